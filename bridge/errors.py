@@ -1,0 +1,42 @@
+"""What can go wrong, by who must act."""
+
+
+class BridgeError(Exception):
+    """Anything the bridge refuses; its text may be shown to whoever asked."""
+
+
+class InvalidDataError(BridgeError):
+    """The sender must change the message; the text names field and reason."""
+
+
+class UnknownSessionError(BridgeError):
+    """The sender must register the session first."""
+
+
+class ForeignSessionError(BridgeError):
+    """Another client instance holds the session."""
+
+
+class LimitError(BridgeError):
+    """The sender may come back later; the text says which limit was met."""
+
+
+class OverloadedError(BridgeError):
+    """The sender must wait `retry_after_ms` and send the same again."""
+
+    def __init__(self, message: str, *, retry_after_ms: int) -> None:
+        """Say what is full, and when to come back."""
+        super().__init__(message)
+        self.retry_after_ms = retry_after_ms
+
+
+class NotFoundError(BridgeError):
+    """What was asked for does not exist here."""
+
+
+class SettingError(BridgeError):
+    """The operator must change a setting; the text says which, and to what."""
+
+
+class StorageError(BridgeError):
+    """A store did not do what it was asked; trying again may help."""

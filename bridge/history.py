@@ -1,0 +1,103 @@
+"""Curves of a whole run in a fixed number of points."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Bin:
+    """Neighbouring values, drawn as one point."""
+
+    start: float
+    """When its first value came, seconds since 1970."""
+    count: int = 0
+    total: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+    nonfinite: int = 0
+    epoch: int = 0
+    """Where the highest (or a non-finite) value was."""
+    batch: int = 0
+
+    @property
+    def mean(self) -> float:
+        """The mean of the finite values; not a number where there were none."""
+        return self.total / self.count if self.count else math.nan
+
+
+class Curve:
+    """Keeps every extreme of an endless series in at most `size` bins, each of equally many values."""
+
+    __slots__ = ("_size", "_stride", "bins")
+
+    def __init__(self, size: int = 240) -> None:
+        """Start empty; `size` is even."""
+        self._size = size
+        self._stride = 1
+        self.bins: list[Bin] = []
+
+    def add(self, value: float, *, at: float, epoch: int, batch: int) -> None:
+        """Take one value of the batch given."""
+        bins = self.bins
+        if not bins or bins[-1].count + bins[-1].nonfinite >= self._stride:
+            if len(bins) == self._size:
+                self._halve()
+                bins = self.bins
+            bins.append(Bin(at, epoch=epoch, batch=batch))
+        last = bins[-1]
+        if not math.isfinite(value):
+            last.nonfinite += 1
+            last.epoch, last.batch = epoch, batch
+            return
+        last.count += 1
+        last.total += value
+        last.low = min(last.low, value)
+        if value > last.high:
+            last.high = value
+            if not last.nonfinite:
+                last.epoch, last.batch = epoch, batch
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` takes, ready for JSON."""
+        rows = [
+            [
+                b.start,
+                b.count,
+                b.total,
+                *((b.low, b.high) if b.count else (0.0, 0.0)),
+                b.nonfinite,
+                b.epoch,
+                b.batch,
+            ]
+            for b in self.bins
+        ]
+        return {"size": self._size, "stride": self._stride, "bins": rows}
+
+    @classmethod
+    def restored(cls, snapshot: dict[str, Any]) -> "Curve":
+        """Return the curve a snapshot was taken of."""
+        curve = cls(snapshot["size"])
+        curve._stride = snapshot["stride"]
+        for start, count, total, low, high, nonfinite, epoch, batch in snapshot["bins"]:
+            bounds = (low, high) if count else (math.inf, -math.inf)
+            curve.bins.append(Bin(start, count, total, *bounds, nonfinite, epoch, batch))
+        return curve
+
+    def _halve(self) -> None:
+        self._stride *= 2
+        self.bins = [_joined(a, b) for a, b in zip(self.bins[::2], self.bins[1::2], strict=True)]
+
+
+def _joined(a: Bin, b: Bin) -> Bin:
+    worst = max(a, b, key=lambda part: (part.nonfinite > 0, part.high))
+    return Bin(
+        a.start,
+        a.count + b.count,
+        a.total + b.total,
+        min(a.low, b.low),
+        max(a.high, b.high),
+        a.nonfinite + b.nonfinite,
+        worst.epoch,
+        worst.batch,
+    )

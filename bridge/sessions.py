@@ -1,0 +1,353 @@
+"""A session's state and life, and the registry of all of them."""
+
+import math
+import re
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
+from bridge.history import Curve
+from bridge.model import (
+    Batch,
+    Client,
+    CommandAnswered,
+    CommandSent,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Event,
+    Forgotten,
+    Gpu,
+    Performance,
+    Phase,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+    trace_id_of,
+)
+
+SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""URL-safe, since Grafana percent-decodes links, and one path segment in every store."""
+
+EPOCHS_KEPT = 2_000
+NOTICES_KEPT = 50
+SCALARS_KEPT = 50
+
+MISSED_HEARTBEATS = 3
+"""A session without a message for this many heartbeats counts as disconnected, and its lease is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth telling on a session's page."""
+
+    at: float
+    text: str
+
+
+class Session:
+    """What the bridge knows of one session, apart from its series, spans and images."""
+
+    def __init__(
+        self, session_id: str, client: Client, config: Config, *, now: float, attempt: int = 1
+    ) -> None:
+        """Start an attempt of a session; `now` is in seconds since 1970."""
+        self.id = session_id
+        self.client = client
+        self.config = config
+        self.attempt = attempt
+        self.phase = Phase.LIVE
+        self.status = Status.UNKNOWN
+        self.status_message = ""
+        self.connected = False
+        self.registered_at = now
+        self.updated_at = now
+        """When the last message came."""
+        self.ended_at = 0.0
+        """When it ended or was lost; 0 while live."""
+        self.accepted = 0
+        """Highest sequence applied."""
+        self.committed = 0
+        """Highest sequence that has been committed."""
+        self.epoch = 0
+        self.batch = 0
+        self.batches = 0
+        """Batches received in this attempt."""
+        self.loss = math.nan
+        self.losses = Curve()
+        self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
+        self.performance: Performance | None = None
+        self.scalars: dict[str, float] = {}
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of this attempt: the client's own where it sent a sampled traceparent."""
+        parent = self.client.traceparent.split("-")
+        if len(parent) == 4 and int(parent[3], 16) & 1:
+            return parent[1]
+        return trace_id_of(self.id, self.attempt)
+
+    def apply(self, event: Event, now: float) -> None:
+        """Take notice of an event."""
+        apply = _APPLY.get(type(event))
+        if apply is not None:
+            apply(self, event, now)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` takes, ready for JSON."""
+        plain = ("attempt", "phase", "status", "status_message", "registered_at", "updated_at", "ended_at", "committed",
+                 "epoch", "batch", "batches", "scalars")  # fmt: skip
+        return {
+            "id": self.id,
+            **{name: getattr(self, name) for name in plain},
+            "loss": repr(self.loss),
+            "client": asdict(self.client),
+            "config": asdict(self.config),
+            "losses": self.losses.snapshot(),
+            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "performance": asdict(self.performance) if self.performance else None,
+            "notices": [[notice.at, notice.text] for notice in self.notices],
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Session":
+        """Return the session a snapshot was taken of, disconnected."""
+        config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
+        session = cls(
+            state["id"],
+            Client(**state["client"]),
+            config,
+            now=state["registered_at"],
+            attempt=state["attempt"],
+        )
+        for name in (
+            "status_message",
+            "updated_at",
+            "ended_at",
+            "epoch",
+            "batch",
+            "batches",
+            "scalars",
+        ):
+            setattr(session, name, state[name])
+        session.phase = Phase(state["phase"])
+        session.status = Status(state["status"])
+        session.accepted = session.committed = state["committed"]
+        session.loss = float(state["loss"])
+        session.losses = Curve.restored(state["losses"])
+        session.epochs.extend(Epoch(**epoch) for epoch in state["epochs"])
+        session.performance = _performance(state["performance"])
+        session.notices.extend(Notice(at, text) for at, text in state["notices"])
+        return session
+
+    def _batch(self, batch: Batch, now: float) -> None:
+        self.epoch, self.batch, self.loss = batch.epoch, batch.index, batch.loss
+        self.batches += 1
+        self.losses.add(batch.loss, at=now, epoch=batch.epoch, batch=batch.index)
+
+    def _epoch(self, epoch: Epoch, _now: float) -> None:
+        self.epochs.append(epoch)
+
+    def _performance(self, performance: Performance, _now: float) -> None:
+        self.performance = performance
+
+    def _scalars(self, scalars: Scalars, _now: float) -> None:
+        for name, value in scalars.values.items():
+            if name in self.scalars or len(self.scalars) < SCALARS_KEPT:
+                self.scalars[name] = value
+
+    def _status(self, change: StatusChange, now: float) -> None:
+        self.status = change.status
+        self.status_message = change.message
+        if change.config is not None:
+            self.config = change.config
+        self._notice(
+            now, f"{change.status}: {change.message}" if change.message else f"{change.status}"
+        )
+
+    def _connected(self, _event: Connected, now: float) -> None:
+        self.connected = True
+        self._notice(now, "connected")
+
+    def _disconnected(self, _event: Disconnected, now: float) -> None:
+        self.connected = False
+        self._notice(now, "disconnected")
+
+    def _command_sent(self, sent: CommandSent, now: float) -> None:
+        self._notice(now, f"command {sent.type.name} sent")
+
+    def _command_answered(self, answered: CommandAnswered, now: float) -> None:
+        outcome = "applied" if answered.result.applied else "refused"
+        where = f"at epoch {answered.result.epoch}, batch {answered.result.batch}"
+        text = f": {answered.result.message}" if answered.result.message else ""
+        self._notice(now, f"command {answered.type.name} {outcome} {where}{text}")
+
+    def _ended(self, ended: Ended, now: float) -> None:
+        self.phase = ended.phase
+        self.ended_at = now
+        self.connected = False
+        if ended.phase is Phase.LOST:
+            self._notice(now, "lost: silent for too long")
+
+    def _notice(self, now: float, text: str) -> None:
+        self.notices.append(Notice(now, text))
+
+
+_APPLY: dict[type, Callable[[Session, Any, float], None]] = {
+    Batch: Session._batch,
+    Epoch: Session._epoch,
+    Performance: Session._performance,
+    Scalars: Session._scalars,
+    StatusChange: Session._status,
+    Connected: Session._connected,
+    Disconnected: Session._disconnected,
+    CommandSent: Session._command_sent,
+    CommandAnswered: Session._command_answered,
+    Ended: Session._ended,
+}
+
+
+def _performance(state: dict[str, Any] | None) -> Performance | None:
+    if state is None:
+        return None
+    resources = state["resources"]
+    if resources is not None:
+        resources = Resources(
+            **{**resources, "gpus": tuple(Gpu(**gpu) for gpu in resources["gpus"])}
+        )
+    return Performance(**{**state, "resources": resources})
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What became of a request to register."""
+
+    session: Session
+    is_new: bool
+    """A new attempt, rather than the one that is known."""
+
+
+class Sessions:
+    """The sessions held in memory: live ones, and those that linger after their end."""
+
+    def __init__(
+        self,
+        *,
+        limit: int = 2_000,
+        new_per_minute: int = 600,
+        heartbeat_seconds: float = 20.0,
+        linger_seconds: float = 300.0,
+        lost_seconds: float = 3_600.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Start empty; `limit` caps sessions in memory, and with them series."""
+        self.limit = limit
+        self.heartbeat_seconds = heartbeat_seconds
+        self._linger_seconds = linger_seconds
+        self._lost_seconds = lost_seconds
+        self._new_per_minute = new_per_minute
+        self._recent: deque[float] = deque()
+        self._sessions: dict[str, Session] = {}
+        self._clock = clock
+
+    def __iter__(self) -> Iterator[Session]:
+        """Go through all sessions, oldest registration first."""
+        return iter(tuple(self._sessions.values()))
+
+    def __len__(self) -> int:
+        """Count the sessions held in memory."""
+        return len(self._sessions)
+
+    def find(self, session_id: str) -> Session | None:
+        """Return a session, or None."""
+        return self._sessions.get(session_id)
+
+    def get(self, session_id: str) -> Session:
+        """Return a session, or raise UnknownSessionError."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise UnknownSessionError("this session is not registered here; register it first")
+        return session
+
+    def register(self, session_id: str, client: Client, config: Config) -> Registration:
+        """Open, resume or start anew.
+
+        The same client instance resumes its session; another one is refused while the first is alive
+        (three heartbeats) and starts a new attempt after that.
+
+        Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
+        """
+        session_id = session_id or f"run-{secrets.token_hex(6)}"
+        if not SESSION_ID.fullmatch(session_id):
+            raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+        known = self._sessions.get(session_id)
+        if known is None:
+            return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
+        if known.client.instance_id == client.instance_id:
+            return Registration(self._resumed(known, client, config), is_new=False)
+        if known.phase is Phase.LIVE and self.is_leased(known):
+            raise ForeignSessionError("this session is being sent by another training process")
+        return Registration(
+            self._added(session_id, client, config, attempt=known.attempt + 1), is_new=True
+        )
+
+    def is_leased(self, session: Session) -> bool:
+        """Tell whether a session has been heard of within three heartbeats."""
+        return self._clock() - session.updated_at < MISSED_HEARTBEATS * self.heartbeat_seconds
+
+    def restore(self, session: Session) -> None:
+        """Put back a session from before a restart."""
+        self._sessions[session.id] = session
+
+    def due(self) -> Iterator[tuple[Session, Event]]:
+        """Yield what time has brought: sessions that fell silent, were lost, or have lingered long enough."""
+        now = self._clock()
+        for session in self:
+            if session.phase is Phase.LIVE:
+                silent = now - session.updated_at
+                if silent >= self._lost_seconds:
+                    yield session, Ended(Phase.LOST)
+                elif session.connected and not self.is_leased(session):
+                    yield session, Disconnected()
+            elif now - session.ended_at >= self._linger_seconds:
+                yield session, Forgotten()
+
+    def forget(self, session: Session) -> None:
+        """Drop a session from memory."""
+        if self._sessions.get(session.id) is session:
+            del self._sessions[session.id]
+
+    def _added(self, session_id: str, client: Client, config: Config, *, attempt: int) -> Session:
+        self._check_limits(session_id)
+        session = Session(session_id, client, config, now=self._clock(), attempt=attempt)
+        self._sessions[session_id] = session
+        return session
+
+    def _resumed(self, session: Session, client: Client, config: Config) -> Session:
+        session.client = client
+        if config != Config():
+            session.config = config
+        session.updated_at = self._clock()
+        session.phase = Phase.LIVE
+        session.ended_at = 0.0
+        return session
+
+    def _check_limits(self, session_id: str) -> None:
+        if session_id not in self._sessions and len(self._sessions) >= self.limit:
+            raise LimitError(f"this bridge already holds {self.limit} sessions (--max-sessions)")
+        now = self._clock()
+        while self._recent and now - self._recent[0] >= 60:
+            self._recent.popleft()
+        if len(self._recent) >= self._new_per_minute:
+            raise LimitError(
+                f"more than {self._new_per_minute} new sessions a minute (--max-new-sessions-per-minute)"
+            )
+        self._recent.append(now)

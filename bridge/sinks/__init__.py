@@ -1,0 +1,39 @@
+"""Where events go: each module delivers to one place."""
+
+from typing import Protocol
+
+from bridge.model import Event
+from bridge.sessions import Session
+from bridge.storage.database import Transaction
+
+
+class Sink(Protocol):
+    """Takes everything that happens, in order, and delivers it somewhere."""
+
+    def consume(self, session: Session, event: Event, received: float) -> None:
+        """Take one event of `session`, received at `received` (seconds since 1970).
+
+        Runs on the event loop: microseconds, no waiting, no exceptions for bad data.
+        The session itself has not applied the event yet.
+        """
+
+
+class Work(Protocol):
+    """What one sink wants on disk with the next commit."""
+
+    def write(self, transaction: Transaction) -> None:
+        """Write it; runs in the commit thread.
+
+        When the commit fails this is called again, with a new transaction, until one succeeds: what
+        went to files the first time must not go there twice.
+        """
+
+    def done(self) -> None:
+        """Take notice that the commit has succeeded; runs on the event loop."""
+
+
+class Durable(Protocol):
+    """A sink that has something to keep."""
+
+    def take(self) -> Work | None:
+        """Hand over everything since the last call, or None; runs on the event loop."""

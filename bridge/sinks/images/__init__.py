@@ -1,0 +1,1 @@
+"""JPEGs of training batches, on their way to the object store."""

@@ -1,0 +1,90 @@
+"""The one SQLite database: one writer at a time, readers beside it."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from bridge.errors import StorageError
+
+Row = tuple[Any, ...]
+
+SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
+
+
+class Transaction(Protocol):
+    """What may be done inside a transaction."""
+
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> object:
+        """Run one statement."""
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[object]], /) -> object:
+        """Run one statement for each row."""
+
+
+class Database:
+    """Keeps rows in one file; every method may be called from any thread."""
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
+        """Open or create the database; not `durable`: it need not survive a power loss."""
+        self._path = path
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        try:
+            self._writer = _connect(path)
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
+            self._writer.executescript(SCHEMA)
+            self._reader = _connect(path)
+            self._reader.execute("PRAGMA query_only=1")
+        except sqlite3.Error as error:
+            raise StorageError(f"cannot open the database {path}: {error}") from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """Commit everything done inside, or nothing of it.
+
+        Raises StorageError when the disk is full, read-only or failing.
+        """
+        with self._write_lock:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise StorageError(f"the database refused a commit: {error}") from error
+                raise
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+        """Return all rows of what has been committed."""
+        with self._read_lock:
+            try:
+                return self._reader.execute(sql, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise StorageError(f"the database refused a query: {error}") from error
+
+    @property
+    def size_bytes(self) -> int:
+        """How much room the database and its write-ahead log take."""
+        names = (self._path, Path(f"{self._path}-wal"))
+        return sum(name.stat().st_size for name in names if name.exists())
+
+    def close(self) -> None:
+        """Close both connections; nothing may be called after it."""
+        with self._write_lock, self._read_lock:
+            self._reader.close()
+            self._writer.close()
+
+    def _roll_back(self) -> None:
+        if self._writer.in_transaction:
+            self._writer.execute("ROLLBACK")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=256
+    )

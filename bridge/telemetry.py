@@ -1,0 +1,176 @@
+"""What the bridge says about itself: one method per occurrence, counting and logging together."""
+
+import logging
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from bridge import __version__
+
+log = logging.getLogger("bridge")
+
+QUIET_SECONDS = 10.0
+"""Occurrences of one kind are logged at most this often; they are always counted."""
+
+COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+UPLOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+EXPOSITION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+disable_created_metrics()
+
+
+class Telemetry:
+    """Counts what happens in this bridge, and logs it when it is rare."""
+
+    def __init__(self, *, public_url: str = "") -> None:
+        """Start every count at 0; `public_url` is what links to this bridge begin with."""
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._last_logged: dict[str, float] = {}
+        registry = self.registry
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, text, buckets=buckets, registry=registry)
+
+        self._build = gauge(
+            "bridge_build_info", "Version and address of this bridge.", "version", "public_url"
+        )
+        self._build.labels(__version__, public_url).set(1)
+        self.sessions = gauge("bridge_sessions", "Sessions held in memory, by phase.", "state")
+        self.streams = gauge("bridge_streams", "Open gRPC streams.")
+        self._requests = counter(
+            "bridge_requests_received_total", "Messages received, by kind.", "kind"
+        )
+        self._received = counter("bridge_received_bytes_total", "Bytes of messages received.")
+        self._errors = counter(
+            "bridge_errors_total", "Errors answered to clients, by code.", "code"
+        )
+        self._dropped = counter(
+            "bridge_dropped_total", "Things lost, by what and why.", "what", "reason"
+        )
+        self._commit = histogram(
+            "bridge_commit_duration_seconds", "Time of one commit.", COMMIT_BUCKETS
+        )
+        self.journal_bytes = gauge("bridge_journal_bytes", "Size of the database.")
+        self.loop_lag = gauge(
+            "bridge_event_loop_lag_seconds", "Longest delay of the event loop lately."
+        )
+        self._exposition = histogram(
+            "bridge_exposition_duration_seconds", "Time to render /metrics.", EXPOSITION_BUCKETS
+        )
+        self.series = gauge("bridge_series", "Training series on the last /metrics page.")
+        self.spool_bytes = gauge("bridge_spool_bytes", "Image bytes waiting for the object store.")
+        self.spool_limit_bytes = gauge("bridge_spool_limit_bytes", "Image bytes that may wait.")
+        self._uploads = counter(
+            "bridge_uploads_total", "Shards offered to the object store, by result.", "result"
+        )
+        self._upload_seconds = histogram(
+            "bridge_upload_duration_seconds", "Time of one upload.", UPLOAD_BUCKETS
+        )
+        self._upload_bytes = counter(
+            "bridge_upload_bytes_total", "Bytes stored in the object store."
+        )
+        self.object_store_up = gauge(
+            "bridge_object_store_up", "1: the last upload succeeded; 0: it failed."
+        )
+        self._spans = counter("bridge_spans_total", "Spans, by result.", "result")
+        self.span_outbox = gauge("bridge_span_outbox", "Spans waiting for the OTLP endpoint.")
+        self._kinds: dict[str, Counter] = {}
+        for result in ("stored", "failed"):
+            self._uploads.labels(result)
+        for result in ("exported", "failed", "dropped"):
+            self._spans.labels(result)
+
+    def request_received(self, kind: str, size_bytes: int) -> None:
+        """A message arrived; `kind` is the name of its payload."""
+        child = self._kinds.get(kind)
+        if child is None:
+            child = self._kinds[kind] = self._requests.labels(kind)
+        child.inc()
+        self._received.inc(size_bytes)
+
+    def error_answered(self, code: str, reason: str) -> None:
+        """A client was told that something is wrong with what it sent."""
+        self._errors.labels(code).inc()
+        self._say(
+            logging.WARNING, f"error.{code}", "a message was refused", code=code, reason=reason
+        )
+
+    def dropped(self, what: str, reason: str, count: int = 1) -> None:
+        """Something was lost; both names are from small fixed sets."""
+        self._dropped.labels(what, reason).inc(count)
+        self._say(
+            logging.WARNING,
+            f"dropped.{what}.{reason}",
+            "dropped",
+            what=what,
+            reason=reason,
+            count=count,
+        )
+
+    def committed(self, seconds: float) -> None:
+        """One group of updates is on disk."""
+        self._commit.observe(seconds)
+
+    def commit_failed(self, error: Exception) -> None:
+        """A group of updates could not be written; it will be tried again, and nobody gets an Ack for it."""
+        self._say(logging.ERROR, "commit", "a commit failed", error=str(error))
+
+    def rendered(self, seconds: float, series: int) -> None:
+        """A /metrics page was rendered."""
+        self._exposition.observe(seconds)
+        self.series.set(series)
+
+    def uploaded(self, key: str, size_bytes: int, seconds: float) -> None:
+        """A shard is in the object store."""
+        self._uploads.labels("stored").inc()
+        self._upload_bytes.inc(size_bytes)
+        self._upload_seconds.observe(seconds)
+        self.object_store_up.set(1)
+        log.debug("uploaded", extra={"fields": {"key": key, "size_bytes": size_bytes}})
+
+    def upload_failed(self, key: str, error: Exception) -> None:
+        """The object store did not take a shard; it will be tried again."""
+        self._uploads.labels("failed").inc()
+        self.object_store_up.set(0)
+        self._say(
+            logging.WARNING, "upload", "an upload failed", key=key, error=type(error).__name__
+        )
+
+    def spans_exported(self, count: int) -> None:
+        """The OTLP endpoint has confirmed spans."""
+        self._spans.labels("exported").inc(count)
+
+    def span_export_failed(self, count: int) -> None:
+        """The OTLP endpoint did not take spans; they will be tried again."""
+        self._spans.labels("failed").inc(count)
+        self._say(logging.WARNING, "spans", "spans were not taken", count=count)
+
+    def spans_dropped(self, count: int) -> None:
+        """The outbox was full: its oldest spans are lost."""
+        self._spans.labels("dropped").inc(count)
+        self.dropped("span", "outbox_full", count)
+
+    def session_changed(self, session_id: str, what: str, **fields: object) -> None:
+        """A session was registered, connected, ended, lost or forgotten."""
+        log.info(f"session {what}", extra={"fields": {"session_id": session_id, **fields}})
+
+    def failed(self, where: str, error: BaseException) -> None:
+        """Something went wrong inside that nobody expected; the bridge goes on."""
+        log.error("failed", extra={"fields": {"where": where}}, exc_info=error)
+
+    def note(self, what: str, **fields: object) -> None:
+        """Something happened that an operator wants to read once."""
+        log.info(what, extra={"fields": fields})
+
+    def _say(self, level: int, kind: str, text: str, **fields: object) -> None:
+        now = time.monotonic()
+        if now - self._last_logged.get(kind, -QUIET_SECONDS) < QUIET_SECONDS:
+            return
+        self._last_logged[kind] = now
+        log.log(level, text, extra={"fields": fields})
