@@ -8,6 +8,11 @@ class BridgeError(Exception):
 class InvalidDataError(BridgeError):
     """The sender must change the message; the text names field and reason."""
 
+    def __init__(self, message: str, *, sequence: int = 0) -> None:
+        """Say what is wrong, and with which message; 0: it has no number, or could not be read."""
+        super().__init__(message)
+        self.sequence = sequence
+
 
 class UnknownSessionError(BridgeError):
     """The sender must register the session first."""

@@ -80,8 +80,9 @@ class Curve:
         curve = cls(snapshot["size"])
         curve._stride = snapshot["stride"]
         for start, count, total, low, high, nonfinite, epoch, batch in snapshot["bins"]:
-            bounds = (low, high) if count else (math.inf, -math.inf)
-            curve.bins.append(Bin(start, count, total, *bounds, nonfinite, epoch, batch))
+            if not count:
+                low, high = math.inf, -math.inf
+            curve.bins.append(Bin(start, count, total, low, high, nonfinite, epoch, batch))
         return curve
 
     def _halve(self) -> None:

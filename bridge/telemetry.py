@@ -16,7 +16,7 @@ COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.
 UPLOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 EXPOSITION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Telemetry:
@@ -119,7 +119,9 @@ class Telemetry:
 
     def commit_failed(self, error: Exception) -> None:
         """A group of updates could not be written; it will be tried again, and nobody gets an Ack for it."""
-        self._say(logging.ERROR, "commit", "a commit failed", error=str(error))
+        self._say(
+            logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
+        )
 
     def rendered(self, seconds: float, series: int) -> None:
         """A /metrics page was rendered."""

@@ -1,0 +1,101 @@
+# Everything a newcomer, a developer and CI run. `make` alone lists it.
+# Each target does its own set-up: once, and again when pyproject.toml or constraints.txt change.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+venv := .venv/bin
+# Set PYTHON to choose another interpreter: make test PYTHON=python3.13
+PYTHON ?=
+pythons := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+arguments ?=
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: .venv/demo ## train a small classifier and watch it in the browser; Ctrl-C ends it
+	@$(venv)/trainbridge demo $(arguments)
+
+test: .venv/dev .venv-proto/ready ## run all tests; arguments="-k name" narrows them
+	@$(venv)/python -m pytest $(arguments)
+
+check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
+
+bench: .venv/dev ## measure, print one table and write benchmarks/results.json; arguments=--quick is short
+	@$(venv)/python benchmarks/run.py $(arguments)
+
+fix: .venv/dev ## format the code and mend what ruff can mend
+	@$(venv)/ruff format .
+	@$(venv)/ruff check --fix .
+
+proto: ## write the generated code anew from proto/metrics.proto
+	@bridge/wire/generate.sh
+
+tools: ## get the programs that some tests need (Chromium, promtool, Swift) into .tools/
+	@tests/support/tools.sh
+
+check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest libraries they promise
+	@.venv-oldest/bin/python -W error tests/alone.py
+
+clean: ## remove everything that the targets above have made
+	@rm -rf .venv .venv-proto .venv-oldest .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
+
+format-check: .venv/dev
+	@$(venv)/ruff format --check .
+lint: .venv/dev
+	@$(venv)/ruff check .
+types: .venv/dev
+	@$(venv)/mypy
+imports: .venv/dev
+	@$(venv)/lint-imports
+docs-check: .venv/dev .venv-proto/ready
+	@$(venv)/python -m pytest --quiet tests/repository
+proto-check: node_modules/.ready
+	@if [ -x node_modules/.bin/buf ]; then \
+	  node_modules/.bin/buf lint && node_modules/.bin/buf breaking proto --against tests/original \
+	  && echo "buf: proto/ is clean and breaks no original client"; \
+	fi
+
+# --- set-up ---------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@for python in $(pythons); do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "$$python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; \
+	  fi; \
+	  echo "Making .venv with $$("$$python" --version)"; \
+	  exec "$$python" -m venv .venv; \
+	done; \
+	echo "No Python 3.11 or later found (looked for: $(pythons)). On Debian: apt-get install python3 python3-venv" >&2; exit 1
+
+.venv/demo .venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing the packages for '$(@F)' into .venv (a minute or two, once):"
+	@$(venv)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(@F)]' \
+	  | sed -un 's/^Collecting \([^ ]*\).*/  \1/p'
+	@touch $@
+
+.venv-proto/ready: .venv/bin/python bridge/wire/generate.sh
+	@echo "Installing the protobuf compiler into .venv-proto"
+	@PATH="$$PWD/$(venv):$$PATH" bridge/wire/generate.sh "$$(mktemp -d)"
+	@touch $@
+
+.venv-oldest/ready: .venv/bin/python pyproject.toml
+	@echo "Installing the oldest grpcio and protobuf that are promised into .venv-oldest"
+	@$(venv)/python -m venv .venv-oldest
+	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check grpcio==1.78.0 protobuf==6.31.1
+	@touch $@
+
+node_modules/.ready: package.json
+	@if command -v npm >/dev/null; then \
+	  npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error; \
+	elif [ -n "$${CI:-}" ]; then \
+	  echo "buf checks the protocol and comes with npm, which is not here. On Debian: apt-get install npm" >&2; exit 1; \
+	else \
+	  echo "buf lint and buf breaking are left out: there is no npm here. On Debian: apt-get install npm"; \
+	fi
+	@mkdir -p node_modules && if [ -x node_modules/.bin/buf ]; then touch $@; fi
+
+.PHONY: help demo test check bench fix proto tools check-oldest clean \
+  format-check lint types imports docs-check proto-check

@@ -1,0 +1,148 @@
+"""Group commit: what all sinks have to keep goes to disk together, then the receipts go out."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.sinks import Durable, Work
+from bridge.storage.database import Database
+from bridge.telemetry import Telemetry
+
+COMMIT_SECONDS = 0.01
+"""Commits start at least this far apart; what comes in between shares the next one."""
+
+IDLE_SECONDS = 0.25
+"""Sinks are asked this often also when nothing arrives, for what time alone makes due."""
+
+RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
+"""Waiting before a failed commit is tried again; the last one repeats."""
+
+PENDING_LIMIT = 100_000
+"""Updates that may wait for a commit."""
+
+PENDING_BYTES_LIMIT = 256 << 20
+"""Bytes of updates that may wait for a commit."""
+
+
+class Receipt(Protocol):
+    """Who wants to know when an update has been committed."""
+
+    def committed(self, ticket: int) -> None:
+        """Everything enrolled with this ticket or an earlier one has been committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one commit writes, and who waits for it."""
+
+    ticket: int
+    works: tuple[Work, ...]
+    receipts: frozenset[Receipt]
+
+
+class Committer:
+    """Writes groups one after the other in one thread; a group that fails is tried until it succeeds."""
+
+    def __init__(
+        self, durables: Sequence[Durable], database: Database, telemetry: Telemetry
+    ) -> None:
+        """Write the works of `durables`, in the order given, in one transaction of `database`."""
+        self._durables = tuple(durables)
+        self._database = database
+        self._telemetry = telemetry
+        self._ticket = 1
+        self._receipts: set[Receipt] = set()
+        self._count = 0
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether too much is waiting for the disk."""
+        return self._count >= PENDING_LIMIT or self._bytes >= PENDING_BYTES_LIMIT
+
+    def enroll(self, receipt: Receipt, size_bytes: int) -> int:
+        """Return the ticket of the commit that takes in all that has been consumed by now."""
+        self._receipts.add(receipt)
+        self._count += 1
+        self._bytes += size_bytes
+        self._wake.set()
+        return self._ticket
+
+    def poke(self) -> None:
+        """Commit soon, though nobody waits for it."""
+        self._wake.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Commit in the background; on the way out everything enrolled is committed, if the disk lets it."""
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as thread:
+            task = asyncio.create_task(self._commit_until_stopped(thread), name="commit")
+            try:
+                yield
+            finally:
+                self._stopping = True
+                self._wake.set()
+                await task
+
+    async def _commit_until_stopped(self, thread: ThreadPoolExecutor) -> None:
+        while not self._stopping:
+            started = time.monotonic()
+            await self._commit(self._group(), thread)
+            await asyncio.sleep(max(0.0, COMMIT_SECONDS - (time.monotonic() - started)))
+            await self._woken()
+        await self._commit(self._group(), thread)
+
+    async def _woken(self) -> None:
+        try:
+            async with asyncio.timeout(IDLE_SECONDS):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+    def _group(self) -> Group:
+        works = tuple(work for durable in self._durables if (work := durable.take()) is not None)
+        group = Group(self._ticket, works, frozenset(self._receipts))
+        self._ticket += 1
+        self._receipts.clear()
+        self._count = 0
+        self._bytes = 0
+        return group
+
+    async def _commit(self, group: Group, thread: ThreadPoolExecutor) -> None:
+        if group.works and not await self._written(group.works, thread):
+            return
+        for work in group.works:
+            work.done()
+        for receipt in group.receipts:
+            receipt.committed(group.ticket)
+
+    async def _written(self, works: tuple[Work, ...], thread: ThreadPoolExecutor) -> bool:
+        """Write until it succeeds; while stopping once only, and then what is lost was never acknowledged."""
+        loop = asyncio.get_running_loop()
+        attempt = 0
+        while True:
+            try:
+                seconds = await loop.run_in_executor(thread, self._write, works)
+            except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
+                self._telemetry.commit_failed(error)
+            else:
+                self._telemetry.committed(seconds)
+                return True
+            if self._stopping:
+                return False
+            await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+            attempt += 1
+
+    def _write(self, works: tuple[Work, ...]) -> float:
+        started = time.perf_counter()
+        with self._database.transaction() as transaction:
+            for work in works:
+                work.write(transaction)
+        return time.perf_counter() - started

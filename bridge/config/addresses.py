@@ -1,0 +1,81 @@
+"""Addresses and headers as operators write them."""
+
+import ipaddress
+import re
+from urllib.parse import unquote, urlsplit
+
+WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 -- recognized here, not bound
+
+HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Return host and port of "host:port"; an IPv6 host stands in brackets.
+
+    Raises ValueError for anything else.
+    """
+    host, colon, port = text.rpartition(":")
+    is_bracketed = host.startswith("[") and host.endswith("]")
+    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not is_bracketed):
+        raise ValueError("not host:port")
+    host = host[1:-1] if is_bracketed else host
+    if is_bracketed:
+        ipaddress.IPv6Address(host)
+    if not host or any(letter.isspace() or letter in "/@?#" for letter in host):
+        raise ValueError("not host:port")
+    return host, int(port)
+
+
+def join_address(host: str, port: int) -> str:
+    """Return "host:port", the opposite of `split_address`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def url_of(address: str) -> str:
+    """Return the http URL at which a browser on this machine finds a bound address."""
+    host, port = split_address(address)
+    return f"http://{join_address('localhost' if host in WILDCARDS else host, port)}"
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether only this machine can reach an address."""
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_url(text: str, *, has_path: bool = True) -> str:
+    """Return an http(s) URL without trailing slash.
+
+    Raises ValueError for anything else, and for one that holds a user name or password.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("no http:// or https:// at its beginning")
+    if "@" in parts.netloc:
+        raise ValueError("a user name or password in a URL would be shown")
+    if not parts.hostname or any(letter.isspace() for letter in text):
+        raise ValueError("no host in it")
+    if parts.port == 0 or parts.query or parts.fragment:
+        raise ValueError("more in it than host, port and path")
+    if not has_path and parts.path.strip("/"):
+        raise ValueError("a path in it")
+    return text.rstrip("/")
+
+
+def split_headers(text: str) -> dict[str, str]:
+    """Return the headers of "name=value,name=value", by lower-case name; values are percent-encoded.
+
+    Raises ValueError for anything else.
+    """
+    headers = {}
+    for pair in filter(None, text.split(",")):
+        name, equals, value = (part.strip() for part in pair.partition("="))
+        if not equals or not HEADER_NAME.fullmatch(name):
+            raise ValueError("not name=value,name=value")
+        headers[name.lower()] = unquote(value)
+    if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        raise ValueError("a value that no header can carry")
+    return headers

@@ -1,0 +1,174 @@
+"""The way of a message: admit it, give it to every sink, enroll it for the next commit."""
+
+import time
+from collections.abc import Callable, Sequence
+
+from bridge.commands import Command, Commands
+from bridge.commit import Committer, Receipt
+from bridge.errors import InvalidDataError, OverloadedError
+from bridge.model import (
+    Client,
+    CommandAnswered,
+    CommandResult,
+    CommandSent,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Event,
+    Forgotten,
+    Phase,
+    Registered,
+    StatusChange,
+    Update,
+)
+from bridge.sessions import Registration, Session, Sessions
+from bridge.sinks import Sink
+from bridge.telemetry import Telemetry
+
+RETRY_AFTER_MS = 1_000
+
+
+class Pipeline:
+    """Everything that happens to sessions passes through here, in order."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        commands: Commands,
+        sinks: Sequence[Sink],
+        committer: Committer,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Serve `sinks` in the order given."""
+        self._sessions = sessions
+        self._commands = commands
+        self._sinks = tuple(sinks)
+        self._committer = committer
+        self._telemetry = telemetry
+        self._clock = clock
+        self._streams: dict[str, int] = {}
+        self._holes: dict[str, int] = {}
+
+    def register(self, session_id: str, client: Client, config: Config) -> Registration:
+        """Register a session; raises what `Sessions.register` raises."""
+        registration = self._sessions.register(session_id, client, config)
+        session = registration.session
+        what = "registered" if registration.is_new else "registered again"
+        self._telemetry.session_changed(
+            session.id, what, attempt=session.attempt, client=client.name
+        )
+        self._emit(session, Registered(), self._clock())
+        self._committer.poke()
+        return registration
+
+    def restore(self, session: Session) -> None:
+        """Take up a session from before a restart."""
+        self._sessions.restore(session)
+        self._emit(session, Registered(), self._clock())
+
+    def accept(self, update: Update, receipt: Receipt) -> int:
+        """Apply one update, and return the ticket of the commit that makes it durable.
+
+        An update that has been applied before is not applied again.
+
+        Raises UnknownSessionError, InvalidDataError, and OverloadedError when too much waits for the disk.
+        """
+        session = self._sessions.get(update.session_id)
+        sequence = update.sequence
+        if self._holes or self._committer.is_full:
+            self._check_room(session, sequence)
+        now = self._clock()
+        session.updated_at = now
+        if not session.connected:
+            self._revive(session, now)
+        if not sequence or sequence > session.accepted:
+            session.accepted = sequence or session.accepted
+            self._apply(session, update, now)
+        return self._committer.enroll(receipt, update.size_bytes)
+
+    def connected(self, session_id: str) -> None:
+        """A stream speaks for a session from now on."""
+        self._streams[session_id] = self._streams.get(session_id, 0) + 1
+
+    def disconnected(self, session_id: str) -> None:
+        """A stream that spoke for a session is gone."""
+        left = self._streams.pop(session_id, 0) - 1
+        if left > 0:
+            self._streams[session_id] = left
+            return
+        session = self._sessions.find(session_id)
+        if session is not None and session.connected:
+            self._telemetry.session_changed(session_id, "disconnected")
+            self._emit(session, Disconnected(), self._clock())
+
+    def take_commands(self, session_id: str) -> list[Command]:
+        """Return the orders waiting for a session, which count as sent from now on."""
+        commands = self._commands.take(session_id)
+        session = self._sessions.find(session_id)
+        if session is None:
+            return []
+        for command in commands:
+            sent = CommandSent(command.id, command.type, command.parameters)
+            self._emit(session, sent, self._clock())
+        return commands
+
+    def keep_time(self) -> None:
+        """Do what is due: silent sessions disconnect, dead ones are lost, old ones are forgotten."""
+        for session, event in self._sessions.due():
+            self._telemetry.session_changed(session.id, type(event).__name__.lower())
+            self._emit(session, event, self._clock())
+            if isinstance(event, Forgotten):
+                self._sessions.forget(session)
+                self._commands.forget(session.id)
+                self._holes.pop(session.id, None)
+
+    def _check_room(self, session: Session, sequence: int) -> None:
+        """Refuse what does not fit, and from then on everything behind it until it comes again.
+
+        Without the second half a later message would raise the high-water mark over the refused one,
+        which then could never be applied.
+        """
+        hole = self._holes.get(session.id)
+        if not self._committer.is_full and (hole is None or sequence <= hole):
+            self._holes.pop(session.id, None)
+            return
+        if sequence and (hole is None or sequence < hole):
+            self._holes[session.id] = sequence
+        raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
+
+    def _revive(self, session: Session, now: float) -> None:
+        if session.phase is Phase.LOST:
+            session.phase = Phase.LIVE
+            session.ended_at = 0.0
+        if session.phase is Phase.LIVE:
+            self._telemetry.session_changed(session.id, "connected")
+            self._emit(session, Connected(), now)
+
+    def _apply(self, session: Session, update: Update, now: float) -> None:
+        message = update.message
+        if isinstance(message, CommandResult):
+            self._answer(session, message, now)
+            return
+        self._emit(session, message, now)
+        if isinstance(message, StatusChange) and message.status.is_end:
+            self._telemetry.session_changed(session.id, message.status.value)
+            self._emit(session, Ended(Phase.ENDED), now)
+
+    def _answer(self, session: Session, result: CommandResult, now: float) -> None:
+        command = self._commands.answer(session.id, result)
+        if command is None:
+            raise InvalidDataError(
+                "command_result.command_id: no such command is waiting for an answer"
+            )
+        self._emit(session, CommandAnswered(command.type, result), now)
+
+    def _emit(self, session: Session, event: Event, now: float) -> None:
+        for sink in self._sinks:
+            try:
+                sink.consume(session, event, now)
+            except Exception as error:  # noqa: BLE001 -- one sink's fault must not cost the others
+                self._telemetry.failed(type(sink).__name__, error)
+        session.apply(event, now)

@@ -1,0 +1,303 @@
+"""From protobuf to the frozen model, or a clear refusal."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from bridge.errors import InvalidDataError
+from bridge.model import (
+    Batch,
+    Client,
+    CommandResult,
+    Config,
+    Epoch,
+    Gpu,
+    Heartbeat,
+    Image,
+    Message,
+    Performance,
+    Prediction,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+    Update,
+)
+from bridge.receiver.jpeg import fault_of
+from bridge.wire import metrics_pb2 as wire
+
+MEBIBYTE = 1 << 20
+"""What the protocol calls MB."""
+
+UNREADABLE = "the message is not a readable MetricsRequest"
+
+STATUSES = tuple(Status)
+"""By number of the protocol's TrainingStatus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one message may hold."""
+
+    images_per_batch: int = 16
+    image_dimension: int = 4096
+    """Pixels a side."""
+    scalars: int = 1_000
+    """Values in one ScalarData."""
+    text: int = 4_096
+    """Characters of any text that is shown to people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One request: the update in it, and what had to be left out."""
+
+    update: Update
+    kind: str
+    """The name of its payload in the protocol."""
+    fault: str = ""
+    """What was wrong with single images; the rest of the message stands."""
+
+
+Result = Decoded | InvalidDataError
+
+
+def decode_request(raw: bytes, limits: Limits) -> Iterator[Result]:
+    """Read one MetricsRequest."""
+    try:
+        request = wire.MetricsRequest.FromString(raw)
+    except DecodeError:
+        yield InvalidDataError(UNREADABLE)
+        return
+    yield _decoded(request, len(raw), limits)
+
+
+def decode_frame(raw: bytes, limits: Limits) -> Iterator[Result]:
+    """Read the requests of one MetricsRequestBatch; a bad one among them costs only itself."""
+    try:
+        requests = wire.MetricsRequestBatch.FromString(raw).requests
+    except DecodeError:
+        yield from _decode_one_by_one(raw, limits)
+        return
+    size = len(raw) // max(1, len(requests))
+    for request in requests:
+        yield _decoded(request, size, limits)
+
+
+def client_of(info: wire.SessionInfo, traceparent: str, limits: Limits) -> Client:
+    """Return who is registering."""
+    return Client(
+        name=info.client_name[: limits.text],
+        version=info.client_version[: limits.text],
+        instance_id=info.client_instance_id[:128],
+        labels=dict(info.labels),
+        traceparent=traceparent,
+    )
+
+
+def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
+    """Return how a run was configured."""
+    return Config(
+        total_epochs=config.total_epochs,
+        batches_per_epoch=config.batches_per_epoch,
+        batch_size=config.batch_size,
+        model_name=config.model_name[: limits.text],
+        dataset_name=config.dataset_name[: limits.text],
+        class_names=tuple(name[:256] for name in config.class_names[:10_000]),
+    )
+
+
+def _decode_one_by_one(raw: bytes, limits: Limits) -> Iterator[Result]:
+    for part in _split(raw):
+        if part is None:
+            yield InvalidDataError("the frame is not a readable MetricsRequestBatch")
+            return
+        yield from decode_request(part, limits)
+
+
+def _split(raw: bytes) -> Iterator[bytes | None]:
+    """Yield the requests of a frame undecoded, and None where the frame itself breaks off.
+
+    A frame is a row of (tag 0x0A, length as varint, bytes): protobuf encoding, "length-delimited".
+    """
+    position = 0
+    while position < len(raw):
+        length, start = _varint(raw, position + 1)
+        if raw[position] != 0x0A or length is None or start + length > len(raw):
+            yield None
+            return
+        yield raw[start : start + length]
+        position = start + length
+
+
+def _varint(raw: bytes, position: int) -> tuple[int | None, int]:
+    value = 0
+    for shift in range(0, 35, 7):
+        if position >= len(raw):
+            return None, position
+        byte = raw[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    return None, position
+
+
+def _decoded(request: wire.MetricsRequest, size: int, limits: Limits) -> Result:
+    kind = request.WhichOneof("payload")
+    if kind is None:
+        return InvalidDataError("payload: none is set", sequence=request.sequence)
+    faults: list[str] = []
+    try:
+        message = _MESSAGES[kind](getattr(request, kind), limits, faults)
+    except InvalidDataError as error:
+        return InvalidDataError(f"{kind}.{error}", sequence=request.sequence)
+    update = Update(request.session_id, message, request.sequence, request.timestamp_ms, size)
+    return Decoded(update, kind, f"{kind}." + "; ".join(faults) if faults else "")
+
+
+def _batch(data: wire.BatchData, limits: Limits, faults: list[str]) -> Batch:
+    images, predictions, truths = data.images, data.predictions, data.ground_truth
+    count = len(images)
+    if not (count or predictions or truths):
+        return Batch(
+            data.epoch,
+            data.batch_idx,
+            data.batch_loss,
+            duration_seconds=_duration(data),
+            sample_count=data.sample_count,
+        )
+    if count > limits.images_per_batch:
+        raise InvalidDataError(
+            f"images: {count} are more than the {limits.images_per_batch} allowed"
+        )
+    lengths = {len(part) for part in (images, predictions, truths) if part}
+    if len(lengths) > 1:
+        raise InvalidDataError(
+            f"images, predictions, ground_truth: {count}, {len(predictions)} and {len(truths)} of them do not match"
+        )
+    told = tuple([Prediction(p.predicted_class, p.confidence) for p in predictions])
+    classes = tuple(truths)
+    kept = tuple(_images(images, told, classes, limits, faults))
+    return Batch(
+        data.epoch,
+        data.batch_idx,
+        data.batch_loss,
+        kept,
+        count - len(kept),
+        told,
+        classes,
+        _duration(data),
+        data.sample_count or len(classes) or count,
+    )
+
+
+def _duration(data: wire.BatchData) -> float | None:
+    return data.duration_ms / 1000 if data.HasField("duration_ms") else None
+
+
+def _images(
+    images: Any,
+    predictions: tuple[Prediction, ...],
+    truths: tuple[int, ...],
+    limits: Limits,
+    faults: list[str],
+) -> Iterator[Image]:
+    for index, image in enumerate(images):
+        jpeg = image.image_bytes
+        fault = fault_of(jpeg, max_dimension=limits.image_dimension)
+        if fault:
+            faults.append(f"images[{index}].image_bytes {fault}")
+            continue
+        prediction = predictions[index] if predictions else None
+        yield Image(
+            index,
+            jpeg,
+            prediction.predicted_class if prediction else None,
+            prediction.confidence if prediction else None,
+            truths[index] if truths else None,
+        )
+
+
+def _epoch(data: wire.EpochData, _limits: Limits, _faults: list[str]) -> Epoch:
+    return Epoch(
+        data.epoch,
+        data.average_loss,
+        data.average_accuracy,
+        data.validation_loss if data.HasField("validation_loss") else None,
+        data.validation_accuracy if data.HasField("validation_accuracy") else None,
+        data.learning_rate if data.HasField("learning_rate") else None,
+    )
+
+
+def _performance(data: wire.PerformanceData, _limits: Limits, _faults: list[str]) -> Performance:
+    return Performance(
+        data.time_per_batch_ms / 1000,
+        data.total_time_for_epoch_sec,
+        data.estimated_time_remaining_sec,
+        data.current_fps,
+        data.average_fps,
+        _resources(data.resource_usage) if data.HasField("resource_usage") else None,
+    )
+
+
+def _resources(usage: wire.ResourceUsage) -> Resources:
+    return Resources(usage.cpu_percent / 100, usage.memory_mb * MEBIBYTE, _gpus(usage))
+
+
+def _gpus(usage: wire.ResourceUsage) -> tuple[Gpu, ...]:
+    """Return every GPU; the single one of the original protocol is GPU 0, where it says anything."""
+    if usage.gpus:
+        return tuple(
+            Gpu(
+                gpu.index,
+                gpu.uuid[:64],
+                gpu.utilization_percent / 100,
+                gpu.memory_used_mb * MEBIBYTE,
+                gpu.memory_total_mb * MEBIBYTE,
+                gpu.temperature_celsius,
+                gpu.power_watts,
+            )
+            for gpu in usage.gpus[:64]
+        )
+    if usage.gpu_percent or usage.gpu_memory_mb:
+        return (Gpu(0, "", usage.gpu_percent / 100, usage.gpu_memory_mb * MEBIBYTE),)
+    return ()
+
+
+def _status(data: wire.StatusUpdate, limits: Limits, _faults: list[str]) -> StatusChange:
+    if data.status >= len(STATUSES) or data.status < 0:
+        raise InvalidDataError(f"status: {data.status} is not a TrainingStatus")
+    config = config_of(data.config, limits) if data.HasField("config") else None
+    return StatusChange(STATUSES[data.status], data.message[: limits.text], config)
+
+
+def _heartbeat(_data: wire.Heartbeat, _limits: Limits, _faults: list[str]) -> Heartbeat:
+    return Heartbeat()
+
+
+def _scalars(data: wire.ScalarData, limits: Limits, _faults: list[str]) -> Scalars:
+    if len(data.values) > limits.scalars:
+        raise InvalidDataError(
+            f"values: {len(data.values)} are more than the {limits.scalars} allowed"
+        )
+    return Scalars(data.epoch, data.batch_idx, dict(data.values))
+
+
+def _command_result(data: wire.CommandResult, limits: Limits, _faults: list[str]) -> CommandResult:
+    return CommandResult(
+        data.command_id[:128], data.applied, data.message[: limits.text], data.epoch, data.batch_idx
+    )
+
+
+_MESSAGES: dict[str, Callable[[Any, Limits, list[str]], Message]] = {
+    "batch_data": _batch,
+    "epoch_data": _epoch,
+    "performance_data": _performance,
+    "status_update": _status,
+    "heartbeat": _heartbeat,
+    "scalar_data": _scalars,
+    "command_result": _command_result,
+}

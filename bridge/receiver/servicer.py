@@ -1,0 +1,198 @@
+"""The three calls of MetricsService."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+
+from bridge.errors import BridgeError, LimitError
+from bridge.receiver.decode import (
+    Limits,
+    Result,
+    client_of,
+    config_of,
+    decode_frame,
+    decode_request,
+)
+from bridge.receiver.stream import Door, Stream
+from bridge.wire import metrics_pb2 as wire
+
+SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Decode = Callable[[bytes, Limits], Iterator[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What clients are told, and held to."""
+
+    limits: Limits = field(default_factory=Limits)
+    heartbeat_seconds: float = 20.0
+    buffer_bytes: int = 64 << 20
+    flush_seconds: float = 0.02
+    max_message_bytes: int = 32 << 20
+    image_batches_per_second: float = 2.0
+    max_streams: int = 2_000
+    reconnect_seconds: float = 1.0
+    """When to come back after a stop."""
+
+
+class Servicer:
+    """Serves registrations and streams, and ends the streams when the bridge stops."""
+
+    def __init__(self, door: Door, terms: Terms) -> None:
+        """Serve at the terms given."""
+        self._door = door
+        self._terms = terms
+        self._streams: dict[Stream, asyncio.Task[None]] = {}
+        self._draining = False
+
+    def handlers(self) -> grpc.GenericRpcHandler:
+        """Return the calls for a server.
+
+        Requests are left undecoded: a generated servicer would kill the whole stream at one bad byte.
+        """
+        frames = {"StreamMetrics": decode_request, "StreamMetricsBatches": decode_frame}
+        calls: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.stream_stream_rpc_method_handler(
+                self._streaming(decode),
+                request_deserializer=None,
+                response_serializer=wire.MetricsResponse.SerializeToString,
+            )
+            for name, decode in frames.items()
+        }
+        calls["RegisterTrainingSession"] = grpc.unary_unary_rpc_method_handler(
+            self._register,
+            request_deserializer=None,
+            response_serializer=wire.SessionResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, calls)
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Tell every stream to go elsewhere, take nothing new, and wait until all is answered."""
+        self._draining = True
+        for stream in self._streams:
+            stream.drain(round(self._terms.reconnect_seconds * 1000))
+        if self._streams:
+            await asyncio.wait(self._streams.values(), timeout=grace_seconds)
+
+    async def _register(self, raw: bytes, context: Context) -> wire.SessionResponse:
+        if self._draining:
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE, "this bridge is stopping; come back soon"
+            )
+        try:
+            info = wire.SessionInfo.FromString(raw)
+        except DecodeError:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "this is not a readable SessionInfo"
+            )
+        try:
+            return self._registered(info, context)
+        except LimitError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except BridgeError as error:
+            self._door.telemetry.error_answered("REGISTRATION", str(error))
+            return wire.SessionResponse(
+                success=False, session_id=info.session_id[:64], message=str(error)
+            )
+        except Exception as error:  # noqa: BLE001 -- no internal text may reach a client
+            self._door.telemetry.failed("register", error)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+        raise AssertionError  # abort raises
+
+    def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
+        limits = self._terms.limits
+        client = client_of(info, _traceparent(context), limits)
+        config = config_of(info.config, limits)
+        session = self._door.pipeline.register(info.session_id, client, config).session
+        return wire.SessionResponse(
+            success=True,
+            session_id=session.id,
+            message="registered",
+            server_config=self._server_config(),
+            resume_sequence=session.committed,
+        )
+
+    def _server_config(self) -> wire.ServerConfig:
+        terms = self._terms
+        return wire.ServerConfig(
+            max_batch_size=terms.limits.images_per_batch,
+            max_image_dimension=terms.limits.image_dimension,
+            heartbeat_interval_ms=round(terms.heartbeat_seconds * 1000),
+            buffer_size=terms.buffer_bytes,
+            flush_interval_ms=round(terms.flush_seconds * 1000),
+            max_message_bytes=terms.max_message_bytes,
+            image_batches_per_second=terms.image_batches_per_second,
+        )
+
+    def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:
+        async def serve(_requests: object, context: Context) -> None:
+            await self._admit(context)
+            stream = Stream(self._door)
+            reader = asyncio.create_task(self._read(context, stream, decode), name="stream reader")
+            writer = asyncio.create_task(stream.write_to(context.write), name="stream writer")
+            self._streams[stream] = writer
+            self._door.telemetry.streams.inc()
+            try:
+                await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+                stream.finish()
+                await asyncio.wait({writer})
+            finally:
+                del self._streams[stream]
+                self._door.telemetry.streams.dec()
+                stream.close()
+                reader.cancel()
+                writer.cancel()
+                await asyncio.gather(reader, writer, return_exceptions=True)
+
+        return serve
+
+    async def _admit(self, context: Context) -> None:
+        if self._draining:
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE, "this bridge is stopping; come back soon"
+            )
+        if len(self._streams) >= self._terms.max_streams:
+            self._door.telemetry.error_answered("RESOURCE_EXHAUSTED", "too many streams")
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"this bridge already serves {self._terms.max_streams} streams (--max-streams)",
+            )
+
+    async def _read(self, context: Context, stream: Stream, decode: Decode) -> None:
+        """Read until the client has finished or is gone.
+
+        An end of the stream says nothing about the session: only a status message ends that
+        (grpc/grpc#36193: kill, cancel and close all look like a clean end first).
+        """
+        limits = self._terms.limits
+        while (raw := await context.read()) is not grpc.aio.EOF and not self._draining:
+            for result in decode(raw, limits):
+                stream.take(result)
+            await stream.room()
+
+
+def _traceparent(context: Context) -> str:
+    """Return the W3C trace context of a call, or "" where it has none that is well-formed."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "traceparent" and isinstance(value, str) and _is_traceparent(value):
+            return value
+    return ""
+
+
+def _is_traceparent(value: str) -> bool:
+    """Check the form of W3C Trace Context, version 00: 00-<32 hex>-<16 hex>-<2 hex>, ids not all zero."""
+    parts = value.split("-")
+    return (
+        [len(part) for part in parts] == [2, 32, 16, 2]
+        and all(set(part) <= set("0123456789abcdef") for part in parts)
+        and parts[0] != "ff"
+        and set(parts[1]) != {"0"}
+        and set(parts[2]) != {"0"}
+    )

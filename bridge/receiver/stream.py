@@ -1,0 +1,220 @@
+"""One open stream: what has been accepted from it, and what it is owed."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from bridge.commands import Commands
+from bridge.errors import (
+    BridgeError,
+    ForeignSessionError,
+    InvalidDataError,
+    OverloadedError,
+    UnknownSessionError,
+)
+from bridge.model import Batch, Heartbeat, Update
+from bridge.pipeline import Pipeline
+from bridge.receiver import answers
+from bridge.receiver.decode import Decoded, Result
+from bridge.sessions import Sessions
+from bridge.telemetry import Telemetry
+from bridge.wire import metrics_pb2 as wire
+
+OWED_LIMIT = 10_000
+"""Answers a client may leave unread; above it nothing more is read from its stream."""
+
+QUIET_SECONDS = 1.0
+"""A stream whose session is unknown is told so at most this often."""
+
+CODE_OF: dict[type[BridgeError], wire.ErrorResponse.ErrorCode.ValueType] = {
+    InvalidDataError: wire.ErrorResponse.INVALID_DATA,
+    UnknownSessionError: wire.ErrorResponse.INVALID_SESSION,
+    ForeignSessionError: wire.ErrorResponse.INVALID_SESSION,
+    OverloadedError: wire.ErrorResponse.BUFFER_FULL,
+}
+"""What the protocol calls each refusal."""
+
+Tally = Callable[[str], tuple[int, int]]
+"""How many images of a session were kept and not kept so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What every stream of a server shares."""
+
+    pipeline: Pipeline
+    sessions: Sessions
+    commands: Commands
+    telemetry: Telemetry
+    tally: Tally
+
+
+@dataclass(slots=True)
+class Pending:
+    """An acknowledgment that waits for its commit."""
+
+    ticket: int
+    sequence: int
+    batch: int
+
+
+class Stream:
+    """Takes what is read from one stream, and collects its answers for the one task that writes."""
+
+    def __init__(self, door: Door) -> None:
+        """Start without a session: the first good message tells which one it is."""
+        self._door = door
+        self.session_id = ""
+        self._pending: deque[Pending] = deque()
+        self._owed: deque[wire.MetricsResponse] = deque()
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._closing = False
+        self._told = (0, 0)
+        self._quiet_until = 0.0
+
+    def take(self, result: Result) -> None:
+        """Apply one decoded request, or answer why not; never raises."""
+        if isinstance(result, InvalidDataError):
+            self._refuse(result, result.sequence)
+            return
+        try:
+            self._accept(result)
+        except BridgeError as error:
+            self._refuse(error, result.update.sequence)
+        except Exception as error:  # noqa: BLE001 -- one message must not end a stream
+            self._door.telemetry.failed("receiver", error)
+            self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", 0)
+
+    def committed(self, ticket: int) -> None:
+        """Owe the acknowledgments of everything up to this ticket."""
+        pending = self._pending
+        while pending and pending[0].ticket <= ticket:
+            first = pending.popleft()
+            self._owe(answers.acknowledgment(first.batch, first.sequence, *self._images()))
+        self._moved.set()
+
+    def drain(self, reconnect_after_ms: int) -> None:
+        """Tell the client to connect again, and write what is owed; then the writer returns."""
+        self._owe(answers.draining(reconnect_after_ms))
+        self.finish()
+
+    def finish(self) -> None:
+        """Let the writer return once everything accepted is answered."""
+        self._closing = True
+        self._wake.set()
+
+    async def room(self) -> None:
+        """Wait until the client has read enough of its answers."""
+        while len(self._owed) >= OWED_LIMIT:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def write_to(self, write: Callable[[wire.MetricsResponse], Awaitable[None]]) -> None:
+        """Write answers as they come, until all is said after `finish`."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._owe_commands()
+            while self._owed:
+                await write(self._owed.popleft())
+                self._moved.set()
+            if self._closing and not self._pending:
+                return
+
+    def close(self) -> None:
+        """Let go of the session; the stream is gone."""
+        if self.session_id:
+            self._door.commands.unlisten(self.session_id, self._wake.set)
+            self._door.pipeline.disconnected(self.session_id)
+
+    def _accept(self, decoded: Decoded) -> None:
+        update = decoded.update
+        self._door.telemetry.request_received(decoded.kind, update.size_bytes)
+        if update.session_id != self.session_id:
+            self._bind(update.session_id)
+        ticket = self._door.pipeline.accept(update, self)
+        self._expect(ticket, update)
+        if decoded.fault:
+            self._refuse(InvalidDataError(decoded.fault), update.sequence)
+
+    def _bind(self, session_id: str) -> None:
+        """Make this the stream of one session; it stays so."""
+        if self.session_id and self._door.sessions.find(session_id) is not None:
+            raise InvalidDataError("session_id: this stream belongs to another session")
+        self._door.sessions.get(session_id)
+        if self.session_id:
+            return
+        self.session_id = session_id
+        self._told = self._door.tally(session_id)
+        self._door.pipeline.connected(session_id)
+        self._door.commands.listen(session_id, self._wake.set)
+        self._wake.set()
+
+    def _expect(self, ticket: int, update: Update) -> None:
+        """Note which acknowledgment the update earns.
+
+        With sequences one for each commit, cumulative; without, one for each batch. A heartbeat is
+        answered at once.
+        """
+        session = self._door.sessions.get(update.session_id)
+        message = update.message
+        if isinstance(message, Heartbeat):
+            self._owe(answers.acknowledgment(session.batch, session.committed, *self._images()))
+        if update.sequence:
+            self._expect_sequence(ticket, session.accepted, session.batch)
+        elif isinstance(message, Batch):
+            self._pending.append(Pending(ticket, 0, message.index))
+
+    def _expect_sequence(self, ticket: int, sequence: int, batch: int) -> None:
+        last = self._pending[-1] if self._pending else None
+        if last is None or last.ticket != ticket or not last.sequence:
+            self._pending.append(Pending(ticket, sequence, batch))
+            return
+        last.sequence = sequence
+        last.batch = batch
+
+    def _images(self) -> tuple[int, int]:
+        """Return the images kept and not kept since the last time."""
+        kept, dropped = self._door.tally(self.session_id)
+        before, self._told = self._told, (kept, dropped)
+        return max(0, kept - before[0]), max(0, dropped - before[1])
+
+    def _refuse(self, error: BridgeError, sequence: int) -> None:
+        if isinstance(error, UnknownSessionError) and not self._may_complain():
+            self._door.telemetry.error_answered("INVALID_SESSION", "not answered: too many of them")
+            return
+        code = CODE_OF.get(type(error), wire.ErrorResponse.INTERNAL_ERROR)
+        retry_after_ms = error.retry_after_ms if isinstance(error, OverloadedError) else 0
+        self._owe_error(code, str(error), sequence, retry_after_ms)
+
+    def _may_complain(self) -> bool:
+        now = time.monotonic()
+        if now < self._quiet_until:
+            return False
+        self._quiet_until = now + QUIET_SECONDS
+        return True
+
+    def _owe_error(
+        self,
+        code: wire.ErrorResponse.ErrorCode.ValueType,
+        text: str,
+        sequence: int,
+        retry_after_ms: int = 0,
+    ) -> None:
+        self._door.telemetry.error_answered(wire.ErrorResponse.ErrorCode.Name(code), text)
+        self._owe(answers.error(code, text, sequence, retry_after_ms))
+
+    def _owe_commands(self) -> None:
+        if not self.session_id:
+            return
+        for command in self._door.pipeline.take_commands(self.session_id):
+            self._owe(answers.command(command))
+
+    def _owe(self, response: wire.MetricsResponse) -> None:
+        response.session_id = self.session_id
+        response.timestamp_ms = time.time_ns() // 1_000_000
+        self._owed.append(response)
+        self._wake.set()

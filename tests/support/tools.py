@@ -1,0 +1,28 @@
+"""Find the programs that some tests need, or say how to get them."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / ".tools" / "bin"
+
+HOW_TO_GET = "`make tools` gets it, into .tools/ of this checkout"
+
+
+def tool(name: str) -> Path:
+    """Return the program; where it is missing the test is skipped, or fails when CI is set."""
+    found = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
+    if not found:
+        missing(f"{name} is not installed here", HOW_TO_GET)
+    return Path(found)
+
+
+def missing(what: str, how_to_get_it: str) -> None:
+    """Skip the test for want of something, or fail it when CI is set."""
+    reason = f"{what}; {how_to_get_it}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Gets the programs that some tests need, out of Debian's packages: downloaded and unpacked into .tools/,
+# not installed, so that no service starts and nothing outside this checkout changes.
+# Programs that are on PATH already are left alone.
+set -euo pipefail
+shopt -s nullglob
+cd "$(dirname "$0")/../.."
+
+tools="$PWD/.tools"
+system="$tools/debian"
+packages=()
+
+# want PROGRAM PACKAGE...: remember the packages where the program is missing
+want() {
+  local program=$1
+  shift
+  if [ -x "$tools/bin/$program" ] || command -v "$program" >/dev/null; then
+    echo "  $program: here already"
+  else
+    echo "  $program: from Debian's $*"
+    packages+=("$@")
+  fi
+}
+
+# unpack PACKAGE...: the packages and whatever they need that is not installed
+unpack() {
+  local archives="$tools/archives" package
+  mkdir -p "$archives/partial" "$system" "$tools/bin"
+  if [ "$(id -u)" = 0 ]; then
+    apt-get update --quiet --quiet
+  fi
+  apt-get install --quiet --quiet --yes --download-only --no-install-recommends \
+    -o Dir::Cache::archives="$archives" -o APT::Sandbox::User=root -o Debug::NoLocking=true "$@"
+  for package in "$archives"/*.deb; do
+    dpkg-deb --extract "$package" "$system"
+  done
+  rm -r "$archives"
+}
+
+# launch NAME COMMAND...: write .tools/bin/NAME, which runs the command on the unpacked packages
+launch() {
+  local name=$1 libraries
+  shift
+  libraries=$(find "$system" -name 'lib*.so*' -printf '%h\n' | sort -u | paste -sd :)
+  cat >"$tools/bin/$name" <<LAUNCHER
+#!/bin/sh
+export LD_LIBRARY_PATH="$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+export PYTHONPATH="$system/usr/lib/python3/dist-packages\${PYTHONPATH:+:\$PYTHONPATH}"
+exec $* "\$@"
+LAUNCHER
+  chmod +x "$tools/bin/$name"
+}
+
+swift=(swift-proxy swift-account swift-container swift-object)
+
+command -v apt-get >/dev/null || {
+  echo "These programs come from Debian's packages, and there is no apt-get here." >&2
+  echo "Install chromium, promtool and OpenStack Swift's servers yourself, on PATH." >&2
+  exit 1
+}
+
+echo "Programs for the tests:"
+want promtool prometheus
+want swift-python "${swift[@]}"
+want chromium chromium fonts-dejavu-core
+
+if [ ${#packages[@]} -gt 0 ]; then
+  unpack "${packages[@]}"
+  python=/usr/bin/python3
+  [ -x "$python" ] || python="$system/usr/bin/python3"
+  launch swift-python "$python"  # a Python that can import swift, for tests/support/swift.py
+  for program in "$system"/usr/bin/swift-{ring-builder,*-server}; do
+    launch "$(basename "$program")" "$python" "$program"
+  done
+  for program in "$system"/usr/bin/{promtool,prometheus} "$system"/usr/lib/chromium/chromium; do
+    if [ -x "$program" ]; then
+      launch "$(basename "$program")" "$program"
+    fi
+  done
+fi
+echo "All here."

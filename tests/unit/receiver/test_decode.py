@@ -1,0 +1,223 @@
+"""From bytes to the model, or a clear refusal."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.jpegs import jpeg, png
+
+from bridge.errors import InvalidDataError
+from bridge.model import (
+    Batch,
+    CommandResult,
+    Config,
+    Epoch,
+    Gpu,
+    Heartbeat,
+    Performance,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.receiver.decode import Decoded, Limits, decode_frame, decode_request
+from bridge.wire import metrics_pb2 as wire
+
+LIMITS = Limits(images_per_batch=4, image_dimension=64, scalars=3, text=100)
+
+
+def request(**payload) -> wire.MetricsRequest:
+    """Return a request of session `run` with sequence 7."""
+    return wire.MetricsRequest(session_id="run", sequence=7, timestamp_ms=5, **payload)
+
+
+def decoded(message: wire.MetricsRequest) -> Decoded:
+    """Return the one result of a good request."""
+    (result,) = decode_request(message.SerializeToString(), LIMITS)
+    assert isinstance(result, Decoded), result
+    return result
+
+
+def refused(message: wire.MetricsRequest) -> InvalidDataError:
+    """Return the one result of a bad request."""
+    (result,) = decode_request(message.SerializeToString(), LIMITS)
+    assert isinstance(result, InvalidDataError), result
+    return result
+
+
+def batch(*images: bytes, **fields) -> wire.MetricsRequest:
+    """Return a batch with the images given."""
+    parts = [wire.ImageData(image_bytes=image) for image in images]
+    return request(
+        batch_data=wire.BatchData(epoch=1, batch_idx=2, batch_loss=0.5, images=parts, **fields)
+    )
+
+
+def test_a_batch_keeps_everything_it_told():
+    """Images come with their predictions and truths, in order."""
+    predictions = [
+        wire.Prediction(predicted_class=3, confidence=0.75),
+        wire.Prediction(predicted_class=4, confidence=0.5),
+    ]
+
+    result = decoded(
+        batch(jpeg(), jpeg(shade=9), predictions=predictions, ground_truth=[3, 5], duration_ms=20.0)
+    )
+
+    message = result.update.message
+    assert isinstance(message, Batch)
+    assert (message.epoch, message.index, message.loss) == (1, 2, 0.5)
+    assert (message.duration_seconds, message.sample_count, message.invalid_images) == (0.02, 2, 0)
+    assert [(i.index, i.predicted_class, i.confidence, i.true_class) for i in message.images] == [
+        (0, 3, 0.75, 3),
+        (1, 4, 0.5, 5),
+    ]
+    assert message.images[1].jpeg == jpeg(shade=9)
+    assert (result.update.session_id, result.update.sequence, result.kind) == (
+        "run",
+        7,
+        "batch_data",
+    )
+
+
+def test_zero_is_told_apart_from_not_told():
+    """Optional fields are None where a client left them out, also when it is an old one."""
+    plain = decoded(request(epoch_data=wire.EpochData(epoch=1, average_loss=2.0))).update.message
+    full = decoded(
+        request(epoch_data=wire.EpochData(epoch=1, validation_loss=0.0, learning_rate=0.0))
+    ).update.message
+
+    assert plain == Epoch(1, 2.0, 0.0)
+    assert full == Epoch(1, 0.0, 0.0, validation_loss=0.0, learning_rate=0.0)
+    assert decoded(batch()).update.message.duration_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (request(), "payload: none is set"),
+        (batch(*[jpeg()] * 5), "batch_data.images: 5 are more than the 4 allowed"),
+        (batch(jpeg(), ground_truth=[1, 2]), "1, 0 and 2 of them do not match"),
+        (
+            batch(predictions=[wire.Prediction()], ground_truth=[1, 2]),
+            "0, 1 and 2 of them do not match",
+        ),
+        (request(status_update=wire.StatusUpdate(status=77)), "status_update.status: 77"),
+        (
+            request(scalar_data=wire.ScalarData(values={str(i): i for i in range(4)})),
+            "scalar_data.values: 4",
+        ),
+    ],
+)
+def test_a_broken_rule_is_named(message, reason):
+    """A refusal names field and reason, and the message it is about."""
+    error = refused(message)
+
+    assert reason in str(error)
+    assert error.sequence == 7
+
+
+def test_one_bad_image_costs_only_itself():
+    """The rest of the batch stands; the fault names the image, and it is counted."""
+    result = decoded(batch(jpeg(), png(), b"", jpeg(99, 1), ground_truth=[1, 2, 3, 4]))
+
+    message = result.update.message
+    assert [(image.index, image.true_class) for image in message.images] == [(0, 1)]
+    assert message.invalid_images == 3
+    assert message.ground_truth == (1, 2, 3, 4)
+    for text in (
+        "batch_data.images[1].image_bytes is not a JPEG",
+        "images[2].image_bytes is empty",
+        "images[3]",
+    ):
+        assert text in result.fault
+
+
+def test_a_whole_batch_of_predictions_needs_no_images():
+    """Predictions may be told for more samples than are shown."""
+    message = decoded(
+        batch(predictions=[wire.Prediction()] * 9, ground_truth=[0] * 9)
+    ).update.message
+
+    assert (len(message.predictions), message.sample_count) == (9, 9)
+
+
+def test_the_single_gpu_of_old_clients_is_gpu_0():
+    """gpu_percent and gpu_memory_mb become one GPU unless a list is there."""
+    old = wire.ResourceUsage(cpu_percent=150, memory_mb=2, gpu_percent=50, gpu_memory_mb=1)
+    new = wire.ResourceUsage(gpu_percent=50, gpus=[wire.GpuUsage(index=3, uuid="u", power_watts=9)])
+
+    def gpus(usage: wire.ResourceUsage) -> tuple[Gpu, ...]:
+        message = decoded(
+            request(performance_data=wire.PerformanceData(resource_usage=usage))
+        ).update.message
+        assert isinstance(message, Performance)
+        return message.resources.gpus
+
+    assert gpus(old) == (Gpu(0, "", 0.5, 2.0**20),)
+    assert gpus(new) == (Gpu(3, "u", 0.0, 0.0, 0.0, 0.0, 9.0),)
+    assert gpus(wire.ResourceUsage(cpu_percent=1)) == ()
+
+
+def test_the_other_messages_arrive_whole():
+    """Status with configuration, scalars, command results and heartbeats."""
+    config = wire.TrainingConfig(total_epochs=9, class_names=["cat", "dog"])
+    status = request(
+        status_update=wire.StatusUpdate(status=wire.RUNNING, message="go", config=config)
+    )
+    scalars = request(scalar_data=wire.ScalarData(epoch=1, batch_idx=2, values={"grad": math.inf}))
+    answer = request(
+        command_result=wire.CommandResult(
+            command_id="c", applied=True, message="m", epoch=1, batch_idx=2
+        )
+    )
+
+    assert decoded(status).update.message == StatusChange(
+        Status.RUNNING, "go", Config(total_epochs=9, class_names=("cat", "dog"))
+    )
+    assert decoded(scalars).update.message == Scalars(1, 2, {"grad": math.inf})
+    assert decoded(answer).update.message == CommandResult("c", True, "m", 1, 2)
+    assert decoded(request(heartbeat=wire.Heartbeat())).update.message == Heartbeat()
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_get_exactly_one_answer(noise):
+    """Undecodable bytes are refused, never an exception."""
+    (result,) = decode_request(noise, LIMITS)
+
+    assert isinstance(result, Decoded | InvalidDataError)
+
+
+@given(st.binary(max_size=100))
+def test_any_frame_gets_answers(noise):
+    """Undecodable frames are refused, never an exception."""
+    for result in decode_frame(noise, LIMITS):
+        assert isinstance(result, Decoded | InvalidDataError)
+
+
+def test_a_bad_message_in_a_frame_costs_only_itself():
+    """Bad UTF-8 in one request of a frame leaves its neighbours standing."""
+    good = batch().SerializeToString()
+    bad = b"\x0a\x02\xff\xfe"
+    frame = b"".join(b"\x0a" + bytes([len(part)]) + part for part in (good, bad, good))
+
+    results = list(decode_frame(frame, LIMITS))
+
+    assert [type(result) for result in results] == [Decoded, InvalidDataError, Decoded]
+
+
+def test_a_frame_that_breaks_off_is_refused_once():
+    """What came before the break is served."""
+    good = batch().SerializeToString()
+    frame = b"\x0a" + bytes([len(good)]) + good + b"\x0a\x7f\x00"
+
+    results = list(decode_frame(frame, LIMITS))
+
+    assert [type(result) for result in results] == [Decoded, InvalidDataError]
+
+
+def test_long_texts_are_cut():
+    """No text of a client's grows without bound."""
+    status = request(status_update=wire.StatusUpdate(status=wire.FAILED, message="x" * 999))
+
+    assert len(decoded(status).update.message.message) == 100

@@ -1,0 +1,54 @@
+"""What passes as a JPEG."""
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from support.jpegs import jpeg, png
+
+from bridge.receiver.jpeg import fault_of
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"optimize": True}, {"exif": b"Exif\0\0" + b"x" * 999}]
+)
+def test_real_files_pass(options):
+    """Baseline and progressive files, and ones with metadata in front, are taken."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (33, 7), (200, 10, 10)).save(buffer, "JPEG", **options)
+
+    assert fault_of(buffer.getvalue(), max_dimension=64) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "is empty"),
+        (png(), "is not a JPEG"),
+        (jpeg()[:-40], "without an end"),
+        (b"\xff\xd8\xff\xd9", "without a frame header"),
+        (b"\xff\xd8\xff\xe0\x00\x00" + b"\xff\xd9" * 20, "without a frame header"),
+        (jpeg(80, 8), "80x8 pixels"),
+    ],
+)
+def test_everything_else_is_refused_with_a_reason(data, reason):
+    """Empty, foreign, cut-off and oversized files are told apart."""
+    assert reason in fault_of(data, max_dimension=64)
+
+
+def test_padding_behind_the_end_is_tolerated():
+    """Encoders that pad their output are served."""
+    assert fault_of(jpeg() + bytes(8), max_dimension=64) is None
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_get_an_answer(noise):
+    """No bytes make the walk fail or run on, and what passes tells its size."""
+    data = b"\xff\xd8" + noise + b"\xff\xd9"
+
+    fault = fault_of(data, max_dimension=0)
+
+    assert isinstance(fault, str)
+    assert fault.startswith("is ")

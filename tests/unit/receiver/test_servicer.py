@@ -1,0 +1,483 @@
+"""The gRPC door, over real gRPC."""
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from support.jpegs import jpeg, png
+from support.waiting import until
+
+from bridge.commands import Commands, State
+from bridge.commit import Committer
+from bridge.errors import SettingError
+from bridge.model import (
+    Batch,
+    CommandAnswered,
+    CommandSent,
+    CommandType,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Registered,
+)
+from bridge.pipeline import Pipeline
+from bridge.receiver.decode import Limits
+from bridge.receiver.server import serving
+from bridge.receiver.servicer import Servicer, Terms
+from bridge.receiver.stream import Door
+from bridge.sessions import Sessions
+from bridge.storage.database import Database
+from bridge.telemetry import Telemetry
+from bridge.wire import metrics_pb2 as wire
+from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
+
+ERROR = wire.ErrorResponse
+
+
+class Recording:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def consume(self, session, event, received) -> None:
+        assert received > 0
+        self.events.append(event)
+
+    def of(self, *kinds):
+        return [event for event in self.events if isinstance(event, kinds)]
+
+
+class Bridge:
+    """A receiver with everything below it, and a sink that records."""
+
+    def __init__(self, tmp_path, **terms) -> None:
+        self.sink = Recording()
+        self.telemetry = Telemetry()
+        self.sessions = Sessions(limit=5)
+        self.commands = Commands()
+        self.database = Database(tmp_path / "bridge.db")
+        self.committer = Committer([], self.database, self.telemetry)
+        self.pipeline = Pipeline(
+            sessions=self.sessions,
+            commands=self.commands,
+            sinks=[self.sink],
+            committer=self.committer,
+            telemetry=self.telemetry,
+        )
+        self.tallies: dict[str, tuple[int, int]] = {}
+        door = Door(
+            pipeline=self.pipeline,
+            sessions=self.sessions,
+            commands=self.commands,
+            telemetry=self.telemetry,
+            tally=lambda session_id: self.tallies.get(session_id, (0, 0)),
+        )
+        self.servicer = Servicer(door, Terms(limits=Limits(image_dimension=64), **terms))
+
+    def errors(self, code: str) -> float:
+        return self.telemetry.registry.get_sample_value("bridge_errors_total", {"code": code}) or 0
+
+    @asynccontextmanager
+    async def running(self):
+        """Serve, and give a stub."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self.database.close)
+            await stack.enter_async_context(self.committer.running())
+            server = await stack.enter_async_context(
+                serving(
+                    self.servicer,
+                    "127.0.0.1:0",
+                    max_message_bytes=1 << 20,
+                    lookahead_bytes=65536,
+                    grace_seconds=5,
+                )
+            )
+            self.address = server.address
+            self.channel = await stack.enter_async_context(
+                grpc.aio.insecure_channel(server.address)
+            )
+            yield MetricsServiceStub(self.channel)
+
+
+@pytest.fixture
+async def bridge(tmp_path):
+    """Return a running receiver; its stub is `bridge.stub`."""
+    bridge = Bridge(tmp_path)
+    async with bridge.running() as bridge.stub:
+        yield bridge
+
+
+async def registered(stub, session_id="run", **fields) -> str:
+    """Register a session and return its id."""
+    response = await stub.RegisterTrainingSession(
+        wire.SessionInfo(session_id=session_id, client_instance_id="i", **fields)
+    )
+    assert response.success, response.message
+    return response.session_id
+
+
+def batch(index=0, *, session_id="run", sequence=0, images=(), **fields) -> wire.MetricsRequest:
+    """Return a batch."""
+    parts = [wire.ImageData(image_bytes=image) for image in images]
+    data = wire.BatchData(epoch=1, batch_idx=index, batch_loss=0.5, images=parts, **fields)
+    return wire.MetricsRequest(session_id=session_id, sequence=sequence, batch_data=data)
+
+
+async def say(stream, *requests) -> None:
+    """Write requests to a stream."""
+    for request in requests:
+        await stream.write(request)
+
+
+async def hear(stream) -> wire.MetricsResponse:
+    """Return the next answer of a stream."""
+    async with asyncio.timeout(15):
+        answer = await stream.read()
+    assert answer is not grpc.aio.EOF
+    return answer
+
+
+async def test_registering_tells_the_terms(bridge):
+    """A client learns its session id and what it may send."""
+    response = await bridge.stub.RegisterTrainingSession(wire.SessionInfo(client_name="t"))
+
+    assert response.success
+    assert response.session_id
+    config = response.server_config
+    assert (config.max_batch_size, config.max_image_dimension) == (16, 64)
+    assert (config.heartbeat_interval_ms, config.image_batches_per_second) == (20_000, 2.0)
+    assert (config.buffer_size, config.max_message_bytes) == (64 << 20, 32 << 20)
+    assert bridge.sink.of(Registered)
+
+
+@pytest.mark.parametrize("bad", ["../../x", "<script>alert(1)</script>", "x" * 10_240, "a\nb"])
+async def test_a_bad_session_id_is_refused_with_the_rule(bridge, bad):
+    """Registering with it answers success=false; nothing is created."""
+    response = await bridge.stub.RegisterTrainingSession(wire.SessionInfo(session_id=bad))
+
+    assert not response.success
+    assert "must match" in response.message
+    assert len(bridge.sessions) == 0
+
+
+async def test_a_client_without_sequences_gets_an_ack_a_batch(bridge):
+    """Each batch is acknowledged by its index; epochs are taken without."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    epoch = wire.MetricsRequest(session_id="run", epoch_data=wire.EpochData(epoch=1))
+
+    await say(stream, batch(0), batch(1), epoch, batch(2))
+    acks = [(await hear(stream)).ack for _ in range(3)]
+    await stream.done_writing()
+
+    assert [(ack.batch_idx, ack.success, ack.sequence) for ack in acks] == [
+        (0, True, 0),
+        (1, True, 0),
+        (2, True, 0),
+    ]
+    assert await stream.read() is grpc.aio.EOF
+    assert len(bridge.sink.of(Batch)) == 3
+    assert len(bridge.sink.of(Epoch)) == 1
+
+
+async def test_a_client_with_sequences_gets_cumulative_acks(bridge):
+    """The last ack covers everything, and what is sent twice is applied once."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetricsBatches()
+    requests = [batch(number, sequence=number) for number in (1, 2, 3)]
+
+    await stream.write(wire.MetricsRequestBatch(requests=requests))
+    await stream.write(wire.MetricsRequestBatch(requests=requests))
+    await stream.done_writing()
+    acks = [answer.ack async for answer in stream]
+
+    assert acks[-1].sequence == 3
+    assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("method", ["StreamMetrics", "StreamMetricsBatches"])
+async def test_bad_bytes_do_not_end_the_stream(bridge, method):
+    """Undecodable bytes and bad UTF-8 are answered INVALID_DATA; the next good message is served."""
+    await registered(bridge.stub)
+    call = bridge.channel.stream_stream(
+        f"/metrics.MetricsService/{method}", response_deserializer=wire.MetricsResponse.FromString
+    )()
+    good = batch(4)
+    frame = wire.MetricsRequestBatch(requests=[good])
+    goods = {"StreamMetrics": good, "StreamMetricsBatches": frame}
+
+    for bad in (b"\xff\xff\xff", b"\x0a\x02\xff\xfe", b"\x0a\xff\xff\xff\xff\x0f"):
+        await call.write(bad)
+        answer = await hear(call)
+        assert answer.error.code == ERROR.INVALID_DATA
+        assert "readable" in answer.error.message
+    await call.write(goods[method].SerializeToString())
+
+    assert (await hear(call)).ack.batch_idx == 4
+    await call.done_writing()
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (batch(images=[jpeg()] * 17), "images: 17 are more than the 16 allowed"),
+        (batch(images=[jpeg()], ground_truth=[1, 2]), "do not match"),
+        (wire.MetricsRequest(session_id="run"), "payload: none is set"),
+    ],
+)
+async def test_a_broken_rule_is_named_and_the_stream_lives(bridge, request_, reason):
+    """INVALID_DATA names field and reason; nothing of the message is applied."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+
+    await say(stream, request_, batch(9))
+    refusal, ack = await hear(stream), await hear(stream)
+    await stream.done_writing()
+
+    assert refusal.error.code == ERROR.INVALID_DATA
+    assert reason in refusal.error.message
+    assert not refusal.error.retryable
+    assert ack.ack.batch_idx == 9
+    assert len(bridge.sink.of(Batch)) == 1
+
+
+async def test_a_bad_image_is_told_and_the_batch_counts(bridge):
+    """PNG and empty images cost only themselves."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+
+    await say(stream, batch(5, images=[jpeg(), png(), b""]))
+    answers = [await hear(stream), await hear(stream)]
+    await stream.done_writing()
+
+    (error,) = [answer.error for answer in answers if answer.HasField("error")]
+    (ack,) = [answer.ack for answer in answers if answer.HasField("ack")]
+    assert "images[1].image_bytes is not a JPEG; images[2].image_bytes is empty" in error.message
+    assert (ack.batch_idx, ack.success) == (5, True)
+    (event,) = bridge.sink.of(Batch)
+    assert (len(event.images), event.invalid_images) == (1, 2)
+
+
+async def test_acks_tell_what_became_of_images(bridge):
+    """Each ack counts the images kept and not kept since the one before."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+
+    await say(stream, batch(0))
+    await hear(stream)
+    bridge.tallies["run"] = (3, 1)
+    await say(stream, batch(1))
+    first = (await hear(stream)).ack
+    bridge.tallies["run"] = (4, 1)
+    await say(stream, batch(2))
+    second = (await hear(stream)).ack
+    await stream.done_writing()
+
+    assert (first.images_kept, first.images_dropped) == (3, 1)
+    assert (second.images_kept, second.images_dropped) == (1, 0)
+
+
+async def test_an_unknown_session_is_told_once_and_makes_no_series(bridge):
+    """A flood of foreign messages gets one INVALID_SESSION a second, and the stream stays open."""
+    stream = bridge.stub.StreamMetrics()
+
+    await say(stream, *[batch(session_id="nobody") for _ in range(50)])
+    assert (await hear(stream)).error.code == ERROR.INVALID_SESSION
+    await until(lambda: bridge.errors("INVALID_SESSION") == 50)
+    await registered(bridge.stub)
+    await say(stream, batch(3))
+    answer = await hear(stream)
+    await stream.done_writing()
+
+    assert answer.ack.batch_idx == 3
+    assert len(bridge.sessions) == 1
+
+
+async def test_a_stream_speaks_for_one_session(bridge):
+    """A second session on the same stream is refused by name, and the first goes on."""
+    await registered(bridge.stub, "run")
+    await registered(bridge.stub, "other")
+    stream = bridge.stub.StreamMetrics()
+
+    await say(stream, batch(1), batch(2, session_id="other"), batch(3))
+    answers = [await hear(stream) for _ in range(3)]
+    await stream.done_writing()
+
+    (error,) = [answer.error for answer in answers if answer.HasField("error")]
+    assert error.code == ERROR.INVALID_DATA
+    assert "session_id" in error.message
+    assert [event.index for event in bridge.sink.of(Batch)] == [1, 3]
+
+
+async def test_a_heartbeat_is_answered_at_once(bridge):
+    """The answer carries what has been committed so far."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    beat = wire.MetricsRequest(session_id="run", heartbeat=wire.Heartbeat(sequence_number=1))
+
+    await say(stream, batch(1, sequence=1))
+    await hear(stream)
+    bridge.sessions.get("run").committed = 1
+    await say(stream, beat)
+    ack = (await hear(stream)).ack
+    await stream.done_writing()
+
+    assert (ack.success, ack.sequence, ack.batch_idx) == (True, 1, 1)
+
+
+async def test_a_status_ends_the_session_and_a_lost_stream_does_not(bridge):
+    """Only COMPLETED or FAILED ends a session; a cancelled stream disconnects it."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    await say(stream, batch(1))
+    await hear(stream)
+    stream.cancel()
+    await until(lambda: bridge.sink.of(Disconnected))
+    assert not bridge.sink.of(Ended)
+
+    stream = bridge.stub.StreamMetrics()
+    done = wire.StatusUpdate(status=wire.COMPLETED)
+    await say(stream, batch(2), wire.MetricsRequest(session_id="run", status_update=done))
+    await stream.done_writing()
+    await until(lambda: bridge.sink.of(Ended))
+
+    assert len(bridge.sink.of(Connected)) == 2
+
+
+async def test_commands_go_out_and_their_answers_come_back(bridge):
+    """An order is written to the session's stream; the loop's answer is noted."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    await say(stream, batch(1))
+    await hear(stream)
+
+    bridge.commands.ask("run", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}, "c1")
+    command = (await hear(stream)).command
+    result = wire.CommandResult(command_id="c1", applied=True, message="ok", epoch=1, batch_idx=1)
+    await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
+    await until(lambda: bridge.sink.of(CommandAnswered))
+    await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
+    refusal = await hear(stream)
+    await stream.done_writing()
+
+    assert command.type == wire.ControlCommand.CHANGE_LEARNING_RATE
+    assert dict(command.parameters) == {"learning_rate": "0.1"}
+    assert bridge.sink.of(CommandSent)
+    assert [order.state for order in bridge.commands.of("run")] == [State.APPLIED]
+    assert "command_id" in refusal.error.message
+
+
+async def test_an_oversized_message_costs_its_stream_only(bridge):
+    """Above the limit gRPC refuses; other streams and the session are unharmed."""
+    await registered(bridge.stub)
+    other = bridge.stub.StreamMetrics()
+    await say(other, batch(1))
+    await hear(other)
+
+    stream = bridge.stub.StreamMetrics()
+    await stream.write(batch(2, images=[bytes(2 << 20)]))
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await stream.read()
+
+    assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    await say(other, batch(3))
+    assert (await hear(other)).ack.batch_idx == 3
+    await other.done_writing()
+
+
+async def test_limits_are_told_by_name(tmp_path):
+    """One stream over the limit is refused with a reason, the others are served."""
+    bridge = Bridge(tmp_path, max_streams=1)
+    async with bridge.running() as stub:
+        await registered(stub)
+        first = stub.StreamMetrics()
+        await say(first, batch(1))
+        await hear(first)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.StreamMetrics().read()
+        await first.done_writing()
+        for number in range(4):
+            await registered(stub, f"run{number}")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.RegisterTrainingSession(wire.SessionInfo())
+
+    assert raised.value.code() == refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "--max-streams" in raised.value.details()
+    assert "--max-sessions" in refused.value.details()
+
+
+async def test_a_stop_says_so_and_answers_what_it_took(tmp_path):
+    """On stopping, streams get their acks and a Draining, and end cleanly."""
+    bridge = Bridge(tmp_path)
+    heard = []
+
+    async def listen(stream) -> None:
+        async for answer in stream:
+            heard.append(answer)  # noqa: PERF401 -- each must be seen as it comes
+
+    async with AsyncExitStack() as outside:
+        async with bridge.running() as stub:
+            await registered(stub)
+            channel = await outside.enter_async_context(grpc.aio.insecure_channel(bridge.address))
+            stream = MetricsServiceStub(channel).StreamMetrics()
+            listening = asyncio.create_task(listen(stream))
+            await say(stream, batch(1))
+            await until(lambda: heard)
+        async with asyncio.timeout(15):
+            await listening
+
+    assert [answer.WhichOneof("payload") for answer in heard] == ["ack", "draining"]
+    assert heard[1].draining.reconnect_after_ms > 0
+
+
+async def test_no_internal_text_reaches_a_client(bridge, monkeypatch):
+    """A fault of ours is INTERNAL_ERROR without its text, and the stream lives."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    accept = bridge.pipeline.accept
+
+    def broken(update, receipt):
+        monkeypatch.setattr(bridge.pipeline, "accept", accept)
+        raise RuntimeError("secret internals")
+
+    monkeypatch.setattr(bridge.pipeline, "accept", broken)
+    await say(stream, batch(1), batch(2))
+    error, ack = await hear(stream), await hear(stream)
+    await stream.done_writing()
+
+    assert (error.error.code, error.error.message) == (ERROR.INTERNAL_ERROR, "internal error")
+    assert ack.ack.batch_idx == 2
+
+
+async def test_a_taken_port_is_a_clear_error(bridge):
+    """A second bridge on the same port is refused, not silently bound."""
+    with pytest.raises(SettingError, match="cannot be bound"):
+        async with serving(
+            bridge.servicer,
+            bridge.address,
+            max_message_bytes=1,
+            lookahead_bytes=65536,
+            grace_seconds=1,
+        ):
+            pass
+
+
+async def test_health_and_reflection_answer(bridge):
+    """Probes and grpcurl find what they look for."""
+    stub = health_pb2_grpc.HealthStub(bridge.channel)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(service="metrics.MetricsService"))
+
+    def services() -> list[str]:
+        with grpc.insecure_channel(bridge.address) as channel:
+            return list(ProtoReflectionDescriptorDatabase(channel).get_services())
+
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    assert "metrics.MetricsService" in await asyncio.to_thread(services)

@@ -1,0 +1,146 @@
+"""Group commit: receipts only after the disk."""
+
+import asyncio
+import sqlite3
+
+import pytest
+from support.waiting import until
+
+from bridge.commit import Committer
+from bridge.errors import StorageError
+from bridge.storage.database import Database
+from bridge.telemetry import Telemetry
+
+
+class Notes:
+    """A durable sink of texts, which fails as often as it is told."""
+
+    def __init__(self) -> None:
+        self.new: list[str] = []
+        self.failures = 0
+        self.done: list[str] = []
+
+    def take(self):
+        if not self.new:
+            return None
+        taken, self.new = self.new, []
+        return NotesWork(self, taken)
+
+
+class NotesWork:
+    """Texts for one commit."""
+
+    def __init__(self, notes: Notes, texts: list[str]) -> None:
+        self.notes, self.texts = notes, texts
+
+    def write(self, transaction) -> None:
+        rows = [(text, "") for text in self.texts]
+        transaction.executemany("INSERT INTO spans (span_id, span) VALUES (?, ?)", rows)
+        if self.notes.failures:
+            self.notes.failures -= 1
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def done(self) -> None:
+        self.notes.done += self.texts
+
+
+class Waiter:
+    """Writes down what the database held when the receipt came."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.receipts: list[tuple[int, list[str]]] = []
+
+    def committed(self, ticket: int) -> None:
+        rows = self.database.query("SELECT span_id FROM spans ORDER BY number")
+        self.receipts.append((ticket, [row[0] for row in rows]))
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Return an open database."""
+    database = Database(tmp_path / "bridge.db")
+    yield database
+    database.close()
+
+
+async def test_a_receipt_comes_after_the_commit(database):
+    """When the receipt comes, another connection already sees the row."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+
+    async with committer.running():
+        notes.new.append("one")
+        ticket = committer.enroll(waiter, 10)
+        await until(lambda: waiter.receipts)
+
+    assert waiter.receipts == [(ticket, ["one"])]
+    assert notes.done == ["one"]
+
+
+async def test_no_receipt_while_the_disk_refuses(database):
+    """A failed commit is tried again with the same rows, which are there once."""
+    notes, waiter = Notes(), Waiter(database)
+    notes.failures = 2
+    committer = Committer([notes], database, Telemetry())
+
+    async with committer.running():
+        notes.new.append("one")
+        committer.enroll(waiter, 10)
+        await until(lambda: notes.failures == 0)
+        await until(lambda: waiter.receipts)
+
+    assert [rows for _, rows in waiter.receipts] == [["one"]]
+
+
+async def test_what_is_enrolled_is_committed_on_the_way_out(database):
+    """Stopping loses nothing that was accepted."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+
+    async with committer.running():
+        await asyncio.sleep(0)
+        notes.new.append("late")
+        committer.enroll(waiter, 10)
+
+    assert [rows for _, rows in waiter.receipts] == [["late"]]
+
+
+async def test_a_disk_that_refuses_to_the_end_gives_no_receipt(database):
+    """Stopping does not hang on a broken disk, and never tells a lie."""
+    notes, waiter = Notes(), Waiter(database)
+    notes.failures = 1_000_000
+    committer = Committer([notes], database, Telemetry())
+
+    async with committer.running():
+        notes.new.append("lost")
+        committer.enroll(waiter, 10)
+
+    assert waiter.receipts == []
+    assert notes.done == []
+
+
+async def test_a_receipt_needs_no_work(database):
+    """Updates that leave nothing to write are acknowledged all the same."""
+    waiter = Waiter(database)
+    committer = Committer([Notes()], database, Telemetry())
+
+    async with committer.running():
+        committer.enroll(waiter, 10)
+        await until(lambda: waiter.receipts)
+
+    assert len(waiter.receipts) == 1
+
+
+def test_a_transaction_is_whole_or_not_at_all(database):
+    """An exception inside takes everything back, and sqlite3's errors stay behind the door."""
+
+    def write_half() -> None:
+        with database.transaction() as transaction:
+            transaction.execute("INSERT INTO spans (span_id, span) VALUES ('a', '')")
+            transaction.execute("INSERT INTO nothing VALUES (1)")
+
+    with pytest.raises(StorageError, match="refused a commit"):
+        write_half()
+
+    assert database.query("SELECT * FROM spans") == []

@@ -1,0 +1,204 @@
+"""The life of a session."""
+
+import json
+
+import pytest
+
+from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
+from bridge.model import (
+    Batch,
+    Client,
+    CommandAnswered,
+    CommandResult,
+    CommandType,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Forgotten,
+    Gpu,
+    Performance,
+    Phase,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.sessions import Session, Sessions
+
+
+class Clock:
+    """A clock that stands still until it is told."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    """Return a clock under the test's control."""
+    return Clock()
+
+
+@pytest.fixture
+def sessions(clock):
+    """Return a registry with a heartbeat of 10 s that lingers 60 s and loses sessions after 600 s."""
+    return Sessions(
+        limit=3,
+        new_per_minute=5,
+        heartbeat_seconds=10,
+        linger_seconds=60,
+        lost_seconds=600,
+        clock=clock,
+    )
+
+
+def client(instance: str = "a") -> Client:
+    """Return a client with an instance id."""
+    return Client("trainer", "1", instance)
+
+
+def test_an_empty_id_gets_one_made(sessions):
+    """The bridge makes a URL-safe id."""
+    session = sessions.register("", client(), Config()).session
+
+    assert sessions.register(session.id, client(), Config()).session is session
+
+
+@pytest.mark.parametrize(
+    "bad", ["../../x", "<script>", "x" * 64, "a\nb", "-a", ".a", "a/b", "ü", "a b", "x" * 10_000]
+)
+def test_ids_that_are_not_url_safe_are_refused(sessions, bad):
+    """What a client sends never becomes a path, and the rule is told."""
+    with pytest.raises(InvalidDataError, match="must match"):
+        sessions.register(bad, client(), Config())
+
+    assert len(sessions) == 0
+
+
+def test_registering_twice_changes_nothing(sessions):
+    """The same instance gets the same session, with what it has sent before."""
+    first = sessions.register("run", client(), Config(total_epochs=3))
+    first.session.accepted = 7
+
+    again = sessions.register("run", client(), Config())
+
+    assert again.session is first.session
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.session.config == Config(total_epochs=3)
+    assert again.session.accepted == 7
+
+
+def test_another_process_is_refused_while_the_first_is_alive(sessions, clock):
+    """Two trainers with one session id: the first is untouched; after three heartbeats the second may start anew."""
+    first = sessions.register("run", client("a"), Config()).session
+
+    clock.now += 29
+    with pytest.raises(ForeignSessionError):
+        sessions.register("run", client("b"), Config())
+    clock.now += 2
+    second = sessions.register("run", client("b"), Config())
+
+    assert second.is_new
+    assert (first.attempt, second.session.attempt) == (1, 2)
+    assert sessions.get("run") is second.session
+    assert first.trace_id != second.session.trace_id
+
+
+def test_an_ended_session_may_be_resumed_or_followed(sessions, clock):
+    """The same instance goes on; another one starts the next attempt at once."""
+    session = sessions.register("run", client("a"), Config()).session
+    session.apply(Ended(Phase.ENDED), clock.now)
+
+    assert sessions.register("run", client("a"), Config()).session is session
+    assert session.phase is Phase.LIVE
+    session.apply(Ended(Phase.ENDED), clock.now)
+    assert sessions.register("run", client("b"), Config()).session.attempt == 2
+
+
+def test_limits_say_which_one_was_met(sessions, clock):
+    """Too many sessions, and too many new ones a minute, are refused by name."""
+    for name in ("a", "b", "c"):
+        sessions.register(name, client(), Config())
+    with pytest.raises(LimitError, match="--max-sessions"):
+        sessions.register("d", client(), Config())
+
+    for name in ("c", "b"):
+        sessions.forget(sessions.get(name))
+        sessions.register(name, client(), Config())
+    sessions.forget(sessions.get("a"))
+    with pytest.raises(LimitError, match="a minute"):
+        sessions.register("e", client(), Config())
+    clock.now += 61
+    assert sessions.register("e", client(), Config()).is_new
+
+
+def test_silence_disconnects_then_loses_then_forgets(sessions, clock):
+    """Three heartbeats, an hour (here 600 s), then the linger: each is due once."""
+    session = sessions.register("run", client(), Config()).session
+    session.apply(Connected(), clock.now)
+
+    def due():
+        events = []
+        for each, event in sessions.due():
+            each.apply(event, clock.now)
+            events.append(event)
+        return events
+
+    assert due() == []
+    clock.now += 30
+    assert due() == [Disconnected()]
+    assert due() == []
+    clock.now += 570
+    assert due() == [Ended(Phase.LOST)]
+    assert due() == []
+    clock.now += 60
+    assert due() == [Forgotten()]
+
+
+def test_an_unknown_session_is_told(sessions):
+    """Asking for what is not there is an error that says what to do."""
+    with pytest.raises(UnknownSessionError, match="register it first"):
+        sessions.get("nobody")
+
+
+def test_a_snapshot_brings_everything_back(clock):
+    """A session goes through JSON unharmed, NaN included, and comes back disconnected."""
+    labels = {"team": "vision"}
+    config = Config(3, 4, 5, "model", "data", ("cat", "dog"))
+    session = Session("run", Client("c", "1", "i", labels), config, now=clock.now, attempt=2)
+    resources = Resources(1.5, 2.0, (Gpu(0, "u", 0.5),))
+    for event in (
+        Connected(),
+        Batch(1, 2, 0.5),
+        Batch(1, 3, float("nan")),
+        Epoch(1, 0.25, 0.5, validation_loss=0.75),
+        Performance(0.1, 1.0, 2.0, 3.0, 4.0, resources),
+        Scalars(1, 3, {"grad": 2.0}),
+        StatusChange(Status.PAUSED, "lunch"),
+        CommandAnswered(CommandType.PAUSE_TRAINING, CommandResult("c", True, "ok", 1, 3)),
+    ):
+        session.apply(event, clock.now)
+    session.committed = 9
+
+    restored = Session.restored(json.loads(json.dumps(session.snapshot(), allow_nan=False)))
+
+    assert restored.snapshot() == session.snapshot()
+    assert (session.connected, restored.connected) == (True, False)
+    assert restored.accepted == restored.committed == 9
+    assert restored.trace_id == session.trace_id
+    assert restored.performance == session.performance
+
+
+def test_a_sampled_trace_context_is_taken_over():
+    """The session joins the client's trace, unless that is not being kept."""
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    sampled = Client(traceparent=f"00-{trace}-b7ad6b7169203331-01")
+    unsampled = Client(traceparent=f"00-{trace}-b7ad6b7169203331-00")
+
+    assert trace == Session("run", sampled, Config(), now=0).trace_id
+    assert trace != Session("run", unsampled, Config(), now=0).trace_id
