@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from hashlib import sha256
+from typing import NamedTuple
 
 
 class Status(StrEnum):
@@ -118,6 +119,8 @@ class Batch:
     duration_seconds: float | None = None
     sample_count: int = 0
     """Samples trained on; 0 where nothing tells."""
+    sent_ms: int = 0
+    """The client's clock; informative only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,16 +260,13 @@ Event = Message | Lifecycle
 """What a sink consumes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
-    """One decoded request."""
+class Update(NamedTuple):
+    """One decoded request; a tuple, since there is one for every message and it is built twice as fast."""
 
     session_id: str
     message: Message
     sequence: int = 0
     """Per session and client instance, from 1; 0: the client does not number."""
-    sent_ms: int = 0
-    """The client's clock; informative only."""
     size_bytes: int = 0
 
 

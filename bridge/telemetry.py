@@ -2,15 +2,37 @@
 
 import logging
 import time
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from bridge import __version__
+from bridge.model import (
+    Batch,
+    CommandResult,
+    Epoch,
+    Heartbeat,
+    Message,
+    Performance,
+    Scalars,
+    StatusChange,
+)
 
 log = logging.getLogger("bridge")
 
 QUIET_SECONDS = 10.0
 """Occurrences of one kind are logged at most this often; they are always counted."""
+
+KINDS: dict[type[Message], str] = {
+    Batch: "batch_data",
+    Epoch: "epoch_data",
+    Performance: "performance_data",
+    StatusChange: "status_update",
+    Heartbeat: "heartbeat",
+    Scalars: "scalar_data",
+    CommandResult: "command_result",
+}
+"""What the protocol calls each message."""
 
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 UPLOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -43,9 +65,8 @@ class Telemetry:
         self._build.labels(__version__, public_url).set(1)
         self.sessions = gauge("bridge_sessions", "Sessions held in memory, by phase.", "state")
         self.streams = gauge("bridge_streams", "Open gRPC streams.")
-        self._requests = counter(
-            "bridge_requests_received_total", "Messages received, by kind.", "kind"
-        )
+        requests = counter("bridge_requests_received_total", "Messages received, by kind.", "kind")
+        self._requests = {kind: requests.labels(name) for kind, name in KINDS.items()}
         self._received = counter("bridge_received_bytes_total", "Bytes of messages received.")
         self._errors = counter(
             "bridge_errors_total", "Errors answered to clients, by code.", "code"
@@ -80,18 +101,15 @@ class Telemetry:
         )
         self._spans = counter("bridge_spans_total", "Spans, by result.", "result")
         self.span_outbox = gauge("bridge_span_outbox", "Spans waiting for the OTLP endpoint.")
-        self._kinds: dict[str, Counter] = {}
         for result in ("stored", "failed"):
             self._uploads.labels(result)
         for result in ("exported", "failed", "dropped"):
             self._spans.labels(result)
 
-    def request_received(self, kind: str, size_bytes: int) -> None:
-        """A message arrived; `kind` is the name of its payload."""
-        child = self._kinds.get(kind)
-        if child is None:
-            child = self._kinds[kind] = self._requests.labels(kind)
-        child.inc()
+    def received(self, kinds: Mapping[type[Message], int], size_bytes: int) -> None:
+        """A frame arrived with so many messages of each kind."""
+        for kind, count in kinds.items():
+            self._requests[kind].inc(count)
         self._received.inc(size_bytes)
 
     def error_answered(self, code: str, reason: str) -> None:

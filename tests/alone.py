@@ -23,9 +23,8 @@ def main() -> None:
     assert read.WhichOneof("payload") == "scalar_data"
     assert metrics_pb2_grpc.MetricsServiceStub
     assert bridge.client.__doc__
-    print(
-        f"grpcio {version('grpcio')}, protobuf {version('protobuf')}: the SDK imports, messages travel"
-    )
+    libraries = f"grpcio {version('grpcio')}, protobuf {version('protobuf')}"
+    print(f"{libraries}: the SDK imports, messages travel")  # noqa: T201 -- a script
 
 
 if __name__ == "__main__":

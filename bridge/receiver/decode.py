@@ -50,40 +50,32 @@ class Limits:
     """Characters of any text that is shown to people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """One request: the update in it, and what had to be left out."""
-
-    update: Update
-    kind: str
-    """The name of its payload in the protocol."""
-    fault: str = ""
-    """What was wrong with single images; the rest of the message stands."""
+Result = Update | InvalidDataError
+"""An update, or what is wrong: with a whole message, or with images of the update before."""
 
 
-Result = Decoded | InvalidDataError
-
-
-def decode_request(raw: bytes, limits: Limits) -> Iterator[Result]:
+def decode_request(raw: bytes, limits: Limits) -> list[Result]:
     """Read one MetricsRequest."""
     try:
         request = wire.MetricsRequest.FromString(raw)
     except DecodeError:
-        yield InvalidDataError(UNREADABLE)
-        return
-    yield _decoded(request, len(raw), limits)
+        return [InvalidDataError(UNREADABLE)]
+    results: list[Result] = []
+    _decode(request, len(raw), limits, results)
+    return results
 
 
-def decode_frame(raw: bytes, limits: Limits) -> Iterator[Result]:
+def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
     """Read the requests of one MetricsRequestBatch; a bad one among them costs only itself."""
     try:
         requests = wire.MetricsRequestBatch.FromString(raw).requests
     except DecodeError:
-        yield from _decode_one_by_one(raw, limits)
-        return
+        return _decode_one_by_one(raw, limits)
     size = len(raw) // max(1, len(requests))
+    results: list[Result] = []
     for request in requests:
-        yield _decoded(request, size, limits)
+        _decode(request, size, limits, results)
+    return results
 
 
 def client_of(info: wire.SessionInfo, traceparent: str, limits: Limits) -> Client:
@@ -109,12 +101,14 @@ def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
     )
 
 
-def _decode_one_by_one(raw: bytes, limits: Limits) -> Iterator[Result]:
+def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
+    results: list[Result] = []
     for part in _split(raw):
         if part is None:
-            yield InvalidDataError("the frame is not a readable MetricsRequestBatch")
-            return
-        yield from decode_request(part, limits)
+            results.append(InvalidDataError("the frame is not a readable MetricsRequestBatch"))
+        else:
+            results += decode_request(part, limits)
+    return results
 
 
 def _split(raw: bytes) -> Iterator[bytes | None]:
@@ -145,17 +139,21 @@ def _varint(raw: bytes, position: int) -> tuple[int | None, int]:
     return None, position
 
 
-def _decoded(request: wire.MetricsRequest, size: int, limits: Limits) -> Result:
+def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: list[Result]) -> None:
     kind = request.WhichOneof("payload")
+    sequence = request.sequence
     if kind is None:
-        return InvalidDataError("payload: none is set", sequence=request.sequence)
+        results.append(InvalidDataError("payload: none is set", sequence=sequence))
+        return
     faults: list[str] = []
     try:
         message = _MESSAGES[kind](getattr(request, kind), limits, faults)
     except InvalidDataError as error:
-        return InvalidDataError(f"{kind}.{error}", sequence=request.sequence)
-    update = Update(request.session_id, message, request.sequence, request.timestamp_ms, size)
-    return Decoded(update, kind, f"{kind}." + "; ".join(faults) if faults else "")
+        results.append(InvalidDataError(f"{kind}.{error}", sequence=sequence))
+        return
+    results.append(Update(request.session_id, message, sequence, size))
+    if faults:
+        results.append(InvalidDataError(f"{kind}.{'; '.join(faults)}", sequence=sequence))
 
 
 def _batch(data: wire.BatchData, limits: Limits, faults: list[str]) -> Batch:

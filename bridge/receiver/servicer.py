@@ -1,7 +1,7 @@
 """The three calls of MetricsService."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from bridge.wire import metrics_pb2 as wire
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Decode = Callable[[bytes, Limits], Iterator[Result]]
+Decode = Callable[[bytes, Limits], list[Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +173,7 @@ class Servicer:
         """
         limits = self._terms.limits
         while (raw := await context.read()) is not grpc.aio.EOF and not self._draining:
-            for result in decode(raw, limits):
-                stream.take(result)
+            stream.take(decode(raw, limits), len(raw))
             await stream.room()
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.commands import Commands
@@ -17,7 +17,7 @@ from bridge.errors import (
 from bridge.model import Batch, Heartbeat, Update
 from bridge.pipeline import Pipeline
 from bridge.receiver import answers
-from bridge.receiver.decode import Decoded, Result
+from bridge.receiver.decode import Result
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
@@ -75,18 +75,23 @@ class Stream:
         self._told = (0, 0)
         self._quiet_until = 0.0
 
-    def take(self, result: Result) -> None:
-        """Apply one decoded request, or answer why not; never raises."""
-        if isinstance(result, InvalidDataError):
-            self._refuse(result, result.sequence)
-            return
-        try:
-            self._accept(result)
-        except BridgeError as error:
-            self._refuse(error, result.update.sequence)
-        except Exception as error:  # noqa: BLE001 -- one message must not end a stream
-            self._door.telemetry.failed("receiver", error)
-            self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", 0)
+    def take(self, results: Sequence[Result], size_bytes: int) -> None:
+        """Apply what one frame held, or answer why not; never raises."""
+        for result in results:
+            if isinstance(result, InvalidDataError):
+                self._refuse(result, result.sequence)
+                continue
+            try:
+                self._accept(result)
+            except BridgeError as error:
+                self._refuse(error, result.sequence)
+            except Exception as error:  # noqa: BLE001 -- one message must not end a stream
+                self._door.telemetry.failed("receiver", error)
+                self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", 0)
+        self._door.telemetry.received(
+            Counter([type(result.message) for result in results if isinstance(result, Update)]),
+            size_bytes,
+        )
 
     def committed(self, ticket: int) -> None:
         """Owe the acknowledgments of everything up to this ticket."""
@@ -130,15 +135,11 @@ class Stream:
             self._door.commands.unlisten(self.session_id, self._wake.set)
             self._door.pipeline.disconnected(self.session_id)
 
-    def _accept(self, decoded: Decoded) -> None:
-        update = decoded.update
-        self._door.telemetry.request_received(decoded.kind, update.size_bytes)
+    def _accept(self, update: Update) -> None:
         if update.session_id != self.session_id:
             self._bind(update.session_id)
         ticket = self._door.pipeline.accept(update, self)
         self._expect(ticket, update)
-        if decoded.fault:
-            self._refuse(InvalidDataError(decoded.fault), update.sequence)
 
     def _bind(self, session_id: str) -> None:
         """Make this the stream of one session; it stays so."""
@@ -159,8 +160,8 @@ class Stream:
         With sequences one for each commit, cumulative; without, one for each batch. A heartbeat is
         answered at once.
         """
-        session = self._door.sessions.get(update.session_id)
         message = update.message
+        session = self._door.sessions.get(update.session_id)
         if isinstance(message, Heartbeat):
             self._owe(answers.acknowledgment(session.batch, session.committed, *self._images()))
         if update.sequence:

@@ -3,7 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.storage.database import Database
+from bridge.storage.database import Database, Row
+
+BATCH = "SELECT session_id, epoch, batch, received_ms, loss, images FROM batches WHERE session_id = ?"
+IN_EPOCH = " AND (?2 IS NULL OR epoch = ?2)"
+BY_LOSS = " ORDER BY (loss IS NULL) DESC, loss DESC"
+
+LAST_MS = 2**63 - 1
 
 
 class Prefer(StrEnum):
@@ -64,25 +70,49 @@ class ImageIndex:
 
     def batch(self, session_id: str, epoch: int, batch: int) -> ImageBatch | None:
         """Return one batch, or None where it has no images."""
-        raise NotImplementedError
+        return self._first(f"{BATCH} AND epoch = ? AND batch = ?", session_id, epoch, batch)
 
     def images(self, session_id: str, epoch: int, batch: int) -> list[IndexedImage]:
         """Return the images of a batch, by position."""
-        raise NotImplementedError
+        rows = self._database.query(
+            "SELECT position, predicted_class, confidence, true_class, key, stored, offset, length"
+            " FROM images JOIN shards USING (shard_id)"
+            " WHERE images.session_id = ? AND epoch = ? AND batch = ? ORDER BY position",
+            (session_id, epoch, batch),
+        )
+        return [
+            IndexedImage(position, predicted, confidence, true, Place(key, bool(stored), *where))
+            for position, predicted, confidence, true, key, stored, *where in rows
+        ]
 
     def newest(self, session_id: str, *, limit: int) -> list[ImageBatch]:
         """Return the latest batches with images, newest first."""
-        raise NotImplementedError
+        return self._all(
+            f"{BATCH} ORDER BY received_ms DESC, epoch DESC, batch DESC LIMIT ?", session_id, limit
+        )
 
     def worst(self, session_id: str, *, limit: int) -> list[ImageBatch]:
         """Return the batches with the highest loss; not a number counts as highest."""
-        raise NotImplementedError
+        return self._all(f"{BATCH}{BY_LOSS} LIMIT ?", session_id, limit)
 
     def neighbours(
         self, session_id: str, epoch: int, batch: int
     ) -> tuple[ImageBatch | None, ImageBatch | None]:
         """Return the batches with images right before and after one, by epoch and batch."""
-        raise NotImplementedError
+        return (
+            self._first(
+                f"{BATCH} AND (epoch, batch) < (?, ?) ORDER BY epoch DESC, batch DESC LIMIT 1",
+                session_id,
+                epoch,
+                batch,
+            ),
+            self._first(
+                f"{BATCH} AND (epoch, batch) > (?, ?) ORDER BY epoch, batch LIMIT 1",
+                session_id,
+                epoch,
+                batch,
+            ),
+        )
 
     def at(
         self,
@@ -97,7 +127,26 @@ class ImageIndex:
 
         Within (at - window, at] the one preferred; else the nearest older, else the first after.
         """
-        raise NotImplementedError
+        order = BY_LOSS if prefer is Prefer.MAX_LOSS else " ORDER BY received_ms DESC"
+        older = f"{BATCH}{IN_EPOCH} AND received_ms <= ?3"
+        return (
+            self._first(
+                f"{older} AND received_ms > ?4{order} LIMIT 1",
+                session_id,
+                epoch,
+                at_ms,
+                at_ms - window_ms,
+            )
+            or self._first(
+                f"{older} ORDER BY received_ms DESC LIMIT 1", session_id, epoch, at_ms
+            )
+            or self._first(
+                f"{BATCH}{IN_EPOCH} AND received_ms > ?3 ORDER BY received_ms LIMIT 1",
+                session_id,
+                epoch,
+                at_ms,
+            )
+        )
 
     def of_cell(
         self,
@@ -109,10 +158,37 @@ class ImageIndex:
         to_ms: int | None = None,
     ) -> ImageBatch | None:
         """Return the newest batch that has an image of this cell of the confusion matrix."""
-        raise NotImplementedError
+        rows = self._database.query(
+            "SELECT epoch, batch FROM images"
+            " WHERE session_id = ? AND true_class = ? AND predicted_class = ?"
+            " AND received_ms BETWEEN ? AND ? ORDER BY received_ms DESC LIMIT 1",
+            (
+                session_id,
+                actual,
+                predicted,
+                0 if from_ms is None else from_ms,
+                LAST_MS if to_ms is None else to_ms,
+            ),
+        )
+        return self.batch(session_id, *rows[0]) if rows else None
 
     def page(
         self, session_id: str, *, limit: int, after: tuple[int, int] | None = None
     ) -> list[ImageBatch]:
         """Return batches with images by (epoch, batch), from the one behind `after`."""
-        raise NotImplementedError
+        return self._all(
+            f"{BATCH} AND (epoch, batch) > (?, ?) ORDER BY epoch, batch LIMIT ?",
+            session_id,
+            *(after or (-1, -1)),
+            limit,
+        )
+
+    def _all(self, sql: str, *parameters: object) -> list[ImageBatch]:
+        return [_batch(row) for row in self._database.query(sql, parameters)]
+
+    def _first(self, sql: str, *parameters: object) -> ImageBatch | None:
+        return next(iter(self._all(sql, *parameters)), None)
+
+
+def _batch(row: Row) -> ImageBatch:
+    return ImageBatch(*row)

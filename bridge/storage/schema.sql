@@ -14,7 +14,8 @@ CREATE TABLE IF NOT EXISTS shards (
   session_id    TEXT    NOT NULL,
   key           TEXT    NOT NULL UNIQUE,
   stored        INTEGER NOT NULL DEFAULT 0,
-  size_bytes    INTEGER NOT NULL DEFAULT 0
+  closed        INTEGER NOT NULL DEFAULT 0,  -- its index has been written
+  size_bytes    INTEGER NOT NULL DEFAULT 0   -- everything up to it has been committed
 );
 
 -- One row a batch that has images.
@@ -28,6 +29,7 @@ CREATE TABLE IF NOT EXISTS batches (
   PRIMARY KEY (session_id, epoch, batch)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS batches_by_time ON batches (session_id, received_ms);
+CREATE INDEX IF NOT EXISTS batches_by_loss ON batches (session_id, (loss IS NULL) DESC, loss DESC);
 
 -- One row an image, and where its bytes are.
 CREATE TABLE IF NOT EXISTS images (

@@ -1,1 +1,16 @@
-"""The HTTP door: exposition, pages and API."""
+"""The HTTP door: pages, images, /metrics and the API."""
+
+from bridge.web.app import build_app, serve_http
+from bridge.web.parts import Archive, Check, Confusion, Exposition, MetricsPage, OrderCommand, Parts
+
+__all__ = [
+    "Archive",
+    "Check",
+    "Confusion",
+    "Exposition",
+    "MetricsPage",
+    "OrderCommand",
+    "Parts",
+    "build_app",
+    "serve_http",
+]

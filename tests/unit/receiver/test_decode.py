@@ -19,8 +19,9 @@ from bridge.model import (
     Scalars,
     Status,
     StatusChange,
+    Update,
 )
-from bridge.receiver.decode import Decoded, Limits, decode_frame, decode_request
+from bridge.receiver.decode import Limits, decode_frame, decode_request
 from bridge.wire import metrics_pb2 as wire
 
 LIMITS = Limits(images_per_batch=4, image_dimension=64, scalars=3, text=100)
@@ -31,10 +32,10 @@ def request(**payload) -> wire.MetricsRequest:
     return wire.MetricsRequest(session_id="run", sequence=7, timestamp_ms=5, **payload)
 
 
-def decoded(message: wire.MetricsRequest) -> Decoded:
+def decoded(message: wire.MetricsRequest) -> Update:
     """Return the one result of a good request."""
     (result,) = decode_request(message.SerializeToString(), LIMITS)
-    assert isinstance(result, Decoded), result
+    assert isinstance(result, Update), result
     return result
 
 
@@ -64,7 +65,7 @@ def test_a_batch_keeps_everything_it_told():
         batch(jpeg(), jpeg(shade=9), predictions=predictions, ground_truth=[3, 5], duration_ms=20.0)
     )
 
-    message = result.update.message
+    message = result.message
     assert isinstance(message, Batch)
     assert (message.epoch, message.index, message.loss) == (1, 2, 0.5)
     assert (message.duration_seconds, message.sample_count, message.invalid_images) == (0.02, 2, 0)
@@ -73,23 +74,19 @@ def test_a_batch_keeps_everything_it_told():
         (1, 4, 0.5, 5),
     ]
     assert message.images[1].jpeg == jpeg(shade=9)
-    assert (result.update.session_id, result.update.sequence, result.kind) == (
-        "run",
-        7,
-        "batch_data",
-    )
+    assert (result.session_id, result.sequence) == ("run", 7)
 
 
 def test_zero_is_told_apart_from_not_told():
     """Optional fields are None where a client left them out, also when it is an old one."""
-    plain = decoded(request(epoch_data=wire.EpochData(epoch=1, average_loss=2.0))).update.message
+    plain = decoded(request(epoch_data=wire.EpochData(epoch=1, average_loss=2.0))).message
     full = decoded(
         request(epoch_data=wire.EpochData(epoch=1, validation_loss=0.0, learning_rate=0.0))
-    ).update.message
+    ).message
 
     assert plain == Epoch(1, 2.0, 0.0)
     assert full == Epoch(1, 0.0, 0.0, validation_loss=0.0, learning_rate=0.0)
-    assert decoded(batch()).update.message.duration_seconds is None
+    assert decoded(batch()).message.duration_seconds is None
 
 
 @pytest.mark.parametrize(
@@ -119,9 +116,11 @@ def test_a_broken_rule_is_named(message, reason):
 
 def test_one_bad_image_costs_only_itself():
     """The rest of the batch stands; the fault names the image, and it is counted."""
-    result = decoded(batch(jpeg(), png(), b"", jpeg(99, 1), ground_truth=[1, 2, 3, 4]))
+    raw = batch(jpeg(), png(), b"", jpeg(99, 1), ground_truth=[1, 2, 3, 4]).SerializeToString()
 
-    message = result.update.message
+    update, fault = decode_request(raw, LIMITS)
+
+    message = update.message
     assert [(image.index, image.true_class) for image in message.images] == [(0, 1)]
     assert message.invalid_images == 3
     assert message.ground_truth == (1, 2, 3, 4)
@@ -130,14 +129,13 @@ def test_one_bad_image_costs_only_itself():
         "images[2].image_bytes is empty",
         "images[3]",
     ):
-        assert text in result.fault
+        assert text in str(fault)
+    assert fault.sequence == 7
 
 
 def test_a_whole_batch_of_predictions_needs_no_images():
     """Predictions may be told for more samples than are shown."""
-    message = decoded(
-        batch(predictions=[wire.Prediction()] * 9, ground_truth=[0] * 9)
-    ).update.message
+    message = decoded(batch(predictions=[wire.Prediction()] * 9, ground_truth=[0] * 9)).message
 
     assert (len(message.predictions), message.sample_count) == (9, 9)
 
@@ -150,7 +148,7 @@ def test_the_single_gpu_of_old_clients_is_gpu_0():
     def gpus(usage: wire.ResourceUsage) -> tuple[Gpu, ...]:
         message = decoded(
             request(performance_data=wire.PerformanceData(resource_usage=usage))
-        ).update.message
+        ).message
         assert isinstance(message, Performance)
         return message.resources.gpus
 
@@ -172,12 +170,12 @@ def test_the_other_messages_arrive_whole():
         )
     )
 
-    assert decoded(status).update.message == StatusChange(
+    assert decoded(status).message == StatusChange(
         Status.RUNNING, "go", Config(total_epochs=9, class_names=("cat", "dog"))
     )
-    assert decoded(scalars).update.message == Scalars(1, 2, {"grad": math.inf})
-    assert decoded(answer).update.message == CommandResult("c", True, "m", 1, 2)
-    assert decoded(request(heartbeat=wire.Heartbeat())).update.message == Heartbeat()
+    assert decoded(scalars).message == Scalars(1, 2, {"grad": math.inf})
+    assert decoded(answer).message == CommandResult("c", True, "m", 1, 2)
+    assert decoded(request(heartbeat=wire.Heartbeat())).message == Heartbeat()
 
 
 @given(st.binary(max_size=100))
@@ -185,14 +183,14 @@ def test_any_bytes_get_exactly_one_answer(noise):
     """Undecodable bytes are refused, never an exception."""
     (result,) = decode_request(noise, LIMITS)
 
-    assert isinstance(result, Decoded | InvalidDataError)
+    assert isinstance(result, Update | InvalidDataError)
 
 
 @given(st.binary(max_size=100))
 def test_any_frame_gets_answers(noise):
     """Undecodable frames are refused, never an exception."""
     for result in decode_frame(noise, LIMITS):
-        assert isinstance(result, Decoded | InvalidDataError)
+        assert isinstance(result, Update | InvalidDataError)
 
 
 def test_a_bad_message_in_a_frame_costs_only_itself():
@@ -203,7 +201,7 @@ def test_a_bad_message_in_a_frame_costs_only_itself():
 
     results = list(decode_frame(frame, LIMITS))
 
-    assert [type(result) for result in results] == [Decoded, InvalidDataError, Decoded]
+    assert [type(result) for result in results] == [Update, InvalidDataError, Update]
 
 
 def test_a_frame_that_breaks_off_is_refused_once():
@@ -213,11 +211,11 @@ def test_a_frame_that_breaks_off_is_refused_once():
 
     results = list(decode_frame(frame, LIMITS))
 
-    assert [type(result) for result in results] == [Decoded, InvalidDataError]
+    assert [type(result) for result in results] == [Update, InvalidDataError]
 
 
 def test_long_texts_are_cut():
     """No text of a client's grows without bound."""
     status = request(status_update=wire.StatusUpdate(status=wire.FAILED, message="x" * 999))
 
-    assert len(decoded(status).update.message.message) == 100
+    assert len(decoded(status).message.message) == 100

@@ -1,0 +1,102 @@
+"""An object store in a local folder."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bridge.errors import NotFoundError, StorageError
+from bridge.storage.objects import StoredObject, checked_key
+
+NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
+"""How a file system says that it will not link: another one, or one without links."""
+
+
+class LocalStore:
+    """Keeps each object as one file; what has been put survives a power loss."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep objects under `folder`, which is made with the first one."""
+        self._folder = folder
+
+    def put(self, key: str, file: Path, metadata: Mapping[str, str]) -> None:
+        """Store a file; `metadata` is not kept, since shards carry all of it themselves.
+
+        On the same file system nothing is copied: both names stand for the same bytes, which nobody
+        changes any more.
+        """
+        del metadata
+        target = self._path(key)
+        staged = target.with_name(f".{target.name}.partial")
+        try:
+            _make_folder(target.parent)
+            staged.unlink(missing_ok=True)
+            _link_or_copy(file, staged)
+            staged.replace(target)
+            # Renaming one link of a file over another does nothing, and leaves both.
+            staged.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(f"cannot store {key}: {error.strerror}") from error
+
+    def read(self, key: str, offset: int, length: int) -> bytes:
+        """Return part of an object."""
+        try:
+            with self._path(key).open("rb") as file:
+                return os.pread(file.fileno(), length, offset)
+        except FileNotFoundError as error:
+            raise NotFoundError(f"no object {key}") from error
+        except OSError as error:
+            raise StorageError(f"cannot read {key}: {error.strerror}") from error
+
+    def list(self, prefix: str = "") -> Iterator[StoredObject]:
+        """Go through the objects by key."""
+        for folder, folders, names in os.walk(self._folder):
+            folders.sort()
+            inside = Path(folder).relative_to(self._folder)
+            for name in sorted(names):
+                key = (inside / name).as_posix()
+                if key.startswith(prefix) and not name.startswith("."):
+                    yield StoredObject(key, (Path(folder) / name).stat().st_size)
+
+    def delete(self, key: str) -> None:
+        """Remove an object."""
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot delete {key}: {error.strerror}") from error
+
+    def _path(self, key: str) -> Path:
+        return self._folder / checked_key(key)
+
+
+def _link_or_copy(file: Path, target: Path) -> None:
+    try:
+        os.link(file, target)
+    except OSError as error:
+        if error.errno not in NO_LINK:
+            raise
+        with file.open("rb") as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, and have each noted on disk in the one that holds it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,162 @@
+"""What the image index is told: shards, and the batches whose images lie in them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bridge.storage.database import Database, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One shard, as it will be known from the commit on."""
+
+    shard_id: int
+    session_id: str
+    key: str
+    size_bytes: int
+    closed: bool = False
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShardImage:
+    """One image in a shard."""
+
+    position: int
+    offset: int
+    length: int
+    predicted_class: int | None
+    confidence: float | None
+    """None: not told, or not finite."""
+    true_class: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShardBatch:
+    """The images of one batch, all of them in one shard."""
+
+    shard_id: int
+    session_id: str
+    epoch: int
+    batch: int
+    received_ms: int
+    loss: float | None
+    images: tuple[ShardImage, ...]
+
+
+PUT_SHARD = (
+    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (shard_id) DO UPDATE SET"
+    " size_bytes = excluded.size_bytes, closed = excluded.closed, stored = excluded.stored"
+)
+PUT_BATCH = (
+    "INSERT OR REPLACE INTO batches (session_id, epoch, batch, received_ms, loss, images)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+PUT_IMAGE = (
+    "INSERT OR REPLACE INTO images (session_id, epoch, batch, position, shard_id, offset, length,"
+    " predicted_class, confidence, true_class, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+CLEAR_BATCH = "DELETE FROM images WHERE session_id = ? AND epoch = ? AND batch = ?"
+KNOWS_NEWER = (
+    "SELECT 1 FROM batches WHERE session_id = ? AND epoch = ? AND batch = ? AND received_ms >= ?"
+)
+DROP_EMPTY = (
+    "DELETE FROM batches WHERE NOT EXISTS (SELECT 1 FROM images WHERE"
+    " images.session_id = batches.session_id AND images.epoch = batches.epoch"
+    " AND images.batch = batches.batch)"
+)
+SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored FROM shards"
+
+
+def put_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
+    """Note shards, new or grown."""
+    transaction.executemany(
+        PUT_SHARD,
+        [(s.shard_id, s.session_id, s.key, s.size_bytes, s.closed, s.stored) for s in shards],
+    )
+
+
+def put_batches(transaction: Transaction, batches: Iterable[ShardBatch]) -> None:
+    """Note the images of batches; a batch that comes again replaces all of its older self."""
+    newest = {(b.session_id, b.epoch, b.batch): b for b in batches}
+    transaction.executemany(CLEAR_BATCH, list(newest))
+    transaction.executemany(
+        PUT_BATCH,
+        [(*name, b.received_ms, b.loss, len(b.images)) for name, b in newest.items()],
+    )
+    transaction.executemany(PUT_IMAGE, [row for b in newest.values() for row in _image_rows(b)])
+
+
+def adopt_batches(transaction: Transaction, database: Database, batches: Sequence[ShardBatch]) -> None:
+    """Note the images of batches found again, except where newer ones are known."""
+    put_batches(
+        transaction,
+        [
+            b
+            for b in batches
+            if not database.query(KNOWS_NEWER, (b.session_id, b.epoch, b.batch, b.received_ms))
+        ],
+    )
+
+
+def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> None:
+    """Note that shards are in the object store."""
+    transaction.executemany(
+        "UPDATE shards SET stored = 1, closed = 1 WHERE shard_id = ?", [(i,) for i in shard_ids]
+    )
+
+
+def forget_images(transaction: Transaction, shard_id: int, *, from_offset: int = 0) -> None:
+    """Drop the images of a shard that lie at or behind an offset, and batches left without any."""
+    transaction.execute(
+        "DELETE FROM images WHERE shard_id = ? AND offset >= ?", (shard_id, from_offset)
+    )
+    transaction.execute(DROP_EMPTY)
+
+
+def forget_shard(transaction: Transaction, shard_id: int) -> None:
+    """Drop a shard that is nowhere any more, and its images."""
+    forget_images(transaction, shard_id)
+    transaction.execute("DELETE FROM shards WHERE shard_id = ?", (shard_id,))
+
+
+def waiting_shards(database: Database) -> list[Shard]:
+    """Return the shards that have not reached the object store, oldest first."""
+    return _shards(database, f"{SHARDS} WHERE stored = 0 ORDER BY shard_id")
+
+
+def shard_of(database: Database, key: str) -> Shard | None:
+    """Return the shard with this key, or None."""
+    return next(iter(_shards(database, f"{SHARDS} WHERE key = ?", key)), None)
+
+
+def last_shard_id(database: Database) -> int:
+    """Return the highest number a shard has; 0 where there is none."""
+    highest: int | None = database.query("SELECT max(shard_id) FROM shards")[0][0]
+    return highest or 0
+
+
+def _shards(database: Database, sql: str, *parameters: object) -> list[Shard]:
+    return [
+        Shard(shard_id, session_id, key, size_bytes, bool(closed), bool(stored))
+        for shard_id, session_id, key, size_bytes, closed, stored in database.query(sql, parameters)
+    ]
+
+
+def _image_rows(batch: ShardBatch) -> list[tuple[object, ...]]:
+    head = (batch.session_id, batch.epoch, batch.batch)
+    return [
+        (
+            *head,
+            image.position,
+            batch.shard_id,
+            image.offset,
+            image.length,
+            image.predicted_class,
+            image.confidence,
+            image.true_class,
+            batch.received_ms,
+        )
+        for image in batch.images
+    ]

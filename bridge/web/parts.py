@@ -1,0 +1,99 @@
+"""What the pages need of the rest of the bridge."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from aiohttp import web
+
+from bridge.commands import Command, Commands
+from bridge.model import CommandType
+from bridge.sessions import Session, Sessions
+from bridge.storage.index import ImageIndex, Place
+from bridge.telemetry import Telemetry
+
+
+class MetricsPage(Protocol):
+    """A rendered /metrics page."""
+
+    @property
+    def body(self) -> bytes:
+        """The page, not compressed."""
+
+    @property
+    def content_type(self) -> str:
+        """The whole header, with version and charset."""
+
+
+Confusion = Mapping[tuple[str, str], float]
+"""How often each (true class, predicted class) was seen, by the labels of the series."""
+
+
+class Exposition(Protocol):
+    """Tells the series of the bridge and its sessions."""
+
+    async def render(self, accept: str, /) -> MetricsPage:
+        """Return the page in the format an Accept header asks for."""
+
+    def confusion(self, session_id: str, /) -> Confusion:
+        """Return the predictions of a session, empty where there were none."""
+
+
+class Archive(Protocol):
+    """Knows the sessions that are gone from memory; may be asked from any thread."""
+
+    def find(self, session_id: str, /) -> Session | None:
+        """Return a session as it was last written, or None."""
+
+    def recent(self, limit: int, /) -> list[Session]:
+        """Return the sessions registered last, newest first."""
+
+
+class OrderCommand(Protocol):
+    """Takes orders for training loops, as `Commands.ask` does."""
+
+    def __call__(
+        self, session_id: str, type: CommandType, parameters: Mapping[str, str], command_id: str, /
+    ) -> Command:
+        """Queue an order; raises LimitError when too many are unanswered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition of being ready."""
+
+    name: str
+    problem: Callable[[], str]
+    """What is wrong now, or ""; called on the event loop, so it only looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything the HTTP door leads to."""
+
+    sessions: Sessions
+    commands: Commands
+    order_command: OrderCommand
+    index: ImageIndex
+    read_image: Callable[[Place], bytes]
+    """Blocks while it reads; raises StorageError or NotFoundError."""
+    metrics: Exposition
+    archive: Archive
+    telemetry: Telemetry
+    readiness: tuple[Check, ...] = ()
+    public_url: str = ""
+    """What links in answers of the API begin with; "": the address the request was sent to."""
+    grafana_url: str = ""
+    """Where the boards are; "": nowhere."""
+    grpc_address: str = "127.0.0.1:50051"
+    """Where training loops connect to, as the first page tells a newcomer."""
+    frame_ancestors: tuple[str, ...] = ()
+    """Origins that may show pages in a frame, beside this one and Grafana's."""
+
+
+PARTS = web.AppKey("parts", Parts)
+
+
+def parts_of(request: web.Request) -> Parts:
+    """Return what the application of a request was built with."""
+    return request.app[PARTS]

@@ -1,0 +1,25 @@
+"""What holds for every test."""
+
+import os
+
+import pytest
+
+FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_")
+"""Settings of whoever runs the tests; none of them may change a result."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _plain_environment():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(FOREIGN):
+                patch.delenv(name)
+        yield
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """In CI a skipped test is a failed run: nothing is left out there without being noticed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter.stats.get("skipped") and exitstatus == pytest.ExitCode.OK:
+        reporter.write_line("Tests were skipped, which CI does not allow.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,228 @@
+"""The way of a message."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.commands import Commands
+from bridge.errors import OverloadedError, UnknownSessionError
+from bridge.model import (
+    Batch,
+    Client,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Forgotten,
+    Heartbeat,
+    Phase,
+    Registered,
+    Status,
+    StatusChange,
+    Update,
+)
+from bridge.pipeline import Pipeline
+from bridge.sessions import Sessions
+from bridge.telemetry import Telemetry
+
+
+class Recording:
+    """A sink that remembers, and fails where it is told."""
+
+    def __init__(self, fails_on=()) -> None:
+        self.events: list[object] = []
+        self.fails_on = fails_on
+
+    def consume(self, session, event, received) -> None:
+        if isinstance(event, self.fails_on):
+            raise TypeError("broken sink")
+        self.events.append(event)
+
+    def of(self, kind):
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Journal:
+    """A committer that only counts, and is full when told."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.enrolled = 0
+
+    def enroll(self, receipt, size_bytes) -> int:
+        self.enrolled += 1
+        return self.enrolled
+
+    def poke(self) -> None:
+        pass
+
+
+class Nobody:
+    """A receipt that nobody waits for."""
+
+    def committed(self, ticket) -> None:
+        pass
+
+
+class Bridge:
+    """A pipeline with a clock under the test's control."""
+
+    def __init__(self, *sinks) -> None:
+        self.now = 1_000.0
+        self.sink = Recording()
+        self.journal = Journal()
+        self.commands = Commands()
+        self.sessions = Sessions(
+            heartbeat_seconds=10, linger_seconds=60, lost_seconds=600, clock=lambda: self.now
+        )
+        self.pipeline = Pipeline(
+            sessions=self.sessions,
+            commands=self.commands,
+            sinks=[*sinks, self.sink],
+            committer=self.journal,
+            telemetry=Telemetry(),
+            clock=lambda: self.now,
+        )
+
+    def register(self):
+        return self.pipeline.register("run", Client(instance_id="i"), Config()).session
+
+    def send(self, message, sequence=0):
+        return self.pipeline.accept(Update("run", message, sequence), Nobody())
+
+
+def batch(index: int) -> Batch:
+    """Return a batch."""
+    return Batch(0, index, 0.5)
+
+
+def test_a_message_reaches_sinks_and_session():
+    """Registering, connecting and a batch, in this order."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.pipeline.connected("run")
+
+    bridge.send(batch(4), sequence=1)
+
+    assert bridge.sink.events == [Registered(), Connected(), batch(4)]
+    assert (session.batch, session.accepted, session.connected) == (4, 1, True)
+
+
+def test_nothing_is_applied_without_a_session():
+    """An unknown session leaves no trace."""
+    bridge = Bridge()
+
+    with pytest.raises(UnknownSessionError):
+        bridge.send(batch(1))
+
+    assert bridge.sink.events == []
+    assert bridge.journal.enrolled == 0
+
+
+@given(st.lists(st.integers(min_value=1, max_value=12), max_size=40))
+def test_a_sequence_is_applied_once(sequences):
+    """Old, repeated and gapped sequences: only what rises above the mark is applied."""
+    bridge = Bridge()
+    session = bridge.register()
+    expected, mark = [], 0
+    for sequence in sequences:
+        if sequence > mark:
+            expected.append(sequence)
+            mark = sequence
+        bridge.send(batch(sequence), sequence)
+
+    assert [event.index for event in bridge.sink.of(Batch)] == expected
+    assert session.accepted == mark
+    assert bridge.journal.enrolled == len(sequences)
+
+
+def test_a_refused_message_is_not_overtaken():
+    """After BUFFER_FULL everything behind the refused message is refused until it comes again."""
+    bridge = Bridge()
+    bridge.register()
+    bridge.send(batch(1), 1)
+    bridge.journal.is_full = True
+    with pytest.raises(OverloadedError) as raised:
+        bridge.send(batch(2), 2)
+    bridge.journal.is_full = False
+
+    with pytest.raises(OverloadedError):
+        bridge.send(batch(3), 3)
+    for sequence in (2, 3):
+        bridge.send(batch(sequence), sequence)
+
+    assert raised.value.retry_after_ms > 0
+    assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
+
+
+def test_a_broken_sink_costs_only_itself():
+    """The others and the session get the event all the same."""
+    broken = Recording(fails_on=(Batch,))
+    bridge = Bridge(broken)
+    session = bridge.register()
+
+    bridge.send(batch(7))
+
+    assert bridge.sink.of(Batch) == [batch(7)]
+    assert broken.of(Batch) == []
+    assert session.batch == 7
+
+
+def test_two_streams_of_a_session_disconnect_together():
+    """The session is connected until the last stream is gone."""
+    bridge = Bridge()
+    bridge.register()
+    for _ in range(2):
+        bridge.pipeline.connected("run")
+    bridge.send(Heartbeat())
+
+    bridge.pipeline.disconnected("run")
+    assert not bridge.sink.of(Disconnected)
+    bridge.pipeline.disconnected("run")
+
+    assert len(bridge.sink.of(Disconnected)) == 1
+
+
+def test_a_status_ends_the_session_after_the_sinks_heard_it():
+    """COMPLETED is followed by the end; what comes late does not open it again."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.send(batch(1))
+
+    bridge.send(StatusChange(Status.COMPLETED))
+    bridge.send(Heartbeat())
+
+    assert bridge.sink.events[-3:] == [
+        StatusChange(Status.COMPLETED),
+        Ended(Phase.ENDED),
+        Heartbeat(),
+    ]
+    assert session.phase is Phase.ENDED
+    assert not session.connected
+
+
+def test_a_lost_session_comes_back_with_its_next_message():
+    """Silence loses a session; a message while it lingers revives it."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.now += 700
+    bridge.pipeline.keep_time()
+    assert session.phase is Phase.LOST
+
+    bridge.send(batch(1))
+
+    assert session.phase is Phase.LIVE
+    assert session.connected
+
+
+def test_a_forgotten_session_leaves_nothing():
+    """After the linger neither the session nor its orders are held."""
+    bridge = Bridge()
+    bridge.register()
+    bridge.send(StatusChange(Status.FAILED, "boom"))
+    bridge.now += 61
+
+    bridge.pipeline.keep_time()
+
+    assert bridge.sink.events[-1] == Forgotten()
+    assert len(bridge.sessions) == 0
