@@ -28,17 +28,18 @@ class Terms:
     @classmethod
     def of(cls, config: wire.ServerConfig) -> "Terms":
         """Read what the bridge said; 0 means that it said nothing."""
+        otherwise = cls()
         return cls(
-            images_per_batch=config.max_batch_size or cls.images_per_batch,
-            image_dimension=config.max_image_dimension or cls.image_dimension,
-            heartbeat_seconds=config.heartbeat_interval_ms / 1000 or cls.heartbeat_seconds,
-            window_bytes=config.buffer_size or cls.window_bytes,
-            flush_seconds=config.flush_interval_ms / 1000 or cls.flush_seconds,
-            message_bytes=config.max_message_bytes or cls.message_bytes,
+            images_per_batch=config.max_batch_size or otherwise.images_per_batch,
+            image_dimension=config.max_image_dimension or otherwise.image_dimension,
+            heartbeat_seconds=config.heartbeat_interval_ms / 1000 or otherwise.heartbeat_seconds,
+            window_bytes=config.buffer_size or otherwise.window_bytes,
+            flush_seconds=config.flush_interval_ms / 1000 or otherwise.flush_seconds,
+            message_bytes=config.max_message_bytes or otherwise.message_bytes,
             image_batches_per_second=(
                 config.image_batches_per_second
                 if config.HasField("image_batches_per_second")
-                else cls.image_batches_per_second
+                else otherwise.image_batches_per_second
             ),
             numbered=bool(config.flush_interval_ms or config.max_message_bytes),
         )

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.config.addresses import check_url, split_address, split_headers
+from bridge.addresses import check_url, split_address, split_headers
 
 LISTENING = "Listening"
 KEEPING = "Keeping"
@@ -181,7 +181,7 @@ class Settings(BaseSettings):
     )  # fmt: skip
     s3_access_key: SecretStr | None = _setting(
         None, S3,
-        "The access key, together with `s3_secret_key`; none: requests are not signed.",
+        "The access key, together with `s3_secret_key`; none: what ~/.aws/credentials or the role of the machine gives.",
         right="the access key of an account that may read and write the bucket",
         fallbacks=("AWS_ACCESS_KEY_ID",),
     )  # fmt: skip
@@ -307,7 +307,8 @@ class Settings(BaseSettings):
         """Refuse settings that make no sense together; each text begins with the setting to change."""
         if self.session_lost_seconds < MISSED_HEARTBEATS * self.heartbeat_seconds:
             raise ValueError("session_lost_seconds: shorter than three heartbeats")
-        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+        uses_s3 = (self.images_store or "").startswith("s3:")
+        if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key" if self.s3_access_key is None else "s3_secret_key"
             raise ValueError(f"{missing}: one of the two keys without the other")
         return self

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from bridge.config.addresses import is_loopback
+from bridge.addresses import is_loopback
 from bridge.config.settings import (
     Settings,
     about,
@@ -30,8 +30,11 @@ NAMES = tuple(Settings.model_fields)
 NOT_OURS = re.compile(r"TRAINBRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
 """Kubernetes gives every container variables like these for a Service called trainbridge."""
 
-SDK_VARIABLES = frozenset({"TRAINBRIDGE_ADDRESS", "TRAINBRIDGE_SESSION", "TRAINBRIDGE_URL"})
-"""Read by the SDK and the client commands, so not a mistake where a bridge finds them."""
+OTHERS = frozenset({"TRAINBRIDGE_ADDRESS", "TRAINBRIDGE_TOKEN", "TRAINBRIDGE_URL"})
+"""Read by the SDK or by commands that ask a running bridge: no mistake where a bridge finds them."""
+
+TEMPORARY_KEYS = "AWS_SESSION_TOKEN"
+"""Keys that come with this are of no use without it; the object store takes all three by itself."""
 
 
 class Kind(StrEnum):
@@ -120,6 +123,8 @@ def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
 
 def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
     for name in NAMES:
+        if is_secret(name) and name.startswith("s3_") and environment.get(TEMPORARY_KEYS):
+            continue
         for variable in about(name).fallbacks:
             if environment.get(variable):
                 yield name, _Given(environment[variable], Origin(Kind.VARIABLE, variable))
@@ -202,9 +207,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
         f"{variable_of(name)}_FILE" for name in NAMES if is_secret(name)
     }
     for variable in sorted(environment):
-        is_known = (
-            variable.upper() in known or variable in SDK_VARIABLES or NOT_OURS.fullmatch(variable)
-        )
+        is_known = variable.upper() in known or variable in OTHERS or NOT_OURS.fullmatch(variable)
         if variable.startswith("TRAINBRIDGE_") and not is_known:
             near = difflib.get_close_matches(variable, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""

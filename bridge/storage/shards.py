@@ -46,7 +46,7 @@ class ShardBatch:
 
 PUT_SHARD = (
     "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored)"
-    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (shard_id) DO UPDATE SET"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
     " size_bytes = excluded.size_bytes, closed = excluded.closed, stored = excluded.stored"
 )
 PUT_BATCH = (

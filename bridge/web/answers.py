@@ -1,9 +1,6 @@
 """Say no: errors as problem JSON to programs and as pages to people."""
 
-import json
-import math
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from aiohttp import web
 
@@ -17,6 +14,7 @@ from bridge.errors import (
     StorageError,
     UnknownSessionError,
 )
+from bridge.web.documents import json_response
 from bridge.web.pages import show
 from bridge.web.parts import parts_of
 
@@ -86,16 +84,6 @@ async def answering_errors(request: web.Request, endpoint: Endpoint) -> web.Stre
         return _answer(request, 500, INTERNAL_TEXT)
 
 
-def json_response(value: object, *, status: int = 200, type: str = "application/json") -> web.Response:
-    """Return JSON that every parser takes: numbers that JSON cannot hold are strings.
-
-    "NaN", "Infinity" and "-Infinity", as protobuf's JSON mapping writes them.
-    """
-    body = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    headers = {"Cache-Control": "no-store"}
-    return web.Response(text=body + "\n", status=status, content_type=type, headers=headers)
-
-
 def _answer(
     request: web.Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> web.Response:
@@ -132,13 +120,3 @@ def _allowed(error: web.HTTPException) -> dict[str, str]:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
     return {}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return value

@@ -1,0 +1,64 @@
+"""The settings as command-line flags."""
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ByteSize
+
+from bridge.config.settings import (
+    GROUPS,
+    Settings,
+    about,
+    default_of,
+    flag_of,
+    is_switch,
+    variable_of,
+)
+
+METAVARS = {int: "NUMBER", float: "NUMBER", ByteSize: "SIZE", Path: "FILE"}
+
+EPILOG = """\
+Every flag is also a variable, named in brackets, and a key of the YAML file given with --config,
+spelled like the variable but without TRAINBRIDGE_ and in small letters. A flag wins over a variable,
+a variable over the file. Secrets can be read from files: set the variable with _FILE at its end.
+`trainbridge check-config` shows what is in effect, and docs/configuration.md tells more.
+"""
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each setting, by group, with its default and its variable."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    for group in GROUPS:
+        section = parser.add_argument_group(group)
+        for name, field in Settings.model_fields.items():
+            if about(name).group == group:
+                section.add_argument(
+                    flag_of(name), **_options(name, field.annotation, field.description or "")
+                )
+
+
+def given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that stand on the command line, as they were written."""
+    return {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
+
+
+def _options(name: str, annotation: Any, meaning: str) -> dict[str, Any]:
+    text = f"{meaning} Default: {default_of(name)}. [{variable_of(name)}]".replace("%", "%%")
+    options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS, "help": text}
+    if is_switch(name):
+        return {**options, "action": argparse.BooleanOptionalAction}
+    return {**options, "metavar": _metavar(name, annotation)}
+
+
+def _metavar(name: str, annotation: Any) -> str:
+    if name.endswith("_address"):
+        return "HOST:PORT"
+    if name.endswith(("_url", "_endpoint", "_store")):
+        return "URL"
+    choices = get_args(annotation)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return "|".join(choices)
+    kinds = (annotation, *choices)
+    return next((METAVARS[kind] for kind in kinds if kind in METAVARS), "TEXT")

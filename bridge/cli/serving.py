@@ -1,0 +1,160 @@
+"""`trainbridge serve` and `trainbridge check-config`."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from bridge import __version__
+from bridge.addresses import split_address, url_of
+from bridge.errors import BridgeError, SettingError
+
+log = logging.getLogger("bridge")
+
+FAILED = 1
+PATIENCE_SECONDS = 2.0
+"""After a second signal the process is gone by then, whatever it was doing."""
+
+
+class Addresses(Protocol):
+    """Where a bridge listens."""
+
+    @property
+    def grpc(self) -> str:
+        """host:port of the gRPC server."""
+
+    @property
+    def http(self) -> str:
+        """host:port of the HTTP server."""
+
+
+Run = Callable[[Any, asyncio.Event, Callable[[Addresses], None]], Awaitable[None]]
+"""Runs a bridge with the settings given until the event is set, and says when it is ready."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Offer every setting as a flag."""
+    # The settings come with the [server] extra; the other commands do without.
+    from bridge.cli.flags import add_settings  # noqa: PLC0415
+
+    add_settings(parser)
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """Print every setting with its origin; raises SettingError for those that make no sense."""
+    from bridge.cli.flags import given  # noqa: PLC0415
+    from bridge.config.sources import load, rows  # noqa: PLC0415
+
+    loaded = load(given(arguments))
+    table = [("setting", "value", "from"), *rows(loaded)]
+    names, values = (max(len(row[column]) for row in table) for column in (0, 1))
+    for name, value, origin in table:
+        sys.stdout.write(f"{name:<{names}}  {value:<{values}}  {origin}\n")
+    for warning in loaded.warnings:
+        sys.stdout.write(f"warning: {warning}\n")
+    return 0
+
+
+def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
+    """Run a bridge until a signal comes; `run` stands in for the real one in tests.
+
+    Raises SettingError for settings that make no sense.
+    """
+    from bridge import logs  # noqa: PLC0415
+    from bridge.cli.flags import given  # noqa: PLC0415
+    from bridge.config import load  # noqa: PLC0415
+
+    loaded = load(given(arguments))
+    settings = loaded.settings
+    logs.configure(settings.log_level, settings.log_format)
+    for warning in loaded.warnings:
+        log.warning(warning)
+    # gRPC's C code would write lines of its own between ours; what goes wrong arrives as an exception too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_until_stopped(run or _service(), settings))
+    except (SettingError, OSError) as error:
+        # The settings make sense, but not on this machine at this moment: a port in use, a full disk.
+        raise BridgeError(str(error)) from error
+
+
+async def _until_stopped(run: Run, settings: Any) -> int:
+    stopping = asyncio.Event()
+    task = asyncio.ensure_future(
+        run(settings, stopping, lambda bound: _ready(bound, settings.ports_file))
+    )
+    _listen_for_signals(stopping, task)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.warning("stopped at once: a second signal came")
+        return FAILED
+    return 0
+
+
+def _listen_for_signals(stopping: asyncio.Event, task: "asyncio.Future[None]") -> None:
+    loop = asyncio.get_running_loop()
+
+    def stop(number: signal.Signals) -> None:
+        if not stopping.is_set():
+            log.info("stopping", extra={"fields": {"signal": number.name}})
+            stopping.set()
+            return
+        task.cancel()
+        loop.call_later(PATIENCE_SECONDS, os._exit, 128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(
+            NotImplementedError
+        ):  # Windows: Ctrl-C raises KeyboardInterrupt instead
+            loop.add_signal_handler(number, stop, number)
+
+
+def _ready(bound: Addresses, ports_file: Path | None) -> None:
+    log.info(
+        "ready", extra={"fields": {"grpc": bound.grpc, "http": bound.http, "version": __version__}}
+    )
+    if ports_file is not None:
+        _write_ports(bound, ports_file)
+    if sys.stdout.isatty():
+        url = url_of(bound.http)
+        sys.stdout.write(
+            f"\n  trainbridge {__version__} is ready. Ctrl-C stops it.\n\n"
+            f"  open in a browser      {url}\n"
+            f"  let Prometheus scrape  {url}/metrics\n"
+            f"  let training connect   {bound.grpc}\n\n"
+        )
+        sys.stdout.flush()
+
+
+def _write_ports(bound: Addresses, ports_file: Path) -> None:
+    """Write the file in one step, so that nobody reads half of it."""
+    ports = {"grpc": split_address(bound.grpc)[1], "http": split_address(bound.http)[1]}
+    unfinished = ports_file.with_name(f"{ports_file.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(ports) + "\n")
+    unfinished.replace(ports_file)
+
+
+def _service() -> Run:
+    from bridge import service  # noqa: PLC0415
+
+    run: Run = service.run
+    return run
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's loop where there is one: it takes a fifth less time a message."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -1,0 +1,187 @@
+"""The SDK's own thread: makes messages of what the loop has said."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+
+from bridge.client.choice import Candidate, Chooser
+from bridge.client.encode import Encoder, Plan, number, samples_of
+from bridge.client.inbox import (
+    AnswerItem,
+    BatchItem,
+    EpochItem,
+    Inbox,
+    Item,
+    ResumedItem,
+    ScalarsItem,
+    StatusItem,
+)
+from bridge.client.outbox import Entry, Outbox
+from bridge.client.pace import Pace
+from bridge.client.stats import Notices, Stats
+from bridge.client.system import System
+from bridge.client.terms import Terms
+
+ITEMS_AT_ONCE = 512
+"""So many items are made messages before they are handed on."""
+
+REPORT_SECONDS = 5.0
+"""How often speed and usage are told."""
+
+FIRST_REPORT_SECONDS = 1.0
+
+
+class Collector:
+    """Empties the inbox every few milliseconds, chooses images, encodes, and fills the outbox."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        outbox: Outbox,
+        plan: Plan,
+        *,
+        terms: Callable[[], Terms],
+        stats: Stats,
+        notices: Notices,
+    ) -> None:
+        """Work for one session; `terms` tells what the bridge asks for at the moment."""
+        self._inbox = inbox
+        self._outbox = outbox
+        self._plan = plan
+        self._terms = terms
+        self._stats = stats
+        self._notices = notices
+        self._encoder = Encoder(plan, self.fault)
+        self._chooser = Chooser()
+        self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
+        self._system = System()
+        self._report_at = math.inf
+        self._wake = threading.Event()
+        self._closing = False
+
+    def run(self) -> None:
+        """Work until `finish`, and then until the inbox is empty."""
+        while True:
+            closing = self._closing
+            worked = self._work()
+            if worked:
+                continue
+            if closing:
+                break
+            self._wake.wait(self._terms().flush_seconds)
+        self._outbox.finish()
+
+    def poke(self) -> None:
+        """Look at what there is now rather than in a few milliseconds."""
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Stop when everything that has been said is in the outbox."""
+        self._closing = True
+        self._wake.set()
+
+    def fault(self, argument: str, error: Exception) -> None:
+        """Count an argument that made no sense, and say so the first time."""
+        self._stats.faults += 1
+        told = f"{argument}: {type(error).__name__}: {error}"
+        self._notices.once(f"fault {argument} {type(error)}", f"left out, and training goes on: {told}")
+
+    def _work(self) -> bool:
+        """Do what there is to do; tell whether more may be waiting. Never raises."""
+        try:
+            items = self._inbox.take(ITEMS_AT_ONCE)
+            if items:
+                self._outbox.put(self._entries(items))
+            self._report()
+        except Exception as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
+            self.fault("session", error)
+            return False
+        self._wake.clear()
+        return len(self._inbox) > 0
+
+    def _entries(self, items: list[Item]) -> list[Entry]:
+        chosen = self._chosen(items)
+        offset = time.time() - time.monotonic()
+        entries = []
+        for place, item in enumerate(items):
+            try:
+                entry = self._entry(item, round((item.at + offset) * 1000), place in chosen)
+            except Exception as error:  # noqa: BLE001 -- anything may have been given
+                self.fault(_NAMES[type(item)], error)
+                continue
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    def _chosen(self, items: list[Item]) -> set[int]:
+        """Return the places of the batches whose images are sent."""
+        places: list[int] = []
+        candidates: list[Candidate] = []
+        for place, item in enumerate(items):
+            if type(item) is BatchItem and item.images is not None:
+                try:
+                    candidate = Candidate(item.at, number(item.loss), int(item.epoch))
+                except Exception:  # noqa: BLE001, S112 -- told when the item is encoded
+                    continue
+                places.append(place)
+                candidates.append(candidate)
+        if not candidates:
+            return set()
+        rate = self._terms().image_batches_per_second
+        return {places[chosen] for chosen in self._chooser.choose(candidates, rate)}
+
+    def _entry(self, item: Item, clock_ms: int, chosen: bool) -> Entry | None:  # noqa: FBT001
+        if type(item) is BatchItem:
+            return self._batch(item, clock_ms, chosen=chosen)
+        if type(item) is EpochItem:
+            self._pace.epoch(item.at)
+            self._report_at = min(self._report_at, item.at)
+            return self._encoder.epoch(item, clock_ms)
+        if type(item) is ScalarsItem:
+            return self._encoder.scalars(item, clock_ms)
+        if type(item) is StatusItem:
+            return self._encoder.status(item, clock_ms)
+        if type(item) is AnswerItem:
+            return self._encoder.answer(item, clock_ms)
+        self._pace.resumed(item.at)
+        return None
+
+    def _batch(self, item: BatchItem, clock_ms: int, *, chosen: bool) -> Entry:
+        duration = self._pace.batch(item.at, int(item.epoch), samples_of(item, self._plan))
+        if self._report_at == math.inf:
+            self._report_at = item.at + FIRST_REPORT_SECONDS
+        if item.images is not None and not chosen:
+            self._stats.images_sampled_out += min(len(item.images), self._terms().images_per_batch)
+        return self._encoder.batch(
+            item,
+            loss=number(item.loss),
+            clock_ms=clock_ms,
+            duration=duration,
+            images=chosen,
+            terms=self._terms(),
+        )
+
+    def _report(self) -> None:
+        """Tell speed and usage when it is time."""
+        now = time.monotonic()
+        if now < self._report_at:
+            return
+        self._report_at = now + REPORT_SECONDS
+        speed = self._pace.speed(now)
+        if speed is not None:
+            clock_ms = time.time_ns() // 1_000_000
+            self._outbox.put(
+                [self._encoder.performance(speed, self._system.usage(), clock_ms)]
+            )
+
+
+_NAMES = {
+    BatchItem: "log_batch",
+    EpochItem: "log_epoch",
+    ScalarsItem: "log_scalars",
+    StatusItem: "log_status",
+    AnswerItem: "answer",
+    ResumedItem: "wait_while_paused",
+}
+"""What a user calls the making of each item."""

@@ -1,0 +1,311 @@
+"""From the loop's words to the protocol's."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.client.classes import Predictions, classes_of, predictions_of
+from bridge.client.inbox import AnswerItem, BatchItem, EpochItem, ScalarsItem, StatusItem
+from bridge.client.jpeg import Jpegs, encode_images
+from bridge.client.outbox import Entry, Kind
+from bridge.client.pace import Speed
+from bridge.client.system import Usage
+from bridge.client.terms import Terms
+from bridge.wire import metrics_pb2 as wire
+
+TEXT_LIMIT = 4_096
+ROOM_BYTES = 4_096
+"""Of a message, for everything in it that is no image."""
+
+Fault = Callable[[str, Exception], None]
+"""Takes what was wrong with an argument, named first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the run was configured; 0 and "" mean not told."""
+
+    model: str = ""
+    dataset: str = ""
+    epochs: int = 0
+    batches_per_epoch: int = 0
+    batch_size: int = 0
+    class_names: tuple[str, ...] = ()
+
+    def to_wire(self) -> wire.TrainingConfig:
+        """Return what the protocol calls it."""
+        return wire.TrainingConfig(
+            total_epochs=self.epochs,
+            batches_per_epoch=self.batches_per_epoch,
+            batch_size=self.batch_size,
+            model_name=self.model,
+            dataset_name=self.dataset,
+            class_names=self.class_names,
+        )
+
+
+def number(value: Any) -> float:
+    """Return a number of whichever library as a float; waits for a GPU where it lies on one."""
+    if hasattr(value, "detach"):
+        value = value.detach()
+    return float(value)
+
+
+def text(value: object) -> str:
+    """Return anything as text that can be sent: protobuf takes no lone surrogates."""
+    return str(value)[:TEXT_LIMIT].encode(errors="replace").decode()
+
+
+def samples_of(item: BatchItem, plan: Plan) -> int:
+    """Return how many samples a batch had: as told, or as many as were given, or as planned."""
+    if item.sample_count is not None:
+        return int(item.sample_count)
+    for given in (item.images, item.ground_truth, item.predictions):
+        if given is not None and hasattr(given, "__len__"):
+            return len(given)
+    return plan.batch_size
+
+
+class Encoder:
+    """Makes messages, numbered from 1; what cannot be read is left out and told to `fault`."""
+
+    def __init__(self, plan: Plan, fault: Fault) -> None:
+        """Encode for a run of this plan."""
+        self._plan = plan
+        self._fault = fault
+        self._sequence = 0
+
+    def batch(
+        self,
+        item: BatchItem,
+        *,
+        loss: float,
+        clock_ms: int,
+        duration: float | None,
+        images: bool,
+        terms: Terms,
+    ) -> Entry:
+        """Encode a batch, with its first images where they are wanted."""
+        data = wire.BatchData(
+            epoch=int(item.epoch),
+            batch_idx=int(item.batch),
+            batch_loss=loss,
+            sample_count=samples_of(item, self._plan),
+        )
+        if duration is not None:
+            data.duration_ms = duration * 1000
+        limit = terms.images_per_batch
+        told = self._predictions(item, limit)
+        truth = self._truth(item, limit)
+        if told and truth and len(told) != len(truth):
+            self._fault("ground_truth", ValueError(f"{len(truth)} classes for {len(told)} predictions"))
+            truth = []
+        jpegs = self._jpegs(item, terms, _shortest(told, truth)) if images else []
+        _classes(data, told, truth)
+        plain = self._entry(Kind.BATCH, clock_ms, batch_data=data)
+        plain.batch = data.batch_idx
+        if not jpegs:
+            return plain
+        return self._with_images(plain, clock_ms, data, jpegs, told, truth)
+
+    def epoch(self, item: EpochItem, clock_ms: int) -> Entry:
+        """Encode the averages of an epoch."""
+        data = wire.EpochData(epoch=int(item.epoch), average_loss=number(item.loss))
+        optional = {
+            "average_accuracy": item.accuracy,
+            "validation_loss": item.validation_loss,
+            "validation_accuracy": item.validation_accuracy,
+            "learning_rate": item.learning_rate,
+        }
+        for name, value in optional.items():
+            if value is not None:
+                self._set(data, name, value)
+        return self._entry(Kind.PRECIOUS, clock_ms, epoch_data=data)
+
+    def scalars(self, item: ScalarsItem, clock_ms: int) -> Entry:
+        """Encode numbers of the user's own."""
+        values: dict[str, float] = {}
+        for name, value in item.values.items():
+            try:
+                values[text(name)] = number(value)
+            except Exception as error:  # noqa: BLE001 -- anything may be given; the others still count
+                self._fault(f"values[{text(name)[:64]!r}]", error)
+        data = wire.ScalarData(epoch=int(item.epoch), batch_idx=int(item.batch), values=values)
+        return self._entry(Kind.OTHER, clock_ms, scalar_data=data)
+
+    def status(self, item: StatusItem, clock_ms: int) -> Entry:
+        """Encode what the run says it is doing."""
+        data = wire.StatusUpdate(
+            status=wire.TrainingStatus.ValueType(int(item.status)),
+            message=text(item.message),
+            config=self._plan.to_wire(),
+            timestamp_ms=clock_ms,
+        )
+        return self._entry(Kind.PRECIOUS, clock_ms, status_update=data)
+
+    def answer(self, item: AnswerItem, clock_ms: int) -> Entry:
+        """Encode what became of an order."""
+        data = wire.CommandResult(
+            command_id=item.command_id,
+            applied=item.applied,
+            message=text(item.message),
+            epoch=int(item.epoch),
+            batch_idx=int(item.batch),
+        )
+        return self._entry(Kind.PRECIOUS, clock_ms, command_result=data)
+
+    def performance(self, speed: Speed, usage: Usage | None, clock_ms: int) -> Entry:
+        """Encode how fast training goes and what it uses."""
+        data = wire.PerformanceData(
+            time_per_batch_ms=speed.batch_seconds * 1000,
+            total_time_for_epoch_sec=speed.epoch_seconds,
+            estimated_time_remaining_sec=speed.remaining_seconds,
+            current_fps=speed.samples_per_second,
+            average_fps=speed.samples_per_second_average,
+            resource_usage=_usage(usage) if usage else None,
+            timestamp_ms=clock_ms,
+        )
+        return self._entry(Kind.OTHER, clock_ms, performance_data=data)
+
+    def _entry(self, kind: Kind, clock_ms: int, **payload: Any) -> Entry:
+        sequence = self._sequence + 1
+        request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=sequence, **payload)
+        entry = Entry(sequence, kind, request.SerializeToString())
+        self._sequence = sequence  # only now: what could not be encoded must leave no gap
+        return entry
+
+    def _with_images(
+        self,
+        entry: Entry,
+        clock_ms: int,
+        data: wire.BatchData,
+        jpegs: Jpegs,
+        told: Predictions,
+        truth: list[int],
+    ) -> Entry:
+        """Add the images, and keep only the classes that belong to them: their numbers must agree."""
+        del data.predictions[:]
+        del data.ground_truth[:]
+        places = [place for place, _ in jpegs]
+        _classes(data, [told[p] for p in places if told], [truth[p] for p in places if truth])
+        data.images.extend(wire.ImageData(image_bytes=jpeg) for _, jpeg in jpegs)
+        request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=entry.sequence, batch_data=data)
+        entry.plain, entry.body, entry.images = entry.body, request.SerializeToString(), len(jpegs)
+        return entry
+
+    def _predictions(self, item: BatchItem, limit: int) -> Predictions:
+        if item.predictions is None:
+            return []
+        try:
+            return predictions_of(item.predictions, limit)
+        except Exception as error:  # noqa: BLE001 -- anything may be given
+            self._fault("predictions", error)
+            return []
+
+    def _truth(self, item: BatchItem, limit: int) -> list[int]:
+        if item.ground_truth is None:
+            return []
+        try:
+            return classes_of(item.ground_truth, limit)
+        except Exception as error:  # noqa: BLE001 -- anything may be given
+            self._fault("ground_truth", error)
+            return []
+
+    def _jpegs(self, item: BatchItem, terms: Terms, shortest: int | None) -> Jpegs:
+        try:
+            jpegs, faults = encode_images(
+                item.images, limit=terms.images_per_batch, dimension=terms.image_dimension
+            )
+        except Exception as error:  # noqa: BLE001 -- anything may be given
+            self._fault("images", error)
+            return []
+        for error in faults:
+            self._fault("images", error)
+        if shortest is not None and jpegs and jpegs[-1][0] >= shortest:
+            self._fault("images", ValueError(f"more images than the {shortest} classes given with them"))
+            jpegs = [(place, jpeg) for place, jpeg in jpegs if place < shortest]
+        return _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
+
+    def _set(self, data: wire.EpochData, name: str, value: Any) -> None:
+        try:
+            setattr(data, name, number(value))
+        except Exception as error:  # noqa: BLE001 -- anything may be given
+            self._fault(name, error)
+
+
+def prefix_of(session_id: str) -> bytes:
+    """Return what makes an encoded message one of this session.
+
+    Encoded messages may be joined: protobuf reads the fields of both (protobuf.dev, "Last One Wins").
+    """
+    return wire.MetricsRequest(session_id=session_id).SerializeToString()
+
+
+def frame_of(prefix: bytes, bodies: Iterable[bytes]) -> bytes:
+    """Return a MetricsRequestBatch of encoded messages, without decoding them.
+
+    Each is field 1, length-delimited: tag 0x0A, length, bytes (protobuf.dev, "Encoding").
+    """
+    parts: list[bytes] = []
+    for body in bodies:
+        parts += (b"\x0a", _varint(len(prefix) + len(body)), prefix, body)
+    return b"".join(parts)
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def _classes(data: wire.BatchData, told: Predictions, truth: Iterable[int]) -> None:
+    data.predictions.extend(
+        wire.Prediction(predicted_class=kind, confidence=confidence) for kind, confidence in told
+    )
+    data.ground_truth.extend(truth)
+
+
+def _shortest(told: Predictions, truth: list[int]) -> int | None:
+    """Return for how many images there are classes; None where no classes were given."""
+    return min((len(part) for part in (told, truth) if part), default=None)
+
+
+def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
+    """Return as many of the images as fit in one message."""
+    fitting: Jpegs = []
+    for place, jpeg in jpegs:
+        room -= len(jpeg) + 16
+        if room < 0:
+            break
+        fitting.append((place, jpeg))
+    return fitting
+
+
+def _usage(usage: Usage) -> wire.ResourceUsage:
+    first = usage.gpus[0] if usage.gpus else None
+    return wire.ResourceUsage(
+        cpu_percent=usage.cpu_percent,
+        memory_mb=usage.memory_mb,
+        gpu_percent=first.utilization_percent if first else 0.0,
+        gpu_memory_mb=first.memory_used_mb if first else 0.0,
+        gpus=[
+            wire.GpuUsage(
+                index=gpu.index,
+                uuid=gpu.uuid,
+                utilization_percent=gpu.utilization_percent,
+                memory_used_mb=gpu.memory_used_mb,
+                memory_total_mb=gpu.memory_total_mb,
+                temperature_celsius=gpu.temperature_celsius,
+                power_watts=gpu.power_watts,
+            )
+            for gpu in usage.gpus
+        ],
+    )
+
+
+def described(values: Mapping[str, str]) -> dict[str, str]:
+    """Return labels as text that can be sent."""
+    return {text(name): text(value) for name, value in values.items()}

@@ -1,0 +1,100 @@
+"""How fast training goes, worked out from the calls that the loop makes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """The numbers of PerformanceData."""
+
+    batch_seconds: float
+    epoch_seconds: float
+    remaining_seconds: float
+    samples_per_second: float
+    samples_per_second_average: float
+
+
+class Pace:
+    """Notes when batches and epochs ended; all moments are monotonic, in seconds."""
+
+    def __init__(self, *, epochs: int, batches_per_epoch: int) -> None:
+        """Know the plan, as far as it is known; 0: not told."""
+        self._epochs = epochs
+        self._batches_per_epoch = batches_per_epoch
+        self._first_epoch: int | None = None
+        self._epoch = 0
+        self._epoch_started = 0.0
+        self._epoch_batches = 0
+        self._last_epoch_seconds = 0.0
+        self._previous: float | None = None
+        self._batches = 0
+        self._busy_seconds = 0.0
+        self._samples = 0
+        self._reported = (0, 0, 0.0)
+
+    def batch(self, at: float, epoch: int, samples: int) -> float | None:
+        """Note the end of a batch; return how long it took, or None where that cannot be known."""
+        if self._first_epoch is None or epoch != self._epoch:
+            self._start_epoch(at, epoch)
+        duration = None if self._previous is None else max(0.0, at - self._previous)
+        self._previous = at
+        self._epoch_batches += 1
+        if duration is not None:
+            self._batches += 1
+            self._busy_seconds += duration
+            self._samples += samples
+        return duration
+
+    def epoch(self, at: float) -> None:
+        """Note the end of an epoch."""
+        if self._first_epoch is not None:
+            self._last_epoch_seconds = at - self._epoch_started
+            self._epoch_started = at
+            self._epoch_batches = 0
+        self._previous = at
+
+    def resumed(self, at: float) -> None:
+        """Note that training goes on after a pause, which is not counted as training."""
+        if self._previous is not None:
+            self._epoch_started += at - self._previous
+        self._previous = at
+
+    def speed(self, at: float) -> Speed | None:
+        """Return the speed since the last report and on average; None before there is any."""
+        if not self._batches:
+            return None
+        batches, samples, busy = self._reported
+        self._reported = (self._batches, self._samples, self._busy_seconds)
+        if self._batches == batches:
+            batches, samples, busy = 0, 0, 0.0
+        recent = max(self._busy_seconds - busy, 1e-9)
+        return Speed(
+            batch_seconds=recent / (self._batches - batches),
+            epoch_seconds=self._last_epoch_seconds or at - self._epoch_started,
+            remaining_seconds=self._remaining(at),
+            samples_per_second=(self._samples - samples) / recent,
+            samples_per_second_average=self._samples / max(self._busy_seconds, 1e-9),
+        )
+
+    def _start_epoch(self, at: float, epoch: int) -> None:
+        if self._first_epoch is None:
+            self._first_epoch = epoch
+            self._epoch_started = at
+        elif self._epoch_batches:  # the loop does not say when epochs end
+            self._last_epoch_seconds = at - self._epoch_started
+            self._epoch_started = at
+            self._epoch_batches = 0
+            self._previous = None  # what lay in between, a validation say, is no batch
+        self._epoch = epoch
+
+    def _remaining(self, at: float) -> float:
+        """Return what is left of this epoch and of those to come; 0 where the plan is not known."""
+        if not self._epochs:
+            return 0.0
+        average = self._busy_seconds / self._batches
+        whole = self._last_epoch_seconds or average * self._batches_per_epoch
+        base = 1 if self._first_epoch else 0  # loops count from 0 or from 1
+        to_come = max(0, self._epochs - 1 - (self._epoch - base))
+        ended = self._epoch_batches == 0
+        rest = 0.0 if ended else max(0.0, whole - (at - self._epoch_started))
+        return whole * to_come + rest

@@ -1,0 +1,69 @@
+"""Spare a store that is broken, and notice when it no longer is."""
+
+import random
+import time
+from collections.abc import Callable
+
+FIRST_SECONDS = 0.5
+LAST_SECONDS = 60.0
+
+LEAST_SECONDS = 1.0
+"""A broken store gets at most one request in this time."""
+
+
+class Breaker:
+    """After a failure one request at a time, further and further apart, until one succeeds."""
+
+    def __init__(
+        self,
+        *,
+        last_seconds: float = LAST_SECONDS,
+        least_seconds: float = LEAST_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Let everything through, until something fails."""
+        self._last_seconds = last_seconds
+        self._least_seconds = least_seconds
+        self._clock = clock
+        self._failures = 0
+        self._next_at = 0.0
+        self._is_probing = False
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the last request failed."""
+        return self._failures > 0
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """How long to wait before the next request; None: until the one under way is answered."""
+        if not self.is_open:
+            return 0.0
+        if self._is_probing:
+            return None
+        return max(0.0, self._next_at - self._clock())
+
+    def begin(self) -> None:
+        """Take notice that a request starts."""
+        self._is_probing = self.is_open
+
+    def succeed(self) -> None:
+        """Take notice that the store did what it was asked."""
+        self._failures = 0
+        self._is_probing = False
+
+    def fail(self) -> None:
+        """Take notice that it did not."""
+        pause = pause_seconds(self._failures, last_seconds=self._last_seconds)
+        self._next_at = self._clock() + max(self._least_seconds, pause)
+        self._failures += 1
+        self._is_probing = False
+
+
+def pause_seconds(failures: int, *, last_seconds: float = LAST_SECONDS) -> float:
+    """Return how long to wait after one failure more than `failures`.
+
+    This is "full jitter": anything between nothing and a limit that doubles each time, so that many bridges
+    do not come back together.
+    """
+    return random.uniform(0.0, min(last_seconds, FIRST_SECONDS * 2 ** min(failures, 16)))

@@ -1,0 +1,45 @@
+"""Read single images back, wherever their shard is."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.errors import NotFoundError, StorageError
+from bridge.storage.index import Place
+from bridge.storage.objects import ObjectStore
+
+
+class ImageReader:
+    """Reads from the spool, and from the object store; every method blocks, and may run in any thread."""
+
+    def __init__(self, path_of: Callable[[str], Path], store: ObjectStore) -> None:
+        """Look for shards in the files that `path_of` names by key, and in `store`."""
+        self._path_of = path_of
+        self._store = store
+
+    def read(self, place: Place) -> bytes:
+        """Return the bytes of an image, while its shard grows as well as later.
+
+        Raises NotFoundError when they are nowhere, StorageError when the store does not answer.
+        """
+        jpeg = None if place.stored else self._from_spool(place)
+        # A shard may reach the store, and leave the spool, after its place was looked up.
+        if jpeg is None:
+            jpeg = self._store.read(place.key, place.offset, place.length)
+        if len(jpeg) != place.length:
+            raise NotFoundError(f"{place.key} is shorter than the index says")
+        return jpeg
+
+    def _from_spool(self, place: Place) -> bytes | None:
+        try:
+            file = os.open(self._path_of(place.key), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"cannot read {place.key}: {error.strerror}") from error
+        try:
+            return os.pread(file, place.length, place.offset)
+        except OSError as error:
+            raise StorageError(f"cannot read {place.key}: {error.strerror}") from error
+        finally:
+            os.close(file)

@@ -1,0 +1,55 @@
+"""What has to be done every second, whether anything arrives or not."""
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bridge.model import Phase
+from bridge.pipeline import Pipeline
+from bridge.sessions import Sessions
+from bridge.storage.database import Database
+from bridge.telemetry import Telemetry
+
+PERIOD_SECONDS = 0.25
+PERIODS_PER_ROUND = 4
+LAGS_KEPT = 60
+"""The gauge shows the longest delay of the last 15 s, so that no scrape misses one."""
+
+
+@asynccontextmanager
+async def upkeep(
+    pipeline: Pipeline, sessions: Sessions, database: Database, telemetry: Telemetry
+) -> AsyncIterator[None]:
+    """Keep time for sessions, and keep the bridge's own gauges fresh, until the block is left."""
+    task = asyncio.create_task(_keep(pipeline, sessions, database, telemetry), name="upkeep")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _keep(
+    pipeline: Pipeline, sessions: Sessions, database: Database, telemetry: Telemetry
+) -> None:
+    lags: deque[float] = deque(maxlen=LAGS_KEPT)
+    while True:
+        for _ in range(PERIODS_PER_ROUND):
+            started = time.monotonic()
+            await asyncio.sleep(PERIOD_SECONDS)
+            lags.append(max(0.0, time.monotonic() - started - PERIOD_SECONDS))
+            telemetry.loop_lag.set(max(lags))
+        try:
+            pipeline.keep_time()
+            _count(sessions, database, telemetry)
+        except Exception as error:  # noqa: BLE001 -- one bad round must not stop the clock
+            telemetry.failed("upkeep", error)
+
+
+def _count(sessions: Sessions, database: Database, telemetry: Telemetry) -> None:
+    phases = Counter(session.phase for session in sessions)
+    for phase in Phase:
+        telemetry.sessions.labels(phase.value).set(phases[phase])
+    telemetry.journal_bytes.set(database.size_bytes)

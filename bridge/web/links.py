@@ -1,0 +1,52 @@
+"""Addresses of pages and images, relative to the root."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from bridge.storage.index import ImageBatch, IndexedImage, Place
+from bridge.web.parts import Parts, parts_of
+
+
+def session_link(session_id: str) -> str:
+    """Return where a session is shown; its id needs no quoting."""
+    return f"sessions/{session_id}"
+
+
+def batch_link(session_id: str, epoch: int, batch: int) -> str:
+    """Return where a batch is shown."""
+    return f"sessions/{session_id}/batches/{epoch}-{batch}"
+
+
+def image_link(session_id: str, batch: ImageBatch, image: IndexedImage) -> str:
+    """Return where an image is, with what tells it from one that was there before."""
+    path = batch_link(session_id, batch.epoch, batch.batch)
+    return f"{path}/{image.position}.jpg?v={version_of(image.place)}"
+
+
+def moment_link(session_id: str, **selection: object) -> str:
+    """Return the way to the batch that is meant by a selection."""
+    return f"go/images?{urlencode({'session': session_id, **selection})}"
+
+
+def version_of(place: Place) -> str:
+    """Return a short text that differs for every image ever stored."""
+    return sha256(f"{place.key}/{place.offset}/{place.length}".encode()).hexdigest()[:16]
+
+
+def with_query(link: str, query: Mapping[str, str]) -> str:
+    """Return a link with the parameters that are not empty."""
+    told = urlencode({name: value for name, value in query.items() if value})
+    return f"{link}?{told}" if told else link
+
+
+def public_root(request: web.Request) -> str:
+    """Return what a whole URL of this bridge begins with."""
+    return public_url(parts_of(request)) or str(request.url.origin())
+
+
+def public_url(parts: Parts) -> str:
+    """Return the public URL without a slash at its end."""
+    return parts.public_url.rstrip("/")

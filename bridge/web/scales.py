@@ -1,0 +1,59 @@
+"""Place values on an axis."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+WIDE = 40.0
+"""A range of more than this factor is drawn on a logarithmic axis."""
+
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis from `low` to `high`."""
+
+    low: float
+    high: float
+    is_log: bool
+
+    def place(self, value: float) -> float:
+        """Return 0 for the lowest value, 1 for the highest."""
+        low, high, value = (self._even(part) for part in (self.low, self.high, value))
+        return (value - low) / (high - low)
+
+    def ticks(self, wanted: int = 4) -> list[float]:
+        """Return round values to label."""
+        if not self.is_log:
+            return _round_values(self.low, self.high, wanted)
+        first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
+        stride = max(1, math.ceil((last - first + 1) / (wanted + 2)))
+        powers = [10.0**exponent for exponent in range(first, last + 1, stride)]
+        return powers if len(powers) > 1 else _round_values(self.low, self.high, wanted)
+
+    def _even(self, value: float) -> float:
+        return math.log10(max(value, self.low)) if self.is_log else value
+
+
+def scale_of(values: Iterable[float], *, from_zero: bool = False) -> Scale:
+    """Return an axis that holds all finite values with a little room."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    if low > 0 and high / low > WIDE:
+        return Scale(low / 1.2, high * 1.2, is_log=True)
+    if from_zero:
+        low = min(low, 0.0)
+    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    lowest = low if from_zero and low == 0 else low - room
+    if low >= 0 > lowest:
+        lowest = 0.0
+    return Scale(lowest, high + room, is_log=False)
+
+
+def _round_values(low: float, high: float, wanted: int) -> list[float]:
+    rough = (high - low) / max(1, wanted)
+    power = 10.0 ** math.floor(math.log10(rough)) if rough > 0 else 1.0
+    step = next(power * factor for factor in STEPS if power * factor >= rough * 0.999)
+    first = math.ceil(low / step)
+    return [index * step for index in range(first, math.floor(high / step * 1.000001) + 1)]
