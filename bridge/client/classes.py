@@ -45,7 +45,9 @@ def predictions_of(outputs: Any, limit: int) -> Predictions:
 def classes_of(truth: Any, limit: int) -> list[int]:
     """Return the true classes of the first `limit` samples, given as classes or one-hot rows."""
     rows = _listed(truth, limit)
-    return [max(range(len(row)), key=row.__getitem__) if _has_length(row) else int(row) for row in rows]
+    return [
+        max(range(len(row)), key=row.__getitem__) if _has_length(row) else int(row) for row in rows
+    ]
 
 
 def _has_length(value: Any) -> bool:

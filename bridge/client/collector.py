@@ -55,17 +55,19 @@ class Collector:
         self._encoder = Encoder(plan, self.fault)
         self._chooser = Chooser()
         self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
-        self._system = System()
+        self._system: System | None = None
         self._report_at = math.inf
         self._wake = threading.Event()
         self._closing = False
+        self.busy = False
+        """Holds items that are neither in the inbox nor in the outbox."""
 
     def run(self) -> None:
         """Work until `finish`, and then until the inbox is empty."""
+        self._system = System()  # here, since looking for GPUs takes a while
         while True:
             closing = self._closing
-            worked = self._work()
-            if worked:
+            if self._work():
                 continue
             if closing:
                 break
@@ -85,10 +87,14 @@ class Collector:
         """Count an argument that made no sense, and say so the first time."""
         self._stats.faults += 1
         told = f"{argument}: {type(error).__name__}: {error}"
-        self._notices.once(f"fault {argument} {type(error)}", f"left out, and training goes on: {told}")
+        self._notices.once(
+            f"fault {argument} {type(error)}", f"left out, and training goes on: {told}"
+        )
 
     def _work(self) -> bool:
         """Do what there is to do; tell whether more may be waiting. Never raises."""
+        self._wake.clear()
+        self.busy = True
         try:
             items = self._inbox.take(ITEMS_AT_ONCE)
             if items:
@@ -96,8 +102,8 @@ class Collector:
             self._report()
         except Exception as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
             self.fault("session", error)
-            return False
-        self._wake.clear()
+        finally:
+            self.busy = False
         return len(self._inbox) > 0
 
     def _entries(self, items: list[Item]) -> list[Entry]:
@@ -169,11 +175,10 @@ class Collector:
             return
         self._report_at = now + REPORT_SECONDS
         speed = self._pace.speed(now)
-        if speed is not None:
-            clock_ms = time.time_ns() // 1_000_000
-            self._outbox.put(
-                [self._encoder.performance(speed, self._system.usage(), clock_ms)]
-            )
+        if speed is None:
+            return
+        usage = self._system.usage() if self._system else None
+        self._outbox.put([self._encoder.performance(speed, usage, time.time_ns() // 1_000_000)])
 
 
 _NAMES = {

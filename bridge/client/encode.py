@@ -98,7 +98,9 @@ class Encoder:
         told = self._predictions(item, limit)
         truth = self._truth(item, limit)
         if told and truth and len(told) != len(truth):
-            self._fault("ground_truth", ValueError(f"{len(truth)} classes for {len(told)} predictions"))
+            self._fault(
+                "ground_truth", ValueError(f"{len(truth)} classes for {len(told)} predictions")
+            )
             truth = []
         jpegs = self._jpegs(item, terms, _shortest(told, truth)) if images else []
         _classes(data, told, truth)
@@ -189,7 +191,9 @@ class Encoder:
         places = [place for place, _ in jpegs]
         _classes(data, [told[p] for p in places if told], [truth[p] for p in places if truth])
         data.images.extend(wire.ImageData(image_bytes=jpeg) for _, jpeg in jpegs)
-        request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=entry.sequence, batch_data=data)
+        request = wire.MetricsRequest(
+            timestamp_ms=clock_ms, sequence=entry.sequence, batch_data=data
+        )
         entry.plain, entry.body, entry.images = entry.body, request.SerializeToString(), len(jpegs)
         return entry
 
@@ -219,10 +223,12 @@ class Encoder:
         except Exception as error:  # noqa: BLE001 -- anything may be given
             self._fault("images", error)
             return []
-        for error in faults:
-            self._fault("images", error)
+        for fault in faults:
+            self._fault("images", fault)
         if shortest is not None and jpegs and jpegs[-1][0] >= shortest:
-            self._fault("images", ValueError(f"more images than the {shortest} classes given with them"))
+            self._fault(
+                "images", ValueError(f"more images than the {shortest} classes given with them")
+            )
             jpegs = [(place, jpeg) for place, jpeg in jpegs if place < shortest]
         return _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
 

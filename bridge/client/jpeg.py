@@ -68,7 +68,8 @@ def as_array(value: Any) -> "np.ndarray[Any, Any]":
         value = value.detach().cpu()
         if str(value.dtype) == "torch.bfloat16":  # which NumPy does not have
             value = value.float()
-    return np.asarray(value)
+    array: np.ndarray[Any, Any] = np.asarray(value)
+    return array
 
 
 def _pixels(image: Any) -> "np.ndarray[Any, Any]":

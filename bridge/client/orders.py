@@ -98,7 +98,8 @@ class Orders:
             with self._change:
                 if self._pause is not None and not self.stopping:
                     self._change.wait(LOOK_SECONDS)
-        self._pause = None
+        if is_useless():
+            self._pause = None
 
     def epoch_ended(self) -> None:
         """Refuse what the loop has had the time to ask about and has not."""
@@ -110,11 +111,11 @@ class Orders:
     def close(self) -> None:
         """Refuse what is left: the loop is over."""
         with self._change:
-            waiting = (*self.waiting, *self._unanswered)
+            self._unanswered += self.waiting
             self.waiting.clear()
             self._pause = None
             self._change.notify_all()
-        for order in waiting:
+        for order in tuple(self._unanswered):
             self._settle(order, applied=False, remark="training was over before")
 
     def _receive(self, order: Order) -> None:
@@ -142,6 +143,10 @@ class Orders:
 
     def _settle(self, order: Order | None, *, applied: bool, remark: str = "") -> None:
         """Answer an order that has not been answered, and that no callback will answer."""
-        if order is not None and order in self._unanswered:
+        if order is None:
+            return
+        try:
             self._unanswered.remove(order)
-            self._answer(order, applied, remark)
+        except ValueError:
+            return
+        self._answer(order, applied, remark)

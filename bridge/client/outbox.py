@@ -98,6 +98,11 @@ class Outbox:
             self._change.notify_all()
 
     @property
+    def is_finished(self) -> bool:
+        """Tell whether nothing more will be put in."""
+        return self._finished
+
+    @property
     def is_done(self) -> bool:
         """Tell whether everything there will ever be has been dealt with."""
         with self._change:

@@ -72,7 +72,9 @@ def destination(
     scheme, separator, target = told.rpartition("://")
     target = target.rstrip("/")
     if (separator and scheme not in SCHEMES) or not target or any(map(str.isspace, target)):
-        raise ValueError(f"address: {told!r} is not host:port, grpc://host:port or grpcs://host:port")
+        raise ValueError(
+            f"address: {told!r} is not host:port, grpc://host:port or grpcs://host:port"
+        )
     authority, certificate, key = (
         _contents(given(ca_file, "CA_FILE")),
         _contents(given(cert_file, "CERT_FILE")),

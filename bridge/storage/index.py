@@ -5,7 +5,9 @@ from enum import StrEnum
 
 from bridge.storage.database import Database, Row
 
-BATCH = "SELECT session_id, epoch, batch, received_ms, loss, images FROM batches WHERE session_id = ?"
+BATCH = (
+    "SELECT session_id, epoch, batch, received_ms, loss, images FROM batches WHERE session_id = ?"
+)
 IN_EPOCH = " AND (?2 IS NULL OR epoch = ?2)"
 BY_LOSS = " ORDER BY (loss IS NULL) DESC, loss DESC"
 
@@ -137,9 +139,7 @@ class ImageIndex:
                 at_ms,
                 at_ms - window_ms,
             )
-            or self._first(
-                f"{older} ORDER BY received_ms DESC LIMIT 1", session_id, epoch, at_ms
-            )
+            or self._first(f"{older} ORDER BY received_ms DESC LIMIT 1", session_id, epoch, at_ms)
             or self._first(
                 f"{BATCH}{IN_EPOCH} AND received_ms > ?3 ORDER BY received_ms LIMIT 1",
                 session_id,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import certifi
 import urllib3
 from minio import Minio
-from minio.credentials import (
+from minio.credentials.providers import (
     AWSConfigProvider,
     ChainedProvider,
     EnvAWSProvider,
@@ -137,9 +137,9 @@ class S3Store:
 
     def _choose_style(self, *, path_style: bool) -> None:
         if path_style:
-            self._client.disable_virtual_style_endpoint()
+            self._client.disable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
         else:
-            self._client.enable_virtual_style_endpoint()
+            self._client.enable_virtual_style_endpoint()  # type: ignore[no-untyped-call]
 
 
 class _Pool(urllib3.PoolManager):
@@ -155,7 +155,9 @@ class _Pool(urllib3.PoolManager):
             blocksize=PIECE_BYTES,
         )
 
-    def urlopen(self, method: str, url: str, redirect: bool = True, **options: Any) -> Any:  # noqa: FBT001, FBT002 -- urllib3's signature
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
         """Send a body piece by piece, each with its own timeout.
 
         Given whole, all of it would have to leave within the timeout for connecting: 16 MiB over a slow
@@ -164,7 +166,7 @@ class _Pool(urllib3.PoolManager):
         body = options.get("body")
         if isinstance(body, bytes) and len(body) > PIECE_BYTES:
             options["body"] = BytesIO(body)
-        return super().urlopen(method, url, redirect, **options)
+        return super().urlopen(method, url, **options)
 
 
 def _credentials(access_key: str, secret_key: str, http: urllib3.PoolManager) -> Provider:

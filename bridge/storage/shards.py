@@ -88,7 +88,9 @@ def put_batches(transaction: Transaction, batches: Iterable[ShardBatch]) -> None
     transaction.executemany(PUT_IMAGE, [row for b in newest.values() for row in _image_rows(b)])
 
 
-def adopt_batches(transaction: Transaction, database: Database, batches: Sequence[ShardBatch]) -> None:
+def adopt_batches(
+    transaction: Transaction, database: Database, batches: Sequence[ShardBatch]
+) -> None:
     """Note the images of batches found again, except where newer ones are known."""
     put_batches(
         transaction,

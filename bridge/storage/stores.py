@@ -26,7 +26,9 @@ def open_store(
     if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
         return LocalStore(Path(unquote(parts.path)))
     if parts.scheme != "s3" or not parts.netloc:
-        raise SettingError(f"images_store: {url!r} is neither file:///folder nor s3://bucket/prefix")
+        raise SettingError(
+            f"images_store: {url!r} is neither file:///folder nor s3://bucket/prefix"
+        )
     # The S3 client takes long to import, and bridges with a local store never need it.
     from bridge.storage.s3 import S3Store  # noqa: PLC0415
 

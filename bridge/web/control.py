@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 
@@ -54,10 +55,9 @@ async def post_command(request: web.Request) -> web.Response:
     session = await session_of(request)
     if request.content_type != "application/json":
         raise UnsupportedError("send the command as JSON, with Content-Type: application/json")
-    order = _object(await request.text())
-    unknown = ", ".join(sorted(set(order) - {"type", "parameters", "command_id"})[:5])
-    if unknown:
-        raise InvalidDataError(f"a command has type, parameters and command_id, but not {unknown}")
+    order = _object(await request.read())
+    if not order.keys() <= {"type", "parameters", "command_id"}:
+        raise InvalidDataError("a command has type, parameters and command_id, and nothing else")
     command = _asked(
         request,
         session,
@@ -85,7 +85,7 @@ async def submit_command(request: web.Request) -> web.Response:
     session = await session_of(request)
     if request.content_type != "application/x-www-form-urlencoded":
         raise UnsupportedError("this address takes the form of the session's page")
-    fields = {name: value for name, value in (await request.post()).items() if name}
+    fields = _fields(await request.read())
     type, command_id = fields.pop("type", ""), fields.pop("command_id", "")
     _asked(request, session, type, fields, command_id)
     back = f"{root_of(request)}{session_link(session.id)}?note=asked"
@@ -140,14 +140,21 @@ def _standing(parts: Parts, session_id: str, command_id: str) -> Command | None:
     return next((command for command in commands if command.id == command_id), None)
 
 
-def _object(text: str) -> dict[str, object]:
+def _object(body: bytes) -> dict[str, object]:
     try:
-        order = json.loads(text)
+        order = json.loads(body)
     except (ValueError, RecursionError):
         order = None
     if not isinstance(order, dict):
         raise InvalidDataError('the body must be an object like {"type": "PAUSE_TRAINING"}')
     return order
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode(), max_num_fields=MOST_PARAMETERS + 2))
+    except ValueError as error:
+        raise InvalidDataError("the form cannot be read") from error
 
 
 def _type(value: object) -> CommandType:

@@ -11,7 +11,7 @@ def json_response(
     value: object, *, status: int = 200, type: str = "application/json"
 ) -> web.Response:
     """Answer with JSON; "NaN", "Infinity" and "-Infinity" are strings, as in protobuf's mapping."""
-    body = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    body = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
     headers = {"Cache-Control": "no-store"}
     return web.Response(text=body + "\n", status=status, content_type=type, headers=headers)
 

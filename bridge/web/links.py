@@ -44,7 +44,7 @@ def with_query(link: str, query: Mapping[str, str]) -> str:
 
 def public_root(request: web.Request) -> str:
     """Return what a whole URL of this bridge begins with."""
-    return public_url(parts_of(request)) or str(request.url.origin())
+    return public_url(parts_of(request)) or f"{request.scheme}://{request.host}"
 
 
 def public_url(parts: Parts) -> str:

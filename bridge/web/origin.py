@@ -42,10 +42,10 @@ def _netloc(origin: str) -> str:
 
 def _is_fixed(host: str) -> bool:
     """Tell whether a host cannot be pointed at this machine by a name server of somebody else."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
     try:
+        name = urlsplit(f"//{host}").hostname or ""
+        if name == "localhost":
+            return True
         ipaddress.ip_address(name)
     except ValueError:
         return False

@@ -17,7 +17,7 @@ from bridge.web.pages import page, render, root_of
 from bridge.web.parts import Parts, parts_of
 
 PER_PAGE = 40
-FURTHEST = 100_000
+FURTHEST = 2_000
 
 
 @dataclass(frozen=True, slots=True)

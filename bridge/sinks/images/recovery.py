@@ -27,12 +27,11 @@ from bridge.storage.shards import (
 )
 from bridge.telemetry import Telemetry
 
-
 What = TypeVar("What")
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Bench:
     """Where recovery works."""
 
     spool: Spool
@@ -54,9 +53,9 @@ def recover(spool: Spool, database: Database, telemetry: Telemetry) -> list[Shar
     found = [path.name.replace("~", "/") for path in sorted(spool.folder.glob("*.tar"))]
     shards: list[Shard | None] = []
     with database.transaction() as transaction:
-        room = Room(spool, database, transaction, telemetry)
-        shards += [_tried(_taken_up, shard, room) for shard in known]
-        shards += [_tried(_adopted, k, room) for k in found if k not in keys and KEY.fullmatch(k)]
+        bench = Bench(spool, database, transaction, telemetry)
+        shards += [_tried(_taken_up, shard, bench) for shard in known]
+        shards += [_tried(_adopted, k, bench) for k in found if k not in keys and KEY.fullmatch(k)]
     whole = [shard for shard in shards if shard is not None]
     for shard in whole:
         spool.found(shard)
@@ -74,17 +73,17 @@ def batches_of(index: bytes, session_id: str, shard_id: int = 0) -> tuple[ShardB
         raise ValueError("not the index of a shard") from error
 
 
-def _tried(take: Callable[[What, Room], Shard | None], what: What, room: Room) -> Shard | None:
+def _tried(take: Callable[[What, Bench], Shard | None], what: What, bench: Bench) -> Shard | None:
     """Leave a file that the disk gives trouble with for the next start."""
     try:
-        return take(what, room)
+        return take(what, bench)
     except OSError as error:
-        room.telemetry.failed("recovery of the spool", error)
+        bench.telemetry.failed("recovery of the spool", error)
         return None
 
 
-def _taken_up(shard: Shard, room: Room) -> Shard | None:
-    path, transaction = room.spool.path(shard.key), room.transaction
+def _taken_up(shard: Shard, bench: Bench) -> Shard | None:
+    path, transaction = bench.spool.path(shard.key), bench.transaction
     if not path.exists():
         # A closed shard may have reached the store without our having noted it: uploading it will tell.
         if not shard.closed:
@@ -95,7 +94,7 @@ def _taken_up(shard: Shard, room: Room) -> Shard | None:
         return shard
     spots = shardfile.walk(path, limit=shard.size_bytes)
     end = spots[-1].end if spots else 0
-    room.telemetry.note("closed a shard left open", key=shard.key, images=len(spots))
+    bench.telemetry.note("closed a shard left open", key=shard.key, images=len(spots))
     forget_images(transaction, shard.shard_id, from_offset=end)
     if not spots:
         forget_shard(transaction, shard.shard_id)
@@ -107,19 +106,19 @@ def _taken_up(shard: Shard, room: Room) -> Shard | None:
     return closed
 
 
-def _adopted(key: str, room: Room) -> Shard | None:
-    path = room.spool.path(key)
-    known = shard_of(room.database, key)
+def _adopted(key: str, bench: Bench) -> Shard | None:
+    path = bench.spool.path(key)
+    known = shard_of(bench.database, key)
     spots = [] if known is not None and known.stored else shardfile.walk(path)
     if not spots:
         path.unlink()
         return None
-    room.telemetry.note("took up a shard unknown to the database", key=key, images=len(spots))
+    bench.telemetry.note("took up a shard unknown to the database", key=key, images=len(spots))
     size = shardfile.close(path, spots, at=spots[-1].end, changed_seconds=path.stat().st_mtime)
     session_id = key.partition("/")[0]
-    shard = Shard(room.spool.take_id(), session_id, key, size, closed=True)
-    put_shards(room.transaction, [shard])
-    adopt_batches(room.transaction, room.database, _batches_in(path, shard))
+    shard = Shard(bench.spool.take_id(), session_id, key, size, closed=True)
+    put_shards(bench.transaction, [shard])
+    adopt_batches(bench.transaction, bench.database, _batches_in(path, shard))
     return shard
 
 

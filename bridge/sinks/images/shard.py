@@ -97,7 +97,8 @@ def pack(offer: Offer, *, at: int, repeat: int = 0) -> tuple[list[bytes], list[S
     )
     changed = _time_field(offer.received)
     again = b"-r%d" % repeat if repeat else b""
-    pieces, spots = [], []
+    pieces: list[bytes] = []
+    spots: list[Spot] = []
     for image in batch.images:
         name = b"%06d-%08d-%02d%s" % (batch.epoch, batch.index, image.index, again)
         text = b"".join((head, _columns(image, offer.class_names), tail))
@@ -127,9 +128,7 @@ def header(name: bytes, size: int, changed: bytes) -> bytes:
     """
     length = b"%011o\0" % size
     checksum = _FIXED_SUM + sum(name) + sum(length) + sum(changed)
-    return b"".join(
-        (name.ljust(100, b"\0"), _OWNER, length, changed, b"%06o\0 " % checksum, _REST)
-    )
+    return b"".join((name.ljust(100, b"\0"), _OWNER, length, changed, b"%06o\0 " % checksum, _REST))
 
 
 def ending(lines: list[bytes], *, at: int, changed_seconds: float) -> bytes:

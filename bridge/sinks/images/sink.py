@@ -1,44 +1,49 @@
 """The sink that keeps the images of batches."""
 
 import asyncio
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bridge.errors import StorageError
-from bridge.model import Batch, Ended, Epoch, Event, Forgotten, ImageResult, Registered
+from bridge.model import Batch, Ended, Epoch, Event, Forgotten, Registered
 from bridge.sessions import Session
+from bridge.sinks.images.books import Books, Settled
 from bridge.sinks.images.offer import Offer, Tally
 from bridge.sinks.images.reader import ImageReader
+from bridge.sinks.images.rebuild import rebuild
 from bridge.sinks.images.recovery import recover
-from bridge.sinks.images.room import SpoolRoom
-from bridge.sinks.images.sampler import Keep, Sampler, Verdict
+from bridge.sinks.images.room import Room
+from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.spool import Spool
-from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Gone, Step, Stored, Written
+from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Step, Written
 from bridge.sinks.images.uploader import Uploader
 from bridge.storage.database import Database, Transaction
 from bridge.storage.objects import ObjectStore
+from bridge.storage.shards import last_shard_id, shard_of
 from bridge.telemetry import Telemetry
 
 TICK_SECONDS = 0.1
 
-MEMORY_LIMIT_BYTES = 64 << 20
-"""Of JPEGs in memory, over all sessions: those in open windows, and those waiting for a commit."""
-
 DRAIN_SECONDS = 10.0
 
 
-class Settled(Protocol):
-    """Who keeps the books of images."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of what."""
 
-    def __call__(
-        self, session_id: str, result: ImageResult, count: int, at_seconds: float, /
-    ) -> None:
-        """Count images that something has become of; `at_seconds` is when they were received."""
+    spool_bytes: int = 10 << 30
+    """Of images waiting for the object store."""
+    memory_bytes: int = 64 << 20
+    """Of JPEGs in memory, over all sessions: those in open windows, and those waiting for a commit."""
+    shard_bytes: int = 16 << 20
+    shard_seconds: float = 30.0
+
+
+DEFAULT_LIMITS = Limits()
 
 
 class Images:
@@ -55,10 +60,222 @@ class Images:
         telemetry: Telemetry,
         *,
         settled: Settled,
-        keep: Keep = Keep.SAMPLE,
-        batches_per_second: float = 2.0,
-        spool_max_bytes: int = 10 << 30,
-        memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+        sampler: Sampler,
+        limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Spool in `folder`, on its way to `store`."""
+        """Spool in `folder`, on the way to `store`; nothing is touched before `running`."""
+        self.wake: Callable[[], None] = lambda: None
+        """Called when there is something to commit that no message brought."""
+        self._store = store
+        self._database = database
+        self._telemetry = telemetry
+        self._sampler = sampler
+        self._limits = limits
+        self._clock = clock
+        self._books = Books(settled, telemetry)
+        self._spool = Spool(
+            folder,
+            bridge_id=secrets.token_hex(4),
+            shard_bytes=limits.shard_bytes,
+            shard_seconds=limits.shard_seconds,
+            clock=clock,
+        )
+        self._room = Room(folder, max_bytes=limits.spool_bytes)
+        self._uploader = Uploader(
+            store, path_of=self._spool.path, settle=self._ask, telemetry=telemetry
+        )
+        self._steps: list[Step] = []
+        self._waiting_bytes = 0
+        self.reader = ImageReader(self._spool.path, store)
+        """Reads what has been committed."""
+
+    @property
+    def pending(self) -> int:
+        """Images received of which nothing has become yet."""
+        return self._books.pending
+
+    def consume(self, session: Session, event: Event, received: float) -> None:
+        """Take the images of batches, and notice where epochs and sessions end."""
+        kind = type(event)
+        if kind is Batch:
+            self._take_in(session, event, received)  # type: ignore[arg-type]
+        elif kind is Epoch or kind is Ended:
+            self._end(session.id)
+        elif kind is Registered:
+            self._attempt(session)
+        elif kind is Forgotten:
+            self._end(session.id)
+            self._sampler.forget(session.id)
+            self._books.close(session.id)
+
+    def take(self) -> "ImagesWork | None":
+        """Hand over what is to be written with the next commit."""
+        if not self._steps:
+            return None
+        steps, self._steps = self._steps, []
+        return ImagesWork(self, steps)
+
+    def tally(self, session_id: str) -> tuple[int, int]:
+        """Return how many images of a session's attempt are committed, and how many are lost or refused.
+
+        Sampled-out images are neither.
+        """
+        return self._books.tally(session_id)
+
+    def flush(self) -> None:
+        """Close all windows and shards with the next commit; for a bridge that stops."""
+        self._keep_all(self._sampler.close_all())
+        self._steps.append(CloseAll())
+
+    @asynccontextmanager
+    async def running(self, *, drain_seconds: float = DRAIN_SECONDS) -> AsyncIterator[None]:
+        """Keep time and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
+
+        Nothing may be consumed after that, and no other commits may happen.
+        """
+        is_new = last_shard_id(self._database) == 0
+        for shard in await asyncio.to_thread(recover, self._spool, self._database, self._telemetry):
+            self._uploader.offer(shard)
+        self._look()
+        tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._uploader.run())]
+        if is_new:
+            tasks.append(asyncio.create_task(self._rebuild()))
+        try:
+            yield
+        finally:
+            await self._drain(drain_seconds)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _take_in(self, session: Session, batch: Batch, received: float) -> None:
+        tally = self._attempt(session)
+        if batch.invalid_images:
+            self._books.refuse(session.id, batch, tally, received)
+        if not batch.images:
+            return
+        starts_epoch = self._sampler.starts_epoch(session.id, batch.epoch)
+        names = session.config.class_names
+        offer = Offer(session.id, batch, received, names, starts_epoch, tally)
+        self._books.receive(offer)
+        held_bytes = self._sampler.held_bytes + self._waiting_bytes
+        if held_bytes + offer.size_bytes > self._limits.memory_bytes:
+            self._books.drop(offer, "memory_full")
+            return
+        verdict = self._sampler.offer(offer, self._clock())
+        for out in verdict.out:
+            self._books.pass_over(out)
+        self._keep_all(verdict.kept)
+
+    def _keep_all(self, offers: Iterable[Offer]) -> None:
+        for offer in offers:
+            used_bytes = self._spool.used_bytes + self._waiting_bytes
+            if self._room.is_left(used_bytes, starts_epoch=offer.starts_epoch):
+                self._waiting_bytes += offer.size_bytes
+                self._steps.append(offer)
+            else:
+                self._books.drop(offer, "spool_full")
+
+    def _end(self, session_id: str) -> None:
+        self._keep_all(self._sampler.close(session_id))
+        self._steps.append(Close(session_id))
+
+    def _attempt(self, session: Session) -> Tally:
+        """Return the tally of a session's attempt; a new one begins with a new shard, too."""
+        if self._books.is_new_attempt(session):
+            self._end(session.id)
+            self._sampler.forget(session.id)
+        return self._books.open(session)
+
+    def _ask(self, step: Step) -> None:
+        self._steps.append(step)
+        self.wake()
+
+    def _committed(self, written: Written) -> None:
+        for offer in written.kept:
+            self._waiting_bytes -= offer.size_bytes
+            self._books.keep(offer)
+        for lost in written.lost:
+            self._waiting_bytes -= lost.offer.size_bytes
+            self._books.drop(lost.offer, lost.reason)
+        for shard in written.closed:
+            self._uploader.offer(shard)
+        for shard in written.stored:
+            self._spool.release(shard)
+        if written.gone:
+            self._telemetry.dropped("shard", "missing", len(written.gone))
+
+    async def _keep_time(self) -> None:
+        while True:
+            try:
+                self._tick()
+            except Exception as error:  # noqa: BLE001 -- time goes on
+                self._telemetry.failed("images", error)
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _tick(self) -> None:
+        now = self._clock()
+        self._keep_all(self._sampler.due(now))
+        if self._spool.due_at <= now:
+            self._steps.append(CloseDue())
+        self._look()
+        self._uploader.look()
+        if self._steps:
+            self.wake()
+
+    def _look(self) -> None:
+        self._room.look(self._spool.used_bytes)
+        self._telemetry.spool_bytes.set(self._spool.used_bytes)
+        self._telemetry.spool_limit_bytes.set(self._room.limit_bytes)
+
+    async def _rebuild(self) -> None:
+        await rebuild(
+            self._store,
+            is_known=lambda key: shard_of(self._database, key) is not None,
+            adopt=self._ask,
+            telemetry=self._telemetry,
+        )
+
+    async def _drain(self, seconds: float) -> None:
+        started = time.monotonic()
+        self.flush()
+        await self._commit()
+        await self._uploader.drain(max(0.0, seconds - (time.monotonic() - started)))
+        await self._commit()
+
+    async def _commit(self) -> None:
+        work = self.take()
+        if work is None:
+            return
+        try:
+            await asyncio.to_thread(self._write, work)
+        except (StorageError, OSError) as error:
+            self._telemetry.commit_failed(error)
+        else:
+            work.done()
+
+    def _write(self, work: "ImagesWork") -> None:
+        with self._database.transaction() as transaction:
+            work.write(transaction)
+
+
+class ImagesWork:
+    """The steps of one commit."""
+
+    def __init__(self, images: Images, steps: list[Step]) -> None:
+        """Do `steps` for `images`."""
+        self._images = images
+        self._steps = steps
+        self._written: Written | None = None
+
+    def write(self, transaction: Transaction) -> None:
+        """Write the files, once, and tell the index, each time."""
+        if self._written is None:
+            self._written = self._images._spool.write(self._steps)
+        self._written.note(transaction, self._images._database)
+
+    def done(self) -> None:
+        """Settle what has been written."""
+        if self._written is not None:
+            self._images._committed(self._written)

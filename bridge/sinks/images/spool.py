@@ -23,9 +23,6 @@ from bridge.sinks.images.steps import (
 )
 from bridge.storage.shards import Shard
 
-SHARD_BYTES = 16 << 20
-SHARD_SECONDS = 30.0
-
 RETRY_SECONDS = 1.0
 """A shard that could not be closed, for want of room perhaps, is tried again after this."""
 
@@ -44,8 +41,8 @@ class Spool:
         folder: Path,
         *,
         bridge_id: str,
-        shard_bytes: int = SHARD_BYTES,
-        shard_seconds: float = SHARD_SECONDS,
+        shard_bytes: int,
+        shard_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Keep shards in `folder`; `bridge_id` sets their keys apart from those of other bridges and runs."""

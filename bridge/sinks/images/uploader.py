@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
@@ -54,6 +55,7 @@ class Uploader:
         self._under_way: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._bell = asyncio.Event()
+        self._turned = asyncio.Event()
         self._turn = 0
 
     @property
@@ -76,8 +78,9 @@ class Uploader:
         """Return when all is uploaded, when the store fails, or when the time is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self.is_idle and not self._breaker.is_open:
-                    await asyncio.sleep(0.02)
+                while not (self.is_idle or self._breaker.is_open):
+                    self._turned.clear()
+                    await self._turned.wait()
 
     def look(self) -> None:
         """Tell of a store that holds an upload for too long; to be called from time to time."""
@@ -120,6 +123,7 @@ class Uploader:
         finally:
             del self._under_way[shard.shard_id]
             self._bell.set()
+            self._turned.set()
 
     def _fail(self, shard: Shard, error: Exception) -> None:
         if not isinstance(error, StorageError):
@@ -148,22 +152,17 @@ async def in_thread(function: Callable[[], Result]) -> Result:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Result] = loop.create_future()
 
-    def settle(result: Result | None, error: Exception | None) -> None:
-        if answer.done():
-            return
-        if error is not None:
-            answer.set_exception(error)
-        else:
-            answer.set_result(result)  # type: ignore[arg-type] -- there is a result where there is no error
+    def tell(settle: Callable[[], None]) -> None:
+        if not answer.done():
+            settle()
 
     def run() -> None:
-        result, failure = None, None
         try:
-            result = function()
+            settle = partial(answer.set_result, function())
         except Exception as error:  # noqa: BLE001 -- it is raised where it is awaited
-            failure = error
+            settle = partial(answer.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, result, failure)
+            loop.call_soon_threadsafe(tell, settle)
 
     threading.Thread(target=run, name="upload", daemon=True).start()
     return await answer

@@ -1,0 +1,47 @@
+"""What becomes of sessions when the process forks or ends."""
+
+import atexit
+import os
+import sys
+from typing import Protocol
+from weakref import WeakSet
+
+
+class Mortal(Protocol):
+    """Something that must not outlive its process, nor live twice."""
+
+    def forked(self) -> None:
+        """Become inert: this is a copy in a child process, without the threads that did the work."""
+
+    def ended(self, error: BaseException | None) -> None:
+        """Close: the interpreter is about to end, for this reason."""
+
+
+_ALIVE: WeakSet[Mortal] = WeakSet()
+
+
+def watch(session: Mortal) -> None:
+    """Tell this session when the process forks or ends."""
+    _ALIVE.add(session)
+
+
+def forget(session: Mortal) -> None:
+    """Leave it alone from now on."""
+    _ALIVE.discard(session)
+
+
+def _after_fork() -> None:
+    for session in tuple(_ALIVE):
+        session.forked()
+    _ALIVE.clear()
+
+
+def _at_exit() -> None:
+    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    for session in tuple(_ALIVE):
+        session.ended(error)
+
+
+if hasattr(os, "register_at_fork"):  # there is no fork on Windows
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

@@ -1,0 +1,399 @@
+"""What a training loop talks to."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+from uuid import uuid4
+
+from bridge import __version__
+from bridge.client import lifetime
+from bridge.client.collector import Collector
+from bridge.client.connection import Connection, Identity
+from bridge.client.encode import Encoder, Plan, number, text
+from bridge.client.inbox import (
+    AnswerItem,
+    BatchItem,
+    EpochItem,
+    Inbox,
+    ResumedItem,
+    ScalarsItem,
+    StatusItem,
+)
+from bridge.client.orders import Callback, Order, Orders
+from bridge.client.outbox import Outbox
+from bridge.client.settings import Destination, Place, Ranks, destination, place, session_name
+from bridge.client.stats import Notices, Stats
+from bridge.client.terms import Terms
+from bridge.client.words import CommandType, Status
+
+log = logging.getLogger("trainbridge")
+
+BUFFER_BYTES = 64 << 20
+CLOSE_SECONDS = 10.0
+EXIT_SECONDS = 3.0
+"""How long an interpreter that ends waits for a session that nobody has closed."""
+
+PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
+"""A paused loop goes on when the bridge, which alone could say so, has been away for so long."""
+
+
+class Link(Protocol):
+    """Takes what is in an outbox to where it is wanted."""
+
+    terms: Terms
+    session_id: str
+    lost_at: float | None
+
+    def run(self) -> None:
+        """Deliver until the outbox is done, or `stop`."""
+
+    def hurry(self) -> None:
+        """Do not wait for anything but an answer."""
+
+    def stop(self) -> None:
+        """Give up at once."""
+
+
+class Bridge(Protocol):
+    """Somewhere to send to that is no address: see bridge.client.testing."""
+
+    def link(self, identity: Identity, outbox: Outbox, orders: Orders, stats: Stats) -> Link:
+        """Return what delivers for one session."""
+
+
+class TrainingSession:
+    """One training run, told to a bridge while it goes on.
+
+    Nothing here waits for the bridge or raises, once constructed: what the loop says is kept and sent
+    by threads of the SDK's own. Arrays and tensors are kept as references and looked at a few
+    milliseconds later, so one that is overwritten in place at once may be sent with its later content.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is one thing to say about a run, and all have defaults
+        self,
+        address: "str | Bridge" = "",
+        *,
+        model: str = "",
+        dataset: str = "",
+        epochs: int = 0,
+        batches_per_epoch: int = 0,
+        batch_size: int = 0,
+        class_names: Iterable[str] = (),
+        session_id: str = "",
+        labels: Mapping[str, str] | None = None,
+        client_name: str = "trainbridge-python",
+        client_version: str = __version__,
+        buffer_bytes: int = BUFFER_BYTES,
+        close_seconds: float = CLOSE_SECONDS,
+        ranks: Ranks = "zero",
+        strict: bool = False,
+        token: str = "",
+        ca_file: str = "",
+        cert_file: str = "",
+        key_file: str = "",
+    ) -> None:
+        """Describe the run, and start sending; see docs/sdk.md for every argument.
+
+        Raises ValueError for an address or session_id that cannot be one, OSError for a credential
+        file that cannot be read. Never waits for the bridge.
+        """
+        plan = Plan(
+            text(model), text(dataset), int(epochs), int(batches_per_epoch), int(batch_size),
+            tuple(text(name) for name in class_names),
+        )  # fmt: skip
+        where = place()
+        name = session_name(session_id, model, where, ranks)
+        identity = Identity(
+            name, uuid4().hex, text(client_name), text(client_version), plan,
+            _labels(labels, where, ranks, name),
+        )  # fmt: skip
+        goal = (
+            destination(
+                address, token=token, ca_file=ca_file, cert_file=cert_file, key_file=key_file
+            )
+            if isinstance(address, str)
+            else address
+        )
+        self._stats = Stats()
+        self._notices = Notices()
+        self._close_seconds = close_seconds
+        self._strict = Encoder(plan, _raise) if strict else None
+        self._started = False
+        self._over = False
+        self._position: tuple[Any, Any] = (0, 0)
+        self._inbox = Inbox(buffer_bytes, self._stats)
+        self._outbox = Outbox(buffer_bytes, self._stats)
+        self._orders = Orders(self._answer)
+        self._link = self._linked(goal, identity)
+        self._collector = Collector(
+            self._inbox, self._outbox, plan,
+            terms=lambda: self._link.terms, stats=self._stats, notices=self._notices,
+        )  # fmt: skip
+        self._threads: tuple[threading.Thread, ...] = ()
+        if where.rank and ranks == "zero":
+            self.forked()
+            return
+        self._start()
+
+    def log_batch(
+        self,
+        loss: Any,
+        *,
+        epoch: int,
+        batch: int,
+        images: Any = None,
+        predictions: Any = None,
+        ground_truth: Any = None,
+        sample_count: int | None = None,
+    ) -> None:
+        """Tell of one training step; call it once for each, right after it.
+
+        Args:
+            loss: A number, or a tensor of one; it is read later, so that no GPU is waited for.
+            epoch: Counted from 0 or from 1.
+            batch: Counted within the epoch.
+            images: The batch as array or tensor (N,H,W), (N,H,W,C) or (N,C,H,W), or a list of arrays, of
+                PIL images or of JPEG files as bytes. The first 16 of some batches are sent.
+            predictions: Logits or probabilities (N, classes), or classes (N,), or (classes, confidences).
+            ground_truth: The true classes (N,), or one-hot rows.
+            sample_count: Samples in the batch; else taken from what was given, or from batch_size.
+        """
+        if self._strict is not None:
+            item = BatchItem(
+                0.0, loss, epoch, batch, images, predictions, ground_truth, sample_count, 0
+            )  # fmt: skip
+            _check(self._strict, item, self._link.terms)
+        if not self._started:
+            self._begin()
+        self._position = (epoch, batch)
+        self._inbox.put_batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
+        if self._orders.waiting:
+            self._orders.run_waiting()
+
+    def log_epoch(
+        self,
+        epoch: int,
+        *,
+        loss: Any,
+        accuracy: Any = None,
+        validation_loss: Any = None,
+        validation_accuracy: Any = None,
+        learning_rate: Any = None,
+    ) -> None:
+        """Tell of the end of an epoch; accuracies are 0..1."""
+        item = EpochItem(
+            time.monotonic(), epoch, loss, accuracy, validation_loss, validation_accuracy,
+            learning_rate,
+        )  # fmt: skip
+        if self._strict is not None:
+            self._strict.epoch(item, 0)
+        if not self._started:
+            self._begin()
+        self._inbox.put(item)
+        self._orders.epoch_ended()
+
+    def log_scalars(
+        self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
+    ) -> None:
+        """Tell any numbers by name; without epoch and batch, those of the last batch."""
+        last_epoch, last_batch = self._position
+        item = ScalarsItem(
+            time.monotonic(),
+            values,
+            last_epoch if epoch is None else epoch,
+            last_batch if batch is None else batch,
+        )
+        if self._strict is not None:
+            self._strict.scalars(item, 0)
+        self._inbox.put_scalars(item)
+
+    def log_status(self, status: Status, message: str = "") -> None:
+        """Tell what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
+        if self._over:
+            return
+        if self._strict is not None:
+            Status(status)
+        self._over = status in (Status.COMPLETED, Status.FAILED)
+        self._inbox.put(StatusItem(time.monotonic(), status, message))
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether somebody has ordered training to stop; a loop that asks should then break."""
+        return self._orders.asked_to_stop()
+
+    def wait_while_paused(self) -> None:
+        """Return at once, or, when somebody has ordered a pause, when training may go on.
+
+        It goes on at an order to resume or to stop, when the session is closed, or when the bridge has
+        been out of reach for ten minutes.
+        """
+        if not self._orders.is_paused():
+            return
+        self.log_status(Status.PAUSED)
+        self._orders.wait_while_paused(self._is_forsaken)
+        self._inbox.put(ResumedItem(time.monotonic()))
+        if not self._orders.stopping:
+            self.log_status(Status.RUNNING)
+
+    def on(self, type: CommandType, callback: Callback) -> None:
+        """Call `callback(parameters)` when such an order comes, in this thread, at the end of a log_batch.
+
+        The answer goes back by itself: refused where it returns False or raises, else applied, with the
+        text it returns, if any.
+        """
+        self._orders.on(type, callback)
+
+    @property
+    def session_id(self) -> str:
+        """The name of the session at the bridge."""
+        return self._link.session_id
+
+    @property
+    def stats(self) -> Stats:
+        """What has been sent, acknowledged and lost so far."""
+        return self._stats.snapshot()
+
+    def flush(self, timeout: float = CLOSE_SECONDS) -> int:
+        """Wait until the bridge has everything said so far, or the timeout in seconds.
+
+        Returns the number of messages that it has not.
+        """
+        deadline = time.monotonic() + timeout
+        if not self._threads:
+            return 0
+        self._collector.poke()
+        while (waiting := len(self._inbox) + self._collector.busy) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return waiting + self._outbox.wait(deadline, until_finished=False)
+
+    def close(self, timeout: float | None = None) -> int:
+        """End the session, as COMPLETED if nothing else was said, and wait until all is delivered.
+
+        Waits for `timeout` seconds at most (`close_seconds` if None), and returns the number of messages
+        that were not delivered by then, which are lost. Calling it again does nothing.
+        """
+        self.log_status(Status.COMPLETED, "stopped on order" if self._orders.stopping else "")
+        return self._close(self._close_seconds if timeout is None else timeout)
+
+    def __enter__(self) -> Self:
+        """Return the session."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """End the session: COMPLETED, or FAILED with the type and message of what was raised."""
+        self._end(error)
+        self._close(self._close_seconds)
+
+    def forked(self) -> None:
+        """Become inert; called in child processes, and for ranks that do not report."""
+        self._inbox.close()
+        self._orders = Orders(lambda *_: None)
+        self._threads = ()
+        self._over = True
+
+    def ended(self, error: BaseException | None) -> None:
+        """Close within a short time; called when the interpreter ends."""
+        self._end(error)
+        self._close(min(EXIT_SECONDS, self._close_seconds))
+
+    def _linked(self, goal: "Destination | Bridge", identity: Identity) -> Link:
+        if not isinstance(goal, Destination):
+            return goal.link(identity, self._outbox, self._orders, self._stats)
+        return Connection(
+            goal, identity, self._outbox, self._orders, stats=self._stats, notices=self._notices
+        )
+
+    def _start(self) -> None:
+        self._inbox.put(StatusItem(time.monotonic(), Status.INITIALIZING, ""))
+        self._threads = (
+            threading.Thread(target=self._collector.run, name="trainbridge-collect", daemon=True),
+            threading.Thread(target=self._link.run, name="trainbridge-send", daemon=True),
+        )
+        for thread in self._threads:
+            thread.start()
+        lifetime.watch(self)
+
+    def _begin(self) -> None:
+        self._started = True
+        self.log_status(Status.RUNNING)
+
+    def _answer(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
+        log.info("order %s %s %s", order.type.name, "applied" if applied else "refused", remark)
+        if order.id:
+            epoch, batch = self._position
+            self._inbox.put(AnswerItem(time.monotonic(), order.id, applied, remark, epoch, batch))
+
+    def _is_forsaken(self) -> bool:
+        """Tell whether nobody is left who could end a pause."""
+        lost_at = self._link.lost_at
+        away = lost_at is not None and time.monotonic() - lost_at > PAUSE_WITHOUT_BRIDGE_SECONDS
+        return away or self._over
+
+    def _end(self, error: BaseException | None) -> None:
+        if error is None or (isinstance(error, SystemExit) and not error.code):
+            self.log_status(Status.COMPLETED, "stopped on order" if self._orders.stopping else "")
+        else:
+            self.log_status(Status.FAILED, _told(error))
+
+    def _close(self, timeout: float) -> int:
+        threads, self._threads = self._threads, ()
+        if not threads:
+            return 0
+        lifetime.forget(self)
+        deadline = time.monotonic() + timeout
+        self._orders.close()
+        self._collector.finish()
+        self._link.hurry()
+        left = self._outbox.wait(deadline, until_finished=True)
+        self._link.stop()
+        self._inbox.close()
+        for thread in threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
+        self._report(left)
+        return left
+
+    def _report(self, left: int) -> None:
+        """Say what was lost, if anything was."""
+        stats = self._stats
+        if left or stats.dropped or stats.images_shed or stats.refused:
+            log.warning(
+                "session %s is over: %d messages not delivered, %d dropped, %d refused, %d images shed",
+                self.session_id, left, stats.dropped, stats.refused, stats.images_shed,
+            )  # fmt: skip
+
+
+def _labels(
+    labels: Mapping[str, str] | None, where: Place, ranks: Ranks, name: str
+) -> dict[str, str]:
+    told = dict(labels or {})
+    if ranks == "all":
+        told |= {"rank": str(where.rank), "group": name.removesuffix(f"-rank{where.rank}")}
+    return told
+
+
+def _told(error: BaseException) -> str:
+    """Return type and message of an exception, which may be of any making."""
+    try:
+        return f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 -- its own text may raise
+        return type(error).__name__
+
+
+def _check(strict: Encoder, item: BatchItem, terms: Terms) -> None:
+    """Raise what would be left out in silence otherwise."""
+    has_images = item.images is not None
+    strict.batch(
+        item, loss=number(item.loss), clock_ms=0, duration=None, images=has_images, terms=terms
+    )
+
+
+def _raise(argument: str, error: Exception) -> None:
+    raise type(error)(f"{argument}: {error}") from error

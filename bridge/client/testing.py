@@ -1,0 +1,187 @@
+"""A bridge that records instead of sending, to test a training loop with."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.client.connection import Identity
+from bridge.client.orders import Order, Orders
+from bridge.client.outbox import Outbox
+from bridge.client.stats import Stats
+from bridge.client.terms import Terms
+from bridge.client.words import CommandType, Status
+from bridge.wire import metrics_pb2 as wire
+
+LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a log_batch said, as the bridge would get it."""
+
+    epoch: int
+    batch: int
+    loss: float
+    """In single precision."""
+    images: tuple[bytes, ...]
+    """JPEG files."""
+    predictions: tuple[tuple[int, float], ...]
+    """Class and confidence."""
+    ground_truth: tuple[int, ...]
+    sample_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What a log_epoch said; None: nothing."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+    learning_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scalars:
+    """What a log_scalars said."""
+
+    epoch: int
+    batch: int
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the loop made of an order."""
+
+    order: str
+    applied: bool
+    message: str
+    epoch: int
+    batch: int
+
+
+class RecordingBridge:
+    """Give it to a TrainingSession in place of an address; look at its lists when the session is closed.
+
+    It takes the images of every batch unless told otherwise, and gives orders with `order`.
+    """
+
+    def __init__(self, *, image_batches_per_second: float = math.inf) -> None:
+        """Record one session after the other into the same lists."""
+        self.terms = Terms(
+            image_batches_per_second=image_batches_per_second, flush_seconds=0.005, numbered=True
+        )
+        self.identity: Identity | None = None
+        """Who registered last: its session_id, plan and labels."""
+        self.batches: list[Batch] = []
+        self.epochs: list[Epoch] = []
+        self.scalars: list[Scalars] = []
+        self.statuses: list[tuple[Status, str]] = []
+        self.answers: list[Answer] = []
+        self._orders: Orders | None = None
+        self._given = 0
+
+    def link(self, identity: Identity, outbox: Outbox, orders: Orders, stats: Stats) -> "Recorder":
+        """Serve a session."""
+        self.identity = identity
+        self._orders = orders
+        stats.connected = True
+        return Recorder(self, identity.session_id, outbox)
+
+    def order(self, type: CommandType, **parameters: object) -> str:
+        """Give the session an order; return the id that its answer will carry."""
+        if self._orders is None:
+            raise RuntimeError("no session has been made with this bridge yet")
+        self._given += 1
+        told = {name: str(value) for name, value in parameters.items()}
+        order = Order(type, told, f"order-{self._given}")
+        self._orders.receive(order)
+        return order.id
+
+    def record(self, request: wire.MetricsRequest) -> None:
+        """Put one message into the list it belongs to."""
+        kind = request.WhichOneof("payload")
+        if kind == "batch_data":
+            self.batches.append(_batch(request.batch_data))
+        elif kind == "epoch_data":
+            self.epochs.append(_epoch(request.epoch_data))
+        elif kind == "scalar_data":
+            data = request.scalar_data
+            self.scalars.append(Scalars(data.epoch, data.batch_idx, dict(data.values)))
+        elif kind == "status_update":
+            update = request.status_update
+            self.statuses.append((Status(update.status), update.message))
+        elif kind == "command_result":
+            result = request.command_result
+            self.answers.append(
+                Answer(
+                    result.command_id,
+                    result.applied,
+                    result.message,
+                    result.epoch,
+                    result.batch_idx,
+                )
+            )
+
+
+class Recorder:
+    """Takes what is in an outbox to a RecordingBridge."""
+
+    def __init__(self, bridge: RecordingBridge, session_id: str, outbox: Outbox) -> None:
+        """Serve one session."""
+        self.terms = bridge.terms
+        self.session_id = session_id
+        self.lost_at: float | None = None
+        self._bridge = bridge
+        self._outbox = outbox
+
+    def run(self) -> None:
+        """Record until the session is over."""
+        stream = self._outbox.open()
+        while True:
+            entries = self._outbox.take(
+                stream,
+                window_bytes=self.terms.window_bytes,
+                message_bytes=self.terms.message_bytes,
+                deadline=time.monotonic() + LOOK_SECONDS,
+                single=False,
+            )
+            if entries is None:
+                return
+            for entry in entries:
+                self._bridge.record(wire.MetricsRequest.FromString(entry.body))
+                self._outbox.acknowledge(entry.sequence)
+
+    def hurry(self) -> None:
+        """Nothing is waited for anyway."""
+
+    def stop(self) -> None:
+        """Give up at once."""
+        self._outbox.shut()
+
+
+def _batch(data: wire.BatchData) -> Batch:
+    return Batch(
+        data.epoch,
+        data.batch_idx,
+        data.batch_loss,
+        tuple(image.image_bytes for image in data.images),
+        tuple((told.predicted_class, told.confidence) for told in data.predictions),
+        tuple(data.ground_truth),
+        data.sample_count,
+    )
+
+
+def _epoch(data: wire.EpochData) -> Epoch:
+    return Epoch(
+        data.epoch,
+        data.average_loss,
+        data.average_accuracy,
+        data.validation_loss if data.HasField("validation_loss") else None,
+        data.validation_accuracy if data.HasField("validation_accuracy") else None,
+        data.learning_rate if data.HasField("learning_rate") else None,
+    )

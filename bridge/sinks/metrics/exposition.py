@@ -1,0 +1,97 @@
+"""The /metrics page, rendered without holding the event loop."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from bridge.sinks.metrics.lines import pieces
+from bridge.sinks.metrics.negotiation import Format, asked_for
+from bridge.sinks.metrics.series import SessionSeries
+from bridge.sinks.metrics.state import Confusion, TrainingMetrics
+from bridge.telemetry import Telemetry
+
+SLICE_SECONDS = 0.002
+"""The event loop gets its turn after this long."""
+
+THREAD_BYTES = 1 << 20
+"""Larger pages are put together in a thread, where copying holds nobody up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A rendered /metrics page."""
+
+    body: bytes
+    content_type: str
+
+
+class Exposition:
+    """Renders the series of all sessions, and behind them the bridge's own."""
+
+    def __init__(self, metrics: TrainingMetrics, telemetry: Telemetry) -> None:
+        """Show the sessions of `metrics` and what `telemetry` has counted."""
+        self._metrics = metrics
+        self._telemetry = telemetry
+        self._running: dict[bool, asyncio.Task[bytes]] = {}
+
+    async def render(self, accept: str = "") -> Page:
+        """Return the page in the format an Accept header asks for.
+
+        Who asks while a page of the format is being rendered gets the same one.
+        """
+        wanted = asked_for(accept)
+        body = await asyncio.shield(self._rendering(wanted))
+        return Page(body, wanted.content_type)
+
+    def confusion(self, session_id: str) -> Confusion:
+        """Return the predictions of a session, empty where there were none."""
+        return self._metrics.confusion(session_id)
+
+    def _rendering(self, wanted: Format) -> asyncio.Task[bytes]:
+        key = wanted.is_openmetrics
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(self._rendered(key))
+            task.add_done_callback(partial(self._settle, key))
+        return task
+
+    def _settle(self, key: bool, task: asyncio.Task[bytes]) -> None:  # noqa: FBT001 -- a key
+        del self._running[key]
+        if not task.cancelled():
+            task.exception()  # whoever still waits gets it; nobody waiting is no reason to warn
+
+    async def _rendered(self, is_openmetrics: bool) -> bytes:  # noqa: FBT001 -- as in the key
+        started = time.perf_counter()
+        chunks, series = await _chunks(self._metrics.all(), is_openmetrics=is_openmetrics)
+        self._telemetry.rendered(time.perf_counter() - started, series)
+        chunks.append(self._own(is_openmetrics=is_openmetrics))
+        if sum(map(len, chunks)) > THREAD_BYTES:
+            return await asyncio.to_thread(b"".join, chunks)
+        return b"".join(chunks)
+
+    def _own(self, *, is_openmetrics: bool) -> bytes:
+        """Return the bridge's own metrics, in OpenMetrics with the end of the page."""
+        registry = self._telemetry.registry
+        if is_openmetrics:
+            return bytes(generate_openmetrics(registry))  # type: ignore[no-untyped-call]
+        return bytes(generate_latest(registry))
+
+
+async def _chunks(
+    sessions: Sequence[SessionSeries], *, is_openmetrics: bool
+) -> tuple[list[bytes], int]:
+    """Render in slices of time, and count the series."""
+    chunks: list[bytes] = []
+    series = 0
+    for piece in _in_turns(sessions, is_openmetrics=is_openmetrics):
+        if piece is None:
+            await asyncio.sleep(0)
+            continue
+        chunks.append(piece.text.encode())
+        series += piece.series
+    return chunks, series

@@ -1,0 +1,249 @@
+"""The families of series on /metrics, as data."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+LOSS_BUCKETS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0),
+)
+"""Three to a decade, so that a spike has a bucket, and with it an exemplar, of its own."""
+
+DURATION_BUCKETS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
+    *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
+
+
+class Type(StrEnum):
+    """What a family measures, in the words of the exposition formats."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Series of one name."""
+
+    name: str
+    """As queries write it; of a histogram, without _bucket, _sum and _count."""
+    type: Type
+    help: str
+    source: str
+    """What feeds it."""
+    labels: tuple[str, ...] = ()
+    """All of them, apart from `le`."""
+    attribute: str = ""
+    """Where a session keeps its series of this family; "" where they are not a session's."""
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """The base unit that the name ends in, or ""."""
+        words = self.name.removesuffix("_total").split("_")
+        return words[-1] if words[-1] in UNITS else ""
+
+
+def _gauge(name: str, help: str, source: str, attribute: str = "", *labels: str) -> Family:
+    attribute = attribute or name.removeprefix("training_")
+    return Family(name, Type.GAUGE, help, source, ("session_id", *labels), attribute)
+
+
+def _counter(name: str, help: str, source: str, *labels: str) -> Family:
+    attribute = name.removeprefix("training_").removesuffix("_total")
+    return Family(name, Type.COUNTER, help, source, ("session_id", *labels), attribute)
+
+
+def _histogram(
+    name: str, help: str, source: str, buckets: tuple[float, ...], *labels: str
+) -> Family:
+    attribute = name.removeprefix("training_")
+    labels = ("session_id", *labels)
+    return Family(name, Type.HISTOGRAM, help, source, labels, attribute, buckets)
+
+
+TRAINING_FAMILIES = (
+    _gauge(
+        "training_session_info",
+        "What the session is; always 1.",
+        "SessionInfo, TrainingConfig",
+        "session_info",
+        *("client_name", "client_version", "model_name", "dataset_name", "trace_id", "label_*"),
+    ),
+    _gauge(
+        "training_session_status",
+        "1 for the status the training loop told last, 0 for the others.",
+        "StatusUpdate.status",
+        "session_status",
+        "status",
+    ),
+    _gauge(
+        "training_session_connected",
+        "1 while a stream of the session is open and heard of, else 0.",
+        "the stream",
+    ),
+    _gauge(
+        "training_session_start_timestamp_seconds",
+        "When this attempt of the session was registered.",
+        "the clock of the bridge",
+    ),
+    _gauge(
+        "training_session_last_update_timestamp_seconds",
+        "When the last message of the session came, heartbeats included.",
+        "the clock of the bridge",
+    ),
+    _gauge("training_epoch", "Epoch of the last batch.", "BatchData.epoch"),
+    _gauge(
+        "training_epochs_planned", "Epochs the run is to have.", "TrainingConfig.total_epochs"
+    ),
+    _gauge("training_batch", "Index of the last batch within its epoch.", "BatchData.batch_idx"),
+    _gauge(
+        "training_batches_per_epoch",
+        "Batches in an epoch.",
+        "TrainingConfig.batches_per_epoch",
+    ),
+    _gauge("training_batch_size", "Samples in a batch.", "TrainingConfig.batch_size"),
+    _counter("training_batches_total", "Batches received.", "BatchData"),
+    _counter("training_epochs_completed_total", "Epochs whose averages came.", "EpochData"),
+    _gauge("training_loss", "Loss of the last batch.", "BatchData.batch_loss"),
+    _gauge(
+        "training_loss_interval_max",
+        "Highest finite batch loss in this and the previous 15 s interval.",
+        "BatchData.batch_loss",
+    ),
+    _gauge(
+        "training_loss_interval_min",
+        "Lowest finite batch loss in this and the previous 15 s interval.",
+        "BatchData.batch_loss",
+    ),
+    _histogram(
+        "training_batch_loss",
+        "Finite losses of batches.",
+        "BatchData.batch_loss",
+        LOSS_BUCKETS,
+    ),
+    _histogram(
+        "training_batch_duration_seconds",
+        "Time a batch took.",
+        "BatchData.duration_ms; of sessions that never tell it, PerformanceData.time_per_batch_ms",
+        DURATION_BUCKETS,
+    ),
+    _counter(
+        "training_samples_total",
+        "Samples trained on.",
+        "BatchData.sample_count, else how many ground_truth, predictions or images came",
+    ),
+    _gauge("training_epoch_loss", "Average loss of the last epoch.", "EpochData.average_loss"),
+    _gauge(
+        "training_epoch_accuracy_ratio",
+        "Average accuracy of the last epoch.",
+        "EpochData.average_accuracy",
+    ),
+    _gauge(
+        "training_validation_loss",
+        "Validation loss after the last epoch.",
+        "EpochData.validation_loss",
+    ),
+    _gauge(
+        "training_validation_accuracy_ratio",
+        "Validation accuracy after the last epoch.",
+        "EpochData.validation_accuracy",
+    ),
+    _gauge("training_learning_rate", "Learning rate.", "EpochData.learning_rate"),
+    _gauge(
+        "training_epoch_duration_seconds",
+        "Time the epoch took.",
+        "PerformanceData.total_time_for_epoch_sec",
+    ),
+    _gauge(
+        "training_estimated_time_remaining_seconds",
+        "Time until the end of the run, as the training loop estimates it.",
+        "PerformanceData.estimated_time_remaining_sec",
+    ),
+    _gauge(
+        "training_frames_per_second", "Samples a second, lately.", "PerformanceData.current_fps"
+    ),
+    _gauge(
+        "training_frames_per_second_average",
+        "Samples a second, on average.",
+        "PerformanceData.average_fps",
+    ),
+    _gauge(
+        "training_cpu_utilization_ratio",
+        "CPU in use by the training process; 1 is one core.",
+        "ResourceUsage.cpu_percent",
+    ),
+    _gauge(
+        "training_memory_used_bytes",
+        "Memory in use by the training process.",
+        "ResourceUsage.memory_mb (of 2^20 bytes)",
+    ),
+    _gauge(
+        "training_gpu_utilization_ratio",
+        "Share of time the GPU was busy.",
+        'ResourceUsage.gpus, or gpu_percent as gpu="0"',
+        *("gpu_utilization_ratio", "gpu", "gpu_uuid"),
+    ),
+    _gauge(
+        "training_gpu_memory_used_bytes",
+        "Memory in use on the GPU.",
+        'ResourceUsage.gpus, or gpu_memory_mb as gpu="0"',
+        *("gpu_memory_used_bytes", "gpu", "gpu_uuid"),
+    ),
+    _gauge(
+        "training_gpu_memory_total_bytes",
+        "Memory of the GPU.",
+        "ResourceUsage.gpus",
+        *("gpu_memory_total_bytes", "gpu", "gpu_uuid"),
+    ),
+    _gauge(
+        "training_gpu_temperature_celsius",
+        "Temperature of the GPU.",
+        "ResourceUsage.gpus",
+        *("gpu_temperature_celsius", "gpu", "gpu_uuid"),
+    ),
+    _gauge(
+        "training_gpu_power_watts",
+        "Power the GPU draws.",
+        "ResourceUsage.gpus",
+        *("gpu_power_watts", "gpu", "gpu_uuid"),
+    ),
+    _counter(
+        "training_predictions_total",
+        "Predictions by true and predicted class.",
+        "BatchData.predictions with ground_truth",
+        *("true_class", "predicted_class", "correct"),
+    ),
+    _histogram(
+        "training_prediction_confidence",
+        "Finite confidences of predictions.",
+        "BatchData.predictions",
+        CONFIDENCE_BUCKETS,
+        "correct",
+    ),
+    _gauge("training_metric", "Numbers of the user's own.", "ScalarData.values", "metric", "name"),
+    _counter(
+        "training_nonfinite_values_total",
+        "Values that were NaN or infinite, by field of the protocol.",
+        "any float",
+        "field",
+    ),
+    _counter("training_images_total", "Images by what became of them.", "the sampler", "result"),
+    _gauge(
+        "training_last_image_timestamp_seconds",
+        "When the newest image that was stored had come.",
+        "the clock of the bridge",
+    ),
+    _counter(
+        "training_commands_total",
+        "Commands sent to the training loop, and its answers.",
+        "ControlCommand, CommandResult",
+        *("type", "result"),
+    ),
+)
+"""Series of sessions, in the order of the page."""

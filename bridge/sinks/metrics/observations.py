@@ -1,0 +1,82 @@
+"""What is kept of a stream of numbers: a histogram, and recent extremes."""
+
+from bisect import bisect_left
+from itertools import accumulate
+
+INTERVAL_SECONDS = 15
+"""An extreme stays visible for at least this long, so a scrape this often cannot miss it."""
+
+Exemplar = tuple[int, int, float, float]
+"""Epoch, batch, value, and when it came (seconds since 1970)."""
+
+
+class Histogram:
+    """Counts finite values by bucket."""
+
+    __slots__ = ("bounds", "counts", "exemplars", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        """Start empty; a value counts for the first bound that is not below it."""
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.total = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
+        """The last one of each bucket, by its place."""
+
+    def observe(self, value: float) -> int:
+        """Take a finite value, and return the place of its bucket."""
+        place = bisect_left(self.bounds, value)
+        self.counts[place] += 1
+        self.total += value
+        return place
+
+    def cumulative(self) -> list[int]:
+        """Return how many values are not above each bound; the last is all of them."""
+        return list(accumulate(self.counts))
+
+
+class Extremes:
+    """The lowest and the highest value of this and the previous interval.
+
+    Intervals begin at whole multiples of INTERVAL_SECONDS since 1970. A value is told from when it
+    came until its interval and the next one are over, hence for 15 to 30 seconds.
+    """
+
+    __slots__ = ("_before", "_interval", "_now")
+
+    def __init__(self) -> None:
+        """Start without values."""
+        self._interval = 0
+        self._now: tuple[float, float] | None = None
+        self._before: tuple[float, float] | None = None
+
+    def add(self, value: float, at: float) -> None:
+        """Take a finite value that came at `at`."""
+        interval = int(at // INTERVAL_SECONDS)
+        if interval != self._interval:
+            self._before = self._now if _are_neighbours(interval, self._interval) else None
+            self._now = None
+            self._interval = interval
+        known = self._now
+        if known is None:
+            self._now = (value, value)
+        elif value > known[1]:
+            self._now = (known[0], value)
+        elif value < known[0]:
+            self._now = (value, known[1])
+
+    def at(self, now: float) -> tuple[float, float] | None:
+        """Return (lowest, highest) as of `now`, or None where nothing came lately."""
+        interval = int(now // INTERVAL_SECONDS)
+        if interval == self._interval:
+            told = [pair for pair in (self._before, self._now) if pair is not None]
+        elif _are_neighbours(interval, self._interval) and self._now is not None:
+            told = [self._now]
+        else:
+            return None
+        return (min(low for low, _ in told), max(high for _, high in told)) if told else None
+
+
+def _are_neighbours(a: int, b: int) -> bool:
+    """Tell whether nothing lies between two intervals; a clock may also step back by a little."""
+    return abs(a - b) == 1

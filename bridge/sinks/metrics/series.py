@@ -1,0 +1,164 @@
+"""The series of one session, as they stand."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bridge.model import Config, Status
+from bridge.sessions import Session
+from bridge.sinks.metrics.classes import Classes
+from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
+from bridge.sinks.metrics.labels import closed, own_labels, pair, quoted
+from bridge.sinks.metrics.observations import Extremes, Histogram
+from bridge.telemetry import Telemetry
+
+STATUS_LABELS = {status: closed(("status", status)) for status in Status}
+
+ALONE = "} "
+"""What follows the session's label where there is no other."""
+
+BATCH_LOSS_FIELD = closed(("field", "batch_loss"))
+
+TRACE_ID_LIMIT = 64
+"""Keeps an exemplar's labels below the 128 characters that OpenMetrics allows."""
+
+Labelled = dict[str, float]
+"""Values by what follows the session's label, up to the value."""
+
+Histograms = dict[str, Histogram]
+"""By the labels between the session's own and `le`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the series of all sessions use."""
+
+    telemetry: Telemetry
+    clock: Callable[[], float]
+    classes: Classes
+
+
+@dataclass(slots=True, eq=False)
+class SessionSeries:
+    """Everything /metrics tells of one attempt of a session.
+
+    Each family of the table finds its values in the attribute it names. None, and what is not in a
+    dictionary, was never told and is not on the page.
+    """
+
+    session: Session
+    shared: Shared
+    label: str = ""
+    """The beginning of every sample of the session, behind the name: its label, not closed."""
+    exemplar: str = ""
+    """The beginning of every exemplar of the session."""
+
+    session_info: Labelled = field(default_factory=dict)
+    session_status: Labelled = field(default_factory=dict)
+    session_connected: int = 0
+    session_start_timestamp_seconds: float = 0.0
+    session_last_update_timestamp_seconds: float | None = None
+    epoch: int | None = None
+    epochs_planned: int | None = None
+    batch: int | None = None
+    batches_per_epoch: int | None = None
+    batch_size: int | None = None
+    batches: int = 0
+    epochs_completed: int = 0
+    loss: float | None = None
+    extremes: Extremes = field(default_factory=Extremes)
+    losses: Histogram = field(default_factory=lambda: Histogram(LOSS_BUCKETS))
+    durations: Histogram = field(default_factory=lambda: Histogram(DURATION_BUCKETS))
+    tells_durations: bool = False
+    """Its batches carry their own duration, so what PerformanceData says is not counted too."""
+    samples: int | None = None
+    epoch_loss: float | None = None
+    epoch_accuracy_ratio: float | None = None
+    validation_loss: float | None = None
+    validation_accuracy_ratio: float | None = None
+    learning_rate: float | None = None
+    epoch_duration_seconds: float | None = None
+    estimated_time_remaining_seconds: float | None = None
+    frames_per_second: float | None = None
+    frames_per_second_average: float | None = None
+    cpu_utilization_ratio: float | None = None
+    memory_used_bytes: float | None = None
+    gpus: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """UUID and labels by index."""
+    gpu_utilization_ratio: Labelled = field(default_factory=dict)
+    gpu_memory_used_bytes: Labelled = field(default_factory=dict)
+    gpu_memory_total_bytes: Labelled = field(default_factory=dict)
+    gpu_temperature_celsius: Labelled = field(default_factory=dict)
+    gpu_power_watts: Labelled = field(default_factory=dict)
+    predictions: dict[str, int] = field(default_factory=dict)
+    right: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))
+    wrong: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))
+    unjudged: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))
+    metric: Labelled = field(default_factory=dict)
+    nonfinite_values: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
+    last_image_timestamp_seconds: float | None = None
+    commands: dict[str, int] = field(default_factory=dict)
+
+    batch_loss: Histograms = field(init=False)
+    batch_duration_seconds: Histograms = field(init=False)
+    prediction_confidence: Histograms = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with what is known of the session already; more than nothing after a restart."""
+        session = self.session
+        self.label = f'{{session_id="{quoted(session.id)}"'
+        self.session_connected = int(session.connected)
+        self.session_start_timestamp_seconds = session.registered_at
+        self.batches = session.batches
+        self.epochs_completed = len(session.epochs)
+        if session.batches:
+            self.epoch, self.batch, self.loss = session.epoch, session.batch, session.loss
+            self.session_last_update_timestamp_seconds = session.updated_at
+        self.nonfinite_values[BATCH_LOSS_FIELD] = 0
+        self.batch_loss = {"": self.losses}
+        self.batch_duration_seconds = {"": self.durations}
+        self.prediction_confidence = {
+            pair("correct", "true"): self.right,
+            pair("correct", "false"): self.wrong,
+            pair("correct", "unknown"): self.unjudged,
+        }
+        self.show_status(session.status)
+        self.describe(session.config)
+
+    @property
+    def loss_interval_min(self) -> float | None:
+        """The lowest loss lately."""
+        extremes = self.extremes.at(self.shared.clock())
+        return extremes and extremes[0]
+
+    @property
+    def loss_interval_max(self) -> float | None:
+        """The highest loss lately."""
+        extremes = self.extremes.at(self.shared.clock())
+        return extremes and extremes[1]
+
+    def show_status(self, status: Status) -> None:
+        """Set 1 for a status and 0 for the others."""
+        for known, label in STATUS_LABELS.items():
+            self.session_status[label] = int(known is status)
+
+    def describe(self, config: Config) -> None:
+        """Tell who sends the session, and how the run is configured."""
+        client, trace_id = self.session.client, self.session.trace_id
+        own, left_out = own_labels(client.labels)
+        if left_out:
+            self.shared.telemetry.dropped("label", "limit", left_out)
+        known = (
+            ("client_name", client.name),
+            ("client_version", client.version),
+            ("model_name", config.model_name),
+            ("dataset_name", config.dataset_name),
+            ("trace_id", trace_id),
+        )
+        self.session_info = {"".join(pair(*label) for label in known) + own + ALONE: 1}
+        self.exemplar = f' # {{trace_id="{quoted(trace_id, TRACE_ID_LIMIT)}",batch="'
+        self.epochs_planned = config.total_epochs or None
+        self.batches_per_epoch = config.batches_per_epoch or None
+        self.batch_size = config.batch_size or None
+        for label in self.shared.classes.diagonal(len(config.class_names)):
+            self.predictions.setdefault(label, 0)

@@ -1,0 +1,87 @@
+"""The sink that keeps the series of all sessions."""
+
+import time
+from collections.abc import Callable, Mapping
+
+from bridge.model import Disconnected, Ended, Event, Forgotten, ImageResult
+from bridge.sessions import Session
+from bridge.sinks.metrics.classes import Classes
+from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.series import SessionSeries, Shared
+from bridge.sinks.metrics.updates import UPDATES
+from bridge.telemetry import Telemetry
+
+Confusion = Mapping[tuple[str, str], int]
+"""How often each (true class, predicted class) was seen, by the labels of the series."""
+
+IMAGE_LABELS = {result: closed(("result", result)) for result in ImageResult}
+
+
+class TrainingMetrics:
+    """A sink whose sessions have series from their registration until they are forgotten."""
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        *,
+        classes_limit: int = 32,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Start without sessions; classes from `classes_limit` on become "other"."""
+        self._shared = Shared(telemetry, clock, Classes(classes_limit))
+        self._series: dict[str, SessionSeries] = {}
+
+    def __len__(self) -> int:
+        """Count the sessions that have series."""
+        return len(self._series)
+
+    def consume(self, session: Session, event: Event, received: float) -> None:
+        """Change the series of a session as an event tells."""
+        series = self._series.get(session.id)
+        if series is None or series.session is not session:
+            series = self._opened(session, event, series)
+            if series is None:
+                return
+        update = UPDATES.get(type(event))
+        if update is not None:
+            update(series, event, received)
+        elif isinstance(event, Forgotten):
+            del self._series[session.id]
+
+    def images_settled(
+        self, session_id: str, result: ImageResult, count: int, at_seconds: float
+    ) -> None:
+        """Count images that something has become of; `at_seconds` is when they were received."""
+        series = self._series.get(session_id)
+        if series is None:
+            return
+        if not series.images:
+            series.images = dict.fromkeys(IMAGE_LABELS.values(), 0)
+        series.images[IMAGE_LABELS[result]] += count
+        if result is ImageResult.STORED and count:
+            newest = series.last_image_timestamp_seconds or at_seconds
+            series.last_image_timestamp_seconds = max(newest, at_seconds)
+
+    def confusion(self, session_id: str) -> Confusion:
+        """Return the predictions of a session, empty where there were none or it is forgotten."""
+        series = self._series.get(session_id)
+        counts: dict[tuple[str, str], int] = {}
+        for label, count in series.predictions.items() if series is not None else ():
+            pair = self._shared.classes.pairs[label]
+            counts[pair] = counts.get(pair, 0) + count
+        return counts
+
+    def all(self) -> tuple[SessionSeries, ...]:
+        """Return the series of every session, oldest registration first."""
+        return tuple(self._series.values())
+
+    def _opened(
+        self, session: Session, event: Event, known: SessionSeries | None
+    ) -> SessionSeries | None:
+        """Begin the series of an attempt; what an older attempt still says is none of its business."""
+        if known is not None and session.attempt < known.session.attempt:
+            return None
+        if isinstance(event, Disconnected | Ended | Forgotten):
+            return known
+        series = self._series[session.id] = SessionSeries(session, self._shared)
+        return series

@@ -1,0 +1,6 @@
+"""A trace per session attempt: a span when it starts, one per epoch, one when it ends."""
+
+from bridge.sinks.spans.opening import open_spans
+from bridge.sinks.spans.sink import Spans
+
+__all__ = ["Spans", "open_spans"]

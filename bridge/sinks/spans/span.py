@@ -1,0 +1,88 @@
+"""A finished span, as it waits for its delivery."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+TEXT_LIMIT = 1_024
+"""Longer texts are cut: a trace backend is no place for them, and one span must not fill a request."""
+
+Value = str | bool | int | float
+
+
+class Outcome(StrEnum):
+    """How what a span stands for has ended."""
+
+    UNSET = "unset"
+    OK = "ok"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class SpanEvent:
+    """Something that happened within a span."""
+
+    name: str
+    at: float
+    """Seconds since 1970, as all times here."""
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpanLink:
+    """Another span that belongs to the story."""
+
+    trace_id: str
+    span_id: str
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One span; ids are hex digits, `parent_id` is "" for the first one of a trace."""
+
+    name: str
+    trace_id: str
+    span_id: str
+    start: float
+    end: float
+    parent_id: str = ""
+    is_parent_remote: bool = False
+    attributes: Mapping[str, Value] = field(default_factory=dict)
+    events: tuple[SpanEvent, ...] = ()
+    links: tuple[SpanLink, ...] = ()
+    outcome: Outcome = Outcome.UNSET
+    message: str = ""
+    """Why the outcome is an error."""
+
+    def to_json(self) -> str:
+        """Return what `from_json` takes."""
+        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Span":
+        """Return the span that `to_json` was called on."""
+        state = json.loads(text)
+        state["events"] = tuple(SpanEvent(**event) for event in state["events"])
+        state["links"] = tuple(SpanLink(**link) for link in state["links"])
+        state["outcome"] = Outcome(state["outcome"])
+        return cls(**state)
+
+
+def attributes(found: Mapping[str, Any]) -> dict[str, Value]:
+    """Return what has a value: nothing empty, nothing non-finite, which many backends cannot store."""
+    return {name: cut(value) for name, value in found.items() if _is_told(value)}
+
+
+def cut(value: Value) -> Value:
+    """Return a value, shortened where it is a long text."""
+    return value[:TEXT_LIMIT] if isinstance(value, str) else value
+
+
+def _is_told(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is not None and value != ""

@@ -1,0 +1,225 @@
+"""The trace of one session attempt: from what happens to finished spans."""
+
+import math
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bridge.model import Batch, Epoch, Phase, Status, span_id_of
+from bridge.sessions import Session
+from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
+from bridge.sinks.spans.links import Pages
+from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut
+
+OPEN_LIMIT = 2
+"""Epochs that may wait for their averages: the running one, and the one before it."""
+
+ROOT_SECONDS = 0.001
+"""The first span is sent at once, so it has no duration to tell; backends draw none of length zero."""
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
+
+
+@dataclass(slots=True)
+class Trace:
+    """What has to be remembered of a trace until its session is over; ready for JSON."""
+
+    session_id: str
+    attempt: int
+    trace_id: str
+    root_id: str
+    registered: float
+    last_end: float
+    """When the last epoch ended, at first when the session was registered."""
+    batches: int = 0
+    epochs: int = 0
+    last_loss: float | None = None
+    last_epoch: dict[str, Any] = field(default_factory=dict)
+    """The attributes of the last epoch that was told."""
+    highest: int = -1
+    """The highest epoch that has a span."""
+    rewinds: int = 0
+    """How often an epoch was finished that is not above `highest`; keeps the ids of all spans different."""
+    ends: int = 0
+    is_disconnected: bool = False
+    running: list[OpenEpoch] = field(default_factory=list)
+    events: Events = field(default_factory=lambda: Events(EVENTS_LIMIT))
+    """What happened while no epoch was running."""
+
+    @classmethod
+    def of(cls, session: Session) -> "Trace":
+        """Begin the trace of an attempt."""
+        root_id = span_id_of(session.id, session.attempt, "session")
+        at = session.registered_at
+        return cls(session.id, session.attempt, session.trace_id, root_id, at, at)
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Trace":
+        """Return the trace that `snapshot` was called on."""
+        running = [OpenEpoch.restored(epoch) for epoch in state["running"]]
+        return cls(**{**state, "running": running, "events": Events.restored(state["events"])})
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` takes, ready for JSON."""
+        return asdict(self)
+
+    def root(self, session: Session, previous: SpanLink | None, pages: Pages) -> Span:
+        """Return the first span: child of the client's own where that is sampled, else linked to it."""
+        remote = TRACEPARENT.fullmatch(session.client.traceparent)
+        is_child = remote is not None and remote["trace"] == self.trace_id
+        links = [previous] if previous else []
+        if remote is not None and not is_child:
+            links.append(SpanLink(remote["trace"], remote["span"], {"training.link": "client"}))
+        return Span(
+            "training.session",
+            self.trace_id,
+            self.root_id,
+            self.registered,
+            self.registered + ROOT_SECONDS,
+            parent_id=remote["span"] if remote is not None and is_child else "",
+            is_parent_remote=is_child,
+            attributes={**self._everywhere(session), **_start_attributes(session, pages)},
+            links=tuple(links),
+        )
+
+    def add_batch(self, batch: Batch, received: float) -> None:
+        """Take a batch; the first one of an epoch starts it."""
+        self.batches += 1
+        if math.isfinite(batch.loss):
+            self.last_loss = batch.loss
+        running = self._running(batch.epoch)
+        if running is None:
+            took = batch.duration_seconds or 0.0
+            started = max(self.registered, received - took) if math.isfinite(took) else received
+            running = OpenEpoch(batch.epoch, min(started, received), received)
+            self.running.append(running)
+        running.add(batch, received)
+
+    def add_event(self, event: SpanEvent) -> None:
+        """Take something that happened: it belongs to the running epoch, or to none."""
+        (self.running[-1].events if self.running else self.events).add(event)
+
+    def overdue(self, session: Session, pages: Pages) -> list[Span]:
+        """Return spans of epochs that were left without their averages when others began."""
+        spans = []
+        while len(self.running) > OPEN_LIMIT:
+            spans.append(self._unfinished(session, self.running.pop(0), pages))
+        return spans
+
+    def finish_epoch(self, session: Session, told: Epoch, received: float, pages: Pages) -> list[Span]:
+        """Return the span of an epoch whose averages have come, after those of forgotten earlier ones."""
+        forgotten = [epoch for epoch in self.running if epoch.number < told.number]
+        running = self._running(told.number) or OpenEpoch(told.number, self.last_end, received)
+        self.running = [epoch for epoch in self.running if epoch.number > told.number]
+        spans = [self._unfinished(session, epoch, pages) for epoch in forgotten]
+        self.epochs += 1
+        self.last_end = received
+        self.last_epoch = running.attributes(told)
+        return [*spans, self._epoch(session, running, told, received, pages)]
+
+    def finish(self, session: Session, at: float, outcome: Outcome, message: str, pages: Pages) -> list[Span]:
+        """Return the last spans: of epochs that never got their averages, and of the whole session."""
+        spans = [self._unfinished(session, epoch, pages, outcome, message) for epoch in self.running]
+        self.running = []
+        number = f"end/{self.ends}" if self.ends else "end"
+        self.ends += 1
+        events, self.events = self.events, Events(EVENTS_LIMIT)
+        end = Span(
+            "training.session.end",
+            self.trace_id,
+            span_id_of(self.session_id, self.attempt, number),
+            self.registered,
+            max(at, self.registered),
+            parent_id=self.root_id,
+            attributes={**self._everywhere(session), **self._end_attributes(session, events, pages)},
+            events=tuple(events.kept),
+            outcome=outcome,
+            message=str(cut(message)),
+        )
+        return [*spans, end]
+
+    def link(self) -> SpanLink:
+        """Return a link to this trace, for the next attempt."""
+        return SpanLink(self.trace_id, self.root_id, {"training.link": "previous attempt"})
+
+    def _running(self, number: int) -> OpenEpoch | None:
+        return next((epoch for epoch in self.running if epoch.number == number), None)
+
+    def _unfinished(self, session: Session, epoch: OpenEpoch, pages: Pages, outcome: Outcome = Outcome.UNSET,
+                    message: str = "") -> Span:  # fmt: skip
+        outcome = outcome if outcome is Outcome.ERROR else Outcome.UNSET
+        return self._epoch(session, epoch, None, epoch.last, pages, outcome, message if outcome is Outcome.ERROR else "")
+
+    def _epoch(self, session: Session, epoch: OpenEpoch, told: Epoch | None, end: float, pages: Pages,
+               outcome: Outcome = Outcome.UNSET, message: str = "") -> Span:  # fmt: skip
+        found = {**self._everywhere(session), **epoch.attributes(told)}
+        found.update(attributes({"training.images.url": pages.images(self.session_id, epoch.number)}))
+        return Span(
+            "training.epoch",
+            self.trace_id,
+            self._epoch_id(epoch.number),
+            epoch.started,
+            max(end, epoch.started),
+            parent_id=self.root_id,
+            attributes=found,
+            events=epoch.all_events(self.session_id, pages),
+            outcome=outcome,
+            message=str(cut(message)),
+        )
+
+    def _epoch_id(self, number: int) -> str:
+        if number <= self.highest:
+            self.rewinds += 1
+        self.highest = number
+        name = f"epoch/{number}/{self.rewinds}" if self.rewinds else f"epoch/{number}"
+        return span_id_of(self.session_id, self.attempt, name)
+
+    def _everywhere(self, session: Session) -> dict[str, Any]:
+        """Return what makes each span understood by itself."""
+        return attributes(
+            {
+                "training.session.id": self.session_id,
+                "training.session.attempt": self.attempt,
+                "training.model.name": session.config.model_name,
+                "training.dataset.name": session.config.dataset_name,
+            }
+        )
+
+    def _end_attributes(self, session: Session, events: Events, pages: Pages) -> dict[str, Any]:
+        status = session.status if session.phase is not Phase.LOST or session.status.is_end else Status.UNKNOWN
+        final = {name: value for name, value in self.last_epoch.items() if name in FINAL}
+        return attributes(
+            {
+                **final,
+                "training.status": status.value,
+                "training.epochs": self.epochs,
+                "training.batches": self.batches,
+                "training.batch.loss": self.last_loss,
+                "training.events.dropped": events.dropped or None,
+                "training.session.url": pages.session(self.session_id),
+            }
+        )
+
+
+FINAL = frozenset({"training.loss", "training.accuracy", "training.validation.loss",
+                   "training.validation.accuracy", "training.learning_rate"})  # fmt: skip
+"""What of the last epoch counts as the result of the session."""
+
+LABELS_LIMIT = 32
+
+
+def _start_attributes(session: Session, pages: Pages) -> dict[str, Any]:
+    config, client = session.config, session.client
+    labels = sorted(client.labels.items())[:LABELS_LIMIT]
+    return attributes(
+        {
+            "training.client.name": client.name,
+            "training.client.version": client.version,
+            "training.epochs.planned": config.total_epochs or None,
+            "training.batches_per_epoch": config.batches_per_epoch or None,
+            "training.batch_size": config.batch_size or None,
+            "training.classes": len(config.class_names) or None,
+            "training.session.url": pages.session(session.id),
+            **{f"training.label.{str(cut(name))}": value for name, value in labels},
+        }
+    )

@@ -1,0 +1,135 @@
+"""The HTTP door: which address answers what."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from bridge.config.addresses import join_address, split_address
+from bridge.web.answers import Endpoint, answering_errors
+from bridge.web.api import list_images, list_sessions, one_session
+from bridge.web.control import list_commands, post_command, submit_command
+from bridge.web.exposition import exposition
+from bridge.web.gallery import batch_page, image, latest_image
+from bridge.web.health import liveness, readiness
+from bridge.web.landing import go_to_images
+from bridge.web.overview import overview
+from bridge.web.pages import FOLDER
+from bridge.web.parts import PARTS, Parts
+from bridge.web.session_page import session_page
+from bridge.web.sheet import sheet
+
+LARGEST_BODY_BYTES = 64 * 1024
+GRACE_SECONDS = 5.0
+
+SESSION = "/sessions/{session_id}"
+BATCH = SESSION + r"/batches/{epoch:\d+}-{batch:\d+}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One address, what may be done there, and what answers."""
+
+    method: str
+    path: str
+    endpoint: Endpoint
+
+    @property
+    def plain(self) -> str:
+        """Return the address as documents write it."""
+        return self.path.replace(r":\d+", "")
+
+
+ROUTES = (
+    Route("GET", "/", overview),
+    Route("GET", SESSION, session_page),
+    Route("GET", BATCH, batch_page),
+    Route("GET", "/go/images", go_to_images),
+    Route("GET", BATCH + r"/{position:\d+}.jpg", image),
+    Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image),
+    Route("GET", SESSION + "/sheet.jpg", sheet),
+    Route("POST", SESSION + "/commands", submit_command),
+    Route("GET", "/metrics", exposition),
+    Route("GET", "/healthz", liveness),
+    Route("GET", "/readyz", readiness),
+    Route("GET", "/api/v1/sessions", list_sessions),
+    Route("GET", "/api/v1" + SESSION, one_session),
+    Route("GET", "/api/v1" + SESSION + "/images", list_images),
+    Route("POST", "/api/v1" + SESSION + "/commands", post_command),
+    Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
+)
+
+STATIC_TYPES = {"style.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+
+
+def build_app(parts: Parts) -> web.Application:
+    """Return the application that answers every route."""
+    app = web.Application(middlewares=[answering_errors], client_max_size=LARGEST_BODY_BYTES)
+    app[PARTS] = parts
+    app.router.add_routes(web.route(one.method, one.path, one.endpoint) for one in ROUTES)
+    for name, type in STATIC_TYPES.items():
+        app.router.add_get(f"/static/{name}", _file(name, type))
+    headers = security_headers(parts)
+
+    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+
+    app.on_response_prepare.append(add_headers)
+    return app
+
+
+@asynccontextmanager
+async def serve_http(app: web.Application, address: str) -> AsyncIterator[str]:
+    """Answer at "host:port" while the context lasts; gives the address that was bound.
+
+    Raises OSError when the address cannot be bound.
+    """
+    runner = web.AppRunner(app, handle_signals=False, access_log=None)
+    await runner.setup()
+    try:
+        host, port = split_address(address)
+        await web.TCPSite(runner, host, port, shutdown_timeout=GRACE_SECONDS).start()
+        yield join_address(host, runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+def security_headers(parts: Parts) -> dict[str, str]:
+    """Return what every answer says of how browsers may use it."""
+    grafana = urlsplit(parts.grafana_url)
+    origin = (f"{grafana.scheme}://{grafana.netloc}",) if grafana.netloc else ()
+    frames = " ".join(("'self'", *origin, *parts.frame_ancestors))
+    policy = (
+        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; "
+        f"frame-ancestors {frames}"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "X-Content-Type-Options": "nosniff",
+        # not no-referrer, with which browsers hide where our own forms come from
+        "Referrer-Policy": "same-origin",
+        "Server": "trainbridge",
+    }
+
+
+def _file(name: str, type: str) -> Endpoint:
+    body = (FOLDER / "static" / name).read_bytes()
+    tag = hashlib.sha256(body).hexdigest()[:16]
+
+    async def answer(request: web.Request) -> web.Response:
+        known = request.if_none_match or ()
+        is_known = any(etag.value in (tag, "*") for etag in known)
+        response = web.Response(status=304) if is_known else web.Response(body=body)
+        if not is_known:
+            response.content_type = type
+            response.charset = "utf-8"
+        response.etag = tag
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    return answer

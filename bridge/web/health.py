@@ -1,0 +1,23 @@
+"""Say whether the bridge lives, and whether it is ready."""
+
+from aiohttp import web
+
+from bridge.web.parts import parts_of
+
+
+async def liveness(_request: web.Request) -> web.Response:
+    """Answer at all: the event loop turns."""
+    return _text("ok\n")
+
+
+async def readiness(request: web.Request) -> web.Response:
+    """Answer 200 when every check passes, else 503 with each failing one by name."""
+    checks = [(check.name, check.problem()) for check in parts_of(request).readiness]
+    failing = [f"{name}: {problem}\n" for name, problem in checks if problem]
+    if failing:
+        return _text("".join(failing), status=503)
+    return _text("".join(f"{name}: ok\n" for name, _ in checks) or "ok\n")
+
+
+def _text(text: str, status: int = 200) -> web.Response:
+    return web.Response(text=text, status=status, headers={"Cache-Control": "no-store"})

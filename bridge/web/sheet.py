@@ -1,0 +1,117 @@
+"""Draw the images of one batch as a single picture, for panels that show only one."""
+
+import asyncio
+import io
+from hashlib import sha256
+
+from aiohttp import web
+
+from bridge.errors import NotFoundError, StorageError
+from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
+from bridge.web.asking import session_of
+from bridge.web.gallery import ASK_AGAIN, NO_IMAGE, picture
+from bridge.web.landing import Selection, find_batch, given_parameters, read_selection
+from bridge.web.parts import Parts, parts_of
+from bridge.web.words import class_name, number, percent
+
+COLUMNS = 4
+MOST_TILES = 16
+TILE = 150
+GAP = 6
+TEXT_HEIGHT = 18
+HEAD_HEIGHT = 26
+LARGEST_PIXELS = 64_000_000
+"""Of one image; a larger one is not unpacked for a picture of 150 pixels."""
+
+PAPER, INK, RIGHT, WRONG, NEUTRAL = "#ffffff", "#1b1f24", "#1d7a46", "#c62828", "#8a8f98"
+
+
+async def sheet(request: web.Request) -> web.Response:
+    """Answer with a contact sheet, or a grey picture that says there is none; always status 200."""
+    parts = parts_of(request)
+    try:
+        session = await session_of(request)
+    except NotFoundError:
+        return picture(NO_IMAGE, ASK_AGAIN, "")
+    session_id, names = session.id, session.config.class_names
+    selection, _ = read_selection(given_parameters(request.query), names)
+
+    def draw() -> bytes:
+        return _draw(parts, session_id, selection, names) or NO_IMAGE
+
+    body = await asyncio.to_thread(draw)
+    return picture(body, ASK_AGAIN, sha256(body).hexdigest()[:16])
+
+
+def _draw(
+    parts: Parts, session_id: str, selection: Selection, names: tuple[str, ...]
+) -> bytes | None:
+    try:
+        batch = find_batch(parts.index, session_id, selection)
+        images = _chosen(parts.index, batch)
+        if batch is None or not images:
+            return None
+        return _sheet(parts, batch, images, names)
+    except (StorageError, NotFoundError) as error:
+        parts.telemetry.failed("contact sheet", error)
+    except ModuleNotFoundError:
+        parts.telemetry.note("no contact sheets: install trainbridge[images]")
+    return None
+
+
+def _chosen(index: ImageIndex, batch: ImageBatch | None) -> list[IndexedImage]:
+    if batch is None:
+        return []
+    return index.images(batch.session_id, batch.epoch, batch.batch)[:MOST_TILES]
+
+
+def _sheet(
+    parts: Parts, batch: ImageBatch, images: list[IndexedImage], names: tuple[str, ...]
+) -> bytes:
+    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 -- an extra that may be absent
+
+    rows = -(-len(images) // COLUMNS)
+    width = COLUMNS * (TILE + GAP) + GAP
+    paper = Image.new("RGB", (width, HEAD_HEIGHT + rows * (TILE + TEXT_HEIGHT + GAP) + GAP), PAPER)
+    pen, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
+    loss = "NaN" if batch.loss is None else number(batch.loss)
+    head = f"epoch {batch.epoch}, batch {batch.batch}, loss {loss}"
+    pen.text((GAP, 6), head, INK, font=font)
+    for place, image in enumerate(images):
+        left = GAP + place % COLUMNS * (TILE + GAP)
+        top = HEAD_HEIGHT + place // COLUMNS * (TILE + TEXT_HEIGHT + GAP)
+        tile = _tile(parts.read_image(image.place))
+        colour, text = _label(image, names)
+        if tile is not None:
+            paper.paste(tile, (left, top))
+        width_of_frame = 3 if image.is_wrong else 1
+        pen.rectangle(
+            (left, top, left + TILE - 1, top + TILE - 1), outline=colour, width=width_of_frame
+        )
+        pen.text((left + 2, top + TILE + 2), text, colour, font=font)
+    buffer = io.BytesIO()
+    paper.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def _tile(jpeg: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 -- its type is an extra's
+    from PIL import Image  # noqa: PLC0415 -- an extra that may be absent
+
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+            if image.width * image.height > LARGEST_PIXELS:
+                return None
+            image.draft("RGB", (TILE, TILE))
+            return image.convert("RGB").resize((TILE, TILE))
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def _label(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:
+    predicted = class_name(image.predicted_class, names)[:9]
+    truth = class_name(image.true_class, names)[:9]
+    sure = percent(image.confidence)
+    if image.is_wrong:
+        return WRONG, f"x {predicted} {sure}, is {truth}"
+    known = image.predicted_class is not None and image.true_class is not None
+    return (RIGHT if known else NEUTRAL), f"{predicted} {sure}"

@@ -1,0 +1,116 @@
+"""Batches with images, and an image sink to send them to."""
+
+import io
+import tarfile
+from collections import Counter
+from contextlib import asynccontextmanager
+
+from support.jpegs import jpeg
+
+from bridge.model import Batch, Client, Config, Image, ImageResult, Registered
+from bridge.sessions import Session
+from bridge.sinks.images import Images, Keep, Limits, Sampler
+from bridge.sinks.images.offer import Offer
+from bridge.storage.database import Database
+from bridge.storage.index import ImageIndex
+from bridge.telemetry import Telemetry
+
+NOON_MS = 1_700_000_000_000
+NOON = NOON_MS / 1000
+
+
+def batch(epoch=1, index=0, *, loss=0.5, images=2, invalid=0, shade=128, sent_ms=0):
+    """Return a batch whose images predict class 1 for class 1, 2, 1, 2 ..."""
+    pictures = tuple(
+        Image(i, jpeg(16, 16, (shade + i) % 256), predicted_class=1, confidence=0.75, true_class=1 + i % 2)
+        for i in range(images)
+    )
+    return Batch(epoch, index, loss, pictures, invalid, sent_ms=sent_ms)
+
+
+def offer(epoch=1, index=0, *, session_id="run", received=NOON, starts_epoch=False, **kind):
+    """Return an offer of such a batch."""
+    names = ("cat", "dog", 'a "bird"')
+    return Offer(session_id, batch(epoch, index, **kind), received, names, starts_epoch)
+
+
+def session(session_id="run", *, attempt=1):
+    """Return a session of three classes."""
+    config = Config(class_names=("cat", "dog", 'a "bird"'))
+    return Session(session_id, Client(), config, now=NOON, attempt=attempt)
+
+
+def members(shard):
+    """Return what a tar file holds, by name."""
+    with tarfile.open(fileobj=io.BytesIO(shard)) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}
+
+
+class Bench:
+    """An image sink with everything around it, under one folder."""
+
+    def __init__(self, folder, store, *, keep=Keep.ALL, batches_per_second=2.0, clock=None, **limits):
+        """Build it; it runs inside `running`."""
+        folder.mkdir(exist_ok=True)
+        self.spool = folder / "spool"
+        self.store = store
+        self.database = Database(folder / "trainbridge.db", durable=False)
+        self.index = ImageIndex(self.database)
+        self.telemetry = Telemetry()
+        self.settled = Counter()
+        self.received = 0
+        clocks = {"clock": clock} if clock else {}
+        self.images = Images(
+            self.spool,
+            store,
+            self.database,
+            self.telemetry,
+            settled=self._settle,
+            sampler=Sampler(keep, batches_per_second=batches_per_second),
+            limits=Limits(**limits),
+            **clocks,
+        )
+
+    @asynccontextmanager
+    async def running(self, *, drain_seconds=5.0):
+        """Run it, and close the database behind it."""
+        try:
+            async with self.images.running(drain_seconds=drain_seconds):
+                yield self
+        finally:
+            self.database.close()
+
+    def send(self, session, batch, received=NOON):
+        """Give it a batch."""
+        self.received += len(batch.images) + batch.invalid_images
+        self.images.consume(session, batch, received)
+
+    def register(self, session, received=NOON):
+        """Register a session, or an attempt of it."""
+        self.images.consume(session, Registered(), received)
+
+    def commit(self):
+        """Commit what it has to keep, as the pipeline does."""
+        work = self.images.take()
+        if work is None:
+            return
+        with self.database.transaction() as transaction:
+            work.write(transaction)
+        work.done()
+
+    def books(self):
+        """Return what has become of images, by result, and check that none is missing."""
+        counted = {result: self.settled[result] for result in ImageResult}
+        assert self.received == sum(counted.values()) + self.images.pending
+        return counted
+
+    def metric(self, name, **labels):
+        """Return a number from what the bridge says about itself."""
+        return self.telemetry.registry.get_sample_value(name, labels)
+
+    def spooled(self):
+        """Return the files in the spool."""
+        return sorted(self.spool.glob("*"))
+
+    def _settle(self, _session_id, result, count, _at_seconds):
+        self.settled[result] += count
