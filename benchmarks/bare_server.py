@@ -130,7 +130,7 @@ async def run(ports_file: Path, answer: str) -> None:
     unfinished.write_text(json.dumps({"grpc": port}))
     unfinished.replace(ports_file)
     await stopping.wait()
-    await server.stop(grace=0)
+    await server.stop(grace=1)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,12 +12,15 @@ import grpc
 import grpc.aio
 import uvloop
 from messages import Batches, staggered
-from processes import BenchmarkError
+from processes import BenchmarkError, Server, Watch
 
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
 LIMIT_SECONDS = 120.0
+
+EOF = grpc.aio.EOF
+"""What a stream gives when there is no answer left."""
 
 Answers = Literal["sequence", "each", "end"]
 """How a server acknowledges: up to a sequence, message by message, or all at the end."""
@@ -54,48 +57,61 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of it."""
+    """What came of it, from when all streams were open until all was acknowledged."""
 
     bytes: int
     wall_seconds: float
+    cpu_seconds: float
+    """Of the server."""
+    rss_bytes: int
+    """Of the server, at most."""
     ack_seconds: list[float] = field(repr=False)
     """For each message, from when it was due until it was acknowledged; empty where that comes at the end."""
 
 
-def run(address: str, load: Load) -> Outcome:
+def run(server: Server, load: Load) -> Outcome:
     """Send it all, and wait for all acknowledgments.
 
     Raises BenchmarkError when a message is refused or an acknowledgment stays away.
     """
-    return uvloop.run(send(address, load))
+    return uvloop.run(send(server, load))
 
 
-async def send(address: str, load: Load) -> Outcome:
+async def send(server: Server, load: Load) -> Outcome:
     """Do the same on a running loop."""
     interval = 1 / load.per_second if load.per_second else 0.0
     offsets = staggered(load.streams, max(interval, load.flush_seconds))
     streams = [
         Stream(load, f"{load.name}-{place}", offset) for place, offset in enumerate(offsets)
     ]
-    started = time.perf_counter()
+    async with AsyncExitStack() as stack:
+        for stream in streams:
+            await stack.enter_async_context(stream.opened(server.grpc_address))
+        with Watch(server) as watch:
+            await _sent(load, streams)
+    return Outcome(
+        sum(stream.bytes for stream in streams),
+        watch.wall_seconds,
+        watch.cpu_seconds,
+        watch.rss_bytes,
+        [seconds for stream in streams for seconds in stream.ack_seconds],
+    )
+
+
+async def _sent(load: Load, streams: "Sequence[Stream]") -> None:
     try:
         async with asyncio.timeout(LIMIT_SECONDS), asyncio.TaskGroup() as group:
             for stream in streams:
-                group.create_task(stream.run(address))
+                group.create_task(stream.run())
     except TimeoutError:
         missing = sum(load.messages - stream.acknowledged for stream in streams)
         raise BenchmarkError(f"{missing} of {load.total} messages were not acknowledged") from None
     except ExceptionGroup as errors:
         raise BenchmarkError(f"a stream failed: {errors.exceptions[0]}") from errors
-    return Outcome(
-        sum(stream.bytes for stream in streams),
-        time.perf_counter() - started,
-        [seconds for stream in streams for seconds in stream.ack_seconds],
-    )
 
 
 @asynccontextmanager
-async def connected(address: str) -> Any:
+async def connected(address: str) -> AsyncIterator[grpc.aio.Channel]:
     """Give a channel with a connection of its own."""
     options = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(address, options=options) as channel:
@@ -139,17 +155,24 @@ class Stream:
         self._due: deque[float] = deque()
         self._room = asyncio.Event()
         self._sent = 0
+        self._written = 0
         self.acknowledged = 0
         self.bytes = 0
         self.ack_seconds: list[float] = []
 
-    async def run(self, address: str) -> None:
-        """Send everything and read every answer."""
+    @asynccontextmanager
+    async def opened(self, address: str) -> AsyncIterator[None]:
+        """Register and open the stream, and let go of it on the way out."""
         async with connected(address) as channel:
             if self._load.registered:
                 await register(channel, self._session_id)
-            call = opened(channel, framed=bool(self._load.frame))
-            await asyncio.gather(self._write(call), self._read(call))
+            self._call = opened(channel, framed=bool(self._load.frame))
+            await self._call.wait_for_connection()
+            yield
+
+    async def run(self) -> None:
+        """Send everything and read every answer."""
+        await asyncio.gather(self._write(self._call), self._read(self._call))
 
     async def _write(self, call: Any) -> None:
         await asyncio.sleep(self._offset)
@@ -160,6 +183,7 @@ class Stream:
             raw = self._batches.frame(count) if self._load.frame else self._batches.next()
             self._note(started, count)
             self.bytes += len(raw)
+            self._written += 1
             await call.write(raw)
         if self._load.answers == "end":
             await call.done_writing()
@@ -209,11 +233,18 @@ class Stream:
             await call.done_writing()
 
     def _acknowledge(self, sequence: int) -> None:
+        if self._load.answers == "end":
+            self._settle(sequence)
+            return
         now = time.perf_counter()
         upto = self.acknowledged + 1 if self._load.answers == "each" else sequence
         for _ in range(upto - self.acknowledged):
-            due = self._due.popleft()
-            if self._load.answers != "end":
-                self.ack_seconds.append(now - due)
+            self.ack_seconds.append(now - self._due.popleft())
         self.acknowledged = upto
         self._room.set()
+
+    def _settle(self, read: int) -> None:
+        """Compare what the server has read with what was written: it counts frames, not messages."""
+        if read != self._written:
+            raise BenchmarkError(f"{self._written} frames were written, {read} read")
+        self.acknowledged = self._load.messages

@@ -7,8 +7,14 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
-NOISY = ("grpc", "urllib3", "opentelemetry", "asyncio", "aiohttp")
-"""Libraries whose everyday talk is nobody's business; their warnings are."""
+LIBRARIES = {
+    "aiohttp": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "grpc": logging.WARNING,
+    "opentelemetry": logging.ERROR,  # it warns of each of its own attempts, which the outbox repeats anyway
+    "urllib3": logging.ERROR,
+}
+"""The least important events of libraries that are worth a line."""
 
 
 def configure(
@@ -27,8 +33,8 @@ def configure(
         root.removeHandler(before)
     root.addHandler(writer)
     root.setLevel(level.upper())
-    for name in NOISY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name, least in LIBRARIES.items():
+        logging.getLogger(name).setLevel(max(least, root.level))
     logging.captureWarnings(True)
 
 

@@ -1,25 +1,219 @@
 """Build everything, start reading down, stop reading up."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import math
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from bridge.addresses import url_of
 from bridge.commands import Commands
 from bridge.commit import Committer
-from bridge.config import Settings, url_of
+from bridge.config import Settings
 from bridge.model import Phase
 from bridge.pipeline import Pipeline
-from bridge.receiver.decode import Limits
 from bridge.receiver.server import serving
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
 from bridge.sessions import Sessions
 from bridge.sinks.archive import Archive
+from bridge.sinks.images import Images, Keep, Sampler
+from bridge.sinks.images import Limits as ImageLimits
+from bridge.sinks.metrics import Exposition, TrainingMetrics
+from bridge.sinks.spans import Endpoint, Spans, open_spans
 from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder, state_folder
+from bridge.storage.index import ImageIndex
+from bridge.storage.objects import ObjectStore
+from bridge.storage.stores import open_store
 from bridge.telemetry import Telemetry
 from bridge.upkeep import upkeep
+from bridge.web import Check, Parts, build_app, listening, serve_http
 
-RESTORED_LIMIT = 2_000
+DRAIN_PART = 0.25
+"""Of the grace: for streams to get their last Acks."""
+
+UPLOAD_PART = 0.5
+"""Of the grace: for shards to reach the object store."""
+
+EXPORT_PART = 0.2
+"""Of the grace: for spans to reach their endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a bridge listens: host:port of each door."""
+
+    grpc: str
+    http: str
+
+
+async def run(
+    settings: Settings, stopping: asyncio.Event, ready: Callable[[Addresses], None]
+) -> None:
+    """Run a bridge until `stopping` is set, then stop it within its grace.
+
+    Raises SettingError for an address or a folder that cannot be had, StorageError for a database that
+    cannot be opened.
+    """
+    grace_seconds = settings.shutdown_grace_seconds
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(state_folder(settings.state_folder))
+        listener = stack.enter_context(listening(settings.http_address))
+        public_url = settings.public_url or url_of(listener.address)
+
+        telemetry = Telemetry(public_url=public_url)
+        database = Database(folder.database, durable=folder.is_durable)
+        stack.callback(database.close)
+        archive = Archive(database)
+        index = ImageIndex(database)
+        sessions = _sessions(settings)
+        commands = Commands()
+
+        metrics = TrainingMetrics(telemetry)
+        images = _images(settings, folder, database, telemetry, metrics)
+        await stack.enter_async_context(images.running(drain_seconds=grace_seconds * UPLOAD_PART))
+        spans = await _spans(stack, settings, database, telemetry, public_url)
+
+        committer = Committer((images, *spans, archive), database, telemetry)
+        images.wake = committer.poke
+        await stack.enter_async_context(committer.running())
+        pipeline = Pipeline(
+            sessions=sessions,
+            commands=commands,
+            sinks=(metrics, images, *spans, archive),
+            committer=committer,
+            telemetry=telemetry,
+        )
+        _restore(pipeline, archive, settings)
+        await stack.enter_async_context(upkeep(pipeline, sessions, database, telemetry))
+
+        parts = Parts(
+            sessions=sessions,
+            commands=commands,
+            order_command=commands.ask,
+            index=index,
+            read_image=images.reader.read,
+            metrics=Exposition(metrics, telemetry),
+            archive=archive,
+            telemetry=telemetry,
+            readiness=(Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),),
+            public_url=settings.public_url or "",
+            grpc_address=settings.grpc_address,
+        )
+        await stack.enter_async_context(serve_http(build_app(parts), listener))
+
+        door = Door(
+            pipeline=pipeline,
+            sessions=sessions,
+            commands=commands,
+            telemetry=telemetry,
+            tally=images.tally,
+        )
+        grpc_server = await stack.enter_async_context(
+            serving(
+                Servicer(door, _terms(settings)),
+                settings.grpc_address,
+                max_message_bytes=settings.max_message_bytes,
+                lookahead_bytes=settings.grpc_lookahead_bytes,
+                grace_seconds=grace_seconds * DRAIN_PART,
+            )
+        )
+        ready(Addresses(grpc=grpc_server.address, http=listener.address))
+        await stopping.wait()
+
+
+def _sessions(settings: Settings) -> Sessions:
+    return Sessions(
+        limit=settings.max_sessions,
+        new_per_minute=settings.max_new_sessions_per_minute,
+        heartbeat_seconds=settings.heartbeat_seconds,
+        linger_seconds=settings.session_linger_seconds,
+        lost_seconds=settings.session_lost_seconds,
+    )
+
+
+def _images(
+    settings: Settings,
+    folder: StateFolder,
+    database: Database,
+    telemetry: Telemetry,
+    metrics: TrainingMetrics,
+) -> Images:
+    keep = Keep(settings.images_keep)
+    return Images(
+        folder.spool,
+        _store(settings, folder),
+        database,
+        telemetry,
+        settled=metrics.images_settled,
+        sampler=Sampler(keep, batches_per_second=settings.images_batches_per_second),
+        limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
+    )
+
+
+def _store(settings: Settings, folder: StateFolder) -> ObjectStore:
+    access, secret = settings.s3_access_key, settings.s3_secret_key
+    return open_store(
+        settings.images_store or folder.images.as_uri(),
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=access.get_secret_value() if access else "",
+        secret_key=secret.get_secret_value() if secret else "",
+        path_style=settings.s3_path_style,
+        ca_file=str(settings.s3_ca_file or ""),
+    )
+
+
+async def _spans(
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    telemetry: Telemetry,
+    public_url: str,
+) -> tuple[Spans, ...]:
+    """Return the spans sink, or nothing where no endpoint is set."""
+    url = _spans_url(settings)
+    if not url:
+        return ()
+    endpoint = Endpoint(
+        url,
+        protocol=settings.otlp_protocol,
+        headers=settings.headers,
+        service_name=settings.otlp_service_name,
+    )
+    spans = open_spans(
+        database,
+        telemetry,
+        endpoint,
+        public_url=public_url,
+        grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
+    )
+    return (await stack.enter_async_context(spans),)
+
+
+def _spans_url(settings: Settings) -> str:
+    """Return the whole address; to a base address http/protobuf adds the path that OTLP fixes."""
+    if settings.otlp_traces_endpoint or not settings.otlp_endpoint:
+        return settings.otlp_traces_endpoint or ""
+    path = "/v1/traces" if settings.otlp_protocol == "http/protobuf" else ""
+    return f"{settings.otlp_endpoint}{path}"
+
+
+def _restore(pipeline: Pipeline, archive: Archive, settings: Settings) -> None:
+    """Take up the sessions that were live when the bridge stopped; old clients do not register again."""
+    oldest = time.time() - settings.session_lost_seconds
+    for session in reversed(archive.recent(settings.max_sessions)):
+        if session.phase is Phase.LIVE and session.updated_at > oldest:
+            pipeline.restore(session)
+
+
+def _terms(settings: Settings) -> Terms:
+    rates = {"none": 0.0, "all": math.inf, "sample": settings.images_batches_per_second}
+    return Terms(
+        heartbeat_seconds=settings.heartbeat_seconds,
+        max_message_bytes=settings.max_message_bytes,
+        image_batches_per_second=rates[settings.images_keep],
+        max_streams=settings.max_streams,
+    )

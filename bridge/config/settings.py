@@ -298,6 +298,15 @@ class Settings(BaseSettings):
         return None if self.state == "memory" else Path(self.state).expanduser().absolute()
 
     @property
+    def spans_endpoint(self) -> str:
+        """The whole address that spans go to; "": nowhere."""
+        base = self.otlp_endpoint or ""
+        if self.otlp_traces_endpoint or not base:
+            return self.otlp_traces_endpoint or ""
+        is_whole = self.otlp_protocol == "grpc" or base.endswith("/v1/traces")
+        return base if is_whole else f"{base}/v1/traces"
+
+    @property
     def headers(self) -> dict[str, str]:
         """The headers to send with spans, by lower-case name."""
         return split_headers(self.otlp_headers.get_secret_value()) if self.otlp_headers else {}

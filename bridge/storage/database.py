@@ -14,10 +14,18 @@ Row = tuple[Any, ...]
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
+class Outcome(Protocol):
+    """What a statement did."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changed."""
+
+
 class Transaction(Protocol):
     """What may be done inside a transaction."""
 
-    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> object:
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Outcome:
         """Run one statement."""
 
     def executemany(self, sql: str, rows: Sequence[Sequence[object]], /) -> object:

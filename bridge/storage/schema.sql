@@ -54,3 +54,10 @@ CREATE TABLE IF NOT EXISTS spans (
   span_id TEXT    NOT NULL UNIQUE,
   span    TEXT    NOT NULL          -- JSON of Span
 );
+
+-- One row a session whose trace is not complete yet.
+CREATE TABLE IF NOT EXISTS traces (
+  session_id TEXT    PRIMARY KEY,
+  updated_ms INTEGER NOT NULL,
+  trace      TEXT    NOT NULL       -- JSON of Trace.snapshot()
+) WITHOUT ROWID;

@@ -1,6 +1,7 @@
 """The HTTP door: pages, images, /metrics and the API."""
 
 from bridge.web.app import build_app, serve_http
+from bridge.web.listening import Listener, listening
 from bridge.web.parts import Archive, Check, Confusion, Exposition, MetricsPage, OrderCommand, Parts
 
 __all__ = [
@@ -8,9 +9,11 @@ __all__ = [
     "Check",
     "Confusion",
     "Exposition",
+    "Listener",
     "MetricsPage",
     "OrderCommand",
     "Parts",
     "build_app",
+    "listening",
     "serve_http",
 ]

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bridge.config.addresses import join_address, split_address
 from bridge.web.answers import Endpoint, answering_errors
 from bridge.web.api import list_images, list_sessions, one_session
 from bridge.web.control import list_commands, post_command, submit_command
@@ -16,6 +15,7 @@ from bridge.web.exposition import exposition
 from bridge.web.gallery import batch_page, image, latest_image
 from bridge.web.health import liveness, readiness
 from bridge.web.landing import go_to_images
+from bridge.web.listening import Listener
 from bridge.web.overview import overview
 from bridge.web.pages import FOLDER
 from bridge.web.parts import PARTS, Parts
@@ -83,17 +83,13 @@ def build_app(parts: Parts) -> web.Application:
 
 
 @asynccontextmanager
-async def serve_http(app: web.Application, address: str) -> AsyncIterator[str]:
-    """Answer at "host:port" while the context lasts; gives the address that was bound.
-
-    Raises OSError when the address cannot be bound.
-    """
+async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[None]:
+    """Answer on a bound socket while the context lasts."""
     runner = web.AppRunner(app, handle_signals=False, access_log=None)
     await runner.setup()
     try:
-        host, port = split_address(address)
-        await web.TCPSite(runner, host, port, shutdown_timeout=GRACE_SECONDS).start()
-        yield join_address(host, runner.addresses[0][1])
+        await web.SockSite(runner, listener.socket, shutdown_timeout=GRACE_SECONDS).start()
+        yield
     finally:
         await runner.cleanup()
 

@@ -22,7 +22,13 @@ NOON = NOON_MS / 1000
 def batch(epoch=1, index=0, *, loss=0.5, images=2, invalid=0, shade=128, sent_ms=0):
     """Return a batch whose images predict class 1 for class 1, 2, 1, 2 ..."""
     pictures = tuple(
-        Image(i, jpeg(16, 16, (shade + i) % 256), predicted_class=1, confidence=0.75, true_class=1 + i % 2)
+        Image(
+            i,
+            jpeg(16, 16, (shade + i) % 256),
+            predicted_class=1,
+            confidence=0.75,
+            true_class=1 + i % 2,
+        )
         for i in range(images)
     )
     return Batch(epoch, index, loss, pictures, invalid, sent_ms=sent_ms)
@@ -49,7 +55,9 @@ def members(shard):
 class Bench:
     """An image sink with everything around it, under one folder."""
 
-    def __init__(self, folder, store, *, keep=Keep.ALL, batches_per_second=2.0, clock=None, **limits):
+    def __init__(
+        self, folder, store, *, keep=Keep.ALL, batches_per_second=2.0, clock=None, **limits
+    ):
         """Build it; it runs inside `running`."""
         folder.mkdir(exist_ok=True)
         self.spool = folder / "spool"

@@ -45,10 +45,23 @@ launch() {
   cat >"$tools/bin/$name" <<LAUNCHER
 #!/bin/sh
 export LD_LIBRARY_PATH="$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
+export FONTCONFIG_FILE="$tools/fonts.conf"
 export PYTHONPATH="$system/usr/lib/python3/dist-packages\${PYTHONPATH:+:\$PYTHONPATH}"
 exec $* "\$@"
 LAUNCHER
   chmod +x "$tools/bin/$name"
+}
+
+# fonts: have unpacked programs find the unpacked fonts, and the machine's own
+fonts() {
+  cat >"$tools/fonts.conf" <<FONTS
+<?xml version="1.0"?>
+<fontconfig>
+  <dir>$system/usr/share/fonts</dir>
+  <dir>/usr/share/fonts</dir>
+  <cachedir>$tools/fonts</cachedir>
+</fontconfig>
+FONTS
 }
 
 swift=(swift-proxy swift-account swift-container swift-object)
@@ -66,6 +79,7 @@ want chromium chromium fonts-dejavu-core
 
 if [ ${#packages[@]} -gt 0 ]; then
   unpack "${packages[@]}"
+  fonts
   python=/usr/bin/python3
   [ -x "$python" ] || python="$system/usr/bin/python3"
   launch swift-python "$python"  # a Python that can import swift, for tests/support/swift.py

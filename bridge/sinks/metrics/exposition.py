@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -88,10 +88,11 @@ async def _chunks(
     """Render in slices of time, and count the series."""
     chunks: list[bytes] = []
     series = 0
-    for piece in _in_turns(sessions, is_openmetrics=is_openmetrics):
-        if piece is None:
+    turn_over = time.perf_counter() + SLICE_SECONDS
+    for text, count in pieces(sessions, is_openmetrics=is_openmetrics):
+        chunks.append(text.encode())
+        series += count
+        if time.perf_counter() > turn_over:
             await asyncio.sleep(0)
-            continue
-        chunks.append(piece.text.encode())
-        series += piece.series
+            turn_over = time.perf_counter() + SLICE_SECONDS
     return chunks, series

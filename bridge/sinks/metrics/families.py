@@ -98,9 +98,7 @@ TRAINING_FAMILIES = (
         "the clock of the bridge",
     ),
     _gauge("training_epoch", "Epoch of the last batch.", "BatchData.epoch"),
-    _gauge(
-        "training_epochs_planned", "Epochs the run is to have.", "TrainingConfig.total_epochs"
-    ),
+    _gauge("training_epochs_planned", "Epochs the run is to have.", "TrainingConfig.total_epochs"),
     _gauge("training_batch", "Index of the last batch within its epoch.", "BatchData.batch_idx"),
     _gauge(
         "training_batches_per_epoch",

@@ -29,9 +29,7 @@ BRIDGE_FAMILIES = (
         "bridge_requests_received_total", "Messages received, by kind.", "the receiver", "kind"
     ),
     _counter("bridge_received_bytes_total", "Bytes of messages received.", "the receiver"),
-    _counter(
-        "bridge_errors_total", "Errors answered to clients, by code.", "the receiver", "code"
-    ),
+    _counter("bridge_errors_total", "Errors answered to clients, by code.", "the receiver", "code"),
     _counter(
         "bridge_dropped_total",
         "Things lost, by what and why.",
@@ -52,9 +50,7 @@ BRIDGE_FAMILIES = (
         EXPOSITION_BUCKETS,
     ),
     _gauge("bridge_series", "Training series on the last /metrics page.", "/metrics"),
-    _gauge(
-        "bridge_spool_bytes", "Image bytes waiting for the object store.", "the image spool"
-    ),
+    _gauge("bridge_spool_bytes", "Image bytes waiting for the object store.", "the image spool"),
     _gauge("bridge_spool_limit_bytes", "Image bytes that may wait.", "settings"),
     _counter(
         "bridge_uploads_total",
@@ -66,9 +62,7 @@ BRIDGE_FAMILIES = (
         "bridge_upload_duration_seconds", "Time of one upload.", "the uploader", UPLOAD_BUCKETS
     ),
     _counter("bridge_upload_bytes_total", "Bytes stored in the object store.", "the uploader"),
-    _gauge(
-        "bridge_object_store_up", "1: the last upload succeeded; 0: it failed.", "the uploader"
-    ),
+    _gauge("bridge_object_store_up", "1: the last upload succeeded; 0: it failed.", "the uploader"),
     _counter("bridge_spans_total", "Spans, by result.", "the span exporter", "result"),
     _gauge("bridge_span_outbox", "Spans waiting for the OTLP endpoint.", "the span outbox"),
 )

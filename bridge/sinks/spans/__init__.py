@@ -1,6 +1,7 @@
 """A trace per session attempt: a span when it starts, one per epoch, one when it ends."""
 
+from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.opening import open_spans
 from bridge.sinks.spans.sink import Spans
 
-__all__ = ["Spans", "open_spans"]
+__all__ = ["Endpoint", "Spans", "open_spans"]

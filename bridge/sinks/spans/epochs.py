@@ -108,8 +108,8 @@ class OpenEpoch:
     def _add_nonfinite(self, batch: Batch, received: float) -> None:
         self.nonfinite += 1
         if self.nonfinite == 1:
-            what = {"training.batch": batch.index, "training.loss": str(batch.loss)}
-            self.events.add(SpanEvent("non-finite loss", received, what))
+            where = {"training.batch": batch.index, "training.loss": str(batch.loss)}
+            self.events.add(SpanEvent("non-finite loss", received, attributes(where)))
 
 
 def _nonfinite(told: Epoch | None) -> int:

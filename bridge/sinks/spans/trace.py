@@ -5,7 +5,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bridge.model import Batch, Epoch, Phase, Status, span_id_of
+from bridge.model import Batch, Epoch, span_id_of
 from bridge.sessions import Session
 from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
 from bridge.sinks.spans.links import Pages
@@ -17,7 +17,9 @@ OPEN_LIMIT = 2
 ROOT_SECONDS = 0.001
 """The first span is sent at once, so it has no duration to tell; backends draw none of length zero."""
 
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})")
+TRACEPARENT = re.compile(
+    r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
+)
 
 
 @dataclass(slots=True)
@@ -41,6 +43,8 @@ class Trace:
     rewinds: int = 0
     """How often an epoch was finished that is not above `highest`; keeps the ids of all spans different."""
     ends: int = 0
+    last_heard: float = 0.0
+    """When the last batch or event came, or 0."""
     is_disconnected: bool = False
     running: list[OpenEpoch] = field(default_factory=list)
     events: Events = field(default_factory=lambda: Events(EVENTS_LIMIT))
@@ -85,6 +89,7 @@ class Trace:
     def add_batch(self, batch: Batch, received: float) -> None:
         """Take a batch; the first one of an epoch starts it."""
         self.batches += 1
+        self.last_heard = received
         if math.isfinite(batch.loss):
             self.last_loss = batch.loss
         running = self._running(batch.epoch)
@@ -97,29 +102,41 @@ class Trace:
 
     def add_event(self, event: SpanEvent) -> None:
         """Take something that happened: it belongs to the running epoch, or to none."""
+        self.last_heard = max(self.last_heard, event.at)
         (self.running[-1].events if self.running else self.events).add(event)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Tell whether more epochs wait for their averages than may."""
+        return len(self.running) > OPEN_LIMIT
 
     def overdue(self, session: Session, pages: Pages) -> list[Span]:
         """Return spans of epochs that were left without their averages when others began."""
         spans = []
-        while len(self.running) > OPEN_LIMIT:
+        while self.is_crowded:
             spans.append(self._unfinished(session, self.running.pop(0), pages))
         return spans
 
-    def finish_epoch(self, session: Session, told: Epoch, received: float, pages: Pages) -> list[Span]:
+    def finish_epoch(
+        self, session: Session, told: Epoch, received: float, pages: Pages
+    ) -> list[Span]:
         """Return the span of an epoch whose averages have come, after those of forgotten earlier ones."""
         forgotten = [epoch for epoch in self.running if epoch.number < told.number]
         running = self._running(told.number) or OpenEpoch(told.number, self.last_end, received)
         self.running = [epoch for epoch in self.running if epoch.number > told.number]
         spans = [self._unfinished(session, epoch, pages) for epoch in forgotten]
         self.epochs += 1
-        self.last_end = received
+        self.last_end = self.last_heard = received
         self.last_epoch = running.attributes(told)
         return [*spans, self._epoch(session, running, told, received, pages)]
 
-    def finish(self, session: Session, at: float, outcome: Outcome, message: str, pages: Pages) -> list[Span]:
+    def finish(
+        self, session: Session, at: float, outcome: Outcome, message: str, pages: Pages
+    ) -> list[Span]:
         """Return the last spans: of epochs that never got their averages, and of the whole session."""
-        spans = [self._unfinished(session, epoch, pages, outcome, message) for epoch in self.running]
+        spans = [
+            self._unfinished(session, epoch, pages, outcome, message) for epoch in self.running
+        ]
         self.running = []
         number = f"end/{self.ends}" if self.ends else "end"
         self.ends += 1
@@ -131,7 +148,10 @@ class Trace:
             self.registered,
             max(at, self.registered),
             parent_id=self.root_id,
-            attributes={**self._everywhere(session), **self._end_attributes(session, events, pages)},
+            attributes={
+                **self._everywhere(session),
+                **self._end_attributes(session, events, pages),
+            },
             events=tuple(events.kept),
             outcome=outcome,
             message=str(cut(message)),
@@ -148,12 +168,22 @@ class Trace:
     def _unfinished(self, session: Session, epoch: OpenEpoch, pages: Pages, outcome: Outcome = Outcome.UNSET,
                     message: str = "") -> Span:  # fmt: skip
         outcome = outcome if outcome is Outcome.ERROR else Outcome.UNSET
-        return self._epoch(session, epoch, None, epoch.last, pages, outcome, message if outcome is Outcome.ERROR else "")
+        return self._epoch(
+            session,
+            epoch,
+            None,
+            epoch.last,
+            pages,
+            outcome,
+            message if outcome is Outcome.ERROR else "",
+        )
 
     def _epoch(self, session: Session, epoch: OpenEpoch, told: Epoch | None, end: float, pages: Pages,
                outcome: Outcome = Outcome.UNSET, message: str = "") -> Span:  # fmt: skip
         found = {**self._everywhere(session), **epoch.attributes(told)}
-        found.update(attributes({"training.images.url": pages.images(self.session_id, epoch.number)}))
+        found.update(
+            attributes({"training.images.url": pages.images(self.session_id, epoch.number)})
+        )
         return Span(
             "training.epoch",
             self.trace_id,
@@ -186,12 +216,11 @@ class Trace:
         )
 
     def _end_attributes(self, session: Session, events: Events, pages: Pages) -> dict[str, Any]:
-        status = session.status if session.phase is not Phase.LOST or session.status.is_end else Status.UNKNOWN
         final = {name: value for name, value in self.last_epoch.items() if name in FINAL}
         return attributes(
             {
                 **final,
-                "training.status": status.value,
+                "training.status": session.status.value,
                 "training.epochs": self.epochs,
                 "training.batches": self.batches,
                 "training.batch.loss": self.last_loss,
@@ -220,6 +249,6 @@ def _start_attributes(session: Session, pages: Pages) -> dict[str, Any]:
             "training.batch_size": config.batch_size or None,
             "training.classes": len(config.class_names) or None,
             "training.session.url": pages.session(session.id),
-            **{f"training.label.{str(cut(name))}": value for name, value in labels},
+            **{f"training.label.{cut(name)!s}": value for name, value in labels},
         }
     )

@@ -1,0 +1,108 @@
+"""Bring spans from the outbox to the OTLP endpoint, however long that takes."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from bridge.sinks.spans.span import Span
+from bridge.storage.outbox import SpanOutbox
+from bridge.telemetry import Telemetry
+
+SPANS_PER_EXPORT = 128
+"""Few enough for any endpoint's message limit, as texts are cut."""
+
+FIRST_BACKOFF_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 60.0
+
+
+class Exporter(Protocol):
+    """Sends spans; both methods block."""
+
+    def export(self, spans: list[Span]) -> bool:
+        """Return whether the endpoint has taken all of them."""
+
+    def close(self) -> None:
+        """Give up what is being exported, and close connections."""
+
+
+class Delivery:
+    """Exports what waits in the outbox, oldest first, and tries again until it is taken."""
+
+    def __init__(
+        self,
+        outbox: SpanOutbox,
+        exporter: Exporter,
+        telemetry: Telemetry,
+        *,
+        waiting: asyncio.Event,
+        first_backoff_seconds: float = FIRST_BACKOFF_SECONDS,
+    ) -> None:
+        """Start whenever `waiting` is set; what waits already goes at once."""
+        self._outbox = outbox
+        self._exporter = exporter
+        self._telemetry = telemetry
+        self._waiting = waiting
+        self._first_backoff_seconds = first_backoff_seconds
+        self._stopping = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self, *, grace_seconds: float) -> AsyncIterator[None]:
+        """Deliver in the background; on the way out what waits gets one more chance within the grace."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="spans")
+        task = asyncio.create_task(self._deliver(thread), name="spans")
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            self._waiting.set()
+            await asyncio.wait([task], timeout=grace_seconds)
+            await asyncio.to_thread(self._exporter.close)
+            task.cancel()
+            await asyncio.wait([task])
+            thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _deliver(self, thread: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            self._waiting.clear()
+            taken = await loop.run_in_executor(thread, self._deliver_some)
+            failures = 0 if taken is not False else failures + 1
+            if self._stopping.is_set() and not taken:
+                return
+            if taken is False:
+                await self._pause(failures)
+            elif taken is None:
+                await self._waiting.wait()
+
+    async def _pause(self, failures: int) -> None:
+        """Wait a random time, on average twice as long with each failure: bridges must not come back as one."""
+        longest = min(
+            LONGEST_BACKOFF_SECONDS, self._first_backoff_seconds * 2 ** min(failures - 1, 10)
+        )
+        try:
+            async with asyncio.timeout(random.uniform(0.0, longest)):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    def _deliver_some(self) -> bool | None:
+        """Return whether the endpoint took the oldest spans; None: there were none."""
+        try:
+            rows = self._outbox.oldest(SPANS_PER_EXPORT)
+            is_taken = (
+                self._exporter.export([Span.from_json(span) for _, span in rows]) if rows else None
+            )
+            if is_taken:
+                self._outbox.remove(number for number, _ in rows)
+                self._telemetry.spans_exported(len(rows))
+            self._telemetry.span_outbox.set(self._outbox.count())
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the spans are safe and are tried again
+            self._telemetry.failed("spans", error)
+            return False
+        if is_taken is False:
+            self._telemetry.span_export_failed(len(rows))
+        return is_taken

@@ -1,0 +1,38 @@
+"""Put the parts of the spans sink together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bridge.sinks.spans.delivery import Delivery
+from bridge.sinks.spans.endpoint import Endpoint
+from bridge.sinks.spans.sink import Spans
+from bridge.storage.database import Database
+from bridge.storage.outbox import OpenTraces, SpanOutbox
+from bridge.telemetry import Telemetry
+
+
+@asynccontextmanager
+async def open_spans(
+    database: Database,
+    telemetry: Telemetry,
+    endpoint: Endpoint,
+    *,
+    public_url: str = "",
+    grace_seconds: float = 5.0,
+) -> AsyncIterator[Spans]:
+    """Yield the sink, whose spans are delivered in the background.
+
+    Enter it before whatever commits, so that the last commit is delivered too.
+
+    Raises SettingError when the endpoint makes no sense.
+    """
+    # OpenTelemetry takes long to import, and only bridges with an endpoint need it.
+    from bridge.sinks.spans.otlp import OtlpExporter  # noqa: PLC0415
+
+    exporter = await asyncio.to_thread(OtlpExporter, endpoint)
+    outbox = SpanOutbox(database)
+    sink = Spans(outbox, OpenTraces(database), telemetry, public_url=public_url)
+    delivery = Delivery(outbox, exporter, telemetry, waiting=sink.waiting)
+    async with delivery.running(grace_seconds=grace_seconds):
+        yield sink

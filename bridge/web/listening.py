@@ -1,0 +1,35 @@
+"""The socket of the HTTP door, bound before anything is built, since links tell its port."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bridge.addresses import join_address, split_address
+from bridge.errors import SettingError
+
+BACKLOG = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket."""
+
+    socket: socket.socket
+    address: str
+    """host:port, the port being the one bound."""
+
+
+@contextmanager
+def listening(address: str) -> Iterator[Listener]:
+    """Bind host:port while the block lasts; raises SettingError when it cannot be bound."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise SettingError(
+            f"http_address: {address!r} cannot be bound ({error.strerror or error})"
+        ) from error
+    with bound:
+        yield Listener(bound, join_address(host, bound.getsockname()[1]))

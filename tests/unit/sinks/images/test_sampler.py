@@ -1,0 +1,155 @@
+"""The sampler keeps the batches worth keeping, and no more than it is told."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.images import offer
+
+from bridge.sinks.images.sampler import Keep, Sampler, badness
+
+LOSSES = st.floats(width=32)
+PAUSES = st.floats(min_value=0.0, max_value=1.5)
+
+
+def run(sampler, batches):
+    """Send (session, epoch, loss, pause) through a sampler; return what was kept and left out, with times."""
+    now, kept, out, offers = 100.0, [], [], []
+    for number, (session_id, epoch, loss, pause) in enumerate(batches):
+        now += pause
+        kept += [(now, found) for found in sampler.due(now)]
+        one = offer(epoch, number, session_id=session_id, loss=loss, images=1)
+        one = replace(one, starts_epoch=sampler.starts_epoch(session_id, epoch))
+        offers.append(one)
+        verdict = sampler.offer(one, now)
+        kept += [(now, found) for found in verdict.kept]
+        out += verdict.out
+    kept += [(now, found) for found in sampler.close_all()]
+    return offers, kept, out
+
+
+BATCHES = st.lists(
+    st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 3), LOSSES, PAUSES), max_size=40
+)
+
+
+@given(BATCHES)
+def test_every_batch_is_decided_once(batches):
+    """Nothing is lost between kept and left out, nothing is both, and no memory is held in the end."""
+    sampler = Sampler()
+
+    offers, kept, out = run(sampler, batches)
+
+    decided = [one for _, one in kept] + out
+    assert sorted(map(id, decided)) == sorted(map(id, offers))
+    assert sampler.held_bytes == 0
+
+
+@given(BATCHES)
+def test_the_first_batch_of_each_epoch_is_kept(batches):
+    """Whatever its loss, and however soon it comes after another."""
+    offers, kept, _ = run(Sampler(), batches)
+
+    assert {id(one) for one in offers if one.starts_epoch} <= {id(one) for _, one in kept}
+
+
+@given(st.lists(st.tuples(LOSSES, PAUSES), min_size=1, max_size=40))
+def test_no_batch_left_out_is_worse_than_what_its_window_kept(batches):
+    """The batch behind any spike is there: what is left out has a rival kept within the same half second."""
+    sampler, now, arrived, kept, out = Sampler(), 0.0, {}, [], []
+    for number, (loss, pause) in enumerate(batches):
+        now += pause
+        one = offer(1, number, loss=loss, images=1)
+        arrived[id(one)] = now
+        kept += sampler.due(now)
+        verdict = sampler.offer(one, now)
+        kept += verdict.kept
+        out += verdict.out
+    kept += sampler.close_all()
+
+    for one in out:
+        rivals = [
+            rival
+            for rival in kept
+            if abs(arrived[id(rival)] - arrived[id(one)]) <= 0.5
+            and badness(rival.batch.loss) >= badness(one.batch.loss)
+        ]
+        assert rivals
+
+
+@given(st.lists(st.floats(0.001, 0.2), max_size=200), st.sampled_from([1.0, 2.0, 10.0]))
+def test_no_more_is_kept_than_the_rate_allows(pauses, rate):
+    """In any time there are at most rate x time batches, and the one that is under way."""
+    sampler, now, kept = Sampler(batches_per_second=rate), 0.0, 0
+    for number, pause in enumerate(pauses):
+        now += pause
+        kept += len(sampler.due(now))
+        kept += len(sampler.offer(offer(1, number, images=1), now).kept)
+    kept += len(sampler.close_all())
+
+    assert kept <= now * rate + 1
+
+
+@pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_is_the_worst(strange):
+    """The first batch whose loss is not finite wins its window, against any number."""
+    sampler = Sampler()
+    losses = (1e30, strange, 2e30, math.nan)
+    offers = [offer(1, number, loss=loss) for number, loss in enumerate(losses)]
+    for one in offers:
+        sampler.offer(one, 0.0)
+
+    assert sampler.close("run") == (offers[1],)
+
+
+def test_a_window_closes_by_time_alone():
+    """A batch is kept half a second after it came, also when nothing follows it."""
+    sampler = Sampler()
+    one = offer()
+    sampler.offer(one, 10.0)
+
+    assert list(sampler.due(10.49)) == []
+    assert sampler.held_bytes == one.size_bytes
+    assert list(sampler.due(10.5)) == [one]
+    assert list(sampler.due(99.0)) == []
+
+
+def test_sessions_have_windows_of_their_own():
+    """A busy session takes nothing away from a quiet one."""
+    sampler = Sampler()
+    quiet = offer(session_id="quiet", loss=0.1)
+    sampler.offer(quiet, 0.0)
+    for number in range(9):
+        sampler.offer(offer(1, number, session_id="busy", loss=9.0), 0.01 * number)
+
+    assert quiet in sampler.due(0.6)
+
+
+def test_a_new_epoch_closes_the_window_of_the_old_one():
+    """What an epoch kept comes before the first batch of the next."""
+    sampler = Sampler()
+    old = offer(1, 9)
+    sampler.offer(old, 0.0)
+    new = offer(2, 0, starts_epoch=True)
+
+    assert sampler.offer(new, 0.1).kept == (old, new)
+
+
+def test_all_and_none_are_decided_at_once():
+    """Without sampling nothing is held."""
+    one = offer()
+
+    assert Sampler(Keep.ALL).offer(one, 0.0).kept == (one,)
+    assert Sampler(Keep.NONE).offer(one, 0.0).out == (one,)
+
+
+def test_a_forgotten_session_begins_anew():
+    """A new attempt's first batch is the first of its epoch, though the epoch was seen before."""
+    sampler = Sampler()
+
+    assert sampler.starts_epoch("run", 3)
+    assert not sampler.starts_epoch("run", 3)
+    sampler.forget("run")
+    assert sampler.starts_epoch("run", 3)

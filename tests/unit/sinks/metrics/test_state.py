@@ -1,0 +1,525 @@
+"""Tests of what each event does to the series of its session."""
+
+import gc
+import math
+import sys
+import weakref
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.series import NOON, Scene
+
+from bridge.model import (
+    Batch,
+    Client,
+    CommandAnswered,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Forgotten,
+    Gpu,
+    Heartbeat,
+    Image,
+    ImageResult,
+    Performance,
+    Phase,
+    Prediction,
+    Registered,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.sessions import Session
+from bridge.sinks.metrics.families import TRAINING_FAMILIES
+
+NAN, INF = math.nan, math.inf
+FLOATS = st.floats(width=32)
+
+
+@pytest.fixture
+def scene():
+    """An empty bridge at noon."""
+    return Scene()
+
+
+def test_a_registered_session_shows_only_what_is_known(scene):
+    """Values that were never told are absent, not 0."""
+    scene.session()
+
+    names = {family.name for family in scene.families() if family.name.startswith("training_")}
+
+    assert names == {
+        "training_session_info",
+        "training_session_status",
+        "training_session_connected",
+        "training_session_start_timestamp_seconds",
+        "training_batches",
+        "training_epochs_completed",
+        "training_nonfinite_values",
+    }
+
+
+def test_every_family_is_fed(scene):
+    """Each family of the table is on the page once a session has told everything."""
+    session = scene.session(config=Config(3, 10, 32, "m", "d", ("cat", "dog")))
+    gpu = Gpu(0, "GPU-1", 0.5, 1.0, 2.0, 3.0, 4.0)
+    scene.tell(
+        session,
+        Batch(1, 2, 0.5, (), 0, (Prediction(0, 0.9),), (0,), 0.1),
+        Epoch(1, 0.5, 0.9, 0.6, 0.8, 0.01),
+        Performance(0.1, 2.0, 3.0, 4.0, 5.0, Resources(1.0, 2.0, (gpu,))),
+        Scalars(1, 2, {"grad_norm": 1.5}),
+        CommandSent("c1", CommandType.PAUSE_TRAINING, {}),
+    )
+    scene.metrics.images_settled("run-1", ImageResult.STORED, 1, NOON)
+
+    shown = {family.name for family in scene.families()}
+
+    assert {family.name.removesuffix("_total") for family in TRAINING_FAMILIES} <= shown
+
+
+def test_the_info_tells_client_and_configuration(scene):
+    """Who, what, the trace and the client's own labels stand on one series of value 1."""
+    session = scene.session(
+        client=Client("sdk", "1.2", labels={"team": "vision"}), config=Config(0, 0, 0, "m", "d")
+    )
+
+    info = scene.values("training_session_info")
+
+    assert info == {
+        (
+            ("client_name", "sdk"),
+            ("client_version", "1.2"),
+            ("dataset_name", "d"),
+            ("label_team", "vision"),
+            ("model_name", "m"),
+            ("trace_id", session.trace_id),
+        ): 1.0
+    }
+
+
+def test_a_configuration_may_come_later(scene):
+    """A status with a configuration replaces what is planned, and there is still one info."""
+    session = scene.session(config=Config(5, 10, 32))
+
+    scene.tell(session, StatusChange(Status.RUNNING, config=Config(9, 0, 64, "late")))
+
+    assert scene.value("training_epochs_planned") == 9
+    assert scene.value("training_batches_per_epoch") is None
+    assert scene.value("training_batch_size") == 64
+    assert [dict(labels)["model_name"] for labels in scene.values("training_session_info")] == [
+        "late"
+    ]
+
+
+def test_one_status_is_current(scene):
+    """The status told last is 1, all others are 0."""
+    session = scene.session()
+
+    scene.tell(session, StatusChange(Status.RUNNING), StatusChange(Status.PAUSED))
+
+    told = {dict(k)["status"]: v for k, v in scene.values("training_session_status").items()}
+    assert told == {status: float(status is Status.PAUSED) for status in Status}
+
+
+def test_connected_follows_the_stream(scene):
+    """1 while there is a stream; 0 before, after, and once the session is over."""
+    session = scene.session()
+    seen = [scene.value("training_session_connected")]
+    for event in (Connected(), Disconnected(), Connected(), Ended(Phase.ENDED)):
+        scene.tell(session, event)
+        seen.append(scene.value("training_session_connected"))
+
+    assert seen == [0, 1, 0, 1, 0]
+
+
+def test_the_last_update_is_when_the_last_message_came(scene):
+    """Heartbeats count as messages; what the bridge itself observes does not."""
+    session = scene.session()
+    scene.now += 5
+    scene.tell(session, Heartbeat())
+    scene.now += 5
+    scene.tell(session, Disconnected())
+
+    assert scene.value("training_session_start_timestamp_seconds") == NOON
+    assert scene.value("training_session_last_update_timestamp_seconds") == NOON + 5
+
+
+def test_a_batch_moves_position_loss_and_count(scene):
+    """Gauges show the last batch, the counter all of them."""
+    session = scene.session()
+
+    scene.tell(session, Batch(1, 4, 2.5), Batch(1, 5, 0.25))
+
+    assert scene.value("training_epoch") == 1
+    assert scene.value("training_batch") == 5
+    assert scene.value("training_loss") == 0.25
+    assert scene.value("training_batches_total") == 2
+    assert scene.value("training_batch_loss_sum") == 2.75
+    assert scene.value("training_batch_loss_bucket", le="0.5") == 1
+    assert scene.value("training_batch_loss_bucket", le="5.0") == 2
+
+
+def test_a_spike_shows_between_scrapes(scene):
+    """The extremes of the last 15 s hold what the gauge has moved on from."""
+    session = scene.session()
+    for loss in (0.5, 40.0, 0.25, 0.5):
+        scene.tell(session, Batch(0, 0, loss))
+    scene.now += 15
+
+    assert scene.value("training_loss") == 0.5
+    assert scene.value("training_loss_interval_max") == 40
+    assert scene.value("training_loss_interval_min") == 0.25
+
+    scene.now += 15
+    assert scene.value("training_loss_interval_max") is None
+
+
+@given(st.lists(FLOATS, max_size=20), st.lists(FLOATS, max_size=20))
+def test_nothing_non_finite_enters_a_sum_or_a_count(losses, others):
+    """Gauges show NaN, counters and histograms never take it, and each one is counted."""
+    scene = Scene()
+    session = scene.session()
+    for loss in losses:
+        scene.tell(session, Batch(0, 0, loss, duration_seconds=loss))
+    for value in others:
+        scene.tell(
+            session,
+            Batch(0, 0, 1.0, (), 0, (Prediction(0, value),), (0,)),
+            Epoch(0, value, value, value, value, value),
+            Performance(value, value, value, value, value, Resources(value, value)),
+            Scalars(0, 0, {"x": value}),
+        )
+
+    bad = sum(not math.isfinite(value) for value in losses)
+    others_bad = sum(not math.isfinite(value) for value in others)
+    counts = scene.values("training_nonfinite_values_total")
+    confident = scene.value("training_prediction_confidence_count", correct="true") or 0.0
+    assert counts[("field", "batch_loss"),] == bad
+    assert counts.get((("field", "average_loss"),), 0) == others_bad
+    assert counts.get((("field", "confidence"),), 0) == others_bad
+    assert counts.get((("field", "values"),), 0) == others_bad
+    assert confident == len(others) - others_bad
+    for family in scene.families():
+        if family.name.startswith("training_") and family.type in ("counter", "histogram"):
+            assert all(math.isfinite(sample.value) for sample in family.samples)
+
+
+def test_a_loss_that_is_no_number_is_shown(scene):
+    """The gauge tells NaN and infinities as they are."""
+    session = scene.session()
+    shown = []
+    for loss in (NAN, INF, -INF):
+        scene.tell(session, Batch(0, 0, loss))
+        shown.append(
+            next(
+                line.split()[1]
+                for line in scene.page().splitlines()
+                if line.startswith("training_loss{")
+            )
+        )
+
+    assert shown == ["NaN", "+Inf", "-Inf"]
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples"),
+    [
+        (Batch(0, 0, 1.0, sample_count=256, ground_truth=(1, 2)), 256),
+        (Batch(0, 0, 1.0, ground_truth=(1, 2)), 2),
+        (Batch(0, 0, 1.0, predictions=(Prediction(0, 0.5),) * 3), 3),
+        (Batch(0, 0, 1.0, images=(Image(0, b""),) * 4, invalid_images=1), 5),
+        (Batch(0, 0, 1.0), None),
+    ],
+)
+def test_samples_are_counted_by_the_best_that_is_known(scene, batch, samples):
+    """The count told, else truths, predictions or images; nothing told is nothing shown."""
+    scene.tell(scene.session(), batch)
+
+    assert scene.value("training_samples_total") == samples
+
+
+def test_a_duration_is_never_counted_twice(scene):
+    """Once batches tell their own time, what PerformanceData says of it is left out."""
+    session = scene.session()
+    performance = Performance(0.5, 0, 0, 0, 0)
+
+    scene.tell(session, performance, performance)
+    assert scene.value("training_batch_duration_seconds_count") == 2
+
+    scene.tell(session, Batch(0, 0, 1.0, duration_seconds=0.25), performance)
+    assert scene.value("training_batch_duration_seconds_count") == 3
+    assert scene.value("training_batch_duration_seconds_sum") == 1.25
+
+
+def test_a_field_that_was_never_told_stays_away(scene):
+    """A 0 that may mean "not told" begins no series, and after a value it counts as 0."""
+    session = scene.session()
+    scene.tell(session, Performance(0, 0, 0, 0, 0, Resources(0, 0)), Epoch(0, 1.0, 0.0))
+    assert scene.value("training_frames_per_second") is None
+    assert scene.value("training_memory_used_bytes") is None
+    assert scene.value("training_epoch_accuracy_ratio") is None
+    assert scene.value("training_validation_loss") is None
+
+    scene.tell(session, Performance(0, 0, 0, 30.0, 0), Performance(0, 0, 0, 0, 0))
+    assert scene.value("training_frames_per_second") == 0
+
+
+def test_epochs_are_counted_and_their_averages_shown(scene):
+    """What an epoch does not tell keeps its last value."""
+    session = scene.session()
+
+    scene.tell(session, Epoch(1, 0.5, 0.9, 0.6, 0.8, 0.01), Epoch(2, 0.25, 0.95))
+
+    assert scene.value("training_epochs_completed_total") == 2
+    assert scene.value("training_epoch_loss") == 0.25
+    assert scene.value("training_epoch_accuracy_ratio") == 0.95
+    assert scene.value("training_validation_loss") == 0.6
+    assert scene.value("training_learning_rate") == 0.01
+
+
+def test_each_gpu_has_its_series(scene):
+    """By index and UUID; what a GPU does not tell is absent, and another card in its place replaces it."""
+    session = scene.session()
+    first, second = Gpu(0, "GPU-a", 0.5, power_watts=300.0), Gpu(1, "GPU-b", 0.25)
+    scene.tell(session, Performance(0, 0, 0, 0, 0, Resources(1.0, 1.0, (first, second))))
+    assert scene.value("training_gpu_utilization_ratio", gpu="1", gpu_uuid="GPU-b") == 0.25
+    assert len(scene.values("training_gpu_power_watts")) == 1
+
+    scene.tell(session, Performance(0, 0, 0, 0, 0, Resources(1.0, 1.0, (Gpu(0, "GPU-c", 0.75),))))
+    assert scene.value("training_gpu_utilization_ratio", gpu="0", gpu_uuid="GPU-c") == 0.75
+    assert len(scene.values("training_gpu_utilization_ratio")) == 2
+    assert scene.values("training_gpu_power_watts") == {}
+
+
+def test_gpus_are_bounded(scene):
+    """A client that makes up GPUs gets 64 of them; the rest is counted as dropped."""
+    session = scene.session()
+    gpus = tuple(Gpu(i, f"GPU-{i}", 0.5) for i in range(100))
+
+    scene.tell(session, Performance(0, 0, 0, 0, 0, Resources(1.0, 1.0, gpus)))
+
+    assert len(scene.values("training_gpu_utilization_ratio")) == 64
+    assert scene.dropped("gpu", "limit") == 36
+
+
+def test_predictions_count_by_true_and_predicted_class(scene):
+    """Right ones start at 0 for the classes known, so that a recall has both its parts at once."""
+    session = scene.session(config=Config(class_names=("cat", "dog", "owl")))
+    predictions = (Prediction(0, 0.95), Prediction(1, 0.55), Prediction(1, 0.65))
+
+    scene.tell(session, Batch(0, 0, 1.0, (), 0, predictions, (0, 0, 1)))
+
+    counts = {
+        tuple(dict(labels).values()): count  # correct, predicted_class, true_class
+        for labels, count in scene.values("training_predictions_total").items()
+    }
+    assert counts == {
+        ("true", "0", "0"): 1,
+        ("false", "1", "0"): 1,
+        ("true", "1", "1"): 1,
+        ("true", "2", "2"): 0,
+    }
+    assert scene.value("training_prediction_confidence_count", correct="true") == 2
+    assert scene.value("training_prediction_confidence_bucket", correct="false", le="0.6") == 1
+    assert scene.metrics.confusion("run-1") == {
+        ("0", "0"): 1,
+        ("0", "1"): 1,
+        ("1", "1"): 1,
+        ("2", "2"): 0,
+    }
+
+
+def test_predictions_without_truth_tell_their_confidence_only(scene):
+    """Nobody can say whether they are right, so they are in no matrix."""
+    scene.tell(scene.session(), Batch(0, 0, 1.0, predictions=(Prediction(0, 0.5),) * 2))
+
+    assert scene.value("training_prediction_confidence_count", correct="unknown") == 2
+    assert scene.values("training_predictions_total") == {}
+    assert scene.metrics.confusion("run-1") == {}
+
+
+def test_classes_above_the_cap_are_others():
+    """A thousand classes cost a bounded number of series, and no prediction is lost."""
+    scene = Scene(classes_limit=4)
+    session = scene.session(config=Config(class_names=tuple(map(str, range(1_000)))))
+    for number in range(1_000):
+        scene.tell(
+            session,
+            Batch(0, 0, 1.0, (), 0, (Prediction(number, 0.5), Prediction(7, 0.5)), (number, 900)),
+        )
+
+    counts = scene.values("training_predictions_total")
+    right = sum(count for labels, count in counts.items() if ("correct", "true") in labels)
+
+    assert len(counts) <= 4 * 4 + 2 * 4 + 2
+    assert sum(counts.values()) == 2_000
+    assert right == 1_000
+    assert scene.metrics.confusion("run-1")[("other", "other")] == 996 + 1_000
+
+
+def test_numbers_of_the_user_are_bounded(scene):
+    """Fifty names stay, those behind them are counted as dropped, and known ones still move."""
+    session = scene.session()
+    scene.tell(session, Scalars(0, 0, {f"n{i:04}": 1.0 for i in range(2_000)}))
+    scene.tell(session, Scalars(0, 0, {"n0007": 7.0, "late": 1.0}))
+
+    assert len(scene.values("training_metric")) == 50
+    assert scene.value("training_metric", name="n0007") == 7
+    assert scene.value("training_metric", name="late") is None
+    assert scene.dropped("scalar", "names_limit") == 1_951
+
+
+def test_numbers_of_the_user_get_plain_names(scene):
+    """What a link would have to escape becomes an underscore."""
+    scene.tell(scene.session(), Scalars(0, 0, {'loss/trän "1"%\n': 1.0}))
+
+    assert scene.values("training_metric") == {(("name", "loss/tr_n__1___"),): 1.0}
+
+
+def test_images_are_counted_by_what_became_of_them(scene):
+    """All results start together; the newest stored one has a time that never goes back."""
+    scene.session()
+    scene.metrics.images_settled("run-1", ImageResult.STORED, 16, NOON + 9)
+    scene.metrics.images_settled("run-1", ImageResult.STORED, 16, NOON + 3)
+    scene.metrics.images_settled("run-1", ImageResult.SAMPLED_OUT, 5, NOON + 20)
+    scene.metrics.images_settled("unknown", ImageResult.DROPPED, 1, NOON)
+
+    told = {dict(k)["result"]: v for k, v in scene.values("training_images_total").items()}
+    assert told == {"stored": 32, "sampled_out": 5, "dropped": 0, "invalid": 0}
+    assert scene.value("training_last_image_timestamp_seconds") == NOON + 9
+
+
+def test_commands_are_counted_with_their_answers(scene):
+    """Sent, applied and refused stand side by side from the first command on."""
+    session = scene.session()
+    order = CommandSent("c1", CommandType.PAUSE_TRAINING, {})
+    answer = CommandResult("c1", applied=False, message="", epoch=0, batch=0)
+
+    scene.tell(session, order, order, CommandAnswered(CommandType.PAUSE_TRAINING, answer))
+
+    told = {tuple(dict(k).values()): v for k, v in scene.values("training_commands_total").items()}
+    assert told == {
+        ("sent", "pause_training"): 2,
+        ("applied", "pause_training"): 0,
+        ("refused", "pause_training"): 1,
+    }
+
+
+def test_a_resumed_session_continues(scene):
+    """Registering the same attempt again loses no count."""
+    session = scene.session()
+    scene.tell(session, Connected(), Batch(0, 0, 1.0), Registered(), Batch(0, 1, 1.0))
+
+    assert scene.value("training_batches_total") == 2
+    assert scene.value("training_session_connected") == 1
+
+
+def test_a_new_attempt_starts_anew(scene):
+    """Counts and trace are those of the new attempt, and what the old one still says is ignored."""
+    old = scene.session()
+    scene.tell(old, Batch(0, 0, 1.0), Batch(0, 1, 1.0))
+
+    new = scene.session(attempt=2)
+    scene.tell(new, Connected(), Batch(0, 0, 3.0))
+    scene.tell(old, Batch(0, 2, 9.0), Disconnected(), Forgotten())
+
+    info = scene.values("training_session_info")
+    assert scene.value("training_batches_total") == 1
+    assert scene.value("training_loss") == 3
+    assert scene.value("training_session_connected") == 1
+    assert [dict(labels)["trace_id"] for labels in info] == [new.trace_id]
+
+
+def test_a_session_from_before_a_restart_goes_on(scene):
+    """Batches that were counted before the bridge was restarted stay counted, once."""
+    session = Session("run-1", Client(), Config(), now=NOON)
+    session.apply(Batch(1, 7, 0.5), NOON)
+    session.apply(StatusChange(Status.RUNNING), NOON)
+
+    scene.tell(Session.restored(session.snapshot()), Batch(1, 8, 0.25))
+
+    assert scene.value("training_batches_total") == 2
+    assert scene.value("training_batch") == 8
+    assert scene.value("training_session_status", status="running") == 1
+
+
+def test_an_ended_session_lingers(scene):
+    """Its series stay until it is forgotten, then none is left."""
+    session = scene.session()
+    scene.tell(session, Batch(0, 0, 1.0), Ended(Phase.ENDED))
+    assert 'session_id="run-1"' in scene.page()
+
+    scene.tell(session, Forgotten())
+    assert "run-1" not in scene.page()
+    assert scene.metrics.confusion("run-1") == {}
+    assert len(scene.metrics) == 0
+
+
+def test_nothing_brings_a_forgotten_session_back_but_a_message(scene):
+    """What the bridge notices late, as the end of a stream, opens no series."""
+    session = scene.session()
+    scene.tell(session, Forgotten(), Forgotten(), Disconnected(), Ended(Phase.LOST))
+
+    assert len(scene.metrics) == 0
+
+
+def test_a_forgotten_session_leaves_no_memory(scene):
+    """The sink holds on to nothing of it."""
+    session = scene.session(client=Client(labels={"a": "b"}))
+    scene.tell(session, Batch(0, 0, 1.0), Scalars(0, 0, {"x": 1.0}))
+    scene.page()
+    series = weakref.ref(scene.metrics.all()[0].losses.__class__)
+    held = sys.getrefcount(session)
+
+    scene.tell(session, Forgotten())
+    gc.collect()
+
+    assert series is not None
+    assert sys.getrefcount(session) < held
+
+
+def test_random_session_ids_do_not_grow_the_state(scene):
+    """A hundred thousand sessions that come and go leave the sink as it was."""
+    for number in range(100_000):
+        session = Session(f"run-{number}", Client(), Config(), now=NOON)
+        scene.tell(session, Registered(), Forgotten())
+
+    assert len(scene.metrics) == 0
+    assert "run-" not in scene.page()
+
+
+def test_hostile_labels_do_not_break_the_page(scene):
+    """Quotes, newlines, braces, NUL and lone surrogates stay inside the label they came in."""
+    evil = '"} 1\n# EOF\nup{a="\ud800\0\\'
+    scene.session(
+        client=Client(evil, evil, labels={evil: evil, "job": "x"}),
+        config=Config(0, 0, 0, evil, evil, (evil,)),
+    )
+
+    info = scene.values("training_session_info")
+    in_openmetrics = scene.values("training_session_info", scene.openmetrics())
+
+    assert len(info) == 1
+    assert info == in_openmetrics
+    assert dict(next(iter(info)))["model_name"] == '"} 1\n# EOF\nup{a="?\N{REPLACEMENT CHARACTER}\\'
+    assert scene.page().count("\0") == 0
+
+
+@given(st.text(st.characters(), max_size=80), st.text(st.characters(), max_size=80))
+def test_any_label_is_read_back_by_both_parsers(name, value):
+    """Both formats are parsed, and tell the same, whatever a client calls itself."""
+    scene = Scene()
+    scene.session(client=Client(value, labels={name: value}))
+
+    info = scene.values("training_session_info")
+
+    assert len(info) == 1
+    assert info == scene.values("training_session_info", scene.openmetrics())

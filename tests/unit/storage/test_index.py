@@ -1,0 +1,196 @@
+"""The image index finds the batch that is meant."""
+
+import pytest
+
+from bridge.storage.database import Database
+from bridge.storage.index import ImageIndex, Prefer
+from bridge.storage.shards import (
+    Shard,
+    ShardBatch,
+    ShardImage,
+    adopt_batches,
+    forget_images,
+    forget_shard,
+    last_shard_id,
+    mark_stored,
+    put_batches,
+    put_shards,
+    waiting_shards,
+)
+
+KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / "trainbridge.db", durable=False)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def index(database):
+    return ImageIndex(database)
+
+
+def shard_batch(epoch, batch, *, at, loss=0.5, classes=((1, 1),), session_id="run", shard_id=1):
+    images = tuple(
+        ShardImage(i, 512 + 2048 * i, 300, predicted, 0.5, true)
+        for i, (true, predicted) in enumerate(classes)
+    )
+    return ShardBatch(shard_id, session_id, epoch, batch, at, loss, images)
+
+
+def put(database, *batches):
+    with database.transaction() as transaction:
+        put_shards(transaction, [Shard(1, "run", KEY, 4096)])
+        put_batches(transaction, batches)
+
+
+def names(batches):
+    return [(batch.epoch, batch.batch) for batch in batches]
+
+
+def test_a_batch_is_found_with_its_images(database, index):
+    """What was put comes back, with the place of each image."""
+    put(database, shard_batch(2, 7, at=1000, classes=((1, 1), (2, 1))))
+
+    found = index.batch("run", 2, 7)
+    first, second = index.images("run", 2, 7)
+
+    assert (found.epoch, found.batch, found.received_ms, found.images) == (2, 7, 1000, 2)
+    assert (first.place.key, first.place.offset, first.place.stored) == (KEY, 512, False)
+    assert [first.is_wrong, second.is_wrong] == [False, True]
+    assert index.batch("run", 2, 8) is None
+    assert index.batch("other", 2, 7) is None
+
+
+def test_a_batch_that_comes_again_replaces_all_of_its_older_self(database, index):
+    """The newest wins, also when it has fewer images, and also within one commit."""
+    put(database, shard_batch(1, 1, at=1000, classes=((1, 1),) * 4))
+    again = shard_batch(1, 1, at=2000, classes=((3, 3),) * 3)
+    put(database, again, shard_batch(1, 1, at=3000, classes=((2, 2),)))
+
+    assert [image.true_class for image in index.images("run", 1, 1)] == [2]
+    assert index.batch("run", 1, 1).received_ms == 3000
+
+
+def test_worst_begins_with_what_is_no_number(database, index):
+    """A batch whose loss is not a number is the worst of all."""
+    for number, loss in enumerate((0.5, None, 3.0, 1.0)):
+        put(database, shard_batch(1, number, at=1000 + number, loss=loss))
+
+    assert names(index.worst("run", limit=3)) == [(1, 1), (1, 2), (1, 3)]
+    assert names(index.newest("run", limit=2)) == [(1, 3), (1, 2)]
+
+
+def test_worst_is_found_without_sorting(database):
+    """A session of many batches has its worst ones at hand."""
+    sql = (
+        "EXPLAIN QUERY PLAN SELECT epoch FROM batches WHERE session_id = ?"
+        " ORDER BY (loss IS NULL) DESC, loss DESC LIMIT 5"
+    )
+
+    plan = " ".join(row[-1] for row in database.query(sql, ("run",)))
+
+    assert "batches_by_loss" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_neighbours_and_pages_go_by_epoch_and_batch(database, index):
+    """The way through a session's batches leads through all of them, in order."""
+    for epoch, number in ((1, 5), (1, 20), (2, 0), (2, 3)):
+        put(database, shard_batch(epoch, number, at=1000))
+
+    before, after = index.neighbours("run", 2, 0)
+
+    assert (names([before]), names([after])) == ([(1, 20)], [(2, 3)])
+    assert index.neighbours("run", 1, 5)[0] is None
+    assert index.neighbours("run", 2, 3)[1] is None
+    assert names(index.page("run", limit=3)) == [(1, 5), (1, 20), (2, 0)]
+    assert names(index.page("run", limit=3, after=(2, 0))) == [(2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("at", "window", "prefer", "epoch", "expected"),
+    [
+        (5000, 3000, Prefer.MAX_LOSS, None, (1, 3)),
+        (5000, 3000, Prefer.NEWEST, None, (2, 5)),
+        (5000, 3000, Prefer.NEWEST, 1, (1, 4)),
+        (3999, 1000, Prefer.MAX_LOSS, None, (1, 3)),
+        (4000, 1000, Prefer.MAX_LOSS, None, (1, 4)),
+        (9000, 1000, Prefer.MAX_LOSS, None, (2, 5)),
+        (500, 100, Prefer.MAX_LOSS, None, (1, 1)),
+        (500, 100, Prefer.NEWEST, 2, (2, 5)),
+        (9000, 100, Prefer.NEWEST, 7, None),
+    ],
+)
+def test_a_moment_means_one_batch(database, index, at, window, prefer, epoch, expected):
+    """Within (at - window, at] the one preferred; else the nearest older, else the first after."""
+    for number, loss in ((1, 1.0), (2, 1.0), (3, 9.0), (4, 2.0)):
+        put(database, shard_batch(1, number, at=number * 1000, loss=loss))
+    put(database, shard_batch(2, 5, at=5000, loss=3.0))
+
+    found = index.at("run", at_ms=at, window_ms=window, prefer=prefer, epoch=epoch)
+
+    assert (names([found])[0] if found else None) == expected
+
+
+def test_a_cell_of_the_confusion_matrix_leads_to_its_newest_batch(database, index):
+    """The images of one mistake are found, within a time where one is given."""
+    put(database, shard_batch(1, 1, at=1000, classes=((3, 8),)))
+    put(database, shard_batch(1, 2, at=2000, classes=((3, 3), (3, 8))))
+    put(database, shard_batch(1, 3, at=3000, classes=((8, 3),)))
+
+    assert names([index.of_cell("run", actual=3, predicted=8)]) == [(1, 2)]
+    assert names([index.of_cell("run", actual=3, predicted=8, to_ms=1500)]) == [(1, 1)]
+    assert index.of_cell("run", actual=3, predicted=8, from_ms=2500) is None
+
+
+def test_a_stored_shard_no_longer_waits(database, index):
+    """Marking a shard as stored changes where its images are read, and nothing else."""
+    put(database, shard_batch(1, 1, at=1000))
+    before = waiting_shards(database)
+
+    with database.transaction() as transaction:
+        mark_stored(transaction, [1])
+
+    assert [shard.key for shard in before] == [KEY]
+    assert waiting_shards(database) == []
+    assert index.images("run", 1, 1)[0].place.stored
+    assert last_shard_id(database) == 1
+
+
+def test_what_was_cut_off_is_forgotten(database, index):
+    """Batches that lost some images keep the others; those that lost all are gone."""
+    put(
+        database,
+        shard_batch(1, 1, at=1000, classes=((1, 1), (2, 2))),
+        ShardBatch(1, "run", 1, 2, 1001, 0.5, (ShardImage(0, 9000, 300, 1, 0.5, 1),)),
+    )
+
+    with database.transaction() as transaction:
+        forget_images(transaction, 1, from_offset=1000)
+    kept = index.images("run", 1, 1)
+    gone = index.batch("run", 1, 2)
+    with database.transaction() as transaction:
+        forget_shard(transaction, 1)
+
+    assert [image.position for image in kept] == [0]
+    assert gone is None
+    assert index.newest("run", limit=9) == []
+    assert last_shard_id(database) == 0
+
+
+def test_what_is_found_again_does_not_replace_what_is_newer(database, index):
+    """Reading an old shard back changes nothing where the index knows better."""
+    put(database, shard_batch(1, 1, at=5000, classes=((1, 1),)))
+
+    with database.transaction() as transaction:
+        put_shards(transaction, [Shard(2, "run", KEY + "2", 4096, closed=True, stored=True)])
+        older = shard_batch(1, 1, at=4000, classes=((2, 2),), shard_id=2)
+        unknown = shard_batch(1, 2, at=4000, classes=((3, 3),), shard_id=2)
+        adopt_batches(transaction, database, [older, unknown])
+
+    assert [image.true_class for image in index.images("run", 1, 1)] == [1]
+    assert [image.true_class for image in index.images("run", 1, 2)] == [3]

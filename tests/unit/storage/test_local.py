@@ -1,0 +1,103 @@
+"""The local folder keeps objects as well as a bucket does."""
+
+import os
+
+import pytest
+
+from bridge.errors import NotFoundError, StorageError
+from bridge.storage.local import LocalStore
+
+KEY = "a..b/2023-11-14/1700000000000-abcd0123-000001.tar"
+
+
+@pytest.fixture
+def file(tmp_path):
+    file = tmp_path / "spooled"
+    file.write_bytes(b"0123456789")
+    return file
+
+
+@pytest.fixture
+def store(tmp_path):
+    return LocalStore(tmp_path / "images")
+
+
+def test_what_is_put_can_be_read_and_listed(store, file):
+    """Any part of an object comes back, after the file it came from is gone."""
+    store.put(KEY, file, {"images": "1"})
+    file.unlink()
+
+    assert store.read(KEY, 2, 3) == b"234"
+    assert [(found.key, found.size_bytes) for found in store.list()] == [(KEY, 10)]
+    assert [found.key for found in store.list("a..b/")] == [KEY]
+    assert list(store.list("c")) == []
+
+
+def test_the_same_key_again_overwrites(store, file, tmp_path):
+    """A retry of an upload, with the same file or another, leaves one whole object."""
+    store.put(KEY, file, {})
+    store.put(KEY, file, {})
+    other = tmp_path / "other"
+    other.write_bytes(b"new")
+    store.put(KEY, other, {})
+
+    assert store.read(KEY, 0, 9) == b"new"
+    assert len(list(store.list())) == 1
+    assert [path.name for path in (tmp_path / "images" / KEY).parent.iterdir()] == [
+        KEY.rpartition("/")[2]
+    ]
+
+
+def test_another_file_system_gets_a_copy(store, file, monkeypatch):
+    """A store that no link reaches holds the bytes all the same."""
+
+    def refuse(*_arguments):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+
+    store.put(KEY, file, {})
+    file.write_bytes(b"changed")
+
+    assert store.read(KEY, 0, 10) == b"0123456789"
+
+
+def test_nothing_is_copied_where_a_link_will_do(store, file, tmp_path):
+    """Storing a shard on the same disk costs no second copy of it."""
+    store.put(KEY, file, {})
+
+    assert (tmp_path / "images" / KEY).samefile(file)
+
+
+def test_what_is_missing_is_told_from_what_fails(store, file):
+    """A missing object, a missing file and a broken store are three things."""
+    with pytest.raises(NotFoundError):
+        store.read(KEY, 0, 1)
+    with pytest.raises(FileNotFoundError):
+        store.put(KEY, file.with_name("nothing"), {})
+    file.with_name("in_the_way").write_text("a file where the folder should be")
+    with pytest.raises(StorageError):
+        LocalStore(file.with_name("in_the_way")).put(KEY, file, {})
+
+
+def test_delete_removes_and_does_not_mind(store, file):
+    """Deleting twice is no error."""
+    store.put(KEY, file, {})
+
+    store.delete(KEY)
+    store.delete(KEY)
+
+    assert list(store.list()) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["../x", "a/../../x", "/etc/passwd", "a//b", "", ".hidden", "a/.b", "a\n"]
+)
+def test_no_key_leads_out_of_the_folder(store, file, key):
+    """A key that could name something else is refused, whoever made it."""
+    with pytest.raises(StorageError, match="not a key"):
+        store.put(key, file, {})
+    with pytest.raises(StorageError, match="not a key"):
+        store.read(key, 0, 1)
+    with pytest.raises(StorageError, match="not a key"):
+        store.delete(key)
