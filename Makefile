@@ -5,6 +5,9 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# What `make tools` has fetched is found first.
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
 venv := .venv/bin
 # Set PYTHON to choose another interpreter: make test PYTHON=python3.13
 PYTHON ?=
@@ -91,9 +94,9 @@ node_modules/.ready: package.json
 	@if command -v npm >/dev/null; then \
 	  npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error; \
 	elif [ -n "$${CI:-}" ]; then \
-	  echo "buf checks the protocol and comes with npm, which is not here. On Debian: apt-get install npm" >&2; exit 1; \
+	  echo "buf checks the protocol and comes with npm, which is not here: make tools" >&2; exit 1; \
 	else \
-	  echo "buf lint and buf breaking are left out: there is no npm here. On Debian: apt-get install npm"; \
+	  echo "buf lint and buf breaking are left out: there is no npm here (make tools)"; \
 	fi
 	@mkdir -p node_modules && if [ -x node_modules/.bin/buf ]; then touch $@; fi
 

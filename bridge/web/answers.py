@@ -68,10 +68,10 @@ STORAGE_TEXT = "A store did not answer as it should; trying again may help."
 
 
 @web.middleware
-async def answering_errors(request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+async def answering_errors(request: web.Request, handler: Endpoint) -> web.StreamResponse:
     """Turn whatever goes wrong into an answer that tells no secrets."""
     try:
-        return await endpoint(request)
+        return await handler(request)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:

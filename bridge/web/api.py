@@ -74,7 +74,9 @@ async def list_images(request: web.Request) -> web.Response:
 
     def look() -> list[dict[str, Any]]:
         return [
-            _batch_json(batch, parts.index.images(session.id, batch.epoch, batch.batch), names, root)
+            _batch_json(
+                batch, parts.index.images(session.id, batch.epoch, batch.batch), names, root
+            )
             for batch in parts.index.page(session.id, limit=limit, after=begin)
         ]
 

@@ -62,7 +62,11 @@ ROUTES = (
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
 )
 
-STATIC_TYPES = {"style.css": "text/css", "live.js": "text/javascript", "favicon.svg": "image/svg+xml"}
+STATIC_TYPES = {
+    "style.css": "text/css",
+    "live.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+}
 
 
 def build_app(parts: Parts) -> web.Application:

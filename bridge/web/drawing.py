@@ -229,9 +229,7 @@ def _y_ticks(scale: Scale, height: int) -> tuple[tuple[float, float], ...]:
     return tuple((place, value) for place, value in ticks if 14 <= place <= height - 2)
 
 
-def _numbered(
-    numbers: Sequence[int], values: Sequence[float | None]
-) -> list[tuple[int, float]]:
+def _numbered(numbers: Sequence[int], values: Sequence[float | None]) -> list[tuple[int, float]]:
     return [
         (number, value)
         for number, value in zip(numbers, values, strict=True)

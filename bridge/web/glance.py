@@ -127,7 +127,9 @@ class Glance:
     def accuracy(self) -> float | None:
         """The newest accuracy told, on validation samples where there is one."""
         for epoch in reversed(self.epochs_done):
-            told = epoch.accuracy if epoch.validation_accuracy is None else epoch.validation_accuracy
+            told = (
+                epoch.accuracy if epoch.validation_accuracy is None else epoch.validation_accuracy
+            )
             return told if math.isfinite(told) else None
         return None
 

@@ -73,9 +73,7 @@ async def go_to_images(request: web.Request) -> web.Response:
         link = with_query(session_link(session.id), {"note": "no-images", **query})
     else:
         at = "" if selection.at_ms is None else str(selection.at_ms)
-        link = with_query(
-            batch_link(session.id, found.epoch, found.batch), {"at": at, **query}
-        )
+        link = with_query(batch_link(session.id, found.epoch, found.batch), {"at": at, **query})
     headers = {"Location": f"{root_of(request)}{link}", "Cache-Control": "no-store"}
     return web.Response(status=302, headers=headers)
 

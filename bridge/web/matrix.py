@@ -57,9 +57,7 @@ class Matrix:
         return self.right / self.total if self.total else math.nan
 
 
-def matrix_of(
-    session_id: str, confusion: Confusion, class_names: Sequence[str]
-) -> Matrix | None:
+def matrix_of(session_id: str, confusion: Confusion, class_names: Sequence[str]) -> Matrix | None:
     """Return the matrix, or None where nothing was predicted."""
     if not any(confusion.values()):
         return None

@@ -28,7 +28,6 @@ CHARTED_EPOCHS = 300
 LISTED_EPOCHS = 200
 
 
-
 @dataclass(frozen=True, slots=True)
 class Tile:
     """A small picture of an image."""

@@ -60,7 +60,7 @@ class Scene:
                     found[tuple(sorted(rest.items()))] = sample.value
         return found
 
-    def value(self, name, **labels):
+    def value(self, name, /, **labels):
         """Return the value of one sample, or None where it is not on the page."""
         return self.values(name).get(tuple(sorted(labels.items())))
 

@@ -1,0 +1,54 @@
+// Keep an open page up to date. Every page works without this script.
+"use strict";
+
+const regions = [...document.querySelectorAll("[data-live]")];
+const seconds = Math.min(...regions.map((region) => Number(region.dataset.seconds)));
+
+function isBusy(region) {
+  const active = document.activeElement;
+  return region.contains(active) && active.matches("input, button, summary, select");
+}
+
+function replace(name, fresh) {
+  const region = document.querySelector(`[data-live="${name}"]`);
+  const next = fresh.querySelector(`[data-live="${name}"]`);
+  if (!region || !next || isBusy(region) || region.innerHTML === next.innerHTML) return;
+  const active = region.contains(document.activeElement) ? document.activeElement : null;
+  const scrolled = [...region.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
+  region.replaceChildren(...document.adoptNode(next).childNodes);
+  region.querySelectorAll(".scroll").forEach((box, index) => {
+    if (scrolled[index]) [box.scrollLeft, box.scrollTop] = scrolled[index];
+  });
+  const link = active && active.getAttribute("href");
+  const again = link && [...region.querySelectorAll("a")].find((one) => one.getAttribute("href") === link);
+  if (again) again.focus({ preventScroll: true });
+}
+
+async function refresh() {
+  try {
+    const response = await fetch(location.href, { cache: "no-store" });
+    if (!response.ok) return;
+    const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+    for (const region of regions) replace(region.dataset.live, fresh);
+    document.title = fresh.title;
+    document.body.classList.remove("stale");
+  } catch {
+    document.body.classList.add("stale");
+  }
+}
+
+async function keepFresh() {
+  for (;;) {
+    await new Promise((resume) => setTimeout(resume, seconds * 1000));
+    if (!document.hidden) await refresh();
+  }
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input")) return;
+  const way = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
+  const link = way && document.querySelector(`a[rel="${way}"]`);
+  if (link && !event.target.closest(".scroll")) location.assign(link.href);
+});
+
+if (regions.length) keepFresh();

@@ -1,0 +1,88 @@
+"""A real bridge in a process of its own, with free ports and a clean environment."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+from support.waiting import until_true
+
+FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_")
+"""Settings of whoever runs the tests; none of them may reach a bridge."""
+
+STOP_SECONDS = 40
+
+Labels = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class RunningBridge:
+    """A bridge that is ready."""
+
+    grpc: str
+    http: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def get(self, path: str, **headers: str) -> bytes:
+        """Return the body of a page."""
+        request = urllib.request.Request(f"http://{self.http}{path}", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return response.read()
+
+    def metrics(self) -> dict[str, dict[Labels, float]]:
+        """Return every sample of /metrics by name and labels."""
+        found: dict[str, dict[Labels, float]] = {}
+        for family in text_string_to_metric_families(self.get("/metrics").decode()):
+            for sample in family.samples:
+                found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+        return found
+
+    def total(self, name: str, **labels: str) -> float:
+        """Add up the samples of a series that have the labels given."""
+        wanted = set(labels.items())
+        samples = self.metrics().get(name, {})
+        return sum(value for found, value in samples.items() if wanted <= found)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def running_bridge(state: Path, *flags: str):
+    """Start `trainbridge serve` with the flags given, and end it with the block."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    ports_file = state.parent / f"{state.name}-ports.json"
+    ports_file.unlink(missing_ok=True)
+    log = state.parent / f"{state.name}.log"
+    command = [sys.executable, "-m", "bridge", "serve", "--state", str(state),
+               "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0",
+               "--ports-file", str(ports_file), *flags]  # fmt: skip
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)
+    }
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        try:
+            until_true(
+                lambda: ports_file.exists() or process.poll() is not None,
+                seconds=60,
+                what="the bridge says which ports it has",
+            )
+            assert process.poll() is None, log.read_text()
+            ports = json.loads(ports_file.read_text())
+            yield RunningBridge(
+                f"127.0.0.1:{ports['grpc']}", f"127.0.0.1:{ports['http']}", process, log
+            )
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait(STOP_SECONDS)
