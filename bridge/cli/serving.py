@@ -19,6 +19,9 @@ from bridge.errors import BridgeError, SettingError
 log = logging.getLogger("bridge")
 
 FAILED = 1
+ECHO_SECONDS = 0.5
+"""A signal that follows this soon is the first one again: `timeout` and some shells send it to the process and its group."""
+
 PATIENCE_SECONDS = 2.0
 """After a second signal the process is gone by then, whatever it was doing."""
 
@@ -102,14 +105,17 @@ async def _until_stopped(run: Run, settings: Any) -> int:
 
 def _listen_for_signals(stopping: asyncio.Event, task: "asyncio.Future[None]") -> None:
     loop = asyncio.get_running_loop()
+    first_at = 0.0
 
     def stop(number: signal.Signals) -> None:
+        nonlocal first_at
         if not stopping.is_set():
             log.info("stopping", extra={"fields": {"signal": number.name}})
             stopping.set()
-            return
-        task.cancel()
-        loop.call_later(PATIENCE_SECONDS, os._exit, 128 + number)
+            first_at = loop.time()
+        elif loop.time() - first_at > ECHO_SECONDS:
+            task.cancel()
+            loop.call_later(PATIENCE_SECONDS, os._exit, 128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(
@@ -144,9 +150,8 @@ def _write_ports(bound: Addresses, ports_file: Path) -> None:
 
 
 def _service() -> Run:
-    from bridge import service  # noqa: PLC0415
+    from bridge.service import run  # noqa: PLC0415
 
-    run: Run = service.run
     return run
 
 

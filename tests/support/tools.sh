@@ -47,7 +47,6 @@ launch() {
 export LD_LIBRARY_PATH="$libraries\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 export FONTCONFIG_FILE="$tools/fonts.conf"
 export PYTHONPATH="$system/usr/lib/python3/dist-packages\${PYTHONPATH:+:\$PYTHONPATH}"
-export NODE_PATH="$system/usr/share/nodejs:$system/usr/lib/nodejs\${NODE_PATH:+:\$NODE_PATH}"
 exec $* "\$@"
 LAUNCHER
   chmod +x "$tools/bin/$name"
@@ -77,7 +76,6 @@ echo "Programs for the tests:"
 want promtool prometheus
 want swift-python "${swift[@]}"
 want chromium chromium fonts-dejavu-core
-want npm npm
 
 if [ ${#packages[@]} -gt 0 ]; then
   unpack "${packages[@]}"
@@ -88,14 +86,10 @@ if [ ${#packages[@]} -gt 0 ]; then
   for program in "$system"/usr/bin/swift-{ring-builder,*-server}; do
     launch "$(basename "$program")" "$python" "$program"
   done
-  for program in "$system"/usr/bin/{promtool,prometheus,node} "$system"/usr/lib/chromium/chromium; do
+  for program in "$system"/usr/bin/{promtool,prometheus} "$system"/usr/lib/chromium/chromium; do
     if [ -x "$program" ]; then
       launch "$(basename "$program")" "$program"
     fi
   done
-  npm="$system/usr/share/nodejs/npm/bin/npm-cli.js"
-  if [ -e "$npm" ]; then
-    launch npm node "$npm"
-  fi
 fi
 echo "All here."
