@@ -74,8 +74,8 @@ def build_app(parts: Parts) -> web.Application:
     app = web.Application(middlewares=[answering_errors], client_max_size=LARGEST_BODY_BYTES)
     app[PARTS] = parts
     app.router.add_routes(web.route(one.method, one.path, one.endpoint) for one in ROUTES)
-    for name, type in STATIC_TYPES.items():
-        app.router.add_get(f"/static/{name}", _file(name, type))
+    for name, content_type in STATIC_TYPES.items():
+        app.router.add_get(f"/static/{name}", _file(name, content_type))
     headers = security_headers(parts)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -117,7 +117,7 @@ def security_headers(parts: Parts) -> dict[str, str]:
     }
 
 
-def _file(name: str, type: str) -> Endpoint:
+def _file(name: str, content_type: str) -> Endpoint:
     body = (FOLDER / "static" / name).read_bytes()
     tag = hashlib.sha256(body).hexdigest()[:16]
 
@@ -126,7 +126,7 @@ def _file(name: str, type: str) -> Endpoint:
         is_known = any(etag.value in (tag, "*") for etag in known)
         response = web.Response(status=304) if is_known else web.Response(body=body)
         if not is_known:
-            response.content_type = type
+            response.content_type = content_type
             response.charset = "utf-8"
         response.etag = tag
         response.headers["Cache-Control"] = "no-cache"

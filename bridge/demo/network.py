@@ -1,0 +1,68 @@
+"""A small classifier that learns by stochastic gradient descent."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Classes = NDArray[np.int64]
+
+MOMENTUM = 0.9
+
+
+class Network:
+    """Two layers: (N, inputs) -> rectified (N, hidden) -> probabilities (N, classes)."""
+
+    def __init__(
+        self, random: np.random.Generator, *, inputs: int, hidden: int, classes: int
+    ) -> None:
+        """Start with small random weights."""
+        self._weights = [
+            random.normal(0, np.sqrt(2 / inputs), (inputs, hidden)),
+            np.zeros(hidden),
+            random.normal(0, np.sqrt(2 / hidden), (hidden, classes)),
+            np.zeros(classes),
+        ]
+        self._speeds = [np.zeros_like(weight) for weight in self._weights]
+
+    def probabilities(self, inputs: Floats) -> Floats:
+        """Return the probability of each class, one row an input."""
+        return self._forward(inputs)[1]
+
+    def step(self, inputs: Floats, truths: Classes, learning_rate: float) -> tuple[float, Floats]:
+        """Learn from one batch; return its mean cross-entropy and the probabilities before the step."""
+        hidden, probabilities = self._forward(inputs)
+        slopes = self._slopes(inputs, hidden, probabilities, truths)
+        self._speeds = [
+            MOMENTUM * speed - learning_rate * slope
+            for speed, slope in zip(self._speeds, slopes, strict=True)
+        ]
+        self._weights = [
+            weight + speed for weight, speed in zip(self._weights, self._speeds, strict=True)
+        ]
+        return cross_entropy(probabilities, truths), probabilities
+
+    def _forward(self, inputs: Floats) -> tuple[Floats, Floats]:
+        first, first_bias, second, second_bias = self._weights
+        hidden = np.maximum(inputs @ first + first_bias, 0)
+        scores = hidden @ second + second_bias
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return hidden, powers / powers.sum(axis=1, keepdims=True)
+
+    def _slopes(
+        self, inputs: Floats, hidden: Floats, probabilities: Floats, truths: Classes
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        error = probabilities.copy()
+        error[np.arange(len(truths)), truths] -= 1
+        error /= len(truths)
+        back = (error @ self._weights[2].T) * (hidden > 0)
+        return inputs.T @ back, back.sum(axis=0), hidden.T @ error, error.sum(axis=0)
+
+
+def cross_entropy(probabilities: Floats, truths: Classes) -> float:
+    """Return the mean of -log p(truth)."""
+    return float(-np.log(probabilities[np.arange(len(truths)), truths] + 1e-12).mean())
+
+
+def accuracy(probabilities: Floats, truths: Classes) -> float:
+    """Return the part of inputs whose likeliest class is the true one, 0..1."""
+    return float((probabilities.argmax(axis=1) == truths).mean())

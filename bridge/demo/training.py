@@ -1,0 +1,121 @@
+"""The training loop of the demo: what a user's loop looks like, with a mishap now and then."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bridge.client import CommandType, TrainingSession
+from bridge.demo.digits import CLASS_NAMES, Digits, load
+from bridge.demo.network import Classes, Network, accuracy, cross_entropy
+
+BATCH_SIZE = 32
+LEARNING_RATE = 0.05
+LEARNING_RATE_DECAY = 0.85
+STEP_SECONDS = 0.07
+"""What a step of a larger model might take; without it there would be nothing to watch."""
+
+MISHAP_EPOCHS = 3
+"""In every so many epochs the labels of a few batches are wrong, and the loss jumps."""
+
+MISHAP_BATCHES = range(18, 22)
+SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long to train."""
+
+    epochs: int = 6
+    step_seconds: float = STEP_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the loop itself has counted, to compare with what arrives."""
+
+    batches: int
+    epochs: int
+    stopped: bool
+
+
+Progress = Callable[[int, float], None]
+"""Called with epoch and loss after each step."""
+
+
+class Training:
+    """Digits, a network and a learning rate that can be changed from outside."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Load the digits."""
+        self.plan = plan
+        self._random = np.random.default_rng(SEED)
+        self._digits, self._held_out = load(self._random)
+        self._network = Network(self._random, inputs=64, hidden=48, classes=len(CLASS_NAMES))
+        self._learning_rate = LEARNING_RATE
+        self.batches_per_epoch = len(self._digits) // BATCH_SIZE
+
+    def run(self, session: TrainingSession, progress: Progress) -> Told:
+        """Train until the last epoch, or until somebody orders a stop."""
+        session.on(CommandType.CHANGE_LEARNING_RATE, self._change_learning_rate)
+        batches = epochs = 0
+        for epoch in range(1, self.plan.epochs + 1):
+            batches += self._epoch(session, epoch, progress)
+            if session.should_stop:
+                break
+            epochs += 1
+            self._learning_rate *= LEARNING_RATE_DECAY
+        return Told(batches, epochs, stopped=epochs < self.plan.epochs)
+
+    def _epoch(self, session: TrainingSession, epoch: int, progress: Progress) -> int:
+        order = self._random.permutation(len(self._digits))
+        losses, hits = [], []
+        for batch in range(self.batches_per_epoch):
+            started = time.monotonic()
+            chosen = self._digits.take(order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE])
+            truths = self._labels(chosen, epoch, batch)
+            loss, probabilities = self._network.step(chosen.pixels, truths, self._learning_rate)
+            session.log_batch(
+                loss,
+                epoch=epoch,
+                batch=batch,
+                images=chosen.pictures,
+                predictions=probabilities,
+                ground_truth=truths,
+            )
+            losses.append(loss)
+            hits.append(accuracy(probabilities, truths))
+            progress(epoch, loss)
+            session.wait_while_paused()
+            if session.should_stop:
+                return batch + 1
+            time.sleep(max(0.0, self.plan.step_seconds - (time.monotonic() - started)))
+        self._tell_epoch(session, epoch, float(np.mean(losses)), float(np.mean(hits)))
+        return self.batches_per_epoch
+
+    def _labels(self, digits: Digits, epoch: int, batch: int) -> Classes:
+        """Return the labels as a careless annotator left them: now and then a few batches are shuffled."""
+        if epoch % MISHAP_EPOCHS or batch not in MISHAP_BATCHES:
+            return digits.classes
+        return self._random.permutation(digits.classes)
+
+    def _tell_epoch(
+        self, session: TrainingSession, epoch: int, loss: float, hit_ratio: float
+    ) -> None:
+        probabilities = self._network.probabilities(self._held_out.pixels)
+        session.log_epoch(
+            epoch,
+            loss=loss,
+            accuracy=hit_ratio,
+            validation_loss=cross_entropy(probabilities, self._held_out.classes),
+            validation_accuracy=accuracy(probabilities, self._held_out.classes),
+            learning_rate=self._learning_rate,
+        )
+
+    def _change_learning_rate(self, parameters: Mapping[str, str]) -> str:
+        rate = float(parameters["learning_rate"])
+        if not 0 < rate < 1:
+            raise ValueError("learning_rate must be between 0 and 1")
+        self._learning_rate = rate
+        return f"learning rate is {rate:g} now"
