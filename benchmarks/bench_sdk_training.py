@@ -40,7 +40,7 @@ class Condition:
 def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
     """Train without and with telemetry in turns, many times, since machines get faster and slower."""
     computations = _computations_of_a_step()
-    rounds, blocks = (1, 5) if quick else (7, 8)
+    rounds, blocks = (1, 4) if quick else (5, 6)
     ratios: dict[str, list[float]] = {condition.name: [] for condition in CONDITIONS}
     plain_seconds: list[float] = []
     for _ in range(rounds):

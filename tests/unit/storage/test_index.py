@@ -23,6 +23,7 @@ KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
 
 @pytest.fixture
 def database(tmp_path):
+    """Return an empty database."""
     database = Database(tmp_path / "trainbridge.db", durable=False)
     yield database
     database.close()
@@ -30,10 +31,12 @@ def database(tmp_path):
 
 @pytest.fixture
 def index(database):
+    """Return the index of it."""
     return ImageIndex(database)
 
 
 def shard_batch(epoch, batch, *, at, loss=0.5, classes=((1, 1),), session_id="run", shard_id=1):
+    """Return a batch with an image for each (true, predicted) class."""
     images = tuple(
         ShardImage(i, 512 + 2048 * i, 300, predicted, 0.5, true)
         for i, (true, predicted) in enumerate(classes)
@@ -42,12 +45,14 @@ def shard_batch(epoch, batch, *, at, loss=0.5, classes=((1, 1),), session_id="ru
 
 
 def put(database, *batches):
+    """Commit batches of one shard."""
     with database.transaction() as transaction:
         put_shards(transaction, [Shard(1, "run", KEY, 4096)])
         put_batches(transaction, batches)
 
 
 def names(batches):
+    """Return which batches these are."""
     return [(batch.epoch, batch.batch) for batch in batches]
 
 

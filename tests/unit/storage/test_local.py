@@ -12,6 +12,7 @@ KEY = "a..b/2023-11-14/1700000000000-abcd0123-000001.tar"
 
 @pytest.fixture
 def file(tmp_path):
+    """Return a file to put."""
     file = tmp_path / "spooled"
     file.write_bytes(b"0123456789")
     return file
@@ -19,6 +20,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def store(tmp_path):
+    """Return an empty store."""
     return LocalStore(tmp_path / "images")
 
 

@@ -26,9 +26,3 @@ def test_anything_else_is_refused(url):
     """The message says what would be right."""
     with pytest.raises(SettingError, match=r"neither file:///folder nor s3://bucket/prefix"):
         open_store(url)
-
-
-def test_an_endpoint_that_is_none_is_refused():
-    """An endpoint that nothing can connect to is a mistake in the settings, not a fault of the store."""
-    with pytest.raises(SettingError, match="images_store"):
-        S3Store("bucket", endpoint="http://", access_key="a", secret_key="b")

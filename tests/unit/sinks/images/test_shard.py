@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import tarfile
+from dataclasses import replace
 
 import pytest
 import webdataset
@@ -25,6 +26,10 @@ from bridge.sinks.images.shard import (
 )
 
 
+# WebDataset leaves closing its files to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
+
 def write(path, *offers):
     """Write a closed shard; return where its images are."""
     spots, at = [], 0
@@ -40,6 +45,7 @@ def write(path, *offers):
 
 @pytest.fixture
 def path(tmp_path):
+    """Return where a shard may be."""
     return tmp_path / "shard.tar"
 
 
@@ -168,8 +174,6 @@ def test_a_large_picture_is_packed_whole(path):
 
 def pack_one(picture):
     """Return the members of one picture."""
-    from dataclasses import replace
-
     one = offer(1, 0, images=1)
     image = replace(one.batch.images[0], jpeg=picture)
     pieces, _ = pack(replace(one, batch=replace(one.batch, images=(image,))), at=0)

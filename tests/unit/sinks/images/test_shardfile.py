@@ -11,6 +11,7 @@ from bridge.sinks.images.shard import pack
 
 @pytest.fixture
 def path(tmp_path):
+    """Return where a shard may be."""
     return tmp_path / "shard.tar"
 
 
@@ -45,11 +46,10 @@ def test_a_torn_shard_is_whole_up_to_the_tear(path, data):
 
     found = shardfile.walk(path)
 
-    assert found == [spot for spot in spots if spot.end <= cut or spot in found]
-    assert all(spot.end <= cut + len(tail) for spot in found)
-    assert found[: sum(1 for spot in spots if spot.end <= cut)] == [
-        spot for spot in spots if spot.end <= cut
-    ]
+    # Zeros behind the tear may complete the padding of the last image: then it is whole.
+    certain = [spot for spot in spots if spot.end <= cut]
+    possible = [spot for spot in spots if spot.json_offset + spot.json_length <= cut]
+    assert found in (certain, possible)
 
 
 def test_bytes_that_never_reached_the_disk_are_noticed(path):

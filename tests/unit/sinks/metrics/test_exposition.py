@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import time
 
 from support.series import NOON, OPENMETRICS, Scene
 
@@ -50,10 +49,6 @@ def test_both_formats_tell_the_same():
         }
 
     assert samples(scene.families()) == samples(scene.openmetrics())
-    assert (
-        scene.value("bridge_build_info", public_url="https://bridge.example.com", version="0")
-        is None
-    )
     assert len(scene.values("bridge_build_info")) == 1
 
 
@@ -102,9 +97,6 @@ def test_a_spike_has_an_exemplar_of_its_own():
     assert spike.labels == {"trace_id": session.trace_id, "batch": "3-50"}
     assert spike.value == 40.0
     assert float(spike.timestamp) == NOON
-    assert (
-        "0.3" not in scene.page().split("training_batch_loss_bucket", 1)[0].split("# EOF")[-1][:0]
-    )
 
 
 def test_exemplars_are_in_openmetrics_only():
@@ -252,15 +244,12 @@ async def test_the_event_loop_gets_its_turns():
             await asyncio.sleep(0)
 
     task = asyncio.create_task(beside())
-    started = time.process_time()
     page = await scene.exposition.render("")
-    spent = time.process_time() - started
     done.set()
     await task
 
     assert page.body.count(b"\n") > 30_000
     assert turns >= 4
-    assert spent < 5.0, "not a benchmark: only a page of quadratic cost takes this long"
 
 
 def test_an_empty_bridge_has_a_page():

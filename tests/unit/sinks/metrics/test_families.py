@@ -1,6 +1,7 @@
 """Tests of the table of families."""
 
 from dataclasses import fields
+from itertools import pairwise
 
 from bridge.sinks.metrics.families import LOSS_BUCKETS, TRAINING_FAMILIES, Type
 from bridge.sinks.metrics.own_families import BRIDGE_FAMILIES
@@ -67,4 +68,4 @@ def test_a_loss_spike_leaves_its_bucket():
     """Ten times the usual loss never counts in the bucket of the usual one, from 0.001 to 1000."""
     assert LOSS_BUCKETS[0] == 0.001
     assert LOSS_BUCKETS[-1] == 1000.0
-    assert all(b / a <= 2.5 for a, b in zip(LOSS_BUCKETS, LOSS_BUCKETS[1:], strict=False))
+    assert all(b / a <= 2.5 for a, b in pairwise(LOSS_BUCKETS))

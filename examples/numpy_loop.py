@@ -1,0 +1,81 @@
+"""A NumPy training loop that tells a bridge what it does.
+
+Start a bridge with `trainbridge serve`, then:  python examples/numpy_loop.py
+Needs: pip install trainbridge[images,system] numpy
+"""
+
+import argparse
+
+import numpy as np
+
+from bridge.client import TrainingSession
+
+CLASSES = ("left", "right", "top", "bottom")
+SIDE = 32
+
+
+def make_batch(random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return pictures (N, 32, 32) of which one side is brighter, and which side that is (N,)."""
+    truths = random.integers(0, len(CLASSES), size)
+    images = random.integers(0, 160, (size, SIDE, SIDE), dtype=np.uint8)
+    half = SIDE // 2
+    sides = (np.s_[:, :half], np.s_[:, half:], np.s_[:half, :], np.s_[half:, :])
+    for image, truth in zip(images, truths, strict=True):
+        image[sides[truth]] += 60
+    return images, truths
+
+
+def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64) -> None:
+    """Train a linear classifier; everything that is told to the bridge is in the four lines with `session`."""
+    random = np.random.default_rng(0)
+    weights = np.zeros((SIDE * SIDE, len(CLASSES)))
+    for epoch in range(epochs):
+        losses, hits = [], []
+        for batch in range(batches):
+            images, truths = make_batch(random, size)
+            inputs = images.reshape(size, -1) / 255 - 0.5
+            scores = inputs @ weights
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+            probabilities = powers / powers.sum(axis=1, keepdims=True)
+            loss = -np.log(probabilities[np.arange(size), truths]).mean()
+            weights -= 0.02 * inputs.T @ (probabilities - np.eye(len(CLASSES))[truths]) / size
+            losses.append(loss)
+            hits.append((probabilities.argmax(axis=1) == truths).mean())
+            session.log_batch(
+                loss,
+                epoch=epoch,
+                batch=batch,
+                images=images,
+                predictions=probabilities,
+                ground_truth=truths,
+            )
+            session.wait_while_paused()
+            if session.should_stop:
+                return
+        session.log_epoch(epoch, loss=np.mean(losses), accuracy=np.mean(hits))
+
+
+def main() -> None:
+    """Train, telling the bridge at --address."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1:50051")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batches", type=int, default=200)
+    arguments = parser.parse_args()
+    with TrainingSession(
+        arguments.address,
+        model="linear",
+        dataset="bright sides",
+        epochs=arguments.epochs,
+        batches_per_epoch=arguments.batches,
+        class_names=CLASSES,
+    ) as session:
+        train(session, epochs=arguments.epochs, batches=arguments.batches)
+    stats = session.stats
+    print(
+        f"{session.session_id}: {stats.batches_acknowledged} of {stats.batches} batches acknowledged"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""A PyTorch training loop that tells a bridge what it does.
+
+Start a bridge with `trainbridge serve`, then:  python examples/pytorch_loop.py
+Needs: pip install trainbridge[images,system,gpu] torch scikit-learn
+"""
+
+import argparse
+from collections.abc import Mapping
+
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from bridge.client import CommandType, TrainingSession
+
+
+def digits(batch_size: int) -> tuple[DataLoader, DataLoader]:
+    """Return handwritten digits (N, 1, 8, 8) with values 0..1 to train on and to validate with."""
+    bunch = load_digits()
+    images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
+    data = TensorDataset(images, torch.tensor(bunch.target))
+    parts = torch.utils.data.random_split(data, [0.8, 0.2], torch.Generator().manual_seed(0))
+    return (
+        DataLoader(parts[0], batch_size, shuffle=True, drop_last=True),
+        DataLoader(parts[1], batch_size),
+    )
+
+
+def train(
+    session: TrainingSession, model: nn.Module, loader: DataLoader, check: DataLoader, epochs: int
+) -> None:
+    """Train; the tensors are handed over as they are, and looked at on the SDK's own thread."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+
+    def change_learning_rate(parameters: Mapping[str, str]) -> None:
+        optimizer.param_groups[0]["lr"] = float(parameters["learning_rate"])
+
+    session.on(CommandType.CHANGE_LEARNING_RATE, change_learning_rate)
+    for epoch in range(epochs):
+        total = hits = seen = 0.0
+        for batch, (images, labels) in enumerate(loader):
+            logits = model(images)
+            loss = nn.functional.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            session.log_batch(
+                loss.detach(),
+                epoch=epoch,
+                batch=batch,
+                images=images,
+                predictions=logits.detach(),
+                ground_truth=labels,
+            )
+            total += float(loss.detach()) * len(labels)
+            hits += float((logits.argmax(dim=1) == labels).sum())
+            seen += len(labels)
+            session.wait_while_paused()
+            if session.should_stop:
+                return
+        validation_loss, validation_accuracy = validate(model, check)
+        session.log_epoch(
+            epoch,
+            loss=total / seen,
+            accuracy=hits / seen,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            learning_rate=optimizer.param_groups[0]["lr"],
+        )
+
+
+def validate(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
+    """Return loss and accuracy on held-out digits."""
+    with torch.no_grad():
+        results = [(model(images), labels) for images, labels in loader]
+    logits = torch.cat([result[0] for result in results])
+    labels = torch.cat([result[1] for result in results])
+    loss = float(nn.functional.cross_entropy(logits, labels))
+    return loss, float((logits.argmax(dim=1) == labels).float().mean())
+
+
+def main() -> None:
+    """Train, telling the bridge at --address."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1:50051")
+    parser.add_argument("--epochs", type=int, default=20)
+    arguments = parser.parse_args()
+    loader, check = digits(batch_size=32)
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 64, 10)
+    )
+    with TrainingSession(
+        arguments.address,
+        model="small-cnn",
+        dataset="digits",
+        epochs=arguments.epochs,
+        batches_per_epoch=len(loader),
+        class_names=[str(digit) for digit in range(10)],
+    ) as session:
+        train(session, model, loader, check, arguments.epochs)
+    stats = session.stats
+    print(
+        f"{session.session_id}: {stats.batches_acknowledged} of {stats.batches} batches acknowledged"
+    )
+
+
+if __name__ == "__main__":
+    main()

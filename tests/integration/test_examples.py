@@ -1,0 +1,77 @@
+"""The examples and the demo, run as a reader would."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.bridges import running_bridge
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: str) -> str:
+    """Run a command and return what it said; it must succeed."""
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("TRAINBRIDGE_")}
+    done = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "batches"),
+    [
+        ("numpy_loop.py", ("--epochs", "2", "--batches", "30"), 60),
+        ("pytorch_loop.py", ("--epochs", "1"), 44),
+    ],
+)
+def test_an_example_arrives_whole(tmp_path, script, flags, batches):
+    """Each example trains for real, and every batch and some of its images are at the bridge."""
+    if script.startswith("pytorch"):
+        pytest.importorskip("torch", reason="pip install torch to run the PyTorch example")
+    with running_bridge(tmp_path / "state") as bridge:
+        said = run(f"examples/{script}", "--address", bridge.grpc, *flags)
+
+        session_id = said.split(":")[0]
+        assert f"{batches} of {batches} batches acknowledged" in said
+        assert bridge.total("training_batches_total", session_id=session_id) == batches
+        assert bridge.total("training_images_total", session_id=session_id, result="stored") >= 16
+
+
+def test_the_demo_checks_itself():
+    """`trainbridge demo --exit` trains, compares what it sent with what arrived, and ends with 0."""
+    said = run("-m", "bridge", "demo", "--exit", "--epochs", "1",
+               "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")  # fmt: skip
+
+    assert "What was sent has arrived" in said
+    sent, counted, acknowledged = re.search(
+        r"batches: (\d+) sent = (\d+) counted on /metrics = (\d+) acknowledged", said
+    ).groups()
+    assert sent == counted == acknowledged == "44"
+    assert re.search(r"images: \d\d+ kept = (\d+) in the index = \1 readable as JPEG", said)
+
+
+def test_a_demo_that_cannot_start_says_why(tmp_path):
+    """A taken port is one clear sentence and a failure, not a traceback."""
+    with running_bridge(tmp_path / "state") as bridge:
+        done = subprocess.run(
+            [sys.executable, "-m", "bridge", "demo", "--exit", "--http-address", bridge.http],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode != 0
+    assert "http_address" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout

@@ -1,0 +1,60 @@
+"""docs/metrics.md says what /metrics tells."""
+
+import re
+
+import pytest
+from support.markdown import blocks, tables_under
+from support.tools import ROOT
+
+from bridge.sinks.metrics.families import TRAINING_FAMILIES, Type
+from bridge.sinks.metrics.own_families import BRIDGE_FAMILIES
+
+PAGE = (ROOT / "docs" / "metrics.md").read_text()
+TABLES = tables_under(PAGE)
+QUERIES = blocks(PAGE, "promql")
+
+
+@pytest.mark.parametrize(
+    ("heading", "families"),
+    [("Training sessions", TRAINING_FAMILIES), ("The bridge", BRIDGE_FAMILIES)],
+)
+def test_every_family_stands_in_its_table(heading, families):
+    """Name, type, labels, help and source are those of the code, in the order of the page."""
+    rows = [
+        [f"`{f.name}`", f.type, ", ".join(f"`{label}`" for label in f.labels), f.help, f.source]
+        for f in families
+    ]
+
+    assert TABLES[heading] == rows
+
+
+def test_buckets_are_as_told():
+    """Every histogram stands with its bounds, so that a threshold can be one of them."""
+    rows = [
+        [f"`{f.name}`", ", ".join(f"{bound:g}" for bound in f.buckets)]
+        for f in (*TRAINING_FAMILIES, *BRIDGE_FAMILIES)
+        if f.type is Type.HISTOGRAM
+    ]
+
+    assert TABLES["Buckets"] == rows
+
+
+def test_five_queries_are_ready():
+    """As many as the page promises."""
+    assert len(QUERIES) == 5
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_queries_name_series_that_exist(query):
+    """No ready query asks for a series, or a label of it, that is never told."""
+    labels = {
+        family.name + suffix: {*family.labels, "le"}
+        for family in TRAINING_FAMILIES
+        for suffix in (("_bucket", "_sum", "_count") if family.buckets else ("",))
+    }
+    asked = re.findall(r"(training_\w+)(?:\{(\w+)=)?", query)
+
+    assert asked
+    for name, label in asked:
+        assert name in labels
+        assert not label or label in labels[name]

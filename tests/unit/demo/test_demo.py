@@ -1,0 +1,84 @@
+"""The parts of the demo."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bridge.client import TrainingSession
+from bridge.client.testing import RecordingBridge
+from bridge.demo.digits import CLASS_NAMES, load
+from bridge.demo.network import Network, cross_entropy
+from bridge.demo.summary import Line
+from bridge.demo.training import MISHAP_BATCHES, MISHAP_EPOCHS, Plan, Training
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Return what a training of three epochs told, and what arrived."""
+    bridge = RecordingBridge()
+    training = Training(Plan(epochs=MISHAP_EPOCHS, step_seconds=0))
+    seen = []
+    with TrainingSession(bridge, class_names=CLASS_NAMES) as session:
+        told = training.run(session, lambda epoch, loss: seen.append((epoch, loss)))
+    return bridge, told, seen
+
+
+def test_the_loop_tells_every_batch_and_epoch(run):
+    """What the loop counted is what was recorded."""
+    bridge, told, seen = run
+
+    assert told.batches == len(bridge.batches) == len(seen)
+    assert told.epochs == len(bridge.epochs) == MISHAP_EPOCHS
+    assert not told.stopped
+
+
+def test_the_network_learns(run):
+    """Held-out digits are read better after each epoch than by chance, and nine in ten at the end."""
+    bridge, _, _ = run
+
+    accuracies = [epoch.validation_accuracy for epoch in bridge.epochs]
+    assert accuracies[0] > 0.5
+    assert accuracies[-1] > 0.9
+
+
+def test_the_mishap_is_a_spike(run):
+    """The batches with shuffled labels stand out of their epoch."""
+    bridge, _, _ = run
+
+    losses = {b.batch: b.loss for b in bridge.batches if b.epoch == MISHAP_EPOCHS}
+    spike = [losses.pop(batch) for batch in MISHAP_BATCHES]
+    assert min(spike) > 2 * max(losses.values())
+
+
+def test_digits_are_pictures_and_numbers():
+    """Every digit can be learnt from and looked at, and none is both in training and held out."""
+    digits, held_out = load(np.random.default_rng(0))
+
+    assert digits.pixels.shape == (len(digits), 64)
+    assert digits.pictures.shape == (len(digits), 96, 96)
+    assert digits.pictures.dtype == np.uint8
+    assert len(digits) + len(held_out) == 1797
+
+
+def test_a_step_goes_downhill():
+    """The gradient is right: it agrees with finite differences of the loss."""
+    random = np.random.default_rng(0)
+    inputs, truths = random.normal(size=(8, 5)), random.integers(0, 3, 8)
+    network = Network(random, inputs=5, hidden=4, classes=3)
+    hidden, probabilities = network._forward(inputs)
+    slopes = network._slopes(inputs, hidden, probabilities, truths)
+    tiny = 1e-6
+
+    for weight, slope in zip(network._weights, slopes, strict=True):
+        before = cross_entropy(network.probabilities(inputs), truths)
+        weight.flat[0] += tiny
+        after = cross_entropy(network.probabilities(inputs), truths)
+        weight.flat[0] -= tiny
+        assert math.isclose((after - before) / tiny, slope.flat[0], abs_tol=1e-4)
+
+
+def test_a_line_says_whether_figures_agree():
+    """Equal figures are joined by =, others are not and say NOT."""
+    assert str(Line("batches", {"sent": 3, "counted": 3})) == "  ok   batches: 3 sent = 3 counted"
+    assert "NOT" in str(Line("batches", {"sent": 3, "counted": 2}))
