@@ -16,6 +16,9 @@ FRAMED_LIMIT_MICROSECONDS = 20
 UPDATES_PER_CORE = 100_000
 ACK_LIMIT_MILLISECONDS = 50
 
+SLOW_FLUSH_SECONDS = 0.2
+"""For comparison: what a message costs when twelve share a frame."""
+
 FRAME = 500
 """Messages in a full frame; the SDK closes them at 512."""
 
@@ -71,16 +74,19 @@ def _compared(case: Case) -> Iterator[Row]:
 
 
 def _framed(*, quick: bool) -> Iterator[Row]:
-    """Send what our SDK makes of 60 calls a second, at the pace the bridge asks for and at a slower one."""
-    flush_seconds = 0.02
-    for regime, seconds in (("as asked", flush_seconds), ("every 200 ms", 0.2)):
+    """Send what our SDK makes of 60 calls a second, at the pace the bridge asks for and at a slow one."""
+    with bridge() as served:
+        asked = load.flush_seconds(served.server)
+    for seconds in sorted({asked, SLOW_FLUSH_SECONDS}):
         framed = Load(
             streams=50, messages=30 if quick else 480, per_second=60,
             frame=FRAME, flush_seconds=seconds,
         )  # fmt: skip
+        floor = _bare_cost(_for_bare(framed, "end"), "end", "uvloop")
         with bridge() as served:
             cost, outcome = _bridge_cost(served, framed)
-        name, regime = "StreamMetricsBatches, the SDK's frames", f"50 streams x 60/s, {regime}"
+        name = "StreamMetricsBatches, frames as the SDK makes them"
+        regime = f"50 streams x 60/s, every {seconds * 1000:g} ms{' as asked' * (seconds == asked)}"
         yield Row(
             name=name,
             regime=regime,
@@ -88,9 +94,9 @@ def _framed(*, quick: bool) -> Iterator[Row]:
             unit="us CPU/message",
             target=f"<= {FRAMED_LIMIT_MICROSECONDS} us",
             met=cost <= FRAMED_LIMIT_MICROSECONDS,
-            floor=("bare servicer, uvloop", _bare_cost(_for_bare(framed, "end"), "end", "uvloop")),
+            floor=("bare servicer, uvloop", floor),
         )
-        yield _ack_row(name, regime, outcome)
+        yield _ack_row(name, regime, outcome, ACK_LIMIT_MILLISECONDS + seconds * 1000)
 
 
 def _updates_per_core(*, quick: bool) -> Row:
@@ -134,13 +140,15 @@ def _cost(server: Server, load_: Load) -> tuple[float, Outcome]:
     return outcome.cpu_seconds / load_.total * MICROSECONDS, outcome
 
 
-def _ack_row(name: str, regime: str, outcome: Outcome) -> Row:
+def _ack_row(
+    name: str, regime: str, outcome: Outcome, limit: float = ACK_LIMIT_MILLISECONDS
+) -> Row:
     p99 = percentile(outcome.ack_seconds, 0.99) * MILLISECONDS
     return Row(
         name=f"{name}: Ack p99",
         regime=regime,
         figure=p99,
         unit="ms",
-        target=f"<= {ACK_LIMIT_MILLISECONDS} ms",
-        met=p99 <= ACK_LIMIT_MILLISECONDS,
+        target=f"<= {limit:g} ms",
+        met=p99 <= limit,
     )

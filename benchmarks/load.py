@@ -77,6 +77,16 @@ def run(server: Server, load: Load) -> Outcome:
     return uvloop.run(send(server, load))
 
 
+def flush_seconds(server: Server) -> float:
+    """Return how often a bridge wants frames."""
+    return uvloop.run(_flush_seconds(server))
+
+
+async def _flush_seconds(server: Server) -> float:
+    async with connected(server.grpc_address) as channel:
+        return (await register(channel, "asking")).flush_interval_ms / 1000
+
+
 async def send(server: Server, load: Load) -> Outcome:
     """Do the same on a running loop."""
     interval = 1 / load.per_second if load.per_second else 0.0

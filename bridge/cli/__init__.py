@@ -1,6 +1,7 @@
 """The command `trainbridge`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,8 +60,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         return _fail(FAILED, _missing(error))
     except BrokenPipeError:
-        sys.stderr.close()
-        return FAILED
+        # Whoever read our output has seen enough; without this Python complains while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
 

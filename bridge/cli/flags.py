@@ -16,6 +16,15 @@ from bridge.config.settings import (
     variable_of,
 )
 
+ENDINGS = {
+    "_address": "HOST:PORT",
+    "_url": "URL",
+    "_endpoint": "URL",
+    "_store": "URL",
+    "_file": "FILE",
+    "state": "FOLDER",
+}
+
 METAVARS = {int: "NUMBER", float: "NUMBER", ByteSize: "SIZE", Path: "FILE"}
 
 EPILOG = """\
@@ -30,6 +39,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add a flag for each setting, by group, with its default and its variable."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = f"{parser.prog} [--SETTING VALUE] ..."
     for group in GROUPS:
         section = parser.add_argument_group(group)
         for name, field in Settings.model_fields.items():
@@ -53,12 +63,13 @@ def _options(name: str, annotation: Any, meaning: str) -> dict[str, Any]:
 
 
 def _metavar(name: str, annotation: Any) -> str:
-    if name.endswith("_address"):
-        return "HOST:PORT"
-    if name.endswith(("_url", "_endpoint", "_store")):
-        return "URL"
-    choices = get_args(annotation)
-    if choices and all(isinstance(choice, str) for choice in choices):
-        return "|".join(choices)
-    kinds = (annotation, *choices)
-    return next((METAVARS[kind] for kind in kinds if kind in METAVARS), "TEXT")
+    by_ending = next((word for ending, word in ENDINGS.items() if name.endswith(ending)), None)
+    parts = _parts(annotation)
+    choices = [part for part in parts if isinstance(part, str)]
+    kind = next((METAVARS[part] for part in parts if part in METAVARS), "TEXT")
+    return by_ending or "|".join(choices) or kind
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    """Return a type with all that it is made of."""
+    return (annotation, *(inner for part in get_args(annotation) for inner in _parts(part)))

@@ -15,7 +15,7 @@ from bridge.sinks.metrics.series import SessionSeries
 from bridge.sinks.metrics.state import Confusion, TrainingMetrics
 from bridge.telemetry import Telemetry
 
-SLICE_SECONDS = 0.002
+SLICE_SECONDS = 0.001
 """The event loop gets its turn after this long."""
 
 THREAD_BYTES = 1 << 20
@@ -69,6 +69,7 @@ class Exposition:
         started = time.perf_counter()
         chunks, series = await _chunks(self._metrics.all(), is_openmetrics=is_openmetrics)
         self._telemetry.rendered(time.perf_counter() - started, series)
+        await asyncio.sleep(0)
         chunks.append(self._own(is_openmetrics=is_openmetrics))
         if sum(map(len, chunks)) > THREAD_BYTES:
             return await asyncio.to_thread(b"".join, chunks)

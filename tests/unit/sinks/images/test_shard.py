@@ -25,7 +25,6 @@ from bridge.sinks.images.shard import (
     parse_trailer,
 )
 
-
 # WebDataset leaves closing its files to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 

@@ -1,0 +1,273 @@
+"""Where settings come from, and what is refused."""
+
+import pytest
+
+from bridge.config import load
+from bridge.config.settings import Settings, about, flag_of, is_secret, variable_of
+from bridge.config.sources import rows
+from bridge.errors import SettingError
+
+SECRET = "hunter2-hunter2"
+
+
+def settings(environment=None, **flags):
+    return load(flags, environment or {}).settings
+
+
+def refusal(environment=None, **flags):
+    with pytest.raises(SettingError) as caught:
+        load(flags, environment or {})
+    return str(caught.value)
+
+
+@pytest.fixture
+def yaml_file(tmp_path):
+    def write(text):
+        path = tmp_path / "trainbridge.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_defaults_need_nothing():
+    """Without a word from anybody a bridge serves on this machine alone."""
+    plain = settings()
+
+    assert plain.grpc_address == "127.0.0.1:50051"
+    assert plain.http_address == "127.0.0.1:8080"
+    assert plain.spans_endpoint == ""
+    assert load({}, {}).warnings == ()
+
+
+def test_a_flag_wins_over_a_variable_over_the_file(yaml_file):
+    """Each source gives way to the one closer to the command."""
+    path = yaml_file("max_sessions: 1\nmax_streams: 1\nlog_level: debug\n")
+    environment = {"TRAINBRIDGE_MAX_SESSIONS": "2", "TRAINBRIDGE_MAX_STREAMS": "2"}
+
+    loaded = load({"config": path, "max_sessions": "3"}, environment)
+
+    assert loaded.settings.max_sessions == 3
+    assert loaded.settings.max_streams == 2
+    assert loaded.settings.log_level == "debug"
+    assert str(loaded.origins["max_sessions"]) == "flag --max-sessions"
+    assert str(loaded.origins["max_streams"]) == "variable TRAINBRIDGE_MAX_STREAMS"
+    assert str(loaded.origins["log_level"]) == f"config {path}"
+    assert str(loaded.origins["state"]) == "default"
+
+
+def test_the_file_may_be_named_by_a_variable(yaml_file):
+    """In a container everything can come from the environment."""
+    assert settings({"TRAINBRIDGE_CONFIG": yaml_file("max_sessions: 7")}).max_sessions == 7
+
+
+def test_a_secret_may_come_from_a_file(tmp_path):
+    """A mounted secret is read without its line end, and gives way to a variable."""
+    path = tmp_path / "secret"
+    path.write_text(f"{SECRET}\n")
+    environment = {"TRAINBRIDGE_S3_SECRET_KEY_FILE": str(path)}
+
+    from_file = load({}, environment)
+    from_variable = settings({**environment, "TRAINBRIDGE_S3_SECRET_KEY": "other"})
+
+    assert from_file.settings.s3_secret_key.get_secret_value() == SECRET
+    assert str(from_file.origins["s3_secret_key"]) == f"file {path}"
+    assert from_variable.s3_secret_key.get_secret_value() == "other"
+    assert "TRAINBRIDGE_S3_SECRET_KEY_FILE is /nowhere" in refusal(
+        {"TRAINBRIDGE_S3_SECRET_KEY_FILE": "/nowhere"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "name", "expected"),
+    [
+        ("AWS_REGION", "eu-west-1", "s3_region", "eu-west-1"),
+        ("AWS_ENDPOINT_URL_S3", "http://store:9000", "s3_endpoint", "http://store:9000"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317", "otlp_endpoint", "http://collector:4317"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "otlp_protocol", "http/protobuf"),
+        ("OTEL_SERVICE_NAME", "team-a", "otlp_service_name", "team-a"),
+    ],
+)
+def test_variables_of_other_tools_hold_where_ours_say_nothing(variable, value, name, expected):
+    """What AWS and OpenTelemetry tools already read needs no second name."""
+    ours = {variable_of(name): str(getattr(settings(), name))} if getattr(settings(), name) else {}
+
+    assert getattr(settings({variable: value}), name) == expected
+    assert getattr(settings({variable: value, **ours}), name) == getattr(settings(ours), name)
+
+
+def test_aws_keys_hold_and_temporary_ones_are_left_to_the_store():
+    """Keys with a session token are of no use without it, and the store reads all three by itself."""
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": SECRET}
+
+    assert settings(keys).s3_secret_key.get_secret_value() == SECRET
+    assert settings({**keys, "AWS_SESSION_TOKEN": "t"}).s3_secret_key is None
+
+
+def test_an_empty_variable_counts_as_none():
+    """Charts set variables to nothing; that means the default."""
+    assert settings({"TRAINBRIDGE_MAX_SESSIONS": "", "AWS_REGION": ""}) == settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("grpc_address", "50051", "host:port"),
+        ("http_address", "localhost:99999", "host:port"),
+        ("public_url", "bridge.example.org", "a URL"),
+        ("ports_file", "/nowhere/ports.json", "a folder that exists"),
+        ("state", "", "a folder"),
+        ("images_store", "s3:/bucket", "s3://bucket/prefix"),
+        ("images_store", "file://relative", "file:///folder"),
+        ("images_keep", "some", "sample, all or none"),
+        ("images_batches_per_second", "0", "above 0"),
+        ("images_batches_per_second", "nan", "above 0"),
+        ("spool_max_bytes", "lots", "such as 10GiB"),
+        ("spool_max_bytes", "-1", "such as 10GiB"),
+        ("shutdown_grace_seconds", "-1", "from 0"),
+        ("s3_endpoint", "store:9000", "http:// or https://"),
+        ("s3_path_style", "perhaps", "true or false"),
+        ("s3_ca_file", "/nowhere.pem", "PEM"),
+        ("otlp_endpoint", "localhost:4317", "http:// or https://"),
+        ("otlp_protocol", "http/json", "grpc or http/protobuf"),
+        ("heartbeat_seconds", "inf", "seconds"),
+        ("session_lost_seconds", "59", "three times"),
+        ("max_sessions", "0", "at least 1"),
+        ("max_streams", "1.5", "whole number"),
+        ("max_message_bytes", "1KiB", "64KiB"),
+        ("log_level", "loud", "debug"),
+        ("log_format", "xml", "json or text"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_with_what_would_be_right(name, value, right):
+    """The refusal names setting, value, where it stands, and what to write instead."""
+    text = refusal(**{name: value})
+
+    assert text.startswith(f"{name} is {value!r} (from flag {flag_of(name)})")
+    assert right in text.partition(": give ")[2]
+    assert "\n" not in text
+
+
+def test_everything_wrong_is_told_at_once():
+    """Nobody should have to start a bridge three times to find three mistakes."""
+    text = refusal({"TRAINBRIDGE_MAX_SESSIONS": "none"}, log_level="x", images_keep="y")
+
+    assert sorted(line.split()[0] for line in text.splitlines()) == ["images_keep", "log_level", "max_sessions"]
+    assert "variable TRAINBRIDGE_MAX_SESSIONS" in text
+
+
+def test_one_key_without_the_other_is_refused_where_a_bucket_is_used():
+    """Half a pair of keys is a mistake, but none that matters to a local store."""
+    assert "s3_secret_key" in refusal(s3_access_key="id", images_store="s3://bucket")
+    assert settings(s3_access_key="id").s3_secret_key is None
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("max_session", "max_sessions"), ("grpc-address", "grpc_address"), ("zzz", "--help")]
+)
+def test_an_unknown_key_of_the_file_is_refused(yaml_file, key, hint):
+    """A misspelt key must not leave a default in effect; the refusal says what was meant."""
+    text = refusal(config=yaml_file(f"{key}: 1"))
+
+    assert text.startswith(f"{key} in ")
+    assert hint in text
+
+
+@pytest.mark.parametrize("text", ["a: b: c", "- max_sessions", "just words", "{"])
+def test_a_file_that_holds_no_settings_is_refused(yaml_file, text):
+    """What is not a YAML mapping is said to be so, without a traceback."""
+    assert refusal(config=yaml_file(text)).startswith("config is ")
+
+
+def test_an_empty_file_changes_nothing(yaml_file):
+    """A file with comments only is fine."""
+    path = yaml_file("# nothing yet\n")
+
+    assert settings(config=path).model_dump(exclude={"config"}) == settings().model_dump(exclude={"config"})
+
+
+def test_a_file_cannot_name_another_one(yaml_file):
+    """The key `config` in a file would have no effect, so it is refused."""
+    assert "config in " in refusal(config=yaml_file("config: other.yaml"))
+
+
+def test_an_unknown_variable_is_warned_of():
+    """A misspelt variable must not stop a bridge (others may own the name), but is told."""
+    [warning] = load({}, {"TRAINBRIDGE_GRPC_ADRESS": "x"}).warnings
+
+    assert "TRAINBRIDGE_GRPC_ADRESS" in warning
+    assert "TRAINBRIDGE_GRPC_ADDRESS?" in warning
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["TRAINBRIDGE_PORT", "TRAINBRIDGE_SERVICE_HOST", "TRAINBRIDGE_PORT_8080_TCP_ADDR", "TRAINBRIDGE_HTTP_SERVICE_PORT", "TRAINBRIDGE_TOKEN"],
+)  # fmt: skip
+def test_variables_of_others_are_passed_over(variable):
+    """Kubernetes makes variables for a Service called trainbridge, and the SDK has its own."""
+    assert load({}, {variable: "tcp://10.0.0.1:8080"}).warnings == ()
+
+
+def test_an_open_address_is_warned_of():
+    """As nobody is asked for a token, an address that others reach is worth a warning."""
+    [warning] = load({"http_address": "0.0.0.0:8080"}, {}).warnings
+
+    assert warning.startswith("http_address is 0.0.0.0:8080")
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if is_secret(name)])
+def test_secrets_are_never_shown(name):
+    """Neither the settings in effect, nor their representation, nor a refusal holds a secret."""
+    value = f"x={SECRET}"
+    loaded = load({name: value, "log_level": "info"}, {})
+    shown = "\n".join(map(" ".join, rows(loaded))) + repr(loaded) + str(loaded.settings)
+
+    assert SECRET not in shown
+    assert "********" in shown
+    assert SECRET not in refusal(**{name: [SECRET]})
+
+
+def test_a_password_in_a_url_is_refused_without_being_shown():
+    """The refusal of such a URL must not be what shows it."""
+    assert SECRET not in refusal(otlp_endpoint=f"http://user:{SECRET}@host")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"otlp_endpoint": "http://h:4317"}, "http://h:4317"),
+        ({"otlp_endpoint": "http://h:4318/", "otlp_protocol": "http/protobuf"}, "http://h:4318/v1/traces"),
+        ({"otlp_endpoint": "https://h/otlp", "otlp_protocol": "http/protobuf"}, "https://h/otlp/v1/traces"),
+        ({"otlp_endpoint": "https://h/v1/traces", "otlp_protocol": "http/protobuf"}, "https://h/v1/traces"),
+        ({"otlp_traces_endpoint": "https://h/own", "otlp_protocol": "http/protobuf"}, "https://h/own"),
+        ({"otlp_traces_endpoint": "https://h/own", "otlp_endpoint": "http://other"}, "https://h/own"),
+    ],
+)  # fmt: skip
+def test_the_path_for_spans_is_added_where_the_protocol_wants_it(given, expected):
+    """A base address gets the path of OTLP over HTTP once; a full one is used as it is."""
+    assert settings(**given).spans_endpoint == expected
+
+
+def test_sizes_may_have_units():
+    """Bytes are written the way people say them."""
+    assert settings(spool_max_bytes="1.5 GiB").spool_max_bytes == 3 << 29
+    assert settings(spool_max_bytes=str(1 << 20)).spool_max_bytes == 1 << 20
+
+
+def test_a_state_in_memory_has_no_folder():
+    """`memory` is a word, everything else a folder."""
+    assert settings(state="memory").state_folder is None
+    assert settings(state="~/x").state_folder.is_absolute()
+
+
+def test_settings_cannot_be_changed_later():
+    """What check-config has shown is what holds."""
+    with pytest.raises(ValueError, match="frozen"):
+        settings().max_sessions = 1
+
+
+def test_every_setting_is_explained():
+    """No setting is without its meaning, group, and what would be right."""
+    for name, field in Settings.model_fields.items():
+        assert field.description.endswith((".", "`")), name
+        assert about(name).right, name

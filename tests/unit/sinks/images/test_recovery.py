@@ -1,0 +1,189 @@
+"""A bridge that was killed takes up what it finds in the spool."""
+
+import shutil
+
+import pytest
+from support.images import Bench, batch, members, session
+from support.stores import MemoryStore
+from support.waiting import until
+
+
+@pytest.fixture
+def store():
+    """Return an empty store."""
+    return MemoryStore()
+
+
+async def killed(folder, store, *, batches=4, beyond=0):
+    """Return the files of a bridge killed with an open shard, `beyond` bytes of which no commit told of."""
+    live = folder / "live"
+    bench = Bench(live, store)
+    async with bench.running():
+        for number in range(batches):
+            bench.send(session(), batch(1, number))
+            bench.commit()
+        dead = shutil.copytree(live, folder / "dead")
+    store.objects.clear()
+    for file in (dead / "spool").glob("*.tar"):
+        with file.open("ab") as torn:
+            torn.write(b"\0" * beyond)
+    return dead
+
+
+async def delivered(bench, store, count=1):
+    """Wait until the store has what was in the spool."""
+    await until(lambda: bench.commit() or (len(store.objects) == count and not bench.spooled()))
+
+
+@pytest.mark.parametrize("beyond", [0, 1, 700, 5000])
+async def test_what_was_committed_is_delivered(tmp_path, store, beyond):
+    """Each image that a commit told of is in the store and readable, and the torn tail is gone."""
+    dead = await killed(tmp_path, store, beyond=beyond)
+
+    bench = Bench(dead, store)
+    async with bench.running():
+        await delivered(bench, store)
+        for number in range(4):
+            images = bench.index.images("run", 1, number)
+            assert [bench.images.reader.read(image.place) for image in images] == [
+                image.jpeg for image in batch(1, number).images
+            ]
+
+    (shard,) = store.objects.values()
+    assert len([name for name in members(shard) if name.endswith(".jpg")]) == 8
+    assert ".trailer.json" in members(shard)
+
+
+async def test_what_no_commit_told_of_is_cut_off(tmp_path, store):
+    """Images in the file whose batch was never acknowledged do not appear twice when it is sent again."""
+    live = tmp_path / "live"
+    bench = Bench(live, store)
+    async with bench.running():
+        bench.send(session(), batch(1, 0))
+        bench.commit()
+        bench.send(session(), batch(1, 1))
+        work = bench.images.take()
+        with bench.database.transaction() as transaction:
+            work.write(transaction)
+            dead = shutil.copytree(live, tmp_path / "dead")
+        work.done()
+    store.objects.clear()
+
+    again = Bench(dead, store)
+    async with again.running():
+        await delivered(again, store)
+        unknown = again.index.batch("run", 1, 1)
+
+    (shard,) = store.objects.values()
+    assert unknown is None
+    assert [name for name in members(shard) if name.endswith(".jpg")] == [
+        "000001-00000000-00.jpg",
+        "000001-00000000-01.jpg",
+    ]
+
+
+async def test_a_shard_cut_short_by_a_power_loss_keeps_what_is_whole(tmp_path, store):
+    """Where the disk lost even what was committed, the index does not promise it any more."""
+    dead = await killed(tmp_path, store)
+    (file,) = (dead / "spool").glob("*.tar")
+    with file.open("r+b") as torn:
+        torn.truncate(file.stat().st_size - 600)
+
+    bench = Bench(dead, store)
+    async with bench.running():
+        await delivered(bench, store)
+
+        assert [image.position for image in bench.index.images("run", 1, 3)] == [0]
+        assert bench.index.batch("run", 1, 2) is not None
+
+
+async def test_a_new_database_reads_the_spool(tmp_path, store):
+    """With the database gone, open and closed shards in the spool are found, indexed and delivered."""
+    dead = await killed(tmp_path, store, beyond=300)
+    for file in dead.glob("trainbridge.db*"):
+        file.unlink()
+
+    bench = Bench(dead, store)
+    async with bench.running():
+        await delivered(bench, store)
+        found = bench.index.page("run", limit=9)
+        images = bench.index.images("run", 1, 2)
+
+        assert [each.batch for each in found] == [0, 1, 2, 3]
+        assert [(each.images, each.loss) for each in found] == [(2, 0.5)] * 4
+        assert [image.is_wrong for image in images] == [False, True]
+        assert bench.images.reader.read(images[1].place) == batch(1, 2).images[1].jpeg
+
+
+async def test_a_new_database_reads_the_store(tmp_path, store):
+    """With the database gone, the index is built again from the shards in the store, oldest first."""
+    first = Bench(tmp_path / "first", store)
+    async with first.running():
+        for attempt in (1, 2):
+            run = session(attempt=attempt)
+            first.register(run)
+            for number in range(3):
+                received = 1_700_000_000 + 100 * attempt + number
+                first.send(run, batch(1, number, shade=attempt), received)
+            first.commit()
+    store.objects["run/notes.tar"] = b"not a shard of ours"
+
+    second = Bench(tmp_path / "second", store)
+    async with second.running():
+        await until(lambda: second.commit() or len(second.index.page("run", limit=9)) == 3)
+        await until(lambda: second.commit() or second.index.images("run", 1, 2))
+        image = second.index.images("run", 1, 2)[0]
+
+        assert image.place.stored
+        assert second.images.reader.read(image.place) == batch(1, 2, shade=2).images[0].jpeg
+
+
+async def test_an_upload_that_was_not_noted_is_noted(tmp_path, store):
+    """A shard that reached the store right before the crash is not lost, nor waited for."""
+    live = tmp_path / "live"
+    bench = Bench(live, store)
+    async with bench.running():
+        bench.send(session(), batch(1, 0))
+        bench.images.flush()
+        bench.commit()
+        await until(lambda: store.objects)
+        dead = shutil.copytree(live, tmp_path / "dead")
+    for file in (dead / "spool").glob("*.tar"):
+        file.unlink()
+
+    again = Bench(dead, store)
+    async with again.running():
+        await until(lambda: again.commit() or again.index.images("run", 1, 0)[0].place.stored)
+
+
+async def test_a_shard_that_is_nowhere_is_given_up(tmp_path, store):
+    """Somebody emptied the spool: the index does not keep dead links, and it is counted."""
+    live = tmp_path / "live"
+    bench = Bench(live, store)
+    async with bench.running():
+        store.gate.clear()
+        bench.send(session(), batch(1, 0))
+        bench.images.flush()
+        bench.commit()
+        dead = shutil.copytree(live, tmp_path / "dead")
+        store.gate.set()
+    store.objects.clear()
+    shutil.rmtree(dead / "spool")
+
+    again = Bench(dead, store)
+    async with again.running():
+        await until(lambda: again.commit() or again.index.batch("run", 1, 0) is None)
+
+        assert again.metric("bridge_dropped_total", what="shard", reason="missing") == 1
+
+
+async def test_foreign_files_are_left_alone(tmp_path, store):
+    """Whatever else lies in the spool stays there."""
+    spool = tmp_path / "bench" / "spool"
+    spool.mkdir(parents=True)
+    (spool / ".hidden~x.tar").write_text("x")
+    (spool / "notes.txt").write_text("x")
+
+    bench = Bench(tmp_path / "bench", store)
+    async with bench.running():
+        assert len(bench.spooled()) == 2
