@@ -86,8 +86,8 @@ async def submit_command(request: web.Request) -> web.Response:
     if request.content_type != "application/x-www-form-urlencoded":
         raise UnsupportedError("this address takes the form of the session's page")
     fields = _fields(await request.read())
-    type, command_id = fields.pop("type", ""), fields.pop("command_id", "")
-    _asked(request, session, type, fields, command_id)
+    name, command_id = fields.pop("type", ""), fields.pop("command_id", "")
+    _asked(request, session, name, fields, command_id)
     back = f"{root_of(request)}{session_link(session.id)}?note=asked"
     return web.Response(status=303, headers={"Location": back})
 
@@ -158,7 +158,7 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 def _type(value: object) -> CommandType:
-    names = {type.name: type for type in CommandType}
+    names = {known.name: known for known in CommandType}
     found = names.get(value.upper()) if isinstance(value, str) else None
     if found is None:
         raise InvalidDataError(f"type must be one of {', '.join(names)}")

@@ -22,6 +22,10 @@ HIGHEST = 1e300
 """Beyond this, sums and differences of finite numbers stop being finite."""
 
 
+Series = tuple[str, str, Sequence[float | None]]
+"""Name, style and values of a curve."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tick:
     """A labelled place on an axis: percent across, or pixels down."""
@@ -106,7 +110,7 @@ def sparkline(bins: Sequence[Bin], *, height: int = 44) -> Chart | None:
 
 def epoch_chart(
     numbers: Sequence[int],
-    series: Sequence[tuple[str, str, Sequence[float | None]]],
+    series: Sequence[Series],
     *,
     height: int = 190,
 ) -> Chart | None:

@@ -1,12 +1,15 @@
 """Arrange predictions as a confusion matrix."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge.web.links import moment_link
 from bridge.web.parts import Confusion
 from bridge.web.words import class_name
+
+OTHER = "other"
+"""The label of all classes above the cap, right or wrong among themselves."""
 
 LEVELS = 9
 """Shades of a cell, beside none at all."""
@@ -53,7 +56,7 @@ class Matrix:
 
     @property
     def accuracy(self) -> float:
-        """The share of all predictions that were right."""
+        """The share of right predictions among those whose classes are told apart."""
         return self.right / self.total if self.total else math.nan
 
 
@@ -74,7 +77,8 @@ def matrix_of(session_id: str, confusion: Confusion, class_names: Sequence[str])
         reverse=True,
     )
     right = sum(cell.count for cell in cells if cell.is_right)
-    return Matrix(names, rows, sum(confusion.values()), right, tuple(mistakes[:5]))
+    known = sum(confusion.values()) - confusion.get((OTHER, OTHER), 0)
+    return Matrix(names, rows, known, right, tuple(mistakes[:5]))
 
 
 def _row(
@@ -92,15 +96,22 @@ def _row(
             names[predicted],
             counted,
             counted / total if total else 0.0,
-            actual == predicted,
-            moment_link(session_id, actual=actual, predicted=predicted) if counted else "",
+            actual == predicted != OTHER,
+            _link(session_id, actual, predicted) if counted else "",
         )
         for predicted, counted in counts.items()
     )
     return Row(names[actual], cells, counts[actual] / total if total else math.nan)
 
 
-def _order(class_names: Sequence[str]):  # type: ignore[no-untyped-def]
+def _link(session_id: str, actual: str, predicted: str) -> str:
+    """Return the way to the images of a cell; those of many classes together cannot be asked for."""
+    if OTHER in (actual, predicted):
+        return ""
+    return moment_link(session_id, actual=actual, predicted=predicted)
+
+
+def _order(class_names: Sequence[str]) -> Callable[[str], tuple[int, int, str]]:
     places = {name: place for place, name in enumerate(class_names)}
 
     def key(label: str) -> tuple[int, int, str]:

@@ -13,7 +13,7 @@ from bridge.model import Epoch
 from bridge.storage.index import ImageBatch, ImageIndex
 from bridge.web.asking import session_of
 from bridge.web.control import FORMS
-from bridge.web.drawing import Chart, epoch_chart, loss_chart
+from bridge.web.drawing import Chart, Series, epoch_chart, loss_chart
 from bridge.web.glance import Glance, glance
 from bridge.web.ignored import ignored_names
 from bridge.web.links import batch_link, image_link
@@ -120,15 +120,15 @@ def _curves(session: Glance) -> Curves:
     done = session.epochs_done
     epochs = done[:: 1 + len(done) // CHARTED_EPOCHS]
     numbers = [epoch.number for epoch in epochs]
-    loss = [
+    loss: list[Series] = [
         ("training", "a", [epoch.loss for epoch in epochs]),
         ("validation", "b", [epoch.validation_loss for epoch in epochs]),
     ]
-    accuracy = [
+    accuracy: list[Series] = [
         ("training", "a", [epoch.accuracy for epoch in epochs]),
         ("validation", "b", [epoch.validation_accuracy for epoch in epochs]),
     ]
-    rate = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
+    rate: list[Series] = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
     return Curves(
         loss_chart(session.bins),
         epoch_chart(numbers, loss),

@@ -4,8 +4,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-NOTHING = "–"
+NOTHING = "\N{EN DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+STRETCHES = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -14,7 +15,7 @@ def number(value: float | None, digits: int = 4) -> str:
     if value is None:
         return NOTHING
     if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"
+        return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{min(digits, 3) - 1}e}"
     places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
@@ -50,18 +51,13 @@ def duration(seconds: float | None) -> str:
     """Return a stretch of time in its two largest units."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return NOTHING
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    if whole < 48 * 3_600:
-        return f"{whole // 3_600} h {whole % 3_600 // 60:02d} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3_600} h"
+    for unit, name, part, part_name in STRETCHES:
+        if whole >= unit:
+            return f"{whole // unit} {name} {whole % unit // part} {part_name}"
+    return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{whole} s"
 
 
 def ago(seconds: float) -> str:

@@ -44,7 +44,7 @@ def trained(generated, tmp_path_factory):
             check=False,
         )
         assert ran.returncode == 0, ran.stderr
-        page = until_true(lambda: ended(bridge.metrics()), what="the session is over on /metrics")
+        page = until_true(lambda: ended(bridge.get("/metrics").decode()), what="the session is over on /metrics")
     return json.loads(ran.stdout), series(page)
 
 
@@ -108,7 +108,7 @@ def test_its_predictions_and_images_are_counted(trained):
     }
     images = {labels["result"]: value for labels, value in found["training_images_total"] if value}
 
-    assert predictions == {("zero", "one"): IMAGES / 2, ("one", "one"): IMAGES / 2}
+    assert predictions == {("0", "1"): IMAGES / 2, ("1", "1"): IMAGES / 2}
     assert images == {"stored": IMAGES}
 
 

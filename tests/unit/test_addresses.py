@@ -2,7 +2,14 @@
 
 import pytest
 
-from bridge.addresses import check_url, is_loopback, join_address, split_address, split_headers, url_of
+from bridge.addresses import (
+    check_url,
+    is_loopback,
+    join_address,
+    split_address,
+    split_headers,
+    url_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +28,24 @@ def test_an_address_has_host_and_port(text, host, port):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "50051", ":50051", "host", "host:", "host:65536", "host:-1", "::1:80", "[x]:80", "a b:1", "http://h:1"]
+    "text",
+    [
+        "",
+        "50051",
+        ":50051",
+        "host",
+        "host:",
+        "host:65536",
+        "host:-1",
+        "::1:80",
+        "[x]:80",
+        "a b:1",
+        "http://h:1",
+    ],
 )
 def test_what_is_no_address_is_refused(text):
     """Nothing is guessed: what is not host:port is an error."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         split_address(text)
 
 
@@ -45,11 +65,21 @@ def test_loopback_is_recognized():
 
 @pytest.mark.parametrize(
     "text",
-    ["localhost:4317", "ftp://h", "http://", "http://u:p@h", "http://h?x=1", "http://h#x", "http://h:0", "http://h:99999", "http://h /"],
+    [
+        "localhost:4317",
+        "ftp://h",
+        "http://",
+        "http://u:p@h",
+        "http://h?x=1",
+        "http://h#x",
+        "http://h:0",
+        "http://h:99999",
+        "http://h /",
+    ],
 )
 def test_what_is_no_plain_url_is_refused(text):
     """A URL has http(s), host, perhaps port and path, and no password that would be shown."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         check_url(text)
 
 
@@ -61,5 +91,5 @@ def test_headers_are_percent_decoded():
 @pytest.mark.parametrize("text", ["secret", "=x", "a b=c", "a=%0Ab", "a=%C3%A9"])
 def test_what_no_header_can_carry_is_refused(text):
     """Control characters and letters beyond ASCII would fail at every export."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         split_headers(text)

@@ -34,8 +34,9 @@ def lines():
     logging.captureWarnings(False)
 
 
-def say(level, text, **fields):
-    logging.getLogger("bridge").log(level, text, extra={"fields": fields})
+def say(severity, text, /, **fields):
+    """Log as the bridge does."""
+    logging.getLogger("bridge").log(severity, text, extra={"fields": fields})
 
 
 def test_an_event_is_one_line_of_json(lines):
@@ -67,10 +68,7 @@ def test_hostile_fields_stay_one_valid_line(lines):
 def test_a_failure_carries_its_traceback(lines):
     """An exception stays in the line of its event."""
     read = lines()
-    try:
-        raise ValueError("broken")
-    except ValueError as error:
-        logging.getLogger("bridge").error("failed", exc_info=error)
+    logging.getLogger("bridge").error("failed", exc_info=ValueError("broken"))
 
     [line] = map(json.loads, read())
 
@@ -84,7 +82,9 @@ def test_a_terminal_gets_text(lines):
 
     [line] = read()
 
-    assert re.fullmatch(r'\d\d:\d\d:\d\d warning dropped what=span reason="a b" forged=x\\n\\x1b\[2J empty=""', line)
+    assert re.fullmatch(
+        r'\d\d:\d\d:\d\d warning dropped what=span reason="a b" forged=x\\n\\x1b\[2J empty=""', line
+    )
 
 
 def test_the_format_can_be_chosen(lines):
