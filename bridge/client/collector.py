@@ -31,6 +31,9 @@ REPORT_SECONDS = 5.0
 
 FIRST_REPORT_SECONDS = 1.0
 
+TERMS_SECONDS = 2.0
+"""So long the first images wait for the bridge to say how many it wants."""
+
 
 class Collector:
     """Empties the inbox every few milliseconds, chooses images, encodes, and fills the outbox."""
@@ -65,6 +68,7 @@ class Collector:
     def run(self) -> None:
         """Work until `finish`, and then until the inbox is empty."""
         self._system = System()  # here, since looking for GPUs takes a while
+        self._wait_for_terms()
         while True:
             closing = self._closing
             if self._work():
@@ -90,6 +94,15 @@ class Collector:
         self._notices.once(
             f"fault {argument} {type(error)}", f"left out, and training goes on: {told}"
         )
+
+    def _wait_for_terms(self) -> None:
+        """Leave everything in the inbox until the bridge has answered, but not for long.
+
+        Also when the session is over already: a short one would lose its images otherwise.
+        """
+        deadline = time.monotonic() + TERMS_SECONDS
+        while not self._terms().are_told and time.monotonic() < deadline:
+            time.sleep(0.002)
 
     def _work(self) -> bool:
         """Do what there is to do; tell whether more may be waiting. Never raises."""

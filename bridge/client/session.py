@@ -352,7 +352,7 @@ class TrainingSession:
         self._orders.close()
         self._collector.finish()
         self._link.hurry()
-        left = self._outbox.wait(deadline, until_finished=True)
+        left = self._outbox.wait(deadline, until_finished=True) + len(self._inbox)
         self._link.stop()
         self._inbox.close()
         for thread in threads:

@@ -22,6 +22,8 @@ class Terms:
     """Of one frame; gRPC's own limit, less some room, where nothing is said."""
     image_batches_per_second: float = 2.0
     """0: no images are wanted."""
+    are_told: bool = False
+    """A bridge has said all this; before, it is only what may be assumed."""
     numbered: bool = False
     """Acknowledgments carry sequences; a bridge of the original protocol acknowledges batch by batch."""
 
@@ -41,5 +43,6 @@ class Terms:
                 if config.HasField("image_batches_per_second")
                 else otherwise.image_batches_per_second
             ),
+            are_told=True,
             numbered=bool(config.flush_interval_ms or config.max_message_bytes),
         )

@@ -73,7 +73,10 @@ class RecordingBridge:
     def __init__(self, *, image_batches_per_second: float = math.inf) -> None:
         """Record one session after the other into the same lists."""
         self.terms = Terms(
-            image_batches_per_second=image_batches_per_second, flush_seconds=0.005, numbered=True
+            are_told=True,
+            image_batches_per_second=image_batches_per_second,
+            flush_seconds=0.005,
+            numbered=True,
         )
         self.identity: Identity | None = None
         """Who registered last: its session_id, plan and labels."""
