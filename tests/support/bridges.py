@@ -44,7 +44,7 @@ class RunningBridge:
                 found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
         return found
 
-    def total(self, name: str, **labels: str) -> float:
+    def total(self, name: str, /, **labels: str) -> float:
         """Add up the samples of a series that have the labels given."""
         wanted = set(labels.items())
         samples = self.metrics().get(name, {})

@@ -1,0 +1,193 @@
+"""Spans against a real OTLP receiver, with the exporters as users get them."""
+
+import json
+
+import pytest
+from support.otlp import PROTOCOLS, receiving
+from support.spans import CONFIG, PUBLIC_URL, START, World, averages, batch
+from support.waiting import until
+
+from bridge import __version__
+from bridge.model import (
+    Client,
+    Ended,
+    Phase,
+    Registered,
+    Status,
+    StatusChange,
+    span_id_of,
+    trace_id_of,
+)
+from bridge.sinks.spans import Endpoint, open_spans
+
+WAIT_SECONDS = 60
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch):
+    """Let the exporters give up their own attempts soon; ours follow anyway."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+
+
+def endpoint_of(receiver, protocol, **more):
+    """Return the endpoint at which a receiver listens."""
+    return Endpoint(receiver.url, protocol, instance_id="bridge-0", **more)
+
+
+async def arrived(receiver, count):
+    """Wait until so many spans have arrived."""
+    await until(lambda: len(receiver.spans) >= count, seconds=WAIT_SECONDS)
+
+
+@pytest.fixture
+def bridge(tmp_path):
+    """A bridge as far as spans go; its sink is the one that `opened` returns."""
+    bridge = World(tmp_path)
+    yield bridge
+    bridge.close()
+
+
+def opened(bridge, endpoint):
+    """Open the sink as the service does."""
+    return open_spans(bridge.database, bridge.telemetry, endpoint, public_url=PUBLIC_URL)
+
+
+def trained(bridge):
+    """Let a session of two epochs happen, the second one unfinished."""
+    session = bridge.register()
+    bridge.happen(session, StatusChange(Status.RUNNING), at=START + 1)
+    bridge.happen(session, batch(1, 0, 0.5, sample_count=32), batch(1, 1, 2.0), at=START + 2)
+    bridge.happen(session, averages(1, 0.5, 0.75, validation_loss=0.25), at=START + 3)
+    bridge.happen(session, batch(2, 0, 0.25), at=START + 4)
+    bridge.happen(session, StatusChange(Status.FAILED, "killed"), Ended(Phase.ENDED), at=START + 5)
+    bridge.commit()
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_session_arrives_whole(bridge, protocol):
+    """Root, epochs and end arrive with ids, parents, times, attributes, events, status and resource."""
+    with receiving(protocol) as receiver:
+        async with opened(bridge, endpoint_of(receiver, protocol)) as bridge.sink:
+            trained(bridge)
+            await arrived(receiver, 4)
+            await until(lambda: bridge.outbox.count() == 0)
+
+    root, first, second, end = receiver.spans
+    names = [span.name for span in receiver.spans]
+    assert names == ["training.session", "training.epoch", "training.epoch", "training.session.end"]
+    assert {span.trace_id for span in receiver.spans} == {trace_id_of("run", 1)}
+    assert [span.parent_id for span in receiver.spans] == ["", *[root.span_id] * 3]
+    assert [span.status for span in receiver.spans] == [0, 0, 2, 2]
+    assert end.message == "killed"
+    assert (first.start_ns, first.end_ns) == ((int(START) + 2) * 10**9, (int(START) + 3) * 10**9)
+    assert (end.start_ns, end.end_ns) == (int(START) * 10**9, (int(START) + 5) * 10**9)
+    assert first.attributes == {
+        "training.session.id": "run",
+        "training.session.attempt": 1,
+        "training.model.name": CONFIG.model_name,
+        "training.dataset.name": CONFIG.dataset_name,
+        "training.epoch": 1,
+        "training.epoch.complete": True,
+        "training.loss": 0.5,
+        "training.loss.highest": 2.0,
+        "training.accuracy": 0.75,
+        "training.validation.loss": 0.25,
+        "training.batches": 2,
+        "training.samples": 32,
+        "training.nonfinite": 0,
+        "training.images.url": f"{PUBLIC_URL}/go/images?session=run&epoch=1",
+    }
+    assert [name for name, _, _ in first.events] == ["highest loss"]
+    assert first.resource["service.name"] == "trainbridge"
+    assert first.resource["service.instance.id"] == "bridge-0"
+    assert first.resource["service.version"] == __version__
+    assert second.attributes["training.epoch.complete"] is False
+    assert bridge.count("exported") == 4
+    assert bridge.count("dropped") == 0
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_an_endpoint_that_comes_up_later_gets_every_span_once(bridge, protocol):
+    """Nothing is lost while nobody listens, and nothing arrives twice."""
+    with receiving(protocol) as receiver:
+        pass
+    async with opened(bridge, endpoint_of(receiver, protocol)) as bridge.sink:
+        trained(bridge)
+        await until(lambda: bridge.count("failed") > 0, seconds=WAIT_SECONDS)
+        assert bridge.outbox.count() == 4
+        with receiving(protocol, port=receiver.port, kept=receiver):
+            await until(lambda: bridge.outbox.count() == 0, seconds=WAIT_SECONDS)
+
+    assert len(receiver.spans) == 4
+    assert len({span.span_id for span in receiver.spans}) == 4
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_spans_outlive_the_bridge(tmp_path, protocol):
+    """What could not be delivered before a stop is delivered after the next start, in the same trace."""
+    with receiving(protocol) as receiver:
+        pass
+    before = World(tmp_path)
+    async with opened(before, endpoint_of(receiver, protocol)) as before.sink:
+        session = before.register()
+        before.happen(session, averages(1), at=START + 1)
+        before.commit()
+    before.close()
+    assert receiver.spans == []
+
+    after = World(tmp_path)
+    with receiving(protocol, port=receiver.port, kept=receiver):
+        async with opened(after, endpoint_of(receiver, protocol)) as after.sink:
+            restored = type(session).restored(json.loads(json.dumps(session.snapshot())))
+            after.happen(restored, Registered(), at=START + 9)
+            after.happen(restored, averages(2), at=START + 10)
+            after.commit()
+            await arrived(receiver, 3)
+    after.close()
+
+    assert [span.span_id for span in receiver.spans] == [
+        span_id_of("run", 1, name) for name in ("session", "epoch/1", "epoch/2")
+    ]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_headers_arrive(bridge, protocol):
+    """An API key goes along with every request."""
+    with receiving(protocol) as receiver:
+        endpoint = endpoint_of(receiver, protocol, headers={"api-key": "a b"})
+        async with opened(bridge, endpoint) as bridge.sink:
+            bridge.register()
+            bridge.commit()
+            await arrived(receiver, 1)
+
+    assert receiver.headers[0]["api-key"] == "a b"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_session_joins_the_trace_of_its_client(bridge, protocol):
+    """A sampled parent is the remote parent of the root; an unsampled one is a link."""
+    trace, parent = "a" * 32, "b" * 16
+    with receiving(protocol) as receiver:
+        async with opened(bridge, endpoint_of(receiver, protocol)) as bridge.sink:
+            for name, flags in (("joined", "01"), ("linked", "00")):
+                client = Client(traceparent=f"00-{trace}-{parent}-{flags}")
+                bridge.register(name, client=client)
+            bridge.commit()
+            await arrived(receiver, 2)
+
+    joined, linked = receiver.spans
+    assert (joined.trace_id, joined.parent_id) == (trace, parent)
+    assert linked.trace_id == trace_id_of("linked", 1)
+    assert [(link[0], link[1]) for link in linked.links] == [(trace, parent)]
+
+
+async def test_variables_of_opentelemetry_hold_for_the_exporter(bridge, monkeypatch):
+    """Compression, as any other OTEL_EXPORTER_OTLP_* variable, is the SDK's own business and works."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    with receiving("http/protobuf") as receiver:
+        async with opened(bridge, endpoint_of(receiver, "http/protobuf")) as bridge.sink:
+            bridge.register()
+            bridge.commit()
+            await arrived(receiver, 1)
+
+    assert receiver.headers[0]["content-encoding"] == "gzip"

@@ -1,0 +1,133 @@
+"""What the HTTP door is built from in tests: real sessions, commands and index, and small fakes beside them."""
+
+from dataclasses import dataclass, field
+
+from support.jpegs import jpeg
+
+from bridge.commands import Commands
+from bridge.errors import NotFoundError
+from bridge.model import Batch, Client, Config, Connected
+from bridge.sessions import Sessions
+from bridge.storage.database import Database
+from bridge.storage.index import ImageIndex
+from bridge.telemetry import Telemetry
+from bridge.web import Parts
+
+NOON = 1_700_000_000.0
+NOON_MS = 1_700_000_000_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """A rendered /metrics page."""
+
+    body: bytes
+    content_type: str
+
+
+@dataclass
+class FakeMetrics:
+    """Gives a fixed page, and whatever confusion is put into it."""
+
+    body: bytes = b"# fake\nup 1\n"
+    asked: list[str] = field(default_factory=list)
+    confusions: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
+
+    async def render(self, accept):
+        self.asked.append(accept)
+        return Page(self.body, "text/plain; version=0.0.4; charset=utf-8")
+
+    def confusion(self, session_id):
+        return self.confusions.get(session_id, {})
+
+
+@dataclass
+class FakeArchive:
+    """Holds the sessions that are gone from memory."""
+
+    kept: dict = field(default_factory=dict)
+
+    def find(self, session_id):
+        return self.kept.get(session_id)
+
+    def recent(self, limit):
+        newest = sorted(self.kept.values(), key=lambda one: one.registered_at, reverse=True)
+        return newest[:limit]
+
+
+class Shelf:
+    """Images in memory, with their rows in a real index."""
+
+    def __init__(self, folder):
+        """Open the database in the folder given."""
+        self.database = Database(folder / "pages.db", durable=False)
+        self.index = ImageIndex(self.database)
+        self._bytes = {}
+        self._shards = 0
+
+    def add(self, session_id, epoch, batch, images, *, loss=0.5, received_ms=NOON_MS):
+        """Keep a batch; each image is (jpeg, predicted class, confidence, true class)."""
+        self._shards += 1
+        number, offset, rows = self._shards, 0, []
+        for position, (content, *judged) in enumerate(images):
+            self._bytes[(f"{number}.tar", offset)] = content
+            rows.append((session_id, epoch, batch, position, number, offset, len(content),
+                         *judged, received_ms))  # fmt: skip
+            offset += len(content)
+        with self.database.transaction() as transaction:
+            transaction.execute(
+                "INSERT INTO shards (shard_id, session_id, key) VALUES (?, ?, ?)",
+                (number, session_id, f"{number}.tar"),
+            )
+            transaction.execute(
+                "INSERT INTO batches (session_id, epoch, batch, received_ms, loss, images)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (session_id, epoch, batch, received_ms, loss, len(rows)),
+            )
+            transaction.executemany(
+                "INSERT INTO images (session_id, epoch, batch, position, shard_id, offset, length,"
+                " predicted_class, confidence, true_class, received_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def read(self, place):
+        """Return the bytes of an image."""
+        try:
+            return self._bytes[(place.key, place.offset)][: place.length]
+        except KeyError:
+            raise NotFoundError("the shard is gone") from None
+
+
+def parts_in(folder, **changes):
+    """Return everything the HTTP door needs, empty, with the changes given."""
+    shelf = changes.pop("shelf", None) or Shelf(folder)
+    commands = Commands()
+    given = {
+        "sessions": Sessions(new_per_minute=100_000),
+        "commands": commands,
+        "order_command": commands.ask,
+        "index": shelf.index,
+        "read_image": shelf.read,
+        "metrics": FakeMetrics(),
+        "archive": FakeArchive(),
+        "telemetry": Telemetry(),
+        **changes,
+    }
+    return Parts(**given), shelf
+
+
+def running(parts, session_id="run-1", *, batches=3, epoch=1, **config):
+    """Return a registered, connected session that has sent a few batches."""
+    config = {"total_epochs": 4, "batches_per_epoch": 10, "class_names": ("cat", "dog"), **config}
+    session = parts.sessions.register(session_id, Client("tests", "1"), Config(**config)).session
+    now = session.registered_at
+    session.apply(Connected(), now)
+    for index in range(batches):
+        session.apply(Batch(epoch, index, 0.5), now)
+    return session
+
+
+def pictures(count=2):
+    """Return images of which the even ones are right and the odd ones wrong."""
+    return [(jpeg(16, 16, 40 + i), 1, 0.75, 1 - i % 2) for i in range(count)]

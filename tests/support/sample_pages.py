@@ -1,0 +1,235 @@
+"""Serve the pages with realistic sessions: `python tests/support/sample_pages.py --address 127.0.0.1:8090`."""
+
+import argparse
+import asyncio
+import io
+import math
+import random
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from PIL import Image as Picture
+from sklearn.datasets import load_digits
+from support.pages import parts_in
+
+from bridge.model import (
+    Batch,
+    Client,
+    CommandAnswered,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Gpu,
+    Performance,
+    Phase,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.web import build_app, listening, serve_http
+
+DIGITS = tuple(map(str, range(10)))
+HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
+GIB = 2**30
+
+
+@cache
+def digit(number):
+    """Return one handwritten digit as a JPEG, and what it is."""
+    digits = load_digits()
+    small = Picture.fromarray((255 - digits.images[number] * 15.9).astype("uint8"))
+    buffer = io.BytesIO()
+    small.resize((160, 160), Picture.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), int(digits.target[number])
+
+
+def sample_parts(folder, **changes):
+    """Return the parts of a bridge that holds sessions in every state."""
+    parts, shelf = parts_in(folder, **changes)
+    now = time.time()
+    _digits(parts, shelf, now)
+    _diverging(parts, shelf, now)
+    _hostile(parts, now)
+    _over(parts, shelf, now)
+    _simple(parts, now)
+    return parts
+
+
+def _run(parts, session_id, *, started, config, client=None):
+    session = parts.sessions.register(
+        session_id, client or Client("trainbridge", "0.1"), config
+    ).session
+    session.registered_at = started
+    session.apply(Connected(), started)
+    return session
+
+
+def _digits(parts, shelf, now):
+    """Add a run in its fourth epoch of six, with two spikes, images, a matrix and commands."""
+    chance = random.Random(1)
+    config = Config(6, 400, 32, "mlp-64-128-10", "handwritten digits", DIGITS)
+    session = _run(
+        parts, "digits-2024-11-24", started=now - 1500, config=config,
+        client=Client("trainbridge", "0.1.0", labels={"team": "vision", "git": "4f1c9ab"}),
+    )  # fmt: skip
+    session.apply(StatusChange(Status.RUNNING, "training"), now - 1490)
+    confusion = {}
+    for step in range(1450):
+        epoch, index, at = step // 400, step % 400, now - 1480 + step
+        loss = 0.08 + 2.2 * math.exp(-step / 240) * chance.uniform(0.75, 1.3)
+        if step in (702, 703, 1190):
+            loss = 4.8 if step < 1000 else 2.1
+        session.apply(Batch(epoch, index, loss, sample_count=32), at)
+        _predict(chance, confusion, step)
+        if step % 24 == 0 or step in (702, 703, 1190):
+            _keep(shelf, chance, session.id, (epoch, index), loss, int(at * 1000), step)
+        if index == 399:
+            share = 0.7 + epoch * 0.085
+            session.apply(
+                Epoch(
+                    epoch,
+                    1.5 / (epoch + 1),
+                    share,
+                    1.7 / (epoch + 1),
+                    share - 0.03,
+                    1e-3 / (epoch + 1),
+                ),
+                at,
+            )
+    gpus = (
+        Gpu(0, "GPU-5d0c", 0.93, 31 * GIB, 80 * GIB, 61, 412),
+        Gpu(1, "GPU-77aa", 0.88, 30 * GIB, 80 * GIB, 58, 397),
+    )
+    session.apply(
+        Performance(0.0412, 402.0, 960.0, 12_480.0, 12_120.0, Resources(3.42, 9.1 * GIB, gpus)), now
+    )
+    session.apply(Scalars(3, 250, {"gradient_norm": 0.8123, "temperature": 1.07}), now - 1)
+    _command(parts, session, CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"}, now)
+    parts.commands.ask(session.id, CommandType.SAVE_CHECKPOINT, {})
+    parts.metrics.confusions[session.id] = confusion
+
+
+def _command(parts, session, type, parameters, now):
+    command = parts.commands.ask(session.id, type, parameters)
+    parts.commands.take(session.id)
+    session.apply(CommandSent(command.id, type, parameters), now - 300)
+    result = CommandResult(command.id, applied=True, message="done", epoch=2, batch=388)
+    parts.commands.answer(session.id, result)
+    session.apply(CommandAnswered(type, result), now - 299)
+
+
+def _predict(chance, confusion, step):
+    for _ in range(8):
+        actual = chance.randrange(10)
+        is_right = chance.random() < 0.75 + step / 7000
+        near = {8: 1, 9: 3, 4: 9, 3: 8, 7: 9, 1: 8}.get(actual, chance.randrange(10))
+        pair = str(actual), str(actual if is_right else near)
+        confusion[pair] = confusion.get(pair, 0) + 1
+
+
+def _keep(shelf, chance, session_id, place, loss, received_ms, step):
+    images = []
+    for position in range(16):
+        content, actual = digit((step * 16 + position) % 1797)
+        is_right = chance.random() > min(0.6, loss / 4)
+        predicted = actual if is_right else chance.randrange(10)
+        images.append((content, predicted, chance.uniform(0.4, 0.999), actual))
+    shelf.add(session_id, *place, images, loss=loss, received_ms=received_ms)
+
+
+def _diverging(parts, shelf, now):
+    """Add a paused run whose loss has become not a number."""
+    chance = random.Random(2)
+    config = Config(
+        90, 1200, 256, "resnet50", "imagenet-1k (subset of 100 classes)", ("cat", "dog")
+    )
+    session = _run(parts, "resnet50-warmup-lr3e-2-seed4", started=now - 9000, config=config)
+    for step in range(2600):
+        loss = 6.9 - step / 900 + chance.uniform(-0.4, 0.4)
+        if step > 2300:
+            loss *= 1.02 ** (step - 2300)
+        session.apply(
+            Batch(step // 1200, step % 1200, math.nan if step > 2540 else loss), now - 8000 + step
+        )
+    session.apply(Epoch(0, 6.1, 0.012, 6.0, 0.015), now - 7000)
+    session.apply(Epoch(1, 5.0, 0.061, 5.3, 0.055), now - 5800)
+    content, actual = digit(7)
+    shelf.add(session.id, 2, 141, [(content, 0, math.nan, 1), (content, None, None, None)],
+              loss=None, received_ms=int(now * 1000) - 60_000)  # fmt: skip
+    session.apply(StatusChange(Status.PAUSED, "paused by command: the loss is not a number"), now)
+    session.apply(
+        Performance(0.21, 0, 0, 1219, 1220, Resources(11.9, 60 * GIB, (Gpu(0, "", 0.02),))), now
+    )
+
+
+def _hostile(parts, now):
+    """Add a run whose every text tries to be something else."""
+    config = Config(3, 10, 8, HOSTILE, "x" * 400, (HOSTILE, "y" * 300))
+    client = Client(HOSTILE, "1", labels={HOSTILE: HOSTILE})
+    session = _run(parts, "a" * 63, started=now - 400, config=config, client=client)
+    for index in range(4):
+        session.apply(Batch(0, index, 10.0**300 if index == 2 else 0.3), now - 300 + index)
+    session.apply(Scalars(0, 3, {HOSTILE: 1.0}), now - 200)
+    session.apply(StatusChange(Status.RUNNING, HOSTILE), now - 200)
+    session.apply(Disconnected(), now - 100)
+    parts.metrics.confusions[session.id] = {("0", "1"): 3, ("other", "0"): 1, ("1", "1"): 2}
+
+
+def _over(parts, shelf, now):
+    """Add a completed and a failed run."""
+    done = _run(parts, "bert-tiny-sst2", started=now - 4000,
+                config=Config(3, 200, 16, "bert-tiny", "sst2", ("negative", "positive")))  # fmt: skip
+    chance = random.Random(3)
+    for step in range(600):
+        session_at = now - 3900 + step * 5
+        done.apply(
+            Batch(step // 200, step % 200, 0.7 * math.exp(-step / 300) + chance.uniform(0, 0.1)),
+            session_at,
+        )
+        if step % 200 == 199:
+            epoch = step // 200
+            done.apply(
+                Epoch(epoch, 0.5 / (epoch + 1), 0.8 + epoch * 0.05, 0.6 / (epoch + 1), 0.79),
+                session_at,
+            )
+    done.apply(StatusChange(Status.COMPLETED, "accuracy 0.90"), now - 800)
+    done.apply(Ended(Phase.ENDED), now - 800)
+    failed = _run(parts, "unet-cells-17", started=now - 2000,
+                  config=Config(50, 80, 4, "unet", "cells"))  # fmt: skip
+    for step in range(100):
+        failed.apply(Batch(step // 80, step % 80, 0.9 - step / 400), now - 1900 + step)
+    failed.apply(
+        StatusChange(Status.FAILED, "CUDA out of memory: tried to allocate 2.00 GiB"), now - 1700
+    )
+    failed.apply(Ended(Phase.ENDED), now - 1700)
+
+
+def _simple(parts, now):
+    """Add a run that has only just been registered, and tells nothing of itself."""
+    _run(parts, "run-6fd0a1", started=now - 3, config=Config())
+
+
+async def _serve(address):
+    with tempfile.TemporaryDirectory() as folder, listening(address) as listener:
+        parts = sample_parts(Path(folder), grafana_url="http://localhost:3000")
+        async with serve_http(build_app(parts), listener):
+            print(f"http://{listener.address}/", flush=True)  # noqa: T201 -- where to look
+            await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--address", default="127.0.0.1:8090")
+    asyncio.run(_serve(arguments.parse_args().address))

@@ -1,0 +1,158 @@
+"""From the outbox to an endpoint that is not always there."""
+
+import asyncio
+import threading
+
+import pytest
+from support.spans import START, averages
+from support.waiting import until
+
+from bridge.sinks.spans.delivery import SPANS_PER_EXPORT, Delivery
+
+
+class Endpoint:
+    """Takes spans while it is up."""
+
+    def __init__(self):
+        self.is_up = True
+        self.fault = None
+        self.taken = []
+        self.attempts = 0
+        self.largest = 0
+        self.is_closed = False
+        self.hold = None
+
+    def export(self, spans):
+        self.attempts += 1
+        self.largest = max(self.largest, len(spans))
+        if self.hold is not None:
+            self.hold.wait(10)
+        if self.fault is not None:
+            raise self.fault
+        if self.is_up:
+            self.taken += spans
+        return self.is_up
+
+    def close(self):
+        self.is_closed = True
+        if self.hold is not None:
+            self.hold.set()
+
+
+@pytest.fixture
+def endpoint():
+    """An endpoint that is up."""
+    return Endpoint()
+
+
+@pytest.fixture
+def delivery(world, endpoint):
+    """A delivery that comes back soon."""
+    return Delivery(
+        world.outbox,
+        endpoint,
+        world.telemetry,
+        waiting=world.sink.waiting,
+        first_backoff_seconds=0.01,
+    )
+
+
+def epochs(world, count):
+    """Let so many epochs happen and be committed."""
+    session = world.register()
+    for number in range(count):
+        world.happen(session, averages(number), at=START + number)
+    world.commit()
+
+
+async def test_what_is_committed_is_delivered(world, delivery, endpoint):
+    """Spans leave as soon as they are on disk, and are gone from it once taken."""
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 3)
+        await until(lambda: len(endpoint.taken) == 4)
+        await until(lambda: world.outbox.count() == 0)
+
+    assert world.count("exported") == 4
+    assert endpoint.is_closed
+
+
+async def test_what_waited_before_the_start_is_delivered(world, delivery, endpoint):
+    """A restart with spans in the outbox needs no new span to get them going."""
+    epochs(world, 2)
+
+    async with delivery.running(grace_seconds=5):
+        await until(lambda: len(endpoint.taken) == 3)
+
+
+async def test_an_outage_delays_spans_and_loses_none(world, delivery, endpoint):
+    """Each span arrives, once, in order, when the endpoint is back."""
+    endpoint.is_up = False
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 5)
+        await until(lambda: endpoint.attempts >= 3)
+        assert world.outbox.count() == 6
+        endpoint.is_up = True
+        await until(lambda: world.outbox.count() == 0)
+
+    numbers = [span.attributes.get("training.epoch") for span in endpoint.taken]
+    assert numbers == [None, 0, 1, 2, 3, 4]
+    assert world.count("failed") >= 18
+    assert world.count("exported") == 6
+
+
+async def test_a_broken_exporter_ends_nothing(world, delivery, endpoint):
+    """Whatever the library raises, the spans stay and are tried again."""
+    endpoint.fault = RuntimeError("broken")
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 1)
+        await until(lambda: endpoint.attempts >= 2)
+        endpoint.fault = None
+        await until(lambda: len(endpoint.taken) == 2)
+
+
+async def test_a_request_holds_a_limited_number(world, delivery, endpoint):
+    """After a long outage nothing is sent that an endpoint refuses for its size."""
+    epochs(world, 300)
+    async with delivery.running(grace_seconds=5):
+        await until(lambda: len(endpoint.taken) == 301)
+
+    assert endpoint.largest == SPANS_PER_EXPORT
+
+
+async def test_a_stop_delivers_what_was_committed_last(world, delivery, endpoint):
+    """The closing spans of a shutdown do not wait for the next start."""
+    async with delivery.running(grace_seconds=5):
+        await until(lambda: not world.sink.waiting.is_set())
+        epochs(world, 200)
+
+    assert len(endpoint.taken) == 201
+
+
+async def test_a_stop_does_not_wait_for_an_endpoint_that_is_down(world, endpoint):
+    """Out of a long pause one more attempt is made, then the spans wait on disk for the next start."""
+    endpoint.is_up = False
+    delivery = Delivery(
+        world.outbox,
+        endpoint,
+        world.telemetry,
+        waiting=world.sink.waiting,
+        first_backoff_seconds=3_600,
+    )
+    started = asyncio.get_running_loop().time()
+    async with delivery.running(grace_seconds=30):
+        epochs(world, 1)
+        await until(lambda: endpoint.attempts == 1)
+
+    assert asyncio.get_running_loop().time() - started < 5
+    assert endpoint.attempts == 2
+    assert world.outbox.count() == 2
+
+
+async def test_a_stop_does_not_wait_for_an_endpoint_that_hangs(world, delivery, endpoint):
+    """After the grace the exporter is closed, whatever it was doing."""
+    endpoint.hold = threading.Event()
+    async with delivery.running(grace_seconds=0.1):
+        epochs(world, 1)
+        await until(lambda: endpoint.attempts == 1)
+
+    assert endpoint.is_closed
