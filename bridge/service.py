@@ -13,7 +13,7 @@ from bridge.commit import Committer
 from bridge.config import Settings
 from bridge.model import Phase
 from bridge.pipeline import Pipeline
-from bridge.receiver.server import serving
+from bridge.receiver.server import bound, serving
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
 from bridge.sessions import Sessions
@@ -61,6 +61,13 @@ async def run(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
         listener = stack.enter_context(listening(settings.http_address))
+        grpc_server = await stack.enter_async_context(
+            bound(
+                settings.grpc_address,
+                max_message_bytes=settings.max_message_bytes,
+                lookahead_bytes=settings.grpc_lookahead_bytes,
+            )
+        )
         public_url = settings.public_url or url_of(listener.address)
 
         telemetry = Telemetry(public_url=public_url)
@@ -100,7 +107,7 @@ async def run(
             telemetry=telemetry,
             readiness=(Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),),
             public_url=settings.public_url or "",
-            grpc_address=settings.grpc_address,
+            grpc_address=grpc_server.address,
         )
         await stack.enter_async_context(serve_http(build_app(parts), listener))
 
@@ -111,14 +118,9 @@ async def run(
             telemetry=telemetry,
             tally=images.tally,
         )
-        grpc_server = await stack.enter_async_context(
-            serving(
-                Servicer(door, _terms(settings)),
-                settings.grpc_address,
-                max_message_bytes=settings.max_message_bytes,
-                lookahead_bytes=settings.grpc_lookahead_bytes,
-                grace_seconds=grace_seconds * DRAIN_PART,
-            )
+        servicer = Servicer(door, _terms(settings))
+        await stack.enter_async_context(
+            serving(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
         )
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()

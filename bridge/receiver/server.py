@@ -16,37 +16,45 @@ KEEPALIVE_MS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class GrpcServer:
-    """A running server."""
+    """A server that has its port."""
 
+    server: grpc.aio.Server
     address: str
     """host:port, the port being the one bound."""
 
 
 @asynccontextmanager
-async def serving(
-    servicer: Servicer,
-    address: str,
-    *,
-    max_message_bytes: int,
-    lookahead_bytes: int,
-    grace_seconds: float,
+async def bound(
+    address: str, *, max_message_bytes: int, lookahead_bytes: int
 ) -> AsyncIterator[GrpcServer]:
-    """Serve until the block is left; then drain every stream within the grace.
+    """Hold an address while the block lasts; nothing is served yet.
 
-    Raises SettingError when the address cannot be bound.
+    Raises SettingError when it cannot be bound.
     """
     server = grpc.aio.server(options=_options(max_message_bytes, lookahead_bytes))
+    try:
+        port = _bind(server, address)
+        yield GrpcServer(server, f"{address.rpartition(':')[0]}:{port}")
+    finally:
+        await server.stop(grace=None)
+
+
+@asynccontextmanager
+async def serving(
+    grpc_server: GrpcServer, servicer: Servicer, *, grace_seconds: float
+) -> AsyncIterator[None]:
+    """Serve until the block is left; then drain every stream within the grace."""
+    server = grpc_server.server
     server.add_generic_rpc_handlers((servicer.handlers(),))
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
-    port = _bind(server, address)
     await server.start()
     for name in ("", SERVICE):
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield GrpcServer(f"{address.rpartition(':')[0]}:{port}")
+        yield
     finally:
         await healthy.enter_graceful_shutdown()
         await servicer.drain(grace_seconds)

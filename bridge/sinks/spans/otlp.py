@@ -39,7 +39,9 @@ class OtlpExporter:
             )
         try:
             self._exporter = _exporter(endpoint)
-        except Exception as error:  # its errors have no common class, and all are about the environment
+        except (
+            Exception
+        ) as error:  # its errors have no common class, and all are about the environment
             raise SettingError(f"an OTEL_* variable makes no sense: {error}") from error
         self._resource = resource_of(endpoint)
 

@@ -29,7 +29,7 @@ from bridge.model import (
 )
 from bridge.pipeline import Pipeline
 from bridge.receiver.decode import Limits
-from bridge.receiver.server import serving
+from bridge.receiver.server import bound, serving
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
 from bridge.sessions import Sessions
@@ -39,6 +39,7 @@ from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
 ERROR = wire.ErrorResponse
+LIMITS = {"max_message_bytes": 1 << 20, "lookahead_bytes": 65536}
 
 
 class Recording:
@@ -91,15 +92,8 @@ class Bridge:
         async with AsyncExitStack() as stack:
             stack.callback(self.database.close)
             await stack.enter_async_context(self.committer.running())
-            server = await stack.enter_async_context(
-                serving(
-                    self.servicer,
-                    "127.0.0.1:0",
-                    max_message_bytes=1 << 20,
-                    lookahead_bytes=65536,
-                    grace_seconds=5,
-                )
-            )
+            server = await stack.enter_async_context(bound("127.0.0.1:0", **LIMITS))
+            await stack.enter_async_context(serving(server, self.servicer, grace_seconds=5))
             self.address = server.address
             self.channel = await stack.enter_async_context(
                 grpc.aio.insecure_channel(server.address)
@@ -460,13 +454,7 @@ async def test_no_internal_text_reaches_a_client(bridge, monkeypatch):
 async def test_a_taken_port_is_a_clear_error(bridge):
     """A second bridge on the same port is refused, not silently bound."""
     with pytest.raises(SettingError, match="cannot be bound"):
-        async with serving(
-            bridge.servicer,
-            bridge.address,
-            max_message_bytes=1,
-            lookahead_bytes=65536,
-            grace_seconds=1,
-        ):
+        async with bound(bridge.address, **LIMITS):
             pass
 
 

@@ -1,0 +1,95 @@
+"""docs/traces.md says what spans tell."""
+
+import math
+import re
+
+import pytest
+from support.markdown import tables_under
+from support.spans import START, World, averages, batch
+from support.tools import ROOT
+
+from bridge.model import (
+    CommandAnswered,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Connected,
+    Disconnected,
+    Ended,
+    Performance,
+    Phase,
+    Status,
+    StatusChange,
+)
+from bridge.sinks.spans.epochs import EVENTS_LIMIT
+from bridge.sinks.spans.span import TEXT_LIMIT
+from bridge.sinks.spans.trace import LABELS_LIMIT
+from bridge.storage.outbox import OUTBOX_LIMIT
+
+PAGE = (ROOT / "docs" / "traces.md").read_text()
+TABLES = tables_under(PAGE)
+SPANS = {"session": "training.session", "epoch": "training.epoch", "end": "training.session.end"}
+
+
+@pytest.fixture
+def spans(tmp_path):
+    """The spans of a session to which everything happens that spans tell of."""
+    world = World(tmp_path)
+    session = world.register()
+    result = CommandResult("c", applied=True, message="done", epoch=1, batch=1)
+    refusal = CommandResult("c", applied=False, message="no", epoch=1, batch=1)
+    everything = (
+        CommandSent("c", CommandType.PAUSE_TRAINING, {"why": "alert"}),
+        CommandAnswered(CommandType.PAUSE_TRAINING, result),
+        CommandAnswered(CommandType.PAUSE_TRAINING, refusal),
+        Disconnected(),
+        Connected(),
+        *[StatusChange(Status.PAUSED, "by order")] * 20,
+    )
+    world.happen(session, batch(1, 0, sample_count=8), batch(1, 1, math.nan), at=START + 1)
+    world.happen(session, Performance(0.1, 1.0, 1.0, 60.0, 60.0), *everything, at=START + 2)
+    told = averages(1, validation_loss=1.0, validation_accuracy=0.5, learning_rate=0.1)
+    world.happen(session, told, *everything, at=START + 3)
+    world.happen(session, StatusChange(Status.COMPLETED), Ended(Phase.ENDED), at=START + 4)
+    yield world.spans()
+    world.close()
+
+
+def general(name):
+    """Return an attribute as the page calls it."""
+    return re.sub(r"^(training\.(?:label|command))\.(?!id$|message$).*", r"\1.*", name)
+
+
+def test_attributes_are_as_told(spans):
+    """Every attribute stands on the page with the spans that carry it, and no other does."""
+    told = {
+        (name.strip("`"), SPANS[span])
+        for name, carriers, _ in TABLES["Attributes"]
+        for span in (SPANS if carriers == "all" else carriers.split(", "))
+    }
+
+    assert {(general(name), span.name) for span in spans for name in span.attributes} == told
+
+
+def test_events_are_as_told(spans):
+    """Every event stands on the page with its attributes, and no other does."""
+    told = {
+        name: set(re.findall(r"`([a-z_.*]+)`", attributes))
+        for names, attributes in TABLES["Events"]
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    found = {}
+    for span in spans:
+        for event in span.events:
+            found.setdefault(event.name, set()).update(map(general, event.attributes))
+
+    assert found == told
+
+
+def test_limits_are_as_told():
+    """The numbers on the page are those of the code."""
+    assert EVENTS_LIMIT == 16
+    assert "At most sixteen a span" in PAGE
+    assert f"cut at {TEXT_LIMIT:,} characters" in PAGE
+    assert f"at most {LABELS_LIMIT}" in PAGE
+    assert f"At most {OUTBOX_LIMIT:,} spans wait" in PAGE
