@@ -90,7 +90,8 @@ def _bytes_of(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         raise NotAnImageError("images: there is nothing in them")
     lowest, highest = _range_of(np.nan_to_num(values.astype(np.float32)))
     scaled = (np.nan_to_num(values.astype(np.float32)) - lowest) * (255.0 / (highest - lowest))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    pixels: np.ndarray[Any, Any] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return pixels
 
 
 def _range_of(values: "np.ndarray[Any, Any]") -> tuple[float, float]:
