@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,9 @@ from bridge.telemetry import Telemetry
 
 COMMIT_SECONDS = 0.01
 """Commits start at least this far apart; what comes in between shares the next one."""
+
+RELAXED_SECONDS = 0.025
+"""So far apart when nobody is in a hurry: clients that number their messages need no Ack for each."""
 
 IDLE_SECONDS = 0.25
 """Sinks are asked this often also when nothing arrives, for what time alone makes due."""
@@ -59,6 +62,7 @@ class Committer:
         self._count = 0
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._stopping = False
 
     @property
@@ -66,12 +70,14 @@ class Committer:
         """Tell whether too much is waiting for the disk."""
         return self._count >= PENDING_LIMIT or self._bytes >= PENDING_BYTES_LIMIT
 
-    def enroll(self, receipt: Receipt, size_bytes: int) -> int:
+    def enroll(self, receipt: Receipt, size_bytes: int, *, is_urgent: bool = True) -> int:
         """Return the ticket of the commit that takes in all that has been consumed by now."""
         self._receipts.add(receipt)
         self._count += 1
         self._bytes += size_bytes
         self._wake.set()
+        if is_urgent:
+            self._hurry.set()
         return self._ticket
 
     def poke(self) -> None:
@@ -88,6 +94,7 @@ class Committer:
             finally:
                 self._stopping = True
                 self._wake.set()
+                self._hurry.set()
                 await task
 
     async def _commit_until_stopped(self, thread: ThreadPoolExecutor) -> None:
@@ -95,16 +102,11 @@ class Committer:
             started = time.monotonic()
             await self._commit(self._group(), thread)
             await asyncio.sleep(max(0.0, COMMIT_SECONDS - (time.monotonic() - started)))
-            await self._woken()
+            await _set_within(self._wake, IDLE_SECONDS)
+            await _set_within(self._hurry, RELAXED_SECONDS - (time.monotonic() - started))
+            self._wake.clear()
+            self._hurry.clear()
         await self._commit(self._group(), thread)
-
-    async def _woken(self) -> None:
-        try:
-            async with asyncio.timeout(IDLE_SECONDS):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
     def _group(self) -> Group:
         works = tuple(work for durable in self._durables if (work := durable.take()) is not None)
@@ -146,3 +148,12 @@ class Committer:
             for work in works:
                 work.write(transaction)
         return time.perf_counter() - started
+
+
+async def _set_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait until an event is set, or the time is over."""
+    if seconds <= 0 or event.is_set():
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()

@@ -87,7 +87,7 @@ class Pipeline:
         if not sequence or sequence > session.accepted:
             session.accepted = sequence or session.accepted
             self._apply(session, update, now)
-        return self._committer.enroll(receipt, update.size_bytes)
+        return self._committer.enroll(receipt, update.size_bytes, is_urgent=not sequence)
 
     def connected(self, session_id: str) -> None:
         """A stream speaks for a session from now on."""

@@ -1,7 +1,6 @@
 """The SDK's own thread: makes messages of what the loop has said."""
 
 import math
-import threading
 import time
 from collections.abc import Callable
 
@@ -30,6 +29,9 @@ REPORT_SECONDS = 5.0
 """How often speed and usage are told."""
 
 FIRST_REPORT_SECONDS = 1.0
+
+IDLE_SECONDS = 1.0
+"""How often the thread looks around while the loop says nothing."""
 
 TERMS_SECONDS = 2.0
 """So long the first images wait for the bridge to say how many it wants."""
@@ -60,7 +62,6 @@ class Collector:
         self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
         self._system: System | None = None
         self._report_at = math.inf
-        self._wake = threading.Event()
         self._closing = False
         self.busy = False
         """Holds items that are neither in the inbox nor in the outbox."""
@@ -71,21 +72,22 @@ class Collector:
         self._wait_for_terms()
         while True:
             closing = self._closing
-            if self._work():
+            done = self._work()
+            if done == ITEMS_AT_ONCE:
                 continue
-            if closing:
+            if closing and not len(self._inbox):
                 break
-            self._wake.wait(self._terms().flush_seconds)
+            self._rest(self._terms().flush_seconds if done else None)
         self._outbox.finish()
 
     def poke(self) -> None:
         """Look at what there is now rather than in a few milliseconds."""
-        self._wake.set()
+        self._inbox.wake.set()
 
     def finish(self) -> None:
         """Stop when everything that has been said is in the outbox."""
         self._closing = True
-        self._wake.set()
+        self._inbox.wake.set()
 
     def fault(self, argument: str, error: Exception) -> None:
         """Count an argument that made no sense, and say so the first time."""
@@ -104,12 +106,24 @@ class Collector:
         while not self._terms().are_told and time.monotonic() < deadline:
             time.sleep(0.002)
 
-    def _work(self) -> bool:
-        """Do what there is to do; tell whether more may be waiting. Never raises."""
-        self._wake.clear()
+    def _rest(self, seconds: float | None) -> None:
+        """Let items collect for a frame; None: there were none, so the next one is not kept waiting."""
+        if seconds is not None:
+            self._inbox.wake.wait(seconds)
+            return
+        self._inbox.is_watched = True
+        if not len(self._inbox):
+            self._inbox.wake.wait(IDLE_SECONDS)
+        self._inbox.is_watched = False
+
+    def _work(self) -> int:
+        """Do what there is to do; return how many items there were. Never raises."""
+        self._inbox.wake.clear()
         self.busy = True
+        done = 0
         try:
             items = self._inbox.take(ITEMS_AT_ONCE)
+            done = len(items)
             if items:
                 self._outbox.put(self._entries(items))
             self._report()
@@ -117,7 +131,7 @@ class Collector:
             self.fault("session", error)
         finally:
             self.busy = False
-        return len(self._inbox) > 0
+        return done
 
     def _entries(self, items: list[Item]) -> list[Entry]:
         chosen = self._chosen(items)

@@ -1,5 +1,6 @@
 """What the training loop has said and nobody has looked at yet."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -90,6 +91,10 @@ class Inbox:
         self._stats = stats
         self._image_bytes_in = 0
         self._image_bytes_out = 0
+        self.wake = threading.Event()
+        """Ends the rest of whoever takes items."""
+        self.is_watched = False
+        """The next item sets `wake`; else it need not cost the loop that."""
 
     def put_batch(
         self, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any, ground_truth: Any,
@@ -115,17 +120,21 @@ class Inbox:
                 sample_count, size,
             )
         )  # fmt: skip
+        if self.is_watched:
+            self.wake.set()
 
     def put(self, item: Item) -> None:
         """Keep an item, one of those that are rare and never dropped here."""
         self._items.append(item)
+        if self.is_watched:
+            self.wake.set()
 
     def put_scalars(self, item: ScalarsItem) -> None:
         """Keep scalars, unless there is no room."""
         if len(self._items) >= self._limit_items:
             self._stats.dropped += 1
             return
-        self._items.append(item)
+        self.put(item)
 
     def take(self, limit: int) -> list[Item]:
         """Hand over the oldest items; runs in the SDK's own thread."""

@@ -147,7 +147,7 @@ def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: li
         return
     faults: list[str] = []
     try:
-        message = _MESSAGES[kind](getattr(request, kind), limits, faults)
+        message = _MESSAGES[kind](request, limits, faults)
     except InvalidDataError as error:
         results.append(InvalidDataError(f"{kind}.{error}", sequence=sequence))
         return
@@ -156,7 +156,8 @@ def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: li
         results.append(InvalidDataError(f"{kind}.{'; '.join(faults)}", sequence=sequence))
 
 
-def _batch(data: wire.BatchData, limits: Limits, faults: list[str]) -> Batch:
+def _batch(request: wire.MetricsRequest, limits: Limits, faults: list[str]) -> Batch:
+    data = request.batch_data
     images, predictions, truths = data.images, data.predictions, data.ground_truth
     count = len(images)
     if not (count or predictions or truths):
@@ -189,6 +190,7 @@ def _batch(data: wire.BatchData, limits: Limits, faults: list[str]) -> Batch:
         classes,
         _duration(data),
         data.sample_count or len(classes) or count,
+        request.timestamp_ms,
     )
 
 
@@ -219,7 +221,8 @@ def _images(
         )
 
 
-def _epoch(data: wire.EpochData, _limits: Limits, _faults: list[str]) -> Epoch:
+def _epoch(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Epoch:
+    data = request.epoch_data
     return Epoch(
         data.epoch,
         data.average_loss,
@@ -230,7 +233,8 @@ def _epoch(data: wire.EpochData, _limits: Limits, _faults: list[str]) -> Epoch:
     )
 
 
-def _performance(data: wire.PerformanceData, _limits: Limits, _faults: list[str]) -> Performance:
+def _performance(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Performance:
+    data = request.performance_data
     return Performance(
         data.time_per_batch_ms / 1000,
         data.total_time_for_epoch_sec,
@@ -265,18 +269,20 @@ def _gpus(usage: wire.ResourceUsage) -> tuple[Gpu, ...]:
     return ()
 
 
-def _status(data: wire.StatusUpdate, limits: Limits, _faults: list[str]) -> StatusChange:
+def _status(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -> StatusChange:
+    data = request.status_update
     if data.status >= len(STATUSES) or data.status < 0:
         raise InvalidDataError(f"status: {data.status} is not a TrainingStatus")
     config = config_of(data.config, limits) if data.HasField("config") else None
     return StatusChange(STATUSES[data.status], data.message[: limits.text], config)
 
 
-def _heartbeat(_data: wire.Heartbeat, _limits: Limits, _faults: list[str]) -> Heartbeat:
+def _heartbeat(_request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Heartbeat:
     return Heartbeat()
 
 
-def _scalars(data: wire.ScalarData, limits: Limits, _faults: list[str]) -> Scalars:
+def _scalars(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -> Scalars:
+    data = request.scalar_data
     if len(data.values) > limits.scalars:
         raise InvalidDataError(
             f"values: {len(data.values)} are more than the {limits.scalars} allowed"
@@ -284,13 +290,16 @@ def _scalars(data: wire.ScalarData, limits: Limits, _faults: list[str]) -> Scala
     return Scalars(data.epoch, data.batch_idx, dict(data.values))
 
 
-def _command_result(data: wire.CommandResult, limits: Limits, _faults: list[str]) -> CommandResult:
+def _command_result(
+    request: wire.MetricsRequest, limits: Limits, _faults: list[str]
+) -> CommandResult:
+    data = request.command_result
     return CommandResult(
         data.command_id[:128], data.applied, data.message[: limits.text], data.epoch, data.batch_idx
     )
 
 
-_MESSAGES: dict[str, Callable[[Any, Limits, list[str]], Message]] = {
+_MESSAGES: dict[str, Callable[[wire.MetricsRequest, Limits, list[str]], Message]] = {
     "batch_data": _batch,
     "epoch_data": _epoch,
     "performance_data": _performance,

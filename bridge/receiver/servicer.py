@@ -34,7 +34,8 @@ class Terms:
     limits: Limits = field(default_factory=Limits)
     heartbeat_seconds: float = 20.0
     buffer_bytes: int = 64 << 20
-    flush_seconds: float = 0.02
+    flush_seconds: float = 0.1
+    """How long our SDK collects for one frame; what comes after silence it sends at once."""
     max_message_bytes: int = 32 << 20
     image_batches_per_second: float = 2.0
     max_streams: int = 2_000

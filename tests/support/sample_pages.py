@@ -165,7 +165,7 @@ def _diverging(parts, shelf, now):
         )
     session.apply(Epoch(0, 6.1, 0.012, 6.0, 0.015), now - 7000)
     session.apply(Epoch(1, 5.0, 0.061, 5.3, 0.055), now - 5800)
-    content, actual = digit(7)
+    content, _ = digit(7)
     shelf.add(session.id, 2, 141, [(content, 0, math.nan, 1), (content, None, None, None)],
               loss=None, received_ms=int(now * 1000) - 60_000)  # fmt: skip
     session.apply(StatusChange(Status.PAUSED, "paused by command: the loss is not a number"), now)

@@ -49,7 +49,7 @@ class Journal:
         self.is_full = False
         self.enrolled = 0
 
-    def enroll(self, receipt, size_bytes) -> int:
+    def enroll(self, receipt, size_bytes, *, is_urgent) -> int:
         self.enrolled += 1
         return self.enrolled
 

@@ -74,6 +74,7 @@ def test_a_batch_keeps_everything_it_told():
         (1, 4, 0.5, 5),
     ]
     assert message.images[1].jpeg == jpeg(shade=9)
+    assert message.sent_ms == 5
     assert (result.session_id, result.sequence) == ("run", 7)
 
 
