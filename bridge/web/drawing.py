@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from bridge.history import Bin
@@ -89,7 +89,7 @@ def loss_chart(bins: Sequence[Bin], *, height: int = 300) -> Chart | None:
         (Line("mean", "a", pieces),),
         columns,
         tuple(_spikes(columns)),
-        tuple(column for column in columns if column.nonfinite),
+        _gaps(columns),
         _epoch_ticks(bins),
         _y_ticks(scale, height),
         scale.is_log,
@@ -104,8 +104,8 @@ def sparkline(bins: Sequence[Bin], *, height: int = 44) -> Chart | None:
     scale = _scale(few)
     bands, pieces = _shapes(few, scale, height)
     columns = _columns(few, scale, height)
-    gaps = tuple(column for column in columns if column.nonfinite)
-    return Chart(height, bands, (Line("loss", "a", pieces),), (), (), gaps, (), (), scale.is_log)
+    line = Line("loss", "a", pieces)
+    return Chart(height, bands, (line,), (), (), _gaps(columns), (), (), scale.is_log)
 
 
 def epoch_chart(
@@ -207,6 +207,21 @@ def _spikes(columns: Sequence[Column]) -> list[Column]:
     return [column for _, column in sorted(chosen, key=lambda entry: entry[0])]
 
 
+def _gaps(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the stretches with non-finite values, each as one column that tells of its first."""
+    gaps: list[Column] = []
+    for column in columns:
+        if not column.nonfinite:
+            continue
+        last = gaps[-1] if gaps else None
+        if last is not None and column.x - (last.x + last.width) < column.width / 2:
+            width, found = column.x + column.width - last.x, last.nonfinite + column.nonfinite
+            gaps[-1] = replace(last, width=round(width, 3), nonfinite=found)
+        else:
+            gaps.append(column)
+    return tuple(gaps)
+
+
 def _epoch_ticks(bins: Sequence[Bin]) -> tuple[Tick, ...]:
     """Label where epochs begin, as many as there is room for."""
     starts = [(0, bins[0].epoch)]
@@ -257,7 +272,7 @@ def _line(
 
 def _across(number: int, first: int, last: int) -> float:
     """Place an epoch, with room for its dot and its label at both ends."""
-    return WIDTH * (0.03 + 0.94 * (number - first) / (last - first))
+    return WIDTH * (0.09 + 0.87 * (number - first) / (last - first))
 
 
 def _down(scale: Scale, value: float, height: int) -> float:

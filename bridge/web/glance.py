@@ -46,6 +46,8 @@ class Glance:
             return "lost"
         if self.phase is Phase.LIVE and not self.connected and self.batches:
             return "silent"
+        if self.status is Status.UNKNOWN and self.phase is Phase.LIVE:
+            return "running" if self.has_loss else "registered"
         return str(self.status)
 
     @property

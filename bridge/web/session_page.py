@@ -133,7 +133,7 @@ def _curves(session: Glance) -> Curves:
         loss_chart(session.bins),
         epoch_chart(numbers, loss),
         epoch_chart(numbers, accuracy),
-        epoch_chart(numbers, rate, height=120),
+        epoch_chart(numbers, rate),
     )
 
 

@@ -19,7 +19,15 @@ def number(value: float | None, digits: int = 4) -> str:
     if value and not 1e-4 <= abs(value) < 1e6:
         return f"{value:.{min(digits, 3) - 1}e}"
     places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
-    return f"{value:,.{max(0, min(places, digits))}f}"
+    return f"{value:,.{max(0, places)}f}"
+
+
+def short(value: float | None) -> str:
+    """Return a number as an axis shows it: three digits that matter, none that does not."""
+    if value is None or not math.isfinite(value):
+        return number(value)
+    text = f"{value:.3g}"
+    return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
 
 
 def count(value: float | None) -> str:
@@ -97,6 +105,7 @@ def _utc(at: float, format: str) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "number": number,
+    "short": short,
     "count": count,
     "percent": percent,
     "size": size,

@@ -2,10 +2,13 @@
 
 import json
 
+import grpc
 import pytest
+from support.bridges import running_bridge
+from support.jpegs import jpeg
 from support.otlp import PROTOCOLS, receiving
 from support.spans import CONFIG, PUBLIC_URL, START, World, averages, batch
-from support.waiting import until
+from support.waiting import until, until_true
 
 from bridge import __version__
 from bridge.model import (
@@ -19,6 +22,8 @@ from bridge.model import (
     trace_id_of,
 )
 from bridge.sinks.spans import Endpoint, open_spans
+from bridge.wire import metrics_pb2 as wire
+from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
 WAIT_SECONDS = 60
 
@@ -191,3 +196,64 @@ async def test_variables_of_opentelemetry_hold_for_the_exporter(bridge, monkeypa
             await arrived(receiver, 1)
 
     assert receiver.headers[0]["content-encoding"] == "gzip"
+
+
+def test_a_whole_bridge_sends_spans_that_lead_to_images(tmp_path):
+    """From gRPC in to OTLP out: the link in the epoch's span shows the images of its worst batch."""
+    with (
+        receiving("grpc") as receiver,
+        running_bridge(
+            tmp_path / "state", "--otlp-endpoint", receiver.url, "--images-keep", "all"
+        ) as bridge,
+        grpc.insecure_channel(bridge.grpc) as channel,
+    ):
+        stub = MetricsServiceStub(channel)
+        stub.RegisterTrainingSession(
+            wire.SessionInfo(session_id="whole"),
+            metadata=[("traceparent", f"00-{'a' * 32}-{'b' * 16}-01")],
+        )
+        picture = wire.ImageData(image_bytes=jpeg(shade=10))
+        data = wire.BatchData(epoch=1, batch_idx=7, batch_loss=0.5, images=[picture])
+        request = wire.MetricsRequest(session_id="whole", batch_data=data)
+        averages_told = wire.MetricsRequest(
+            session_id="whole", epoch_data=wire.EpochData(epoch=1, average_loss=0.5)
+        )
+        list(stub.StreamMetrics(iter([request, averages_told]), timeout=30))
+        until_true(lambda: receiver.named("training.epoch"), seconds=WAIT_SECONDS)
+        [epoch] = receiver.named("training.epoch")
+        link = epoch.attributes["training.images.url"]
+        page = bridge.get(link.removeprefix(f"http://{bridge.http}")).decode()
+        assert bridge.stop() == 0
+
+    [root] = receiver.named("training.session")
+    assert (root.trace_id, root.parent_id) == ("a" * 32, "b" * 16)
+    assert epoch.trace_id == root.trace_id
+    assert "batches/1-7/0.jpg" in page
+
+
+def test_a_killed_bridge_goes_on_with_its_traces(tmp_path):
+    """After kill -9 the session's later spans join the same trace, and none comes twice."""
+    with receiving("grpc") as receiver:
+        flags = ("--otlp-endpoint", receiver.url)
+        for number in (1, 2):
+            with (
+                running_bridge(tmp_path / "state", *flags) as bridge,
+                grpc.insecure_channel(bridge.grpc) as channel,
+            ):
+                stub = MetricsServiceStub(channel)
+                if number == 1:
+                    stub.RegisterTrainingSession(wire.SessionInfo(session_id="killed"))
+                told = wire.MetricsRequest(
+                    session_id="killed", epoch_data=wire.EpochData(epoch=number), sequence=number
+                )
+                list(stub.StreamMetrics(iter([told]), timeout=30))
+                until_true(
+                    lambda: len(receiver.named("training.epoch")) == number, seconds=WAIT_SECONDS
+                )  # noqa: B023 -- awaited at once
+                until_true(lambda: bridge.total("bridge_span_outbox") == 0, seconds=WAIT_SECONDS)  # noqa: B023
+                bridge.process.kill()
+                bridge.process.wait()
+
+    assert [span.span_id for span in receiver.spans] == [
+        span_id_of("killed", 1, name) for name in ("session", "epoch/1", "epoch/2")
+    ]
