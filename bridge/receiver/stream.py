@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,13 +14,16 @@ from bridge.errors import (
     OverloadedError,
     UnknownSessionError,
 )
-from bridge.model import Batch, Heartbeat, Update
+from bridge.model import Batch, Heartbeat, Message, Update
 from bridge.pipeline import Pipeline
 from bridge.receiver import answers
 from bridge.receiver.decode import Result
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
+
+FRAMES_PER_COUNT = 64
+"""Received messages are counted after so many frames, and with every acknowledgment."""
 
 OWED_LIMIT = 10_000
 """Answers a client may leave unread; above it nothing more is read from its stream."""
@@ -73,6 +76,9 @@ class Stream:
         self._moved = asyncio.Event()
         self._closing = False
         self._told = (0, 0)
+        self._kinds: dict[type[Message], int] = {}
+        self._received_bytes = 0
+        self._frames = 0
         self._quiet_until = 0.0
 
     def take(self, results: Sequence[Result], size_bytes: int) -> None:
@@ -88,13 +94,14 @@ class Stream:
             except Exception as error:  # noqa: BLE001 -- one message must not end a stream
                 self._door.telemetry.failed("receiver", error)
                 self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", 0)
-        self._door.telemetry.received(
-            Counter([type(result.message) for result in results if isinstance(result, Update)]),
-            size_bytes,
-        )
+        self._received_bytes += size_bytes
+        self._frames += 1
+        if self._frames >= FRAMES_PER_COUNT:
+            self._count()
 
     def committed(self, ticket: int) -> None:
         """Owe the acknowledgments of everything up to this ticket."""
+        self._count()
         pending = self._pending
         while pending and pending[0].ticket <= ticket:
             first = pending.popleft()
@@ -131,11 +138,20 @@ class Stream:
 
     def close(self) -> None:
         """Let go of the session; the stream is gone."""
+        self._count()
         if self.session_id:
             self._door.commands.unlisten(self.session_id, self._wake.set)
             self._door.pipeline.disconnected(self.session_id)
 
+    def _count(self) -> None:
+        if self._frames:
+            self._door.telemetry.received(self._kinds, self._received_bytes)
+            self._kinds = {}
+            self._received_bytes = self._frames = 0
+
     def _accept(self, update: Update) -> None:
+        kind = type(update.message)
+        self._kinds[kind] = self._kinds.get(kind, 0) + 1
         if update.session_id != self.session_id:
             self._bind(update.session_id)
         ticket = self._door.pipeline.accept(update, self)

@@ -44,7 +44,9 @@ def trained(generated, tmp_path_factory):
             check=False,
         )
         assert ran.returncode == 0, ran.stderr
-        page = until_true(lambda: ended(bridge.get("/metrics").decode()), what="the session is over on /metrics")
+        page = until_true(
+            lambda: ended(bridge.get("/metrics").decode()), what="the session is over on /metrics"
+        )
     return json.loads(ran.stdout), series(page)
 
 

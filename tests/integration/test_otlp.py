@@ -231,28 +231,28 @@ def test_a_whole_bridge_sends_spans_that_lead_to_images(tmp_path):
     assert "batches/1-7/0.jpg" in page
 
 
+def run_until_killed(state, receiver, number, *, spans):
+    """Start a bridge, tell it one epoch, and kill it once it has noted that its spans were taken."""
+    with (
+        running_bridge(state, "--otlp-endpoint", receiver.url) as bridge,
+        grpc.insecure_channel(bridge.grpc) as channel,
+    ):
+        stub = MetricsServiceStub(channel)
+        if number == 1:
+            stub.RegisterTrainingSession(wire.SessionInfo(session_id="killed"))
+        epoch = wire.EpochData(epoch=number)
+        told = wire.MetricsRequest(session_id="killed", epoch_data=epoch, sequence=number)
+        list(stub.StreamMetrics(iter([told]), timeout=30))
+        until_true(lambda: bridge.total("bridge_spans_total", result="exported") == spans)
+        bridge.process.kill()
+        bridge.process.wait()
+
+
 def test_a_killed_bridge_goes_on_with_its_traces(tmp_path):
     """After kill -9 the session's later spans join the same trace, and none comes twice."""
     with receiving("grpc") as receiver:
-        flags = ("--otlp-endpoint", receiver.url)
-        for number in (1, 2):
-            with (
-                running_bridge(tmp_path / "state", *flags) as bridge,
-                grpc.insecure_channel(bridge.grpc) as channel,
-            ):
-                stub = MetricsServiceStub(channel)
-                if number == 1:
-                    stub.RegisterTrainingSession(wire.SessionInfo(session_id="killed"))
-                told = wire.MetricsRequest(
-                    session_id="killed", epoch_data=wire.EpochData(epoch=number), sequence=number
-                )
-                list(stub.StreamMetrics(iter([told]), timeout=30))
-                until_true(
-                    lambda: len(receiver.named("training.epoch")) == number, seconds=WAIT_SECONDS
-                )  # noqa: B023 -- awaited at once
-                until_true(lambda: bridge.total("bridge_span_outbox") == 0, seconds=WAIT_SECONDS)  # noqa: B023
-                bridge.process.kill()
-                bridge.process.wait()
+        run_until_killed(tmp_path / "state", receiver, 1, spans=2)
+        run_until_killed(tmp_path / "state", receiver, 2, spans=1)
 
     assert [span.span_id for span in receiver.spans] == [
         span_id_of("killed", 1, name) for name in ("session", "epoch/1", "epoch/2")
