@@ -86,6 +86,8 @@ async def run(
         committer = Committer((images, *spans, archive), database, telemetry)
         images.wake = committer.poke
         await stack.enter_async_context(committer.running())
+        for sink in spans:
+            stack.callback(sink.settle)
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,
@@ -176,11 +178,10 @@ async def _spans(
     public_url: str,
 ) -> tuple[Spans, ...]:
     """Return the spans sink, or nothing where no endpoint is set."""
-    url = _spans_url(settings)
-    if not url:
+    if not settings.spans_endpoint:
         return ()
     endpoint = Endpoint(
-        url,
+        settings.spans_endpoint,
         protocol=settings.otlp_protocol,
         headers=settings.headers,
         service_name=settings.otlp_service_name,
@@ -193,14 +194,6 @@ async def _spans(
         grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
     )
     return (await stack.enter_async_context(spans),)
-
-
-def _spans_url(settings: Settings) -> str:
-    """Return the whole address; to a base address http/protobuf adds the path that OTLP fixes."""
-    if settings.otlp_traces_endpoint or not settings.otlp_endpoint:
-        return settings.otlp_traces_endpoint or ""
-    path = "/v1/traces" if settings.otlp_protocol == "http/protobuf" else ""
-    return f"{settings.otlp_endpoint}{path}"
 
 
 def _restore(pipeline: Pipeline, archive: Archive, settings: Settings) -> None:

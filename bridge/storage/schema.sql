@@ -59,5 +59,5 @@ CREATE TABLE IF NOT EXISTS spans (
 CREATE TABLE IF NOT EXISTS traces (
   session_id TEXT    PRIMARY KEY,
   updated_ms INTEGER NOT NULL,
-  trace      TEXT    NOT NULL       -- JSON of Trace.snapshot()
+  trace      TEXT    NOT NULL       -- JSON of Trace
 ) WITHOUT ROWID;

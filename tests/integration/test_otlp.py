@@ -257,3 +257,34 @@ def test_a_killed_bridge_goes_on_with_its_traces(tmp_path):
     assert [span.span_id for span in receiver.spans] == [
         span_id_of("killed", 1, name) for name in ("session", "epoch/1", "epoch/2")
     ]
+
+
+def test_a_stop_in_the_middle_of_an_epoch_costs_its_span_nothing(tmp_path):
+    """An epoch that a clean restart falls into is told whole: its start, and every batch."""
+    with receiving("http/protobuf") as receiver:
+        endpoint = receiver.url.removesuffix("/v1/traces")
+        flags = ("--otlp-endpoint", endpoint, "--otlp-protocol", "http/protobuf")
+        for part in (range(1, 8), range(8, 11)):
+            with (
+                running_bridge(tmp_path / "state", *flags) as bridge,
+                grpc.insecure_channel(bridge.grpc) as channel,
+            ):
+                stub = MetricsServiceStub(channel)
+                if part[0] == 1:
+                    stub.RegisterTrainingSession(wire.SessionInfo(session_id="stopped"))
+                list(stub.StreamMetrics(map(told_batch, part), timeout=30))
+                if part[0] == 8:
+                    epoch = wire.EpochData(epoch=1)
+                    told = wire.MetricsRequest(session_id="stopped", epoch_data=epoch, sequence=11)
+                    list(stub.StreamMetrics(iter([told]), timeout=30))
+                assert bridge.stop() == 0
+
+    [epoch] = receiver.named("training.epoch")
+    assert epoch.attributes["training.batches"] == 10
+    assert len(receiver.named("training.session")) == 1
+
+
+def told_batch(number):
+    """Return a batch of epoch 1, numbered."""
+    data = wire.BatchData(epoch=1, batch_idx=number, batch_loss=0.5)
+    return wire.MetricsRequest(session_id="stopped", batch_data=data, sequence=number)

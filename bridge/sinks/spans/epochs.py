@@ -29,7 +29,7 @@ class Events:
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Events":
-        """Return the events that `asdict` was called on."""
+        """Return the events as they were written."""
         kept = [SpanEvent(**event) for event in state["kept"]]
         return cls(state["limit"], kept, state["dropped"])
 
@@ -102,7 +102,7 @@ class OpenEpoch:
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "OpenEpoch":
-        """Return the epoch that `asdict` was called on."""
+        """Return the epoch as it was written."""
         return cls(**{**state, "events": Events.restored(state["events"])})
 
     def _add_nonfinite(self, batch: Batch, received: float) -> None:

@@ -1,7 +1,6 @@
 """Turn what happens to sessions into spans that wait in the outbox."""
 
 import asyncio
-import json
 import math
 import time
 from collections.abc import Callable
@@ -92,7 +91,7 @@ class Spans:
             self,
             spans=tuple(self._finished),
             traces=tuple(
-                (name, time.time(), _json(self._traces[name]))
+                (name, time.time(), self._traces[name].to_json())
                 for name in chosen
                 if name in self._traces
             ),
@@ -129,7 +128,7 @@ class Spans:
 
     def _restored(self, session: Session) -> Trace | None:
         state = self._remembered.pop(session.id, None)
-        return None if state is None else Trace.restored(json.loads(state))
+        return None if state is None else Trace.from_json(state)
 
     def _registered(
         self, session: Session, trace: Trace, event: Registered, received: float
@@ -232,10 +231,6 @@ class SpansWork:
             self.sink._telemetry.spans_dropped(self.dropped)
         if self.spans:
             self.sink.waiting.set()
-
-
-def _json(trace: Trace) -> str:
-    return json.dumps(trace.snapshot(), separators=(",", ":"), allow_nan=False)
 
 
 def _previous(session: Session, before: Trace | None) -> SpanLink | None:

