@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -116,7 +115,7 @@ async def run(ports_file: Path, answer: str) -> None:
     server = grpc.aio.server(
         options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 32 << 20)]
     )
-    call = grpc.stream_stream_rpc_method_handler(
+    call: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
         serving(answer, ports_file.parent),
         request_deserializer=None,
         response_serializer=wire.MetricsResponse.SerializeToString,

@@ -36,7 +36,9 @@ def _full_rate(*, quick: bool) -> Iterator[Row]:
     floor = _floor(sent)
     outcome = _bridge(sent)
     name = "full-rate run, all images kept"
-    regime = f"60/s x {IMAGES_PER_BATCH} JPEGs, {outcome.bytes / outcome.wall_seconds / 1e6:.0f} MB/s"
+    regime = (
+        f"60/s x {IMAGES_PER_BATCH} JPEGs, {outcome.bytes / outcome.wall_seconds / 1e6:.0f} MB/s"
+    )
     percent = _core_percent(outcome)
     rss = outcome.rss_bytes / MEBIBYTE
     p99, floor_p99 = (_ack_p99(found) for found in (outcome, floor))

@@ -29,13 +29,9 @@ DELIVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payload:
-    """What is given to log_batch, and what it may cost."""
+class Limits:
+    """What the calls with one kind of payload may cost."""
 
-    name: str
-    arguments: Mapping[str, Any]
-    steps: int
-    """Calls at full speed: as many as the SDK takes in without dropping any."""
     full_speed_microseconds: float
     """Median."""
     full_speed_p99_microseconds: float | None
@@ -43,6 +39,36 @@ class Payload:
     """Median, when paced, as a multiple of the floor's."""
     cpu_seconds: float
     """Of the whole process for 10,000 steps."""
+
+    def of(self, gait: Gait, share: float, floor: float) -> tuple[float | None, str]:
+        """Return the limit of a percentile in microseconds, and how to say it."""
+        if gait is FULL_SPEED:
+            limit = (
+                self.full_speed_microseconds if share == 0.5 else self.full_speed_p99_microseconds
+            )
+            return limit, f"<= {limit:g} us" if limit else ""
+        if share == 0.5:
+            return self.paced_floors * floor, f"<= {self.paced_floors:g} x floor"
+        return None, ""
+
+
+LOSS_LIMITS = Limits(
+    full_speed_microseconds=2, full_speed_p99_microseconds=20, paced_floors=1.5, cpu_seconds=0.7
+)
+IMAGE_LIMITS = Limits(
+    full_speed_microseconds=10, full_speed_p99_microseconds=None, paced_floors=2, cpu_seconds=3.5
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is given to log_batch."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    steps: int
+    """Calls at full speed: as many as the SDK takes in without dropping any."""
+    limits: Limits
 
 
 Open = Callable[[], AbstractContextManager[Call]]
@@ -87,25 +113,14 @@ def _payloads(*, quick: bool) -> tuple[Payload, ...]:
         "ground_truth": np.arange(IMAGES_PER_BATCH) % CLASSES,
     }
     pixels = noise.integers(0, 256, (IMAGES_PER_BATCH, SIDE, SIDE, 3), dtype=np.uint8)
-    with_images = {
-        "steps": 200 if quick else 4_000, "full_speed_microseconds": 10,
-        "full_speed_p99_microseconds": None, "paced_floors": 2.0, "cpu_seconds": 3.5,
-    }  # fmt: skip
+    arrays = {"images": pixels, **classes}
+    ready = {"images": list(jpegs(SIDE)), **classes}
+    many, few = (2_000, 200) if quick else (20_000, 4_000)
     return (
-        Payload(
-            name="loss only", arguments={}, steps=2_000 if quick else 20_000,
-            full_speed_microseconds=2, full_speed_p99_microseconds=20, paced_floors=1.5,
-            cpu_seconds=0.7,
-        ),
-        Payload(
-            name=f"{IMAGES_PER_BATCH} arrays {SIDE}x{SIDE}",
-            arguments={"images": pixels, **classes}, **with_images,
-        ),
-        Payload(
-            name=f"{IMAGES_PER_BATCH} ready JPEGs",
-            arguments={"images": list(jpegs(SIDE)), **classes}, **with_images,
-        ),
-    )  # fmt: skip
+        Payload("loss only", {}, many, LOSS_LIMITS),
+        Payload(f"{IMAGES_PER_BATCH} arrays {SIDE}x{SIDE}", arrays, few, IMAGE_LIMITS),
+        Payload(f"{IMAGES_PER_BATCH} ready JPEGs", ready, few, IMAGE_LIMITS),
+    )
 
 
 def _taken(opened: AbstractContextManager[Call], gait: Gait, steps: int) -> Taken:
@@ -120,20 +135,20 @@ def _rows(
     payload: Payload, gait: Gait, taken: Taken, floor: Taken, peers: Mapping[str, Taken]
 ) -> Iterator[Row]:
     """Compare the median and the 99th percentile, each with those of the others."""
-    is_paced = gait is not FULL_SPEED
     for name, share in (("p50", 0.5), ("p99", 0.99)):
-        limit = payload.full_speed_microseconds if share == 0.5 else payload.full_speed_p99_microseconds
-        target = f"<= {limit} us" if limit else ""
-        if is_paced:
-            limit = payload.paced_floors * floor.at(share) if share == 0.5 else None
-            target = f"<= {payload.paced_floors} x floor" if limit else ""
         figure = taken.at(share)
+        limit, target = payload.limits.of(gait, share, floor.at(share))
+        told = {} if payload.arguments else {peer: found.at(share) for peer, found in peers.items()}
         yield Row(
-            name=f"log_batch, {payload.name}, {name}", regime=gait.name, figure=figure, unit="us",
-            target=target, met=figure <= limit if limit else None, floor=(FLOOR, floor.at(share)),
-            peers={peer: found.at(share) for peer, found in peers.items()}
-            if not payload.arguments else {},
-        )  # fmt: skip
+            name=f"log_batch, {payload.name}, {name}",
+            regime=gait.name,
+            figure=figure,
+            unit="us",
+            target=target,
+            met=None if limit is None else figure <= limit,
+            floor=(FLOOR, floor.at(share)),
+            peers=told,
+        )
 
 
 def _cpu_row(payload: Payload, taken: Taken, idle: Taken) -> Row:
@@ -141,8 +156,8 @@ def _cpu_row(payload: Payload, taken: Taken, idle: Taken) -> Row:
     figure = (taken.cpu_seconds - idle.cpu_seconds) * STEPS_OF_CPU
     return Row(
         name=f"SDK, {payload.name}: CPU of the whole process", regime=SLEEPING.name,
-        figure=figure, unit=f"s / {STEPS_OF_CPU:,} steps", target=f"<= {payload.cpu_seconds} s",
-        met=figure <= payload.cpu_seconds,
+        figure=figure, unit=f"s / {STEPS_OF_CPU:,} steps", target=f"<= {payload.limits.cpu_seconds} s",
+        met=figure <= payload.limits.cpu_seconds,
     )  # fmt: skip
 
 
@@ -199,7 +214,9 @@ def _prometheus() -> Iterator[Call]:
 @contextmanager
 def _opentelemetry() -> Iterator[Call]:
     reader = InMemoryMetricReader()
-    gauge = MeterProvider([reader], shutdown_on_exit=False).get_meter("benchmark").create_gauge("loss")
+    gauge = (
+        MeterProvider([reader], shutdown_on_exit=False).get_meter("benchmark").create_gauge("loss")
+    )
     attributes = {"session_id": "run"}
     yield lambda step: gauge.set(step, attributes)
     if reader.get_metrics_data() is None:

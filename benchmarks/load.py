@@ -91,9 +91,7 @@ async def send(server: Server, load: Load) -> Outcome:
     """Do the same on a running loop."""
     interval = 1 / load.per_second if load.per_second else 0.0
     offsets = staggered(load.streams, max(interval, load.flush_seconds))
-    streams = [
-        Stream(load, f"{load.name}-{place}", offset) for place, offset in enumerate(offsets)
-    ]
+    streams = [Stream(load, f"{load.name}-{place}", offset) for place, offset in enumerate(offsets)]
     async with AsyncExitStack() as stack:
         for stream in streams:
             await stack.enter_async_context(stream.opened(server.grpc_address))
@@ -145,7 +143,7 @@ async def register(channel: grpc.aio.Channel, session_id: str) -> wire.ServerCon
 def opened(channel: grpc.aio.Channel, *, framed: bool = False) -> Any:
     """Open a stream that takes encoded messages."""
     name = "StreamMetricsBatches" if framed else "StreamMetrics"
-    call = channel.stream_stream(
+    call: Any = channel.stream_stream(
         f"/{SERVICE}/{name}", response_deserializer=wire.MetricsResponse.FromString
     )
     return call()
@@ -159,9 +157,7 @@ class Stream:
         self._load = load
         self._session_id = session_id
         self._offset = offset
-        self._batches = Batches(
-            session_id, images=load.images, numbered=load.answers == "sequence"
-        )
+        self._batches = Batches(session_id, images=load.images, numbered=load.answers == "sequence")
         self._due: deque[float] = deque()
         self._room = asyncio.Event()
         self._sent = 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -70,7 +71,7 @@ class Watch:
         self.rss_bytes = 0
         """The most that was seen."""
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         """Start watching."""
         self._started = time.monotonic()
         self._cpu_before = self._server.cpu_seconds

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -75,13 +74,13 @@ async def run(
         stack.callback(database.close)
         archive = Archive(database)
         index = ImageIndex(database)
-        sessions = _sessions(settings)
+        sessions = _sessions(settings, archive)
         commands = Commands()
 
         metrics = TrainingMetrics(telemetry)
         images = _images(settings, folder, database, telemetry, metrics)
         await stack.enter_async_context(images.running(drain_seconds=grace_seconds * UPLOAD_PART))
-        spans = await _spans(stack, settings, database, telemetry, public_url)
+        spans = await _spans(stack, settings, folder, database, telemetry, public_url)
 
         committer = Committer((images, *spans, archive), database, telemetry)
         images.wake = committer.poke
@@ -128,13 +127,14 @@ async def run(
         await stopping.wait()
 
 
-def _sessions(settings: Settings) -> Sessions:
+def _sessions(settings: Settings, archive: Archive) -> Sessions:
     return Sessions(
         limit=settings.max_sessions,
         new_per_minute=settings.max_new_sessions_per_minute,
         heartbeat_seconds=settings.heartbeat_seconds,
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,
+        remembered=archive.find,
     )
 
 
@@ -173,6 +173,7 @@ def _store(settings: Settings, folder: StateFolder) -> ObjectStore:
 async def _spans(
     stack: AsyncExitStack,
     settings: Settings,
+    folder: StateFolder,
     database: Database,
     telemetry: Telemetry,
     public_url: str,
@@ -185,6 +186,7 @@ async def _spans(
         protocol=settings.otlp_protocol,
         headers=settings.headers,
         service_name=settings.otlp_service_name,
+        instance_id=folder.instance_id,
     )
     spans = open_spans(
         database,
@@ -197,10 +199,12 @@ async def _spans(
 
 
 def _restore(pipeline: Pipeline, archive: Archive, settings: Settings) -> None:
-    """Take up the sessions that were live when the bridge stopped; old clients do not register again."""
-    oldest = time.time() - settings.session_lost_seconds
+    """Take up the sessions that were live when the bridge stopped; old clients do not register again.
+
+    One that has been silent for too long is lost with the first look at the clock.
+    """
     for session in reversed(archive.recent(settings.max_sessions)):
-        if session.phase is Phase.LIVE and session.updated_at > oldest:
+        if session.phase is Phase.LIVE:
             pipeline.restore(session)
 
 

@@ -246,9 +246,14 @@ class Sessions:
         heartbeat_seconds: float = 20.0,
         linger_seconds: float = 300.0,
         lost_seconds: float = 3_600.0,
+        remembered: Callable[[str], Session | None] = lambda _session_id: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Start empty; `limit` caps sessions in memory, and with them series."""
+        """Start empty; `limit` caps sessions in memory, and with them series.
+
+        `remembered` finds a session that is gone from memory, so that it can be resumed, and so that
+        no attempt of a name is counted twice.
+        """
         self.limit = limit
         self.heartbeat_seconds = heartbeat_seconds
         self._linger_seconds = linger_seconds
@@ -256,6 +261,7 @@ class Sessions:
         self._new_per_minute = new_per_minute
         self._recent: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
+        self._remembered = remembered
         self._clock = clock
 
     def __iter__(self) -> Iterator[Session]:
@@ -288,7 +294,7 @@ class Sessions:
         session_id = session_id or f"run-{secrets.token_hex(6)}"
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-        known = self._sessions.get(session_id)
+        known = self._sessions.get(session_id) or self._remembered(session_id)
         if known is None:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         if known.client.instance_id == client.instance_id:
@@ -332,6 +338,8 @@ class Sessions:
         return session
 
     def _resumed(self, session: Session, client: Client, config: Config) -> Session:
+        self._check_limits(session.id)
+        self._sessions[session.id] = session
         session.client = client
         if config != Config():
             session.config = config
@@ -341,13 +349,16 @@ class Sessions:
         return session
 
     def _check_limits(self, session_id: str) -> None:
-        if session_id not in self._sessions and len(self._sessions) >= self.limit:
+        if session_id in self._sessions:
+            return
+        if len(self._sessions) >= self.limit:
             raise LimitError(f"this bridge already holds {self.limit} sessions (--max-sessions)")
         now = self._clock()
         while self._recent and now - self._recent[0] >= 60:
             self._recent.popleft()
         if len(self._recent) >= self._new_per_minute:
             raise LimitError(
-                f"more than {self._new_per_minute} new sessions a minute (--max-new-sessions-per-minute)"
+                f"more than {self._new_per_minute} new sessions a minute"
+                " (--max-new-sessions-per-minute)"
             )
         self._recent.append(now)

@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command, and return its exit status: 0 done, 1 failed, 2 something must be set otherwise."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(words)
+        status = _run(words)
+        sys.stdout.flush()
     except SettingError as error:
         return _fail(MISUSED, *str(error).splitlines())
     except BridgeError as error:
@@ -65,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return DONE
     except KeyboardInterrupt:
         return INTERRUPTED
+    else:
+        return status
 
 
 def _run(words: list[str]) -> int:

@@ -223,6 +223,7 @@ class Connection:
                 message_bytes=terms.message_bytes - len(prefix) - 16,
                 deadline=time.monotonic() + terms.heartbeat_seconds,
                 single=not self._frames,
+                until_acknowledged=terms.numbered,
             )
             if entries is None:
                 return

@@ -150,6 +150,9 @@ class Inbox:
     def close(self) -> None:
         """Let go of everything and keep nothing from now on; takes no lock, so it works after a fork."""
         self._items = deque(maxlen=0)
+        self.is_watched = (
+            False  # in a fork nobody watches, and the lock of `wake` may be held for ever
+        )
 
     def __len__(self) -> int:
         """Count the items that wait."""

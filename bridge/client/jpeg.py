@@ -88,8 +88,9 @@ def _bytes_of(values: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
         raise NotAnImageError(f"images: {values.dtype} is no kind of pixel")
     if values.size == 0:
         raise NotAnImageError("images: there is nothing in them")
-    lowest, highest = _range_of(np.nan_to_num(values.astype(np.float32)))
-    scaled = (np.nan_to_num(values.astype(np.float32)) - lowest) * (255.0 / (highest - lowest))
+    finite = np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
+    lowest, highest = _range_of(finite)
+    scaled = (finite - lowest) * (255.0 / max(highest - lowest, 1e-9))
     pixels: np.ndarray[Any, Any] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
     return pixels
 

@@ -133,16 +133,24 @@ class Outbox:
             self._change.notify_all()
 
     def take(
-        self, stream: int, *, window_bytes: int, message_bytes: int, deadline: float, single: bool
+        self,
+        stream: int,
+        *,
+        window_bytes: int,
+        message_bytes: int,
+        deadline: float,
+        single: bool = False,
+        until_acknowledged: bool = True,
     ) -> list[Entry] | None:
         """Wait for messages, and return those of the next frame.
 
-        Returns an empty list at the monotonic deadline, None when the stream is over or everything has
-        been sent that ever will be.
+        Returns an empty list at the monotonic deadline, None when the stream is over or everything that
+        there will ever be has been acknowledged, or sent where no more than that is asked for.
         """
         with self._change:
             while True:
-                if stream != self._stream or (self._finished and not self._waiting):
+                left = self._left() if until_acknowledged else len(self._waiting)
+                if stream != self._stream or (self._finished and not left):
                     return None
                 now = time.monotonic()
                 if now >= self._hold_until and self._waiting and self._fits(window_bytes):

@@ -151,7 +151,6 @@ class Recorder:
                 window_bytes=self.terms.window_bytes,
                 message_bytes=self.terms.message_bytes,
                 deadline=time.monotonic() + LOOK_SECONDS,
-                single=False,
             )
             if entries is None:
                 return

@@ -1,6 +1,8 @@
 """The state folder of one bridge, held by it alone."""
 
 import fcntl
+import secrets
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,14 @@ class StateFolder:
     path: Path
     is_durable: bool
     """False: it goes with the process."""
+
+    @property
+    def instance_id(self) -> str:
+        """A name of its own for the bridge that lives here, the same after a restart."""
+        file = self.path / "instance-id"
+        if not file.exists():
+            file.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}\n")
+        return file.read_text().strip()
 
     @property
     def database(self) -> Path:

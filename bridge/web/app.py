@@ -80,7 +80,7 @@ def build_app(parts: Parts) -> web.Application:
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in headers.items():
-            response.headers.setdefault(name, value)
+            response.headers[name] = value
 
     app.on_response_prepare.append(add_headers)
     return app
@@ -89,10 +89,12 @@ def build_app(parts: Parts) -> web.Application:
 @asynccontextmanager
 async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[None]:
     """Answer on a bound socket while the context lasts."""
-    runner = web.AppRunner(app, handle_signals=False, access_log=None)
+    runner = web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=GRACE_SECONDS
+    )
     await runner.setup()
     try:
-        await web.SockSite(runner, listener.socket, shutdown_timeout=GRACE_SECONDS).start()
+        await web.SockSite(runner, listener.socket).start()
         yield
     finally:
         await runner.cleanup()

@@ -136,7 +136,7 @@ def _scale(bins: Sequence[Bin]) -> Scale:
 
 
 def _extremes(part: Bin) -> tuple[float, float]:
-    return max(part.low, -HIGHEST), min(part.high, HIGHEST)
+    return _bounded(part.low), _bounded(part.high)
 
 
 def _shapes(
@@ -280,7 +280,12 @@ def _down(scale: Scale, value: float, height: int) -> float:
 
 
 def _mean(part: Bin) -> float:
-    return min(HIGHEST, max(-HIGHEST, part.mean))
+    return _bounded(part.mean)
+
+
+def _bounded(value: float) -> float:
+    """Return a value that can be reckoned with; not a number, as a mean of opposites is, counts as lowest."""
+    return min(HIGHEST, max(-HIGHEST, value))
 
 
 def _points(places: Iterable[tuple[float, float]]) -> str:

@@ -25,7 +25,7 @@ def check_origin(request: web.Request) -> None:
     own = urlsplit(public_url(parts_of(request))).netloc
     if site is not None and site not in OWN:
         raise RefusedError("commands are taken from this bridge's own pages only")
-    if origin is not None and _netloc(origin) not in (request.host, own):
+    if origin is not None and _netloc(origin) not in {request.host, own} - {""}:
         raise RefusedError("commands are taken from this bridge's own pages only")
     if request.host != own and not _is_fixed(request.host):
         raise RefusedError(

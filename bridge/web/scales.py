@@ -30,7 +30,15 @@ class Scale:
         first, last = math.ceil(math.log10(self.low)), math.floor(math.log10(self.high))
         stride = max(1, math.ceil((last - first + 1) / (wanted + 2)))
         powers = [10.0**exponent for exponent in range(first, last + 1, stride)]
-        return powers if len(powers) > 1 else _round_values(self.low, self.high, wanted)
+        if len(powers) > 2:
+            return powers
+        finer = (
+            [power * step for power in (powers[0] / 10, *powers) for step in (1, 2, 5)]
+            if powers
+            else []
+        )
+        fitting = [value for value in finer if self.low <= value <= self.high]
+        return fitting or _round_values(self.low, self.high, wanted)
 
     def _even(self, value: float) -> float:
         return math.log10(max(value, self.low)) if self.is_log else value

@@ -70,7 +70,10 @@ def duration(seconds: float | None) -> str:
 
 def ago(seconds: float) -> str:
     """Return how long something has been over."""
-    return "just now" if seconds < 2 else f"{duration(math.floor(seconds))} ago"
+    if seconds < 2:
+        return "just now"
+    told = f"{seconds:.0f} s" if seconds < 10 else duration(math.floor(seconds))
+    return f"{told} ago"
 
 
 def moment(at: float) -> str:

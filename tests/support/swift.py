@@ -83,6 +83,20 @@ for ring in rings:
     builder.get_ring().save(f"{folder}/{kind}.ring.gz")
 """.replace("DEVICE", DEVICE)
 
+SERVE = """
+import sys
+from swift.common import utils
+
+kind, folder, settings = sys.argv[1:]
+utils.set_swift_dir(folder)  # its programs insist on /etc/swift
+
+from swift.common.wsgi import run_wsgi
+from swift.obj.server import global_conf_callback
+
+options = {"global_conf_callback": global_conf_callback} if kind == "object" else {}
+sys.exit(run_wsgi(settings, f"{kind}-server", **options))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
@@ -130,9 +144,8 @@ def _server(folder, kind, port):
     settings = folder / f"{kind}-server.conf"
     settings.write_text(text)
     with (folder / f"{kind}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [tool(f"swift-{kind}-server"), settings], stdout=log, stderr=log, cwd=folder
-        )
+        command = [tool("swift-python"), "-c", SERVE, kind, folder, settings]
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
         try:
             yield process
         finally:
@@ -142,6 +155,6 @@ def _server(folder, kind, port):
 
 def _answers(process, port):
     if process.poll() is not None:
-        raise RuntimeError(f"{process.args[0]} ended with {process.returncode}")
+        raise RuntimeError(f"Swift's {process.args[3]} server ended with {process.returncode}")
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

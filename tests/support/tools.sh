@@ -82,10 +82,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   fonts
   python=/usr/bin/python3
   [ -x "$python" ] || python="$system/usr/bin/python3"
-  launch swift-python "$python"  # a Python that can import swift, for tests/support/swift.py
-  for program in "$system"/usr/bin/swift-{ring-builder,*-server}; do
-    launch "$(basename "$program")" "$python" "$program"
-  done
+  launch swift-python "$python"  # a Python that can import swift
   for program in "$system"/usr/bin/{promtool,prometheus} "$system"/usr/lib/chromium/chromium; do
     if [ -x "$program" ]; then
       launch "$(basename "$program")" "$program"

@@ -120,6 +120,21 @@ def test_an_ended_session_may_be_resumed_or_followed(sessions, clock):
     assert sessions.register("run", client("b"), Config()).session.attempt == 2
 
 
+def test_a_forgotten_session_is_remembered(clock):
+    """Gone from memory it can be resumed, and another process makes the next attempt, never the first."""
+    old = Session("run", client("a"), Config(), now=clock.now, attempt=4)
+    old.apply(Ended(Phase.ENDED), clock.now)
+    sessions = Sessions(remembered={"run": old}.get, clock=clock)
+
+    followed = sessions.register("run", client("b"), Config())
+    sessions.forget(followed.session)
+    resumed = sessions.register("run", client("a"), Config())
+
+    assert (followed.is_new, followed.session.attempt) == (True, 5)
+    assert not resumed.is_new
+    assert sessions.get("run") is old
+
+
 def test_limits_say_which_one_was_met(sessions, clock):
     """Too many sessions, and too many new ones a minute, are refused by name."""
     for name in ("a", "b", "c"):

@@ -35,7 +35,17 @@ def test_a_demo_needs_no_word(asked):
 
 def test_a_demo_can_be_told_how_long_and_where(asked):
     """Every wish reaches the demo."""
-    words = "--exit --epochs 2 --grpc-address h:1 --http-address h:2 --state folder".split()
+    words = [
+        "--exit",
+        "--epochs",
+        "2",
+        "--grpc-address",
+        "h:1",
+        "--http-address",
+        "h:2",
+        "--state",
+        "folder",
+    ]
     cli.main(["demo", *words])
 
     assert list(asked[0].values()) == [True, 2, "h:1", "h:2", "folder"]

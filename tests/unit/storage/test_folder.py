@@ -14,6 +14,16 @@ def test_a_missing_folder_is_made(tmp_path):
         assert folder.database.parent == folder.spool.parent == folder.images.parent == folder.path
 
 
+def test_a_folder_gives_its_bridge_a_name(tmp_path):
+    """Two bridges on one host are told apart, and each keeps its name over restarts."""
+    names = []
+    for folder in ("a", "b", "a"):
+        with state_folder(tmp_path / folder) as state:
+            names.append(state.instance_id)
+
+    assert names[0] == names[2] != names[1]
+
+
 def test_two_bridges_cannot_share_a_folder(tmp_path):
     """The second one is told so at once; after the first has gone it may have it."""
     with (

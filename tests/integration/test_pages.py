@@ -1,0 +1,158 @@
+"""The pages in a real browser."""
+
+import asyncio
+import io
+import re
+
+import pytest
+from PIL import Image
+from support.browser import chromium
+from support.sample_pages import sample_parts
+from support.waiting import until
+
+from bridge.model import Batch, CommandType
+from bridge.web import build_app, listening, serve_http
+
+RUN = "/sessions/digits-2024-11-24"
+HOSTILE_RUN = "/sessions/" + "a" * 63
+PAGES = ("/", RUN, HOSTILE_RUN, f"{RUN}/batches/1-302", "/sessions/resnet50-warmup-lr3e-2-seed4")
+
+TIMES = re.compile(r"\d+(\.\d+)? (s|min|h|ms|d)( \d+ (s|min|h))?( ago)?|just now")
+"""What a clock changes between two looks at a page."""
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Return a bridge's parts with sessions in every state; the tests do not disturb each other."""
+    parts = sample_parts(tmp_path_factory.mktemp("pages"))
+    yield parts
+    parts.index._database.close()
+
+
+@pytest.fixture
+async def site(parts):
+    """Return the address of the pages."""
+    with listening("127.0.0.1:0") as listener:
+        async with serve_http(build_app(parts), listener):
+            yield f"http://{listener.address}"
+
+
+@pytest.fixture
+async def tab(tmp_path):
+    """Return a tab of a headless Chromium."""
+    async with chromium(tmp_path / "profile") as tab:
+        yield tab
+
+
+async def test_no_page_needs_a_script(tab, site):
+    """A reader sees the same words with scripts and without."""
+    for path in PAGES:
+        await tab.look(scripts=True)
+        await tab.open(site + path)
+        with_scripts = TIMES.sub("~", await tab.text())
+        await tab.look(scripts=False)
+        await tab.open(site + path)
+        without = TIMES.sub("~", await tab.text())
+
+        assert len(without) > 100
+        assert without == with_scripts
+
+
+async def test_nothing_breaks_the_policy_or_fails_to_load(tab, site):
+    """The console stays empty: no blocked style, no missing image, no exception, no alert of a client's."""
+    for path in PAGES:
+        await tab.open(site + path)
+        await tab.evaluate(
+            "document.querySelectorAll('img').forEach((one) => one.loading = 'eager')"
+        )
+        await until(lambda: tab.evaluate("[...document.images].every((one) => one.complete)"))
+        broken = await tab.evaluate(
+            "[...document.images].filter((one) => !one.naturalWidth).map((one) => one.src)"
+        )
+
+        assert broken == []
+    assert tab.complaints == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+async def test_pages_are_painted_and_fit_the_screen(tab, site, width, dark):
+    """At a desk by day and on a phone by night: no blank page, no sideways scrolling."""
+    for path in PAGES:
+        await tab.look(width=width, dark=dark)
+        await tab.open(site + path)
+
+        picture = Image.open(io.BytesIO(await tab.picture(whole=False))).convert("L")
+        colours = picture.getcolors(maxcolors=256)
+        background = max(colours)[1]
+        assert len(colours) > 32
+        assert (background < 64) == dark
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_wrong_images_are_outlined(tab, site):
+    """The eye finds them: another border than right ones, and a word that says so."""
+    await tab.open(f"{site}{RUN}/batches/1-302")
+
+    border = "getComputedStyle(document.querySelector('.image.%s')).borderColor"
+    assert await tab.evaluate(border % "wrong") != await tab.evaluate(border % "right")
+    text = await tab.text()
+    assert text.count("✗ wrong") == await tab.evaluate(
+        "document.querySelectorAll('.image.wrong').length"
+    )
+
+
+async def test_an_open_page_follows_the_run(tab, site, parts):
+    """What arrives shows up by itself, without losing the reader's place."""
+    session = parts.sessions.get("digits-2024-11-24")
+    await tab.open(site + RUN)
+    await tab.evaluate("document.querySelector('.matrix a').focus()")
+    place = await tab.evaluate("document.activeElement.getAttribute('href')")
+
+    session.apply(Batch(3, 399, 77.25), session.updated_at)
+
+    await until(lambda: tab.evaluate("document.body.innerText.includes('77.25')"))
+    assert await tab.evaluate("document.activeElement.getAttribute('href')") == place
+
+
+async def test_a_command_is_given_by_a_click(tab, site, parts):
+    """A person without scripts pauses a run from its page and sees that it is on its way."""
+    await tab.look(scripts=False)
+    await tab.open(site + RUN)
+    place = await tab.evaluate(
+        "(() => { const box = [...document.querySelectorAll('button')]"
+        ".find((one) => one.innerText == 'Pause').getBoundingClientRect();"
+        "window.scrollTo(0, box.y - 300);"
+        "return [box.x + box.width / 2, 300 + box.height / 2] })()"
+    )
+    for kind in ("mousePressed", "mouseReleased"):
+        await tab.ask(
+            "Input.dispatchMouseEvent",
+            type=kind, x=place[0], y=place[1], button="left", clickCount=1,
+        )  # fmt: skip
+
+    await until(lambda: CommandType.PAUSE_TRAINING in _asked(parts))
+    await until(lambda: _says(tab, "The command is on its way"))
+
+
+async def test_arrow_keys_go_through_the_batches(tab, site):
+    """Right and left lead to the next batch with images and back."""
+    await tab.open(f"{site}{RUN}/batches/1-302")
+    first = await tab.evaluate("location.pathname")
+
+    await _press(tab, "ArrowRight")
+    await until(lambda: tab.evaluate(f"location.pathname != {first!r}"))
+    assert await tab.evaluate("location.pathname") == f"{RUN}/batches/1-303"
+
+
+def _asked(parts):
+    return [command.type for command in parts.commands.of("digits-2024-11-24")]
+
+
+async def _says(tab, words):
+    await asyncio.sleep(0.05)
+    return words in await tab.text()
+
+
+async def _press(tab, key):
+    for kind in ("keyDown", "keyUp"):
+        await tab.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)

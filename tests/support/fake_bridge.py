@@ -1,0 +1,176 @@
+"""A bridge that says what a test wants, over real gRPC."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+
+from bridge.wire import metrics_pb2 as wire
+from bridge.wire import metrics_pb2_grpc as service
+
+OURS = {
+    "max_batch_size": 16,
+    "max_image_dimension": 4096,
+    "heartbeat_interval_ms": 20_000,
+    "buffer_size": 64 << 20,
+    "flush_interval_ms": 5,
+    "max_message_bytes": 32 << 20,
+    "image_batches_per_second": 2.0,
+}
+ORIGINAL = {
+    "max_batch_size": 16,
+    "max_image_dimension": 1024,
+    "heartbeat_interval_ms": 20_000,
+    "buffer_size": 1 << 20,
+}
+
+
+class FakeBridge(service.MetricsServiceServicer):
+    """Applies every sequence once, as a bridge does, unless it has been told to misbehave."""
+
+    def __init__(self, *, config=None, frames=True, numbered=True):
+        """Offer frames or not, acknowledge by sequence or batch by batch."""
+        self.config = wire.ServerConfig(**(OURS if config is None else config))
+        self.frames = frames
+        self.numbered = numbered
+        self.registrations = []
+        self.metadata = []
+        self.streams = []
+        """The method of each stream that was opened."""
+        self.received = []
+        """Every request, duplicates included."""
+        self.applied = []
+        """Every request once."""
+        self.accepted = 0
+        self.refuse_registration = ""
+        self.invalid = set()
+        """Sequences to answer with INVALID_DATA."""
+        self.full_at = 0
+        """A sequence to answer with BUFFER_FULL, once, and all behind it until it comes again."""
+        self.forget_at = 0
+        """A sequence at which to forget the session, until it registers again."""
+        self.break_at = []
+        """Sequences to break the stream at, each once, before they are applied."""
+        self.known = True
+        self.drain_at = 0
+        self.may_read = threading.Event()
+        self.may_read.set()
+        """Clear it, and the bridge is frozen."""
+        self.orders = []
+        """To be given with the next answer."""
+        self.address = ""
+
+    def batches(self):
+        """Return epoch and index of each batch that was applied."""
+        return [
+            (r.batch_data.epoch, r.batch_data.batch_idx)
+            for r in self.applied
+            if r.WhichOneof("payload") == "batch_data"
+        ]
+
+    def of(self, kind):
+        """Return the payloads of a kind that were applied."""
+        return [getattr(r, kind) for r in self.applied if r.WhichOneof("payload") == kind]
+
+    def RegisterTrainingSession(self, request, context):  # noqa: N802 -- the protocol's name
+        """Take note of who comes."""
+        self.registrations.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
+        if self.refuse_registration:
+            return wire.SessionResponse(success=False, message=self.refuse_registration)
+        self.known = True
+        return wire.SessionResponse(
+            success=True,
+            session_id=request.session_id,
+            server_config=self.config,
+            resume_sequence=self.accepted if self.numbered else 0,
+        )
+
+    def StreamMetrics(self, request_iterator, context):  # noqa: N802 -- the protocol's name
+        """Take one message a frame."""
+        self.streams.append("StreamMetrics")
+        yield from self._serve(([request] for request in request_iterator), context)
+
+    def StreamMetricsBatches(self, request_iterator, context):  # noqa: N802 -- the protocol's name
+        """Take many messages a frame."""
+        self.streams.append("StreamMetricsBatches")
+        if not self.frames:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        yield from self._serve((frame.requests for frame in request_iterator), context)
+
+    def _serve(self, frames, context):
+        for requests in frames:
+            self.may_read.wait(30)
+            for request in requests:
+                self.received.append(request)
+                answers = list(self._answers(request, context))
+                yield from answers
+                if any(answer.HasField("draining") for answer in answers):
+                    return
+
+    def _answers(self, request, context):
+        sequence = request.sequence
+        while self.orders:
+            yield wire.MetricsResponse(command=self.orders.pop(0))
+        if sequence and sequence in self.break_at:
+            self.break_at.remove(sequence)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "broken on purpose")
+        if sequence and sequence == self.forget_at:
+            self.forget_at = 0
+            self.known = False
+        if not self.known:
+            yield _error(wire.ErrorResponse.INVALID_SESSION, sequence)
+            return
+        if sequence in self.invalid:
+            yield _error(wire.ErrorResponse.INVALID_DATA, sequence)
+            return
+        if self.full_at and sequence >= self.full_at:
+            if sequence == self.full_at and sequence in {r.sequence for r in self.received[:-1]}:
+                self.full_at = 0
+            else:
+                yield _error(wire.ErrorResponse.BUFFER_FULL, sequence, retry_after_ms=20)
+                return
+        self._apply(request)
+        yield from self._acks(request)
+        if sequence and sequence == self.drain_at:
+            self.drain_at = 0
+            yield wire.MetricsResponse(draining=wire.Draining(reconnect_after_ms=10))
+
+    def _apply(self, request):
+        if request.HasField("heartbeat"):
+            self.applied.append(request)
+        elif not self.numbered or request.sequence > self.accepted:
+            self.accepted = request.sequence
+            self.applied.append(request)
+
+    def _acks(self, request):
+        ack = wire.Acknowledgment(success=True)
+        if self.numbered:
+            ack.sequence = self.accepted
+            ack.images_kept = len(request.batch_data.images)
+            yield wire.MetricsResponse(ack=ack)
+        elif request.HasField("batch_data"):
+            ack.batch_idx = request.batch_data.batch_idx
+            yield wire.MetricsResponse(ack=ack)
+
+
+@contextmanager
+def serving(bridge, address="127.0.0.1:0", **options):
+    """Serve a fake bridge; its address is in `bridge.address`."""
+    settings = [("grpc.so_reuseport", 0), *options.items()]
+    server = grpc.server(ThreadPoolExecutor(8), options=settings)
+    service.add_MetricsServiceServicer_to_server(bridge, server)
+    bridge.address = f"127.0.0.1:{server.add_insecure_port(address)}"
+    server.start()
+    try:
+        yield bridge
+    finally:
+        bridge.may_read.set()
+        server.stop(None).wait()
+
+
+def _error(code, sequence, **fields):
+    return wire.MetricsResponse(
+        error=wire.ErrorResponse(code=code, message="on purpose", sequence=sequence, **fields)
+    )

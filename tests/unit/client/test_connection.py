@@ -1,0 +1,278 @@
+"""The way to a bridge that behaves, one that does not, and one of the original protocol."""
+
+import socket
+
+import pytest
+from support.fake_bridge import ORIGINAL, OURS, FakeBridge, serving
+from support.jpegs import jpeg
+from support.waiting import until_true
+
+from bridge.client import CommandType, TrainingSession
+from bridge.wire import metrics_pb2 as wire
+
+BATCHES = 40
+EXPECTED = [(0, batch) for batch in range(BATCHES)]
+
+
+@pytest.fixture
+def bridge():
+    """Return a bridge that behaves until it is told otherwise."""
+    with serving(FakeBridge()) as one:
+        yield one
+
+
+def log(session, batches=BATCHES):
+    """Tell of some batches."""
+    for batch in range(batches):
+        session.log_batch(0.5, epoch=0, batch=batch)
+
+
+def train(bridge, batches=BATCHES, **options):
+    """Run a session; return its books."""
+    with TrainingSession(bridge.address, session_id="run", **options) as session:
+        log(session, batches)
+    return session.stats
+
+
+def test_everything_arrives_once_and_is_acknowledged(bridge):
+    """A run without trouble: in order, in frames of many, statuses first and last."""
+    stats = train(bridge, model="m", dataset="d", epochs=3, labels={"team": "vision"})
+
+    assert bridge.batches() == EXPECTED
+    assert stats.batches == stats.batches_acknowledged == BATCHES
+    assert stats.messages == stats.acknowledged
+    assert not stats.unacknowledged
+    assert bridge.streams == ["StreamMetricsBatches"]
+    said = [status.status for status in bridge.of("status_update")]
+    assert said == [wire.INITIALIZING, wire.RUNNING, wire.COMPLETED]
+    (who,) = bridge.registrations
+    assert who.config.model_name == "m"
+    assert who.config.total_epochs == 3
+    assert dict(who.labels) == {"team": "vision"}
+    assert len(who.client_instance_id) == 32
+
+
+def test_sequences_have_no_gaps(bridge):
+    """Messages are numbered from 1 on."""
+    train(bridge)
+
+    sequences = [request.sequence for request in bridge.received]
+    assert sequences == list(range(1, len(sequences) + 1))
+
+
+def test_a_bridge_without_frames_gets_single_messages():
+    """UNIMPLEMENTED leads to StreamMetrics, and nothing is lost or doubled on the way."""
+    with serving(FakeBridge(frames=False)) as bridge:
+        stats = train(bridge)
+
+    assert bridge.streams == ["StreamMetricsBatches", "StreamMetrics"]
+    assert bridge.batches() == EXPECTED
+    assert stats.batches_acknowledged == BATCHES
+
+
+def test_an_original_bridge_is_served_in_full():
+    """One that knows none of the additions acknowledges batch by batch; all of it counts."""
+    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as bridge:
+        stats = train(bridge)
+
+    assert bridge.batches() == EXPECTED
+    assert stats.messages == stats.acknowledged
+    assert stats.batches_acknowledged == BATCHES
+
+
+def test_a_broken_stream_is_replayed(bridge):
+    """After each break everything unacknowledged comes again, and is applied once."""
+    bridge.break_at = [5, 17, 30]
+
+    stats = train(bridge)
+
+    assert bridge.batches() == EXPECTED
+    assert stats.batches_acknowledged == BATCHES
+    assert len(bridge.registrations) == 4
+    assert len({who.client_instance_id for who in bridge.registrations}) == 1
+
+
+def test_an_invalid_message_is_not_sent_for_ever(bridge):
+    """INVALID_DATA costs the message it names and no other."""
+    bridge.invalid = {7}
+
+    stats = train(bridge)
+
+    assert stats.refused == 1
+    assert stats.batches_acknowledged == BATCHES - 1
+    assert [request.sequence for request in bridge.received].count(7) == 1
+    assert not stats.unacknowledged
+
+
+def test_an_invalid_last_message_does_not_hold_up_the_end(bridge):
+    """Nothing comes after it that could be acknowledged instead, and yet the session is over at once."""
+    with TrainingSession(bridge.address) as session:
+        log(session, 3)
+        assert session.flush() == 0
+        bridge.invalid = {session.stats.messages + 1}
+
+    assert session.stats.refused == 1
+    assert not session.stats.unacknowledged
+
+
+def test_a_forgotten_session_registers_again(bridge):
+    """INVALID_SESSION leads to a new registration and a replay."""
+    bridge.forget_at = 12
+
+    stats = train(bridge)
+
+    assert bridge.batches() == EXPECTED
+    assert len(bridge.registrations) == 2
+    assert stats.batches_acknowledged == BATCHES
+
+
+def test_a_full_bridge_is_given_time(bridge):
+    """BUFFER_FULL leads to a wait, and then to everything from there on again, in order."""
+    bridge.full_at = 10
+
+    stats = train(bridge)
+
+    assert bridge.batches() == EXPECTED
+    assert stats.batches_acknowledged == BATCHES
+    assert len(bridge.registrations) == 1
+
+
+def test_draining_leads_to_another_stream(bridge):
+    """A bridge that stops is left in order, and what follows goes to the next."""
+    bridge.drain_at = 9
+
+    stats = train(bridge)
+
+    assert bridge.batches() == EXPECTED
+    assert len(bridge.registrations) == 2
+    assert stats.batches_acknowledged == BATCHES
+
+
+def test_a_refused_registration_is_tried_again(bridge):
+    """Somebody else may hold the session for a while; training does not notice."""
+    bridge.refuse_registration = "held by another"
+    session = TrainingSession(bridge.address)
+    log(session)
+    until_true(lambda: len(bridge.registrations) >= 2)
+
+    bridge.refuse_registration = ""
+
+    assert session.close() == 0
+    assert bridge.batches() == EXPECTED
+
+
+def test_the_loop_goes_on_while_the_bridge_is_frozen(bridge):
+    """Every call returns while nothing is read, and all of it arrives afterwards."""
+    bridge.may_read.clear()
+    with TrainingSession(bridge.address) as session:
+        log(session, 2_000)
+        session.log_epoch(0, loss=0.5)
+        session.log_scalars({"x": 1.0})
+        assert session.should_stop is False
+        session.wait_while_paused()
+        assert session.stats.acknowledged == 0
+        bridge.may_read.set()
+
+    assert len(bridge.batches()) == 2_000
+
+
+def test_what_a_dead_bridge_missed_is_told():
+    """Without a bridge nothing raises, and `close` returns how many messages were not delivered."""
+    session = TrainingSession(f"127.0.0.1:{_unused_port()}")
+    log(session)
+    session.log_epoch(0, loss=0.5)
+
+    left = session.close(0.2)
+
+    assert left == BATCHES + 4  # the epoch, and three statuses
+    assert session.close(0.2) == 0
+
+
+def test_a_late_bridge_gets_everything():
+    """A bridge that starts after the training does misses nothing."""
+    port = _unused_port()
+    session = TrainingSession(f"127.0.0.1:{port}")
+    log(session)
+    with serving(FakeBridge(), f"127.0.0.1:{port}") as bridge:
+        assert session.close(20) == 0
+
+    assert bridge.batches() == EXPECTED
+
+
+def test_images_that_do_not_fit_are_left_out():
+    """A batch too large for the bridge loses images, not its numbers, and ends no stream."""
+    config = {**OURS, "max_message_bytes": 65_536, "image_batches_per_second": 1e9}
+    large = jpeg() + bytes(30_000)
+    with serving(FakeBridge(config=config)) as bridge:
+        with TrainingSession(bridge.address) as session:
+            for batch in range(5):
+                session.log_batch(
+                    0.5, epoch=0, batch=batch, images=[large] * 4, ground_truth=[1, 2, 3, 4]
+                )
+
+    told = bridge.of("batch_data")
+    assert [len(data.images) for data in told] == [2] * 5
+    assert [list(data.ground_truth) for data in told] == [[1, 2]] * 5
+    assert len(bridge.registrations) == 1
+
+
+def test_a_bridge_that_refuses_large_messages_gets_smaller_ones():
+    """A limit that nobody has told about is found, instead of the same message being sent for ever."""
+    config = {**OURS, "image_batches_per_second": 1e9}
+    large = jpeg() + bytes(60_000)
+    options = {"grpc.max_receive_message_length": 200_000}
+    with serving(FakeBridge(config=config), **options) as bridge:
+        bridge.config.max_message_bytes = 800_000
+        with TrainingSession(bridge.address, close_seconds=30) as session:
+            session.log_batch(0.5, epoch=0, batch=0, images=[large] * 8)
+            log(session, 3)
+
+    assert len(bridge.batches()) == 4
+    assert not session.stats.unacknowledged
+
+
+def test_a_silent_loop_sends_heartbeats():
+    """Between messages the bridge hears that the process is alive."""
+    with serving(FakeBridge(config={**OURS, "heartbeat_interval_ms": 20})) as bridge:
+        with TrainingSession(bridge.address):
+            until_true(lambda: len(bridge.of("heartbeat")) >= 3)
+
+    beats = [beat.sequence_number for beat in bridge.of("heartbeat")]
+    assert beats == list(range(1, len(beats) + 1))
+
+
+def test_orders_are_answered(bridge):
+    """An order runs its callback in the loop, and the answer says at which batch."""
+    order = wire.ControlCommand(
+        type=wire.ControlCommand.CHANGE_LEARNING_RATE,
+        parameters={"learning_rate": "0.1"},
+        command_id="c-1",
+    )
+    taken = []
+    with TrainingSession(bridge.address) as session:
+        session.on(CommandType.CHANGE_LEARNING_RATE, taken.append)
+        bridge.orders.append(order)
+        session.log_batch(0.5, epoch=2, batch=0)
+        batch = 0
+        while not taken:
+            batch += 1
+            session.log_batch(0.5, epoch=2, batch=batch)
+            session.flush()
+
+    assert taken == [{"learning_rate": "0.1"}]
+    (result,) = bridge.of("command_result")
+    assert (result.command_id, result.applied) == ("c-1", True)
+    assert (result.epoch, result.batch_idx) == (2, batch)
+
+
+def test_credentials_go_with_every_call(bridge):
+    """A token becomes a bearer token."""
+    train(bridge, batches=1, token="secret")
+
+    assert bridge.metadata[0]["authorization"] == "Bearer secret"
+
+
+def _unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,104 @@
+"""Sessions and images as JSON."""
+
+import json
+import math
+
+from support.pages import FakeArchive, pictures, running
+
+from bridge.model import Batch, Client, Config, Epoch, Scalars
+from bridge.sessions import Session
+
+
+def strict(text):
+    """Parse JSON that holds no number that JSON does not know."""
+    return json.loads(text, parse_constant=lambda name: 1 / 0)
+
+
+async def test_sessions_are_listed_page_by_page(door):
+    """Following `next` reaches every session once, in memory or archived."""
+    archived = {f"old-{i}": Session(f"old-{i}", Client(), Config(), now=float(i)) for i in range(3)}
+    client = await door(archive=FakeArchive(archived))
+    for number in range(4):
+        running(client.parts, f"run-{number}")
+
+    found, address = [], "/api/v1/sessions?limit=3"
+    while address:
+        response = await client.get(address)
+        page = await response.json()
+        found += [one["session_id"] for one in page["sessions"]]
+        address = page["next"] and page["next"].removeprefix(str(client.make_url("/")).rstrip("/"))
+
+    assert sorted(found) == [*sorted(archived), *(f"run-{number}" for number in range(4))]
+
+
+async def test_a_session_tells_everything(door):
+    """Configuration, epochs, curve and scalars are there; numbers that JSON cannot hold are strings."""
+    client = await door(public_url="https://bridge.example/trainbridge/")
+    session = running(client.parts)
+    session.apply(Batch(1, 5, math.nan), session.registered_at)
+    session.apply(Epoch(1, 0.4, 0.9, validation_loss=math.inf), 2.0)
+    session.apply(Scalars(1, 1, {"low": -math.inf}), 2.0)
+
+    told = strict(await (await client.get("/api/v1/sessions/run-1")).text())
+
+    assert told["loss"] == "NaN"
+    assert told["epochs"][0]["validation_loss"] == "Infinity"
+    assert told["scalars"] == {"low": "-Infinity"}
+    assert told["losses"][-1]["nonfinite"] == 1
+    assert told["losses"][-1]["high"] is None
+    assert told["class_names"] == ["cat", "dog"]
+    assert told["url"] == "https://bridge.example/trainbridge/sessions/run-1"
+    assert told["connected"] is True
+
+
+async def test_a_session_without_a_batch_has_no_loss(door):
+    """What is not known is null, unlike a loss that is not a number."""
+    client = await door()
+    running(client.parts, batches=0)
+
+    told = await (await client.get("/api/v1/sessions/run-1")).json()
+
+    assert told["loss"] is None
+    assert told["frames_per_second"] is None
+
+
+async def test_images_are_listed_with_what_is_known_of_them(door, shelf):
+    """Every image's address is one that answers with its bytes."""
+    client = await door()
+    running(client.parts)
+    for batch in (1, 4, 6):
+        shelf.add("run-1", 1, batch, pictures(2), loss=None if batch == 4 else 0.5)
+
+    first = strict(await (await client.get("/api/v1/sessions/run-1/images?limit=2")).text())
+    second = await (await client.session.get(first["next"])).json()
+
+    assert [one["batch"] for one in first["batches"]] == [1, 4]
+    assert [one["batch"] for one in second["batches"]] == [6]
+    assert second["next"] is None
+    assert first["batches"][1]["loss"] == "NaN"
+    image = first["batches"][0]["images"][1]
+    assert image | {"url": ""} == {
+        "position": 1, "url": "", "predicted_class": 1, "predicted_label": "dog",
+        "confidence": 0.75, "true_class": 0, "true_label": "cat", "is_wrong": True,
+    }  # fmt: skip
+    async with client.session.get(image["url"]) as response:
+        assert await response.read() == pictures(2)[1][0]
+
+
+async def test_bounds_are_kept_and_named(door):
+    """A page too large, or one that starts nowhere, is refused by the parameter's name."""
+    client = await door()
+    running(client.parts)
+    wrong = {
+        "/api/v1/sessions?limit=0": "limit",
+        "/api/v1/sessions?limit=501": "limit",
+        "/api/v1/sessions?offset=-1": "offset",
+        "/api/v1/sessions/run-1/images?limit=x": "limit",
+        "/api/v1/sessions/run-1/images?after=3": "after",
+    }
+
+    for address, name in wrong.items():
+        response = await client.get(address)
+
+        assert response.status == 400
+        assert name in (await response.json(content_type=None))["detail"]

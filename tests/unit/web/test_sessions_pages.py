@@ -1,0 +1,225 @@
+"""The first page, and the page of a session."""
+
+import math
+import re
+
+import pytest
+from support.pages import FakeArchive, FakeMetrics, pictures, running
+
+from bridge.model import (
+    Batch,
+    Client,
+    CommandResult,
+    CommandType,
+    Config,
+    Ended,
+    Epoch,
+    Gpu,
+    Performance,
+    Phase,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.sessions import Session
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+async def page(client, path, status=200):
+    """Return a page as text."""
+    response = await client.get(path)
+    assert response.status == status
+    return await response.text()
+
+
+async def test_a_bridge_without_sessions_says_how_to_begin(door):
+    """The first page of a new bridge holds lines to paste, with the right address in them."""
+    client = await door(grpc_address="bridge.example:50051")
+
+    text = await page(client, "/")
+
+    assert "Waiting for the first training loop" in text
+    assert 'TrainingSession("bridge.example:50051"' in text
+
+
+async def test_a_session_is_read_at_a_glance(door, shelf):
+    """Status, epoch of epochs, progress, loss, speed, GPU, time to go and the last image are on the first page."""
+    client = await door()
+    session = running(client.parts, total_epochs=4)
+    session.apply(StatusChange(Status.RUNNING), session.registered_at)
+    gpus = (Gpu(0, "", 0.9), Gpu(1, "", 0.7))
+    session.apply(
+        Performance(0.1, 60, 125, 480, 470, Resources(1.0, 2**30, gpus)), session.registered_at
+    )
+    shelf.add("run-1", 1, 2, pictures())
+
+    text = await page(client, "/")
+
+    assert 'href="./sessions/run-1"' in text
+    assert "epoch 1 of 4" in text
+    assert '<progress class="is-running" value="0.0750" max="1"' in text
+    assert '<svg class="spark"' in text
+    for fact in ("0.5000", "480", "80 %", "2 min 5 s", "connected"):
+        assert fact in text
+    assert re.search(r'<img src="\./sessions/run-1/batches/1-2/0\.jpg\?v=[0-9a-f]{16}"', text)
+
+
+async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(door):
+    """The pill says what the bridge knows, also where the loop last said "running"."""
+    client = await door()
+    lost = running(client.parts, "lost-1")
+    lost.apply(StatusChange(Status.RUNNING), 1.0)
+    lost.apply(Ended(Phase.LOST), 2.0)
+    silent = running(client.parts, "silent-1")
+    silent.connected = False
+
+    text = await page(client, "/")
+
+    assert '<span class="pill is-lost">lost</span>' in text
+    assert '<span class="pill is-silent">silent</span>' in text
+
+
+async def test_sessions_gone_from_memory_stay_on_the_pages(door):
+    """A restart or the end of the linger takes no run away; in memory wins over the archive."""
+    old = Session("old-1", Client(), Config(), now=1.0)
+    old.apply(StatusChange(Status.COMPLETED), 2.0)
+    old.apply(Ended(Phase.ENDED), 2.0)
+    stale = Session("run-1", Client("stale"), Config(), now=1.0)
+    client = await door(archive=FakeArchive({"old-1": old, "run-1": stale}))
+    running(client.parts)
+
+    first = await page(client, "/")
+    one = await page(client, "/sessions/old-1")
+
+    assert first.count('href="./sessions/old-1"') >= 1
+    assert "stale" not in first
+    assert "completed" in one
+    assert "<form" not in one
+
+
+async def test_many_sessions_are_paged(door):
+    """No page grows without bound, and every session can be reached."""
+    client = await door()
+    for number in range(45):
+        running(client.parts, f"run-{number}", batches=1)
+
+    first = await page(client, "/")
+    second = await page(client, "/?offset=40")
+    await page(client, "/?offset=x", status=400)
+
+    assert first.count('class="card"') == 40
+    assert 'href="./?offset=40" rel="next"' in first
+    assert second.count('class="card"') == 5
+
+
+async def test_a_session_shows_everything_it_told(door, shelf):
+    """Curves, epochs, images, GPUs, scalars, notices and commands are on one page."""
+    client = await door(grafana_url="http://grafana.example")
+    session = running(client.parts, batches=0)
+    for index in range(40):
+        session.apply(Batch(1, index, 30.0 if index == 20 else 0.5), session.registered_at)
+    session.apply(Epoch(1, 0.4, 0.9, 0.45, 0.88, 0.001), 2.0)
+    session.apply(Epoch(2, 0.3, 0.95, 0.41, 0.91, 0.0005), 3.0)
+    gpu = Gpu(0, "GPU-1", 0.5, 2**30, 2**31, 61.0, 120.0)
+    session.apply(Performance(0.02, 60, 0, 480, 470, Resources(3.5, 2**30, (gpu,))), 3.0)
+    session.apply(Scalars(1, 2, {"gradient_norm": 0.25}), 3.0)
+    shelf.add("run-1", 1, 20, pictures(), loss=30.0)
+    command = client.parts.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
+    client.parts.commands.take("run-1")
+    client.parts.commands.answer("run-1", CommandResult(command.id, True, "will do", 1, 30))
+
+    text = await page(client, "/sessions/run-1")
+
+    for told in ("gradient_norm", "61 °C", "120 W", "350 %", "91.0 %", "0.0005", "will do",
+                 "Learning rate", "epoch 1, batch 20", "2 images, 1 wrong"):  # fmt: skip
+        assert told in text
+    assert 'aria-label="Spike: loss 30.00 at epoch 1, batch 20; see its images"' in text
+    assert 'href="../go/images?session=run-1&amp;batch=1-20"' in text
+    assert "http://grafana.example/d/trainbridge-session?var-session=run-1" in text
+    assert text.count("<form") == 6
+
+
+async def test_nan_is_marked_and_breaks_nothing(door):
+    """Losses that are no numbers are marked where they came, and the rest is drawn."""
+    client = await door()
+    session = running(client.parts, batches=0)
+    for index, loss in enumerate([0.5, math.nan, math.inf, 0.4, -math.inf, 1e308]):
+        session.apply(Batch(1, index, loss), session.registered_at)
+    session.apply(Epoch(1, math.nan, math.inf), 2.0)
+    session.apply(Performance(math.nan, math.inf, math.nan, math.nan, math.nan), 2.0)
+
+    text = await page(client, "/sessions/run-1")
+    first = await page(client, "/")
+
+    assert "Loss not finite at epoch 1, batch 1; see its images" in text
+    assert "points=" in text
+    drawn = re.findall(r'(?:points|x|y|cx|cy|width|height)="([^"]*)"', text + first)
+    assert not [value for value in drawn if "nan" in value.lower() or "inf" in value.lower()]
+
+
+async def test_a_session_that_only_sends_nan_has_a_page(door):
+    """A run without one finite loss is shown like any other."""
+    client = await door()
+    session = running(client.parts, batches=0)
+    session.apply(Batch(1, 0, math.nan), session.registered_at)
+
+    assert "NaN" in await page(client, "/")
+    assert "NaN" in await page(client, "/sessions/run-1")
+
+
+async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(door):
+    """Each cell is a link with truth and prediction; those of many classes together are none."""
+    confusion = {("0", "0"): 8, ("0", "1"): 2, ("1", "1"): 10, ("other", "1"): 1}
+    client = await door(metrics=FakeMetrics(confusions={"run-1": confusion}))
+    running(client.parts)
+
+    text = await page(client, "/sessions/run-1")
+
+    assert 'href="../go/images?session=run-1&amp;actual=0&amp;predicted=1"' in text
+    assert "2 times cat was taken for dog (20.0 %)" in text
+    assert "85.7 % of 21 predictions right" in text
+    assert "actual=other" not in text
+
+
+async def test_nothing_a_client_says_becomes_html(door, shelf):
+    """Names, messages, labels, scalars and classes are shown as what they are: text."""
+    client = await door(metrics=FakeMetrics(confusions={"run-1": {("0", "1"): 1}}))
+    running(client.parts, model_name=HOSTILE, dataset_name=HOSTILE, class_names=(HOSTILE, HOSTILE))
+    session = client.parts.sessions.get("run-1")
+    session.client = Client(HOSTILE, HOSTILE, labels={HOSTILE: HOSTILE})
+    session.apply(StatusChange(Status.RUNNING, HOSTILE), 2.0)
+    session.apply(Scalars(1, 1, {HOSTILE: 1.0}), 2.0)
+    client.parts.commands.ask("run-1", CommandType.PAUSE_TRAINING, {HOSTILE: HOSTILE})
+    shelf.add("run-1", 1, 0, pictures())
+
+    for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):
+        text = await page(client, path)
+
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;" in text
+
+
+@pytest.mark.parametrize("note", ["no-images", "asked", "<b>", "other"])
+async def test_a_page_says_only_what_we_wrote(door, note):
+    """The address of a page cannot put words into it."""
+    client = await door()
+    running(client.parts)
+
+    text = await page(client, f"/sessions/run-1?note={note}&ignored=at,%3Cb%3E,prefer")
+
+    assert ('role="status"' in text) == (note in ("no-images", "asked"))
+    assert "<b>at, prefer</b>" in text
+
+
+async def test_no_style_or_script_stands_in_a_page(door, shelf):
+    """Nothing needs what the content policy forbids."""
+    client = await door()
+    running(client.parts)
+    shelf.add("run-1", 1, 0, pictures())
+
+    for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0", "/nope"):
+        text = await (await client.get(path)).text()
+
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script>", text)
