@@ -38,6 +38,8 @@ proto: ## write the generated code anew from proto/metrics.proto
 tools: ## get the programs that some tests need (Chromium, promtool, Swift) into .tools/
 	@tests/support/tools.sh
 
+torch: .venv/torch ## install PyTorch into .venv for the tests that train with it (5 GB)
+
 check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest libraries they promise
 	@.venv-oldest/bin/python -W error tests/alone.py
 
@@ -78,6 +80,11 @@ proto-check: node_modules/.ready
 	  | sed -un 's/^Collecting \([^ ]*\).*/  \1/p'
 	@touch $@
 
+.venv/torch: .venv/dev
+	@echo "Installing PyTorch into .venv"
+	@$(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	@touch $@
+
 .venv-proto/ready: .venv/bin/python bridge/wire/generate.sh
 	@echo "Installing the protobuf compiler into .venv-proto"
 	@PATH="$$PWD/$(venv):$$PATH" bridge/wire/generate.sh "$$(mktemp -d)"
@@ -100,5 +107,5 @@ node_modules/.ready: package.json .venv/bin/python
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test check bench fix proto tools check-oldest clean \
+.PHONY: help demo test check bench fix proto tools torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -79,9 +79,8 @@ class Curve:
         """Return the curve a snapshot was taken of."""
         curve = cls(snapshot["size"])
         curve._stride = snapshot["stride"]
-        for start, count, total, low, high, nonfinite, epoch, batch in snapshot["bins"]:
-            if not count:
-                low, high = math.inf, -math.inf
+        for start, count, total, *bounds, nonfinite, epoch, batch in snapshot["bins"]:
+            low, high = bounds if count else (math.inf, -math.inf)
             curve.bins.append(Bin(start, count, total, low, high, nonfinite, epoch, batch))
         return curve
 

@@ -34,7 +34,7 @@ class Terms:
     limits: Limits = field(default_factory=Limits)
     heartbeat_seconds: float = 20.0
     buffer_bytes: int = 64 << 20
-    flush_seconds: float = 0.1
+    flush_seconds: float = 0.2
     """How long our SDK collects for one frame; what comes after silence it sends at once."""
     max_message_bytes: int = 32 << 20
     image_batches_per_second: float = 2.0

@@ -4,10 +4,12 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from support.bridges import running_bridge
+from support.tools import missing
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,8 +39,8 @@ def run(*command: str) -> str:
 )
 def test_an_example_arrives_whole(tmp_path, script, flags, batches):
     """Each example trains for real, and every batch and some of its images are at the bridge."""
-    if script.startswith("pytorch"):
-        pytest.importorskip("torch", reason="pip install torch to run the PyTorch example")
+    if script.startswith("pytorch") and find_spec("torch") is None:
+        missing("PyTorch is not installed here", "`make torch` gets it, into .venv")
     with running_bridge(tmp_path / "state") as bridge:
         said = run(f"examples/{script}", "--address", bridge.grpc, *flags)
 

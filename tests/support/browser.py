@@ -66,8 +66,14 @@ class Tab:
 
     async def open(self, url):
         """Load a page and everything on it."""
+        async with self.loading():
+            await self.ask("Page.navigate", url=url)
+
+    @asynccontextmanager
+    async def loading(self):
+        """Do something that leads to another page, and wait until that is there."""
         self._loaded.clear()
-        await self.ask("Page.navigate", url=url)
+        yield
         await asyncio.wait_for(self._loaded.wait(), 30)
 
     async def evaluate(self, expression):
