@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from bridge.client.choice import Candidate, Chooser
-from bridge.client.encode import Encoder, Plan, number, samples_of
+from bridge.client.encode import Encoder, Plan, number
 from bridge.client.inbox import (
     AnswerItem,
     BatchItem,
@@ -15,6 +15,7 @@ from bridge.client.inbox import (
     ResumedItem,
     ScalarsItem,
     StatusItem,
+    count_of,
 )
 from bridge.client.outbox import Entry, Outbox
 from bridge.client.pace import Pace
@@ -53,7 +54,6 @@ class Collector:
         """Work for one session; `terms` tells what the bridge asks for at the moment."""
         self._inbox = inbox
         self._outbox = outbox
-        self._plan = plan
         self._terms = terms
         self._stats = stats
         self._notices = notices
@@ -181,14 +181,18 @@ class Collector:
         return None
 
     def _batch(self, item: BatchItem, clock_ms: int, *, chosen: bool) -> Entry:
-        duration = self._pace.batch(item.at, int(item.epoch), samples_of(item, self._plan))
+        samples = self._encoder.samples(item)
+        duration = self._pace.batch(item.at, int(item.epoch), samples)
         if self._report_at == math.inf:
             self._report_at = item.at + FIRST_REPORT_SECONDS
         if item.images is not None and not chosen:
-            self._stats.images_sampled_out += min(len(item.images), self._terms().images_per_batch)
+            self._stats.images_sampled_out += min(
+                count_of(item.images), self._terms().images_per_batch
+            )
         return self._encoder.batch(
             item,
             loss=number(item.loss),
+            samples=samples,
             clock_ms=clock_ms,
             duration=duration,
             images=chosen,

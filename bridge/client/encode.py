@@ -5,17 +5,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.client.classes import Predictions, classes_of, predictions_of
-from bridge.client.inbox import AnswerItem, BatchItem, EpochItem, ScalarsItem, StatusItem
+from bridge.client.inbox import (
+    AnswerItem,
+    BatchItem,
+    EpochItem,
+    ScalarsItem,
+    StatusItem,
+    count_of,
+)
 from bridge.client.jpeg import Jpegs, encode_images
 from bridge.client.outbox import Entry, Kind
 from bridge.client.pace import Speed
 from bridge.client.system import Usage
 from bridge.client.terms import Terms
+from bridge.client.words import Status
 from bridge.wire import metrics_pb2 as wire
 
 TEXT_LIMIT = 4_096
 ROOM_BYTES = 4_096
 """Of a message, for everything in it that is no image."""
+
+UINT32_MAX = (1 << 32) - 1
+CLASS_RANGE = range(-(1 << 31), 1 << 31)
+"""What the protocol has room for."""
 
 Fault = Callable[[str, Exception], None]
 """Takes what was wrong with an argument, named first."""
@@ -56,16 +68,6 @@ def text(value: object) -> str:
     return str(value)[:TEXT_LIMIT].encode(errors="replace").decode()
 
 
-def samples_of(item: BatchItem, plan: Plan) -> int:
-    """Return how many samples a batch had: as told, or as many as were given, or as planned."""
-    if item.sample_count is not None:
-        return int(item.sample_count)
-    for given in (item.images, item.ground_truth, item.predictions):
-        if given is not None and hasattr(given, "__len__"):
-            return len(given)
-    return plan.batch_size
-
-
 class Encoder:
     """Makes messages, numbered from 1; what cannot be read is left out and told to `fault`."""
 
@@ -75,11 +77,24 @@ class Encoder:
         self._fault = fault
         self._sequence = 0
 
+    def samples(self, item: BatchItem) -> int:
+        """Return how many samples a batch had: as told, or as many as were given, or as planned."""
+        try:
+            if item.sample_count is not None:
+                return min(max(0, int(item.sample_count)), UINT32_MAX)
+        except Exception as error:  # noqa: BLE001 -- anything may be given
+            self._fault("sample_count", error)
+        for given in (item.images, item.ground_truth, item.predictions):
+            if given is not None and (count := count_of(given)):
+                return count
+        return self._plan.batch_size
+
     def batch(
         self,
         item: BatchItem,
         *,
         loss: float,
+        samples: int,
         clock_ms: int,
         duration: float | None,
         images: bool,
@@ -90,7 +105,7 @@ class Encoder:
             epoch=int(item.epoch),
             batch_idx=int(item.batch),
             batch_loss=loss,
-            sample_count=samples_of(item, self._plan),
+            sample_count=samples,
         )
         if duration is not None:
             data.duration_ms = duration * 1000
@@ -138,7 +153,7 @@ class Encoder:
     def status(self, item: StatusItem, clock_ms: int) -> Entry:
         """Encode what the run says it is doing."""
         data = wire.StatusUpdate(
-            status=wire.TrainingStatus.ValueType(int(item.status)),
+            status=wire.TrainingStatus.ValueType(Status(int(item.status))),
             message=text(item.message),
             config=self._plan.to_wire(),
             timestamp_ms=clock_ms,
@@ -201,19 +216,23 @@ class Encoder:
         if item.predictions is None:
             return []
         try:
-            return predictions_of(item.predictions, limit)
+            told = predictions_of(item.predictions, limit)
+            _check(kind for kind, _ in told)
         except Exception as error:  # noqa: BLE001 -- anything may be given
             self._fault("predictions", error)
             return []
+        return told
 
     def _truth(self, item: BatchItem, limit: int) -> list[int]:
         if item.ground_truth is None:
             return []
         try:
-            return classes_of(item.ground_truth, limit)
+            truth = classes_of(item.ground_truth, limit)
+            _check(truth)
         except Exception as error:  # noqa: BLE001 -- anything may be given
             self._fault("ground_truth", error)
             return []
+        return truth
 
     def _jpegs(self, item: BatchItem, terms: Terms, shortest: int | None) -> Jpegs:
         try:
@@ -272,6 +291,13 @@ def _classes(data: wire.BatchData, told: Predictions, truth: Iterable[int]) -> N
         wire.Prediction(predicted_class=kind, confidence=confidence) for kind, confidence in told
     )
     data.ground_truth.extend(truth)
+
+
+def _check(classes: Iterable[int]) -> None:
+    """Raise for a class that cannot be sent, which would cost the whole batch later."""
+    for kind in classes:
+        if kind not in CLASS_RANGE:
+            raise ValueError(f"{kind} is no class")
 
 
 def _shortest(told: Predictions, truth: list[int]) -> int | None:

@@ -110,7 +110,7 @@ class Inbox:
             size = size_of(images)
             waiting = self._image_bytes_in - self._image_bytes_out
             if waiting and waiting + size > self._limit_images:
-                self._stats.images_shed += _count_of(images)
+                self._stats.images_shed += count_of(images)
                 images = None
                 size = 0
             self._image_bytes_in += size
@@ -176,8 +176,9 @@ def _size_of_one(image: Any) -> int:
     return 0 if size is None else int(size)
 
 
-def _count_of(images: Any) -> int:
+def count_of(samples: Any) -> int:
+    """Return how many samples these are; 0 where nothing tells. Never raises."""
     try:
-        return len(images)
+        return len(samples)
     except Exception:  # noqa: BLE001 -- see size_of
         return 0

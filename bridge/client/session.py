@@ -389,11 +389,16 @@ def _told(error: BaseException) -> str:
 
 def _check(strict: Encoder, item: BatchItem, terms: Terms) -> None:
     """Raise what would be left out in silence otherwise."""
-    has_images = item.images is not None
     strict.batch(
-        item, loss=number(item.loss), clock_ms=0, duration=None, images=has_images, terms=terms
+        item,
+        loss=number(item.loss),
+        samples=strict.samples(item),
+        clock_ms=0,
+        duration=None,
+        images=item.images is not None,
+        terms=terms,
     )
 
 
 def _raise(argument: str, error: Exception) -> None:
-    raise type(error)(f"{argument}: {error}") from error
+    raise ValueError(f"{argument}: {error}") from error

@@ -48,11 +48,16 @@ GIB = 2**30
 @cache
 def digit(number):
     """Return one handwritten digit as a JPEG, and what it is."""
-    digits = load_digits()
+    digits = _digits_known()
     small = Picture.fromarray((255 - digits.images[number] * 15.9).astype("uint8"))
     buffer = io.BytesIO()
     small.resize((160, 160), Picture.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
     return buffer.getvalue(), int(digits.target[number])
+
+
+@cache
+def _digits_known():
+    return load_digits()
 
 
 def sample_parts(folder, **changes):

@@ -203,12 +203,12 @@ def test_images_that_do_not_fit_are_left_out():
     """A batch too large for the bridge loses images, not its numbers, and ends no stream."""
     config = {**OURS, "max_message_bytes": 65_536, "image_batches_per_second": 1e9}
     large = jpeg() + bytes(30_000)
-    with serving(FakeBridge(config=config)) as bridge:
-        with TrainingSession(bridge.address) as session:
-            for batch in range(5):
-                session.log_batch(
-                    0.5, epoch=0, batch=batch, images=[large] * 4, ground_truth=[1, 2, 3, 4]
-                )
+    bridge = FakeBridge(config=config)
+    with serving(bridge), TrainingSession(bridge.address) as session:
+        for batch in range(5):
+            session.log_batch(
+                0.5, epoch=0, batch=batch, images=[large] * 4, ground_truth=[1, 2, 3, 4]
+            )
 
     told = bridge.of("batch_data")
     assert [len(data.images) for data in told] == [2] * 5
@@ -233,9 +233,9 @@ def test_a_bridge_that_refuses_large_messages_gets_smaller_ones():
 
 def test_a_silent_loop_sends_heartbeats():
     """Between messages the bridge hears that the process is alive."""
-    with serving(FakeBridge(config={**OURS, "heartbeat_interval_ms": 20})) as bridge:
-        with TrainingSession(bridge.address):
-            until_true(lambda: len(bridge.of("heartbeat")) >= 3)
+    bridge = FakeBridge(config={**OURS, "heartbeat_interval_ms": 20})
+    with serving(bridge), TrainingSession(bridge.address):
+        until_true(lambda: len(bridge.of("heartbeat")) >= 3)
 
     beats = [beat.sequence_number for beat in bridge.of("heartbeat")]
     assert beats == list(range(1, len(beats) + 1))

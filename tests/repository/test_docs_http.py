@@ -1,0 +1,89 @@
+"""docs/http-api.md says what the HTTP door answers."""
+
+import shlex
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from support.markdown import blocks, tables_under
+from support.pages import Shelf, parts_in, pictures, running
+from support.tools import ROOT
+
+from bridge.model import CommandType
+from bridge.web import build_app
+from bridge.web.answers import TITLES
+from bridge.web.app import LARGEST_BODY_BYTES, ROUTES
+from bridge.web.control import FORMS
+from bridge.web.landing import PARAMETERS
+
+PAGE = (ROOT / "docs" / "http-api.md").read_text()
+TABLES = tables_under(PAGE)
+EXAMPLES = [line for block in blocks(PAGE, "console") for line in block.splitlines() if line]
+HERE = "http://localhost:8080"
+
+
+def test_every_route_stands_in_the_table():
+    """Method and path are those of the code, in its order."""
+    routes = [f"`{route.method} {route.plain}`" for route in ROUTES]
+
+    assert [row[0] for row in TABLES["Routes"]] == routes
+
+
+def test_every_parameter_of_a_link_stands_in_the_table():
+    """What a board may say of a moment is all told."""
+    names = [row[0] for row in TABLES["The images of a moment"]]
+
+    assert names == [f"`{name}`" for name in PARAMETERS]
+
+
+def test_every_command_stands_in_the_table():
+    """Types are the protocol's, parameters those that the page's forms send."""
+    parameters = {form.type: form.parameter for form in FORMS}
+    rows = [
+        [f"`{command.name}`", f"`{parameters[command]}`" if parameters[command] else ""]
+        for command in CommandType
+    ]
+
+    assert TABLES["Commands"] == rows
+
+
+def test_every_error_stands_in_the_table():
+    """A program finds each status that it may meet."""
+    assert [row[0] for row in TABLES["Errors"]] == [str(status) for status in TITLES]
+    assert f"{LARGEST_BODY_BYTES // 1024} KiB" in PAGE
+
+
+def test_every_route_has_an_example():
+    """Each address that people or programs ask for is shown once with curl."""
+    told = "\n".join(EXAMPLES)
+    for route in ROUTES:
+        if route.path.endswith("/commands") and "/api" not in route.path:
+            continue
+        path = route.plain.replace("{session_id}", "run-1").replace("{epoch}-{batch}", "1-7")
+        path = path.replace("{position}", "0").replace("{slot}", "0")
+
+        assert f"{HERE}{path}" in told
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+async def test_examples_work(example, tmp_path):
+    """Every curl on the page is answered without an error."""
+    words = shlex.split(example)
+    assert words[0] == "curl"
+    address = next(word for word in words if word.startswith(HERE))
+    method = words[words.index("-X") + 1] if "-X" in words else "GET"
+    headers = dict(
+        words[place + 1].split(": ", 1) for place, word in enumerate(words) if word == "-H"
+    )
+    body = words[words.index("-d") + 1].encode() if "-d" in words else None
+    shelf = Shelf(tmp_path)
+    parts, _ = parts_in(tmp_path, shelf=shelf)
+    running(parts)
+    shelf.add("run-1", 1, 7, pictures())
+
+    async with TestClient(TestServer(build_app(parts))) as client:
+        path = address.removeprefix(HERE)
+        response = await client.request(method, path, headers=headers, data=body)
+        await response.read()
+
+    shelf.database.close()
+    assert response.status == (202 if method == "POST" else 200)

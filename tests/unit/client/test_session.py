@@ -1,0 +1,388 @@
+"""What a training loop is promised, with a bridge that records."""
+
+import logging
+import math
+import os
+import subprocess
+import sys
+import threading
+import weakref
+
+import numpy as np
+import pytest
+from support.waiting import until_true
+
+from bridge.client import CommandType, Status, TrainingSession
+from bridge.client.testing import RecordingBridge
+
+
+class Unspeakable:
+    """Raises whatever is asked of it."""
+
+    def __getattribute__(self, name):
+        raise RuntimeError(name)
+
+
+NONSENSE = [None, "text", object(), [], {}, b"\xff\xd8", [None], ("a", "b"), -1, 10**30, math.nan]
+
+
+@pytest.fixture
+def bridge():
+    """Return a bridge that records."""
+    return RecordingBridge()
+
+
+def test_what_is_said_is_what_is_sent(bridge):
+    """Batches, epochs and scalars arrive with all that belongs to them."""
+    pictures = np.zeros((20, 8, 8), np.uint8)
+    scores = np.eye(3)[np.arange(20) % 3]
+    with TrainingSession(bridge, batch_size=20) as session:
+        session.log_batch(
+            np.float32(0.25),
+            epoch=1,
+            batch=2,
+            images=pictures,
+            predictions=scores,
+            ground_truth=np.arange(20) % 3,
+        )
+        session.log_scalars({"norm": np.float64(1.5)})
+        session.log_batch(0.5, epoch=1, batch=3)
+        session.log_epoch(1, loss=0.3, accuracy=0.9, learning_rate=0.01)
+
+    first, second = bridge.batches
+    assert (first.epoch, first.batch, first.loss, first.sample_count) == (1, 2, 0.25, 20)
+    assert len(first.images) == len(first.predictions) == len(first.ground_truth) == 16
+    assert first.predictions[2] == (2, 1.0)
+    assert (second.loss, second.sample_count, second.images) == (0.5, 20, ())
+    (scalars,) = bridge.scalars
+    assert (scalars.epoch, scalars.batch, dict(scalars.values)) == (1, 2, {"norm": 1.5})
+    (epoch,) = bridge.epochs
+    assert epoch.accuracy == pytest.approx(0.9)
+    assert epoch.validation_loss is None
+    assert session.stats.faults == 0
+
+
+def test_a_run_that_ends_well_is_completed(bridge):
+    """Leaving the block says so."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(1.0, epoch=0, batch=0)
+
+    assert [status for status, _ in bridge.statuses] == [
+        Status.INITIALIZING,
+        Status.RUNNING,
+        Status.COMPLETED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (ValueError("no data"), Status.FAILED, "ValueError: no data"),
+        (KeyboardInterrupt(), Status.FAILED, "KeyboardInterrupt"),
+        (SystemExit(3), Status.FAILED, "SystemExit: 3"),
+        (SystemExit(0), Status.COMPLETED, ""),
+        (ValueError("\ud800"), Status.FAILED, "ValueError: ?"),
+    ],
+)
+def test_a_run_that_raises_has_failed(bridge, error, status, message):
+    """The exception goes on its way, and its type and message to the bridge."""
+    with pytest.raises(type(error)), TrainingSession(bridge):
+        raise error
+
+    assert bridge.statuses[-1] == (status, message)
+
+
+def test_a_run_ends_once(bridge):
+    """After the end nothing is said any more, and nothing raises."""
+    session = TrainingSession(bridge)
+    session.close()
+
+    session.log_batch(1.0, epoch=0, batch=0)
+    session.log_epoch(0, loss=1.0)
+    session.log_status(Status.RUNNING)
+    session.close()
+
+    assert [status for status, _ in bridge.statuses] == [Status.INITIALIZING, Status.COMPLETED]
+    assert bridge.batches == []
+
+
+@pytest.mark.parametrize("place", range(len(NONSENSE) + 1))
+def test_nonsense_never_raises(bridge, place):
+    """Whatever is given in whichever place, the loop goes on and what makes sense is sent."""
+    nonsense = [*NONSENSE, Unspeakable()][place]  # pytest itself would ask it things
+    with TrainingSession(bridge) as session:
+        session.log_batch(nonsense, epoch=0, batch=0)
+        session.log_batch(0.5, epoch=nonsense, batch=nonsense)
+        session.log_batch(
+            0.5,
+            epoch=0,
+            batch=1,
+            images=nonsense,
+            predictions=nonsense,
+            ground_truth=nonsense,
+            sample_count=nonsense,
+        )
+        session.log_epoch(nonsense, loss=nonsense, accuracy=nonsense, learning_rate=nonsense)
+        session.log_scalars(nonsense)
+        session.log_scalars({"good": 1.0, "bad": nonsense})
+        session.log_status(nonsense, nonsense)
+        session.log_batch(0.25, epoch=0, batch=2)
+
+    assert [batch.loss for batch in bridge.batches if batch.batch == 1] == [0.5]
+    assert bridge.batches[-1].loss == 0.25
+    assert bridge.scalars[-1].values["good"] == 1.0
+    assert session.stats.faults > 0
+
+
+def test_a_fault_is_logged_once(bridge, caplog):
+    """A mistake in a loop of thousands of steps is one line, and a number."""
+    with caplog.at_level(logging.WARNING, "trainbridge"), TrainingSession(bridge) as session:
+        for batch in range(50):
+            session.log_batch("much", epoch=0, batch=batch)
+
+    assert session.stats.faults == 50
+    assert len([record for record in caplog.records if "log_batch" in record.message]) == 1
+
+
+def test_strict_raises(bridge):
+    """In tests of a loop, a mistake shows where it is made."""
+    with TrainingSession(bridge, strict=True) as session:
+        session.log_batch(0.5, epoch=0, batch=0, images=np.zeros((2, 8, 8), np.uint8))
+        with pytest.raises(ValueError, match="could not convert"):
+            session.log_batch("much", epoch=0, batch=1)
+        with pytest.raises(ValueError, match="images"):
+            session.log_batch(0.5, epoch=0, batch=1, images=[b"no picture"])
+        with pytest.raises(ValueError, match="values"):
+            session.log_scalars({"x": "y"})
+        with pytest.raises(ValueError, match="nothing"):
+            session.log_status("nothing")
+
+    assert [batch.batch for batch in bridge.batches] == [0]
+
+
+def test_nonfinite_numbers_are_data(bridge):
+    """Not-a-number and infinity are sent as they are."""
+    with TrainingSession(bridge) as session:
+        for batch, loss in enumerate((math.nan, math.inf, -math.inf)):
+            session.log_batch(loss, epoch=0, batch=batch)
+
+    told = [batch.loss for batch in bridge.batches]
+    assert math.isnan(told[0])
+    assert told[1:] == [math.inf, -math.inf]
+    assert session.stats.faults == 0
+
+
+def test_the_call_looks_at_nothing(bridge):
+    """A loss that lies on a GPU is read in the SDK's thread, never in the loop's."""
+    readers = set()
+
+    class Tensor:
+        def detach(self):
+            readers.add(threading.current_thread())
+            return self
+
+        def __float__(self):
+            readers.add(threading.current_thread())
+            return 0.5
+
+    with TrainingSession(bridge) as session:
+        session.log_batch(Tensor(), epoch=0, batch=0)
+
+    assert bridge.batches[0].loss == 0.5
+    assert threading.current_thread() not in readers
+
+
+def test_stop(bridge):
+    """An order to stop is seen by the loop, and answered when it is."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=3, batch=4)
+        assert not session.should_stop
+        bridge.order(CommandType.STOP_TRAINING)
+        session.flush()
+        assert bridge.answers == []
+        assert session.should_stop
+
+    (answer,) = bridge.answers
+    assert (answer.applied, answer.epoch, answer.batch) == (True, 3, 4)
+    assert bridge.statuses[-1] == (Status.COMPLETED, "stopped on order")
+
+
+def test_pause_and_resume(bridge):
+    """A paused loop waits, says so, and goes on when told."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+        session.wait_while_paused()
+        bridge.order(CommandType.PAUSE_TRAINING)
+        loop = threading.Thread(target=session.wait_while_paused)
+        loop.start()
+        until_true(lambda: bridge.statuses[-1][0] is Status.PAUSED)
+        assert loop.is_alive()
+        bridge.order(CommandType.RESUME_TRAINING)
+        loop.join(10)
+        assert not loop.is_alive()
+
+    assert [answer.applied for answer in bridge.answers] == [True, True]
+    assert bridge.statuses[-2][0] is Status.RUNNING
+
+
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_a_pause_never_lasts_for_ever(bridge, end):
+    """An order to stop, or the end of the session, ends a pause too."""
+    session = TrainingSession(bridge)
+    session.log_batch(0.5, epoch=0, batch=0)
+    bridge.order(CommandType.PAUSE_TRAINING)
+    loop = threading.Thread(target=session.wait_while_paused)
+    loop.start()
+    until_true(lambda: bridge.statuses[-1][0] is Status.PAUSED)
+
+    if end == "stop":
+        bridge.order(CommandType.STOP_TRAINING)
+    else:
+        session.close()
+    loop.join(10)
+
+    assert not loop.is_alive()
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "applied", "message"),
+    [(None, True, ""), (True, True, ""), ("0.1 now", True, "0.1 now"), (False, False, "")],
+)
+def test_callbacks_answer(bridge, said, applied, message):
+    """A callback runs in the loop's thread, between two batches, and what it says is the answer."""
+    seen = []
+
+    def change(parameters):
+        seen.append((dict(parameters), threading.current_thread()))
+        return said
+
+    with TrainingSession(bridge) as session:
+        session.on(CommandType.CHANGE_LEARNING_RATE, change)
+        order = bridge.order(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.1)
+        assert seen == []
+        session.log_batch(0.5, epoch=0, batch=7)
+
+    assert seen == [({"learning_rate": "0.1"}, threading.current_thread())]
+    (answer,) = bridge.answers
+    assert (answer.order, answer.applied, answer.message) == (order, applied, message)
+    assert answer.batch == 7
+
+
+def test_a_callback_that_raises_refuses(bridge):
+    """Its error is the answer, and the loop goes on."""
+    with TrainingSession(bridge) as session:
+        session.on(CommandType.ADJUST_BATCH_SIZE, lambda parameters: parameters["batch_size"])
+        bridge.order(CommandType.ADJUST_BATCH_SIZE)
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    (answer,) = bridge.answers
+    assert not answer.applied
+    assert "KeyError" in answer.message
+
+
+def test_what_the_loop_does_not_take_is_refused(bridge):
+    """Orders without a callback are answered at once, and those that are never asked about in time."""
+    with TrainingSession(bridge) as session:
+        bridge.order(CommandType.SAVE_CHECKPOINT)
+        bridge.order(CommandType.RESUME_TRAINING)
+        bridge.order(CommandType.STOP_TRAINING)
+        for epoch in range(2):
+            session.log_epoch(epoch, loss=0.5)
+        session.flush()
+
+        assert [answer.applied for answer in bridge.answers] == [False] * 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_is_inert(bridge):
+    """A child process, of a data loader say, has a session that does nothing and waits for nothing."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for batch in range(1_000):
+                    session.log_batch(0.5, epoch=9, batch=batch)
+                session.log_epoch(9, loss=0.5)
+                assert session.should_stop is False
+                session.wait_while_paused()
+                assert session.flush() == session.close() == 0
+                status = 0
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        session.log_batch(0.5, epoch=0, batch=1)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert [(b.epoch, b.batch) for b in bridge.batches] == [(0, 0), (0, 1)]
+
+
+EXIT = """
+import atexit
+atexit.register(lambda: print(*(f"{status.name} {message}" for status, message in bridge.statuses), sep="; "))
+from bridge.client import TrainingSession
+from bridge.client.testing import RecordingBridge
+bridge = RecordingBridge()
+session = TrainingSession(bridge)
+session.log_batch(0.5, epoch=0, batch=0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "last"),
+    [("", "COMPLETED "), ("raise ValueError('no data')", "FAILED ValueError: no data")],
+)
+def test_a_forgotten_session_ends_with_the_interpreter(end, last):
+    """A script that never closes its session still says how it ended."""
+    ran = subprocess.run(
+        [sys.executable, "-c", EXIT + end], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ran.stdout.strip().split("; ")[-1].strip() == last.strip(), ran.stderr
+
+
+def test_only_the_first_rank_reports(bridge, monkeypatch):
+    """Where several processes train together, one session is enough."""
+    monkeypatch.setenv("RANK", "1")
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    assert bridge.batches == bridge.statuses == []
+
+
+def test_all_ranks_report_when_asked(bridge, monkeypatch):
+    """Each has a session of its own, and a label that they share."""
+    monkeypatch.setenv("RANK", "3")
+    with TrainingSession(bridge, session_id="big", ranks="all") as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    assert session.session_id == "big-rank3"
+    assert dict(bridge.identity.labels) == {"rank": "3", "group": "big"}
+    assert len(bridge.batches) == 1
+
+
+def test_a_closed_session_keeps_nothing_alive(bridge):
+    """Neither a session nor the arrays it was given outlive it."""
+
+    class Loss(float):
+        pass
+
+    loss = Loss(0.5)
+    session = TrainingSession(bridge)
+    session.log_batch(loss, epoch=0, batch=0)
+    session.close()
+    seen = weakref.ref(loss)
+
+    del loss
+
+    assert seen() is None
+
+
+@pytest.mark.parametrize("session_id", ["../../x", "a b", "x" * 64, "-x"])
+def test_an_impossible_name_is_refused_at_once(session_id):
+    """What no bridge would take is told while the run is being set up."""
+    with pytest.raises(ValueError, match="session_id"):
+        TrainingSession(session_id=session_id)
