@@ -1,0 +1,79 @@
+"""The SDK where nothing but grpcio and protobuf is installed."""
+
+import json
+import subprocess
+import sys
+
+EXTRAS = ("numpy", "PIL", "psutil", "pynvml", "torch")
+
+PREAMBLE = f"""
+import importlib.abc
+import json
+import sys
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+
+sys.meta_path.insert(0, Absent())
+"""
+
+TRAINING = """
+from bridge.client import TrainingSession
+from bridge.client.testing import RecordingBridge
+
+bridge = RecordingBridge()
+jpeg = b"\\xff\\xd8\\xff" + bytes(20)
+with TrainingSession(bridge) as session:
+    session.log_batch(0.5, epoch=0, batch=0, images=[jpeg, b"GIF89a"],
+                      predictions=[[0.25, 0.75], [3.0, 1.0]], ground_truth=[[0, 1], [1, 0]])
+    session.log_batch(0.25, epoch=0, batch=1, predictions=[1, 0], ground_truth=[1, 0])
+print(json.dumps({
+    "loaded": sorted(sys.modules),
+    "images": [len(batch.images) for batch in bridge.batches],
+    "predictions": [[kind for kind, _ in batch.predictions] for batch in bridge.batches],
+    "ground_truth": [batch.ground_truth for batch in bridge.batches],
+    "faults": session.stats.faults,
+}))
+"""
+
+LOADED = """
+import bridge.client
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def run(program: str):
+    """Return what a program prints where the extras are absent."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PREAMBLE + program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_training_is_told_without_any_extra():
+    """Lists are predictions, bytes that begin as a JPEG are images, and other bytes cost that image."""
+    said = run(TRAINING)
+
+    assert not set(EXTRAS) & set(said["loaded"])
+    assert said["images"] == [1, 0]
+    assert said["predictions"] == [[1], [1, 0]], "of the image that was left out none is told"
+    assert said["ground_truth"] == [[1], [1, 0]]
+    assert said["faults"] == 1
+
+
+def test_no_server_code_is_loaded():
+    """A training job pays for the SDK alone: no web server, no database, no object store."""
+    loaded = run(LOADED)
+
+    ours = {name.split(".")[1] for name in loaded if name.startswith("bridge.")}
+    assert ours == {"client", "wire"}
+    assert not {"aiohttp", "boto3", "asyncpg", "opentelemetry"} & set(loaded)

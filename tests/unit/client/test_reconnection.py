@@ -1,0 +1,139 @@
+"""What a session remembers of a bridge from one stream to the next."""
+
+import pytest
+from support.fake_bridge import ORIGINAL, FakeBridge, serving
+from support.waiting import until_true
+
+from bridge.client import CommandType, TrainingSession
+from bridge.wire import metrics_pb2 as wire
+
+CLOSE_SECONDS = 30.0
+
+
+@pytest.fixture
+def bridge():
+    """Return a bridge that behaves until it is told otherwise."""
+    with serving(FakeBridge()) as bridge:
+        yield bridge
+
+
+def train(bridge, batches=20):
+    """Run a session to its end; return its books."""
+    with TrainingSession(bridge.address, session_id="run", close_seconds=CLOSE_SECONDS) as session:
+        for batch in range(batches):
+            session.log_batch(0.5, epoch=0, batch=batch)
+    return session.stats
+
+
+class Naming(FakeBridge):
+    """Gives every session a name of its own making."""
+
+    def RegisterTrainingSession(self, request, context):  # noqa: N802 -- the protocol's name
+        response = super().RegisterTrainingSession(request, context)
+        response.session_id = "given"
+        return response
+
+
+def test_the_name_that_the_bridge_gives_is_used():
+    """In every message, and when registering again; the session tells it."""
+    with serving(Naming()) as bridge:
+        bridge.break_at = [5]
+        session = TrainingSession(bridge.address, session_id="wanted", close_seconds=CLOSE_SECONDS)
+        for batch in range(20):
+            session.log_batch(0.5, epoch=0, batch=batch)
+        assert session.close() == 0
+
+        assert session.session_id == "given"
+        assert {request.session_id for request in bridge.received} == {"given"}
+        assert [told.session_id for told in bridge.registrations] == ["wanted", "given"]
+
+
+def test_it_is_one_process_however_often_it_registers(bridge):
+    """The same instance each time, so that the bridge knows a replay from another run."""
+    bridge.break_at = [3, 9]
+
+    assert train(bridge).connections == 3
+
+    assert len(bridge.registrations) == 3
+    assert len({told.client_instance_id for told in bridge.registrations}) == 1
+    assert all(told.client_instance_id for told in bridge.registrations)
+
+
+def test_what_the_bridge_already_has_is_not_sent_again(bridge):
+    """The answer to a registration says where to go on; no message before that comes again."""
+    bridge.break_at = [10]
+    train(bridge)
+
+    sequences = [request.sequence for request in bridge.received if request.sequence]
+    again = sequences[sequences.index(10) + 1 :]
+    assert min(again[again.index(10) :]) == 10
+    assert [request.sequence for request in bridge.applied] == sorted(set(sequences))
+
+
+def test_frames_are_not_tried_again_where_they_are_unknown():
+    """A bridge that has said UNIMPLEMENTED once is not asked at every reconnection."""
+    with serving(FakeBridge(frames=False)) as bridge:
+        bridge.break_at = [6]
+
+        assert train(bridge).batches_acknowledged == 20
+
+    assert bridge.streams == ["StreamMetricsBatches", "StreamMetrics", "StreamMetrics"]
+
+
+def test_an_original_bridge_that_breaks_off_misses_nothing():
+    """Without sequences it may get a batch twice, since only its Acks tell what it has, but never none."""
+    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as bridge:
+        bridge.break_at = [8]
+        stats = train(bridge)
+
+        assert {batch for _, batch in bridge.batches()} == set(range(20))
+        assert stats.batches_acknowledged == 20
+        assert stats.unacknowledged == 0
+
+
+def test_several_invalid_messages_in_a_row_end_nothing(bridge):
+    """Each is counted once, even when a break makes it come again."""
+    bridge.invalid = {3, 4, 5}
+    bridge.break_at = [12]
+    stats = train(bridge)
+
+    assert stats.refused == 3
+    assert stats.acknowledged == stats.messages - 3
+    assert not {request.sequence for request in bridge.applied} & bridge.invalid
+
+
+def test_an_order_that_nobody_here_knows_is_passed_over(bridge):
+    """A newer bridge may give one; the stream stays, and the orders behind it are carried out."""
+    bridge.orders = [
+        wire.ControlCommand(type=99, command_id="a"),
+        wire.ControlCommand(type=CommandType.STOP_TRAINING, command_id="b"),
+    ]
+    with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+        until_true(lambda: session.should_stop, what="the order to stop reaches the loop")
+
+    assert session.stats.connections == 1
+    assert [(told.command_id, told.applied) for told in bridge.of("command_result")] == [
+        ("b", True)
+    ]
+
+
+def test_an_order_that_is_repeated_on_the_next_stream_is_carried_out_once(bridge):
+    """A bridge gives again what may have been lost with a stream."""
+    order = wire.ControlCommand(type=CommandType.SAVE_CHECKPOINT, command_id="a")
+    bridge.orders = [order, order]
+    saved = []
+    with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
+        session.on(CommandType.SAVE_CHECKPOINT, lambda _: saved.append(1))
+        batch = 0
+        while not saved and batch < 10_000:
+            session.log_batch(0.5, epoch=0, batch=batch)
+            session.flush()
+            batch += 1
+        bridge.orders = [order]
+        session.log_batch(0.5, epoch=1, batch=0)
+        assert session.flush(CLOSE_SECONDS) == 0
+        session.log_batch(0.5, epoch=1, batch=1)
+
+    assert len(saved) == 1
+    assert [told.command_id for told in bridge.of("command_result")] == ["a"]

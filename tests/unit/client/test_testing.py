@@ -1,0 +1,92 @@
+"""The bridge that records, as users test their loops with it."""
+
+import math
+
+import pytest
+from support.jpegs import jpeg
+
+from bridge.client import CommandType, Status, TrainingSession
+from bridge.client.testing import Answer, Epoch, RecordingBridge
+from bridge.wire import metrics_pb2 as wire
+
+
+def record(bridge: RecordingBridge, **payload) -> None:
+    """Give a bridge a message."""
+    bridge.record(wire.MetricsRequest(**payload))
+
+
+def test_who_registers_is_told():
+    """The plan and labels of a run can be looked at before it says anything."""
+    bridge = RecordingBridge()
+    with TrainingSession(
+        bridge, session_id="run", model="resnet", epochs=3, labels={"team": "vision"}
+    ):
+        assert bridge.identity.session_id == "run"
+        assert (bridge.identity.plan.model, bridge.identity.plan.epochs) == ("resnet", 3)
+        assert bridge.identity.labels == {"team": "vision"}
+
+
+def test_what_was_not_said_is_none():
+    """0 and nothing said are told apart."""
+    bridge = RecordingBridge()
+    record(bridge, epoch_data=wire.EpochData(epoch=1, validation_loss=0.0))
+
+    assert bridge.epochs == [Epoch(1, 0.0, 0.0, 0.0, None, None)]
+
+
+def test_answers_name_their_order():
+    """An order's id is what its answer carries."""
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        session.on(CommandType.ADJUST_BATCH_SIZE, lambda told: f"now {told['batch_size']}")
+        first = bridge.order(CommandType.ADJUST_BATCH_SIZE, batch_size=64)
+        second = bridge.order(CommandType.SAVE_CHECKPOINT)
+        session.log_batch(0.5, epoch=2, batch=7)
+
+    assert first != second
+    answers = {answer.order: answer for answer in bridge.answers}
+    assert answers[first] == Answer(first, True, "now 64", 2, 7)
+    assert not answers[second].applied
+
+
+def test_an_order_needs_a_session():
+    """A test that gives one too early is told so."""
+    with pytest.raises(RuntimeError, match="no session"):
+        RecordingBridge().order(CommandType.STOP_TRAINING)
+
+
+@pytest.mark.parametrize(("rate", "images"), [(math.inf, 10), (0.0, 0)])
+def test_as_many_images_as_wanted(rate, images):
+    """All of them unless told otherwise; the batches all come in any case."""
+    bridge = RecordingBridge(image_batches_per_second=rate)
+    with TrainingSession(bridge) as session:
+        for batch in range(10):
+            session.log_batch(1.0, epoch=0, batch=batch, images=[jpeg()])
+
+    assert len(bridge.batches) == 10
+    assert sum(len(batch.images) for batch in bridge.batches) == images
+    assert session.stats.images_sampled_out == 10 - images
+
+
+def test_one_bridge_serves_many_sessions():
+    """One after the other, into the same lists."""
+    bridge = RecordingBridge()
+    for epoch in range(2):
+        with TrainingSession(bridge) as session:
+            session.log_epoch(epoch, loss=0.5)
+
+    assert [told.epoch for told in bridge.epochs] == [0, 1]
+    assert [status for status, _ in bridge.statuses].count(Status.COMPLETED) == 2
+
+
+def test_everything_is_acknowledged():
+    """The books of a session are those it would have with a real bridge."""
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+        assert session.flush() == 0
+        assert session.stats.connected
+        assert len(bridge.batches) == 1
+
+    assert session.stats.unacknowledged == 0
+    assert session.stats.acknowledged == session.stats.messages
