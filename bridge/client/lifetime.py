@@ -17,6 +17,12 @@ class Mortal(Protocol):
         """Close: the interpreter is about to end, for this reason."""
 
 
+# gRPC's C core has fork handlers that are on unless told otherwise, and one of them can wait for ever,
+# in the child, for a lock that another thread held: a data loader's worker would hang as it starts.
+# The copy is inert here and needs none of them. Read when the first channel is made; whoever has set
+# the variable keeps what they chose.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 _ALIVE: WeakSet[Mortal] = WeakSet()
 
 

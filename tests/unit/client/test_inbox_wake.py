@@ -78,7 +78,7 @@ def test_putting_and_taking_at_once_loses_nothing():
         while not (done.is_set() and not len(inbox)):
             taken.extend(item.batch for item in inbox.take(100))
 
-    thread = threading.Thread(target=take)
+    thread = threading.Thread(target=take, daemon=True)
     thread.start()
     for batch in range(total):
         inbox.put_batch(0.5, 0, batch, None, None, None, None)

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.waiting import until_true
 
@@ -181,7 +181,7 @@ def test_what_is_left_at_the_end_is_refused(orders, answers):
 def test_a_waiting_loop_goes_on_when_ordered(orders, last):
     """An order to resume or to stop wakes it, from whichever thread it comes."""
     orders.receive(order(CommandType.PAUSE_TRAINING))
-    loop = threading.Thread(target=orders.wait_while_paused, args=(lambda: False,))
+    loop = threading.Thread(target=orders.wait_while_paused, args=(lambda: False,), daemon=True)
     loop.start()
     assert loop.is_alive()
 
@@ -204,7 +204,7 @@ def test_a_waiting_loop_still_carries_out_orders(orders, answers):
     threads = []
     orders.on(CommandType.SAVE_CHECKPOINT, lambda _: threads.append(threading.current_thread()))
     orders.receive(order(CommandType.PAUSE_TRAINING))
-    loop = threading.Thread(target=orders.wait_while_paused, args=(lambda: False,))
+    loop = threading.Thread(target=orders.wait_while_paused, args=(lambda: False,), daemon=True)
     loop.start()
 
     orders.receive(order(CommandType.SAVE_CHECKPOINT, "b"))
@@ -222,13 +222,14 @@ STEPS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(STEPS, st.sets(st.sampled_from(list(CommandType))))
 def test_every_order_is_answered_once(steps, with_callback):
     """Whatever comes in whichever order, and whatever the loop asks for, when it is over."""
     answers, received = [], []
     orders = taking(answers)
-    for type in with_callback:
-        orders.on(type, lambda _: None)
+    for listened in with_callback:
+        orders.on(listened, lambda _: None)
     actions = {
         "ask to stop": orders.asked_to_stop,
         "ask for a pause": orders.is_paused,
@@ -244,4 +245,4 @@ def test_every_order_is_answered_once(steps, with_callback):
             actions[step]()
     orders.close()
 
-    assert sorted(id for id, _, _ in answers) == sorted(given.id for given in received)
+    assert sorted(answer[0] for answer in answers) == sorted(taken.id for taken in received)

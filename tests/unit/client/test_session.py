@@ -213,9 +213,9 @@ def test_pause_and_resume(bridge):
         session.log_batch(0.5, epoch=0, batch=0)
         session.wait_while_paused()
         bridge.order(CommandType.PAUSE_TRAINING)
-        loop = threading.Thread(target=session.wait_while_paused)
+        loop = threading.Thread(target=session.wait_while_paused, daemon=True)
         loop.start()
-        until_true(lambda: bridge.statuses[-1][0] is Status.PAUSED)
+        until_true(lambda: Status.PAUSED in [status for status, _ in bridge.statuses])
         assert loop.is_alive()
         bridge.order(CommandType.RESUME_TRAINING)
         loop.join(10)
@@ -231,9 +231,9 @@ def test_a_pause_never_lasts_for_ever(bridge, end):
     session = TrainingSession(bridge)
     session.log_batch(0.5, epoch=0, batch=0)
     bridge.order(CommandType.PAUSE_TRAINING)
-    loop = threading.Thread(target=session.wait_while_paused)
+    loop = threading.Thread(target=session.wait_while_paused, daemon=True)
     loop.start()
-    until_true(lambda: bridge.statuses[-1][0] is Status.PAUSED)
+    until_true(lambda: Status.PAUSED in [status for status, _ in bridge.statuses])
 
     if end == "stop":
         bridge.order(CommandType.STOP_TRAINING)
