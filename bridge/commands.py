@@ -76,7 +76,7 @@ class Commands:
 
     def unlisten(self, session_id: str, bell: Callable[[], None]) -> None:
         """Stop calling `bell`."""
-        if self._bells.get(session_id) is bell:
+        if self._bells.get(session_id) == bell:
             del self._bells[session_id]
 
     def take(self, session_id: str) -> list[Command]:
@@ -109,6 +109,7 @@ class Commands:
         """Drop everything of a session."""
         self._commands.pop(session_id, None)
         self._waiting.pop(session_id, None)
+        self._bells.pop(session_id, None)
 
     def _make_room(self, commands: dict[str, Command]) -> None:
         if len(commands) < KEPT_PER_SESSION:

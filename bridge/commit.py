@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from bridge.sinks import Durable, Work
@@ -109,7 +110,9 @@ class Committer:
         await self._commit(self._group(), thread)
 
     def _group(self) -> Group:
-        works = tuple(work for durable in self._durables if (work := durable.take()) is not None)
+        works = tuple(
+            work for durable in self._durables if (work := self._taken(durable)) is not None
+        )
         group = Group(self._ticket, works, frozenset(self._receipts))
         self._ticket += 1
         self._receipts.clear()
@@ -121,9 +124,22 @@ class Committer:
         if group.works and not await self._written(group.works, thread):
             return
         for work in group.works:
-            work.done()
+            self._tell(work.done)
         for receipt in group.receipts:
-            receipt.committed(group.ticket)
+            self._tell(partial(receipt.committed, group.ticket))
+
+    def _taken(self, durable: Durable) -> Work | None:
+        try:
+            return durable.take()
+        except Exception as error:  # noqa: BLE001 -- the others, and the next commits, must go on
+            self._telemetry.failed("commit", error)
+            return None
+
+    def _tell(self, listener: Callable[[], None]) -> None:
+        try:
+            listener()
+        except Exception as error:  # noqa: BLE001 -- as above
+            self._telemetry.failed("commit", error)
 
     async def _written(self, works: tuple[Work, ...], thread: ThreadPoolExecutor) -> bool:
         """Write until it succeeds; while stopping once only, and then what is lost was never acknowledged."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bridge.commands import Command, Commands
 from bridge.commit import Committer, Receipt
@@ -17,6 +18,7 @@ from bridge.model import (
     Ended,
     Event,
     Forgotten,
+    Heartbeat,
     Phase,
     Registered,
     StatusChange,
@@ -27,6 +29,15 @@ from bridge.sinks import Sink
 from bridge.telemetry import Telemetry
 
 RETRY_AFTER_MS = 1_000
+
+
+@dataclass(slots=True)
+class Hole:
+    """A message that was refused for want of room, and that no later one may overtake."""
+
+    sequence: int
+    refused_at: float
+    """When it, or one behind it, was refused last."""
 
 
 class Pipeline:
@@ -50,12 +61,13 @@ class Pipeline:
         self._telemetry = telemetry
         self._clock = clock
         self._streams: dict[str, int] = {}
-        self._holes: dict[str, int] = {}
+        self._holes: dict[str, Hole] = {}
 
     def register(self, session_id: str, client: Client, config: Config) -> Registration:
         """Register a session; raises what `Sessions.register` raises."""
         registration = self._sessions.register(session_id, client, config)
         session = registration.session
+        self._holes.pop(session.id, None)
         what = "registered" if registration.is_new else "registered again"
         self._telemetry.session_changed(
             session.id, what, attempt=session.attempt, client=client.name
@@ -78,13 +90,14 @@ class Pipeline:
         """
         session = self._sessions.get(update.session_id)
         sequence = update.sequence
-        if self._holes or self._committer.is_full:
-            self._check_room(session, sequence)
         now = self._clock()
+        if self._holes or self._committer.is_full:
+            self._check_room(session, update, now)
         session.updated_at = now
+        is_new = not sequence or sequence > session.accepted
         if not session.connected:
-            self._revive(session, now)
-        if not sequence or sequence > session.accepted:
+            self._revive(session, update, now, is_new=is_new)
+        if is_new:
             session.accepted = sequence or session.accepted
             self._apply(session, update, now)
         return self._committer.enroll(receipt, update.size_bytes, is_urgent=not sequence)
@@ -125,22 +138,35 @@ class Pipeline:
                 self._commands.forget(session.id)
                 self._holes.pop(session.id, None)
 
-    def _check_room(self, session: Session, sequence: int) -> None:
+    def _check_room(self, session: Session, update: Update, now: float) -> None:
         """Refuse what does not fit, and from then on everything behind it until it comes again.
 
         Without the second half a later message would raise the high-water mark over the refused one,
-        which then could never be applied.
+        which then could never be applied. A client that comes back after its pause without the refused
+        message has dropped it; it is not waited for. Heartbeats take no room.
         """
-        hole = self._holes.get(session.id)
-        if not self._committer.is_full and (hole is None or sequence <= hole):
-            self._holes.pop(session.id, None)
+        if isinstance(update.message, Heartbeat):
             return
-        if sequence and (hole is None or sequence < hole):
-            self._holes[session.id] = sequence
+        sequence, hole = update.sequence, self._holes.get(session.id)
+        is_waited_for = (
+            hole is not None
+            and sequence > hole.sequence
+            and now - hole.refused_at < RETRY_AFTER_MS / 1000
+        )
+        if not self._committer.is_full and not is_waited_for:
+            if sequence:
+                self._holes.pop(session.id, None)
+            return
+        if sequence and (hole is None or sequence <= hole.sequence):
+            self._holes[session.id] = Hole(sequence, now)
+        elif sequence and hole is not None:
+            hole.refused_at = now
         raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
 
-    def _revive(self, session: Session, now: float) -> None:
-        if session.phase is Phase.LOST:
+    def _revive(self, session: Session, update: Update, now: float, *, is_new: bool) -> None:
+        """Take a session for connected again, and for live where it was lost or has been resumed."""
+        says_something = is_new and not isinstance(update.message, Heartbeat)
+        if session.phase is Phase.LOST or (session.is_resumed and says_something):
             session.phase = Phase.LIVE
             session.ended_at = 0.0
         if session.phase is Phase.LIVE:

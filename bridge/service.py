@@ -85,6 +85,7 @@ async def run(
         committer = Committer((images, *spans, archive), database, telemetry)
         images.wake = committer.poke
         await stack.enter_async_context(committer.running())
+        stack.callback(archive.settle)
         for sink in spans:
             stack.callback(sink.settle)
         pipeline = Pipeline(

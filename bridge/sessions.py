@@ -67,6 +67,8 @@ class Session:
         self.status = Status.UNKNOWN
         self.status_message = ""
         self.connected = False
+        self.is_resumed = False
+        """Registered again after its end: the next thing it says makes it live."""
         self.registered_at = now
         self.updated_at = now
         """When the last message came."""
@@ -192,6 +194,7 @@ class Session:
 
     def _ended(self, ended: Ended, now: float) -> None:
         self.phase = ended.phase
+        self.is_resumed = False
         self.ended_at = now
         self.connected = False
         if ended.phase is Phase.LOST:
@@ -344,8 +347,12 @@ class Sessions:
         if config != Config():
             session.config = config
         session.updated_at = self._clock()
-        session.phase = Phase.LIVE
-        session.ended_at = 0.0
+        if session.phase is Phase.ENDED:
+            session.is_resumed = True
+            session.ended_at = session.updated_at
+        else:
+            session.phase = Phase.LIVE
+            session.ended_at = 0.0
         return session
 
     def _check_limits(self, session_id: str) -> None:

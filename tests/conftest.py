@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# How fast a machine is decides nothing here.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_")
 """Settings of whoever runs the tests; none of them may change a result."""

@@ -44,6 +44,7 @@ class Limits:
     images_per_batch: int = 16
     image_dimension: int = 4096
     """Pixels a side."""
+    requests_per_frame: int = 4_096
     scalars: int = 1_000
     """Values in one ScalarData."""
     text: int = 4_096
@@ -71,6 +72,8 @@ def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
         requests = wire.MetricsRequestBatch.FromString(raw).requests
     except DecodeError:
         return _decode_one_by_one(raw, limits)
+    if len(requests) > limits.requests_per_frame:
+        return [_too_many(len(requests), limits)]
     size = len(raw) // max(1, len(requests))
     results: list[Result] = []
     for request in requests:
@@ -104,11 +107,19 @@ def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
 def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
     results: list[Result] = []
     for part in _split(raw):
+        if len(results) >= limits.requests_per_frame:
+            return [*results, _too_many(len(results) + 1, limits)]
         if part is None:
             results.append(InvalidDataError("the frame is not a readable MetricsRequestBatch"))
         else:
             results += decode_request(part, limits)
     return results
+
+
+def _too_many(count: int, limits: Limits) -> InvalidDataError:
+    return InvalidDataError(
+        f"requests: {count} in one frame are more than the {limits.requests_per_frame} allowed"
+    )
 
 
 def _split(raw: bytes) -> Iterator[bytes | None]:
@@ -153,7 +164,8 @@ def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: li
         return
     results.append(Update(request.session_id, message, sequence, size))
     if faults:
-        results.append(InvalidDataError(f"{kind}.{'; '.join(faults)}", sequence=sequence))
+        # Without its sequence: the message itself is accepted, and its Ack counts the images.
+        results.append(InvalidDataError(f"{kind}.{'; '.join(faults)}"))
 
 
 def _batch(request: wire.MetricsRequest, limits: Limits, faults: list[str]) -> Batch:

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from bridge.errors import BridgeError, LimitError
+from bridge.errors import BridgeError, LimitError, StorageError
 from bridge.receiver.decode import (
     Limits,
     Result,
@@ -97,6 +97,11 @@ class Servicer:
             return self._registered(info, context)
         except LimitError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except StorageError as error:
+            self._door.telemetry.failed("register", error)
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE, "a store does not answer; come back soon"
+            )
         except BridgeError as error:
             self._door.telemetry.error_answered("REGISTRATION", str(error))
             return wire.SessionResponse(

@@ -18,7 +18,7 @@ from bridge.model import Batch, Heartbeat, Message, Update
 from bridge.pipeline import Pipeline
 from bridge.receiver import answers
 from bridge.receiver.decode import Result
-from bridge.sessions import Sessions
+from bridge.sessions import Session, Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 
@@ -70,6 +70,8 @@ class Stream:
         """Start without a session: the first good message tells which one it is."""
         self._door = door
         self.session_id = ""
+        self._holder = ("", 0)
+        self._committed_batch = 0
         self._pending: deque[Pending] = deque()
         self._owed: deque[wire.MetricsResponse] = deque()
         self._wake = asyncio.Event()
@@ -105,6 +107,7 @@ class Stream:
         pending = self._pending
         while pending and pending[0].ticket <= ticket:
             first = pending.popleft()
+            self._committed_batch = first.batch
             self._owe(answers.acknowledgment(first.batch, first.sequence, *self._images()))
         self._moved.set()
 
@@ -154,32 +157,38 @@ class Stream:
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
         if update.session_id != self.session_id:
             self._bind(update.session_id)
+        session = self._door.sessions.get(update.session_id)
+        if (session.client.instance_id, session.attempt) != self._holder:
+            raise InvalidDataError(
+                "session_id: another training process has taken the session over"
+            )
         ticket = self._door.pipeline.accept(update, self)
-        self._expect(ticket, update)
+        self._expect(ticket, update, session)
 
     def _bind(self, session_id: str) -> None:
         """Make this the stream of one session; it stays so."""
         if self.session_id and self._door.sessions.find(session_id) is not None:
             raise InvalidDataError("session_id: this stream belongs to another session")
-        self._door.sessions.get(session_id)
+        session = self._door.sessions.get(session_id)
         if self.session_id:
             return
         self.session_id = session_id
+        self._holder = (session.client.instance_id, session.attempt)
         self._told = self._door.tally(session_id)
         self._door.pipeline.connected(session_id)
         self._door.commands.listen(session_id, self._wake.set)
         self._wake.set()
 
-    def _expect(self, ticket: int, update: Update) -> None:
+    def _expect(self, ticket: int, update: Update, session: Session) -> None:
         """Note which acknowledgment the update earns.
 
         With sequences one for each commit, cumulative; without, one for each batch. A heartbeat is
         answered at once.
         """
         message = update.message
-        session = self._door.sessions.get(update.session_id)
         if isinstance(message, Heartbeat):
-            self._owe(answers.acknowledgment(session.batch, session.committed, *self._images()))
+            batch, sequence = self._committed_batch, session.committed
+            self._owe(answers.acknowledgment(batch, sequence, *self._images()))
         if update.sequence:
             self._expect_sequence(ticket, session.accepted, session.batch)
         elif isinstance(message, Batch):
@@ -225,7 +234,7 @@ class Stream:
         self._owe(answers.error(code, text, sequence, retry_after_ms))
 
     def _owe_commands(self) -> None:
-        if not self.session_id:
+        if not self.session_id or self._closing:
             return
         for command in self._door.pipeline.take_commands(self.session_id):
             self._owe(answers.command(command))

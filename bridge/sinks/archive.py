@@ -24,7 +24,10 @@ SNAPSHOT_SECONDS = 15.0
 """A session that only streams batches is written whole this often; its sequence with every commit."""
 
 SNAPSHOTS_PER_COMMIT = 20
-"""More would hold the event loop for too long; the others follow with the next commits."""
+"""More would hold the event loop for too long; the others follow with the next commits.
+
+New sessions do not count: without a row there is nothing that could keep their sequence.
+"""
 
 TELLING = (
     Registered,
@@ -54,6 +57,8 @@ class Archive:
         self._touched: dict[str, Session] = {}
         self._due: dict[str, Session] = {}
         self._written_at: dict[str, float] = {}
+        self._rows: set[str] = set()
+        self._most = SNAPSHOTS_PER_COMMIT
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Note that a session has changed."""
@@ -62,6 +67,7 @@ class Archive:
             return
         if kind is Forgotten:
             self._written_at.pop(session.id, None)
+            self._rows.discard(session.id)
             return
         self._touched[session.id] = session
         if kind is not Batch and isinstance(event, TELLING):
@@ -70,13 +76,19 @@ class Archive:
             self._due[session.id] = session
             self._written_at[session.id] = received
 
+    def settle(self) -> None:
+        """Write everything with the next commit, which is the last one."""
+        self._due |= self._touched
+        self._most = len(self._due)
+
     def take(self) -> "ArchiveWork | None":
         """Hand over the sessions that have changed."""
         if not self._touched and not self._due:
             return None
-        whole = [
-            self._due.pop(session_id) for session_id in tuple(self._due)[:SNAPSHOTS_PER_COMMIT]
-        ]
+        new = [session_id for session_id in self._due if session_id not in self._rows]
+        known = [session_id for session_id in self._due if session_id in self._rows]
+        whole = [self._due.pop(session_id) for session_id in (*new, *known[: self._most])]
+        self._rows.update(new)
         touched, self._touched = self._touched, {}
         for session in whole:
             touched.pop(session.id, None)

@@ -50,6 +50,24 @@ def test_the_newest_listener_hears_the_bell():
     assert rung == ["new"]
 
 
+def test_a_bell_that_is_taken_off_rings_no_more():
+    """A bound method is a new object each time it is looked up; it is taken off all the same."""
+
+    class Listener:
+        rung = 0
+
+        def ring(self) -> None:
+            self.rung += 1
+
+    listener = Listener()
+    commands = Commands()
+    commands.listen("run", listener.ring)
+    commands.unlisten("run", listener.ring)
+    commands.ask("run", PAUSE, {})
+
+    assert listener.rung == 0
+
+
 def test_answers_to_nothing_are_ignored():
     """Neither an unknown order nor another session's is answered."""
     commands = Commands()

@@ -132,6 +132,28 @@ async def test_a_receipt_needs_no_work(database):
     assert len(waiter.receipts) == 1
 
 
+async def test_a_fault_of_one_does_not_end_the_commits(database):
+    """A sink or a stream that fails at being told costs only itself; later commits go on."""
+
+    class Broken:
+        def take(self):
+            raise RuntimeError("broken sink")
+
+        def committed(self, ticket) -> None:
+            raise RuntimeError("broken stream")
+
+    waiter = Waiter(database)
+    broken = Broken()
+    committer = Committer([broken, Notes()], database, Telemetry())
+
+    async with committer.running():
+        committer.enroll(broken, 10)
+        committer.enroll(waiter, 10)
+        await until(lambda: len(waiter.receipts) == 1)
+        committer.enroll(waiter, 10)
+        await until(lambda: len(waiter.receipts) == 2)
+
+
 def test_a_transaction_is_whole_or_not_at_all(database):
     """An exception inside takes everything back, and sqlite3's errors stay behind the door."""
 

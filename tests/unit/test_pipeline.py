@@ -155,6 +155,53 @@ def test_a_refused_message_is_not_overtaken():
     assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
 
 
+def test_a_refused_message_that_is_given_up_is_not_waited_for():
+    """A client that comes back after its pause without it is served; the session is not stuck."""
+    bridge = Bridge()
+    bridge.register()
+    bridge.journal.is_full = True
+    with pytest.raises(OverloadedError) as raised:
+        bridge.send(batch(1), 1)
+    bridge.journal.is_full = False
+    bridge.now += raised.value.retry_after_ms / 1000
+
+    bridge.send(batch(2), 2)
+
+    assert [event.index for event in bridge.sink.of(Batch)] == [2]
+
+
+def test_a_heartbeat_gets_through_and_mends_nothing():
+    """While the disk is full the session still shows as alive, and no message overtakes the refused one."""
+    bridge = Bridge()
+    bridge.register()
+    bridge.journal.is_full = True
+    with pytest.raises(OverloadedError):
+        bridge.send(batch(1), 1)
+    bridge.send(Heartbeat())
+    bridge.journal.is_full = False
+    bridge.send(Heartbeat())
+
+    with pytest.raises(OverloadedError):
+        bridge.send(batch(2), 2)
+    bridge.send(batch(1), 1)
+
+    assert [event.index for event in bridge.sink.of(Batch)] == [1]
+
+
+def test_a_repeated_end_does_not_open_a_session_again():
+    """Registered again after COMPLETED, a session is over until it says something new."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.send(StatusChange(Status.COMPLETED), 1)
+    bridge.register()
+
+    bridge.send(StatusChange(Status.COMPLETED), 1)
+    assert session.phase is Phase.ENDED
+    bridge.send(batch(2), 2)
+
+    assert session.phase is Phase.LIVE
+
+
 def test_a_broken_sink_costs_only_itself():
     """The others and the session get the event all the same."""
     broken = Recording(fails_on=(Batch,))

@@ -4,6 +4,7 @@ import errno
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,7 +77,8 @@ class Spool:
 
     def release(self, shard: Shard) -> None:
         """Delete the file of a shard that the store has; called on the event loop."""
-        self.path(shard.key).unlink(missing_ok=True)
+        with suppress(OSError):  # what stays behind is found and released at the next start
+            self.path(shard.key).unlink(missing_ok=True)
         self._freed_bytes += shard.size_bytes
 
     def take_id(self) -> int:
@@ -161,7 +163,8 @@ class Spool:
             del self._open[shard.session_id]
         self._flush(shard, written)
         if not shard.spots:
-            shard.path.unlink(missing_ok=True)
+            with suppress(OSError):
+                shard.path.unlink(missing_ok=True)
             return
         before = shard.size_bytes
         try:

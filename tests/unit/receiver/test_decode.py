@@ -131,7 +131,7 @@ def test_one_bad_image_costs_only_itself():
         "images[3]",
     ):
         assert text in str(fault)
-    assert fault.sequence == 7
+    assert fault.sequence == 0
 
 
 def test_a_whole_batch_of_predictions_needs_no_images():
@@ -213,6 +213,15 @@ def test_a_frame_that_breaks_off_is_refused_once():
     results = list(decode_frame(frame, LIMITS))
 
     assert [type(result) for result in results] == [Update, InvalidDataError]
+
+
+@pytest.mark.parametrize("tail", [b"", b"\x0a\x02\xff\xfe"], ids=["readable", "not"])
+def test_a_frame_of_countless_requests_is_cut_short(tail):
+    """A small frame cannot make the bridge answer for ever."""
+    results = decode_frame(b"\x0a\x00" * 100_000 + tail, LIMITS)
+
+    assert len(results) <= LIMITS.requests_per_frame + 1
+    assert "in one frame" in str(results[-1])
 
 
 def test_long_texts_are_cut():

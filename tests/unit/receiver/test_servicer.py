@@ -18,20 +18,24 @@ from bridge.commit import Committer
 from bridge.errors import SettingError
 from bridge.model import (
     Batch,
+    Client,
     CommandAnswered,
     CommandSent,
     CommandType,
+    Config,
     Connected,
     Disconnected,
     Ended,
     Epoch,
+    Heartbeat,
     Registered,
+    Update,
 )
 from bridge.pipeline import Pipeline
 from bridge.receiver.decode import Limits
 from bridge.receiver.server import bound, serving
 from bridge.receiver.servicer import Servicer, Terms
-from bridge.receiver.stream import Door
+from bridge.receiver.stream import Door, Stream
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
 from bridge.telemetry import Telemetry
@@ -74,14 +78,14 @@ class Bridge:
             telemetry=self.telemetry,
         )
         self.tallies: dict[str, tuple[int, int]] = {}
-        door = Door(
+        self.door = Door(
             pipeline=self.pipeline,
             sessions=self.sessions,
             commands=self.commands,
             telemetry=self.telemetry,
             tally=lambda session_id: self.tallies.get(session_id, (0, 0)),
         )
-        self.servicer = Servicer(door, Terms(limits=Limits(image_dimension=64), **terms))
+        self.servicer = Servicer(self.door, Terms(limits=Limits(image_dimension=64), **terms))
 
     def errors(self, code: str) -> float:
         return self.telemetry.registry.get_sample_value("bridge_errors_total", {"code": code}) or 0
@@ -325,6 +329,46 @@ async def test_a_heartbeat_is_answered_at_once(bridge):
     await stream.done_writing()
 
     assert (ack.success, ack.sequence, ack.batch_idx) == (True, 1, 1)
+
+
+async def test_a_stream_that_was_superseded_is_told_so(bridge):
+    """Another process has taken the session over: what the first one says late is refused, not mixed in."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    await say(stream, batch(1, sequence=1))
+    await hear(stream)
+    bridge.sessions.get("run").updated_at -= 1_000
+    other = wire.SessionInfo(session_id="run", client_instance_id="other")
+    assert (await bridge.stub.RegisterTrainingSession(other)).success
+
+    await say(stream, batch(2, sequence=500))
+    refusal = await hear(stream)
+    await stream.done_writing()
+
+    assert "taken the session over" in refusal.error.message
+    assert bridge.sessions.get("run").accepted == 0
+
+
+async def test_a_heartbeat_promises_nothing_that_is_not_committed(tmp_path):
+    """Before the commit it does not name the batch that was received."""
+    bridge = Bridge(tmp_path)
+    bridge.pipeline.register("run", Client(), Config())
+    stream = Stream(bridge.door)
+    heard = []
+
+    async def write(answer) -> None:
+        heard.append(answer.ack.batch_idx)
+
+    stream.take([Update("run", Batch(1, 7, 0.5)), Update("run", Heartbeat())], 10)
+    writing = asyncio.create_task(stream.write_to(write))
+    await until(lambda: heard)
+    assert heard == [0]
+    stream.committed(1)
+    stream.finish()
+    await writing
+    bridge.database.close()
+
+    assert heard == [0, 7]
 
 
 async def test_a_status_ends_the_session_and_a_lost_stream_does_not(bridge):

@@ -74,11 +74,31 @@ def test_many_sessions_are_spread_over_commits(database):
     """A thousand sessions that change at once do not hold the event loop at once."""
     archive = Archive(database)
     count = 3 * SNAPSHOTS_PER_COMMIT
-    for number in range(count):
-        archive.consume(session(f"run{number}", now=float(number)), Registered(), 1_000.0)
+    sessions = [session(f"run{number}", now=float(number)) for number in range(count)]
+    for one in sessions:
+        archive.consume(one, Registered(), 1_000.0)
+    commit(archive, database)
+    for one in sessions:
+        archive.consume(one, Registered(), 1_001.0)
 
     assert commit(archive, database) == 3
     assert [found.id for found in archive.recent(2)] == [f"run{count - 1}", f"run{count - 2}"]
+
+
+def test_the_last_commit_writes_everything(database):
+    """A stopping bridge leaves no session as it was a while ago, however many there are."""
+    archive = Archive(database)
+    sessions = [session(f"run{number}") for number in range(3 * SNAPSHOTS_PER_COMMIT)]
+    for one in sessions:
+        archive.consume(one, Registered(), 1_000.0)
+    commit(archive, database)
+    for one in sessions:
+        archive.consume(one, Ended(Phase.ENDED), 1_001.0)
+        one.apply(Ended(Phase.ENDED), 1_001.0)
+    archive.settle()
+
+    assert commit(archive, database) == 1
+    assert {archive.find(one.id).phase for one in sessions} == {Phase.ENDED}
 
 
 def test_the_end_is_kept_and_forgetting_leaves_the_record(database):
