@@ -19,8 +19,8 @@ class Mortal(Protocol):
 
 # gRPC's C core has fork handlers that are on unless told otherwise, and one of them can wait for ever,
 # in the child, for a lock that another thread held: a data loader's worker would hang as it starts.
-# The copy is inert here and needs none of them. Read when the first channel is made; whoever has set
-# the variable keeps what they chose.
+# The copy is inert here and needs none of them. gRPC reads this as it is imported, so this module comes
+# before those that do; whoever has set the variable keeps what they chose.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 _ALIVE: WeakSet[Mortal] = WeakSet()

@@ -1,5 +1,6 @@
 """Forks, as data loaders make them, at the worst moment: while the SDK connects."""
 
+import os
 import subprocess
 import sys
 
@@ -23,6 +24,29 @@ for number in range(int(sys.argv[2])):
         os._exit(session.close())
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), session.close(20), flush=True)
 """
+
+
+WATCHER = """
+import os, sys
+
+class Watcher:
+    def find_spec(self, name, path=None, target=None):
+        if name == "grpc":
+            print(os.environ.get("GRPC_ENABLE_FORK_SUPPORT"))
+
+sys.meta_path.insert(0, Watcher())
+import bridge.client
+"""
+
+
+def test_grpc_is_told_to_leave_forks_alone():
+    """Its own fork handlers can hang a child; they are off before gRPC is imported."""
+    environment = {k: v for k, v in os.environ.items() if k != "GRPC_ENABLE_FORK_SUPPORT"}
+    ran = subprocess.run(
+        [sys.executable, "-c", WATCHER], capture_output=True, text=True, env=environment, check=True
+    )
+
+    assert ran.stdout == "0\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork here")
