@@ -158,7 +158,8 @@ class Settings(BaseSettings):
     )  # fmt: skip
     images_keep: Literal["sample", "all", "none"] = _setting(
         "sample", IMAGES,
-        "Which images are kept: a sample of the batches (newest and worst ones), all, or none.",
+        "Which images are kept: a sample (the batch with the highest loss of each window of time, and the "
+        "first of each epoch), all, or none.",
         right="sample, all or none",
     )  # fmt: skip
     images_batches_per_second: float = _setting(
