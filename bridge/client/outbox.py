@@ -15,6 +15,9 @@ ENTRY_BYTES = 200
 FRAME_ENTRIES = 512
 """So many messages go in one frame at most: a bridge decodes a frame without a pause."""
 
+ENVELOPE_BYTES = 72
+"""What a frame adds to each message at most: the session id (63 bytes), two tags and two lengths."""
+
 FRAME_BYTES = 1 << 20
 """A frame that is longer than this is closed."""
 
@@ -217,7 +220,7 @@ class Outbox:
             if len(entry.body) > message_bytes:
                 self._cut(entry, message_bytes)
                 continue
-            length += len(entry.body)
+            length += len(entry.body) + ENVELOPE_BYTES
             if frame and length > min(FRAME_BYTES, message_bytes):
                 break
             self._waiting.popleft()

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from bridge.client.encode import frame_of, prefix_of
 from bridge.client.outbox import ENTRY_BYTES, Entry, Kind, Outbox
 from bridge.client.stats import Stats
 
@@ -47,6 +48,21 @@ def test_messages_are_sent_in_order_and_once(stats):
     outbox.acknowledge(2)
     assert stats.unacknowledged == 1
     assert stats.batches_acknowledged == 2
+
+
+def test_a_frame_fits_with_its_envelopes(stats):
+    """However many small messages there are: what goes over the wire stays below the bridge's limit."""
+    outbox = Outbox(PLENTY, stats)
+    stream = outbox.open()
+    outbox.put(entries(2_000, size=110))
+    prefix = prefix_of("x" * 63)
+
+    frame = outbox.take(
+        stream, deadline=time.monotonic(), window_bytes=PLENTY, message_bytes=65_536
+    )
+
+    assert len(frame) > 100
+    assert len(frame_of(prefix, [entry.body for entry in frame])) <= 65_536
 
 
 def test_the_next_stream_sends_again_what_is_unacknowledged(stats):
