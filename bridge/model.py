@@ -6,6 +6,9 @@ from enum import IntEnum, StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
+MISSED_HEARTBEATS = 3
+"""A session without a message for this many heartbeats counts as disconnected, and its lease is over."""
+
 
 class Status(StrEnum):
     """What a training session says it is doing."""

@@ -12,6 +12,7 @@ from typing import Any
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
 from bridge.history import Curve
 from bridge.model import (
+    MISSED_HEARTBEATS,
     Batch,
     Client,
     CommandAnswered,
@@ -39,9 +40,6 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
 SCALARS_KEPT = 50
-
-MISSED_HEARTBEATS = 3
-"""A session without a message for this many heartbeats counts as disconnected, and its lease is over."""
 
 
 @dataclass(frozen=True, slots=True)

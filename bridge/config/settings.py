@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.addresses import check_url, split_address, split_headers
+from bridge.model import MISSED_HEARTBEATS
 
 LISTENING = "Listening"
 KEEPING = "Keeping"
@@ -21,9 +22,6 @@ LIMITS = "Limits"
 LOGGING = "Logging"
 
 GROUPS = (LISTENING, KEEPING, IMAGES, S3, SPANS, SESSIONS, LIMITS, LOGGING)
-
-MISSED_HEARTBEATS = 3
-"""So many heartbeats must fit before a silent session may be given up."""
 
 
 @dataclass(frozen=True, slots=True)
