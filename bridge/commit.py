@@ -52,9 +52,18 @@ class Committer:
     """Writes groups one after the other in one thread; a group that fails is tried until it succeeds."""
 
     def __init__(
-        self, durables: Sequence[Durable], database: Database, telemetry: Telemetry
+        self,
+        durables: Sequence[Durable],
+        database: Database,
+        telemetry: Telemetry,
+        *,
+        is_durable: bool = True,
     ) -> None:
-        """Write the works of `durables`, in the order given, in one transaction of `database`."""
+        """Write the works of `durables`, in the order given, in one transaction of `database`.
+
+        Not `is_durable`: receipts go out without waiting for it.
+        """
+        self._is_durable = is_durable
         self._durables = tuple(durables)
         self._database = database
         self._telemetry = telemetry
@@ -121,10 +130,16 @@ class Committer:
         return group
 
     async def _commit(self, group: Group, thread: ThreadPoolExecutor) -> None:
+        if not self._is_durable:
+            self._acknowledge(group)
         if group.works and not await self._written(group.works, thread):
             return
         for work in group.works:
             self._tell(work.done)
+        if self._is_durable:
+            self._acknowledge(group)
+
+    def _acknowledge(self, group: Group) -> None:
         for receipt in group.receipts:
             self._tell(partial(receipt.committed, group.ticket))
 

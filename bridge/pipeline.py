@@ -77,9 +77,10 @@ class Pipeline:
         return registration
 
     def restore(self, session: Session) -> None:
-        """Take up a session from before a restart."""
+        """Take up a session from before a restart; whoever was connected to it is not any more."""
         self._sessions.restore(session)
-        self._emit(session, Registered(), self._clock())
+        if session.connected:
+            self._emit(session, Disconnected(), self._clock())
 
     def accept(self, update: Update, receipt: Receipt) -> int:
         """Apply one update, and return the ticket of the commit that makes it durable.
@@ -168,7 +169,6 @@ class Pipeline:
         says_something = is_new and not isinstance(update.message, Heartbeat)
         if session.phase is Phase.LOST or (session.is_resumed and says_something):
             session.phase = Phase.LIVE
-            session.ended_at = 0.0
         if session.phase is Phase.LIVE:
             self._telemetry.session_changed(session.id, "connected")
             self._emit(session, Connected(), now)

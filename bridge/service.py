@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -10,20 +11,20 @@ from bridge.addresses import url_of
 from bridge.commands import Commands
 from bridge.commit import Committer
 from bridge.config import Settings
-from bridge.model import Phase
 from bridge.pipeline import Pipeline
 from bridge.receiver.server import bound, serving
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
 from bridge.sessions import Sessions
-from bridge.sinks.archive import Archive
 from bridge.sinks.images import Images, Keep, Sampler
 from bridge.sinks.images import Limits as ImageLimits
+from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.sinks.spans import Endpoint, Spans, open_spans
 from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder, state_folder
 from bridge.storage.index import ImageIndex
+from bridge.storage.journal import JournalRows
 from bridge.storage.objects import ObjectStore
 from bridge.storage.stores import open_store
 from bridge.telemetry import Telemetry
@@ -82,20 +83,33 @@ async def run(
         await stack.enter_async_context(images.running(drain_seconds=grace_seconds * UPLOAD_PART))
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
 
-        committer = Committer((images, *spans, archive), database, telemetry)
+        rows = JournalRows(database)
+        replayed = replay(
+            rows,
+            (metrics, *spans, images),
+            telemetry,
+            ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
+            limit=settings.max_sessions,
+        )
+        journal = Journal(rows, (metrics, *spans), keeps_entries=folder.is_durable)
+        journal.resume(replayed)
+
+        committer = Committer(
+            (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
+        )
         images.wake = committer.poke
         await stack.enter_async_context(committer.running())
-        stack.callback(archive.settle)
-        for sink in spans:
-            stack.callback(sink.settle)
+        stack.callback(journal.settle)
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,
-            sinks=(metrics, images, *spans, archive),
+            sinks=(metrics, images, *spans, journal),
             committer=committer,
             telemetry=telemetry,
         )
-        _restore(pipeline, archive, settings)
+        images.resume(replayed.sessions)
+        for session in replayed.sessions:
+            pipeline.restore(session)
         await stack.enter_async_context(upkeep(pipeline, sessions, database, telemetry))
 
         parts = Parts(
@@ -197,16 +211,6 @@ async def _spans(
         grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
     )
     return (await stack.enter_async_context(spans),)
-
-
-def _restore(pipeline: Pipeline, archive: Archive, settings: Settings) -> None:
-    """Take up the sessions that were live when the bridge stopped; old clients do not register again.
-
-    One that has been silent for too long is lost with the first look at the clock.
-    """
-    for session in reversed(archive.recent(settings.max_sessions)):
-        if session.phase is Phase.LIVE:
-            pipeline.restore(session)
 
 
 def _terms(settings: Settings) -> Terms:

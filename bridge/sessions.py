@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import Any
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
@@ -42,6 +43,16 @@ NOTICES_KEPT = 50
 SCALARS_KEPT = 50
 
 
+PLAIN = (
+    *("id", "attempt", "phase", "status", "status_message", "connected", "is_resumed"),
+    *("registered_at", "updated_at", "ended_at", "leased_until"),
+    *("accepted", "epoch", "batch", "batches", "loss"),
+)
+"""What a snapshot takes as it is."""
+
+_EPOCH_FIELDS = attrgetter(*Epoch.__slots__)
+
+
 @dataclass(frozen=True, slots=True)
 class Notice:
     """Something worth telling on a session's page."""
@@ -72,6 +83,8 @@ class Session:
         """When the last message came."""
         self.ended_at = 0.0
         """When it ended or was lost; 0 while live."""
+        self.leased_until = 0.0
+        """Its client may come back until then, though it has not been heard of since the bridge started."""
         self.accepted = 0
         """Highest sequence applied."""
         self.committed = 0
@@ -86,6 +99,10 @@ class Session:
         self.performance: Performance | None = None
         self.scalars: dict[str, float] = {}
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+        self.is_restored = False
+        """Known from before a restart, or from before it was forgotten."""
+        self.parts: dict[str, Any] = {}
+        """What other parts of the bridge had said of it before a restart; each takes its own out."""
 
     @property
     def trace_id(self) -> str:
@@ -102,49 +119,32 @@ class Session:
             apply(self, event, now)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restored` takes, ready for JSON."""
-        plain = ("attempt", "phase", "status", "status_message", "registered_at", "updated_at", "ended_at", "committed",
-                 "epoch", "batch", "batches", "scalars")  # fmt: skip
+        """Return what `restored` takes: plain values, none of which changes any more."""
         return {
-            "id": self.id,
-            **{name: getattr(self, name) for name in plain},
-            "loss": repr(self.loss),
+            **{name: getattr(self, name) for name in PLAIN},
             "client": asdict(self.client),
             "config": asdict(self.config),
             "losses": self.losses.snapshot(),
-            "epochs": [asdict(epoch) for epoch in self.epochs],
+            "epochs": [_EPOCH_FIELDS(epoch) for epoch in self.epochs],
             "performance": asdict(self.performance) if self.performance else None,
-            "notices": [[notice.at, notice.text] for notice in self.notices],
+            "scalars": dict(self.scalars),
+            "notices": [(notice.at, notice.text) for notice in self.notices],
         }
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Session":
-        """Return the session a snapshot was taken of, disconnected."""
+        """Return the session a snapshot was taken of."""
         config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
-        session = cls(
-            state["id"],
-            Client(**state["client"]),
-            config,
-            now=state["registered_at"],
-            attempt=state["attempt"],
-        )
-        for name in (
-            "status_message",
-            "updated_at",
-            "ended_at",
-            "epoch",
-            "batch",
-            "batches",
-            "scalars",
-        ):
+        session = cls(state["id"], Client(**state["client"]), config, now=state["registered_at"])
+        for name in PLAIN:
             setattr(session, name, state[name])
-        session.phase = Phase(state["phase"])
-        session.status = Status(state["status"])
-        session.accepted = session.committed = state["committed"]
-        session.loss = float(state["loss"])
+        session.phase, session.status = Phase(session.phase), Status(session.status)
+        session.committed = session.accepted
+        session.is_restored = True
         session.losses = Curve.restored(state["losses"])
-        session.epochs.extend(Epoch(**epoch) for epoch in state["epochs"])
+        session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
         session.performance = _performance(state["performance"])
+        session.scalars = state["scalars"]
         session.notices.extend(Notice(at, text) for at, text in state["notices"])
         return session
 
@@ -174,6 +174,8 @@ class Session:
         )
 
     def _connected(self, _event: Connected, now: float) -> None:
+        self.phase = Phase.LIVE
+        self.ended_at = 0.0
         self.connected = True
         self._notice(now, "connected")
 
@@ -302,17 +304,25 @@ class Sessions:
             return Registration(self._resumed(known, client, config), is_new=False)
         if known.phase is Phase.LIVE and self.is_leased(known):
             raise ForeignSessionError("this session is being sent by another training process")
-        return Registration(
-            self._added(session_id, client, config, attempt=known.attempt + 1), is_new=True
-        )
+        session = self._added(session_id, client, config, attempt=known.attempt + 1)
+        session.parts = known.parts
+        return Registration(session, is_new=True)
 
     def is_leased(self, session: Session) -> bool:
         """Tell whether a session has been heard of within three heartbeats."""
-        return self._clock() - session.updated_at < MISSED_HEARTBEATS * self.heartbeat_seconds
+        heard_until = session.updated_at + self.lease_seconds
+        return self._clock() < max(heard_until, session.leased_until)
+
+    @property
+    def lease_seconds(self) -> float:
+        """How long a session belongs to a client that says nothing."""
+        return MISSED_HEARTBEATS * self.heartbeat_seconds
 
     def restore(self, session: Session) -> None:
-        """Put back a session from before a restart."""
+        """Put back a session from before a restart; a client that was connected then may come back."""
         self._sessions[session.id] = session
+        if session.connected:
+            session.leased_until = self._clock() + self.lease_seconds
 
     def due(self) -> Iterator[tuple[Session, Event]]:
         """Yield what time has brought: sessions that fell silent, were lost, or have lingered long enough."""

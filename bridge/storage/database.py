@@ -11,6 +11,9 @@ from bridge.errors import StorageError
 
 Row = tuple[Any, ...]
 
+VERSION = 2
+"""Of the tables."""
+
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
@@ -44,11 +47,14 @@ class Database:
             self._writer = _connect(path)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-            self._writer.executescript(SCHEMA)
+            _prepare(self._writer)
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
-            raise StorageError(f"cannot open the database {path}: {error}") from error
+            raise StorageError(
+                f"cannot open the database {path}: {error}. If it is damaged, move it away with its -wal and -shm"
+                " files and start again: the images are found again, sessions and counts are lost"
+            ) from error
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -90,6 +96,21 @@ class Database:
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
+
+
+def _prepare(writer: sqlite3.Connection) -> None:
+    """Make the tables; raises StorageError for a database of another time."""
+    [version] = writer.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StorageError(
+            f"the state folder was written by a newer trainbridge (format {version}, this one knows {VERSION});"
+            " start that one, or give this one a state folder of its own"
+        )
+    if version < VERSION:
+        # The format before kept sessions and traces in a way of its own. It was never released.
+        writer.executescript("DROP TABLE IF EXISTS sessions; DROP TABLE IF EXISTS traces;")
+    writer.executescript(SCHEMA)
+    writer.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

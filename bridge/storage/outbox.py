@@ -1,4 +1,4 @@
-"""Spans that wait for the OTLP endpoint, and traces that are not complete yet."""
+"""Spans that wait for the OTLP endpoint."""
 
 from collections.abc import Iterable, Sequence
 
@@ -6,9 +6,6 @@ from bridge.storage.database import Database, Transaction
 
 OUTBOX_LIMIT = 10_000
 """Spans that may wait; of more the oldest are dropped."""
-
-REMEMBERED_SECONDS = 7 * 86_400
-"""A trace that nobody has continued for so long is not kept over a restart."""
 
 
 class SpanOutbox:
@@ -45,31 +42,3 @@ class SpanOutbox:
         """Return how many spans wait."""
         [[number]] = self._database.query("SELECT count(*) FROM spans")
         return int(number)
-
-
-class OpenTraces:
-    """One row for each session whose trace is not complete, for after a restart."""
-
-    def __init__(self, database: Database) -> None:
-        """Use the database given."""
-        self._database = database
-
-    def keep(self, transaction: Transaction, rows: Sequence[tuple[str, float, str]]) -> None:
-        """Write traces: session id, time in seconds since 1970, JSON."""
-        transaction.executemany(
-            "INSERT OR REPLACE INTO traces (session_id, updated_ms, trace) VALUES (?, ?, ?)",
-            [(session_id, int(at * 1000), trace) for session_id, at, trace in rows],
-        )
-
-    def forget(self, transaction: Transaction, session_ids: Sequence[str]) -> None:
-        """Drop traces."""
-        transaction.executemany(
-            "DELETE FROM traces WHERE session_id = ?", [(session_id,) for session_id in session_ids]
-        )
-
-    def load(self, now: float) -> dict[str, str]:
-        """Return what was kept, by session id, and drop what nobody has continued."""
-        oldest_ms = int((now - REMEMBERED_SECONDS) * 1000)
-        with self._database.transaction() as transaction:
-            transaction.execute("DELETE FROM traces WHERE updated_ms < ?", (oldest_ms,))
-        return dict(self._database.query("SELECT session_id, trace FROM traces"))

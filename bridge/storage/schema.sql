@@ -1,12 +1,21 @@
--- One row a session attempt that this bridge has seen.
+-- One row a session that this bridge has seen: its last attempt, as it stood when the journal's group
+-- `through` had been applied.
 CREATE TABLE IF NOT EXISTS sessions (
   session_id    TEXT    PRIMARY KEY,
   registered_ms INTEGER NOT NULL,
   updated_ms    INTEGER NOT NULL,
-  sequence      INTEGER NOT NULL,  -- everything up to it has been committed
-  state         TEXT    NOT NULL   -- JSON of Session.snapshot()
-) WITHOUT ROWID;
+  ended_ms      INTEGER NOT NULL,  -- 0 while it lives
+  through       INTEGER NOT NULL,
+  state         BLOB    NOT NULL   -- MessagePack of what each part of the bridge knows of it
+);
 CREATE INDEX IF NOT EXISTS sessions_by_time ON sessions (registered_ms);
+CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (ended_ms);
+
+-- One row a commit: what has been accepted since the commit before, in order.
+CREATE TABLE IF NOT EXISTS journal (
+  number  INTEGER PRIMARY KEY,
+  entries BLOB    NOT NULL          -- MessagePack, see bridge/sinks/journal/entries.py
+);
 
 -- One row a shard: a tar file in the spool until `stored`, in the object store from then on.
 CREATE TABLE IF NOT EXISTS shards (
@@ -55,9 +64,27 @@ CREATE TABLE IF NOT EXISTS spans (
   span    TEXT    NOT NULL          -- JSON of Span
 );
 
--- One row a session whose trace is not complete yet.
-CREATE TABLE IF NOT EXISTS traces (
-  session_id TEXT    PRIMARY KEY,
-  updated_ms INTEGER NOT NULL,
-  trace      TEXT    NOT NULL       -- JSON of Trace
+-- How many images of a session attempt came to what.
+CREATE TABLE IF NOT EXISTS tallies (
+  session_id TEXT    NOT NULL,
+  attempt    INTEGER NOT NULL,
+  result     TEXT    NOT NULL,
+  images     INTEGER NOT NULL,
+  at_ms      INTEGER NOT NULL,      -- when the newest of them was received
+  PRIMARY KEY (session_id, attempt, result)
 ) WITHOUT ROWID;
+
+-- The batch that is the best of its session's open window so far, JPEGs included.
+CREATE TABLE IF NOT EXISTS windows (
+  session_id TEXT    PRIMARY KEY,
+  offer      BLOB    NOT NULL       -- MessagePack of Offer
+);
+
+-- Orders to training loops, as far as they have come.
+CREATE TABLE IF NOT EXISTS commands (
+  session_id TEXT    NOT NULL,
+  command_id TEXT    NOT NULL,
+  asked_ms   INTEGER NOT NULL,
+  command    BLOB    NOT NULL,      -- MessagePack of Command
+  PRIMARY KEY (session_id, command_id)
+);

@@ -1,7 +1,5 @@
 """Spans against a real OTLP receiver, with the exporters as users get them."""
 
-import json
-
 import grpc
 import pytest
 from support.bridges import running_bridge
@@ -137,14 +135,14 @@ async def test_spans_outlive_the_bridge(tmp_path, protocol):
         session = before.register()
         before.happen(session, averages(1), at=START + 1)
         before.commit()
+        restored = before.restored(session)
     before.close()
     assert receiver.spans == []
 
     after = World(tmp_path)
     with receiving(protocol, port=receiver.port, kept=receiver):
         async with opened(after, endpoint_of(receiver, protocol)) as after.sink:
-            restored = type(session).restored(json.loads(json.dumps(session.snapshot())))
-            after.happen(restored, Registered(), at=START + 9)
+            after.sink.replay(restored, Registered(), START + 9)
             after.happen(restored, averages(2), at=START + 10)
             after.commit()
             await arrived(receiver, 3)

@@ -5,7 +5,8 @@ from bridge.sessions import Session
 from bridge.sinks.spans.sink import Spans
 from bridge.sinks.spans.span import Span
 from bridge.storage.database import Database
-from bridge.storage.outbox import OUTBOX_LIMIT, OpenTraces, SpanOutbox
+from bridge.storage.outbox import OUTBOX_LIMIT, SpanOutbox
+from bridge.storage.packed import packed, unpacked
 from bridge.telemetry import Telemetry
 
 PUBLIC_URL = "https://bridge.example.org"
@@ -22,14 +23,7 @@ class World:
         self.database = Database(folder / "trainbridge.db", durable=False)
         self.outbox = SpanOutbox(self.database, limit=limit)
         self.telemetry = Telemetry()
-        self.now = 0.0
-        self.sink = Spans(
-            self.outbox,
-            OpenTraces(self.database),
-            self.telemetry,
-            public_url=PUBLIC_URL,
-            clock=lambda: self.now,
-        )
+        self.sink = Spans(self.outbox, self.telemetry, public_url=PUBLIC_URL)
 
     def close(self):
         self.database.close()
@@ -46,6 +40,12 @@ class World:
             self.sink.consume(session, event, at)
             session.apply(event, at)
             session.updated_at = at
+
+    def restored(self, session):
+        """Return what a restarted bridge knows of a session, told to a sink of its own."""
+        restored = Session.restored(unpacked(packed(session.snapshot())))
+        restored.parts = {self.sink.name: unpacked(packed(self.sink.snapshot(session)))}
+        return restored
 
     def commit(self):
         """Write what the sink has to keep."""

@@ -1,11 +1,15 @@
 """The books of images: what has become of each one received."""
 
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from bridge.model import Batch, ImageResult
 from bridge.sessions import Session
 from bridge.sinks.images.offer import Offer, Tally
+from bridge.storage.tallies import Counted
 from bridge.telemetry import Telemetry
+
+Counts = dict[tuple[str, int, ImageResult], Counted]
 
 
 class Settled(Protocol):
@@ -18,38 +22,56 @@ class Settled(Protocol):
 
 
 class Books:
-    """At any time received = stored + sampled_out + dropped + invalid + `pending`."""
+    """At any time received = stored + sampled_out + dropped + invalid + `pending`.
 
-    def __init__(self, settled: Settled, telemetry: Telemetry) -> None:
-        """Tell `settled` of each image, once."""
+    What is decided before a commit goes to disk with it (`take`); what a commit itself decides is
+    written by it, and told here when it has succeeded.
+    """
+
+    def __init__(
+        self,
+        settled: Settled,
+        telemetry: Telemetry,
+        *,
+        counted: Callable[[str, int], Iterable[Counted]] = lambda _session_id, _attempt: (),
+    ) -> None:
+        """Tell `settled` of each image, once; `counted` knows what was counted before a restart."""
         self.pending = 0
         """Images received of which nothing has become yet."""
         self._settled = settled
         self._telemetry = telemetry
-        self._tallies: dict[str, tuple[int, Tally]] = {}
+        self._counted = counted
+        self._tallies: dict[str, Tally] = {}
+        self._decided: Counts = {}
 
     def is_new_attempt(self, session: Session) -> bool:
         """Tell whether the attempt is another one than the last that was opened."""
         known = self._tallies.get(session.id)
-        return known is not None and known[0] != session.attempt
+        return known is not None and known.attempt != session.attempt
 
     def open(self, session: Session) -> Tally:
         """Return the tally of a session's attempt."""
         known = self._tallies.get(session.id)
-        if known is not None and known[0] == session.attempt:
-            return known[1]
-        tally = Tally()
-        self._tallies[session.id] = (session.attempt, tally)
+        if known is not None and known.attempt == session.attempt:
+            return known
+        tally = self._tallies[session.id] = Tally(session.attempt)
+        if session.is_restored:
+            self._count_again(tally, self._counted(session.id, session.attempt))
         return tally
 
     def tally(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many lost or refused."""
         known = self._tallies.get(session_id)
-        return (known[1].kept, known[1].dropped) if known is not None else (0, 0)
+        return (known.kept, known.dropped) if known is not None else (0, 0)
 
     def close(self, session_id: str) -> None:
         """Forget a session."""
         self._tallies.pop(session_id, None)
+
+    def take(self) -> tuple[Counted, ...]:
+        """Hand over what has been decided since the last call, for the next commit."""
+        decided, self._decided = self._decided, {}
+        return tuple(decided.values())
 
     def receive(self, offer: Offer) -> None:
         """Expect something to become of an offer."""
@@ -57,26 +79,57 @@ class Books:
 
     def refuse(self, session_id: str, batch: Batch, tally: Tally, at_seconds: float) -> None:
         """Count images that were no good."""
-        tally.dropped += batch.invalid_images
-        self._settled(session_id, ImageResult.INVALID, batch.invalid_images, at_seconds)
-
-    def keep(self, offer: Offer) -> None:
-        """The offer is in a shard, and committed."""
-        offer.tally.kept += len(offer.batch.images)
-        self._settle(offer, ImageResult.STORED)
+        count, result = batch.invalid_images, ImageResult.INVALID
+        tally.dropped += count
+        self._decide(Counted(session_id, tally.attempt, result, count, int(at_seconds * 1000)))
+        self._settled(session_id, result, count, at_seconds)
 
     def pass_over(self, offer: Offer) -> None:
         """The sampler has chosen another one."""
+        self._decide(counted(offer, ImageResult.SAMPLED_OUT))
         self._settle(offer, ImageResult.SAMPLED_OUT)
 
     def drop(self, offer: Offer, reason: str) -> None:
         """The offer is lost for want of room."""
+        self._decide(counted(offer, ImageResult.DROPPED))
+        self.lose(offer, reason)
+
+    def lose(self, offer: Offer, reason: str) -> None:
+        """A commit could not write the offer, and has counted it."""
         count = len(offer.batch.images)
         offer.tally.dropped += count
         self._telemetry.dropped("image", reason, count)
         self._settle(offer, ImageResult.DROPPED)
 
+    def keep(self, offer: Offer) -> None:
+        """A commit has written and counted the offer."""
+        offer.tally.kept += len(offer.batch.images)
+        self._settle(offer, ImageResult.STORED)
+
     def _settle(self, offer: Offer, result: ImageResult) -> None:
         count = len(offer.batch.images)
         self.pending -= count
         self._settled(offer.session_id, result, count, offer.received)
+
+    def _decide(self, new: Counted) -> None:
+        key = new[:3]
+        before = self._decided.get(key)
+        if before is not None:
+            new = new._replace(
+                images=before.images + new.images, at_ms=max(before.at_ms, new.at_ms)
+            )
+        self._decided[key] = new
+
+    def _count_again(self, tally: Tally, counts: Iterable[Counted]) -> None:
+        for count in counts:
+            if count.result is ImageResult.STORED:
+                tally.kept += count.images
+            elif count.result is not ImageResult.SAMPLED_OUT:
+                tally.dropped += count.images
+            self._settled(count.session_id, count.result, count.images, count.at_ms / 1000)
+
+
+def counted(offer: Offer, result: ImageResult) -> Counted:
+    """Return what an offer adds to the counts."""
+    count = len(offer.batch.images)
+    return Counted(offer.session_id, offer.tally.attempt, result, count, offer.received_ms)

@@ -1,14 +1,16 @@
 """A batch's images on their way to the store, and the count of what becomes of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from typing import Any
 
-from bridge.model import Batch
+from bridge.model import Batch, Image
 
 
 @dataclass(slots=True)
 class Tally:
     """What has become of the images of one session attempt."""
 
+    attempt: int = 1
     kept: int = 0
     """In a shard, and committed."""
     dropped: int = 0
@@ -37,3 +39,27 @@ class Offer:
     def size_bytes(self) -> int:
         """How much room the JPEGs take."""
         return sum([len(image.jpeg) for image in self.batch.images])
+
+    def snapshot(self) -> tuple[Any, ...]:
+        """Return what `restored` takes: plain values, JPEGs included."""
+        batch = self.batch
+        images = [astuple(image) for image in batch.images]
+        place = (batch.epoch, batch.index, batch.loss, batch.sent_ms)
+        names = self.class_names
+        return (
+            self.session_id,
+            self.tally.attempt,
+            self.received,
+            self.starts_epoch,
+            names,
+            place,
+            images,
+        )
+
+    @classmethod
+    def restored(cls, state: Any, tally: Tally) -> "Offer":
+        """Return the offer of a snapshot; its batch has what matters to images."""
+        session_id, _attempt, received, starts_epoch, names, place, images = state
+        epoch, index, loss, sent_ms = place
+        batch = Batch(epoch, index, loss, tuple(Image(*image) for image in images), sent_ms=sent_ms)
+        return cls(session_id, batch, received, tuple(names), starts_epoch, tally)

@@ -46,6 +46,7 @@ class Sampler:
         # All windows are equally long, so the order they opened in is the order they close in.
         self._windows: dict[str, Window] = {}
         self._epochs: dict[str, int] = {}
+        self._changed: set[str] = set()
 
     def starts_epoch(self, session_id: str, epoch: int) -> bool:
         """Tell whether a batch of `epoch` is the first of it, and remember that it has been."""
@@ -86,11 +87,25 @@ class Sampler:
         if window is None:
             return ()
         self.held_bytes -= window.size_bytes
+        self._changed.add(session_id)
         return (window.best,)
 
     def close_all(self) -> Iterable[Offer]:
         """Close every window, and return what they kept."""
         return [offer for session_id in list(self._windows) for offer in self.close(session_id)]
+
+    def take_changed(self) -> list[tuple[str, Offer | None]]:
+        """Hand over what the windows that have changed since the last call hold now; None: it is closed."""
+        changed, self._changed = self._changed, set()
+        open_ones = self._windows
+        return [
+            (session_id, open_ones[session_id].best if session_id in open_ones else None)
+            for session_id in changed
+        ]
+
+    def clear(self, session_id: str) -> None:
+        """Have it written that the window of a session is closed."""
+        self._changed.add(session_id)
 
     def forget(self, session_id: str) -> None:
         """Take the next batch of a session for the first of its epoch."""
@@ -99,12 +114,14 @@ class Sampler:
     def _open(self, offer: Offer, ends: float) -> None:
         size = offer.size_bytes
         self._windows[offer.session_id] = Window(ends, offer, size)
+        self._changed.add(offer.session_id)
         self.held_bytes += size
 
     def _replace(self, window: Window, offer: Offer) -> None:
         size = offer.size_bytes
         # Assigning to a key that is there keeps its place in the order.
         self._windows[offer.session_id] = Window(window.ends, offer, size)
+        self._changed.add(offer.session_id)
         self.held_bytes += size - window.size_bytes
 
 

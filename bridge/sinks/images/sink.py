@@ -3,9 +3,10 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bridge.errors import StorageError
@@ -24,6 +25,8 @@ from bridge.sinks.images.uploader import Uploader
 from bridge.storage.database import Database, Transaction
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import last_shard_id, shard_of
+from bridge.storage.tallies import Counted, add_counts, counts_of
+from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
 
 TICK_SECONDS = 0.1
@@ -73,7 +76,7 @@ class Images:
         self._sampler = sampler
         self._limits = limits
         self._clock = clock
-        self._books = Books(settled, telemetry)
+        self._books = Books(settled, telemetry, counted=partial(counts_of, database))
         self._spool = Spool(
             folder,
             bridge_id=secrets.token_hex(4),
@@ -111,10 +114,35 @@ class Images:
 
     def take(self) -> "ImagesWork | None":
         """Hand over what is to be written with the next commit."""
-        if not self._steps:
+        decided, windows = self._books.take(), self._sampler.take_changed()
+        if not (self._steps or decided or windows):
             return None
         steps, self._steps = self._steps, []
-        return ImagesWork(self, steps)
+        return ImagesWork(self, steps, decided, windows)
+
+    def replay(self, session: Session, event: Event, _received: float) -> None:
+        """Take up the counts of a session from before a restart; its images are in their shards."""
+        if isinstance(event, Registered):
+            self._books.open(session)
+        elif isinstance(event, Forgotten):
+            self._books.close(session.id)
+
+    def resume(self, sessions: Iterable[Session]) -> None:
+        """Go on with the sessions that were replayed: what their open windows held is kept."""
+        tallies = {}
+        for session in sessions:
+            tallies[session.id] = self._books.open(session)
+            if session.batches:
+                self._sampler.starts_epoch(session.id, session.epoch)
+        for state in held_windows(self._database):
+            session_id, attempt, *_ = state
+            tally = tallies.get(session_id)
+            if tally is None or tally.attempt != attempt:
+                tally = Tally(attempt)
+            offer = Offer.restored(state, tally)
+            self._books.receive(offer)
+            self._keep_all([offer])
+            self._sampler.clear(session_id)
 
     def tally(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many are lost or refused.
@@ -198,7 +226,7 @@ class Images:
             self._books.keep(offer)
         for lost in written.lost:
             self._waiting_bytes -= lost.offer.size_bytes
-            self._books.drop(lost.offer, lost.reason)
+            self._books.lose(lost.offer, lost.reason)
         for shard in written.closed:
             self._uploader.offer(shard)
         for shard in written.stored:
@@ -261,12 +289,20 @@ class Images:
 
 
 class ImagesWork:
-    """The steps of one commit."""
+    """The steps of one commit, what was decided before it, and what open windows hold."""
 
-    def __init__(self, images: Images, steps: list[Step]) -> None:
+    def __init__(
+        self,
+        images: Images,
+        steps: list[Step],
+        decided: Sequence[Counted] = (),
+        windows: Sequence[tuple[str, Offer | None]] = (),
+    ) -> None:
         """Do `steps` for `images`."""
         self._images = images
         self._steps = steps
+        self._decided = decided
+        self._windows = windows
         self._written: Written | None = None
 
     def write(self, transaction: Transaction) -> None:
@@ -274,6 +310,11 @@ class ImagesWork:
         if self._written is None:
             self._written = self._images._spool.write(self._steps)
         self._written.note(transaction, self._images._database)
+        add_counts(transaction, self._decided)
+        put_windows(
+            transaction,
+            [(session_id, offer and offer.snapshot()) for session_id, offer in self._windows],
+        )
 
     def done(self) -> None:
         """Settle what has been written."""

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from bridge.model import ImageResult
+from bridge.sinks.images.books import counted
 from bridge.sinks.images.offer import Offer
 from bridge.storage.database import Database, Transaction
 from bridge.storage.shards import (
@@ -13,6 +15,7 @@ from bridge.storage.shards import (
     put_batches,
     put_shards,
 )
+from bridge.storage.tallies import add_counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Written:
         put_shards(transaction, self.shards.values())
         put_batches(transaction, self.batches)
         adopt_batches(transaction, database, self.adopted)
+        add_counts(transaction, [counted(offer, ImageResult.STORED) for offer in self.kept])
+        add_counts(transaction, [counted(lost.offer, ImageResult.DROPPED) for lost in self.lost])
         mark_stored(transaction, [shard.shard_id for shard in self.stored])
         for shard in self.gone:
             forget_shard(transaction, shard.shard_id)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from itertools import accumulate
+from typing import Any
 
 INTERVAL_SECONDS = 15
 """An extreme stays visible for at least this long, so a scrape this often cannot miss it."""
@@ -33,6 +34,17 @@ class Histogram:
     def cumulative(self) -> list[int]:
         """Return how many values are not above each bound; the last is all of them."""
         return list(accumulate(self.counts))
+
+    def snapshot(self) -> list[Any]:
+        """Return what `restore` takes."""
+        return [self.bounds, self.counts.copy(), self.total, self.exemplars.copy()]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from a snapshot; one of other buckets, which only another version made, is left alone."""
+        bounds, counts, total, exemplars = state
+        if tuple(bounds) == self.bounds:
+            self.counts, self.total = counts, total
+            self.exemplars = {place: tuple(exemplar) for place, exemplar in exemplars.items()}
 
 
 class Extremes:
@@ -75,6 +87,15 @@ class Extremes:
         else:
             return None
         return (min(low for low, _ in told), max(high for _, high in told)) if told else None
+
+    def snapshot(self) -> list[Any]:
+        """Return what `restore` takes."""
+        return [self._interval, self._now, self._before]
+
+    def restore(self, state: list[Any]) -> None:
+        """Go on from a snapshot."""
+        self._interval, now, before = state
+        self._now, self._before = now and tuple(now), before and tuple(before)
 
 
 def _are_neighbours(a: int, b: int) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from bridge.model import Config, Status
 from bridge.sessions import Session
@@ -26,6 +27,25 @@ Labelled = dict[str, float]
 
 Histograms = dict[str, Histogram]
 """By the labels between the session's own and `le`."""
+
+
+PART = "series"
+"""What a checkpoint calls the series of a session."""
+
+PLAIN = (
+    *("session_last_update_timestamp_seconds", "epoch", "batch", "batches", "epochs_completed"),
+    *("loss", "tells_durations", "samples", "epoch_loss", "epoch_accuracy_ratio"),
+    *("validation_loss", "validation_accuracy_ratio", "learning_rate", "epoch_duration_seconds"),
+    *("estimated_time_remaining_seconds", "frames_per_second", "frames_per_second_average"),
+    *("cpu_utilization_ratio", "memory_used_bytes"),
+)
+LABELLED = (
+    *("gpus", "gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes"),
+    *("gpu_temperature_celsius", "gpu_power_watts"),
+    *("predictions", "metric", "nonfinite_values", "commands"),
+)
+OBSERVATIONS = ("extremes", "losses", "durations", "right", "wrong", "unjudged")
+"""What outlives a restart; a name that a checkpoint lacks, or that is gone, does no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +124,11 @@ class SessionSeries:
     prediction_confidence: Histograms = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with what is known of the session already; more than nothing after a restart."""
+        """Begin with what is known of the session: after a restart, with all that was counted before."""
         session = self.session
         self.label = f'{{session_id="{quoted(session.id)}"'
         self.session_connected = int(session.connected)
         self.session_start_timestamp_seconds = session.registered_at
-        self.batches = session.batches
-        self.epochs_completed = len(session.epochs)
-        if session.batches:
-            self.epoch, self.batch, self.loss = session.epoch, session.batch, session.loss
-            self.session_last_update_timestamp_seconds = session.updated_at
         self.nonfinite_values[BATCH_LOSS_FIELD] = 0
         self.batch_loss = {"": self.losses}
         self.batch_duration_seconds = {"": self.durations}
@@ -122,8 +137,32 @@ class SessionSeries:
             pair("correct", "false"): self.wrong,
             pair("correct", "unknown"): self.unjudged,
         }
+        before = session.parts.pop(PART, None)
+        if before is not None and before["attempt"] == session.attempt:
+            self._restore(before)
         self.show_status(session.status)
         self.describe(session.config)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a series of the same attempt begins with after a restart.
+
+        Images are not in it: they are counted where they are kept, see `TrainingMetrics.images_settled`.
+        """
+        return {
+            "attempt": self.session.attempt,
+            **{name: getattr(self, name) for name in PLAIN},
+            **{name: getattr(self, name).copy() for name in LABELLED},
+            **{name: getattr(self, name).snapshot() for name in OBSERVATIONS},
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name in (*PLAIN, *LABELLED):
+            if name in state:
+                setattr(self, name, state[name])
+        self.gpus = {index: tuple(gpu) for index, gpu in self.gpus.items()}  # type: ignore[misc]
+        for name in OBSERVATIONS:
+            if name in state:
+                getattr(self, name).restore(state[name])
 
     @property
     def loss_interval_min(self) -> float | None:

@@ -7,7 +7,7 @@ from bridge.model import Disconnected, Ended, Event, Forgotten, ImageResult
 from bridge.sessions import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
-from bridge.sinks.metrics.series import SessionSeries, Shared
+from bridge.sinks.metrics.series import PART, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
 from bridge.telemetry import Telemetry
 
@@ -19,6 +19,8 @@ IMAGE_LABELS = {result: closed(("result", result)) for result in ImageResult}
 
 class TrainingMetrics:
     """A sink whose sessions have series from their registration until they are forgotten."""
+
+    name = PART
 
     def __init__(
         self,
@@ -47,6 +49,14 @@ class TrainingMetrics:
             update(series, event, received)
         elif isinstance(event, Forgotten):
             del self._series[session.id]
+
+    replay = consume
+    """Nothing leaves by taking an event in once more."""
+
+    def snapshot(self, session: Session) -> dict[str, object] | None:
+        """Return what the series of a session begin with after a restart, or None where it has none."""
+        series = self._series.get(session.id)
+        return None if series is None or series.session is not session else series.snapshot()
 
     def images_settled(
         self, session_id: str, result: ImageResult, count: int, at_seconds: float

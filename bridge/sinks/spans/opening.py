@@ -8,7 +8,7 @@ from bridge.sinks.spans.delivery import Delivery
 from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.sink import Spans
 from bridge.storage.database import Database
-from bridge.storage.outbox import OpenTraces, SpanOutbox
+from bridge.storage.outbox import SpanOutbox
 from bridge.telemetry import Telemetry
 
 
@@ -32,7 +32,7 @@ async def open_spans(
 
     exporter = await asyncio.to_thread(OtlpExporter, endpoint)
     outbox = SpanOutbox(database)
-    sink = Spans(outbox, OpenTraces(database), telemetry, public_url=public_url)
+    sink = Spans(outbox, telemetry, public_url=public_url)
     delivery = Delivery(outbox, exporter, telemetry, waiting=sink.waiting)
     async with delivery.running(grace_seconds=grace_seconds):
         yield sink

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -31,45 +30,27 @@ from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 from bridge.sinks.spans.trace import Trace
 from bridge.storage.database import Transaction
-from bridge.storage.outbox import OpenTraces, SpanOutbox
+from bridge.storage.outbox import SpanOutbox
 from bridge.telemetry import Telemetry
 
-PROGRESS_SECONDS = 2.0
-"""Open traces are written this often; after a kill the counts of a running epoch lack that much."""
-
-PROGRESS_PER_COMMIT = 20
-"""More would hold the event loop for too long; the others follow with the next commits."""
+PART = "trace"
+"""What a checkpoint calls the trace of a session."""
 
 
 class Spans:
     """A durable sink of finished spans."""
 
-    def __init__(
-        self,
-        outbox: SpanOutbox,
-        traces: OpenTraces,
-        telemetry: Telemetry,
-        *,
-        public_url: str = "",
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """Write spans to `outbox`, and take up the open traces from before a restart."""
+    name = PART
+
+    def __init__(self, outbox: SpanOutbox, telemetry: Telemetry, *, public_url: str = "") -> None:
+        """Write spans to `outbox`."""
         self.pages = Pages(public_url)
         self.waiting = asyncio.Event()
         """Set whenever spans have been committed."""
         self._outbox = outbox
-        self._open_traces = traces
         self._telemetry = telemetry
-        self._clock = clock
-        self._remembered = traces.load(time.time())
         self._traces: dict[str, Trace] = {}
         self._finished: list[Span] = []
-        self._urgent: set[str] = set()
-        """Sessions whose trace goes with the next commit, since spans were made from it."""
-        self._touched: set[str] = set()
-        self._round: list[str] = []
-        self._round_at = -math.inf
-        self._forgotten: set[str] = set()
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Take one event."""
@@ -79,38 +60,27 @@ class Spans:
         trace = self._traces.get(session.id)
         if trace is None or trace.attempt != session.attempt:
             trace = self._begin(session)
-        self._touched.add(session.id)
         take(self, session, trace, event, received)
 
+    def replay(self, session: Session, event: Event, received: float) -> None:
+        """Take an event once more: the spans that it finished are in the outbox, or delivered."""
+        if session.id not in self._traces and PART not in session.parts:
+            return  # there was no endpoint then; the trace begins with what happens from now on
+        before = len(self._finished)
+        self.consume(session, event, received)
+        del self._finished[before:]
+
+    def snapshot(self, session: Session) -> dict[str, Any] | None:
+        """Return what the trace of a session goes on from after a restart, or None where it has none."""
+        trace = self._traces.get(session.id)
+        return None if trace is None else trace.snapshot()
+
     def take(self) -> "SpansWork | None":
-        """Hand over finished spans with the traces they come from, and by turns all other traces."""
-        chosen = self._urgent | self._next_round()
-        if not (chosen or self._finished or self._forgotten):
+        """Hand over finished spans."""
+        if not self._finished:
             return None
-        work = SpansWork(
-            self,
-            spans=tuple(self._finished),
-            traces=tuple(
-                (name, time.time(), self._traces[name].to_json())
-                for name in chosen
-                if name in self._traces
-            ),
-            forgotten=tuple(self._forgotten),
-        )
-        self._touched -= chosen
-        self._finished, self._urgent, self._forgotten = [], set(), set()
-        return work
-
-    def settle(self) -> None:
-        """Let the next `take` hand over every trace as it is; for the last commit of a bridge."""
-        self._urgent |= self._touched
-
-    def _next_round(self) -> set[str]:
-        now = self._clock()
-        if not self._round and now - self._round_at >= PROGRESS_SECONDS:
-            self._round, self._round_at = list(self._touched), now
-        chosen, self._round = self._round[:PROGRESS_PER_COMMIT], self._round[PROGRESS_PER_COMMIT:]
-        return set(chosen)
+        spans, self._finished = self._finished, []
+        return SpansWork(self, tuple(spans))
 
     def _begin(self, session: Session) -> Trace:
         """Return the trace of an attempt that is new, or that was begun before a restart."""
@@ -123,12 +93,12 @@ class Spans:
             self._finish(session, before, before.last_heard, Outcome.ERROR, message)
         trace = self._traces[session.id] = Trace.of(session)
         if session.phase is Phase.LIVE:
-            self._put(session, [trace.root(session, _previous(session, before), self.pages)])
+            self._finished += [trace.root(session, _previous(session, before), self.pages)]
         return trace
 
     def _restored(self, session: Session) -> Trace | None:
-        state = self._remembered.pop(session.id, None)
-        return None if state is None else Trace.from_json(state)
+        state = session.parts.pop(PART, None)
+        return None if state is None else Trace.restored(state)
 
     def _registered(
         self, session: Session, trace: Trace, event: Registered, received: float
@@ -138,10 +108,10 @@ class Spans:
     def _batch(self, session: Session, trace: Trace, batch: Batch, received: float) -> None:
         trace.add_batch(batch, received)
         if trace.is_crowded:
-            self._put(session, trace.overdue(session, self.pages))
+            self._finished += trace.overdue(session, self.pages)
 
     def _epoch(self, session: Session, trace: Trace, epoch: Epoch, received: float) -> None:
-        self._put(session, trace.finish_epoch(session, epoch, received, self.pages))
+        self._finished += trace.finish_epoch(session, epoch, received, self.pages)
 
     def _performance(
         self, _session: Session, trace: Trace, performance: Performance, _received: float
@@ -181,16 +151,10 @@ class Spans:
     def _finish(
         self, session: Session, trace: Trace, at: float, outcome: Outcome, message: str
     ) -> None:
-        self._put(session, trace.finish(session, at, outcome, message, self.pages))
-
-    def _put(self, session: Session, spans: list[Span]) -> None:
-        self._finished += spans
-        self._urgent.add(session.id)
+        self._finished += trace.finish(session, at, outcome, message, self.pages)
 
     def _forget(self, session: Session, _trace: Trace, _event: Forgotten, _received: float) -> None:
         del self._traces[session.id]
-        self._touched.discard(session.id)
-        self._forgotten.add(session.id)
 
 
 _TAKE: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
@@ -210,27 +174,22 @@ _TAKE: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
 
 @dataclass(slots=True)
 class SpansWork:
-    """The spans and open traces of one commit."""
+    """The spans of one commit."""
 
     sink: Spans
     spans: tuple[Span, ...]
-    traces: tuple[tuple[str, float, str], ...]
-    forgotten: tuple[str, ...]
     dropped: int = 0
 
     def write(self, transaction: Transaction) -> None:
         """Write them."""
         rows = [(span.span_id, span.to_json()) for span in self.spans]
-        self.dropped = self.sink._outbox.add(transaction, rows) if rows else 0
-        self.sink._open_traces.forget(transaction, self.forgotten)
-        self.sink._open_traces.keep(transaction, self.traces)
+        self.dropped = self.sink._outbox.add(transaction, rows)
 
     def done(self) -> None:
         """Ring for the delivery, and count what had to go."""
         if self.dropped:
             self.sink._telemetry.spans_dropped(self.dropped)
-        if self.spans:
-            self.sink.waiting.set()
+        self.sink.waiting.set()
 
 
 def _previous(session: Session, before: Trace | None) -> SpanLink | None:

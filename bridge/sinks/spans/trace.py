@@ -1,16 +1,15 @@
 """The trace of one session attempt: from what happens to finished spans."""
 
-import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bridge.model import Batch, Epoch, span_id_of
 from bridge.sessions import Session
 from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
 from bridge.sinks.spans.links import Pages
-from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, as_json, attributes, cut
+from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut
 
 OPEN_LIMIT = 2
 """Epochs that may wait for their averages: the running one, and the one before it."""
@@ -25,7 +24,7 @@ TRACEPARENT = re.compile(
 
 @dataclass(slots=True)
 class Trace:
-    """What has to be remembered of a trace until its session is over; ready for JSON."""
+    """What has to be remembered of a trace until its session is over."""
 
     session_id: str
     attempt: int
@@ -59,15 +58,14 @@ class Trace:
         return cls(session.id, session.attempt, session.trace_id, root_id, at, at)
 
     @classmethod
-    def from_json(cls, text: str) -> "Trace":
-        """Return the trace that `to_json` was called on."""
-        state = json.loads(text)
+    def restored(cls, state: dict[str, Any]) -> "Trace":
+        """Return the trace that a snapshot was taken of."""
         running = [OpenEpoch.restored(epoch) for epoch in state["running"]]
         return cls(**{**state, "running": running, "events": Events.restored(state["events"])})
 
-    def to_json(self) -> str:
-        """Return what `from_json` takes."""
-        return as_json(self)
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` takes: plain values, none of which changes any more."""
+        return asdict(self)
 
     def root(self, session: Session, previous: SpanLink | None, pages: Pages) -> Span:
         """Return the first span: child of the client's own where that is sampled, else linked to it."""

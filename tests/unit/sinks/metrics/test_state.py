@@ -7,7 +7,7 @@ import weakref
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.series import NOON, Scene
+from support.series import NOON, OPENMETRICS, Scene
 
 from bridge.model import (
     Batch,
@@ -37,6 +37,7 @@ from bridge.model import (
 )
 from bridge.sessions import Session
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
+from bridge.storage.packed import packed, unpacked
 
 NAN, INF = math.nan, math.inf
 FLOATS = st.floats(width=32)
@@ -437,17 +438,37 @@ def test_a_new_attempt_starts_anew(scene):
     assert [dict(labels)["trace_id"] for labels in info] == [new.trace_id]
 
 
+def samples(page):
+    """Return what a page says of sessions."""
+    return sorted(line for line in page.splitlines() if "session_id" in line)
+
+
 def test_a_session_from_before_a_restart_goes_on(scene):
-    """Batches that were counted before the bridge was restarted stay counted, once."""
-    session = Session("run-1", Client(), Config(), now=NOON)
-    session.apply(Batch(1, 7, 0.5), NOON)
-    session.apply(StatusChange(Status.RUNNING), NOON)
+    """Every series is what it was, and counts on."""
+    session = scene.session(config=Config(class_names=("cat", "dog")))
+    gpu = Gpu(0, "u", 0.5)
+    events = (
+        StatusChange(Status.RUNNING),
+        Batch(1, 7, 0.5, predictions=(Prediction(0, 0.75), Prediction(1, math.nan)), ground_truth=(0, 0)),
+        Batch(1, 8, math.inf, duration_seconds=0.25),
+        Epoch(1, 0.5, 0.25),
+        Performance(0.5, 1.0, 2.0, 3.0, 4.0, Resources(1.0, 2.0, (gpu,))),
+        Scalars(1, 8, {"gradient": 2.0}),
+        CommandSent("c", CommandType.PAUSE_TRAINING, {}),
+    )  # fmt: skip
+    scene.tell(session, *events)
+    for event in events:
+        session.apply(event, NOON)
+    page = scene.page(OPENMETRICS)
+    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored.parts = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
 
-    scene.tell(Session.restored(session.snapshot()), Batch(1, 8, 0.25))
+    scene.tell(restored, Registered())
 
-    assert scene.value("training_batches_total") == 2
-    assert scene.value("training_batch") == 8
-    assert scene.value("training_session_status", status="running") == 1
+    assert samples(scene.page(OPENMETRICS)) == samples(page)
+    scene.tell(restored, Batch(1, 9, 0.25))
+    assert scene.value("training_batches_total") == 3
+    assert scene.value("training_batch_loss_count") == 2
 
 
 def test_an_ended_session_lingers(scene):

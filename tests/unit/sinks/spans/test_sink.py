@@ -1,11 +1,10 @@
 """From what happens to sessions to the spans that tell it."""
 
-import json
 import math
 from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
-from support.spans import CONFIG, PUBLIC_URL, START, World, averages, batch
+from support.spans import CLIENT, CONFIG, PUBLIC_URL, START, World, averages, batch
 
 from bridge.model import (
     Client,
@@ -27,6 +26,7 @@ from bridge.model import (
     span_id_of,
     trace_id_of,
 )
+from bridge.sessions import Session
 from bridge.sinks.spans.span import Outcome, Span
 
 TRACE, PARENT = "a" * 32, "b" * 16
@@ -450,13 +450,12 @@ def test_a_restart_goes_on_with_the_same_trace(tmp_path):
     before.happen(session, averages(1), at=START + 1)
     before.happen(session, batch(2, 0), StatusChange(Status.PAUSED), at=START + 2)
     sent = before.spans()
-    before.sink.settle()
-    before.commit()
+    restored = before.restored(session)
     before.close()
 
     after = World(tmp_path)
-    restored = type(session).restored(json.loads(json.dumps(session.snapshot())))
-    after.happen(restored, Registered(), at=START + 50)
+    after.sink.replay(restored, Registered(), START + 50)
+    assert after.spans() == sent
     after.happen(restored, batch(2, 1), averages(2), *completed(), at=START + 60)
     spans = after.spans()
     after.close()
@@ -478,11 +477,11 @@ def test_a_session_that_was_over_before_the_restart_stays_over(tmp_path):
     session = before.register()
     before.happen(session, *completed(), at=START + 1)
     count = len(before.spans())
+    restored = before.restored(session)
     before.close()
 
     after = World(tmp_path)
-    restored = type(session).restored(session.snapshot())
-    after.happen(restored, Registered(), at=START + 2)
+    after.sink.replay(restored, Registered(), START + 2)
 
     assert len(after.spans()) == count
     after.close()
@@ -507,28 +506,46 @@ def test_what_was_committed_together_is_known_together(world):
     assert world.sink.take() is None
 
 
-def test_progress_is_written_now_and_then(world):
-    """Batches alone cost a row every few seconds, not with every commit."""
-    session = world.register()
-    world.commit()
-    commits = 0
-    for tick in range(100):
-        world.now = tick / 10
-        world.happen(session, batch(1, tick), at=START + tick / 10)
-        commits += world.commit()
+def test_what_is_replayed_is_sent_once(tmp_path):
+    """An epoch that ended after the last checkpoint is known again, and its span is not made again."""
+    before = World(tmp_path)
+    session = before.register()
+    restored = before.restored(session)
+    before.happen(session, batch(1, 0), averages(1), at=START + 1)
+    sent = before.spans()
+    before.close()
 
-    assert 4 <= commits <= 6
+    after = World(tmp_path)
+    for event in (Registered(), batch(1, 0), averages(1)):
+        after.sink.replay(restored, event, START + 1)
+    assert after.spans() == sent
+    after.happen(restored, *completed(), at=START + 2)
+    [*_, end] = after.spans()
+    after.close()
+
+    assert (end.attributes["training.epochs"], end.attributes["training.batches"]) == (1, 1)
+
+
+def test_a_session_from_before_there_was_an_endpoint_has_a_root(world):
+    """Its trace begins with the first thing that happens after the restart."""
+    session = Session("run", CLIENT, CONFIG, now=START)
+    world.sink.replay(session, Registered(), START)
+    assert world.spans() == []
+
+    world.happen(session, batch(1, 0), at=START + 1)
+
+    assert [span.name for span in world.spans()] == ["training.session"]
 
 
 def test_a_forgotten_session_leaves_nothing(world):
-    """The database holds traces of sessions only that may still go on."""
+    """Nothing is kept for a session that will not go on."""
     session = world.register()
     world.happen(session, batch(1, 0), *completed(), at=START + 1)
     world.commit()
     world.happen(session, Forgotten(), at=START + 2)
     world.commit()
 
-    assert world.database.query("SELECT * FROM traces") == []
+    assert world.sink.snapshot(session) is None
     assert world.sink.take() is None
 
 

@@ -1,0 +1,63 @@
+"""What is on disk of each session, for pages, and for those that come back."""
+
+from typing import Any
+
+from bridge.errors import StorageError
+from bridge.sessions import Session
+from bridge.storage.database import Database
+from bridge.storage.journal import Checkpoint, JournalRows
+from bridge.storage.packed import packed, unpacked
+
+SESSION = "session"
+"""The part of a checkpoint that is the session itself; the others belong to sinks."""
+
+
+class Archive:
+    """Reads checkpoints; every method may be called from any thread."""
+
+    def __init__(self, database: Database) -> None:
+        """Read from the database given."""
+        self._rows = JournalRows(database)
+
+    def find(self, session_id: str) -> Session | None:
+        """Return the last attempt of a session as it was last written, or None; nobody is connected to it."""
+        checkpoint = self._rows.find(session_id)
+        return None if checkpoint is None else _at_rest(checkpoint)
+
+    def recent(self, limit: int) -> list[Session]:
+        """Return the sessions registered last, newest first."""
+        return [_at_rest(checkpoint) for checkpoint in self._rows.recent(limit)]
+
+
+def checkpoint_of(session: Session, through: int, parts: dict[str, Any]) -> Checkpoint:
+    """Return what is written of a session as it stood at a place in the journal."""
+    state = parts[SESSION]
+    return Checkpoint(
+        session.id,
+        _ms(state["registered_at"]),
+        _ms(state["updated_at"]),
+        _ms(state["ended_at"]),
+        through,
+        packed(parts),
+    )
+
+
+def session_of(checkpoint: Checkpoint) -> Session:
+    """Return a session as it stood; raises StorageError for bytes that make no sense."""
+    parts = unpacked(checkpoint.state)
+    try:
+        session = Session.restored(parts.pop(SESSION))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StorageError(f"the session {checkpoint.session_id} is damaged: {error!r}") from error
+    session.parts = parts
+    return session
+
+
+def _at_rest(checkpoint: Checkpoint) -> Session:
+    session = session_of(checkpoint)
+    session.connected = False
+    return session
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,200 @@
+"""Write every event with the commit that acknowledges it, and each session whole now and then."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bridge.model import Event, Forgotten, Heartbeat, Registered
+from bridge.sessions import Session
+from bridge.sinks.journal.archive import SESSION, checkpoint_of
+from bridge.sinks.journal.entries import VERSION, Entry, row_of
+from bridge.sinks.journal.replay import Replayed
+from bridge.storage.database import Transaction
+from bridge.storage.journal import Checkpoint, JournalRows
+from bridge.storage.packed import packed
+
+CHECKPOINT_SECONDS = 10.0
+"""A session is written whole so long after its first entry that no checkpoint includes."""
+
+ENTRIES_LIMIT = 200_000
+"""Above so many entries sessions are written whole earlier: the next start must be quick."""
+
+CHECKPOINTING_SECONDS = 0.002
+"""Of the event loop, for one commit; sessions that are left follow with the next."""
+
+
+class Remembering(Protocol):
+    """A part of the bridge that knows something of each session which must outlive the process."""
+
+    name: str
+    """Under which a checkpoint has it, and `Session.parts` hands it back."""
+
+    def snapshot(self, session: Session) -> object:
+        """Return plain values, none of which changes any more, or None; runs on the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A session with entries that its checkpoint does not include."""
+
+    session: Session
+    number: int
+    """Of the group with the first of them."""
+    since: float
+
+
+class Journal:
+    """A durable sink of all events.
+
+    A session is its checkpoint and, applied to it, the entries behind: see `replay`.
+    """
+
+    def __init__(
+        self,
+        rows: JournalRows,
+        parts: Sequence[Remembering],
+        *,
+        keeps_entries: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Continue the rows given; checkpoints hold what `parts` know.
+
+        Not `keeps_entries`: nothing but checkpoints is written, for the pages of sessions that are over.
+        """
+        self._keeps_entries = keeps_entries
+        self._rows = rows
+        self._parts = tuple(parts)
+        self._clock = clock
+        self._number = rows.last_number()
+        self._entries: list[Entry] = []
+        self._touched: dict[str, Session] = {}
+        self._whole: dict[str, Session] = {}
+        self._unwritten: dict[str, Unwritten] = {}
+        """By session, the lowest number first."""
+        self._kept: deque[tuple[int, int]] = deque()
+        """Number and length of the groups that are not trimmed yet."""
+        self._kept_entries = 0
+        self._trimmed = 0
+
+    def consume(self, session: Session, event: Event, received: float) -> None:
+        """Note what has happened, to be written with the next commit."""
+        kind = type(event)
+        if kind is Heartbeat:
+            return
+        self._touched[session.id] = session
+        if kind is Registered or kind is Forgotten:
+            self._whole[session.id] = session
+        elif self._keeps_entries:
+            self._entries.append(Entry(session.id, session.accepted, received, event))
+
+    def resume(self, replayed: Replayed) -> None:
+        """Take up the sessions that were replayed, and the groups they need."""
+        if not replayed.groups:
+            return
+        first, now = replayed.groups[0][0], self._clock()
+        self._unwritten = {s.id: Unwritten(s, first, now) for s in replayed.sessions}
+        self._kept.extend(replayed.groups)
+        self._kept_entries = sum(entries for _, entries in replayed.groups)
+
+    def settle(self) -> None:
+        """Write every session whole with the next commit, which is the last one."""
+        self._whole |= {name: unwritten.session for name, unwritten in self._unwritten.items()}
+        self._whole |= self._touched
+
+    def take(self) -> "JournalWork | None":
+        """Hand over the events since the last call, and the sessions that are due to be written whole."""
+        if not self._touched and not self._unwritten:
+            return None
+        entries, self._entries = self._entries, []
+        touched, self._touched = self._touched, {}
+        number = self._number + 1
+        now = self._clock()
+        for name, session in touched.items():
+            if name not in self._unwritten:
+                self._unwritten[name] = Unwritten(session, number, now)
+        checkpoints = self._checkpoints(number, now)
+        if not entries and not checkpoints:
+            return None
+        self._number = number
+        if entries:
+            self._kept.append((number, len(entries)))
+            self._kept_entries += len(entries)
+        return JournalWork(
+            self._rows,
+            number,
+            entries,
+            checkpoints,
+            trim_below=self._trim(),
+            sequences=[(session, session.accepted) for session in touched.values()],
+        )
+
+    def _checkpoints(self, number: int, now: float) -> list[tuple[Session, dict[str, Any]]]:
+        whole, self._whole = self._whole, {}
+        taken = [(session, self._state(session)) for session in whole.values()]
+        for name in whole:
+            self._unwritten.pop(name, None)
+        until = time.perf_counter() + CHECKPOINTING_SECONDS
+        for name, unwritten in list(self._unwritten.items()):
+            is_late = self._kept_entries > ENTRIES_LIMIT and unwritten.number < number
+            if not is_late and now - unwritten.since < CHECKPOINT_SECONDS:
+                break
+            taken.append((unwritten.session, self._state(unwritten.session)))
+            del self._unwritten[name]
+            if time.perf_counter() > until:
+                break
+        return taken
+
+    def _state(self, session: Session) -> dict[str, Any]:
+        told = {part.name: part.snapshot(session) for part in self._parts}
+        known = {name: state for name, state in told.items() if state is not None}
+        return {SESSION: session.snapshot(), **session.parts, **known}
+
+    def _trim(self) -> int:
+        """Return below which number no group is needed any more, 0 where nothing has changed."""
+        first = next(iter(self._unwritten.values()), None)
+        below = self._number + 1 if first is None else first.number
+        if below <= self._trimmed:
+            return 0
+        self._trimmed = below
+        while self._kept and self._kept[0][0] < below:
+            self._kept_entries -= self._kept.popleft()[1]
+        return below
+
+
+@dataclass(slots=True)
+class JournalWork:
+    """The entries and checkpoints of one commit."""
+
+    rows: JournalRows
+    number: int
+    entries: list[Entry]
+    states: list[tuple[Session, dict[str, Any]]]
+    trim_below: int
+    sequences: list[tuple[Session, int]]
+    """How far each session is when this is on disk."""
+    packed_entries: bytes = b""
+    checkpoints: list[Checkpoint] | None = None
+
+    def write(self, transaction: Transaction) -> None:
+        """Write them; what has been packed for a commit that failed is used again."""
+        if self.checkpoints is None:
+            self._pack()
+        if self.packed_entries:
+            self.rows.put(transaction, self.number, self.packed_entries)
+        self.rows.put_checkpoints(transaction, self.checkpoints or ())
+        if self.trim_below:
+            self.rows.trim(transaction, self.trim_below)
+
+    def done(self) -> None:
+        """Tell each session how far it is on disk."""
+        for session, sequence in self.sequences:
+            session.committed = max(session.committed, sequence)
+
+    def _pack(self) -> None:
+        if self.entries:
+            self.packed_entries = packed((VERSION, list(map(row_of, self.entries))))
+        self.checkpoints = [
+            checkpoint_of(session, self.number, state) for session, state in self.states
+        ]

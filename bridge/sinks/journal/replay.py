@@ -1,0 +1,124 @@
+"""Bring sessions back to where they were when the bridge stopped, however it stopped."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.errors import StorageError
+from bridge.model import Event, Forgotten, Registered
+from bridge.sessions import Session
+from bridge.sinks.journal.archive import session_of
+from bridge.sinks.journal.entries import VERSION, Entry, entry_of
+from bridge.storage.journal import Checkpoint, JournalRows
+from bridge.storage.packed import unpacked
+from bridge.telemetry import Telemetry
+
+
+class Replaying(Protocol):
+    """A sink that takes an event in once more."""
+
+    def replay(self, session: Session, event: Event, received: float) -> None:
+        """Change as `consume` does, but deliver nothing: that was committed with the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What was found."""
+
+    sessions: tuple[Session, ...]
+    """As they stood, the oldest registration first; some are marked as connected."""
+    groups: tuple[tuple[int, int], ...]
+    """Number and length of each group in the journal."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """What is known while the journal is read."""
+
+    rows: JournalRows
+    sinks: Sequence[Replaying]
+    telemetry: Telemetry
+    sessions: dict[str, Session] = field(default_factory=dict)
+    through: dict[str, int] = field(default_factory=dict)
+    """Which groups the checkpoint of each session includes already; -1: there is none."""
+
+
+def replay(
+    rows: JournalRows,
+    sinks: Sequence[Replaying],
+    telemetry: Telemetry,
+    *,
+    ended_after_ms: int,
+    limit: int,
+) -> Replayed:
+    """Return the sessions that live or ended after a moment, and have `sinks` know of them again.
+
+    What is damaged is counted, told and left out; the rest is taken.
+    """
+    stage = Stage(rows, sinks, telemetry)
+    for checkpoint in rows.unfinished(ended_after_ms, limit):
+        _take_up(checkpoint, stage)
+    groups = []
+    for number, data in rows.groups():
+        entries = 0
+        for entry in _entries(number, data, telemetry):
+            entries += 1
+            _apply(number, entry, stage)
+        groups.append((number, entries))
+    return Replayed(tuple(stage.sessions.values()), tuple(groups))
+
+
+def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
+    stage.through[checkpoint.session_id] = checkpoint.through
+    try:
+        session = session_of(checkpoint)
+    except StorageError as error:
+        stage.telemetry.failed("replay", error)
+        stage.telemetry.dropped("session", "damaged")
+        return
+    stage.sessions[session.id] = session
+    for sink in stage.sinks:
+        sink.replay(session, Registered(), session.updated_at)
+
+
+def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
+    try:
+        version, rows = unpacked(data)
+        if version > VERSION:
+            raise StorageError(f"group {number} was written by a newer version")  # noqa: TRY301
+    except (StorageError, TypeError, ValueError) as error:
+        telemetry.failed("replay", error)
+        telemetry.dropped("group", "damaged")
+        return
+    for row in rows:
+        try:
+            yield entry_of(row)
+        except ValueError as error:
+            telemetry.failed("replay", error)
+            telemetry.dropped("entry", "damaged")
+
+
+def _apply(number: int, entry: Entry, stage: Stage) -> None:
+    session = _session(entry.session_id, stage)
+    if session is None or number <= stage.through[session.id]:
+        return
+    session.accepted = session.committed = max(session.accepted, entry.sequence)
+    session.updated_at = max(session.updated_at, entry.received)
+    for sink in stage.sinks:
+        try:
+            sink.replay(session, entry.event, entry.received)
+        except Exception as error:  # noqa: BLE001 -- as in the pipeline: one sink's fault costs no other
+            stage.telemetry.failed(type(sink).__name__, error)
+    session.apply(entry.event, entry.received)
+    if isinstance(entry.event, Forgotten):
+        del stage.sessions[session.id]
+
+
+def _session(session_id: str, stage: Stage) -> Session | None:
+    """Return a session with entries, though it ended long ago; None for one that is forgotten or damaged."""
+    if session_id not in stage.through:
+        stage.through[session_id] = -1
+        checkpoint = stage.rows.find(session_id)
+        if checkpoint is not None:
+            _take_up(checkpoint, stage)
+    return stage.sessions.get(session_id)

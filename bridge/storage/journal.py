@@ -1,0 +1,91 @@
+"""The rows of the journal, and the sessions as they stood at some place in it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bridge.storage.database import Database, Row, Transaction
+
+PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
+TRIM = "DELETE FROM journal WHERE number < ?"
+PUT_SESSION = (
+    "INSERT OR REPLACE INTO sessions (session_id, registered_ms, updated_ms, ended_ms, through, state)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
+COLUMNS = "session_id, registered_ms, updated_ms, ended_ms, through, state"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A session as it stood when the group `through` had been applied."""
+
+    session_id: str
+    registered_ms: int
+    updated_ms: int
+    ended_ms: int
+    """0 while the session lives."""
+    through: int
+    state: bytes
+
+
+class JournalRows:
+    """Groups of entries in order, and at most one checkpoint a session."""
+
+    def __init__(self, database: Database) -> None:
+        """Use the database given."""
+        self._database = database
+
+    def put(self, transaction: Transaction, number: int, entries: bytes) -> None:
+        """Write the entries of one commit."""
+        transaction.execute(PUT_GROUP, (number, entries))
+
+    def put_checkpoints(self, transaction: Transaction, checkpoints: Sequence[Checkpoint]) -> None:
+        """Write sessions, each over its last checkpoint."""
+        rows = [
+            (c.session_id, c.registered_ms, c.updated_ms, c.ended_ms, c.through, c.state)
+            for c in checkpoints
+        ]
+        transaction.executemany(PUT_SESSION, rows)
+
+    def trim(self, transaction: Transaction, below: int) -> None:
+        """Delete the groups before `below`, which every session's checkpoint includes."""
+        transaction.execute(TRIM, (below,))
+
+    def groups(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what is there, oldest first."""
+        number = 0
+        while rows := self._database.query(
+            "SELECT number, entries FROM journal WHERE number > ? ORDER BY number LIMIT 256",
+            (number,),
+        ):
+            yield from rows
+            number = rows[-1][0]
+
+    def last_number(self) -> int:
+        """Return the highest number ever given to a group or a checkpoint, 0 before the first."""
+        [[group]] = self._database.query("SELECT max(number) FROM journal")
+        [[checkpoint]] = self._database.query("SELECT max(through) FROM sessions")
+        return max(group or 0, checkpoint or 0)
+
+    def find(self, session_id: str) -> Checkpoint | None:
+        """Return the checkpoint of a session, or None."""
+        sql = f"SELECT {COLUMNS} FROM sessions WHERE session_id = ?"  # noqa: S608 -- a constant
+        rows = self._database.query(sql, (session_id,))
+        return _checkpoint(rows[0]) if rows else None
+
+    def recent(self, limit: int) -> list[Checkpoint]:
+        """Return the sessions registered last, newest first."""
+        sql = f"SELECT {COLUMNS} FROM sessions ORDER BY registered_ms DESC LIMIT ?"  # noqa: S608 -- a constant
+        return [_checkpoint(row) for row in self._database.query(sql, (limit,))]
+
+    def unfinished(self, ended_after_ms: int, limit: int) -> list[Checkpoint]:
+        """Return the sessions that live, or ended after a moment; the oldest registration first."""
+        sql = (
+            f"SELECT {COLUMNS} FROM sessions WHERE ended_ms = 0 OR ended_ms > ?"  # noqa: S608 -- a constant
+            " ORDER BY registered_ms DESC LIMIT ?"
+        )
+        rows = self._database.query(sql, (ended_after_ms, limit))
+        return [_checkpoint(row) for row in reversed(rows)]
+
+
+def _checkpoint(row: Row) -> Checkpoint:
+    return Checkpoint(*row)

@@ -1,0 +1,75 @@
+"""A journal with the sinks whose state it keeps, and bridges that die and start again."""
+
+from bridge.model import Client, Config, Registered
+from bridge.sessions import Session
+from bridge.sinks.journal import Journal, replay
+from bridge.sinks.metrics import TrainingMetrics
+from bridge.sinks.spans.sink import Spans
+from bridge.storage.database import Database
+from bridge.storage.journal import JournalRows
+from bridge.storage.outbox import SpanOutbox
+from bridge.telemetry import Telemetry
+
+START = 1_800_000_000.0
+
+
+class Life:
+    """One life of a bridge, as far as its journal goes; the next one is begun on the same database."""
+
+    def __init__(self, database: Database, **options):
+        """Replay what is there; `options` are the journal's."""
+        self.database = database
+        self.now = 0.0
+        self.telemetry = Telemetry()
+        self.metrics = TrainingMetrics(self.telemetry, clock=lambda: START)
+        self.spans = Spans(SpanOutbox(database), self.telemetry)
+        rows = JournalRows(database)
+        found = replay(
+            rows, (self.metrics, self.spans), self.telemetry, ended_after_ms=0, limit=100
+        )
+        self.sessions = {session.id: session for session in found.sessions}
+        self.replayed_entries = sum(entries for _, entries in found.groups)
+        parts = (self.metrics, self.spans)
+        self.journal = Journal(rows, parts, clock=lambda: self.now, **options)
+        self.journal.resume(found)
+
+    def register(self, name="run", *, attempt=1):
+        """Begin an attempt of a session."""
+        session = Session(name, Client("c", "1", "i"), Config(3), now=START, attempt=attempt)
+        self.sessions[name] = session
+        self.happen(session, Registered())
+        return session
+
+    def happen(self, session, *events, at=START):
+        """Let events happen to a session, as the pipeline does."""
+        for event in events:
+            for sink in (self.metrics, self.spans, self.journal):
+                sink.consume(session, event, at)
+            session.updated_at = max(session.updated_at, at)
+            session.apply(event, at)
+
+    def commit(self) -> bool:
+        """Write what there is to write; tell whether there was any."""
+        works = [work for part in (self.spans, self.journal) if (work := part.take()) is not None]
+        with self.database.transaction() as transaction:
+            for work in works:
+                work.write(transaction)
+        for work in works:
+            work.done()
+        return bool(works)
+
+    def known(self):
+        """Return all that is known of each session, as plain values that compare, NaN included."""
+        return {
+            name: repr((session.snapshot(), self.metrics.snapshot(session), self.spans.snapshot(session)))
+            for name, session in self.sessions.items()
+        }  # fmt: skip
+
+    def groups(self) -> int:
+        """Count the groups that wait in the journal."""
+        return len(self.database.query("SELECT number FROM journal"))
+
+    def dropped(self, what: str) -> float:
+        """Return how many of these the bridge says it has lost as damaged."""
+        labels = {"what": what, "reason": "damaged"}
+        return self.telemetry.registry.get_sample_value("bridge_dropped_total", labels) or 0.0

@@ -1,0 +1,158 @@
+"""What is accepted is on disk before it is acknowledged."""
+
+from contextlib import suppress
+
+from support.journals import START, Life
+
+from bridge.model import Batch, Ended, Forgotten, Heartbeat, Phase
+from bridge.sinks.journal import Archive
+from bridge.sinks.journal.journal import CHECKPOINT_SECONDS
+from bridge.storage.journal import JournalRows
+
+
+def test_a_session_can_be_read_back(database):
+    """What was registered is what the archive finds, at rest."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+
+    found = Archive(database).find("run")
+
+    assert repr(found.snapshot()) == repr(session.snapshot())
+    assert Archive(database).find("other") is None
+
+
+def test_nothing_new_is_no_work(database):
+    """Heartbeats and silence cost no commit."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    life.happen(session, Heartbeat())
+    life.now += 10 * CHECKPOINT_SECONDS
+
+    assert life.journal.take() is None
+
+
+def test_a_sequence_counts_as_committed_when_it_is(database):
+    """The mark that acknowledgments carry moves with the commit, not with the message."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    session.accepted = 7
+    life.happen(session, Batch(1, 2, 0.5))
+    assert session.committed == 0
+
+    life.commit()
+
+    assert session.committed == 7
+
+
+def test_sessions_are_written_whole_now_and_then_and_the_journal_is_trimmed(database):
+    """A group goes when every session that has entries in it has been written whole."""
+    life = Life(database)
+    first, second = life.register("first"), life.register("second")
+    life.commit()
+    life.happen(first, Batch(0, 0, 0.5))
+    life.commit()
+    life.now += CHECKPOINT_SECONDS / 2
+    life.happen(second, Batch(0, 0, 0.5))
+    life.commit()
+    assert life.groups() == 2
+
+    life.now += CHECKPOINT_SECONDS / 2
+    life.commit()
+    assert life.groups() == 1
+    life.now += CHECKPOINT_SECONDS / 2
+    life.commit()
+    assert life.groups() == 0
+
+    again = Life(database)
+    assert (again.replayed_entries, again.known()) == (0, life.known())
+
+
+def test_a_long_journal_is_trimmed_early(database, monkeypatch):
+    """However fast messages come, the next start has little to replay."""
+    monkeypatch.setattr("bridge.sinks.journal.journal.ENTRIES_LIMIT", 100)
+    life = Life(database)
+    session = life.register()
+    for number in range(50):
+        life.happen(session, *[Batch(0, number, 0.5)] * 10)
+        life.commit()
+
+    assert life.groups() <= 12
+    assert Life(database).known() == life.known()
+
+
+def test_a_commit_that_fails_is_written_again_whole(database):
+    """Nothing of it is there before, everything once after."""
+    life = Life(database)
+    session = life.register()
+    life.happen(session, Batch(0, 0, 0.5))
+    work = life.journal.take()
+    with suppress(OSError), database.transaction() as transaction:
+        work.write(transaction)
+        raise OSError("the disk is full")
+    assert Life(database).sessions == {}
+    life.happen(session, Batch(0, 1, 0.5))
+
+    with database.transaction() as transaction:
+        work.write(transaction)
+    life.commit()
+
+    assert Life(database).known() == life.known()
+
+
+def test_the_last_commit_writes_everything_whole(database):
+    """A stopped bridge leaves nothing to replay, so another version can read it."""
+    life = Life(database)
+    for number in range(100):
+        life.happen(life.register(f"run{number}"), Batch(0, 0, 0.5))
+    life.commit()
+    life.journal.settle()
+    life.commit()
+
+    again = Life(database)
+    assert (again.replayed_entries, again.known()) == (0, life.known())
+
+
+def test_many_sessions_are_spread_over_commits(database, monkeypatch):
+    """A thousand sessions that are due at once do not hold the event loop at once."""
+    monkeypatch.setattr("bridge.sinks.journal.journal.CHECKPOINTING_SECONDS", 0.0)
+    life = Life(database)
+    sessions = [life.register(f"run{number}") for number in range(10)]
+    life.commit()
+    for session in sessions:
+        life.happen(session, Batch(0, 0, 0.5))
+    life.commit()
+    life.now += CHECKPOINT_SECONDS
+
+    assert sum(life.commit() for _ in range(100)) == len(sessions)
+
+    rows = JournalRows(database)
+    assert len({rows.find(session.id).through for session in sessions}) == len(sessions)
+    assert Life(database).known() == life.known()
+
+
+def test_forgetting_leaves_the_record(database):
+    """A forgotten session is gone from memory, not from the archive, and with its very last word."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED), at=START + 1)
+    life.happen(session, Forgotten(), at=START + 300)
+    life.commit()
+
+    found = Archive(database).find("run")
+    assert (found.batches, found.phase, found.ended_at) == (1, Phase.ENDED, START + 1)
+
+
+def test_a_bridge_in_memory_writes_no_entries(database):
+    """It acknowledges what it has applied, and keeps pages of sessions, not messages."""
+    life = Life(database, keeps_entries=False)
+    session = life.register()
+    life.happen(session, *[Batch(0, 0, 0.5)] * 10, Ended(Phase.ENDED))
+    life.happen(session, Forgotten())
+    life.commit()
+
+    assert life.groups() == 0
+    assert Archive(database).find("run").batches == 10

@@ -1,0 +1,157 @@
+"""A killed bridge goes on where its last commit left it."""
+
+import math
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.journals import START, Life
+
+from bridge.model import (
+    Batch,
+    CommandAnswered,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Forgotten,
+    Performance,
+    Phase,
+    Prediction,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.storage.database import Database
+from bridge.storage.packed import packed
+
+numbers = st.floats(width=32)
+epochs = st.integers(0, 3)
+events = st.one_of(
+    st.builds(Batch, epochs, st.integers(0, 9), numbers, sample_count=st.integers(0, 64)),
+    st.builds(
+        lambda epoch, pairs: Batch(
+            epoch, 0, 0.5, (), 0, tuple(Prediction(p, 0.5) for p, _ in pairs),
+            tuple(truth for _, truth in pairs), 0.1,
+        ),
+        epochs,
+        st.lists(st.tuples(st.integers(-1, 40), st.integers(-1, 40)), min_size=1, max_size=4),
+    ),
+    st.builds(Epoch, epochs, numbers, numbers, st.none() | numbers),
+    st.builds(Performance, numbers, numbers, numbers, numbers, numbers),
+    st.builds(Scalars, epochs, st.integers(0, 9), st.dictionaries(st.sampled_from("ab"), numbers)),
+    st.builds(StatusChange, st.sampled_from([Status.RUNNING, Status.PAUSED])),
+    st.just(Connected()),
+    st.just(Disconnected()),
+    st.just(CommandSent("c", CommandType.PAUSE_TRAINING, {})),
+    st.just(
+        CommandAnswered(CommandType.PAUSE_TRAINING, CommandResult("c", True, "", 0, 0))
+    ),
+    st.just(Ended(Phase.LOST)),
+)  # fmt: skip
+steps = st.one_of(
+    st.tuples(st.just("event"), st.sampled_from("ab"), events),
+    st.tuples(st.just("commit"), st.floats(0, 8), st.none()),
+    st.tuples(st.just("kill"), st.none(), st.none()),
+    st.tuples(st.just("register"), st.sampled_from("ab"), st.none()),
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(story=st.lists(steps, max_size=40))
+def test_what_is_committed_is_known_again_to_the_last_detail(tmp_path, story):
+    """Sessions, series and traces after a kill are those of the last commit, however it came about."""
+    path = tmp_path / f"{hash(str(story))}.db"
+    path.unlink(missing_ok=True)
+    database = Database(path, durable=False)
+    life = Life(database)
+    for name in "ab":
+        life.register(name)
+    life.commit()
+    committed = life.known()
+    for sequence, (what, which, event) in enumerate(story, 1):
+        if what == "event":
+            session = life.sessions[which]
+            session.accepted = sequence
+            life.happen(session, event, at=START + sequence)
+        elif what == "register":
+            life.register(which, attempt=life.sessions[which].attempt + 1)
+        elif what == "commit":
+            life.now += which
+            life.commit()
+            committed = life.known()
+        else:
+            life = Life(database)
+            assert life.known() == committed
+    life.commit()
+    assert Life(database).known() == life.known()
+    database.close()
+
+
+def test_a_forgotten_session_is_not_taken_up(database):
+    """Its series stay away after the kill, though the journal still tells of it."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED))
+    life.commit()
+    life.happen(session, Forgotten())
+    life.commit()
+    database_rows = database.query("SELECT ended_ms FROM sessions")
+    assert database_rows != [(0,)]
+
+    again = Life(database)
+    assert again.metrics.snapshot(session) is None or again.sessions["run"].phase is Phase.ENDED
+
+
+def test_damage_costs_what_is_damaged_and_no_more(database):
+    """A group, a row, a session that cannot be read is counted and told; the bridge starts with the rest."""
+    life = Life(database)
+    good, bad = life.register("good"), life.register("bad")
+    life.commit()
+    for number in range(4):
+        life.happen(good, Batch(0, number, 0.5))
+        life.happen(bad, Batch(0, number, 0.5))
+        life.commit()
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE sessions SET state = x'c1' WHERE session_id = 'bad'")
+        numbers = [number for [number] in database.query("SELECT number FROM journal")]
+        transaction.execute("UPDATE journal SET entries = x'93' WHERE number = ?", (numbers[0],))
+        rows = packed((1, [("good", 1, START, 99), ("good", 2, START, 1, 0, 1, 0.5, None, 0)]))
+        transaction.execute("UPDATE journal SET entries = ? WHERE number = ?", (rows, numbers[1]))
+
+    again = Life(database)
+
+    assert set(again.sessions) == {"good"}
+    assert again.sessions["good"].batches == 3
+    assert [again.dropped(what) for what in ("session", "group", "entry")] == [1, 1, 1]
+
+
+def test_the_mark_comes_back(database):
+    """What was committed is known to the sequence, so that nothing is sent twice or waited for in vain."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    for sequence in range(1, 6):
+        session.accepted = sequence
+        life.happen(session, Batch(0, sequence, 0.5))
+    life.commit()
+    session.accepted = 6
+    life.happen(session, Batch(0, 6, 0.5))
+
+    again = Life(database).sessions["run"]
+
+    assert (again.accepted, again.committed, again.batches) == (5, 5, 5)
+
+
+def test_non_finite_losses_come_back(database):
+    """The gauge shows what it showed."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    life.happen(session, Batch(0, 0, math.nan))
+    life.commit()
+
+    assert Life(database).known() == life.known()
