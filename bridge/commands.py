@@ -3,14 +3,27 @@
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
+from typing import Any, Protocol
 
 from bridge.errors import LimitError
-from bridge.model import CommandResult, CommandType
+from bridge.model import (
+    CommandAnswered,
+    CommandAsked,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Event,
+    Forgotten,
+    Registered,
+)
 
 KEPT_PER_SESSION = 100
+
+PART = "commands"
+"""What a checkpoint calls the orders of a session."""
 
 
 class State(StrEnum):
@@ -35,8 +48,17 @@ class Command:
     result: CommandResult | None = None
 
 
+class Known(Protocol):
+    """A session, as far as its orders go."""
+
+    id: str
+    parts: dict[str, Any]
+
+
 class Commands:
     """The orders of every session, newest last, and a bell that rings when one is waiting."""
+
+    name = PART
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         """Start empty."""
@@ -70,6 +92,10 @@ class Commands:
             bell()
         return command
 
+    def find(self, session_id: str, command_id: str) -> Command | None:
+        """Return an order, or None."""
+        return self._commands.get(session_id, {}).get(command_id)
+
     def listen(self, session_id: str, bell: Callable[[], None]) -> None:
         """Call `bell` whenever an order is waiting for the session; the newest listener replaces the one before."""
         self._bells[session_id] = bell
@@ -91,6 +117,17 @@ class Commands:
         commands.update((command.id, command) for command in taken)
         return taken
 
+    def send_again(self, session_id: str) -> None:
+        """Queue what was sent and never answered: the stream it went to may have broken before it arrived."""
+        commands = self._commands.get(session_id, {})
+        unanswered = [command for command in commands.values() if command.state is State.SENT]
+        if not unanswered:
+            return
+        for command in unanswered:
+            commands[command.id] = replace(command, state=State.QUEUED)
+        waiting = self._waiting.setdefault(session_id, deque())
+        waiting.extendleft(command.id for command in reversed(unanswered))
+
     def answer(self, session_id: str, result: CommandResult) -> Command | None:
         """Note what became of an order; None for one that nobody gave, or that was answered before."""
         commands = self._commands.get(session_id, {})
@@ -111,6 +148,38 @@ class Commands:
         self._waiting.pop(session_id, None)
         self._bells.pop(session_id, None)
 
+    def snapshot(self, session: Known) -> list[tuple[Any, ...]] | None:
+        """Return the orders of a session as plain values, or None where there are none."""
+        commands = self._commands.get(session.id)
+        return [_row_of(command) for command in commands.values()] if commands else None
+
+    def replay(self, session: Known, event: Event, received: float) -> None:
+        """Take an event in once more: what was queued or unanswered before a restart still is."""
+        if isinstance(event, Registered):
+            for row in session.parts.pop(PART, ()):
+                self._put(_command_of(session.id, row))
+        elif isinstance(event, CommandAsked):
+            order = (event.command_id, session.id, event.type, event.parameters)
+            self._put(Command(*order, asked_at=received))
+        elif isinstance(event, CommandSent):
+            self._advance(session.id, event.command_id, State.SENT)
+        elif isinstance(event, CommandAnswered):
+            self.answer(session.id, event.result)
+        elif isinstance(event, Forgotten):
+            self.forget(session.id)
+
+    def _put(self, command: Command) -> None:
+        self._commands.setdefault(command.session_id, {})[command.id] = command
+        if command.state is State.QUEUED:
+            self._waiting.setdefault(command.session_id, deque()).append(command.id)
+
+    def _advance(self, session_id: str, command_id: str, state: State) -> None:
+        command = self.find(session_id, command_id)
+        if command is not None:
+            self._commands[session_id][command_id] = replace(command, state=state)
+            waiting = self._waiting.get(session_id, ())
+            self._waiting[session_id] = deque(one for one in waiting if one != command_id)
+
     def _make_room(self, commands: dict[str, Command]) -> None:
         if len(commands) < KEPT_PER_SESSION:
             return
@@ -120,3 +189,22 @@ class Commands:
         if answered is None:
             raise LimitError(f"{KEPT_PER_SESSION} commands of this session are unanswered")
         del commands[answered]
+
+
+def _row_of(command: Command) -> tuple[Any, ...]:
+    result = command.result and astuple(command.result)
+    order = (command.id, command.type.value, dict(command.parameters), command.asked_at)
+    return (*order, command.state.value, result)
+
+
+def _command_of(session_id: str, row: Sequence[Any]) -> Command:
+    command_id, number, parameters, asked_at, state, result = row
+    return Command(
+        command_id,
+        session_id,
+        CommandType(number),
+        parameters,
+        asked_at,
+        State(state),
+        CommandResult(*result) if result else None,
+    )

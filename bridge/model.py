@@ -223,6 +223,15 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandAsked:
+    """Somebody has given an order for the training loop."""
+
+    command_id: str
+    type: CommandType
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandSent:
     """A command left for the training loop."""
 
@@ -255,7 +264,14 @@ Message = Batch | Epoch | Performance | StatusChange | Scalars | CommandResult |
 """What a client sends."""
 
 Lifecycle = (
-    Registered | Connected | Disconnected | CommandSent | CommandAnswered | Ended | Forgotten
+    Registered
+    | Connected
+    | Disconnected
+    | CommandAsked
+    | CommandSent
+    | CommandAnswered
+    | Ended
+    | Forgotten
 )
 """What the bridge itself observes of a session."""
 

@@ -1,7 +1,7 @@
 """The way of a message: admit it, give it to every sink, enroll it for the next commit."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.commands import Command, Commands
@@ -10,8 +10,10 @@ from bridge.errors import InvalidDataError, OverloadedError
 from bridge.model import (
     Client,
     CommandAnswered,
+    CommandAsked,
     CommandResult,
     CommandSent,
+    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -68,6 +70,10 @@ class Pipeline:
         registration = self._sessions.register(session_id, client, config)
         session = registration.session
         self._holes.pop(session.id, None)
+        if registration.is_new:
+            # Orders for the attempt before must not stop this one.
+            self._commands.forget(session.id)
+            session.parts.pop(self._commands.name, None)
         what = "registered" if registration.is_new else "registered again"
         self._telemetry.session_changed(
             session.id, what, attempt=session.attempt, client=client.name
@@ -106,6 +112,10 @@ class Pipeline:
     def connected(self, session_id: str) -> None:
         """A stream speaks for a session from now on."""
         self._streams[session_id] = self._streams.get(session_id, 0) + 1
+        session = self._sessions.find(session_id)
+        if session is not None and session.client.instance_id:
+            # Clients that name themselves know orders by their ids, and obey each of them once.
+            self._commands.send_again(session_id)
 
     def disconnected(self, session_id: str) -> None:
         """A stream that spoke for a session is gone."""
@@ -117,6 +127,27 @@ class Pipeline:
         if session is not None and session.connected:
             self._telemetry.session_changed(session_id, "disconnected")
             self._emit(session, Disconnected(), self._clock())
+
+    def ask(
+        self,
+        session_id: str,
+        type: CommandType,
+        parameters: Mapping[str, str],
+        command_id: str = "",
+    ) -> Command:
+        """Queue an order, as `Commands.ask` does; it outlives the bridge.
+
+        Raises UnknownSessionError, and LimitError when too many are unanswered.
+        """
+        session = self._sessions.get(session_id)
+        known = self._commands.find(session_id, command_id)
+        if known is not None:
+            return known
+        command = self._commands.ask(session_id, type, parameters, command_id)
+        asked = CommandAsked(command.id, command.type, command.parameters)
+        self._emit(session, asked, self._clock())
+        self._committer.poke()
+        return command
 
     def take_commands(self, session_id: str) -> list[Command]:
         """Return the orders waiting for a session, which count as sent from now on."""

@@ -86,12 +86,12 @@ async def run(
         rows = JournalRows(database)
         replayed = replay(
             rows,
-            (metrics, *spans, images),
+            (metrics, *spans, images, commands),
             telemetry,
             ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
             limit=settings.max_sessions,
         )
-        journal = Journal(rows, (metrics, *spans), keeps_entries=folder.is_durable)
+        journal = Journal(rows, (metrics, *spans, commands), keeps_entries=folder.is_durable)
         journal.resume(replayed)
 
         committer = Committer(
@@ -115,7 +115,7 @@ async def run(
         parts = Parts(
             sessions=sessions,
             commands=commands,
-            order_command=commands.ask,
+            order_command=pipeline.ask,
             index=index,
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),

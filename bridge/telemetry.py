@@ -171,10 +171,10 @@ class Telemetry:
         self._spans.labels("failed").inc(count)
         self._say(logging.WARNING, "spans", "spans were not taken", count=count)
 
-    def spans_dropped(self, count: int) -> None:
-        """The outbox was full: its oldest spans are lost."""
+    def spans_dropped(self, count: int, reason: str = "outbox_full") -> None:
+        """Spans are lost: the oldest of a full outbox, or those that can never be delivered."""
         self._spans.labels("dropped").inc(count)
-        self.dropped("span", "outbox_full", count)
+        self.dropped("span", reason, count)
 
     def session_changed(self, session_id: str, what: str, **fields: object) -> None:
         """A session was registered, connected, ended, lost or forgotten."""

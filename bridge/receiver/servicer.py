@@ -149,6 +149,9 @@ class Servicer:
                 await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
                 stream.finish()
                 await asyncio.wait({writer})
+                if stream.is_superseded:
+                    context.set_code(grpc.StatusCode.ABORTED)
+                    context.set_details("a newer stream of the same client has taken over")
             finally:
                 del self._streams[stream]
                 self._door.telemetry.streams.dec()

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.commands import Commands
 from bridge.errors import (
@@ -52,6 +52,8 @@ class Door:
     commands: Commands
     telemetry: Telemetry
     tally: Tally
+    holders: "dict[str, Stream]" = field(default_factory=dict)
+    """The stream that speaks for each session."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class Stream:
 
     def __init__(self, door: Door) -> None:
         """Start without a session: the first good message tells which one it is."""
+        self.is_superseded = False
+        """The same client has opened a newer stream: what this one still brings, that one brings again."""
         self._door = door
         self.session_id = ""
         self._holder = ("", 0)
@@ -85,6 +89,8 @@ class Stream:
 
     def take(self, results: Sequence[Result], size_bytes: int) -> None:
         """Apply what one frame held, or answer why not; never raises."""
+        if self.is_superseded:
+            return
         for result in results:
             if isinstance(result, InvalidDataError):
                 self._refuse(result, result.sequence)
@@ -121,6 +127,11 @@ class Stream:
         self._closing = True
         self._wake.set()
 
+    def supersede(self) -> None:
+        """Make way for a newer stream: take nothing more, and let the writer return."""
+        self.is_superseded = True
+        self.finish()
+
     async def room(self) -> None:
         """Wait until the client has read enough of its answers."""
         while len(self._owed) >= OWED_LIMIT:
@@ -142,6 +153,8 @@ class Stream:
     def close(self) -> None:
         """Let go of the session; the stream is gone."""
         self._count()
+        if self._door.holders.get(self.session_id) is self:
+            del self._door.holders[self.session_id]
         if self.session_id:
             self._door.commands.unlisten(self.session_id, self._wake.set)
             self._door.pipeline.disconnected(self.session_id)
@@ -175,9 +188,20 @@ class Stream:
         self.session_id = session_id
         self._holder = (session.client.instance_id, session.attempt)
         self._told = self._door.tally(session_id)
+        self._take_over()
         self._door.pipeline.connected(session_id)
         self._door.commands.listen(session_id, self._wake.set)
         self._wake.set()
+
+    def _take_over(self) -> None:
+        """Close the stream that this one follows, which may be dead without knowing it.
+
+        Clients that do not name themselves cannot be told apart, so theirs stay.
+        """
+        before = self._door.holders.get(self.session_id)
+        if before is not None and before._holder == self._holder and self._holder[0]:
+            before.supersede()
+        self._door.holders[self.session_id] = self
 
     def _expect(self, ticket: int, update: Update, session: Session) -> None:
         """Note which acknowledgment the update earns.

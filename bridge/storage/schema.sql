@@ -79,12 +79,3 @@ CREATE TABLE IF NOT EXISTS windows (
   session_id TEXT    PRIMARY KEY,
   offer      BLOB    NOT NULL       -- MessagePack of Offer
 );
-
--- Orders to training loops, as far as they have come.
-CREATE TABLE IF NOT EXISTS commands (
-  session_id TEXT    NOT NULL,
-  command_id TEXT    NOT NULL,
-  asked_ms   INTEGER NOT NULL,
-  command    BLOB    NOT NULL,      -- MessagePack of Command
-  PRIMARY KEY (session_id, command_id)
-);

@@ -1,10 +1,21 @@
 """Orders and their answers."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from bridge.commands import KEPT_PER_SESSION, Commands, State
 from bridge.errors import LimitError
-from bridge.model import CommandResult, CommandType
+from bridge.model import (
+    CommandAnswered,
+    CommandAsked,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Forgotten,
+    Registered,
+)
+from bridge.storage.packed import packed, unpacked
 
 PAUSE = CommandType.PAUSE_TRAINING
 
@@ -90,4 +101,48 @@ def test_unanswered_orders_are_bounded():
 
     assert len(commands.of("run")) == KEPT_PER_SESSION
     commands.forget("run")
+    assert commands.of("run") == []
+
+
+def session(**parts):
+    """Return what commands need to know of a session."""
+    return SimpleNamespace(id="run", parts=parts)
+
+
+def test_orders_outlive_the_bridge():
+    """Queued, sent and answered ones come back as they were; what never went out still will."""
+    commands = Commands()
+    for name in ("queued", "sent", "answered"):
+        commands.ask("run", PAUSE, {"why": name}, name)
+    commands.take("run")
+    commands.answer("run", CommandResult("answered", True, "ok", 1, 2))
+    commands.ask("run", CommandType.STOP_TRAINING, {}, "late")
+
+    again = Commands()
+    state = unpacked(packed(commands.snapshot(session())))
+    again.replay(session(commands=state), Registered(), 0.0)
+
+    assert again.of("run") == commands.of("run")
+    assert [command.id for command in again.take("run")] == ["late"]
+    assert commands.snapshot(SimpleNamespace(id="other", parts={})) is None
+
+
+def test_a_replay_brings_orders_as_far_as_they_had_come():
+    """Events of the journal do to orders what happened to them."""
+    commands = Commands()
+    for event in (
+        CommandAsked("a", PAUSE, {}),
+        CommandAsked("b", PAUSE, {}),
+        CommandAsked("c", PAUSE, {}),
+        CommandSent("a", PAUSE, {}),
+        CommandSent("b", PAUSE, {}),
+        CommandAnswered(PAUSE, CommandResult("a", False, "no", 0, 0)),
+    ):
+        commands.replay(session(), event, 5.0)
+
+    states = [(command.id, command.state) for command in commands.of("run")]
+    assert states == [("a", State.REFUSED), ("b", State.SENT), ("c", State.QUEUED)]
+    commands.send_again("run")
+    assert [command.id for command in commands.take("run")] == ["b", "c"]
+    commands.replay(session(), Forgotten(), 6.0)
     assert commands.of("run") == []

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.commands import Commands
-from bridge.errors import OverloadedError, UnknownSessionError
+from bridge.errors import ForeignSessionError, OverloadedError, UnknownSessionError
 from bridge.model import (
     Batch,
     Client,
+    CommandAsked,
+    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -273,3 +275,48 @@ def test_a_forgotten_session_leaves_nothing():
 
     assert bridge.sink.events[-1] == Forgotten()
     assert len(bridge.sessions) == 0
+
+
+def test_an_order_is_an_event_before_it_is_sent():
+    """So it is on disk, whoever is there to take it."""
+    bridge = Bridge()
+    bridge.register()
+
+    asked = bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {"why": "lunch"}, "c1")
+
+    assert bridge.sink.of(CommandAsked) == [
+        CommandAsked("c1", CommandType.PAUSE_TRAINING, {"why": "lunch"})
+    ]
+    assert bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {}, "c1") == asked
+    assert len(bridge.sink.of(CommandAsked)) == 1
+
+
+def test_orders_for_an_attempt_do_not_reach_the_next():
+    """A stop that the first process never heard must not stop the second."""
+    bridge = Bridge()
+    bridge.register()
+    bridge.pipeline.ask("run", CommandType.STOP_TRAINING, {})
+    bridge.now += 1_000
+
+    session = bridge.pipeline.register("run", Client(instance_id="other"), Config()).session
+
+    assert session.attempt == 2
+    assert bridge.pipeline.take_commands("run") == []
+
+
+def test_a_session_from_before_a_restart_is_disconnected_and_leased():
+    """Its own client may come back within three heartbeats; nobody else may have it before."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.send(batch(1), 1)
+    bridge.now += 500
+    again = Bridge()
+    again.now = bridge.now
+
+    again.pipeline.restore(session)
+
+    assert again.sink.events == [Disconnected()]
+    with pytest.raises(ForeignSessionError):
+        again.pipeline.register("run", Client(instance_id="other"), Config())
+    again.now += 31
+    assert again.pipeline.register("run", Client(instance_id="other"), Config()).is_new

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bridge.model import (
     Batch,
     CommandAnswered,
+    CommandAsked,
     CommandResult,
     CommandSent,
     CommandType,
@@ -119,8 +120,13 @@ def _status(plain: Sequence[Any]) -> StatusChange:
     return StatusChange(Status(status), message, config)
 
 
-def _sent_row(sent: CommandSent) -> tuple[Any, ...]:
-    return sent.command_id, sent.type.value, dict(sent.parameters)
+def _order_row(order: CommandAsked | CommandSent) -> tuple[Any, ...]:
+    return order.command_id, order.type.value, dict(order.parameters)
+
+
+def _asked(plain: Sequence[Any]) -> CommandAsked:
+    command_id, number, parameters = plain
+    return CommandAsked(command_id, CommandType(number), parameters)
 
 
 def _sent(plain: Sequence[Any]) -> CommandSent:
@@ -160,10 +166,11 @@ _PLAIN: dict[type, tuple[int, Plain]] = {
     Scalars: (5, _SCALARS_FIELDS),
     Connected: (6, _nothing),
     Disconnected: (7, _nothing),
-    CommandSent: (8, _sent_row),
+    CommandSent: (8, _order_row),
     CommandAnswered: (9, _answered_row),
     Ended: (10, lambda ended: (ended.phase.value,)),
     Forgotten: (11, _nothing),
+    CommandAsked: (12, _order_row),
 }
 
 _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
@@ -178,4 +185,5 @@ _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
     9: _answered,
     10: lambda plain: Ended(Phase(plain[0])),
     11: lambda _plain: Forgotten(),
+    12: _asked,
 }

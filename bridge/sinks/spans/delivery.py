@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,8 +15,18 @@ from bridge.telemetry import Telemetry
 SPANS_PER_EXPORT = 128
 """Few enough for any endpoint's message limit, as texts are cut."""
 
+SUSPICIOUS_FAILURES = 3
+"""After so many in a row it may be a span that no endpoint takes, rather than the endpoint."""
+
+ACCUSATIONS = 3
+"""So often a span is refused alone, while others are taken, before it is dropped."""
+
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
+
+
+Waiting = tuple[int, Span]
+"""A span, and its number in the outbox."""
 
 
 class Exporter(Protocol):
@@ -47,6 +58,7 @@ class Delivery:
         self._waiting = waiting
         self._first_backoff_seconds = first_backoff_seconds
         self._stopping = asyncio.Event()
+        self._accused: Counter[int] = Counter()
 
     @asynccontextmanager
     async def running(self, *, grace_seconds: float) -> AsyncIterator[None]:
@@ -69,7 +81,7 @@ class Delivery:
         failures = 0
         while True:
             self._waiting.clear()
-            taken = await loop.run_in_executor(thread, self._deliver_some)
+            taken = await loop.run_in_executor(thread, self._deliver_some, failures)
             failures = 0 if taken is not False else failures + 1
             if self._stopping.is_set() and not taken:
                 return
@@ -89,20 +101,70 @@ class Delivery:
         except TimeoutError:
             pass
 
-    def _deliver_some(self) -> bool | None:
+    def _deliver_some(self, failures: int) -> bool | None:
         """Return whether the endpoint took the oldest spans; None: there were none."""
         try:
-            rows = self._outbox.oldest(SPANS_PER_EXPORT)
-            is_taken = (
-                self._exporter.export([Span.from_json(span) for _, span in rows]) if rows else None
-            )
-            if is_taken:
-                self._outbox.remove(number for number, _ in rows)
-                self._telemetry.spans_exported(len(rows))
+            waiting = self._readable(self._outbox.oldest(SPANS_PER_EXPORT))
+            is_taken = self._delivered(waiting, failures) if waiting else None
             self._telemetry.span_outbox.set(self._outbox.count())
         except Exception as error:  # noqa: BLE001 -- whatever it is, the spans are safe and are tried again
             self._telemetry.failed("spans", error)
             return False
         if is_taken is False:
-            self._telemetry.span_export_failed(len(rows))
+            self._telemetry.span_export_failed(len(waiting))
         return is_taken
+
+    def _readable(self, rows: list[tuple[int, str]]) -> list[Waiting]:
+        """Return the spans of rows; a row that is damaged is dropped, or it would block all behind it."""
+        waiting, damaged = [], []
+        for number, text in rows:
+            try:
+                waiting.append((number, Span.from_json(text)))
+            except (ValueError, KeyError, TypeError):
+                damaged.append(number)
+        if damaged:
+            self._outbox.remove(damaged)
+            self._telemetry.spans_dropped(len(damaged), "damaged")
+        return waiting
+
+    def _delivered(self, waiting: list[Waiting], failures: int) -> bool:
+        if self._exporter.export([span for _, span in waiting]):
+            self._taken(waiting)
+            return True
+        return failures >= SUSPICIOUS_FAILURES and self._sorted_out(waiting)
+
+    def _sorted_out(self, waiting: list[Waiting]) -> bool:
+        """Deliver what can be, and drop a span that the endpoint refuses while it takes others.
+
+        Halves are drawn by chance, so that several such spans come apart sooner or later. In an outage
+        neither half is taken, and nothing is dropped. Return whether anything was taken.
+        """
+        suspects, is_any_taken = list(waiting), False
+        while len(suspects) > 1 and not self._stopping.is_set():
+            random.shuffle(suspects)
+            middle = len(suspects) // 2
+            refused = []
+            for half in (suspects[:middle], suspects[middle:]):
+                if self._exporter.export([span for _, span in half]):
+                    self._taken(half)
+                    is_any_taken = True
+                else:
+                    refused.append(half)
+            if len(refused) != 1:
+                return is_any_taken
+            [suspects] = refused
+        if is_any_taken and len(suspects) == 1:
+            self._accuse(suspects[0][0])
+        return is_any_taken
+
+    def _accuse(self, number: int) -> None:
+        """Drop a span that was refused alone, with others taken, often enough to exclude chance."""
+        self._accused[number] += 1
+        if self._accused[number] >= ACCUSATIONS:
+            del self._accused[number]
+            self._outbox.remove([number])
+            self._telemetry.spans_dropped(1, "refused")
+
+    def _taken(self, waiting: list[Waiting]) -> None:
+        self._outbox.remove(number for number, _ in waiting)
+        self._telemetry.spans_exported(len(waiting))

@@ -349,6 +349,38 @@ async def test_a_stream_that_was_superseded_is_told_so(bridge):
     assert bridge.sessions.get("run").accepted == 0
 
 
+async def test_the_newest_stream_of_a_client_wins(bridge):
+    """The one before, which may be dead without knowing it, is closed, and what it still brings is left out."""
+    await registered(bridge.stub)
+    old, new = bridge.stub.StreamMetrics(), bridge.stub.StreamMetrics()
+    await say(old, batch(1, sequence=1))
+    assert (await hear(old)).ack.sequence == 1
+
+    await registered(bridge.stub)
+    await say(new, batch(1, sequence=1), batch(2, sequence=2))
+    await until(lambda: bridge.sessions.get("run").accepted == 2)
+    with pytest.raises(grpc.aio.AioRpcError, match="taken over") as closed:
+        await hear(old)
+
+    assert closed.value.code() is grpc.StatusCode.ABORTED
+    await say(new, batch(3, sequence=3))
+    await until(lambda: bridge.sessions.get("run").committed == 3)
+    await new.done_writing()
+    assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
+    assert not bridge.sink.of(Disconnected)
+
+
+async def test_clients_without_a_name_keep_their_streams(bridge):
+    """Nothing tells two of them apart, so neither is closed for the other."""
+    assert (await bridge.stub.RegisterTrainingSession(wire.SessionInfo(session_id="run"))).success
+    streams = [bridge.stub.StreamMetrics() for _ in range(2)]
+    for stream in (*streams, *streams):
+        await say(stream, batch(1))
+        assert (await hear(stream)).ack.success
+    for stream in streams:
+        await stream.done_writing()
+
+
 async def test_a_heartbeat_promises_nothing_that_is_not_committed(tmp_path):
     """Before the commit it does not name the batch that was received."""
     bridge = Bridge(tmp_path)
@@ -411,6 +443,25 @@ async def test_commands_go_out_and_their_answers_come_back(bridge):
     assert bridge.sink.of(CommandSent)
     assert [order.state for order in bridge.commands.of("run")] == [State.APPLIED]
     assert "command_id" in refusal.error.message
+
+
+async def test_an_unanswered_command_goes_out_again_on_the_next_stream(bridge):
+    """It may have been lost with the stream it was written to; its id keeps the loop from obeying twice."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    await say(stream, batch(1, sequence=1))
+    await hear(stream)
+    bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {}, "c1")
+    assert (await hear(stream)).command.command_id == "c1"
+    stream.cancel()
+
+    again = bridge.stub.StreamMetrics()
+    await say(again, batch(2, sequence=2))
+    while not (answer := await hear(again)).HasField("command"):
+        pass
+    await again.done_writing()
+
+    assert answer.command.command_id == "c1"
 
 
 async def test_an_oversized_message_costs_its_stream_only(bridge):

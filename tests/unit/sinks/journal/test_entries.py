@@ -8,6 +8,7 @@ import pytest
 from bridge.model import (
     Batch,
     CommandAnswered,
+    CommandAsked,
     CommandResult,
     CommandSent,
     CommandType,
@@ -45,6 +46,7 @@ EVENTS = (
     Scalars(1, 3, {"gradient": 2.0, "größe": -math.inf}),
     Connected(),
     Disconnected(),
+    CommandAsked("id", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}),
     CommandSent("id", CommandType.SAVE_CHECKPOINT, {"path": "x"}),
     CommandAnswered(
         CommandType.PAUSE_TRAINING,

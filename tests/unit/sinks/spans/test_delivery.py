@@ -21,6 +21,7 @@ class Endpoint:
         self.largest = 0
         self.is_closed = False
         self.hold = None
+        self.hated = ()
 
     def export(self, spans):
         self.attempts += 1
@@ -29,6 +30,10 @@ class Endpoint:
             self.hold.wait(10)
         if self.fault is not None:
             raise self.fault
+        if self.is_up and any(
+            span.attributes.get("training.epoch") in self.hated for span in spans
+        ):
+            return False
         if self.is_up:
             self.taken += spans
         return self.is_up
@@ -156,3 +161,44 @@ async def test_a_stop_does_not_wait_for_an_endpoint_that_hangs(world, delivery, 
         await until(lambda: endpoint.attempts == 1)
 
     assert endpoint.is_closed
+
+
+@pytest.mark.parametrize("hated", [{3}, {1, 7}])
+async def test_spans_that_no_endpoint_takes_hold_up_no_others(world, delivery, endpoint, hated):
+    """They are singled out, and what waits with them and comes behind them arrives, once."""
+    endpoint.hated = hated
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 12)
+        await until(lambda: len(endpoint.taken) == 13 - len(hated))
+        world.happen(world.register("later"), averages(100), at=START)
+        world.commit()
+        await until(lambda: len(endpoint.taken) == 15 - len(hated))
+
+    taken = [span.span_id for span in endpoint.taken]
+    assert len(taken) == len(set(taken))
+
+
+async def test_a_span_that_is_refused_again_and_again_is_dropped(world, delivery, endpoint):
+    """Alone, while others are taken, three times: then it is lost, and counted."""
+    endpoint.hated = {3}
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 5)
+        for number in range(100, 110):
+            await until(lambda: world.outbox.count() <= 1)
+            world.happen(world.register(f"later-{number}"), averages(number), at=START)
+            world.commit()
+        await until(lambda: world.outbox.count() == 0)
+
+    assert world.count("dropped") == 1
+    assert len(endpoint.taken) == 5 + 20
+
+
+async def test_a_damaged_row_does_not_block_the_outbox(world, delivery, endpoint):
+    """What cannot be read can never be sent."""
+    epochs(world, 2)
+    with world.database.transaction() as transaction:
+        transaction.execute("UPDATE spans SET span = 'x' WHERE number = 2")
+    async with delivery.running(grace_seconds=5):
+        await until(lambda: world.outbox.count() == 0)
+
+    assert (len(endpoint.taken), world.count("dropped")) == (2, 1)
