@@ -364,7 +364,7 @@ async def test_the_newest_stream_of_a_client_wins(bridge):
 
     assert closed.value.code() is grpc.StatusCode.ABORTED
     await say(new, batch(3, sequence=3))
-    await until(lambda: bridge.sessions.get("run").committed == 3)
+    await until(lambda: bridge.sessions.get("run").accepted == 3)
     await new.done_writing()
     assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
     assert not bridge.sink.of(Disconnected)
