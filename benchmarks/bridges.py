@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +68,14 @@ def total(page: str, series: str) -> float:
 
 
 @contextmanager
-def bridge(*flags: str) -> Iterator[Bridge]:
-    """Run a bridge with an empty state folder on the disk of the temporary folder (TMPDIR)."""
+def bridge(*flags: str, prepare: Callable[[Path], None] | None = None) -> Iterator[Bridge]:
+    """Run a bridge with an empty state folder on the disk of the temporary folder (TMPDIR).
+
+    `prepare` may put something into the state folder before.
+    """
     with tempfile.TemporaryDirectory(prefix="trainbridge-benchmark-") as folder:
+        if prepare is not None:
+            prepare(Path(folder) / "state")
         program = _program(Path(folder), flags)
         with program.running() as server:
             yield Bridge(server)
