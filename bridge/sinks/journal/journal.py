@@ -15,8 +15,11 @@ from bridge.storage.database import Transaction
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed
 
-CHECKPOINT_SECONDS = 10.0
-"""A session is written whole so long after its first entry that no checkpoint includes."""
+CHECKPOINT_SECONDS = 30.0
+"""A session is written whole so long after its first entry that no checkpoint includes.
+
+Often enough for a quick start, seldom enough for the disk: a session may take 70 KB.
+"""
 
 ENTRIES_LIMIT = 200_000
 """Above so many entries sessions are written whole earlier: the next start must be quick."""

@@ -53,7 +53,7 @@ events = st.one_of(
 )  # fmt: skip
 steps = st.one_of(
     st.tuples(st.just("event"), st.sampled_from("ab"), events),
-    st.tuples(st.just("commit"), st.floats(0, 8), st.none()),
+    st.tuples(st.just("commit"), st.floats(0, 20), st.none()),
     st.tuples(st.just("kill"), st.none(), st.none()),
     st.tuples(st.just("register"), st.sampled_from("ab"), st.none()),
 )
