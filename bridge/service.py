@@ -12,6 +12,7 @@ from bridge.commands import Commands
 from bridge.commit import Committer
 from bridge.config import Settings
 from bridge.pipeline import Pipeline
+from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.server import bound, serving
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
@@ -61,16 +62,17 @@ async def run(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
         listener = stack.enter_context(listening(settings.http_address))
+        public_url = settings.public_url or url_of(listener.address)
+        telemetry = Telemetry(public_url=public_url)
         grpc_server = await stack.enter_async_context(
             bound(
                 settings.grpc_address,
                 max_message_bytes=settings.max_message_bytes,
                 lookahead_bytes=settings.grpc_lookahead_bytes,
+                certificates=_certificates(settings, telemetry),
             )
         )
-        public_url = settings.public_url or url_of(listener.address)
 
-        telemetry = Telemetry(public_url=public_url)
         database = Database(folder.database, durable=folder.is_durable)
         stack.callback(database.close)
         archive = Archive(database)
@@ -140,6 +142,16 @@ async def run(
         )
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()
+
+
+def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | None:
+    """Return what the gRPC door shows and asks for, or None for plain text."""
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    files = CertificateFiles(
+        settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
+    )
+    return Certificates(files, telemetry)
 
 
 def _sessions(settings: Settings, archive: Archive) -> Sessions:

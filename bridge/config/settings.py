@@ -13,6 +13,7 @@ from bridge.addresses import check_url, split_address, split_headers
 from bridge.model import MISSED_HEARTBEATS
 
 LISTENING = "Listening"
+TLS = "TLS on the gRPC door"
 KEEPING = "Keeping"
 IMAGES = "Images"
 S3 = "S3-compatible object store"
@@ -21,7 +22,7 @@ SESSIONS = "Sessions"
 LIMITS = "Limits"
 LOGGING = "Logging"
 
-GROUPS = (LISTENING, KEEPING, IMAGES, S3, SPANS, SESSIONS, LIMITS, LOGGING)
+GROUPS = (LISTENING, TLS, KEEPING, IMAGES, S3, SPANS, SESSIONS, LIMITS, LOGGING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,22 @@ class Settings(BaseSettings):
         None, LISTENING,
         "A YAML file with these settings, under the same names with underscores.",
         right="the name of a YAML file",
+    )  # fmt: skip
+
+    tls_cert_file: ReadableFile | None = _setting(
+        None, TLS,
+        "The bridge's certificate and the chain behind it; renewed files are taken without a restart.",
+        right="a PEM file, with `tls_key_file` beside it",
+    )  # fmt: skip
+    tls_key_file: ReadableFile | None = _setting(
+        None, TLS,
+        "The key of the certificate.",
+        right="a PEM file, with `tls_cert_file` beside it",
+    )  # fmt: skip
+    tls_client_ca_file: ReadableFile | None = _setting(
+        None, TLS,
+        "The certificates that vouch for clients: with it, only clients with such a certificate are let in.",
+        right="a PEM file, with `tls_cert_file` and `tls_key_file` beside it",
     )  # fmt: skip
 
     state: Text = _setting(
@@ -315,6 +332,13 @@ class Settings(BaseSettings):
         """Refuse settings that make no sense together; each text begins with the setting to change."""
         if self.session_lost_seconds < MISSED_HEARTBEATS * self.heartbeat_seconds:
             raise ValueError("session_lost_seconds: shorter than three heartbeats")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            missing = "tls_cert_file" if self.tls_cert_file is None else "tls_key_file"
+            raise ValueError(f"{missing}: certificate and key come together, and one is missing")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError(
+                "tls_client_ca_file: without tls_cert_file and tls_key_file there is no TLS"
+            )
         uses_s3 = (self.images_store or "").startswith("s3:")
         if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key" if self.s3_access_key is None else "s3_secret_key"

@@ -9,6 +9,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from bridge.errors import SettingError
+from bridge.receiver.certificates import Certificates
 from bridge.receiver.servicer import SERVICE, Servicer
 
 KEEPALIVE_MS = 20_000
@@ -25,15 +26,19 @@ class GrpcServer:
 
 @asynccontextmanager
 async def bound(
-    address: str, *, max_message_bytes: int, lookahead_bytes: int
+    address: str,
+    *,
+    max_message_bytes: int,
+    lookahead_bytes: int,
+    certificates: Certificates | None = None,
 ) -> AsyncIterator[GrpcServer]:
-    """Hold an address while the block lasts; nothing is served yet.
+    """Hold an address while the block lasts; nothing is served yet. Without certificates it is plain text.
 
-    Raises SettingError when it cannot be bound.
+    Raises SettingError when it cannot be bound, or the certificates make no sense.
     """
     server = grpc.aio.server(options=_options(max_message_bytes, lookahead_bytes))
     try:
-        port = _bind(server, address)
+        port = _bind(server, address, certificates)
         yield GrpcServer(server, f"{address.rpartition(':')[0]}:{port}")
     finally:
         await server.stop(grace=None)
@@ -61,9 +66,12 @@ async def serving(
         await server.stop(grace=0.5)
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:
     try:
-        port = server.add_insecure_port(address)
+        if certificates is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, certificates.credentials())
     except RuntimeError:
         port = 0
     if not port:
