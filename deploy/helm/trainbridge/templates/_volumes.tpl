@@ -1,0 +1,146 @@
+{{/*
+Secrets that the bridge reads, as (volume, Secret, key, file). Each is a folder of its own, so that what Kubernetes
+renews arrives in the pod; a single file mounted by subPath would stay as it was.
+*/}}
+{{- define "trainbridge.secrets" -}}
+{{- if .Values.s3.existingSecret }}
+- volume: s3-keys
+  secret: {{ .Values.s3.existingSecret }}
+  items:
+    - {key: {{ .Values.s3.accessKeyKey | quote }}, path: access-key}
+    - {key: {{ .Values.s3.secretKeyKey | quote }}, path: secret-key}
+{{- end }}
+{{- if .Values.s3.caSecret }}
+- volume: s3-ca
+  secret: {{ .Values.s3.caSecret }}
+  items:
+    - {key: {{ .Values.s3.caKey | quote }}, path: ca.crt}
+{{- end }}
+{{- if .Values.otlp.existingSecret }}
+- volume: otlp
+  secret: {{ .Values.otlp.existingSecret }}
+  items:
+    - {key: {{ .Values.otlp.headersKey | quote }}, path: headers}
+{{- end }}
+{{- if include "trainbridge.tlsSecret" . }}
+- volume: tls
+  secret: {{ include "trainbridge.tlsSecret" . }}
+  items:
+    - {key: tls.crt, path: tls.crt}
+    - {key: tls.key, path: tls.key}
+{{- end }}
+{{- if .Values.tls.clientCA.existingSecret }}
+- volume: client-ca
+  secret: {{ .Values.tls.clientCA.existingSecret }}
+  items:
+    - {key: {{ .Values.tls.clientCA.key | quote }}, path: ca.crt}
+{{- end }}
+{{- if .Values.tokens.existingSecret }}
+- volume: tokens
+  secret: {{ .Values.tokens.existingSecret }}
+  items:
+    - {key: {{ .Values.tokens.key | quote }}, path: tokens.yaml}
+{{- end }}
+{{- end -}}
+
+{{- define "trainbridge.volumes" -}}
+- name: config
+  configMap:
+    name: {{ include "trainbridge.fullname" . }}
+# In memory: a key may pass through it.
+- name: tmp
+  emptyDir:
+    medium: Memory
+    sizeLimit: 256Mi
+{{- if not .Values.persistence.enabled }}
+- name: state
+  emptyDir:
+    sizeLimit: {{ .Values.emptyDir.sizeLimit }}
+{{- end }}
+{{- range include "trainbridge.secrets" . | fromYamlArray }}
+- name: {{ .volume }}
+  secret:
+    secretName: {{ .secret }}
+    defaultMode: 0440
+    items:
+      {{- toYaml .items | nindent 6 }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "trainbridge.mounts" -}}
+- name: config
+  mountPath: /etc/trainbridge/config
+  readOnly: true
+- name: state
+  mountPath: /var/lib/trainbridge
+- name: tmp
+  mountPath: /tmp
+{{- range include "trainbridge.secrets" . | fromYamlArray }}
+- name: {{ .volume }}
+  mountPath: /etc/trainbridge/{{ .volume }}
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Variables name files; no secret stands in a variable. */}}
+{{- define "trainbridge.env" -}}
+{{- $url := include "trainbridge.publicUrl" . -}}
+{{- if contains "$(POD_NAME)" $url }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+- name: TRAINBRIDGE_PUBLIC_URL
+  value: {{ $url | quote }}
+{{- end }}
+{{- if .Values.s3.existingSecret }}
+- name: TRAINBRIDGE_S3_ACCESS_KEY_FILE
+  value: /etc/trainbridge/s3-keys/access-key
+- name: TRAINBRIDGE_S3_SECRET_KEY_FILE
+  value: /etc/trainbridge/s3-keys/secret-key
+{{- end }}
+{{- if .Values.otlp.existingSecret }}
+- name: TRAINBRIDGE_OTLP_HEADERS_FILE
+  value: /etc/trainbridge/otlp/headers
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* A probe: (list . "path" its-values). */}}
+{{- define "trainbridge.probe" -}}
+{{- $root := index . 0 -}}
+{{- if eq $root.Values.probes.type "grpc" -}}
+grpc:
+  port: 50051
+{{- else -}}
+httpGet:
+  path: {{ index . 1 }}
+  port: http
+{{- end }}
+{{ toYaml (index . 2) }}
+{{- end -}}
+
+{{/* Labels of pods to spread, where a constraint names none. */}}
+{{- define "trainbridge.spread" -}}
+{{- $root := . -}}
+{{- $constraints := .Values.topologySpreadConstraints -}}
+{{- if and (kindIs "invalid" $constraints) (include "trainbridge.isMany" .) -}}
+{{- $constraints = list
+      (dict "maxSkew" 1 "topologyKey" "topology.kubernetes.io/zone" "whenUnsatisfiable" "ScheduleAnyway")
+      (dict "maxSkew" 1 "topologyKey" "kubernetes.io/hostname" "whenUnsatisfiable" "ScheduleAnyway") -}}
+{{- end -}}
+{{- $labels := include "trainbridge.selectorLabels" . | fromYaml -}}
+{{- $labels = set $labels "app.kubernetes.io/component" "bridge" -}}
+{{- range $constraints }}
+{{- $one := hasKey . "labelSelector" | ternary . (merge (dict "labelSelector" (dict "matchLabels" $labels)) .) }}
+- {{ toYaml $one | nindent 2 | trim }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,167 @@
+"""A cluster takes every object: valid on each version, in one namespace, under names that fit."""
+
+import copy
+
+import jsonschema
+import kubernetes_validate
+import pytest
+from support.charts import ALL, CASES, IMAGE, RENDERED, called, case, objects, only
+from support.cluster import check_extension, extension
+
+VERSIONS = [f"1.{minor}" for minor in range(27, 38)]
+"""From the oldest that the chart takes to the newest whose schemas there are."""
+
+NEEDS = {"everything": "1.31"}
+"""Cases that use what older clusters do not have, and from when on they do."""
+
+EXTENSIONS = {
+    "Certificate",
+    "GRPCRoute",
+    "HTTPRoute",
+    "PodMonitor",
+    "PrometheusRule",
+    "ScaledObject",
+    "ServiceMonitor",
+}
+FOREIGN = {"BackendTrafficPolicy"}
+"""Kinds that a case brings itself."""
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_kubernetes_takes_every_object(name, version):
+    """Every case is valid, unknown fields counted as wrong, on each version from 1.27 on."""
+    values, where = case(name)
+    version = max(version, NEEDS.get(name, version), key=number)
+    for thing in objects({"kubeVersionOverride": f"{version}.0", **values}, **where):
+        if thing["kind"] not in EXTENSIONS | FOREIGN:
+            assert kubernetes_validate.validate(thing, version, strict=True) == version
+
+
+def number(version):
+    """Return what versions are compared by."""
+    return int(version.partition(".")[2])
+
+
+@pytest.mark.parametrize(
+    "entry", [entry for entry in ALL if entry[1]["kind"] in EXTENSIONS], ids=called
+)
+def test_extensions_take_every_object(entry):
+    """Objects of operators, gateways and KEDA are as these define them."""
+    check_extension(entry[1])
+
+
+def test_every_extension_occurs():
+    """No schema of an extension is there without an object that it is used on."""
+    assert {thing["kind"] for _, thing in ALL} & EXTENSIONS == EXTENSIONS
+
+
+@pytest.mark.parametrize("kind", sorted(EXTENSIONS))
+def test_the_schemas_of_extensions_notice_a_misspelt_field(kind):
+    """The check above can fail."""
+    thing = copy.deepcopy(next(thing for _, thing in ALL if thing["kind"] == kind))
+    assert extension(thing).exists()
+    thing["spec"]["retryLimt"] = 3
+
+    with pytest.raises(jsonschema.ValidationError, match="retryLimt"):
+        check_extension(thing)
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_everything_is_in_the_namespace_of_the_release(name):
+    """No object lands anywhere else, but for those of the monitoring that are asked to."""
+    values, where = case(name)
+    monitoring = {
+        part.get("namespace")
+        for part in values.get("metrics", {}).values()
+        if part.get("namespace")
+    }
+    for thing in RENDERED[name]:
+        if thing["kind"] in FOREIGN:
+            continue
+        elsewhere = monitoring if thing["kind"] in EXTENSIONS | {"ConfigMap"} else set()
+        assert thing["metadata"]["namespace"] in {where["namespace"]} | elsewhere
+
+
+def test_monitors_elsewhere_look_into_the_namespace_of_the_release():
+    """A monitor in another namespace still finds the bridges."""
+    monitor = only("PodMonitor", "keda")
+
+    assert monitor["metadata"]["namespace"] == "monitoring"
+    assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["training"]}
+
+
+def test_releases_of_one_name_do_not_share_monitoring_objects():
+    """In a namespace for monitoring, objects carry the namespace that they are about."""
+    first, second = (
+        {
+            (thing["kind"], thing["metadata"]["name"])
+            for thing in objects(case("keda")[0], namespace=namespace)
+            if thing["metadata"]["namespace"] == "monitoring"
+        }
+        for namespace in ("team-a", "team-b")
+    )
+
+    assert len(first) == 3
+    assert not first & second
+
+
+@pytest.mark.parametrize("entry", ALL, ids=called)
+def test_names_and_labels_fit(entry):
+    """Names are DNS labels, and no label is longer than Kubernetes allows."""
+    thing = entry[1]
+    limit = 52 if thing["kind"] == "StatefulSet" else 63
+
+    assert len(thing["metadata"]["name"]) <= limit
+    for label in thing["metadata"].get("labels", {}).values():
+        assert isinstance(label, str)
+        assert len(label) <= 63
+
+
+def test_long_names_stay_different():
+    """Two releases whose names differ only at the end do not share their objects."""
+    first, second = (
+        {
+            thing["metadata"]["name"]
+            for thing in objects({**IMAGE, "fullnameOverride": "n" * 62 + end})
+        }
+        for end in "ab"
+    )
+
+    assert not first & second
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_selectors_find_the_bridges_and_only_them(name):
+    """Services, budget, policy and the StatefulSet choose the bridges' pods, and not the test's."""
+    [labels] = [
+        thing["spec"]["template"]["metadata"]["labels"]
+        for thing in RENDERED[name]
+        if thing["kind"] == "StatefulSet"
+    ]
+    others = [thing["metadata"]["labels"] for thing in RENDERED[name] if thing["kind"] == "Pod"]
+    for thing in RENDERED[name]:
+        if thing["kind"] not in ("Service", "StatefulSet", "PodDisruptionBudget", "NetworkPolicy"):
+            continue
+        spec = thing["spec"]
+        chosen = spec.get("podSelector", spec.get("selector"))
+        chosen = chosen.get("matchLabels", chosen)
+        assert chosen.items() <= labels.items()
+        assert not [other for other in others if chosen.items() <= other.items()]
+        assert not [label for label in chosen if "version" in label or "chart" in label]
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_each_bridge_is_scraped_once(name):
+    """A monitor finds the Service with the HTTP port, and not the headless one beside it."""
+    for monitor in RENDERED[name]:
+        if monitor["kind"] != "ServiceMonitor":
+            continue
+        wanted = monitor["spec"]["selector"]["matchLabels"]
+        found = [
+            thing
+            for thing in RENDERED[name]
+            if thing["kind"] == "Service" and wanted.items() <= thing["metadata"]["labels"].items()
+        ]
+        assert [service["spec"].get("clusterIP") for service in found] == [None]
+        assert "http" in [port["name"] for port in found[0]["spec"]["ports"]]

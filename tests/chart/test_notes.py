@@ -1,0 +1,34 @@
+"""What Helm prints after an installation is true of it."""
+
+from support.charts import IMAGE, case, notes
+
+
+def test_notes_warn_of_proxies_that_spread_calls():
+    """Several bridges behind a proxy need more than one behind it does."""
+    values, where = case("gateway")
+
+    assert "by the address of the client" not in notes(values, **where)
+    assert "by the address of the client" in notes({**values, "replicas": 2}, **where)
+
+
+def test_notes_say_what_an_ack_is_worth():
+    """Nobody learns only from a lost node that an emptyDir goes with its pod."""
+    assert "NOT a deleted or evicted pod" in notes(IMAGE)
+    assert "survives a lost pod and node" in notes({**IMAGE, "persistence": {"enabled": True}})
+
+
+def test_notes_say_what_becomes_of_claims():
+    """Who lets claims go with the release is told what goes with them."""
+    kept = {**IMAGE, "persistence": {"enabled": True}}
+    gone = {**IMAGE, "persistence": {"enabled": True, "retention": {"whenDeleted": "Delete"}}}
+
+    assert "Claims stay when the release goes" in notes(kept)
+    assert "what was not uploaded" in notes(gone)
+
+
+def test_notes_warn_of_what_is_open():
+    """Who switches the policy off, or has no tokens, is told what that means."""
+    assert "Nobody is asked for a token" in notes(IMAGE)
+    assert "every pod of the cluster gets in" in notes(
+        {**IMAGE, "networkPolicy": {"enabled": False}}
+    )

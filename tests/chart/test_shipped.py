@@ -1,0 +1,203 @@
+"""The alert rules and boards that the chart ships are those that are tested, and they are right."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+from support.charts import CHART, SHIPPED, case, objects, originals
+from support.tools import ROOT, tool
+
+from bridge.sinks.metrics.families import TRAINING_FAMILIES
+from bridge.sinks.metrics.own_families import BRIDGE_FAMILIES
+
+RULES = ROOT / "deploy" / "prometheus"
+[RULE_FILE] = originals(RULES)
+ALERTS = [
+    rule for group in yaml.safe_load(RULE_FILE.read_text())["groups"] for rule in group["rules"]
+]
+BOARDS = originals(ROOT / "grafana" / "dashboards")
+
+LABELS = {
+    family.name + suffix: {*family.labels, "le", "job", "instance"}
+    for family in (*TRAINING_FAMILIES, *BRIDGE_FAMILIES)
+    for suffix in (("_bucket", "_sum", "_count") if family.buckets else ("",))
+}
+UNITS = {"none", "short", "s", "percentunit", "suffix:/s", "bytes"}
+
+
+def queries(board):
+    """Go through the queries of a board, with their panels."""
+    for panel in board["panels"]:
+        for target in panel.get("targets", []):
+            yield panel, target
+
+
+def check_series(query):
+    """Fail where a query asks for a series or a label that is never told."""
+    asked = re.findall(r"((?:training|bridge)_\w+)(?:\{([^}]*)\})?", query)
+    assert asked
+    for name, matchers in asked:
+        assert name in LABELS, name
+        for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
+            assert label in LABELS[name], f"{name}{{{label}}}"
+
+
+@pytest.mark.parametrize("target", SHIPPED, ids=lambda path: path.name)
+def test_the_chart_ships_the_very_files(target):
+    """Helm cannot reach outside of the chart, and some deployers drop links, so these are copies: the same to the byte."""
+    source = SHIPPED[target]
+    shipped = {path.name: path.read_bytes() for path in target.iterdir()}
+
+    assert shipped == {path.name: path.read_bytes() for path in originals(source)}
+    assert shipped
+
+
+def test_a_cluster_gets_rules_and_boards_as_they_are():
+    """Templates of alerts and legends pass Helm untouched."""
+    things = objects(case("autoscaled")[0])
+    [rules] = [thing for thing in things if thing["kind"] == "PrometheusRule"]
+    [boards] = [thing for thing in things if thing["metadata"]["name"].endswith("-dashboards")]
+
+    assert rules["spec"] == yaml.safe_load(RULE_FILE.read_text())
+    assert {name: json.loads(text) for name, text in boards["data"].items()} == {
+        f"trainbridge-{path.name}": json.loads(path.read_text()) for path in BOARDS
+    }
+    assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_a_board_fits_a_configmap():
+    """Kubernetes takes at most 1 MiB of them together."""
+    folder = CHART / "files" / "dashboards"
+
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+
+
+def test_promtool_accepts_the_rules():
+    """They parse, and their templates do."""
+    done = subprocess.run(
+        [tool("promtool"), "check", "rules", RULE_FILE],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_fire_when_they_should():
+    """Each alert has its series that make it fire, and series that must not: a session that moved among them."""
+    done = subprocess.run(
+        [tool("promtool"), "test", "rules", RULES / "trainbridge.rules.test.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_tested():
+    """No alert is shipped that no test of the rules makes fire."""
+    tests = (RULES / "trainbridge.rules.test.yaml").read_text()
+    fired = set(re.findall(r'ALERTS\{alertname="(\w+)", alertstate="firing", ', tests))
+    fired |= {
+        check["alertname"]
+        for test in yaml.safe_load(tests)["tests"]
+        for check in test.get("alert_rule_test", [])
+        if check["exp_alerts"]
+    }
+
+    assert fired == {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_alerts_say_what_to_do(alert):
+    """Each names its severity, what is wrong and what it means, and asks for series that exist."""
+    assert alert["labels"]["severity"] in ("info", "warning", "critical")
+    assert len(alert["annotations"]["summary"]) < 100
+    assert len(alert["annotations"]["description"]) > 80
+    check_series(alert["expr"])
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.name)
+def test_queries_of_boards_are_right(path):
+    """Every query parses, asks for series that exist, and obeys the choice of job and instance."""
+    board = json.loads(path.read_text())
+    rules = []
+    for panel, target in queries(board):
+        query = target["expr"]
+        check_series(query)
+        for selector in re.findall(r"\{([^}]*)\}", query):
+            assert 'job=~"$job"' in selector, panel["title"]
+            assert 'instance=~"$instance"' in selector, panel["title"]
+        for window in re.findall(r"(?:rate|increase)\([^\[]*\[([^\]]+)\]", query):
+            assert window == "$__rate_interval", panel["title"]
+        plain = re.sub(r"\$__(rate_)?interval", "5m", query)
+        rules.append({"record": f"board:query:{len(rules)}", "expr": plain})
+    done = subprocess.run(
+        [tool("promtool"), "check", "rules", "/dev/stdin"],
+        input=yaml.safe_dump({"groups": [{"name": "board", "rules": rules}]}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(rules)} rules found" in done.stdout
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.name)
+def test_boards_work_wherever_they_are_loaded(path):
+    """A fixed uid, one variable for the data source, nothing that only the import dialogue would fill in."""
+    board = json.loads(path.read_text())
+
+    assert board["uid"] == f"trainbridge-{path.stem}"
+    assert board["editable"] is False
+    assert board["schemaVersion"] == 41
+    assert "id" not in board
+    assert "__inputs" not in board
+    assert "trainbridge" in board["tags"]
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    for name in ("job", "instance"):
+        assert (variables[name]["allValue"], variables[name]["refresh"]) == (".+", 2)
+    used = set(re.findall(r"\$\{?([a-z]\w*)", json.dumps(board)))
+    assert used - {"datasource"} <= set(variables)
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.name)
+def test_every_panel_explains_itself(path):
+    """Each has a title, a description, a unit, a place of its own, and the chosen data source."""
+    board = json.loads(path.read_text())
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+    taken = set()
+    for panel in panels:
+        assert len(panel["title"].split()) <= 5
+        assert len(panel["description"]) > 30
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
+        assert panel["datasource"]["uid"] == "${datasource}"
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+        assert place["x"] + place["w"] <= 24
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.name)
+def test_nothing_about_a_session_is_told_by_bridge(path):
+    """A session may move: what is about it is aggregated, so that it stays one line."""
+    for _, target in queries(json.loads(path.read_text())):
+        if "training_" in target["expr"]:
+            assert re.search(r"\b(sum|max|avg|min|count)\b", target["expr"])
+            assert "by (instance" not in target["expr"]

@@ -1,0 +1,178 @@
+"""values.yaml, the schema, the README and the bridge's own settings say the same."""
+
+import json
+import re
+
+import pytest
+import yaml
+from support.charts import CASES, CHART, case, described, objects, readme, values
+
+import bridge
+from bridge.config import load
+from bridge.config.settings import Settings
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+README = (CHART / "README.md").read_text()
+SET = values()
+BRIDGE = {
+    value.path.partition(".")[2]: value for value in SET if value.path.startswith("settings.")
+}
+
+BY_THE_CHART = {
+    "config": "a flag, as it names the file with the others",
+    "state": "a flag: the volume is mounted there",
+    "http_address": "a flag: the ports of the container are fixed",
+    "grpc_address": "a flag: the ports of the container are fixed",
+    "ports_file": "the ports are known",
+    "images_store": "images.store",
+    "s3_endpoint": "s3.endpoint",
+    "s3_region": "s3.region",
+    "s3_path_style": "s3.pathStyle",
+    "s3_access_key": "s3.existingSecret",
+    "s3_secret_key": "s3.existingSecret",
+    "s3_ca_file": "s3.caSecret",
+    "otlp_headers": "otlp.existingSecret",
+    "tls_cert_file": "tls",
+    "tls_key_file": "tls",
+    "tls_client_ca_file": "tls.clientCA",
+    "tokens_file": "tokens",
+}
+"""Settings of the bridge that are no value under `settings`, and what stands for them."""
+
+OTHER_DEFAULTS = {
+    "shutdown_grace_seconds": "a pod has more time to deliver than somebody at a terminal",
+    "log_format": "a container has no terminal",
+    "images_keep": "on an emptyDir there is no place to keep them",
+    "spool_max_bytes": "the volume decides",
+    "public_url": "the ingress, the gateway or the Service decides",
+}
+
+OPEN = {
+    "global",
+    "affinity",
+    "extraContainers[]",
+    "extraEnvFrom[]",
+    "extraInitContainers[]",
+    "extraObjects[]",
+    "extraVolumeMounts[]",
+    "extraVolumes[]",
+    "gateway.grpc.filters[]",
+    "gateway.http.filters[]",
+    "networkPolicy.egress.rules[]",
+    "podSecurityContext",
+    "securityContext",
+    "tolerations[]",
+    "topologySpreadConstraints[]",
+}
+"""Objects of Kubernetes that are handed on as they are; everything else is closed."""
+
+
+@pytest.mark.parametrize("value", SET, ids=lambda value: value.path)
+def test_every_value_is_explained(value):
+    """The comment above a value is a sentence; the schema and the README repeat it."""
+    assert re.match(r"[A-Z].*[.?!]$", value.comment), value.comment
+    assert value.schema.get("description") == value.comment
+
+
+def test_the_readme_lists_every_value():
+    """The table of the README is that of values.yaml, defaults included."""
+    assert readme(README) == README, "run `.venv/bin/python tests/support/charts.py`"
+
+
+def test_the_schema_repeats_values_yaml():
+    """No description of the schema is older than the comment that it came from."""
+    assert described(json.loads(json.dumps(SCHEMA))) == SCHEMA
+
+
+def leaves(schema, path=""):
+    """Go through what a schema lets one set."""
+    for name, own in schema["properties"].items():
+        inner = f"{path}.{name}".lstrip(".")
+        if "properties" in own:
+            yield from leaves(own, inner)
+        else:
+            yield inner
+
+
+def test_the_schema_knows_what_values_yaml_has():
+    """Nothing can be set that values.yaml does not show, but `global`, which Helm adds to subcharts."""
+    assert sorted(leaves(SCHEMA)) == sorted([*(value.path for value in SET), "global"])
+
+
+def unclosed(schema, path=""):
+    """Go through the objects of a schema that take any key."""
+    types = schema.get("type", [])
+    if "object" in ([types] if isinstance(types, str) else types):
+        if schema.get("additionalProperties", True) is True:
+            yield path
+        for name, own in schema.get("properties", {}).items():
+            yield from unclosed(own, f"{path}.{name}".lstrip("."))
+    if "items" in schema:
+        yield from unclosed(schema["items"], f"{path}[]")
+
+
+def test_every_object_is_closed():
+    """A misspelt key is refused everywhere but in what Kubernetes itself will check."""
+    definitions = [
+        found for name, own in SCHEMA["definitions"].items() for found in unclosed(own, f"#{name}")
+    ]
+
+    assert set(unclosed(SCHEMA)) == OPEN
+    assert set(definitions) == {
+        "#peer.podSelector.matchExpressions[]",
+        "#peer.namespaceSelector.matchExpressions[]",
+        "#resources.claims[]",
+    }
+
+
+def test_every_setting_of_the_bridge_can_be_set():
+    """Whatever the bridge can be told, the chart can tell it, or decides it for a reason."""
+    known = set(Settings.model_fields) | {"tokens_file"}
+
+    assert set(BRIDGE) | set(BY_THE_CHART) == known
+    assert not set(BRIDGE) & set(BY_THE_CHART)
+
+
+@pytest.mark.parametrize("name", sorted(set(BRIDGE) - set(OTHER_DEFAULTS)))
+def test_defaults_are_those_of_the_bridge(name):
+    """A bridge on Kubernetes behaves like any other, unless there is a reason."""
+    told = BRIDGE[name].default
+    field = Settings.model_fields[name]
+    if told == "":
+        assert field.default is None
+        return
+
+    assert getattr(Settings(**{name: told}), name) == field.default
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_bridge_takes_its_configuration(name, tmp_path):
+    """The file that a case gives is one that a bridge starts with, and holds what was asked for."""
+    given, where = case(name)
+    [text] = [
+        thing["data"]["trainbridge.yaml"]
+        for thing in objects(given, **where)
+        if thing["kind"] == "ConfigMap" and "trainbridge.yaml" in thing["data"]
+    ]
+    told = yaml.safe_load(text)
+    told.pop("tokens_file", None)  # until the bridge has it
+    for key in [key for key in told if key.endswith("_file")]:
+        path = tmp_path / key
+        path.write_text("")
+        told[key] = str(path)
+    file = tmp_path / "trainbridge.yaml"
+    file.write_text(yaml.safe_dump(told))
+
+    settings = load({"config": str(file)}, {}).settings
+
+    for key, value in given.get("settings", {}).items():
+        if value != "":
+            expected = getattr(Settings(**{key: value}), key)
+            assert getattr(settings, key) == expected
+
+
+def test_the_chart_has_the_version_of_the_bridge():
+    """Chart and bridge are released together."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert chart["version"] == chart["appVersion"] == bridge.__version__

@@ -1,0 +1,24 @@
+"""Reports what the image came to."""
+
+import pytest
+
+FIGURES = pytest.StashKey[dict[str, str]]()
+
+
+def pytest_configure(config):
+    """Begin with nothing measured."""
+    config.stash[FIGURES] = {}
+
+
+@pytest.fixture(scope="session")
+def figures(request):
+    """Return what is told at the end of the run, by its name."""
+    return request.config.stash[FIGURES]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Tell the figures, if any."""
+    if config.stash[FIGURES]:
+        terminalreporter.section("the image")
+        for name, figure in config.stash[FIGURES].items():
+            terminalreporter.write_line(f"{name}: {figure}")
