@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -115,7 +116,10 @@ def _listen_for_signals(stopping: asyncio.Event, task: "asyncio.Future[None]") -
             first_at = loop.time()
         elif loop.time() - first_at > ECHO_SECONDS:
             task.cancel()
-            loop.call_later(PATIENCE_SECONDS, os._exit, 128 + number)
+            # not on the loop, which may be over while Python still waits for a thread
+            leaving = threading.Timer(PATIENCE_SECONDS, os._exit, (128 + number,))
+            leaving.daemon = True
+            leaving.start()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(

@@ -184,7 +184,7 @@ def test_what_a_dead_bridge_missed_is_told():
 
     left = session.close(0.2)
 
-    assert left == BATCHES + 4  # the epoch, and three statuses
+    assert left == BATCHES + 5  # the epoch, the speed, and three statuses
     assert session.close(0.2) == 0
 
 
