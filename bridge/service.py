@@ -103,7 +103,7 @@ async def run(
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,
-            sinks=(metrics, images, *spans, journal),
+            sinks=(journal, metrics, images, *spans),
             committer=committer,
             telemetry=telemetry,
         )

@@ -17,6 +17,12 @@ VERSION = 2
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
+WAY_OUT = (
+    "If it is damaged, move it away with its -wal and -shm files and start again: "
+    "the images are found again, sessions and counts are lost"
+)
+
+
 class Outcome(Protocol):
     """What a statement did."""
 
@@ -51,10 +57,7 @@ class Database:
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
-            raise StorageError(
-                f"cannot open the database {path}: {error}. If it is damaged, move it away with its -wal and -shm"
-                " files and start again: the images are found again, sessions and counts are lost"
-            ) from error
+            raise StorageError(f"cannot open the database {path}: {error}. {WAY_OUT}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -70,7 +73,7 @@ class Database:
             except BaseException as error:
                 self._roll_back()
                 if isinstance(error, sqlite3.Error):
-                    raise StorageError(f"the database refused a commit: {error}") from error
+                    raise self._refused("commit", error) from error
                 raise
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -79,7 +82,7 @@ class Database:
             try:
                 return self._reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
-                raise StorageError(f"the database refused a query: {error}") from error
+                raise self._refused("query", error) from error
 
     @property
     def size_bytes(self) -> int:
@@ -92,6 +95,13 @@ class Database:
         with self._write_lock, self._read_lock:
             self._reader.close()
             self._writer.close()
+
+    def _refused(self, what: str, error: sqlite3.Error) -> StorageError:
+        """Say what to do where the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB)."""
+        is_damaged = type(error) is sqlite3.DatabaseError
+        where = f"the database {self._path}" if is_damaged else "the database"
+        way_out = f". {WAY_OUT}" if is_damaged else ""
+        return StorageError(f"{where} refused a {what}: {error}{way_out}")
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:

@@ -43,7 +43,7 @@ class Life:
     def happen(self, session, *events, at=START):
         """Let events happen to a session, as the pipeline does."""
         for event in events:
-            for sink in (self.metrics, self.spans, self.journal):
+            for sink in (self.journal, self.metrics, self.spans):
                 sink.consume(session, event, at)
             session.updated_at = max(session.updated_at, at)
             session.apply(event, at)

@@ -20,11 +20,11 @@ from bridge.sinks.images.recovery import recover
 from bridge.sinks.images.room import Room
 from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.spool import Spool
-from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Step, Written
+from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Rebuilt, Step, Written
 from bridge.sinks.images.uploader import Uploader
 from bridge.storage.database import Database, Transaction
 from bridge.storage.objects import ObjectStore
-from bridge.storage.shards import last_shard_id, shard_of
+from bridge.storage.shards import is_rebuilt, shard_of
 from bridge.storage.tallies import Counted, add_counts, counts_of
 from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
@@ -162,7 +162,7 @@ class Images:
 
         Nothing may be consumed after that, and no other commits may happen.
         """
-        is_new = last_shard_id(self._database) == 0
+        is_new = not is_rebuilt(self._database, "store")
         for shard in await asyncio.to_thread(recover, self._spool, self._database, self._telemetry):
             self._uploader.offer(shard)
         self._look()
@@ -264,6 +264,7 @@ class Images:
             adopt=self._ask,
             telemetry=self._telemetry,
         )
+        self._ask(Rebuilt())
 
     async def _drain(self, seconds: float) -> None:
         started = time.monotonic()

@@ -49,7 +49,7 @@ class Unwritten:
 
 
 class Journal:
-    """A durable sink of all events.
+    """A durable sink of all events; it takes each before the other sinks do.
 
     A session is its checkpoint and, applied to it, the entries behind: see `replay`.
     """
@@ -74,6 +74,7 @@ class Journal:
         self._entries: list[Entry] = []
         self._touched: dict[str, Session] = {}
         self._whole: dict[str, Session] = {}
+        self._last_words: list[tuple[Session, dict[str, Any]]] = []
         self._unwritten: dict[str, Unwritten] = {}
         """By session, the lowest number first."""
         self._kept: deque[tuple[int, int]] = deque()
@@ -87,8 +88,14 @@ class Journal:
         if kind is Heartbeat:
             return
         self._touched[session.id] = session
-        if kind is Registered or kind is Forgotten:
+        if kind is Registered:
             self._whole[session.id] = session
+        elif kind is Forgotten:
+            # Now, since the others forget it next; it may be resumed later all the same.
+            self._last_words.append((session, self._state(session)))
+            self._whole.pop(session.id, None)
+            self._unwritten.pop(session.id, None)
+            del self._touched[session.id]
         elif self._keeps_entries:
             self._entries.append(Entry(session.id, session.accepted, received, event))
 
@@ -108,7 +115,7 @@ class Journal:
 
     def take(self) -> "JournalWork | None":
         """Hand over the events since the last call, and the sessions that are due to be written whole."""
-        if not self._touched and not self._unwritten:
+        if not (self._touched or self._unwritten or self._last_words):
             return None
         entries, self._entries = self._entries, []
         touched, self._touched = self._touched, {}
@@ -134,8 +141,9 @@ class Journal:
         )
 
     def _checkpoints(self, number: int, now: float) -> list[tuple[Session, dict[str, Any]]]:
+        taken, self._last_words = self._last_words, []
         whole, self._whole = self._whole, {}
-        taken = [(session, self._state(session)) for session in whole.values()]
+        taken += [(session, self._state(session)) for session in whole.values()]
         for name in whole:
             self._unwritten.pop(name, None)
         until = time.perf_counter() + CHECKPOINTING_SECONDS

@@ -435,6 +435,8 @@ async def test_commands_go_out_and_their_answers_come_back(bridge):
     await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
     await until(lambda: bridge.sink.of(CommandAnswered))
     await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
+    result.command_id = "nobody's"
+    await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
     refusal = await hear(stream)
     await stream.done_writing()
 

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from support.journals import START, Life
 
-from bridge.model import Batch, Ended, Forgotten, Heartbeat, Phase
+from bridge.model import Batch, Ended, Forgotten, Heartbeat, Phase, Registered
 from bridge.sinks.journal import Archive
 from bridge.sinks.journal.journal import CHECKPOINT_SECONDS
 from bridge.storage.journal import JournalRows
@@ -156,3 +156,25 @@ def test_a_bridge_in_memory_writes_no_entries(database):
 
     assert life.groups() == 0
     assert Archive(database).find("run").batches == 10
+
+
+def test_a_session_that_was_forgotten_goes_on_with_all_it_had(database):
+    """Resumed by its own client after its linger, its series and its trace count on."""
+    life = Life(database)
+    session = life.register()
+    life.happen(session, *[Batch(0, number, 0.5) for number in range(10)], Ended(Phase.LOST))
+    life.commit()
+    series, trace = life.metrics.snapshot(session), life.spans.snapshot(session)
+    life.happen(session, Forgotten())
+    life.commit()
+    assert life.groups() == 0
+    assert life.metrics.snapshot(session) is None
+
+    again = Archive(database).find("run")
+    life.sessions["run"] = again
+    life.happen(again, Registered())
+
+    assert life.metrics.snapshot(again) == series
+    assert life.spans.snapshot(again) == trace
+    life.commit()
+    assert Life(database).known() == life.known()
