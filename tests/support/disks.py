@@ -66,7 +66,7 @@ class FailingDisk(Disk):
         # 1: faults were found and corrected
         assert (
             subprocess.run(
-                ["e2fsck", "-f", "-y", self._image], check=False, capture_output=True
+                [tool("e2fsck"), "-f", "-y", self._image], check=False, capture_output=True
             ).returncode
             <= 1
         )
