@@ -91,7 +91,9 @@ async def run(
             ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
             limit=settings.max_sessions,
         )
-        journal = Journal(rows, (metrics, *spans, commands), keeps_entries=folder.is_durable)
+        journal = Journal(
+            rows, (metrics, *spans, commands), telemetry, keeps_entries=folder.is_durable
+        )
         journal.resume(replayed)
 
         committer = Committer(

@@ -30,7 +30,7 @@ class Life:
         self.sessions = {session.id: session for session in found.sessions}
         self.replayed_entries = sum(entries for _, entries in found.groups)
         parts = (self.metrics, self.spans)
-        self.journal = Journal(rows, parts, clock=lambda: self.now, **options)
+        self.journal = Journal(rows, parts, self.telemetry, clock=lambda: self.now, **options)
         self.journal.resume(found)
 
     def register(self, name="run", *, attempt=1):

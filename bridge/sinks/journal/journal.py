@@ -14,6 +14,7 @@ from bridge.sinks.journal.replay import Replayed
 from bridge.storage.database import Transaction
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed
+from bridge.telemetry import Telemetry
 
 CHECKPOINT_SECONDS = 30.0
 """A session is written whole so long after its first entry that no checkpoint includes.
@@ -58,6 +59,7 @@ class Journal:
         self,
         rows: JournalRows,
         parts: Sequence[Remembering],
+        telemetry: Telemetry,
         *,
         keeps_entries: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -69,6 +71,7 @@ class Journal:
         self._keeps_entries = keeps_entries
         self._rows = rows
         self._parts = tuple(parts)
+        self._telemetry = telemetry
         self._clock = clock
         self._number = rows.last_number()
         self._entries: list[Entry] = []
@@ -138,6 +141,7 @@ class Journal:
             checkpoints,
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
+            telemetry=self._telemetry,
         )
 
     def _checkpoints(self, number: int, now: float) -> list[tuple[Session, dict[str, Any]]]:
@@ -185,7 +189,9 @@ class JournalWork:
     trim_below: int
     sequences: list[tuple[Session, int]]
     """How far each session is when this is on disk."""
+    telemetry: Telemetry
     packed_entries: bytes = b""
+    lost: int = 0
     checkpoints: list[Checkpoint] | None = None
 
     def write(self, transaction: Transaction) -> None:
@@ -202,10 +208,30 @@ class JournalWork:
         """Tell each session how far it is on disk."""
         for session, sequence in self.sequences:
             session.committed = max(session.committed, sequence)
+        if self.lost:
+            self.telemetry.dropped("entry", "unwritable", self.lost)
 
     def _pack(self) -> None:
         if self.entries:
-            self.packed_entries = packed((VERSION, list(map(row_of, self.entries))))
+            self.packed_entries, self.lost = _packed_rows(self.entries)
         self.checkpoints = [
             checkpoint_of(session, self.number, state) for session, state in self.states
         ]
+
+
+def _packed_rows(entries: Sequence[Entry]) -> tuple[bytes, int]:
+    """Pack the entries, and count those that cannot be: one of them must not stop all commits for ever."""
+    try:
+        return packed((VERSION, list(map(row_of, entries)))), 0
+    except ValueError:
+        rows = [row for entry in entries if (row := _plain_row(entry)) is not None]
+        return packed((VERSION, rows)), len(entries) - len(rows)
+
+
+def _plain_row(entry: Entry) -> tuple[Any, ...] | None:
+    row = row_of(entry)
+    try:
+        packed(row)
+    except ValueError:
+        return None
+    return row

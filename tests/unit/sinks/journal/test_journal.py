@@ -4,7 +4,16 @@ from contextlib import suppress
 
 from support.journals import START, Life
 
-from bridge.model import Batch, Ended, Forgotten, Heartbeat, Phase, Registered
+from bridge.model import (
+    Batch,
+    Ended,
+    Forgotten,
+    Heartbeat,
+    Phase,
+    Registered,
+    Status,
+    StatusChange,
+)
 from bridge.sinks.journal import Archive
 from bridge.sinks.journal.journal import CHECKPOINT_SECONDS
 from bridge.storage.journal import JournalRows
@@ -178,3 +187,22 @@ def test_a_session_that_was_forgotten_goes_on_with_all_it_had(database):
     assert life.spans.snapshot(again) == trace
     life.commit()
     assert Life(database).known() == life.known()
+
+
+def test_an_event_that_cannot_be_written_stops_nothing(database):
+    """It is left out and counted; what came with it is on disk."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    life.happen(
+        session,
+        Batch(0, 0, 0.5),
+        Batch(0, 2**70, 0.5),
+        StatusChange(Status.RUNNING, "no Unicode: \ud800"),
+    )
+    life.commit()
+
+    labels = {"what": "entry", "reason": "unwritable"}
+    assert life.telemetry.registry.get_sample_value("bridge_dropped_total", labels) == 1
+    again = Life(database).sessions["run"]
+    assert (again.batches, again.status_message) == (1, "no Unicode: \ud800")
