@@ -54,9 +54,11 @@ class Pipeline:
         self._clock = clock
         self._streams: dict[str, int] = {}
 
-    def register(self, session_id: str, client: Client, config: Config) -> Registration:
-        """Register a session; raises what `Sessions.register` raises."""
-        registration = self._sessions.register(session_id, client, config)
+    def register(
+        self, session_id: str, client: Client, config: Config, remembered: Session | None = None
+    ) -> Registration:
+        """Register a session, as `Sessions.register` does; raises what that raises."""
+        registration = self._sessions.register(session_id, client, config, remembered)
         session = registration.session
         if registration.is_new:
             # Orders for the attempt before must not stop this one.

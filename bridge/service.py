@@ -75,7 +75,7 @@ async def run(
         stack.callback(database.close)
         archive = Archive(database)
         index = ImageIndex(database)
-        sessions = _sessions(settings, archive)
+        sessions = _sessions(settings)
         commands = Commands()
 
         metrics = TrainingMetrics(telemetry)
@@ -135,6 +135,7 @@ async def run(
             commands=commands,
             telemetry=telemetry,
             tally=images.tally,
+            recall=archive.find,
         )
         servicer = Servicer(door, _terms(settings))
         await stack.enter_async_context(
@@ -144,14 +145,13 @@ async def run(
         await stopping.wait()
 
 
-def _sessions(settings: Settings, archive: Archive) -> Sessions:
+def _sessions(settings: Settings) -> Sessions:
     return Sessions(
         limit=settings.max_sessions,
         new_per_minute=settings.max_new_sessions_per_minute,
         heartbeat_seconds=settings.heartbeat_seconds,
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,
-        remembered=archive.find,
     )
 
 

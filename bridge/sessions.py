@@ -249,14 +249,9 @@ class Sessions:
         heartbeat_seconds: float = 20.0,
         linger_seconds: float = 300.0,
         lost_seconds: float = 3_600.0,
-        remembered: Callable[[str], Session | None] = lambda _session_id: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Start empty; `limit` caps sessions in memory, and with them series.
-
-        `remembered` finds a session that is gone from memory, so that it can be resumed, and so that
-        no attempt of a name is counted twice.
-        """
+        """Start empty; `limit` caps sessions in memory, and with them series."""
         self.limit = limit
         self.heartbeat_seconds = heartbeat_seconds
         self._linger_seconds = linger_seconds
@@ -264,7 +259,6 @@ class Sessions:
         self._new_per_minute = new_per_minute
         self._recent: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
-        self._remembered = remembered
         self._clock = clock
 
     def __iter__(self) -> Iterator[Session]:
@@ -286,8 +280,13 @@ class Sessions:
             raise UnknownSessionError("this session is not registered here; register it first")
         return session
 
-    def register(self, session_id: str, client: Client, config: Config) -> Registration:
+    def register(
+        self, session_id: str, client: Client, config: Config, remembered: Session | None = None
+    ) -> Registration:
         """Open, resume or start anew.
+
+        `remembered` is the session as it was before it was forgotten, if it was, so that it can be
+        resumed, and so that no attempt of a name is counted twice.
 
         The same client instance resumes its session; another one is refused while the first is alive
         (three heartbeats) and starts a new attempt after that.
@@ -297,7 +296,7 @@ class Sessions:
         session_id = session_id or f"run-{secrets.token_hex(6)}"
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-        known = self._sessions.get(session_id) or self._remembered(session_id)
+        known = self._sessions.get(session_id) or remembered
         if known is None:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         if known.client.instance_id == client.instance_id:

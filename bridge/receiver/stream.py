@@ -52,6 +52,8 @@ class Door:
     commands: Commands
     telemetry: Telemetry
     tally: Tally
+    recall: Callable[[str], Session | None] = lambda _session_id: None
+    """Finds a session that is gone from memory; blocks, and raises StorageError."""
     holders: "dict[str, Stream]" = field(default_factory=dict)
     """The stream that speaks for each session."""
 

@@ -122,11 +122,11 @@ def test_a_forgotten_session_is_remembered(clock):
     """Gone from memory it can be resumed, and another process makes the next attempt, never the first."""
     old = Session("run", client("a"), Config(), now=clock.now, attempt=4)
     old.apply(Ended(Phase.ENDED), clock.now)
-    sessions = Sessions(remembered={"run": old}.get, clock=clock)
+    sessions = Sessions(clock=clock)
 
-    followed = sessions.register("run", client("b"), Config())
+    followed = sessions.register("run", client("b"), Config(), old)
     sessions.forget(followed.session)
-    resumed = sessions.register("run", client("a"), Config())
+    resumed = sessions.register("run", client("a"), Config(), old)
 
     assert (followed.is_new, followed.session.attempt) == (True, 5)
     assert not resumed.is_new
