@@ -60,10 +60,10 @@ class Pipeline:
         """Register a session, as `Sessions.register` does; raises what that raises."""
         registration = self._sessions.register(session_id, client, config, remembered)
         session = registration.session
+        # Orders for an attempt before, or from before it was forgotten, must not stop this one.
+        session.parts.pop(self._commands.name, None)
         if registration.is_new:
-            # Orders for the attempt before must not stop this one.
             self._commands.forget(session.id)
-            session.parts.pop(self._commands.name, None)
         what = "registered" if registration.is_new else "registered again"
         self._telemetry.session_changed(
             session.id, what, attempt=session.attempt, client=client.name
@@ -158,6 +158,7 @@ class Pipeline:
             if isinstance(event, Forgotten):
                 self._sessions.forget(session)
                 self._commands.forget(session.id)
+                self._committer.poke()
 
     def _revive(self, session: Session, update: Update, now: float, *, is_new: bool) -> None:
         """Take a session for connected again, and for live where it was lost or has been resumed."""

@@ -100,6 +100,7 @@ async def run(
             (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
         )
         images.wake = committer.poke
+        stack.callback(lambda: images.give_up() if committer.is_broken else None)
         await stack.enter_async_context(committer.running())
         stack.callback(journal.settle)
         pipeline = Pipeline(
@@ -135,7 +136,8 @@ async def run(
             commands=commands,
             telemetry=telemetry,
             tally=images.tally,
-            recall=archive.find,
+            recall=archive.recall,
+            is_leaving=journal.is_leaving,
         )
         servicer = Servicer(door, _terms(settings))
         await stack.enter_async_context(
@@ -152,6 +154,7 @@ def _sessions(settings: Settings) -> Sessions:
         heartbeat_seconds=settings.heartbeat_seconds,
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,
+        monotonic=time.monotonic,
     )
 
 

@@ -132,9 +132,15 @@ class Servicer:
 
     async def _remembered(self, session_id: str) -> Session | None:
         """Look on the disk, which may hang, for a session that is not in memory."""
-        if not session_id or self._door.sessions.find(session_id) is not None:
+        door = self._door
+        if not session_id or door.sessions.find(session_id) is not None:
             return None
-        return await self._recalling.run(lambda: self._door.recall(session_id))
+        remembered = None
+        if not door.is_leaving(session_id):
+            remembered = await self._recalling.run(lambda: door.recall(session_id))
+        if door.is_leaving(session_id):
+            raise StorageError(f"{session_id} was forgotten just now, and is not on disk yet")
+        return remembered
 
     def _server_config(self) -> wire.ServerConfig:
         terms = self._terms

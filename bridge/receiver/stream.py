@@ -54,6 +54,8 @@ class Door:
     tally: Tally
     recall: Callable[[str], Session | None] = lambda _session_id: None
     """Finds a session that is gone from memory; blocks, and raises StorageError."""
+    is_leaving: Callable[[str], bool] = lambda _session_id: False
+    """Tells whether a session is gone from memory and not yet on disk."""
     holders: "dict[str, Stream]" = field(default_factory=dict)
     """The stream that speaks for each session."""
 

@@ -57,7 +57,9 @@ class Database:
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
-            raise StorageError(f"cannot open the database {path}: {error}. {WAY_OUT}") from error
+            raise StorageError(
+                f"cannot open the database {path}: {error}{_way_out(error)}"
+            ) from error
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -97,15 +99,16 @@ class Database:
             self._writer.close()
 
     def _refused(self, what: str, error: sqlite3.Error) -> StorageError:
-        """Say what to do where the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB)."""
-        is_damaged = type(error) is sqlite3.DatabaseError
-        where = f"the database {self._path}" if is_damaged else "the database"
-        way_out = f". {WAY_OUT}" if is_damaged else ""
-        return StorageError(f"{where} refused a {what}: {error}{way_out}")
+        return StorageError(f"the database {self._path} refused a {what}: {error}{_way_out(error)}")
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
+
+
+def _way_out(error: sqlite3.Error) -> str:
+    """Say what to do where the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB), and only there."""
+    return f". {WAY_OUT}" if type(error) is sqlite3.DatabaseError else ""
 
 
 def _prepare(writer: sqlite3.Connection) -> None:
@@ -119,8 +122,9 @@ def _prepare(writer: sqlite3.Connection) -> None:
     if version < VERSION:
         # The format before kept sessions and traces in a way of its own. It was never released.
         writer.executescript("DROP TABLE IF EXISTS sessions; DROP TABLE IF EXISTS traces;")
-    writer.executescript(SCHEMA)
-    writer.execute(f"PRAGMA user_version = {VERSION}")
+        writer.executescript(SCHEMA)
+        # Last, and never again: a full disk must not keep a bridge from starting.
+        writer.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

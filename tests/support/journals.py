@@ -3,6 +3,7 @@
 from bridge.model import Client, Config, Registered
 from bridge.sessions import Session
 from bridge.sinks.journal import Journal, replay
+from bridge.sinks.journal.replay import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics
 from bridge.sinks.spans.sink import Spans
 from bridge.storage.database import Database
@@ -45,7 +46,8 @@ class Life:
         for event in events:
             for sink in (self.journal, self.metrics, self.spans):
                 sink.consume(session, event, at)
-            session.updated_at = max(session.updated_at, at)
+            if not isinstance(event, OBSERVED):
+                session.updated_at = max(session.updated_at, at)
             session.apply(event, at)
 
     def commit(self) -> bool:

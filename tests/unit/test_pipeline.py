@@ -31,7 +31,7 @@ from bridge.model import (
     Update,
 )
 from bridge.pipeline import Pipeline
-from bridge.sessions import Sessions
+from bridge.sessions import Session, Sessions
 from bridge.telemetry import Telemetry
 
 
@@ -303,3 +303,16 @@ def test_a_session_from_before_a_restart_is_disconnected_and_leased():
         again.pipeline.register("run", Client(instance_id="other"), Config())
     again.now += 31
     assert again.pipeline.register("run", Client(instance_id="other"), Config()).is_new
+
+
+def test_orders_from_before_a_session_was_forgotten_are_not_given_again():
+    """A stop of yesterday must not stop the run that its client has begun today."""
+    bridge = Bridge()
+    forgotten = Session("run", Client(instance_id="i"), Config(), now=0.0)
+    forgotten.parts = {"commands": [("c1", 3, {}, 0.0, "queued", None)]}
+
+    session = bridge.pipeline.register("run", Client(instance_id="i"), Config(), forgotten).session
+
+    assert session is forgotten
+    assert session.parts == {}
+    assert bridge.pipeline.take_commands("run") == []

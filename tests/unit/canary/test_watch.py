@@ -59,8 +59,8 @@ def test_a_real_page_is_understood(answers):
             Batch(0, 1, 0.25, (), 0, told, (2, 2)),
             Epoch(0, 0.4, 0.5),
         )
-        scene.metrics.images_settled(name, ImageResult.STORED, 3, NOON)
-        scene.metrics.images_settled(name, ImageResult.SAMPLED_OUT, 2, NOON)
+        scene.settle(name, ImageResult.STORED, 3, NOON)
+        scene.settle(name, ImageResult.SAMPLED_OUT, 2, NOON)
     answers.body = scene.page().encode()
     shown = answers.reader.page("canary-1")
 
