@@ -11,6 +11,7 @@ from bridge.sessions import Session
 from bridge.sinks.journal import Journal
 from bridge.storage.database import Database
 from bridge.storage.journal import JournalRows
+from bridge.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def desk(folder: Path, sessions: int) -> Iterator[Desk]:
             Session(f"run-{number}", Client(), Config(), now=time.time())
             for number in range(sessions)
         ]
-        found = Desk(database, Journal(JournalRows(database), ()), runs)
+        found = Desk(database, Journal(JournalRows(database), (), Telemetry()), runs)
         for run in runs:
             found.journal.consume(run, Registered(), run.registered_at)
         found.commit()

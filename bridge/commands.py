@@ -169,7 +169,10 @@ class Commands:
             self.forget(session.id)
 
     def _put(self, command: Command) -> None:
-        self._commands.setdefault(command.session_id, {})[command.id] = command
+        commands = self._commands.setdefault(command.session_id, {})
+        commands[command.id] = command
+        if len(commands) > KEPT_PER_SESSION:
+            del commands[next(iter(commands))]
         if command.state is State.QUEUED:
             self._waiting.setdefault(command.session_id, deque()).append(command.id)
 

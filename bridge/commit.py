@@ -73,7 +73,11 @@ class Committer:
         self._bytes = 0
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._unwritten: tuple[Work, ...] = ()
+        """Of a group that is not on disk yet: the next one takes them along."""
+        self.is_broken = False
+        """The final commit failed: what is in memory and in files is more than the database tells of."""
 
     @property
     def is_full(self) -> bool:
@@ -102,13 +106,13 @@ class Committer:
             try:
                 yield
             finally:
-                self._stopping = True
+                self._stopping.set()
                 self._wake.set()
                 self._hurry.set()
                 await task
 
     async def _commit_until_stopped(self, thread: ThreadPoolExecutor) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             started = time.monotonic()
             await self._commit(self._group(), thread)
             await asyncio.sleep(max(0.0, COMMIT_SECONDS - (time.monotonic() - started)))
@@ -117,12 +121,27 @@ class Committer:
             self._wake.clear()
             self._hurry.clear()
         await self._commit(self._group(), thread)
+        self.is_broken = bool(self._unwritten)
 
     def _group(self) -> Group:
-        works = tuple(
-            work for durable in self._durables if (work := self._taken(durable)) is not None
-        )
-        group = Group(self._ticket, works, frozenset(self._receipts))
+        """Collect what there is to write.
+
+        Where a durable fails to hand over, it keeps what it has, nothing is written, and nobody gets a
+        receipt: what belongs together goes to disk together, the next time.
+        """
+        works = list(self._unwritten)
+        try:
+            for durable in self._durables:
+                work = durable.take()
+                if work is not None:
+                    works.append(work)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the next commit tries again
+            self._telemetry.failed("commit", error)
+            self._telemetry.commit_failed(error)
+            self._unwritten = tuple(works)
+            return Group(self._ticket - 1, (), frozenset())
+        self._unwritten = ()
+        group = Group(self._ticket, tuple(works), frozenset(self._receipts))
         self._ticket += 1
         self._receipts.clear()
         self._count = 0
@@ -133,6 +152,8 @@ class Committer:
         if not self._is_durable:
             self._acknowledge(group)
         if group.works and not await self._written(group.works, thread):
+            self._unwritten = group.works
+            self._receipts |= group.receipts
             return
         for work in group.works:
             self._tell(work.done)
@@ -143,13 +164,6 @@ class Committer:
         for receipt in group.receipts:
             self._tell(partial(receipt.committed, group.ticket))
 
-    def _taken(self, durable: Durable) -> Work | None:
-        try:
-            return durable.take()
-        except Exception as error:  # noqa: BLE001 -- the others, and the next commits, must go on
-            self._telemetry.failed("commit", error)
-            return None
-
     def _tell(self, listener: Callable[[], None]) -> None:
         try:
             listener()
@@ -157,7 +171,7 @@ class Committer:
             self._telemetry.failed("commit", error)
 
     async def _written(self, works: tuple[Work, ...], thread: ThreadPoolExecutor) -> bool:
-        """Write until it succeeds; while stopping once only, and then what is lost was never acknowledged."""
+        """Write until it succeeds, while stopping once only; return whether it did."""
         loop = asyncio.get_running_loop()
         attempt = 0
         while True:
@@ -168,9 +182,10 @@ class Committer:
             else:
                 self._telemetry.committed(seconds)
                 return True
-            if self._stopping:
+            if self._stopping.is_set():
                 return False
-            await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+            pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+            await _set_within(self._stopping, pause)
             attempt += 1
 
     def _write(self, works: tuple[Work, ...]) -> float:

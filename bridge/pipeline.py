@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from bridge.commands import Command, Commands
 from bridge.commit import Committer, Receipt
@@ -33,15 +32,6 @@ from bridge.telemetry import Telemetry
 RETRY_AFTER_MS = 1_000
 
 
-@dataclass(slots=True)
-class Hole:
-    """A message that was refused for want of room, and that no later one may overtake."""
-
-    sequence: int
-    refused_at: float
-    """When it, or one behind it, was refused last."""
-
-
 class Pipeline:
     """Everything that happens to sessions passes through here, in order."""
 
@@ -63,17 +53,17 @@ class Pipeline:
         self._telemetry = telemetry
         self._clock = clock
         self._streams: dict[str, int] = {}
-        self._holes: dict[str, Hole] = {}
 
-    def register(self, session_id: str, client: Client, config: Config) -> Registration:
-        """Register a session; raises what `Sessions.register` raises."""
-        registration = self._sessions.register(session_id, client, config)
+    def register(
+        self, session_id: str, client: Client, config: Config, remembered: Session | None = None
+    ) -> Registration:
+        """Register a session, as `Sessions.register` does; raises what that raises."""
+        registration = self._sessions.register(session_id, client, config, remembered)
         session = registration.session
-        self._holes.pop(session.id, None)
+        # Orders for an attempt before, or from before it was forgotten, must not stop this one.
+        session.parts.pop(self._commands.name, None)
         if registration.is_new:
-            # Orders for the attempt before must not stop this one.
             self._commands.forget(session.id)
-            session.parts.pop(self._commands.name, None)
         what = "registered" if registration.is_new else "registered again"
         self._telemetry.session_changed(
             session.id, what, attempt=session.attempt, client=client.name
@@ -98,8 +88,8 @@ class Pipeline:
         session = self._sessions.get(update.session_id)
         sequence = update.sequence
         now = self._clock()
-        if self._holes or self._committer.is_full:
-            self._check_room(session, update, now)
+        if self._committer.is_full and not isinstance(update.message, Heartbeat):
+            raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
         session.updated_at = now
         is_new = not sequence or sequence > session.accepted
         if not session.connected:
@@ -168,32 +158,7 @@ class Pipeline:
             if isinstance(event, Forgotten):
                 self._sessions.forget(session)
                 self._commands.forget(session.id)
-                self._holes.pop(session.id, None)
-
-    def _check_room(self, session: Session, update: Update, now: float) -> None:
-        """Refuse what does not fit, and from then on everything behind it until it comes again.
-
-        Without the second half a later message would raise the high-water mark over the refused one,
-        which then could never be applied. A client that comes back after its pause without the refused
-        message has dropped it; it is not waited for. Heartbeats take no room.
-        """
-        if isinstance(update.message, Heartbeat):
-            return
-        sequence, hole = update.sequence, self._holes.get(session.id)
-        is_waited_for = (
-            hole is not None
-            and sequence > hole.sequence
-            and now - hole.refused_at < RETRY_AFTER_MS / 1000
-        )
-        if not self._committer.is_full and not is_waited_for:
-            if sequence:
-                self._holes.pop(session.id, None)
-            return
-        if sequence and (hole is None or sequence <= hole.sequence):
-            self._holes[session.id] = Hole(sequence, now)
-        elif sequence and hole is not None:
-            hole.refused_at = now
-        raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
+                self._committer.poke()
 
     def _revive(self, session: Session, update: Update, now: float, *, is_new: bool) -> None:
         """Take a session for connected again, and for live where it was lost or has been resumed."""
@@ -215,11 +180,11 @@ class Pipeline:
             self._emit(session, Ended(Phase.ENDED), now)
 
     def _answer(self, session: Session, result: CommandResult, now: float) -> None:
+        if self._commands.find(session.id, result.command_id) is None:
+            raise InvalidDataError("command_result.command_id: nobody has given such a command")
         command = self._commands.answer(session.id, result)
         if command is None:
-            raise InvalidDataError(
-                "command_result.command_id: no such command is waiting for an answer"
-            )
+            return  # answered before: the command went out twice, and so did the answer
         self._emit(session, CommandAnswered(command.type, result), now)
 
     def _emit(self, session: Session, event: Event, now: float) -> None:

@@ -77,7 +77,7 @@ async def run(
         stack.callback(database.close)
         archive = Archive(database)
         index = ImageIndex(database)
-        sessions = _sessions(settings, archive)
+        sessions = _sessions(settings)
         commands = Commands()
 
         metrics = TrainingMetrics(telemetry)
@@ -93,19 +93,22 @@ async def run(
             ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
             limit=settings.max_sessions,
         )
-        journal = Journal(rows, (metrics, *spans, commands), keeps_entries=folder.is_durable)
+        journal = Journal(
+            rows, (metrics, *spans, commands), telemetry, keeps_entries=folder.is_durable
+        )
         journal.resume(replayed)
 
         committer = Committer(
             (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
         )
         images.wake = committer.poke
+        stack.callback(lambda: images.give_up() if committer.is_broken else None)
         await stack.enter_async_context(committer.running())
         stack.callback(journal.settle)
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,
-            sinks=(metrics, images, *spans, journal),
+            sinks=(journal, metrics, images, *spans),
             committer=committer,
             telemetry=telemetry,
         )
@@ -135,6 +138,8 @@ async def run(
             commands=commands,
             telemetry=telemetry,
             tally=images.tally,
+            recall=archive.recall,
+            is_leaving=journal.is_leaving,
         )
         servicer = Servicer(door, _terms(settings))
         await stack.enter_async_context(
@@ -154,14 +159,14 @@ def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | No
     return Certificates(files, telemetry)
 
 
-def _sessions(settings: Settings, archive: Archive) -> Sessions:
+def _sessions(settings: Settings) -> Sessions:
     return Sessions(
         limit=settings.max_sessions,
         new_per_minute=settings.max_new_sessions_per_minute,
         heartbeat_seconds=settings.heartbeat_seconds,
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,
-        remembered=archive.find,
+        monotonic=time.monotonic,
     )
 
 

@@ -38,6 +38,9 @@ from bridge.model import (
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """URL-safe, since Grafana percent-decodes links, and one path segment in every store."""
 
+JUMP_SECONDS = 5.0
+"""A clock that moves so much against the other one has been set."""
+
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
 SCALARS_KEPT = 50
@@ -99,8 +102,6 @@ class Session:
         self.performance: Performance | None = None
         self.scalars: dict[str, float] = {}
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
-        self.is_restored = False
-        """Known from before a restart, or from before it was forgotten."""
         self.parts: dict[str, Any] = {}
         """What other parts of the bridge had said of it before a restart; each takes its own out."""
 
@@ -140,7 +141,6 @@ class Session:
             setattr(session, name, state[name])
         session.phase, session.status = Phase(session.phase), Status(session.status)
         session.committed = session.accepted
-        session.is_restored = True
         session.losses = Curve.restored(state["losses"])
         session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
         session.performance = _performance(state["performance"])
@@ -249,13 +249,13 @@ class Sessions:
         heartbeat_seconds: float = 20.0,
         linger_seconds: float = 300.0,
         lost_seconds: float = 3_600.0,
-        remembered: Callable[[str], Session | None] = lambda _session_id: None,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         """Start empty; `limit` caps sessions in memory, and with them series.
 
-        `remembered` finds a session that is gone from memory, so that it can be resumed, and so that
-        no attempt of a name is counted twice.
+        `clock` tells seconds since 1970, and may be set by somebody; `monotonic` never is. Without it
+        the clock is taken for one that is never set.
         """
         self.limit = limit
         self.heartbeat_seconds = heartbeat_seconds
@@ -264,8 +264,9 @@ class Sessions:
         self._new_per_minute = new_per_minute
         self._recent: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
-        self._remembered = remembered
         self._clock = clock
+        self._monotonic = monotonic or clock
+        self._ahead = clock() - self._monotonic()
 
     def __iter__(self) -> Iterator[Session]:
         """Go through all sessions, oldest registration first."""
@@ -286,8 +287,13 @@ class Sessions:
             raise UnknownSessionError("this session is not registered here; register it first")
         return session
 
-    def register(self, session_id: str, client: Client, config: Config) -> Registration:
+    def register(
+        self, session_id: str, client: Client, config: Config, remembered: Session | None = None
+    ) -> Registration:
         """Open, resume or start anew.
+
+        `remembered` is the session as it was before it was forgotten, if it was, so that it can be
+        resumed, and so that no attempt of a name is counted twice.
 
         The same client instance resumes its session; another one is refused while the first is alive
         (three heartbeats) and starts a new attempt after that.
@@ -297,7 +303,7 @@ class Sessions:
         session_id = session_id or f"run-{secrets.token_hex(6)}"
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-        known = self._sessions.get(session_id) or self._remembered(session_id)
+        known = self._sessions.get(session_id) or remembered
         if known is None:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         if known.client.instance_id == client.instance_id:
@@ -319,23 +325,38 @@ class Sessions:
         return MISSED_HEARTBEATS * self.heartbeat_seconds
 
     def restore(self, session: Session) -> None:
-        """Put back a session from before a restart; a client that was connected then may come back."""
+        """Put back a session from before a restart; its client may come back before anybody else has it."""
         self._sessions[session.id] = session
-        if session.connected:
-            session.leased_until = self._clock() + self.lease_seconds
+        now = self._clock()
+        session.updated_at = min(session.updated_at, now)
+        if session.phase is Phase.LIVE:
+            session.leased_until = now + self.lease_seconds
 
     def due(self) -> Iterator[tuple[Session, Event]]:
         """Yield what time has brought: sessions that fell silent, were lost, or have lingered long enough."""
+        self._follow_clock()
         now = self._clock()
         for session in self:
             if session.phase is Phase.LIVE:
-                silent = now - session.updated_at
-                if silent >= self._lost_seconds:
+                if self.is_leased(session):
+                    continue
+                if now - session.updated_at >= self._lost_seconds:
                     yield session, Ended(Phase.LOST)
-                elif session.connected and not self.is_leased(session):
+                elif session.connected:
                     yield session, Disconnected()
             elif now - session.ended_at >= self._linger_seconds:
                 yield session, Forgotten()
+
+    def _follow_clock(self) -> None:
+        """Move all times along where somebody has set the clock: nobody has been silent for that long."""
+        ahead = self._clock() - self._monotonic()
+        jump, self._ahead = ahead - self._ahead, ahead
+        if abs(jump) < JUMP_SECONDS:
+            return
+        for session in self:
+            session.updated_at += jump
+            session.leased_until += jump
+            session.ended_at += jump if session.ended_at else 0.0
 
     def forget(self, session: Session) -> None:
         """Drop a session from memory."""
@@ -368,7 +389,7 @@ class Sessions:
             return
         if len(self._sessions) >= self.limit:
             raise LimitError(f"this bridge already holds {self.limit} sessions (--max-sessions)")
-        now = self._clock()
+        now = self._monotonic()
         while self._recent and now - self._recent[0] >= 60:
             self._recent.popleft()
         if len(self._recent) >= self._new_per_minute:

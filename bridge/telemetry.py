@@ -77,6 +77,9 @@ class Telemetry:
         self._commit = histogram(
             "bridge_commit_duration_seconds", "Time of one commit.", COMMIT_BUCKETS
         )
+        self._commit_failures = counter(
+            "bridge_commit_failures_total", "Commits that the disk refused; they are tried again."
+        )
         self.journal_bytes = gauge("bridge_journal_bytes", "Size of the database.")
         self.loop_lag = gauge(
             "bridge_event_loop_lag_seconds", "Longest delay of the event loop lately."
@@ -137,6 +140,7 @@ class Telemetry:
 
     def commit_failed(self, error: Exception) -> None:
         """A group of updates could not be written; it will be tried again, and nobody gets an Ack for it."""
+        self._commit_failures.inc()
         self._say(
             logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
         )

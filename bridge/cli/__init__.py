@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge import __version__
-from bridge.cli import asking, demo, serving
+from bridge.cli import asking, canary, demo, serving, sync
 from bridge.errors import BridgeError, SettingError
 
 DONE = 0
@@ -43,8 +43,12 @@ COMMANDS = (
             asking.add_sessions_arguments, asking.sessions),
     Command("command", "give a training session an order: pause, resume, stop ...",
             asking.add_command_arguments, asking.command),
+    Command("sync", "deliver what training processes have left in a spool",
+            sync.add_arguments, sync.run),
     Command("healthcheck", "ask a running bridge whether it is ready; exit status 0 means yes",
             asking.add_healthcheck_arguments, asking.healthcheck),
+    Command("canary", "stream a known run for ever, and tell on /metrics what is missing, doubled, wrong or late",
+            canary.add_arguments, canary.run),
 )  # fmt: skip
 
 

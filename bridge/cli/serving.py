@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -81,20 +82,24 @@ def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
         log.warning(warning)
     # gRPC's C code would write lines of its own between ours; what goes wrong arrives as an exception too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    deadlines: list[threading.Timer] = []
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_until_stopped(run or _service(), settings))
+            return runner.run(_until_stopped(run or _service(), settings, deadlines))
     except (SettingError, OSError) as error:
         # The settings make sense, but not on this machine at this moment: a port in use, a full disk.
         raise BridgeError(str(error)) from error
+    finally:
+        for deadline in deadlines:
+            deadline.cancel()
 
 
-async def _until_stopped(run: Run, settings: Any) -> int:
+async def _until_stopped(run: Run, settings: Any, deadlines: list[threading.Timer]) -> int:
     stopping = asyncio.Event()
     task = asyncio.ensure_future(
         run(settings, stopping, lambda bound: _ready(bound, settings.ports_file))
     )
-    _listen_for_signals(stopping, task)
+    _listen_for_signals(stopping, task, settings.shutdown_grace_seconds, deadlines)
     try:
         await task
     except asyncio.CancelledError:
@@ -103,7 +108,13 @@ async def _until_stopped(run: Run, settings: Any) -> int:
     return 0
 
 
-def _listen_for_signals(stopping: asyncio.Event, task: "asyncio.Future[None]") -> None:
+def _listen_for_signals(
+    stopping: asyncio.Event,
+    task: "asyncio.Future[None]",
+    grace_seconds: float,
+    deadlines: list[threading.Timer],
+) -> None:
+    """Stop at the first signal, at once at the second; `deadlines` are those that hold until all is over."""
     loop = asyncio.get_running_loop()
     first_at = 0.0
 
@@ -113,15 +124,31 @@ def _listen_for_signals(stopping: asyncio.Event, task: "asyncio.Future[None]") -
             log.info("stopping", extra={"fields": {"signal": number.name}})
             stopping.set()
             first_at = loop.time()
+            deadlines.append(_later(grace_seconds + PATIENCE_SECONDS, _give_up))
         elif loop.time() - first_at > ECHO_SECONDS:
             task.cancel()
-            loop.call_later(PATIENCE_SECONDS, os._exit, 128 + number)
+            deadlines.append(_later(PATIENCE_SECONDS, os._exit, 128 + number))
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(
             NotImplementedError
         ):  # Windows: Ctrl-C raises KeyboardInterrupt instead
             loop.add_signal_handler(number, stop, number)
+
+
+def _give_up() -> None:
+    """End a stop that hangs, on a disk that does not answer perhaps; nothing acknowledged is lost by it."""
+    log.error("the stop took longer than the grace: ended without it")
+    logging.shutdown()
+    os._exit(FAILED)
+
+
+def _later(seconds: float, function: Callable[..., object], *arguments: object) -> threading.Timer:
+    """Call a function after a while, not on the loop, which may be over while Python waits for a thread."""
+    timer = threading.Timer(seconds, function, arguments)
+    timer.daemon = True
+    timer.start()
+    return timer
 
 
 def _ready(bound: Addresses, ports_file: Path | None) -> None:

@@ -5,7 +5,9 @@ import time
 from collections.abc import Callable
 
 from bridge.client.choice import Candidate, Chooser
-from bridge.client.encode import Encoder, Plan, number
+from bridge.client.encode import Encoder, number
+from bridge.client.entry import Entry
+from bridge.client.identity import Plan
 from bridge.client.inbox import (
     AnswerItem,
     BatchItem,
@@ -17,7 +19,8 @@ from bridge.client.inbox import (
     StatusItem,
     count_of,
 )
-from bridge.client.outbox import Entry, Outbox
+from bridge.client.orders import REMEMBERED
+from bridge.client.outbox import Outbox
 from bridge.client.pace import Pace
 from bridge.client.stats import Notices, Stats
 from bridge.client.system import System
@@ -60,8 +63,11 @@ class Collector:
         self._encoder = Encoder(plan, self.fault)
         self._chooser = Chooser()
         self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
+        self._answers: dict[str, int] = {}
+        """The sequence of the last answer to each order."""
         self._system: System | None = None
         self._report_at = math.inf
+        self._terms_by = time.monotonic() + TERMS_SECONDS
         self._closing = False
         self.busy = False
         """Holds items that are neither in the inbox nor in the outbox."""
@@ -84,10 +90,16 @@ class Collector:
         """Look at what there is now rather than in a few milliseconds."""
         self._inbox.wake.set()
 
-    def finish(self) -> None:
-        """Stop when everything that has been said is in the outbox."""
+    def finish(self, timeout: float) -> None:
+        """Stop when everything that has been said is in the outbox; the session ends in so many seconds."""
+        self._terms_by = min(self._terms_by, time.monotonic() + timeout / 2)
         self._closing = True
         self._inbox.wake.set()
+
+    def owes(self, order_id: str) -> bool:
+        """Tell whether the bridge has not acknowledged yet what this order was answered."""
+        sequence = self._answers.get(order_id)
+        return sequence is None or sequence > self._outbox.acknowledged
 
     def fault(self, argument: str, error: Exception) -> None:
         """Count an argument that made no sense, and say so the first time."""
@@ -102,8 +114,9 @@ class Collector:
 
         Also when the session is over already: a short one would lose its images otherwise.
         """
-        deadline = time.monotonic() + TERMS_SECONDS
-        while not self._terms().are_told and time.monotonic() < deadline:
+        while not (
+            self._terms().are_told or self._inbox.is_filling or time.monotonic() >= self._terms_by
+        ):
             time.sleep(0.002)
 
     def _rest(self, seconds: float | None) -> None:
@@ -176,9 +189,16 @@ class Collector:
         if type(item) is StatusItem:
             return self._encoder.status(item, clock_ms)
         if type(item) is AnswerItem:
-            return self._encoder.answer(item, clock_ms)
+            return self._answer(item, clock_ms)
         self._pace.resumed(item.at)
         return None
+
+    def _answer(self, item: AnswerItem, clock_ms: int) -> Entry:
+        entry = self._encoder.answer(item, clock_ms)
+        self._answers[item.command_id] = entry.sequence
+        while len(self._answers) > REMEMBERED:
+            del self._answers[next(iter(self._answers))]
+        return entry
 
     def _batch(self, item: BatchItem, clock_ms: int, *, chosen: bool) -> Entry:
         samples = self._encoder.samples(item)

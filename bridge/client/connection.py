@@ -4,13 +4,14 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import grpc
 
-from bridge.client.encode import Plan, described, frame_of, prefix_of, text
+from bridge.client.encode import described, frame_of, prefix_of, text
+from bridge.client.identity import Identity
 from bridge.client.orders import Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.settings import Destination
@@ -23,10 +24,20 @@ log = logging.getLogger("trainbridge")
 
 SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
 
+SESSION_HEADER = "trainbridge-session"
+
 REGISTER_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 SMALLEST_MESSAGE_BYTES = 65_536
+
+REFUSALS = {
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+"""Trying again does not help."""
 
 OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -40,15 +51,12 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
-    """Who registers."""
+class Trouble:
+    """Why there is no connection."""
 
-    session_id: str
-    instance_id: str
-    client_name: str
-    client_version: str
-    plan: Plan
-    labels: Mapping[str, str] = field(default_factory=dict)
+    reason: str
+    is_refusal: bool
+    """A bridge has answered, and said no."""
 
 
 class RefusedError(Exception):
@@ -77,6 +85,8 @@ class Connection:
         self.session_id = identity.session_id
         self.lost_at: float | None = time.monotonic()
         """Since when there has been no connection; monotonic."""
+        self.trouble: Trouble | None = None
+        """Why the last attempt failed; None once a stream is open."""
         self._destination = destination
         self._identity = identity
         self._outbox = outbox
@@ -100,7 +110,7 @@ class Connection:
             try:
                 self._visit()
             except (grpc.RpcError, RefusedError, BrokenOffError) as error:
-                self._lost(_reason(error))
+                self._lost(_reason(error), is_refusal=_is_refusal(error))
             except Exception as error:  # noqa: BLE001 -- whatever happens here, training goes on
                 self._lost(f"{type(error).__name__}: {error}")
             if self._is_over():
@@ -120,6 +130,11 @@ class Connection:
         channel = self._channel
         if channel is not None:
             channel.close()
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call; the session's name, so that a proxy can send all of them one way."""
+        return (*self._destination.metadata, (SESSION_HEADER, self.session_id))
 
     def _is_over(self) -> bool:
         return self._stopping.is_set() or self._outbox.is_done
@@ -168,7 +183,7 @@ class Connection:
             request_serializer=wire.SessionInfo.SerializeToString,
             response_deserializer=wire.SessionResponse.FromString,
         )
-        response = register(info, timeout=REGISTER_SECONDS, metadata=self._destination.metadata)
+        response = register(info, timeout=REGISTER_SECONDS, metadata=self._metadata)
         if not response.success:
             raise RefusedError(response.message or "the bridge does not say why")
         self.session_id = response.session_id or self.session_id
@@ -199,7 +214,7 @@ class Connection:
             )
         )
         stream = self._outbox.open()
-        call = streaming(self._requests(stream), metadata=self._destination.metadata)
+        call = streaming(self._requests(stream), metadata=self._metadata)
         self._stats.connections += 1
         self._connected()
         try:
@@ -273,7 +288,10 @@ class Connection:
             raise BrokenOffError(said)
         if error.code == wire.ErrorResponse.BUFFER_FULL:
             self._notices.once("full", said)
-            self._outbox.hold(error.sequence, error.retry_after_ms / 1000 or 1.0)
+            if not self._outbox.hold(error.sequence, error.retry_after_ms / 1000 or 1.0):
+                raise BrokenOffError(
+                    said
+                )  # what it waits for was dropped; a new stream waits for nothing
             return
         self._notices.once(f"{name} {error.message[:40]}", said)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:
@@ -294,11 +312,13 @@ class Connection:
     def _connected(self) -> None:
         self._stats.connected = True
         self.lost_at = None
+        self.trouble = None
         log.info("session %s streams to %s", self.session_id, self._destination.target)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, reason: str, *, is_refusal: bool = False) -> None:
         if self._stopping.is_set():
             return
+        self.trouble = Trouble(text(reason), is_refusal=is_refusal)
         if self._alive:
             self._notices.forget("lost")
         self._notices.once(
@@ -325,6 +345,12 @@ def _channel(destination: Destination) -> grpc.Channel:
         destination.authority, destination.key, destination.certificate
     )
     return grpc.secure_channel(destination.target, credentials, OPTIONS)
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return error.code() in REFUSALS
+    return isinstance(error, RefusedError)
 
 
 def _reason(error: Exception) -> str:

@@ -1,10 +1,11 @@
 """From the loop's words to the protocol's."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from bridge.client.classes import Predictions, classes_of, predictions_of
+from bridge.client.entry import Entry, Kind
+from bridge.client.identity import Plan
 from bridge.client.inbox import (
     AnswerItem,
     BatchItem,
@@ -14,7 +15,6 @@ from bridge.client.inbox import (
     count_of,
 )
 from bridge.client.jpeg import Jpegs, encode_images
-from bridge.client.outbox import Entry, Kind
 from bridge.client.pace import Speed
 from bridge.client.system import Usage
 from bridge.client.terms import Terms
@@ -33,29 +33,6 @@ Fault = Callable[[str, Exception], None]
 """Takes what was wrong with an argument, named first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How the run was configured; 0 and "" mean not told."""
-
-    model: str = ""
-    dataset: str = ""
-    epochs: int = 0
-    batches_per_epoch: int = 0
-    batch_size: int = 0
-    class_names: tuple[str, ...] = ()
-
-    def to_wire(self) -> wire.TrainingConfig:
-        """Return what the protocol calls it."""
-        return wire.TrainingConfig(
-            total_epochs=self.epochs,
-            batches_per_epoch=self.batches_per_epoch,
-            batch_size=self.batch_size,
-            model_name=self.model,
-            dataset_name=self.dataset,
-            class_names=self.class_names,
-        )
-
-
 def number(value: Any) -> float:
     """Return a number of whichever library as a float; waits for a GPU where it lies on one."""
     if hasattr(value, "detach"):
@@ -71,11 +48,11 @@ def text(value: object) -> str:
 class Encoder:
     """Makes messages, numbered from 1; what cannot be read is left out and told to `fault`."""
 
-    def __init__(self, plan: Plan, fault: Fault) -> None:
-        """Encode for a run of this plan."""
+    def __init__(self, plan: Plan, fault: Fault, *, last: int = 0) -> None:
+        """Encode for a run of this plan, behind the message that was numbered last."""
         self._plan = plan
         self._fault = fault
-        self._sequence = 0
+        self._sequence = last
 
     def samples(self, item: BatchItem) -> int:
         """Return how many samples a batch had: as told, or as many as were given, or as planned."""
@@ -118,12 +95,15 @@ class Encoder:
             )
             truth = []
         jpegs = self._jpegs(item, terms, _shortest(told, truth)) if images else []
+        if jpegs:  # only the classes that belong to them are told: their numbers must agree
+            places = [place for place, _ in jpegs]
+            told = [told[place] for place in places if told]
+            truth = [truth[place] for place in places if truth]
+            data.images.extend(wire.ImageData(image_bytes=jpeg) for _, jpeg in jpegs)
         _classes(data, told, truth)
-        plain = self._entry(Kind.BATCH, clock_ms, batch_data=data)
-        plain.batch = data.batch_idx
-        if not jpegs:
-            return plain
-        return self._with_images(plain, clock_ms, data, jpegs, told, truth)
+        entry = self._entry(Kind.BATCH, clock_ms, batch_data=data)
+        entry.batch, entry.images = data.batch_idx, len(jpegs)
+        return entry
 
     def epoch(self, item: EpochItem, clock_ms: int) -> Entry:
         """Encode the averages of an epoch."""
@@ -152,13 +132,15 @@ class Encoder:
 
     def status(self, item: StatusItem, clock_ms: int) -> Entry:
         """Encode what the run says it is doing."""
+        status = Status(int(item.status))
         data = wire.StatusUpdate(
-            status=wire.TrainingStatus.ValueType(Status(int(item.status))),
+            status=wire.TrainingStatus.ValueType(status),
             message=text(item.message),
             config=self._plan.to_wire(),
             timestamp_ms=clock_ms,
         )
-        return self._entry(Kind.PRECIOUS, clock_ms, status_update=data)
+        kind = Kind.LAST if status.is_end else Kind.PRECIOUS
+        return self._entry(kind, clock_ms, status_update=data)
 
     def answer(self, item: AnswerItem, clock_ms: int) -> Entry:
         """Encode what became of an order."""
@@ -189,27 +171,6 @@ class Encoder:
         request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=sequence, **payload)
         entry = Entry(sequence, kind, request.SerializeToString())
         self._sequence = sequence  # only now: what could not be encoded must leave no gap
-        return entry
-
-    def _with_images(
-        self,
-        entry: Entry,
-        clock_ms: int,
-        data: wire.BatchData,
-        jpegs: Jpegs,
-        told: Predictions,
-        truth: list[int],
-    ) -> Entry:
-        """Add the images, and keep only the classes that belong to them: their numbers must agree."""
-        del data.predictions[:]
-        del data.ground_truth[:]
-        places = [place for place, _ in jpegs]
-        _classes(data, [told[p] for p in places if told], [truth[p] for p in places if truth])
-        data.images.extend(wire.ImageData(image_bytes=jpeg) for _, jpeg in jpegs)
-        request = wire.MetricsRequest(
-            timestamp_ms=clock_ms, sequence=entry.sequence, batch_data=data
-        )
-        entry.plain, entry.body, entry.images = entry.body, request.SerializeToString(), len(jpegs)
         return entry
 
     def _predictions(self, item: BatchItem, limit: int) -> Predictions:

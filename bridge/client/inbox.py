@@ -110,7 +110,8 @@ class Inbox:
             size = size_of(images)
             waiting = self._image_bytes_in - self._image_bytes_out
             if waiting and waiting + size > self._limit_images:
-                self._stats.images_shed += count_of(images)
+                count = count_of(images)  # first: another thread counts here too
+                self._stats.images_shed += count
                 images = None
                 size = 0
             self._image_bytes_in += size
@@ -146,6 +147,11 @@ class Inbox:
                 self._image_bytes_out += item.image_bytes
             taken.append(item)
         return taken
+
+    @property
+    def is_filling(self) -> bool:
+        """Tell whether it is time to take items."""
+        return len(self._items) > self._limit_items // 2
 
     def close(self) -> None:
         """Let go of everything and keep nothing from now on; takes no lock, so it works after a fork."""

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.client.words import CommandType
 
@@ -15,6 +16,9 @@ Answer = Callable[["Order", bool, str], None]
 
 PATIENCE_EPOCHS = 2
 """An order that the loop does not ask about for so many ends of epochs is refused."""
+
+REMEMBERED = 100
+"""So many of the last orders are known again when they are repeated."""
 
 LOOK_SECONDS = 0.2
 """How often a loop that waits looks at its other orders."""
@@ -35,16 +39,27 @@ class Order:
     parameters: Mapping[str, str]
     id: str = ""
     epochs_waited: int = 0
+    said: tuple[bool, str] | None = None
+    """What it was answered: applied or not, and a remark."""
+    at: tuple[Any, Any] | None = None
+    """Epoch and batch of that answer."""
 
 
 class Orders:
     """Takes orders from the connection's thread and hands them to the loop's, between two batches."""
 
-    def __init__(self, answer: Answer) -> None:
-        """Start with none; `answer` is called once for each order."""
+    def __init__(
+        self, answer: Answer, *, is_owed: Callable[[str], bool] = lambda _order_id: False
+    ) -> None:
+        """Start with none.
+
+        `answer` is called once for each order, and again for one that comes again, unless `is_owed` tells
+        that its answer has not reached the bridge yet: that one will, by itself.
+        """
         self._answer = answer
+        self._is_owed = is_owed
         self._callbacks: dict[CommandType, Callback] = {}
-        self._seen: deque[str] = deque(maxlen=100)
+        self._seen: deque[Order] = deque(maxlen=REMEMBERED)
         self._change = threading.Condition()
         self._stop: Order | None = None
         self._pause: Order | None = None
@@ -59,10 +74,13 @@ class Orders:
         self._callbacks[type] = callback
 
     def receive(self, order: Order) -> None:
-        """Take an order; one that has been taken before changes nothing."""
-        if order.id and order.id in self._seen:
+        """Take an order; one that has been taken before is not carried out again, but answered again."""
+        before = next((seen for seen in self._seen if order.id and seen.id == order.id), None)
+        if before is not None:
+            if before.said is not None and not self._is_owed(order.id):
+                self._answer(before, *before.said)
             return
-        self._seen.append(order.id)
+        self._seen.append(order)
         with self._change:
             self._receive(order)
             self._change.notify_all()
@@ -74,9 +92,9 @@ class Orders:
             try:
                 said = self._callbacks[order.type](order.parameters)
             except Exception as error:  # noqa: BLE001 -- a callback's fault is an answer, not an end
-                self._answer(order, False, f"{type(error).__name__}: {error}")
+                self._say(order, False, f"{type(error).__name__}: {error}")
                 continue
-            self._answer(order, said is not False, said if isinstance(said, str) else "")
+            self._say(order, said is not False, said if isinstance(said, str) else "")
 
     def asked_to_stop(self) -> bool:
         """Tell the loop whether it should stop; hearing yes is the answer to the order."""
@@ -123,7 +141,7 @@ class Orders:
         if has_callback:
             self.waiting.append(order)
         elif order.type in CUSTOM:
-            self._answer(order, False, f"this training loop does not take {order.type.name}")
+            self._say(order, False, f"this training loop does not take {order.type.name}")
         else:
             self._unanswered.append(order)
         if order.type is CommandType.STOP_TRAINING:
@@ -135,6 +153,10 @@ class Orders:
             is_paused = self._pause is not None
             self._replace_pause(None)
             self._settle(order, applied=is_paused, remark="" if is_paused else "it was not paused")
+
+    def _say(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
+        order.said = (applied, remark)
+        self._answer(order, applied, remark)
 
     def _replace_pause(self, order: Order | None) -> None:
         if self._pause is not None:
@@ -149,4 +171,4 @@ class Orders:
             self._unanswered.remove(order)
         except ValueError:
             return
-        self._answer(order, applied, remark)
+        self._say(order, applied, remark)

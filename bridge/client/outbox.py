@@ -1,81 +1,42 @@
-"""Messages that the bridge has not acknowledged yet."""
+"""Messages that the bridge has not acknowledged yet, handed from thread to thread."""
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import IntEnum
+from collections.abc import Callable, Iterable, Mapping
 
+from bridge.client.backlog import Backlog
+from bridge.client.entry import Entry
+from bridge.client.overflow import make_room
 from bridge.client.stats import Stats
-
-ENTRY_BYTES = 200
-"""What an entry takes up beside its bytes, roughly."""
 
 FRAME_ENTRIES = 512
 """So many messages go in one frame at most: a bridge decodes a frame without a pause."""
 
-ENVELOPE_BYTES = 72
-"""What a frame adds to each message at most: the session id (63 bytes), two tags and two lengths."""
+WRITE_BYTES = 1 << 20
+"""So much is handed to the spool at once, or one message."""
 
-FRAME_BYTES = 1 << 20
-"""A frame that is longer than this is closed."""
+READ_BYTES = 1 << 20
+"""So much is read back from the spool at once, or one message."""
 
-
-class Kind(IntEnum):
-    """What a message is, as far as its delivery depends on it."""
-
-    BATCH = 0
-    OTHER = 1
-    """Speed, usage and the user's own scalars."""
-    PRECIOUS = 2
-    """Epochs, statuses and answers to orders: never dropped."""
-
-
-@dataclass(slots=True, eq=False)
-class Entry:
-    """One numbered message."""
-
-    sequence: int
-    kind: Kind
-    body: bytes
-    """A MetricsRequest without its session_id, encoded."""
-    batch: int = -1
-    images: int = 0
-    plain: bytes = b""
-    """The same without images, where it has any."""
-    refused: bool = False
-    """The bridge found it invalid; it waits only to be acknowledged with what came after it."""
-
-    @property
-    def size(self) -> int:
-        """How much room it takes."""
-        return ENTRY_BYTES + len(self.body) + len(self.plain)
-
-    def strip(self) -> None:
-        """Leave the images out."""
-        self.body, self.plain, self.images = self.plain, b"", 0
+PATIENCE_SECONDS = 1.0
+"""So long a full memory waits for the spool to take some of it, before something is shed."""
 
 
 class Outbox:
-    """Keeps messages in order until they are acknowledged, in at most `limit_bytes`.
+    """Keeps messages in order until they are acknowledged, in at most `limit_bytes` of memory.
 
-    When that is full, the images of the oldest batches go first, then every other batch message;
-    epochs, statuses and answers stay. What has been sent on a stream that broke is sent again on
-    the next one.
+    When that is full, what a spool has written is left to it and read back when its turn comes. Without
+    a spool the images of the oldest batches go first, then every other batch message; epochs, statuses
+    and answers stay. What has been sent on a stream that broke is sent again on the next one.
     """
 
     def __init__(self, limit_bytes: int, stats: Stats) -> None:
         """Start empty."""
         self._change = threading.Condition()
-        self._limit_bytes = limit_bytes
-        self._stats = stats
-        self._waiting: deque[Entry] = deque()
-        self._sent: deque[Entry] = deque()
-        self._with_images: deque[Entry] = deque()
-        self._bytes = 0
-        self._sent_bytes = 0
-        self._refused = 0
+        self._backlog = Backlog(limit_bytes, stats)
+        self._written: int | None = None
+        """The last sequence in the spool; None where there is no spool that takes anything."""
+        self._attend: Callable[[], None] = _nobody
         self._stream = 0
         self._hold_until = 0.0
         self._finished = False
@@ -84,14 +45,11 @@ class Outbox:
         """Take messages in, and make room for them where there is none."""
         with self._change:
             for entry in entries:
-                self._waiting.append(entry)
-                self._bytes += entry.size
-                if entry.images:
-                    self._with_images.append(entry)
-                self._stats.messages += 1
-                self._stats.batches += entry.kind is Kind.BATCH
-                self._stats.images_sent += entry.images
-            self._make_room()
+                self._backlog.add(entry)
+            self._note()
+            self._attend()
+            self._wait_for_spool(time.monotonic() + PATIENCE_SECONDS)
+            make_room(self._backlog)
             self._note()
 
     def finish(self) -> None:
@@ -109,22 +67,27 @@ class Outbox:
     def is_done(self) -> bool:
         """Tell whether everything there will ever be has been dealt with."""
         with self._change:
-            return self._finished and not self._left()
+            return self._finished and not self._backlog
+
+    @property
+    def acknowledged(self) -> int:
+        """The highest sequence that the bridge has committed."""
+        return self._backlog.acknowledged
 
     def wait(self, deadline: float, *, until_finished: bool) -> int:
         """Wait until all is dealt with, or the monotonic deadline; return how many messages are left."""
         with self._change:
-            while self._left() or (until_finished and not self._finished):
+            while self._backlog or (until_finished and not self._finished):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     break
                 self._change.wait(remaining)
-            return self._left()
+            return len(self._backlog)
 
     def open(self) -> int:
         """Start a stream, which sends again what is unacknowledged; return its number for `take`."""
         with self._change:
-            self._rewind(0)
+            self._backlog.rewind(0)
             self._stream += 1
             self._hold_until = 0.0
             return self._stream
@@ -150,14 +113,22 @@ class Outbox:
         Returns an empty list at the monotonic deadline, None when the stream is over or everything that
         there will ever be has been acknowledged, or sent where no more than that is asked for.
         """
+        backlog = self._backlog
         with self._change:
+            if self._written is not None:  # what is on its way cannot be left to the spool
+                window_bytes = min(window_bytes, backlog.limit_bytes // 2)
             while True:
-                left = self._left() if until_acknowledged else len(self._waiting)
+                left = len(backlog) if until_acknowledged else backlog.unsent
                 if stream != self._stream or (self._finished and not left):
                     return None
                 now = time.monotonic()
-                if now >= self._hold_until and self._waiting and self._fits(window_bytes):
-                    frame = self._frame(window_bytes, message_bytes, 1 if single else FRAME_ENTRIES)
+                if now >= self._hold_until and backlog.waiting and backlog.fits(window_bytes):
+                    frame = backlog.frame(
+                        window_bytes=window_bytes,
+                        message_bytes=message_bytes,
+                        most=1 if single else FRAME_ENTRIES,
+                    )
+                    self._note()
                     if frame:
                         return frame
                     continue
@@ -170,150 +141,121 @@ class Outbox:
     def acknowledge(self, sequence: int) -> None:
         """Let go of everything up to this sequence."""
         with self._change:
-            while self._sent and self._sent[0].sequence <= sequence:
-                self._forget_sent()
-            while self._waiting and self._waiting[0].sequence <= sequence:
-                self._acknowledged(self._waiting.popleft())
+            self._backlog.acknowledge(sequence)
             self._note()
 
     def acknowledge_batch(self, batch: int) -> None:
         """Let go of the oldest batch that was sent under this index, and of everything sent before it."""
         with self._change:
-            places = (place for place, entry in enumerate(self._sent) if entry.batch == batch)
-            for _ in range(next(places, -1) + 1):
-                self._forget_sent()
+            self._backlog.acknowledge_batch(batch)
             self._note()
 
     def acknowledge_sent(self) -> None:
         """Let go of everything that was sent."""
         with self._change:
-            while self._sent:
-                self._forget_sent()
+            while self._backlog.sent:
+                self._backlog.forget_sent()
             self._note()
 
     def refuse(self, sequence: int) -> None:
         """Note that the bridge will not take this message; sending it again will not help."""
         with self._change:
-            for entry in self._sent:
-                if entry.sequence == sequence and not entry.refused:
-                    entry.refused = True
-                    self._refused += 1
-                    self._stats.refused += 1
+            self._backlog.refuse(sequence)
             self._note()
 
-    def hold(self, sequence: int, seconds: float) -> None:
-        """Send nothing for a while, then everything from this sequence on again (0: from the start)."""
-        with self._change:
-            if self._sent and self._sent[-1].sequence >= sequence:
-                self._hold_until = time.monotonic() + seconds
-                self._rewind(sequence)
-            self._change.notify_all()
+    def hold(self, sequence: int, seconds: float) -> bool:
+        """Send nothing for a while, then everything from this sequence on again (0: from the start).
 
-    def _fits(self, window_bytes: int) -> bool:
-        return not self._sent or self._sent_bytes + self._waiting[0].size <= window_bytes
-
-    def _frame(self, window_bytes: int, message_bytes: int, most: int) -> list[Entry]:
-        frame: list[Entry] = []
-        length = 0
-        while self._waiting and len(frame) < most and self._fits(window_bytes):
-            entry = self._waiting[0]
-            if len(entry.body) > message_bytes:
-                self._cut(entry, message_bytes)
-                continue
-            length += len(entry.body) + ENVELOPE_BYTES
-            if frame and length > min(FRAME_BYTES, message_bytes):
-                break
-            self._waiting.popleft()
-            self._sent.append(entry)
-            self._sent_bytes += entry.size
-            frame.append(entry)
-        return frame
-
-    def _cut(self, entry: Entry, message_bytes: int) -> None:
-        """Make a message that the bridge would not read smaller, or give it up.
-
-        Sending it as it is would end the stream, and then the next one, for ever.
+        Return False where that message is not there any more, for which this stream would wait for ever.
         """
-        if entry.images and len(entry.plain) <= message_bytes:
-            self._shed(entry)
-            return
-        self._waiting.popleft()
-        self._drop(entry)
-        self._note()
+        with self._change:
+            backlog = self._backlog
+            if backlog.sent and backlog.sent[-1].sequence >= sequence:
+                self._hold_until = time.monotonic() + seconds
+                backlog.rewind(sequence)
+            self._change.notify_all()
+            is_gone = bool(backlog.waiting) and backlog.waiting[0].sequence > sequence
+            return not sequence or sequence <= backlog.acknowledged or not is_gone
 
-    def _rewind(self, sequence: int) -> None:
-        """Put what was sent back among what waits, from this sequence on."""
-        while self._sent and self._sent[-1].sequence >= sequence:
-            entry = self._sent.pop()
-            self._sent_bytes -= entry.size
-            self._waiting.appendleft(entry)
+    def keep_in(self, written: int, attend: Callable[[], None]) -> None:
+        """Let a spool take what is put in, beginning behind the sequence it has.
 
-    def _make_room(self) -> None:
-        while self._bytes > self._limit_bytes and self._with_images:
-            entry = self._with_images.popleft()
-            if entry.images:
-                self._shed(entry)
-        while self._bytes > self._limit_bytes and self._thin():
-            pass
+        `attend` is called, and must return at once, when there is something for it to do.
+        """
+        with self._change:
+            self._written = written
+            self._attend = attend
 
-    def _shed(self, entry: Entry) -> None:
-        before = entry.size
-        self._stats.images_shed += entry.images
-        self._stats.images_sent -= entry.images
-        entry.strip()
-        self._bytes += entry.size - before
-        if self._sent and entry.sequence <= self._sent[-1].sequence:
-            self._sent_bytes += entry.size - before
+    def resume(self, *, acknowledged: int, messages: int, batches: int) -> None:
+        """Begin with what lies in a spool, behind the sequence that was acknowledged before."""
+        with self._change:
+            backlog = self._backlog
+            backlog.loaded = backlog.acknowledged = acknowledged
+            backlog.spilled += messages
+            backlog.stats.messages += messages
+            backlog.stats.batches += batches
+            self._note()
 
-    def _thin(self) -> bool:
-        """Drop every other message that may be dropped; tell whether there were any."""
-        dropped = 0
-        for queue in (self._sent, self._waiting):
-            kept: list[Entry] = []
-            odd = True
-            for entry in queue:
-                droppable = entry.kind is not Kind.PRECIOUS
-                if droppable and odd:
-                    self._drop(entry)
-                    dropped += 1
-                    if queue is self._sent:
-                        self._sent_bytes -= entry.size
-                else:
-                    kept.append(entry)
-                odd = odd != droppable
-            queue.clear()
-            queue.extend(kept)
-        return dropped > 0
+    def unwritten(self) -> list[Entry]:
+        """Return copies of the next messages for the spool; none while it takes nothing."""
+        with self._change:
+            if self._written is None:
+                return []
+            return self._backlog.unwritten(self._written, WRITE_BYTES)
 
-    def _drop(self, entry: Entry) -> None:
-        self._bytes -= entry.size
-        self._refused -= entry.refused
-        self._stats.dropped += not entry.refused
-        self._stats.images_sent -= entry.images
-        self._stats.images_shed += entry.images
-        entry.images = 0
+    def written(self, sequence: int | None) -> None:
+        """Note that everything up to this sequence is in the spool; None: it takes nothing for now."""
+        with self._change:
+            self._written = sequence
+            if sequence is not None:
+                self._backlog.spill(sequence)
+            self._note()
 
-    def _forget_sent(self) -> None:
-        entry = self._sent.popleft()
-        self._sent_bytes -= entry.size
-        self._acknowledged(entry)
+    def count_written(self, written: int) -> int:
+        """Count the undelivered messages up to the sequence that was written last."""
+        with self._change:
+            return len(self._backlog) - self._backlog.count_behind(written)
 
-    def _acknowledged(self, entry: Entry) -> None:
-        self._bytes -= entry.size
-        entry.images = 0  # it may still stand in the list of those with images
-        entry.plain = entry.body = b""
-        if entry.refused:
-            self._refused -= 1
-            return
-        self._stats.acknowledged += 1
-        self._stats.batches_acknowledged += entry.kind is Kind.BATCH
+    def missing(self) -> tuple[int, int] | None:
+        """Return behind which sequence the spool is to be read, and how many bytes; None: not now."""
+        with self._change:
+            room = min(READ_BYTES, self._backlog.limit_bytes // 4)
+            return (self._backlog.loaded, room) if self._is_hungry else None
 
-    def _left(self) -> int:
-        return len(self._waiting) + len(self._sent) - self._refused
+    def refill(self, entries: Iterable[Entry]) -> None:
+        """Take back messages from the spool, the next ones in order; none: the rest of them is lost."""
+        with self._change:
+            self._backlog.refill(entries)
+            self._note()
+
+    def lose(self, stripped: Mapping[int, int], dropped: Mapping[int, int]) -> None:
+        """Count what the spool had no room for, as sequence: images; those stripped keep their numbers."""
+        with self._change:
+            self._backlog.lose(stripped, dropped)
+            self._note()
+
+    def _wait_for_spool(self, deadline: float) -> None:
+        """Let the spool take what is too much; how long a disk may take for that is bounded."""
+        while self._written is not None and self._backlog.is_over:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0 or not self._backlog.unwritten(self._written, 1):
+                return
+            self._change.wait(remaining)
+
+    @property
+    def _is_hungry(self) -> bool:
+        backlog = self._backlog
+        if not backlog.spilled or len(backlog.waiting) > FRAME_ENTRIES:
+            return False
+        return backlog.bytes < backlog.limit_bytes // 2 or not (backlog.sent or backlog.waiting)
 
     def _note(self) -> None:
         """Bring the books up to date, and tell whoever waits."""
-        self._stats.unacknowledged = self._left()
-        while self._with_images and not self._with_images[0].images:
-            self._with_images.popleft()
+        self._backlog.tidy()
+        if self._is_hungry:
+            self._attend()
         self._change.notify_all()
+
+
+def _nobody() -> None:
+    """There is no spool."""

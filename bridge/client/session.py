@@ -1,6 +1,7 @@
 """What a training loop talks to."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -11,8 +12,9 @@ from uuid import uuid4
 from bridge import __version__
 from bridge.client import lifetime
 from bridge.client.collector import Collector
-from bridge.client.connection import Connection, Identity
-from bridge.client.encode import Encoder, Plan, number, text
+from bridge.client.connection import Connection
+from bridge.client.encode import Encoder, number, text
+from bridge.client.identity import Identity, Plan
 from bridge.client.inbox import (
     AnswerItem,
     BatchItem,
@@ -24,7 +26,16 @@ from bridge.client.inbox import (
 )
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
-from bridge.client.settings import Destination, Place, Ranks, destination, place, session_name
+from bridge.client.settings import (
+    Destination,
+    Place,
+    Ranks,
+    destination,
+    place,
+    session_name,
+    spool_place,
+)
+from bridge.client.spool.spooling import Spooling
 from bridge.client.stats import Notices, Stats
 from bridge.client.terms import Terms
 from bridge.client.words import CommandType, Status
@@ -35,6 +46,9 @@ BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
 EXIT_SECONDS = 3.0
 """How long an interpreter that ends waits for a session that nobody has closed."""
+
+SPOOL_SECONDS = 2.0
+"""How long the end of a session waits for the disk, where it has not the time already."""
 
 PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could say so, has been away for so long."""
@@ -87,6 +101,8 @@ class TrainingSession:
         client_name: str = "trainbridge-python",
         client_version: str = __version__,
         buffer_bytes: int = BUFFER_BYTES,
+        spool_dir: str | os.PathLike[str] = "",
+        spool_bytes: int = 0,
         close_seconds: float = CLOSE_SECONDS,
         ranks: Ranks = "zero",
         strict: bool = False,
@@ -97,8 +113,8 @@ class TrainingSession:
     ) -> None:
         """Describe the run, and start sending; see docs/sdk.md for every argument.
 
-        Raises ValueError for an address or session_id that cannot be one, OSError for a credential
-        file that cannot be read. Never waits for the bridge.
+        Raises ValueError for an address, session_id or spool_bytes that cannot be one, OSError for a
+        credential file that cannot be read and a spool_dir that cannot be used. Never waits for the bridge.
         """
         plan = Plan(
             text(model), text(dataset), int(epochs), int(batches_per_epoch), int(batch_size),
@@ -117,6 +133,7 @@ class TrainingSession:
             if isinstance(address, str)
             else address
         )
+        spool = spool_place(os.fspath(spool_dir), spool_bytes)
         self._stats = Stats()
         self._notices = Notices()
         self._close_seconds = close_seconds
@@ -126,16 +143,21 @@ class TrainingSession:
         self._position: tuple[Any, Any] = (0, 0)
         self._inbox = Inbox(buffer_bytes, self._stats)
         self._outbox = Outbox(buffer_bytes, self._stats)
-        self._orders = Orders(self._answer)
-        self._link = self._linked(goal, identity)
         self._collector = Collector(
             self._inbox, self._outbox, plan,
             terms=lambda: self._link.terms, stats=self._stats, notices=self._notices,
         )  # fmt: skip
+        self._orders = Orders(self._answer, is_owed=self._collector.owes)
+        self._link = self._linked(goal, identity)
         self._threads: tuple[threading.Thread, ...] = ()
+        self._spooling: Spooling | None = None
         if where.rank and ranks == "zero":
             self.forked()
             return
+        if spool is not None:
+            self._spooling = Spooling.beginning(
+                *spool, identity, self._outbox, stats=self._stats, notices=self._notices
+            )
         self._start()
 
     def log_batch(
@@ -273,7 +295,8 @@ class TrainingSession:
         """End the session, as COMPLETED if nothing else was said, and wait until all is delivered.
 
         Waits for `timeout` seconds at most (`close_seconds` if None), and returns the number of messages
-        that were not delivered by then, which are lost. Calling it again does nothing.
+        that were not delivered by then. They are lost, but for those that a spool keeps: `stats.kept`; for
+        that it may take two seconds more. Calling it again does nothing.
         """
         self.log_status(Status.COMPLETED, "stopped on order" if self._orders.stopping else "")
         return self._close(self._close_seconds if timeout is None else timeout)
@@ -298,6 +321,8 @@ class TrainingSession:
         self._orders = Orders(lambda *_: None)
         self._threads = ()
         self._over = True
+        if self._spooling is not None:
+            self._spooling.forked()
 
     def ended(self, error: BaseException | None) -> None:
         """Close within a short time; called when the interpreter ends."""
@@ -312,6 +337,8 @@ class TrainingSession:
         )
 
     def _start(self) -> None:
+        if self._spooling is not None:
+            self._spooling.start()
         self._inbox.put(StatusItem(time.monotonic(), Status.INITIALIZING, ""))
         self._threads = (
             threading.Thread(target=self._collector.run, name="trainbridge-collect", daemon=True),
@@ -328,8 +355,8 @@ class TrainingSession:
     def _answer(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
         log.info("order %s %s %s", order.type.name, "applied" if applied else "refused", remark)
         if order.id:
-            epoch, batch = self._position
-            self._inbox.put(AnswerItem(time.monotonic(), order.id, applied, remark, epoch, batch))
+            order.at = order.at or self._position
+            self._inbox.put(AnswerItem(time.monotonic(), order.id, applied, remark, *order.at))
 
     def _is_forsaken(self) -> bool:
         """Tell whether nobody is left who could end a pause."""
@@ -350,14 +377,25 @@ class TrainingSession:
         lifetime.forget(self)
         deadline = time.monotonic() + timeout
         self._orders.close()
-        self._collector.finish()
+        self._collector.finish(timeout)
         self._link.hurry()
-        left = self._outbox.wait(deadline, until_finished=True) + len(self._inbox)
+        left = self._outbox.wait(deadline, until_finished=True)
         self._link.stop()
+        if self._spooling is not None:
+            left = self._spool_rest(self._spooling, threads[0], deadline)
+        left += len(self._inbox)
         self._inbox.close()
         for thread in threads:
             thread.join(max(0.1, deadline - time.monotonic()))
         self._report(left)
+        return left
+
+    def _spool_rest(self, spooling: Spooling, collecting: threading.Thread, deadline: float) -> int:
+        """Leave what was not delivered to the spool; return how many messages that are."""
+        deadline = max(deadline, time.monotonic() + SPOOL_SECONDS)
+        collecting.join(deadline - time.monotonic())
+        left = self._outbox.wait(0.0, until_finished=False)
+        spooling.close(deadline - time.monotonic())
         return left
 
     def _report(self, left: int) -> None:
@@ -367,6 +405,11 @@ class TrainingSession:
             log.warning(
                 "session %s is over: %d messages not delivered, %d dropped, %d refused, %d images shed",
                 self.session_id, left, stats.dropped, stats.refused, stats.images_shed,
+            )  # fmt: skip
+        if stats.kept and self._spooling is not None:
+            log.warning(
+                "%d messages are kept in the spool; deliver them with: trainbridge sync %s",
+                stats.kept, self._spooling.root,
             )  # fmt: skip
 
 

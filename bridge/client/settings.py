@@ -9,6 +9,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Literal
 
+SPOOL_BYTES = 1 << 30
+SMALLEST_SPOOL_BYTES = 1 << 20
+
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -88,6 +91,23 @@ def destination(
         certificate,
         key,
     )
+
+
+def spool_place(
+    folder: str, limit_bytes: int, *, environment: Mapping[str, str] = os.environ
+) -> tuple[Path, int] | None:
+    """Return where a spool is to be, and how large at most; None: nowhere.
+
+    What is not given comes from TRAINBRIDGE_SPOOL_DIR and TRAINBRIDGE_SPOOL_BYTES. Raises ValueError
+    for a size that is none.
+    """
+    told = folder or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
+    if not told:
+        return None
+    size = limit_bytes or environment.get("TRAINBRIDGE_SPOOL_BYTES", "") or SPOOL_BYTES
+    if not str(size).isdecimal() or int(size) < SMALLEST_SPOOL_BYTES:
+        raise ValueError(f"spool_bytes: {size!r} is no number of at least {SMALLEST_SPOOL_BYTES}")
+    return Path(told).expanduser(), int(size)
 
 
 def place(environment: Mapping[str, str] = os.environ) -> Place:

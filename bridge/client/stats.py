@@ -24,6 +24,8 @@ class Stats:
     """Those that were lost for want of room while the bridge was away or slow."""
     unacknowledged: int = 0
     """Those that wait to be sent or acknowledged."""
+    kept: int = 0
+    """Those that `close` left in the spool; `trainbridge sync` delivers them."""
     images_sent: int = 0
     """Images that went into a message."""
     images_sampled_out: int = 0
@@ -36,6 +38,8 @@ class Stats:
     """Images that reached the bridge, which says it has not kept them."""
     faults: int = 0
     """Arguments that made no sense; the first of each kind is logged."""
+    spool_faults: int = 0
+    """Times that the disk did not take, or give back, what the spool wanted."""
     connections: int = 0
     """Times that a stream to the bridge was opened."""
     bytes_sent: int = 0

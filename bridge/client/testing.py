@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.client.connection import Identity
+from bridge.client.identity import Identity
 from bridge.client.orders import Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.stats import Stats

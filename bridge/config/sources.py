@@ -30,7 +30,8 @@ NAMES = tuple(Settings.model_fields)
 NOT_OURS = re.compile(r"TRAINBRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
 """Kubernetes gives every container variables like these for a Service called trainbridge."""
 
-OTHERS = frozenset({"TRAINBRIDGE_ADDRESS", "TRAINBRIDGE_TOKEN", "TRAINBRIDGE_URL"})
+OTHERS = frozenset({"TRAINBRIDGE_ADDRESS", "TRAINBRIDGE_SPOOL_BYTES", "TRAINBRIDGE_SPOOL_DIR", "TRAINBRIDGE_TOKEN",
+                    "TRAINBRIDGE_URL"})  # fmt: skip
 """Read by the SDK or by commands that ask a running bridge: no mistake where a bridge finds them."""
 
 TEMPORARY_KEYS = "AWS_SESSION_TOKEN"

@@ -19,6 +19,8 @@ from bridge.receiver.decode import (
     decode_request,
 )
 from bridge.receiver.stream import Door, Stream
+from bridge.sessions import Session
+from bridge.threads import Threads
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
@@ -52,6 +54,7 @@ class Servicer:
         self._terms = terms
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._draining = False
+        self._recalling = Threads("recalling sessions", 4)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the calls for a server.
@@ -94,7 +97,7 @@ class Servicer:
                 grpc.StatusCode.INVALID_ARGUMENT, "this is not a readable SessionInfo"
             )
         try:
-            return self._registered(info, context)
+            return await self._registered(info, context)
         except LimitError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except StorageError as error:
@@ -112,11 +115,13 @@ class Servicer:
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
         raise AssertionError  # abort raises
 
-    def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
+    async def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
         limits = self._terms.limits
         client = client_of(info, _traceparent(context), limits)
         config = config_of(info.config, limits)
-        session = self._door.pipeline.register(info.session_id, client, config).session
+        remembered = await self._remembered(info.session_id)
+        registration = self._door.pipeline.register(info.session_id, client, config, remembered)
+        session = registration.session
         return wire.SessionResponse(
             success=True,
             session_id=session.id,
@@ -124,6 +129,18 @@ class Servicer:
             server_config=self._server_config(),
             resume_sequence=session.committed,
         )
+
+    async def _remembered(self, session_id: str) -> Session | None:
+        """Look on the disk, which may hang, for a session that is not in memory."""
+        door = self._door
+        if not session_id or door.sessions.find(session_id) is not None:
+            return None
+        remembered = None
+        if not door.is_leaving(session_id):
+            remembered = await self._recalling.run(lambda: door.recall(session_id))
+        if door.is_leaving(session_id):
+            raise StorageError(f"{session_id} was forgotten just now, and is not on disk yet")
+        return remembered
 
     def _server_config(self) -> wire.ServerConfig:
         terms = self._terms

@@ -15,7 +15,7 @@ from bridge.errors import (
     UnknownSessionError,
 )
 from bridge.model import Batch, Heartbeat, Message, Update
-from bridge.pipeline import Pipeline
+from bridge.pipeline import RETRY_AFTER_MS, Pipeline
 from bridge.receiver import answers
 from bridge.receiver.decode import Result
 from bridge.sessions import Session, Sessions
@@ -52,6 +52,10 @@ class Door:
     commands: Commands
     telemetry: Telemetry
     tally: Tally
+    recall: Callable[[str], Session | None] = lambda _session_id: None
+    """Finds a session that is gone from memory; blocks, and raises StorageError."""
+    is_leaving: Callable[[str], bool] = lambda _session_id: False
+    """Tells whether a session is gone from memory and not yet on disk."""
     holders: "dict[str, Stream]" = field(default_factory=dict)
     """The stream that speaks for each session."""
 
@@ -76,6 +80,8 @@ class Stream:
         self.session_id = ""
         self._holder = ("", 0)
         self._committed_batch = 0
+        self._refused = 0
+        """The sequence of the first message that was refused for want of room and has not come again."""
         self._pending: deque[Pending] = deque()
         self._owed: deque[wire.MetricsResponse] = deque()
         self._wake = asyncio.Event()
@@ -97,6 +103,9 @@ class Stream:
                 continue
             try:
                 self._accept(result)
+            except OverloadedError as error:
+                # Told of the first one refused: from there on the client has to send again.
+                self._refuse(error, self._refused or result.sequence)
             except BridgeError as error:
                 self._refuse(error, result.sequence)
             except Exception as error:  # noqa: BLE001 -- one message must not end a stream
@@ -175,8 +184,28 @@ class Stream:
             raise InvalidDataError(
                 "session_id: another training process has taken the session over"
             )
-        ticket = self._door.pipeline.accept(update, self)
-        self._expect(ticket, update, session)
+        self._expect(self._admitted(update), update, session)
+
+    def _admitted(self, update: Update) -> int:
+        """Have an update applied, but none that would overtake one that was refused for want of room.
+
+        It would raise the high-water mark over the refused one, which then could never be applied. A
+        client that does not have that one any more opens a new stream.
+        """
+        sequence = update.sequence
+        if self._refused and sequence > self._refused:
+            raise OverloadedError(
+                f"message {self._refused} was refused and has to come again first",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+        try:
+            ticket = self._door.pipeline.accept(update, self)
+        except OverloadedError:
+            self._refused = sequence or self._refused
+            raise
+        if sequence == self._refused:
+            self._refused = 0
+        return ticket
 
     def _bind(self, session_id: str) -> None:
         """Make this the stream of one session; it stays so."""

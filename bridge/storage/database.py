@@ -17,6 +17,12 @@ VERSION = 2
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
+WAY_OUT = (
+    "If it is damaged, move it away with its -wal and -shm files and start again: "
+    "the images are found again, sessions and counts are lost"
+)
+
+
 class Outcome(Protocol):
     """What a statement did."""
 
@@ -52,8 +58,7 @@ class Database:
             self._reader.execute("PRAGMA query_only=1")
         except sqlite3.Error as error:
             raise StorageError(
-                f"cannot open the database {path}: {error}. If it is damaged, move it away with its -wal and -shm"
-                " files and start again: the images are found again, sessions and counts are lost"
+                f"cannot open the database {path}: {error}{_way_out(error)}"
             ) from error
 
     @contextmanager
@@ -70,7 +75,7 @@ class Database:
             except BaseException as error:
                 self._roll_back()
                 if isinstance(error, sqlite3.Error):
-                    raise StorageError(f"the database refused a commit: {error}") from error
+                    raise self._refused("commit", error) from error
                 raise
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -79,7 +84,7 @@ class Database:
             try:
                 return self._reader.execute(sql, parameters).fetchall()
             except sqlite3.Error as error:
-                raise StorageError(f"the database refused a query: {error}") from error
+                raise self._refused("query", error) from error
 
     @property
     def size_bytes(self) -> int:
@@ -93,9 +98,17 @@ class Database:
             self._reader.close()
             self._writer.close()
 
+    def _refused(self, what: str, error: sqlite3.Error) -> StorageError:
+        return StorageError(f"the database {self._path} refused a {what}: {error}{_way_out(error)}")
+
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
             self._writer.execute("ROLLBACK")
+
+
+def _way_out(error: sqlite3.Error) -> str:
+    """Say what to do where the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB), and only there."""
+    return f". {WAY_OUT}" if type(error) is sqlite3.DatabaseError else ""
 
 
 def _prepare(writer: sqlite3.Connection) -> None:
@@ -109,8 +122,9 @@ def _prepare(writer: sqlite3.Connection) -> None:
     if version < VERSION:
         # The format before kept sessions and traces in a way of its own. It was never released.
         writer.executescript("DROP TABLE IF EXISTS sessions; DROP TABLE IF EXISTS traces;")
-    writer.executescript(SCHEMA)
-    writer.execute(f"PRAGMA user_version = {VERSION}")
+        writer.executescript(SCHEMA)
+        # Last, and never again: a full disk must not keep a bridge from starting.
+        writer.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.storage.database import Database, Row, Transaction
+from bridge.storage.tallies import Counted, counts_of
 
 PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
+HEARD = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"
 TRIM = "DELETE FROM journal WHERE number < ?"
 PUT_SESSION = (
     "INSERT OR REPLACE INTO sessions (session_id, registered_ms, updated_ms, ended_ms, through, state)"
@@ -46,6 +48,11 @@ class JournalRows:
         ]
         transaction.executemany(PUT_SESSION, rows)
 
+    def put_heard(self, transaction: Transaction, heard: Sequence[tuple[float, str]]) -> None:
+        """Note when sessions were heard of, in seconds since 1970."""
+        rows = [(int(at * 1000), session_id) for at, session_id in heard]
+        transaction.executemany(HEARD, rows)
+
     def trim(self, transaction: Transaction, below: int) -> None:
         """Delete the groups before `below`, which every session's checkpoint includes."""
         transaction.execute(TRIM, (below,))
@@ -65,6 +72,10 @@ class JournalRows:
         [[group]] = self._database.query("SELECT max(number) FROM journal")
         [[checkpoint]] = self._database.query("SELECT max(through) FROM sessions")
         return max(group or 0, checkpoint or 0)
+
+    def images(self, session_id: str, attempt: int) -> list[Counted]:
+        """Return what became of the images of a session attempt."""
+        return counts_of(self._database, session_id, attempt)
 
     def find(self, session_id: str) -> Checkpoint | None:
         """Return the checkpoint of a session, or None."""

@@ -79,3 +79,8 @@ CREATE TABLE IF NOT EXISTS windows (
   session_id TEXT    PRIMARY KEY,
   offer      BLOB    NOT NULL       -- MessagePack of Offer
 );
+
+-- What a new database has been told of the images that were there before it: "spool", "store".
+CREATE TABLE IF NOT EXISTS rebuilt (
+  place TEXT PRIMARY KEY
+) WITHOUT ROWID;

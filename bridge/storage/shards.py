@@ -102,6 +102,16 @@ def adopt_batches(
     )
 
 
+def is_rebuilt(database: Database, place: str) -> bool:
+    """Tell whether the index has all that lay in "spool" or "store" before the database was made."""
+    return bool(database.query("SELECT 1 FROM rebuilt WHERE place = ?", (place,)))
+
+
+def mark_rebuilt(transaction: Transaction, place: str) -> None:
+    """Note that the index has all that lies there."""
+    transaction.execute("INSERT OR IGNORE INTO rebuilt VALUES (?)", (place,))
+
+
 def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> None:
     """Note that shards are in the object store."""
     transaction.executemany(

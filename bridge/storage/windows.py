@@ -1,10 +1,9 @@
 """What open windows hold, so that a kill does not cost the image of a spike that was just acknowledged."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from bridge.storage.database import Database, Transaction
-from bridge.storage.packed import packed, unpacked
+from bridge.storage.packed import packed
 
 PUT = "INSERT OR REPLACE INTO windows (session_id, offer) VALUES (?, ?)"
 CLEAR = "DELETE FROM windows WHERE session_id = ?"
@@ -19,6 +18,7 @@ def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]])
             transaction.execute(PUT, (session_id, packed(offer)))
 
 
-def held_windows(database: Database) -> list[Any]:
-    """Return what was written and not cleared; raises StorageError for what is damaged."""
-    return [unpacked(offer) for [offer] in database.query("SELECT offer FROM windows")]
+def held_windows(database: Database) -> list[tuple[str, bytes]]:
+    """Return the session and the packed value of each window that was written and not cleared."""
+    rows = database.query("SELECT session_id, offer FROM windows")
+    return [(session_id, offer) for session_id, offer in rows]

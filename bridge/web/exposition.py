@@ -1,7 +1,7 @@
 """Serve /metrics."""
 
-import asyncio
 import gzip
+from functools import partial
 
 from aiohttp import web
 
@@ -15,7 +15,8 @@ WORTHWHILE_BYTES = 1024
 
 async def exposition(request: web.Request) -> web.Response:
     """Answer with all series, in the format that was asked for."""
-    rendered = await parts_of(request).metrics.render(request.headers.get("Accept", ""))
+    parts = parts_of(request)
+    rendered = await parts.metrics.render(request.headers.get("Accept", ""))
     headers = {
         "Content-Type": rendered.content_type,
         "Cache-Control": "no-store",
@@ -23,7 +24,7 @@ async def exposition(request: web.Request) -> web.Response:
     }
     body = rendered.body
     if len(body) >= WORTHWHILE_BYTES and takes_gzip(request.headers.get("Accept-Encoding", "")):
-        body = await asyncio.to_thread(gzip.compress, body, FAST)
+        body = await parts.page_threads.run(partial(gzip.compress, body, FAST))
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, headers=headers)
 

@@ -120,7 +120,8 @@ async def _jpeg(request: web.Request, found: IndexedImage, keep: str) -> web.Res
         response = web.Response(status=304, headers={"Cache-Control": keep})
         response.etag = tag
         return response
-    body = await asyncio.to_thread(parts_of(request).read_image, found.place)
+    parts = parts_of(request)
+    body = await parts.image_threads.run(lambda: parts.read_image(found.place))
     return picture(body, keep, tag)
 
 

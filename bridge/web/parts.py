@@ -1,7 +1,7 @@
 """What the pages need of the rest of the bridge."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from bridge.model import CommandType
 from bridge.sessions import Session, Sessions
 from bridge.storage.index import ImageIndex, Place
 from bridge.telemetry import Telemetry
+from bridge.threads import Threads
 
 
 class MetricsPage(Protocol):
@@ -80,6 +81,10 @@ class Parts:
     metrics: Exposition
     archive: Archive
     telemetry: Telemetry
+    image_threads: Threads = field(default_factory=lambda: Threads("reading images", 8))
+    """For calls of `read_image`: a store that hangs holds up images, and nothing else."""
+    page_threads: Threads = field(default_factory=lambda: Threads("compressing", 2))
+    """For work on /metrics, which must come whatever else hangs."""
     readiness: tuple[Check, ...] = ()
     public_url: str = ""
     """What links in answers of the API begin with; "": the address the request was sent to."""

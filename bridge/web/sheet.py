@@ -1,6 +1,5 @@
 """Draw the images of one batch as a single picture, for panels that show only one."""
 
-import asyncio
 import io
 from hashlib import sha256
 
@@ -39,7 +38,7 @@ async def sheet(request: web.Request) -> web.Response:
     def draw() -> bytes:
         return _draw(parts, session_id, selection, names) or NO_IMAGE
 
-    body = await asyncio.to_thread(draw)
+    body = await parts.image_threads.run(draw)
     return picture(body, ASK_AGAIN, sha256(body).hexdigest()[:16])
 
 

@@ -27,7 +27,7 @@ def test_notes_say_what_becomes_of_claims():
 
 
 def test_notes_warn_of_what_is_open():
-    """Who switches the policy off, or has no tokens, is told what that means."""
+    """Whoever gets in may do everything; who switches the policy off is told what that means."""
     assert "Nobody is asked for a token" in notes(IMAGE)
     assert "every pod of the cluster gets in" in notes(
         {**IMAGE, "networkPolicy": {"enabled": False}}

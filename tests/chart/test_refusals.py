@@ -118,10 +118,6 @@ CONTRADICTIONS = {
         {"tls": {**TLS, "clientCA": {"existingSecret": "ca"}}},
         "set test.clientCertSecret, or test.enabled to false",
     ),
-    "a test without a token": (
-        {"tokens": {"existingSecret": "tokens"}},
-        "set test.tokenSecret, or test.enabled to false",
-    ),
     "a variable that the chart decides": (
         {"extraEnv": [{"name": "TRAINBRIDGE_STATE", "value": "memory"}]},
         "TRAINBRIDGE_STATE, which the chart decides: take it out",

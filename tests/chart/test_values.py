@@ -35,7 +35,6 @@ BY_THE_CHART = {
     "tls_cert_file": "tls",
     "tls_key_file": "tls",
     "tls_client_ca_file": "tls.clientCA",
-    "tokens_file": "tokens",
 }
 """Settings of the bridge that are no value under `settings`, and what stands for them."""
 
@@ -127,9 +126,7 @@ def test_every_object_is_closed():
 
 def test_every_setting_of_the_bridge_can_be_set():
     """Whatever the bridge can be told, the chart can tell it, or decides it for a reason."""
-    known = set(Settings.model_fields) | {"tokens_file"}
-
-    assert set(BRIDGE) | set(BY_THE_CHART) == known
+    assert set(BRIDGE) | set(BY_THE_CHART) == set(Settings.model_fields)
     assert not set(BRIDGE) & set(BY_THE_CHART)
 
 
@@ -155,7 +152,6 @@ def test_the_bridge_takes_its_configuration(name, tmp_path):
         if thing["kind"] == "ConfigMap" and "trainbridge.yaml" in thing["data"]
     ]
     told = yaml.safe_load(text)
-    told.pop("tokens_file", None)  # until the bridge has it
     for key in [key for key in told if key.endswith("_file")]:
         path = tmp_path / key
         path.write_text("")

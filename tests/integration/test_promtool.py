@@ -46,7 +46,7 @@ def told():
             Scalars(1, 2, {"grad/norm": -math.inf}),
             CommandSent("c1", CommandType.PAUSE_TRAINING, {}),
         )
-        scene.metrics.images_settled(name, ImageResult.STORED, 1, NOON)
+        scene.settle(name, ImageResult.STORED, 1, NOON)
     return scene
 
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,14 +57,35 @@ class RunningBridge:
         return self.process.wait(STOP_SECONDS)
 
 
+@dataclass(frozen=True)
+class Launch:
+    """A bridge that may not be ready yet, or never will be."""
+
+    process: subprocess.Popen[bytes]
+    ports_file: Path
+    log: Path
+
+    def ready(self) -> RunningBridge:
+        """Wait until it is ready, or fail with its log."""
+        until_true(
+            lambda: self.ports_file.exists() or self.process.poll() is not None,
+            seconds=60,
+            what="the bridge says which ports it has",
+        )
+        assert self.process.poll() is None, self.log.read_text()
+        ports = json.loads(self.ports_file.read_text())
+        doors = (f"127.0.0.1:{ports[door]}" for door in ("grpc", "http"))
+        return RunningBridge(*doors, self.process, self.log)
+
+
 @contextmanager
-def running_bridge(state: Path, *flags: str):
-    """Start `trainbridge serve` with the flags given, and end it with the block."""
+def launched(state: Path, *flags: str, program: Sequence[str] = ("-m", "bridge")):
+    """Start `trainbridge serve` with the flags given, wait for nothing, and end it with the block."""
     state.parent.mkdir(parents=True, exist_ok=True)
     ports_file = state.parent / f"{state.name}-ports.json"
     ports_file.unlink(missing_ok=True)
     log = state.parent / f"{state.name}.log"
-    command = [sys.executable, "-m", "bridge", "serve", "--state", str(state),
+    command = [sys.executable, *program, "serve", "--state", str(state),
                "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0",
                "--ports-file", str(ports_file), *flags]  # fmt: skip
     environment = {
@@ -72,17 +94,15 @@ def running_bridge(state: Path, *flags: str):
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         try:
-            until_true(
-                lambda: ports_file.exists() or process.poll() is not None,
-                seconds=60,
-                what="the bridge says which ports it has",
-            )
-            assert process.poll() is None, log.read_text()
-            ports = json.loads(ports_file.read_text())
-            yield RunningBridge(
-                f"127.0.0.1:{ports['grpc']}", f"127.0.0.1:{ports['http']}", process, log
-            )
+            yield Launch(process, ports_file, log)
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def running_bridge(state: Path, *flags: str):
+    """Start `trainbridge serve` with the flags given, wait until it is ready, and end it with the block."""
+    with launched(state, *flags) as launch:
+        yield launch.ready()

@@ -100,6 +100,7 @@ class FakeBridge(service.MetricsServiceServicer):
         yield from self._serve((frame.requests for frame in request_iterator), context)
 
     def _serve(self, frames, context):
+        self.metadata.append(dict(context.invocation_metadata()))
         for requests in frames:
             self.may_read.wait(30)
             for request in requests:

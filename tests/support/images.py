@@ -120,5 +120,5 @@ class Bench:
         """Return the files in the spool."""
         return sorted(self.spool.glob("*"))
 
-    def _settle(self, _session_id, result, count, _at_seconds):
-        self.settled[result] += count
+    def _settle(self, counted):
+        self.settled[counted.result] += counted.images

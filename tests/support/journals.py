@@ -3,6 +3,7 @@
 from bridge.model import Client, Config, Registered
 from bridge.sessions import Session
 from bridge.sinks.journal import Journal, replay
+from bridge.sinks.journal.replay import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics
 from bridge.sinks.spans.sink import Spans
 from bridge.storage.database import Database
@@ -30,7 +31,7 @@ class Life:
         self.sessions = {session.id: session for session in found.sessions}
         self.replayed_entries = sum(entries for _, entries in found.groups)
         parts = (self.metrics, self.spans)
-        self.journal = Journal(rows, parts, clock=lambda: self.now, **options)
+        self.journal = Journal(rows, parts, self.telemetry, clock=lambda: self.now, **options)
         self.journal.resume(found)
 
     def register(self, name="run", *, attempt=1):
@@ -43,9 +44,10 @@ class Life:
     def happen(self, session, *events, at=START):
         """Let events happen to a session, as the pipeline does."""
         for event in events:
-            for sink in (self.metrics, self.spans, self.journal):
+            for sink in (self.journal, self.metrics, self.spans):
                 sink.consume(session, event, at)
-            session.updated_at = max(session.updated_at, at)
+            if not isinstance(event, OBSERVED):
+                session.updated_at = max(session.updated_at, at)
             session.apply(event, at)
 
     def commit(self) -> bool:

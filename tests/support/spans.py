@@ -20,6 +20,8 @@ class World:
     """One bridge as far as spans go; time is told by each event."""
 
     def __init__(self, folder, *, limit=OUTBOX_LIMIT):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.database = Database(folder / "trainbridge.db", durable=False)
         self.outbox = SpanOutbox(self.database, limit=limit)
         self.telemetry = Telemetry()

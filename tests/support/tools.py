@@ -14,7 +14,8 @@ HOW_TO_GET = "`make tools` gets it, into .tools/ of this checkout"
 
 def tool(name: str) -> Path:
     """Return the program; where it is missing the test is skipped, or fails when CI is set."""
-    found = shutil.which(name, path=f"{TOOLS}{os.pathsep}{os.environ.get('PATH', '')}")
+    places = (str(TOOLS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin")
+    found = shutil.which(name, path=os.pathsep.join(places))
     if not found:
         missing(f"{name} is not installed here", HOW_TO_GET)
     return Path(found)

@@ -7,6 +7,8 @@ shopt -s nullglob
 cd "$(dirname "$0")/../.."
 
 tools="$PWD/.tools"
+# Programs for administrators lie where users do not look.
+export PATH="$PATH:/usr/sbin:/sbin"
 system="$tools/debian"
 packages=()
 
@@ -76,6 +78,9 @@ echo "Programs for the tests:"
 want promtool prometheus
 want swift-python "${swift[@]}"
 want chromium chromium fonts-dejavu-core
+want ip iproute2
+want mkfs.ext4 e2fsprogs
+want e2fsck e2fsprogs
 
 if [ ${#packages[@]} -gt 0 ]; then
   unpack "${packages[@]}"
@@ -83,7 +88,8 @@ if [ ${#packages[@]} -gt 0 ]; then
   python=/usr/bin/python3
   [ -x "$python" ] || python="$system/usr/bin/python3"
   launch swift-python "$python"  # a Python that can import swift
-  for program in "$system"/usr/bin/{promtool,prometheus} "$system"/usr/lib/chromium/chromium; do
+  for program in "$system"/usr/bin/{promtool,prometheus} "$system"/usr/lib/chromium/chromium \
+    "$system"/{usr/,}{bin,sbin}/ip "$system"/{usr/,}sbin/{mkfs.ext4,e2fsck}; do
     if [ -x "$program" ]; then
       launch "$(basename "$program")" "$program"
     fi

@@ -132,26 +132,81 @@ async def test_a_receipt_needs_no_work(database):
     assert len(waiter.receipts) == 1
 
 
-async def test_a_fault_of_one_does_not_end_the_commits(database):
-    """A sink or a stream that fails at being told costs only itself; later commits go on."""
+async def test_a_fault_of_one_listener_costs_only_itself(database):
+    """A stream that fails at being told does not keep the others from it."""
 
     class Broken:
-        def take(self):
-            raise RuntimeError("broken sink")
-
         def committed(self, ticket) -> None:
             raise RuntimeError("broken stream")
 
     waiter = Waiter(database)
-    broken = Broken()
-    committer = Committer([broken, Notes()], database, Telemetry())
+    committer = Committer([Notes()], database, Telemetry())
 
     async with committer.running():
-        committer.enroll(broken, 10)
+        committer.enroll(Broken(), 10)
         committer.enroll(waiter, 10)
         await until(lambda: len(waiter.receipts) == 1)
         committer.enroll(waiter, 10)
         await until(lambda: len(waiter.receipts) == 2)
+
+
+async def test_nobody_gets_a_receipt_while_a_part_hands_nothing_over(database):
+    """What belongs together is written together, when all parts can."""
+
+    class Broken:
+        is_well = False
+        asked = 0
+
+        def take(self):
+            self.asked += 1
+            if not self.is_well:
+                raise RuntimeError("broken sink")
+
+    notes, broken, waiter = Notes(), Broken(), Waiter(database)
+    committer = Committer([notes, broken], database, Telemetry())
+
+    async with committer.running():
+        notes.new.append("one")
+        committer.enroll(waiter, 10)
+        await until(lambda: broken.asked > 3)
+        assert not waiter.receipts
+        assert database.query("SELECT * FROM spans") == []
+        broken.is_well = True
+        await until(lambda: waiter.receipts)
+
+    assert [held for _, held in waiter.receipts] == [["one"]]
+
+
+async def test_a_stop_takes_a_failed_group_along(database):
+    """The last commit never tells of more than is there: all of it is written, or nothing."""
+    notes, late = Notes(), Notes()
+    committer = Committer([notes, late], database, Telemetry())
+    async with committer.running():
+        notes.failures = 2
+        notes.new.append("one")
+        committer.poke()
+        await until(lambda: notes.failures < 2)
+        late.new.append("last words")
+
+    assert not committer.is_broken
+    rows = database.query("SELECT span_id FROM spans ORDER BY number")
+    assert [name for [name] in rows] == ["one", "last words"]
+    assert (notes.done, late.done) == (["one"], ["last words"])
+
+
+async def test_a_stop_on_a_broken_disk_writes_nothing_and_says_so(database):
+    """Nobody may build on what the database does not tell of."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+    async with committer.running():
+        notes.failures = 1_000
+        notes.new.append("one")
+        committer.enroll(waiter, 10)
+        await until(lambda: notes.failures < 1_000)
+
+    assert committer.is_broken
+    assert not waiter.receipts
+    assert database.query("SELECT * FROM spans") == []
 
 
 def test_a_transaction_is_whole_or_not_at_all(database):

@@ -5,11 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.commands import Commands
-from bridge.errors import ForeignSessionError, OverloadedError, UnknownSessionError
+from bridge.errors import (
+    ForeignSessionError,
+    InvalidDataError,
+    OverloadedError,
+    UnknownSessionError,
+)
 from bridge.model import (
     Batch,
     Client,
+    CommandAnswered,
     CommandAsked,
+    CommandResult,
     CommandType,
     Config,
     Connected,
@@ -24,7 +31,7 @@ from bridge.model import (
     Update,
 )
 from bridge.pipeline import Pipeline
-from bridge.sessions import Sessions
+from bridge.sessions import Session, Sessions
 from bridge.telemetry import Telemetry
 
 
@@ -138,56 +145,32 @@ def test_a_sequence_is_applied_once(sequences):
     assert bridge.journal.enrolled == len(sequences)
 
 
-def test_a_refused_message_is_not_overtaken():
-    """After BUFFER_FULL everything behind the refused message is refused until it comes again."""
+def test_nothing_is_applied_while_too_much_waits_for_the_disk():
+    """The client is told when to come again; heartbeats get through, so the session still shows as alive."""
     bridge = Bridge()
-    bridge.register()
-    bridge.send(batch(1), 1)
+    session = bridge.register()
     bridge.journal.is_full = True
     with pytest.raises(OverloadedError) as raised:
-        bridge.send(batch(2), 2)
-    bridge.journal.is_full = False
-
-    with pytest.raises(OverloadedError):
-        bridge.send(batch(3), 3)
-    for sequence in (2, 3):
-        bridge.send(batch(sequence), sequence)
+        bridge.send(batch(1), 1)
+    bridge.send(Heartbeat())
 
     assert raised.value.retry_after_ms > 0
-    assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
+    assert session.accepted == 0
+    assert bridge.sink.of(Batch) == []
 
 
-def test_a_refused_message_that_is_given_up_is_not_waited_for():
-    """A client that comes back after its pause without it is served; the session is not stuck."""
+def test_a_command_that_is_answered_twice_was_answered_once():
+    """It may have gone out twice, and so has its answer; nobody is told of an error."""
     bridge = Bridge()
     bridge.register()
-    bridge.journal.is_full = True
-    with pytest.raises(OverloadedError) as raised:
-        bridge.send(batch(1), 1)
-    bridge.journal.is_full = False
-    bridge.now += raised.value.retry_after_ms / 1000
+    bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {}, "c1")
+    bridge.pipeline.take_commands("run")
+    for sequence in (1, 2):
+        bridge.send(CommandResult("c1", applied=True, message="", epoch=0, batch=0), sequence)
 
-    bridge.send(batch(2), 2)
-
-    assert [event.index for event in bridge.sink.of(Batch)] == [2]
-
-
-def test_a_heartbeat_gets_through_and_mends_nothing():
-    """While the disk is full the session still shows as alive, and no message overtakes the refused one."""
-    bridge = Bridge()
-    bridge.register()
-    bridge.journal.is_full = True
-    with pytest.raises(OverloadedError):
-        bridge.send(batch(1), 1)
-    bridge.send(Heartbeat())
-    bridge.journal.is_full = False
-    bridge.send(Heartbeat())
-
-    with pytest.raises(OverloadedError):
-        bridge.send(batch(2), 2)
-    bridge.send(batch(1), 1)
-
-    assert [event.index for event in bridge.sink.of(Batch)] == [1]
+    assert len(bridge.sink.of(CommandAnswered)) == 1
+    with pytest.raises(InvalidDataError):
+        bridge.send(CommandResult("c2", applied=True, message="", epoch=0, batch=0), 3)
 
 
 def test_a_repeated_end_does_not_open_a_session_again():
@@ -320,3 +303,16 @@ def test_a_session_from_before_a_restart_is_disconnected_and_leased():
         again.pipeline.register("run", Client(instance_id="other"), Config())
     again.now += 31
     assert again.pipeline.register("run", Client(instance_id="other"), Config()).is_new
+
+
+def test_orders_from_before_a_session_was_forgotten_are_not_given_again():
+    """A stop of yesterday must not stop the run that its client has begun today."""
+    bridge = Bridge()
+    forgotten = Session("run", Client(instance_id="i"), Config(), now=0.0)
+    forgotten.parts = {"commands": [("c1", 3, {}, 0.0, "queued", None)]}
+
+    session = bridge.pipeline.register("run", Client(instance_id="i"), Config(), forgotten).session
+
+    assert session is forgotten
+    assert session.parts == {}
+    assert bridge.pipeline.take_commands("run") == []

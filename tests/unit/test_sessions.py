@@ -122,11 +122,11 @@ def test_a_forgotten_session_is_remembered(clock):
     """Gone from memory it can be resumed, and another process makes the next attempt, never the first."""
     old = Session("run", client("a"), Config(), now=clock.now, attempt=4)
     old.apply(Ended(Phase.ENDED), clock.now)
-    sessions = Sessions(remembered={"run": old}.get, clock=clock)
+    sessions = Sessions(clock=clock)
 
-    followed = sessions.register("run", client("b"), Config())
+    followed = sessions.register("run", client("b"), Config(), old)
     sessions.forget(followed.session)
-    resumed = sessions.register("run", client("a"), Config())
+    resumed = sessions.register("run", client("a"), Config(), old)
 
     assert (followed.is_new, followed.session.attempt) == (True, 5)
     assert not resumed.is_new
@@ -201,7 +201,6 @@ def test_a_snapshot_brings_everything_back(clock):
     restored = Session.restored(unpacked(packed(session.snapshot())))
 
     assert repr(restored.snapshot()) == repr(session.snapshot())
-    assert restored.is_restored
     assert restored.accepted == restored.committed == 9
     assert restored.trace_id == session.trace_id
     assert restored.performance == session.performance
@@ -215,3 +214,48 @@ def test_a_sampled_trace_context_is_taken_over():
 
     assert trace == Session("run", sampled, Config(), now=0).trace_id
     assert trace != Session("run", unsampled, Config(), now=0).trace_id
+
+
+def test_a_restart_gives_every_live_session_a_lease(clock):
+    """Its client may come back before anybody else has it, and before it counts as lost."""
+    old = Session("run", client("a"), Config(), now=clock.now - 100_000)
+    sessions = Sessions(heartbeat_seconds=10, lost_seconds=600, clock=clock)
+    sessions.restore(old)
+
+    with pytest.raises(ForeignSessionError):
+        sessions.register("run", client("b"), Config())
+    assert list(sessions.due()) == []
+    clock.now += 31
+
+    assert list(sessions.due()) == [(old, Ended(Phase.LOST))]
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400])
+def test_a_clock_that_is_set_makes_nobody_silent(clock, jump):
+    """A day more or less on the clock is no day of silence, no endless lease, and no limit met."""
+    steady = Clock()
+    sessions = Sessions(
+        heartbeat_seconds=10, lost_seconds=600, new_per_minute=2, clock=clock, monotonic=steady
+    )
+    run = sessions.register("run", client("a"), Config()).session
+    run.apply(Connected(), clock.now)
+    clock.now += jump
+    steady.now += 1
+
+    assert list(sessions.due()) == []
+    with pytest.raises(ForeignSessionError):
+        sessions.register("run", client("b"), Config())
+    for passing in (clock, steady):
+        passing.now += 61
+    assert list(sessions.due()) == [(run, Disconnected())]
+    assert sessions.register("run", client("b"), Config()).session.attempt == 2
+    sessions.register("other", client(), Config())
+
+
+def test_a_time_in_the_future_counts_as_now(clock):
+    """A state folder from a machine whose clock was ahead."""
+    old = Session("run", client("a"), Config(), now=clock.now + 100_000)
+    sessions = Sessions(heartbeat_seconds=10, clock=clock)
+    sessions.restore(old)
+
+    assert old.updated_at == clock.now

@@ -1,6 +1,6 @@
 """The books of images: what has become of each one received."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Protocol
 
 from bridge.model import Batch, ImageResult
@@ -9,16 +9,17 @@ from bridge.sinks.images.offer import Offer, Tally
 from bridge.storage.tallies import Counted
 from bridge.telemetry import Telemetry
 
+PART = "images"
+"""What the counts of a session from before are called among its parts."""
+
 Counts = dict[tuple[str, int, ImageResult], Counted]
 
 
 class Settled(Protocol):
     """Who wants to know what becomes of images."""
 
-    def __call__(
-        self, session_id: str, result: ImageResult, count: int, at_seconds: float, /
-    ) -> None:
-        """Count images that something has become of, and that were received at `at_seconds`."""
+    def __call__(self, counted: Counted, /) -> None:
+        """Count images that something has become of."""
 
 
 class Books:
@@ -32,15 +33,12 @@ class Books:
         self,
         settled: Settled,
         telemetry: Telemetry,
-        *,
-        counted: Callable[[str, int], Iterable[Counted]] = lambda _session_id, _attempt: (),
     ) -> None:
-        """Tell `settled` of each image, once; `counted` knows what was counted before a restart."""
+        """Tell `settled` of each image, once."""
         self.pending = 0
         """Images received of which nothing has become yet."""
         self._settled = settled
         self._telemetry = telemetry
-        self._counted = counted
         self._tallies: dict[str, Tally] = {}
         self._decided: Counts = {}
 
@@ -55,8 +53,7 @@ class Books:
         if known is not None and known.attempt == session.attempt:
             return known
         tally = self._tallies[session.id] = Tally(session.attempt)
-        if session.is_restored:
-            self._count_again(tally, self._counted(session.id, session.attempt))
+        self._count_again(tally, session.parts.pop(PART, ()))
         return tally
 
     def tally(self, session_id: str) -> tuple[int, int]:
@@ -81,8 +78,9 @@ class Books:
         """Count images that were no good."""
         count, result = batch.invalid_images, ImageResult.INVALID
         tally.dropped += count
-        self._decide(Counted(session_id, tally.attempt, result, count, int(at_seconds * 1000)))
-        self._settled(session_id, result, count, at_seconds)
+        refused = Counted(session_id, tally.attempt, result, count, int(at_seconds * 1000))
+        self._decide(refused)
+        self._settled(refused)
 
     def pass_over(self, offer: Offer) -> None:
         """The sampler has chosen another one."""
@@ -107,9 +105,8 @@ class Books:
         self._settle(offer, ImageResult.STORED)
 
     def _settle(self, offer: Offer, result: ImageResult) -> None:
-        count = len(offer.batch.images)
-        self.pending -= count
-        self._settled(offer.session_id, result, count, offer.received)
+        self.pending -= len(offer.batch.images)
+        self._settled(counted(offer, result))
 
     def _decide(self, new: Counted) -> None:
         key = new[:3]
@@ -122,11 +119,13 @@ class Books:
 
     def _count_again(self, tally: Tally, counts: Iterable[Counted]) -> None:
         for count in counts:
+            if count.attempt != tally.attempt:
+                continue
             if count.result is ImageResult.STORED:
                 tally.kept += count.images
             elif count.result is not ImageResult.SAMPLED_OUT:
                 tally.dropped += count.images
-            self._settled(count.session_id, count.result, count.images, count.at_ms / 1000)
+            self._settled(count)
 
 
 def counted(offer: Offer, result: ImageResult) -> Counted:

@@ -9,9 +9,9 @@ from bridge.sinks.images.breaker import pause_seconds
 from bridge.sinks.images.recovery import batches_of
 from bridge.sinks.images.shard import TAIL_BYTES, parse_trailer
 from bridge.sinks.images.steps import Adopt
-from bridge.sinks.images.uploader import in_thread
 from bridge.storage.objects import ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
+from bridge.threads import in_thread
 
 GUESS_BYTES = 256 << 10
 """Read from the end of a shard at first; most indexes fit."""
@@ -32,7 +32,7 @@ async def rebuild(
     for found in objects:
         if is_known(found.key):
             continue
-        step = await in_thread(partial(_step, store, found))
+        step = await in_thread(partial(_step, store, found), name="rebuild")
         if step is None:
             unreadable += 1
             continue
@@ -48,7 +48,7 @@ async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject
     failures = 0
     while True:
         try:
-            objects = await in_thread(lambda: list(store.list()))
+            objects = await in_thread(lambda: list(store.list()), name="rebuild")
         except StorageError as error:
             telemetry.note("cannot list the store, to rebuild the image index", error=str(error))
             await asyncio.sleep(1 + pause_seconds(failures))

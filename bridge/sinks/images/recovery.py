@@ -20,7 +20,9 @@ from bridge.storage.shards import (
     adopt_batches,
     forget_images,
     forget_shard,
+    is_rebuilt,
     last_shard_id,
+    mark_rebuilt,
     put_shards,
     shard_of,
     waiting_shards,
@@ -55,7 +57,10 @@ def recover(spool: Spool, database: Database, telemetry: Telemetry) -> list[Shar
     with database.transaction() as transaction:
         bench = Bench(spool, database, transaction, telemetry)
         shards += [_tried(_taken_up, shard, bench) for shard in known]
-        shards += [_tried(_adopted, k, bench) for k in found if k not in keys and KEY.fullmatch(k)]
+        unknown = [key for key in found if key not in keys and KEY.fullmatch(key)]
+        take = _discarded if is_rebuilt(database, "spool") else _adopted
+        shards += [_tried(take, key, bench) for key in unknown]
+        mark_rebuilt(transaction, "spool")
     whole = [shard for shard in shards if shard is not None]
     for shard in whole:
         spool.found(shard)
@@ -104,6 +109,11 @@ def _taken_up(shard: Shard, bench: Bench) -> Shard | None:
     closed = replace(shard, size_bytes=size, closed=True)
     put_shards(transaction, [closed])
     return closed
+
+
+def _discarded(key: str, bench: Bench) -> None:
+    """Remove a shard that no commit told of: nothing in it was acknowledged, or the store has it."""
+    bench.spool.path(key).unlink()
 
 
 def _adopted(key: str, bench: Bench) -> Shard | None:

@@ -3,10 +3,9 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from bridge.errors import StorageError
@@ -20,12 +19,13 @@ from bridge.sinks.images.recovery import recover
 from bridge.sinks.images.room import Room
 from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.spool import Spool
-from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Step, Written
+from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Rebuilt, Step, Written
 from bridge.sinks.images.uploader import Uploader
 from bridge.storage.database import Database, Transaction
 from bridge.storage.objects import ObjectStore
-from bridge.storage.shards import last_shard_id, shard_of
-from bridge.storage.tallies import Counted, add_counts, counts_of
+from bridge.storage.packed import unpacked
+from bridge.storage.shards import is_rebuilt, shard_of
+from bridge.storage.tallies import Counted, add_counts
 from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
 
@@ -76,7 +76,7 @@ class Images:
         self._sampler = sampler
         self._limits = limits
         self._clock = clock
-        self._books = Books(settled, telemetry, counted=partial(counts_of, database))
+        self._books = Books(settled, telemetry)
         self._spool = Spool(
             folder,
             bridge_id=secrets.token_hex(4),
@@ -90,6 +90,8 @@ class Images:
         )
         self._steps: list[Step] = []
         self._waiting_bytes = 0
+        self._is_given_up = False
+        self._is_close_asked = False
         self.reader = ImageReader(self._spool.path, store)
         """Reads what has been committed."""
 
@@ -118,6 +120,7 @@ class Images:
         if not (self._steps or decided or windows):
             return None
         steps, self._steps = self._steps, []
+        self._is_close_asked = False
         return ImagesWork(self, steps, decided, windows)
 
     def replay(self, session: Session, event: Event, _received: float) -> None:
@@ -134,15 +137,26 @@ class Images:
             tallies[session.id] = self._books.open(session)
             if session.batches:
                 self._sampler.starts_epoch(session.id, session.epoch)
-        for state in held_windows(self._database):
-            session_id, attempt, *_ = state
-            tally = tallies.get(session_id)
-            if tally is None or tally.attempt != attempt:
-                tally = Tally(attempt)
-            offer = Offer.restored(state, tally)
-            self._books.receive(offer)
-            self._keep_all([offer])
+        for session_id, state in held_windows(self._database):
             self._sampler.clear(session_id)
+            try:
+                self._keep_held(state, tallies)
+            except (ValueError, TypeError, StorageError) as error:
+                self._telemetry.failed("images", error)
+                self._telemetry.dropped("window", "damaged")
+
+    def give_up(self) -> None:
+        """Close and upload nothing more: the last commit has failed, so the next start must find it so."""
+        self._is_given_up = True
+
+    def _keep_held(self, state: bytes, tallies: Mapping[str, Tally]) -> None:
+        session_id, attempt, *rest = unpacked(state)
+        tally = tallies.get(session_id)
+        if tally is None or tally.attempt != attempt:
+            tally = Tally(attempt)
+        offer = Offer.restored((session_id, attempt, *rest), tally)
+        self._books.receive(offer)
+        self._keep_all([offer])
 
     def tally(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many are lost or refused.
@@ -162,7 +176,7 @@ class Images:
 
         Nothing may be consumed after that, and no other commits may happen.
         """
-        is_new = last_shard_id(self._database) == 0
+        is_new = not is_rebuilt(self._database, "store")
         for shard in await asyncio.to_thread(recover, self._spool, self._database, self._telemetry):
             self._uploader.offer(shard)
         self._look()
@@ -245,7 +259,8 @@ class Images:
     def _tick(self) -> None:
         now = self._clock()
         self._keep_all(self._sampler.due(now))
-        if self._spool.due_at <= now:
+        if self._spool.due_at <= now and not self._is_close_asked:
+            self._is_close_asked = True
             self._steps.append(CloseDue())
         self._look()
         self._uploader.look()
@@ -264,8 +279,11 @@ class Images:
             adopt=self._ask,
             telemetry=self._telemetry,
         )
+        self._ask(Rebuilt())
 
     async def _drain(self, seconds: float) -> None:
+        if self._is_given_up:
+            return
         started = time.monotonic()
         self.flush()
         await self._commit()

@@ -18,6 +18,7 @@ from bridge.sinks.images.steps import (
     CloseDue,
     Gone,
     Lost,
+    Rebuilt,
     Step,
     Stored,
     Written,
@@ -191,6 +192,9 @@ class Spool:
         )
         written.adopted += [replace(batch, shard_id=shard_id) for batch in step.batches]
 
+    def _rebuilt(self, _step: Rebuilt, written: Written) -> None:
+        written.is_rebuilt = True
+
     def _plan(self) -> None:
         opened = min((shard.opened_at for shard in self._open.values()), default=math.inf)
         self.due_at = opened + self._shard_seconds
@@ -206,6 +210,7 @@ _DO: dict[type, Callable[..., None]] = {
     Stored: Spool._stored,
     Gone: Spool._gone,
     Adopt: Spool._adopt,
+    Rebuilt: Spool._rebuilt,
 }
 
 

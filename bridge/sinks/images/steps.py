@@ -11,6 +11,7 @@ from bridge.storage.shards import (
     ShardBatch,
     adopt_batches,
     forget_shard,
+    mark_rebuilt,
     mark_stored,
     put_batches,
     put_shards,
@@ -58,7 +59,12 @@ class Adopt:
     batches: tuple[ShardBatch, ...]
 
 
-Step = Offer | Close | CloseDue | CloseAll | Stored | Gone | Adopt
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Every shard in the object store has been adopted."""
+
+
+Step = Offer | Close | CloseDue | CloseAll | Stored | Gone | Adopt | Rebuilt
 """What the spool is asked to do, in order."""
 
 
@@ -82,12 +88,15 @@ class Written:
     stored: list[Shard] = field(default_factory=list)
     gone: list[Shard] = field(default_factory=list)
     adopted: list[ShardBatch] = field(default_factory=list)
+    is_rebuilt: bool = False
 
     def note(self, transaction: Transaction, database: Database) -> None:
         """Tell the index."""
         put_shards(transaction, self.shards.values())
         put_batches(transaction, self.batches)
         adopt_batches(transaction, database, self.adopted)
+        if self.is_rebuilt:
+            mark_rebuilt(transaction, "store")
         add_counts(transaction, [counted(offer, ImageResult.STORED) for offer in self.kept])
         add_counts(transaction, [counted(lost.offer, ImageResult.DROPPED) for lost in self.lost])
         mark_stored(transaction, [shard.shard_id for shard in self.stored])

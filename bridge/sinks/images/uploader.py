@@ -2,11 +2,9 @@
 
 import asyncio
 import bisect
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +16,7 @@ from bridge.sinks.images.steps import Gone, Stored
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
+from bridge.threads import in_thread
 
 WORKERS = 2
 
@@ -110,7 +109,7 @@ class Uploader:
         self._breaker.begin()
         started = self._under_way[shard.shard_id] = time.monotonic()
         try:
-            step = await in_thread(lambda: self._put(shard))
+            step = await in_thread(lambda: self._put(shard), name="upload")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the shard must be tried again
             self._fail(shard, error)
         else:
@@ -145,24 +144,3 @@ class Uploader:
             is_there = any(found.key == shard.key for found in self._store.list(shard.key))
             return Stored(shard) if is_there else Gone(shard)
         return Stored(shard)
-
-
-async def in_thread(function: Callable[[], Result]) -> Result:
-    """Run a function in a thread of its own, which does not keep the process alive when it hangs."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Result] = loop.create_future()
-
-    def tell(settle: Callable[[], None]) -> None:
-        if not answer.done():
-            settle()
-
-    def run() -> None:
-        try:
-            settle = partial(answer.set_result, function())
-        except Exception as error:  # noqa: BLE001 -- it is raised where it is awaited
-            settle = partial(answer.set_exception, error)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, settle)
-
-    threading.Thread(target=run, name="upload", daemon=True).start()
-    return await answer

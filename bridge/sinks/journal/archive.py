@@ -1,5 +1,6 @@
 """What is on disk of each session, for pages, and for those that come back."""
 
+import logging
 from typing import Any
 
 from bridge.errors import StorageError
@@ -8,8 +9,13 @@ from bridge.storage.database import Database
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed, unpacked
 
+log = logging.getLogger("bridge")
+
 SESSION = "session"
 """The part of a checkpoint that is the session itself; the others belong to sinks."""
+
+IMAGES = "images"
+"""The part of a session from before that its checkpoint does not hold: see bridge.storage.tallies."""
 
 
 class Archive:
@@ -24,9 +30,17 @@ class Archive:
         checkpoint = self._rows.find(session_id)
         return None if checkpoint is None else _at_rest(checkpoint)
 
+    def recall(self, session_id: str) -> Session | None:
+        """Return a session as `find` does, with all that its sinks need to go on with it."""
+        session = self.find(session_id)
+        if session is not None:
+            session.parts[IMAGES] = self._rows.images(session_id, session.attempt)
+        return session
+
     def recent(self, limit: int) -> list[Session]:
         """Return the sessions registered last, newest first."""
-        return [_at_rest(checkpoint) for checkpoint in self._rows.recent(limit)]
+        found = map(_at_rest, self._rows.recent(limit))
+        return [session for session in found if session is not None]
 
 
 def checkpoint_of(session: Session, through: int, parts: dict[str, Any]) -> Checkpoint:
@@ -50,11 +64,17 @@ def session_of(checkpoint: Checkpoint) -> Session:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StorageError(f"the session {checkpoint.session_id} is damaged: {error!r}") from error
     session.parts = parts
+    session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
     return session
 
 
-def _at_rest(checkpoint: Checkpoint) -> Session:
-    session = session_of(checkpoint)
+def _at_rest(checkpoint: Checkpoint) -> Session | None:
+    """Return a session that nobody is connected to; None where its row is damaged, which costs it alone."""
+    try:
+        session = session_of(checkpoint)
+    except StorageError:
+        log.exception("failed", extra={"fields": {"where": "archive"}})
+        return None
     session.connected = False
     return session
 

@@ -14,6 +14,7 @@ from bridge.sinks.journal.replay import Replayed
 from bridge.storage.database import Transaction
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed
+from bridge.telemetry import Telemetry
 
 CHECKPOINT_SECONDS = 30.0
 """A session is written whole so long after its first entry that no checkpoint includes.
@@ -23,6 +24,9 @@ Often enough for a quick start, seldom enough for the disk: a session may take 7
 
 ENTRIES_LIMIT = 200_000
 """Above so many entries sessions are written whole earlier: the next start must be quick."""
+
+HEARD_SECONDS = 10.0
+"""How often it is written down when sessions that only send heartbeats were heard of."""
 
 CHECKPOINTING_SECONDS = 0.002
 """Of the event loop, for one commit; sessions that are left follow with the next."""
@@ -49,7 +53,7 @@ class Unwritten:
 
 
 class Journal:
-    """A durable sink of all events.
+    """A durable sink of all events; it takes each before the other sinks do.
 
     A session is its checkpoint and, applied to it, the entries behind: see `replay`.
     """
@@ -58,6 +62,7 @@ class Journal:
         self,
         rows: JournalRows,
         parts: Sequence[Remembering],
+        telemetry: Telemetry,
         *,
         keeps_entries: bool = True,
         clock: Callable[[], float] = time.monotonic,
@@ -69,11 +74,18 @@ class Journal:
         self._keeps_entries = keeps_entries
         self._rows = rows
         self._parts = tuple(parts)
+        self._telemetry = telemetry
         self._clock = clock
         self._number = rows.last_number()
         self._entries: list[Entry] = []
         self._touched: dict[str, Session] = {}
         self._whole: dict[str, Session] = {}
+        self._leaving: dict[str, tuple[Session, dict[str, Any]]] = {}
+        """What was known of sessions when they were forgotten, until it is on disk."""
+        self._heard: dict[str, Session] = {}
+        """Sessions whose heartbeats nobody has written down."""
+        self._heard_at = 0.0
+        self._keeps_all = False
         self._unwritten: dict[str, Unwritten] = {}
         """By session, the lowest number first."""
         self._kept: deque[tuple[int, int]] = deque()
@@ -85,12 +97,20 @@ class Journal:
         """Note what has happened, to be written with the next commit."""
         kind = type(event)
         if kind is Heartbeat:
+            self._heard[session.id] = session
+            return
+        if kind is Forgotten:
+            self._part_with(session)
             return
         self._touched[session.id] = session
-        if kind is Registered or kind is Forgotten:
+        if kind is Registered:
             self._whole[session.id] = session
         elif self._keeps_entries:
             self._entries.append(Entry(session.id, session.accepted, received, event))
+
+    def is_leaving(self, session_id: str) -> bool:
+        """Tell whether a session is forgotten, and what was known of it is not on disk yet."""
+        return session_id in self._leaving
 
     def resume(self, replayed: Replayed) -> None:
         """Take up the sessions that were replayed, and the groups they need."""
@@ -105,54 +125,81 @@ class Journal:
         """Write every session whole with the next commit, which is the last one."""
         self._whole |= {name: unwritten.session for name, unwritten in self._unwritten.items()}
         self._whole |= self._touched
+        self._whole |= self._heard
 
     def take(self) -> "JournalWork | None":
         """Hand over the events since the last call, and the sessions that are due to be written whole."""
-        if not self._touched and not self._unwritten:
+        now, number = self._clock(), self._number + 1
+        for name, session in self._touched.items():
+            if name not in self._unwritten:
+                self._unwritten[name] = Unwritten(session, number, now)
+        states = self._checkpoints(number, now)
+        heard = self._heard_lately(now)
+        if not (self._entries or states or heard):
             return None
         entries, self._entries = self._entries, []
         touched, self._touched = self._touched, {}
-        number = self._number + 1
-        now = self._clock()
-        for name, session in touched.items():
-            if name not in self._unwritten:
-                self._unwritten[name] = Unwritten(session, number, now)
-        checkpoints = self._checkpoints(number, now)
-        if not entries and not checkpoints:
-            return None
         self._number = number
         if entries:
             self._kept.append((number, len(entries)))
             self._kept_entries += len(entries)
         return JournalWork(
-            self._rows,
+            self,
             number,
             entries,
-            checkpoints,
+            states,
+            heard,
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
         )
 
+    def _part_with(self, session: Session) -> None:
+        """Take down what is known now, since the others forget it next; it may be resumed all the same."""
+        state = self._state(session)
+        if state is None:
+            return
+        self._leaving[session.id] = (session, state)
+        for known in (self._whole, self._unwritten, self._touched, self._heard):
+            known.pop(session.id, None)
+
     def _checkpoints(self, number: int, now: float) -> list[tuple[Session, dict[str, Any]]]:
+        states = list(self._leaving.values())
         whole, self._whole = self._whole, {}
-        taken = [(session, self._state(session)) for session in whole.values()]
-        for name in whole:
-            self._unwritten.pop(name, None)
+        for name, session in whole.items():
+            state = self._state(session)
+            if state is not None:
+                states.append((session, state))
+                self._unwritten.pop(name, None)
         until = time.perf_counter() + CHECKPOINTING_SECONDS
         for name, unwritten in list(self._unwritten.items()):
             is_late = self._kept_entries > ENTRIES_LIMIT and unwritten.number < number
             if not is_late and now - unwritten.since < CHECKPOINT_SECONDS:
                 break
-            taken.append((unwritten.session, self._state(unwritten.session)))
+            state = self._state(unwritten.session)
+            if state is None:
+                continue
+            states.append((unwritten.session, state))
             del self._unwritten[name]
             if time.perf_counter() > until:
                 break
-        return taken
+        return states
 
-    def _state(self, session: Session) -> dict[str, Any]:
-        told = {part.name: part.snapshot(session) for part in self._parts}
-        known = {name: state for name, state in told.items() if state is not None}
-        return {SESSION: session.snapshot(), **session.parts, **known}
+    def _heard_lately(self, now: float) -> list[tuple[float, str]]:
+        """Return when silent sessions were heard of last, now and then: their leases outlive the bridge."""
+        if not self._heard or now - self._heard_at < HEARD_SECONDS:
+            return []
+        heard, self._heard, self._heard_at = self._heard, {}, now
+        return [(session.updated_at, name) for name, session in heard.items()]
+
+    def _state(self, session: Session) -> dict[str, Any] | None:
+        """Return all that is known of a session, or None where a part fails: its entries stay."""
+        try:
+            told = {part.name: part.snapshot(session) for part in self._parts}
+            known = {name: state for name, state in told.items() if state is not None}
+            return {SESSION: session.snapshot(), **session.parts, **known}
+        except Exception as error:  # noqa: BLE001 -- one session must not keep the others from the disk
+            self._telemetry.failed("checkpoint", error)
+            return None
 
     def _trim(self) -> int:
         """Return below which number no group is needed any more, 0 where nothing has changed."""
@@ -170,34 +217,68 @@ class Journal:
 class JournalWork:
     """The entries and checkpoints of one commit."""
 
-    rows: JournalRows
+    journal: Journal
     number: int
     entries: list[Entry]
     states: list[tuple[Session, dict[str, Any]]]
+    heard: list[tuple[float, str]]
     trim_below: int
     sequences: list[tuple[Session, int]]
     """How far each session is when this is on disk."""
     packed_entries: bytes = b""
+    lost: int = 0
     checkpoints: list[Checkpoint] | None = None
 
     def write(self, transaction: Transaction) -> None:
         """Write them; what has been packed for a commit that failed is used again."""
+        rows = self.journal._rows
         if self.checkpoints is None:
-            self._pack()
+            self.checkpoints = self._packed()
         if self.packed_entries:
-            self.rows.put(transaction, self.number, self.packed_entries)
-        self.rows.put_checkpoints(transaction, self.checkpoints or ())
-        if self.trim_below:
-            self.rows.trim(transaction, self.trim_below)
+            rows.put(transaction, self.number, self.packed_entries)
+        rows.put_checkpoints(transaction, self.checkpoints)
+        rows.put_heard(transaction, self.heard)
+        if self.trim_below and not self.journal._keeps_all:
+            rows.trim(transaction, self.trim_below)
 
     def done(self) -> None:
-        """Tell each session how far it is on disk."""
+        """Tell each session how far it is on disk, and let go of those that left."""
         for session, sequence in self.sequences:
             session.committed = max(session.committed, sequence)
+        leaving = self.journal._leaving
+        for session, state in self.states:
+            if leaving.get(session.id, (None, None))[1] is state:
+                del leaving[session.id]
+        if self.lost:
+            self.journal._telemetry.dropped("entry", "unwritable", self.lost)
 
-    def _pack(self) -> None:
+    def _packed(self) -> list[Checkpoint]:
         if self.entries:
-            self.packed_entries = packed((VERSION, list(map(row_of, self.entries))))
-        self.checkpoints = [
-            checkpoint_of(session, self.number, state) for session, state in self.states
-        ]
+            self.packed_entries, self.lost = _packed_rows(self.entries)
+        checkpoints = []
+        for session, state in self.states:
+            try:
+                checkpoints.append(checkpoint_of(session, self.number, state))
+            except ValueError as error:
+                # What it cannot say, its entries must go on saying: nothing is deleted any more.
+                self.journal._keeps_all = True
+                self.journal._telemetry.failed("checkpoint", error)
+        return checkpoints
+
+
+def _packed_rows(entries: Sequence[Entry]) -> tuple[bytes, int]:
+    """Pack the entries, and count those that cannot be: one of them must not stop all commits for ever."""
+    try:
+        return packed((VERSION, list(map(row_of, entries)))), 0
+    except ValueError:
+        rows = [row for entry in entries if (row := _plain_row(entry)) is not None]
+        return packed((VERSION, rows)), len(entries) - len(rows)
+
+
+def _plain_row(entry: Entry) -> tuple[Any, ...] | None:
+    row = row_of(entry)
+    try:
+        packed(row)
+    except ValueError:
+        return None
+    return row

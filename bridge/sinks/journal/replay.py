@@ -5,13 +5,25 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.errors import StorageError
-from bridge.model import Event, Forgotten, Registered
+from bridge.model import (
+    CommandAsked,
+    CommandSent,
+    Connected,
+    Disconnected,
+    Ended,
+    Event,
+    Forgotten,
+    Registered,
+)
 from bridge.sessions import Session
-from bridge.sinks.journal.archive import session_of
+from bridge.sinks.journal.archive import IMAGES, session_of
 from bridge.sinks.journal.entries import VERSION, Entry, entry_of
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
+
+OBSERVED = (Connected, Disconnected, CommandAsked, CommandSent, Ended, Forgotten)
+"""What the bridge itself has observed is no sign of life of a client."""
 
 
 class Replaying(Protocol):
@@ -76,9 +88,19 @@ def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
         stage.telemetry.failed("replay", error)
         stage.telemetry.dropped("session", "damaged")
         return
+    session.parts[IMAGES] = stage.rows.images(session.id, session.attempt)
     stage.sessions[session.id] = session
+    _tell(session, Registered(), session.updated_at, stage)
+
+
+def _tell(session: Session, event: Event, received: float, stage: Stage) -> None:
+    """Give an event to every sink; one that cannot take it costs no other, and no session its start."""
     for sink in stage.sinks:
-        sink.replay(session, Registered(), session.updated_at)
+        try:
+            sink.replay(session, event, received)
+        except Exception as error:  # noqa: BLE001 -- see above
+            stage.telemetry.failed("replay", error)
+            stage.telemetry.dropped("entry", "damaged")
 
 
 def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
@@ -102,15 +124,17 @@ def _apply(number: int, entry: Entry, stage: Stage) -> None:
     session = _session(entry.session_id, stage)
     if session is None or number <= stage.through[session.id]:
         return
+    event = entry.event
     session.accepted = session.committed = max(session.accepted, entry.sequence)
-    session.updated_at = max(session.updated_at, entry.received)
-    for sink in stage.sinks:
-        try:
-            sink.replay(session, entry.event, entry.received)
-        except Exception as error:  # noqa: BLE001 -- as in the pipeline: one sink's fault costs no other
-            stage.telemetry.failed(type(sink).__name__, error)
-    session.apply(entry.event, entry.received)
-    if isinstance(entry.event, Forgotten):
+    if not isinstance(event, OBSERVED):
+        session.updated_at = max(session.updated_at, entry.received)
+    _tell(session, event, entry.received, stage)
+    try:
+        session.apply(event, entry.received)
+    except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are taken
+        stage.telemetry.failed("replay", error)
+        stage.telemetry.dropped("entry", "damaged")
+    if isinstance(event, Forgotten):
         del stage.sessions[session.id]
 
 

@@ -39,6 +39,11 @@ BRIDGE_FAMILIES = (
     _histogram(
         "bridge_commit_duration_seconds", "Time of one commit.", "the pipeline", COMMIT_BUCKETS
     ),
+    _counter(
+        "bridge_commit_failures_total",
+        "Commits that the disk refused; they are tried again.",
+        "the pipeline",
+    ),
     _gauge("bridge_journal_bytes", "Size of the database.", "the pipeline"),
     _gauge(
         "bridge_event_loop_lag_seconds", "Longest delay of the event loop lately.", "the service"

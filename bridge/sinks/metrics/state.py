@@ -9,6 +9,7 @@ from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
 from bridge.sinks.metrics.series import PART, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
+from bridge.storage.tallies import Counted
 from bridge.telemetry import Telemetry
 
 Confusion = Mapping[tuple[str, str], int]
@@ -58,19 +59,17 @@ class TrainingMetrics:
         series = self._series.get(session.id)
         return None if series is None or series.session is not session else series.snapshot()
 
-    def images_settled(
-        self, session_id: str, result: ImageResult, count: int, at_seconds: float
-    ) -> None:
-        """Count images that something has become of; `at_seconds` is when they were received."""
-        series = self._series.get(session_id)
-        if series is None:
+    def images_settled(self, counted: Counted) -> None:
+        """Count images that something has become of; those of an older attempt are not this one's."""
+        series = self._series.get(counted.session_id)
+        if series is None or series.session.attempt != counted.attempt:
             return
         if not series.images:
             series.images = dict.fromkeys(IMAGE_LABELS.values(), 0)
-        series.images[IMAGE_LABELS[result]] += count
-        if result is ImageResult.STORED and count:
-            newest = series.last_image_timestamp_seconds or at_seconds
-            series.last_image_timestamp_seconds = max(newest, at_seconds)
+        series.images[IMAGE_LABELS[counted.result]] += counted.images
+        if counted.result is ImageResult.STORED and counted.images:
+            newest = series.last_image_timestamp_seconds or 0.0
+            series.last_image_timestamp_seconds = max(newest, counted.at_ms / 1000)
 
     def confusion(self, session_id: str) -> Confusion:
         """Return the predictions of a session, empty where there were none or it is forgotten."""

@@ -64,7 +64,10 @@ class Spans:
 
     def replay(self, session: Session, event: Event, received: float) -> None:
         """Take an event once more: the spans that it finished are in the outbox, or delivered."""
-        if session.id not in self._traces and PART not in session.parts:
+        state = session.parts.get(PART)
+        if session.id not in self._traces and (
+            state is None or state["attempt"] != session.attempt
+        ):
             return  # there was no endpoint then; the trace begins with what happens from now on
         before = len(self._finished)
         self.consume(session, event, received)

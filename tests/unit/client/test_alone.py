@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 
+from support.fake_bridge import FakeBridge, serving
+from support.spools import leave, message
+
+SERVER = ("aiohttp", "jinja2", "minio", "opentelemetry", "prometheus_client", "pydantic", "yaml")
 EXTRAS = ("numpy", "PIL", "psutil", "pynvml", "torch")
 
 PREAMBLE = f"""
@@ -13,8 +17,10 @@ import sys
 
 
 class Absent(importlib.abc.MetaPathFinder):
+    names = {EXTRAS!r}
+
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {EXTRAS!r}:
+        if name.partition(".")[0] in self.names:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 
 
@@ -38,6 +44,16 @@ print(json.dumps({
     "ground_truth": [batch.ground_truth for batch in bridge.batches],
     "faults": session.stats.faults,
 }))
+"""
+
+SYNC = f"""
+Absent.names = {(*EXTRAS, *SERVER)!r}
+from bridge.cli import main
+
+sys.stdout = sys.stderr
+status = main(["sync", SPOOL, "--address", ADDRESS])
+sys.stdout = sys.__stdout__
+print(status)
 """
 
 LOADED = """
@@ -77,3 +93,14 @@ def test_no_server_code_is_loaded():
     ours = {name.split(".")[1] for name in loaded if name.startswith("bridge.")}
     assert ours == {"client", "wire"}
     assert not {"aiohttp", "boto3", "prometheus_client"} & set(loaded)
+
+
+def test_a_spool_is_delivered_without_any_extra(tmp_path):
+    """A machine that only trains can also deliver what was left."""
+    leave(tmp_path, [message(1), message(2)])
+    with serving(FakeBridge()) as bridge:
+        place = f"SPOOL, ADDRESS = {str(tmp_path)!r}, {bridge.address!r}"
+        status = run(f"{place}\n{SYNC}")
+
+    assert status == 0
+    assert len(bridge.applied) == 3

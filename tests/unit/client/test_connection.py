@@ -184,7 +184,7 @@ def test_what_a_dead_bridge_missed_is_told():
 
     left = session.close(0.2)
 
-    assert left == BATCHES + 4  # the epoch, and three statuses
+    assert left == BATCHES + 5  # the epoch, the speed, and three statuses
     assert session.close(0.2) == 0
 
 
@@ -265,11 +265,14 @@ def test_orders_are_answered(bridge):
     assert (result.epoch, result.batch_idx) == (2, batch)
 
 
-def test_credentials_go_with_every_call(bridge):
-    """A token becomes a bearer token."""
+def test_credentials_and_name_go_with_every_call(bridge):
+    """A token becomes a bearer token; by the name a proxy sends all calls of a session to one bridge."""
     train(bridge, batches=1, token="secret")
 
-    assert bridge.metadata[0]["authorization"] == "Bearer secret"
+    assert len(bridge.metadata) >= 2
+    for told in bridge.metadata:
+        assert told["authorization"] == "Bearer secret"
+        assert told["trainbridge-session"] == "run"
 
 
 def _unused_port():

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.jpegs import jpeg, png
 
-from bridge.client.encode import Encoder, Plan, frame_of, prefix_of
+from bridge.client.encode import Encoder, frame_of, prefix_of
+from bridge.client.identity import Plan
 from bridge.client.inbox import BatchItem, StatusItem
 from bridge.client.pace import Speed
 from bridge.client.system import Gpu, Usage
@@ -27,7 +28,7 @@ def item(**said):
 
 
 def encoded(batch, faults, terms=None):
-    """Return the message made of a batch, and the same without its images."""
+    """Return the message made of a batch."""
     encoder = Encoder(Plan(), lambda argument, error: faults.append(argument))
     entry = encoder.batch(
         batch,
@@ -41,8 +42,8 @@ def encoded(batch, faults, terms=None):
     request = wire.MetricsRequest.FromString(entry.body)
     assert request.sequence == entry.sequence == 1
     assert request.timestamp_ms == 7
-    plain = wire.MetricsRequest.FromString(entry.plain).batch_data if entry.plain else None
-    return request.batch_data, plain
+    assert entry.images == len(request.batch_data.images)
+    return request.batch_data
 
 
 @given(st.text(max_size=40), st.lists(st.binary(max_size=300), max_size=5))
@@ -64,27 +65,24 @@ def test_frames_are_what_protobuf_would_write(session_id, payloads):
 
 
 def test_a_bad_image_costs_that_image():
-    """The classes that belong to it go too, so that the numbers agree; without images all stay."""
+    """The classes that belong to it go too, so that the numbers agree."""
     faults = []
     images = [jpeg(shade=1), b"no picture", jpeg(shade=3)]
-    data, plain = encoded(
-        item(images=images, ground_truth=[1, 2, 3], predictions=[4, 5, 6]), faults
-    )
+    data = encoded(item(images=images, ground_truth=[1, 2, 3], predictions=[4, 5, 6]), faults)
 
     assert [image.image_bytes for image in data.images] == [images[0], images[2]]
     assert list(data.ground_truth) == [1, 3]
     assert [told.predicted_class for told in data.predictions] == [4, 6]
-    assert list(plain.ground_truth) == [1, 2, 3]
     assert faults == ["images"]
 
 
 def test_numbers_that_disagree_are_made_to_agree():
     """Fewer classes than images, or than predictions, never make a message the bridge would refuse."""
     faults = []
-    data, _ = encoded(item(images=[jpeg()] * 3, ground_truth=[1, 2]), faults)
+    data = encoded(item(images=[jpeg()] * 3, ground_truth=[1, 2]), faults)
     assert (len(data.images), len(data.ground_truth)) == (2, 2)
 
-    data, _ = encoded(item(predictions=[1, 2, 3], ground_truth=[1]), faults)
+    data = encoded(item(predictions=[1, 2, 3], ground_truth=[1]), faults)
     assert (len(data.predictions), len(data.ground_truth)) == (3, 0)
     assert faults == ["images", "ground_truth"]
 
@@ -92,7 +90,7 @@ def test_numbers_that_disagree_are_made_to_agree():
 def test_classes_beyond_the_protocol_cost_only_themselves():
     """A class that no int32 holds is left out with its list; the batch is sent."""
     faults = []
-    data, _ = encoded(item(predictions=[1, 2], ground_truth=[1, 10**12]), faults)
+    data = encoded(item(predictions=[1, 2], ground_truth=[1, 10**12]), faults)
 
     assert (len(data.predictions), len(data.ground_truth)) == (2, 0)
     assert faults == ["ground_truth"]
@@ -100,17 +98,17 @@ def test_classes_beyond_the_protocol_cost_only_themselves():
 
 def test_no_more_images_than_the_bridge_takes():
     """Images beyond its number, and beyond the size of a message, are left out."""
-    data, _ = encoded(item(images=[jpeg()] * 20), [])
+    data = encoded(item(images=[jpeg()] * 20), [])
     assert len(data.images) == 16
 
     terms = Terms(message_bytes=4_096 + 2 * (len(jpeg()) + 16))
-    data, _ = encoded(item(images=[jpeg()] * 20), [], terms)
+    data = encoded(item(images=[jpeg()] * 20), [], terms)
     assert len(data.images) == 2
 
 
 def test_pictures_of_other_kinds_become_jpegs():
     """A PNG is a picture too."""
-    data, _ = encoded(item(images=[png()]), [])
+    data = encoded(item(images=[png()]), [])
 
     assert data.images[0].image_bytes.startswith(b"\xff\xd8\xff")
 

@@ -5,8 +5,10 @@ import time
 import pytest
 
 from bridge.client.encode import frame_of, prefix_of
-from bridge.client.outbox import ENTRY_BYTES, Entry, Kind, Outbox
+from bridge.client.entry import ENTRY_BYTES, Entry, Kind
+from bridge.client.outbox import Outbox
 from bridge.client.stats import Stats
+from bridge.wire import metrics_pb2 as wire
 
 PLENTY = 1 << 30
 
@@ -27,7 +29,9 @@ def entries(count, *, start=1, size=100, kind=Kind.BATCH):
 
 def with_images(sequence, size=10_000):
     """Return a batch with two images."""
-    return Entry(sequence, Kind.BATCH, bytes(size), batch=sequence, images=2, plain=bytes(100))
+    images = [wire.ImageData(image_bytes=bytes(size // 2)) for _ in range(2)]
+    request = wire.MetricsRequest(sequence=sequence, batch_data=wire.BatchData(images=images))
+    return Entry(sequence, Kind.BATCH, request.SerializeToString(), batch=sequence, images=2)
 
 
 def taken(outbox, stream, **options):
@@ -192,6 +196,20 @@ def test_a_hold_sends_again_from_where_it_was_asked_for(stats):
     outbox.hold(2, 0)
 
     assert taken(outbox, stream) == [2, 3, 4]
+
+
+def test_a_hold_for_what_is_gone_says_so(stats):
+    """The bridge would wait for a message that was dropped: only a new stream helps."""
+    outbox = Outbox(PLENTY, stats)
+    stream = outbox.open()
+    outbox.put(entries(4)[1:])
+    taken(outbox, stream)
+
+    assert outbox.hold(2, 0)
+    assert outbox.hold(0, 0)
+    assert not outbox.hold(1, 0)
+    outbox.acknowledge(2)
+    assert outbox.hold(1, 0)
 
 
 def test_batches_are_acknowledged_by_index_where_there_are_no_sequences(stats):

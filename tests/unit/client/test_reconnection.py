@@ -1,5 +1,6 @@
 """What a session remembers of a bridge from one stream to the next."""
 
+import grpc
 import pytest
 from support.fake_bridge import ORIGINAL, FakeBridge, serving
 from support.waiting import until_true
@@ -127,7 +128,7 @@ def test_an_order_that_nobody_here_knows_is_passed_over(bridge):
 
 
 def test_an_order_that_is_repeated_on_the_next_stream_is_carried_out_once(bridge):
-    """A bridge gives again what may have been lost with a stream."""
+    """A bridge gives again what may have been lost with a stream, and gets the same answer again."""
     order = wire.ControlCommand(type=CommandType.SAVE_CHECKPOINT, command_id="a")
     saved = []
     with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
@@ -149,4 +150,33 @@ def test_an_order_that_is_repeated_on_the_next_stream_is_carried_out_once(bridge
     assert session.stats.connections == 2
     assert bridge.orders == []
     assert len(saved) == 1
-    assert [told.command_id for told in bridge.of("command_result")] == ["a"]
+    first, second = bridge.of("command_result")
+    assert (first.command_id, first.applied) == ("a", True)
+    assert second == first
+
+
+class Breaking(FakeBridge):
+    """Breaks the stream at the first answer to an order, and gives the order again on the next one."""
+
+    def _answers(self, request, context):
+        if request.HasField("command_result") and self.given:
+            self.orders, self.given = self.given, []
+            context.abort(grpc.StatusCode.UNAVAILABLE, "broken on purpose")
+        yield from super()._answers(request, context)
+
+
+def test_an_answer_that_was_lost_with_a_stream_is_given_once():
+    """It is on its way again when the order is repeated; a second one would be one too many."""
+    with serving(Breaking()) as bridge:
+        with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
+            bridge.given = [wire.ControlCommand(type=CommandType.STOP_TRAINING, command_id="a")]
+            bridge.orders = list(bridge.given)
+            session.log_batch(0.5, epoch=0, batch=0)
+            until_true(lambda: session.should_stop, what="the order to stop reaches the loop")
+            until_true(lambda: bridge.of("command_result"), what="the answer comes again")
+            session.log_batch(0.5, epoch=0, batch=1)
+            assert session.flush(CLOSE_SECONDS) == 0
+
+        assert session.stats.connections == 2
+        assert bridge.orders == []
+        assert [told.command_id for told in bridge.of("command_result")] == ["a"]

@@ -1,7 +1,9 @@
 """The gRPC door, over real gRPC."""
 
 import asyncio
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 import grpc
 import grpc.aio
@@ -120,6 +122,11 @@ async def registered(stub, session_id="run", **fields) -> str:
     )
     assert response.success, response.message
     return response.session_id
+
+
+def registered_here(bridge, session_id) -> None:
+    """Register a session without asking the disk."""
+    bridge.pipeline.register(session_id, Client(instance_id="i"), Config())
 
 
 def batch(index=0, *, session_id="run", sequence=0, images=(), **fields) -> wire.MetricsRequest:
@@ -349,6 +356,26 @@ async def test_a_stream_that_was_superseded_is_told_so(bridge):
     assert bridge.sessions.get("run").accepted == 0
 
 
+async def test_a_disk_that_hangs_holds_up_the_registration_alone(tmp_path):
+    """Whether a session is known from before is asked of the disk; streams go on meanwhile."""
+    hanging = threading.Event()
+    bridge = Bridge(tmp_path)
+    bridge.door = replace(bridge.door, recall=lambda _: hanging.wait(30) and None)
+    bridge.servicer = Servicer(bridge.door, Terms())
+    async with bridge.running() as stub:
+        registered_here(bridge, "run")
+        stream = stub.StreamMetrics()
+        waiting = asyncio.ensure_future(registered(stub, "from-before"))
+        for index in range(3):
+            await say(stream, batch(index))
+            assert (await hear(stream)).ack.success
+        assert not waiting.done()
+
+        hanging.set()
+        assert await waiting == "from-before"
+        await stream.done_writing()
+
+
 async def test_the_newest_stream_of_a_client_wins(bridge):
     """The one before, which may be dead without knowing it, is closed, and what it still brings is left out."""
     await registered(bridge.stub)
@@ -434,6 +461,8 @@ async def test_commands_go_out_and_their_answers_come_back(bridge):
     result = wire.CommandResult(command_id="c1", applied=True, message="ok", epoch=1, batch_idx=1)
     await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
     await until(lambda: bridge.sink.of(CommandAnswered))
+    await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
+    result.command_id = "nobody's"
     await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
     refusal = await hear(stream)
     await stream.done_writing()

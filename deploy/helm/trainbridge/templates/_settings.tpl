@@ -51,9 +51,6 @@ and everything on it gone.
 {{- if .Values.tls.clientCA.existingSecret -}}
 {{- $all = set $all "tls_client_ca_file" "/etc/trainbridge/client-ca/ca.crt" -}}
 {{- end -}}
-{{- if .Values.tokens.existingSecret -}}
-{{- $all = set $all "tokens_file" "/etc/trainbridge/tokens/tokens.yaml" -}}
-{{- end -}}
 {{- $lines := list -}}
 {{- range $name, $value := $all -}}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}

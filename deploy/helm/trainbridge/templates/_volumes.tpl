@@ -35,12 +35,6 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
   items:
     - {key: {{ .Values.tls.clientCA.key | quote }}, path: ca.crt}
 {{- end }}
-{{- if .Values.tokens.existingSecret }}
-- volume: tokens
-  secret: {{ .Values.tokens.existingSecret }}
-  items:
-    - {key: {{ .Values.tokens.key | quote }}, path: tokens.yaml}
-{{- end }}
 {{- end -}}
 
 {{- define "trainbridge.volumes" -}}

@@ -7,6 +7,7 @@ from support.stores import MemoryStore
 
 from bridge.model import Forgotten, ImageResult, Registered
 from bridge.sinks.images import Keep
+from bridge.storage.tallies import counts_of
 from bridge.storage.windows import held_windows
 
 
@@ -18,7 +19,7 @@ def killed(bench, folder):
 
 def taken_up(bench, run):
     """Have a bridge that starts know of a session from before."""
-    run.is_restored = True
+    run.parts["images"] = counts_of(bench.database, run.id, run.attempt)
     bench.images.replay(run, Registered(), 0.0)
     bench.images.resume([run])
     bench.commit()
@@ -90,8 +91,31 @@ async def test_another_attempt_counts_anew(tmp_path):
         bench.images.consume(first, Forgotten(), 0.0)
         bench.settled.clear()
 
-        second.is_restored = True
+        second.parts["images"] = counts_of(bench.database, "run", 1)
         bench.register(second)
 
         assert not bench.settled
         assert bench.images.tally("run") == (0, 0)
+
+
+async def test_a_damaged_window_costs_only_itself(tmp_path):
+    """The bridge starts, says so, and keeps what the other windows held."""
+    store, runs = MemoryStore(), (session("good"), session("bad"))
+    bench = Bench(tmp_path / "one", store, keep=Keep.SAMPLE, batches_per_second=0.01)
+    async with bench.running() as one:
+        for run in runs:
+            one.register(run)
+            for index in range(2):
+                one.send(run, batch(1, index))
+        one.commit()
+        with one.database.transaction() as transaction:
+            transaction.execute("UPDATE windows SET offer = x'c1' WHERE session_id = 'bad'")
+        left = killed(one, tmp_path / "two")
+
+    async with Bench(left, MemoryStore(), keep=Keep.SAMPLE).running() as two:
+        two.images.resume(runs)
+        two.commit()
+        assert [row.batch for row in two.index.newest("good", limit=5)] == [1, 0]
+        assert [row.batch for row in two.index.newest("bad", limit=5)] == [0]
+        assert two.metric("bridge_dropped_total", what="window", reason="damaged") == 1
+        assert held_windows(two.database) == []

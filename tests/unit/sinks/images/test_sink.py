@@ -84,6 +84,9 @@ async def test_a_lonely_batch_is_kept_when_its_window_closes(tmp_path, store):
     woken = []
     bench.images.wake = lambda: woken.append(1)
     async with bench.running():
+        await until(lambda: woken)  # the empty store has been read
+        bench.commit()
+        woken.clear()
         run = session()
         for number in (0, 1):
             bench.send(run, batch(1, number))

@@ -4,9 +4,18 @@ from contextlib import suppress
 
 from support.journals import START, Life
 
-from bridge.model import Batch, Ended, Forgotten, Heartbeat, Phase
+from bridge.model import (
+    Batch,
+    Ended,
+    Forgotten,
+    Heartbeat,
+    Phase,
+    Registered,
+    Status,
+    StatusChange,
+)
 from bridge.sinks.journal import Archive
-from bridge.sinks.journal.journal import CHECKPOINT_SECONDS
+from bridge.sinks.journal.journal import CHECKPOINT_SECONDS, HEARD_SECONDS
 from bridge.storage.journal import JournalRows
 
 
@@ -23,14 +32,31 @@ def test_a_session_can_be_read_back(database):
 
 
 def test_nothing_new_is_no_work(database):
-    """Heartbeats and silence cost no commit."""
+    """Silence costs no commit."""
     life = Life(database)
-    session = life.register()
+    life.register()
     life.commit()
-    life.happen(session, Heartbeat())
     life.now += 10 * CHECKPOINT_SECONDS
 
     assert life.journal.take() is None
+
+
+def test_heartbeats_are_written_down_now_and_then(database):
+    """A run that is paused for hours is not taken for a lost one after a restart."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    commits = 0
+    for beat in range(1, 61):
+        life.now += HEARD_SECONDS / 3
+        life.happen(session, Heartbeat(), at=START + beat)
+        commits += life.commit()
+
+    assert 15 <= commits <= 25
+    assert Life(database).sessions["run"].updated_at >= START + 57
+    life.journal.settle()
+    life.commit()
+    assert Life(database).sessions["run"].updated_at == START + 60
 
 
 def test_a_sequence_counts_as_committed_when_it_is(database):
@@ -156,3 +182,95 @@ def test_a_bridge_in_memory_writes_no_entries(database):
 
     assert life.groups() == 0
     assert Archive(database).find("run").batches == 10
+
+
+def test_a_session_that_was_forgotten_goes_on_with_all_it_had(database):
+    """Resumed by its own client after its linger, its series and its trace count on."""
+    life = Life(database)
+    session = life.register()
+    life.happen(session, *[Batch(0, number, 0.5) for number in range(10)], Ended(Phase.LOST))
+    life.commit()
+    series, trace = life.metrics.snapshot(session), life.spans.snapshot(session)
+    life.happen(session, Forgotten())
+    life.commit()
+    assert life.groups() == 0
+    assert life.metrics.snapshot(session) is None
+
+    again = Archive(database).find("run")
+    life.sessions["run"] = again
+    life.happen(again, Registered())
+
+    assert life.metrics.snapshot(again) == series
+    assert life.spans.snapshot(again) == trace
+    life.commit()
+    assert Life(database).known() == life.known()
+
+
+def test_an_event_that_cannot_be_written_stops_nothing(database):
+    """It is left out and counted; what came with it is on disk."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    life.happen(
+        session,
+        Batch(0, 0, 0.5),
+        Batch(0, 2**70, 0.5),
+        StatusChange(Status.RUNNING, "no Unicode: \ud800"),
+    )
+    life.commit()
+
+    labels = {"what": "entry", "reason": "unwritable"}
+    assert life.telemetry.registry.get_sample_value("bridge_dropped_total", labels) == 1
+    again = Life(database).sessions["run"]
+    assert (again.batches, again.status_message) == (1, "no Unicode: \ud800")
+
+
+def test_a_session_that_cannot_be_taken_down_costs_no_other(database, monkeypatch):
+    """Its entries stay in the journal, and everybody's are written."""
+    life = Life(database)
+    good, bad = life.register("good"), life.register("bad")
+    life.commit()
+    monkeypatch.setattr(bad, "snapshot", lambda: 1 / 0)
+    for number in range(3):
+        life.now += CHECKPOINT_SECONDS
+        life.happen(good, Batch(0, number, 0.5))
+        life.happen(bad, Batch(0, number, 0.5))
+        assert life.commit()
+
+    again = Life(database)
+    assert [again.sessions[name].batches for name in ("good", "bad")] == [3, 3]
+
+
+def test_a_session_that_cannot_be_packed_costs_no_other(database):
+    """Commits go on, and nothing that it needs is deleted."""
+    life = Life(database)
+    good, bad = life.register("good"), life.register("bad")
+    life.commit()
+    for number in range(3):
+        life.now += CHECKPOINT_SECONDS
+        life.happen(good, Batch(0, number, 0.5))
+        life.happen(bad, Batch(0, number, 0.5))
+        bad.batch = 2**70
+        assert life.commit()
+
+    again = Life(database)
+    assert [again.sessions[name].batches for name in ("good", "bad")] == [3, 3]
+
+
+def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
+    """Whoever registers it meanwhile would get an older state of it."""
+    life = Life(database)
+    session = life.register()
+    life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED))
+    life.commit()
+    life.happen(session, Forgotten())
+    assert life.journal.is_leaving("run")
+
+    work = life.journal.take()
+    with database.transaction() as transaction:
+        work.write(transaction)
+    assert life.journal.is_leaving("run")
+    work.done()
+
+    assert not life.journal.is_leaving("run")
+    assert Archive(database).find("run").batches == 1

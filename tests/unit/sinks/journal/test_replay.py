@@ -25,7 +25,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.storage.database import Database
-from bridge.storage.packed import packed
+from bridge.storage.packed import packed, unpacked
 
 numbers = st.floats(width=32)
 epochs = st.integers(0, 3)
@@ -155,3 +155,49 @@ def test_non_finite_losses_come_back(database):
     life.commit()
 
     assert Life(database).known() == life.known()
+
+
+def test_parts_and_rows_of_wrong_shape_cost_only_themselves(database):
+    """A field that another version does not know, a number where a text was: the bridge starts."""
+    life = Life(database)
+    good, bad = life.register("good"), life.register("bad")
+    life.happen(good, Batch(0, 0, 0.5))
+    life.happen(bad, Batch(0, 0, 0.5))
+    life.commit()
+    [[state]] = database.query("SELECT state FROM sessions WHERE session_id = 'bad'")
+    parts = unpacked(state)
+    parts["trace"]["no such field"] = 1
+    parts["series"]["losses"] = 5
+    rows = packed(
+        (
+            1,
+            [
+                ("good", 1, START, 1, 0, "one", "loss", None, 0),
+                ("good", 2, START, 1, 0, 1, 0.5, None, 0),
+            ],
+        )
+    )
+    with database.transaction() as transaction:
+        transaction.execute(
+            "UPDATE sessions SET state = ? WHERE session_id = 'bad'", (packed(parts),)
+        )
+        transaction.execute("INSERT INTO journal VALUES (99, ?)", (rows,))
+
+    again = Life(database)
+
+    assert set(again.sessions) == {"good", "bad"}
+    assert again.sessions["bad"].batches == 1
+    assert again.metrics.snapshot(again.sessions["good"])["batches"] >= 2
+    assert again.dropped("entry") >= 2
+
+
+def test_what_the_bridge_observes_is_no_sign_of_life(database):
+    """A session whose trainer is gone is lost in time, however often the bridge is restarted."""
+    life = Life(database)
+    session = life.register()
+    life.happen(session, Batch(0, 0, 0.5), at=START + 1)
+    life.commit()
+    life.happen(session, Disconnected(), at=START + 500)
+    life.commit()
+
+    assert Life(database).sessions["run"].updated_at == START + 1

@@ -78,7 +78,7 @@ def test_every_family_is_fed(scene):
         Scalars(1, 2, {"grad_norm": 1.5}),
         CommandSent("c1", CommandType.PAUSE_TRAINING, {}),
     )
-    scene.metrics.images_settled("run-1", ImageResult.STORED, 1, NOON)
+    scene.settle("run-1", ImageResult.STORED, 1, NOON)
 
     shown = {family.name for family in scene.families()}
 
@@ -387,10 +387,10 @@ def test_numbers_of_the_user_get_plain_names(scene):
 def test_images_are_counted_by_what_became_of_them(scene):
     """All results start together; the newest stored one has a time that never goes back."""
     scene.session()
-    scene.metrics.images_settled("run-1", ImageResult.STORED, 16, NOON + 9)
-    scene.metrics.images_settled("run-1", ImageResult.STORED, 16, NOON + 3)
-    scene.metrics.images_settled("run-1", ImageResult.SAMPLED_OUT, 5, NOON + 20)
-    scene.metrics.images_settled("unknown", ImageResult.DROPPED, 1, NOON)
+    scene.settle("run-1", ImageResult.STORED, 16, NOON + 9)
+    scene.settle("run-1", ImageResult.STORED, 16, NOON + 3)
+    scene.settle("run-1", ImageResult.SAMPLED_OUT, 5, NOON + 20)
+    scene.settle("unknown", ImageResult.DROPPED, 1, NOON)
 
     told = {dict(k)["result"]: v for k, v in scene.values("training_images_total").items()}
     assert told == {"stored": 32, "sampled_out": 5, "dropped": 0, "invalid": 0}
@@ -542,3 +542,13 @@ def test_any_label_is_read_back_by_both_parsers(name, value):
 
     assert len(info) == 1
     assert info == scene.values("training_session_info", scene.openmetrics())
+
+
+def test_images_of_an_older_attempt_are_not_counted_for_the_next(scene):
+    """They come late, when its series are gone."""
+    scene.session()
+    scene.session(attempt=2)
+    scene.settle("run-1", ImageResult.STORED, 16, NOON, attempt=1)
+    scene.settle("run-1", ImageResult.STORED, 4, NOON, attempt=2)
+
+    assert scene.value("training_images_total", result="stored") == 4

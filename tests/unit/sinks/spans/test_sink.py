@@ -526,6 +526,28 @@ def test_what_is_replayed_is_sent_once(tmp_path):
     assert (end.attributes["training.epochs"], end.attributes["training.batches"]) == (1, 1)
 
 
+def test_an_attempt_that_began_without_an_endpoint_has_a_root(world):
+    """The trace of the attempt before is ended, and the new one begun, when there is an endpoint again."""
+    first = world.register()
+    world.happen(first, batch(1, 0), at=START + 1)
+    state = world.sink.snapshot(first)
+    world.spans()
+    after = World(world.folder / "after")
+    second = Session("run", CLIENT, CONFIG, now=START + 100, attempt=2)
+    second.parts = {"trace": state}
+    after.sink.replay(second, Registered(), START + 100)
+
+    after.happen(second, batch(1, 0), at=START + 101)
+    names = [(span.name, span.trace_id == trace_id_of("run", 2)) for span in after.spans()]
+    after.close()
+
+    assert names == [
+        ("training.epoch", False),
+        ("training.session.end", False),
+        ("training.session", True),
+    ]
+
+
 def test_a_session_from_before_there_was_an_endpoint_has_a_root(world):
     """Its trace begins with the first thing that happens after the restart."""
     session = Session("run", CLIENT, CONFIG, now=START)

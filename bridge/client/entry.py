@@ -1,0 +1,51 @@
+"""One numbered message on its way to the bridge."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from bridge.wire import metrics_pb2 as wire
+
+ENTRY_BYTES = 200
+"""What an entry takes up beside its bytes, roughly."""
+
+
+class Kind(IntEnum):
+    """What a message is, as far as its delivery depends on it; the spool's files hold these numbers."""
+
+    BATCH = 0
+    OTHER = 1
+    """Speed, usage and the user's own scalars."""
+    PRECIOUS = 2
+    """Epochs, statuses and answers to orders: never dropped."""
+    LAST = 3
+    """The status that ends the session; as precious."""
+
+    @property
+    def may_be_dropped(self) -> bool:
+        """Tell whether the run stays readable without it."""
+        return self < Kind.PRECIOUS
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One numbered message."""
+
+    sequence: int
+    kind: Kind
+    body: bytes
+    """A MetricsRequest without its session_id, encoded."""
+    batch: int = -1
+    images: int = 0
+    refused: bool = False
+    """The bridge found it invalid; it waits only to be acknowledged with what came after it."""
+
+    @property
+    def size(self) -> int:
+        """How much room it takes."""
+        return ENTRY_BYTES + len(self.body)
+
+    def strip(self) -> None:
+        """Leave the images out."""
+        request = wire.MetricsRequest.FromString(self.body)
+        del request.batch_data.images[:]
+        self.body, self.images = request.SerializeToString(), 0

@@ -1,0 +1,1 @@
+"""What a session says, kept on disk until the bridge has it."""

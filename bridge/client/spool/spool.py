@@ -1,0 +1,262 @@
+"""The messages of one session in files, of which there are never many bytes too many."""
+
+import contextlib
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bridge.client.entry import Entry, Kind
+from bridge.client.spool.folder import Folder, sync_folder
+from bridge.client.spool.records import MAGIC, Mark, mark, packed
+from bridge.client.spool.segment import SUFFIX, Change, Segment, segments_in
+
+SEGMENT_BYTES = 8 << 20
+SEGMENTS = 16
+"""A spool has at least so many segments when it is full: what is deleted or shed at once is one of them."""
+
+
+@dataclass(slots=True)
+class Shed:
+    """What there was no room for, by sequence: how many images."""
+
+    stripped: dict[int, int] = field(default_factory=dict)
+    """Messages that lost their images."""
+    dropped: dict[int, int] = field(default_factory=dict)
+    """Messages that were lost."""
+
+
+class Spool:
+    """Appends messages, reads them back in order, and forgets those that are acknowledged.
+
+    One thread works with it; only `sync` is for another one. Everything raises OSError.
+    """
+
+    def __init__(self, folder: Folder, limit_bytes: int) -> None:
+        """Write into an empty folder, at most so much."""
+        self._folder = folder
+        self._limit_bytes = limit_bytes
+        self._segment_bytes = min(SEGMENT_BYTES, limit_bytes // SEGMENTS)
+        self._segments: list[Segment] = []
+        self._number = 0
+        self._lock = threading.Lock()
+        self._file = -1
+        """Of the last segment, where it is open for writing."""
+        self._rolled: list[int] = []
+        """Files that are full and wait for `sync`."""
+        self._unsynced = False
+        self._read_to: tuple[int, Segment, int] | None = None
+        """Up to which sequence has been read, and where the next record stands."""
+        self.last = 0
+        """The highest sequence here."""
+        self.ended = False
+        """The status that ends the session has been written."""
+        self.marked = 0
+        """The highest sequence that is known, here, to be acknowledged."""
+        self.damaged = 0
+        """Records that were found damaged when they were loaded."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    @property
+    def size_bytes(self) -> int:
+        """How much room all of it takes."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    def load(self) -> None:
+        """Read what another process has left, and note all that is to be known of it."""
+        self._segments = segments_in(self.path)
+        for segment in self._segments:
+            self._number = max(self._number, int(segment.path.stem))
+            for found, _ in segment.read():
+                if found is None:
+                    self.damaged += 1
+                elif isinstance(found, Mark):
+                    self.marked = max(self.marked, found.sequence)
+                    self.ended |= found.ended
+                else:
+                    segment.note(found)
+                    self.ended |= found.kind is Kind.LAST
+                    self.last = found.sequence
+        self.last = max(self.last, self.marked)
+
+    def unmarked(self) -> tuple[int, int]:
+        """Return how many messages are not known to be acknowledged, and how many of them are batches."""
+        messages = batches = 0
+        for segment in self._segments:
+            if segment.first > self.marked:
+                messages += segment.messages
+                batches += segment.batches
+            elif segment.last > self.marked:
+                found = [entry for entry, _ in segment.read() if isinstance(entry, Entry)]
+                left = [entry.kind for entry in found if entry.sequence > self.marked]
+                messages += len(left)
+                batches += left.count(Kind.BATCH)
+        return messages, batches
+
+    def append(self, entries: list[Entry]) -> None:
+        """Write messages behind all others; the system has them when this returns, see `sync`."""
+        self._write(b"".join(map(packed, entries)))
+        for entry in entries:
+            self._segments[-1].note(entry)
+            self.ended |= entry.kind is Kind.LAST
+        self.last = entries[-1].sequence
+
+    def mark(self, sequence: int) -> None:
+        """Note that everything up to a sequence is acknowledged, and delete what is all that."""
+        if sequence <= self.marked or not self._segments:
+            return
+        *full, last = self._segments
+        self._segments = [segment for segment in full if segment.last > sequence] + [last]
+        for segment in full:
+            if segment.last <= sequence:
+                segment.path.unlink(missing_ok=True)
+        self._write(mark(sequence, ended=self.ended and sequence >= self.last))
+        self.marked = sequence
+
+    def read(self, after: int, limit_bytes: int) -> list[Entry]:
+        """Return the next messages behind a sequence, at least one if there is any."""
+        found: list[Entry] = []
+        for segment in self._segments:
+            if segment.last <= after:
+                continue
+            place = 0
+            if self._read_to is not None and self._read_to[:2] == (after, segment):
+                place = self._read_to[2]
+            for entry, end in segment.read(place):
+                if not isinstance(entry, Entry) or entry.sequence <= after:
+                    continue
+                found.append(entry)
+                after = entry.sequence
+                limit_bytes -= entry.size
+                self._read_to = (after, segment, end)
+                if limit_bytes <= 0:
+                    return found
+        return found
+
+    def make_room(self) -> Shed | None:
+        """Shed something where there is too much, and return what; None: nothing had to be, or could be.
+
+        Images of the oldest batches go first, then every other message of those that may be dropped.
+        """
+        if self.size_bytes <= self._limit_bytes:
+            return None
+        for segment in self._segments:
+            if segment.with_images:
+                return self._strip(segment)
+        thick = [segment for segment in self._segments if segment.droppable]
+        return self._thin(min(thick, key=_thinned)) if thick else None
+
+    def sync(self) -> None:
+        """Bring what has been written to the disk itself, so that it survives a loss of power."""
+        with self._lock:
+            files, self._rolled = self._rolled, []
+            if self._unsynced and self._file >= 0:
+                files.append(os.dup(self._file))
+            self._unsynced = False
+        for file in files:
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+        if files:
+            sync_folder(self.path)
+
+    def roll(self) -> None:
+        """Begin a new file with the next message."""
+        with self._lock:
+            if self._file >= 0:
+                self._rolled.append(self._file)
+            self._file = -1
+
+    def close(self) -> None:
+        """Leave what there is to whoever delivers it later."""
+        try:
+            self.sync()
+        finally:
+            self.release()
+
+    def remove(self) -> None:
+        """Delete everything: it is delivered."""
+        try:
+            self._folder.remove()
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let go of all files; in a child process, where the parent's lock stays. Never raises."""
+        files, self._file, self._rolled = [self._file, *self._rolled], -1, []
+        for file in files:
+            with contextlib.suppress(OSError):
+                os.close(file)
+        self._folder.release()
+
+    def _write(self, content: bytes) -> None:
+        if self._file < 0 or self._segments[-1].size_bytes >= self._segment_bytes:
+            self._begin()
+        segment = self._segments[-1]
+        view = memoryview(content)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            self.roll()  # the record that was torn ends its file
+            raise
+        segment.size_bytes += len(content)
+        self._unsynced = True
+
+    def _begin(self) -> None:
+        self.roll()
+        self._number += 1
+        path = self.path / f"{self._number:08}{SUFFIX}"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            os.write(file, MAGIC)
+        except OSError:
+            os.close(file)
+            raise
+        with self._lock:
+            self._file = file
+        self._segments.append(Segment(path, len(MAGIC)))
+
+    def _strip(self, segment: Segment) -> Shed:
+        shed = Shed()
+
+        def change(entry: Entry) -> Entry:
+            if entry.images:
+                shed.stripped[entry.sequence] = entry.images
+                entry.strip()
+            return entry
+
+        self._rewrite(segment, change)
+        return shed
+
+    def _thin(self, segment: Segment) -> Shed:
+        shed = Shed()
+        keep = [True]
+
+        def change(entry: Entry) -> Entry | None:
+            if not entry.kind.may_be_dropped:
+                return entry
+            keep[0] = not keep[0]
+            if keep[0]:
+                return entry
+            shed.dropped[entry.sequence] = entry.images
+            return None
+
+        self._rewrite(segment, change)
+        segment.thinned += 1
+        return shed
+
+    def _rewrite(self, segment: Segment, change: Change) -> None:
+        if segment is self._segments[-1]:
+            self.roll()
+        self._read_to = None
+        segment.rewrite(change)
+
+
+def _thinned(segment: Segment) -> int:
+    return segment.thinned

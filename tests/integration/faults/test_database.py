@@ -1,0 +1,153 @@
+"""A bridge whose database is gone, or no longer one."""
+
+import re
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support import crashing_bridge
+from support.books import bodies, check_log
+from support.bridges import launched, running_bridge
+from support.known_run import KnownRun
+from support.raw_client import RawClient
+from support.waiting import until_true
+
+from bridge.wire import metrics_pb2 as wire
+
+FLAGS = ("--images-keep", "all")
+STORED = KnownRun("stored", per_epoch=20)
+SPOOLED = KnownRun("spooled", per_epoch=1000)
+BATCHES = 50
+EXIT_SECONDS = 30
+
+BATCH_ROWS = (
+    "SELECT session_id, epoch, batch, received_ms, loss, images FROM batches ORDER BY 1, 2, 3"
+)
+IMAGE_ROWS = (
+    "SELECT images.session_id, epoch, batch, position, key, offset, length, predicted_class,"
+    " confidence, true_class, received_ms FROM images JOIN shards USING (shard_id)"
+    " ORDER BY 1, 2, 3, 4"
+)
+
+
+def rows(state):
+    """Return the whole image index, from the database itself."""
+    with closing(sqlite3.connect(state / "trainbridge.db", timeout=10)) as database:
+        return [database.execute(sql).fetchall() for sql in (BATCH_ROWS, IMAGE_ROWS)]
+
+
+def fill(state):
+    """Leave one session's images in the store, and another's in a shard that was never closed."""
+    with running_bridge(state, *FLAGS) as bridge:
+        for run in (STORED, SPOOLED):
+            with RawClient(bridge.grpc, run) as client:
+                client.start()
+                client.stream(*run.requests(1, BATCHES))
+                if run is STORED:
+                    client.stream(run.status(wire.COMPLETED))
+        until_true(lambda: len(list(state.glob("images/stored/**/*.tar"))) >= 3)
+        bridge.stop(signal.SIGKILL)
+    assert list(state.glob("spool/spooled*.tar"))
+
+
+def remove_database(state):
+    """Delete the database, with all that belongs to it."""
+    for file in state.glob("trainbridge.db*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
+def test_the_index_of_a_lost_database_is_rebuilt(tmp_path, twice):
+    """From the shards in spool and store, row for row as it was; each image can be read again."""
+    state = tmp_path / "state"
+    fill(state)
+    before = rows(state)
+    assert [len(part) for part in before] == [2 * BATCHES, 2 * BATCHES * STORED.width]
+    remove_database(state)
+    if twice:
+        with running_bridge(state, *FLAGS) as bridge:
+            until_true(lambda: rows(state) == before)
+            assert bridge.stop() == 0
+        remove_database(state)
+
+    with running_bridge(state, *FLAGS) as bridge:
+        until_true(lambda: len(rows(state)[1]) >= len(before[1]), what="the index is read back")
+        assert rows(state) == before
+        for run in (STORED, SPOOLED):
+            with RawClient(bridge.grpc, run) as client:
+                client.start()
+            check_pictures(bridge, run)
+        check_log(bridge)
+
+
+def test_a_rebuild_that_was_cut_off_goes_on(tmp_path):
+    """A bridge that dies while it reads the index back reads the rest with its next start."""
+    state = tmp_path / "state"
+    fill(state)
+    before = rows(state)
+    remove_database(state)
+    program = (str(Path(crashing_bridge.__file__)), "before", "2")
+    with launched(state, *FLAGS, program=program) as launch:
+        until_true(lambda: launch.process.poll() is not None, seconds=EXIT_SECONDS)
+    assert len(rows(state)[1]) < len(before[1]), "it was to die in the middle"
+
+    with running_bridge(state, *FLAGS) as bridge:
+        until_true(lambda: len(rows(state)[1]) >= len(before[1]), what="the index is read back")
+        assert rows(state) == before
+        check_log(bridge)
+
+
+def check_pictures(bridge, run):
+    """Every image is served byte for byte."""
+    wanted = {
+        "/sessions/{}/batches/{}-{}/{}.jpg".format(run.session_id, *run.place(n), position): image
+        for n in range(1, BATCHES + 1)
+        for position, image in enumerate(run.images(n))
+    }
+    assert dict(zip(wanted, bodies(bridge, wanted), strict=True)) == wanted
+
+
+def garbage(database):
+    """Write something else over the whole file."""
+    database.write_bytes(b"this was a database once\n" * 4_000)
+
+
+def cut_short(database):
+    """Lose the second half, as a copy that was broken off."""
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        file.truncate(size // 2 // 4096 * 4096)
+
+
+def holes(database):
+    """Lose every page but the first, as a disk that forgets."""
+    size = database.stat().st_size
+    with database.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xa5" * (size - 4096))
+
+
+@pytest.mark.parametrize("spoil", [garbage, cut_short, holes])
+def test_a_spoiled_database_is_named(tmp_path, spoil):
+    """The bridge refuses to start, says which file it is and what to do, and touches nothing."""
+    state = tmp_path / "state"
+    fill(state)
+    rows(state)  # a reader that leaves last has SQLite write everything into the one file
+    for log in state.glob("trainbridge.db-*"):
+        log.unlink()
+    database = state / "trainbridge.db"
+    spoil(database)
+    shards = sorted(state.glob("**/*.tar"))
+
+    with launched(state, *FLAGS) as launch:
+        before = launch.log.stat().st_size
+        status = launch.process.wait(EXIT_SECONDS)
+
+    said = launch.log.read_bytes()[before:].decode()
+    assert status == 1, said
+    assert str(database) in said
+    assert re.search(r"\b(move|delete|remove|restore)\b", said), said
+    assert "Traceback" not in said
+    assert sorted(state.glob("**/*.tar")) == shards

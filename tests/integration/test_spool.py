@@ -1,0 +1,235 @@
+"""The spool against real processes: what a killed trainer said arrives, once."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from support.bridges import running_bridge
+from support.jpegs import jpeg
+from support.spools import leave, message
+from support.waiting import until_true
+
+from bridge.client import TrainingSession
+from bridge.client.entry import Entry, Kind
+from bridge.client.spool.folder import folders_in
+from bridge.client.spool.segment import segments_in
+
+CLOSE_SECONDS = 60.0
+
+TRAINER = """
+import sys, time
+from bridge.client import TrainingSession
+
+address, folder, batches, image = sys.argv[1], sys.argv[2], int(sys.argv[3]), bytes.fromhex(sys.argv[4])
+session = TrainingSession(address, session_id="run", spool_dir=folder)
+for batch in range(batches):
+    session.log_batch(0.5, epoch=batch // 1000, batch=batch % 1000, images=[image] * 4, ground_truth=range(4))
+    if batch % 1000 == 999:
+        session.log_epoch(batch // 1000, loss=0.25)
+    if batch % 50 == 0:
+        time.sleep(0.001)
+print("said", flush=True)
+time.sleep(600)
+"""
+
+ENDLESS = """
+import itertools, sys, time
+from bridge.client import TrainingSession
+
+session = TrainingSession(sys.argv[1], session_id="run", spool_dir=sys.argv[2], buffer_bytes=1 << 20)
+for batch in itertools.count():
+    session.log_batch(0.5, epoch=0, batch=batch)
+    time.sleep(0.0005)
+    if batch == 100:
+        print("said", flush=True)
+"""
+
+
+@pytest.fixture
+def address():
+    """Return an address where nobody listens at the moment."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextmanager
+def training(address, folder, batches):
+    """Run a trainer with the block; it has said so many batches and goes on living, or, of 0, talks on."""
+    program, *last = (TRAINER, str(batches), jpeg().hex()) if batches else (ENDLESS,)
+    command = [sys.executable, "-c", program, address, str(folder), *last]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "said\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def syncing(folder, address):
+    """Start `trainbridge sync`."""
+    command = [sys.executable, "-m", "bridge", "sync", str(folder), "--address", address]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def sync(folder, address):
+    """Run `trainbridge sync`; return its exit status and what it says."""
+    process = syncing(folder, address)
+    told, _ = process.communicate(timeout=CLOSE_SECONDS)
+    return process.returncode, told
+
+
+def found_in(folder):
+    """Return every message in the spool of the only session."""
+    (path,) = folders_in(folder)
+    records = [found for segment in segments_in(path) for found, _ in segment.read()]
+    return [found for found in records if isinstance(found, Entry)]
+
+
+def batches_in(folder):
+    """Count the batches in the spool of the only session."""
+    return sum(entry.kind is Kind.BATCH for entry in found_in(folder))
+
+
+def test_what_a_killed_trainer_said_arrives_once(tmp_path, address):
+    """No bridge ever saw it alive: batches, epochs and images come from the disk, and its end is told."""
+    folder = tmp_path / "spool"
+    with training(address, folder, 5_000) as trainer:
+        until_true(lambda: batches_in(folder) == 5_000, seconds=30, what="all of it is written")
+        assert sync(folder, address)[1].startswith("run-")
+        assert batches_in(folder) == 5_000, "a living trainer's spool is left alone"
+        trainer.send_signal(signal.SIGKILL)
+        trainer.wait(10)
+    left = found_in(folder)
+
+    with running_bridge(
+        tmp_path / "state", "--grpc-address", address, "--images-keep", "all"
+    ) as bridge:
+        status, told = sync(folder, address)
+        assert (status, told.count("\n")) == (0, 1)
+        assert f"{len(left) + 1} messages delivered" in told
+        assert list(folder.iterdir()) == []
+        assert sync(folder, address) == (0, f"{folder}: nothing is left to deliver\n")
+
+        images = sum(entry.images for entry in left)
+        assert images > 0
+        assert bridge.total("training_batches_total", session_id="run") == 5_000
+        assert bridge.total("training_epochs_completed_total", session_id="run") == 5
+        assert bridge.total("training_images_total", session_id="run") == images
+        assert bridge.total("training_session_status", session_id="run", status="failed") == 1
+        assert b"the training process ended without saying so" in bridge.get("/sessions/run")
+
+
+@pytest.mark.parametrize("outage", [False, True], ids=["while delivering", "during an outage"])
+def test_a_trainer_killed_at_any_moment_leaves_no_gap_and_no_double(tmp_path, address, outage):
+    """What the bridge got from the trainer and what it got from the spool fit together exactly."""
+    folder = tmp_path / "spool"
+    flags = ("--grpc-address", address)
+    with running_bridge(tmp_path / "state", *flags) as first:
+        with training(address, folder, 0) as trainer:
+            until_true(
+                lambda: first.total("training_batches_total", session_id="run") > 500,
+                what="the run is under way",
+            )
+            if outage:
+                first.stop(signal.SIGKILL)
+                before = batches_in(folder)
+                until_true(
+                    lambda: batches_in(folder) > before + 1_000, what="the spool takes what is said"
+                )
+            trainer.kill()
+            trainer.wait(10)
+        written = found_in(folder)[-1]
+
+        if outage:
+            with running_bridge(tmp_path / "state", *flags) as second:
+                check_whole(second, folder, written)
+        else:
+            check_whole(first, folder, written)
+
+
+def check_whole(bridge, folder, written):
+    """Deliver the spool; every batch up to the last one in it is counted once."""
+    assert sync(folder, bridge.grpc)[0] == 0
+    told = json.loads(bridge.get("/api/v1/sessions/run"))
+    assert told["status"] == "failed"
+    assert told["batches"] == told["batch"] + 1 >= written.batch + 1
+    assert bridge.total("training_batches_total", session_id="run") == told["batches"]
+
+
+def test_an_outage_longer_than_memory_costs_nothing(tmp_path, address):
+    """The trainer outlives it: every batch is counted though its memory holds a tenth of them."""
+    session = TrainingSession(
+        address,
+        session_id="run",
+        spool_dir=tmp_path / "spool",
+        buffer_bytes=1 << 20,
+        close_seconds=CLOSE_SECONDS,
+    )
+    for batch in range(30_000):
+        session.log_batch(0.5, epoch=0, batch=batch)
+        if batch % 500 == 0:
+            until_true(
+                lambda: len(session._inbox) < 500, what="the loop has no more to say than it has"
+            )
+    session.log_epoch(0, loss=0.25)
+    until_true(lambda: batches_in(tmp_path / "spool") == 30_000, what="all of it is written")
+
+    with running_bridge(tmp_path / "state", "--grpc-address", address) as bridge:
+        assert session.close() == 0
+        assert bridge.total("training_batches_total", session_id="run") == 30_000
+        assert bridge.total("training_session_status", session_id="run", status="completed") == 1
+
+    stats = session.stats
+    assert (stats.batches_acknowledged, stats.dropped, stats.kept) == (30_000, 0, 0)
+    assert list((tmp_path / "spool").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
+def test_an_interrupted_sync_is_taken_up_again(tmp_path, number):
+    """Three runs, two of them cut short: each batch is counted once."""
+    batches = 200_000
+    folder = tmp_path / "spool"
+    leave(folder, [*map(message, range(1, batches + 1)), message(batches + 1, Kind.LAST)])
+    with running_bridge(tmp_path / "state") as bridge:
+        for share in (0.05, 0.3):
+            process = syncing(folder, bridge.grpc)
+            until_true(
+                lambda share=share: (
+                    bridge.total("training_batches_total", session_id="run") > share * batches
+                ),
+                seconds=30,
+                what="a part of it has arrived",
+            )
+            process.send_signal(number)
+            _, complaints = process.communicate(timeout=20)
+            assert process.returncode == (130 if number == signal.SIGINT else -number)
+            assert complaints == ""
+            assert bridge.total("training_batches_total", session_id="run") < batches
+
+        assert sync(folder, bridge.grpc)[0] == 0
+        assert bridge.total("training_batches_total", session_id="run") == batches
+        assert bridge.total("training_session_status", session_id="run", status="completed") == 1
+
+    assert list(folder.iterdir()) == []
+
+
+def test_another_process_under_the_same_name_is_not_disturbed(tmp_path):
+    """The bridge refuses what was left while somebody else speaks for the session; nothing is lost."""
+    folder = tmp_path / "spool"
+    leave(folder, [*map(message, range(1, 100)), message(100, Kind.LAST)])
+    with running_bridge(tmp_path / "state") as bridge:
+        with TrainingSession(bridge.grpc, session_id="run") as session:
+            session.log_batch(0.5, epoch=0, batch=0)
+            assert session.flush() == 0
+            status, told = sync(folder, bridge.grpc)
+            assert status == 1
+            assert "another training process" in told
+            assert bridge.total("training_batches_total", session_id="run") == 1
+        assert session.stats.unacknowledged == 0
+
+        assert sync(folder, bridge.grpc)[0] == 0

@@ -1,0 +1,64 @@
+"""Messages as the SDK makes them, and spools that have been left behind."""
+
+from pathlib import Path
+
+from bridge.client.entry import Entry, Kind
+from bridge.client.identity import Identity, Plan
+from bridge.client.spool.folder import Folder
+from bridge.client.spool.spool import Spool
+from bridge.wire import metrics_pb2 as wire
+
+IMAGE_BYTES = 100
+
+
+def message(sequence, kind=Kind.BATCH, *, images=0, size=0):
+    """Return a message whose images are of IMAGE_BYTES each, and `size` bytes more."""
+    request = wire.MetricsRequest(sequence=sequence, timestamp_ms=1 << 40)
+    if kind is Kind.BATCH:
+        request.batch_data.batch_idx = sequence
+        request.batch_data.images.extend([wire.ImageData(image_bytes=bytes(IMAGE_BYTES))] * images)
+    elif kind is Kind.OTHER:
+        request.scalar_data.values["x" * size] = 1.0
+    else:
+        ends = kind is Kind.LAST
+        request.status_update.status = wire.COMPLETED if ends else wire.RUNNING
+        request.status_update.message = "x" * size
+    batch = sequence if kind is Kind.BATCH else -1
+    return Entry(sequence, kind, request.SerializeToString(), batch, images)
+
+
+def identity_of(session_id="run", instance_id="0123456789abcdef"):
+    """Return who registers."""
+    return Identity(session_id, instance_id, "test", "1", Plan(model="m", class_names=("a", "b")))
+
+
+def spool_in(root, *, limit_bytes=1 << 30, **who):
+    """Return the spool of a new session."""
+    return Spool(Folder.create(root, identity_of(**who)), limit_bytes)
+
+
+def leave(root, entries, *, marked=0, **who):
+    """Leave a spool as a process does that is killed; return its folder."""
+    spool = spool_in(root, **who)
+    if entries:
+        spool.append(entries)
+    spool.mark(marked)
+    spool.release()
+    return spool.path
+
+
+def reopened(path):
+    """Return what another process finds in a folder that was left."""
+    spool = Spool(Folder.claim(path), 1 << 30)
+    spool.load()
+    return spool
+
+
+def sequences(entries):
+    """Return the numbers of messages."""
+    return [entry.sequence for entry in entries]
+
+
+def open_files():
+    """Return the files this process has open."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}

@@ -1,0 +1,149 @@
+"""`trainbridge sync`: what it is told, and what it says."""
+
+import os
+import pty
+import socket
+import subprocess
+import sys
+
+import pytest
+from support.fake_bridge import FakeBridge, serving
+from support.spools import leave, message
+
+from bridge import cli
+from bridge.client.entry import Kind
+from bridge.client.spool.folder import Folder
+
+
+@pytest.fixture
+def bridge():
+    """Return a bridge that behaves."""
+    with serving(FakeBridge()) as one:
+        yield one
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """Return the spool of two sessions."""
+    for name, instance in (("one", "1" * 32), ("two", "2" * 32)):
+        entries = [*map(message, range(1, 100)), message(100, Kind.LAST)]
+        leave(tmp_path, entries, session_id=name, instance_id=instance)
+    return tmp_path
+
+
+class Bridges(FakeBridge):
+    """Serves several sessions, one after the other."""
+
+    def RegisterTrainingSession(self, request, context):  # noqa: N802 -- the protocol's name
+        """Start anew."""
+        self.accepted = 0
+        return super().RegisterTrainingSession(request, context)
+
+
+def test_every_session_is_delivered_and_told(spool, capsys):
+    """One line each; the second time there is nothing left, which is no failure."""
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(spool), "--address", bridge.address]) == 0
+        said = capsys.readouterr().out
+        assert cli.main(["sync", str(spool), "--address", bridge.address]) == 0
+
+    assert said == "one-11111111: 100 messages delivered\ntwo-22222222: 100 messages delivered\n"
+    assert capsys.readouterr().out == f"{spool}: nothing is left to deliver\n"
+    assert [who.session_id for who in bridge.registrations] == ["one", "two"]
+
+
+def test_one_session_alone_may_be_delivered(spool, capsys):
+    """Its own folder is named then."""
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(spool / "two-22222222"), "--address", bridge.address]) == 0
+
+    assert [path.name for path in spool.iterdir()] == ["one-11111111"]
+
+
+def test_address_and_token_come_from_the_environment(spool, monkeypatch):
+    """As for a training session; the token is not kept in the spool."""
+    with serving(Bridges()) as bridge:
+        monkeypatch.setenv("TRAINBRIDGE_ADDRESS", bridge.address)
+        monkeypatch.setenv("TRAINBRIDGE_TOKEN", "secret")
+        assert cli.main(["sync", str(spool)]) == 0
+
+    assert bridge.metadata[0]["authorization"] == "Bearer secret"
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "is no spool: No such file"),
+        (lambda path: path.touch(), "is no spool: Not a directory"),
+        (lambda path: (path / "photos").mkdir(parents=True), "is no spool: no session has left"),
+    ],
+    ids=["nothing", "a file", "another folder"],
+)
+def test_what_is_no_spool_is_told(tmp_path, capsys, make, said):
+    """A mistyped folder must not look like success."""
+    make(tmp_path / "x")
+
+    assert cli.main(["sync", str(tmp_path / "x")]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_session_in_use_is_named_and_skipped(spool, bridge, capsys):
+    """The others are delivered; the exit status says that not all is."""
+    living = Folder.claim(spool / "one-11111111")
+    assert cli.main(["sync", str(spool), "--address", bridge.address]) == 1
+    living.release()
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("one-11111111: skipped: its training process is still alive")
+    assert said[1] == "two-22222222: 100 messages delivered"
+
+
+def test_a_refusal_says_what_to_do(spool, bridge, capsys):
+    """The bridge's own words, where it stays, and what may be the matter."""
+    bridge.refuse_registration = "this session is being sent by another training process"
+    assert cli.main(["sync", str(spool), "--address", bridge.address]) == 1
+
+    said = capsys.readouterr().out
+    assert "refuses it: this session is being sent by another training process" in said
+    assert f"It stays in {spool / 'one-11111111'}." in said
+    assert "wait for its end" in said
+
+
+def test_without_a_bridge_only_the_first_is_tried(spool, capsys):
+    """The others would fail for the same reason, each after as long a while."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    assert cli.main(["sync", str(spool), "--address", address, "--patience", "0.3"]) == 1
+
+    said = capsys.readouterr()
+    assert f"no bridge answers at {address}: UNAVAILABLE" in said.err
+    assert "1 more sessions have not been tried" in said.err
+    assert "two" not in said.out
+    assert len(list(spool.iterdir())) == 2
+
+
+def test_an_address_that_is_none_is_a_misuse(spool, capsys):
+    """Nothing is tried."""
+    assert cli.main(["sync", str(spool), "--address", "ftp://x"]) == 2
+    assert "address" in capsys.readouterr().err
+
+
+def test_progress_is_shown_on_a_terminal(spool):
+    """A bar that moves, and the same lines at the end."""
+    ours, theirs = pty.openpty()
+    with serving(Bridges()) as bridge:
+        command = [sys.executable, "-m", "bridge", "sync", str(spool), "--address", bridge.address]
+        ran = subprocess.run(command, stdout=theirs, timeout=60, check=False)
+    os.close(theirs)
+    said = b""
+    while True:
+        try:
+            said += os.read(ours, 10_000)
+        except OSError:
+            break
+    os.close(ours)
+
+    assert ran.returncode == 0
+    assert b"\rone-11111111: [" in said
+    assert b"/100 messages" in said
+    assert b"\rtwo-22222222: 100 messages delivered" in said
