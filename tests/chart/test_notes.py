@@ -7,8 +7,8 @@ def test_notes_warn_of_proxies_that_spread_calls():
     """Several bridges behind a proxy need more than one behind it does."""
     values, where = case("gateway")
 
-    assert "by the address of the client" not in notes(values, **where)
-    assert "by the address of the client" in notes({**values, "replicas": 2}, **where)
+    assert "by the header trainbridge-session" not in notes(values, **where)
+    assert "by the header trainbridge-session" in notes({**values, "replicas": 2}, **where)
 
 
 def test_notes_say_what_an_ack_is_worth():
