@@ -114,7 +114,7 @@ def _listen_for_signals(
     grace_seconds: float,
     deadlines: list[threading.Timer],
 ) -> None:
-    """Stop at the first signal, at once at the second; `deadlines` are those that hold until all is over."""
+    """Stop at the first signal, at once at the second; `deadlines` are those that end with the work."""
     loop = asyncio.get_running_loop()
     first_at = 0.0
 
@@ -127,7 +127,7 @@ def _listen_for_signals(
             deadlines.append(_later(grace_seconds + PATIENCE_SECONDS, _give_up))
         elif loop.time() - first_at > ECHO_SECONDS:
             task.cancel()
-            deadlines.append(_later(PATIENCE_SECONDS, os._exit, 128 + number))
+            _later(PATIENCE_SECONDS, os._exit, 128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(
