@@ -38,6 +38,9 @@ proto: ## write the generated code anew from proto/metrics.proto
 tools: ## get the programs that some tests need (Chromium, promtool, Swift) into .tools/
 	@tests/support/tools.sh
 
+chart: .venv/dev ## write anew what follows from the chart's values: README, schema texts, golden renders
+	@PYTHONPATH=tests $(venv)/python tests/support/charts.py
+
 test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
 	@$(venv)/python -m pytest tests/image/checks.py $(arguments)
 
@@ -115,5 +118,5 @@ node_modules/.ready: package.json .venv/bin/python
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test test-image check bench fix proto tools torch check-oldest clean \
+.PHONY: help demo test chart test-image check bench fix proto tools torch check-oldest clean \
   format-check lint types imports docs-check proto-check
