@@ -30,8 +30,8 @@ CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 CANARY = "only-pip-may-know-this"
 """Stands in the secret of every build, so that a leak is seen on machines without settings too."""
 
-PUBLIC = frozenset({"pypi.org", "files.pythonhosted.org"})
-"""Hosts that everybody is told of, and that many packages tell of."""
+PUBLIC = ("pypi.org", "pythonhosted.org")
+"""What the names of hosts end in that everybody is told of, and that many packages tell of."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ class PipSettings:
             for name in os.environ
             if name.lower().endswith(("http_proxy", "https_proxy"))
         ]
-        return [CANARY, *(word for word in told if (urlsplit(word).hostname or word) not in PUBLIC)]
+        return [
+            CANARY,
+            *(word for word in told if not (urlsplit(word).hostname or word).endswith(PUBLIC)),
+        ]
 
     def _folders(self) -> Iterator[str]:
         """Yield the local folders that hold packages."""
