@@ -186,15 +186,21 @@ class Telemetry:
 
     def failed(self, where: str, error: BaseException) -> None:
         """Something went wrong inside that nobody expected; the bridge goes on."""
-        log.error("failed", extra={"fields": {"where": where}}, exc_info=error)
+        if self._is_due(f"failed.{where}.{type(error).__name__}"):
+            log.error("failed", extra={"fields": {"where": where}}, exc_info=error)
 
     def note(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once."""
         log.info(what, extra={"fields": fields})
 
     def _say(self, level: int, kind: str, text: str, **fields: object) -> None:
+        if self._is_due(kind):
+            log.log(level, text, extra={"fields": fields})
+
+    def _is_due(self, kind: str) -> bool:
+        """Tell whether something of a kind may be logged again, and take it for logged."""
         now = time.monotonic()
         if now - self._last_logged.get(kind, -QUIET_SECONDS) < QUIET_SECONDS:
-            return
+            return False
         self._last_logged[kind] = now
-        log.log(level, text, extra={"fields": fields})
+        return True

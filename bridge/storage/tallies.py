@@ -6,6 +6,9 @@ from typing import NamedTuple
 from bridge.model import ImageResult
 from bridge.storage.database import Database, Transaction
 
+PART = "images"
+"""What the counts of a session from before are called among its parts; no checkpoint holds them."""
+
 ADD = (
     "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"
     " ON CONFLICT DO UPDATE SET images = images + excluded.images,"

@@ -6,11 +6,8 @@ from typing import Protocol
 from bridge.model import Batch, ImageResult
 from bridge.sessions import Session
 from bridge.sinks.images.offer import Offer, Tally
-from bridge.storage.tallies import Counted
+from bridge.storage.tallies import PART, Counted
 from bridge.telemetry import Telemetry
-
-PART = "images"
-"""What the counts of a session from before are called among its parts."""
 
 Counts = dict[tuple[str, int, ImageResult], Counted]
 
@@ -29,11 +26,7 @@ class Books:
     written by it, and told here when it has succeeded.
     """
 
-    def __init__(
-        self,
-        settled: Settled,
-        telemetry: Telemetry,
-    ) -> None:
+    def __init__(self, settled: Settled, telemetry: Telemetry) -> None:
         """Tell `settled` of each image, once."""
         self.pending = 0
         """Images received of which nothing has become yet."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from bridge.errors import StorageError
 from bridge.sessions import Session
+from bridge.storage import tallies
 from bridge.storage.database import Database
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed, unpacked
@@ -13,9 +14,6 @@ log = logging.getLogger("bridge")
 
 SESSION = "session"
 """The part of a checkpoint that is the session itself; the others belong to sinks."""
-
-IMAGES = "images"
-"""The part of a session from before that its checkpoint does not hold: see bridge.storage.tallies."""
 
 
 class Archive:
@@ -34,7 +32,7 @@ class Archive:
         """Return a session as `find` does, with all that its sinks need to go on with it."""
         session = self.find(session_id)
         if session is not None:
-            session.parts[IMAGES] = self._rows.images(session_id, session.attempt)
+            session.parts[tallies.PART] = self._rows.images(session_id, session.attempt)
         return session
 
     def recent(self, limit: int) -> list[Session]:

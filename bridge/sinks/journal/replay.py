@@ -16,8 +16,9 @@ from bridge.model import (
     Registered,
 )
 from bridge.sessions import Session
-from bridge.sinks.journal.archive import IMAGES, session_of
+from bridge.sinks.journal.archive import session_of
 from bridge.sinks.journal.entries import VERSION, Entry, entry_of
+from bridge.storage import tallies
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
@@ -88,7 +89,7 @@ def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
         stage.telemetry.failed("replay", error)
         stage.telemetry.dropped("session", "damaged")
         return
-    session.parts[IMAGES] = stage.rows.images(session.id, session.attempt)
+    session.parts[tallies.PART] = stage.rows.images(session.id, session.attempt)
     stage.sessions[session.id] = session
     _tell(session, Registered(), session.updated_at, stage)
 
