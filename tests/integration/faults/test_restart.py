@@ -49,11 +49,14 @@ def test_rolling_restarts_cost_nothing(tmp_path):
     )
     with ExitStack() as stack:
         run = KnownRun("sdk", pictured=4)
-        trainer = stack.enter_context(training(address, run, rate=RATE))
         for loop in (numbered, original):
             loop.start()
         for restart in range(RESTARTS):
             with running_bridge(state, *flags) as bridge:
+                if not restart:
+                    # Until it has met a bridge, the SDK does not know that all images are wanted.
+                    trainer = stack.enter_context(training(address, run, rate=RATE))
+                    until_true(lambda: bridge.total("training_batches_total", session_id="sdk"))
                 until_true(lambda: not numbered.client.ended.is_set(), what="the loop is back")
                 time.sleep(chance.uniform(0, LIFE_SECONDS))  # chance, as in test_kill.py
                 stopped = time.monotonic()
