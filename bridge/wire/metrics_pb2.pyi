@@ -146,6 +146,7 @@ class BatchData(_message.Message):
     BATCH_LOSS_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    LOSS_MISSING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     batch_idx: _builtins.int
     batch_loss: _builtins.float
@@ -154,6 +155,8 @@ class BatchData(_message.Message):
     """This batch's own duration."""
     sample_count: _builtins.int
     """Samples in the batch, which may be more than the images shown. 0: not told."""
+    loss_missing: _builtins.bool
+    """The loss is not known; batch_loss is not-a-number then, for servers that do not know this field."""
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageData]: ...
     @_builtins.property
@@ -175,10 +178,11 @@ class BatchData(_message.Message):
         batch_loss: _builtins.float = ...,
         duration_ms: _builtins.float | None = ...,
         sample_count: _builtins.int = ...,
+        loss_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "duration_ms", b"duration_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "batch_idx", b"batch_idx", "batch_loss", b"batch_loss", "duration_ms", b"duration_ms", "epoch", b"epoch", "ground_truth", b"ground_truth", "images", b"images", "predictions", b"predictions", "sample_count", b"sample_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "batch_idx", b"batch_idx", "batch_loss", b"batch_loss", "duration_ms", b"duration_ms", "epoch", b"epoch", "ground_truth", b"ground_truth", "images", b"images", "loss_missing", b"loss_missing", "predictions", b"predictions", "sample_count", b"sample_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_ms: _TypeAlias = _typing.Literal["duration_ms"]  # noqa: Y015
     _WhichOneofArgType__duration_ms: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms"]  # noqa: Y015
@@ -191,16 +195,22 @@ class ImageData(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     IMAGE_BYTES_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
     image_bytes: _builtins.bytes
     """A JPEG file."""
+    left_out: _builtins.bool
+    """The sender has left this image out, and image_bytes is empty: the others keep their places, and the predictions
+    and classes of all samples are given.
+    """
     def __init__(
         self,
         *,
         image_bytes: _builtins.bytes = ...,
+        left_out: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_bytes", b"image_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_bytes", b"image_bytes", "left_out", b"left_out"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -214,7 +224,7 @@ class Prediction(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     predicted_class: _builtins.int
     confidence: _builtins.float
-    """0..1"""
+    """0..1. 0: not reported."""
     def __init__(
         self,
         *,
@@ -241,14 +251,19 @@ class EpochData(_message.Message):
     VALIDATION_LOSS_FIELD_NUMBER: _builtins.int
     VALIDATION_ACCURACY_FIELD_NUMBER: _builtins.int
     LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    ACCURACY_REPORTED_FIELD_NUMBER: _builtins.int
+    LOSS_MISSING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     average_loss: _builtins.float
     average_accuracy: _builtins.float
-    """0..1"""
+    """0..1. 0 means not reported, unless accuracy_reported is set."""
     validation_loss: _builtins.float
     validation_accuracy: _builtins.float
     """0..1"""
     learning_rate: _builtins.float
+    accuracy_reported: _builtins.bool
+    loss_missing: _builtins.bool
+    """The loss is not known; average_loss is not-a-number then, for servers that do not know this field."""
     def __init__(
         self,
         *,
@@ -258,10 +273,12 @@ class EpochData(_message.Message):
         validation_loss: _builtins.float | None = ...,
         validation_accuracy: _builtins.float | None = ...,
         learning_rate: _builtins.float | None = ...,
+        accuracy_reported: _builtins.bool = ...,
+        loss_missing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate", "_validation_accuracy", b"_validation_accuracy", "_validation_loss", b"_validation_loss", "learning_rate", b"learning_rate", "validation_accuracy", b"validation_accuracy", "validation_loss", b"validation_loss"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate", "_validation_accuracy", b"_validation_accuracy", "_validation_loss", b"_validation_loss", "average_accuracy", b"average_accuracy", "average_loss", b"average_loss", "epoch", b"epoch", "learning_rate", b"learning_rate", "validation_accuracy", b"validation_accuracy", "validation_loss", b"validation_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate", "_validation_accuracy", b"_validation_accuracy", "_validation_loss", b"_validation_loss", "accuracy_reported", b"accuracy_reported", "average_accuracy", b"average_accuracy", "average_loss", b"average_loss", "epoch", b"epoch", "learning_rate", b"learning_rate", "loss_missing", b"loss_missing", "validation_accuracy", b"validation_accuracy", "validation_loss", b"validation_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
@@ -280,7 +297,7 @@ Global___EpochData: _TypeAlias = EpochData  # noqa: Y015
 
 @_typing.final
 class PerformanceData(_message.Message):
-    """How fast training runs and what it uses."""
+    """How fast training runs and what it uses. 0: not reported."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -322,7 +339,7 @@ Global___PerformanceData: _TypeAlias = PerformanceData  # noqa: Y015
 
 @_typing.final
 class ResourceUsage(_message.Message):
-    """1 MB is 2^20 bytes."""
+    """1 MB is 2^20 bytes. 0: not reported."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -359,6 +376,8 @@ Global___ResourceUsage: _TypeAlias = ResourceUsage  # noqa: Y015
 
 @_typing.final
 class GpuUsage(_message.Message):
+    """What is not set is not reported."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: _builtins.int
@@ -380,17 +399,36 @@ class GpuUsage(_message.Message):
         *,
         index: _builtins.int = ...,
         uuid: _builtins.str = ...,
-        utilization_percent: _builtins.float = ...,
-        memory_used_mb: _builtins.float = ...,
-        memory_total_mb: _builtins.float = ...,
-        temperature_celsius: _builtins.float = ...,
-        power_watts: _builtins.float = ...,
+        utilization_percent: _builtins.float | None = ...,
+        memory_used_mb: _builtins.float | None = ...,
+        memory_total_mb: _builtins.float | None = ...,
+        temperature_celsius: _builtins.float | None = ...,
+        power_watts: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_total_mb", b"_memory_total_mb", "_memory_used_mb", b"_memory_used_mb", "_power_watts", b"_power_watts", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "temperature_celsius", b"temperature_celsius", "utilization_percent", b"utilization_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "temperature_celsius", b"temperature_celsius", "utilization_percent", b"utilization_percent", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_total_mb", b"_memory_total_mb", "_memory_used_mb", b"_memory_used_mb", "_power_watts", b"_power_watts", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "index", b"index", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "temperature_celsius", b"temperature_celsius", "utilization_percent", b"utilization_percent", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__memory_total_mb: _TypeAlias = _typing.Literal["memory_total_mb"]  # noqa: Y015
+    _WhichOneofArgType__memory_total_mb: _TypeAlias = _typing.Literal["_memory_total_mb", b"_memory_total_mb"]  # noqa: Y015
+    _WhichOneofReturnType__memory_used_mb: _TypeAlias = _typing.Literal["memory_used_mb"]  # noqa: Y015
+    _WhichOneofArgType__memory_used_mb: _TypeAlias = _typing.Literal["_memory_used_mb", b"_memory_used_mb"]  # noqa: Y015
+    _WhichOneofReturnType__power_watts: _TypeAlias = _typing.Literal["power_watts"]  # noqa: Y015
+    _WhichOneofArgType__power_watts: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts"]  # noqa: Y015
+    _WhichOneofReturnType__temperature_celsius: _TypeAlias = _typing.Literal["temperature_celsius"]  # noqa: Y015
+    _WhichOneofArgType__temperature_celsius: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius"]  # noqa: Y015
+    _WhichOneofReturnType__utilization_percent: _TypeAlias = _typing.Literal["utilization_percent"]  # noqa: Y015
+    _WhichOneofArgType__utilization_percent: _TypeAlias = _typing.Literal["_utilization_percent", b"_utilization_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_total_mb) -> _WhichOneofReturnType__memory_total_mb | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_used_mb) -> _WhichOneofReturnType__memory_used_mb | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__power_watts) -> _WhichOneofReturnType__power_watts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature_celsius) -> _WhichOneofReturnType__temperature_celsius | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__utilization_percent) -> _WhichOneofReturnType__utilization_percent | None: ...
 
 Global___GpuUsage: _TypeAlias = GpuUsage  # noqa: Y015
 
@@ -864,12 +902,17 @@ class SessionResponse(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     SERVER_CONFIG_FIELD_NUMBER: _builtins.int
     RESUME_SEQUENCE_FIELD_NUMBER: _builtins.int
+    STREAM_TOKEN_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     session_id: _builtins.str
     message: _builtins.str
     """Why not, where success is false."""
     resume_sequence: _builtins.int
     """What the server already has of this client instance; send from the next one on."""
+    stream_token: _builtins.str
+    """Proof of having registered: streams of this session send it as metadata, `trainbridge-stream-token`.
+    Given to clients that name themselves (client_instance_id).
+    """
     @_builtins.property
     def server_config(self) -> Global___ServerConfig: ...
     def __init__(
@@ -880,10 +923,11 @@ class SessionResponse(_message.Message):
         message: _builtins.str = ...,
         server_config: Global___ServerConfig | None = ...,
         resume_sequence: _builtins.int = ...,
+        stream_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_config", b"server_config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "resume_sequence", b"resume_sequence", "server_config", b"server_config", "session_id", b"session_id", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "resume_sequence", b"resume_sequence", "server_config", b"server_config", "session_id", b"session_id", "stream_token", b"stream_token", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -42,22 +42,25 @@ ServerConfig: max_batch_size=1 uint32, max_image_dimension=2 uint32, heartbeat_i
 
 ADDITIONS = """
 MetricsRequest: scalar_data=16 ScalarData, command_result=17 CommandResult, sequence=18 uint64
-BatchData: duration_ms=16 optional float, sample_count=17 uint32
+BatchData: duration_ms=16 optional float, sample_count=17 uint32, loss_missing=21 bool
+ImageData: left_out=21 bool
 EpochData: validation_loss=16 optional float, validation_accuracy=17 optional float, learning_rate=18 optional float
+EpochData: accuracy_reported=19 bool, loss_missing=20 bool
 ResourceUsage: gpus=16 repeated GpuUsage
 MetricsResponse: draining=16 Draining
 Acknowledgment: sequence=16 uint64, images_kept=17 uint32, images_dropped=18 uint32
 ControlCommand: command_id=16 string
 ErrorResponse: sequence=16 uint64, retryable=17 bool, retry_after_ms=18 uint32
 SessionInfo: client_instance_id=16 string, labels=17 map<string; string>
-SessionResponse: resume_sequence=16 uint64
+SessionResponse: resume_sequence=16 uint64, stream_token=17 string
 ServerConfig: flush_interval_ms=16 uint32, max_message_bytes=17 uint32, image_batches_per_second=18 optional float
 """
 
 NEW_MESSAGES = """
 MetricsRequestBatch: requests=1 repeated MetricsRequest
-GpuUsage: index=1 uint32, uuid=2 string, utilization_percent=3 float, memory_used_mb=4 float, memory_total_mb=5 float
-GpuUsage: temperature_celsius=6 float, power_watts=7 float
+GpuUsage: index=1 uint32, uuid=2 string, utilization_percent=3 optional float, memory_used_mb=4 optional float
+GpuUsage: memory_total_mb=5 optional float
+GpuUsage: temperature_celsius=6 optional float, power_watts=7 optional float
 ScalarData: epoch=1 uint32, batch_idx=2 uint32, values=3 map<string; double>
 CommandResult: command_id=1 string, applied=2 bool, message=3 string, epoch=4 uint32, batch_idx=5 uint32
 Draining: reconnect_after_ms=1 uint32
