@@ -1,0 +1,77 @@
+"""From a ready picture file in memory to a JPEG file that every browser shows."""
+
+from functools import cache
+from io import BytesIO
+
+try:  # an extra
+    from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+except ImportError:  # pragma: no cover
+    Image = None  # type: ignore[assignment]
+
+from bridge.client.encoding.pictures import NO_PILLOW, jpeg_of_picture
+from bridge.jpeg_file import END, end_of, frame_of, has_scan
+
+START_OF_JPEG = b"\xff\xd8\xff"
+
+GARBAGE_BYTES = 4_096
+"""A JPEG may begin so far behind the begin of a file of no known kind."""
+
+FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO")
+"""What Pillow reads by itself. Some of its other readers start programs (EPS) or take any bytes."""
+
+
+def jpeg_of_file(data: bytes, dimension: int) -> bytes:
+    """Return a JPEG file of at most `dimension` pixels a side.
+
+    A JPEG that every browser shows is returned as it is, without what lies behind its end. Larger
+    ones, CMYK, one that breaks off and files of other kinds are encoded anew, their first frame.
+    Raises ValueError, or what Pillow raises, where that is not possible.
+    """
+    if data.startswith(START_OF_JPEG):
+        return _jpeg(data, dimension)
+    begin = data.find(START_OF_JPEG, 0, GARBAGE_BYTES)
+    picture = _opened(data)
+    if picture is not None:
+        with picture:
+            return jpeg_of_picture(picture, dimension)
+    if begin > 0:
+        return _jpeg(data[begin:], dimension)
+    if not data:
+        raise ValueError("an empty file")
+    kind = "JPEG" if Image is None else "picture"
+    raise ValueError(f"{len(data)} bytes that are not a {kind} file: they begin with {data[:8]!r}")
+
+
+def _jpeg(data: bytes, dimension: int) -> bytes:
+    frame = frame_of(data)
+    if frame is None or 0 in (frame.height, frame.width):
+        raise ValueError("a JPEG without a frame header that gives its size")
+    end = end_of(data)
+    is_small = max(frame.width, frame.height) <= dimension
+    if end is not None and is_small and (frame.is_common or Image is None):
+        return data[:end]
+    if Image is None:
+        fault = f"of {frame.width}x{frame.height} pixels" if end is not None else "without an end"
+        raise ValueError(f"a JPEG {fault}; {NO_PILLOW}")
+    if end is None:
+        if not has_scan(data):
+            raise ValueError("a JPEG that breaks off before its picture")
+        data += END  # without which Pillow refuses what other decoders show
+    with JpegImagePlugin.JpegImageFile(BytesIO(data)) as picture:  # also of a file of several
+        picture.draft(None, (2 * dimension, 2 * dimension))
+        return jpeg_of_picture(picture, dimension)
+
+
+def _opened(data: bytes) -> "Image.Image | None":
+    if Image is None:
+        return None
+    try:
+        return Image.open(BytesIO(data), formats=_formats())
+    except UnidentifiedImageError:
+        return None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(format for format in FORMATS if format in Image.OPEN)

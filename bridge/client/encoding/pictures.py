@@ -1,0 +1,113 @@
+"""From a Pillow image of any mode to a JPEG file."""
+
+from io import BytesIO
+from typing import Any
+
+try:  # an extra
+    from PIL import Image
+except ImportError:  # pragma: no cover
+    Image = None  # type: ignore[assignment]
+try:
+    import numpy as np
+except ImportError:  # pragma: no cover
+    np = None  # type: ignore[assignment]
+
+from bridge.client.encoding.pixels import Pixels, levels_of
+
+QUALITY = 90
+
+MAX_PIXELS = 89_478_485
+"""From here on Pillow warns of a decompression bomb (PIL.Image.MAX_IMAGE_PIXELS)."""
+
+ORIENTATION = 0x0112
+"""The EXIF tag that says how the camera was held (Exif 2.32, 4.6.4)."""
+
+SIXTEEN_BIT_FORMATS = frozenset({"PNG", "PPM"})
+"""Files whose 16-bit pictures older Pillows open in mode I."""
+
+NO_PILLOW = "making JPEGs needs Pillow: pip install trainbridge[images]"
+
+
+def jpeg_of_picture(picture: "Image.Image", dimension: int) -> bytes:
+    """Return a picture as a JPEG file, grey or in colours, with at most `dimension` pixels a side.
+
+    Takes every mode of Pillow's; transparent pixels are shown on white, and a picture that the
+    camera's EXIF says is turned is turned. The picture itself is left as it is.
+    Raises ValueError where it has too many pixels to be read.
+    """
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"a picture of {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
+    shown = _smaller(_grey_or_colours(picture), dimension)
+    turn = _turn_of(picture)
+    if turn is not None:
+        shown = shown.transpose(turn)
+    file = BytesIO()
+    shown.save(file, "JPEG", quality=QUALITY, comment=b"")
+    return file.getvalue()
+
+
+def jpeg_of_pixels(pixels: Pixels, dimension: int) -> bytes:
+    """Return bytes (H,W) or (H,W,3) as a JPEG file."""
+    if Image is None:
+        raise ValueError(NO_PILLOW)
+    return jpeg_of_picture(Image.fromarray(np.ascontiguousarray(pixels)), dimension)
+
+
+def _grey_or_colours(picture: "Image.Image") -> "Image.Image":
+    """Return a picture in mode L or RGB."""
+    mode = picture.mode
+    if mode.startswith("I;16") or (mode == "I" and picture.format in SIXTEEN_BIT_FORMATS):
+        return _from_sixteen_bits(picture)
+    if mode in ("I", "F"):
+        if np is None:
+            raise ValueError(f"a picture of mode {mode} needs NumPy")
+        return Image.fromarray(levels_of(np.asarray(picture)))
+    if "transparency" in picture.info or mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return _on_white(picture)
+    if mode in ("L", "RGB"):
+        return picture
+    return picture.convert("L" if mode == "1" else "RGB")
+
+
+def _from_sixteen_bits(picture: "Image.Image") -> "Image.Image":
+    """Show 65535 as 255. Pillow's own way of making 8 bits of 16 cuts off above 255."""
+    return picture.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+
+
+def _on_white(picture: "Image.Image") -> "Image.Image":
+    if picture.mode == "La":  # from which Pillow goes one step only
+        picture = picture.convert("LA")
+    layers = picture.convert("RGBA")
+    white = Image.new("RGBA", layers.size, "white")
+    return Image.alpha_composite(white, layers).convert("RGB")
+
+
+def _smaller(picture: "Image.Image", dimension: int) -> "Image.Image":
+    longest = max(picture.size)
+    if longest <= dimension:
+        return picture
+    width, height = (max(1, round(side * dimension / longest)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def _turn_of(picture: "Image.Image") -> Any:
+    try:
+        orientation = picture.getexif().get(ORIENTATION)
+    except Exception:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
+        return None
+    return _TURNS.get(orientation)
+
+
+_TURNS: dict[Any, Any] = {}
+if Image is not None:
+    _TURNS = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+"""By the value of the EXIF tag; 1 and what is no such value: as it is."""

@@ -1,0 +1,177 @@
+"""From an array of whichever type and range to the pixels that are shown."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+try:  # an extra, and imported here so that the first picture is as fast as the others
+    import numpy as np
+except ImportError:  # pragma: no cover
+    np = None  # type: ignore[assignment]
+
+from bridge.client.encoding.layouts import channel_axis
+
+Pixels: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
+"""One picture, 0..255, grey (H,W) or colours (H,W,3); or a channel of one."""
+
+ROUNDING = 0.02
+"""Of a range: so far outside it values still are inside, such as 1.004 of a bfloat16 tensor that
+was normalised and brought back."""
+
+OVERSHOOT = 0.25
+"""Of a range: so far outside it interpolation, noise and brighter colours may bring values."""
+
+OUTLIERS = 1_000
+"""One value in so many may lie anywhere."""
+
+DARKEST_WHITE = 25.5
+"""A picture of 0..255 has something brighter than a tenth of white, or whole numbers only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which values are black and white, and how many may lie outside."""
+
+    black: float
+    white: float
+    below: float
+    """The share of a picture's values that may lie below black."""
+    above: float
+    """The share that may lie above white."""
+
+
+UNIT = Range(0.0, 1.0, below=0.25, above=1.0)
+SIGNED = Range(-1.0, 1.0, below=0.05, above=0.05)
+"""Of standardised values (mean 0, deviation 1) about 16 % lie beyond each end."""
+BYTE = Range(0.0, 255.0, below=0.25, above=1.0)
+
+
+def pixels_of(
+    picture: "np.ndarray[Any, Any]", *, channels_first: bool
+) -> Pixels:
+    """Return one picture as bytes, grey (H,W) or colours (H,W,3).
+
+    Takes (H,W), (H,W,C) or (C,H,W) with 1, 3 or 4 channels, also with one dimension of 1 in front;
+    transparent pixels are shown on white. `channels_first` decides where both ends could be the
+    channels. Raises ValueError for anything else.
+    """
+    if picture.ndim == 4 and picture.shape[0] == 1:
+        picture = picture[0]
+    axis = channel_axis(picture.shape, channels_first=channels_first)
+    if axis is None:
+        return levels_of(picture)
+    channels = np.moveaxis(picture, axis, 2)
+    if channels.shape[2] == 1:
+        return levels_of(channels[:, :, 0])
+    colours = levels_of(channels[:, :, :3])
+    if channels.shape[2] == 3:
+        return colours
+    return _on_white(colours, levels_of(channels[:, :, 3:]))
+
+
+def levels_of(values: "np.ndarray[Any, Any]") -> Pixels:
+    """Return values as 0..255; which of them are black and white is judged by these values alone.
+
+    Booleans are black and white, unsigned 16-bit integers are 0..65535 by their type. Other
+    integers are 0..255 (8-bit ones with negative values -128..127), or 0..65535; floats are 0..1,
+    -1..1 or 0..255: what overshoots is cut off. Values of no such range are stretched from their
+    lowest to their highest, without the outermost thousandth. NaN is black.
+    """
+    dtype = values.dtype
+    if dtype == np.uint8:
+        return values
+    if dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if dtype.kind == "u" and dtype.itemsize == 2:
+        return _of_sixteen_bits(values)
+    if dtype.kind in "iu":
+        return _of_integers(values)
+    if dtype.kind == "f":
+        return _of_floats(values)
+    raise ValueError(f"{dtype} values are not pixels")
+
+
+def _on_white(colours: "np.ndarray[Any, Any]", alpha: "np.ndarray[Any, Any]") -> Pixels:
+    opacity = alpha.astype(np.uint32)
+    return ((colours * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+
+
+def _of_sixteen_bits(values: "np.ndarray[Any, Any]") -> Pixels:
+    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _of_integers(values: "np.ndarray[Any, Any]") -> Pixels:
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest == -1 and highest <= 1:
+        return _scaled(values.astype(np.float32), SIGNED.black, SIGNED.white)
+    if values.dtype.itemsize == 1 and lowest < 0:
+        return (values.astype(np.int16) + 128).astype(np.uint8)
+    if 0 <= lowest and highest <= 255:
+        return values.astype(np.uint8)
+    numbers = values.astype(np.float64)
+    if _fits(numbers.ravel(), BYTE):
+        return _scaled(numbers, BYTE.black, BYTE.white)
+    if 0 <= lowest and highest <= 65_535:
+        return _of_sixteen_bits(values)
+    return _stretched(numbers, numbers.ravel())
+
+
+def _of_floats(values: "np.ndarray[Any, Any]") -> Pixels:
+    with np.errstate(all="ignore"):  # whatever is in them
+        numbers = values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64)
+        if numbers.min() >= -ROUNDING and numbers.max() <= 1 + ROUNDING:  # the usual one; no NaN
+            return _scaled(numbers, UNIT.black, UNIT.white)
+        finite = numbers[np.isfinite(numbers)]
+        if not finite.size:
+            return _scaled(numbers, UNIT.black, UNIT.white)
+        for wanted in (UNIT, SIGNED, BYTE):
+            if _fits(finite, wanted):
+                return _scaled(numbers, wanted.black, wanted.white)
+        return _stretched(numbers.astype(np.float64), finite.astype(np.float64))
+
+
+def _fits(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
+    """Return whether finite values are of this range, apart from overshoot and outliers."""
+    black, white = wanted.black, wanted.white
+    span = white - black
+    is_far = (values < black - OVERSHOOT * span) | (values > white + OVERSHOOT * span)
+    far = int(np.count_nonzero(is_far))
+    if far > (max(1, values.size // OUTLIERS) if values.size >= 16 else 0):
+        return False
+    core = values[~is_far] if far else values
+    below = np.count_nonzero(core < black - ROUNDING * span)
+    above = np.count_nonzero(core > white + ROUNDING * span)
+    if below > wanted.below * core.size or above > wanted.above * core.size:
+        return False
+    if wanted is BYTE:
+        return _uses_bytes(core, must_be_bright=far > 0)
+    return not far or _has_fractions(core)
+
+
+def _uses_bytes(values: "np.ndarray[Any, Any]", *, must_be_bright: bool) -> bool:
+    """Return whether values are 0..255 rather than some few units around 0."""
+    if values.max() >= DARKEST_WHITE:
+        return True
+    return not must_be_bright and bool(values.min() >= 0) and not _has_fractions(values)
+
+
+def _has_fractions(values: "np.ndarray[Any, Any]") -> bool:
+    """Return whether not all are whole numbers; a few whole ones beside one outlier prove no range."""
+    return bool((values != np.rint(values)).any())
+
+
+def _stretched(numbers: "np.ndarray[Any, Any]", finite: "np.ndarray[Any, Any]") -> Pixels:
+    """Show the lowest as black and the highest as white; one single value is mid-grey."""
+    left_out = finite.size // OUTLIERS
+    ordered = np.partition(finite, (left_out, finite.size - 1 - left_out))
+    lowest, highest = float(ordered[left_out]), float(ordered[finite.size - 1 - left_out])
+    if lowest == highest:  # all but the outermost are the same
+        lowest, highest = float(finite.min()), float(finite.max())
+    if lowest == highest:
+        return np.full(numbers.shape, 128, np.uint8)
+    with np.errstate(all="ignore"):
+        return _scaled(numbers / 4, lowest / 4, highest / 4)  # their distance may overflow
+
+
+def _scaled(values: "np.ndarray[Any, Any]", black: float, white: float) -> Pixels:
+    levels = (values - black) * (255 / (white - black))
+    return np.nan_to_num(np.rint(np.clip(levels, 0, 255)), nan=0.0).astype(np.uint8)
