@@ -92,7 +92,8 @@ def levels_of(values: "np.ndarray[Any, Any]") -> Pixels:
 
 def _on_white(colours: "np.ndarray[Any, Any]", alpha: "np.ndarray[Any, Any]") -> Pixels:
     opacity = alpha.astype(np.uint32)
-    return ((colours * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+    blended: Pixels = ((colours * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+    return blended
 
 
 def _of_sixteen_bits(values: "np.ndarray[Any, Any]") -> Pixels:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.jpegs import jpeg, png
 
-from bridge.receiver.jpeg import fault_of
+from bridge.receiver.jpeg import end_of, fault_of
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,23 @@ def test_any_bytes_get_an_answer(noise):
 
     assert isinstance(fault, str)
     assert fault.startswith("is ")
+
+
+@pytest.mark.parametrize(
+    "behind", [bytes(8), bytes(512), b"\x00\x00\x00\x18ftypmp42" + bytes(9_000)]
+)
+def test_data_behind_the_end_is_no_fault(behind):
+    """Files with whatever behind their end are taken, and can be cut there."""
+    file = jpeg() + behind
+
+    assert fault_of(file, max_dimension=64) is None
+    assert file[: end_of(file)] == jpeg()
+
+
+@pytest.mark.parametrize("behind", [b"", bytes(512)])
+def test_a_file_that_breaks_off_is_refused_whatever_is_behind(behind):
+    """The end of a thumbnail in its EXIF segment is not the end of the file."""
+    exif = b"\xff\xe1" + (len(jpeg()) + 2).to_bytes(2) + jpeg()
+    file = b"\xff\xd8" + exif + jpeg()[2:-20] + behind
+
+    assert fault_of(file, max_dimension=64) == "is a JPEG without an end"
