@@ -1,20 +1,30 @@
 """From the loop's words to the protocol's."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any
 
-from bridge.client.classes import Predictions, classes_of, predictions_of
+from bridge.client.capture.call_queue import (
+    AnswerCall,
+    BatchCall,
+    EpochCall,
+    ScalarsCall,
+    StatusCall,
+)
+from bridge.client.capture.images import Pictures
+from bridge.client.capture.reading import (
+    NotArrivedError,
+    images_of,
+    number_of,
+    ratio_of,
+    value_of,
+    whole_number_of,
+)
+from bridge.client.capture.values import Unreadable
+from bridge.client.encoding.images import Jpegs, encode_images
+from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
 from bridge.client.entry import Entry, Kind
 from bridge.client.identity import Plan
-from bridge.client.inbox import (
-    AnswerItem,
-    BatchItem,
-    EpochItem,
-    ScalarsItem,
-    StatusItem,
-    count_of,
-)
-from bridge.client.jpeg import Jpegs, encode_images
+from bridge.client.left_out import LeftOut, Reason
 from bridge.client.pace import Speed
 from bridge.client.system import Usage
 from bridge.client.terms import Terms
@@ -25,19 +35,15 @@ TEXT_LIMIT = 4_096
 ROOM_BYTES = 4_096
 """Of a message, for everything in it that is no image."""
 
+IMAGE_BYTES = 16
+"""What an image takes in a message beside its bytes."""
+
 UINT32_MAX = (1 << 32) - 1
 CLASS_RANGE = range(-(1 << 31), 1 << 31)
 """What the protocol has room for."""
 
-Fault = Callable[[str, Exception], None]
-"""Takes what was wrong with an argument, named first."""
-
-
-def number(value: Any) -> float:
-    """Return a number of whichever library as a float; waits for a GPU where it lies on one."""
-    if hasattr(value, "detach"):
-        value = value.detach()
-    return float(value)
+NO_LOSS = float("nan")
+"""Stands where no loss is known, beside the field that says so: servers that do not know it count this."""
 
 
 def text(value: object) -> str:
@@ -46,110 +52,117 @@ def text(value: object) -> str:
 
 
 class Encoder:
-    """Makes messages, numbered from 1; what cannot be read is left out and told to `fault`."""
+    """Makes messages, numbered from 1; what cannot be read is left out and counted."""
 
-    def __init__(self, plan: Plan, fault: Fault, *, last: int = 0) -> None:
+    def __init__(self, plan: Plan, left_out: LeftOut, *, last: int = 0) -> None:
         """Encode for a run of this plan, behind the message that was numbered last."""
         self._plan = plan
-        self._fault = fault
+        self._left_out = left_out
         self._sequence = last
 
-    def samples(self, item: BatchItem) -> int:
-        """Return how many samples a batch had: as told, or as many as were given, or as planned."""
-        try:
-            if item.sample_count is not None:
-                return min(max(0, int(item.sample_count)), UINT32_MAX)
-        except Exception as error:  # noqa: BLE001 -- anything may be given
-            self._fault("sample_count", error)
-        for given in (item.images, item.ground_truth, item.predictions):
-            if given is not None and (count := count_of(given)):
-                return count
-        return self._plan.batch_size
+    def samples(self, call: BatchCall) -> int:
+        """Return how many samples a batch had: as given, or as many as were given, or as planned."""
+        samples = self._read("sample_count", call.sample_count, whole_number_of)
+        if samples is None:
+            return call.counted or self._plan.batch_size
+        return min(max(0, int(samples)), UINT32_MAX)
 
     def batch(
         self,
-        item: BatchItem,
+        call: BatchCall,
         *,
-        loss: float,
         samples: int,
         clock_ms: int,
         duration: float | None,
-        images: bool,
+        pictures: Pictures | None,
         terms: Terms,
     ) -> Entry:
         """Encode a batch, with its first images where they are wanted."""
+        loss = self._read("loss", call.loss, number_of)
         data = wire.BatchData(
-            epoch=int(item.epoch),
-            batch_idx=int(item.batch),
-            batch_loss=loss,
+            epoch=whole_number_of(call.epoch),
+            batch_idx=whole_number_of(call.batch),
+            batch_loss=NO_LOSS if loss is None else loss,
+            loss_missing=loss is None,
             sample_count=samples,
         )
         if duration is not None:
             data.duration_ms = duration * 1000
         limit = terms.images_per_batch
-        told = self._predictions(item, limit)
-        truth = self._truth(item, limit)
-        if told and truth and len(told) != len(truth):
-            self._fault(
-                "ground_truth", ValueError(f"{len(truth)} classes for {len(told)} predictions")
-            )
+        predictions = self._predictions(call, limit)
+        truth = self._truth(call, limit)
+        if predictions and truth and len(predictions) != len(truth):
+            message = f"{len(truth)} classes for {len(predictions)} predictions"
+            self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(message))
             truth = []
-        jpegs = self._jpegs(item, terms, _shortest(told, truth)) if images else []
-        if jpegs:  # only the classes that belong to them are told: their numbers must agree
+        jpegs = self._jpegs(pictures, terms, _shortest(predictions, truth)) if pictures else []
+        if jpegs and not terms.numbered:  # an original server knows nothing of places
             places = [place for place, _ in jpegs]
-            told = [told[place] for place in places if told]
+            predictions = [predictions[place] for place in places if predictions]
             truth = [truth[place] for place in places if truth]
-            data.images.extend(wire.ImageData(image_bytes=jpeg) for _, jpeg in jpegs)
-        _classes(data, told, truth)
+            jpegs = [(place, jpeg) for place, (_, jpeg) in enumerate(jpegs)]
+        data.images.extend(_placed(jpegs, len(predictions) or len(truth)))
+        _classes(data, predictions, truth)
         entry = self._entry(Kind.BATCH, clock_ms, batch_data=data)
         entry.batch, entry.images = data.batch_idx, len(jpegs)
         return entry
 
-    def epoch(self, item: EpochItem, clock_ms: int) -> Entry:
+    def epoch(self, call: EpochCall, clock_ms: int) -> Entry:
         """Encode the averages of an epoch."""
-        data = wire.EpochData(epoch=int(item.epoch), average_loss=number(item.loss))
+        loss = self._read("loss", call.loss, number_of)
+        data = wire.EpochData(
+            epoch=whole_number_of(call.epoch),
+            average_loss=NO_LOSS if loss is None else loss,
+            loss_missing=loss is None,
+        )
+        accuracy = self._read("accuracy", call.accuracy, ratio_of)
+        if accuracy is not None:
+            data.average_accuracy, data.accuracy_reported = accuracy, True
         optional = {
-            "average_accuracy": item.accuracy,
-            "validation_loss": item.validation_loss,
-            "validation_accuracy": item.validation_accuracy,
-            "learning_rate": item.learning_rate,
+            "validation_loss": self._read("validation_loss", call.validation_loss, number_of),
+            "validation_accuracy": self._read(
+                "validation_accuracy", call.validation_accuracy, ratio_of
+            ),
+            "learning_rate": self._read("learning_rate", call.learning_rate, number_of),
         }
         for name, value in optional.items():
             if value is not None:
-                self._set(data, name, value)
+                setattr(data, name, value)
         return self._entry(Kind.PRECIOUS, clock_ms, epoch_data=data)
 
-    def scalars(self, item: ScalarsItem, clock_ms: int) -> Entry:
+    def scalars(self, call: ScalarsCall, clock_ms: int) -> Entry:
         """Encode numbers of the user's own."""
         values: dict[str, float] = {}
-        for name, value in item.values.items():
-            try:
-                values[text(name)] = number(value)
-            except Exception as error:  # noqa: BLE001 -- anything may be given; the others still count
-                self._fault(f"values[{text(name)[:64]!r}]", error)
-        data = wire.ScalarData(epoch=int(item.epoch), batch_idx=int(item.batch), values=values)
+        for name, captured in call.values.items():
+            key = unique_name(text(name), values)
+            value = self._read(f"values[{key[:64]!r}]", captured, number_of)
+            if value is not None:
+                values[key] = value
+        data = wire.ScalarData(
+            epoch=whole_number_of(call.epoch), batch_idx=whole_number_of(call.batch), values=values
+        )
         return self._entry(Kind.OTHER, clock_ms, scalar_data=data)
 
-    def status(self, item: StatusItem, clock_ms: int) -> Entry:
+    def status(self, call: StatusCall, clock_ms: int) -> Entry:
         """Encode what the run says it is doing."""
-        status = Status(int(item.status))
+        status = Status(int(call.status))
         data = wire.StatusUpdate(
             status=wire.TrainingStatus.ValueType(status),
-            message=text(item.message),
+            message=text(call.message),
             config=self._plan.to_wire(),
             timestamp_ms=clock_ms,
         )
         kind = Kind.LAST if status.is_end else Kind.PRECIOUS
         return self._entry(kind, clock_ms, status_update=data)
 
-    def answer(self, item: AnswerItem, clock_ms: int) -> Entry:
-        """Encode what became of an order."""
+    def answer(self, call: AnswerCall, clock_ms: int) -> Entry:
+        """Encode what became of a command."""
         data = wire.CommandResult(
-            command_id=item.command_id,
-            applied=item.applied,
-            message=text(item.message),
-            epoch=int(item.epoch),
-            batch_idx=int(item.batch),
+            command_id=call.command_id,
+            applied=call.applied,
+            message=text(call.message),
+            epoch=int(call.epoch),
+            batch_idx=int(call.batch),
         )
         return self._entry(Kind.PRECIOUS, clock_ms, command_result=data)
 
@@ -173,50 +186,74 @@ class Encoder:
         self._sequence = sequence  # only now: what could not be encoded must leave no gap
         return entry
 
-    def _predictions(self, item: BatchItem, limit: int) -> Predictions:
-        if item.predictions is None:
-            return []
+    def _read(self, what: str, captured: Any, read: Callable[[Any], float]) -> float | None:
+        """Return a number; None where none was given, or none that can be read, which is counted."""
+        if captured is None:
+            return None
         try:
-            told = predictions_of(item.predictions, limit)
-            _check(kind for kind, _ in told)
-        except Exception as error:  # noqa: BLE001 -- anything may be given
-            self._fault("predictions", error)
-            return []
-        return told
+            return read(captured)
+        except NotArrivedError as error:
+            self._left_out.add(what, Reason.NOT_ARRIVED, error=error)
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add(what, Reason.UNREADABLE, error=error)
+        return None
 
-    def _truth(self, item: BatchItem, limit: int) -> list[int]:
-        if item.ground_truth is None:
+    def _predictions(self, call: BatchCall, limit: int) -> Predictions:
+        if call.predictions is None:
             return []
         try:
-            truth = classes_of(item.ground_truth, limit)
+            predictions = predictions_of(value_of(call.predictions), limit)
+            _check(class_ for class_, _ in predictions)
+        except NotArrivedError as error:
+            self._left_out.add("predictions", Reason.NOT_ARRIVED, error=error)
+            return []
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add("predictions", Reason.UNREADABLE, error=error)
+            return []
+        return predictions
+
+    def _truth(self, call: BatchCall, limit: int) -> list[int]:
+        if call.ground_truth is None:
+            return []
+        try:
+            truth = classes_of(value_of(call.ground_truth), limit)
             _check(truth)
-        except Exception as error:  # noqa: BLE001 -- anything may be given
-            self._fault("ground_truth", error)
+        except NotArrivedError as error:
+            self._left_out.add("ground_truth", Reason.NOT_ARRIVED, error=error)
+            return []
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add("ground_truth", Reason.UNREADABLE, error=error)
             return []
         return truth
 
-    def _jpegs(self, item: BatchItem, terms: Terms, shortest: int | None) -> Jpegs:
+    def _jpegs(self, pictures: Pictures, terms: Terms, shortest: int | None) -> Jpegs:
+        """Return the images that can be sent, each with its place; the others are counted as left out."""
+        images: list[Any] = []
         try:
-            jpegs, faults = encode_images(
-                item.images, limit=terms.images_per_batch, dimension=terms.image_dimension
+            images = images_of(pictures)
+        except NotArrivedError as error:
+            self._left_out.add("images", Reason.NOT_ARRIVED, pictures.total, error=error)
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=error)
+        if shortest is not None and len(images) > shortest:
+            message = f"more images than the {shortest} classes given with them"
+            self._left_out.add(
+                "images", Reason.UNREADABLE, len(images) - shortest, error=ValueError(message)
             )
-        except Exception as error:  # noqa: BLE001 -- anything may be given
-            self._fault("images", error)
-            return []
-        for fault in faults:
-            self._fault("images", fault)
-        if shortest is not None and jpegs and jpegs[-1][0] >= shortest:
-            self._fault(
-                "images", ValueError(f"more images than the {shortest} classes given with them")
-            )
-            jpegs = [(place, jpeg) for place, jpeg in jpegs if place < shortest]
-        return _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
-
-    def _set(self, data: wire.EpochData, name: str, value: Any) -> None:
-        try:
-            setattr(data, name, number(value))
-        except Exception as error:  # noqa: BLE001 -- anything may be given
-            self._fault(name, error)
+            images = images[:shortest]
+        readable = [place for place, image in enumerate(images) if type(image) is not Unreadable]
+        jpegs, faults = encode_images(
+            [images[place] for place in readable],
+            dimension=terms.image_dimension,
+            channels_first=pictures.channels_first,
+        )
+        jpegs = [(readable[place], jpeg) for place, jpeg in jpegs]
+        errors = [image.error for image in images if type(image) is Unreadable]
+        for fault in (*errors, *(error for _, error in faults)):
+            self._left_out.add("images", Reason.UNREADABLE, error=fault)
+        fitting = _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
+        self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))
+        return fitting
 
 
 def prefix_of(session_id: str) -> bytes:
@@ -247,33 +284,55 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def _classes(data: wire.BatchData, told: Predictions, truth: Iterable[int]) -> None:
+def unique_name(name: str, names: Container[str]) -> str:
+    """Return a name, with a number behind it where two became the same."""
+    number = 2
+    unique = name
+    while unique in names:
+        unique = f"{name[: TEXT_LIMIT - 8]} ({number})"
+        number += 1
+    return unique
+
+
+def _placed(jpegs: Jpegs, samples: int) -> Iterator[wire.ImageData]:
+    """Yield the images in their places, and in the place of each that is missing one that says so.
+
+    There are as many as there are samples with classes, since the numbers of a message must agree.
+    """
+    by_place = dict(jpegs)
+    count = max(samples if jpegs else 0, max(by_place, default=-1) + 1)
+    for place in range(count):
+        jpeg = by_place.get(place)
+        yield (wire.ImageData(left_out=True) if jpeg is None else wire.ImageData(image_bytes=jpeg))
+
+
+def _classes(data: wire.BatchData, predictions: Predictions, truth: Iterable[int]) -> None:
     data.predictions.extend(
-        wire.Prediction(predicted_class=kind, confidence=confidence) for kind, confidence in told
+        wire.Prediction(predicted_class=class_, confidence=confidence)
+        for class_, confidence in predictions
     )
     data.ground_truth.extend(truth)
 
 
 def _check(classes: Iterable[int]) -> None:
     """Raise for a class that cannot be sent, which would cost the whole batch later."""
-    for kind in classes:
-        if kind not in CLASS_RANGE:
-            raise ValueError(f"{kind} is no class")
+    for class_ in classes:
+        if class_ not in CLASS_RANGE:
+            raise ValueError(f"{class_} is no class: it has to fit into 32 bits")
 
 
-def _shortest(told: Predictions, truth: list[int]) -> int | None:
+def _shortest(predictions: Predictions, truth: list[int]) -> int | None:
     """Return for how many images there are classes; None where no classes were given."""
-    return min((len(part) for part in (told, truth) if part), default=None)
+    return min((len(part) for part in (predictions, truth) if part), default=None)
 
 
 def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
-    """Return as many of the images as fit in one message."""
+    """Return those of the images that fit into one message together, the first ones first."""
     fitting: Jpegs = []
     for place, jpeg in jpegs:
-        room -= len(jpeg) + 16
-        if room < 0:
-            break
-        fitting.append((place, jpeg))
+        if len(jpeg) + IMAGE_BYTES <= room:
+            room -= len(jpeg) + IMAGE_BYTES
+            fitting.append((place, jpeg))
     return fitting
 
 

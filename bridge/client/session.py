@@ -4,26 +4,29 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 from uuid import uuid4
 
 from bridge import __version__
 from bridge.client import lifetime
-from bridge.client.collector import Collector
-from bridge.client.connection import Connection
-from bridge.client.encode import Encoder, number, text
-from bridge.client.identity import Identity, Plan
-from bridge.client.inbox import (
-    AnswerItem,
-    BatchItem,
-    EpochItem,
-    Inbox,
-    ResumedItem,
-    ScalarsItem,
-    StatusItem,
+from bridge.client.capture.call_queue import (
+    AnswerCall,
+    BatchCall,
+    Call,
+    CallQueue,
+    EpochCall,
+    ResumedCall,
+    ScalarsCall,
+    StatusCall,
 )
+from bridge.client.capture.capture import Capture
+from bridge.client.capture.collector import Collector
+from bridge.client.connection import Connection
+from bridge.client.encode import Encoder, text
+from bridge.client.identity import Identity, Plan
+from bridge.client.left_out import LeftOut
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.settings import (
@@ -43,6 +46,7 @@ from bridge.client.words import CommandType, Status
 log = logging.getLogger("trainbridge")
 
 BUFFER_BYTES = 64 << 20
+LOOK_SECONDS = 0.001
 CLOSE_SECONDS = 10.0
 EXIT_SECONDS = 3.0
 """How long an interpreter that ends waits for a session that nobody has closed."""
@@ -82,8 +86,9 @@ class TrainingSession:
     """One training run, told to a bridge while it goes on.
 
     Nothing here waits for the bridge or raises, once constructed: what the loop says is kept and sent
-    by threads of the SDK's own. Arrays and tensors are kept as references and looked at a few
-    milliseconds later, so one that is overwritten in place at once may be sent with its later content.
+    by threads of the SDK's own. What arrives is what was true at the call, whatever the loop overwrites
+    afterwards: what will be sent is copied at the call, and by the GPU itself where it lies on one. Calls
+    of one session come from one thread at a time.
     """
 
     def __init__(  # noqa: PLR0913 -- each is one thing to say about a run, and all have defaults
@@ -137,16 +142,28 @@ class TrainingSession:
         self._stats = Stats()
         self._notices = Notices()
         self._close_seconds = close_seconds
-        self._strict = Encoder(plan, _raise) if strict else None
+        self._is_strict = strict
         self._started = False
         self._over = False
-        self._position: tuple[Any, Any] = (0, 0)
-        self._inbox = Inbox(buffer_bytes, self._stats)
+        self._queue = CallQueue(buffer_bytes)
         self._outbox = Outbox(buffer_bytes, self._stats)
+        self._accounts = (LeftOut(strict=strict), LeftOut())
+        """What the loop's calls have left out, and what the SDK's thread has."""
+        self._capture = Capture(
+            self._queue,
+            buffer_bytes,
+            terms=lambda: self._link.terms,
+            left_out=self._accounts[0],
+            check=StrictCheck(plan, lambda: self._link.terms).check if strict else None,
+        )
         self._collector = Collector(
-            self._inbox, self._outbox, plan,
-            terms=lambda: self._link.terms, stats=self._stats, notices=self._notices,
-        )  # fmt: skip
+            self._queue,
+            self._capture,
+            self._outbox,
+            plan,
+            terms=lambda: self._link.terms,
+            left_out=self._accounts[1],
+        )
         self._orders = Orders(self._answer, is_owed=self._collector.owes)
         self._link = self._linked(goal, identity)
         self._threads: tuple[threading.Thread, ...] = ()
@@ -174,24 +191,20 @@ class TrainingSession:
         """Tell of one training step; call it once for each, right after it.
 
         Args:
-            loss: A number, or a tensor of one; it is read later, so that no GPU is waited for.
+            loss: A number, or an array or tensor of one element; one on a GPU is copied by the GPU, which
+                nobody waits for. None: not known.
             epoch: Counted from 0 or from 1.
             batch: Counted within the epoch.
             images: The batch as array or tensor (N,H,W), (N,H,W,C) or (N,C,H,W), or a list of arrays, of
-                PIL images or of JPEG files as bytes. The first 16 of some batches are sent.
+                PIL images or of JPEG files as bytes; or one picture. The first 16 of some batches are sent:
+                of those with the highest loss, and the first of each epoch.
             predictions: Logits or probabilities (N, classes), or classes (N,), or (classes, confidences).
             ground_truth: The true classes (N,), or one-hot rows.
             sample_count: Samples in the batch; else taken from what was given, or from batch_size.
         """
-        if self._strict is not None:
-            item = BatchItem(
-                0.0, loss, epoch, batch, images, predictions, ground_truth, sample_count, 0
-            )  # fmt: skip
-            _check(self._strict, item, self._link.terms)
         if not self._started:
             self._begin()
-        self._position = (epoch, batch)
-        self._inbox.put_batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
+        self._capture.batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
         if self._orders.waiting:
             self._orders.run_waiting()
 
@@ -205,41 +218,33 @@ class TrainingSession:
         validation_accuracy: Any = None,
         learning_rate: Any = None,
     ) -> None:
-        """Tell of the end of an epoch; accuracies are 0..1."""
-        item = EpochItem(
-            time.monotonic(), epoch, loss, accuracy, validation_loss, validation_accuracy,
-            learning_rate,
-        )  # fmt: skip
-        if self._strict is not None:
-            self._strict.epoch(item, 0)
+        """Report the end of an epoch; accuracies are 0..1, and None is not reported."""
         if not self._started:
             self._begin()
-        self._inbox.put(item)
+        self._capture.epoch(
+            epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
+        )
         self._orders.epoch_ended()
 
     def log_scalars(
         self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
     ) -> None:
-        """Tell any numbers by name; without epoch and batch, those of the last batch."""
-        last_epoch, last_batch = self._position
-        item = ScalarsItem(
-            time.monotonic(),
+        """Report any numbers by name; without epoch and batch, those of the last batch."""
+        last_epoch, last_batch = self._capture.position
+        self._capture.scalars(
             values,
             last_epoch if epoch is None else epoch,
             last_batch if batch is None else batch,
         )
-        if self._strict is not None:
-            self._strict.scalars(item, 0)
-        self._inbox.put_scalars(item)
 
     def log_status(self, status: Status, message: str = "") -> None:
         """Tell what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
         if self._over:
             return
-        if self._strict is not None:
+        if self._is_strict:
             Status(status)
         self._over = status in (Status.COMPLETED, Status.FAILED)
-        self._inbox.put(StatusItem(time.monotonic(), status, message))
+        self._queue.put(StatusCall(time.monotonic(), status, message))
 
     @property
     def should_stop(self) -> bool:
@@ -256,7 +261,7 @@ class TrainingSession:
             return
         self.log_status(Status.PAUSED)
         self._orders.wait_while_paused(self._is_forsaken)
-        self._inbox.put(ResumedItem(time.monotonic()))
+        self._queue.put(ResumedCall(time.monotonic()))
         if not self._orders.stopping:
             self.log_status(Status.RUNNING)
 
@@ -276,7 +281,7 @@ class TrainingSession:
     @property
     def stats(self) -> Stats:
         """What has been sent, acknowledged and lost so far."""
-        return self._stats.snapshot()
+        return self._stats.snapshot(*self._accounts)
 
     def flush(self, timeout: float = CLOSE_SECONDS) -> int:
         """Wait until the bridge has everything said so far, or the timeout in seconds.
@@ -287,7 +292,7 @@ class TrainingSession:
         if not self._threads:
             return 0
         self._collector.poke()
-        while (waiting := len(self._inbox) + self._collector.busy) and time.monotonic() < deadline:
+        while (waiting := len(self._queue) + self._collector.busy) and time.monotonic() < deadline:
             time.sleep(0.001)
         return waiting + self._outbox.wait(deadline, until_finished=False)
 
@@ -317,7 +322,8 @@ class TrainingSession:
 
     def forked(self) -> None:
         """Become inert; called in child processes, and for ranks that do not report."""
-        self._inbox.close()
+        self._queue.close()
+        self._capture.close()
         self._orders = Orders(lambda *_: None)
         self._threads = ()
         self._over = True
@@ -339,7 +345,7 @@ class TrainingSession:
     def _start(self) -> None:
         if self._spooling is not None:
             self._spooling.start()
-        self._inbox.put(StatusItem(time.monotonic(), Status.INITIALIZING, ""))
+        self._queue.put(StatusCall(time.monotonic(), Status.INITIALIZING, ""))
         self._threads = (
             threading.Thread(target=self._collector.run, name="trainbridge-collect", daemon=True),
             threading.Thread(target=self._link.run, name="trainbridge-send", daemon=True),
@@ -355,8 +361,8 @@ class TrainingSession:
     def _answer(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
         log.info("order %s %s %s", order.type.name, "applied" if applied else "refused", remark)
         if order.id:
-            order.at = order.at or self._position
-            self._inbox.put(AnswerItem(time.monotonic(), order.id, applied, remark, *order.at))
+            order.at = order.at or self._capture.position
+            self._queue.put(AnswerCall(time.monotonic(), order.id, applied, remark, *order.at))
 
     def _is_forsaken(self) -> bool:
         """Tell whether nobody is left who could end a pause."""
@@ -383,10 +389,11 @@ class TrainingSession:
         self._link.stop()
         if self._spooling is not None:
             left = self._spool_rest(self._spooling, threads[0], deadline)
-        left += len(self._inbox)
-        self._inbox.close()
         for thread in threads:
             thread.join(max(0.1, deadline - time.monotonic()))
+        left += self._collector.abandon()
+        self._queue.close()
+        self._capture.close()
         self._report(left)
         return left
 
@@ -430,18 +437,28 @@ def _told(error: BaseException) -> str:
         return type(error).__name__
 
 
-def _check(strict: Encoder, item: BatchItem, terms: Terms) -> None:
-    """Raise what would be left out in silence otherwise."""
-    strict.batch(
-        item,
-        loss=number(item.loss),
-        samples=strict.samples(item),
-        clock_ms=0,
-        duration=None,
-        images=item.images is not None,
-        terms=terms,
-    )
+class StrictCheck:
+    """Encodes each call at once, and raises what would be left out."""
 
+    def __init__(self, plan: Plan, terms: Callable[[], Terms]) -> None:
+        """Check for a run of this plan."""
+        self._encoder = Encoder(plan, LeftOut(strict=True))
+        self._terms = terms
 
-def _raise(argument: str, error: Exception) -> None:
-    raise ValueError(f"{argument}: {error}") from error
+    def check(self, call: Call) -> None:
+        """Raise ValueError for a call of which something would be left out."""
+        while call.landing is not None and not call.landing.has_arrived:
+            time.sleep(LOOK_SECONDS)
+        if type(call) is EpochCall:
+            self._encoder.epoch(call, 0)
+        elif type(call) is ScalarsCall:
+            self._encoder.scalars(call, 0)
+        elif type(call) is BatchCall:
+            self._encoder.batch(
+                call,
+                samples=self._encoder.samples(call),
+                clock_ms=0,
+                duration=None,
+                pictures=call.images.peek() if call.images is not None else None,
+                terms=self._terms(),
+            )

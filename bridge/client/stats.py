@@ -1,7 +1,10 @@
 """What a session has done so far, in numbers."""
 
 import logging
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from bridge.client.left_out import MISTAKES, LeftOut, Reason
 
 log = logging.getLogger("trainbridge")
 
@@ -26,18 +29,26 @@ class Stats:
     """Those that wait to be sent or acknowledged."""
     kept: int = 0
     """Those that `close` left in the spool; `trainbridge sync` delivers them."""
+    images_given: int = 0
+    """Images given to log_batch: those sent, waiting, sampled out, shed and unreadable, at any moment."""
+    images_waiting: int = 0
+    """Images that wait to be encoded."""
+    images_shed: int = 0
+    """Images left out for want of room; their batches' numbers were still sent."""
     images_sent: int = 0
     """Images that went into a message."""
     images_sampled_out: int = 0
-    """Images left out because the bridge's image rate did not take their batch."""
-    images_shed: int = 0
-    """Images left out for want of room; their batches' numbers were still sent."""
+    """Images left out because the bridge wants no more: its image rate, or its number a batch."""
+    images_unreadable: int = 0
+    """Images left out because they could not be read; the first of each kind is logged."""
     images_kept: int = 0
     """Images that the bridge says it has kept."""
     images_dropped: int = 0
     """Images that reached the bridge, which says it has not kept them."""
     faults: int = 0
-    """Arguments that made no sense; the first of each kind is logged."""
+    """Arguments that could not be used; the first of each kind is logged."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Everything that was given and not sent, as "what: reason"."""
     spool_faults: int = 0
     """Times that the disk did not take, or give back, what the spool wanted."""
     connections: int = 0
@@ -46,9 +57,45 @@ class Stats:
     connected: bool = False
     """A stream to the bridge is open at the moment."""
 
-    def snapshot(self) -> "Stats":
-        """Return a copy that stands still."""
-        return Stats(*(getattr(self, field.name) for field in fields(self)))
+    def snapshot(self, *accounts: LeftOut) -> "Stats":
+        """Return a copy that stands still, with what the threads have left out.
+
+        An image is counted as given before it is counted as anything else, and as shed before it is no
+        longer counted as sent. Reading shed, sent and given in this order never finds more than were given.
+        """
+        stats = Stats(*(getattr(self, each.name) for each in fields(self)))
+        left_out: dict[str, int] = {}
+        for account in accounts:
+            for (what, reason), count in tuple(account.counts.items()):
+                name = f"{what}: {reason}"
+                left_out[name] = left_out.get(name, 0) + count
+        stats.left_out = left_out
+        stats.faults = sum(account.mistakes for account in accounts)
+        _count_images(stats, left_out)
+        stats.images_given = sum(account.images_given for account in accounts)
+        seen = stats.images_sent + stats.images_sampled_out + stats.images_shed
+        stats.images_waiting = stats.images_given - seen - stats.images_unreadable
+        return stats
+
+
+def _count_images(stats: Stats, left_out: dict[str, int]) -> None:
+    """Add up the reasons, those of the outbox included."""
+    for name, count in (
+        ("images: overflow", stats.images_shed),
+        ("messages: overflow", stats.dropped),
+    ):
+        left_out |= {name: count} if count else {}
+    for name, count in tuple(left_out.items()):
+        what, _, reason = name.partition(": ")
+        if what == "images" and reason != "overflow":
+            if reason == Reason.SAMPLED_OUT:
+                stats.images_sampled_out += count
+            elif reason in MISTAKES:
+                stats.images_unreadable += count
+            else:
+                stats.images_shed += count
+        elif reason == Reason.MEMORY and what in ("batches", "scalars"):
+            stats.dropped += count
 
 
 class Notices:

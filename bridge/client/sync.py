@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.client.capture.call_queue import StatusCall
 from bridge.client.connection import Connection
 from bridge.client.encode import Encoder
-from bridge.client.inbox import StatusItem
+from bridge.client.left_out import LeftOut
 from bridge.client.orders import Orders
 from bridge.client.outbox import Outbox
 from bridge.client.settings import Destination
@@ -148,8 +149,8 @@ class _Courier:
         self._is_told = True
         if not self._spool.ended:
             last = max(self._spool.last, self._outbox.acknowledged)
-            encoder = Encoder(self._identity.plan, lambda *_: None, last=last)
-            end = StatusItem(0.0, Status.FAILED, SILENT_END)
+            encoder = Encoder(self._identity.plan, LeftOut(), last=last)
+            end = StatusCall(0.0, Status.FAILED, SILENT_END)
             self._outbox.put([encoder.status(end, time.time_ns() // 1_000_000)])
         self._outbox.finish()
 

@@ -15,6 +15,11 @@ from bridge.wire import metrics_pb2 as wire
 
 LOOK_SECONDS = 0.2
 
+FLUSH_SECONDS = 0.2
+"""A bridge's own: what a loop overwrites between two looks shows in a test as it would in production."""
+
+MESSAGE_BYTES = 32 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -22,12 +27,12 @@ class Batch:
 
     epoch: int
     batch: int
-    loss: float
-    """In single precision."""
+    loss: float | None
+    """In single precision; None: not known."""
     images: tuple[bytes, ...]
-    """JPEG files."""
+    """JPEG files; an empty one stands in the place of an image that was left out."""
     predictions: tuple[tuple[int, float], ...]
-    """Class and confidence."""
+    """Class and confidence; 0.0: not reported."""
     ground_truth: tuple[int, ...]
     sample_count: int
 
@@ -37,8 +42,8 @@ class Epoch:
     """What a log_epoch said; None: nothing."""
 
     epoch: int
-    loss: float
-    accuracy: float
+    loss: float | None
+    accuracy: float | None
     validation_loss: float | None
     validation_accuracy: float | None
     learning_rate: float | None
@@ -75,7 +80,8 @@ class RecordingBridge:
         self.terms = Terms(
             are_told=True,
             image_batches_per_second=image_batches_per_second,
-            flush_seconds=0.005,
+            flush_seconds=FLUSH_SECONDS,
+            message_bytes=MESSAGE_BYTES,
             numbered=True,
         )
         self.identity: Identity | None = None
@@ -170,7 +176,7 @@ def _batch(data: wire.BatchData) -> Batch:
     return Batch(
         data.epoch,
         data.batch_idx,
-        data.batch_loss,
+        None if data.loss_missing else data.batch_loss,
         tuple(image.image_bytes for image in data.images),
         tuple((told.predicted_class, told.confidence) for told in data.predictions),
         tuple(data.ground_truth),
@@ -181,8 +187,8 @@ def _batch(data: wire.BatchData) -> Batch:
 def _epoch(data: wire.EpochData) -> Epoch:
     return Epoch(
         data.epoch,
-        data.average_loss,
-        data.average_accuracy,
+        None if data.loss_missing else data.average_loss,
+        data.average_accuracy if data.accuracy_reported or data.average_accuracy else None,
         data.validation_loss if data.HasField("validation_loss") else None,
         data.validation_accuracy if data.HasField("validation_accuracy") else None,
         data.learning_rate if data.HasField("learning_rate") else None,

@@ -14,6 +14,15 @@ def jpeg(width: int = 16, height: int = 16, shade: int = 128) -> bytes:
     return buffer.getvalue()
 
 
+def large_jpeg(size_bytes: int) -> bytes:
+    """Return a JPEG file with a comment of about this size (ITU-T T.81, B.2.4.5)."""
+    file, comments = jpeg(), b""
+    while len(file) + len(comments) < size_bytes:
+        room = min(65_533, size_bytes - len(file) - len(comments))
+        comments += b"\xff\xfe" + (room + 2).to_bytes(2, "big") + bytes(room)
+    return file[:2] + comments + file[2:]
+
+
 @cache
 def png() -> bytes:
     """Return a real picture that is not a JPEG."""

@@ -74,4 +74,4 @@ def _opened(data: bytes) -> "Image.Image | None":
 @cache
 def _formats() -> tuple[str, ...]:
     Image.init()
-    return tuple(format for format in FORMATS if format in Image.OPEN)
+    return tuple(name for name in FORMATS if name in Image.OPEN)

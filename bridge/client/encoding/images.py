@@ -57,4 +57,6 @@ def _jpeg_of(picture: Any, dimension: int, *, channels_first: bool) -> bytes:
     if np is not None and isinstance(picture, np.ndarray):
         return jpeg_of_pixels(pixels_of(picture, channels_first=channels_first), dimension)
     hint = "; give the file's bytes" if isinstance(picture, str) else ""
-    raise ValueError(f"{type(picture).__name__} is neither an array, a Pillow image nor bytes{hint}")
+    raise ValueError(
+        f"{type(picture).__name__} is neither an array, a Pillow image nor bytes{hint}"
+    )

@@ -45,9 +45,7 @@ SIGNED = Range(-1.0, 1.0, below=0.05, above=0.05)
 BYTE = Range(0.0, 255.0, below=0.25, above=1.0)
 
 
-def pixels_of(
-    picture: "np.ndarray[Any, Any]", *, channels_first: bool
-) -> Pixels:
+def pixels_of(picture: "np.ndarray[Any, Any]", *, channels_first: bool) -> Pixels:
     """Return one picture as bytes, grey (H,W) or colours (H,W,3).
 
     Takes (H,W), (H,W,C) or (C,H,W) with 1, 3 or 4 channels, also with one dimension of 1 in front;
@@ -106,12 +104,12 @@ def _of_integers(values: "np.ndarray[Any, Any]") -> Pixels:
         return _scaled(values.astype(np.float32), SIGNED.black, SIGNED.white)
     if values.dtype.itemsize == 1 and lowest < 0:
         return (values.astype(np.int16) + 128).astype(np.uint8)
-    if 0 <= lowest and highest <= 255:
+    if lowest >= 0 and highest <= 255:
         return values.astype(np.uint8)
     numbers = values.astype(np.float64)
     if _fits(numbers.ravel(), BYTE):
         return _scaled(numbers, BYTE.black, BYTE.white)
-    if 0 <= lowest and highest <= 65_535:
+    if lowest >= 0 and highest <= 65_535:
         return _of_sixteen_bits(values)
     return _stretched(numbers, numbers.ravel())
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from support.fake_bridge import FakeBridge, serving
+from support.jpegs import jpeg
 from support.spools import leave, message
 
 SERVER = ("aiohttp", "jinja2", "minio", "opentelemetry", "prometheus_client", "pydantic", "yaml")
@@ -32,14 +33,13 @@ from bridge.client import TrainingSession
 from bridge.client.testing import RecordingBridge
 
 bridge = RecordingBridge()
-jpeg = b"\\xff\\xd8\\xff" + bytes(20)
 with TrainingSession(bridge) as session:
     session.log_batch(0.5, epoch=0, batch=0, images=[jpeg, b"GIF89a"],
                       predictions=[[0.25, 0.75], [3.0, 1.0]], ground_truth=[[0, 1], [1, 0]])
     session.log_batch(0.25, epoch=0, batch=1, predictions=[1, 0], ground_truth=[1, 0])
 print(json.dumps({
     "loaded": sorted(sys.modules),
-    "images": [len(batch.images) for batch in bridge.batches],
+    "images": [sum(map(bool, batch.images)) for batch in bridge.batches],
     "predictions": [[kind for kind, _ in batch.predictions] for batch in bridge.batches],
     "ground_truth": [batch.ground_truth for batch in bridge.batches],
     "faults": session.stats.faults,
@@ -76,13 +76,13 @@ def run(program: str):
 
 
 def test_training_is_told_without_any_extra():
-    """Lists are predictions, bytes that begin as a JPEG are images, and other bytes cost that image."""
-    said = run(TRAINING)
+    """Lists are predictions, JPEG files are images, and other bytes cost that image."""
+    said = run(f"jpeg = {jpeg()!r}" + TRAINING)
 
     assert not set(EXTRAS) & set(said["loaded"])
     assert said["images"] == [1, 0]
-    assert said["predictions"] == [[1], [1, 0]], "of the image that was left out none is told"
-    assert said["ground_truth"] == [[1], [1, 0]]
+    assert said["predictions"] == [[1, 0], [1, 0]], "those of the image that was left out too"
+    assert said["ground_truth"] == [[1, 0], [1, 0]]
     assert said["faults"] == 1
 
 
@@ -91,7 +91,7 @@ def test_no_server_code_is_loaded():
     loaded = run(LOADED)
 
     ours = {name.split(".")[1] for name in loaded if name.startswith("bridge.")}
-    assert ours == {"client", "wire"}
+    assert ours == {"client", "jpeg_file", "wire"}
     assert not {"aiohttp", "boto3", "prometheus_client"} & set(loaded)
 
 

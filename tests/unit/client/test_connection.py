@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from support.fake_bridge import ORIGINAL, OURS, FakeBridge, serving
-from support.jpegs import jpeg
+from support.jpegs import jpeg, large_jpeg
 from support.waiting import until_true
 
 from bridge.client import CommandType, TrainingSession
@@ -202,7 +202,7 @@ def test_a_late_bridge_gets_everything():
 def test_images_that_do_not_fit_are_left_out():
     """A batch too large for the bridge loses images, not its numbers, and ends no stream."""
     config = {**OURS, "max_message_bytes": 65_536, "image_batches_per_second": 1e9}
-    large = jpeg() + bytes(30_000)
+    large = large_jpeg(30_000)
     bridge = FakeBridge(config=config)
     with serving(bridge), TrainingSession(bridge.address) as session:
         for batch in range(5):
@@ -211,15 +211,15 @@ def test_images_that_do_not_fit_are_left_out():
             )
 
     told = bridge.of("batch_data")
-    assert [len(data.images) for data in told] == [2] * 5
-    assert [list(data.ground_truth) for data in told] == [[1, 2]] * 5
+    assert [sum(not image.left_out for image in data.images) for data in told] == [2] * 5
+    assert [list(data.ground_truth) for data in told] == [[1, 2, 3, 4]] * 5
     assert len(bridge.registrations) == 1
 
 
 def test_a_bridge_that_refuses_large_messages_gets_smaller_ones():
     """A limit that nobody has told about is found, instead of the same message being sent for ever."""
     config = {**OURS, "image_batches_per_second": 1e9}
-    large = jpeg() + bytes(60_000)
+    large = large_jpeg(60_000)
     options = {"grpc.max_receive_message_length": 200_000}
     with serving(FakeBridge(config=config), **options) as bridge:
         bridge.config.max_message_bytes = 800_000

@@ -31,7 +31,7 @@ def test_what_was_not_said_is_none():
     bridge = RecordingBridge()
     record(bridge, epoch_data=wire.EpochData(epoch=1, validation_loss=0.0))
 
-    assert bridge.epochs == [Epoch(1, 0.0, 0.0, 0.0, None, None)]
+    assert bridge.epochs == [Epoch(1, 0.0, None, 0.0, None, None)]
 
 
 def test_answers_name_their_order():

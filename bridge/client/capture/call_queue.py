@@ -1,0 +1,143 @@
+"""What the training loop has said and nobody has looked at yet."""
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from bridge.client.capture.device import Landing
+from bridge.client.capture.images import ImageCapture
+from bridge.client.words import Status
+
+CALL_BYTES = 512
+"""What a call takes up, roughly, its arrays not counted."""
+
+SMALLEST_LIMIT = 64
+
+
+class BatchCall(NamedTuple):
+    """One call of log_batch."""
+
+    at: float
+    """Monotonic, in seconds."""
+    loss: Any
+    epoch: Any
+    batch: Any
+    sample_count: Any = None
+    """As given; None: it was not."""
+    counted: int = 0
+    """How many samples there were images, classes or predictions of."""
+    predictions: Any = None
+    ground_truth: Any = None
+    images: ImageCapture | None = None
+    landing: Landing | None = None
+    """Copies that are still on their way from a device."""
+    size_bytes: int = 0
+    """Of the copies of predictions and classes."""
+
+
+class EpochCall(NamedTuple):
+    """One call of log_epoch."""
+
+    at: float
+    epoch: Any
+    loss: Any
+    accuracy: Any
+    validation_loss: Any
+    validation_accuracy: Any
+    learning_rate: Any
+    landing: Landing | None = None
+
+
+class ScalarsCall(NamedTuple):
+    """One call of log_scalars."""
+
+    at: float
+    values: Mapping[Any, Any]
+    epoch: Any
+    batch: Any
+    landing: Landing | None = None
+
+
+class StatusCall(NamedTuple):
+    """The run says what it is doing."""
+
+    at: float
+    status: Status
+    message: str
+    landing: None = None
+
+
+class AnswerCall(NamedTuple):
+    """What became of a command."""
+
+    at: float
+    command_id: str
+    applied: bool
+    message: str
+    epoch: Any
+    batch: Any
+    landing: None = None
+
+
+class ResumedCall(NamedTuple):
+    """Training goes on after a pause."""
+
+    at: float
+    landing: None = None
+
+
+Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall
+
+
+class CallQueue:
+    """A bounded queue that never makes the training loop wait: appending to a deque takes no lock."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        """Hold as many calls as fit into `limit_bytes`, the copies that belong to them not counted."""
+        self._calls: deque[Call] = deque()
+        self._limit = max(SMALLEST_LIMIT, limit_bytes // CALL_BYTES)
+        self.wake = threading.Event()
+        """Ends the rest of whoever takes calls."""
+        self.is_watched = False
+        """The next call sets `wake`; else it need not cost the loop that."""
+        self.is_closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Return whether another batch, or more scalars, would be too many."""
+        return len(self._calls) >= self._limit
+
+    @property
+    def is_filling(self) -> bool:
+        """Return whether it is time to take calls."""
+        return len(self._calls) > self._limit // 2
+
+    def put(self, call: Call) -> None:
+        """Keep a call."""
+        self._calls.append(call)
+        if self.is_watched:
+            self.wake.set()
+
+    def take(self, limit: int, *, only_arrived: bool = True) -> list[Call]:
+        """Hand over the oldest calls, up to the first whose copies have not arrived."""
+        calls = self._calls
+        taken: list[Call] = []
+        while calls and len(taken) < limit:
+            landing = calls[0].landing
+            if only_arrived and landing is not None and not landing.has_arrived:
+                break
+            taken.append(calls.popleft())
+        return taken
+
+    def close(self) -> None:
+        """Let go of everything and keep nothing from now on; takes no lock, so it works after a fork."""
+        self.is_closed = True
+        self._calls = deque(maxlen=0)
+        self.is_watched = (
+            False  # in a fork nobody watches, and the lock of `wake` may be held indefinitely
+        )
+
+    def __len__(self) -> int:
+        """Count the calls that wait."""
+        return len(self._calls)

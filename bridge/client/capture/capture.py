@@ -1,0 +1,362 @@
+"""What the training loop's calls do: look, copy what will be sent, and return."""
+
+import time
+from collections.abc import Callable, Mapping
+from heapq import heapify, heappop, heappush
+from math import inf, isfinite
+from typing import Any, NamedTuple
+
+from bridge.client.capture.call_queue import BatchCall, Call, CallQueue, EpochCall, ScalarsCall
+from bridge.client.capture.device import CapturingError
+from bridge.client.capture.host import HostBuffers
+from bridge.client.capture.image_sampler import Candidate, ImageSampler
+from bridge.client.capture.images import (
+    Given,
+    ImageCapture,
+    Pictures,
+    copied_images,
+    given_images,
+    size_of,
+)
+from bridge.client.capture.reading import number_of
+from bridge.client.capture.values import STOPPING, Values, length_of, rows_bytes
+from bridge.client.left_out import LeftOut, Reason
+from bridge.client.terms import Terms
+
+COPIES_SHARE = 2
+"""Copies that wait to be encoded may take up this part of the whole buffer."""
+
+MOST_WAITING = 256
+"""So many are in the heap before those that wait no longer are taken out of it."""
+
+LOWEST = -1e300
+
+SMALL_ROWS_BYTES = 1 << 16
+"""Predictions and classes up to this size are counted, and always taken."""
+
+
+class Capture:
+    """Keeps what each call says, as it is at the call; runs in the training loop, and never raises.
+
+    A batch's images are copied only where they may be sent. Where the loss is a number the loop has, that
+    is decided at once; where it still lies on a device, at the next call after it has arrived. Waiting
+    copies take up a bounded number of bytes; where that is too little, the batch with the lowest loss
+    gives up its images. The calls of one session come from one thread at a time.
+    """
+
+    def __init__(
+        self,
+        queue: CallQueue,
+        limit_bytes: int,
+        *,
+        terms: Callable[[], Terms],
+        left_out: LeftOut,
+        check: Callable[[Call], None] | None = None,
+        values: Values | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Put calls into `queue`; `terms` returns what the bridge asks for at the moment.
+
+        `check` may raise for a call, which is not kept then.
+        """
+        self._queue = queue
+        self._limit_bytes = max(1, limit_bytes // COPIES_SHARE)
+        self._terms = terms
+        self._left_out = left_out
+        self._check = check
+        self._values = values or Values()
+        self._clock = clock
+        self._buffers = HostBuffers()
+        self._sampler = ImageSampler()
+        self._undecided: list[tuple[Candidate, ImageCapture]] = []
+        self._waiting: list[tuple[float, int, ImageCapture]] = []
+        """A heap: the lowest loss comes first."""
+        self.position: tuple[Any, Any] = (0, 0)
+        """Epoch and index of the last batch."""
+        self._count = 0
+        self._bytes_in = 0
+        self.bytes_out = 0
+        """Of copies that are not needed any more; counted by whoever empties the queue."""
+
+    def batch(
+        self, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any, ground_truth: Any,
+        sample_count: Any,
+    ) -> None:  # fmt: skip
+        """Keep a batch."""
+        queue = self._queue
+        if queue.is_full:
+            self._left_out.add("batches", Reason.MEMORY)
+            return
+        at = self._clock()
+        if (
+            images is predictions is ground_truth is sample_count is None
+            and type(loss) is float
+            and type(epoch) is int
+            and type(batch) is int
+        ):
+            self.position = (epoch, batch)
+            self._put(BatchCall(at, loss, epoch, batch))
+            return
+        if queue.is_closed:
+            return
+        try:
+            call = self._batch(
+                at, loss, epoch, batch, images, predictions, ground_truth, sample_count
+            )
+        except STOPPING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- whatever it is, training goes on
+            self._failed("batches", error)
+            return
+        self._put(call)
+
+    def epoch(
+        self, epoch: Any, loss: Any, accuracy: Any, validation_loss: Any, validation_accuracy: Any,
+        learning_rate: Any,
+    ) -> None:  # fmt: skip
+        """Keep the averages of an epoch."""
+        number = self._values.number
+        call = EpochCall(
+            self._clock(), number(epoch), number(loss), number(accuracy), number(validation_loss),
+            number(validation_accuracy), number(learning_rate), self._values.seal(),
+        )  # fmt: skip
+        self._put(call)
+
+    def scalars(self, values: Any, epoch: Any, batch: Any) -> None:
+        """Keep numbers by name."""
+        if self._queue.is_full:
+            self._left_out.add("scalars", Reason.MEMORY)
+            return
+        at = self._clock()
+        number = self._values.number
+        kept = self._named(values)
+        call = ScalarsCall(at, kept, number(epoch), number(batch), self._values.seal())
+        self._put(call)
+
+    def number(self, value: Any) -> Any:
+        """Return a number as it is now."""
+        return self._values.number(value)
+
+    def release(self, images: ImageCapture, pictures: Pictures) -> None:
+        """Give back the memory of images that whoever empties the queue has claimed and needs no longer."""
+        pictures.release()
+        self.bytes_out += images.size_bytes
+
+    def announce(self) -> None:
+        """Log what the loop's calls have left out; called by the SDK's own thread."""
+        self._left_out.announce()
+
+    def close(self) -> None:
+        """Let go of all copies; takes no lock."""
+        self._undecided.clear()
+        self._waiting.clear()
+        self._buffers.clear()
+        self._values.devices.clear()
+
+    def _put(self, call: Call) -> None:
+        if self._check is not None:
+            self._check(call)
+        self._queue.put(call)
+
+    def _failed(self, what: str, error: BaseException) -> None:
+        self._values.seal()
+        if self._left_out.is_strict:
+            raise error
+        self._left_out.add(what, Reason.UNREADABLE, error=error)
+
+    def _named(self, values: Any) -> Mapping[Any, Any]:
+        number = self._values.number
+        try:
+            return {name: number(value) for name, value in dict(values).items()}
+        except STOPPING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add("scalars", Reason.UNREADABLE, error=error)
+            return {}
+
+    def _batch(
+        self, at: float, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any,
+        ground_truth: Any, sample_count: Any,
+    ) -> BatchCall:  # fmt: skip
+        values = self._values
+        limit = self._terms().images_per_batch
+        loss, epoch, batch = values.number(loss), values.number(epoch), values.number(batch)
+        self.position = (epoch, batch)
+        samples = values.number(sample_count)
+        labelled = length_of(ground_truth) or length_of(predictions)
+        given = None if images is None else self._given(images, samples or labelled)
+        capture = None
+        if given is not None:
+            capture = self._capture(Candidate(at, loss, epoch), given, limit)
+        counted = (given.total if given else 0) or labelled
+        before = self._bytes_in
+        if predictions is not None:
+            predictions = self._rows("predictions", predictions, limit)
+        if ground_truth is not None:
+            ground_truth = self._rows("ground_truth", ground_truth, limit)
+        return BatchCall(
+            at, loss, epoch, batch, samples, counted, predictions, ground_truth, capture,
+            values.seal(), self._bytes_in - before,
+        )  # fmt: skip
+
+    def _rows(self, what: str, rows: Any, limit: int) -> Any:
+        """Copy predictions or classes, where there is room for them: large ones cost images first."""
+        size = rows_bytes(rows, limit)
+        if size > SMALL_ROWS_BYTES and not self._make_room(size, 1, inf):
+            self._left_out.add(what, Reason.MEMORY)
+            return None
+        self._bytes_in += size
+        return self._values.rows(rows, limit, what)
+
+    def _given(self, images: Any, samples: Any) -> Given | None:
+        try:
+            given = given_images(images, samples)
+        except STOPPING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add("images", Reason.UNREADABLE, error=error)
+            return None
+        return given
+
+    def _capture(self, candidate: Candidate, given: Given, limit: int) -> ImageCapture | None:
+        """Copy the images of a batch, where they may be sent; the others are counted as left out."""
+        self._left_out.images_given += given.total
+        if self._undecided:
+            self._decide()
+        is_chosen = self._is_chosen(candidate)
+        if is_chosen is False or not given.total:
+            self._left_out.add("images", Reason.SAMPLED_OUT, given.total)
+            return None
+        count = min(limit, given.total)
+        self._left_out.add("images", Reason.SAMPLED_OUT, given.total - count)
+        capture = self._copied(candidate, given, count)
+        if capture is None:
+            return None
+        capture.is_chosen = is_chosen
+        if is_chosen is None:
+            self._undecided.append((candidate, capture))
+        elif self._terms().image_batches_per_second != inf:
+            self._sampler.keep(_Waiting(self, capture))
+        return capture
+
+    def _is_chosen(self, candidate: Candidate) -> bool | None:
+        """Return whether images are wanted; None while the loss, or what the bridge wants, is not known."""
+        terms = self._terms()
+        if terms.image_batches_per_second <= 0:
+            return False
+        loss = candidate.loss
+        if not terms.are_told or not (type(loss) is float or has_arrived(loss)):
+            return None
+        return self._sampler.wants(
+            Candidate(candidate.at, number_or_lowest(loss), candidate.epoch),
+            terms.image_batches_per_second,
+        )
+
+    def _decide(self) -> None:
+        """Choose among the batches whose losses have arrived since, and let go of the others."""
+        terms = self._terms()
+        if not terms.are_told:
+            return
+        undecided, self._undecided = self._undecided, []
+        for place, (candidate, capture) in enumerate(undecided):
+            if not has_arrived(candidate.loss):
+                self._undecided = undecided[place:]
+                return
+            loss = number_or_lowest(candidate.loss)
+            known = Candidate(candidate.at, loss, candidate.epoch)
+            if not self._sampler.wants(known, terms.image_batches_per_second):
+                self._let_go(capture, Reason.SAMPLED_OUT)
+                continue
+            capture.is_chosen = True
+            if terms.image_batches_per_second < inf:
+                self._sampler.keep(_Waiting(self, capture))
+
+    def _copied(self, candidate: Candidate, given: Given, count: int) -> ImageCapture | None:
+        """Copy as many images as there is room for; the others are counted as left out."""
+        try:
+            badness = badness_of(candidate.loss)
+            size = size_of(given, count)
+            fitting = self._make_room(size, count, badness)
+            self._left_out.add("images", Reason.MEMORY, count - fitting)
+            if not fitting:
+                return None
+            pictures = copied_images(given, fitting, self._values, self._buffers)
+        except STOPPING:
+            raise
+        except CapturingError as error:
+            self._left_out.add("images", Reason.CAPTURING, count, error=error)
+            return None
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add("images", Reason.UNREADABLE, count, error=error)
+            return None
+        size = size * fitting // count
+        capture = ImageCapture(pictures, fitting, size, candidate.loss)
+        self._bytes_in += size
+        self._count += 1
+        heappush(self._waiting, (badness, self._count, capture))
+        return capture
+
+    def _make_room(self, size: int, count: int, badness: float) -> int:
+        """Return how many of `count` images of `size` bytes may be copied, at the cost of lower losses."""
+        if len(self._waiting) > MOST_WAITING:
+            self._waiting = [entry for entry in self._waiting if entry[2].is_waiting]
+            heapify(self._waiting)
+        while self.held_bytes + size > self._limit_bytes and self._waiting:
+            if self._waiting[0][2].is_waiting and self._waiting[0][0] >= badness:
+                break
+            self._let_go(heappop(self._waiting)[2], Reason.MEMORY)
+        room = self._limit_bytes - self.held_bytes
+        if self.held_bytes + size > self._limit_bytes // 2:
+            self._queue.wake.set()
+        if size <= room:
+            return count
+        return max(0, count * room // size, 0 if self.held_bytes else 1)
+
+    @property
+    def held_bytes(self) -> int:
+        """Return how many bytes of copies wait, or are being encoded."""
+        return self._bytes_in - self.bytes_out
+
+    def _let_go(self, capture: ImageCapture, reason: Reason) -> bool:
+        """Give up images that nobody has begun to encode; return whether they still were there."""
+        pictures = capture.claim()
+        if pictures is None:
+            return False
+        pictures.release()
+        self._bytes_in -= capture.size_bytes
+        self._left_out.add("images", reason, capture.count)
+        return True
+
+
+class _Waiting(NamedTuple):
+    """Images that a later batch of the window may replace."""
+
+    capture: Capture
+    images: ImageCapture
+
+    def discard(self) -> bool:
+        """Let go of them, as the bridge would."""
+        return self.capture._let_go(self.images, Reason.SAMPLED_OUT)
+
+
+def has_arrived(loss: Any) -> bool:
+    """Return whether a captured number can be read without waiting."""
+    return bool(getattr(loss, "has_arrived", True))
+
+
+def number_or_lowest(loss: Any) -> float:
+    """Return a loss that has arrived; the lowest number there is where it cannot be read."""
+    try:
+        return number_of(loss)
+    except STOPPING:
+        raise
+    except BaseException:  # noqa: BLE001 -- said when the batch is encoded
+        return LOWEST
+
+
+def badness_of(loss: Any) -> float:
+    """Return what waiting batches are compared by; a loss that is not known yet may be the highest."""
+    if not has_arrived(loss):
+        return inf
+    number = number_or_lowest(loss)
+    return number if isfinite(number) else inf

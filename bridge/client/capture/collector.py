@@ -1,0 +1,284 @@
+"""The SDK's own thread: makes messages of what the loop has said."""
+
+import math
+import time
+from collections.abc import Callable
+
+from bridge.client.capture.call_queue import (
+    AnswerCall,
+    BatchCall,
+    Call,
+    CallQueue,
+    EpochCall,
+    ResumedCall,
+    ScalarsCall,
+    StatusCall,
+)
+from bridge.client.capture.capture import Capture, number_or_lowest
+from bridge.client.capture.image_sampler import Candidate, ImageSampler
+from bridge.client.capture.reading import whole_number_of
+from bridge.client.encode import Encoder
+from bridge.client.entry import Entry
+from bridge.client.identity import Plan
+from bridge.client.left_out import LeftOut, Reason
+from bridge.client.orders import REMEMBERED
+from bridge.client.outbox import Outbox
+from bridge.client.pace import Pace
+from bridge.client.system import System
+from bridge.client.terms import Terms
+
+CALLS_AT_ONCE = 512
+"""So many calls are made messages before they are handed on."""
+
+REPORT_SECONDS = 5.0
+"""How often speed and usage are reported."""
+
+FIRST_REPORT_SECONDS = 1.0
+
+IDLE_SECONDS = 1.0
+"""How often the thread looks around while the loop says nothing."""
+
+TERMS_SECONDS = 2.0
+"""So long the first images wait for the bridge to say how many it wants."""
+
+ARRIVAL_SECONDS = 60.0
+"""So long a copy that a device was asked for may take; a device that fails never delivers."""
+
+LOOK_SECONDS = 0.002
+
+
+class Collector:
+    """Empties the queue every few milliseconds, encodes, and fills the outbox."""
+
+    def __init__(
+        self,
+        queue: CallQueue,
+        capture: Capture,
+        outbox: Outbox,
+        plan: Plan,
+        *,
+        terms: Callable[[], Terms],
+        left_out: LeftOut,
+    ) -> None:
+        """Work for one session; `terms` returns what the bridge asks for at the moment."""
+        self._queue = queue
+        self._capture = capture
+        self._outbox = outbox
+        self._terms = terms
+        self._left_out = left_out
+        self._encoder = Encoder(plan, left_out)
+        self._sampler = ImageSampler()
+        self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
+        self._answers: dict[str, int] = {}
+        """The sequence of the last answer to each command."""
+        self._system: System | None = None
+        self._report_at = math.inf
+        self._terms_by = time.monotonic() + TERMS_SECONDS
+        self._moved_at = time.monotonic()
+        """When calls were last taken, or there were none."""
+        self._closing = False
+        self._closes_at = math.inf
+        self.busy = False
+        """Holds calls that are neither in the queue nor in the outbox."""
+
+    def run(self) -> None:
+        """Work until `finish`, and then until the queue is empty, or the time is over."""
+        self._system = System()  # here, since looking for GPUs takes a while
+        self._wait_for_terms()
+        while True:
+            closing = self._closing
+            done = self._work()
+            if done == CALLS_AT_ONCE:
+                continue
+            if closing and (not len(self._queue) or self._queue.is_closed):
+                break
+            self._rest(done, is_closing=closing)
+        self._outbox.finish()
+
+    def poke(self) -> None:
+        """Look at what there is now rather than in a few milliseconds."""
+        self._queue.wake.set()
+
+    def finish(self, timeout: float) -> None:
+        """Stop when everything that has been said is in the outbox; the session ends in so many seconds."""
+        now = time.monotonic()
+        self._terms_by = min(self._terms_by, now + timeout / 2)
+        self._closes_at = now + timeout / 2
+        self._closing = True
+        self._queue.wake.set()
+
+    def owes(self, command_id: str) -> bool:
+        """Return whether the bridge has not acknowledged yet what this command was answered."""
+        sequence = self._answers.get(command_id)
+        return sequence is None or sequence > self._outbox.acknowledged
+
+    def _wait_for_terms(self) -> None:
+        """Leave everything in the queue until the bridge has answered, but not for long.
+
+        Also when the session is over already: a short one would lose its images otherwise.
+        """
+        while not (
+            self._terms().are_told or self._queue.is_filling or time.monotonic() >= self._terms_by
+        ):
+            time.sleep(LOOK_SECONDS)
+
+    def _rest(self, done: int, *, is_closing: bool) -> None:
+        """Let calls collect for a frame; after nothing came, the next one is not kept waiting."""
+        wake = self._queue.wake
+        if is_closing:
+            time.sleep(LOOK_SECONDS)  # copies are on their way from a device
+        elif done or len(self._queue):
+            wake.wait(self._terms().flush_seconds)
+        else:
+            self._queue.is_watched = True
+            if not len(self._queue):
+                wake.wait(IDLE_SECONDS)
+            self._queue.is_watched = False
+
+    def _work(self) -> int:
+        """Do what there is to do; return how many calls there were. Never raises."""
+        self._queue.wake.clear()
+        self.busy = True
+        done = 0
+        try:
+            calls = self._take()
+            done = len(calls)
+            if calls:
+                self._outbox.put(self._entries(calls))
+            self._report()
+            self._left_out.announce()
+            self._capture.announce()
+        except BaseException as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
+            self._left_out.add("session", Reason.UNREADABLE, error=error)
+        finally:
+            self.busy = False
+        return done
+
+    def _take(self) -> list[Call]:
+        """Take what has arrived; a device that does not deliver must not hold everything up."""
+        calls = self._queue.take(CALLS_AT_ONCE)
+        now = time.monotonic()
+        if calls or not len(self._queue):
+            self._moved_at = now
+        elif now >= min(self._moved_at + ARRIVAL_SECONDS, self._closes_at):
+            calls = self._queue.take(1, only_arrived=False)
+        return calls
+
+    def _entries(self, calls: list[Call]) -> list[Entry]:
+        chosen = self._chosen(calls)
+        offset = time.time() - time.monotonic()
+        entries = []
+        for place, call in enumerate(calls):
+            try:
+                entry = self._entry(call, round((call.at + offset) * 1000), place in chosen)
+            except BaseException as error:  # noqa: BLE001 -- anything may have been given
+                self._left_out.add(_NAMES[type(call)], Reason.UNREADABLE, error=error)
+                self._release(call, Reason.UNREADABLE)
+                continue
+            self._release(call, Reason.SAMPLED_OUT)
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    def _chosen(self, calls: list[Call]) -> set[int]:
+        """Return the places of the batches whose images are sent, of those that the loop has not decided on."""
+        places: list[int] = []
+        candidates: list[Candidate] = []
+        chosen: set[int] = set()
+        for place, call in enumerate(calls):
+            if type(call) is not BatchCall or call.images is None:
+                continue
+            if call.images.is_chosen:
+                chosen.add(place)
+            elif call.images.is_chosen is None:
+                places.append(place)
+                candidates.append(Candidate(call.at, number_or_lowest(call.loss), call.epoch))
+        rate = self._terms().image_batches_per_second
+        return chosen | {places[found] for found in self._sampler.choose(candidates, rate)}
+
+    def _entry(self, call: Call, clock_ms: int, is_chosen: bool) -> Entry | None:  # noqa: FBT001
+        if type(call) is BatchCall:
+            return self._batch(call, clock_ms, is_chosen=is_chosen)
+        if type(call) is EpochCall:
+            self._pace.epoch(call.at)
+            self._report_at = min(self._report_at, call.at)
+            return self._encoder.epoch(call, clock_ms)
+        if type(call) is ScalarsCall:
+            return self._encoder.scalars(call, clock_ms)
+        if type(call) is StatusCall:
+            return self._encoder.status(call, clock_ms)
+        if type(call) is AnswerCall:
+            return self._answer(call, clock_ms)
+        self._pace.resumed(call.at)
+        return None
+
+    def _answer(self, call: AnswerCall, clock_ms: int) -> Entry:
+        entry = self._encoder.answer(call, clock_ms)
+        self._answers[call.command_id] = entry.sequence
+        while len(self._answers) > REMEMBERED:
+            del self._answers[next(iter(self._answers))]
+        return entry
+
+    def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> Entry:
+        epoch = whole_number_of(call.epoch)
+        samples = self._encoder.samples(call)
+        duration = self._pace.batch(call.at, epoch, samples)
+        if self._report_at == math.inf:
+            self._report_at = call.at + FIRST_REPORT_SECONDS
+        images = call.images
+        pictures = images.claim() if images is not None and is_chosen else None
+        try:
+            return self._encoder.batch(
+                call,
+                samples=samples,
+                clock_ms=clock_ms,
+                duration=duration,
+                pictures=pictures,
+                terms=self._terms(),
+            )
+        finally:
+            if images is not None and pictures is not None:
+                self._capture.release(images, pictures)
+
+    def _release(self, call: Call, reason: Reason) -> None:
+        """Give back what a call still holds; images that nobody has claimed are left out for this reason."""
+        if type(call) is BatchCall:
+            self._capture.bytes_out += call.size_bytes
+            images = call.images
+            pictures = images.claim() if images is not None else None
+            if images is not None and pictures is not None:
+                self._capture.release(images, pictures)
+                self._left_out.add("images", reason, images.count)
+        if call.landing is not None:
+            call.landing.release()
+
+    def abandon(self) -> int:
+        """Count what is left in the queue as left out, once nobody encodes it any more; return how many calls."""
+        calls = self._queue.take(len(self._queue), only_arrived=False)
+        for call in calls:
+            self._left_out.add(_NAMES[type(call)], Reason.CLOSED)
+            self._release(call, Reason.CLOSED)
+        return len(calls)
+
+    def _report(self) -> None:
+        """Report speed and usage when it is time."""
+        now = time.monotonic()
+        if now < self._report_at:
+            return
+        self._report_at = now + REPORT_SECONDS
+        speed = self._pace.speed(now)
+        if speed is None:
+            return
+        usage = self._system.usage() if self._system else None
+        self._outbox.put([self._encoder.performance(speed, usage, time.time_ns() // 1_000_000)])
+
+
+_NAMES: dict[type, str] = {
+    BatchCall: "batches",
+    EpochCall: "epochs",
+    ScalarsCall: "scalars",
+    StatusCall: "statuses",
+    AnswerCall: "answers",
+    ResumedCall: "pauses",
+}
+"""What a user calls the making of each call."""

@@ -1,0 +1,325 @@
+"""Copies from a GPU to host memory, made by the GPU itself in the order of the loop's own work."""
+
+import sys
+from collections import deque
+from contextlib import suppress
+from typing import Any, Protocol
+
+from bridge.client.capture.kinds import np
+
+SMALL_BYTES = 4096
+"""Copies up to this size share large blocks: pinning memory costs a system call each time."""
+
+SHARED_BYTES = 1 << 18
+
+FLAGS = 1024
+"""Flags made at once."""
+
+FLAG_SPACING = 64
+"""Bytes from one flag to the next: a cache line."""
+
+MOST_STREAMS = 64
+
+DTYPES = {
+    f"torch.{name}": name
+    for name in (
+        *("float16", "float32", "float64", "bool"),
+        *("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
+    )
+}
+"""What NumPy calls a type; bfloat16, which it has not, is brought over as it is and widened later."""
+
+
+class CapturingError(RuntimeError):
+    """A CUDA graph is being captured: nothing has been computed yet that could be copied."""
+
+
+class NoPinnedMemoryError(RuntimeError):
+    """The system gives no memory that a GPU can write to by itself."""
+
+
+class Copier(Protocol):
+    """Copies on the stream that the calling thread works on, without waiting for it."""
+
+    def holds(self, tensor: Any) -> bool:
+        """Return whether a tensor lies in the memory of such a device."""
+
+    def is_capturing(self) -> bool:
+        """Return whether the thread's work is being recorded instead of done."""
+
+    def pinned(self, size_bytes: int) -> Any:
+        """Return a tensor of bytes that the device can write to; raises NoPinnedMemoryError."""
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Have the device copy when it has done all it was given so far."""
+
+    def one(self, source: Any) -> tuple[Any, Any]:
+        """Return a key of the stream that copies of `source` go on, and a tensor there that holds 1."""
+
+
+class Landing:
+    """What one call has had copied, and whether it has arrived.
+
+    The last copy on each stream sets a flag in host memory, so whoever waits looks there and asks the
+    device nothing: no thread of ours makes a CUDA call, ever (a call would end the capture of a graph,
+    and a thread inside one at the end of the process aborts it).
+    """
+
+    __slots__ = ("_blocks", "_flags", "_has_arrived", "_owner", "_streams")
+
+    def __init__(self, owner: "DeviceCopies") -> None:
+        """Begin with nothing."""
+        self._owner = owner
+        self._blocks: list[Block] = []
+        self._flags: list[Flag] = []
+        self._streams: dict[Any, Any] = {}
+        self._has_arrived = False
+
+    def add(self, rows: Any, *, is_separate: bool = False) -> "Landed":
+        """Have these rows copied, to be released alone where they are separate; raises what PyTorch raises."""
+        block = self._owner.block(rows.numel() * rows.element_size())
+        if not is_separate:
+            self._blocks.append(block)
+        target, array = block.as_like(rows)
+        self._owner.copier.copy(target, rows)
+        key, one = self._owner.copier.one(rows)
+        self._streams[key] = one
+        return Landed(self, block, array)
+
+    def seal(self) -> None:
+        """Have the flags set behind all that was added."""
+        for one in self._streams.values():
+            flag = self._owner.flag()
+            self._flags.append(flag)
+            self._owner.copier.copy(flag.tensor, one)
+        self._streams.clear()
+
+    @property
+    def has_arrived(self) -> bool:
+        """Return whether everything is there; once it is, it stays so."""
+        if not self._has_arrived and not self._streams:
+            self._has_arrived = all(flag.array[0] for flag in self._flags)
+        return self._has_arrived
+
+    def release(self) -> None:
+        """Give the memory back, but for what is separate; call it once."""
+        for block in self._blocks:
+            self.give_back(block)
+        if self.has_arrived:
+            self._owner.give_back_flags(self._flags)
+
+    def give_back(self, block: "Block") -> None:
+        """Give a block back; one that could still be written to is never used again."""
+        if self.has_arrived:
+            self._owner.give_back(block)
+        else:
+            self._owner.abandoned.append(block)
+
+
+class Landed:
+    """An array that a device copies to."""
+
+    __slots__ = ("_array", "_block", "_landing")
+
+    def __init__(self, landing: Landing, block: "Block", array: Any) -> None:
+        """Wrap what `Landing.add` has made room for."""
+        self._landing = landing
+        self._block = block
+        self._array = array
+
+    @property
+    def has_arrived(self) -> bool:
+        """Return whether it can be read."""
+        return self._landing.has_arrived
+
+    @property
+    def array(self) -> Any:
+        """Return it as NumPy's: valid until it, or its landing, is released."""
+        array = self._array
+        return widened(array) if array.dtype == _BFLOAT16 else array
+
+    def release(self) -> None:
+        """Give the memory of rows that are separate back; call it once."""
+        self._landing.give_back(self._block)
+
+
+class DeviceCopies:
+    """Memory that devices copy to, bounded, and used again."""
+
+    def __init__(self, copier: Copier) -> None:
+        """Own nothing yet."""
+        self.copier = copier
+        self._free: dict[int, deque[Block]] = {}
+        self._flags: deque[Flag] = deque()
+        self.size_bytes = 0
+        """Pinned so far."""
+        self.abandoned: list[Block] = []
+        """Kept, since freeing pinned memory calls CUDA, in whichever thread that happens."""
+
+    def begin(self) -> Landing:
+        """Return room for the copies of one call; raises CapturingError."""
+        if self.copier.is_capturing():
+            raise CapturingError(
+                "a CUDA graph was being captured, so there were no values yet; log what it computes"
+                " after graph.replay()"
+            )
+        return Landing(self)
+
+    def block(self, size_bytes: int) -> "Block":
+        """Return a block of at least this size: a power of two, or whole MiB."""
+        size = max(64, size_bytes)
+        size = 1 << (size - 1).bit_length() if size < 1 << 20 else -(-size >> 20) << 20
+        free = self._free.setdefault(size, deque())
+        with suppress(IndexError):
+            return free.popleft()
+        if size > SMALL_BYTES:
+            return Block(self._pinned(size), size)
+        shared = self._pinned(SHARED_BYTES)
+        free.extend(
+            Block(shared[start : start + size], size) for start in range(0, SHARED_BYTES, size)
+        )
+        return free.popleft()
+
+    def flag(self) -> "Flag":
+        """Return a flag that is not set."""
+        if not self._flags:
+            tensor = self._pinned(FLAGS * FLAG_SPACING)
+            self._flags.extend(
+                Flag(tensor[start : start + 1])
+                for start in range(0, FLAGS * FLAG_SPACING, FLAG_SPACING)
+            )
+        flag = self._flags.popleft()
+        flag.array[0] = 0
+        return flag
+
+    def give_back(self, block: "Block") -> None:
+        """Let the next calls have this block; in whichever thread."""
+        self._free.setdefault(block.size, deque()).append(block)
+
+    def give_back_flags(self, flags: "list[Flag]") -> None:
+        """Let the next calls have these flags; in whichever thread."""
+        self._flags.extend(flags)
+
+    def clear(self) -> None:
+        """Let go of what is free."""
+        self._free.clear()
+        self._flags.clear()
+        self.abandoned.clear()
+
+    def _pinned(self, size: int) -> Any:
+        self.size_bytes += size
+        return self.copier.pinned(size)
+
+
+class Block:
+    """Some pinned bytes, and how they were looked at last: a loop gives the same shapes each time."""
+
+    __slots__ = ("_like", "_views", "bytes", "size")
+
+    def __init__(self, bytes_: Any, size: int) -> None:
+        """Wrap a tensor of bytes."""
+        self.bytes = bytes_
+        self.size = size
+        self._like: Any = None
+        self._views: tuple[Any, Any] = (None, None)
+
+    def as_like(self, rows: Any) -> tuple[Any, Any]:
+        """Return the block as a tensor that looks like `rows`, and as an array of the same memory."""
+        stride = rows.stride() if _is_dense(rows) else None
+        like = (rows.dtype, rows.shape, stride)
+        if like != self._like:
+            size = rows.numel() * rows.element_size()
+            flat = self.bytes[:size].view(rows.dtype)
+            target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
+            self._views = (target, _array_of(self.bytes, size, target))
+            self._like = like
+        return self._views
+
+
+class Flag:
+    """A byte that a device sets to 1."""
+
+    __slots__ = ("array", "tensor")
+
+    def __init__(self, tensor: Any) -> None:
+        """Wrap a tensor of one byte."""
+        self.tensor = tensor
+        self.array = tensor.numpy()
+
+
+class CudaCopier:
+    """Copies with PyTorch's CUDA; AMD's GPUs go by the same name there."""
+
+    def __init__(self) -> None:
+        """Touch nothing: PyTorch is loaded and CUDA in use once a tensor of it has been given."""
+        self._ones: dict[tuple[int, int], Any] = {}
+        self._pinned_one: Any = None
+
+    def holds(self, tensor: Any) -> bool:
+        """Return whether a tensor lies on a CUDA device."""
+        return bool(tensor.is_cuda)
+
+    def is_capturing(self) -> bool:
+        """Return whether the current stream is being captured."""
+        return bool(_torch().cuda.is_current_stream_capturing())
+
+    def pinned(self, size_bytes: int) -> Any:
+        """Return page-locked memory; raises NoPinnedMemoryError."""
+        torch = _torch()
+        try:
+            return torch.empty(size_bytes, dtype=torch.uint8, device="cpu", pin_memory=True)
+        except RuntimeError as error:
+            raise NoPinnedMemoryError(str(error)) from error
+
+    def copy(self, target: Any, source: Any) -> None:
+        """Copy on the current stream of the source's device."""
+        target.copy_(source, non_blocking=True)
+
+    def one(self, source: Any) -> tuple[Any, Any]:
+        """Return a 1 that was made on the stream that it is used on, so that it is never read before."""
+        torch = _torch()
+        index = source.device.index
+        key = (index, torch.cuda.current_stream(index).cuda_stream)
+        one = self._ones.get(key)
+        if one is None:
+            if len(self._ones) >= MOST_STREAMS:
+                self._ones.clear()
+            if self._pinned_one is None:
+                self._pinned_one = self.pinned(1).fill_(1)
+            one = torch.empty(1, dtype=torch.uint8, device=source.device)
+            one.copy_(self._pinned_one, non_blocking=True)
+            self._ones[key] = one
+        return key, one
+
+
+_BFLOAT16 = None if np is None else np.dtype([("bfloat16", "u2")])
+
+
+def widened(array: Any) -> Any:
+    """Return bfloat16 as float32: the same number with 16 more bits behind it."""
+    return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def _array_of(bytes_: Any, size: int, target: Any) -> Any:
+    """Return the array of the memory of `target`, a view of `bytes_`."""
+    name = str(target.dtype)
+    dtype = _BFLOAT16 if name == "torch.bfloat16" else np.dtype(DTYPES[name])
+    strides = [stride * target.element_size() for stride in target.stride()]
+    flat = bytes_.numpy()[:size].view(dtype)
+    return np.lib.stride_tricks.as_strided(flat, tuple(target.shape), strides)
+
+
+def _is_dense(rows: Any) -> bool:
+    """Return whether the memory of some rows has no gaps, in whatever order, and is one plain copy."""
+    if rows.is_contiguous():
+        return True
+    expected = 1
+    for stride, length in sorted(zip(rows.stride(), rows.shape, strict=True)):
+        if length > 1 and stride != expected:
+            return False
+        expected *= length
+    return True
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]

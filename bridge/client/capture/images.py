@@ -1,0 +1,184 @@
+"""Images of a batch, copied at the call."""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, NamedTuple
+
+from bridge.client.capture.device import Landed
+from bridge.client.capture.host import HostBuffers, copied_array, copied_into, own_array
+from bridge.client.capture.kinds import Kind, kind_of, type_name
+from bridge.client.capture.values import (
+    STOPPING,
+    Frozen,
+    Snapshot,
+    Unreadable,
+    Values,
+    check_tensor,
+)
+from bridge.client.encoding.images import batch_layout
+
+ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
+
+
+class Given(NamedTuple):
+    """What was given as the images of a batch; nothing of it has been looked at but its shape."""
+
+    value: Any
+    kind: Kind
+    total: int
+    is_single: bool
+    """One picture, rather than a batch of them."""
+    channels_first: bool
+
+
+class Pictures(NamedTuple):
+    """The first images of a batch, as they were at the call."""
+
+    images: Any
+    """A list, an array (n, ...), or `Later`: the arrays among them may lie in a buffer."""
+    channels_first: bool
+    total: int
+    release: Callable[[], None]
+    """Give the memory back; nothing of `images` may be used after that."""
+
+
+class ImageCapture:
+    """The images of one call, owned by whoever claims them first: the encoder, or who lets go of them."""
+
+    __slots__ = ("_pictures", "count", "is_chosen", "loss", "size_bytes")
+
+    def __init__(self, pictures: Pictures, count: int, size_bytes: int, loss: Any) -> None:
+        """Hold copies of `count` images."""
+        self._pictures = [pictures]
+        self.count = count
+        self.size_bytes = size_bytes
+        self.loss = loss
+        """As captured; `Later` until it has arrived."""
+        self.is_chosen: bool | None = None
+        """None: not decided yet."""
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether nobody has claimed them."""
+        return bool(self._pictures)
+
+    def peek(self) -> Pictures | None:
+        """Return the images without claiming them."""
+        return self._pictures[0] if self._pictures else None
+
+    def claim(self) -> Pictures | None:
+        """Return the images to the first that asks, None to everybody else; safe between threads."""
+        try:
+            return self._pictures.pop()
+        except IndexError:
+            return None
+
+
+def given_images(value: Any, samples: int | None) -> Given:
+    """Return what was given; raises ValueError or TypeError for what can be no images."""
+    kind = kind_of(value)
+    if kind in ARRAYS:
+        count, is_single = batch_layout(tuple(value.shape), samples)
+        return Given(value, kind, count, is_single, kind is Kind.TORCH)
+    if kind in (Kind.FILE, Kind.BUFFER, Kind.PICTURE):
+        return Given((value,), Kind.SEQUENCE, 1, False, False)
+    if kind is Kind.SEQUENCE:
+        first = value[0] if len(value) else None
+        return Given(value, kind, len(value), False, kind_of(first) is Kind.TORCH)
+    raise TypeError(f"a {type_name(value)} is neither an array nor a list of images")
+
+
+def size_of(given: Given, limit: int) -> int:
+    """Return how many bytes a copy of the first `limit` images takes."""
+    if given.kind is Kind.SEQUENCE:
+        return sum(_size_of_one(image) for image in islice(given.value, limit))
+    size = int(given.value.nbytes)
+    return size if given.is_single else size * min(limit, given.total) // max(1, given.total)
+
+
+def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers) -> Pictures:
+    """Copy the first `count` images, on the device where they lie on one.
+
+    Raises whatever the library that they come from raises.
+    """
+    if given.kind is Kind.SEQUENCE:
+        return _copied_list(given, count, values)
+    rows = given.value
+    if given.kind is Kind.TORCH:
+        check_tensor(rows)
+        rows = rows.detach()
+    rows = rows[None] if given.is_single else rows[:count]
+    if given.kind is Kind.FROZEN_ARRAY:
+        return Pictures(Frozen(rows), given.channels_first, count, _nothing)
+    if given.kind is Kind.ARRAY:
+        return Pictures(own_array(rows), given.channels_first, count, _nothing)
+    if given.kind is Kind.TORCH and values.devices.copier.holds(rows):
+        landed = values.landing().add(rows, is_separate=True)
+        return Pictures(landed, True, count, landed.release)
+    if given.kind is Kind.TORCH and rows.device.type != "cpu":
+        return Pictures(Snapshot(rows), True, count, _nothing)
+    buffer = buffers.take(max(1, int(rows.nbytes)))
+    copied = copied_into(buffer, rows)
+    return Pictures(copied, given.channels_first, count, lambda: buffers.give_back(buffer))
+
+
+def _copied_list(given: Given, count: int, values: Values) -> Pictures:
+    images = [_copied_one(image, values) for image in islice(given.value, count)]
+    landed = [image for image in images if isinstance(image, Landed)]
+
+    def release() -> None:
+        for image in landed:
+            image.release()
+
+    return Pictures(images, given.channels_first, count, release)
+
+
+def _copied_one(image: Any, values: Values) -> Any:
+    """Return a copy of one image of a list; `Unreadable` costs only itself."""
+    try:
+        return _copied(image, kind_of(image), values)
+    except STOPPING:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+        return Unreadable(error)
+
+
+def _copied(image: Any, kind: Kind, values: Values) -> Any:
+    if kind is Kind.TORCH:
+        return _copied_tensor(image, values)
+    copied = _COPIED.get(kind)
+    if copied is None:
+        return Unreadable(TypeError(f"a {type_name(image)} is no image"))
+    return copied(image)
+
+
+def _copied_tensor(image: Any, values: Values) -> Any:
+    check_tensor(image)
+    if values.devices.copier.holds(image):
+        return values.landing().add(image.detach(), is_separate=True)
+    return copied_array(image) if image.device.type == "cpu" else Snapshot(image)
+
+
+_COPIED: dict[Kind, Callable[[Any], Any]] = {
+    Kind.FILE: lambda file: file,
+    Kind.BUFFER: bytes,
+    Kind.NUMPY: lambda array: array.copy(),
+    Kind.PICTURE: lambda picture: picture.copy(),
+    Kind.FROZEN_ARRAY: Frozen,
+    Kind.ARRAY: own_array,
+}
+
+
+def _size_of_one(image: Any) -> int:
+    kind = kind_of(image)
+    if kind in ARRAYS:
+        return int(image.nbytes)
+    if kind in (Kind.FILE, Kind.BUFFER):
+        return len(image)
+    if kind is Kind.PICTURE:
+        return int(image.width * image.height * len(image.getbands()))
+    return 0
+
+
+def _nothing() -> None:
+    """There is nothing to give back."""

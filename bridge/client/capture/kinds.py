@@ -1,0 +1,91 @@
+"""Which kind of value a training loop has given, by its type alone."""
+
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
+from enum import Enum, auto
+from fractions import Fraction
+from typing import Any
+
+try:  # both are extras, and imported here so that nothing is imported while training runs
+    import numpy as np
+except ImportError:  # pragma: no cover
+    np = None  # type: ignore[assignment]
+try:
+    from PIL import Image
+except ImportError:  # pragma: no cover
+    Image = None  # type: ignore[assignment]
+
+__all__ = ["Image", "Kind", "kind_of", "np", "type_name"]
+
+FROZEN_ARRAYS = frozenset({"jax", "jaxlib", "tensorflow"})
+"""Packages whose arrays never change once made; reading one may wait for its device."""
+
+MOST_TYPES = 512
+"""So many types are known again; a program that makes types without end must not fill memory."""
+
+
+class Kind(Enum):
+    """What has to be done with a value at the call, so that it stays what it is."""
+
+    CONSTANT = auto()
+    """It never changes: Python's own numbers and texts, NumPy's scalars."""
+    NUMPY = auto()
+    TORCH = auto()
+    FROZEN_ARRAY = auto()
+    ARRAY = auto()
+    """Anything else that gives NumPy its content (`__array__`)."""
+    PICTURE = auto()
+    """Pillow's."""
+    FILE = auto()
+    """bytes"""
+    BUFFER = auto()
+    """bytearray or memoryview"""
+    SEQUENCE = auto()
+    OTHER = auto()
+
+
+def kind_of(value: object) -> Kind:
+    """Return the kind of a value without asking the value itself anything."""
+    return _KNOWN.get(type(value)) or _learned(type(value))
+
+
+_CONSTANTS = (int, float, complex, str, type(None), Decimal, Fraction)
+
+_KNOWN: dict[type, Kind] = dict.fromkeys(_CONSTANTS, Kind.CONSTANT)
+
+
+def _learned(type_: type) -> Kind:
+    kind = _kind_of_type(type_)
+    if len(_KNOWN) >= MOST_TYPES:
+        _KNOWN.clear()
+    _KNOWN[type_] = kind
+    return kind
+
+
+def _kind_of_type(type_: type) -> Kind:
+    torch = sys.modules.get("torch")
+    tests: tuple[tuple[Kind, Any], ...] = (
+        (Kind.NUMPY, np and np.ndarray),
+        (Kind.CONSTANT, np and np.generic),
+        (Kind.TORCH, getattr(torch, "Tensor", None)),
+        (Kind.PICTURE, Image and Image.Image),
+        (Kind.FILE, bytes),
+        (Kind.BUFFER, (bytearray, memoryview)),
+        (Kind.CONSTANT, (bool, str)),
+    )
+    for kind, base in tests:
+        if base is not None and issubclass(type_, base):
+            return kind
+    if type_.__module__.partition(".")[0] in FROZEN_ARRAYS:
+        return Kind.FROZEN_ARRAY
+    if hasattr(type_, "__array__"):
+        return Kind.ARRAY
+    if issubclass(type_, Sequence):
+        return Kind.SEQUENCE
+    return Kind.OTHER
+
+
+def type_name(value: Any) -> str:
+    """Return what a person would call the type of a value."""
+    return type(value).__name__

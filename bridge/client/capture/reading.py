@@ -1,0 +1,74 @@
+"""What was captured, as plain values: read when it has arrived, and encoded after that."""
+
+from math import exp, isfinite, isnan, nan
+from typing import Any
+
+from bridge.client.capture.device import Landed
+from bridge.client.capture.images import Pictures
+from bridge.client.capture.values import BestRows, Frozen, Snapshot, Unreadable
+from bridge.client.encoding import scalars
+from bridge.client.encoding.predictions import NO_CLASS, SUM_ROUNDING
+
+LATER = (Landed, Frozen, Snapshot)
+
+
+class NotArrivedError(RuntimeError):
+    """A device was asked for a copy and has not delivered it."""
+
+
+def value_of(captured: Any) -> Any:
+    """Return a captured value as what it is in host memory; raises the error of one that is unreadable."""
+    if type(captured) is Unreadable:
+        raise captured.error
+    if type(captured) is BestRows:
+        return _predictions(captured.parts.array)
+    if isinstance(captured, LATER):
+        if not captured.has_arrived and type(captured) is Landed:
+            raise NotArrivedError("the device did not deliver its copy")
+        return captured.array
+    if type(captured) in (list, tuple):
+        return type(captured)(value_of(part) for part in captured)
+    return captured
+
+
+def number_of(captured: Any) -> float:
+    """Return a captured number; raises as `scalars.number_of` does, or the error of one that is unreadable."""
+    return scalars.number_of(value_of(captured))
+
+
+def whole_number_of(captured: Any) -> int:
+    """Return a captured whole number; raises as `number_of` does, and ValueError for any other number."""
+    value = value_of(captured)
+    if type(value) is int:
+        return value
+    number = scalars.number_of(value)
+    if not number.is_integer():
+        raise ValueError(f"{number:g} is not a whole number")
+    return int(number)
+
+
+def ratio_of(captured: Any) -> float:
+    """Return a captured ratio; raises as `number_of` does, and ValueError for one that is not 0..1."""
+    return scalars.ratio_of(value_of(captured))
+
+
+def images_of(pictures: Pictures) -> list[Any]:
+    """Return captured images one by one: arrays, Pillow's, files, and what stands for one that is unreadable."""
+    if not isinstance(pictures.images, list):
+        return list(value_of(pictures.images))
+    return [image if type(image) is Unreadable else value_of(image) for image in pictures.images]
+
+
+def _predictions(parts: Any) -> list[tuple[int, float]]:
+    """Return class and confidence of each row of scores that a device has reduced (`best_rows`)."""
+    rows = parts.T.tolist()
+    is_distribution = all(
+        low >= 0 and abs(total - 1) < SUM_ROUNDING for *_, total, low in rows if not isnan(total)
+    )
+    return [_best(*row[:3], is_distribution=is_distribution) for row in rows]
+
+
+def _best(best: float, class_: float, whole: float, *, is_distribution: bool) -> tuple[int, float]:
+    if not isfinite(whole):
+        return NO_CLASS, nan
+    return int(class_), best if is_distribution else exp(min(0.0, best - whole))

@@ -1,0 +1,226 @@
+"""Numbers and rows of numbers, as they are at the call."""
+
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+from bridge.client.capture.device import CudaCopier, DeviceCopies, Landing
+from bridge.client.capture.host import copied_array
+from bridge.client.capture.kinds import Kind, kind_of, np, type_name
+from bridge.client.encoding.predictions import prediction_rows
+from bridge.client.encoding.scalars import number_of
+
+LARGE_ROWS_BYTES = 1 << 18
+"""Scores above this size are reduced to class and confidence where they lie, on the device."""
+
+STOPPING = (KeyboardInterrupt, SystemExit, GeneratorExit)
+"""What ends a program goes through; anything else that a value raises costs that value."""
+
+
+class Unreadable(NamedTuple):
+    """Stands where a value was given that could not be read."""
+
+    error: BaseException
+
+
+class Later(Protocol):
+    """A value that was fixed at the call and arrives by itself."""
+
+    @property
+    def has_arrived(self) -> bool:
+        """Return whether it can be read without waiting."""
+
+    @property
+    def array(self) -> Any:
+        """Return it as NumPy's."""
+
+
+class Snapshot:
+    """A copy on a device that cannot copy to the host by itself; read by the SDK's thread, which waits."""
+
+    has_arrived = True
+
+    def __init__(self, tensor: Any) -> None:
+        """Copy on the device, in the order of the loop's work."""
+        self._tensor = tensor.detach().clone()
+
+    @property
+    def array(self) -> Any:
+        """Wait for it."""
+        return copied_array(self._tensor.cpu())
+
+
+class Frozen:
+    """An array that nobody can change, of JAX or TensorFlow; it may still be being computed."""
+
+    def __init__(self, array: Any) -> None:
+        """Keep it."""
+        self._array = array
+
+    @property
+    def has_arrived(self) -> bool:
+        """Return whether it has been computed, where it can say so."""
+        is_ready = getattr(self._array, "is_ready", None)
+        return is_ready is None or bool(is_ready())
+
+    @property
+    def array(self) -> Any:
+        """Wait for it."""
+        return np.asarray(self._array)
+
+
+class BestRows(NamedTuple):
+    """The best class of each row of scores, and what its confidence is computed from, as one array (5, N)."""
+
+    parts: Later
+
+
+class Values:
+    """Captures what one call gives; devices are asked to copy, and the copies arrive by themselves."""
+
+    def __init__(self, devices: DeviceCopies | None = None) -> None:
+        """Use the devices given, CUDA's by default."""
+        self.devices = devices or DeviceCopies(CudaCopier())
+        self._landing: Landing | None = None
+
+    def number(self, value: Any) -> Any:
+        """Return a number that stays as it is now: itself, a Python number, `Later` or `Unreadable`."""
+        kind = kind_of(value)
+        if kind is Kind.CONSTANT:
+            return value
+        try:
+            return self._number(value, kind)
+        except STOPPING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+            return Unreadable(error)
+
+    def rows(self, value: Any, limit: int, name: str) -> Any:
+        """Return the first `limit` rows of predictions or classes, copied: arrays, lists, `Later`, `Unreadable`."""
+        try:
+            return self._rows(value, kind_of(value), limit, name)
+        except STOPPING:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- see above
+            return Unreadable(error)
+
+    def landing(self) -> Landing:
+        """Return the landing of this call; raises CapturingError."""
+        if self._landing is None:
+            self._landing = self.devices.begin()
+        return self._landing
+
+    def seal(self) -> Landing | None:
+        """End a call: return what it has had copied by devices, if anything."""
+        landing, self._landing = self._landing, None
+        if landing is not None:
+            landing.seal()
+        return landing
+
+    def _number(self, value: Any, kind: Kind) -> Any:
+        if kind is Kind.TORCH:
+            return self._tensor_number(value)
+        if kind is Kind.NUMPY and value.size == 1 and value.dtype.kind in "fiub":
+            return value.item() if type(value) is np.ndarray else value.copy()
+        if kind is Kind.FROZEN_ARRAY:
+            return Frozen(value)
+        return number_of(value)
+
+    def _tensor_number(self, tensor: Any) -> Any:
+        check_tensor(tensor)
+        if tensor.numel() != 1:
+            return number_of(tensor)  # raises, before anything of it is read
+        if self.devices.copier.holds(tensor):
+            return self.landing().add(tensor.detach())
+        return tensor.item() if tensor.device.type == "cpu" else Snapshot(tensor)
+
+    def _rows(self, value: Any, kind: Kind, limit: int, name: str) -> Any:
+        if kind is Kind.TORCH:
+            return self._tensor_rows(value, limit, name)
+        if kind is Kind.SEQUENCE:
+            return self._listed_rows(value, limit, name)
+        if kind not in (Kind.NUMPY, Kind.FROZEN_ARRAY, Kind.ARRAY):
+            return Unreadable(
+                TypeError(f"{name}: a {type_name(value)} is neither an array nor a list")
+            )
+        array = np.asarray(value) if kind is Kind.ARRAY else value
+        prediction_rows(tuple(array.shape), np.dtype(array.dtype).kind, name=name)
+        if kind is Kind.FROZEN_ARRAY:
+            return Frozen(array)
+        return array[:limit].copy() if array.ndim else array.copy()
+
+    def _tensor_rows(self, tensor: Any, limit: int, name: str) -> Any:
+        is_float = tensor.is_floating_point()
+        prediction_rows(tuple(tensor.shape), "f" if is_float else "i", name=name)
+        check_tensor(tensor)
+        rows = tensor.detach()[:limit] if tensor.dim() else tensor.detach()
+        if not self.devices.copier.holds(tensor):
+            return copied_array(rows) if tensor.device.type == "cpu" else Snapshot(rows)
+        is_large = rows.numel() * rows.element_size() > LARGE_ROWS_BYTES
+        if is_large and rows.dim() == 2 and is_float:
+            return BestRows(self.landing().add(best_rows(rows)))
+        return self.landing().add(rows)
+
+    def _listed_rows(self, value: Sequence[Any], limit: int, name: str) -> Any:
+        if isinstance(value, tuple) and len(value) == 2 and is_row(value[0]) and is_row(value[1]):
+            parts = [self.rows(part, limit, name) for part in value]
+            return next((part for part in parts if type(part) is Unreadable), tuple(parts))
+        return [self._element(element) for element in islice(value, limit)]
+
+    def _element(self, element: Any) -> Any:
+        """Return one row of a list: a number, a pair, a list of scores, or an array of them."""
+        kind = kind_of(element)
+        if kind is Kind.CONSTANT:
+            return element
+        if kind is Kind.SEQUENCE:
+            captured = [self.number(part) for part in element]
+            return tuple(captured) if isinstance(element, tuple) else captured
+        if is_row(element):
+            prediction_rows((1, *element.shape))
+            return self._rows(element, kind, len(element), "predictions")
+        return self.number(element)
+
+
+def check_tensor(tensor: Any) -> None:
+    """Raise TypeError for a tensor that is spread over processes: reading it would need all of them."""
+    if hasattr(tensor, "full_tensor"):
+        raise TypeError("a DTensor is spread over processes; give its full_tensor(), or to_local()")
+
+
+def is_row(value: Any) -> bool:
+    """Return whether a value is more than one number: it has a length, and where it has a shape, dimensions."""
+    if kind_of(value) in (Kind.CONSTANT, Kind.OTHER):
+        return False
+    shape = getattr(value, "shape", None)
+    return len(shape) > 0 if shape is not None else hasattr(value, "__len__")
+
+
+def length_of(value: Any) -> int:
+    """Return how many samples predictions or classes are of; 0 where nothing tells. Never raises."""
+    try:
+        if isinstance(value, tuple) and len(value) == 2 and is_row(value[0]):
+            value = value[0]
+        return len(value)
+    except STOPPING:
+        raise
+    except BaseException:  # noqa: BLE001 -- what is wrong with it is said when it is read
+        return 0
+
+
+def best_rows(scores: Any) -> Any:
+    """Reduce scores (N, classes) on their device to (5, N): best score, class, log-sum-exp, sum, lowest."""
+    scores = scores.float()
+    best, classes = scores.max(dim=1)
+    parts = (best, classes.float(), scores.logsumexp(dim=1), scores.sum(dim=1), scores.amin(dim=1))
+    return sys.modules["torch"].stack(parts)
+
+
+def rows_bytes(value: Any, limit: int) -> int:
+    """Return how many bytes a copy of the first `limit` rows of an array takes; 0 for anything else."""
+    try:
+        return int(value.nbytes) * min(limit, len(value)) // max(1, len(value))
+    except STOPPING:
+        raise
+    except BaseException:  # noqa: BLE001 -- what is wrong with it is said when it is copied
+        return 0

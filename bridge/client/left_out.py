@@ -1,0 +1,127 @@
+"""What was given and is not sent: counted by reason, said once with what to change, raised where strict."""
+
+import logging
+from collections import deque
+from enum import StrEnum
+from typing import NamedTuple
+
+log = logging.getLogger("trainbridge")
+
+MOST_SENTENCES = 200
+"""So many different ones are logged for one session."""
+
+
+class Reason(StrEnum):
+    """Why something was left out."""
+
+    SAMPLED_OUT = "sampled out"
+    """The bridge wants no more images: its rate, and its number a batch, say so."""
+    MEMORY = "no memory"
+    """More came than could be encoded and sent in the memory that there is."""
+    TOO_LARGE = "too large"
+    """They do not fit into one message that the bridge takes."""
+    UNREADABLE = "unreadable"
+    """It is nothing that can be sent."""
+    CAPTURING = "graph capture"
+    """A CUDA graph was being captured."""
+    NOT_ARRIVED = "device"
+    """A device was asked for a copy, and did not deliver it."""
+    CLOSED = "closed"
+    """The session was closed before it could be encoded."""
+
+
+MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
+"""Reasons that lie in what was given."""
+
+EXPECTED = frozenset({Reason.SAMPLED_OUT})
+"""Reasons that nobody has to do anything about."""
+
+REMEDIES = {
+    (
+        "images",
+        Reason.MEMORY,
+    ): "images come faster than this machine can encode them, so those of the"
+    " lowest losses are left out; give a larger buffer_bytes, smaller images, or have the bridge take"
+    " fewer (--images-keep sample)",
+    (
+        "images",
+        Reason.TOO_LARGE,
+    ): "the images of one batch are larger than one message of the bridge;"
+    " give smaller ones, or start the bridge with a larger --max-message-bytes",
+    ("images", Reason.CLOSED): "the session was closed before all images were encoded; a larger"
+    " close_seconds gives it more time",
+    ("batches", Reason.MEMORY): "batches come faster than they can be encoded; give a larger"
+    " buffer_bytes, or call log_batch less often",
+    ("scalars", Reason.MEMORY): "scalars come faster than they can be encoded; give a larger"
+    " buffer_bytes, or call log_scalars less often",
+}
+
+
+class _Sentence(NamedTuple):
+    what: str
+    reason: Reason
+    error: str
+
+
+class LeftOut:
+    """The account of one thread: only that thread adds to it, everybody may read it."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        """Begin with nothing left out; a strict one raises what would be."""
+        self.counts: dict[tuple[str, Reason], int] = {}
+        """By what it was and why."""
+        self.mistakes = 0
+        """Times that something was given that could not be used."""
+        self.images_given = 0
+        self.is_strict = strict
+        self._seen: set[tuple[str, Reason, str]] = set()
+        self._unsaid: deque[_Sentence] = deque()
+
+    def add(
+        self, what: str, reason: Reason, count: int = 1, *, error: BaseException | None = None
+    ) -> None:
+        """Count what is left out; raises ValueError where strict, unless it is as the bridge wants it."""
+        if not count:
+            return
+        if self.is_strict and reason not in EXPECTED:
+            raise ValueError(
+                f"{what}: {_detail(_Sentence(what, reason, described(error)))}"
+            ) from error
+        key = (what, reason)
+        self.counts[key] = self.counts.get(key, 0) + count
+        self.mistakes += reason in MISTAKES
+        if reason in EXPECTED:
+            return
+        kind = (what, reason, type(error).__name__)
+        if kind not in self._seen and len(self._seen) < MOST_SENTENCES:
+            self._seen.add(kind)
+            self._unsaid.append(_Sentence(what, reason, described(error)))
+
+    def of(self, what: str, *reasons: Reason) -> int:
+        """Return how many of something were left out for these reasons."""
+        return sum(self.counts.get((what, reason), 0) for reason in reasons)
+
+    def announce(self) -> None:
+        """Log what has not been logged yet; called by the SDK's own thread."""
+        while self._unsaid:
+            log.warning("%s", _text(self._unsaid.popleft()))
+
+
+def described(error: BaseException | None) -> str:
+    """Return type and text of an exception, which may be of any making; "" for none."""
+    if error is None:
+        return ""
+    try:
+        return f"{type(error).__name__}: {error}"[:500]
+    except BaseException:  # noqa: BLE001 -- its own text may raise
+        return type(error).__name__
+
+
+def _text(sentence: _Sentence) -> str:
+    return f"{sentence.what} left out ({sentence.reason}), training goes on: {_detail(sentence)}"
+
+
+def _detail(sentence: _Sentence) -> str:
+    """Return what was wrong, and what to change."""
+    remedy = REMEDIES.get((sentence.what, sentence.reason), "")
+    return "; ".join(part for part in (sentence.error, remedy) if part) or str(sentence.reason)

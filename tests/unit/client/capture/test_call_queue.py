@@ -1,0 +1,117 @@
+"""Who takes calls is woken when it rests, and not otherwise; what has not arrived is waited for."""
+
+import threading
+
+import pytest
+from support.waiting import until_true
+
+from bridge.client.capture.call_queue import (
+    BatchCall,
+    CallQueue,
+    EpochCall,
+    ScalarsCall,
+    StatusCall,
+)
+from bridge.client.words import Status
+
+CALLS = {
+    "batch": BatchCall(0.0, 0.5, 0, 0),
+    "epoch": EpochCall(0.0, 0, 0.5, None, None, None, None),
+    "scalars": ScalarsCall(0.0, {"a": 1.0}, 0, 0),
+    "status": StatusCall(0.0, Status.RUNNING, ""),
+}
+
+
+class Landing:
+    """Copies that are on their way."""
+
+    has_arrived = False
+
+
+def batches(count):
+    """Return calls that are numbered."""
+    return [BatchCall(0.0, 0.5, 0, batch) for batch in range(count)]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_only_a_watched_queue_wakes(call):
+    """Setting an event costs the loop more than keeping a call, so it happens only when it is needed."""
+    queue = CallQueue(1 << 20)
+
+    queue.put(call)
+    assert not queue.wake.is_set()
+
+    queue.is_watched = True
+    queue.put(call)
+    assert queue.wake.is_set()
+
+
+def test_calls_come_in_order_and_in_portions():
+    """The oldest first, at most as many as asked for, and none twice."""
+    queue = CallQueue(1 << 20)
+    for call in batches(5):
+        queue.put(call)
+
+    assert [call.batch for call in queue.take(3)] == [0, 1, 2]
+    assert len(queue) == 2
+    assert [call.batch for call in queue.take(3)] == [3, 4]
+    assert queue.take(3) == []
+
+
+def test_it_is_bounded():
+    """It says when it is full; what never may be lost is kept all the same."""
+    queue = CallQueue(512 * 100)
+    for call in batches(100):
+        assert not queue.is_full
+        queue.put(call)
+
+    assert queue.is_full
+    queue.put(CALLS["epoch"])
+    assert len(queue) == 101
+
+
+def test_nothing_overtakes_what_has_not_arrived():
+    """Messages are numbered in the order of the calls, so what is behind a copy on its way waits too."""
+    queue = CallQueue(1 << 20)
+    landing = Landing()
+    queue.put(BatchCall(0.0, 0.5, 0, 0))
+    queue.put(BatchCall(0.0, 0.5, 0, 1, landing=landing))
+    queue.put(BatchCall(0.0, 0.5, 0, 2))
+
+    assert [call.batch for call in queue.take(9)] == [0]
+    assert queue.take(9) == []
+    landing.has_arrived = True
+    assert [call.batch for call in queue.take(9)] == [1, 2]
+
+
+def test_a_closed_queue_keeps_nothing():
+    """And takes no lock, which a fork may have left held indefinitely."""
+    queue = CallQueue(1 << 20)
+    queue.is_watched = True
+    queue.close()
+    with queue.wake._cond:
+        for call in batches(3):
+            queue.put(call)
+
+    assert len(queue) == 0
+
+
+def test_putting_and_taking_at_once_loses_nothing():
+    """The loop appends without a lock while another thread takes."""
+    queue = CallQueue(64 << 20)
+    taken = []
+    total = 5_000
+    done = threading.Event()
+
+    def take() -> None:
+        while not (done.is_set() and not len(queue)):
+            taken.extend(call.batch for call in queue.take(100))
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    for call in batches(total):
+        queue.put(call)
+    done.set()
+    until_true(lambda: not thread.is_alive(), what="everything is taken")
+
+    assert taken == list(range(total))

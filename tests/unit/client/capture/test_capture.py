@@ -1,0 +1,375 @@
+"""What arrives is what was true at the call, in bounded memory."""
+
+import math
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.jpegs import jpeg
+
+from bridge.client.capture.call_queue import CallQueue
+from bridge.client.capture.capture import Capture
+from bridge.client.capture.reading import images_of, number_of, value_of
+from bridge.client.left_out import LeftOut, Reason
+from bridge.client.terms import Terms
+
+
+class Loop:
+    """A capture, and what a training loop gives to it."""
+
+    def __init__(self, *, limit_bytes=64 << 20, rate=math.inf, are_told=True, **more):
+        self.terms = Terms(image_batches_per_second=rate, are_told=are_told)
+        self.queue = CallQueue(limit_bytes)
+        self.left_out = LeftOut()
+        self.now = 10.0
+        self.capture = Capture(
+            self.queue,
+            limit_bytes,
+            terms=lambda: self.terms,
+            left_out=self.left_out,
+            clock=lambda: self.now,
+            **more,
+        )
+        self.step = 0
+
+    def batch(self, loss=0.5, images=None, predictions=None, ground_truth=None, count=None):
+        """Log one batch."""
+        self.capture.batch(loss, 0, self.step, images, predictions, ground_truth, count)
+        self.step += 1
+
+    def calls(self):
+        """Take what was kept."""
+        return self.queue.take(10_000)
+
+    def images(self):
+        """Return the images of each batch, as they would be encoded."""
+        return [claimed(call) for call in self.calls()]
+
+
+def claimed(call):
+    """Return the images of a call."""
+    pictures = call.images.claim() if call.images is not None else None
+    return None if pictures is None else images_of(pictures)
+
+
+NUMBERS = {
+    "array of one": lambda value: np.array([value]),
+    "array of no dimension": np.array,
+    "array of many dimensions": lambda value: np.full((1, 1, 1), value, np.float32),
+    "NumPy's scalar": np.float32,
+    "whole number": int,
+}
+
+
+@pytest.mark.parametrize("make", NUMBERS.values(), ids=NUMBERS)
+def test_an_array_of_one_element_is_a_number(make):
+    """Of whatever shape; what its array holds later does not matter."""
+    loop = Loop()
+    value = make(3)
+    loop.batch(value)
+    if isinstance(value, np.ndarray):
+        value[...] = 9
+
+    (call,) = loop.calls()
+    assert number_of(call.loss) == 3.0
+
+
+MUTABLE = {
+    "loss": (lambda: np.array([1.0]), lambda call: number_of(call.loss)),
+    "epoch": (lambda: np.array(1), lambda call: number_of(call.epoch)),
+    "predictions": (
+        lambda: np.ones((4, 3), np.float32),
+        lambda call: float(np.mean(value_of(call.predictions))),
+    ),
+    "list of predictions": (
+        lambda: [np.ones(3), np.ones(3)],
+        lambda call: float(np.mean(value_of(call.predictions))),
+    ),
+    "pair of predictions": (
+        lambda: (np.ones(3, int), np.ones(3)),
+        lambda call: float(np.mean([np.mean(part) for part in value_of(call.predictions)])),
+    ),
+    "ground_truth": (
+        lambda: np.ones(4, int),
+        lambda call: float(np.mean(value_of(call.ground_truth))),
+    ),
+    "images": (
+        lambda: np.ones((4, 8, 8), np.uint8),
+        lambda call: float(np.mean(claimed(call))),
+    ),
+    "images transposed": (
+        lambda: np.ones((4, 3, 8, 8), np.uint8).transpose(0, 2, 3, 1),
+        lambda call: float(np.mean(claimed(call))),
+    ),
+    "list of images": (
+        lambda: [np.ones((8, 8), np.uint8), np.ones((8, 8), np.uint8)],
+        lambda call: float(np.mean(claimed(call))),
+    ),
+    "single picture": (
+        lambda: np.ones((8, 8, 3), np.uint8),
+        lambda call: float(np.mean(claimed(call))),
+    ),
+    "sample_count": (lambda: np.array(1), lambda call: number_of(call.sample_count)),
+}
+ARGUMENT = {
+    "list of predictions": "predictions",
+    "pair of predictions": "predictions",
+    "images transposed": "images",
+    "list of images": "images",
+    "single picture": "images",
+    "sample_count": "count",
+}
+
+
+@pytest.mark.parametrize("name", MUTABLE)
+def test_what_is_overwritten_afterwards_does_not_arrive(name):
+    """Every argument that can change is copied at the call: buffers are used again by the next step."""
+    make, read = MUTABLE[name]
+    loop = Loop()
+    value = make()
+    if name == "epoch":
+        loop.capture.batch(0.5, value, 0, None, None, None, None)
+    else:
+        loop.batch(**{ARGUMENT.get(name, name): value})
+    for part in value if isinstance(value, (list, tuple)) else [value]:
+        part[...] = 9
+
+    (call,) = loop.calls()
+    assert read(call) == 1.0
+
+
+def test_a_list_that_is_cleared_afterwards_arrives():
+    """Lists and dictionaries are copied too, not only what is in them."""
+    loop = Loop()
+    images, classes, values = [jpeg(), bytearray(jpeg())], [1, 2], {}
+    loop.batch(images=images, predictions=classes, ground_truth=classes)
+    images[1][:] = b""
+    images.clear()
+    classes.clear()
+    for number in range(5):
+        values["loss"] = float(number)
+        loop.capture.scalars(values, 0, number)
+    values.clear()
+
+    batch, *scalars = loop.calls()
+    assert claimed(batch) == [jpeg(), jpeg()]
+    assert (batch.predictions, batch.ground_truth) == ([1, 2], [1, 2])
+    assert [call.values for call in scalars] == [{"loss": float(number)} for number in range(5)]
+
+
+class PanicException(BaseException):
+    """No Exception."""
+
+
+class PanickingNumber:
+    """A number of an extension that fails."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __float__(self):
+        raise self.error
+
+
+class Panicking(Sequence):
+    """A list of an extension that fails."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        raise self.error
+
+    def __getitem__(self, place):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [PanicException("panic"), ValueError("no"), RecursionError()])
+def test_what_a_value_raises_costs_that_value(error):
+    """Be it an Exception or not: the batch is kept with all the rest."""
+    loop = Loop()
+    number, bad = PanickingNumber(error), Panicking(error)
+    loop.batch(number, images=[jpeg()], predictions=[1], ground_truth=[1])
+    loop.batch(0.5, images=bad, predictions=bad, ground_truth=bad, count=bad)
+    loop.capture.scalars({"bad": number, "good": 1.0}, number, number)
+    loop.capture.epoch(1, number, number, bad, number, number)
+
+    first, second, scalars, epoch = loop.calls()
+    with pytest.raises(type(error)):
+        number_of(first.loss)
+    assert (claimed(first), first.predictions) == ([jpeg()], [1])
+    assert second.loss == 0.5
+    assert scalars.values["good"] == 1.0
+    assert epoch.epoch == 1
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_what_ends_a_program_goes_through(error):
+    """A signal's handler may raise at any moment, in the middle of a call too: it must end the program."""
+    with pytest.raises(type(error)):
+        Loop().batch(PanickingNumber(error))
+
+
+def test_a_batch_that_does_not_beat_its_window_is_not_copied():
+    """Decided at the call where the loss is a number: the worst of the window waits, and no other."""
+    loop = Loop(rate=2.0)
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    losses = [random.Random(1).random() for _ in range(100)]
+    for loss in losses:
+        loop.batch(loss, images=images)
+        assert loop.capture.held_bytes <= 2 * images.nbytes
+
+    waiting = [place for place, found in enumerate(loop.images()) if found is not None]
+    assert waiting == sorted({0, losses.index(max(losses))})
+    assert loop.left_out.of("images", Reason.SAMPLED_OUT) == 4 * (100 - len(waiting))
+
+
+def test_the_lowest_loss_gives_up_its_images_never_the_newest():
+    """Where more waits than there is room for, whatever the order."""
+    image = np.zeros((1, 100, 100), np.uint8)
+    losses = list(range(30))
+    random.Random(2).shuffle(losses)
+    loop = Loop(limit_bytes=2 * 10 * image.nbytes)
+    for loss in losses:
+        loop.batch(float(loss), images=image)
+
+    calls = loop.calls()
+    kept = [call.loss for call in calls if claimed(call) is not None]
+    assert sorted(kept) == list(range(20, 30))
+    assert loop.left_out.of("images", Reason.MEMORY) == 20
+    assert len(calls) == 30
+
+
+def test_nothing_is_given_up_for_a_lower_loss():
+    """A new batch with the lowest loss is the one that gives way."""
+    image = np.zeros((1, 100, 100), np.uint8)
+    loop = Loop(limit_bytes=4 * image.nbytes)
+    for loss in (5.0, 4.0, 1.0):
+        loop.batch(loss, images=image)
+
+    assert [found is not None for found in loop.images()] == [True, True, False]
+
+
+def test_of_a_batch_that_is_too_large_the_first_images_are_kept():
+    """As many as there is room for, and one in any case."""
+    images = np.zeros((8, 100, 100), np.uint8)
+    loop = Loop(limit_bytes=2 * 3 * 10_000)
+    loop.batch(images=images)
+    (found,) = loop.images()
+
+    assert len(found) == 3
+    assert loop.left_out.of("images", Reason.MEMORY) == 5
+    tiny = Loop(limit_bytes=64)
+    tiny.batch(images=images)
+    assert [len(found) for found in tiny.images()] == [1]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 100), st.integers(0, 20), st.booleans()), min_size=1, max_size=60
+    ),
+    st.sampled_from([2.0, math.inf]),
+)
+def test_the_account_is_whole(batches, rate):
+    """Given is what waits, what was taken and what was left out, at any moment and whatever happens."""
+    loop = Loop(limit_bytes=5_000, rate=rate)
+    taken = 0
+    for loss, count, takes in batches:
+        loop.batch(loss, images=np.zeros((count, 8, 8, 1), np.uint8))
+        if takes:
+            for call in loop.calls():
+                pictures = call.images.claim() if call.images else None
+                if pictures is not None:
+                    taken += call.images.count
+                    loop.capture.release(call.images, pictures)
+    waiting = 0
+    for call in loop.calls():
+        waiting += call.images.count if call.images and call.images.is_waiting else 0
+
+    out = sum(count for (what, _), count in loop.left_out.counts.items() if what == "images")
+    assert loop.left_out.images_given == sum(count for _, count, _ in batches)
+    assert loop.left_out.images_given == taken + waiting + out
+    assert 0 <= loop.capture.held_bytes <= 5_000
+
+
+def test_before_the_bridge_has_answered_everything_waits():
+    """What it wants is not known yet: as much is kept as there is room for, and chosen later."""
+    loop = Loop(rate=2.0, are_told=False)
+    for _ in range(20):
+        loop.batch(0.5, images=[jpeg()])
+
+    calls = loop.calls()
+    assert all(call.images.is_chosen is None for call in calls)
+
+
+def test_a_bridge_that_wants_no_images_gets_none():
+    """Nothing is copied for it."""
+    loop = Loop(rate=0.0)
+    loop.batch(images=np.zeros((4, 8, 8, 1)))
+
+    assert loop.images() == [None]
+    assert loop.left_out.of("images", Reason.SAMPLED_OUT) == 4
+
+
+def test_a_full_queue_costs_the_newest_batches():
+    """A thread that cannot keep up costs messages, not memory; epochs are kept."""
+    loop = Loop(limit_bytes=512 * 100)
+    for _ in range(150):
+        loop.batch()
+    loop.capture.epoch(0, 0.5, None, None, None, None)
+
+    assert len(loop.calls()) == 101
+    assert loop.left_out.of("batches", Reason.MEMORY) == 50
+
+
+def test_large_predictions_are_bounded_too():
+    """They cost images first, and are left out where there is no room at all."""
+    loop = Loop(limit_bytes=4 << 20)
+    scores = np.zeros((16, 16_384), np.float32)
+    loop.batch(images=np.zeros((16, 100, 100), np.uint8))
+    for _ in range(4):
+        loop.batch(predictions=scores)
+
+    first, *others = loop.calls()
+    assert claimed(first) is None
+    assert [call.predictions is not None for call in others] == [True, True, False, False]
+    assert loop.left_out.of("predictions", Reason.MEMORY) == 2
+
+
+@pytest.mark.parametrize(
+    "shape", [(8, 512, 320), (16, 21, 12, 12)], ids=["language model", "segmentation"]
+)
+def test_shapes_are_looked_at_before_anything_is_copied(shape):
+    """Scores of more than two dimensions cost a sentence, not seconds and gigabytes."""
+    loop = Loop()
+    loop.batch(predictions=np.zeros(shape, np.float32), ground_truth=np.zeros(shape, int))
+
+    (call,) = loop.calls()
+    for captured in (call.predictions, call.ground_truth):
+        with pytest.raises(ValueError, match="dimensions"):
+            value_of(captured)
+
+
+@pytest.mark.parametrize(
+    ("given_", "count"),
+    [
+        ({"count": 5, "images": [1, 2]}, 5),
+        ({"images": [jpeg()] * 3, "ground_truth": [1]}, 3),
+        ({"images": np.zeros((64, 64, 3), np.uint8)}, 1),
+        ({"images": jpeg()}, 1),
+        ({"ground_truth": np.zeros(7)}, 7),
+        ({"predictions": np.zeros((6, 3))}, 6),
+        ({"predictions": (np.zeros(6), np.zeros(6))}, 6),
+        ({}, 0),
+    ],
+)
+def test_samples_are_counted(given_, count):
+    """As given, else as many as there are images, classes or predictions of; one picture is one."""
+    loop = Loop()
+    loop.batch(**given_)
+
+    (call,) = loop.calls()
+    assert (call.counted if call.sample_count is None else call.sample_count) == count

@@ -1,0 +1,220 @@
+"""Values that lie on a device: copied there at the call, and decided on when they arrive."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import numpy as np  # noqa: E402 -- only where PyTorch is there
+from support.fake_device import FakeDevice  # noqa: E402
+from support.waiting import until_true  # noqa: E402
+
+from bridge.client import TrainingSession  # noqa: E402
+from bridge.client.capture.call_queue import CallQueue  # noqa: E402
+from bridge.client.capture.capture import Capture  # noqa: E402
+from bridge.client.capture.device import DeviceCopies  # noqa: E402
+from bridge.client.capture.reading import images_of, number_of, value_of  # noqa: E402
+from bridge.client.capture.values import LARGE_ROWS_BYTES, Values  # noqa: E402
+from bridge.client.left_out import LeftOut, Reason  # noqa: E402
+from bridge.client.terms import Terms  # noqa: E402
+from bridge.client.testing import RecordingBridge  # noqa: E402
+
+
+class Loop:
+    """A loop on a device, and the capture it talks to."""
+
+    def __init__(self, *, rate=math.inf, limit_bytes=64 << 20):
+        self.device = FakeDevice()
+        self.queue = CallQueue(limit_bytes)
+        self.left_out = LeftOut()
+        self.now = 10.0
+        self.capture = Capture(
+            self.queue,
+            limit_bytes,
+            terms=lambda: Terms(image_batches_per_second=rate, are_told=True),
+            left_out=self.left_out,
+            values=Values(DeviceCopies(self.device)),
+            clock=lambda: self.now,
+        )
+        self.step = 0
+
+    def batch(self, loss=0.5, images=None, predictions=None, ground_truth=None):
+        """Log one batch."""
+        self.capture.batch(loss, 0, self.step, images, predictions, ground_truth, None)
+        self.step += 1
+
+    def waiting(self):
+        """Return the steps whose images wait."""
+        return [call.batch for call in self.queue._calls if call.images and call.images.is_waiting]
+
+
+def test_static_buffers_arrive_as_they_were():
+    """A loop that never waits for its device, and whose every step overwrites what the last one logged."""
+    loop = Loop()
+    loss, images = loop.device.tensor([0.0]), loop.device.put(torch.zeros(4, 3, 8, 8))
+    logits, labels = (
+        loop.device.put(torch.zeros(4, 3)),
+        loop.device.tensor([0] * 4, dtype=torch.int64),
+    )
+
+    for step in range(100):
+        loop.device.then(lambda step=step: loss.fill_(step))
+        loop.device.then(lambda step=step: images.fill_(step))
+        loop.device.then(lambda step=step: logits.fill_(0)[:, step % 3].fill_(step + 1))
+        loop.device.then(lambda step=step: labels.fill_(step % 3))
+        loop.batch(loss, images, logits, labels)
+    assert loop.queue.take(1_000) == []
+    loop.device.run()
+
+    calls = loop.queue.take(1_000)
+    for step, call in enumerate(calls):
+        assert number_of(call.loss) == step
+        assert np.all(images_of(call.images.claim())[0] == step)
+        assert value_of(call.predictions).argmax(axis=1).tolist() == [step % 3] * 4
+        assert value_of(call.ground_truth).tolist() == [step % 3] * 4
+    assert len(calls) == 100
+
+
+def test_images_are_chosen_when_the_loss_arrives():
+    """At the next call after that; until then each waits, and the loser gives its memory back."""
+    loop = Loop(rate=2.0)
+    loss, images = loop.device.tensor([0.0]), loop.device.put(torch.zeros(4, 3, 8, 8))
+    for step, value in enumerate([1.0, 3.0, 2.0, 9.0, 4.0]):
+        loop.device.then(lambda value=value: loss.fill_(value))
+        loop.batch(loss, images)
+        assert len(loop.waiting()) == step + 1
+    loop.device.run()
+    loop.batch(loss, images)
+
+    assert loop.waiting() == [0, 3, 5]
+    assert loop.left_out.of("images", Reason.SAMPLED_OUT) == 12
+
+
+def test_a_loss_on_the_host_decides_at_once():
+    """Images on a device are copied only where the batch is wanted."""
+    loop = Loop(rate=2.0)
+    images = loop.device.put(torch.zeros(4, 3, 8, 8))
+    loop.batch(1.0, images)
+    work = len(loop.device.work)
+    loop.batch(0.5, images)
+
+    assert len(loop.device.work) == work
+    assert loop.waiting() == [0]
+
+
+def test_a_device_far_behind_costs_images_never_losses():
+    """Memory for copies is bounded; what does not fit is counted."""
+    loop = Loop(limit_bytes=2 * 10 * 4 * 3 * 8 * 8 * 4)
+    loss, images = loop.device.tensor([0.0]), loop.device.put(torch.zeros(4, 3, 8, 8))
+    for _ in range(50):
+        loop.batch(loss, images)
+
+    assert len(loop.waiting()) == 10
+    assert loop.left_out.of("images", Reason.MEMORY) == 160
+    assert loop.device.pinned_bytes < 1 << 20
+    loop.device.run()
+    assert len(loop.queue.take(100)) == 50
+
+
+def test_large_scores_are_reduced_on_the_device():
+    """Class and confidence of each row are the same, and next to nothing is copied."""
+    classes = 40_000
+    random = torch.Generator().manual_seed(1)
+    logits = torch.randn(4, classes, generator=random) * 5
+    loop = Loop()
+    for scores in (logits, logits.softmax(dim=1)):
+        pinned = loop.device.pinned_bytes
+        assert scores.numel() * 4 > LARGE_ROWS_BYTES
+        loop.batch(0.5, predictions=_reducing(loop.device, scores))
+        assert loop.device.pinned_bytes - pinned <= 1 << 19
+        loop.device.run()
+        (call,) = loop.queue.take(1)
+        confidences, best = logits.softmax(dim=1).max(dim=1)
+        found = value_of(call.predictions)
+        assert [class_ for class_, _ in found] == best.tolist()
+        assert [confidence for _, confidence in found] == pytest.approx(
+            confidences.tolist(), rel=1e-4
+        )
+
+
+def _reducing(device, scores):
+    """Return scores on the device; what is computed from them there lies there too."""
+    holds = device.holds
+    device.holds = lambda tensor: holds(tensor) or tensor.shape == scores.shape
+    return device.put(scores)
+
+
+def test_during_the_capture_of_a_graph_nothing_is_copied():
+    """The batch is kept; what was not there yet is left out and said."""
+    loop = Loop()
+    loop.device.capturing = True
+    loop.batch(loop.device.tensor([1.0]), loop.device.put(torch.zeros(4, 3, 8, 8)))
+
+    (call,) = loop.queue.take(1)
+    assert loop.device.work == []
+    with pytest.raises(RuntimeError, match="replay"):
+        number_of(call.loss)
+    assert loop.left_out.of("images", Reason.CAPTURING) == 4
+
+
+def test_without_pinned_memory_the_batch_is_kept():
+    """What cannot be copied without waiting is left out and said, and nothing raises."""
+    loop = Loop()
+    loop.device.has_memory = False
+    loop.batch(loop.device.tensor([1.0]))
+
+    (call,) = loop.queue.take(1)
+    with pytest.raises(RuntimeError, match="pinned"):
+        number_of(call.loss)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_tensors_in_host_memory_are_read_at_the_call(grad):
+    """Of every type; a graph of gradients is not kept alive."""
+    bridge = RecordingBridge()
+    weights = torch.ones(3, requires_grad=grad)
+    with TrainingSession(bridge) as session:
+        for step in range(5):
+            loss = weights.sum() * step
+            session.log_batch(loss, epoch=0, batch=step, predictions=torch.eye(3)[:2] * weights)
+            session.log_scalars({"norm": weights.detach().norm(), "half": loss.to(torch.bfloat16)})
+            with torch.no_grad():
+                weights += 1
+
+    assert [batch.loss for batch in bridge.batches] == [
+        3.0 * step * (1 + step) for step in range(5)
+    ]
+    assert [scalars.values["norm"] for scalars in bridge.scalars] == pytest.approx(
+        [math.sqrt(3) * (1 + step) for step in range(5)]
+    )
+    assert session.stats.faults == 0
+
+
+def test_a_device_that_never_delivers_holds_up_nothing_for_good():
+    """At the end the batch goes without its loss, and what is behind it is sent."""
+    bridge = RecordingBridge()
+    session = TrainingSession(bridge)
+    device = FakeDevice()
+    session._capture._values = Values(DeviceCopies(device))
+    session.log_batch(device.tensor([1.0]), epoch=0, batch=0)
+    session.log_batch(0.5, epoch=0, batch=1)
+    session.close(2.0)
+
+    assert [batch.loss for batch in bridge.batches] == [None, 0.5]
+    assert session.stats.left_out["loss: device"] == 1
+
+
+def test_order_is_kept_while_a_device_is_behind():
+    """Later calls wait for earlier ones, and all arrive when the device has done its work."""
+    bridge = RecordingBridge()
+    device = FakeDevice()
+    with TrainingSession(bridge) as session:
+        session._capture._values = Values(DeviceCopies(device))
+        session.log_batch(device.tensor([1.0]), epoch=0, batch=0)
+        session.log_batch(2.0, epoch=0, batch=1)
+        assert session.flush(0.05) > 0
+        device.run()
+        until_true(lambda: session.flush(0.1) == 0)
+
+    assert [batch.loss for batch in bridge.batches] == [1.0, 2.0]

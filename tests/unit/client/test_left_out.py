@@ -1,0 +1,93 @@
+"""What is left out is counted by reason, said once, and raised where strict."""
+
+import logging
+
+import pytest
+
+from bridge.client.left_out import EXPECTED, REMEDIES, LeftOut, Reason
+
+
+def test_everything_is_counted_by_what_and_why():
+    """However often; nothing left out is not counted at all."""
+    account = LeftOut()
+    account.add("images", Reason.MEMORY, 16)
+    account.add("images", Reason.MEMORY, 4)
+    account.add("images", Reason.SAMPLED_OUT, 0)
+    account.add("loss", Reason.UNREADABLE, error=ValueError("no"))
+
+    assert account.counts == {("images", Reason.MEMORY): 20, ("loss", Reason.UNREADABLE): 1}
+    assert account.of("images", Reason.MEMORY, Reason.TOO_LARGE) == 20
+    assert account.mistakes == 1
+
+
+def test_each_kind_is_said_once(caplog):
+    """With what was wrong and what to change; never from the thread that counts."""
+    account = LeftOut()
+    with caplog.at_level(logging.WARNING, "trainbridge"):
+        for _ in range(100):
+            account.add("images", Reason.MEMORY, 16)
+            account.add("loss", Reason.UNREADABLE, error=ValueError("seven"))
+            account.add("loss", Reason.UNREADABLE, error=TypeError("eight"))
+        assert caplog.records == []
+        account.announce()
+        account.announce()
+
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3
+    assert "buffer_bytes" in said[0]
+    assert "ValueError: seven" in said[1]
+    assert "TypeError: eight" in said[2]
+
+
+def test_what_the_bridge_does_not_want_is_not_worth_a_word(caplog):
+    """Images that the bridge's rate does not take are counted and nothing else, also where strict."""
+    account = LeftOut(strict=True)
+    with caplog.at_level(logging.WARNING, "trainbridge"):
+        account.add("images", Reason.SAMPLED_OUT, 16)
+        account.announce()
+
+    assert caplog.records == []
+    assert account.of("images", Reason.SAMPLED_OUT) == 16
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - EXPECTED))
+def test_strict_raises(reason):
+    """In tests of a loop, whatever would be left out shows where it is made."""
+    cause = ValueError("why")
+
+    with pytest.raises(ValueError, match="images: ValueError: why") as raised:
+        LeftOut(strict=True).add("images", reason, error=cause)
+
+    assert raised.value.__cause__ is cause
+
+
+def test_an_error_that_cannot_be_described_is_named():
+    """An exception may be of any making, its text included."""
+
+    class WorseError(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    account = LeftOut()
+    account.add("loss", Reason.UNREADABLE, error=WorseError())
+    account.announce()
+
+    assert account.mistakes == 1
+
+
+def test_sentences_are_bounded():
+    """A program that raises a new type each time does not fill the log."""
+    account = LeftOut()
+    for number in range(1_000):
+        error = type(f"Error{number}", (Exception,), {})()
+        account.add("loss", Reason.UNREADABLE, error=error)
+
+    assert len(account._unsaid) <= 200
+    assert account.mistakes == 1_000
+
+
+def test_every_remedy_has_its_reason():
+    """Reasons of want of room say what to change."""
+    assert {reason for _, reason in REMEDIES} <= set(Reason)
+    for what in ("images", "batches", "scalars"):
+        assert (what, Reason.MEMORY) in REMEDIES
