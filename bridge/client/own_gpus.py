@@ -19,8 +19,14 @@ LOCAL_RANKS = (
 )
 """How launchers name a process among those of its node, and how many these are."""
 
-LEADING_NUMBER = re.compile(r"\s*([+-]?\d+)")
-MIG_PATH = re.compile(r"MIG-(GPU-[^/]+)/(\d+)/(\d+)")
+TASKS = re.compile(r"(?<![x0-9])[0-9]+")
+"""The numbers in 4, and in SLURM's 4(x2),1 for three nodes."""
+
+NUMBER = re.compile(r"[0-9]{1,9}")
+LEADING_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
+"""As much of one as is needed to see that there is no such GPU."""
+
+MIG_PATH = re.compile(r"MIG-(GPU-[^/]+)/([0-9]{1,9})/([0-9]{1,9})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ def _visible(devices: Sequence[Device], text: str | None) -> list[Target]:
 
 def _by_index(devices: Sequence[Device], entry: str) -> Target | _Unknown | None:
     number = LEADING_NUMBER.match(entry)  # as strtoul reads it
-    index = int(number[1]) if number else -1
+    index = int(number[0]) if number else -1
     return Target(devices[index]) if 0 <= index < len(devices) else None
 
 
@@ -234,10 +240,10 @@ def _of_local_rank(
 def _local_rank(environment: Mapping[str, str]) -> int | None:
     """Return this process's number among several on this node; None where it is the only one."""
     for rank, size in LOCAL_RANKS:
-        if not environment.get(rank, "").isdecimal():
+        if not NUMBER.fullmatch(environment.get(rank, "")):
             continue
-        sizes = [int(number) for number in re.findall(r"(?<![x\d])\d+", environment.get(size, ""))]
-        if max(sizes, default=0) == 1 or (not sizes and rank == "SLURM_LOCALID"):
+        sizes = TASKS.findall(environment.get(size, ""))
+        if (sizes and set(sizes) == {"1"}) or (not sizes and rank == "SLURM_LOCALID"):
             return None  # in a batch script SLURM_LOCALID is 0 whatever runs there
         return int(environment[rank])
     return None

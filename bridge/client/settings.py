@@ -187,7 +187,7 @@ def _torch_group() -> tuple[int, int] | None:
 
 def _number(environment: Mapping[str, str], variable: str) -> int | None:
     text = environment.get(variable, "").strip()
-    return int(text) if text.isdecimal() else None
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def session_name(wanted: str, model: str, where: Place, ranks: Ranks) -> str:

@@ -4,6 +4,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.client.own_gpus import (
     CudaView,
@@ -133,6 +135,18 @@ def test_what_cuda_shows_comes_before_the_variable():
     assert own(cuda=CudaView(view.uuids, 1)) == [2, 0]
     assert own(SLICED, cuda=CudaView(("aabb-2",), 0)) == ["MIG-aabb-2"]
     assert own(cuda=CudaView(("unheard-of",), 0), CUDA_VISIBLE_DEVICES="1") == [1]
+
+
+@given(
+    st.text("0123456789,+- xGPUMI/af\uff13", max_size=30) | st.just("9" * 5000), st.text(max_size=9)
+)
+def test_whatever_the_variables_hold_means_some_gpus_or_none(text, rank):
+    """Nothing is raised, and no GPU stands there twice."""
+    found = own(CUDA_VISIBLE_DEVICES=text)
+
+    assert len(found) == len(set(found))
+    assert len(own(SLICED, CUDA_VISIBLE_DEVICES=text)) <= 2
+    assert own(LOCAL_RANK=rank, SLURM_LOCALID=text)
 
 
 def test_a_uuid_that_cannot_be_read_now_ends_no_list():

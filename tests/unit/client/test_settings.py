@@ -4,6 +4,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bridge.client.settings import SESSION_ID, Place, destination, place, session_name
 
@@ -108,6 +110,19 @@ def test_every_launcher_names_the_rank(environment, rank, world_size, group):
     found = place(environment)
 
     assert (found.rank, found.world_size) == (rank, world_size)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS", "PMI_RANK", "NODE_RANK"]
+        ),
+        st.text(max_size=4) | st.integers().map(str) | st.just("9" * 5000),
+    )
+)
+def test_whatever_the_variables_hold_there_is_a_rank(environment):
+    """What is no number is left out; nothing is raised while a run is being set up."""
+    assert place(environment).rank >= 0
 
 
 def test_a_process_group_knows_best(group):
