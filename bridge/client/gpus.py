@@ -24,8 +24,15 @@ FIRST_RETRY_SECONDS = 10.0
 LONGEST_RETRY_SECONDS = 300.0
 """How long NVML is left alone when it does not work at all: at first, and at most."""
 
-UNSUPPORTED = ("NotSupported", "FunctionNotFound", "ArgumentVersionMismatch", "NotFound", "NoData")
-"""Errors of a value that this GPU, or this version of NVML, does not have."""
+UNSUPPORTED = (
+    "NotSupported",
+    "FunctionNotFound",
+    "ArgumentVersionMismatch",
+    "InvalidArgument",
+    "NotFound",
+    "NoData",
+)
+"""Errors of a value that this GPU or MIG slice, or this version of NVML, does not have."""
 
 LOST = ("GpuIsLost", "ResetRequired", "GpuNotFound", "Timeout")
 """Errors that concern a whole GPU."""
@@ -74,7 +81,7 @@ class GpuReader:
         self._older: tuple[type[BaseException], ...] = (
             AttributeError,
             TypeError,
-            *_errors(nvml, ("InvalidArgument", *UNSUPPORTED)),
+            *self._unsupported,
         )
         """What an older binding or driver answers to a question of a newer version."""
         self.cuda: CudaView | None = None
@@ -161,8 +168,9 @@ class GpuReader:
         except self._lost as error:
             self._failures[device.index] = error
             values = {}
-        if device.index in self._failures and not values:
+        if not values:  # the handle may be that of a slice that has been made anew
             self._devices[device.index] = replace(device, handle=None)
+        if not values and device.index in self._failures:
             return None
         uuid = device.uuid
         if part is not None:

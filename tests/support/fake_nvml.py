@@ -49,6 +49,7 @@ class FakeNvml:
 
     NVMLError = NVMLError
     NVMLError_Uninitialized = _error("Uninitialized")
+    NVMLError_InvalidArgument = _error("InvalidArgument")
     NVMLError_NotSupported = _error("NotSupported")
     NVMLError_NoPermission = _error("NoPermission")
     NVMLError_NotFound = _error("NotFound")

@@ -70,7 +70,7 @@ def test_reserved_memory_is_not_used_memory():
         ("nvmlDeviceGetPowerUsage", ["power_watts"]),
     ],
 )
-@pytest.mark.parametrize("error", ["NotSupported", "Unknown", "NoPermission"])
+@pytest.mark.parametrize("error", ["NotSupported", "InvalidArgument", "Unknown", "NoPermission"])
 def test_what_a_gpu_does_not_report_is_absent(function, names, error):
     """It is None, never 0, and costs no other value."""
     nvml = two()
@@ -106,6 +106,21 @@ def test_a_mig_slice_reports_its_own_memory_and_no_utilization():
     (found,) = reader(nvml, CUDA_VISIBLE_DEVICES="1").read()
 
     assert found == Gpu(1, "MIG-GPU-b/3/0", None, 4.0, 80.0, 60.0, None)
+
+
+def test_a_slice_that_is_made_anew_is_found_again():
+    """Its handle has become invalid, and so has that of its predecessor."""
+    nvml = FakeNvml(Card("GPU-a", slices=[Slice("MIG-1", 3, 0)]))
+    read = reader(nvml).read
+    read()
+    nvml.cards[0].faults[""] = nvml.NVMLError_InvalidArgument()
+    assert read() == (Gpu(0, "MIG-GPU-a/3/0"),)
+
+    nvml.cards[0] = Card("GPU-a", slices=[Slice("MIG-9", 5, 0, used_mb=6)])
+    nvml.cards[0].faults.clear()
+    read()
+
+    assert read()[0].memory_used_mb == 6
 
 
 @pytest.mark.parametrize("function", ["", "nvmlDeviceGetHandleByIndex", "nvmlDeviceGetUUID"])

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from bridge.client import TrainingSession
 from bridge.client.ranks import RankCheck, agree, wait_together
+from bridge.client.testing import RecordingBridge
 
 
 class Distributed(SimpleNamespace):
@@ -45,6 +47,24 @@ def test_without_torch_the_launcher_decides_at_once():
     assert RankCheck("all", {"RANK": "1"}).wait()
     with pytest.raises(ValueError, match="ranks: 'one' is none of zero, all"):
         RankCheck("one", {})
+
+
+@pytest.mark.usefixtures("_no_torch")
+@pytest.mark.parametrize(
+    "variable",
+    ["RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"],
+)
+def test_one_process_of_a_job_has_a_session(variable, monkeypatch):
+    """Whichever launcher has numbered them: rank 1 adds none, rank 0 has one."""
+    batches = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv(variable, rank)
+        bridge = RecordingBridge()
+        with TrainingSession(bridge) as session:
+            session.log_batch(0.5, epoch=0, batch=0)
+        batches.append(len(bridge.batches))
+
+    assert batches == [1, 0]
 
 
 @pytest.mark.parametrize("rank", [0, 1])
