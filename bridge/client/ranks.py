@@ -160,7 +160,7 @@ def _broadcast_on_gpu(torch: Any, distributed: Any, value: bool) -> bool:  # noq
 
 
 def _may_form_a_group() -> bool:
-    """Tell whether torch is loaded and could still be told of other processes."""
+    """Return whether torch is loaded and may still form a process group."""
     distributed = sys.modules.get("torch.distributed")
     try:
         return distributed is not None and not distributed.is_initialized()
