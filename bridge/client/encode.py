@@ -337,12 +337,13 @@ def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
 
 
 def _usage(usage: Usage) -> wire.ResourceUsage:
-    first = usage.gpus[0] if usage.gpus else None
+    """Return what is known: fields that are left out read as not reported."""
+    first = usage.gpus[0] if usage.gpus and not usage.first_gpu_missing else None
     return wire.ResourceUsage(
-        cpu_percent=usage.cpu_percent,
-        memory_mb=usage.memory_mb,
-        gpu_percent=first.utilization_percent if first else 0.0,
-        gpu_memory_mb=first.memory_used_mb if first else 0.0,
+        cpu_percent=usage.cpu_percent or 0.0,
+        memory_mb=usage.memory_mb or 0.0,
+        gpu_percent=(first and first.utilization_percent) or 0.0,
+        gpu_memory_mb=(first and first.memory_used_mb) or 0.0,
         gpus=[
             wire.GpuUsage(
                 index=gpu.index,

@@ -21,6 +21,19 @@ SCHEMES = {"grpc": False, "http": False, "grpcs": True, "https": True}
 
 Ranks = Literal["zero", "all"]
 
+LAUNCHERS = (
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
+    ("HOROVOD_RANK", "HOROVOD_SIZE"),
+    ("PMIX_RANK", "PMIX_SIZE"),
+    ("PMI_RANK", "PMI_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+)
+"""How launchers other than torchrun number the processes of a job, and say how many they are."""
+
+NODE_RANKS = ("GROUP_RANK", "NODE_RANK", "SLURM_NODEID")
+"""How they number the nodes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:
@@ -49,7 +62,11 @@ class Place:
 
     rank: int = 0
     group: str = ""
-    """What the processes have in common; "" where nothing tells."""
+    """What the processes have in common; "" where it is not known."""
+    world_size: int = field(default=0, compare=False)
+    """How many processes train together; 0 where it is not known."""
+    is_certain: bool = field(default=False, compare=False)
+    """No process group that is made later can say otherwise."""
 
 
 def destination(
@@ -111,28 +128,78 @@ def spool_place(
 
 
 def place(environment: Mapping[str, str] = os.environ) -> Place:
-    """Find out which of several training processes this is."""
-    group = environment.get("TORCHELASTIC_RUN_ID", "")
-    rank = environment.get("RANK", "")
-    if rank.isdecimal():
-        return Place(int(rank), "" if group == "none" else group)
+    """Find out which of several training processes this is.
+
+    A process group of torch.distributed knows best, then RANK, which torchrun sets. Any other launcher
+    makes a process rank 0 only where none says otherwise: a batch job's own script is SLURM_PROCID=0,
+    and so are the processes that it starts by other means. The task of a job array is alone in its job.
+    """
+    group = _torch_group()
+    rank = _number(environment, "RANK")
+    run = environment.get("TORCHELASTIC_RUN_ID", "") if rank is not None else ""
+    name = "" if run == "none" else run
+    if group is not None:
+        return Place(group[0], name, group[1], is_certain=True)
+    if rank is not None:
+        return Place(rank, name, _number(environment, "WORLD_SIZE") or 0, is_certain=True)
+    found = [
+        (number, size or 0)
+        for variable, size_variable in LAUNCHERS
+        if (number := _number(environment, variable)) is not None
+        and (size := _number(environment, size_variable)) != 1
+    ]
+    local = _rank_by_node(environment)
+    if local is not None:
+        found.append((local, _number(environment, "WORLD_SIZE") or 0))
+    if not found:
+        return Place()
+    number, size = max(found, key=lambda one: bool(one[0]))  # the first that is not 0
+    return Place(number, "", size, is_certain=number > 0)
+
+
+def _rank_by_node(environment: Mapping[str, str]) -> int | None:
+    """Return the rank that LOCAL_RANK, which counts from 0 on each node, means; None without it."""
+    local = _number(environment, "LOCAL_RANK")
+    if local is None:
+        return None
+    nodes = (_number(environment, variable) for variable in NODE_RANKS)
+    node = next((number for number in nodes if number is not None), 0)
+    size = _number(environment, "LOCAL_WORLD_SIZE")
+    if size is None:
+        size = _number(environment, "SLURM_NTASKS_PER_NODE")
+    return node * max(size or 1, local + 1) + local
+
+
+def _torch_group() -> tuple[int, int] | None:
+    """Return rank and size of torch's process group; None where there is none yet."""
     distributed = sys.modules.get("torch.distributed")
     try:
-        if distributed is not None and distributed.is_initialized():
-            return Place(int(distributed.get_rank()))
-    except Exception:  # noqa: BLE001, S110 -- whatever torch makes of it, one process alone is rank 0
-        pass
-    return Place()
+        if distributed is None or not distributed.is_initialized():
+            return None
+        rank = int(distributed.get_rank())
+    except Exception:  # noqa: BLE001 -- whatever torch makes of it, one process alone is rank 0
+        return None
+    try:
+        return rank, int(distributed.get_world_size())
+    except Exception:  # noqa: BLE001 -- it is only for messages
+        return rank, 0
+
+
+def _number(environment: Mapping[str, str], variable: str) -> int | None:
+    text = environment.get(variable, "").strip()
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def session_name(wanted: str, model: str, where: Place, ranks: Ranks) -> str:
     """Return the id of a session: the one wanted, or one made of the model's name.
 
-    Raises ValueError where the wanted one breaks the protocol's rule.
+    A launcher's name for a run stands behind the model's: many jobs are started as run "100". Raises
+    ValueError where the wanted one breaks the protocol's rule.
     """
     if wanted and not SESSION_ID.fullmatch(wanted):
         raise ValueError(f"session_id: {wanted!r} does not match {SESSION_ID.pattern}")
-    name = wanted or _slug(where.group) or f"{_slug(model) or 'run'}-{token_hex(3)}"
+    token = _slug(where.group)[:40].strip("-") or token_hex(3)
+    name = wanted or f"{(_slug(model) or 'run')[: 53 - len(token)].strip('-')}-{token}"
     if ranks == "all" and (where.rank or where.group or wanted):
         return f"{name[:54]}-rank{where.rank}"
     return name

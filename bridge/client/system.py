@@ -1,8 +1,15 @@
 """What this process uses: processor, memory and GPUs."""
 
 import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from bridge.client.gpus import MEBIBYTE, Gpu, GpuReader
+from bridge.client.own_gpus import CudaView, Gpus, checked_gpus, cuda_view
 
 try:  # both are extras, and imported here so that nothing is imported while training runs
     import psutil
@@ -13,99 +20,132 @@ try:
 except ImportError:  # pragma: no cover
     pynvml = None
 
-MEBIBYTE = 1 << 20
+__all__ = ["MEBIBYTE", "CudaView", "Gpu", "Gpus", "System", "Usage"]
+
+WAIT_SECONDS = 0.5
+"""So long a reading of the GPUs is waited for, once; one that takes longer is met when it is done."""
+
+CURRENT_SECONDS = 15.0
+"""A reading that was begun longer ago is not current any more."""
 
 log = logging.getLogger("trainbridge")
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU at one moment."""
-
-    index: int
-    uuid: str
-    utilization_percent: float
-    memory_used_mb: float
-    memory_total_mb: float
-    temperature_celsius: float
-    power_watts: float
-
-
-@dataclass(frozen=True, slots=True)
 class Usage:
-    """What is used at one moment; 1 MB is 2^20 bytes."""
+    """What is used at one moment; None: not reported. 1 MB is 2^20 bytes."""
 
-    cpu_percent: float
+    cpu_percent: float | None
     """Since the last time; 100 is one core."""
-    memory_mb: float
+    memory_mb: float | None
     gpus: tuple[Gpu, ...]
+    """Those of this process that can be read, the first one first."""
+    first_gpu_missing: bool = False
+    """The first GPU of this process is not among them, since it cannot be read."""
 
 
 class System:
-    """Looks at this process and at the GPUs of this machine; never raises."""
+    """Looks at this process and its GPUs; never raises, and never waits for a GPU that hangs."""
 
-    def __init__(self, nvml: Any = pynvml) -> None:
-        """Start counting; where NVML is missing, or has no driver, there are no GPUs."""
-        self._process = psutil.Process() if psutil else None
-        if self._process:
-            self._process.cpu_percent(None)
-        self._nvml = _started(nvml)
+    def __init__(
+        self,
+        nvml: Any = pynvml,
+        *,
+        gpus: Gpus = "visible",
+        environment: Mapping[str, str] = os.environ,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start counting; raises ValueError for an unknown `gpus`, and does not touch NVML yet."""
+        self._reader = GpuReader(nvml, checked_gpus(gpus), environment, now=now)
+        self._readings = Readings(self._reader.read, now=now)
+        self._has_gpus = nvml is not None and gpus != "none"
+        self._process = _measured(psutil.Process) if psutil else None
+        if self._process is not None:
+            _measured(self._process.cpu_percent)
+
+    def look_at_cuda(self) -> None:
+        """Take over which GPUs torch uses, where it has any; to be called in the thread that trains."""
+        self._reader.cuda = cuda_view() or self._reader.cuda
 
     def usage(self) -> Usage | None:
-        """Return what is used now; None where nothing can be told."""
-        gpus = self._gpus()
-        if self._process is None and not gpus:
+        """Return what is used now; None where nothing is known."""
+        process = self._process
+        cpu = memory = None
+        if process is not None:
+            cpu = _measured(process.cpu_percent)
+            memory = _measured(lambda: process.memory_info().rss / MEBIBYTE)
+        found = self._readings.latest() if self._has_gpus else ()
+        gpus = tuple(gpu for gpu in found if gpu is not None)
+        if cpu is None and memory is None and not gpus:
             return None
-        try:
-            cpu = self._process.cpu_percent(None) if self._process else 0.0
-            memory = self._process.memory_info().rss / MEBIBYTE if self._process else 0.0
-        except psutil.Error:
-            return None
-        return Usage(cpu, memory, gpus)
+        return Usage(cpu, memory, gpus, first_gpu_missing=bool(found) and found[0] is None)
 
-    def _gpus(self) -> tuple[Gpu, ...]:
-        if self._nvml is None:
+
+class Readings:
+    """Takes each reading in a thread of its own, so that one that hangs holds nobody up.
+
+    A call into a driver cannot be interrupted, and a GPU that falls off its bus can hang one for good.
+    Then no further reading is begun until it comes back: one thread hangs, never two.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], tuple[Gpu | None, ...]],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`read` must not raise."""
+        self._read = read
+        self._now = now
+        self._done = threading.Event()
+        self._done.set()
+        self._begun_at = 0.0
+        self._hang_is_logged = False
+        self._last: tuple[float, tuple[Gpu | None, ...]] | None = None
+        """When the last finished reading was begun, and what it found."""
+
+    def latest(self) -> tuple[Gpu | None, ...]:
+        """Return a new reading, or the last one where that is late but still current, or nothing."""
+        if self._done.is_set():
+            self._begin()
+            self._done.wait(WAIT_SECONDS)
+        last, now = self._last, self._now()
+        if not self._done.is_set() and now - self._begun_at > CURRENT_SECONDS:
+            self._log_hang(now - self._begun_at)
+        if last is None or now - last[0] > CURRENT_SECONDS:
             return ()
+        return last[1]
+
+    def _begin(self) -> None:
+        self._begun_at = self._now()
+        self._done.clear()
+        thread = threading.Thread(target=self._run, name="trainbridge-gpus", daemon=True)
         try:
-            return tuple(self._gpu(index) for index in range(self._nvml.nvmlDeviceGetCount()))
-        except self._nvml.NVMLError as error:
-            log.warning("GPUs are not reported any more: %s", error)
-            self._nvml = None
-            return ()
+            thread.start()
+        except RuntimeError:  # no more threads: the process is at its limit, or ending
+            self._done.set()
 
-    def _gpu(self, index: int) -> Gpu:
-        nvml = self._nvml
-        device = nvml.nvmlDeviceGetHandleByIndex(index)
-        memory = self._ask(lambda: nvml.nvmlDeviceGetMemoryInfo(device))
-        utilization = self._ask(lambda: nvml.nvmlDeviceGetUtilizationRates(device))
-        temperature = nvml.NVML_TEMPERATURE_GPU
-        return Gpu(
-            index,
-            _text(nvml.nvmlDeviceGetUUID(device)),
-            float(utilization.gpu) if utilization else 0.0,
-            memory.used / MEBIBYTE if memory else 0.0,
-            memory.total / MEBIBYTE if memory else 0.0,
-            float(self._ask(lambda: nvml.nvmlDeviceGetTemperature(device, temperature)) or 0),
-            (self._ask(lambda: nvml.nvmlDeviceGetPowerUsage(device)) or 0) / 1000,
-        )
-
-    def _ask(self, question: Any) -> Any:
-        """Return None for what this kind of GPU does not tell; not all tell everything."""
+    def _run(self) -> None:
+        begun_at = self._begun_at
         try:
-            return question()
-        except self._nvml.NVMLError_NotSupported:
-            return None
+            self._last = (begun_at, self._read())
+        finally:
+            if self._hang_is_logged:
+                log.info("NVML answers again; GPUs are reported")
+            self._hang_is_logged = False
+            self._done.set()
+
+    def _log_hang(self, seconds: float) -> None:
+        if not self._hang_is_logged:
+            self._hang_is_logged = True
+            log.warning(
+                "NVML has not answered for %d s; GPUs are not reported until it does", seconds
+            )
 
 
-def _started(nvml: Any) -> Any:
-    if nvml is None:
-        return None
+def _measured(question: Callable[[], Any]) -> Any:
+    """Return an answer of psutil; None where the system gives none."""
     try:
-        nvml.nvmlInit()
-    except nvml.NVMLError:  # no driver: this machine has no GPU of that make
+        return question()
+    except Exception:  # noqa: BLE001 -- permissions, /proc not mounted, a value of an unknown form
         return None
-    return nvml
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

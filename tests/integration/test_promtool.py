@@ -1,5 +1,6 @@
 """promtool, which comes with Prometheus, accepts our page and our queries."""
 
+import json
 import math
 import subprocess
 
@@ -82,17 +83,88 @@ def test_promtool_notices_a_broken_page(promtool):
 
 def test_promtool_accepts_the_queries_of_the_documentation(promtool, tmp_path):
     """Each ready query parses as PromQL, its Grafana variables filled in."""
-    page = (ROOT / "docs" / "metrics.md").read_text()
-    rules = ["groups:", "- name: documentation", "  rules:"]
-    for number, query in enumerate(blocks(page, "promql")):
-        flat = " ".join(query.replace("$__interval", "1m").split())
-        rules += [f"  - record: documentation:query:{number}", f"    expr: >-\n      {flat}"]
+    rules = [
+        {"record": f"documentation:query:{number}", "expr": query}
+        for number, query in enumerate(queries())
+    ]
     path = tmp_path / "rules.yaml"
-    path.write_text("\n".join(rules) + "\n")
+    path.write_text(json.dumps({"groups": [{"name": "documentation", "rules": rules}]}))
 
     done = subprocess.run(
         [promtool, "check", "rules", path], text=True, capture_output=True, check=False, timeout=30
     )
 
     assert done.returncode == 0, done.stderr
-    assert "5 rules found" in done.stdout
+    assert "7 rules found" in done.stdout
+
+
+def queries():
+    """Return the ready queries of the documentation, each in one line."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    return [
+        " ".join(query.replace("$__interval", "1m").split()) for query in blocks(page, "promql")
+    ]
+
+
+def dcgm(name, uuid, value, **more):
+    """Return a series as DCGM's exporter labels it, in a cluster."""
+    labels = {"gpu": "0", "UUID": uuid, "device": "nvidia0", "modelName": "NVIDIA H100",
+              "Hostname": "node-1", "pod": "dcgm-exporter-x"} | more  # fmt: skip
+    text = ",".join(f'{name}="{value}"' for name, value in labels.items())
+    return {"series": f"{name}{{{text}}}", "values": f"{value}x5"}
+
+
+def training(session_id, gpu, uuid):
+    """Return a series of a session's GPU, as a bridge writes it."""
+    labels = f'session_id="{session_id}",gpu="{gpu}",gpu_uuid="{uuid}",instance="bridge:8080"'
+    return {"series": f"training_gpu_memory_total_bytes{{{labels}}}", "values": "8e10x5"}
+
+
+def test_the_gpus_of_a_session_join_with_dcgm(promtool, tmp_path):
+    """By UUID for a card, with GPU_I_ID for a MIG slice; two sessions may share a card."""
+    (join,) = [query for query in queries() if "GR_ENGINE_ACTIVE" in query]
+    (errors,) = [query for query in queries() if "XID_ERRORS" in query]
+    slices = {"GPU_I_PROFILE": "1g.10gb"}
+    series = [
+        training("run-1", 1, "GPU-a"),
+        training("run-2", 1, "GPU-a"),
+        training("run-3", 0, "MIG-GPU-b/13/0"),
+        training("original", 0, ""),
+        dcgm("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "GPU-a", 0.25),
+        dcgm("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "GPU-a", 0.25, pod="an-older-exporter"),
+        dcgm("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "GPU-b", 0.5, GPU_I_ID="13", **slices),
+        dcgm("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "GPU-b", 0.75, GPU_I_ID="14", **slices),
+        dcgm("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "GPU-c", 1),
+        dcgm("DCGM_FI_DEV_XID_ERRORS", "GPU-a", 0),
+        dcgm("DCGM_FI_DEV_XID_ERRORS", "GPU-b", 79),
+    ]
+    expected = {
+        join: {
+            '{session_id="run-1",UUID="GPU-a"}': 0.25,
+            '{session_id="run-2",UUID="GPU-a"}': 0.25,
+            '{session_id="run-3",UUID="GPU-b",GPU_I_ID="13"}': 0.5,
+        },
+        errors: {'{session_id="run-3",UUID="GPU-b"}': 79},
+    }
+    tests = [
+        {
+            "expr": query,
+            "eval_time": "1m",
+            "exp_samples": [
+                {"labels": labels, "value": value} for labels, value in samples.items()
+            ],
+        }
+        for query, samples in expected.items()
+    ]
+    path = tmp_path / "test.yaml"
+    path.write_text(
+        json.dumps(
+            {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": tests}]}
+        )
+    )
+
+    done = subprocess.run(
+        [promtool, "test", "rules", path], text=True, capture_output=True, check=False, timeout=30
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr

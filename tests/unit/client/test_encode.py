@@ -228,3 +228,38 @@ def test_performance_tells_every_gpu():
     assert data.time_per_batch_ms == pytest.approx(100)
     assert data.resource_usage.gpu_percent == 50
     assert [gpu.uuid for gpu in data.resource_usage.gpus] == ["GPU-0", "GPU-1"]
+
+
+def performance(usage):
+    """Return the resource usage as a bridge reads it."""
+    speed = Speed(0.1, 2.0, 3.0, 4.0, 5.0)
+    entry = Encoder(Plan(), lambda *_: None).performance(speed, usage, 9)
+    return wire.MetricsRequest.FromString(entry.body).performance_data.resource_usage
+
+
+def test_what_is_not_measured_is_not_sent():
+    """A GPU's value that is absent is no 0, while a 0 that was measured is sent."""
+    known = {"utilization_percent": 0.0, "power_watts": 70.0}
+
+    (gpu,) = performance(Usage(None, None, (Gpu(3, "GPU-3", **known),))).gpus
+
+    for name in (
+        "utilization_percent",
+        "memory_used_mb",
+        "memory_total_mb",
+        "temperature_celsius",
+        "power_watts",
+    ):
+        assert gpu.HasField(name) == (name in known), name
+    assert (gpu.index, gpu.uuid) == (3, "GPU-3")
+
+
+def test_bridges_that_know_one_gpu_are_sent_the_first_or_none():
+    """Never the second while the first cannot be read, nor a GPU's missing value."""
+    second = Gpu(1, "GPU-1", 50.0, 10.0)
+
+    assert performance(Usage(1.0, 2.0, (second,))).gpu_percent == 50
+    lost = performance(Usage(1.0, 2.0, (second,), first_gpu_missing=True))
+    assert (lost.gpu_percent, lost.gpu_memory_mb, len(lost.gpus)) == (0, 0, 1)
+    assert performance(Usage(1.0, 2.0, (Gpu(0, "GPU-0"),))).gpu_percent == 0
+    assert performance(Usage(None, 2.0, ())).memory_mb == 2

@@ -4,8 +4,10 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bridge.client.settings import Place, destination, place, session_name
+from bridge.client.settings import SESSION_ID, Place, destination, place, session_name
 
 
 @pytest.mark.parametrize(
@@ -59,8 +61,83 @@ def test_a_certificate_authority_means_tls(tmp_path):
         destination("there:1", ca_file=str(tmp_path / "none"), environment={})
 
 
-def test_the_rank_comes_from_the_launcher_or_from_torch(monkeypatch):
-    """RANK first, else torch where it is loaded and distributed; else there is one process."""
+@pytest.fixture
+def group(monkeypatch):
+    """Return what sets the process group of torch.distributed: rank and size, or None."""
+
+    def set_group(rank=None, size=0):
+        fake = SimpleNamespace(
+            is_initialized=lambda: rank is not None,
+            get_rank=lambda: rank,
+            get_world_size=lambda: size,
+        )
+        monkeypatch.setitem(sys.modules, "torch.distributed", fake)
+
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+    return set_group
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank", "world_size"),
+    [
+        ({}, 0, 0),
+        ({"RANK": "2", "WORLD_SIZE": "4"}, 2, 4),
+        ({"RANK": "0", "LOCAL_RANK": "0", "SLURM_PROCID": "3", "SLURM_NTASKS": "8"}, 0, 0),
+        ({"RANK": "first"}, 0, 0),
+        ({"SLURM_PROCID": "1"}, 1, 0),
+        ({"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, 1, 2),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_ARRAY_TASK_ID": "7"}, 0, 0),
+        ({"SLURM_PROCID": "0", "SLURM_ARRAY_TASK_ID": "7"}, 0, 0),
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, 1, 2),
+        ({"OMPI_COMM_WORLD_RANK": "1"}, 1, 0),
+        ({"PMI_RANK": "1"}, 1, 0),
+        ({"PMIX_RANK": "3"}, 3, 0),
+        ({"MV2_COMM_WORLD_RANK": "1"}, 1, 0),
+        ({"HOROVOD_RANK": "1", "HOROVOD_SIZE": "2"}, 1, 2),
+        ({"PMI_RANK": "0", "PMI_SIZE": "1", "SLURM_PROCID": "4"}, 4, 0),
+        ({"LOCAL_RANK": "1"}, 1, 0),
+        ({"LOCAL_RANK": "0"}, 0, 0),
+        ({"LOCAL_RANK": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, 1, 0),
+        ({"LOCAL_RANK": "0", "GROUP_RANK": "0"}, 0, 0),
+        ({"LOCAL_RANK": "0", "GROUP_RANK": "1"}, 1, 0),
+        ({"LOCAL_RANK": "2", "GROUP_RANK": "1", "LOCAL_WORLD_SIZE": "4"}, 6, 0),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "2", "WORLD_SIZE": "24"}, 2, 24),
+        ({"LOCAL_RANK": "0", "SLURM_NODEID": "3", "SLURM_NTASKS_PER_NODE": "8"}, 24, 0),
+    ],
+)
+def test_every_launcher_names_the_rank(environment, rank, world_size, group):
+    """One process of a job is rank 0 under any of them; a task of a job array is alone."""
+    found = place(environment)
+
+    assert (found.rank, found.world_size) == (rank, world_size)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_NTASKS", "PMI_RANK", "NODE_RANK"]
+        ),
+        st.text(max_size=4) | st.integers().map(str) | st.just("9" * 5000),
+    )
+)
+def test_whatever_the_variables_hold_there_is_a_rank(environment):
+    """What is no number is left out; nothing is raised while a run is being set up."""
+    assert place(environment).rank >= 0
+
+
+def test_a_process_group_knows_best(group):
+    """It numbers processes that no launcher has started, or started for something else."""
+    environment = {"RANK": "0", "TORCHELASTIC_RUN_ID": "job", "SLURM_PROCID": "7"}
+    group()
+    assert place(environment) == Place(0, "job")
+    assert place({}) == Place()
+    group(5, 8)
+    assert place(environment) == Place(5, "job")
+    assert place({}).world_size == 8
+
+
+def test_the_rank_can_be_read_whatever_torch_is_like(monkeypatch):
+    """A build without distributed training, or an older one, is one process."""
     assert place({"RANK": "2", "TORCHELASTIC_RUN_ID": "job"}) == Place(2, "job")
     monkeypatch.setitem(
         sys.modules,
@@ -72,6 +149,21 @@ def test_the_rank_comes_from_the_launcher_or_from_torch(monkeypatch):
     assert place({}) == Place()
 
 
+@pytest.mark.parametrize("run", ["100", "none", "4F1C-" * 7 + "4F1C", "é"])
+@pytest.mark.parametrize("model", ["", "resnet18", "A very long name of a model " * 3])
+@pytest.mark.parametrize("rank", [0, 1234])
+def test_runs_of_different_models_have_different_names(run, model, rank):
+    """Many jobs are started as run "100"; the name still fits the protocol, whole."""
+    where = place({"RANK": str(rank), "TORCHELASTIC_RUN_ID": run})
+
+    for ranks in ("zero", "all"):
+        name = session_name("", model, where, ranks)
+        assert SESSION_ID.fullmatch(name)
+        assert name.startswith(("resnet18-", "a-very-long-", "run-"))
+        assert run.lower()[:20] in name or run in {"none", "é"}
+        assert ranks == "zero" or not rank or name.endswith("-rank1234")
+
+
 def test_names():
     """A name is made of the model's where none is wanted, and always fits the protocol."""
     assert session_name("mine", "m", Place(), "zero") == "mine"
@@ -80,4 +172,4 @@ def test_names():
     assert made != session_name("", "Résnet 18/v2!", Place(), "zero")
     assert session_name("", "", Place(), "zero").startswith("run-")
     assert session_name("x" * 63, "", Place(12), "all") == "x" * 54 + "-rank12"
-    assert session_name("", "m", Place(1, "job 7"), "all") == "job-7-rank1"
+    assert session_name("", "m", Place(1, "job 7"), "all") == "m-job-7-rank1"

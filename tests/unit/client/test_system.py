@@ -1,89 +1,153 @@
 """What this process uses."""
 
-from types import SimpleNamespace
+import threading
 
-from bridge.client.system import MEBIBYTE, System
+import psutil
+import pytest
+from support.fake_nvml import Card, FakeNvml
+from support.waiting import until_true
 
-
-class Nvml:
-    """As much of NVML as is used: two GPUs, of which the second does not tell its power."""
-
-    NVML_TEMPERATURE_GPU = 0
-    broken = False
-
-    class NVMLError(Exception):
-        """Anything."""
-
-    class NVMLError_NotSupported(NVMLError):  # noqa: N801, N818 -- the library's name
-        """This GPU does not tell."""
-
-    def nvmlInit(self):  # noqa: N802
-        """Find a driver."""
-
-    def nvmlDeviceGetCount(self):  # noqa: N802
-        """Count, unless the driver is gone."""
-        if self.broken:
-            raise self.NVMLError
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, index):  # noqa: N802
-        """Return a handle."""
-        return index
-
-    def nvmlDeviceGetUUID(self, index):  # noqa: N802
-        """Return bytes, as older versions do."""
-        return f"GPU-{index}".encode()
-
-    def nvmlDeviceGetMemoryInfo(self, _index):  # noqa: N802
-        """Return bytes in use and in all."""
-        return SimpleNamespace(used=10 * MEBIBYTE, total=80 * MEBIBYTE)
-
-    def nvmlDeviceGetUtilizationRates(self, index):  # noqa: N802
-        """Return percent."""
-        return SimpleNamespace(gpu=50 + index)
-
-    def nvmlDeviceGetTemperature(self, _index, _sensor):  # noqa: N802
-        """Return degrees."""
-        return 60
-
-    def nvmlDeviceGetPowerUsage(self, index):  # noqa: N802
-        """Return milliwatts."""
-        if index == 1:
-            raise self.NVMLError_NotSupported
-        return 300_000
+from bridge.client import system as module
+from bridge.client.system import CURRENT_SECONDS, System
 
 
-class Driverless(Nvml):
-    """The library without a driver."""
+class Clock:
+    """Stands still until it is moved."""
 
-    def nvmlInit(self):  # noqa: N802
-        """Find none."""
-        raise self.NVMLError
+    seconds = 0.0
 
-
-def test_every_gpu_is_told():
-    """With all it tells, and 0 for what it does not."""
-    first, second = System(Nvml()).usage().gpus
-
-    assert (first.uuid, first.utilization_percent, first.power_watts) == ("GPU-0", 50, 300)
-    assert (first.memory_used_mb, first.memory_total_mb) == (10, 80)
-    assert (second.index, second.power_watts) == (1, 0)
+    def __call__(self):
+        return self.seconds
 
 
-def test_this_process_is_told():
-    """Memory in 2^20 bytes, without GPUs where there is no driver."""
-    usage = System(Driverless()).usage()
+def system(nvml, **arguments):
+    """Return what looks at these GPUs, in an environment that names none."""
+    return System(nvml, environment={}, **arguments)
+
+
+def two():
+    """Return a machine of two GPUs."""
+    return FakeNvml(Card("GPU-a"), Card("GPU-b"))
+
+
+def test_own_gpus_are_reported_at_once():
+    """Each with all it reports, the first one first."""
+    usage = System(two(), environment={"CUDA_VISIBLE_DEVICES": "1,0"}).usage()
+
+    assert [gpu.uuid for gpu in usage.gpus] == ["GPU-b", "GPU-a"]
+    assert not usage.first_gpu_missing
+
+
+def test_this_process_is_reported():
+    """Memory in 2^20 bytes, without GPUs where there is no library for them."""
+    usage = system(None).usage()
 
     assert usage.gpus == ()
     assert 1 < usage.memory_mb < 1 << 20
     assert usage.cpu_percent >= 0
 
 
-def test_a_driver_that_goes_away_ends_nothing():
-    """The process is still told."""
-    nvml = Nvml()
-    system = System(nvml)
-    nvml.broken = True
+def test_gpus_can_be_left_out():
+    """An unknown choice is refused while the run is being set up."""
+    nvml = two()
 
-    assert system.usage().gpus == ()
-    assert system.usage().memory_mb > 0
+    assert system(nvml, gpus="none").usage().gpus == ()
+    assert nvml.calls == []
+    with pytest.raises(ValueError, match="gpus"):
+        system(nvml, gpus="some")
+
+
+def test_a_first_gpu_that_is_lost_is_not_mistaken_for_the_second():
+    """For bridges that know one GPU, the first."""
+    nvml = two()
+    nvml.cards[0].faults[""] = nvml.NVMLError_GpuIsLost()
+
+    usage = system(nvml).usage()
+
+    assert usage.first_gpu_missing
+    assert [gpu.uuid for gpu in usage.gpus] == ["GPU-b"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "left"), [("cpu_percent", "memory_mb"), ("memory_info", "cpu_percent")]
+)
+@pytest.mark.parametrize("error", [psutil.AccessDenied(), OSError(), ValueError()], ids=repr)
+def test_processor_and_memory_fail_alone(broken, left, error, monkeypatch):
+    """What the system does not give is not reported; the other, and the GPUs, are."""
+
+    def fail(*_arguments):
+        raise error
+
+    monkeypatch.setattr(psutil.Process, broken, fail)
+
+    usage = system(two()).usage()
+
+    assert getattr(usage, left) is not None
+    assert None in (usage.cpu_percent, usage.memory_mb)
+    assert len(usage.gpus) == 2
+
+
+def test_a_hanging_driver_holds_nobody_up(monkeypatch, caplog):
+    """The process is still reported, the last reading only while it is current; one thread hangs."""
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    clock, nvml = Clock(), two()
+    watched = system(nvml, now=clock)
+    until_true(lambda: watched.usage().gpus)
+    nvml.goes_on.clear()
+
+    for _ in range(20):
+        assert len(watched.usage().gpus) == 2
+    clock.seconds += CURRENT_SECONDS + 1
+    for _ in range(20):
+        assert watched.usage().gpus == ()
+        assert watched.usage().memory_mb > 0
+    threads = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
+    assert len(threads) == 1
+    assert len(caplog.records) == 1
+
+    nvml.goes_on.set()
+    threads[0].join()
+    until_true(lambda: watched.usage().gpus)
+
+
+def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
+    """Its first values are from its beginning."""
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    clock, nvml = Clock(), two()
+    nvml.goes_on.clear()
+    watched = system(nvml, now=clock)
+    assert watched.usage().gpus == ()
+    (thread,) = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
+    clock.seconds += CURRENT_SECONDS + 1
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    nvml.goes_on.set()
+    thread.join()
+
+    assert watched.usage().gpus == ()
+
+
+def no_thread(_thread):
+    """Stand for a process at its limit of threads."""
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_process_without_room_for_a_thread_reports_no_gpus(monkeypatch):
+    """And nothing is raised."""
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    assert system(two()).usage().gpus == ()
+
+
+def test_what_cuda_shows_is_taken_over(monkeypatch):
+    """Once it is initialised; before that, and where torch is not loaded, nothing changes."""
+    watched = system(two())
+    watched.look_at_cuda()
+    assert [gpu.uuid for gpu in watched.usage().gpus] == ["GPU-a", "GPU-b"]
+
+    monkeypatch.setattr(module, "cuda_view", lambda: module.CudaView(("b", "a"), 0))
+    watched.look_at_cuda()
+    monkeypatch.setattr(module, "cuda_view", lambda: None)
+    watched.look_at_cuda()
+
+    assert [gpu.uuid for gpu in watched.usage().gpus] == ["GPU-b", "GPU-a"]

@@ -1,0 +1,275 @@
+"""What NVML says of the GPUs of a process."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from bridge.client.own_gpus import (
+    CudaView,
+    Device,
+    Gpus,
+    MigInstance,
+    Target,
+    own_gpus,
+    relevant,
+)
+
+MEBIBYTE = 1 << 20
+
+FIRST_RETRY_SECONDS = 10.0
+LONGEST_RETRY_SECONDS = 300.0
+"""How long NVML is left alone when it does not work at all: at first, and at most."""
+
+UNSUPPORTED = (
+    "NotSupported",
+    "FunctionNotFound",
+    "ArgumentVersionMismatch",
+    "InvalidArgument",
+    "NotFound",
+    "NoData",
+)
+"""Errors of a value that this GPU or MIG slice, or this version of NVML, does not have."""
+
+LOST = ("GpuIsLost", "ResetRequired", "GpuNotFound", "Timeout")
+"""Errors that concern a whole GPU."""
+
+DOWN = ("Uninitialized", "DriverNotLoaded", "LibRmVersionMismatch", "LibraryNotFound")
+"""Errors that concern NVML itself; the driver was unloaded or replaced, say."""
+
+log = logging.getLogger("trainbridge")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU, or MIG slice of one, at one moment; None: it does not report that. 1 MB is 2^20 bytes."""
+
+    index: int
+    """As NVML, nvidia-smi and DCGM number them."""
+    uuid: str
+    """GPU-..., as DCGM's label UUID; of a slice MIG-GPU-<uuid>/<GPU instance>/<compute instance>."""
+    utilization_percent: float | None = None
+    memory_used_mb: float | None = None
+    """Without what the driver reserves for itself, where NVML can leave that out."""
+    memory_total_mb: float | None = None
+    temperature_celsius: float | None = None
+    power_watts: float | None = None
+
+
+class GpuReader:
+    """Reads the GPUs of this process; never raises, but may hang as long as NVML does."""
+
+    def __init__(
+        self,
+        nvml: Any,
+        gpus: Gpus,
+        environment: Mapping[str, str],
+        *,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Use the functions of the module pynvml, of which older versions have fewer."""
+        self._nvml = nvml
+        self._gpus = gpus
+        self._environment = environment
+        self._now = now
+        self._unsupported = _errors(nvml, UNSUPPORTED)
+        self._lost = _errors(nvml, LOST)
+        self._down = _errors(nvml, DOWN)
+        self._older: tuple[type[BaseException], ...] = (
+            AttributeError,
+            TypeError,
+            *self._unsupported,
+        )
+        """What an older binding or driver answers to a question of a newer version."""
+        self.cuda: CudaView | None = None
+        """What CUDA shows, once the training thread has said so."""
+        self._chosen: dict[str, str] | None = None
+        self._devices: dict[int, Device] = {}
+        """Those that have been described; one out of reach keeps its description, without a handle."""
+        self._failures: dict[int, BaseException] = {}
+        """What is wrong with which GPU in this pass."""
+        self._reported: set[int] = set()
+        """Those whose failure has been logged, for as long as it lasts."""
+        self._is_up = False
+        self._has_started = False
+        self._outage_is_logged = False
+        self._retry_at = 0.0
+        self._retry_seconds = FIRST_RETRY_SECONDS
+
+    def read(self) -> tuple[Gpu | None, ...]:
+        """Return the GPUs of this process, the first one first; None for one out of reach."""
+        if self._nvml is None or self._gpus == "none":
+            return ()
+        if not self._is_up and self._now() < self._retry_at:
+            return ()
+        try:
+            self._start()
+            found = self._read()
+        except BaseException as error:  # noqa: BLE001 -- whatever a driver or its binding makes of it
+            self._stop(error)
+            return ()
+        self._retry_seconds = FIRST_RETRY_SECONDS
+        self._outage_is_logged = False
+        return found
+
+    def _read(self) -> tuple[Gpu | None, ...]:
+        self._failures = {}
+        devices = [self._described(index) for index in range(self._nvml.nvmlDeviceGetCount())]
+        if self._chosen is None:  # CUDA looks once, too: what is set later concerns other processes
+            self._chosen = relevant(self._environment)
+        targets = own_gpus(devices, self._gpus, self._chosen, self.cuda)
+        found = tuple(self._gpu(target) for target in targets)
+        self._report({target.device.index for target in targets})
+        return found
+
+    def _described(self, index: int) -> Device:
+        """Return what is known of a GPU; one that is known is not touched: it may be another's."""
+        known = self._devices.get(index, Device(index, ""))
+        if known.handle is not None:
+            return known
+        try:
+            known = self._describe(index)
+        except self._down:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- it costs this GPU
+            self._failures[index] = error
+        self._devices[index] = known
+        return known
+
+    def _describe(self, index: int) -> Device:
+        nvml = self._nvml
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        uuid = self._supported(lambda: _text(nvml.nvmlDeviceGetUUID(handle))) or ""
+        mode = self._supported(lambda: nvml.nvmlDeviceGetMigMode(handle)[0])
+        places = range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if mode else 0)
+        slices = [self._value(index, partial(self._slice, handle, place)) for place in places]
+        return Device(index, uuid, handle, bool(mode), tuple(filter(None, slices)))
+
+    def _slice(self, parent: Any, place: int) -> MigInstance:
+        nvml = self._nvml
+        handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(parent, place)
+        return MigInstance(
+            _text(nvml.nvmlDeviceGetUUID(handle)),
+            nvml.nvmlDeviceGetGpuInstanceId(handle),
+            nvml.nvmlDeviceGetComputeInstanceId(handle),
+            handle,
+        )
+
+    def _gpu(self, target: Target) -> Gpu | None:
+        device, part = target.device, target.instance
+        if device.handle is None:
+            return None
+        handle = device.handle if part is None else part.handle
+        try:
+            values = self._values(device.index, handle)
+        except self._lost as error:
+            self._failures[device.index] = error
+            values = {}
+        if not values:  # the handle may be that of a slice that has been made anew
+            self._devices[device.index] = replace(device, handle=None)
+        if not values and device.index in self._failures:
+            return None
+        uuid = device.uuid
+        if part is not None:
+            uuid = f"MIG-{device.uuid}/{part.gpu_instance}/{part.compute_instance}"
+        return Gpu(device.index, uuid, **values)
+
+    def _values(self, index: int, handle: Any) -> dict[str, float]:
+        """Return what this GPU reports, by the names of Gpu."""
+        nvml = self._nvml
+        memory = self._value(index, lambda: self._memory(handle))
+        used, total = memory or (None, None)
+        sensor = getattr(nvml, "NVML_TEMPERATURE_GPU", 0)
+        found = {
+            "utilization_percent": self._value(
+                index, lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+            ),
+            "memory_used_mb": used,
+            "memory_total_mb": total,
+            "temperature_celsius": self._value(
+                index, lambda: float(nvml.nvmlDeviceGetTemperature(handle, sensor))
+            ),
+            "power_watts": self._value(index, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _memory(self, handle: Any) -> tuple[float, float]:
+        """Return MB used and in all; only version 2 tells used memory from reserved (NVML API)."""
+        nvml = self._nvml
+        try:
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+        except self._older:
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        return memory.used / MEBIBYTE, memory.total / MEBIBYTE
+
+    def _supported(self, question: Callable[[], Any]) -> Any:
+        """Return an answer; None where this GPU, or this version of NVML or its binding, has none."""
+        try:
+            return question()
+        except AttributeError:
+            return None
+        except self._unsupported:
+            return None
+
+    def _value(self, index: int, question: Callable[[], Any]) -> Any:
+        """Return an answer, or None; raises only for what concerns the whole GPU, or NVML."""
+        try:
+            return self._supported(question)
+        except self._lost:
+            raise
+        except self._down:
+            raise
+        except BaseException as error:  # noqa: BLE001 -- it costs this value
+            self._failures[index] = error
+            return None
+
+    def _report(self, own: set[int]) -> None:
+        """Log each failure of an own GPU when it begins, and its end."""
+        failing = own & self._failures.keys()
+        for index in sorted(failing - self._reported):
+            error = self._failures[index]
+            log.warning(
+                "GPU %d is not reported, or not fully, while this lasts: %s", index, _reason(error)
+            )
+        for index in sorted(self._reported - failing):
+            log.info("GPU %d is reported again", index)
+        self._reported = failing
+
+    def _start(self) -> None:
+        if self._is_up:
+            return
+        self._nvml.nvmlInit()
+        self._is_up = self._has_started = True
+        self._devices = {}
+
+    def _stop(self, error: BaseException) -> None:
+        """Leave NVML alone for a while; where it has never started, this machine has no such GPU."""
+        if self._has_started and not self._outage_is_logged:
+            self._outage_is_logged = True
+            log.warning("GPUs are not reported while NVML does not work: %s", _reason(error))
+        if self._is_up:  # else it would go on with what it knew of a driver that is gone
+            with suppress(BaseException):
+                self._nvml.nvmlShutdown()
+        self._is_up = False
+        self._retry_at = self._now() + self._retry_seconds
+        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+
+
+def _errors(nvml: Any, names: tuple[str, ...]) -> tuple[type[BaseException], ...]:
+    """Return those classes of errors that this version of the library has."""
+    found = (getattr(nvml, f"NVMLError_{name}", None) for name in names)
+    return tuple(kind for kind in found if kind is not None)
+
+
+def _reason(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 -- NVML's own texts come from the library that fails
+        return type(error).__name__
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value

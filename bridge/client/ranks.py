@@ -1,0 +1,168 @@
+"""Which of several training processes reports, and how all of them come to one decision."""
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, get_args
+
+from bridge.client.settings import Place, Ranks, place
+
+WAIT_SECONDS = 30.0
+"""So long a session is held back, at most, until it is known whether its rank reports."""
+
+LOOK_SECONDS = 0.05
+
+PAUSE_SECONDS = 1.0
+"""How often ranks that pause together ask rank 0 whether they still do; far below the time after which
+a process group gives up a collective (10 minutes for nccl, 30 for others, unless set otherwise)."""
+
+ON_CPU = ("gloo", "mpi", "ucc", "undefined")
+"""Backends that take a tensor in memory; a group of the default backends calls itself undefined."""
+
+log = logging.getLogger("trainbridge")
+
+
+class RankCheck:
+    """Says whether this process reports: at once where that is certain, else when training begins.
+
+    A session is often built before `init_process_group`, and nothing may have named the ranks until then.
+    So what is held back until the first call is the connection, not the loop.
+    """
+
+    def __init__(
+        self,
+        ranks: Ranks = "zero",
+        environment: Mapping[str, str] = os.environ,
+        *,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        """Look a first time; raises ValueError for an unknown `ranks`."""
+        if ranks not in get_args(Ranks):
+            raise ValueError(f"ranks: {ranks!r} is none of {', '.join(get_args(Ranks))}")
+        self._ranks = ranks
+        self._environment = environment
+        self._wait_seconds = wait_seconds
+        self._settled = threading.Event()
+        self._warned: set[str] = set()
+        self.place: Place = place(environment)
+        """As it was seen last."""
+        if ranks == "all" or self.place.is_certain or not _may_form_a_group():
+            self._settled.set()
+
+    @property
+    def reports(self) -> bool:
+        """Whether this process reports, as far as it is known."""
+        return self._ranks == "all" or self.place.rank == 0
+
+    def settle(self) -> bool:
+        """Look again, as training begins, and return whether this process reports.
+
+        To be called in the training thread, by the first call of log_* and by close and flush. A rank that
+        reported until now, since nothing spoke against it, may turn out not to.
+        """
+        if not self.place.rank:  # another rank stays one when its group is gone
+            self.place = place(self._environment)
+        self._settled.set()
+        return self.reports
+
+    def wait(self) -> bool:
+        """Return whether this process reports, once that is known; to be called in the SDK's threads.
+
+        It is known at the first call of the training loop, as soon as there is a process group, and after
+        `wait_seconds` at the latest: then there is one process, as far as anybody can tell.
+        """
+        deadline = time.monotonic() + self._wait_seconds
+        while not self._settled.wait(LOOK_SECONDS):
+            now = place(self._environment)
+            if now.is_certain:
+                self.place = now
+                self._settled.set()
+            elif time.monotonic() > deadline:
+                self._settled.set()
+        return self.reports
+
+    def warn_alone(self, call: str) -> None:
+        """Log once that this rank has asked alone what only rank 0 is answered."""
+        if self.place.rank == 0 or call in self._warned:
+            return
+        self._warned.add(call)
+        log.warning(
+            "rank %d asks %s alone, but commands reach rank 0 only: call agree_to_stop() on every rank "
+            "at the same step, or the others go on without rank 0",
+            self.place.rank, call,
+        )  # fmt: skip
+
+
+def agree(value: bool) -> bool:  # noqa: FBT001 -- as in agree(session.should_stop)
+    """Return rank 0's value on every rank; a collective over torch's default process group.
+
+    Every rank has to call it at the same step. One that waits for a rank that does not, waits as a
+    gradient reduction would: until the timeout of the process group. Then, and wherever the group fails,
+    the fault is logged and this rank's own value returned: the group is lost, and the next reduction of
+    the loop itself will raise. Without a process group it is the value. With nccl the answer comes from
+    the GPU, so that the caller waits for what is launched before it.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    try:
+        if distributed is None or not distributed.is_initialized():
+            return value
+        if distributed.get_world_size() == 1:
+            return value
+        return _broadcast(sys.modules["torch"], distributed, value)
+    except Exception as error:  # noqa: BLE001 -- telemetry never ends a training loop
+        log.warning("the ranks could not agree: %s: %s", type(error).__name__, error)
+        return value
+
+
+def wait_together(is_paused: Callable[[], bool], wait: Callable[[float], None]) -> bool:
+    """Hold every rank while rank 0 is paused; return whether there was a pause.
+
+    A collective like `agree`. Only rank 0's `is_paused` counts; its `wait` waits for so many seconds, or
+    until the pause ends. The other ranks wait for its next answer.
+    """
+    was_paused = False
+    while agree(is_paused()):
+        was_paused = True
+        if is_paused():
+            wait(PAUSE_SECONDS)
+    return was_paused
+
+
+def _broadcast(torch: Any, distributed: Any, value: bool) -> bool:  # noqa: FBT001
+    backend = str(distributed.get_backend())
+    if backend in ON_CPU or "cpu" in backend:
+        answer = torch.full((1,), int(value), dtype=torch.int32, device="cpu")
+        distributed.broadcast(answer, src=0)
+        return bool(answer.item())
+    if "nccl" in backend:
+        return _broadcast_on_gpu(torch, distributed, value)
+    answers = [
+        value
+    ]  # finds the device of the backend by itself, at the price of a second broadcast
+    distributed.broadcast_object_list(answers, src=0)
+    return bool(answers[0])
+
+
+def _broadcast_on_gpu(torch: Any, distributed: Any, value: bool) -> bool:  # noqa: FBT001
+    """Wait for the answer by an event: `item()` raises in `set_sync_debug_mode("error")`."""
+    device = torch.device("cuda", torch.cuda.current_device())
+    answer = torch.full((1,), int(value), dtype=torch.int32, device=device)
+    distributed.broadcast(answer, src=0)
+    received = torch.empty((1,), dtype=torch.int32, device="cpu", pin_memory=True)
+    received.copy_(answer, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record()
+    arrived.synchronize()
+    return bool(received.item())
+
+
+def _may_form_a_group() -> bool:
+    """Return whether torch is loaded and may still form a process group."""
+    distributed = sys.modules.get("torch.distributed")
+    try:
+        return distributed is not None and not distributed.is_initialized()
+    except Exception:  # noqa: BLE001 -- a build without distributed training
+        return False

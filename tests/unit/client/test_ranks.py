@@ -1,0 +1,149 @@
+"""Which of several training processes reports; with real process groups in tests/integration."""
+
+import sys
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from bridge.client import TrainingSession
+from bridge.client.ranks import RankCheck, agree, wait_together
+from bridge.client.testing import RecordingBridge
+
+
+class Distributed(SimpleNamespace):
+    """torch.distributed before and after init_process_group."""
+
+    rank = None
+
+    def is_initialized(self):
+        return self.rank is not None
+
+    def get_rank(self):
+        return self.rank
+
+    def get_world_size(self):
+        return 2
+
+
+@pytest.fixture
+def distributed(monkeypatch):
+    """Load torch.distributed, without a group."""
+    fake = Distributed()
+    monkeypatch.setitem(sys.modules, "torch.distributed", fake)
+    return fake
+
+
+@pytest.fixture
+def _no_torch(monkeypatch):
+    monkeypatch.delitem(sys.modules, "torch.distributed", raising=False)
+
+
+@pytest.mark.usefixtures("_no_torch")
+def test_without_torch_the_launcher_decides_at_once():
+    """Nothing is held back."""
+    assert RankCheck("zero", {}).wait()
+    assert not RankCheck("zero", {"SLURM_PROCID": "1"}).wait()
+    assert RankCheck("all", {"RANK": "1"}).wait()
+    with pytest.raises(ValueError, match="ranks: 'one' is none of zero, all"):
+        RankCheck("one", {})
+
+
+@pytest.mark.usefixtures("_no_torch")
+@pytest.mark.parametrize(
+    "variable",
+    ["RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"],
+)
+def test_one_process_of_a_job_has_a_session(variable, monkeypatch):
+    """Whichever launcher has numbered them: rank 1 adds none, rank 0 has one."""
+    batches = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv(variable, rank)
+        bridge = RecordingBridge()
+        with TrainingSession(bridge) as session:
+            session.log_batch(0.5, epoch=0, batch=0)
+        batches.append(len(bridge.batches))
+
+    assert batches == [1, 0]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_group_that_is_made_later_decides(distributed, rank):
+    """By the first call at the latest; another rank stays one, whatever becomes of the group."""
+    check = RankCheck("zero", {})
+    assert check.reports
+
+    distributed.rank = rank
+
+    assert check.settle() == check.wait() == check.reports == (rank == 0)
+    distributed.rank = None
+    assert check.settle() == (rank == 0)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_what_sends_waits_until_the_rank_is_known(distributed, rank):
+    """It is let go when there is a group, so that rank 0 shows before its first step."""
+    check = RankCheck("zero", {})
+    decisions = []
+    thread = threading.Thread(target=lambda: decisions.append(check.wait()))
+    thread.start()
+    thread.join(0.2)
+    assert decisions == []
+
+    distributed.rank = rank
+    thread.join(10)
+
+    assert decisions == [rank == 0]
+
+
+@pytest.mark.usefixtures("distributed")
+def test_one_process_with_torch_reports_at_its_first_call_or_after_a_while():
+    """Nobody waits for a group that never comes."""
+    check = RankCheck("zero", {})
+    check.settle()
+    assert check.wait()
+    assert RankCheck("zero", {}, wait_seconds=0.01).wait()
+
+
+@pytest.mark.usefixtures("distributed")
+@pytest.mark.parametrize("environment", [{"RANK": "0"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}])
+def test_a_launcher_that_is_sure_is_not_waited_for(environment):
+    """A process that torchrun has numbered is certain, and so is every number but 0."""
+    check = RankCheck("zero", environment, wait_seconds=1e9)
+
+    assert check.wait() == (environment == {"RANK": "0"})
+
+
+def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
+    """Commands reach rank 0 only; each call is named, and rank 0 may ask as it likes."""
+    distributed.rank = 1
+    check = RankCheck("zero", {})
+    for _ in range(3):
+        check.warn_alone("should_stop")
+        check.warn_alone("wait_while_paused")
+    RankCheck("all", {}).warn_alone("should_stop")
+    distributed.rank = 0
+    RankCheck("zero", {}).warn_alone("should_stop")
+
+    assert [record.args for record in caplog.records] == [
+        (1, "should_stop"), (1, "wait_while_paused"), (1, "should_stop"),
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("_no_torch")
+def test_one_process_agrees_with_itself():
+    """Without a group there is nobody to ask."""
+    assert agree(value=True)
+    assert not agree(value=False)
+    left = [True, True]
+    assert wait_together(lambda: bool(left), lambda _seconds: left.pop())
+    assert not wait_together(lambda: False, pytest.fail)
+
+
+def test_a_group_that_fails_ends_no_training(distributed, caplog):
+    """The rank goes on with its own answer; the loop's next reduction will raise by itself."""
+    distributed.rank = 0  # and there is no torch.distributed.get_backend
+
+    assert agree(value=True)
+    assert not agree(value=False)
+    assert "the ranks could not agree" in caplog.text
