@@ -73,7 +73,7 @@ def _sheet(
     width = COLUMNS * (TILE + GAP) + GAP
     paper = Image.new("RGB", (width, HEAD_HEIGHT + rows * (TILE + TEXT_HEIGHT + GAP) + GAP), PAPER)
     pen, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
-    loss = "NaN" if batch.loss is None else number(batch.loss)
+    loss = "not reported" if batch.loss is None else number(batch.loss)
     head = f"epoch {batch.epoch}, batch {batch.batch}, loss {loss}"
     pen.text((GAP, 6), head, INK, font=font)
     for place, image in enumerate(images):
@@ -109,8 +109,9 @@ def _tile(jpeg: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 -- its t
 def _label(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:
     predicted = class_name(image.predicted_class, names)[:9]
     truth = class_name(image.true_class, names)[:9]
-    sure = percent(image.confidence)
+    if image.confidence is not None:
+        predicted = f"{predicted} {percent(image.confidence)}"
     if image.is_wrong:
-        return WRONG, f"x {predicted} {sure}, is {truth}"
+        return WRONG, f"x {predicted}, is {truth}"
     known = image.predicted_class is not None and image.true_class is not None
-    return (RIGHT if known else NEUTRAL), f"{predicted} {sure}"
+    return (RIGHT if known else NEUTRAL), predicted

@@ -78,15 +78,15 @@ def test_a_batch_keeps_everything_it_told():
     assert (result.session_id, result.sequence) == ("run", 7)
 
 
-def test_zero_is_told_apart_from_not_told():
+def test_zero_is_not_what_was_left_out():
     """Optional fields are None where a client left them out, also when it is an old one."""
     plain = decoded(request(epoch_data=wire.EpochData(epoch=1, average_loss=2.0))).message
     full = decoded(
         request(epoch_data=wire.EpochData(epoch=1, validation_loss=0.0, learning_rate=0.0))
     ).message
 
-    assert plain == Epoch(1, 2.0, 0.0)
-    assert full == Epoch(1, 0.0, 0.0, validation_loss=0.0, learning_rate=0.0)
+    assert plain == Epoch(1, 2.0, None)
+    assert full == Epoch(1, 0.0, None, validation_loss=0.0, learning_rate=0.0)
     assert decoded(batch()).message.duration_seconds is None
 
 
@@ -154,7 +154,7 @@ def test_the_single_gpu_of_old_clients_is_gpu_0():
         return message.resources.gpus
 
     assert gpus(old) == (Gpu(0, "", 0.5, 2.0**20),)
-    assert gpus(new) == (Gpu(3, "u", 0.0, 0.0, 0.0, 0.0, 9.0),)
+    assert gpus(new) == (Gpu(3, "u", power_watts=9.0),)
     assert gpus(wire.ResourceUsage(cpu_percent=1)) == ()
 
 

@@ -70,7 +70,8 @@ def test_webdataset_reads_samples_and_nothing_else(path):
         "true_class": 2,
         "true_label": 'a "bird"',
         "batch_loss": 2.5,
-        "timestamp_ms": 0,
+        "loss_missing": False,
+        "timestamp_ms": None,
         "received_ms": NOON_MS,
     }
 
