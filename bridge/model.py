@@ -171,6 +171,19 @@ class Epoch:
     validation_accuracy: float | None = None
     learning_rate: float | None = None
 
+    def updated(self, later: "Epoch") -> "Epoch":
+        """Return this with what a later report of the same epoch adds or changes."""
+        return Epoch(
+            later.number,
+            self.loss if later.loss is None else later.loss,
+            self.accuracy if later.accuracy is None else later.accuracy,
+            self.validation_loss if later.validation_loss is None else later.validation_loss,
+            self.validation_accuracy
+            if later.validation_accuracy is None
+            else later.validation_accuracy,
+            self.learning_rate if later.learning_rate is None else later.learning_rate,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:

@@ -64,10 +64,12 @@ class Glance:
 
     @cached_property
     def epochs_done(self) -> tuple[Epoch, ...]:
-        """The epochs that are over, by number, each once."""
-        return tuple(
-            epoch for _, epoch in sorted({epoch.number: epoch for epoch in self.epochs}.items())
-        )
+        """The epochs that are over, by number, each once with the newest of each value."""
+        newest: dict[int, Epoch] = {}
+        for epoch in self.epochs:
+            known = newest.get(epoch.number)
+            newest[epoch.number] = epoch if known is None else known.updated(epoch)
+        return tuple(epoch for _, epoch in sorted(newest.items()))
 
     @property
     def progress(self) -> float | None:

@@ -80,7 +80,7 @@ def _sheet(
         left = GAP + place % COLUMNS * (TILE + GAP)
         top = HEAD_HEIGHT + place // COLUMNS * (TILE + TEXT_HEIGHT + GAP)
         tile = _tile(parts.read_image(image.place))
-        colour, text = _label(image, names)
+        colour, text = label_of(image, names)
         if tile is not None:
             paper.paste(tile, (left, top))
         width_of_frame = 3 if image.is_wrong else 1
@@ -106,7 +106,8 @@ def _tile(jpeg: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 -- its t
         return None
 
 
-def _label(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:
+def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:
+    """Return the colour and the text below an image."""
     predicted = class_name(image.predicted_class, names)[:9]
     truth = class_name(image.true_class, names)[:9]
     if image.confidence is not None:
