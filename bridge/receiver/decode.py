@@ -216,7 +216,7 @@ def _duration(data: wire.BatchData) -> float | None:
 
 
 def _confidence(value: float) -> float | None:
-    return _ratio(value) or None
+    return (_ratio(value) if value > 1.0 else value) or None
 
 
 def _ratio(value: float) -> float:

@@ -80,8 +80,8 @@ class Glance:
             return 1.0
         if not total or (self.status.is_end and not self.has_begun):
             return None
-        done = float(max(0, self.epoch - self._first_epoch))
-        if self.epochs_done and self.epochs_done[-1].number >= self.epoch:
+        done = float(max(0, self.epoch_reached - self._first_epoch))
+        if self.epochs_done and self.epochs_done[-1].number >= self.epoch_reached:
             done += 1
         elif self.config.batches_per_epoch:
             done += min(1.0, (self.batch + 1) / self.config.batches_per_epoch)
@@ -103,10 +103,10 @@ class Glance:
 
     @property
     def epoch_reached(self) -> int:
-        """The epoch of the last batch or scalars, else the last one whose averages came."""
-        if not (self.batches or self.scalars) and self.epochs_done:
-            return self.epochs_done[-1].number
-        return self.epoch
+        """The epoch of the last batch; without batches the highest that scalars or averages came of."""
+        if self.batches or not self.epochs_done:
+            return self.epoch
+        return max(self.epoch, self.epochs_done[-1].number)
 
     @property
     def elapsed(self) -> float:

@@ -44,7 +44,7 @@ class Field:
 
     name: str
     without: object
-    told: object
+    given: object
     series: str = ""
     value: object = None
     """Of the series; of an info series, the label and its value."""
@@ -74,8 +74,8 @@ def batch(**fields):
 
 def epoch(**fields):
     """Return an epoch that reports nothing but its number and the values given."""
-    given = {"average_loss": float("nan"), "loss_missing": True, **fields}
-    return wire.EpochData(epoch=1, **given)
+    values = {"average_loss": float("nan"), "loss_missing": True, **fields}
+    return wire.EpochData(epoch=1, **values)
 
 
 def perf(**fields):
@@ -315,7 +315,7 @@ def test_what_is_not_reported_shows_nowhere(run, row):
 @pytest.mark.parametrize("row", FIELDS, ids=IDS)
 def test_what_is_reported_shows_everywhere(run, row):
     """Set, to 0 where that can be said: that value in series, API and page; also after a restart."""
-    run.say(row.told)
+    run.say(row.given)
     for restarts in (False, True):
         if restarts:
             run.restart()
@@ -339,7 +339,7 @@ RESULTS = [
 @pytest.mark.parametrize("row", RESULTS, ids=lambda row: row.name)
 def test_a_later_message_without_it_takes_nothing_back(run, row):
     """A result stands until another one comes; what is known of a run is merged field by field."""
-    run.say(row.told, row.without)
+    run.say(row.given, row.without)
     if row.series:
         assert shown(run, row) == expected(row)
 
@@ -356,7 +356,7 @@ MEASUREMENTS = [row for row in FIELDS if row.name.startswith(("Performance", "Re
 @pytest.mark.parametrize("row", MEASUREMENTS, ids=lambda row: row.name)
 def test_an_old_measurement_is_no_current_one(run, row):
     """What the newest measurement lacks is gone from series, API and page."""
-    run.say(row.told, row.without)
+    run.say(row.given, row.without)
 
     answer, page, _ = run.look()
 
