@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -52,8 +52,6 @@ class Field:
     answer: object = None
     page: str = ""
     """A pattern in the text of the page."""
-    others: tuple = field(default=())
-    """Other messages that come before."""
 
 
 def tile(name, value):
