@@ -61,9 +61,19 @@ class CommandType(IntEnum):
     SAVE_CHECKPOINT = 16
 
 
+def reported(value: float | None) -> float | None:
+    """Return a value of a field whose 0 stands for "not reported", as None where it does."""
+    return value or None
+
+
+def is_ratio(value: float) -> bool:
+    """Return whether a value is between 0 and 1."""
+    return 0.0 <= value <= 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
-    """How a run was configured; 0 and "" mean not told."""
+    """How a run was configured; 0, "" and no class names mean not reported."""
 
     total_epochs: int = 0
     batches_per_epoch: int = 0
@@ -71,6 +81,17 @@ class Config:
     model_name: str = ""
     dataset_name: str = ""
     class_names: tuple[str, ...] = ()
+
+    def updated(self, later: "Config") -> "Config":
+        """Return this with what `later` reports; what it leaves out stays."""
+        return Config(
+            later.total_epochs or self.total_epochs,
+            later.batches_per_epoch or self.batches_per_epoch,
+            later.batch_size or self.batch_size,
+            later.model_name or self.model_name,
+            later.dataset_name or self.dataset_name,
+            later.class_names or self.class_names,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +106,24 @@ class Client:
     traceparent: str = ""
     """The W3C trace context the client was in when it registered, or ""."""
 
+    def updated(self, later: "Client") -> "Client":
+        """Return this with what `later` reports; what it leaves out stays."""
+        return Client(
+            later.name or self.name,
+            later.version or self.version,
+            later.instance_id,
+            later.labels or self.labels,
+            later.traceparent or self.traceparent,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What the model made of one image."""
 
     predicted_class: int
-    confidence: float
-    """0..1; may be non-finite, since clients may send anything."""
+    confidence: float | None
+    """0..1, though clients may send anything; None: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +135,7 @@ class Image:
     jpeg: bytes
     predicted_class: int | None = None
     confidence: float | None = None
+    """0..1; None: not reported, or nothing of the kind."""
     true_class: int | None = None
 
 
@@ -113,7 +145,8 @@ class Batch:
 
     epoch: int
     index: int
-    loss: float
+    loss: float | None
+    """None: not reported, unlike NaN."""
     images: tuple[Image, ...] = ()
     invalid_images: int = 0
     """Images that came with this batch and were refused."""
@@ -121,26 +154,40 @@ class Batch:
     ground_truth: tuple[int, ...] = ()
     duration_seconds: float | None = None
     sample_count: int = 0
-    """Samples trained on; 0 where nothing tells."""
+    """Samples trained on; 0: not reported."""
     sent_ms: int = 0
-    """The client's clock; informative only."""
+    """The client's clock, informative only; 0: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The averages of one epoch, told at its end."""
+    """The averages of one epoch, sent at its end; None: not reported."""
 
     number: int
-    loss: float
-    accuracy: float
+    loss: float | None
+    accuracy: float | None = None
+    """0..1, though clients may send anything, as may they of `validation_accuracy`."""
     validation_loss: float | None = None
     validation_accuracy: float | None = None
     learning_rate: float | None = None
 
+    def updated(self, later: "Epoch") -> "Epoch":
+        """Return this with what a later report of the same epoch adds or changes."""
+        return Epoch(
+            later.number,
+            self.loss if later.loss is None else later.loss,
+            self.accuracy if later.accuracy is None else later.accuracy,
+            self.validation_loss if later.validation_loss is None else later.validation_loss,
+            self.validation_accuracy
+            if later.validation_accuracy is None
+            else later.validation_accuracy,
+            self.learning_rate if later.learning_rate is None else later.learning_rate,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU at one moment; None: not told."""
+    """One GPU at one moment; None: not reported."""
 
     index: int
     uuid: str = ""
@@ -153,23 +200,23 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a training process uses."""
+    """What a training process uses; None: not reported."""
 
-    cpu_utilization_ratio: float
+    cpu_utilization_ratio: float | None = None
     """1 is one core's worth; may exceed 1."""
-    memory_used_bytes: float
+    memory_used_bytes: float | None = None
     gpus: tuple[Gpu, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """How fast training runs."""
+    """How fast training runs, measured at one moment; None: not reported."""
 
-    batch_duration_seconds: float
-    epoch_duration_seconds: float
-    estimated_time_remaining_seconds: float
-    frames_per_second: float
-    frames_per_second_average: float
+    batch_duration_seconds: float | None = None
+    epoch_duration_seconds: float | None = None
+    estimated_time_remaining_seconds: float | None = None
+    frames_per_second: float | None = None
+    frames_per_second_average: float | None = None
     resources: Resources | None = None
 
 
@@ -178,6 +225,7 @@ class StatusChange:
     """The training loop says what it is doing."""
 
     status: Status
+    """UNKNOWN: not reported."""
     message: str = ""
     config: Config | None = None
 

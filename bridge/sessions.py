@@ -1,6 +1,5 @@
 """A session's state and life, and the registry of all of them."""
 
-import math
 import re
 import secrets
 import time
@@ -32,6 +31,7 @@ from bridge.model import (
     Scalars,
     Status,
     StatusChange,
+    reported,
     trace_id_of,
 )
 
@@ -52,6 +52,9 @@ PLAIN = (
     *("accepted", "epoch", "batch", "batches", "loss"),
 )
 """What a snapshot takes as it is."""
+
+FORMAT = 2
+"""Of snapshots; in those before it, which do not name theirs, 0 may also mean "not reported"."""
 
 _EPOCH_FIELDS = attrgetter(*Epoch.__slots__)
 
@@ -94,9 +97,11 @@ class Session:
         """Highest sequence that has been committed."""
         self.epoch = 0
         self.batch = 0
+        """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
         self.batches = 0
         """Batches received in this attempt."""
-        self.loss = math.nan
+        self.loss: float | None = None
+        """Of the last batch that reported one."""
         self.losses = Curve()
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
         self.performance: Performance | None = None
@@ -122,6 +127,7 @@ class Session:
     def snapshot(self) -> dict[str, Any]:
         """Return what `restored` takes: plain values, none of which changes any more."""
         return {
+            "format": FORMAT,
             **{name: getattr(self, name) for name in PLAIN},
             "client": asdict(self.client),
             "config": asdict(self.config),
@@ -135,6 +141,8 @@ class Session:
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Session":
         """Return the session a snapshot was taken of."""
+        if state.get("format", 1) < FORMAT:
+            state = _upgraded(state)
         config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
         session = cls(state["id"], Client(**state["client"]), config, now=state["registered_at"])
         for name in PLAIN:
@@ -149,9 +157,11 @@ class Session:
         return session
 
     def _batch(self, batch: Batch, now: float) -> None:
-        self.epoch, self.batch, self.loss = batch.epoch, batch.index, batch.loss
+        self.epoch, self.batch = batch.epoch, batch.index
         self.batches += 1
-        self.losses.add(batch.loss, at=now, epoch=batch.epoch, batch=batch.index)
+        if batch.loss is not None:
+            self.loss = batch.loss
+            self.losses.add(batch.loss, at=now, epoch=batch.epoch, batch=batch.index)
 
     def _epoch(self, epoch: Epoch, _now: float) -> None:
         self.epochs.append(epoch)
@@ -160,18 +170,25 @@ class Session:
         self.performance = performance
 
     def _scalars(self, scalars: Scalars, _now: float) -> None:
+        if not self.batches:
+            self.epoch, self.batch = scalars.epoch, scalars.batch
         for name, value in scalars.values.items():
             if name in self.scalars or len(self.scalars) < SCALARS_KEPT:
                 self.scalars[name] = value
 
     def _status(self, change: StatusChange, now: float) -> None:
-        self.status = change.status
-        self.status_message = change.message
+        before = self.status
+        if change.status is not Status.UNKNOWN:
+            self.status = change.status
+        if change.message or self.status is not before:
+            self.status_message = (
+                change.message
+            )  # one that was sent with another status is not of this one
         if change.config is not None:
-            self.config = change.config
-        self._notice(
-            now, f"{change.status}: {change.message}" if change.message else f"{change.status}"
-        )
+            self.config = self.config.updated(change.config)
+        said = "" if change.status is Status.UNKNOWN else str(change.status)
+        if said or change.message:
+            self._notice(now, ": ".join(filter(None, (said, change.message))))
 
     def _connected(self, _event: Connected, now: float) -> None:
         self.phase = Phase.LIVE
@@ -216,6 +233,34 @@ _APPLY: dict[type, Callable[[Session, Any, float], None]] = {
     CommandAnswered: Session._command_answered,
     Ended: Session._ended,
 }
+
+
+def _upgraded(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a snapshot of the format before with None for what may not have been reported."""
+    epochs = [(number, loss, reported(a), *more) for number, loss, a, *more in state["epochs"]]
+    performance = state["performance"]
+    return {
+        **state,
+        "loss": state["loss"] if state["batches"] else None,
+        "epochs": epochs,
+        "performance": None if performance is None else without_zeros(performance),
+    }
+
+
+def without_zeros(performance: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a Performance with None for each 0, resources included."""
+    return {name: _without_zeros(name, value) for name, value in performance.items()}
+
+
+def _without_zeros(name: str, value: Any) -> Any:
+    if name == "resources" and value is not None:
+        return without_zeros(value)
+    if name == "gpus":
+        return [
+            {key: one if key in ("index", "uuid") else reported(one) for key, one in gpu.items()}
+            for gpu in value
+        ]
+    return reported(value)
 
 
 def _performance(state: dict[str, Any] | None) -> Performance | None:
@@ -372,9 +417,8 @@ class Sessions:
     def _resumed(self, session: Session, client: Client, config: Config) -> Session:
         self._check_limits(session.id)
         self._sessions[session.id] = session
-        session.client = client
-        if config != Config():
-            session.config = config
+        session.client = session.client.updated(client)
+        session.config = session.config.updated(config)
         session.updated_at = self._clock()
         if session.phase is Phase.ENDED:
             session.is_resumed = True

@@ -24,12 +24,17 @@ from bridge.model import (
     Status,
     StatusChange,
     Update,
+    is_ratio,
+    reported,
 )
 from bridge.receiver.jpeg import fault_of
 from bridge.wire import metrics_pb2 as wire
 
 MEBIBYTE = 1 << 20
 """What the protocol calls MB."""
+
+ROUNDING = 1e-3
+"""A ratio of numbers with half precision may exceed 1 by so much."""
 
 UNREADABLE = "the message is not a readable MetricsRequest"
 
@@ -176,7 +181,7 @@ def _batch(request: wire.MetricsRequest, limits: Limits, faults: list[str]) -> B
         return Batch(
             data.epoch,
             data.batch_idx,
-            data.batch_loss,
+            None if data.loss_missing else data.batch_loss,
             duration_seconds=_duration(data),
             sample_count=data.sample_count,
         )
@@ -189,16 +194,16 @@ def _batch(request: wire.MetricsRequest, limits: Limits, faults: list[str]) -> B
         raise InvalidDataError(
             f"images, predictions, ground_truth: {count}, {len(predictions)} and {len(truths)} of them do not match"
         )
-    told = tuple([Prediction(p.predicted_class, p.confidence) for p in predictions])
+    judged = tuple([Prediction(p.predicted_class, _confidence(p.confidence)) for p in predictions])
     classes = tuple(truths)
-    kept = tuple(_images(images, told, classes, limits, faults))
+    kept = tuple(_images(images, judged, classes, limits, faults))
     return Batch(
         data.epoch,
         data.batch_idx,
-        data.batch_loss,
+        None if data.loss_missing else data.batch_loss,
         kept,
-        count - len(kept),
-        told,
+        len(faults),
+        judged,
         classes,
         _duration(data),
         data.sample_count or len(classes) or count,
@@ -210,6 +215,15 @@ def _duration(data: wire.BatchData) -> float | None:
     return data.duration_ms / 1000 if data.HasField("duration_ms") else None
 
 
+def _confidence(value: float) -> float | None:
+    return (_ratio(value) if value > 1.0 else value) or None
+
+
+def _ratio(value: float) -> float:
+    """Return a value that should be between 0 and 1 without what rounding has added to it."""
+    return 1.0 if 1.0 < value <= 1.0 + ROUNDING else value
+
+
 def _images(
     images: Any,
     predictions: tuple[Prediction, ...],
@@ -217,30 +231,37 @@ def _images(
     limits: Limits,
     faults: list[str],
 ) -> Iterator[Image]:
+    """Yield the good images, each with its place in the batch; those that the sender left out are no faults."""
     for index, image in enumerate(images):
         jpeg = image.image_bytes
+        if image.left_out and not jpeg:
+            continue
         fault = fault_of(jpeg, max_dimension=limits.image_dimension)
+        if image.left_out:
+            fault = "is set though the image is left out"
         if fault:
             faults.append(f"images[{index}].image_bytes {fault}")
             continue
         prediction = predictions[index] if predictions else None
+        confidence = prediction.confidence if prediction else None
         yield Image(
             index,
             jpeg,
             prediction.predicted_class if prediction else None,
-            prediction.confidence if prediction else None,
+            confidence if confidence is not None and is_ratio(confidence) else None,
             truths[index] if truths else None,
         )
 
 
 def _epoch(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Epoch:
     data = request.epoch_data
+    has_accuracy = data.accuracy_reported or data.average_accuracy
     return Epoch(
         data.epoch,
-        data.average_loss,
-        data.average_accuracy,
+        None if data.loss_missing else data.average_loss,
+        _ratio(data.average_accuracy) if has_accuracy else None,
         data.validation_loss if data.HasField("validation_loss") else None,
-        data.validation_accuracy if data.HasField("validation_accuracy") else None,
+        _ratio(data.validation_accuracy) if data.HasField("validation_accuracy") else None,
         data.learning_rate if data.HasField("learning_rate") else None,
     )
 
@@ -248,37 +269,45 @@ def _epoch(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) ->
 def _performance(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Performance:
     data = request.performance_data
     return Performance(
-        data.time_per_batch_ms / 1000,
-        data.total_time_for_epoch_sec,
-        data.estimated_time_remaining_sec,
-        data.current_fps,
-        data.average_fps,
+        reported(data.time_per_batch_ms / 1000),
+        reported(data.total_time_for_epoch_sec),
+        reported(data.estimated_time_remaining_sec),
+        reported(data.current_fps),
+        reported(data.average_fps),
         _resources(data.resource_usage) if data.HasField("resource_usage") else None,
     )
 
 
 def _resources(usage: wire.ResourceUsage) -> Resources:
-    return Resources(usage.cpu_percent / 100, usage.memory_mb * MEBIBYTE, _gpus(usage))
+    return Resources(
+        reported(usage.cpu_percent / 100), reported(usage.memory_mb * MEBIBYTE), _gpus(usage)
+    )
 
 
 def _gpus(usage: wire.ResourceUsage) -> tuple[Gpu, ...]:
-    """Return every GPU; the single one of the original protocol is GPU 0, where it says anything."""
+    """Return every GPU; the single one of the original protocol is GPU 0, where it says anything.
+
+    That one is idle where it uses memory and no time; it cannot say that it uses no memory.
+    """
     if usage.gpus:
-        return tuple(
-            Gpu(
-                gpu.index,
-                gpu.uuid[:64],
-                gpu.utilization_percent / 100,
-                gpu.memory_used_mb * MEBIBYTE,
-                gpu.memory_total_mb * MEBIBYTE,
-                gpu.temperature_celsius,
-                gpu.power_watts,
-            )
-            for gpu in usage.gpus[:64]
-        )
+        return tuple(_gpu(gpu) for gpu in usage.gpus[:64])
     if usage.gpu_percent or usage.gpu_memory_mb:
-        return (Gpu(0, "", usage.gpu_percent / 100, usage.gpu_memory_mb * MEBIBYTE),)
+        memory = reported(usage.gpu_memory_mb * MEBIBYTE)
+        return (Gpu(0, "", usage.gpu_percent / 100, memory),)
     return ()
+
+
+def _gpu(gpu: wire.GpuUsage) -> Gpu:
+    has = gpu.HasField
+    return Gpu(
+        gpu.index,
+        gpu.uuid[:64],
+        gpu.utilization_percent / 100 if has("utilization_percent") else None,
+        gpu.memory_used_mb * MEBIBYTE if has("memory_used_mb") else None,
+        gpu.memory_total_mb * MEBIBYTE if has("memory_total_mb") else None,
+        gpu.temperature_celsius if has("temperature_celsius") else None,
+        gpu.power_watts if has("power_watts") else None,
+    )
 
 
 def _status(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -> StatusChange:

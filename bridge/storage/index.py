@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge.model import is_ratio
 from bridge.storage.database import Database, Row
+from bridge.storage.shards import loss_of_row
 
 BATCH = (
     "SELECT session_id, epoch, batch, received_ms, loss, images FROM batches WHERE session_id = ?"
@@ -30,7 +32,7 @@ class ImageBatch:
     batch: int
     received_ms: int
     loss: float | None
-    """None: not a number, or infinite."""
+    """None: not reported; NaN: not a number, or infinite."""
     images: int
 
 
@@ -83,7 +85,9 @@ class ImageIndex:
             (session_id, epoch, batch),
         )
         return [
-            IndexedImage(position, predicted, confidence, true, Place(key, bool(stored), *where))
+            IndexedImage(
+                position, predicted, _confidence(confidence), true, Place(key, bool(stored), *where)
+            )
             for position, predicted, confidence, true, key, stored, *where in rows
         ]
 
@@ -94,8 +98,9 @@ class ImageIndex:
         )
 
     def worst(self, session_id: str, *, limit: int) -> list[ImageBatch]:
-        """Return the batches with the highest loss; not a number counts as highest."""
-        return self._all(f"{BATCH}{BY_LOSS} LIMIT ?", session_id, limit)
+        """Return the batches with the highest loss; not a number counts as highest, not reported as none."""
+        highest = self._all(f"{BATCH}{BY_LOSS} LIMIT ?", session_id, limit)
+        return [batch for batch in highest if batch.loss is not None]
 
     def neighbours(
         self, session_id: str, epoch: int, batch: int
@@ -191,4 +196,10 @@ class ImageIndex:
 
 
 def _batch(row: Row) -> ImageBatch:
-    return ImageBatch(*row)
+    session_id, epoch, batch, received_ms, loss, images = row
+    return ImageBatch(session_id, epoch, batch, received_ms, loss_of_row(loss), images)
+
+
+def _confidence(kept: float | None) -> float | None:
+    """Return a confidence; rows of older versions also hold 0, which was not reported, and other numbers."""
+    return kept if kept and is_ratio(kept) else None

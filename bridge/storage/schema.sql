@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS batches (
   epoch         INTEGER NOT NULL,
   batch         INTEGER NOT NULL,
   received_ms   INTEGER NOT NULL,
-  loss          REAL,              -- NULL: not a number
+  loss          REAL,              -- NULL: not finite; -Infinity: not reported
   images        INTEGER NOT NULL,
   PRIMARY KEY (session_id, epoch, batch)
 ) WITHOUT ROWID;

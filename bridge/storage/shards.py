@@ -1,5 +1,6 @@
 """What the image index is told: shards, and the batches whose images lie in them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class ShardImage:
     length: int
     predicted_class: int | None
     confidence: float | None
-    """None: not told, or not finite."""
+    """None: not reported, or nothing between 0 and 1."""
     true_class: int | None
 
 
@@ -41,6 +42,7 @@ class ShardBatch:
     batch: int
     received_ms: int
     loss: float | None
+    """None: not reported."""
     images: tuple[ShardImage, ...]
 
 
@@ -69,6 +71,23 @@ DROP_EMPTY = (
 SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored FROM shards"
 
 
+def loss_to_row(loss: float | None) -> float | None:
+    """Return a loss as the database keeps it.
+
+    Not finite is NULL, as SQLite makes of NaN; not reported is minus infinity, which sorts below every loss.
+    """
+    if loss is None:
+        return -math.inf
+    return loss if math.isfinite(loss) else None
+
+
+def loss_of_row(kept: float | None) -> float | None:
+    """Return the loss that `loss_to_row` was given; any that is not finite as NaN."""
+    if kept is None:
+        return math.nan
+    return None if kept == -math.inf else kept
+
+
 def put_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
     """Note shards, new or grown."""
     transaction.executemany(
@@ -83,7 +102,7 @@ def put_batches(transaction: Transaction, batches: Iterable[ShardBatch]) -> None
     transaction.executemany(CLEAR_BATCH, list(newest))
     transaction.executemany(
         PUT_BATCH,
-        [(*name, b.received_ms, b.loss, len(b.images)) for name, b in newest.items()],
+        [(*name, b.received_ms, loss_to_row(b.loss), len(b.images)) for name, b in newest.items()],
     )
     transaction.executemany(PUT_IMAGE, [row for b in newest.values() for row in _image_rows(b)])
 

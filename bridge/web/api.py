@@ -1,7 +1,6 @@
 """Tell sessions and their images as JSON."""
 
 import asyncio
-import math
 import time
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from bridge.errors import InvalidDataError
+from bridge.model import Performance
 from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.asking import bounded, pair_of, session_of
 from bridge.web.documents import json_response
@@ -38,10 +38,13 @@ async def one_session(request: web.Request) -> web.Response:
     root = public_root(request)
     seen = glance(await session_of(request), time.time())
     told = session_json(seen, root) | {
-        "client": asdict(seen.client),
-        "class_names": list(seen.config.class_names),
+        "client": {
+            name: None if value == "" else value for name, value in asdict(seen.client).items()
+        },
+        "batch_size": seen.config.batch_size or None,
+        "class_names": list(seen.config.class_names) or None,
         "epochs": [asdict(epoch) for epoch in seen.epochs_done],
-        "performance": asdict(seen.performance) if seen.performance else None,
+        "performance": _performance_json(seen.performance),
         "scalars": dict(seen.scalars),
         "notices": [asdict(notice) for notice in seen.notices],
         "losses": [
@@ -94,24 +97,24 @@ def session_json(seen: Glance, root: str) -> dict[str, Any]:
         "session_id": seen.id,
         "state": seen.state,
         "status": str(seen.status),
-        "status_message": seen.status_message,
+        "status_message": seen.status_message or None,
         "phase": str(seen.phase),
         "connected": seen.connected,
         "attempt": seen.attempt,
-        "client_name": seen.client.name,
-        "model_name": seen.config.model_name,
-        "dataset_name": seen.config.dataset_name,
+        "client_name": seen.client.name or None,
+        "model_name": seen.config.model_name or None,
+        "dataset_name": seen.config.dataset_name or None,
         "registered_at": seen.registered_at,
         "updated_at": seen.updated_at,
         "ended_at": seen.ended_at or None,
-        "epoch": seen.epoch,
-        "batch": seen.batch,
+        "epoch": seen.epoch_reached if seen.has_begun else None,
+        "batch": seen.batch if seen.batches or seen.scalars else None,
         "batches": seen.batches,
         "total_epochs": seen.config.total_epochs or None,
         "batches_per_epoch": seen.config.batches_per_epoch or None,
         "progress_ratio": seen.progress,
-        "loss": seen.loss if seen.has_loss else None,
-        "accuracy_ratio": seen.accuracy,
+        "loss": seen.loss,
+        "accuracy_ratio": seen.accuracy_ratio,
         "frames_per_second": seen.frames_per_second,
         "gpu_utilization_ratio": seen.gpu_utilization,
         "estimated_time_remaining_seconds": seen.remaining,
@@ -122,6 +125,15 @@ def session_json(seen: Glance, root: str) -> dict[str, Any]:
     }
 
 
+def _performance_json(performance: Performance | None) -> dict[str, Any] | None:
+    if performance is None:
+        return None
+    plain = asdict(performance)
+    for gpu in plain["resources"]["gpus"] if plain["resources"] else ():
+        gpu["uuid"] = gpu["uuid"] or None
+    return plain
+
+
 def _batch_json(
     batch: ImageBatch, images: list[IndexedImage], names: tuple[str, ...], root: str
 ) -> dict[str, Any]:
@@ -129,7 +141,7 @@ def _batch_json(
         "epoch": batch.epoch,
         "batch": batch.batch,
         "received_ms": batch.received_ms,
-        "loss": math.nan if batch.loss is None else batch.loss,
+        "loss": batch.loss,
         "url": f"{root}/{batch_link(batch.session_id, batch.epoch, batch.batch)}",
         "images": [_image_json(batch, image, names, root) for image in images],
     }

@@ -105,7 +105,7 @@ def command_json(command: Command) -> dict[str, Any]:
         "result": result
         and {
             "applied": result.applied,
-            "message": result.message,
+            "message": result.message or None,
             "epoch": result.epoch,
             "batch": result.batch,
         },

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bridge.history import Bin
-from bridge.model import Client, Config, Epoch, Performance, Phase, Status
+from bridge.model import Client, Config, Epoch, Performance, Phase, Resources, Status, is_ratio
 from bridge.sessions import Notice, Session
 
-EPOCHS_SHOWN = 12
+NO_PERFORMANCE = Performance()
+NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class Glance:
     epoch: int
     batch: int
     batches: int
-    loss: float
+    loss: float | None
+    """Of the last batch that reported one."""
     bins: tuple[Bin, ...]
     epochs: tuple[Epoch, ...]
     performance: Performance | None
@@ -44,10 +46,10 @@ class Glance:
         """One word for the status pill, which is also its style."""
         if self.phase is Phase.LOST:
             return "lost"
-        if self.phase is Phase.LIVE and not self.connected and self.batches:
+        if self.phase is Phase.LIVE and not self.connected and self.has_begun:
             return "silent"
         if self.status is Status.UNKNOWN and self.phase is Phase.LIVE:
-            return "running" if self.has_loss else "registered"
+            return "running" if self.has_begun else "registered"
         return str(self.status)
 
     @property
@@ -56,31 +58,34 @@ class Glance:
         return self.phase is Phase.LIVE
 
     @property
-    def has_loss(self) -> bool:
-        """Tell whether a batch has come at all; without one there is no loss, rather than a bad one."""
-        return self.batches > 0
+    def has_begun(self) -> bool:
+        """Tell whether anything of the training has come: a batch, an epoch, or scalars."""
+        return bool(self.batches or self.epochs or self.scalars)
 
     @cached_property
     def epochs_done(self) -> tuple[Epoch, ...]:
-        """The epochs that are over, by number, each once."""
-        return tuple(
-            epoch for _, epoch in sorted({epoch.number: epoch for epoch in self.epochs}.items())
-        )
+        """The epochs that are over, by number, each once with the newest of each value."""
+        newest: dict[int, Epoch] = {}
+        for epoch in self.epochs:
+            known = newest.get(epoch.number)
+            newest[epoch.number] = epoch if known is None else known.updated(epoch)
+        return tuple(epoch for _, epoch in sorted(newest.items()))
 
     @property
     def progress(self) -> float | None:
-        """How much of the run is done, 0..1; None where nothing tells."""
+        """How much of the run is done, 0..1; None where that is not known."""
         total = self.config.total_epochs
-        if self.status is Status.COMPLETED:
+        is_known = bool(total or self.batches or self.epochs)
+        if self.status is Status.COMPLETED and self.has_begun and is_known:
             return 1.0
-        if not total:
+        if not total or (self.status.is_end and not self.has_begun):
             return None
-        done = float(max(0, self.epoch - self._first_epoch))
-        if self.epochs_done and self.epochs_done[-1].number >= self.epoch:
+        done = float(max(0, self.epoch_reached - self._first_epoch))
+        if self.epochs_done and self.epochs_done[-1].number >= self.epoch_reached:
             done += 1
         elif self.config.batches_per_epoch:
             done += min(1.0, (self.batch + 1) / self.config.batches_per_epoch)
-        return min(1.0, done / total) if self.has_loss or self.epochs else 0.0
+        return min(1.0, done / total) if self.has_begun else 0.0
 
     @property
     def progress_text(self) -> str:
@@ -88,9 +93,20 @@ class Glance:
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and self.epochs_done:
             return f"{len(self.epochs_done)} of {total or len(self.epochs_done)} epochs"
-        if not self.has_loss and not self.epochs:
+        if not self.has_begun and (self.status.is_end or not self.is_live):
+            return "nothing was logged"
+        if not self.has_begun:
             return f"0 of {total} epochs" if total else "not started"
-        return f"epoch {self.epoch} of {total}" if total else f"epoch {self.epoch}"
+        if total:
+            return f"epoch {self.epoch_reached} of {total}"
+        return f"epoch {self.epoch_reached}"
+
+    @property
+    def epoch_reached(self) -> int:
+        """The epoch of the last batch; without batches the highest that scalars or averages came of."""
+        if self.batches or not self.epochs_done:
+            return self.epoch
+        return max(self.epoch, self.epochs_done[-1].number)
 
     @property
     def elapsed(self) -> float:
@@ -99,24 +115,30 @@ class Glance:
 
     @property
     def remaining(self) -> float | None:
-        """How long it will still take: told by the client, or reckoned from what is done."""
+        """How long it will still take: as the client estimates it, or reckoned from what is done."""
         if not self.is_live:
             return None
-        told = self.performance.estimated_time_remaining_seconds if self.performance else 0.0
-        if math.isfinite(told) and told > 0:
-            return told
+        newest = self.performance or NO_PERFORMANCE
+        estimate = newest.estimated_time_remaining_seconds
+        if estimate is not None and math.isfinite(estimate) and estimate > 0:
+            return estimate
         done = self.progress
         return self.elapsed * (1 - done) / done if done and done < 1 else None
 
     @property
     def frames_per_second(self) -> float | None:
-        """The newest throughput told, if it is a number."""
-        told = self.performance.frames_per_second if self.performance else math.nan
-        return told if math.isfinite(told) else None
+        """The newest throughput reported, if it is a number."""
+        newest = (self.performance or NO_PERFORMANCE).frames_per_second
+        return newest if newest is not None and math.isfinite(newest) else None
+
+    @property
+    def has_measurements(self) -> bool:
+        """Tell whether the newest performance message reports anything."""
+        return self.performance not in (None, *NOTHING_MEASURED)
 
     @property
     def gpu_utilization(self) -> float | None:
-        """The mean over all GPUs that told theirs, 0..1."""
+        """The mean over all GPUs that report theirs, 0..1."""
         resources = self.performance.resources if self.performance else None
         known = [
             gpu.utilization_ratio
@@ -127,13 +149,21 @@ class Glance:
 
     @property
     def accuracy(self) -> float | None:
-        """The newest accuracy told, on validation samples where there is one."""
+        """The newest accuracy reported, as it was sent, on validation samples where there is one."""
         for epoch in reversed(self.epochs_done):
-            told = (
-                epoch.accuracy if epoch.validation_accuracy is None else epoch.validation_accuracy
-            )
-            return told if math.isfinite(told) else None
+            if epoch.validation_accuracy is not None:
+                return epoch.validation_accuracy
+            if epoch.accuracy is not None:
+                return epoch.accuracy
         return None
+
+    @property
+    def accuracy_ratio(self) -> float | None:
+        """The same where it is between 0 and 1, or NaN; anything else is no ratio."""
+        newest = self.accuracy
+        if newest is None or not (is_ratio(newest) or math.isnan(newest)):
+            return None
+        return newest
 
     @property
     def _first_epoch(self) -> int:

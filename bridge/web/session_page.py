@@ -1,6 +1,7 @@
 """Show one session."""
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.commands import Command
-from bridge.model import Epoch
+from bridge.model import Epoch, is_ratio
 from bridge.storage.index import ImageBatch, ImageIndex
 from bridge.web.asking import session_of
 from bridge.web.control import FORMS
@@ -54,6 +55,8 @@ class Curves:
     loss: Chart | None
     epoch_loss: Chart | None
     epoch_accuracy: Chart | None
+    has_accuracy_ratios: bool
+    """Whether all accuracies drawn are between 0 and 1; else they are drawn as they were sent."""
     learning_rate: Chart | None
 
 
@@ -133,6 +136,12 @@ def _curves(session: Glance) -> Curves:
         loss_chart(session.bins),
         epoch_chart(numbers, loss),
         epoch_chart(numbers, accuracy),
+        all(
+            is_ratio(value)
+            for *_, values in accuracy
+            for value in values
+            if value is not None and math.isfinite(value)
+        ),
         epoch_chart(numbers, rate),
     )
 

@@ -73,14 +73,14 @@ def _sheet(
     width = COLUMNS * (TILE + GAP) + GAP
     paper = Image.new("RGB", (width, HEAD_HEIGHT + rows * (TILE + TEXT_HEIGHT + GAP) + GAP), PAPER)
     pen, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
-    loss = "NaN" if batch.loss is None else number(batch.loss)
+    loss = "not reported" if batch.loss is None else number(batch.loss)
     head = f"epoch {batch.epoch}, batch {batch.batch}, loss {loss}"
     pen.text((GAP, 6), head, INK, font=font)
     for place, image in enumerate(images):
         left = GAP + place % COLUMNS * (TILE + GAP)
         top = HEAD_HEIGHT + place // COLUMNS * (TILE + TEXT_HEIGHT + GAP)
         tile = _tile(parts.read_image(image.place))
-        colour, text = _label(image, names)
+        colour, text = label_of(image, names)
         if tile is not None:
             paper.paste(tile, (left, top))
         width_of_frame = 3 if image.is_wrong else 1
@@ -106,11 +106,13 @@ def _tile(jpeg: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 -- its t
         return None
 
 
-def _label(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:
+def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:
+    """Return the colour and the text below an image."""
     predicted = class_name(image.predicted_class, names)[:9]
     truth = class_name(image.true_class, names)[:9]
-    sure = percent(image.confidence)
+    if image.confidence is not None:
+        predicted = f"{predicted} {percent(image.confidence)}"
     if image.is_wrong:
-        return WRONG, f"x {predicted} {sure}, is {truth}"
+        return WRONG, f"x {predicted}, is {truth}"
     known = image.predicted_class is not None and image.true_class is not None
-    return (RIGHT if known else NEUTRAL), f"{predicted} {sure}"
+    return (RIGHT if known else NEUTRAL), predicted

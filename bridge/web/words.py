@@ -4,6 +4,8 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
+from bridge.model import is_ratio
+
 NOTHING = "\N{EN DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 STRETCHES = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
@@ -45,6 +47,13 @@ def percent(ratio: float | None, places: int = 0) -> str:
     if ratio is None or not math.isfinite(ratio):
         return NOTHING
     return f"{ratio * 100:.{places}f} %"
+
+
+def accuracy(value: float | None) -> str:
+    """Return an accuracy between 0 and 1 as a percentage, and any other number as it was sent."""
+    if value is None or is_ratio(value):
+        return percent(value, 1)
+    return number(value)
 
 
 def size(value: float | None) -> str:
@@ -111,6 +120,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "short": short,
     "count": count,
     "percent": percent,
+    "accuracy": accuracy,
     "size": size,
     "duration": duration,
     "ago": ago,

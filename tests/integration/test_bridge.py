@@ -89,6 +89,37 @@ def test_a_run_comes_out_at_every_door(bridge, stub):
     assert (session["status"], session["batches"]) == ("completed", 20)
 
 
+def test_a_batch_of_classes_and_places_only(bridge, stub):
+    """Predicted classes without a confidence, a loss that is missing and images left out, at every door."""
+    register(stub, "bare")
+    left_out = wire.ImageData(left_out=True)
+    images = [wire.ImageData(image_bytes=jpeg()) if n in (3, 7) else left_out for n in range(16)]
+    predictions = [wire.Prediction(predicted_class=n % 2) for n in range(16)]
+    data = wire.BatchData(
+        epoch=1, batch_idx=4, batch_loss=NAN, loss_missing=True, images=images,
+        predictions=predictions, ground_truth=[0] * 16,
+    )  # fmt: skip
+
+    answers = stream(stub, wire.MetricsRequest(session_id="bare", batch_data=data))
+
+    assert [answer.WhichOneof("payload") for answer in answers] == ["ack"]
+    assert answers[0].ack.images_dropped == 0
+    assert bridge.total("training_predictions_total", session_id="bare") == 16
+    assert bridge.total("training_samples_total", session_id="bare") == 16
+    assert bridge.total("training_images_total", session_id="bare", result="stored") == 2
+    assert bridge.total("training_images_total", session_id="bare", result="invalid") == 0
+    page = bridge.get("/metrics").decode()
+    for name in ("prediction_confidence", "loss", "batch_loss"):
+        assert f'training_{name}_count{{session_id="bare"' not in page
+        assert f'training_{name}{{session_id="bare"' not in page
+    (batch,) = json.loads(bridge.get("/api/v1/sessions/bare/images"))["batches"]
+    assert batch["loss"] is None
+    seen = [(one["position"], one["predicted_class"], one["confidence"]) for one in batch["images"]]
+    assert seen == [(3, 1, None), (7, 1, None)]
+    assert bridge.get("/sessions/bare/batches/1-4/7.jpg") == jpeg()
+    assert b" %" not in bridge.get("/sessions/bare/batches/1-4")
+
+
 def test_nothing_a_client_sends_harms_the_bridge(bridge, stub):
     """Bad bytes, bad ids, bad images and bad numbers: each is answered, and all pages still work."""
     state = bridge.log.parent

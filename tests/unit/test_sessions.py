@@ -206,6 +206,60 @@ def test_a_snapshot_brings_everything_back(clock):
     assert restored.performance == session.performance
 
 
+def test_an_older_snapshot_holds_zeros_that_were_not_reported(clock):
+    """A session of an older version shows nothing that its client never said."""
+    session = Session("run", Client(), Config(), now=clock.now)
+    old = session.snapshot()
+    del old["format"]
+    gpu = {"index": 0, "uuid": "u", "utilization_ratio": 0.5, "memory_used_bytes": 0.0,
+           "memory_total_bytes": 0.0, "temperature_celsius": 0.0, "power_watts": 0.0}  # fmt: skip
+    old |= {
+        "loss": float("nan"),
+        "epochs": [(0, 0.5, 0.0, None, None, None), (1, 0.5, 0.25, None, 0.0, 0.0)],
+        "performance": {
+            "batch_duration_seconds": 0.0,
+            "epoch_duration_seconds": 0.0,
+            "estimated_time_remaining_seconds": 0.0,
+            "frames_per_second": 30.0,
+            "frames_per_second_average": 0.0,
+            "resources": {"cpu_utilization_ratio": 0.0, "memory_used_bytes": 2.0, "gpus": [gpu]},
+        },
+    }
+
+    restored = Session.restored(unpacked(packed(old)))
+
+    assert restored.loss is None
+    assert list(restored.epochs) == [Epoch(0, 0.5, None), Epoch(1, 0.5, 0.25, None, 0.0, 0.0)]
+    resources = Resources(None, 2.0, (Gpu(0, "u", 0.5),))
+    assert restored.performance == Performance(frames_per_second=30.0, resources=resources)
+    assert repr(Session.restored(restored.snapshot()).snapshot()) == repr(restored.snapshot())
+
+
+def test_a_zero_that_was_reported_survives_a_snapshot(clock):
+    """An accuracy of 0 and an idle GPU are still there after a restart."""
+    session = Session("run", Client(), Config(), now=clock.now)
+    idle = Performance(resources=Resources(gpus=(Gpu(0, "u", 0.0, 0.0),)))
+    for event in (Epoch(0, 0.0, 0.0), idle):
+        session.apply(event, clock.now)
+
+    restored = Session.restored(unpacked(packed(session.snapshot())))
+
+    assert list(restored.epochs) == [Epoch(0, 0.0, 0.0)]
+    assert restored.performance == idle
+
+
+def test_registering_again_keeps_what_it_leaves_out(sessions):
+    """The same client with less to say: name, version, labels, trace and configuration stay, field by field."""
+    whole = Client("c", "1", "a", {"team": "vision"}, "00-trace-span-00")
+    config = Config(3, 4, 5, "model", "data", ("cat",))
+    sessions.register("run", whole, config)
+
+    session = sessions.register("run", Client(instance_id="a"), Config(batch_size=6)).session
+
+    assert session.client == whole
+    assert session.config == Config(3, 4, 6, "model", "data", ("cat",))
+
+
 def test_a_sampled_trace_context_is_taken_over():
     """The session joins the client's trace, unless that is not being kept."""
     trace = "0af7651916cd43dd8448eb211c80319c"

@@ -77,7 +77,7 @@ def batch_of(shard_id: int, offer: Offer, spots: list[Spot]) -> ShardBatch:
         batch.epoch,
         batch.index,
         offer.received_ms,
-        finite(batch.loss),
+        batch.loss,
         tuple([_image(*pair) for pair in zip(batch.images, spots, strict=True)]),
     )
 

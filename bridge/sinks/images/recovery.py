@@ -1,5 +1,6 @@
 """Take up what a stopped bridge left in the spool."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -147,9 +148,16 @@ def _batch(lines: list[dict[str, Any]], session_id: str, shard_id: int) -> Shard
         int(first["epoch"]),
         int(first["batch_idx"]),
         int(first["received_ms"]),
-        finite(first["batch_loss"]),
+        _loss(first),
         tuple(_images(lines)),
     )
+
+
+def _loss(line: dict[str, Any]) -> float | None:
+    """Return the loss of a batch; in shards it is null both where it was not finite and where it is missing."""
+    if line.get("loss_missing", False):
+        return None
+    return math.nan if line["batch_loss"] is None else line["batch_loss"]
 
 
 def _images(lines: list[dict[str, Any]]) -> Iterator[ShardImage]:

@@ -125,6 +125,8 @@ class Sampler:
         self.held_bytes += size - window.size_bytes
 
 
-def badness(loss: float) -> float:
-    """Return what batches are compared by; a loss that is no finite number is the worst."""
+def badness(loss: float | None) -> float:
+    """Return what batches are compared by: not finite is the worst, not reported the least."""
+    if loss is None:
+        return -math.inf
     return loss if math.isfinite(loss) else math.inf

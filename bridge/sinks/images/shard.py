@@ -90,9 +90,10 @@ def pack(offer: Offer, *, at: int, repeat: int = 0) -> tuple[list[bytes], list[S
         batch.epoch,
         batch.index,
     )
-    tail = b',"batch_loss":%s,"timestamp_ms":%d,"received_ms":%d}' % (
+    tail = b',"batch_loss":%s,"loss_missing":%s,"timestamp_ms":%s,"received_ms":%d}' % (
         _number(batch.loss),
-        batch.sent_ms,
+        b"true" if batch.loss is None else b"false",
+        _whole(batch.sent_ms or None),
         offer.received_ms,
     )
     changed = _time_field(offer.received)

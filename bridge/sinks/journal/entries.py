@@ -27,7 +27,9 @@ from bridge.model import (
     Scalars,
     Status,
     StatusChange,
+    reported,
 )
+from bridge.sessions import without_zeros
 
 VERSION = 1
 """Of rows; each group begins with the version of its own."""
@@ -88,11 +90,22 @@ def _batch(plain: Sequence[Any]) -> Batch:
         index,
         loss,
         invalid_images=invalid_images,
-        predictions=tuple(map(Prediction, classes, confidences)),
+        predictions=tuple(map(Prediction, classes, map(reported, confidences))),
         ground_truth=tuple(truths),
         duration_seconds=duration_seconds,
         sample_count=sample_count,
     )
+
+
+def _epoch_before(plain: Sequence[Any]) -> Epoch:
+    """Return an epoch as it was written when an accuracy of 0 meant "not reported" as well."""
+    number, loss, accuracy, *more = plain
+    return Epoch(number, loss, reported(accuracy), *more)
+
+
+def _performance_before(plain: Sequence[Any]) -> Performance:
+    """Return a performance as it was written when any 0 meant "not reported" as well."""
+    return _performance(tuple(without_zeros(dict(zip(_PERFORMANCE, plain, strict=True))).values()))
 
 
 def _performance_row(told: Performance) -> tuple[Any, ...]:
@@ -148,6 +161,7 @@ def _names(kind: type) -> list[str]:
 
 
 _EPOCH_FIELDS = attrgetter(*_names(Epoch))
+_PERFORMANCE = _names(Performance)
 _SCALARS_FIELDS = attrgetter(*_names(Scalars))
 _RESULT_FIELDS = attrgetter(*_names(CommandResult))
 
@@ -160,8 +174,8 @@ Plain = Callable[[Any], tuple[Any, ...]]
 
 _PLAIN: dict[type, tuple[int, Plain]] = {
     Batch: (1, _batch_row),
-    Epoch: (2, _EPOCH_FIELDS),
-    Performance: (3, _performance_row),
+    Epoch: (13, _EPOCH_FIELDS),
+    Performance: (14, _performance_row),
     StatusChange: (4, _status_row),
     Scalars: (5, _SCALARS_FIELDS),
     Connected: (6, _nothing),
@@ -175,8 +189,8 @@ _PLAIN: dict[type, tuple[int, Plain]] = {
 
 _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
     1: _batch,
-    2: lambda plain: Epoch(*plain),
-    3: _performance,
+    2: _epoch_before,
+    3: _performance_before,
     4: _status,
     5: lambda plain: Scalars(*plain),
     6: lambda _plain: Connected(),
@@ -186,4 +200,6 @@ _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
     10: lambda plain: Ended(Phase(plain[0])),
     11: lambda _plain: Forgotten(),
     12: _asked,
+    13: lambda plain: Epoch(*plain),
+    14: _performance,
 }

@@ -77,7 +77,7 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_session_status",
-        "1 for the status the training loop told last, 0 for the others.",
+        "1 for the status the training loop reported last, 0 for the others.",
         "StatusUpdate.status",
         "session_status",
         "status",
@@ -108,7 +108,7 @@ TRAINING_FAMILIES = (
     _gauge("training_batch_size", "Samples in a batch.", "TrainingConfig.batch_size"),
     _counter("training_batches_total", "Batches received.", "BatchData"),
     _counter("training_epochs_completed_total", "Epochs whose averages came.", "EpochData"),
-    _gauge("training_loss", "Loss of the last batch.", "BatchData.batch_loss"),
+    _gauge("training_loss", "Loss of the last batch that reported one.", "BatchData.batch_loss"),
     _gauge(
         "training_loss_interval_max",
         "Highest finite batch loss in this and the previous 15 s interval.",
@@ -136,23 +136,27 @@ TRAINING_FAMILIES = (
         "Samples trained on.",
         "BatchData.sample_count, else how many ground_truth, predictions or images came",
     ),
-    _gauge("training_epoch_loss", "Average loss of the last epoch.", "EpochData.average_loss"),
+    _gauge(
+        "training_epoch_loss",
+        "Average loss of the last epoch that reported one.",
+        "EpochData.average_loss",
+    ),
     _gauge(
         "training_epoch_accuracy_ratio",
-        "Average accuracy of the last epoch.",
+        "Average accuracy of the last epoch that reported one.",
         "EpochData.average_accuracy",
     ),
     _gauge(
         "training_validation_loss",
-        "Validation loss after the last epoch.",
+        "Validation loss of the last epoch that reported one.",
         "EpochData.validation_loss",
     ),
     _gauge(
         "training_validation_accuracy_ratio",
-        "Validation accuracy after the last epoch.",
+        "Validation accuracy of the last epoch that reported one.",
         "EpochData.validation_accuracy",
     ),
-    _gauge("training_learning_rate", "Learning rate.", "EpochData.learning_rate"),
+    _gauge("training_learning_rate", "Learning rate last reported.", "EpochData.learning_rate"),
     _gauge(
         "training_epoch_duration_seconds",
         "Time the epoch took.",
@@ -219,7 +223,7 @@ TRAINING_FAMILIES = (
     ),
     _histogram(
         "training_prediction_confidence",
-        "Finite confidences of predictions.",
+        "Confidences of predictions, where reported and between 0 and 1.",
         "BatchData.predictions",
         CONFIDENCE_BUCKETS,
         "correct",

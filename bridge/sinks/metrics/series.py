@@ -62,7 +62,7 @@ class SessionSeries:
     """Everything /metrics tells of one attempt of a session.
 
     Each family of the table finds its values in the attribute it names. None, and what is not in a
-    dictionary, was never told and is not on the page.
+    dictionary, is not reported and not on the page.
     """
 
     session: Session

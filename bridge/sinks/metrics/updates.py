@@ -18,19 +18,33 @@ from bridge.model import (
     Heartbeat,
     Performance,
     Registered,
+    Resources,
     Scalars,
+    Status,
     StatusChange,
+    is_ratio,
 )
 from bridge.sinks.metrics.hardware import take_resources
 from bridge.sinks.metrics.labels import NAME_LIMIT, closed, metric_label
+from bridge.sinks.metrics.observations import Histogram
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries
-from bridge.sinks.metrics.values import count, observe_duration, seen, told
+from bridge.sinks.metrics.values import accuracy, count, measured, observe_duration, seen
 
 METRICS_LIMIT = 50
 """Names of the user's own per session."""
 
 METRICS_EXAMINED = 1_000
 """Names looked at per message: a message of a million must not hold the event loop."""
+
+MEASUREMENTS = (
+    ("epoch_duration_seconds", "total_time_for_epoch_sec"),
+    ("estimated_time_remaining_seconds", "estimated_time_remaining_sec"),
+    ("frames_per_second", "current_fps"),
+    ("frames_per_second_average", "average_fps"),
+)
+"""Of a Performance, and what the protocol calls them."""
+
+NO_RESOURCES = Resources()
 
 CONFIDENCE_FIELD = closed(("field", "confidence"))
 SCALAR_FIELD = closed(("field", "values"))
@@ -53,18 +67,12 @@ def _sign_of_life(series: SessionSeries, _event: Heartbeat | CommandResult, at: 
 
 
 def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
-    loss = batch.loss
     series.session_last_update_timestamp_seconds = at
     series.epoch = batch.epoch
     series.batch = batch.index
-    series.loss = loss
     series.batches += 1
-    if isfinite(loss):
-        bucket = series.losses.observe(loss)
-        series.losses.exemplars[bucket] = (batch.epoch, batch.index, loss, at)
-        series.extremes.add(loss, at)
-    else:
-        series.nonfinite_values[BATCH_LOSS_FIELD] += 1
+    if batch.loss is not None:
+        _loss(series, batch, batch.loss, at)
     if batch.duration_seconds is not None:
         series.tells_durations = True
         observe_duration(series, "duration_ms", batch.duration_seconds)
@@ -80,14 +88,21 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
         _predictions(series, batch)
 
 
+def _loss(series: SessionSeries, batch: Batch, loss: float, at: float) -> None:
+    series.loss = loss
+    if isfinite(loss):
+        bucket = series.losses.observe(loss)
+        series.losses.exemplars[bucket] = (batch.epoch, batch.index, loss, at)
+        series.extremes.add(loss, at)
+    else:
+        series.nonfinite_values[BATCH_LOSS_FIELD] += 1
+
+
 def _predictions(series: SessionSeries, batch: Batch) -> None:
     if not batch.ground_truth:
         for prediction in batch.predictions:
-            confidence = prediction.confidence
-            if isfinite(confidence):
-                series.unjudged.observe(confidence)
-            else:
-                count(series.nonfinite_values, CONFIDENCE_FIELD)
+            if prediction.confidence is not None:
+                _confidence(series, series.unjudged, prediction.confidence)
         return
     text, counts, right, wrong = (
         series.shared.classes.text,
@@ -99,24 +114,30 @@ def _predictions(series: SessionSeries, batch: Batch) -> None:
         predicted = prediction.predicted_class
         label = text(actual, predicted)
         counts[label] = counts.get(label, 0) + 1
-        confidence = prediction.confidence
-        if isfinite(confidence):
-            (right if predicted == actual else wrong).observe(confidence)
-        else:
-            count(series.nonfinite_values, CONFIDENCE_FIELD)
+        if prediction.confidence is not None:
+            _confidence(series, right if predicted == actual else wrong, prediction.confidence)
+
+
+def _confidence(series: SessionSeries, histogram: Histogram, confidence: float) -> None:
+    if is_ratio(confidence):
+        histogram.observe(confidence)
+    elif isfinite(confidence):
+        series.shared.telemetry.dropped("confidence", "out_of_range")
+    else:
+        count(series.nonfinite_values, CONFIDENCE_FIELD)
 
 
 def _epoch(series: SessionSeries, epoch: Epoch, at: float) -> None:
     series.session_last_update_timestamp_seconds = at
     series.epochs_completed += 1
-    series.epoch_loss = seen(series, "average_loss", epoch.loss)
-    series.epoch_accuracy_ratio = told(
-        series, "average_accuracy", series.epoch_accuracy_ratio, epoch.accuracy
-    )
+    if epoch.loss is not None:
+        series.epoch_loss = seen(series, "average_loss", epoch.loss)
+    if epoch.accuracy is not None:
+        series.epoch_accuracy_ratio = accuracy(series, "average_accuracy", epoch.accuracy)
     if epoch.validation_loss is not None:
         series.validation_loss = seen(series, "validation_loss", epoch.validation_loss)
     if epoch.validation_accuracy is not None:
-        series.validation_accuracy_ratio = seen(
+        series.validation_accuracy_ratio = accuracy(
             series, "validation_accuracy", epoch.validation_accuracy
         )
     if epoch.learning_rate is not None:
@@ -125,38 +146,19 @@ def _epoch(series: SessionSeries, epoch: Epoch, at: float) -> None:
 
 def _performance(series: SessionSeries, performance: Performance, at: float) -> None:
     series.session_last_update_timestamp_seconds = at
-    if performance.batch_duration_seconds and not series.tells_durations:
+    if performance.batch_duration_seconds is not None and not series.tells_durations:
         observe_duration(series, "time_per_batch_ms", performance.batch_duration_seconds)
-    series.epoch_duration_seconds = told(
-        series,
-        "total_time_for_epoch_sec",
-        series.epoch_duration_seconds,
-        performance.epoch_duration_seconds,
-    )
-    series.estimated_time_remaining_seconds = told(
-        series,
-        "estimated_time_remaining_sec",
-        series.estimated_time_remaining_seconds,
-        performance.estimated_time_remaining_seconds,
-    )
-    series.frames_per_second = told(
-        series, "current_fps", series.frames_per_second, performance.frames_per_second
-    )
-    series.frames_per_second_average = told(
-        series,
-        "average_fps",
-        series.frames_per_second_average,
-        performance.frames_per_second_average,
-    )
-    if performance.resources is not None:
-        take_resources(series, performance.resources)
+    for name, field in MEASUREMENTS:
+        setattr(series, name, measured(series, field, getattr(performance, name)))
+    take_resources(series, performance.resources or NO_RESOURCES)
 
 
 def _status(series: SessionSeries, change: StatusChange, at: float) -> None:
     series.session_last_update_timestamp_seconds = at
-    series.show_status(change.status)
+    if change.status is not Status.UNKNOWN:
+        series.show_status(change.status)
     if change.config is not None:
-        series.describe(change.config)
+        series.describe(series.session.config.updated(change.config))
 
 
 def _scalars(series: SessionSeries, scalars: Scalars, at: float) -> None:

@@ -2,13 +2,22 @@
 
 from math import isfinite
 
+from bridge.model import is_ratio
 from bridge.sinks.metrics.labels import closed
 from bridge.sinks.metrics.series import SessionSeries
 
 
-def told(series: SessionSeries, name: str, known: float | None, value: float) -> float | None:
-    """Return the value of a field that is 0 where it was not told: such a 0 begins no series."""
-    return None if known is None and value == 0 else seen(series, name, value)
+def measured(series: SessionSeries, name: str, value: float | None) -> float | None:
+    """Return what a gauge of the present moment shows: nothing where the newest measurement lacks it."""
+    return None if value is None else seen(series, name, value)
+
+
+def accuracy(series: SessionSeries, name: str, value: float) -> float | None:
+    """Return an accuracy as `seen` does; what is outside 0..1 is no ratio, and counted as dropped."""
+    if isfinite(value) and not is_ratio(value):
+        series.shared.telemetry.dropped("accuracy", "out_of_range")
+        return None
+    return seen(series, name, value)
 
 
 def seen(series: SessionSeries, name: str, value: float) -> float:

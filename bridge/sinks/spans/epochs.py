@@ -59,6 +59,8 @@ class OpenEpoch:
         self.batches += 1
         self.samples += batch.sample_count or max(len(batch.images), len(batch.predictions))
         loss = batch.loss
+        if loss is None:
+            return
         if not math.isfinite(loss):
             self._add_nonfinite(batch, received)
             return

@@ -9,6 +9,7 @@ from bridge.model import (
     Connected,
     Disconnected,
     Event,
+    Status,
     StatusChange,
 )
 from bridge.sinks.spans.span import SpanEvent, attributes
@@ -19,17 +20,19 @@ Words = tuple[str, dict[str, Any]]
 def described(event: Event, received: float) -> SpanEvent | None:
     """Return the event as spans tell it, or None for one that they do not."""
     describe = _WORDS.get(type(event))
-    if describe is None:
+    words = describe(event) if describe is not None else None
+    if words is None:
         return None
-    name, found = describe(event)
+    name, found = words
     return SpanEvent(name, received, attributes(found))
 
 
-def _status(change: StatusChange) -> Words:
-    return "status", {
-        "training.status": change.status.value,
-        "training.status.message": change.message,
-    }
+def _status(change: StatusChange) -> Words | None:
+    """Describe what is reported; a message that only brings a configuration reports no status."""
+    status = None if change.status is Status.UNKNOWN else change.status.value
+    if status is None and not change.message:
+        return None
+    return "status", {"training.status": status, "training.status.message": change.message}
 
 
 def _command_sent(sent: CommandSent) -> Words:
@@ -51,7 +54,7 @@ def _command_answered(answered: CommandAnswered) -> Words:
     }
 
 
-_WORDS: dict[type, Callable[[Any], Words]] = {
+_WORDS: dict[type, Callable[[Any], Words | None]] = {
     StatusChange: _status,
     CommandSent: _command_sent,
     CommandAnswered: _command_answered,

@@ -120,7 +120,7 @@ class Spans:
         self, _session: Session, trace: Trace, performance: Performance, _received: float
     ) -> None:
         speed = performance.frames_per_second_average
-        if trace.running and math.isfinite(speed):
+        if trace.running and speed is not None and math.isfinite(speed):
             trace.running[-1].frames_per_second = speed
 
     def _connected(self, session: Session, trace: Trace, event: Connected, received: float) -> None:

@@ -90,7 +90,7 @@ class Trace:
         """Take a batch; the first one of an epoch starts it."""
         self.batches += 1
         self.last_heard = received
-        if math.isfinite(batch.loss):
+        if batch.loss is not None and math.isfinite(batch.loss):
             self.last_loss = batch.loss
         running = self._running(batch.epoch)
         if running is None:

@@ -78,15 +78,15 @@ def test_a_batch_keeps_everything_it_told():
     assert (result.session_id, result.sequence) == ("run", 7)
 
 
-def test_zero_is_told_apart_from_not_told():
+def test_zero_is_not_what_was_left_out():
     """Optional fields are None where a client left them out, also when it is an old one."""
     plain = decoded(request(epoch_data=wire.EpochData(epoch=1, average_loss=2.0))).message
     full = decoded(
         request(epoch_data=wire.EpochData(epoch=1, validation_loss=0.0, learning_rate=0.0))
     ).message
 
-    assert plain == Epoch(1, 2.0, 0.0)
-    assert full == Epoch(1, 0.0, 0.0, validation_loss=0.0, learning_rate=0.0)
+    assert plain == Epoch(1, 2.0, None)
+    assert full == Epoch(1, 0.0, None, validation_loss=0.0, learning_rate=0.0)
     assert decoded(batch()).message.duration_seconds is None
 
 
@@ -134,6 +134,78 @@ def test_one_bad_image_costs_only_itself():
     assert fault.sequence == 0
 
 
+def left_out(image: bytes = b"") -> wire.ImageData:
+    """Return the place of an image that the sender has left out."""
+    return wire.ImageData(image_bytes=image, left_out=True)
+
+
+def test_an_image_that_was_left_out_keeps_the_places_of_the_others():
+    """It is an entry where entries are counted, no fault, and neither received nor invalid."""
+    images = [
+        left_out(),
+        wire.ImageData(image_bytes=jpeg()),
+        left_out(),
+        wire.ImageData(image_bytes=jpeg(shade=9)),
+    ]
+    predictions = [wire.Prediction(predicted_class=number) for number in range(4)]
+    data = wire.BatchData(images=images, predictions=predictions, ground_truth=[5, 6, 7, 8])
+
+    message = decoded(request(batch_data=data)).message
+
+    assert [(one.index, one.predicted_class, one.true_class) for one in message.images] == [
+        (1, 1, 6),
+        (3, 3, 8),
+    ]
+    assert (message.invalid_images, message.sample_count) == (0, 4)
+    assert len(message.predictions) == len(message.ground_truth) == 4
+
+
+@pytest.mark.parametrize(
+    ("images", "truths", "reason"),
+    [
+        ([left_out()] * 5, [], "images: 5 are more than the 4 allowed"),
+        ([left_out()] * 2, [1, 2, 3], "2, 0 and 3 of them do not match"),
+    ],
+)
+def test_left_out_images_count_as_entries(images, truths, reason):
+    """Limits and lengths are about places, not about bytes."""
+    data = wire.BatchData(images=images, ground_truth=truths)
+
+    assert reason in str(refused(request(batch_data=data)))
+
+
+def test_an_image_cannot_be_left_out_and_sent():
+    """Whoever sends both has a fault, which costs that image; one without bytes is one unless it is left out."""
+    data = wire.BatchData(images=[left_out(jpeg()), left_out(), wire.ImageData()])
+    raw = request(batch_data=data).SerializeToString()
+
+    update, fault = decode_request(raw, LIMITS)
+
+    assert (update.message.images, update.message.invalid_images) == ((), 2)
+    assert "images[0].image_bytes is set though the image is left out" in str(fault)
+    assert "images[1]" not in str(fault)
+    assert "images[2].image_bytes is empty" in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("sent", "confidence"),
+    [
+        (0.0, None),
+        (0.5, 0.5),
+        (1.0, 1.0),
+        (1.0005, 1.0),
+        (1.5, None),
+        (-1.0, None),
+        (math.nan, None),
+    ],
+)
+def test_an_image_has_the_confidence_that_is_one(sent, confidence):
+    """0 is not reported, what lies outside 0..1 is nothing of the kind, and rounding is forgiven."""
+    message = decoded(batch(jpeg(), predictions=[wire.Prediction(confidence=sent)])).message
+
+    assert message.images[0].confidence == confidence
+
+
 def test_a_whole_batch_of_predictions_needs_no_images():
     """Predictions may be told for more samples than are shown."""
     message = decoded(batch(predictions=[wire.Prediction()] * 9, ground_truth=[0] * 9)).message
@@ -154,7 +226,7 @@ def test_the_single_gpu_of_old_clients_is_gpu_0():
         return message.resources.gpus
 
     assert gpus(old) == (Gpu(0, "", 0.5, 2.0**20),)
-    assert gpus(new) == (Gpu(3, "u", 0.0, 0.0, 0.0, 0.0, 9.0),)
+    assert gpus(new) == (Gpu(3, "u", power_watts=9.0),)
     assert gpus(wire.ResourceUsage(cpu_percent=1)) == ()
 
 

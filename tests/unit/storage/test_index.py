@@ -1,5 +1,7 @@
 """The image index finds the batch that is meant."""
 
+import math
+
 import pytest
 
 from bridge.storage.database import Database
@@ -82,7 +84,7 @@ def test_a_batch_that_comes_again_replaces_all_of_its_older_self(database, index
 
 def test_worst_begins_with_what_is_no_number(database, index):
     """A batch whose loss is not a number is the worst of all."""
-    for number, loss in enumerate((0.5, None, 3.0, 1.0)):
+    for number, loss in enumerate((0.5, math.nan, 3.0, 1.0)):
         put(database, shard_batch(1, number, at=1000 + number, loss=loss))
 
     assert names(index.worst("run", limit=3)) == [(1, 1), (1, 2), (1, 3)]
@@ -199,3 +201,32 @@ def test_what_is_found_again_does_not_replace_what_is_newer(database, index):
 
     assert [image.true_class for image in index.images("run", 1, 1)] == [1]
     assert [image.true_class for image in index.images("run", 1, 2)] == [3]
+
+
+def test_a_loss_that_is_not_reported_is_none_and_the_least(database, index):
+    """It is told apart from one that is not a number, and comes behind every loss there is."""
+    for number, loss in enumerate((None, math.nan, -3.0, math.inf)):
+        put(database, shard_batch(1, number, at=1000 + number, loss=loss))
+
+    found = [index.batch("run", 1, number).loss for number in range(4)]
+
+    assert found[0] is None
+    assert found[2] == -3.0
+    assert math.isnan(found[1])
+    assert math.isnan(found[3])
+    assert set(names(index.worst("run", limit=9))) == {(1, 1), (1, 2), (1, 3)}
+    ahead = index.at("run", at_ms=1002, window_ms=1, prefer=Prefer.MAX_LOSS)
+    assert (ahead.epoch, ahead.batch) == (1, 2)
+    only = index.at("run", at_ms=1000, window_ms=1, prefer=Prefer.MAX_LOSS)
+    assert (only.epoch, only.batch) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("kept", "confidence"), [(0.0, None), (5.0, None), (None, None), (0.5, 0.5)]
+)
+def test_rows_of_older_versions_hold_confidences_that_are_none(database, index, kept, confidence):
+    """A 0 was not reported, and what lies outside 0..1 is no confidence."""
+    image = ShardImage(0, 512, 300, 1, kept, 1)
+    put(database, ShardBatch(1, "run", 1, 1, 1000, 0.5, (image,)))
+
+    assert index.images("run", 1, 1)[0].confidence == confidence

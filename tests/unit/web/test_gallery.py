@@ -5,6 +5,9 @@ import math
 from support.jpegs import jpeg
 from support.pages import NOON_MS, pictures, running
 
+from bridge.storage.index import IndexedImage, Place
+from bridge.web.sheet import label_of
+
 
 async def test_every_image_is_shown_with_prediction_confidence_and_truth(door, shelf):
     """Wrong ones are marked in words and in style, right ones are told so, unknown ones are neither."""
@@ -117,3 +120,34 @@ async def test_a_contact_sheet_shows_one_batch(door, shelf):
     body = await response.read()
     assert body.startswith(b"\xff\xd8\xff")
     assert body != await empty.read()
+
+
+async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(door, shelf):
+    """No loss and no confidence: no tile, no "0 %", no meter; the API says null."""
+    client = await door()
+    running(client.parts)
+    shelf.add("run-1", 1, 7, [(jpeg(), 1, None, 0), (jpeg(), 1, 0.0, 1)], loss=-math.inf)
+
+    text = await (await client.get("/sessions/run-1/batches/1-7")).text()
+    session = await (await client.get("/sessions/run-1")).text()
+    sheet = await client.get("/sessions/run-1/sheet.jpg?batch=1-7")
+    answer = await (await client.get("/api/v1/sessions/run-1/images")).json()
+
+    assert "<dt>Loss</dt>" not in text
+    assert "NaN" not in text + session
+    assert "No batch with images has reported a loss." in session
+    assert " %" not in text
+    assert "<meter" not in text
+    assert sheet.status == 200
+    (batch,) = answer["batches"]
+    assert batch["loss"] is None
+    assert [image["confidence"] for image in batch["images"]] == [None, None]
+
+
+def test_a_contact_sheet_says_no_confidence_that_was_not_reported():
+    """The label of a tile is what is known."""
+    place = Place("1.tar", stored=True, offset=0, length=1)
+
+    assert label_of(IndexedImage(0, 1, None, 0, place), ("cat", "dog"))[1] == "x dog, is cat"
+    assert label_of(IndexedImage(0, 1, None, 1, place), ("cat", "dog"))[1] == "dog"
+    assert label_of(IndexedImage(0, 1, 0.75, 1, place), ("cat", "dog"))[1] == "dog 75 %"

@@ -12,6 +12,7 @@ from bridge.model import (
     Epoch,
     Performance,
     Phase,
+    Scalars,
     Status,
     StatusChange,
 )
@@ -43,6 +44,23 @@ def run(*events, total=4, per_epoch=10):
 def test_progress(events, progress):
     """From 0 to 1, whether a loop counts its epochs from 0 or from 1."""
     assert run(*events).progress == pytest.approx(progress)
+
+
+def test_epochs_alone_tell_how_far_a_run_is():
+    """A loop that reports averages and no batches has begun, and is where its last epoch is."""
+    seen = run(Epoch(1, 0.5), Epoch(2, 0.4))
+
+    assert (seen.progress, seen.progress_text) == (0.5, "epoch 2 of 4")
+    assert run(Scalars(3, 7, {"reward": 1.0})).progress == pytest.approx(0.95)
+    assert run(Epoch(0, 0.5), Epoch(1, 0.4), Batch(0, 4, 0.5)).progress_text == "epoch 0 of 4"
+
+
+def test_an_epoch_that_is_reported_in_parts_is_one():
+    """What a later report of the same epoch leaves out stays as it was."""
+    seen = run(Epoch(1, 0.5, 0.25), Epoch(2, 0.25), Epoch(1, None, None, 0.75, 0.5, 0.0))
+
+    assert seen.epochs_done == (Epoch(1, 0.5, 0.25, 0.75, 0.5, 0.0), Epoch(2, 0.25))
+    assert seen.accuracy == 0.5
 
 
 def test_no_plan_no_progress():

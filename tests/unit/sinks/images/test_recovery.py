@@ -1,5 +1,6 @@
 """A bridge that was killed takes up what it finds in the spool."""
 
+import math
 import shutil
 
 import pytest
@@ -187,3 +188,23 @@ async def test_foreign_files_are_left_alone(tmp_path, store):
     bench = Bench(tmp_path / "bench", store)
     async with bench.running():
         assert len(bench.spooled()) == 2
+
+
+async def test_a_loss_that_was_not_reported_stays_so_in_a_new_database(tmp_path, store):
+    """An index that is read back from shards tells it apart from one that is not a number, as the first one did."""
+    live = tmp_path / "live"
+    bench = Bench(live, store)
+    async with bench.running():
+        for number, loss in enumerate((None, math.nan, 0.25)):
+            bench.send(session(), batch(1, number, loss=loss))
+            bench.commit()
+        before = [bench.index.batch("run", 1, number).loss for number in range(3)]
+        dead = shutil.copytree(live, tmp_path / "dead")
+    for file in dead.glob("*.db*"):
+        file.unlink()
+
+    bench = Bench(dead, MemoryStore())
+    async with bench.running():
+        losses = [bench.index.batch("run", 1, number).loss for number in range(3)]
+
+    assert repr(losses) == repr(before) == "[None, nan, 0.25]"

@@ -153,3 +153,17 @@ def test_a_forgotten_session_begins_anew():
     assert not sampler.starts_epoch("run", 3)
     sampler.forget("run")
     assert sampler.starts_epoch("run", 3)
+
+
+@pytest.mark.parametrize("other", [-5.0, 0.0, 2.0, math.nan, -math.inf])
+def test_a_loss_that_is_not_reported_is_the_least(other):
+    """Nobody says that the batch is bad, so any batch with a loss comes before it."""
+    assert badness(None) < badness(other)
+    sampler = Sampler()
+    missing, known = offer(1, 0, loss=None), offer(1, 1, loss=other)
+
+    sampler.offer(missing, 100.0)
+    verdict = sampler.offer(known, 100.1)
+
+    assert verdict.out == (missing,)
+    assert sampler.close_all() == [known]

@@ -70,7 +70,8 @@ def test_webdataset_reads_samples_and_nothing_else(path):
         "true_class": 2,
         "true_label": 'a "bird"',
         "batch_loss": 2.5,
-        "timestamp_ms": 0,
+        "loss_missing": False,
+        "timestamp_ms": None,
         "received_ms": NOON_MS,
     }
 
@@ -183,3 +184,21 @@ def pack_one(picture):
 def test_what_is_no_shard_has_no_trailer(tail):
     """An open or foreign file is not taken for a closed shard."""
     assert parse_trailer(tail) is None
+
+
+def test_what_is_not_reported_is_null(path):
+    """A loss that is missing is told apart from one that is not a number; a confidence and a time are null."""
+    one = offer(1, 0, images=1, loss=None)
+    images = tuple(replace(image, confidence=None) for image in one.batch.images)
+    write(
+        path,
+        replace(one, batch=replace(one.batch, images=images)),
+        offer(1, 1, images=1, loss=math.nan),
+    )
+
+    held = members(path.read_bytes())
+    missing, nan = (json.loads(held[f"000001-0000000{number}-00.json"]) for number in (0, 1))
+
+    assert (missing["batch_loss"], missing["loss_missing"]) == (None, True)
+    assert (nan["batch_loss"], nan["loss_missing"]) == (None, False)
+    assert (missing["confidence"], missing["timestamp_ms"]) == (None, None)

@@ -35,10 +35,16 @@ EVENTS = (
     Batch(1, 2, 0.5),
     Batch(2**32 - 1, 0, -math.inf, duration_seconds=0.25, sample_count=2**32 - 1),
     Batch(0, 0, 1.0, invalid_images=3),
+    Batch(0, 0, None),
+    Batch(0, 0, None, predictions=(Prediction(3, None), Prediction(4, 0.5)), ground_truth=(3, 4)),
     Batch(0, 0, 1.0, predictions=(Prediction(3, 0.5), Prediction(-1, 0.25)), ground_truth=(3, 4)),
     Batch(0, 0, 1.0, predictions=(Prediction(3, math.inf),)),
     Epoch(1, 0.5, 0.25),
     Epoch(1, 0.5, 0.25, 0.75, 0.125, 0.01),
+    Epoch(1, None, None),
+    Epoch(1, 0.0, 0.0),
+    Performance(),
+    Performance(resources=Resources(None, 2.0, (Gpu(0, "u", 0.0), Gpu(1, power_watts=0.0)))),
     Performance(0.1, 1.0, 2.0, 3.0, 4.0),
     Performance(0.1, 1.0, 2.0, 3.0, 4.0, Resources(1.5, 2.0, (Gpu(0, "u", 0.5), Gpu(1)))),
     StatusChange(Status.RUNNING),
@@ -95,3 +101,22 @@ def test_a_row_that_makes_no_sense_is_refused(row):
 def test_an_older_row_may_be_shorter_at_its_end():
     """A field added to an event has a default, so rows from before it can be read."""
     assert entry_of(["run", 1, 0.0, 2, 1, 0.5, 0.25]).event == Epoch(1, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("row", "event"),
+    [
+        ([1, 1, 2, 0.5, None, 0, [3], [0.0], [3], 0],
+         Batch(1, 2, 0.5, predictions=(Prediction(3, None),), ground_truth=(3,))),
+        ([2, 1, 0.5, 0.0], Epoch(1, 0.5, None)),
+        ([2, 1, 0.0, 0.25, None, 0.0, 0.0], Epoch(1, 0.0, 0.25, None, 0.0, 0.0)),
+        ([3, 0.5, 0.0, 0.0, 30.0, 0.0, None], Performance(0.5, frames_per_second=30.0)),
+        ([3, 0.0, 0.0, 0.0, 0.0, 0.0, {"cpu_utilization_ratio": 0.0, "memory_used_bytes": 2.0, "gpus": [
+            {"index": 0, "uuid": "", "utilization_ratio": 0.5, "memory_used_bytes": 0.0,
+             "memory_total_bytes": None, "temperature_celsius": 0.0, "power_watts": 0.0}]}],
+         Performance(resources=Resources(None, 2.0, (Gpu(0, "", 0.5),)))),
+    ],
+)  # fmt: skip
+def test_a_zero_of_an_older_row_may_not_have_been_reported(row, event):
+    """Rows from before that could be told apart are read as today's messages of such clients are."""
+    assert entry_of(["run", 1, 0.0, *row]).event == event

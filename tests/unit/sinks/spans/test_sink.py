@@ -584,3 +584,23 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(tmp_path):
     assert numbers == list(range(4, 14))
     assert world.count("dropped") == 5
     world.close()
+
+
+def test_what_is_not_reported_is_in_no_span(world):
+    """A missing loss is neither a mean, nor a highest one, nor one that is no number; the batch still counts."""
+    session = world.register()
+    world.happen(
+        session, batch(1, 0, None, sample_count=4), StatusChange(Status.UNKNOWN), at=START + 1
+    )
+    world.happen(session, Performance(), averages(1, None, None), at=START + 2)
+    world.happen(session, StatusChange(Status.COMPLETED), Ended(Phase.ENDED), at=START + 3)
+
+    [epoch] = world.named("training.epoch")
+    [end] = world.named("training.session.end")
+
+    absent = {"training.loss", "training.accuracy", "training.loss.highest", "training.batch.loss",
+              "training.frames_per_second"}  # fmt: skip
+    assert not absent & (epoch.attributes.keys() | end.attributes.keys())
+    assert epoch.events == ()
+    assert epoch.attributes["training.nonfinite"] == 0
+    assert (epoch.attributes["training.batches"], epoch.attributes["training.samples"]) == (1, 4)
