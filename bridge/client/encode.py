@@ -161,8 +161,8 @@ class Encoder:
             command_id=call.command_id,
             applied=call.applied,
             message=text(call.message),
-            epoch=int(call.epoch),
-            batch_idx=int(call.batch),
+            epoch=int(self._read("epoch", call.epoch, whole_number_of) or 0),
+            batch_idx=int(self._read("batch", call.batch, whole_number_of) or 0),
         )
         return self._entry(Kind.PRECIOUS, clock_ms, command_result=data)
 

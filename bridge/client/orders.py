@@ -109,9 +109,11 @@ class Orders:
             self._settle(order, applied=True)
         return order is not None
 
-    def wait_while_paused(self, is_useless: Callable[[], bool]) -> None:
-        """Wait until training may go on, or nobody is left who could say so."""
-        while self._pause is not None and not self.stopping and not is_useless():
+    def wait_while_paused(
+        self, is_useless: Callable[[], bool], is_over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Wait until training may go on, nobody is left who could say so, or the wait is over."""
+        while self._pause is not None and not self.stopping and not is_useless() and not is_over():
             self.run_waiting()
             with self._change:
                 if self._pause is not None and not self.stopping:

@@ -6,12 +6,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from multiprocessing import parent_process
 from typing import Any, get_args
 
 from bridge.client.settings import Place, Ranks, place
 
 WAIT_SECONDS = 30.0
-"""So long a session is held back, at most, until it is known whether its rank reports."""
+"""So long a session of one of several processes is held back, at most, until its rank is known."""
+
+WAIT_ALONE_SECONDS = 2.0
+"""The same where nothing says that there are several processes."""
+
+SIGNS_OF_A_GROUP = ("MASTER_ADDR", "WORLD_SIZE")
+"""Variables that launchers set for a process group."""
 
 LOOK_SECONDS = 0.05
 
@@ -37,14 +44,18 @@ class RankCheck:
         ranks: Ranks = "zero",
         environment: Mapping[str, str] = os.environ,
         *,
-        wait_seconds: float = WAIT_SECONDS,
+        wait_seconds: float | None = None,
     ) -> None:
         """Look a first time; raises ValueError for an unknown `ranks`."""
         if ranks not in get_args(Ranks):
             raise ValueError(f"ranks: {ranks!r} is none of {', '.join(get_args(Ranks))}")
         self._ranks = ranks
         self._environment = environment
-        self._wait_seconds = wait_seconds
+        is_one_of_several = parent_process() is not None or any(
+            name in environment for name in SIGNS_OF_A_GROUP
+        )
+        usual = WAIT_SECONDS if is_one_of_several else WAIT_ALONE_SECONDS
+        self._wait_seconds = usual if wait_seconds is None else wait_seconds
         self._settled = threading.Event()
         self._warned: set[str] = set()
         self.place: Place = place(environment)

@@ -1,6 +1,7 @@
 """What a training loop talks to."""
 
 import logging
+import math
 import os
 import threading
 import time
@@ -29,17 +30,19 @@ from bridge.client.identity import Identity, Plan
 from bridge.client.left_out import LeftOut
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
+from bridge.client.own_gpus import Gpus
+from bridge.client.ranks import RankCheck, agree, wait_together
 from bridge.client.settings import (
     Destination,
     Place,
     Ranks,
     destination,
-    place,
     session_name,
     spool_place,
 )
 from bridge.client.spool.spooling import Spooling
 from bridge.client.stats import Notices, Stats
+from bridge.client.system import System
 from bridge.client.terms import Terms
 from bridge.client.words import CommandType, Status
 
@@ -110,6 +113,7 @@ class TrainingSession:
         spool_bytes: int = 0,
         close_seconds: float = CLOSE_SECONDS,
         ranks: Ranks = "zero",
+        gpus: Gpus = "visible",
         strict: bool = False,
         token: str = "",
         ca_file: str = "",
@@ -125,7 +129,8 @@ class TrainingSession:
             text(model), text(dataset), int(epochs), int(batches_per_epoch), int(batch_size),
             tuple(text(name) for name in class_names),
         )  # fmt: skip
-        where = place()
+        self._rank = RankCheck(ranks)
+        where = self._rank.place
         name = session_name(session_id, model, where, ranks)
         identity = Identity(
             name, uuid4().hex, text(client_name), text(client_version), plan,
@@ -144,6 +149,7 @@ class TrainingSession:
         self._close_seconds = close_seconds
         self._is_strict = strict
         self._started = False
+        self._is_pausing = False
         self._over = False
         self._queue = CallQueue(buffer_bytes)
         self._outbox = Outbox(buffer_bytes, self._stats)
@@ -163,12 +169,13 @@ class TrainingSession:
             plan,
             terms=lambda: self._link.terms,
             left_out=self._accounts[1],
+            system=System(gpus=gpus),
         )
         self._orders = Orders(self._answer, is_owed=self._collector.owes)
         self._link = self._linked(goal, identity)
         self._threads: tuple[threading.Thread, ...] = ()
         self._spooling: Spooling | None = None
-        if where.rank and ranks == "zero":
+        if not self._rank.reports:
             self.forked()
             return
         if spool is not None:
@@ -230,6 +237,8 @@ class TrainingSession:
         self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
     ) -> None:
         """Report any numbers by name; without epoch and batch, those of the last batch."""
+        if not self._started:
+            self._begin()
         last_epoch, last_batch = self._capture.position
         self._capture.scalars(
             values,
@@ -248,8 +257,23 @@ class TrainingSession:
 
     @property
     def should_stop(self) -> bool:
-        """Whether somebody has ordered training to stop; a loop that asks should then break."""
+        """Whether somebody has asked training to stop; a loop that asks should then break.
+
+        Only rank 0 is answered; where several ranks train together, call `agree_to_stop` on each.
+        """
+        self._rank.warn_alone("should_stop")
         return self._orders.asked_to_stop()
+
+    def agree_to_stop(self) -> bool:
+        """Return rank 0's `should_stop` on every rank, and hold all of them while rank 0 is paused.
+
+        A collective over torch's default process group: every rank has to call it at the same step, and
+        waits as long as the group's timeout for one that does not. Without a group it is `should_stop`
+        behind `wait_while_paused`.
+        """
+        if wait_together(self._orders.is_paused, self._pause):
+            self._go_on()
+        return agree(self._orders.asked_to_stop())
 
     def wait_while_paused(self) -> None:
         """Return at once, or, when somebody has ordered a pause, when training may go on.
@@ -257,13 +281,10 @@ class TrainingSession:
         It goes on at an order to resume or to stop, when the session is closed, or when the bridge has
         been out of reach for ten minutes.
         """
-        if not self._orders.is_paused():
-            return
-        self.log_status(Status.PAUSED)
-        self._orders.wait_while_paused(self._is_forsaken)
-        self._queue.put(ResumedCall(time.monotonic()))
-        if not self._orders.stopping:
-            self.log_status(Status.RUNNING)
+        self._rank.warn_alone("wait_while_paused")
+        if self._orders.is_paused():
+            self._pause(math.inf)
+            self._go_on()
 
     def on(self, type: CommandType, callback: Callback) -> None:
         """Call `callback(parameters)` when such an order comes, in this thread, at the end of a log_batch.
@@ -289,6 +310,7 @@ class TrainingSession:
         Returns the number of messages that it has not.
         """
         deadline = time.monotonic() + timeout
+        self._settle()
         if not self._threads:
             return 0
         self._collector.poke()
@@ -347,14 +369,50 @@ class TrainingSession:
             self._spooling.start()
         self._queue.put(StatusCall(time.monotonic(), Status.INITIALIZING, ""))
         self._threads = (
-            threading.Thread(target=self._collector.run, name="trainbridge-collect", daemon=True),
-            threading.Thread(target=self._link.run, name="trainbridge-send", daemon=True),
+            threading.Thread(
+                target=self._run,
+                args=(self._collector.run,),
+                name="trainbridge-collect",
+                daemon=True,
+            ),
+            threading.Thread(
+                target=self._run, args=(self._link.run,), name="trainbridge-send", daemon=True
+            ),
         )
         for thread in self._threads:
             thread.start()
         lifetime.watch(self)
 
+    def _run(self, work: Callable[[], None]) -> None:
+        """Work once it is known that this rank reports, if it does."""
+        if self._rank.wait():
+            work()
+
+    def _settle(self) -> None:
+        """Become inert where training has turned out to have a rank 0 that is another process."""
+        if self._threads and not self._rank.settle():
+            lifetime.forget(self)
+            self.forked()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait until training may go on, or for so many seconds."""
+        if not self._is_pausing:
+            self._is_pausing = True
+            self.log_status(Status.PAUSED)
+        deadline = time.monotonic() + seconds
+        self._orders.wait_while_paused(self._is_forsaken, lambda: time.monotonic() >= deadline)
+
+    def _go_on(self) -> None:
+        if not self._is_pausing:
+            return
+        self._is_pausing = False
+        self._queue.put(ResumedCall(time.monotonic()))
+        if not self._orders.stopping:
+            self.log_status(Status.RUNNING)
+
     def _begin(self) -> None:
+        self._settle()
+        self._collector.look_at_cuda()
         self._started = True
         self.log_status(Status.RUNNING)
 
@@ -377,6 +435,7 @@ class TrainingSession:
             self.log_status(Status.FAILED, _told(error))
 
     def _close(self, timeout: float) -> int:
+        self._settle()
         threads, self._threads = self._threads, ()
         if not threads:
             return 0

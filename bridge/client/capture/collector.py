@@ -59,6 +59,7 @@ class Collector:
         *,
         terms: Callable[[], Terms],
         left_out: LeftOut,
+        system: System,
     ) -> None:
         """Work for one session; `terms` returns what the bridge asks for at the moment."""
         self._queue = queue
@@ -71,9 +72,9 @@ class Collector:
         self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
         self._answers: dict[str, int] = {}
         """The sequence of the last answer to each command."""
-        self._system: System | None = None
+        self._system = system
         self._report_at = math.inf
-        self._terms_by = time.monotonic() + TERMS_SECONDS
+        self._terms_by = math.inf
         self._moved_at = time.monotonic()
         """When calls were last taken, or there were none."""
         self._closing = False
@@ -83,7 +84,7 @@ class Collector:
 
     def run(self) -> None:
         """Work until `finish`, and then until the queue is empty, or the time is over."""
-        self._system = System()  # here, since looking for GPUs takes a while
+        self._terms_by = min(self._terms_by, time.monotonic() + TERMS_SECONDS)
         self._wait_for_terms()
         while True:
             closing = self._closing
@@ -98,6 +99,10 @@ class Collector:
     def poke(self) -> None:
         """Look at what there is now rather than in a few milliseconds."""
         self._queue.wake.set()
+
+    def look_at_cuda(self) -> None:
+        """Look which GPUs the loop uses; called in the loop's thread."""
+        self._system.look_at_cuda()
 
     def finish(self, timeout: float) -> None:
         """Stop when everything that has been said is in the outbox; the session ends in so many seconds."""
@@ -269,7 +274,7 @@ class Collector:
         speed = self._pace.speed(now)
         if speed is None:
             return
-        usage = self._system.usage() if self._system else None
+        usage = self._system.usage()
         self._outbox.put([self._encoder.performance(speed, usage, time.time_ns() // 1_000_000)])
 
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 from support.fake_bridge import ORIGINAL, OURS, FakeBridge, serving
-from support.jpegs import jpeg, large_jpeg
+from support.jpegs import large_jpeg
 from support.waiting import until_true
 
 from bridge.client import CommandType, TrainingSession
