@@ -123,8 +123,8 @@ class Session:
             return parent[1]
         return trace_id_of(self.id, self.attempt)
 
-    def is_superseding(self, client: Client, now: float) -> bool:
-        """Tell whether a client belongs to an attempt before this one.
+    def supersedes(self, client: Client, now: float) -> bool:
+        """Tell whether this attempt has taken the place of the one that a client belongs to.
 
         What a process has left says when that began: it never replaces an attempt that began later. A
         process that registers alive comes later whatever its clock says, unless it was here before.
@@ -338,7 +338,7 @@ class Sessions:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         if known.client.instance_id == client.instance_id:
             return Registration(self._resumed(known, client, config), is_new=False)
-        if known.is_superseding(client, self._clock()):
+        if known.supersedes(client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
         if known.phase is Phase.LIVE and self.is_leased(known):
             raise ForeignSessionError("this session is being sent by another training process")

@@ -29,9 +29,10 @@ def message(sequence, kind=Kind.BATCH, *, images=0, size=0):
     return Entry(sequence, kind, request.SerializeToString(), batch, images)
 
 
-def identity_of(session_id="run", instance_id="0123456789abcdef"):
+def identity_of(session_id="run", instance_id="0123456789abcdef", started_ms=0):
     """Return who registers."""
-    return Identity(session_id, instance_id, "test", "1", Plan(model="m", class_names=("a", "b")))
+    plan = Plan(model="m", class_names=("a", "b"))
+    return Identity(session_id, instance_id, "test", "1", plan, started_ms=started_ms)
 
 
 def spool_in(root, *, limit_bytes=1 << 30, **who):
