@@ -56,7 +56,7 @@ class Folder:
         Raises InUseError where it is not gone, ValueError where nothing tells whose folder this is, OSError.
         """
         file = path / IDENTITY_FILE
-        if path.is_dir() and not file.is_file():
+        if not file.is_file() and _holds_session(path):
             raise ValueError(f"there is no {IDENTITY_FILE}, which says whose messages these are")
         lock = os.open(file, os.O_RDWR)
         try:
@@ -151,10 +151,10 @@ def _holds_session(path: Path) -> bool:
     """Tell whether a folder says whose it is, or holds messages, or hides what it holds."""
     try:
         names = [inner.name for inner in path.iterdir()]
-    except NotADirectoryError:
-        return False
     except PermissionError:
         return path.is_dir()
+    except OSError:  # it is no folder, or its session has just been delivered
+        return False
     return any(name == IDENTITY_FILE or name.endswith(SUFFIX) for name in names)
 
 

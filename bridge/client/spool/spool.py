@@ -125,9 +125,21 @@ class Spool:
         if self._keeps_all:
             self._note(note)
         else:
-            self._write(note * 2)  # nothing else tells why what comes next is deleted
-            self._delete(sequence)
+            self._mark(note, sequence)
         self.marked = sequence
+
+    def _mark(self, note: bytes, sequence: int) -> None:
+        """Write a note twice, since nothing else says that what is deleted next has not been lost.
+
+        On a full disk it comes afterwards: deleting makes the room for it.
+        """
+        try:
+            self._write(note * 2)
+        except OSError:
+            self._delete(sequence)
+            self._write(note * 2)
+        else:
+            self._delete(sequence)
 
     def _delete(self, sequence: int) -> None:
         *full, last = self._segments
