@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from bridge.client.entry import Entry, Kind
 from bridge.client.spool.ranges import Ranges, count, merged, outside
-from bridge.client.spool.records import HEADER_BYTES, KINDS, Damage, Found, Gap, Mark
+from bridge.client.spool.records import HEADER_BYTES, KINDS, Damage, Found, Gap, Mark, Next
 from bridge.client.spool.segment import Segment
 
 
@@ -16,6 +16,8 @@ class Contents:
     segments: list[Segment] = field(default_factory=list)
     number: int = 0
     """The highest of a file."""
+    next_number: int = 0
+    """The highest of a file that has been begun, and may not be here any more."""
     last: int = 0
     """The highest sequence of which there is any trace."""
     marked: int = 0
@@ -83,6 +85,8 @@ def read_all(segments: list[Segment]) -> Contents:
         _take(segment, contents)
         if 0 < segment.number < highest:
             contents.tail = tail  # the sequences of what was in it are missing
+    if contents.next_number > contents.number and contents.tail is None:
+        contents.tail = Damage(0)
     contents.segments = [*holding, *others]
     contents.last = max(contents.last, contents.marked)
     known = merged([*contents.known, *contents.lost_before])
@@ -112,7 +116,7 @@ def _take(segment: Segment, contents: Contents) -> None:
     contents.segments.append(segment)
 
 
-def _take_other(found: Mark | Gap | Damage, known: Ranges, contents: Contents) -> None:
+def _take_other(found: Mark | Gap | Next | Damage, known: Ranges, contents: Contents) -> None:
     if isinstance(found, Mark):
         contents.marked = max(contents.marked, found.sequence)
         contents.ended |= found.ended
@@ -121,6 +125,8 @@ def _take_other(found: Mark | Gap | Damage, known: Ranges, contents: Contents) -
         contents.unnumbered_before = max(contents.unnumbered_before, found.unnumbered)
     elif isinstance(found, Gap):
         known += found.ranges
+    elif isinstance(found, Next):
+        contents.next_number = max(contents.next_number, found.number)
     else:
         contents.damaged += 1
         contents.is_end_damaged |= found.kind == Kind.LAST
@@ -137,7 +143,7 @@ def _old_from(segment: Segment, before: Segment | None) -> int:
 
     It notes none, so a file that is missing before it is told by the numbers of the files.
     """
-    if segment.number == 1:
+    if segment.number == 1 and not segment.floor:
         return 1
     is_next = before is not None and segment.number == before.number + 1
     return segment.floor + 1 if is_next else segment.first

@@ -6,7 +6,7 @@ images (2), kind (1), CRC-32 of the body (4). The marker is where reading goes o
 and the header has a check of its own, so that a damaged body still says which message it was.
 
 The kinds are those of `Kind`, and MARK: no message, but a note that everything up to its sequence is
-acknowledged; ABSENT and LOST: notes of sequences that are not here.
+acknowledged; ABSENT and LOST: notes of sequences that are not here; NEXT: a note that another file follows.
 
 Files that open with OLD_MAGIC are read too: they have no markers, and one CRC-32 for header and body.
 """
@@ -31,6 +31,9 @@ ABSENT = 253
 """Sequences that were given up, or acknowledged, before they were written here."""
 LOST = 252
 """Sequences that were found missing by a delivery."""
+
+NEXT = 251
+"""Another file has been begun; its number stands in place of a batch."""
 
 CHECK = Struct("<I")
 REST = Struct("<IQqHBI")
@@ -67,6 +70,13 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Next:
+    """Another file has been begun."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Damage:
     """Bytes between two records, or behind the last one, that cannot be read."""
 
@@ -84,7 +94,7 @@ class Damage:
         return not self.sequence and not self.is_mark
 
 
-Found = Entry | Mark | Gap | Damage
+Found = Entry | Mark | Gap | Next | Damage
 
 
 def packed(entry: Entry) -> bytes:
@@ -102,6 +112,11 @@ def gap(found: Gap) -> bytes:
     last = found.ranges[-1][1] if found.ranges else 0
     kind = LOST if found.is_lost else ABSENT
     return _record(last, -1, found.unnumbered, kind, to_bytes(found.ranges))
+
+
+def following(found: Next) -> bytes:
+    """Return a note that another file follows."""
+    return _record(0, found.number, 0, NEXT, b"")
 
 
 def read(file: BinaryIO, size_bytes: int, *, is_old: bool = False) -> Iterator[tuple[Found, int]]:
@@ -221,6 +236,8 @@ def _found(sequence: int, batch: int, images: int, kind: int, body: bytes) -> Fo
         return Entry(sequence, KINDS[kind], body, batch, images)
     if kind in (MARK, MARK_ENDED):
         return Mark(sequence, ended=kind == MARK_ENDED)
+    if kind == NEXT:
+        return Next(batch)
     try:
         return Gap(from_bytes(body), is_lost=kind == LOST, unnumbered=images)
     except ValueError:

@@ -15,6 +15,8 @@ from bridge.client.spool.records import (
     Found,
     Gap,
     Mark,
+    Next,
+    following,
     gap,
     is_old,
     mark,
@@ -106,6 +108,8 @@ class Segment:
             for found, _ in self.read():
                 if isinstance(found, Mark):
                     file.write(mark(found.sequence, ended=found.ended))
+                elif isinstance(found, Next):
+                    file.write(following(found))
                 elif isinstance(found, Gap):
                     gaps += found.ranges
                 elif isinstance(found, Entry) and (kept := change(found)) is not None:

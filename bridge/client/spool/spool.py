@@ -10,7 +10,7 @@ from pathlib import Path
 from bridge.client.entry import Entry, Kind
 from bridge.client.spool.folder import SUFFIX, Folder, sync_folder
 from bridge.client.spool.loading import read_all
-from bridge.client.spool.records import MAGIC, Gap, gap, mark, packed
+from bridge.client.spool.records import MAGIC, Gap, Next, following, gap, mark, packed
 from bridge.client.spool.segment import Change, Segment, segments_in
 
 SEGMENT_BYTES = 8 << 20
@@ -185,7 +185,12 @@ class Spool:
         for segment in self._segments:
             if segment.with_images:
                 return self._strip(segment)
-        thick = [segment for segment in self._segments if segment.droppable]
+        *full, last = self._segments
+        thick = [segment for segment in full if segment.droppable]
+        if (
+            not thick and last.droppable
+        ):  # the last one only then: it is ended by that, however short
+            thick = [last]
         return self._thin(min(thick, key=_thinned)) if thick else None
 
     def sync(self) -> None:
@@ -254,7 +259,6 @@ class Spool:
         self._unsynced = True
 
     def _begin(self) -> None:
-        self.roll()
         self._number += 1
         path = self.path / f"{self._number:08}{SUFFIX}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -264,6 +268,8 @@ class Spool:
             os.close(file)
             path.unlink()  # an empty file would look like one that was damaged
             raise
+        self._note_next()
+        self.roll()
         with self._lock:
             self._file = file
         self._segments.append(Segment(path, len(MAGIC)))
@@ -284,6 +290,14 @@ class Spool:
         """Write what a delivery would find out again, where the disk takes it."""
         with contextlib.suppress(OSError):
             self._write(record)
+
+    def _note_next(self) -> None:
+        """Note in the last file that another one follows: it would not be missed where somebody deletes it."""
+        if self._file < 0:
+            return
+        note = following(Next(self._number))
+        with contextlib.suppress(OSError):
+            self._segments[-1].size_bytes += os.write(self._file, note)
 
     def _strip(self, segment: Segment) -> Shed:
         shed = Shed()

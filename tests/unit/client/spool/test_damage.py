@@ -166,6 +166,19 @@ def test_files_that_are_not_as_they_were(tmp_path, damage):
     assert bool(found.lost) == (damage in (removed, a_folder, a_pipe))
 
 
+def test_the_last_file_is_missed_too(tmp_path):
+    """Nobody knows how much was in it, nor whether the session ended; that something is lost is known."""
+    path = leave_files(tmp_path)
+    files(path)[-1].unlink()
+
+    found, read = check(path)
+
+    assert 0 < len(read) < BATCHES
+    assert (found.lost, found.ended, found.is_end_unknown) == (1, False, True)
+    again = reopened(path)
+    assert again.lost == 1
+
+
 def test_what_was_given_up_for_room_is_not_damage(tmp_path):
     """Numbers that the trainer itself dropped, on the disk or before, are not missing afterwards."""
     spool = spool_in(tmp_path, limit_bytes=1 << 14)
