@@ -105,6 +105,10 @@ class Client:
     labels: Mapping[str, str] = field(default_factory=dict)
     traceparent: str = ""
     """The W3C trace context the client was in when it registered, or ""."""
+    started_ms: int = 0
+    """When its process began the session, by its own clock, since 1970; 0: not reported."""
+    is_left_over: bool = False
+    """It delivers what a process has left that is gone, rather than what one says now."""
 
     def updated(self, later: "Client") -> "Client":
         """Return this with what `later` reports; what it leaves out stays."""

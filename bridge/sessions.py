@@ -41,6 +41,14 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 JUMP_SECONDS = 5.0
 """A clock that moves so much against the other one has been set."""
 
+SUPERSEDED = (
+    "a newer attempt of this session has taken its place; nothing more of this one is taken"
+    " under the session's name"
+)
+
+FORMER_KEPT = 200
+"""Earlier attempts of a session whose clients are known."""
+
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
 SCALARS_KEPT = 50
@@ -78,6 +86,8 @@ class Session:
         self.client = client
         self.config = config
         self.attempt = attempt
+        self.former: tuple[str, ...] = ()
+        """The instance ids of earlier attempts, the last one at the end; none of them may come back."""
         self.phase = Phase.LIVE
         self.status = Status.UNKNOWN
         self.status_message = ""
@@ -118,6 +128,23 @@ class Session:
             return parent[1]
         return trace_id_of(self.id, self.attempt)
 
+    def supersedes(self, client: Client, now: float) -> bool:
+        """Tell whether this attempt has taken the place of the one that a client belongs to.
+
+        What a process has left says when that began: it never replaces an attempt that began later. A
+        process that registers alive comes later whatever its clock says, unless it was here before.
+        """
+        if client.instance_id in self.former:
+            return True
+        began_ms = self.client.started_ms or self.registered_at * 1000
+        return client.is_left_over and not began_ms < client.started_ms <= now * 1000
+
+    def follow(self, before: "Session") -> None:
+        """Be the attempt after another one, whose client is known from now on as a former one."""
+        former = before.client.instance_id
+        self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
+        self.parts = before.parts
+
     def apply(self, event: Event, now: float) -> None:
         """Take notice of an event."""
         apply = _APPLY.get(type(event))
@@ -129,6 +156,7 @@ class Session:
         return {
             "format": FORMAT,
             **{name: getattr(self, name) for name in PLAIN},
+            "former": self.former,
             "client": asdict(self.client),
             "config": asdict(self.config),
             "losses": self.losses.snapshot(),
@@ -148,6 +176,7 @@ class Session:
         for name in PLAIN:
             setattr(session, name, state[name])
         session.phase, session.status = Phase(session.phase), Status(session.status)
+        session.former = tuple(state.get("former", ()))  # older versions wrote none
         session.committed = session.accepted
         session.losses = Curve.restored(state["losses"])
         session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
@@ -341,7 +370,8 @@ class Sessions:
         resumed, and so that no attempt of a name is counted twice.
 
         The same client instance resumes its session; another one is refused while the first is alive
-        (three heartbeats) and starts a new attempt after that.
+        (three heartbeats) and starts a new attempt after that. What belongs to an attempt before the one
+        that is known is refused, however that one has ended.
 
         Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
         """
@@ -353,10 +383,12 @@ class Sessions:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         if known.client.instance_id == client.instance_id:
             return Registration(self._resumed(known, client, config), is_new=False)
+        if known.supersedes(client, self._clock()):
+            raise ForeignSessionError(SUPERSEDED)
         if known.phase is Phase.LIVE and self.is_leased(known):
             raise ForeignSessionError("this session is being sent by another training process")
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
-        session.parts = known.parts
+        session.follow(known)
         return Registration(session, is_new=True)
 
     def is_leased(self, session: Session) -> bool:

@@ -2,12 +2,19 @@
 
 import argparse
 import logging
+import shlex
 import sys
 import time
 from pathlib import Path
 
 from bridge.client.settings import Destination, destination
-from bridge.client.spool.folder import InUseError, folders_in
+from bridge.client.spool.folder import (
+    InUseError,
+    folders_in,
+    is_set_aside,
+    set_aside_in,
+    started_ms,
+)
 from bridge.client.sync import AbsentError, Delivery, UndeliverableError, deliver
 from bridge.errors import BridgeError, SettingError
 
@@ -24,10 +31,12 @@ def deliver_all(arguments: argparse.Namespace) -> int:
     folders = _folders(arguments.folder)
     if not folders:
         sys.stdout.write(f"{arguments.folder}: nothing is left to deliver\n")
+    if arguments.session_id is not None and len(folders) != 1:
+        raise SettingError("--as delivers one session: name its folder")
     whole = True
     for place, folder in enumerate(folders, 1):
         try:
-            whole &= _deliver(folder, goal, arguments.patience)
+            whole &= _deliver(folder, goal, arguments)
         except AbsentError as error:
             left = len(folders) - place
             more = f"; {left} more sessions have not been tried" if left else ""
@@ -49,23 +58,34 @@ def _goal(arguments: argparse.Namespace) -> Destination:
 
 
 def _folders(root: Path) -> list[Path]:
+    if is_set_aside(root):
+        raise BridgeError(f"{root} has been delivered, and is kept since some of it is damaged")
     try:
-        folders = list(folders_in(root))
+        folders = sorted(folders_in(root), key=started_ms)  # one attempt after the other
         strangers = [path for path in root.iterdir() if not path.name.startswith(".")]
+        kept = set_aside_in(root)
     except OSError as error:
         raise BridgeError(f"{root} is no spool: {error.strerror}") from error
-    if strangers and not folders:
+    for path in kept:
+        sys.stdout.write(f"{path.name}: has been delivered; kept since some of it is damaged\n")
+    if strangers and not folders and not kept:
         raise BridgeError(
             f"{root} is no spool: no session has left anything in it, and it holds other things"
         )
     return folders
 
 
-def _deliver(folder: Path, goal: Destination, patience_seconds: float) -> bool:
+def _deliver(folder: Path, goal: Destination, arguments: argparse.Namespace) -> bool:
     """Deliver one session, and say what became of it; return whether all of it has arrived."""
     line = _Line(folder.name)
     try:
-        delivery = deliver(folder, goal, patience_seconds=patience_seconds, progress=line.progress)
+        delivery = deliver(
+            folder,
+            goal,
+            patience_seconds=arguments.patience,
+            progress=line.progress,
+            session_id=arguments.session_id,
+        )
     except AbsentError:
         line.end(f"not delivered; it stays in {folder}")
         raise
@@ -73,23 +93,28 @@ def _deliver(folder: Path, goal: Destination, patience_seconds: float) -> bool:
         line.end("skipped: its training process is still alive, and delivers it by itself")
     except UndeliverableError as error:
         line.end(
-            f"not delivered: {error}\n  It stays in {folder}. If another process sends under the same session id, wait for its end."
+            f"not delivered: {error}\n  It stays in {folder}. If another process sends under the same session id, wait for its end,"
+            f" or deliver this as a session of its own: trainbridge sync {shlex.quote(str(folder))} --as"
         )
     except (ValueError, OSError) as error:
-        line.end(f"not delivered: {error}")
+        line.end(f"not delivered: {error}\n  It stays in {folder}.")
     else:
-        line.end(_told(delivery))
+        line.end(_summary(delivery, arguments))
         return delivery.is_whole
     return False
 
 
-def _told(delivery: Delivery) -> str:
-    told = f"{delivery.delivered} messages delivered"
+def _summary(delivery: Delivery, arguments: argparse.Namespace) -> str:
+    text = f"{delivery.delivered} messages delivered"
+    if arguments.session_id is not None:
+        text += f" as {delivery.session_id}"
     if delivery.refused:
-        told += f", {delivery.refused} refused by the bridge as invalid"
+        text += f", {delivery.refused} refused by the bridge as invalid"
     if delivery.lost:
-        told += f", {delivery.lost} lost: damaged, or too large for the bridge"
-    return told
+        text += f", {delivery.lost} lost: damaged, missing, or too large for the bridge"
+    if delivery.trouble:
+        return f"{text}\n  {delivery.kept} could not be removed: {delivery.trouble}"
+    return f"{text}\n  What was left is kept in {delivery.kept}" if delivery.kept else text
 
 
 class _Line:

@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="its key [TRAINBRIDGE_KEY_FILE]")  # fmt: skip
     parser.add_argument("--token", default="", metavar="TOKEN",
                         help="better not here, where others can see it [TRAINBRIDGE_TOKEN, TRAINBRIDGE_TOKEN_FILE]")  # fmt: skip
+    parser.add_argument("--as", dest="session_id", nargs="?", const="", default=None, metavar="NAME",
+                        help="deliver one session as a session of its own, of this name (default: its old name, -recovered- and a part of its instance id)")  # fmt: skip
     parser.add_argument("--patience", type=float, default=30.0, metavar="SECONDS",
                         help="give up when nothing has moved for so long (default: %(default)g)")  # fmt: skip
 

@@ -25,6 +25,10 @@ log = logging.getLogger("trainbridge")
 SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
 
 SESSION_HEADER = "trainbridge-session"
+STARTED_HEADER = "trainbridge-started-ms"
+"""When the process began this session, by its own clock, since 1970."""
+LEFT_OVER_HEADER = "trainbridge-left-over"
+"""Sent, as 1, by those who deliver what a process has left: that is no new attempt."""
 
 REGISTER_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
@@ -183,7 +187,8 @@ class Connection:
             request_serializer=wire.SessionInfo.SerializeToString,
             response_deserializer=wire.SessionResponse.FromString,
         )
-        response = register(info, timeout=REGISTER_SECONDS, metadata=self._metadata)
+        metadata = (*self._metadata, *_attempt(identity))
+        response = register(info, timeout=REGISTER_SECONDS, metadata=metadata)
         if not response.success:
             raise RefusedError(response.message or "the bridge does not say why")
         self.session_id = response.session_id or self.session_id
@@ -345,6 +350,15 @@ def _channel(destination: Destination) -> grpc.Channel:
         destination.authority, destination.key, destination.certificate
     )
     return grpc.secure_channel(destination.target, credentials, OPTIONS)
+
+
+def _attempt(identity: Identity) -> tuple[tuple[str, str], ...]:
+    """Return what tells a bridge which attempt of a session comes after which."""
+    headers = {
+        STARTED_HEADER: str(identity.started_ms or ""),
+        LEFT_OVER_HEADER: "1" if identity.is_left_over else "",
+    }
+    return tuple((key, value) for key, value in headers.items() if value)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from zlib import crc32
 
 from bridge.wire import metrics_pb2 as wire
 
@@ -41,18 +42,39 @@ class Identity:
     client_version: str
     plan: Plan
     labels: Mapping[str, str] = field(default_factory=dict)
+    started_ms: int = 0
+    """When the session was constructed, by the clock of its machine, since 1970; 0: not reported."""
+    is_left_over: bool = False
+    """What is delivered is what its process has left; that process is gone."""
 
     def to_json(self) -> str:
         """Return what `of_json` takes; no secrets are in it."""
-        return json.dumps(asdict(self), indent=2)
+        fields = asdict(self)
+        del fields["is_left_over"]
+        return json.dumps({**fields, "checksum": _checksum(fields)}, indent=2)
 
     @classmethod
     def of_json(cls, text: str) -> "Identity":
         """Return who was written down; raises ValueError where that cannot be read."""
         try:
-            told: dict[str, Any] = json.loads(text)
-            plan = told.pop("plan")
+            fields: dict[str, Any] = json.loads(text)
+            checksum = fields.pop("checksum", None)  # the first versions wrote none
+            is_whole = checksum in (None, _checksum(fields))
+            plan = fields.pop("plan")
             plan["class_names"] = tuple(plan["class_names"])
-            return cls(**told, plan=Plan(**plan))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError("this does not tell who registers") from error
+            identity = cls(**fields, plan=Plan(**plan))
+            identity.plan.to_wire()
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise ValueError(DAMAGED) from error
+        texts = (identity.session_id, identity.instance_id, *identity.labels.values())
+        if not is_whole or not all(isinstance(text, str) and text for text in texts):
+            raise ValueError(DAMAGED)
+        return identity
+
+
+DAMAGED = "session.json is damaged: it does not say whose messages these are"
+
+
+def _checksum(fields: Mapping[str, Any]) -> int:
+    """Return a check of all that is written: a name with one wrong letter is another session's."""
+    return crc32(json.dumps(fields, sort_keys=True).encode())

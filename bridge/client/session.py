@@ -134,7 +134,7 @@ class TrainingSession:
         name = session_name(session_id, model, where, ranks)
         identity = Identity(
             name, uuid4().hex, text(client_name), text(client_version), plan,
-            _labels(labels, where, ranks, name),
+            _labels(labels, where, ranks, name), started_ms=time.time_ns() // 1_000_000,
         )  # fmt: skip
         goal = (
             destination(

@@ -1,8 +1,9 @@
 """The three calls of MetricsService."""
 
 import asyncio
+import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import grpc
@@ -118,6 +119,7 @@ class Servicer:
     async def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
         limits = self._terms.limits
         client = client_of(info, _traceparent(context), limits)
+        client = replace(client, **_attempt(context))
         config = config_of(info.config, limits)
         remembered = await self._remembered(info.session_id)
         registration = self._door.pipeline.register(info.session_id, client, config, remembered)
@@ -201,6 +203,17 @@ class Servicer:
         while (raw := await context.read()) is not grpc.aio.EOF and not self._draining:
             stream.take(decode(raw, limits), len(raw))
             await stream.room()
+
+
+def _attempt(context: Context) -> dict[str, Any]:
+    """Return when the attempt began that registers, and whether its process is gone, where that is reported."""
+    found = dict(context.invocation_metadata() or ())
+    started = found.get("trainbridge-started-ms", "")
+    is_time = isinstance(started, str) and re.fullmatch(r"[0-9]{1,15}", started)
+    return {
+        "started_ms": int(started) if is_time else 0,
+        "is_left_over": found.get("trainbridge-left-over") == "1",
+    }
 
 
 def _traceparent(context: Context) -> str:

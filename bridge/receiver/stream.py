@@ -181,9 +181,8 @@ class Stream:
             self._bind(update.session_id)
         session = self._door.sessions.get(update.session_id)
         if (session.client.instance_id, session.attempt) != self._holder:
-            raise InvalidDataError(
-                "session_id: another training process has taken the session over"
-            )
+            # Not the fault of the message: its sender must keep it, and register again.
+            raise ForeignSessionError("another training process has taken the session over")
         self._expect(self._admitted(update), update, session)
 
     def _admitted(self, update: Update) -> int:

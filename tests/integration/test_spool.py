@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 from support.bridges import running_bridge
 from support.jpegs import jpeg
+from support.proxy import proxying
 from support.spools import leave, message
 from support.waiting import until_true
 
@@ -70,15 +71,15 @@ def training(address, folder, batches):
         process.communicate()
 
 
-def syncing(folder, address):
+def syncing(folder, address, *flags):
     """Start `trainbridge sync`."""
-    command = [sys.executable, "-m", "bridge", "sync", str(folder), "--address", address]
+    command = [sys.executable, "-m", "bridge", "sync", str(folder), "--address", address, *flags]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def sync(folder, address):
+def sync(folder, address, *flags):
     """Run `trainbridge sync`; return its exit status and what it says."""
-    process = syncing(folder, address)
+    process = syncing(folder, address, *flags)
     told, _ = process.communicate(timeout=CLOSE_SECONDS)
     return process.returncode, told
 
@@ -192,12 +193,13 @@ def test_an_outage_longer_than_memory_costs_nothing(tmp_path, address):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
 def test_an_interrupted_sync_is_taken_up_again(tmp_path, number):
     """Three runs, two of them cut short: each batch is counted once."""
-    batches = 200_000
+    batches = 100_000
     folder = tmp_path / "spool"
     leave(folder, [*map(message, range(1, batches + 1)), message(batches + 1, Kind.LAST)])
-    with running_bridge(tmp_path / "state") as bridge:
-        for share in (0.05, 0.3):
-            process = syncing(folder, bridge.grpc)
+    with running_bridge(tmp_path / "state") as bridge, proxying(bridge.grpc) as proxy:
+        proxy.slow(500_000)  # or it would be over before it is interrupted
+        for share in (0.05, 0.1):
+            process = syncing(folder, proxy.address)
             until_true(
                 lambda share=share: (
                     bridge.total("training_batches_total", session_id="run") > share * batches
@@ -218,18 +220,151 @@ def test_an_interrupted_sync_is_taken_up_again(tmp_path, number):
     assert list(folder.iterdir()) == []
 
 
+def finish(address, batches, session_id="run"):
+    """Train to the end under a name."""
+    with TrainingSession(address, session_id=session_id, close_seconds=CLOSE_SECONDS) as session:
+        for batch in range(batches):
+            session.log_batch(0.5, epoch=0, batch=batch)
+
+
+def shown(bridge, session_id="run"):
+    """Return what the bridge says of a session that must not change."""
+    page = json.loads(bridge.get(f"/api/v1/sessions/{session_id}"))
+    names = ("attempt", "status", "batches", "batch", "ended_at")
+    series = {
+        name: bridge.total(name, session_id=session_id)
+        for name in ("training_batches_total", "training_batch_loss_count")
+    }
+    status = bridge.total("training_session_status", session_id=session_id, status="completed")
+    return {name: page.get(name) for name in names}, series, status
+
+
+@pytest.mark.parametrize("was_seen", [True, False], ids=["seen alive", "never seen"])
+def test_what_an_earlier_attempt_has_left_does_not_touch_a_finished_one(
+    tmp_path, address, was_seen
+):
+    """The newer attempt stays as it is, the rest stays in its folder, and has a way out of it."""
+    folder = tmp_path / "spool"
+    flags = ("--grpc-address", address)
+    with running_bridge(tmp_path / "state", *flags) as first, training(address, folder, 400) as old:
+        until_true(lambda: batches_in(folder) == 400, seconds=30, what="all of it is written")
+        if was_seen:
+            until_true(
+                lambda: first.total("training_batches_total", session_id="run") == 400,
+                what="the bridge has it",
+            )
+        old.kill()
+        old.wait(10)
+    state = tmp_path / ("state" if was_seen else "new")
+    (path,) = folders_in(folder)
+    with running_bridge(state, *flags, "--heartbeat-seconds", "0.2") as bridge:
+        until_true(lambda: finish_if_let_in(address, bridge), seconds=30, what="it is let in")
+        before = shown(bridge)
+        assert before[0]["batches"] == 1_000
+
+        status, text = sync(folder, address)
+        assert status == 1
+        assert "a newer attempt of this session has taken its place" in text
+        assert f"trainbridge sync {path} --as" in text
+        assert shown(bridge) == before
+        assert batches_in(folder) == 400
+
+        status, text = sync(folder, address, "--as")
+        name = f"run-recovered-{path.name[-8:]}"
+        assert (status, list(folder.iterdir())) == (0, [])
+        assert f"messages delivered as {name}" in text
+        assert bridge.total("training_batches_total", session_id=name) == 400
+        assert bridge.total("training_session_status", session_id=name, status="failed") == 1
+        assert shown(bridge) == before
+
+
+def finish_if_let_in(address, bridge):
+    """Train again under the same name, once the one before has been silent for long enough."""
+    finish(address, 1_000)
+    return bridge.total("training_session_status", session_id="run", status="completed") == 1
+
+
+def test_a_process_that_was_frozen_does_not_replace_the_one_that_finished(tmp_path):
+    """It comes back when its place is taken: what it says stays in its spool."""
+    folder = tmp_path / "spool"
+    with (
+        running_bridge(tmp_path / "state", "--heartbeat-seconds", "0.5") as bridge,
+        training(bridge.grpc, folder, 0) as frozen,
+    ):
+        until_true(
+            lambda: bridge.total("training_batches_total", session_id="run") > 100,
+            what="the first one is seen",
+        )
+        frozen.send_signal(signal.SIGSTOP)
+        until_true(
+            lambda: bridge.total("training_session_connected", session_id="run") == 0,
+            what="its lease is over",
+        )
+        finish(bridge.grpc, 100)
+        before = shown(bridge)
+        assert before[0]["batches"] == 100
+
+        count = batches_in(folder)
+        frozen.send_signal(signal.SIGCONT)
+        until_true(lambda: batches_in(folder) > count + 2_000, what="it goes on")
+        assert shown(bridge) == before
+        frozen.kill()
+        frozen.wait(10)
+
+        assert sync(folder, bridge.grpc)[0] == 1
+        assert shown(bridge) == before
+        assert sync(folder, bridge.grpc, "--as", "rest")[0] == 0
+        assert bridge.total("training_batches_total", session_id="rest") > 2_000
+
+
+@pytest.mark.parametrize("share", [0.0, 0.17])
+def test_one_damaged_byte_costs_at_most_one_batch(tmp_path, share):
+    """What is said to be delivered is counted, and the folder is kept where something is lost."""
+    batches = 3_000
+    folder = tmp_path / "spool"
+    path = leave(folder, [*map(message, range(1, batches)), message(batches, Kind.LAST)])
+    (file,) = path.glob("*.spool")
+    content = bytearray(file.read_bytes())
+    content[int(share * len(content))] ^= 0x80
+    file.write_bytes(content)
+    lost = int(share > 0)
+
+    with running_bridge(tmp_path / "state") as bridge:
+        status, text = sync(folder, bridge.grpc)
+
+        assert (status, f"{batches - lost} messages delivered" in text) == (lost, True), text
+        counted = bridge.total("training_batches_total", session_id="run")
+        assert counted == batches - 1 - lost
+        assert [kept.name for kept in folder.iterdir()] == [f"{path.name}.damaged"] * lost
+
+
 def test_another_process_under_the_same_name_is_not_disturbed(tmp_path):
     """The bridge refuses what was left while somebody else speaks for the session; nothing is lost."""
     folder = tmp_path / "spool"
-    leave(folder, [*map(message, range(1, 100)), message(100, Kind.LAST)])
+    path = leave(folder, [*map(message, range(1, 100)), message(100, Kind.LAST)])
     with running_bridge(tmp_path / "state") as bridge:
         with TrainingSession(bridge.grpc, session_id="run") as session:
             session.log_batch(0.5, epoch=0, batch=0)
             assert session.flush() == 0
-            status, told = sync(folder, bridge.grpc)
-            assert status == 1
-            assert "another training process" in told
+            assert sync(folder, bridge.grpc)[0] == 1
             assert bridge.total("training_batches_total", session_id="run") == 1
         assert session.stats.unacknowledged == 0
 
-        assert sync(folder, bridge.grpc)[0] == 0
+        assert sync(folder, bridge.grpc)[0] == 1
+        assert path.exists()
+        assert sync(folder, bridge.grpc, "--as", "rest")[0] == 0
+        assert bridge.total("training_batches_total", session_id="rest") == 99
+
+
+def test_attempts_that_a_bridge_never_saw_follow_each_other(tmp_path):
+    """Each is an attempt of the session; the last one that began is what is shown."""
+    folder = tmp_path / "spool"
+    for instance, started_ms, batches in (("1" * 32, 2_000, 30), ("2" * 32, 1_000, 20)):
+        said = [*map(message, range(1, batches + 1)), message(batches + 1, Kind.LAST)]
+        leave(folder, said, instance_id=instance, started_ms=started_ms)
+    with running_bridge(tmp_path / "state") as bridge:
+        status, text = sync(folder, bridge.grpc)
+
+        assert (status, text.count("delivered")) == (0, 2)
+        page = json.loads(bridge.get("/api/v1/sessions/run"))
+        assert (page["attempt"], page["batches"]) == (2, 30)

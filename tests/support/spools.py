@@ -1,10 +1,12 @@
 """Messages as the SDK makes them, and spools that have been left behind."""
 
 from pathlib import Path
+from zlib import crc32
 
 from bridge.client.entry import Entry, Kind
 from bridge.client.identity import Identity, Plan
 from bridge.client.spool.folder import Folder
+from bridge.client.spool.records import CHECK, OLD_MAGIC, OLD_REST
 from bridge.client.spool.spool import Spool
 from bridge.wire import metrics_pb2 as wire
 
@@ -27,9 +29,10 @@ def message(sequence, kind=Kind.BATCH, *, images=0, size=0):
     return Entry(sequence, kind, request.SerializeToString(), batch, images)
 
 
-def identity_of(session_id="run", instance_id="0123456789abcdef"):
+def identity_of(session_id="run", instance_id="0123456789abcdef", started_ms=0):
     """Return who registers."""
-    return Identity(session_id, instance_id, "test", "1", Plan(model="m", class_names=("a", "b")))
+    plan = Plan(model="m", class_names=("a", "b"))
+    return Identity(session_id, instance_id, "test", "1", plan, started_ms=started_ms)
 
 
 def spool_in(root, *, limit_bytes=1 << 30, **who):
@@ -45,6 +48,21 @@ def leave(root, entries, *, marked=0, **who):
     spool.mark(marked)
     spool.release()
     return spool.path
+
+
+def old_packed(entry):
+    """Return the record of a message as the first version of the SDK wrote it."""
+    rest = OLD_REST.pack(len(entry.body), entry.sequence, entry.batch, entry.images, entry.kind)
+    return CHECK.pack(crc32(entry.body, crc32(rest))) + rest + entry.body
+
+
+def leave_old(root, *files, **who):
+    """Leave a spool of the first version, with the messages of each file; return its folder."""
+    path = leave(root, [], **who)
+    for number, entries in enumerate(files, 1):
+        content = OLD_MAGIC + b"".join(map(old_packed, entries))
+        (path / f"{number:08}.spool").write_bytes(content)
+    return path
 
 
 def reopened(path):

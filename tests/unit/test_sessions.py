@@ -1,5 +1,7 @@
 """The life of a session."""
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
@@ -116,6 +118,92 @@ def test_an_ended_session_may_be_resumed_or_followed(sessions, clock):
     assert sessions.register("run", client("a"), Config()).session is session
     assert (session.phase, session.is_resumed) == (Phase.ENDED, True)
     assert sessions.register("run", client("b"), Config()).session.attempt == 2
+
+
+def started(instance, seconds, *, is_left_over=False):
+    """Return a client whose process began so many seconds after 1970 by its own clock."""
+    client = Client("trainer", "1", instance, started_ms=int(seconds * 1000))
+    return replace(client, is_left_over=is_left_over)
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["completed", "silent"])
+def test_an_attempt_that_was_replaced_does_not_come_back(sessions, clock, ends):
+    """A process that was frozen, or what it has left: the newer attempt stays as it is, also after a restart."""
+    for instance in ("a", "b", "c"):
+        clock.now += 31
+        session = sessions.register("run", client(instance), Config()).session
+    if ends:
+        session.apply(Ended(Phase.ENDED), clock.now)
+    clock.now += 31
+
+    restored = Session.restored(unpacked(packed(session.snapshot())))
+    anew = Sessions(clock=clock)
+    for registry in (sessions, anew):
+        for instance in ("a", "b"):
+            for is_left_over in (True, False):
+                late = started(instance, clock.now, is_left_over=is_left_over)
+                with pytest.raises(ForeignSessionError, match="newer attempt"):
+                    registry.register("run", late, Config(), restored)
+    assert sessions.find("run") is session
+    assert session.attempt == 3
+    assert session.client.instance_id == "c"
+    assert sessions.register("run", client("d"), Config()).session.attempt == 4
+
+
+@pytest.mark.parametrize(
+    ("known_at", "left_at", "is_taken"),
+    [(100, 200, True), (200, 100, False), (200, 200, False), (200, 0, False), (0, 100, False),
+     (100, 10_000_000, False)],
+    ids=["later", "earlier", "the same", "not reported", "before it registered", "in the future"],
+)  # fmt: skip
+def test_what_was_left_comes_after_what_began_before_it(
+    sessions, clock, known_at, left_at, is_taken
+):
+    """The bridge may never have seen its process alive: what began earlier is no attempt after a later one."""
+    known = sessions.register("run", started("b", known_at), Config()).session
+    known.apply(Ended(Phase.ENDED), clock.now)
+    left = started("a", left_at, is_left_over=True)
+
+    if is_taken:
+        assert sessions.register("run", left, Config()).session.attempt == 2
+        return
+    with pytest.raises(ForeignSessionError, match="newer attempt"):
+        sessions.register("run", left, Config())
+    assert sessions.find("run") is known
+
+
+def test_a_process_that_begins_anew_is_taken_whatever_its_clock_says(sessions, clock):
+    """Its machine may be hours behind the one before."""
+    known = sessions.register("run", started("a", clock.now), Config()).session
+    known.apply(Ended(Phase.ENDED), clock.now)
+
+    assert sessions.register("run", started("b", 1), Config()).session.attempt == 2
+
+
+def test_what_its_own_process_has_left_resumes_a_session(sessions):
+    """The attempt is still the current one."""
+    sessions.register("run", client("a"), Config())
+    late = started("a", 0, is_left_over=True)
+
+    assert not sessions.register("run", late, Config()).is_new
+
+
+def test_a_snapshot_of_an_earlier_version_is_taken(clock):
+    """It says nothing of former attempts."""
+    state = Session("run", client(), Config(), now=clock.now).snapshot()
+    del state["former"], state["client"]["started_ms"], state["client"]["is_left_over"]
+
+    assert Session.restored(state).former == ()
+
+
+def test_few_former_attempts_are_kept(sessions, clock):
+    """A run in a crash loop does not make its session grow."""
+    for number in range(300):
+        clock.now += 31
+        session = sessions.register("run", client(f"{number}"), Config()).session
+
+    assert len(session.former) == 200
+    assert session.former[-1] == "298"
 
 
 def test_a_forgotten_session_is_remembered(clock):

@@ -13,6 +13,12 @@ except ImportError:  # pragma: no cover -- Windows
 
 IDENTITY_FILE = "session.json"
 
+SUFFIX = ".spool"
+"""Ends the name of a file with messages."""
+
+SET_ASIDE = ".damaged"
+"""Ends the name of a folder that has been delivered as far as it could be read."""
+
 
 class InUseError(Exception):
     """Another process works with this folder."""
@@ -49,11 +55,17 @@ class Folder:
 
         Raises InUseError where it is not gone, ValueError where nothing tells whose folder this is, OSError.
         """
-        lock = os.open(path / IDENTITY_FILE, os.O_RDWR)
+        file = path / IDENTITY_FILE
+        if not file.is_file() and _holds_session(path):
+            raise ValueError(f"there is no {IDENTITY_FILE}, which says whose messages these are")
+        lock = os.open(file, os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             identity = Identity.of_json(os.read(lock, os.fstat(lock).st_size + 1).decode())
-            (path / IDENTITY_FILE).stat()  # it may have been delivered before we had the lock
+            file.stat()  # it may have been delivered before we had the lock
+        except UnicodeDecodeError as error:
+            os.close(lock)
+            raise ValueError(f"{IDENTITY_FILE} is damaged") from error
         except BlockingIOError as error:
             os.close(lock)
             raise InUseError(path) from error
@@ -70,6 +82,17 @@ class Folder:
         (self.path / IDENTITY_FILE).unlink()
         self.path.rmdir()
         self.release()
+
+    def set_aside(self) -> Path:
+        """Give the folder a name under which nobody delivers it again; return that. Raises OSError."""
+        target = self.path.with_name(f"{self.path.name}{SET_ASIDE}")
+        number = 1
+        while target.exists():
+            number += 1
+            target = self.path.with_name(f"{self.path.name}.{number}{SET_ASIDE}")
+        self.path.rename(target)
+        self.release()
+        return target
 
     def release(self) -> None:
         """Leave the folder to others; in a forked child, leave it to the parent. Never raises."""
@@ -101,9 +124,38 @@ def folders_in(root: Path) -> Iterator[Path]:
     if (root / IDENTITY_FILE).exists():
         yield root
         return
-    for path in sorted(root.iterdir()):
-        if not path.name.startswith(".") and (path / IDENTITY_FILE).exists():
-            yield path
+    paths = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+    found = [path for path in paths if not is_set_aside(path) and _holds_session(path)]
+    yield from found or ([root] if _holds_session(root) else [])
+
+
+def started_ms(path: Path) -> int:
+    """Return when the session of a folder began, so that attempts can be delivered in order; 0: not known."""
+    try:
+        return Identity.of_json((path / IDENTITY_FILE).read_text()).started_ms
+    except (OSError, ValueError):
+        return 0
+
+
+def is_set_aside(path: Path) -> bool:
+    """Tell whether a folder has been delivered, and kept since some of it could not be read."""
+    return path.name.endswith(SET_ASIDE)
+
+
+def set_aside_in(root: Path) -> list[Path]:
+    """Return the folders in a spool that have been set aside. Raises OSError."""
+    return sorted(path for path in root.iterdir() if is_set_aside(path) and path.is_dir())
+
+
+def _holds_session(path: Path) -> bool:
+    """Tell whether a folder says whose it is, or holds messages, or hides what it holds."""
+    try:
+        names = [inner.name for inner in path.iterdir()]
+    except PermissionError:
+        return path.is_dir()
+    except OSError:  # it is no folder, or its session has just been delivered
+        return False
+    return any(name == IDENTITY_FILE or name.endswith(SUFFIX) for name in names)
 
 
 def is_abandoned(path: Path) -> bool:

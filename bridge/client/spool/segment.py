@@ -6,9 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.client.entry import Entry, Kind
-from bridge.client.spool.records import MAGIC, Mark, mark, packed, read
-
-SUFFIX = ".spool"
+from bridge.client.spool.folder import SUFFIX
+from bridge.client.spool.ranges import Ranges, merged
+from bridge.client.spool.records import (
+    MAGIC,
+    OLD_MAGIC,
+    Damage,
+    Found,
+    Gap,
+    Mark,
+    Next,
+    following,
+    gap,
+    is_old,
+    mark,
+    packed,
+    read,
+)
 
 Change = Callable[[Entry], Entry | None]
 """Takes a message; returns it, another in its place, or None to leave it out."""
@@ -20,6 +34,10 @@ class Segment:
 
     path: Path
     size_bytes: int = 0
+    is_file: bool = True
+    """It is a regular file, rather than a folder or a pipe under its name."""
+    floor: int = 0
+    """What it holds up to this sequence stands in another file too."""
     first: int = 0
     """The lowest sequence in it; 0: it holds no message."""
     last: int = 0
@@ -31,6 +49,13 @@ class Segment:
     """Messages in it that may be dropped."""
     thinned: int = 0
     """How often every other one of those has been dropped."""
+    failures: int = 0
+    """How often it could not be read."""
+
+    @property
+    def number(self) -> int:
+        """Its place among the files of its spool; 0 where its name is none of ours."""
+        return int(self.path.stem) if self.path.stem.isdecimal() else 0
 
     def note(self, entry: Entry) -> None:
         """Take a message in it into account."""
@@ -41,33 +66,78 @@ class Segment:
         self.with_images += entry.images > 0
         self.droppable += entry.kind.may_be_dropped
 
-    def read(self, place: int = 0) -> Iterator[tuple[Entry | Mark | None, int]]:
+    def read(self, place: int = 0) -> Iterator[tuple[Found, int]]:
         """Yield what stands in the file from a place on; see `records.read`. Raises OSError."""
+        if not self.is_file or self.size_bytes < len(MAGIC):
+            yield Damage(self.size_bytes), self.size_bytes
+            return
         with self.path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                return
-            file.seek(max(place, len(MAGIC)))
-            yield from read(file, self.size_bytes)
+            magic = file.read(len(MAGIC))
+            begin, old = len(MAGIC), magic == OLD_MAGIC
+            if magic not in (MAGIC, OLD_MAGIC):
+                begin, old = 0, is_old(file, self.size_bytes)
+            file.seek(max(place, begin))
+            yield from read(file, self.size_bytes, is_old=old)
+
+    def entries(
+        self, after: int, place: int = 0, damaged: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Entry, int]]:
+        """Yield the messages behind a sequence, in order, each with the place behind it. Raises OSError.
+
+        `damaged` is called for each place that cannot be read.
+        """
+        for found, end in self.read(place):
+            if isinstance(found, Damage):
+                damaged()
+            elif isinstance(found, Entry) and found.sequence > after:
+                after = found.sequence
+                yield found, end
+
+    def is_old(self) -> bool:
+        """Tell whether it was written before there were notes of gaps. Raises OSError."""
+        with self.path.open("rb") as file:
+            return file.read(len(OLD_MAGIC)) == OLD_MAGIC
 
     def rewrite(self, change: Change) -> None:
         """Write the file anew, with every message changed; a crash leaves the old one or the new one."""
-        self.messages = self.batches = self.with_images = self.droppable = 0
         new = self.path.with_suffix(".new")
+        whole = Segment(self.path)
+        gaps: Ranges = []
         with new.open("wb") as file:
             file.write(MAGIC)
             for found, _ in self.read():
                 if isinstance(found, Mark):
                     file.write(mark(found.sequence, ended=found.ended))
-                elif found is not None and (kept := change(found)) is not None:
+                elif isinstance(found, Next):
+                    file.write(following(found))
+                elif isinstance(found, Gap):
+                    gaps += found.ranges
+                elif isinstance(found, Entry) and (kept := change(found)) is not None:
                     file.write(packed(kept))
-                    self.note(kept)
+                    whole.note(kept)
+                elif isinstance(found, Entry):
+                    gaps.append((found.sequence, found.sequence))
+            if gaps:
+                file.write(gap(Gap(merged(gaps), is_lost=False)))
             file.flush()
             os.fsync(file.fileno())
-            self.size_bytes = file.tell()
+            whole.size_bytes = file.tell()
         new.replace(self.path)
+        self._become(whole)
+
+    def _become(self, other: "Segment") -> None:
+        """Take over what is counted; it still stands for all the sequences it ever held."""
+        self.size_bytes = other.size_bytes
+        self.messages, self.batches = other.messages, other.batches
+        self.with_images, self.droppable = other.with_images, other.droppable
 
 
 def segments_in(folder: Path) -> list[Segment]:
     """Return the files of a spool, oldest first, without having read them. Raises OSError."""
     paths = sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
-    return [Segment(path, path.stat().st_size) for path in paths]
+    return [_segment(path) for path in paths]
+
+
+def _segment(path: Path) -> Segment:
+    is_file = path.is_file()
+    return Segment(path, path.stat().st_size if is_file else 0, is_file)

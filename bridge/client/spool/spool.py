@@ -3,17 +3,22 @@
 import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.client.entry import Entry, Kind
-from bridge.client.spool.folder import Folder, sync_folder
-from bridge.client.spool.records import MAGIC, Mark, mark, packed
-from bridge.client.spool.segment import SUFFIX, Change, Segment, segments_in
+from bridge.client.spool.folder import SUFFIX, Folder, sync_folder
+from bridge.client.spool.loading import read_all
+from bridge.client.spool.records import MAGIC, Gap, Next, following, gap, mark, packed
+from bridge.client.spool.segment import Change, Segment, segments_in
 
 SEGMENT_BYTES = 8 << 20
 SEGMENTS = 16
 """A spool has at least so many segments when it is full: what is deleted or shed at once is one of them."""
+
+READ_ATTEMPTS = 3
+"""A file that could not be read so often is given up, and the others are read."""
 
 
 @dataclass(slots=True)
@@ -54,7 +59,12 @@ class Spool:
         self.marked = 0
         """The highest sequence that is known, here, to be acknowledged."""
         self.damaged = 0
-        """Records that were found damaged when they were loaded."""
+        """Places that were found damaged when this was loaded, or when it was read."""
+        self.lost = 0
+        """Messages that were missing, or could not be read, when this was loaded; at least so many."""
+        self.is_end_unknown = False
+        """What could not be read may have been the status that ends the session."""
+        self._keeps_all = False
 
     @property
     def path(self) -> Path:
@@ -67,39 +77,41 @@ class Spool:
         return sum(segment.size_bytes for segment in self._segments)
 
     def load(self) -> None:
-        """Read what another process has left, and note all that is to be known of it."""
-        self._segments = segments_in(self.path)
-        for segment in self._segments:
-            self._number = max(self._number, int(segment.path.stem))
-            for found, _ in segment.read():
-                if found is None:
-                    self.damaged += 1
-                elif isinstance(found, Mark):
-                    self.marked = max(self.marked, found.sequence)
-                    self.ended |= found.ended
-                else:
-                    segment.note(found)
-                    self.ended |= found.kind is Kind.LAST
-                    self.last = found.sequence
-        self.last = max(self.last, self.marked)
+        """Read what another process has left, and note all that is to be known of it.
+
+        From then on nothing is deleted but all of it at once: something may turn out to be damaged.
+        """
+        self._keeps_all = True
+        contents = read_all(segments_in(self.path))
+        self._segments = contents.segments
+        self._number = contents.number
+        self.last, self.marked, self.ended = contents.last, contents.marked, contents.ended
+        self.damaged, self.lost = contents.damaged, contents.lost
+        self.is_end_unknown = contents.is_end_unknown
+        if contents.found is not None:
+            self._note(gap(contents.found))
 
     def unmarked(self) -> tuple[int, int]:
         """Return how many messages are not known to be acknowledged, and how many of them are batches."""
+        return self.count_after(self.marked)
+
+    def count_after(self, sequence: int) -> tuple[int, int]:
+        """Return how many messages are behind a sequence, and how many of them are batches."""
         messages = batches = 0
         for segment in self._segments:
-            if segment.first > self.marked:
+            if segment.first > sequence:
                 messages += segment.messages
                 batches += segment.batches
-            elif segment.last > self.marked:
-                found = [entry for entry, _ in segment.read() if isinstance(entry, Entry)]
-                left = [entry.kind for entry in found if entry.sequence > self.marked]
-                messages += len(left)
-                batches += left.count(Kind.BATCH)
+            elif segment.last > sequence:
+                after = max(segment.floor, sequence)
+                kinds = [entry.kind for entry, _ in segment.entries(after)]
+                messages += len(kinds)
+                batches += kinds.count(Kind.BATCH)
         return messages, batches
 
     def append(self, entries: list[Entry]) -> None:
         """Write messages behind all others; the system has them when this returns, see `sync`."""
-        self._write(b"".join(map(packed, entries)))
+        self._write(b"".join(self._packed(entries)))
         for entry in entries:
             self._segments[-1].note(entry)
             self.ended |= entry.kind is Kind.LAST
@@ -109,32 +121,58 @@ class Spool:
         """Note that everything up to a sequence is acknowledged, and delete what is all that."""
         if sequence <= self.marked or not self._segments:
             return
+        note = mark(sequence, ended=self.ended and sequence >= self.last)
+        if self._keeps_all:
+            self._note(note)
+        else:
+            self._mark(note, sequence)
+        self.marked = sequence
+
+    def _mark(self, note: bytes, sequence: int) -> None:
+        """Write a note twice, since nothing else says that what is deleted next has not been lost.
+
+        On a full disk it comes afterwards: deleting makes the room for it.
+        """
+        try:
+            self._write(note * 2)
+        except OSError:
+            self._delete(sequence)
+            self._write(note * 2)
+        else:
+            self._delete(sequence)
+
+    def _delete(self, sequence: int) -> None:
         *full, last = self._segments
         self._segments = [segment for segment in full if segment.last > sequence] + [last]
         for segment in full:
             if segment.last <= sequence:
                 segment.path.unlink(missing_ok=True)
-        self._write(mark(sequence, ended=self.ended and sequence >= self.last))
-        self.marked = sequence
 
     def read(self, after: int, limit_bytes: int) -> list[Entry]:
-        """Return the next messages behind a sequence, at least one if there is any."""
+        """Return the next messages behind a sequence, at least one if there is any that can be read."""
         found: list[Entry] = []
         for segment in self._segments:
-            if segment.last <= after:
+            if segment.last <= after or segment.failures >= READ_ATTEMPTS:
                 continue
             place = 0
             if self._read_to is not None and self._read_to[:2] == (after, segment):
                 place = self._read_to[2]
-            for entry, end in segment.read(place):
-                if not isinstance(entry, Entry) or entry.sequence <= after:
-                    continue
-                found.append(entry)
-                after = entry.sequence
-                limit_bytes -= entry.size
-                self._read_to = (after, segment, end)
-                if limit_bytes <= 0:
-                    return found
+            try:
+                for entry, end in segment.entries(after, place, self._note_damage):
+                    found.append(entry)
+                    after = entry.sequence
+                    limit_bytes -= entry.size
+                    self._read_to = (after, segment, end)
+                    if limit_bytes <= 0:
+                        return found
+            except FileNotFoundError:
+                segment.failures = READ_ATTEMPTS
+                self.damaged += 1
+            except OSError:
+                segment.failures += READ_ATTEMPTS if self._keeps_all else 1
+                if segment.failures < READ_ATTEMPTS:
+                    raise
+                self.damaged += 1
         return found
 
     def make_room(self) -> Shed | None:
@@ -147,7 +185,12 @@ class Spool:
         for segment in self._segments:
             if segment.with_images:
                 return self._strip(segment)
-        thick = [segment for segment in self._segments if segment.droppable]
+        *full, last = self._segments
+        thick = [segment for segment in full if segment.droppable]
+        if (
+            not thick and last.droppable
+        ):  # the last one only then: it is ended by that, however short
+            thick = [last]
         return self._thin(min(thick, key=_thinned)) if thick else None
 
     def sync(self) -> None:
@@ -176,6 +219,13 @@ class Spool:
         """Leave what there is to whoever delivers it later."""
         try:
             self.sync()
+        finally:
+            self.release()
+
+    def set_aside(self) -> Path:
+        """Keep everything where no delivery looks for it; return where. Raises OSError."""
+        try:
+            return self._folder.set_aside()
         finally:
             self.release()
 
@@ -209,7 +259,6 @@ class Spool:
         self._unsynced = True
 
     def _begin(self) -> None:
-        self.roll()
         self._number += 1
         path = self.path / f"{self._number:08}{SUFFIX}"
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -217,10 +266,38 @@ class Spool:
             os.write(file, MAGIC)
         except OSError:
             os.close(file)
+            path.unlink()  # an empty file would look like one that was damaged
             raise
+        self._note_next()
+        self.roll()
         with self._lock:
             self._file = file
         self._segments.append(Segment(path, len(MAGIC)))
+
+    def _note_damage(self) -> None:
+        self.damaged += 1
+
+    def _packed(self, entries: list[Entry]) -> Iterator[bytes]:
+        """Yield the records of messages, and of the gaps before them: those are not damage."""
+        last = self.last
+        for entry in entries:
+            if entry.sequence > last + 1:
+                yield gap(Gap([(last + 1, entry.sequence - 1)], is_lost=False))
+            yield packed(entry)
+            last = entry.sequence
+
+    def _note(self, record: bytes) -> None:
+        """Write what a delivery would find out again, where the disk takes it."""
+        with contextlib.suppress(OSError):
+            self._write(record)
+
+    def _note_next(self) -> None:
+        """Note in the last file that another one follows: it would not be missed where somebody deletes it."""
+        if self._file < 0:
+            return
+        note = following(Next(self._number))
+        with contextlib.suppress(OSError):
+            self._segments[-1].size_bytes += os.write(self._file, note)
 
     def _strip(self, segment: Segment) -> Shed:
         shed = Shed()
@@ -255,7 +332,10 @@ class Spool:
         if segment is self._segments[-1]:
             self.roll()
         self._read_to = None
-        segment.rewrite(change)
+        try:
+            segment.rewrite(change)
+        except FileNotFoundError:
+            segment.with_images = segment.droppable = 0  # somebody has deleted it
 
 
 def _thinned(segment: Segment) -> int:

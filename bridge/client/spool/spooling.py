@@ -19,8 +19,6 @@ LOOK_SECONDS = 1.0
 AGAIN_SECONDS = 30.0
 """How long a disk that made trouble is left alone."""
 
-READ_ATTEMPTS = 3
-
 
 class Spooling:
     """Writes what comes into an outbox to a spool, and reads back what had no room in memory.
@@ -39,7 +37,7 @@ class Spooling:
         self._written = spool.last
         self._look_at = 0.0
         self._again_at = 0.0
-        self._unreadable = 0
+        self._is_damage_known = False
         self._threads = (
             threading.Thread(target=self._run, name="trainbridge-spool", daemon=True),
             threading.Thread(target=self._sync, name="trainbridge-fsync", daemon=True),
@@ -137,15 +135,10 @@ class Spooling:
 
     def _read(self) -> None:
         while (missing := self._outbox.missing()) is not None:
-            try:
-                entries = self._spool.read(*missing)
-            except OSError:
-                self._unreadable += 1
-                if self._unreadable < READ_ATTEMPTS:
-                    raise
-                entries = []  # it is lost, so that what comes after it is not
-            self._unreadable = 0
-            self._outbox.refill(entries)
+            self._outbox.refill(self._spool.read(*missing))
+            if self._spool.damaged and not self._is_damage_known:
+                self._is_damage_known = True
+                self._trouble(ValueError("what it holds is damaged, and in part lost"))
 
     def _end(self) -> None:
         try:

@@ -109,6 +109,73 @@ def test_a_refusal_says_what_to_do(spool, bridge, capsys):
     assert "wait for its end" in said
 
 
+def test_a_damaged_spool_is_delivered_once_and_kept(spool, capsys):
+    """What is missing is said, and where the rest is; the exit status is 1, and 0 when nothing is left."""
+    file = next((spool / "one-11111111").glob("*.spool"))
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(spool), "--address", bridge.address]) == 1
+        said = capsys.readouterr().out
+        assert cli.main(["sync", str(spool), "--address", bridge.address]) == 0
+        again = capsys.readouterr().out
+        assert len(bridge.registrations) == 2
+        kept = spool / "one-11111111.damaged"
+        assert cli.main(["sync", str(kept), "--address", bridge.address]) == 1
+
+    assert said == (
+        "one-11111111: 99 messages delivered, 1 lost: damaged, missing, or too large for the bridge\n"
+        f"  What was left is kept in {kept}\n"
+        "two-22222222: 100 messages delivered\n"
+    )
+    assert again == (
+        "one-11111111.damaged: has been delivered; kept since some of it is damaged\n"
+        f"{spool}: nothing is left to deliver\n"
+    )
+    assert "has been delivered" in capsys.readouterr().err
+    assert list(kept.glob("*.spool"))
+
+
+def test_a_folder_that_nobody_can_assign_costs_no_other(spool, capsys):
+    """It is named and left, and the exit status says so."""
+    (spool / "one-11111111" / "session.json").unlink()
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(spool), "--address", bridge.address]) == 1
+
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("one-11111111: not delivered: there is no session.json")
+    assert said[1] == f"  It stays in {spool / 'one-11111111'}."
+    assert said[2] == "two-22222222: 100 messages delivered"
+
+
+def test_attempts_are_delivered_in_the_order_they_began(tmp_path, capsys):
+    """Whatever their folders are called: each of them comes after the one before."""
+    for instance, started_ms in (("1" * 32, 3_000), ("2" * 32, 1_000), ("3" * 32, 2_000)):
+        leave(tmp_path, [message(1)], instance_id=instance, started_ms=started_ms)
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(tmp_path), "--address", bridge.address]) == 0
+
+    assert [who.client_instance_id[0] for who in bridge.registrations] == ["2", "3", "1"]
+
+
+def test_another_name_is_for_one_session(spool, capsys):
+    """Two sessions under one name would be taken for one."""
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(spool), "--address", bridge.address, "--as", "x"]) == 2
+        assert "--as" in capsys.readouterr().err
+        one = ["sync", str(spool / "one-11111111"), "--address", bridge.address]
+        assert cli.main([*one, "--as", "a b"]) == 1
+        assert "session_id must match" in capsys.readouterr().out
+        assert cli.main([*one, "--as"]) == 0
+
+    assert (
+        capsys.readouterr().out
+        == "one-11111111: 100 messages delivered as one-recovered-11111111\n"
+    )
+    assert [who.session_id for who in bridge.registrations] == ["one-recovered-11111111"]
+
+
 def test_without_a_bridge_only_the_first_is_tried(spool, capsys):
     """The others would fail for the same reason, each after as long a while."""
     with socket.create_server(("127.0.0.1", 0)) as server:

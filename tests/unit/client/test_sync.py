@@ -1,17 +1,19 @@
 """What was left in a spool reaches a bridge, once."""
 
+import errno
 import socket
 import threading
+import time
 
 import pytest
 from support.fake_bridge import ORIGINAL, FakeBridge, serving
-from support.spools import identity_of, leave, message, reopened
+from support.spools import identity_of, leave, leave_old, message, reopened, spool_in
 
 from bridge.client import TrainingSession
 from bridge.client.entry import Kind
 from bridge.client.settings import Destination
 from bridge.client.spool.folder import InUseError, folders_in
-from bridge.client.sync import SILENT_END, AbsentError, UndeliverableError, deliver
+from bridge.client.sync import SILENT_END, AbsentError, UndeliverableError, deliver, recovered_id
 from bridge.wire import metrics_pb2 as wire
 
 
@@ -28,10 +30,14 @@ def run(*, ended=True, batches=300):
     return [*said, message(batches + 2, Kind.LAST)] if ended else said
 
 
-def deliver_to(bridge, path, *, patience_seconds=10.0, progress=lambda *_: None):
+def deliver_to(bridge, path, *, patience_seconds=10.0, progress=lambda *_: None, session_id=None):
     """Deliver what is left in a folder."""
     return deliver(
-        path, Destination(bridge.address), patience_seconds=patience_seconds, progress=progress
+        path,
+        Destination(bridge.address),
+        patience_seconds=patience_seconds,
+        progress=progress,
+        session_id=session_id,
     )
 
 
@@ -175,6 +181,169 @@ def test_damaged_messages_are_told(tmp_path, bridge):
     delivery = deliver_to(bridge, path)
 
     assert (delivery.delivered, delivery.lost, delivery.is_whole) == (301, 1, False)
+
+
+def check_books(bridge, path, delivery, written):
+    """What is delivered is what the bridge has; the folder is kept if something is lost."""
+    ends = sum(request.status_update.message == SILENT_END for request in bridge.applied)
+    assert delivery.delivered == len(bridge.applied)
+    assert delivery.delivered - ends + delivery.refused + delivery.lost == written
+    assert not path.exists()
+    assert delivery.is_whole == (not delivery.lost) == (delivery.kept is None)
+    assert delivery.kept is None or list(delivery.kept.glob("*.spool"))
+    assert list(folders_in(path.parent)) == [], "nobody delivers it once more"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.0005, 0.3, 0.5, 0.75, 0.9999])
+@pytest.mark.parametrize("value", [1, 0x80])
+def test_one_damaged_byte_costs_at_most_one_message(tmp_path, bridge, share, value):
+    """Wherever it is: in the opening of the file, a length, a check, a body."""
+    path = leave(tmp_path, run())
+    (file,) = path.glob("*.spool")
+    content = bytearray(file.read_bytes())
+    content[int(len(content) * share)] ^= value
+    file.write_bytes(content)
+
+    delivery = deliver_to(bridge, path)
+
+    assert delivery.lost <= 1
+    check_books(bridge, path, delivery, 302)
+
+
+def test_a_spool_of_the_first_version_is_delivered(tmp_path, bridge):
+    """What its trainer left when the SDK was not as new as this command; damage in it is passed over too."""
+    path = leave_old(tmp_path, run()[:100], run()[100:])
+    first = min(path.glob("*.spool"))
+    content = bytearray(first.read_bytes())
+    content[len(content) // 2] ^= 1
+    first.write_bytes(content)
+
+    delivery = deliver_to(bridge, path)
+
+    assert delivery.lost == 1
+    check_books(bridge, path, delivery, 302)
+
+
+def test_a_missing_file_is_counted_also_after_an_interruption(tmp_path, bridge):
+    """The second delivery begins behind the gap, and still knows of it."""
+    spool = spool_in(tmp_path, limit_bytes=1 << 18)
+    for entry in run(batches=5_000):
+        spool.append([entry])
+    spool.release()
+    path = spool.path
+    sorted(path.glob("*.spool"))[1].unlink()
+
+    def interrupt(_name, done, _messages):
+        if done >= 2_000:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        deliver_to(bridge, path, progress=interrupt)
+    delivery = deliver_to(bridge, path)
+
+    assert delivery.lost == 5_002 - len(bridge.applied) > 0
+    assert delivery.kept is not None
+
+
+def test_a_spool_without_its_identity_is_left(tmp_path, bridge):
+    """Missing, cut off, of one wrong letter, or not a file: nobody guesses whose messages these are."""
+    path = leave(tmp_path, run())
+    file = path / "session.json"
+    whole = file.read_text()
+    for text in ("", whole[:-3], whole.replace('"run"', '"ran"'), "[" * 100_000):
+        file.write_text(text)
+        with pytest.raises(ValueError, match=r"session\.json"):
+            deliver_to(bridge, path)
+    file.unlink()
+    assert list(folders_in(tmp_path)) == [path]
+    with pytest.raises(ValueError, match=r"session\.json"):
+        deliver_to(bridge, path)
+    file.mkdir()
+    with pytest.raises(ValueError, match=r"session\.json"):
+        deliver_to(bridge, path)
+
+    file.rmdir()
+    file.write_text(whole)
+    assert deliver_to(bridge, path).delivered == 302
+
+
+def test_a_spool_of_which_nothing_can_be_read_is_kept(tmp_path, bridge):
+    """That is no empty one."""
+    path = leave(tmp_path, run())
+    (file,) = path.glob("*.spool")
+    file.write_bytes(bytes(1_000))
+
+    delivery = deliver_to(bridge, path)
+
+    assert (delivery.delivered, delivery.is_whole) == (0, False)
+    assert delivery.kept.is_dir()
+    assert bridge.registrations == []
+
+
+def test_a_folder_that_cannot_be_removed_is_named(tmp_path, bridge):
+    """What is foreign in it is not deleted; all is delivered, and once."""
+    path = leave(tmp_path, run())
+    (path / "photos").mkdir()
+
+    delivery = deliver_to(bridge, path)
+
+    assert (delivery.delivered, delivery.lost) == (302, 0)
+    assert not delivery.is_whole
+    assert delivery.kept == path
+    assert "photos" in delivery.trouble
+    assert deliver_to(bridge, path).delivered == 0
+
+
+def test_a_disk_that_is_full_is_no_obstacle(tmp_path, bridge, monkeypatch):
+    """What has been left is read; notes of how far it is are not needed."""
+    path = leave(tmp_path, run(ended=False))
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("bridge.client.spool.spool.os.write", full)
+    delivery = deliver_to(bridge, path)
+
+    assert delivery.is_whole
+    assert len(bridge.applied) == 302
+
+
+def test_what_is_left_says_that_it_is_and_when_it_began(tmp_path, bridge):
+    """A trainer that begins again does not say so."""
+    with TrainingSession(bridge.address, spool_dir=tmp_path) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+    started = int(bridge.metadata[0]["trainbridge-started-ms"])
+    assert abs(started / 1000 - time.time()) < 60
+    assert "trainbridge-left-over" not in bridge.metadata[0]
+    bridge.accepted = 0
+
+    deliver_to(bridge, leave(tmp_path, run(), started_ms=started))
+
+    registration = next(m for m in bridge.metadata if "trainbridge-left-over" in m)
+    assert registration["trainbridge-left-over"] == "1"
+    assert registration["trainbridge-started-ms"] == str(started)
+
+
+@pytest.mark.parametrize("name", ["other", ""])
+def test_a_session_may_be_delivered_under_another_name(tmp_path, bridge, name):
+    """All that is here of it, also what was acknowledged under its own name."""
+    path = leave(tmp_path, run(), marked=100)
+    delivery = deliver_to(bridge, path, session_id=name)
+
+    assert delivery.session_id == (name or "run-recovered-01234567")
+    assert {who.session_id for who in bridge.registrations} == {delivery.session_id}
+    assert delivery.delivered == 302
+    assert delivery.is_whole
+
+
+def test_a_name_that_cannot_be_one_is_refused_before_anything_is_touched(tmp_path, bridge):
+    """And the name that is made always can."""
+    path = leave(tmp_path, run())
+    with pytest.raises(ValueError, match="session_id must match"):
+        deliver_to(bridge, path, session_id="a b")
+
+    assert path.exists()
+    assert len(recovered_id("x" * 63, "0123456789")) == 63
 
 
 def test_an_original_bridge_is_served(tmp_path):

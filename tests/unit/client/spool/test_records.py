@@ -5,10 +5,10 @@ import io
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.spools import message
+from support.spools import message, old_packed, sequences
 
 from bridge.client.entry import Entry, Kind
-from bridge.client.spool.records import MAGIC, Mark, mark, packed, read
+from bridge.client.spool.records import MAGIC, Damage, Gap, Mark, gap, mark, packed, read
 
 ENTRIES = st.builds(
     Entry,
@@ -20,9 +20,9 @@ ENTRIES = st.builds(
 )
 
 
-def found_in(content):
+def found_in(content, **options):
     """Return what can be read of a file without its opening."""
-    return [found for found, _ in read(io.BytesIO(content), len(content))]
+    return [found for found, _ in read(io.BytesIO(content), len(content), **options)]
 
 
 def fields(entry):
@@ -30,47 +30,97 @@ def fields(entry):
     return (entry.sequence, entry.kind, entry.body, entry.batch, entry.images)
 
 
+def messages_in(content, **options):
+    """Return the numbers of the messages that can be read."""
+    return sequences(found for found in found_in(content, **options) if isinstance(found, Entry))
+
+
 @given(st.lists(ENTRIES, max_size=5))
 def test_what_was_written_is_read(entries):
-    """All of a message comes back, and so do marks."""
-    content = b"".join(map(packed, entries)) + mark(7, ended=True)
+    """All of a message comes back, and so do marks and notes of gaps."""
+    note = Gap([(3, 3), (5, 900_000)], is_lost=True, unnumbered=1)
+    content = b"".join(map(packed, entries)) + mark(7, ended=True) + gap(note)
 
-    *found, last = found_in(content)
+    *found, last, missing = found_in(content)
 
     assert [fields(entry) for entry in found] == [fields(entry) for entry in entries]
-    assert isinstance(last, Mark)
-    assert (last.sequence, last.ended) == (7, True)
+    assert (last, missing) == (Mark(7, ended=True), note)
 
 
+@given(st.lists(ENTRIES, max_size=5))
+def test_what_an_earlier_version_wrote_is_read(entries):
+    """Its records have no markers."""
+    content = b"".join(map(old_packed, entries))
+
+    found = found_in(content, is_old=True)
+
+    assert [fields(entry) for entry in found] == [fields(entry) for entry in entries]
+
+
+@pytest.mark.parametrize("pack", [packed, old_packed])
 @pytest.mark.parametrize("images", [0, 2])
-def test_a_torn_tail_is_cut_wherever_it_was_torn(images):
-    """A process killed while it wrote costs the record it was writing and no other."""
-    whole = packed(message(1)) + packed(message(2))
-    last = packed(message(3, images=images))
+def test_a_torn_tail_costs_one_message_wherever_it_was_torn(images, pack):
+    """A process killed while it wrote costs the record it was writing and no other; that is seen."""
+    is_old = pack is old_packed
+    whole = pack(message(1)) + pack(message(2))
+    last = pack(message(3, images=images))
 
-    for length in range(len(last)):
-        assert [found.sequence for found in found_in(whole + last[:length])] == [1, 2], length
-    assert [found.sequence for found in found_in(whole + last)] == [1, 2, 3]
+    for length in range(1, len(last)):
+        *found, torn = found_in(whole + last[:length], is_old=is_old)
+        assert sequences(found) == [1, 2], length
+        assert isinstance(torn, Damage), length
+    assert messages_in(whole, is_old=is_old) == [1, 2]
+    assert messages_in(whole + last, is_old=is_old) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("pack", [packed, old_packed])
 @given(st.integers(0, 7), st.data())
-def test_a_damaged_record_is_never_taken_for_a_message(bit, data):
-    """One bit that is wrong costs its record; those behind it are found where its length is right."""
-    first, second, third = (packed(message(sequence)) for sequence in (1, 2, 3))
+def test_a_damaged_record_costs_itself(pack, bit, data):
+    """Whichever bit of it is wrong, its length included: those behind it are read."""
+    first, second, third = (pack(message(sequence)) for sequence in (1, 2, 3))
     place = data.draw(st.integers(0, len(second) - 1))
     broken = bytearray(second)
     broken[place] ^= 1 << bit
 
-    found = [entry.sequence if entry else None for entry in found_in(first + broken + third)]
+    found = found_in(first + broken + third, is_old=pack is old_packed)
 
-    assert found[0] == 1
-    assert 2 not in found
-    if not 4 <= place < 8:
-        assert found == [1, None, 3]
+    assert [type(each) for each in found] == [Entry, Damage, Entry]
+    assert [found[0].sequence, found[2].sequence] == [1, 3]
+    assert found[1].size_bytes == len(second)
 
 
-@given(st.binary(max_size=500))
-def test_garbage_is_no_message(content):
+def test_a_damaged_body_still_says_which_message_it_was():
+    """Its header has a check of its own; so has a length of 2^31, which is damage in the header."""
+    broken = bytearray(packed(message(2)))
+    broken[-1] ^= 1
+    assert found_in(bytes(broken))[0].sequence == 2
+
+    broken = bytearray(packed(message(2)))
+    broken[8:12] = (1 << 31).to_bytes(4, "little")
+    assert messages_in(broken + packed(message(3))) == [3]
+
+
+@given(st.integers(0, 400), st.binary(max_size=300), st.integers(0, 300))
+def test_reading_goes_on_behind_whatever_was_put_in_or_left_out(place, inserted, left_out):
+    """Bytes that are missing, or too many, cost the records they are in and no other."""
+    records = [packed(message(sequence)) for sequence in range(1, 11)]
+    content = b"".join(records)
+    place = min(place, len(content))
+    broken = content[:place] + inserted + content[place + left_out :]
+
+    ends = [sum(map(len, records[: number + 1])) for number in range(10)]
+    whole = [
+        number + 1
+        for number, end in enumerate(ends)
+        if end <= place or end - len(records[number]) >= place + left_out
+    ]
+    assert set(messages_in(broken)) >= set(whole)
+    assert set(messages_in(broken)) <= set(range(1, 11))
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@given(content=st.binary(max_size=500))
+def test_garbage_is_no_message(is_old, content):
     """Whatever stands in a file, reading it ends, and finds nothing that was not written."""
-    assert not any(found_in(content))
-    assert not any(found_in(MAGIC + bytes(500)))
+    for garbage in (content, MAGIC + bytes(500)):
+        assert {type(found) for found in found_in(garbage, is_old=is_old)} <= {Damage}

@@ -189,6 +189,27 @@ def test_a_full_disk_costs_what_was_not_written(spool, monkeypatch):
     assert sequences(found.read(0, PLENTY)) == [1, 2, 4]
 
 
+def test_what_is_acknowledged_makes_room_on_a_full_disk(spool, monkeypatch):
+    """No byte can be written there before something is deleted."""
+    fill(spool, range(1, 401))
+    before = files(spool)
+    write = os.write
+
+    def full(file, content):
+        if files(spool) == before:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, content)
+
+    monkeypatch.setattr(os, "write", full)
+    spool.mark(300)
+
+    assert len(files(spool)) < len(before)
+    assert spool.marked == 300
+    spool.release()
+    found = reopened(spool.path)
+    assert (found.marked, found.lost) == (300, 0)
+
+
 def test_files_are_closed_when_they_are_on_the_disk(spool):
     """However many files a spool has had, few are open."""
     before = len(open_files())

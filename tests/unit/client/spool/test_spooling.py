@@ -292,6 +292,41 @@ def test_a_spool_that_cannot_be_read_is_given_up(tmp_path, monkeypatch):
     assert sequences(delivery.got)[-5:] == [1001, 1002, 1003, 1004, 1005]
 
 
+@pytest.mark.parametrize("at", [0, 40, 47, 2_000])
+def test_a_spool_that_is_damaged_while_it_is_used_costs_what_is_damaged(tmp_path, at, caplog):
+    """During an outage: that is counted as dropped and said once, all else arrives, and nothing waits."""
+    with delivering(tmp_path, limit_bytes=1 << 18) as delivery:
+        for _ in range(100):
+            delivery.put(20)
+        file = sorted(delivery.spool.path.glob("*.spool"))[1]
+        content = bytearray(file.read_bytes())
+        content[at] ^= 0x80
+        file.write_bytes(content)
+        for _ in range(10):
+            delivery.put(20)
+        delivery.deliver()
+        delivery.outbox.finish()
+
+    stats = delivery.stats
+    assert stats.dropped == (0 if at == 0 else 1)
+    assert stats.acknowledged + stats.dropped == delivery.last == 2_200
+    assert len(set(sequences(delivery.got))) == len(delivery.got) == stats.acknowledged
+    assert len([record for record in caplog.records if "damaged" in record.getMessage()]) == 1
+
+
+def test_one_file_that_is_gone_costs_no_other(tmp_path):
+    """Somebody has deleted it; those behind it are read at once."""
+    with delivering(tmp_path, limit_bytes=1 << 18) as delivery:
+        for _ in range(150):
+            delivery.put(20)
+        names = sorted(delivery.spool.path.glob("*.spool"))
+        names[1].unlink()
+        delivery.deliver()
+
+    assert 0 < delivery.stats.dropped < 3_000 / len(names) * 2
+    assert sequences(delivery.got)[-1] == 3_000
+
+
 def test_what_is_delivered_leaves_nothing_behind(tmp_path):
     """The folder of a session that is over is removed."""
     with delivering(tmp_path) as delivery:
