@@ -27,6 +27,7 @@ from bridge.model import (
     is_ratio,
     reported,
 )
+from bridge.jpeg_file import END, end_of
 from bridge.receiver.jpeg import fault_of
 from bridge.wire import metrics_pb2 as wire
 
@@ -242,6 +243,8 @@ def _images(
         if fault:
             faults.append(f"images[{index}].image_bytes {fault}")
             continue
+        if not jpeg.endswith(END):  # what lies behind the end of the picture is not stored
+            jpeg = jpeg[: end_of(jpeg)]
         prediction = predictions[index] if predictions else None
         confidence = prediction.confidence if prediction else None
         yield Image(
