@@ -90,7 +90,7 @@ class Pipeline:
         now = self._clock()
         if self._committer.is_full and not isinstance(update.message, Heartbeat):
             raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
-        session.updated_at = now
+        self._sessions.touch(session, now)
         is_new = not sequence or sequence > session.accepted
         if not session.connected:
             self._revive(session, update, now, is_new=is_new)

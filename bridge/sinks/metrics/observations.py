@@ -50,8 +50,9 @@ class Histogram:
 class Extremes:
     """The lowest and the highest value of this and the previous interval.
 
-    Intervals begin at whole multiples of INTERVAL_SECONDS since 1970. A value is told from when it
-    came until its interval and the next one are over, hence for 15 to 30 seconds.
+    Intervals begin at whole multiples of INTERVAL_SECONDS of the monotonic clock. A value is reported from
+    when it came until its interval and the next one are over, hence for 15 to 30 seconds, however the
+    wall clock is set meanwhile.
     """
 
     __slots__ = ("_before", "_interval", "_now")
@@ -65,8 +66,8 @@ class Extremes:
     def add(self, value: float, at: float) -> None:
         """Take a finite value that came at `at`."""
         interval = int(at // INTERVAL_SECONDS)
-        if interval != self._interval:
-            self._before = self._now if _are_neighbours(interval, self._interval) else None
+        if interval > self._interval:
+            self._before = self._now if interval == self._interval + 1 else None
             self._now = None
             self._interval = interval
         known = self._now
@@ -81,23 +82,19 @@ class Extremes:
         """Return (lowest, highest) as of `now`, or None where nothing came lately."""
         interval = int(now // INTERVAL_SECONDS)
         if interval == self._interval:
-            told = [pair for pair in (self._before, self._now) if pair is not None]
-        elif _are_neighbours(interval, self._interval) and self._now is not None:
-            told = [self._now]
+            recent = [pair for pair in (self._before, self._now) if pair is not None]
+        elif interval == self._interval + 1 and self._now is not None:
+            recent = [self._now]
         else:
             return None
-        return (min(low for low, _ in told), max(high for _, high in told)) if told else None
+        return (min(low for low, _ in recent), max(high for _, high in recent)) if recent else None
 
-    def snapshot(self) -> list[Any]:
+    def snapshot(self, now: float) -> list[Any]:
         """Return what `restore` takes."""
-        return [self._interval, self._now, self._before]
+        return [int(now // INTERVAL_SECONDS) - self._interval, self._now, self._before]
 
-    def restore(self, state: list[Any]) -> None:
-        """Go on from a snapshot."""
-        self._interval, now, before = state
+    def restore(self, state: list[Any], then: float) -> None:
+        """Go on from a snapshot that was taken at `then`, by a monotonic clock that may have started anew."""
+        intervals_ago, now, before = state
+        self._interval = int(then // INTERVAL_SECONDS) - intervals_ago
         self._now, self._before = now and tuple(now), before and tuple(before)
-
-
-def _are_neighbours(a: int, b: int) -> bool:
-    """Tell whether nothing lies between two intervals; a clock may also step back by a little."""
-    return abs(a - b) == 1

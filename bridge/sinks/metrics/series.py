@@ -44,7 +44,7 @@ LABELLED = (
     *("gpu_temperature_celsius", "gpu_power_watts"),
     *("predictions", "metric", "nonfinite_values", "commands"),
 )
-OBSERVATIONS = ("extremes", "losses", "durations", "right", "wrong", "unjudged")
+OBSERVATIONS = ("losses", "durations", "right", "wrong", "unjudged")
 """What outlives a restart; a name that a checkpoint lacks, or that is gone, does no harm."""
 
 
@@ -55,6 +55,7 @@ class Shared:
     telemetry: Telemetry
     clock: Callable[[], float]
     classes: Classes
+    monotonic: Callable[[], float]
 
 
 @dataclass(slots=True, eq=False)
@@ -153,6 +154,8 @@ class SessionSeries:
             **{name: getattr(self, name) for name in PLAIN},
             **{name: getattr(self, name).copy() for name in LABELLED},
             **{name: getattr(self, name).snapshot() for name in OBSERVATIONS},
+            "extremes": self.extremes.snapshot(self.shared.monotonic()),
+            "written_at": self.shared.clock(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -163,17 +166,20 @@ class SessionSeries:
         for name in OBSERVATIONS:
             if name in state:
                 getattr(self, name).restore(state[name])
+        if "written_at" in state:
+            age = max(0.0, self.shared.clock() - state["written_at"])
+            self.extremes.restore(state["extremes"], self.shared.monotonic() - age)
 
     @property
     def loss_interval_min(self) -> float | None:
         """The lowest loss lately."""
-        extremes = self.extremes.at(self.shared.clock())
+        extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[0]
 
     @property
     def loss_interval_max(self) -> float | None:
         """The highest loss lately."""
-        extremes = self.extremes.at(self.shared.clock())
+        extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[1]
 
     def show_status(self, status: Status) -> None:

@@ -62,7 +62,6 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
     if isfinite(loss):
         bucket = series.losses.observe(loss)
         series.losses.exemplars[bucket] = (batch.epoch, batch.index, loss, at)
-        series.extremes.add(loss, at)
     else:
         series.nonfinite_values[BATCH_LOSS_FIELD] += 1
     if batch.duration_seconds is not None:

@@ -1,6 +1,7 @@
 """Put the parts of the spans sink together."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -32,7 +33,7 @@ async def open_spans(
 
     exporter = await asyncio.to_thread(OtlpExporter, endpoint)
     outbox = SpanOutbox(database)
-    sink = Spans(outbox, telemetry, public_url=public_url)
+    sink = Spans(outbox, telemetry, public_url=public_url, monotonic=time.monotonic)
     delivery = Delivery(outbox, exporter, telemetry, waiting=sink.waiting)
     async with delivery.running(grace_seconds=grace_seconds):
         yield sink

@@ -105,6 +105,15 @@ class Trace:
         self.last_heard = max(self.last_heard, event.at)
         (self.running[-1].events if self.running else self.events).add(event)
 
+    def shift(self, seconds: float) -> None:
+        """Move all times along with a clock that was set by so many seconds."""
+        self.registered += seconds
+        self.last_end += seconds
+        self.last_heard += seconds if self.last_heard else 0.0
+        self.events.shift(seconds)
+        for epoch in self.running:
+            epoch.shift(seconds)
+
     @property
     def is_crowded(self) -> bool:
         """Tell whether more epochs wait for their averages than may."""

@@ -552,3 +552,32 @@ def test_images_of_an_older_attempt_are_not_counted_for_the_next(scene):
     scene.settle("run-1", ImageResult.STORED, 4, NOON, attempt=2)
 
     assert scene.value("training_images_total", result="stored") == 4
+
+
+@pytest.mark.parametrize("step", [7_200, -7_200, -1_500_000_000])
+def test_a_clock_that_is_set_hides_no_extreme(step):
+    """A spike stays for its 15 s, and goes after 30, whatever the wall clock says meanwhile."""
+    wall, steady = [NOON], [600.0]
+    scene = Scene(clock=lambda: wall[0], monotonic=lambda: steady[0])
+    session = scene.session()
+    scene.metrics.consume(session, Batch(0, 0, 40.0), wall[0])
+    wall[0] += step
+    for _ in range(14):
+        wall[0] += 1
+        steady[0] += 1
+        scene.metrics.consume(session, Batch(0, 0, 0.5), wall[0])
+        assert scene.value("training_loss_interval_max") == 40
+
+    steady[0] += 2
+    scene.metrics.consume(session, Batch(0, 0, 0.5), wall[0])
+    steady[0] += 14
+    assert scene.value("training_loss_interval_max") == 0.5
+
+
+def test_an_image_time_from_the_future_gives_way(scene):
+    """Once the clock is right again the newest image's time is, too."""
+    scene.session()
+    scene.settle("run-1", ImageResult.STORED, 1, NOON + 1_000_000)
+    scene.settle("run-1", ImageResult.STORED, 1, NOON - 1)
+
+    assert scene.value("training_last_image_timestamp_seconds") == NOON - 1
