@@ -1,5 +1,6 @@
 """What is kept of a stream of numbers: a histogram, and recent extremes."""
 
+import sys
 from bisect import bisect_left
 from itertools import accumulate
 from typing import Any
@@ -7,28 +8,37 @@ from typing import Any
 INTERVAL_SECONDS = 15
 """An extreme stays visible for at least this long, so a scrape this often cannot miss it."""
 
+LARGEST = sys.float_info.max
+"""A sum stays there: it never becomes infinite, and never falls."""
+
 Exemplar = tuple[int, int, float, float]
 """Epoch, batch, value, and when it came (seconds since 1970)."""
 
 
 class Histogram:
-    """Counts finite values by bucket."""
+    """Counts finite values from 0 by bucket.
 
-    __slots__ = ("bounds", "counts", "exemplars", "total")
+    A negative one would take from the sum, which must never fall: OpenMetrics forbids it, and rate() takes
+    it for a reset. Such values have a histogram of their own.
+    """
+
+    __slots__ = ("bounds", "counts", "exemplars", "is_shown_empty", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         """Start empty; a value counts for the first bound that is not below it."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.is_shown_empty = False
+        """A query needs it, though it has no values."""
         self.exemplars: dict[int, Exemplar] = {}
         """The last one of each bucket, by its place."""
 
     def observe(self, value: float) -> int:
-        """Take a finite value, and return the place of its bucket."""
+        """Take a finite value that is not negative, and return the place of its bucket."""
         place = bisect_left(self.bounds, value)
         self.counts[place] += 1
-        self.total += value
+        self.total = min(self.total + value, LARGEST)
         return place
 
     def cumulative(self) -> list[int]:
@@ -42,7 +52,7 @@ class Histogram:
     def restore(self, state: list[Any]) -> None:
         """Go on from a snapshot; one of other buckets, which only another version made, is left alone."""
         bounds, counts, total, exemplars = state
-        if tuple(bounds) == self.bounds:
+        if tuple(bounds) == self.bounds and total >= 0:  # versions before took negative values, too
             self.counts, self.total = counts, total
             self.exemplars = {place: tuple(exemplar) for place, exemplar in exemplars.items()}
 

@@ -44,7 +44,7 @@ LABELLED = (
     *("gpu_temperature_celsius", "gpu_power_watts"),
     *("predictions", "metric", "nonfinite_values", "commands"),
 )
-OBSERVATIONS = ("losses", "durations", "right", "wrong", "unjudged")
+OBSERVATIONS = ("losses", "negative_losses", "durations", "right", "wrong", "unjudged")
 """What outlives a restart; a name that a checkpoint lacks, or that is gone, does no harm."""
 
 
@@ -88,6 +88,8 @@ class SessionSeries:
     loss: float | None = None
     extremes: Extremes = field(default_factory=Extremes)
     losses: Histogram = field(default_factory=lambda: Histogram(LOSS_BUCKETS))
+    negative_losses: Histogram = field(default_factory=lambda: Histogram(LOSS_BUCKETS))
+    """Their magnitudes."""
     durations: Histogram = field(default_factory=lambda: Histogram(DURATION_BUCKETS))
     tells_durations: bool = False
     """Its batches carry their own duration, so what PerformanceData says is not counted too."""
@@ -121,6 +123,7 @@ class SessionSeries:
     commands: dict[str, int] = field(default_factory=dict)
 
     batch_loss: Histograms = field(init=False)
+    batch_loss_negative: Histograms = field(init=False)
     batch_duration_seconds: Histograms = field(init=False)
     prediction_confidence: Histograms = field(init=False)
 
@@ -132,6 +135,7 @@ class SessionSeries:
         self.session_start_timestamp_seconds = session.registered_at
         self.nonfinite_values[BATCH_LOSS_FIELD] = 0
         self.batch_loss = {"": self.losses}
+        self.batch_loss_negative = {"": self.negative_losses}
         self.batch_duration_seconds = {"": self.durations}
         self.prediction_confidence = {
             pair("correct", "true"): self.right,
@@ -166,6 +170,7 @@ class SessionSeries:
         for name in OBSERVATIONS:
             if name in state:
                 getattr(self, name).restore(state[name])
+        self.losses.is_shown_empty = any(self.negative_losses.counts)
         if "written_at" in state:
             age = max(0.0, self.shared.clock() - state["written_at"])
             self.extremes.restore(state["extremes"], self.shared.monotonic() - age)
@@ -181,6 +186,17 @@ class SessionSeries:
         """The highest loss lately."""
         extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[1]
+
+    def observe_loss(self, epoch: int, batch: int, loss: float, at: float) -> None:
+        """Take the finite loss of a batch.
+
+        Once there has been a negative one both histograms are shown, so that their difference is the mean.
+        """
+        histogram = self.losses
+        if loss < 0:
+            histogram, loss = self.negative_losses, -loss
+            self.losses.is_shown_empty = True
+        histogram.exemplars[histogram.observe(loss)] = (epoch, batch, loss, at)
 
     def show_status(self, status: Status) -> None:
         """Set 1 for a status and 0 for the others."""

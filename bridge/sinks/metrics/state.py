@@ -33,13 +33,14 @@ class TrainingMetrics:
         *,
         classes_limit: int = 32,
         clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         """Start without sessions; classes from `classes_limit` on become "other".
 
-        `clock` returns seconds since 1970; `monotonic` is what intervals are measured by.
+        `clock` returns seconds since 1970; `monotonic` is what intervals are measured by. Without it the
+        clock is taken for one that is never set.
         """
-        self._shared = Shared(telemetry, clock, Classes(classes_limit), monotonic)
+        self._shared = Shared(telemetry, clock, Classes(classes_limit), monotonic or clock)
         self._series: dict[str, SessionSeries] = {}
 
     def __len__(self) -> int:

@@ -24,7 +24,7 @@ from bridge.model import (
 from bridge.sinks.metrics.hardware import take_resources
 from bridge.sinks.metrics.labels import NAME_LIMIT, closed, metric_label
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries
-from bridge.sinks.metrics.values import count, observe_duration, seen, told
+from bridge.sinks.metrics.values import count, observe_confidence, observe_duration, seen, told
 
 METRICS_LIMIT = 50
 """Names of the user's own per session."""
@@ -32,7 +32,6 @@ METRICS_LIMIT = 50
 METRICS_EXAMINED = 1_000
 """Names looked at per message: a message of a million must not hold the event loop."""
 
-CONFIDENCE_FIELD = closed(("field", "confidence"))
 SCALAR_FIELD = closed(("field", "values"))
 
 
@@ -60,8 +59,7 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
     series.loss = loss
     series.batches += 1
     if isfinite(loss):
-        bucket = series.losses.observe(loss)
-        series.losses.exemplars[bucket] = (batch.epoch, batch.index, loss, at)
+        series.observe_loss(batch.epoch, batch.index, loss, at)
     else:
         series.nonfinite_values[BATCH_LOSS_FIELD] += 1
     if batch.duration_seconds is not None:
@@ -82,11 +80,7 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
 def _predictions(series: SessionSeries, batch: Batch) -> None:
     if not batch.ground_truth:
         for prediction in batch.predictions:
-            confidence = prediction.confidence
-            if isfinite(confidence):
-                series.unjudged.observe(confidence)
-            else:
-                count(series.nonfinite_values, CONFIDENCE_FIELD)
+            observe_confidence(series, series.unjudged, prediction.confidence)
         return
     text, counts, right, wrong = (
         series.shared.classes.text,
@@ -98,11 +92,7 @@ def _predictions(series: SessionSeries, batch: Batch) -> None:
         predicted = prediction.predicted_class
         label = text(actual, predicted)
         counts[label] = counts.get(label, 0) + 1
-        confidence = prediction.confidence
-        if isfinite(confidence):
-            (right if predicted == actual else wrong).observe(confidence)
-        else:
-            count(series.nonfinite_values, CONFIDENCE_FIELD)
+        observe_confidence(series, right if predicted == actual else wrong, prediction.confidence)
 
 
 def _epoch(series: SessionSeries, epoch: Epoch, at: float) -> None:

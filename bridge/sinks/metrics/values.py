@@ -1,9 +1,12 @@
 """How single values enter the series of a session, the ones that are no numbers included."""
 
-from math import isfinite
+from math import inf, isfinite
 
 from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.observations import Histogram
 from bridge.sinks.metrics.series import SessionSeries
+
+CONFIDENCE_FIELD = closed(("field", "confidence"))
 
 
 def told(series: SessionSeries, name: str, known: float | None, value: float) -> float | None:
@@ -19,11 +22,23 @@ def seen(series: SessionSeries, name: str, value: float) -> float:
 
 
 def observe_duration(series: SessionSeries, name: str, seconds: float) -> None:
-    """Take how long a batch took; less than nothing is no time."""
+    """Take how long a batch took; less than nothing is left out and counted."""
     if not isfinite(seconds):
         count(series.nonfinite_values, closed(("field", name)))
     elif seconds >= 0:
         series.durations.observe(seconds)
+    else:
+        series.shared.telemetry.dropped("duration", "negative")
+
+
+def observe_confidence(series: SessionSeries, histogram: Histogram, confidence: float) -> None:
+    """Take a confidence; a negative one is left out and counted."""
+    if 0.0 <= confidence < inf:
+        histogram.observe(confidence)
+    elif isfinite(confidence):
+        series.shared.telemetry.dropped("confidence", "negative")
+    else:
+        count(series.nonfinite_values, CONFIDENCE_FIELD)
 
 
 def count(counts: dict[str, int], label: str) -> None:
