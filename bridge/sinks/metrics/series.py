@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.model import Config, Status
+from bridge.model import Client, Config, Status
 from bridge.sessions import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
@@ -37,7 +37,7 @@ PLAIN = (
     *("loss", "tells_durations", "samples", "epoch_loss", "epoch_accuracy_ratio"),
     *("validation_loss", "validation_accuracy_ratio", "learning_rate", "epoch_duration_seconds"),
     *("estimated_time_remaining_seconds", "frames_per_second", "frames_per_second_average"),
-    *("cpu_utilization_ratio", "memory_used_bytes"),
+    *("cpu_utilization_ratio", "memory_used_bytes", "labels_left_out"),
 )
 LABELLED = (
     *("gpus", "gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes"),
@@ -121,6 +121,11 @@ class SessionSeries:
     images: dict[str, int] = field(default_factory=dict)
     last_image_timestamp_seconds: float | None = None
     commands: dict[str, int] = field(default_factory=dict)
+    labels_left_out: int = 0
+    """Of the client's own: so many have been counted as dropped."""
+    own_labels_of: Client | None = None
+    own_labels: str = ""
+    """Their text; a client may have many, and says its status often."""
 
     batch_loss: Histograms = field(init=False)
     batch_loss_negative: Histograms = field(init=False)
@@ -206,9 +211,8 @@ class SessionSeries:
     def describe(self, config: Config) -> None:
         """Tell who sends the session, and how the run is configured."""
         client, trace_id = self.session.client, self.session.trace_id
-        own, left_out = own_labels(client.labels)
-        if left_out:
-            self.shared.telemetry.dropped("label", "limit", left_out)
+        if client is not self.own_labels_of:
+            self._take_own_labels(client)
         known = (
             ("client_name", client.name),
             ("client_version", client.version),
@@ -216,10 +220,17 @@ class SessionSeries:
             ("dataset_name", config.dataset_name),
             ("trace_id", trace_id),
         )
-        self.session_info = {"".join(pair(*label) for label in known) + own + ALONE: 1}
+        self.session_info = {"".join(pair(*label) for label in known) + self.own_labels + ALONE: 1}
         self.exemplar = f' # {{trace_id="{quoted(trace_id, TRACE_ID_LIMIT)}",batch="'
         self.epochs_planned = config.total_epochs or None
         self.batches_per_epoch = config.batches_per_epoch or None
         self.batch_size = config.batch_size or None
         for label in self.shared.classes.diagonal(len(config.class_names)):
             self.predictions.setdefault(label, 0)
+
+    def _take_own_labels(self, client: Client) -> None:
+        self.own_labels_of = client
+        self.own_labels, left_out = own_labels(client.labels)
+        if left_out > self.labels_left_out:
+            self.shared.telemetry.dropped("label", "limit", left_out - self.labels_left_out)
+            self.labels_left_out = left_out

@@ -22,7 +22,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.sinks.metrics.hardware import take_resources
-from bridge.sinks.metrics.labels import NAME_LIMIT, closed, metric_label
+from bridge.sinks.metrics.labels import closed, metric_label
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries
 from bridge.sinks.metrics.values import count, observe_confidence, observe_duration, seen, told
 
@@ -152,7 +152,7 @@ def _scalars(series: SessionSeries, scalars: Scalars, at: float) -> None:
     series.session_last_update_timestamp_seconds = at
     left_out = max(0, len(scalars.values) - METRICS_EXAMINED)
     for name, value in islice(scalars.values.items(), METRICS_EXAMINED):
-        label = metric_label(name[:NAME_LIMIT])
+        label = metric_label(name)
         if label not in series.metric and len(series.metric) >= METRICS_LIMIT:
             left_out += 1
             continue

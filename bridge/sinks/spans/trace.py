@@ -9,7 +9,7 @@ from bridge.model import Batch, Epoch, span_id_of
 from bridge.sessions import Session
 from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
 from bridge.sinks.spans.links import Pages
-from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut
+from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut, cut_name
 
 OPEN_LIMIT = 2
 """Epochs that may wait for their averages: the running one, and the one before it."""
@@ -258,6 +258,6 @@ def _start_attributes(session: Session, pages: Pages) -> dict[str, Any]:
             "training.batch_size": config.batch_size or None,
             "training.classes": len(config.class_names) or None,
             "training.session.url": pages.session(session.id),
-            **{f"training.label.{cut(name)!s}": value for name, value in labels},
+            **{f"training.label.{cut_name(name)}": value for name, value in labels},
         }
     )

@@ -584,3 +584,14 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(tmp_path):
     assert numbers == list(range(4, 14))
     assert world.count("dropped") == 5
     world.close()
+
+
+def test_labels_that_differ_beyond_the_cut_stay_apart(world):
+    """A long name is cut, and still no other name's."""
+    labels = {"x" * 5_000 + "a": "1", "x" * 5_000 + "b": "2"}
+    world.register(client=Client("trainer", "1", "i", labels))
+
+    [root] = world.named("training.session")
+    told = {name: value for name, value in root.attributes.items() if ".label." in name}
+    assert sorted(told.values()) == ["1", "2"]
+    assert all(len(name) < 200 for name in told)
