@@ -127,7 +127,8 @@ class Pipeline:
     ) -> Command:
         """Queue an order, as `Commands.ask` does; it outlives the bridge.
 
-        Raises UnknownSessionError, and LimitError when too many are unanswered.
+        Raises UnknownSessionError, InvalidDataError for parameters that no loop can use, and LimitError
+        when too many are unanswered.
         """
         session = self._sessions.get(session_id)
         known = self._commands.find(session_id, command_id)
