@@ -125,7 +125,8 @@ def tile_of(jpeg: bytes) -> Any:
             if not _is_cheap(image, jpeg):
                 return None
             longest = max(image.size)
-            size = tuple(max(1, round(side * TILE / longest)) for side in image.size)
+            width, height = (max(1, round(side * TILE / longest)) for side in image.size)
+            size = (width, height)
             image.draft("RGB", size)
             return _upright(image.convert("RGB").resize(size), image)
     except Exception:  # noqa: BLE001 -- decoders raise whatever a broken file leads them to

@@ -16,8 +16,25 @@ LOSSES = st.one_of(
     st.floats(width=32),
     st.floats(-10, 10),
     st.sampled_from(
-        [0.0, -0.0, 5e-324, -5e-324, 1e-45, -1e-45, 3.4e38, -3.4e38, 1e308, -1e308]
-        + [math.nan, math.inf, -math.inf, 1e-3, -1e-3, 1_000.0, -1_000.0]
+        [
+            0.0,
+            -0.0,
+            5e-324,
+            -5e-324,
+            1e-45,
+            -1e-45,
+            3.4e38,
+            -3.4e38,
+            1e308,
+            -1e308,
+            math.nan,
+            math.inf,
+            -math.inf,
+            0.001,
+            -0.001,
+            1000.0,
+            -1000.0,
+        ]
     ),
 )
 SUFFIXES = ("_total", "_sum", "_count", "_bucket")
