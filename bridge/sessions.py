@@ -382,7 +382,7 @@ class Sessions:
             del self._sessions[session.id]
 
     def _estimate_silence(self, session: Session) -> None:
-        """Take for how long a session from disk has been silent from the wall clock, never less than nothing."""
+        """Estimate by the wall clock how long a session from disk has been silent; never less than nothing."""
         silent = max(0.0, self._clock() - session.updated_at)
         session.heard_at = self._monotonic() - silent
 

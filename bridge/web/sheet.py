@@ -34,7 +34,7 @@ UNREADABLE = "no picture"
 
 PAPER, INK, RIGHT, WRONG, NEUTRAL = "#ffffff", "#1b1f24", "#1d7a46", "#c62828", "#8a8f98"
 BESIDE, GREY = "#eceef1", "#c4c8ce"
-"""What shows beside a picture that is no square, and where there is none."""
+"""The background of a picture that is not square, and the tile of one that cannot be shown."""
 
 _unpacking = BoundedSemaphore(2)
 """However many sheets are drawn, so many images are unpacked at a time."""
@@ -138,7 +138,7 @@ def _is_cheap(image: Any, jpeg: bytes) -> bool:
 
 
 def _upright(tile: Any, image: Any) -> Any:
-    """Turn a picture as its EXIF orientation tells; a damaged one tells nothing."""
+    """Turn a picture as its EXIF orientation says; a damaged one is ignored."""
     from PIL import ExifTags, Image  # noqa: PLC0415 -- an extra that may be absent
 
     turns = {

@@ -103,7 +103,7 @@ LOSSES = (-1.5, 0.0, -0.0, 2.0, -3e38, 3e38, 1e-45, -1e-45, math.nan, math.inf, 
 
 @pytest.mark.parametrize("count", range(len(LOSSES) + 1))
 def test_promtool_accepts_any_losses(promtool, count):
-    """Negative ones, zeros, the largest and the smallest, and what is no number: in whatever mixture."""
+    """Negative ones, zeros, the largest and the smallest, and non-finite ones, in any mixture."""
     scene = Scene()
     session = scene.session()
     scene.tell(session, *(Batch(0, index, loss) for index, loss in enumerate(LOSSES[:count])))

@@ -130,7 +130,7 @@ def test_an_ended_session_lingers_its_time(actions):
 
 @given(st.integers(0, LINGER - 1), STEPS)
 def test_an_ended_session_lingers_on_after_a_restart(before, step):
-    """For the rest of its time as far as the clock tells, for a lease at least, and never for longer than the whole."""
+    """For the rest of its time by the wall clock, for a lease at least, and never for longer than the whole."""
     world = World()
     world.register("run")
     world.ends("run")
@@ -181,7 +181,7 @@ def test_silence_is_what_has_passed(step):
 
 
 def test_a_session_that_ends_in_1970_has_ended():
-    """A machine without a clock of its own starts at 0, which is no reason to live for ever."""
+    """A machine without a clock of its own starts at 0, which is not a reason to live indefinitely."""
     world = World(wall=0.0)
     world.register("run")
     world.ends("run")

@@ -229,15 +229,15 @@ async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(client, capsys
         json.dumps({"type": type}),
     ]
     kind = {"Content-Type": "application/json"}
-    told = [await client.post(PATH, data=body, headers=kind) for body in bodies]
+    responses = [await client.post(PATH, data=body, headers=kind) for body in bodies]
     form = await client.post("/sessions/run-1/commands", data={"type": type, name: value})
     words = {spoken: word for word, spoken in ORDERS.items()}
     url = f"http://{client.host}:{client.port}"
     arguments = ["command", words[CommandType[type]], "run-1", "--set", f"{name}={value}"]
     status = await asyncio.to_thread(cli.main, [*arguments, "--url", url])
 
-    assert [response.status for response in (*told, form)] == [400] * 4
-    for response in told:
+    assert [response.status for response in (*responses, form)] == [400] * 4
+    for response in responses:
         assert name in (await response.json(content_type=None))["detail"]
     assert f"{name} must be" in await form.text()
     assert status == 1

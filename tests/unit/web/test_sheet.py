@@ -153,7 +153,7 @@ def test_no_bytes_raise(tail, place, damage):
 
 
 async def test_each_picture_has_a_tile_of_its_own(door, shelf):
-    """Beside a picture that is no square there is paper, and a broken one is grey; the others are shown."""
+    """A picture that is not square has a background, and a broken one is grey; the others are shown."""
     client = await door()
     running(client.parts)
     wide, tall = halves(300, 100), halves(100, 300)

@@ -592,6 +592,6 @@ def test_labels_that_differ_beyond_the_cut_stay_apart(world):
     world.register(client=Client("trainer", "1", "i", labels))
 
     [root] = world.named("training.session")
-    told = {name: value for name, value in root.attributes.items() if ".label." in name}
-    assert sorted(told.values()) == ["1", "2"]
-    assert all(len(name) < 200 for name in told)
+    labels = {name: value for name, value in root.attributes.items() if ".label." in name}
+    assert sorted(labels.values()) == ["1", "2"]
+    assert all(len(name) < 200 for name in labels)
