@@ -90,7 +90,7 @@ class Pipeline:
         now = self._clock()
         if self._committer.is_full and not isinstance(update.message, Heartbeat):
             raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
-        session.updated_at = now
+        self._sessions.touch(session, now)
         is_new = not sequence or sequence > session.accepted
         if not session.connected:
             self._revive(session, update, now, is_new=is_new)
@@ -127,7 +127,8 @@ class Pipeline:
     ) -> Command:
         """Queue an order, as `Commands.ask` does; it outlives the bridge.
 
-        Raises UnknownSessionError, and LimitError when too many are unanswered.
+        Raises UnknownSessionError, InvalidDataError for parameters that no loop can use, and LimitError
+        when too many are unanswered.
         """
         session = self._sessions.get(session_id)
         known = self._commands.find(session_id, command_id)

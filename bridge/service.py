@@ -80,7 +80,7 @@ async def run(
         sessions = _sessions(settings)
         commands = Commands()
 
-        metrics = TrainingMetrics(telemetry)
+        metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
         images = _images(settings, folder, database, telemetry, metrics)
         await stack.enter_async_context(images.running(drain_seconds=grace_seconds * UPLOAD_PART))
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
@@ -226,6 +226,7 @@ async def _spans(
         endpoint,
         public_url=public_url,
         grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
+        monotonic=time.monotonic,
     )
     return (await stack.enter_async_context(spans),)
 

@@ -189,6 +189,16 @@ class Telemetry:
         if self._is_due(f"failed.{where}.{type(error).__name__}"):
             log.error("failed", extra={"fields": {"where": where}}, exc_info=error)
 
+    def storage_failed(self, where: str, error: BaseException) -> None:
+        """A store did not answer as it should, which is to be expected of stores."""
+        self._say(
+            logging.WARNING,
+            f"storage.{where}",
+            "a store could not be read",
+            where=where,
+            error=str(error),
+        )
+
     def note(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once."""
         log.info(what, extra={"fields": fields})

@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from bridge.errors import InvalidDataError
+from bridge.jpeg_file import END, end_of
 from bridge.model import (
     Batch,
     Client,
@@ -27,7 +28,6 @@ from bridge.model import (
     is_ratio,
     reported,
 )
-from bridge.jpeg_file import END, end_of
 from bridge.receiver.jpeg import fault_of
 from bridge.wire import metrics_pb2 as wire
 

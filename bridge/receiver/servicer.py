@@ -102,7 +102,7 @@ class Servicer:
         except LimitError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except StorageError as error:
-            self._door.telemetry.failed("register", error)
+            self._door.telemetry.storage_failed("register", error)
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE, "a store does not answer; come back soon"
             )

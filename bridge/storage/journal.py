@@ -24,7 +24,7 @@ class Checkpoint:
     registered_ms: int
     updated_ms: int
     ended_ms: int
-    """0 while the session lives."""
+    """0 while the bridge holds the session in memory: it lives, or lingers after its end."""
     through: int
     state: bytes
 
@@ -89,7 +89,10 @@ class JournalRows:
         return [_checkpoint(row) for row in self._database.query(sql, (limit,))]
 
     def unfinished(self, ended_after_ms: int, limit: int) -> list[Checkpoint]:
-        """Return the sessions that live, or ended after a moment; the oldest registration first."""
+        """Return the sessions that were held in memory; the oldest registration first.
+
+        Versions before wrote the end of a session while it lingered: those that ended after a moment count.
+        """
         sql = (
             f"SELECT {COLUMNS} FROM sessions WHERE ended_ms = 0 OR ended_ms > ?"  # noqa: S608 -- a constant
             " ORDER BY registered_ms DESC LIMIT ?"

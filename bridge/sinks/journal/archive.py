@@ -41,14 +41,19 @@ class Archive:
         return [session for session in found if session is not None]
 
 
-def checkpoint_of(session: Session, through: int, parts: dict[str, Any]) -> Checkpoint:
-    """Return what is written of a session as it stood at a place in the journal."""
+def checkpoint_of(
+    session: Session, through: int, parts: dict[str, Any], *, is_held: bool
+) -> Checkpoint:
+    """Return what is written of a session as it stood at a place in the journal.
+
+    `is_held`: it is in memory, and the next start takes it up, whatever the clock says by then.
+    """
     state = parts[SESSION]
     return Checkpoint(
         session.id,
         _ms(state["registered_at"]),
         _ms(state["updated_at"]),
-        _ms(state["ended_at"]),
+        0 if is_held else _ms(state["ended_at"]),
         through,
         packed(parts),
     )

@@ -257,8 +257,9 @@ class JournalWork:
             self.packed_entries, self.lost = _packed_rows(self.entries)
         checkpoints = []
         for session, state in self.states:
+            is_held = self.journal._leaving.get(session.id, (None, None))[1] is not state
             try:
-                checkpoints.append(checkpoint_of(session, self.number, state))
+                checkpoints.append(checkpoint_of(session, self.number, state, is_held=is_held))
             except ValueError as error:
                 # What it cannot say, its entries must go on saying: nothing is deleted any more.
                 self.journal._keeps_all = True

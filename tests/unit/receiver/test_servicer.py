@@ -344,7 +344,7 @@ async def test_a_stream_that_was_superseded_is_told_so(bridge):
     stream = bridge.stub.StreamMetrics()
     await say(stream, batch(1, sequence=1))
     await hear(stream)
-    bridge.sessions.get("run").updated_at -= 1_000
+    bridge.sessions.get("run").heard_at -= 1_000
     other = wire.SessionInfo(session_id="run", client_instance_id="other")
     assert (await bridge.stub.RegisterTrainingSession(other)).success
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pytest
 from support.journals import START, Life
 
 from bridge.model import (
@@ -274,3 +275,21 @@ def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
 
     assert not life.journal.is_leaving("run")
     assert Archive(database).find("run").batches == 1
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 7_200_000])
+def test_what_lingers_at_a_stop_lingers_after_it(database, ahead_ms):
+    """Whether a session that is over is in memory is known, and not worked out from a clock that may have been set."""
+    life = Life(database)
+    ended, forgotten = life.register("ended"), life.register("forgotten")
+    life.happen(ended, Ended(Phase.ENDED))
+    life.happen(forgotten, Ended(Phase.ENDED))
+    life.journal.settle()
+    life.commit()
+    life.happen(forgotten, Forgotten())
+    life.commit()
+
+    after = Life(database, ended_after_ms=round(START * 1000) + ahead_ms)
+
+    assert set(after.sessions) == {"ended"}
+    assert Archive(database).find("forgotten").ended_at == START
