@@ -9,7 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 from support.bridges import running_bridge
-from support.jpegs import jpeg
+from support.jpegs import jpeg, large_jpeg
 from support.waiting import until_true
 
 from bridge.client import CommandType, TrainingSession
@@ -185,3 +185,22 @@ def test_a_fork_reports_nothing(tmp_path):
             log_batches(session, 0, range(10, 20))
 
         assert bridge.total("training_batches_total", session_id="parent") == 20
+
+
+def test_images_too_large_for_a_message_are_counted_and_nothing_else_is_lost(tmp_path):
+    """Given is sent and left out; the predictions and samples of the batch are whole."""
+    images = [large_jpeg(5_000_000)] * 16
+    with running_bridge(tmp_path / "state") as bridge:
+        with TrainingSession(bridge.grpc, close_seconds=CLOSE_SECONDS) as session:
+            session.log_batch(
+                0.5, epoch=0, batch=0, images=images, predictions=[1] * 16, ground_truth=[1] * 16
+            )
+        stats, name = session.stats, session.session_id
+        kept = bridge.total("training_images_total", session_id=name, result="stored")
+
+        assert 0 < stats.images_sent < 16
+        assert stats.images_sent + stats.images_shed == stats.images_given == 16
+        assert stats.left_out == {"images: too large": stats.images_shed}
+        assert kept == stats.images_sent
+        assert bridge.total("training_predictions_total", session_id=name) == 16
+        assert bridge.total("training_samples_total", session_id=name) == 16
