@@ -37,23 +37,26 @@ EXPECTED = frozenset({Reason.SAMPLED_OUT})
 """Reasons that nobody has to do anything about."""
 
 REMEDIES = {
-    (
-        "images",
-        Reason.MEMORY,
-    ): "images come faster than this machine can encode them, so those of the"
-    " lowest losses are left out; give a larger buffer_bytes, smaller images, or have the bridge take"
-    " fewer (--images-keep sample)",
-    (
-        "images",
-        Reason.TOO_LARGE,
-    ): "the images of one batch are larger than one message of the bridge;"
-    " give smaller ones, or start the bridge with a larger --max-message-bytes",
-    ("images", Reason.CLOSED): "the session was closed before all images were encoded; a larger"
-    " close_seconds gives it more time",
-    ("batches", Reason.MEMORY): "batches come faster than they can be encoded; give a larger"
-    " buffer_bytes, or call log_batch less often",
-    ("scalars", Reason.MEMORY): "scalars come faster than they can be encoded; give a larger"
-    " buffer_bytes, or call log_scalars less often",
+    ("images", Reason.MEMORY): (
+        "more images wait to be encoded than half of buffer_bytes holds, so those of the lowest losses"
+        " are left out; give a larger buffer_bytes, smaller images, or have the bridge take fewer"
+        " (--images-keep sample)"
+    ),
+    ("images", Reason.TOO_LARGE): (
+        "the images of one batch are larger than one message of the bridge; give smaller ones, or start"
+        " the bridge with a larger --max-message-bytes"
+    ),
+    ("images", Reason.CLOSED): (
+        "the session was closed before all images were encoded; a larger close_seconds gives it more time"
+    ),
+    ("batches", Reason.MEMORY): (
+        "batches come faster than they can be encoded; give a larger buffer_bytes, or call log_batch"
+        " less often"
+    ),
+    ("scalars", Reason.MEMORY): (
+        "scalars come faster than they can be encoded; give a larger buffer_bytes, or call log_scalars"
+        " less often"
+    ),
 }
 
 

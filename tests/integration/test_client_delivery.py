@@ -187,11 +187,16 @@ def test_a_fork_reports_nothing(tmp_path):
         assert bridge.total("training_batches_total", session_id="parent") == 20
 
 
-def test_images_too_large_for_a_message_are_counted_and_nothing_else_is_lost(tmp_path):
-    """Given is sent and left out; the predictions and samples of the batch are whole."""
+@pytest.mark.parametrize(
+    ("buffer_bytes", "reason"), [(512 << 20, "images: too large"), (64 << 20, "images: no memory")]
+)
+def test_images_too_large_to_be_sent_are_counted(tmp_path, buffer_bytes, reason):
+    """Given is sent and left out for a true reason; the predictions and samples of the batch are whole."""
     images = [large_jpeg(5_000_000)] * 16
     with running_bridge(tmp_path / "state") as bridge:
-        with TrainingSession(bridge.grpc, close_seconds=CLOSE_SECONDS) as session:
+        with TrainingSession(
+            bridge.grpc, close_seconds=CLOSE_SECONDS, buffer_bytes=buffer_bytes
+        ) as session:
             session.log_batch(
                 0.5, epoch=0, batch=0, images=images, predictions=[1] * 16, ground_truth=[1] * 16
             )
@@ -200,7 +205,7 @@ def test_images_too_large_for_a_message_are_counted_and_nothing_else_is_lost(tmp
 
         assert 0 < stats.images_sent < 16
         assert stats.images_sent + stats.images_shed == stats.images_given == 16
-        assert stats.left_out == {"images: too large": stats.images_shed}
+        assert stats.left_out == {reason: stats.images_shed}
         assert kept == stats.images_sent
         assert bridge.total("training_predictions_total", session_id=name) == 16
         assert bridge.total("training_samples_total", session_id=name) == 16
