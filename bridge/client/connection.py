@@ -12,6 +12,7 @@ import grpc
 
 from bridge.client.encode import described, frame_of, prefix_of, text
 from bridge.client.identity import Identity
+from bridge.client.lifetime import GRPC_USE
 from bridge.client.orders import Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.settings import Destination
@@ -25,6 +26,7 @@ log = logging.getLogger("trainbridge")
 SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
 
 SESSION_HEADER = "trainbridge-session"
+TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 
 REGISTER_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
@@ -38,6 +40,12 @@ REFUSALS = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 """Trying again does not help."""
+
+FORKED = (
+    "this process was forked while another session was connected, and gRPC does not work in such a child;"
+    " start processes that report by themselves with multiprocessing's 'spawn', or fork them before the"
+    " first session"
+)
 
 OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -96,6 +104,7 @@ class Connection:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._channel: grpc.Channel | None = None
+        self._stream_token = ""
         self._frames = True
         self._alive = False
         self._come_back_seconds = 0.0
@@ -105,6 +114,10 @@ class Connection:
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`; never raises."""
         attempt = 0
+        if GRPC_USE.is_lost:
+            self._lost(FORKED)
+            self._outbox.give_up()
+            return
         while not self._is_over():
             self._alive = False
             try:
@@ -154,7 +167,13 @@ class Connection:
 
     def _visit(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
-        channel = _channel(self._destination)
+        GRPC_USE.opened()
+        try:
+            self._visit_on(_channel(self._destination))
+        finally:
+            GRPC_USE.closed()
+
+    def _visit_on(self, channel: grpc.Channel) -> None:
         self._channel = channel
         try:
             if not self._stopping.is_set():
@@ -187,6 +206,7 @@ class Connection:
         if not response.success:
             raise RefusedError(response.message or "the bridge does not say why")
         self.session_id = response.session_id or self.session_id
+        self._stream_token = response.stream_token
         terms = Terms.of(response.server_config)
         if self._largest_bytes is not None:
             terms = replace(terms, message_bytes=min(terms.message_bytes, self._largest_bytes))
@@ -214,7 +234,10 @@ class Connection:
             )
         )
         stream = self._outbox.open()
-        call = streaming(self._requests(stream), metadata=self._metadata)
+        metadata = self._metadata
+        if self._stream_token:
+            metadata = (*metadata, (TOKEN_HEADER, self._stream_token))
+        call = streaming(self._requests(stream), metadata=metadata)
         self._stats.connections += 1
         self._connected()
         try:
@@ -239,6 +262,7 @@ class Connection:
                 deadline=time.monotonic() + terms.heartbeat_seconds,
                 single=not self._frames,
                 until_acknowledged=terms.numbered,
+                without_gaps=terms.numbered,
             )
             if entries is None:
                 return
@@ -286,12 +310,11 @@ class Connection:
         if error.code == wire.ErrorResponse.INVALID_SESSION:
             self._alive = False
             raise BrokenOffError(said)
-        if error.code == wire.ErrorResponse.BUFFER_FULL:
-            self._notices.once("full", said)
+        is_again = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
+        if error.code == wire.ErrorResponse.BUFFER_FULL or (is_again and error.retryable):
+            self._notices.once(f"again {name}", said)
             if not self._outbox.hold(error.sequence, error.retry_after_ms / 1000 or 1.0):
-                raise BrokenOffError(
-                    said
-                )  # what it waits for was dropped; a new stream waits for nothing
+                raise BrokenOffError(said)  # only a new stream may begin behind what it waits for
             return
         self._notices.once(f"{name} {error.message[:40]}", said)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:

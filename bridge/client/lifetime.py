@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+import threading
 from typing import Protocol
 from weakref import WeakSet
 
@@ -26,6 +27,41 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 _ALIVE: WeakSet[Mortal] = WeakSet()
 
 
+class GrpcUse:
+    """Whether this process can use gRPC: its core has threads, which a fork does not copy."""
+
+    def __init__(self) -> None:
+        """Start without a channel."""
+        self._channels = 0
+        self._lock = threading.Lock()
+        self.is_lost = False
+        """This process was forked while a session had a channel open: new ones would never connect."""
+
+    def opened(self) -> None:
+        """Count a channel."""
+        with self._lock:
+            self._channels += 1
+
+    def closed(self) -> None:
+        """Count a channel that is no more."""
+        with self._lock:
+            self._channels -= 1
+
+    def after_fork(self) -> None:
+        """Begin anew in the child, where another thread may have held the lock."""
+        self._lock = threading.Lock()
+        has_handlers = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in (
+            "1",
+            "true",
+            "yes",
+        )
+        self.is_lost |= self._channels > 0 and not has_handlers
+        self._channels = 0
+
+
+GRPC_USE = GrpcUse()
+
+
 def watch(session: Mortal) -> None:
     """Tell this session when the process forks or ends."""
     _ALIVE.add(session)
@@ -40,6 +76,7 @@ def _after_fork() -> None:
     for session in tuple(_ALIVE):
         session.forked()
     _ALIVE.clear()
+    GRPC_USE.after_fork()
 
 
 def _at_exit() -> None:

@@ -25,6 +25,7 @@ from bridge.model import (
     Prediction,
     Resources,
     Scalars,
+    SequenceAdvanced,
     Status,
     StatusChange,
 )
@@ -171,6 +172,7 @@ _PLAIN: dict[type, tuple[int, Plain]] = {
     Ended: (10, lambda ended: (ended.phase.value,)),
     Forgotten: (11, _nothing),
     CommandAsked: (12, _order_row),
+    SequenceAdvanced: (13, _nothing),
 }
 
 _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
@@ -186,4 +188,5 @@ _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
     10: lambda plain: Ended(Phase(plain[0])),
     11: lambda _plain: Forgotten(),
     12: _asked,
+    13: lambda _plain: SequenceAdvanced(),
 }

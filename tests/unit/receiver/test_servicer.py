@@ -34,6 +34,7 @@ from bridge.model import (
     Update,
 )
 from bridge.pipeline import Pipeline
+from bridge.receiver.admission import TOKEN_HEADER
 from bridge.receiver.decode import Limits
 from bridge.receiver.server import bound, serving
 from bridge.receiver.servicer import Servicer, Terms
@@ -62,6 +63,30 @@ class Recording:
         return [event for event in self.events if isinstance(event, kinds)]
 
 
+class Trainer:
+    """A stub whose streams show what the last registration of their session returned."""
+
+    def __init__(self, channel, tokens) -> None:
+        self._stub = MetricsServiceStub(channel)
+        self._tokens = tokens
+
+    async def RegisterTrainingSession(self, info):  # noqa: N802 -- the protocol's name
+        response = await self._stub.RegisterTrainingSession(info)
+        if response.success:
+            self._tokens[response.session_id] = response.stream_token
+        return response
+
+    def StreamMetrics(self, session_id="run"):  # noqa: N802 -- the protocol's name
+        return self._stub.StreamMetrics(metadata=self.metadata(session_id))
+
+    def StreamMetricsBatches(self, session_id="run"):  # noqa: N802 -- the protocol's name
+        return self._stub.StreamMetricsBatches(metadata=self.metadata(session_id))
+
+    def metadata(self, session_id="run"):
+        token = self._tokens.get(session_id, "")
+        return ((TOKEN_HEADER, token),) if token else ()
+
+
 class Bridge:
     """A receiver with everything below it, and a sink that records."""
 
@@ -80,6 +105,8 @@ class Bridge:
             telemetry=self.telemetry,
         )
         self.tallies: dict[str, tuple[int, int]] = {}
+        self.tokens: dict[str, str] = {}
+        """By session, what its streams show."""
         self.door = Door(
             pipeline=self.pipeline,
             sessions=self.sessions,
@@ -104,7 +131,7 @@ class Bridge:
             self.channel = await stack.enter_async_context(
                 grpc.aio.insecure_channel(server.address)
             )
-            yield MetricsServiceStub(self.channel)
+            yield Trainer(self.channel, self.tokens)
 
 
 @pytest.fixture
@@ -126,7 +153,8 @@ async def registered(stub, session_id="run", **fields) -> str:
 
 def registered_here(bridge, session_id) -> None:
     """Register a session without asking the disk."""
-    bridge.pipeline.register(session_id, Client(instance_id="i"), Config())
+    registration = bridge.pipeline.register(session_id, Client(instance_id="i"), Config())
+    bridge.tokens[session_id] = registration.token
 
 
 def batch(index=0, *, session_id="run", sequence=0, images=(), **fields) -> wire.MetricsRequest:
@@ -214,7 +242,7 @@ async def test_bad_bytes_do_not_end_the_stream(bridge, method):
     await registered(bridge.stub)
     call = bridge.channel.stream_stream(
         f"/metrics.MetricsService/{method}", response_deserializer=wire.MetricsResponse.FromString
-    )()
+    )(metadata=bridge.stub.metadata())
     good = batch(4)
     frame = wire.MetricsRequestBatch(requests=[good])
     goods = {"StreamMetrics": good, "StreamMetricsBatches": frame}
@@ -297,7 +325,9 @@ async def test_an_unknown_session_is_told_once_and_makes_no_series(bridge):
     await say(stream, *[batch(session_id="nobody") for _ in range(50)])
     assert (await hear(stream)).error.code == ERROR.INVALID_SESSION
     await until(lambda: bridge.errors("INVALID_SESSION") == 50)
+    await stream.done_writing()
     await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
     await say(stream, batch(3))
     answer = await hear(stream)
     await stream.done_writing()
@@ -545,7 +575,7 @@ async def test_a_stop_says_so_and_answers_what_it_took(tmp_path):
         async with bridge.running() as stub:
             await registered(stub)
             channel = await outside.enter_async_context(grpc.aio.insecure_channel(bridge.address))
-            stream = MetricsServiceStub(channel).StreamMetrics()
+            stream = Trainer(channel, bridge.tokens).StreamMetrics()
             listening = asyncio.create_task(listen(stream))
             await say(stream, batch(1))
             await until(lambda: heard)
