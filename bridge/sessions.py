@@ -138,7 +138,8 @@ class Session:
 
     def accepts_token_hash(self, token_hash: str) -> bool:
         """Tell whether a stream has shown the token of one of the last registrations."""
-        return any([hmac.compare_digest(known, token_hash) for known in self.token_hashes])
+        matches = [hmac.compare_digest(known, token_hash) for known in self.token_hashes]
+        return any(matches)
 
     def add_host(self, host: str) -> None:
         """Let streams come from a host that the session was registered from."""

@@ -42,9 +42,9 @@ REFUSALS = {
 """Trying again does not help."""
 
 FORKED = (
-    "this process was forked while another session was connected, and gRPC does not work in such a child;"
-    " start processes that report by themselves with multiprocessing's 'spawn', or fork them before the"
-    " first session"
+    "this process was forked after its parent had connected a session, and gRPC does not work in such a"
+    " child; start processes that have sessions of their own with multiprocessing's 'spawn', or fork them"
+    " before the first session"
 )
 
 OPTIONS = (
@@ -115,8 +115,7 @@ class Connection:
         """Deliver until the outbox is done, or `stop`; never raises."""
         attempt = 0
         if GRPC_USE.is_lost:
-            self._lost(FORKED)
-            self._outbox.give_up()
+            self._give_up()
             return
         while not self._is_over():
             self._alive = False
@@ -130,6 +129,14 @@ class Connection:
                 break
             attempt = 0 if self._alive else attempt + 1
             self._rest(attempt)
+
+    def _give_up(self) -> None:
+        """Say why nothing can ever be sent from this process, and keep nobody waiting for it."""
+        self.trouble = Trouble(FORKED, is_refusal=False)
+        self._notices.once(
+            "forked", f"nothing goes to the bridge at {self._destination.target}: {FORKED}"
+        )
+        self._outbox.give_up()
 
     def hurry(self) -> None:
         """Do not wait any longer before the next attempt: the run is over."""
@@ -167,13 +174,8 @@ class Connection:
 
     def _visit(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
-        GRPC_USE.opened()
-        try:
-            self._visit_on(_channel(self._destination))
-        finally:
-            GRPC_USE.closed()
-
-    def _visit_on(self, channel: grpc.Channel) -> None:
+        GRPC_USE.begin()
+        channel = _channel(self._destination)
         self._channel = channel
         try:
             if not self._stopping.is_set():

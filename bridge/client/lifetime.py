@@ -3,7 +3,6 @@
 import atexit
 import os
 import sys
-import threading
 from typing import Protocol
 from weakref import WeakSet
 
@@ -28,35 +27,31 @@ _ALIVE: WeakSet[Mortal] = WeakSet()
 
 
 class GrpcUse:
-    """Whether this process can use gRPC: its core has threads, which a fork does not copy."""
+    """Whether this process can use gRPC: its core has threads and locks, and a fork copies the locks alone.
+
+    In a child of a process that has had a channel, making another one may wait for such a lock, and keep
+    the interpreter's own while it waits: the whole child would stand still. A channel that was closed may
+    still be on its way out, so closing it is not enough.
+    """
 
     def __init__(self) -> None:
-        """Start without a channel."""
-        self._channels = 0
-        self._lock = threading.Lock()
+        """Start in a process that has had no channel."""
+        self._is_used = False
         self.is_lost = False
-        """This process was forked while a session had a channel open: new ones would never connect."""
+        """This process was forked from one that had had a channel."""
 
-    def opened(self) -> None:
-        """Count a channel."""
-        with self._lock:
-            self._channels += 1
-
-    def closed(self) -> None:
-        """Count a channel that is no more."""
-        with self._lock:
-            self._channels -= 1
+    def begin(self) -> None:
+        """Note that a channel is about to be made."""
+        self._is_used = True
 
     def after_fork(self) -> None:
-        """Begin anew in the child, where another thread may have held the lock."""
-        self._lock = threading.Lock()
+        """Look at what the parent had done; with gRPC's own fork handlers on, it does not matter."""
         has_handlers = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in (
             "1",
             "true",
             "yes",
         )
-        self.is_lost |= self._channels > 0 and not has_handlers
-        self._channels = 0
+        self.is_lost |= self._is_used and not has_handlers
 
 
 GRPC_USE = GrpcUse()

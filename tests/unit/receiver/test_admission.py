@@ -56,14 +56,14 @@ async def test_a_stranger_changes_nothing(bridge, stranger, token):
     assert TOKEN_HEADER in await refusal(foreign)
     await until(lambda: bridge.errors("INVALID_SESSION") + bridge.errors("INVALID_DATA") == 5)
     assert bridge.sessions.get("run").updated_at == updated_at
-    await foreign.done_writing()
 
     await say(real, batch(2, sequence=2), batch(3, sequence=3))
     while (await hear(real)).ack.sequence < 3:
         pass
-    await real.done_writing()
     assert [event.index for event in bridge.sink.of(Batch)] == [1, 2, 3]
     assert not bridge.sink.of(Disconnected)
+    for stream in (real, foreign):
+        await stream.done_writing()
 
 
 async def test_a_token_is_of_one_session(bridge):
