@@ -494,3 +494,20 @@ async def test_health_and_reflection_answer(bridge):
 
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert "metrics.MetricsService" in await asyncio.to_thread(services)
+
+
+async def test_a_frame_over_the_limit_is_not_acknowledged_by_the_next(bridge):
+    """Messages 101 to 5100 in one frame are too many: what was not taken holds up the Acks behind it."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetricsBatches()
+    for first, last in ((1, 100), (101, 5_100), (5_101, 5_110)):
+        requests = [batch(sequence=sequence) for sequence in range(first, last + 1)]
+        await stream.write(wire.MetricsRequestBatch(requests=requests))
+    await stream.done_writing()
+    answers = [answer async for answer in stream]
+
+    assert len(bridge.sink.of(Batch)) == 100 + 4_096
+    assert max(answer.ack.sequence for answer in answers) == 4_196
+    errors = [answer.error for answer in answers if answer.HasField("error")]
+    assert {(error.code, error.sequence) for error in errors} == {(ERROR.BUFFER_FULL, 4_197)}
+    assert all(error.retryable and error.retry_after_ms for error in errors)
