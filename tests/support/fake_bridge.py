@@ -46,6 +46,9 @@ class FakeBridge(service.MetricsServiceServicer):
         self.refuse_registration = ""
         self.invalid = set()
         """Sequences to answer with INVALID_DATA."""
+        self.stream_token = "proof" if numbered else ""
+        self.lost_at = {}
+        """Sequences that are not taken, so many times, with what is answered; those behind wait for them."""
         self.full_at = 0
         """A sequence to answer with BUFFER_FULL, once, and all behind it until it comes again."""
         self.forget_at = 0
@@ -84,6 +87,7 @@ class FakeBridge(service.MetricsServiceServicer):
             success=True,
             session_id=request.session_id,
             server_config=self.config,
+            stream_token=self.stream_token,
             resume_sequence=self.accepted if self.numbered else 0,
         )
 
@@ -126,6 +130,9 @@ class FakeBridge(service.MetricsServiceServicer):
         if sequence in self.invalid:
             yield _error(wire.ErrorResponse.INVALID_DATA, sequence)
             return
+        if (lost := self._lost(sequence)) is not None:
+            yield lost
+            return
         if self.full_at and sequence >= self.full_at:
             if sequence == self.full_at and sequence in {r.sequence for r in self.received[:-1]}:
                 self.full_at = 0
@@ -137,6 +144,17 @@ class FakeBridge(service.MetricsServiceServicer):
         if sequence and sequence == self.drain_at:
             self.drain_at = 0
             yield wire.MetricsResponse(draining=wire.Draining(reconnect_after_ms=10))
+
+    def _lost(self, sequence):
+        times, code = self.lost_at.get(sequence, (0, None))
+        if times:
+            self.lost_at[sequence] = (times - 1, code)
+            named = sequence if code != wire.ErrorResponse.INVALID_DATA else 0
+            return _error(code, named, retryable=bool(named), retry_after_ms=20 if named else 0)
+        if self.lost_at and sequence > self.accepted + 1:
+            expected = self.accepted + 1
+            return _error(wire.ErrorResponse.BUFFER_FULL, expected, retry_after_ms=20)
+        return None
 
     def _apply(self, request):
         if request.HasField("heartbeat"):
