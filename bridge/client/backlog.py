@@ -10,7 +10,7 @@ from bridge.client.stats import Stats
 ENVELOPE_BYTES = 72
 """What a frame adds to each message at most: the session id (63 bytes), two tags and two lengths."""
 
-SKIPPED_BYTES = ENVELOPE_BYTES + 16
+PLACEHOLDER_BYTES = ENVELOPE_BYTES + 16
 """What goes out in the place of a message that was dropped takes so much at most."""
 
 FRAME_BYTES = 1 << 20
@@ -84,7 +84,7 @@ class Backlog:
                 continue
             length += len(entry.body) + ENVELOPE_BYTES
             if frame and without_gaps:
-                length += (entry.sequence - frame[-1].sequence - 1) * SKIPPED_BYTES
+                length += (entry.sequence - frame[-1].sequence - 1) * PLACEHOLDER_BYTES
                 if entry.sequence - frame[0].sequence >= most:
                     break
             if frame and length > min(FRAME_BYTES, message_bytes):

@@ -51,7 +51,7 @@ class Entry:
         self.body, self.images = request.SerializeToString(), 0
 
 
-def skipped(sequence: int) -> Entry:
+def placeholder(sequence: int) -> Entry:
     """Return what goes out under the sequence of a message that was dropped: it changes nothing anywhere."""
     request = wire.MetricsRequest(sequence=sequence, heartbeat=wire.Heartbeat())
     return Entry(sequence, Kind.OTHER, request.SerializeToString())

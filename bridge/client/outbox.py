@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from bridge.client.backlog import Backlog
-from bridge.client.entry import Entry, skipped
+from bridge.client.entry import Entry, placeholder
 from bridge.client.overflow import make_room
 from bridge.client.stats import Stats
 
@@ -272,7 +272,7 @@ class Outbox:
         if end - begin == len(frame):
             return frame
         found = {entry.sequence: entry for entry in frame}
-        return [found.get(sequence) or skipped(sequence) for sequence in range(begin, end)]
+        return [found.get(sequence) or placeholder(sequence) for sequence in range(begin, end)]
 
     def _wait_for_spool(self, deadline: float) -> None:
         """Let the spool take what is too much; how long a disk may take for that is bounded."""
