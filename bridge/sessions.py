@@ -4,6 +4,7 @@ Whatever is measured (leases, silence, linger) is measured on the monotonic cloc
 times since 1970 are only shown.
 """
 
+import hmac
 import math
 import re
 import secrets
@@ -11,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from operator import attrgetter
 from typing import Any
 
@@ -53,6 +55,15 @@ SUPERSEDED = (
 
 FORMER_KEPT = 200
 """Earlier attempts of a session whose clients are known."""
+
+SEQUENCE_LIMIT = (1 << 63) - 1
+"""The highest sequence that a session may have: what the journal can store."""
+
+TOKENS_KEPT = 8
+"""Registering again changes nothing, so a stream opened just before it is still good."""
+
+HOSTS_KEPT = 16
+"""Hosts that a session without client_instance_id may be registered from."""
 
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
@@ -114,6 +125,12 @@ class Session:
         """Highest sequence applied."""
         self.committed = 0
         """Highest sequence that has been committed."""
+        self.skipped = range(0)
+        """Sequences that its client began behind: they are neither applied nor to come."""
+        self.token_hashes: tuple[str, ...] = ()
+        """Of what a stream must show one of, as SHA-256 in hex: one for each of the last registrations."""
+        self.hosts: tuple[str, ...] = ()
+        """Where a client that does not name itself has registered from; empty where that is not known."""
         self.epoch = 0
         self.batch = 0
         """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
@@ -154,6 +171,22 @@ class Session:
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
         self.parts = before.parts
 
+    def issue_token(self) -> str:
+        """Return what streams of this registration show; those of the last ones stay valid."""
+        token = secrets.token_urlsafe(24)
+        self.token_hashes = (*self.token_hashes, hash_of(token))[-TOKENS_KEPT:]
+        return token
+
+    def accepts_token_hash(self, token_hash: str) -> bool:
+        """Tell whether a stream has shown the token of one of the last registrations."""
+        matches = [hmac.compare_digest(known, token_hash) for known in self.token_hashes]
+        return any(matches)
+
+    def add_host(self, host: str) -> None:
+        """Let streams come from a host that the session was registered from."""
+        if host and host not in self.hosts:
+            self.hosts = (*self.hosts, host)[-HOSTS_KEPT:]
+
     def apply(self, event: Event, now: float) -> None:
         """Take notice of an event."""
         apply = _APPLY.get(type(event))
@@ -173,6 +206,8 @@ class Session:
             "performance": asdict(self.performance) if self.performance else None,
             "scalars": dict(self.scalars),
             "notices": [(notice.at, notice.text) for notice in self.notices],
+            "token_hashes": self.token_hashes,
+            "hosts": self.hosts,
         }
 
     @classmethod
@@ -192,6 +227,8 @@ class Session:
         session.performance = _performance(state["performance"])
         session.scalars = state["scalars"]
         session.notices.extend(Notice(at, text) for at, text in state["notices"])
+        session.token_hashes = tuple(state.get("token_hashes", ()))  # older versions wrote neither
+        session.hosts = tuple(state.get("hosts", ()))
         return session
 
     def _batch(self, batch: Batch, now: float) -> None:
@@ -314,6 +351,11 @@ def _performance(state: dict[str, Any] | None) -> Performance | None:
     return Performance(**{**state, "resources": resources})
 
 
+def hash_of(token: str) -> str:
+    """Return what is kept of a token: SHA-256 in hex. The token is random and long, so it needs no salt."""
+    return sha256(token.encode(errors="replace")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """What became of a request to register."""
@@ -321,6 +363,8 @@ class Registration:
     session: Session
     is_new: bool
     """A new attempt, rather than the one that is known."""
+    token: str = ""
+    """What streams must show, for a client that names itself."""
 
 
 class Sessions:

@@ -26,6 +26,37 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 _ALIVE: WeakSet[Mortal] = WeakSet()
 
 
+class GrpcUse:
+    """Whether this process can use gRPC: its core has threads and locks, and a fork copies the locks alone.
+
+    In a child of a process that has had a channel, making another one may wait for such a lock, and keep
+    the interpreter's own while it waits: the whole child would stand still. A channel that was closed may
+    still be on its way out, so closing it is not enough.
+    """
+
+    def __init__(self) -> None:
+        """Start in a process that has had no channel."""
+        self._is_used = False
+        self.is_lost = False
+        """This process was forked from one that had had a channel."""
+
+    def begin(self) -> None:
+        """Note that a channel is about to be made."""
+        self._is_used = True
+
+    def after_fork(self) -> None:
+        """Look at what the parent had done; with gRPC's own fork handlers on, it does not matter."""
+        has_handlers = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in (
+            "1",
+            "true",
+            "yes",
+        )
+        self.is_lost |= self._is_used and not has_handlers
+
+
+GRPC_USE = GrpcUse()
+
+
 def watch(session: Mortal) -> None:
     """Tell this session when the process forks or ends."""
     _ALIVE.add(session)
@@ -40,6 +71,7 @@ def _after_fork() -> None:
     for session in tuple(_ALIVE):
         session.forked()
     _ALIVE.clear()
+    GRPC_USE.after_fork()
 
 
 def _at_exit() -> None:

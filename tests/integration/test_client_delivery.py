@@ -149,6 +149,52 @@ def test_a_frozen_bridge_costs_the_loop_nothing(tmp_path):
         assert bridge.total("training_epoch_loss", session_id="frozen") == 0.25
 
 
+def test_what_was_dropped_holds_up_nothing(tmp_path):
+    """A frozen bridge makes a small buffer overflow, also with messages on their way: the rest arrives, once."""
+    with running_bridge(tmp_path / "state") as bridge:
+        session = TrainingSession(bridge.grpc, session_id="run", buffer_bytes=100_000)
+        log_batches(session, 0, range(100))
+        assert session.flush() == 0
+        bridge.process.send_signal(signal.SIGSTOP)
+        for round_ in range(1, 41):
+            log_batches(session, round_, range(100))
+            session.log_epoch(round_, loss=0.5)
+            until_true(lambda: not len(session._inbox))
+        assert session.stats.dropped > 1_000
+        bridge.process.send_signal(signal.SIGCONT)
+
+        assert session.close(CLOSE_SECONDS) == 0
+        stats = session.stats
+        assert stats.messages == stats.acknowledged + stats.dropped
+        assert stats.connections == 1
+        assert bridge.total("training_epochs_completed_total", session_id="run") == 40
+        assert stats.batches_acknowledged <= bridge_batches(bridge) <= stats.batches
+        assert bridge.total("training_session_status", session_id="run", status="completed") == 1
+
+
+def test_a_bridge_that_lost_its_state_gets_the_rest(tmp_path, port):
+    """It begins with the first message that the SDK still has; nothing before that is waited for."""
+    address = f"127.0.0.1:{port}"
+    flags = ("--grpc-address", address)
+    with running_bridge(tmp_path / "one", *flags) as first:
+        session = TrainingSession(address, session_id="run")
+        log_batches(session, 0, range(50))
+        assert session.flush() == 0
+        first.stop(signal.SIGKILL)
+    log_batches(session, 1, range(30))
+    with running_bridge(tmp_path / "two", *flags) as second:
+        log_batches(session, 2, range(20))
+        assert session.close(CLOSE_SECONDS) == 0
+        assert bridge_batches(second) == 50
+        stats = session.stats
+        assert (stats.batches_acknowledged, stats.dropped) == (100, 0)
+
+
+def bridge_batches(bridge):
+    """Return how many batches of the run a bridge has counted."""
+    return bridge.total("training_batches_total", session_id="run")
+
+
 def test_orders_reach_the_loop_and_their_answers_come_back(tmp_path):
     """A learning rate is changed by the loop, and a stop is seen by it."""
     changed = []

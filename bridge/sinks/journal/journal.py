@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bridge.model import Event, Forgotten, Heartbeat, Registered
+from bridge.model import Event, Forgotten, Heartbeat, Registered, SequenceAdvanced
 from bridge.sessions import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.entries import VERSION, Entry, row_of
@@ -106,6 +106,8 @@ class Journal:
         if kind is Registered:
             self._whole[session.id] = session
         elif self._keeps_entries:
+            if kind is SequenceAdvanced:
+                self._drop_outdated_advance(session)
             self._entries.append(Entry(session.id, session.accepted, received, event))
 
     def is_leaving(self, session_id: str) -> bool:
@@ -152,6 +154,16 @@ class Journal:
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
         )
+
+    def _drop_outdated_advance(self, session: Session) -> None:
+        """Let the next entry stand for the last one where both say only how far the session is."""
+        last = self._entries[-1] if self._entries else None
+        if (
+            last is not None
+            and type(last.event) is SequenceAdvanced
+            and last.session_id == session.id
+        ):
+            self._entries.pop()
 
     def _part_with(self, session: Session) -> None:
         """Take down what is known now, since the others forget it next; it may be resumed all the same."""

@@ -12,6 +12,7 @@ from bridge.model import (
     Heartbeat,
     Phase,
     Registered,
+    SequenceAdvanced,
     Status,
     StatusChange,
 )
@@ -40,6 +41,25 @@ def test_nothing_new_is_no_work(database):
     life.now += 10 * CHECKPOINT_SECONDS
 
     assert life.journal.take() is None
+
+
+def test_a_sequence_that_changed_nothing_outlives_a_kill(database):
+    """Of a numbered heartbeat or a refused message: what an Ack has covered is never below the mark again."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    session.accepted = 1
+    life.happen(session, Batch(0, 1, 0.5))
+    for sequence in range(2, 502):
+        session.accepted = sequence
+        life.happen(session, SequenceAdvanced())
+    assert life.commit()
+    assert session.committed == 501
+
+    again = Life(database)
+
+    assert again.sessions["run"].accepted == 501
+    assert again.replayed_entries == 2, "each of them stands for those before"
 
 
 def test_heartbeats_are_written_down_now_and_then(database):
