@@ -189,6 +189,8 @@ class Database:
             _prepare(self._writer, self._path)
             self._reader = _connection(self._path, opened)
             self._reader.execute("PRAGMA query_only=1")
+            # It opens its files now: pages are served also when these are removed later.
+            self._reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except BaseException as error:
             for connection in opened:
                 connection.close()

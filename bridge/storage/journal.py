@@ -74,7 +74,9 @@ class JournalRows:
     def last_number(self) -> int:
         """Return the highest number ever given to a group or a checkpoint, 0 before the first."""
         [[group]] = self._database.query("SELECT max(number) FROM journal")
-        [[checkpoint]] = self._database.query("SELECT max(through) FROM sessions")
+        [[checkpoint]] = self._database.query(
+            "SELECT max(through) FROM sessions WHERE typeof(through) = 'integer'"
+        )
         return max(group or 0, checkpoint or 0)
 
     def images(self, session_id: str, attempt: int) -> list[Counted]:

@@ -2,10 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from bridge.sinks.images.openshard import finite
@@ -89,13 +88,18 @@ def _batch(lines: list[Line], session_id: str, shard_id: int) -> ShardBatch:
         first["epoch"],
         first["batch_idx"],
         first["received_ms"],
-        finite(first["batch_loss"]),
+        finite(first.get("batch_loss")),
         tuple(_images(images.values())),
     )
 
 
-def _images(lines: Any) -> Iterator[ShardImage]:
-    columns = itemgetter("index", "offset", "length", "predicted_class", "confidence", "true_class")
+def _images(lines: Iterable[Line]) -> Iterator[ShardImage]:
     for line in lines:
-        position, offset, length, predicted, confidence, true = columns(line)
-        yield ShardImage(position, offset, length, predicted, finite(confidence), true)
+        yield ShardImage(
+            line["index"],
+            line["offset"],
+            line["length"],
+            line.get("predicted_class"),
+            finite(line.get("confidence")),
+            line.get("true_class"),
+        )

@@ -1,5 +1,6 @@
 """Take up what a stopped bridge left in the spool."""
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -172,8 +173,10 @@ def _is_file(path: Path) -> bool:
     """Tell whether a path can be read as a file: nobody waits for the other end of a pipe."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise
 
 
 def _taken_up(shard: Shard, bench: Bench) -> Shard | None:

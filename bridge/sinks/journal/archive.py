@@ -9,7 +9,7 @@ from bridge.sinks.journal.soundness import check_session
 from bridge.storage import tallies
 from bridge.storage.database import Database
 from bridge.storage.journal import Checkpoint, JournalRows, milliseconds
-from bridge.storage.packed import packed, unpacked
+from bridge.storage.packed import sealed, unsealed
 
 log = logging.getLogger("bridge")
 
@@ -51,13 +51,13 @@ def checkpoint_of(session: Session, through: int, parts: dict[str, Any]) -> Chec
         milliseconds(state["updated_at"]),
         milliseconds(state["ended_at"]),
         through,
-        packed(parts),
+        sealed(parts),
     )
 
 
 def session_of(checkpoint: Checkpoint) -> Session:
     """Return a session as it stood; raises StorageError for bytes that make no sense."""
-    parts = unpacked(checkpoint.state)
+    parts = unsealed(checkpoint.state)
     try:
         session = Session.restored(parts.pop(SESSION))
         check_session(session, checkpoint.session_id)

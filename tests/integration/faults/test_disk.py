@@ -39,14 +39,14 @@ class Full:
 
 
 class Failing:
-    """Writes fail: those behind the first 256 KiB of any file (EFBIG)."""
+    """Writes fail: those behind the first 8 KiB of any file (EFBIG)."""
 
     sheds = False
     disk = staticmethod(small_disk)
 
     def begin(self, disk, process):
         _, self._most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (256 << 10, self._most))
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (8 << 10, self._most))
 
     def end(self, disk, process):
         if process.poll() is None:
