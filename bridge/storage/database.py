@@ -92,13 +92,18 @@ class RowByRow:
         self._refused = refused
 
     def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Outcome:
-        """Run one statement; where its values are refused it does nothing."""
+        """Run one statement; where its values are refused it does nothing.
+
+        Raises StorageError where it is the disk that refuses: then the whole transaction must end.
+        """
         try:
             return self._connection.execute(sql, parameters)
         except REFUSALS as error:
             table = TABLE.search(sql)
             self._refused.append(RefusedRow(table[1] if table else "unknown", repr(error)))
             return NothingDone()
+        except sqlite3.Error as error:
+            raise StorageError(f"the database refused a statement: {error}") from error
 
     def executemany(self, sql: str, rows: Sequence[Sequence[object]], /) -> object:
         """Run one statement for each row, and leave out those that are refused."""
@@ -150,8 +155,10 @@ class Database:
                     raise UnwritableError(
                         f"the database {self._path} cannot hold a value: {error}"
                     ) from error
+                cause = error.__cause__ if isinstance(error, StorageError) else error
+                if isinstance(cause, sqlite3.Error):
+                    self._make_room(cause)
                 if isinstance(error, sqlite3.Error):
-                    self._make_room(error)
                     raise self._refused("commit", error) from error
                 raise
 
@@ -183,9 +190,8 @@ class Database:
             _check_version(self._writer)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-            pages = _wal_pages(self._path.parent)
-            self._writer.execute(f"PRAGMA wal_autocheckpoint={pages}")
-            self._writer.execute(f"PRAGMA journal_size_limit={pages * PAGE_BYTES}")
+            # Its room is kept for the next rows: a disk that others have filled meanwhile goes on taking them.
+            self._writer.execute(f"PRAGMA wal_autocheckpoint={_wal_pages(self._path.parent)}")
             _prepare(self._writer, self._path)
             self._reader = _connection(self._path, opened)
             self._reader.execute("PRAGMA query_only=1")

@@ -226,8 +226,10 @@ def test_a_transaction_is_whole_or_not_at_all(database):
 
 @pytest.mark.parametrize("value", [2**63, 2**64 - 1, "\ud800", None, float("nan"), {}], ids=ascii)
 async def test_a_row_that_cannot_be_written_costs_itself(database, value):
-    """Whichever sink it came from and whatever is wrong with it: all others are committed and
-    acknowledged at once, and the row is counted by its table."""
+    """Whichever sink it came from and whatever is wrong with it, all others are committed and acknowledged.
+
+    The row is counted by its table.
+    """
     notes, others, waiter = Notes(), Notes(), Waiter(database)
     telemetry = Telemetry()
     committer = Committer([notes, others], database, telemetry)

@@ -125,7 +125,9 @@ class Recovery:
         reports = len(bench.outcome.reports)
         try:
             shard = self._taken(item, bench)
-        except (OSError, StorageError) as error:
+        except StorageError:
+            raise  # nothing of this transaction will be: all of it is tried again
+        except OSError as error:
             self._telemetry.recovery_failed(error)
             bench.outcome.left.append(item)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it costs this shard and no start

@@ -266,7 +266,7 @@ def made_with(schema, path):
         old.executescript(schema.read_text())
         old.execute("INSERT INTO shards (shard_id, session_id, key) VALUES (1, 'run', 'run/k.tar')")
         old.execute("INSERT INTO batches VALUES ('run', 1, 3, 1700000000000, 0.5, 1)")
-        old.execute(f"INSERT INTO images VALUES ({', '.join('?' * 11)})", IMAGE_ROW)
+        old.execute(f"INSERT INTO images VALUES ({', '.join('?' * 11)})", IMAGE_ROW)  # noqa: S608
         old.execute("INSERT INTO spans (span_id, span) VALUES ('s', '{}')")
         if version == 0:
             state = json.dumps(SESSION_0)

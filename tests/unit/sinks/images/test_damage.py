@@ -12,6 +12,7 @@ from support.stores import MemoryStore
 from support.waiting import until
 
 from bridge.sinks.images import shardfile
+from bridge.sinks.images.openshard import batch_of
 from bridge.sinks.images.recovery import Recovery
 from bridge.sinks.images.shard import pack
 from bridge.sinks.images.spool import Spool
@@ -19,11 +20,17 @@ from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 from bridge.storage.shards import Shard, put_batches, put_shards
-from bridge.sinks.images.openshard import batch_of
 from bridge.telemetry import Telemetry
 
 KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
 BATCHES = 3
+
+LARGE_SHARD = (
+    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored)"
+    " VALUES (?, ? || hex(zeroblob(100000)), ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    " session_id = excluded.session_id"
+)
+"""Takes more room than there is."""
 
 
 class Wreck:
@@ -85,8 +92,11 @@ changes = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, 
     is_known=st.booleans(), is_closed=st.booleans(), flips=changes, cut=st.none() | st.floats(0, 1)
 )
 def test_damage_in_a_shard_costs_what_is_damaged(tmp_path, is_known, is_closed, flips, cut):
-    """Bytes flipped anywhere, the end cut off anywhere: the start succeeds; every image that no damage has
-    touched is in the index, where it was; the others are counted; the file is a tar file again."""
+    """Bytes flipped anywhere, the end cut off anywhere: the start succeeds.
+
+    Every image that no damage has touched is in the index, where it was; the others are counted; the file
+    is a tar file again.
+    """
     wreck = Wreck(tmp_path / "wreck", is_known=is_known, is_closed=is_closed)
     data = bytearray(wreck.whole)
     places = {min(int(part * len(data)), len(data) - 1) for part, _ in flips}
@@ -167,20 +177,27 @@ def test_what_is_no_file_stops_no_start(tmp_path, put, is_known):
         wreck.database.close()
 
 
+@pytest.mark.parametrize("refuses", ["file", "database"])
 @pytest.mark.parametrize("is_known", [True, False])
-def test_a_recovery_that_the_disk_refuses_is_tried_again(tmp_path, monkeypatch, is_known):
+def test_a_recovery_that_the_disk_refuses_is_tried_again(tmp_path, monkeypatch, is_known, refuses):
     """Started on a full disk, the bridge runs; with room the shard is closed as if nothing had been."""
     wreck = Wreck(tmp_path / "wreck", is_known=is_known, is_closed=False)
-    before = wreck.path.read_bytes()
 
     def full(*_arguments, **_options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr(shardfile, "append", full)
+        if refuses == "file":
+            disk.setattr(shardfile, "append", full)
+        else:
+            [[pages]] = wreck.database.query("PRAGMA page_count")
+            wreck.database._writer.execute(f"PRAGMA max_page_count={pages}")
+            disk.setattr("bridge.storage.shards.PUT_SHARD", LARGE_SHARD)
         assert wreck.recover() == []
         assert not wreck.recovery.is_finished
-        assert wreck.path.read_bytes() == before
+        assert wreck.path.exists()
+        assert not (wreck.folder / "damaged").exists()
+    wreck.database._writer.execute("PRAGMA max_page_count=1000000")
     [shard] = wreck.recovery.run()
 
     assert wreck.recovery.is_finished

@@ -25,7 +25,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.storage.database import Database
-from bridge.storage.packed import packed, unpacked, unsealed
+from bridge.storage.packed import packed, unsealed
 
 numbers = st.floats(width=32)
 epochs = st.integers(0, 3)
