@@ -1,5 +1,6 @@
 """The state folder of one bridge, held by it alone."""
 
+import errno
 import fcntl
 import os
 import re
@@ -84,7 +85,10 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
             # Bridges of the first releases hold only this file, and are kept out by it.
             held.append(os.open(path / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
         except OSError as error:
-            raise SettingError(f"state: {path} cannot be written to ({error.strerror})") from error
+            # The folder is held, and a full disk must not keep a bridge from starting.
+            if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                text = f"state: {path} cannot be written to ({error.strerror})"
+                raise SettingError(text) from error
         for descriptor in held:
             _lock(descriptor, path)
         yield StateFolder(path, is_durable=True)

@@ -82,8 +82,10 @@ class Recovery:
             spool.folder.mkdir(parents=True, exist_ok=True)
         known = waiting_shards(database)
         keys = {shard.key for shard in known}
-        unknown = [key for key in _keys_in(spool.folder) if key not in keys]
-        self._left: list[Item] = [*known, *unknown]
+        found = _keys_in(spool.folder)
+        # What could not be listed is looked for again by the next start.
+        self._is_listed = found is not None
+        self._left: list[Item] = [*known, *(key for key in found or () if key not in keys)]
         self._is_noted = False
 
     @property
@@ -105,7 +107,8 @@ class Recovery:
                 )
                 for item in self._left:
                     self._take(item, bench)
-                mark_rebuilt(transaction, "spool")
+                if self._is_listed:
+                    mark_rebuilt(transaction, "spool")
         except StorageError as error:
             self._telemetry.recovery_failed(error)
             return []
@@ -161,12 +164,14 @@ class Recovery:
             bench.drop("image", "damaged", forget_shard(bench.transaction, item))
 
 
-def _keys_in(folder: Path) -> list[str]:
-    """Return the keys of the files in the spool; what else lies there stays there."""
+def _keys_in(folder: Path) -> list[str] | None:
+    """Return the keys of the files in the spool, None where nobody can tell; what else lies there stays there."""
     try:
         names = sorted(path.name for path in folder.iterdir())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError:
+        return None
     keys = [name.replace("~", "/") for name in names if name.endswith(".tar")]
     return [key for key in keys if KEY.fullmatch(key) and _is_file(folder / key.replace("/", "~"))]
 
@@ -216,9 +221,16 @@ def _missing(shard: Shard, path: Path, bench: Bench) -> Shard | None:
 
 
 def _discard(key: str, bench: Bench) -> None:
-    """Remove a shard that no commit told of: nothing in it was acknowledged, or the store has it."""
+    """Remove a shard that no commit told of: nothing in it was acknowledged, or the store has it.
+
+    One that is closed may be newer than the database, which somebody has brought back from a copy.
+    """
+    path = bench.spool.path(key)
+    if shardfile.trailer_of(path) is not None and shard_of(bench.database, key) is None:
+        bench.aside.move(path, "the database knows nothing of it")
+        return
     bench.telemetry.note("deleted a shard that no commit knows of", key=key)
-    bench.spool.path(key).unlink()
+    path.unlink()
 
 
 def _adopted(key: str, bench: Bench) -> Shard | None:

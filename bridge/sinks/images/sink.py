@@ -320,7 +320,8 @@ class Images:
         """Notice a spool that somebody has removed or closed, and have it made anew with the next commit."""
         problem = self._spool.problem()
         if problem and not self._problem:
-            self._telemetry.note("the spool cannot be used", problem=problem)
+            folder = str(self._spool.folder)
+            self._telemetry.note("the spool cannot be used", problem=problem, folder=folder)
         self._problem = problem
         self._telemetry.spool_up.set(not problem)
         while self._remade < self._spool.remade:

@@ -82,9 +82,9 @@ class Spool:
         """Return why no image can be written, or ""; it only looks, and may be called from any thread."""
         if not self.folder.is_dir():
             kind = "is not a folder" if self.folder.exists() else "is missing"
-            return f"the spool {self.folder} {kind}: images are dropped"
+            return f"the spool {kind}: images are dropped"
         if not os.access(self.folder, os.W_OK | os.X_OK):
-            return f"the spool {self.folder} cannot be written to: images are dropped"
+            return "the spool cannot be written to: images are dropped"
         return ""
 
     def found(self, shard: Shard) -> None:

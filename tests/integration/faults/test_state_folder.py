@@ -94,6 +94,19 @@ def test_nothing_that_is_removed_lets_a_second_bridge_in(tmp_path, loop_on, remo
         books.check_series(bridge, books.Sent.whole(RUN, loop.batches))
 
 
+def test_of_bridges_that_start_at_once_one_gets_the_folder(tmp_path):
+    """However close together they are, and by whatever path they come."""
+    state = tmp_path / "state"
+    state.mkdir()
+    (tmp_path / "link").symlink_to(state)
+    with launched(state, *FLAGS) as one, launched(tmp_path / "link", *FLAGS) as other:
+        until_true(lambda: any(each.process.poll() is not None for each in (one, other)))
+        winner, loser = (one, other) if one.process.poll() is None else (other, one)
+        assert loser.process.wait(EXIT_SECONDS) == 1
+        assert b"in use by another bridge" in loser.log.read_bytes()
+        assert readiness(winner.ready())[0] == 200
+
+
 def remove(state):
     """Delete the database, as somebody who makes room."""
     for file in state.glob("trainbridge.db*"):

@@ -207,6 +207,19 @@ def test_a_recovery_that_the_disk_refuses_is_tried_again(tmp_path, monkeypatch, 
     wreck.database.close()
 
 
+def test_a_shard_newer_than_the_database_is_kept(tmp_path):
+    """A database that was brought back from a copy does not delete what was spooled since."""
+    wreck = Wreck(tmp_path / "wreck", is_known=True, is_closed=True)
+    with wreck.database.transaction() as transaction:
+        transaction.execute("DELETE FROM shards")
+
+    assert wreck.recover() == []
+
+    [kept] = (wreck.folder / "damaged").iterdir()
+    assert kept.read_bytes() == wreck.whole
+    wreck.database.close()
+
+
 def test_the_damaged_folder_is_bounded(tmp_path):
     """Of more than it takes the oldest goes, and one that is too large stays where it is."""
     aside = DamagedFolder(tmp_path / "damaged", Telemetry(), files=3, total_bytes=100)
