@@ -1,5 +1,6 @@
 """Whatever has become of the spool, a bridge starts, keeps what is whole, and counts the rest."""
 
+import asyncio
 import errno
 import os
 import shutil
@@ -19,6 +20,7 @@ from bridge.sinks.images.spool import Spool
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
+from bridge.storage.packed import packed
 from bridge.storage.shards import Shard, put_batches, put_shards
 from bridge.telemetry import Telemetry
 
@@ -352,3 +354,36 @@ async def test_an_image_that_no_shard_can_hold_costs_itself(tmp_path):
         assert len(bench.index.images("run", 1, 1)) == 2
         assert bench.metric("bridge_dropped_total", what="image", reason="unwritable") == 4
         bench.books()
+
+
+held = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 2**64 - 1) | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=8),
+    max_leaves=12,
+)
+snapshots = st.builds(
+    lambda place, value: [
+        value if number == place else part for number, part in enumerate(offer(1, 7).snapshot())
+    ],
+    st.integers(0, 6),
+    held,
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(state=(snapshots | held).map(packed) | st.binary(max_size=50) | st.just("text"))
+def test_a_damaged_window_costs_itself(tmp_path, state):
+    """Whatever is held of a window, the start succeeds, and what comes next is kept and committed."""
+
+    async def start():
+        shutil.rmtree(tmp_path / "bench", ignore_errors=True)
+        bench = Bench(tmp_path / "bench", MemoryStore())
+        with bench.database.transaction() as transaction:
+            transaction.execute("INSERT INTO windows VALUES ('run', ?)", (state,))
+        async with bench.running():
+            bench.images.resume([session()])
+            bench.send(session(), batch(1, 0))
+            bench.commit()
+            assert len(bench.index.images("run", 1, 0)) == 2
+
+    asyncio.run(start())
