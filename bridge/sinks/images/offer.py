@@ -5,7 +5,6 @@ from typing import Any
 
 from bridge.model import Batch, Image
 
-
 LAST_MS = 2**53
 """Of times: later ones are no longer exact."""
 
