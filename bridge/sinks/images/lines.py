@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from bridge.sinks.images.openshard import finite
@@ -33,7 +32,10 @@ def read_index(index: bytes, session_id: str, shard_id: int = 0, *, end: int) ->
     """Return the batches of an index whose shard has images up to `end`."""
     lines = index.splitlines()
     found = [line for line in map(_line, lines) if line is not None and _is_sound(line, end)]
-    batches = [_batch(list(group), session_id, shard_id) for _, group in groupby(found, _place)]
+    groups: dict[object, list[Line]] = {}
+    for line in found:
+        groups.setdefault(_place(line), []).append(line)
+    batches = [_batch(group, session_id, shard_id) for group in groups.values()]
     return ReadIndex(tuple(batches), len(lines) - len(found))
 
 
