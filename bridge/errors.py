@@ -69,3 +69,11 @@ class SettingError(BridgeError):
 
 class StorageError(BridgeError):
     """A store did not do what it was asked; trying again may help."""
+
+
+class DatabaseLostError(StorageError):
+    """The operator must put the database back, or start the bridge again: it is not where it was."""
+
+
+class UnwritableError(StorageError):
+    """Nobody can help: the database cannot hold a value, however often it is tried."""

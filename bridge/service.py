@@ -126,7 +126,11 @@ async def run(
             metrics=Exposition(metrics, telemetry),
             archive=archive,
             telemetry=telemetry,
-            readiness=(Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),),
+            readiness=(
+                Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),
+                Check("commits", committer.problem),
+                Check("spool", images.problem),
+            ),
             public_url=settings.public_url or "",
             grpc_address=grpc_server.address,
         )

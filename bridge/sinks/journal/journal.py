@@ -272,7 +272,7 @@ class JournalWork:
             is_held = self.journal._leaving.get(session.id, (None, None))[1] is not state
             try:
                 checkpoints.append(checkpoint_of(session, self.number, state, is_held=is_held))
-            except ValueError as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the next try would fail likewise
                 # What it cannot say, its entries must go on saying: nothing is deleted any more.
                 self.journal._keeps_all = True
                 self.journal._telemetry.failed("checkpoint", error)
@@ -283,15 +283,15 @@ def _packed_rows(entries: Sequence[Entry]) -> tuple[bytes, int]:
     """Pack the entries, and count those that cannot be: one of them must not stop all commits for ever."""
     try:
         return packed((VERSION, list(map(row_of, entries)))), 0
-    except ValueError:
+    except Exception:  # noqa: BLE001 -- each is tried by itself
         rows = [row for entry in entries if (row := _plain_row(entry)) is not None]
         return packed((VERSION, rows)), len(entries) - len(rows)
 
 
 def _plain_row(entry: Entry) -> tuple[Any, ...] | None:
-    row = row_of(entry)
     try:
+        row = row_of(entry)
         packed(row)
-    except ValueError:
+    except Exception:  # noqa: BLE001 -- counted by whoever asked
         return None
     return row
