@@ -86,14 +86,20 @@ class LeftOut:
         """Count what is left out; raises ValueError where strict, unless it is as the bridge wants it."""
         if not count:
             return
+        self.record(what, reason, count, error=error)
         if self.is_strict and reason not in EXPECTED:
             raise ValueError(
                 f"{what}: {_detail(_Sentence(what, reason, described(error)))}"
             ) from error
+
+    def record(
+        self, what: str, reason: Reason, count: int, *, error: BaseException | None = None
+    ) -> None:
+        """Count what is left out, and raise nothing."""
         key = (what, reason)
         self.counts[key] = self.counts.get(key, 0) + count
         self.mistakes += reason in MISTAKES
-        if reason in EXPECTED:
+        if reason in EXPECTED or self.is_strict:
             return
         kind = (what, reason, type(error).__name__)
         if kind not in self._seen and len(self._seen) < MOST_SENTENCES:
