@@ -151,7 +151,6 @@ class Capture:
         self._undecided.clear()
         self._waiting.clear()
         self._buffers.clear()
-        self._values.devices.clear()
 
     def _put(self, call: Call) -> None:
         if self._check is not None:
@@ -214,6 +213,7 @@ class Capture:
         except STOPPING:
             raise
         except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.images_given += 1
             self._left_out.add("images", Reason.UNREADABLE, error=error)
             return None
         return given
@@ -259,10 +259,12 @@ class Capture:
             return
         undecided, self._undecided = self._undecided, []
         for place, (candidate, capture) in enumerate(undecided):
-            if not has_arrived(candidate.loss):
+            if capture.is_waiting and not has_arrived(candidate.loss):
                 self._undecided = undecided[place:]
                 return
-            loss = number_or_lowest(candidate.loss)
+            loss = loss_while_waiting(capture)
+            if loss is None:
+                continue
             known = Candidate(candidate.at, loss, candidate.epoch)
             if not self._sampler.wants(known, terms.image_batches_per_second):
                 self._let_go(capture, Reason.SAMPLED_OUT)
@@ -352,6 +354,15 @@ def number_or_lowest(loss: Any) -> float:
         raise
     except BaseException:  # noqa: BLE001 -- said when the batch is encoded
         return LOWEST
+
+
+def loss_while_waiting(images: ImageCapture) -> float | None:
+    """Return a loss that has arrived; None where somebody has claimed the images, and may be done with them.
+
+    The memory that the loss lies in may hold a later one then.
+    """
+    loss = number_or_lowest(images.loss) if images.is_waiting else None
+    return loss if images.is_waiting else None
 
 
 def badness_of(loss: Any) -> float:

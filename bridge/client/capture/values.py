@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from bridge.client.capture.device import CudaCopier, DeviceCopies, Landing
+from bridge.client.capture.device import CUDA, DeviceCopies, Landing, check_tensor
 from bridge.client.capture.host import copied_array
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
 from bridge.client.encoding.predictions import prediction_rows
@@ -39,16 +39,22 @@ class Later(Protocol):
 class Snapshot:
     """A copy on a device that cannot copy to the host by itself; read by the SDK's thread, which waits."""
 
-    has_arrived = True
-
     def __init__(self, tensor: Any) -> None:
         """Copy on the device, in the order of the loop's work."""
         self._tensor = tensor.detach().clone()
+        self._array: Any = None
+
+    @property
+    def has_arrived(self) -> bool:
+        """Return whether it has been read: nobody but the SDK's thread may wait for it."""
+        return self._array is not None
 
     @property
     def array(self) -> Any:
         """Wait for it."""
-        return copied_array(self._tensor.cpu())
+        if self._array is None:
+            self._array = copied_array(self._tensor.cpu())
+        return self._array
 
 
 class Frozen:
@@ -81,7 +87,7 @@ class Values:
 
     def __init__(self, devices: DeviceCopies | None = None) -> None:
         """Use the devices given, CUDA's by default."""
-        self.devices = devices or DeviceCopies(CudaCopier())
+        self.devices = devices or CUDA
         self._landing: Landing | None = None
 
     def number(self, value: Any) -> Any:
@@ -151,9 +157,9 @@ class Values:
         return array[:limit].copy() if array.ndim else array.copy()
 
     def _tensor_rows(self, tensor: Any, limit: int, name: str) -> Any:
+        check_tensor(tensor)
         is_float = tensor.is_floating_point()
         prediction_rows(tuple(tensor.shape), "f" if is_float else "i", name=name)
-        check_tensor(tensor)
         rows = tensor.detach()[:limit] if tensor.dim() else tensor.detach()
         if not self.devices.copier.holds(tensor):
             return copied_array(rows) if tensor.device.type == "cpu" else Snapshot(rows)
@@ -180,12 +186,6 @@ class Values:
             prediction_rows((1, *element.shape))
             return self._rows(element, kind, len(element), "predictions")
         return self.number(element)
-
-
-def check_tensor(tensor: Any) -> None:
-    """Raise TypeError for a tensor that is spread over processes: reading it would need all of them."""
-    if hasattr(tensor, "full_tensor"):
-        raise TypeError("a DTensor is spread over processes; give its full_tensor(), or to_local()")
 
 
 def is_row(value: Any) -> bool:
