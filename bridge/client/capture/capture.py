@@ -19,6 +19,7 @@ from bridge.client.capture.images import (
     size_of,
 )
 from bridge.client.capture.reading import number_of
+from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import STOPPING, Values, length_of, rows_bytes
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.terms import Terms
@@ -99,6 +100,11 @@ class Capture:
             return
         if queue.is_closed:
             return
+        if is_traced():
+            untraced(self.batch)(
+                loss, epoch, batch, images, predictions, ground_truth, sample_count
+            )
+            return
         try:
             call = self._batch(
                 at, loss, epoch, batch, images, predictions, ground_truth, sample_count
@@ -115,6 +121,10 @@ class Capture:
         learning_rate: Any,
     ) -> None:  # fmt: skip
         """Keep the averages of an epoch."""
+        if is_traced():
+            averages = (loss, accuracy, validation_loss, validation_accuracy, learning_rate)
+            untraced(self.epoch)(epoch, *averages)
+            return
         number = self._values.number
         call = EpochCall(
             self._clock(), number(epoch), number(loss), number(accuracy), number(validation_loss),
@@ -126,6 +136,9 @@ class Capture:
         """Keep numbers by name."""
         if self._queue.is_full:
             self._left_out.add("scalars", Reason.MEMORY)
+            return
+        if is_traced():
+            untraced(self.scalars)(values, epoch, batch)
             return
         at = self._clock()
         number = self._values.number
