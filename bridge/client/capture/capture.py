@@ -84,21 +84,20 @@ class Capture:
         sample_count: Any,
     ) -> None:  # fmt: skip
         """Keep a batch."""
-        queue = self._queue
-        if queue.is_full:
-            self._left_out.add("batches", Reason.MEMORY)
-            return
-        at = self._clock()
         if (
-            images is predictions is ground_truth is sample_count is None
+            images is predictions is ground_truth is sample_count is self._check is None
             and type(loss) is float
             and type(epoch) is int
             and type(batch) is int
         ):
             self.position = (epoch, batch)
-            self._put(BatchCall(at, loss, epoch, batch))
+            if not self._queue.put_numbers((self._clock(), loss, epoch, batch)):
+                self._left_out.add("batches", Reason.MEMORY)
             return
-        if queue.is_closed:
+        if self._queue.is_full:
+            self._left_out.add("batches", Reason.MEMORY)
+            return
+        if self._queue.is_closed:
             return
         if is_traced():
             untraced(self.batch)(
@@ -107,7 +106,7 @@ class Capture:
             return
         try:
             call = self._batch(
-                at, loss, epoch, batch, images, predictions, ground_truth, sample_count
+                self._clock(), loss, epoch, batch, images, predictions, ground_truth, sample_count
             )
         except STOPPING:
             raise
@@ -257,13 +256,13 @@ class Capture:
         terms = self._terms()
         if terms.image_batches_per_second <= 0:
             return False
-        loss = candidate.loss
-        if not terms.are_told or not (type(loss) is float or has_arrived(loss)):
+        if not terms.are_told:
             return None
-        return self._sampler.wants(
-            Candidate(candidate.at, number_or_lowest(loss), candidate.epoch),
-            terms.image_batches_per_second,
-        )
+        if type(candidate.loss) is not float:
+            if not has_arrived(candidate.loss):
+                return None
+            candidate = candidate._replace(loss=number_or_lowest(candidate.loss))
+        return self._sampler.wants(candidate, terms.image_batches_per_second)
 
     def _decide(self) -> None:
         """Choose among the batches whose losses have arrived since, and let go of the others."""
@@ -278,7 +277,7 @@ class Capture:
             loss = loss_while_waiting(capture)
             if loss is None:
                 continue
-            known = Candidate(candidate.at, loss, candidate.epoch)
+            known = candidate._replace(loss=loss)
             if not self._sampler.wants(known, terms.image_batches_per_second):
                 self._let_go(capture, Reason.SAMPLED_OUT)
                 continue

@@ -14,6 +14,7 @@ from bridge.client.capture.host import (
 )
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.capture.values import (
+    NUMPY,
     STOPPING,
     Frozen,
     Snapshot,
@@ -82,11 +83,13 @@ class ImageCapture:
 def given_images(value: Any, samples: int | None) -> Given:
     """Return what was given; raises ValueError or TypeError for what can be no images."""
     kind = kind_of(value)
-    if kind is Kind.TORCH:
-        check_tensor(value)
+    if kind is NUMPY:
+        return Given(value, kind, *batch_layout(value.shape, samples), channels_first=False)
     if kind in ARRAYS:
-        count, is_single = batch_layout(tuple(value.shape), samples)
-        return Given(value, kind, count, is_single, kind is Kind.TORCH)
+        if is_torch := kind is Kind.TORCH:
+            check_tensor(value)
+        layout = batch_layout(tuple(value.shape), samples)
+        return Given(value, kind, *layout, channels_first=is_torch)
     if kind in (Kind.FILE, Kind.BUFFER, Kind.PICTURE):
         return Given((value,), Kind.SEQUENCE, 1, False, False)
     if kind is Kind.SEQUENCE:
