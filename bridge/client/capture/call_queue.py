@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from bridge.client.capture.device import Landing
 from bridge.client.capture.images import ImageCapture
@@ -87,6 +87,9 @@ class ResumedCall(NamedTuple):
     landing: None = None
 
 
+Numbers: TypeAlias = tuple[float, float, int, int]
+"""The first fields of a BatchCall that has no others: the loop need not make what the SDK's thread can."""
+
 Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall
 
 
@@ -95,7 +98,7 @@ class CallQueue:
 
     def __init__(self, limit_bytes: int) -> None:
         """Hold as many calls as fit into `limit_bytes`, the copies that belong to them not counted."""
-        self._calls: deque[Call] = deque()
+        self._calls: deque[Call | Numbers] = deque()
         self._limit = max(SMALLEST_LIMIT, limit_bytes // CALL_BYTES)
         self.wake = threading.Event()
         """Ends the rest of whoever takes calls."""
@@ -119,15 +122,25 @@ class CallQueue:
         if self.is_watched:
             self.wake.set()
 
+    def put_numbers(self, numbers: Numbers) -> bool:
+        """Keep a batch that consists of numbers alone, if there is room; return whether there was."""
+        if len(self._calls) >= self._limit:
+            return False
+        self._calls.append(numbers)
+        if self.is_watched:
+            self.wake.set()
+        return True
+
     def take(self, limit: int, *, only_arrived: bool = True) -> list[Call]:
         """Hand over the oldest calls, up to the first whose copies have not arrived."""
         calls = self._calls
         taken: list[Call] = []
         while calls and len(taken) < limit:
-            landing = calls[0].landing
-            if only_arrived and landing is not None and not landing.has_arrived:
+            call = _whole(calls[0])
+            if only_arrived and call.landing is not None and not call.landing.has_arrived:
                 break
-            taken.append(calls.popleft())
+            taken.append(call)
+            calls.popleft()
         return taken
 
     def close(self) -> None:
@@ -141,3 +154,8 @@ class CallQueue:
     def __len__(self) -> int:
         """Count the calls that wait."""
         return len(self._calls)
+
+
+def _whole(call: Call | Numbers) -> Call:
+    """Return a call as what it is, whichever way it was put."""
+    return BatchCall(*call) if type(call) is tuple else cast("Call", call)

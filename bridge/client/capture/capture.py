@@ -19,6 +19,7 @@ from bridge.client.capture.images import (
     size_of,
 )
 from bridge.client.capture.reading import number_of
+from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import STOPPING, Values, length_of, rows_bytes
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.terms import Terms
@@ -83,25 +84,29 @@ class Capture:
         sample_count: Any,
     ) -> None:  # fmt: skip
         """Keep a batch."""
-        queue = self._queue
-        if queue.is_full:
-            self._left_out.add("batches", Reason.MEMORY)
-            return
-        at = self._clock()
         if (
-            images is predictions is ground_truth is sample_count is None
+            images is predictions is ground_truth is sample_count is self._check is None
             and type(loss) is float
             and type(epoch) is int
             and type(batch) is int
         ):
             self.position = (epoch, batch)
-            self._put(BatchCall(at, loss, epoch, batch))
+            if not self._queue.put_numbers((self._clock(), loss, epoch, batch)):
+                self._left_out.add("batches", Reason.MEMORY)
             return
-        if queue.is_closed:
+        if self._queue.is_full:
+            self._left_out.add("batches", Reason.MEMORY)
+            return
+        if self._queue.is_closed:
+            return
+        if is_traced():
+            untraced(self.batch)(
+                loss, epoch, batch, images, predictions, ground_truth, sample_count
+            )
             return
         try:
             call = self._batch(
-                at, loss, epoch, batch, images, predictions, ground_truth, sample_count
+                self._clock(), loss, epoch, batch, images, predictions, ground_truth, sample_count
             )
         except STOPPING:
             raise
@@ -115,6 +120,10 @@ class Capture:
         learning_rate: Any,
     ) -> None:  # fmt: skip
         """Keep the averages of an epoch."""
+        if is_traced():
+            averages = (loss, accuracy, validation_loss, validation_accuracy, learning_rate)
+            untraced(self.epoch)(epoch, *averages)
+            return
         number = self._values.number
         call = EpochCall(
             self._clock(), number(epoch), number(loss), number(accuracy), number(validation_loss),
@@ -126,6 +135,9 @@ class Capture:
         """Keep numbers by name."""
         if self._queue.is_full:
             self._left_out.add("scalars", Reason.MEMORY)
+            return
+        if is_traced():
+            untraced(self.scalars)(values, epoch, batch)
             return
         at = self._clock()
         number = self._values.number
@@ -151,7 +163,6 @@ class Capture:
         self._undecided.clear()
         self._waiting.clear()
         self._buffers.clear()
-        self._values.devices.clear()
 
     def _put(self, call: Call) -> None:
         if self._check is not None:
@@ -214,6 +225,7 @@ class Capture:
         except STOPPING:
             raise
         except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.images_given += 1
             self._left_out.add("images", Reason.UNREADABLE, error=error)
             return None
         return given
@@ -244,13 +256,13 @@ class Capture:
         terms = self._terms()
         if terms.image_batches_per_second <= 0:
             return False
-        loss = candidate.loss
-        if not terms.are_told or not (type(loss) is float or has_arrived(loss)):
+        if not terms.are_told:
             return None
-        return self._sampler.wants(
-            Candidate(candidate.at, number_or_lowest(loss), candidate.epoch),
-            terms.image_batches_per_second,
-        )
+        if type(candidate.loss) is not float:
+            if not has_arrived(candidate.loss):
+                return None
+            candidate = candidate._replace(loss=number_or_lowest(candidate.loss))
+        return self._sampler.wants(candidate, terms.image_batches_per_second)
 
     def _decide(self) -> None:
         """Choose among the batches whose losses have arrived since, and let go of the others."""
@@ -259,11 +271,13 @@ class Capture:
             return
         undecided, self._undecided = self._undecided, []
         for place, (candidate, capture) in enumerate(undecided):
-            if not has_arrived(candidate.loss):
+            if capture.is_waiting and not has_arrived(candidate.loss):
                 self._undecided = undecided[place:]
                 return
-            loss = number_or_lowest(candidate.loss)
-            known = Candidate(candidate.at, loss, candidate.epoch)
+            loss = loss_while_waiting(capture)
+            if loss is None:
+                continue
+            known = candidate._replace(loss=loss)
             if not self._sampler.wants(known, terms.image_batches_per_second):
                 self._let_go(capture, Reason.SAMPLED_OUT)
                 continue
@@ -352,6 +366,15 @@ def number_or_lowest(loss: Any) -> float:
         raise
     except BaseException:  # noqa: BLE001 -- said when the batch is encoded
         return LOWEST
+
+
+def loss_while_waiting(images: ImageCapture) -> float | None:
+    """Return a loss that has arrived; None where somebody has claimed the images, and may be done with them.
+
+    The memory that the loss lies in may hold a later one then.
+    """
+    loss = number_or_lowest(images.loss) if images.is_waiting else None
+    return loss if images.is_waiting else None
 
 
 def badness_of(loss: Any) -> float:

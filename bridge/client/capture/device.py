@@ -1,8 +1,10 @@
 """Copies from a GPU to host memory, made by the GPU itself in the order of the loop's own work."""
 
+import ctypes
 import sys
 from collections import deque
 from contextlib import suppress
+from functools import cache
 from typing import Any, Protocol
 
 from bridge.client.capture.kinds import np
@@ -29,6 +31,9 @@ DTYPES = {
 }
 """What NumPy calls a type; bfloat16, which it has not, is brought over as it is and widened later."""
 
+LARGER = 3
+"""A free block of up to so many sizes more is taken before more memory is pinned."""
+
 
 class CapturingError(RuntimeError):
     """A CUDA graph is being captured: nothing has been computed yet that could be copied."""
@@ -51,7 +56,7 @@ class Copier(Protocol):
         """Return a tensor of bytes that the device can write to; raises NoPinnedMemoryError."""
 
     def copy(self, target: Any, source: Any) -> None:
-        """Have the device copy when it has done all it was given so far."""
+        """Have the device copy when it has done all it was given so far; `source` stays until then."""
 
     def one(self, source: Any) -> tuple[Any, Any]:
         """Return a key of the stream that copies of `source` go on, and a tensor there that holds 1."""
@@ -72,26 +77,34 @@ class Landing:
         self._owner = owner
         self._blocks: list[Block] = []
         self._flags: list[Flag] = []
-        self._streams: dict[Any, Any] = {}
+        self._streams: dict[Any, tuple[Any, Flag]] = {}
+        """What is to be copied behind the rest, and to where."""
         self._has_arrived = False
 
     def add(self, rows: Any, *, is_separate: bool = False) -> "Landed":
         """Have these rows copied, to be released alone where they are separate; raises what PyTorch raises."""
+        rows = plain(rows)
+        copier = self._owner.copier
+        key, one = copier.one(rows)
+        flag = self._streams.get(key) or (one, self._owner.flag())
         block = self._owner.block(rows.numel() * rows.element_size())
+        try:
+            target, array = block.as_like(rows)
+            copier.copy(target, rows)
+        except BaseException:
+            self._owner.give_back(block)
+            raise
+        self._streams[key] = flag
         if not is_separate:
             self._blocks.append(block)
-        target, array = block.as_like(rows)
-        self._owner.copier.copy(target, rows)
-        key, one = self._owner.copier.one(rows)
-        self._streams[key] = one
         return Landed(self, block, array)
 
     def seal(self) -> None:
-        """Have the flags set behind all that was added."""
-        for one in self._streams.values():
-            flag = self._owner.flag()
+        """Have the flags set behind all that was added; what a broken device does not set never arrives."""
+        for one, flag in self._streams.values():
             self._flags.append(flag)
-            self._owner.copier.copy(flag.tensor, one)
+            with suppress(RuntimeError):
+                self._owner.copier.copy(flag.tensor, one)
         self._streams.clear()
 
     @property
@@ -109,11 +122,11 @@ class Landing:
             self._owner.give_back_flags(self._flags)
 
     def give_back(self, block: "Block") -> None:
-        """Give a block back; one that could still be written to is never used again."""
+        """Give a block back; one that the device may still write to waits until it has."""
         if self.has_arrived:
             self._owner.give_back(block)
         else:
-            self._owner.abandoned.append(block)
+            self._owner.late.append((self, block))
 
 
 class Landed:
@@ -144,7 +157,7 @@ class Landed:
 
 
 class DeviceCopies:
-    """Memory that devices copy to, bounded, and used again."""
+    """Memory that devices copy to, used again by one call after the other, of whichever session."""
 
     def __init__(self, copier: Copier) -> None:
         """Own nothing yet."""
@@ -153,8 +166,8 @@ class DeviceCopies:
         self._flags: deque[Flag] = deque()
         self.size_bytes = 0
         """Pinned so far."""
-        self.abandoned: list[Block] = []
-        """Kept, since freeing pinned memory calls CUDA, in whichever thread that happens."""
+        self.late: deque[tuple[Landing, Block]] = deque()
+        """Given up before the device had written to them."""
 
     def begin(self) -> Landing:
         """Return room for the copies of one call; raises CapturingError."""
@@ -166,29 +179,34 @@ class DeviceCopies:
         return Landing(self)
 
     def block(self, size_bytes: int) -> "Block":
-        """Return a block of at least this size: a power of two, or whole MiB."""
-        size = max(64, size_bytes)
-        size = 1 << (size - 1).bit_length() if size < 1 << 20 else -(-size >> 20) << 20
-        free = self._free.setdefault(size, deque())
-        with suppress(IndexError):
-            return free.popleft()
+        """Return a block of at least this size; sizes are powers of two, so that few are ever needed."""
+        size = 1 << (max(64, size_bytes) - 1).bit_length()
+        with suppress(KeyError, IndexError):
+            return self._free[size].popleft()
+        self._recover()
+        for larger in range(LARGER):
+            with suppress(KeyError, IndexError):
+                return self._free[size << larger].popleft()
         if size > SMALL_BYTES:
             return Block(self._pinned(size), size)
         shared = self._pinned(SHARED_BYTES)
-        free.extend(
+        first, *others = (
             Block(shared[start : start + size], size) for start in range(0, SHARED_BYTES, size)
         )
-        return free.popleft()
+        self._free.setdefault(size, deque()).extend(others)
+        return first
 
     def flag(self) -> "Flag":
         """Return a flag that is not set."""
-        if not self._flags:
+        try:
+            flag = self._flags.popleft()
+        except IndexError:
             tensor = self._pinned(FLAGS * FLAG_SPACING)
-            self._flags.extend(
+            flag, *others = (
                 Flag(tensor[start : start + 1])
                 for start in range(0, FLAGS * FLAG_SPACING, FLAG_SPACING)
             )
-        flag = self._flags.popleft()
+            self._flags.extend(others)
         flag.array[0] = 0
         return flag
 
@@ -200,15 +218,22 @@ class DeviceCopies:
         """Let the next calls have these flags; in whichever thread."""
         self._flags.extend(flags)
 
-    def clear(self) -> None:
-        """Let go of what is free."""
-        self._free.clear()
-        self._flags.clear()
-        self.abandoned.clear()
+    def _recover(self) -> None:
+        """Let the next calls have what the device has written to since it was given up."""
+        for _ in range(len(self.late)):
+            landing, block = self.late.popleft()
+            landing.give_back(block)
 
     def _pinned(self, size: int) -> Any:
+        """Return new memory: a tensor that may be written to in every mode that the loop may be in."""
+        with _torch().inference_mode(False):
+            pinned = self.copier.pinned(size)
+        if type(pinned) is not _torch().Tensor:
+            raise NoPinnedMemoryError(
+                "a mode of PyTorch gives tensors without memory (FakeTensorMode)"
+            )
         self.size_bytes += size
-        return self.copier.pinned(size)
+        return pinned
 
 
 class Block:
@@ -267,13 +292,20 @@ class CudaCopier:
         """Return page-locked memory; raises NoPinnedMemoryError."""
         torch = _torch()
         try:
-            return torch.empty(size_bytes, dtype=torch.uint8, device="cpu", pin_memory=True)
+            pinned = torch.empty(size_bytes, dtype=torch.uint8, device="cpu", pin_memory=True)
         except RuntimeError as error:
             raise NoPinnedMemoryError(str(error)) from error
+        keep_for_good(pinned)
+        return pinned
 
     def copy(self, target: Any, source: Any) -> None:
-        """Copy on the current stream of the source's device."""
+        """Copy on the current stream of the source's device.
+
+        Where the source was made on another stream, its memory is not used again there before that.
+        """
         target.copy_(source, non_blocking=True)
+        with suppress(RuntimeError):  # memory that PyTorch does not manage stays by itself
+            source.record_stream(_torch().cuda.current_stream(source.device))
 
     def one(self, source: Any) -> tuple[Any, Any]:
         """Return a 1 that was made on the stream that it is used on, so that it is never read before."""
@@ -292,6 +324,50 @@ class CudaCopier:
         return key, one
 
 
+CUDA = DeviceCopies(CudaCopier())
+"""What all sessions of a process use."""
+
+
+def keep_for_good(tensor: Any) -> None:
+    """Never let go of a tensor, not even when the interpreter ends.
+
+    Freeing pinned memory calls CUDA, in whichever thread and process that happens: during the capture of
+    a graph, in a forked child, or after a kernel has failed that call fails, and PyTorch ends the process.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(tensor))
+
+
+def check_tensor(tensor: Any) -> None:
+    """Raise TypeError for a tensor that has no values of its own in one piece of memory.
+
+    Nothing is asked of the device, and none of the tensor's own operations is run.
+    """
+    if hasattr(tensor, "full_tensor"):  # reading it would need all processes
+        raise TypeError("a DTensor is spread over processes; give its full_tensor(), or to_local()")
+    if hasattr(tensor, "fake_mode") or tensor.is_meta:
+        raise TypeError("a tensor without values; log what a real step has computed")
+    if tensor.is_nested:
+        raise TypeError("a nested tensor; give a list, e.g. of its unbind()")
+    layout = _name(tensor.layout)
+    if layout != "torch.strided":
+        raise TypeError(f"a tensor of layout {layout}; give its to_dense()")
+
+
+def plain(rows: Any) -> Any:
+    """Return a detached tensor of a type that a copy brings over as it is; raises TypeError for complex ones."""
+    if rows.is_quantized:
+        rows = rows.dequantize()
+    name = _name(rows.dtype)
+    if name in DTYPES or name == "torch.bfloat16":
+        return rows.resolve_neg()  # PyTorch would negate the copy before it has arrived
+    if rows.is_complex():
+        raise TypeError("a complex number; give its absolute value or its real part")
+    return rows.float()
+
+
+_name = cache(str)
+"""Of a type or a layout; there are few."""
+
 _BFLOAT16 = None if np is None else np.dtype([("bfloat16", "u2")])
 
 
@@ -302,7 +378,7 @@ def widened(array: Any) -> Any:
 
 def _array_of(bytes_: Any, size: int, target: Any) -> Any:
     """Return the array of the memory of `target`, a view of `bytes_`."""
-    name = str(target.dtype)
+    name = _name(target.dtype)
     dtype = _BFLOAT16 if name == "torch.bfloat16" else np.dtype(DTYPES[name])
     strides = [stride * target.element_size() for stride in target.stride()]
     flat = bytes_.numpy()[:size].view(dtype)

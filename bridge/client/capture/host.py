@@ -46,9 +46,12 @@ class HostBuffers:
 
 def copied_array(array: Any) -> Any:
     """Return an array of its own with the content of a NumPy array or a tensor in host memory."""
-    if hasattr(array, "detach"):
-        return to_numpy(array).copy()
-    return array.copy()
+    return as_array(array).copy()
+
+
+def as_array(rows: Any) -> Any:
+    """Return a NumPy array, or a tensor in host memory, as an array; of the same memory where it can be."""
+    return to_numpy(rows) if hasattr(rows, "detach") else rows
 
 
 def own_array(value: Any) -> Any:
@@ -57,9 +60,7 @@ def own_array(value: Any) -> Any:
 
 
 def copied_into(buffer: Any, rows: Any) -> Any:
-    """Copy a NumPy array, or a tensor in host memory, into a buffer; return it as an array there."""
-    if hasattr(rows, "detach"):
-        rows = to_numpy(rows)
+    """Copy a NumPy array into a buffer; return it as an array there."""
     target = buffer[: rows.nbytes].view(rows.dtype).reshape(rows.shape)
     np.copyto(target, rows)
     return target
@@ -68,6 +69,8 @@ def copied_into(buffer: Any, rows: Any) -> Any:
 def to_numpy(tensor: Any) -> Any:
     """Return a tensor in host memory as a NumPy array, of the same memory where NumPy has its type."""
     tensor = tensor.detach().resolve_conj().resolve_neg()
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
     if str(tensor.dtype) in WIDENED:
         tensor = tensor.float()
     return tensor.numpy()

@@ -4,16 +4,22 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple
 
-from bridge.client.capture.device import Landed
-from bridge.client.capture.host import HostBuffers, copied_array, copied_into, own_array
+from bridge.client.capture.device import CapturingError, Landed, check_tensor
+from bridge.client.capture.host import (
+    HostBuffers,
+    as_array,
+    copied_array,
+    copied_into,
+    own_array,
+)
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.capture.values import (
+    NUMPY,
     STOPPING,
     Frozen,
     Snapshot,
     Unreadable,
     Values,
-    check_tensor,
 )
 from bridge.client.encoding.images import batch_layout
 
@@ -77,9 +83,13 @@ class ImageCapture:
 def given_images(value: Any, samples: int | None) -> Given:
     """Return what was given; raises ValueError or TypeError for what can be no images."""
     kind = kind_of(value)
+    if kind is NUMPY:
+        return Given(value, kind, *batch_layout(value.shape, samples), channels_first=False)
     if kind in ARRAYS:
-        count, is_single = batch_layout(tuple(value.shape), samples)
-        return Given(value, kind, count, is_single, kind is Kind.TORCH)
+        if is_torch := kind is Kind.TORCH:
+            check_tensor(value)
+        layout = batch_layout(tuple(value.shape), samples)
+        return Given(value, kind, *layout, channels_first=is_torch)
     if kind in (Kind.FILE, Kind.BUFFER, Kind.PICTURE):
         return Given((value,), Kind.SEQUENCE, 1, False, False)
     if kind is Kind.SEQUENCE:
@@ -105,7 +115,6 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
         return _copied_list(given, count, values)
     rows = given.value
     if given.kind is Kind.TORCH:
-        check_tensor(rows)
         rows = rows.detach()
     rows = rows[None] if given.is_single else rows[:count]
     if given.kind is Kind.FROZEN_ARRAY:
@@ -117,6 +126,7 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
         return Pictures(landed, True, count, landed.release)
     if given.kind is Kind.TORCH and rows.device.type != "cpu":
         return Pictures(Snapshot(rows), True, count, _nothing)
+    rows = as_array(rows)
     buffer = buffers.take(max(1, int(rows.nbytes)))
     copied = copied_into(buffer, rows)
     return Pictures(copied, given.channels_first, count, lambda: buffers.give_back(buffer))
@@ -137,7 +147,7 @@ def _copied_one(image: Any, values: Values) -> Any:
     """Return a copy of one image of a list; `Unreadable` costs only itself."""
     try:
         return _copied(image, kind_of(image), values)
-    except STOPPING:
+    except (*STOPPING, CapturingError):
         raise
     except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
         return Unreadable(error)
@@ -171,6 +181,8 @@ _COPIED: dict[Kind, Callable[[Any], Any]] = {
 
 def _size_of_one(image: Any) -> int:
     kind = kind_of(image)
+    if kind is Kind.TORCH:
+        return int(image.numel() * image.element_size())
     if kind in ARRAYS:
         return int(image.nbytes)
     if kind in (Kind.FILE, Kind.BUFFER):

@@ -115,3 +115,26 @@ def test_putting_and_taking_at_once_loses_nothing():
     until_true(lambda: not thread.is_alive(), what="everything is taken")
 
     assert taken == list(range(total))
+
+
+def test_numbers_alone_come_out_as_the_batch_they_are():
+    """In their place among the others; whoever takes them sees no difference."""
+    queue = CallQueue(1 << 20)
+    queue.put(CALLS["epoch"])
+    assert queue.put_numbers((1.0, 0.5, 2, 3))
+    queue.put(CALLS["status"])
+
+    assert queue.take(10) == [CALLS["epoch"], BatchCall(1.0, 0.5, 2, 3), CALLS["status"]]
+
+
+def test_numbers_find_room_or_say_that_there_is_none():
+    """The bound is the same as for any batch, and who watches is woken."""
+    queue = CallQueue(0)
+    queue.is_watched = True
+    taken = 0
+    while queue.put_numbers((0.0, 0.5, 0, taken)):
+        taken += 1
+
+    assert queue.wake.is_set()
+    assert queue.is_full
+    assert len(queue) == taken

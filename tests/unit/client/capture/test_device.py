@@ -1,5 +1,8 @@
 """Copies are made by the device itself, in the order of the loop's work; nobody waits for them."""
 
+import gc
+import weakref
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,6 +16,9 @@ from bridge.client.capture.device import (  # noqa: E402
     CapturingError,
     CudaCopier,
     DeviceCopies,
+    NoPinnedMemoryError,
+    keep_for_good,
+    plain,
     widened,
 )
 
@@ -135,6 +141,132 @@ def test_bfloat16_is_widened_exactly(numbers):
     wide = widened(tensor.view(torch.int16).numpy())
 
     assert np.array_equal(wide, tensor.float().numpy(), equal_nan=True)
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_memory_taken_in_one_mode_serves_in_every_other(device, copies, mode):
+    """A validation pass in inference mode comes first; tensors made there may not be written to outside."""
+    tensor = device.tensor([1.0])
+    with mode():
+        landing, _ = landed(copies, tensor)
+        device.run()
+        landing.release()
+    for value in (2.0, 3.0):
+        tensor.fill_(value)
+        landing, (array,) = landed(copies, tensor)
+        device.run()
+
+        assert array.array[0] == value
+        landing.release()
+
+
+def test_a_mode_that_gives_no_memory_costs_the_value_only(device, copies):
+    """Tensors without memory are never kept for later calls."""
+    mode = pytest.importorskip("torch._subclasses.fake_tensor").FakeTensorMode
+    tensor = device.tensor([1.0])
+    with mode(allow_non_fake_inputs=True), pytest.raises(NoPinnedMemoryError):
+        landed(copies, tensor)
+    _, (array,) = landed(copies, tensor)
+    device.run()
+
+    assert array.array[0] == 1.0
+
+
+def test_a_negated_view_is_resolved_before_it_is_copied():
+    """PyTorch copies the memory as it is and negates the copy at once, before it has arrived."""
+    view = torch.tensor([1 + 2j]).conj().imag
+    assert view.is_neg()
+
+    assert not plain(view).is_neg()
+    assert plain(view).tolist() == [-2.0]
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: x.to(torch.float8_e4m3fn),
+        lambda x: x.to(torch.float8_e5m2),
+        lambda x: torch.quantize_per_tensor(x, 0.5, 0, torch.quint8),
+    ],
+)
+def test_a_type_that_numpy_lacks_is_widened_on_the_device(device, copies, make):
+    """As it is on the host: the number is the same."""
+    _, (array,) = landed(copies, make(torch.tensor([1.0, 0.5])))
+    device.run()
+
+    assert array.array.tolist() == [1.0, 0.5]
+
+
+def test_a_complex_number_is_refused_in_words(copies, device):
+    """Which of its parts is meant, only the loop knows; no memory is lost over it."""
+    for _ in range(3):
+        with pytest.raises(TypeError, match="real part"):
+            landed(copies, device.put(torch.ones(2, dtype=torch.complex64)))
+    assert device.pinned_bytes == 0
+
+
+def test_memory_given_up_early_is_used_again_once_it_has_arrived(device, copies):
+    """A session that ends while its device is behind costs the next one nothing."""
+    tensor = device.tensor([1.0] * 5_000)
+    for _ in range(20):
+        landing, _ = landed(copies, tensor)
+        landing.release()
+        device.run()
+
+    assert device.pinned_bytes < 1 << 18
+
+
+def test_images_of_ever_new_sizes_share_memory(device, copies):
+    """A loop whose pictures differ in size pins little more than twice its largest, not one block a size."""
+    for side in range(8, 800, 8):
+        landing, (array,) = landed(copies, device.put(torch.full((3, side, side), float(side))))
+        device.run()
+        assert array.array[0, 0, 0] == side
+        landing.release()
+
+    assert device.pinned_bytes < 20 << 20
+
+
+def test_a_copy_that_fails_leaves_nothing_behind(device, copies):
+    """What it had taken is used by the next, which arrives."""
+    copy, device.copy = device.copy, lambda target, source: 1 / 0
+    landing = copies.begin()
+    with pytest.raises(ZeroDivisionError):
+        landing.add(device.tensor([1.0]))
+    device.copy = copy
+    array = landing.add(device.tensor([2.0]))
+    landing.seal()
+    assert not landing.has_arrived
+    device.run()
+
+    assert landing.has_arrived
+    assert array.array[0] == 2.0
+
+
+def test_a_device_that_breaks_at_the_end_of_a_call_delivers_nothing(device, copies):
+    """Nothing raises, and nothing is read that was not written."""
+    landing = copies.begin()
+    landing.add(device.tensor([1.0]))
+
+    def broken(target, source):
+        raise RuntimeError("unspecified launch failure")
+
+    device.copy = broken
+    landing.seal()
+
+    assert not landing.has_arrived
+
+
+def test_pinned_memory_is_never_freed():
+    """Freeing it calls CUDA, which ends the process in a forked child or behind a failed kernel."""
+    tensor = torch.zeros(1)
+    alive = weakref.ref(tensor)
+    keep_for_good(tensor)
+    del tensor
+    gc.collect()
+
+    assert alive() is not None
 
 
 def test_nothing_is_copied_while_a_graph_is_captured(device, copies):

@@ -1,5 +1,6 @@
 """Values that lie on a device: copied there at the call, and decided on when they arrive."""
 
+import io
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import numpy as np  # noqa: E402 -- only where PyTorch is there
+from PIL import Image  # noqa: E402
 from support.fake_device import FakeDevice  # noqa: E402
 from support.waiting import until_true  # noqa: E402
 
@@ -14,8 +16,9 @@ from bridge.client import TrainingSession  # noqa: E402
 from bridge.client.capture.call_queue import CallQueue  # noqa: E402
 from bridge.client.capture.capture import Capture  # noqa: E402
 from bridge.client.capture.device import DeviceCopies  # noqa: E402
+from bridge.client.capture.image_sampler import Candidate  # noqa: E402
 from bridge.client.capture.reading import images_of, number_of, value_of  # noqa: E402
-from bridge.client.capture.values import LARGE_ROWS_BYTES, Values  # noqa: E402
+from bridge.client.capture.values import LARGE_ROWS_BYTES, Snapshot, Values  # noqa: E402
 from bridge.client.left_out import LeftOut, Reason  # noqa: E402
 from bridge.client.terms import Terms  # noqa: E402
 from bridge.client.testing import RecordingBridge  # noqa: E402
@@ -115,6 +118,71 @@ def test_a_device_far_behind_costs_images_never_losses():
     assert loop.device.pinned_bytes < 1 << 20
     loop.device.run()
     assert len(loop.queue.take(100)) == 50
+
+
+def test_a_loss_on_the_device_decides_on_images_of_the_host():
+    """They are copied at the call, as the loop overwrites them, and let go of when the loss has arrived."""
+    loop = Loop(rate=2.0)
+    loss, images = loop.device.tensor([0.0]), np.zeros((4, 8, 8, 3), np.uint8)
+    for step, value in enumerate([1.0, 3.0, 2.0]):
+        loop.device.then(lambda value=value: loss.fill_(value))
+        images[...] = step
+        loop.batch(loss, images, images[:, 0, 0], np.full(4, step))
+    loop.device.run()
+    loop.batch(0.0, images)
+
+    assert loop.waiting() == [0, 1]
+    calls = loop.queue.take(10)
+    assert [number_of(call.loss) for call in calls] == [1.0, 3.0, 2.0, 0.0]
+    assert [np.mean(images_of(calls[step].images.claim())) for step in (0, 1)] == [0, 1]
+
+
+def test_memory_used_again_says_nothing_of_an_earlier_loss():
+    """What the SDK's thread is done with may hold a later loss; a spike is not compared with itself."""
+    loop = Loop(rate=2.0)
+    loss, images = loop.device.tensor([0.0]), loop.device.put(torch.zeros(4, 3, 8, 8))
+    loop.batch(loss, images)
+    loop.device.run()
+    (call,) = loop.queue.take(1)  # as the SDK's thread does, before the loop's next call
+    call.images.claim().release()
+    call.landing.release()
+    loss.fill_(9.0)
+    loop.batch(loss)
+    loop.device.run()
+    loop.batch(5.0, images)
+    loop.device.run()
+
+    assert [call.batch for call in loop.queue.take(3) if call.images] == [2]
+
+
+def test_a_device_that_never_delivers_fills_no_list():
+    """Batches that somebody has decided on without their loss are not kept for it."""
+    loop = Loop(rate=2.0)
+    images = loop.device.put(torch.zeros(4, 3, 8, 8))
+    for _ in range(50):
+        loop.batch(loop.device.tensor([0.0]), images)
+        loop.queue.take(1, only_arrived=False)[0].images.claim()
+
+    assert len(loop.capture._undecided) <= 1
+
+
+def test_a_list_of_images_during_a_capture_is_left_out_for_its_reason():
+    """As an array of them is."""
+    loop = Loop()
+    loop.device.capturing = True
+    loop.batch(0.5, [loop.device.put(torch.zeros(3, 8, 8)) for _ in range(4)])
+
+    assert loop.left_out.of("images", Reason.CAPTURING) == 4
+
+
+def test_a_device_without_copies_of_its_own_is_waited_for_by_our_thread():
+    """The loop reads no loss that would make it wait; images wait with it until our thread has."""
+    loop = Loop(rate=2.0)
+    loss = Snapshot(torch.tensor([2.0]))
+    assert not loss.has_arrived
+    assert loop.capture._is_chosen(Candidate(10.0, loss, 0)) is None
+    assert number_of(loss) == 2.0
+    assert loss.has_arrived
 
 
 def test_large_scores_are_reduced_on_the_device():
@@ -218,3 +286,73 @@ def test_order_is_kept_while_a_device_is_behind():
         until_true(lambda: session.flush(0.1) == 0)
 
     assert [batch.loss for batch in bridge.batches] == [1.0, 2.0]
+
+
+def fake():
+    """Return a tensor that has a shape and no values."""
+    mode = pytest.importorskip("torch._subclasses.fake_tensor").FakeTensorMode
+    with mode():
+        return torch.ones(4, 3)
+
+
+WITHOUT_VALUES = {
+    "meta": lambda: torch.ones(4, 3, device="meta"),
+    "fake": fake,
+    "sparse": lambda: torch.eye(4).to_sparse(),
+    "sparse by rows": lambda: torch.eye(4).to_sparse_csr(),
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(3), torch.ones(2)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:The PyTorch API of nested")
+@pytest.mark.parametrize("make", WITHOUT_VALUES.values(), ids=WITHOUT_VALUES)
+def test_a_tensor_that_cannot_be_copied_is_refused_before_anything_is_read(make):
+    """It costs itself: the batch arrives, each argument is counted, and the log says what to give."""
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        value = make()
+        session.log_batch(
+            value, epoch=0, batch=0, images=value, predictions=value, ground_truth=value
+        )
+        session.log_batch(0.5, epoch=0, batch=1)
+
+    assert [batch.loss for batch in bridge.batches] == [None, 0.5]
+    assert session.stats.faults == 4
+    assert session.stats.images_waiting == 0
+
+
+HOST_IMAGES = {
+    "bfloat16": lambda x: x.to(torch.bfloat16),
+    "float8": lambda x: x.to(torch.float8_e4m3fn),
+    "quantized": lambda x: torch.quantize_per_tensor(x, 1 / 255, 0, torch.quint8),
+    "channels last": lambda x: x.to(memory_format=torch.channels_last),
+    "parameter": torch.nn.Parameter,
+    "expanded": lambda x: x[:1].expand(4, -1, -1, -1),
+}
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+@pytest.mark.parametrize("make", HOST_IMAGES.values(), ids=HOST_IMAGES)
+def test_images_in_host_memory_of_every_type_arrive(make):
+    """Also of those that take up more room as NumPy's than as PyTorch's."""
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        images = make(torch.full((4, 3, 32, 32), 0.5))
+        session.log_batch(0.5, epoch=0, batch=0, images=images)
+
+    assert [mean_of(image) for image in bridge.batches[0].images] == pytest.approx([128] * 4, abs=2)
+    assert session.stats.faults == 0
+
+
+def mean_of(jpeg):
+    """Return the mean of all pixels of a file."""
+    return float(np.asarray(Image.open(io.BytesIO(jpeg))).mean())
+
+
+def test_images_that_are_none_are_counted_as_given():
+    """What was given is what was sent and left out, also where nothing of it could be looked at."""
+    with TrainingSession(RecordingBridge()) as session:
+        session.log_batch(0.5, epoch=0, batch=0, images=object())
+
+    assert (session.stats.images_given, session.stats.images_unreadable) == (1, 1)
+    assert session.stats.images_waiting == 0
