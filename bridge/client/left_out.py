@@ -5,6 +5,8 @@ from collections import deque
 from enum import StrEnum
 from typing import NamedTuple
 
+from bridge.client.encoding.isolation import let_through
+
 log = logging.getLogger("trainbridge")
 
 MOST_SENTENCES = 200
@@ -28,13 +30,15 @@ class Reason(StrEnum):
     """A device was asked for a copy, and did not deliver it."""
     CLOSED = "closed"
     """The session was closed before it could be encoded."""
+    RAISED = "call raised"
+    """The call that gave it has raised: where strict, for something else in it; or the program interrupted it."""
 
 
 MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
 """Reasons that lie in what was given."""
 
-EXPECTED = frozenset({Reason.SAMPLED_OUT})
-"""Reasons that nobody has to do anything about."""
+EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED})
+"""Reasons that nobody has to do anything about, or that the program has seen itself."""
 
 REMEDIES = {
     (
@@ -80,13 +84,16 @@ class LeftOut:
     def add(
         self, what: str, reason: Reason, count: int = 1, *, error: BaseException | None = None
     ) -> None:
-        """Count what is left out; raises ValueError where strict, unless it is as the bridge wants it."""
+        """Count what is left out; then raises ValueError where strict, unless it is as the bridge wants it."""
         if not count:
             return
+        self._count(what, reason, count, error)
         if self.is_strict and reason not in EXPECTED:
             raise ValueError(
                 f"{what}: {_detail(_Sentence(what, reason, described(error)))}"
             ) from error
+
+    def _count(self, what: str, reason: Reason, count: int, error: BaseException | None) -> None:
         key = (what, reason)
         self.counts[key] = self.counts.get(key, 0) + count
         self.mistakes += reason in MISTAKES
@@ -113,7 +120,8 @@ def described(error: BaseException | None) -> str:
         return ""
     try:
         return f"{type(error).__name__}: {error}"[:500]
-    except BaseException:  # noqa: BLE001 -- its own text may raise
+    except BaseException as fault:  # noqa: BLE001 -- its own text may raise
+        let_through(fault)
         return type(error).__name__
 
 

@@ -3,10 +3,12 @@
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from bridge.client.capture.device import Landing
 from bridge.client.capture.images import ImageCapture
+from bridge.client.capture.wakeup import Wakeup
 from bridge.client.words import Status
 
 CALL_BYTES = 512
@@ -87,7 +89,15 @@ class ResumedCall(NamedTuple):
     landing: None = None
 
 
-Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall
+class FlushCall(NamedTuple):
+    """Somebody waits until everything before it has been handed on."""
+
+    at: float
+    done: threading.Event
+    landing: None = None
+
+
+Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall | FlushCall
 
 
 class CallQueue:
@@ -97,7 +107,7 @@ class CallQueue:
         """Hold as many calls as fit into `limit_bytes`, the copies that belong to them not counted."""
         self._calls: deque[Call] = deque()
         self._limit = max(SMALLEST_LIMIT, limit_bytes // CALL_BYTES)
-        self.wake = threading.Event()
+        self.wake = Wakeup()
         """Ends the rest of whoever takes calls."""
         self.is_watched = False
         """The next call sets `wake`; else it need not cost the loop that."""
@@ -130,13 +140,16 @@ class CallQueue:
             taken.append(calls.popleft())
         return taken
 
-    def close(self) -> None:
-        """Let go of everything and keep nothing from now on; takes no lock, so it works after a fork."""
+    def close(self) -> list[Call]:
+        """Keep nothing from now on, and hand over what is left; takes no lock, so it works after a fork."""
         self.is_closed = True
-        self._calls = deque(maxlen=0)
-        self.is_watched = (
-            False  # in a fork nobody watches, and the lock of `wake` may be held indefinitely
-        )
+        calls, self._calls = self._calls, deque(maxlen=0)
+        self.is_watched = False
+        left: list[Call] = []
+        with suppress(IndexError):
+            while True:  # another thread may be taking some of them at the same time
+                left.append(calls.popleft())
+        return left
 
     def __len__(self) -> int:
         """Count the calls that wait."""

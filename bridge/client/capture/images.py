@@ -8,7 +8,6 @@ from bridge.client.capture.device import Landed
 from bridge.client.capture.host import HostBuffers, copied_array, copied_into, own_array
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.capture.values import (
-    STOPPING,
     Frozen,
     Snapshot,
     Unreadable,
@@ -16,6 +15,7 @@ from bridge.client.capture.values import (
     check_tensor,
 )
 from bridge.client.encoding.images import batch_layout
+from bridge.client.encoding.isolation import let_through
 
 ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
 
@@ -137,9 +137,8 @@ def _copied_one(image: Any, values: Values) -> Any:
     """Return a copy of one image of a list; `Unreadable` costs only itself."""
     try:
         return _copied(image, kind_of(image), values)
-    except STOPPING:
-        raise
     except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+        let_through(error)
         return Unreadable(error)
 
 

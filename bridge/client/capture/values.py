@@ -8,14 +8,12 @@ from typing import Any, NamedTuple, Protocol
 from bridge.client.capture.device import CudaCopier, DeviceCopies, Landing
 from bridge.client.capture.host import copied_array
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
+from bridge.client.encoding.isolation import let_through
 from bridge.client.encoding.predictions import prediction_rows
 from bridge.client.encoding.scalars import number_of
 
 LARGE_ROWS_BYTES = 1 << 18
 """Scores above this size are reduced to class and confidence where they lie, on the device."""
-
-STOPPING = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What ends a program goes through; anything else that a value raises costs that value."""
 
 
 class Unreadable(NamedTuple):
@@ -91,18 +89,16 @@ class Values:
             return value
         try:
             return self._number(value, kind)
-        except STOPPING:
-            raise
         except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+            let_through(error)
             return Unreadable(error)
 
     def rows(self, value: Any, limit: int, name: str) -> Any:
         """Return the first `limit` rows of predictions or classes, copied: arrays, lists, `Later`, `Unreadable`."""
         try:
             return self._rows(value, kind_of(value), limit, name)
-        except STOPPING:
-            raise
         except BaseException as error:  # noqa: BLE001 -- see above
+            let_through(error)
             return Unreadable(error)
 
     def landing(self) -> Landing:
@@ -114,8 +110,12 @@ class Values:
     def seal(self) -> Landing | None:
         """End a call: return what it has had copied by devices, if anything."""
         landing, self._landing = self._landing, None
-        if landing is not None:
+        if landing is None:
+            return None
+        try:
             landing.seal()
+        except BaseException as error:  # noqa: BLE001 -- a device that fails never delivers; said then
+            let_through(error)
         return landing
 
     def _number(self, value: Any, kind: Kind) -> Any:
@@ -202,9 +202,8 @@ def length_of(value: Any) -> int:
         if isinstance(value, tuple) and len(value) == 2 and is_row(value[0]):
             value = value[0]
         return len(value)
-    except STOPPING:
-        raise
-    except BaseException:  # noqa: BLE001 -- what is wrong with it is said when it is read
+    except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is read
+        let_through(error)
         return 0
 
 
@@ -220,7 +219,6 @@ def rows_bytes(value: Any, limit: int) -> int:
     """Return how many bytes a copy of the first `limit` rows of an array takes; 0 for anything else."""
     try:
         return int(value.nbytes) * min(limit, len(value)) // max(1, len(value))
-    except STOPPING:
-        raise
-    except BaseException:  # noqa: BLE001 -- what is wrong with it is said when it is copied
+    except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is copied
+        let_through(error)
         return 0
