@@ -21,6 +21,7 @@ from bridge.client.capture.reading import (
 )
 from bridge.client.capture.values import Unreadable
 from bridge.client.encoding.images import Jpegs, encode_images
+from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
 from bridge.client.entry import Entry, Kind
 from bridge.client.identity import Plan
@@ -54,11 +55,22 @@ def text(value: object) -> str:
 class Encoder:
     """Makes messages, numbered from 1; what cannot be read is left out and counted."""
 
-    def __init__(self, plan: Plan, left_out: LeftOut, *, last: int = 0) -> None:
-        """Encode for a run of this plan, behind the message that was numbered last."""
+    def __init__(
+        self,
+        plan: Plan,
+        left_out: LeftOut,
+        *,
+        last: int = 0,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Encode for a run of this plan, behind the message that was numbered last.
+
+        Once `is_over`, images are left out: the session is closed, and there is no time for them.
+        """
         self._plan = plan
         self._left_out = left_out
         self._sequence = last
+        self._is_over = is_over
 
     def samples(self, call: BatchCall) -> int:
         """Return how many samples a batch had: as given, or as many as were given, or as planned."""
@@ -195,7 +207,7 @@ class Encoder:
         except NotArrivedError as error:
             self._left_out.add(what, Reason.NOT_ARRIVED, error=error)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add(what, Reason.UNREADABLE, error=error)
+            self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
         return None
 
     def _predictions(self, call: BatchCall, limit: int) -> Predictions:
@@ -208,7 +220,7 @@ class Encoder:
             self._left_out.add("predictions", Reason.NOT_ARRIVED, error=error)
             return []
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("predictions", Reason.UNREADABLE, error=error)
+            self._left_out.add("predictions", Reason.UNREADABLE, error=fault_from(error))
             return []
         return predictions
 
@@ -222,19 +234,23 @@ class Encoder:
             self._left_out.add("ground_truth", Reason.NOT_ARRIVED, error=error)
             return []
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("ground_truth", Reason.UNREADABLE, error=error)
+            self._left_out.add("ground_truth", Reason.UNREADABLE, error=fault_from(error))
             return []
         return truth
 
     def _jpegs(self, pictures: Pictures, terms: Terms, shortest: int | None) -> Jpegs:
         """Return the images that can be sent, each with its place; the others are counted as left out."""
         images: list[Any] = []
+        if self._is_over():
+            self._left_out.add("images", Reason.CLOSED, pictures.total)
+            return []
         try:
             images = images_of(pictures)
         except NotArrivedError as error:
             self._left_out.add("images", Reason.NOT_ARRIVED, pictures.total, error=error)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=error)
+            fault = fault_from(error)
+            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=fault)
         if shortest is not None and len(images) > shortest:
             message = f"more images than the {shortest} classes given with them"
             self._left_out.add(
@@ -246,10 +262,14 @@ class Encoder:
             [images[place] for place in readable],
             dimension=terms.image_dimension,
             channels_first=pictures.channels_first,
+            is_over=self._is_over,
         )
+        self._left_out.add("images", Reason.CLOSED, len(readable) - len(jpegs) - len(faults))
         jpegs = [(readable[place], jpeg) for place, jpeg in jpegs]
-        errors = [image.error for image in images if type(image) is Unreadable]
-        for fault in (*errors, *(error for _, error in faults)):
+        for image in images:
+            if type(image) is Unreadable:
+                self._left_out.add("images", Reason.UNREADABLE, error=image.error)
+        for _, fault in faults:
             self._left_out.add("images", Reason.UNREADABLE, error=fault)
         fitting = _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
         self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))

@@ -5,6 +5,8 @@ from collections import deque
 from enum import StrEnum
 from typing import NamedTuple
 
+from bridge.client.encoding.isolation import let_through
+
 log = logging.getLogger("trainbridge")
 
 MOST_SENTENCES = 200
@@ -28,13 +30,15 @@ class Reason(StrEnum):
     """A device was asked for a copy, and did not deliver it."""
     CLOSED = "closed"
     """The session was closed before it could be encoded."""
+    RAISED = "call raised"
+    """The call that gave it has raised: where strict, for something else in it; or the program interrupted it."""
 
 
 MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
 """Reasons that lie in what was given."""
 
-EXPECTED = frozenset({Reason.SAMPLED_OUT})
-"""Reasons that nobody has to do anything about."""
+EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED})
+"""Reasons that nobody has to do anything about, or that the program has seen itself."""
 
 REMEDIES = {
     ("images", Reason.MEMORY): (
@@ -83,7 +87,7 @@ class LeftOut:
     def add(
         self, what: str, reason: Reason, count: int = 1, *, error: BaseException | None = None
     ) -> None:
-        """Count what is left out; raises ValueError where strict, unless it is as the bridge wants it."""
+        """Count what is left out; then raises ValueError where strict, unless it is as the bridge wants it."""
         if not count:
             return
         self.record(what, reason, count, error=error)
@@ -122,7 +126,8 @@ def described(error: BaseException | None) -> str:
         return ""
     try:
         return f"{type(error).__name__}: {error}"[:500]
-    except BaseException:  # noqa: BLE001 -- its own text may raise
+    except BaseException as fault:  # noqa: BLE001 -- its own text may raise
+        let_through(fault)
         return type(error).__name__
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bridge.client.backlog import Backlog
 from bridge.client.entry import Entry, placeholder
+from bridge.client.left_out import LeftOut
 from bridge.client.overflow import make_room
 from bridge.client.stats import Stats
 
@@ -88,6 +89,11 @@ class Outbox:
         with self._change:
             self._given_up = True
             self._change.notify_all()
+
+    def stats(self, *accounts: LeftOut) -> Stats:
+        """Return a copy of the numbers that stands still, with what the threads have left out."""
+        with self._change:
+            return self._backlog.stats.snapshot(*accounts)
 
     def wait(self, deadline: float, *, until_finished: bool) -> int:
         """Wait until all is dealt with, or the monotonic deadline; return how many messages are left."""
