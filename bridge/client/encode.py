@@ -1,6 +1,7 @@
 """From the loop's words to the protocol's."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from bridge.client.capture.call_queue import (
@@ -75,9 +76,11 @@ class Encoder:
     def samples(self, call: BatchCall) -> int:
         """Return how many samples a batch had: as given, or as many as were given, or as planned."""
         samples = self._read("sample_count", call.sample_count, whole_number_of)
-        if samples is None:
-            return call.counted or self._plan.batch_size
-        return min(max(0, int(samples)), UINT32_MAX)
+        if samples is not None and not 0 <= samples <= UINT32_MAX:
+            error = ValueError(f"{samples} samples: give a number from 0 to {UINT32_MAX}")
+            self._left_out.add("sample_count", Reason.UNREADABLE, error=error)
+            samples = None
+        return call.counted or self._plan.batch_size if samples is None else int(samples)
 
     def batch(
         self,
@@ -146,8 +149,12 @@ class Encoder:
         """Encode numbers of the user's own."""
         values: dict[str, float] = {}
         for name, captured in call.values.items():
-            key = unique_name(text(name), values)
-            value = self._read(f"values[{key[:64]!r}]", captured, number_of)
+            key = scalar_name(name)
+            what = f"values[{key[:64]!r}]"
+            if captured is None:
+                error = ValueError("None is not a number; leave the name out")
+                self._left_out.add(what, Reason.UNREADABLE, error=error)
+            value = self._read(what, captured, number_of)
             if value is not None:
                 values[key] = value
         data = wire.ScalarData(
@@ -304,14 +311,13 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def unique_name(name: str, names: Container[str]) -> str:
-    """Return a name, with a number behind it where two became the same."""
-    number = 2
-    unique = name
-    while unique in names:
-        unique = f"{name[: TEXT_LIMIT - 8]} ({number})"
-        number += 1
-    return unique
+def scalar_name(name: str) -> str:
+    """Return a name as it can be sent; one that had to be changed carries a hash, so that no two become one."""
+    sent = text(name)
+    if sent == name:
+        return sent
+    whole = hashlib.sha1(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{sent[: TEXT_LIMIT - 16]}~{whole[:10]}"
 
 
 def _placed(jpegs: Jpegs, samples: int) -> Iterator[wire.ImageData]:

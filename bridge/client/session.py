@@ -29,7 +29,7 @@ from bridge.client.connection import Connection
 from bridge.client.encode import Encoder, text
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity, Plan
-from bridge.client.left_out import LeftOut, described
+from bridge.client.left_out import LeftOut, Reason, described
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.own_gpus import Gpus
@@ -46,7 +46,7 @@ from bridge.client.spool.spooling import Spooling
 from bridge.client.stats import Notices, Stats
 from bridge.client.system import System
 from bridge.client.terms import Terms
-from bridge.client.words import CommandType, Status
+from bridge.client.words import CommandType, Status, status_of
 
 log = logging.getLogger("trainbridge")
 
@@ -256,10 +256,14 @@ class TrainingSession:
         """Tell what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
         if self._over:
             return
-        if self._is_strict:
-            Status(status)
-        self._over = status in (Status.COMPLETED, Status.FAILED)
-        self._queue.put(StatusCall(time.monotonic(), status, message))
+        try:
+            call = StatusCall(time.monotonic(), status_of(status), text(message))
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            let_through(error)
+            self._accounts[0].add("statuses", Reason.UNREADABLE, error=error)
+            return
+        self._over = call.status.is_end
+        self._queue.put(call)
 
     @property
     def should_stop(self) -> bool:
@@ -529,7 +533,7 @@ def _told(error: BaseException) -> str:
     """Return type and message of an exception, which may be of any making."""
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception:  # noqa: BLE001 -- its own text may raise
+    except BaseException:  # noqa: BLE001 -- its own text may raise
         return type(error).__name__
 
 

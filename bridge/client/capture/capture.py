@@ -19,6 +19,7 @@ from bridge.client.capture.images import (
     given_images,
     size_of,
 )
+from bridge.client.capture.kinds import type_name
 from bridge.client.capture.reading import number_of
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
@@ -233,14 +234,30 @@ class Capture:
         self._unsettled -= count
         self._left_out.add("images", reason, count, error=error)
 
-    def _named(self, values: Any) -> Mapping[Any, Any]:
-        number = self._values.number
+    def _named(self, values: Any) -> Mapping[str, Any]:
+        """Return numbers by name; a name that is no text is what it says, and never another's."""
         try:
-            return {name: number(value) for name, value in dict(values).items()}
+            given = dict(values)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
             let_through(error)
             self._left_out.add("scalars", Reason.UNREADABLE, error=error)
             return {}
+        number = self._values.number
+        named = {name: number(value) for name, value in given.items() if type(name) is str}
+        for name, value in given.items():
+            if type(name) is not str:
+                self._name(named, name, value)
+        return named
+
+    def _name(self, named: dict[str, Any], name: Any, value: Any) -> None:
+        try:
+            text = str(name)
+        except BaseException as error:  # noqa: BLE001 -- a name may be of any making too
+            let_through(error)
+            self._left_out.add("values", Reason.UNREADABLE, error=error)
+            return
+        key = f"{text} ({type_name(name)})" if text in named else text
+        named[key] = self._values.number(value)
 
     def _batch(
         self, at: float, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any,
@@ -252,7 +269,7 @@ class Capture:
         self.position = (epoch, batch)
         samples = values.number(sample_count)
         labelled = length_of(ground_truth) or length_of(predictions)
-        given = None if images is None else self._given(images, samples or labelled)
+        given = None if images is None else self._given(images, labelled or samples)
         capture = None
         if given is not None:
             capture = self._capture(Candidate(at, loss, epoch), given, limit)

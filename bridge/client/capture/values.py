@@ -93,11 +93,9 @@ class Values:
 
     def number(self, value: Any) -> Any:
         """Return a number that stays as it is now: itself, a Python number, `Later` or `Unreadable`."""
-        kind = kind_of(value)
-        if kind is CONSTANT:
-            return value
         try:
-            return self._number(value, kind)
+            kind = kind_of(value)
+            return value if kind is CONSTANT else self._number(value, kind)
         except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
             let_through(error)
             return Unreadable(error)
@@ -222,10 +220,19 @@ def best_rows(scores: Any) -> Any:
 
 
 def rows_bytes(value: Any, limit: int) -> int:
-    """Return how many bytes a copy of the first `limit` rows of an array takes; 0 for anything else."""
+    """Return how many bytes a copy of the first `limit` rows of an array, or of a list, takes; 0: not known."""
     try:
         length = len(value)
-        return int(value.nbytes if length <= limit else value.nbytes * limit // length)
+        if hasattr(value, "nbytes"):
+            return int(value.nbytes if length <= limit else value.nbytes * limit // length)
+        return sum(_row_bytes(row) for row in islice(value, limit))
     except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is copied
         let_through(error)
         return 0
+
+
+def _row_bytes(row: Any) -> int:
+    kind = kind_of(row)
+    if kind is CONSTANT:
+        return 0
+    return 32 * len(row) if kind is Kind.SEQUENCE else int(getattr(row, "nbytes", 0))

@@ -75,8 +75,11 @@ def _handlers() -> Iterator[CodeType]:
         handler = getattr(handler, "func", handler)  # of a partial
         function = getattr(handler, "__func__", handler)
         code = getattr(function, "__code__", None)
-        if code is None and handler is not None:
-            code = getattr(getattr(type(handler), "__call__", None), "__code__", None)  # noqa: B004 -- its code
+        if (
+            code is None
+        ):  # an object that can be called; SIG_DFL and the like are members of an enumeration
+            calls = (vars(base).get("__call__") for base in type(handler).__mro__)
+            code = getattr(next(filter(None, calls), None), "__code__", None)
         if isinstance(code, CodeType):
             yield code
 
