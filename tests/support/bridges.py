@@ -82,9 +82,11 @@ class Launch:
 def launched(state: Path, *flags: str, program: Sequence[str] = ("-m", "bridge")):
     """Start `trainbridge serve` with the flags given, wait for nothing, and end it with the block."""
     state.parent.mkdir(parents=True, exist_ok=True)
-    ports_file = state.parent / f"{state.name}-ports.json"
+    # A disk that hangs must hold up neither the log nor whoever reads it.
+    beside = state.parent.parent if state.parent.is_mount() else state.parent
+    ports_file = beside / f"{state.name}-ports.json"
     ports_file.unlink(missing_ok=True)
-    log = state.parent / f"{state.name}.log"
+    log = beside / f"{state.name}.log"
     command = [sys.executable, *program, "serve", "--state", str(state),
                "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0",
                "--ports-file", str(ports_file), *flags]  # fmt: skip
