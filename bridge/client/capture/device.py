@@ -35,6 +35,10 @@ LARGER = 3
 """A free block of up to so many sizes more is taken before more memory is pinned."""
 
 
+CUDAGRAPH_TREES = "torch._inductor.cudagraph_trees"
+"""Loaded where torch.compile replays graphs; it resets their memory, and fails on recorded uses of it."""
+
+
 class CapturingError(RuntimeError):
     """A CUDA graph is being captured: nothing has been computed yet that could be copied."""
 
@@ -254,8 +258,9 @@ class Block:
         like = (rows.dtype, rows.shape, stride)
         if like != self._like:
             size = rows.numel() * rows.element_size()
-            flat = self.bytes[:size].view(rows.dtype)
-            target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
+            with _torch().inference_mode(False):  # a view made in it could not be written to outside
+                flat = self.bytes[:size].view(rows.dtype)
+                target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
             self._views = (target, _array_of(self.bytes, size, target))
             self._like = like
         return self._views
@@ -304,6 +309,8 @@ class CudaCopier:
         Where the source was made on another stream, its memory is not used again there before that.
         """
         target.copy_(source, non_blocking=True)
+        if CUDAGRAPH_TREES in sys.modules:
+            return
         with suppress(RuntimeError):  # memory that PyTorch does not manage stays by itself
             source.record_stream(_torch().cuda.current_stream(source.device))
 

@@ -146,7 +146,7 @@ def test_bfloat16_is_widened_exactly(numbers):
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
 def test_memory_taken_in_one_mode_serves_in_every_other(device, copies, mode):
     """A validation pass in inference mode comes first; tensors made there may not be written to outside."""
-    tensor = device.tensor([1.0])
+    tensor = device.tensor([1.0] * 5_000)  # large enough for a block that the next call gets again
     with mode():
         landing, _ = landed(copies, tensor)
         device.run()
