@@ -11,6 +11,7 @@ from bridge.client.capture.host import (
     copied_array,
     copied_into,
     own_array,
+    own_bytes,
 )
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.capture.values import (
@@ -102,7 +103,7 @@ def size_of(given: Given, limit: int) -> int:
     """Return how many bytes a copy of the first `limit` images takes."""
     if given.kind is Kind.SEQUENCE:
         return sum(_size_of_one(image) for image in islice(given.value, limit))
-    size = int(given.value.nbytes)
+    size = own_bytes(given.value)
     return size if given.is_single else size * min(limit, given.total) // max(1, given.total)
 
 
@@ -181,10 +182,8 @@ _COPIED: dict[Kind, Callable[[Any], Any]] = {
 
 def _size_of_one(image: Any) -> int:
     kind = kind_of(image)
-    if kind is Kind.TORCH:
-        return int(image.numel() * image.element_size())
     if kind in ARRAYS:
-        return int(image.nbytes)
+        return own_bytes(image)
     if kind in (Kind.FILE, Kind.BUFFER):
         return len(image)
     if kind is Kind.PICTURE:

@@ -244,6 +244,26 @@ def test_a_copy_that_fails_leaves_nothing_behind(device, copies):
     assert array.array[0] == 2.0
 
 
+def test_copies_that_fail_again_and_again_pin_nothing_more(device, copies):
+    """A loop may give the same impossible tensor at every step."""
+    tensor = device.tensor([1.0])
+
+    def failing(target, source):
+        if target.dtype is torch.float32:
+            raise RuntimeError("not inside of vmap")
+        target.copy_(source)
+
+    device.copy = failing
+    for _ in range(3_000):
+        landing = copies.begin()
+        with pytest.raises(RuntimeError):
+            landing.add(tensor)
+        landing.seal()
+        landing.release()
+
+    assert device.pinned_bytes < 1 << 20
+
+
 def test_a_device_that_breaks_at_the_end_of_a_call_delivers_nothing(device, copies):
     """Nothing raises, and nothing is read that was not written."""
     landing = copies.begin()
