@@ -133,7 +133,7 @@ async def register(channel: grpc.aio.Channel, session_id: str) -> wire.ServerCon
         request_serializer=wire.SessionInfo.SerializeToString,
         response_deserializer=wire.SessionResponse.FromString,
     )
-    info = wire.SessionInfo(session_id=session_id, client_name="benchmark", client_instance_id="b")
+    info = wire.SessionInfo(session_id=session_id, client_name="benchmark")
     response = await call(info)
     if not response.success:
         raise BenchmarkError(response.message)

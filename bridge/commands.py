@@ -1,5 +1,7 @@
 """Orders on their way to a training loop, and their answers."""
 
+import math
+import re
 import secrets
 import time
 from collections import deque
@@ -8,7 +10,7 @@ from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from bridge.errors import LimitError
+from bridge.errors import InvalidDataError, LimitError
 from bridge.model import (
     CommandAnswered,
     CommandAsked,
@@ -21,6 +23,11 @@ from bridge.model import (
 )
 
 KEPT_PER_SESSION = 100
+
+BATCH_SIZE = re.compile(r"[0-9]{1,10}")
+LEARNING_RATE = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
+LARGEST_BATCH_SIZE = 2**31 - 1
+"""What every loop can hold in an integer."""
 
 PART = "commands"
 """What a checkpoint calls the orders of a session."""
@@ -76,11 +83,13 @@ class Commands:
     ) -> Command:
         """Queue an order; asking again with the same id returns the one that stands.
 
-        Raises LimitError when the session has too many orders unanswered.
+        Raises InvalidDataError for parameters that no loop can use, LimitError when the session has too
+        many orders unanswered.
         """
         commands = self._commands.setdefault(session_id, {})
         if command_id in commands:
             return commands[command_id]
+        check_parameters(type, parameters)
         self._make_room(commands)
         command = Command(
             command_id or secrets.token_hex(8), session_id, type, dict(parameters), self._clock()
@@ -192,6 +201,24 @@ class Commands:
         if answered is None:
             raise LimitError(f"{KEPT_PER_SESSION} commands of this session are unanswered")
         del commands[answered]
+
+
+def check_parameters(type: CommandType, parameters: Mapping[str, str]) -> None:
+    """Check what a command asks for, whichever way it came in.
+
+    A batch size is a whole number from 1 to LARGEST_BATCH_SIZE, a learning rate a finite number above 0;
+    both must be given. Raises InvalidDataError that says so.
+    """
+    if type is CommandType.ADJUST_BATCH_SIZE:
+        size = parameters.get("batch_size", "")
+        if not BATCH_SIZE.fullmatch(size) or not 1 <= int(size) <= LARGEST_BATCH_SIZE:
+            raise InvalidDataError(
+                f"batch_size must be a whole number from 1 to {LARGEST_BATCH_SIZE}"
+            )
+    elif type is CommandType.CHANGE_LEARNING_RATE:
+        rate = parameters.get("learning_rate", "")
+        if not LEARNING_RATE.fullmatch(rate) or not 0 < float(rate) < math.inf:
+            raise InvalidDataError("learning_rate must be a finite number above 0, as in 0.0003")
 
 
 def _row_of(command: Command) -> tuple[Any, ...]:

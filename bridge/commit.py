@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from bridge.errors import DatabaseLostError, UnwritableError
 from bridge.sinks import Durable, Work
-from bridge.storage.database import Database
+from bridge.storage.database import Database, RefusedRow
 from bridge.telemetry import Telemetry
 
 COMMIT_SECONDS = 0.01
@@ -24,6 +25,11 @@ IDLE_SECONDS = 0.25
 
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Waiting before a failed commit is tried again; the last one repeats."""
+
+LOST = "the database was removed, moved or replaced: put it back, or start the bridge again"
+
+BEHIND_SECONDS = 60.0
+"""A bridge that has written nothing for so long, though it had to, is not ready: others may be."""
 
 PENDING_LIMIT = 100_000
 """Updates that may wait for a commit."""
@@ -76,6 +82,10 @@ class Committer:
         self._stopping = asyncio.Event()
         self._unwritten: tuple[Work, ...] = ()
         """Of a group that is not on disk yet: the next one takes them along."""
+        self._behind_since: float | None = None
+        """Since when there is something to write that is not on disk; None: all is."""
+        self._error: Exception | None = None
+        """Why the last commit failed, while no later one has succeeded."""
         self.is_broken = False
         """The final commit failed: what is in memory and in files is more than the database tells of."""
 
@@ -93,6 +103,18 @@ class Committer:
         if is_urgent:
             self._hurry.set()
         return self._ticket
+
+    def problem(self) -> str:
+        """Return why nothing is acknowledged any more, or "" where commits succeed, or may soon."""
+        if isinstance(self._error, DatabaseLostError):
+            return LOST
+        if self._behind_since is None:
+            return ""
+        seconds = time.monotonic() - self._behind_since
+        if seconds < BEHIND_SECONDS:
+            return ""
+        cause = "the disk does not answer" if self._error is None else "see its log"
+        return f"nothing has been written to disk for {seconds:.0f} s ({cause})"
 
     def poke(self) -> None:
         """Commit soon, though nobody waits for it."""
@@ -137,7 +159,7 @@ class Committer:
                     works.append(work)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the next commit tries again
             self._telemetry.failed("commit", error)
-            self._telemetry.commit_failed(error)
+            self._fail(error)
             self._unwritten = tuple(works)
             return Group(self._ticket - 1, (), frozenset())
         self._unwritten = ()
@@ -174,13 +196,17 @@ class Committer:
         """Write until it succeeds, while stopping once only; return whether it did."""
         loop = asyncio.get_running_loop()
         attempt = 0
+        self._behind_since = self._behind_since or time.monotonic()
         while True:
             try:
-                seconds = await loop.run_in_executor(thread, self._write, works)
+                seconds, refused = await loop.run_in_executor(thread, self._write, works)
             except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
-                self._telemetry.commit_failed(error)
+                self._fail(error)
             else:
+                self._behind_since = self._error = None
                 self._telemetry.committed(seconds)
+                for row in refused:
+                    self._telemetry.row_refused(row.table, row.error)
                 return True
             if self._stopping.is_set():
                 return False
@@ -188,12 +214,25 @@ class Committer:
             await _set_within(self._stopping, pause)
             attempt += 1
 
-    def _write(self, works: tuple[Work, ...]) -> float:
+    def _fail(self, error: Exception) -> None:
+        self._behind_since = self._behind_since or time.monotonic()
+        self._error = error
+        self._telemetry.commit_failed(error)
+
+    def _write(self, works: tuple[Work, ...]) -> tuple[float, list[RefusedRow]]:
+        """Write all works; where a value cannot be written, all but the rows that have such values."""
         started = time.perf_counter()
-        with self._database.transaction() as transaction:
+        refused: list[RefusedRow] = []
+        try:
+            self._write_all(works)
+        except UnwritableError:
+            self._write_all(works, refused)
+        return time.perf_counter() - started, refused
+
+    def _write_all(self, works: tuple[Work, ...], refused: list[RefusedRow] | None = None) -> None:
+        with self._database.transaction(refused=refused) as transaction:
             for work in works:
                 work.write(transaction)
-        return time.perf_counter() - started
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

@@ -312,6 +312,11 @@ class Forgotten:
     """The session's linger is over: everything held in memory for it goes."""
 
 
+@dataclass(frozen=True, slots=True)
+class SequenceAdvanced:
+    """The session's sequence has risen without a change: over a refused message, or a numbered heartbeat."""
+
+
 Message = Batch | Epoch | Performance | StatusChange | Scalars | CommandResult | Heartbeat
 """What a client sends."""
 
@@ -324,6 +329,7 @@ Lifecycle = (
     | CommandAnswered
     | Ended
     | Forgotten
+    | SequenceAdvanced
 )
 """What the bridge itself observes of a session."""
 

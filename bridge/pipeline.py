@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from bridge.commands import Command, Commands
 from bridge.commit import Committer, Receipt
-from bridge.errors import InvalidDataError, OverloadedError
+from bridge.errors import InvalidDataError, OverloadedError, SequenceGapError
 from bridge.model import (
     Client,
     CommandAnswered,
@@ -22,6 +23,7 @@ from bridge.model import (
     Heartbeat,
     Phase,
     Registered,
+    SequenceAdvanced,
     StatusChange,
     Update,
 )
@@ -30,6 +32,9 @@ from bridge.sinks import Sink
 from bridge.telemetry import Telemetry
 
 RETRY_AFTER_MS = 1_000
+
+SILENT = (Heartbeat, CommandResult)
+"""Messages that may leave nothing in the journal but their sequence."""
 
 
 class Pipeline:
@@ -55,11 +60,25 @@ class Pipeline:
         self._streams: dict[str, int] = {}
 
     def register(
-        self, session_id: str, client: Client, config: Config, remembered: Session | None = None
+        self,
+        session_id: str,
+        client: Client,
+        config: Config,
+        remembered: Session | None = None,
+        *,
+        host: str = "",
     ) -> Registration:
-        """Register a session, as `Sessions.register` does; raises what that raises."""
+        """Register a session, as `Sessions.register` does; raises what that raises.
+
+        From now on its streams must show the token returned, or, for a client that does not name itself,
+        come from a host that it was registered from; `host` is "" where that is not known.
+        """
         registration = self._sessions.register(session_id, client, config, remembered)
         session = registration.session
+        if client.instance_id:
+            registration = replace(registration, token=session.issue_token())
+        else:
+            session.add_host(host)
         # Orders for an attempt before, or from before it was forgotten, must not stop this one.
         session.parts.pop(self._commands.name, None)
         if registration.is_new:
@@ -81,23 +100,55 @@ class Pipeline:
     def accept(self, update: Update, receipt: Receipt) -> int:
         """Apply one update, and return the ticket of the commit that makes it durable.
 
-        An update that has been applied before is not applied again.
+        An update that has been applied before is not applied again, and none is applied before those that
+        its client numbered lower: an Ack covers all of these.
 
-        Raises UnknownSessionError, InvalidDataError, and OverloadedError when too much waits for the disk.
+        Raises UnknownSessionError, InvalidDataError, SequenceGapError, and OverloadedError when too much
+        waits for the disk.
         """
         session = self._sessions.get(update.session_id)
         sequence = update.sequence
+        is_new = not sequence or sequence > session.accepted
+        if sequence:
+            _check_sequence(session, sequence)
         now = self._clock()
         if self._committer.is_full and not isinstance(update.message, Heartbeat):
             raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
-        session.updated_at = now
-        is_new = not sequence or sequence > session.accepted
+        self._sessions.touch(session, now)
         if not session.connected:
             self._revive(session, update, now, is_new=is_new)
         if is_new:
-            session.accepted = sequence or session.accepted
+            if sequence:
+                session.accepted = sequence
+                if isinstance(update.message, SILENT):
+                    self._emit(session, SequenceAdvanced(), now)
             self._apply(session, update, now)
         return self._committer.enroll(receipt, update.size_bytes, is_urgent=not sequence)
+
+    def refuse(self, session_id: str, sequence: int, receipt: Receipt) -> int:
+        """Pass over a message that its client is told, by its sequence, will never be applied.
+
+        Returns the ticket of the commit that makes this durable. Raises UnknownSessionError,
+        SequenceGapError.
+        """
+        session = self._sessions.get(session_id)
+        if sequence not in session.skipped:
+            _check_sequence(session, sequence)
+        session.updated_at = now = self._clock()
+        if sequence > session.accepted:
+            session.accepted = sequence
+            self._emit(session, SequenceAdvanced(), now)
+        return self._committer.enroll(receipt, 0, is_urgent=False)
+
+    def begin_at(self, session_id: str, sequence: int) -> None:
+        """Let a client go on with a sequence above the next one: it has nothing below that any more.
+
+        Either it has given that up, or another bridge has it, or this one before it lost its state.
+        """
+        session = self._sessions.get(session_id)
+        session.skipped = range(session.accepted + 1, sequence)
+        session.accepted = sequence - 1
+        self._emit(session, SequenceAdvanced(), self._clock())
 
     def connected(self, session_id: str) -> None:
         """A stream speaks for a session from now on."""
@@ -127,7 +178,8 @@ class Pipeline:
     ) -> Command:
         """Queue an order, as `Commands.ask` does; it outlives the bridge.
 
-        Raises UnknownSessionError, and LimitError when too many are unanswered.
+        Raises UnknownSessionError, InvalidDataError for parameters that no loop can use, and LimitError
+        when too many are unanswered.
         """
         session = self._sessions.get(session_id)
         known = self._commands.find(session_id, command_id)
@@ -193,4 +245,19 @@ class Pipeline:
                 sink.consume(session, event, now)
             except Exception as error:  # noqa: BLE001 -- one sink's fault must not cost the others
                 self._telemetry.failed(type(sink).__name__, error)
-        session.apply(event, now)
+        try:
+            session.apply(event, now)
+        except Exception as error:  # noqa: BLE001 -- as above; the sinks have taken it
+            self._telemetry.failed("session", error)
+
+
+def _check_sequence(session: Session, sequence: int) -> None:
+    """Raise where a sequence is not the next one, nor one that was applied before."""
+    expected = session.accepted + 1
+    if sequence > expected:
+        raise SequenceGapError(
+            f"sequence: {sequence} came where {expected} is expected; send again from there",
+            expected=expected,
+        )
+    if sequence in session.skipped:
+        raise InvalidDataError("sequence: this client began behind it", sequence=sequence)

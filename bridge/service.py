@@ -80,7 +80,7 @@ async def run(
         sessions = _sessions(settings)
         commands = Commands()
 
-        metrics = TrainingMetrics(telemetry)
+        metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
         images = _images(settings, folder, database, telemetry, metrics)
         await stack.enter_async_context(images.running(drain_seconds=grace_seconds * UPLOAD_PART))
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
@@ -126,7 +126,11 @@ async def run(
             metrics=Exposition(metrics, telemetry),
             archive=archive,
             telemetry=telemetry,
-            readiness=(Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),),
+            readiness=(
+                Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),
+                Check("commits", committer.problem),
+                Check("spool", images.problem),
+            ),
             public_url=settings.public_url or "",
             grpc_address=grpc_server.address,
         )
@@ -226,6 +230,7 @@ async def _spans(
         endpoint,
         public_url=public_url,
         grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
+        monotonic=time.monotonic,
     )
     return (await stack.enter_async_context(spans),)
 

@@ -1,11 +1,18 @@
-"""A session's state and life, and the registry of all of them."""
+"""A session's state and life, and the registry of all of them.
 
+Whatever is measured (leases, silence, linger) is measured on the monotonic clock, which nobody can set;
+times since 1970 are only shown.
+"""
+
+import hmac
+import math
 import re
 import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from operator import attrgetter
 from typing import Any
 
@@ -38,8 +45,8 @@ from bridge.model import (
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """URL-safe, since Grafana percent-decodes links, and one path segment in every store."""
 
-JUMP_SECONDS = 5.0
-"""A clock that moves so much against the other one has been set."""
+EARLIEST = 0.001
+"""The end of a session while the clock says 1970 or less: 0 means that it has not ended."""
 
 SUPERSEDED = (
     "a newer attempt of this session has taken its place; nothing more of this one is taken"
@@ -49,6 +56,15 @@ SUPERSEDED = (
 FORMER_KEPT = 200
 """Earlier attempts of a session whose clients are known."""
 
+SEQUENCE_LIMIT = (1 << 63) - 1
+"""The highest sequence that a session may have: what the journal can store."""
+
+TOKENS_KEPT = 8
+"""Registering again changes nothing, so a stream opened just before it is still good."""
+
+HOSTS_KEPT = 16
+"""Hosts that a session without client_instance_id may be registered from."""
+
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
 SCALARS_KEPT = 50
@@ -56,7 +72,7 @@ SCALARS_KEPT = 50
 
 PLAIN = (
     *("id", "attempt", "phase", "status", "status_message", "connected", "is_resumed"),
-    *("registered_at", "updated_at", "ended_at", "leased_until"),
+    *("registered_at", "updated_at", "ended_at"),
     *("accepted", "epoch", "batch", "batches", "loss"),
 )
 """What a snapshot takes as it is."""
@@ -99,12 +115,22 @@ class Session:
         """When the last message came."""
         self.ended_at = 0.0
         """When it ended or was lost; 0 while live."""
-        self.leased_until = 0.0
-        """Its client may come back until then, though it has not been heard of since the bridge started."""
+        self.heard_at = -math.inf
+        """When the last message came, on the monotonic clock."""
+        self.leased_until = -math.inf
+        """Monotonic: its client may come back until then, though it was last heard of before a restart."""
+        self.over_since: float | None = None
+        """Monotonic: since when it lingers; None while it is live, and until the registry has noticed its end."""
         self.accepted = 0
         """Highest sequence applied."""
         self.committed = 0
         """Highest sequence that has been committed."""
+        self.skipped = range(0)
+        """Sequences that its client began behind: they are neither applied nor to come."""
+        self.token_hashes: tuple[str, ...] = ()
+        """Of what a stream must show one of, as SHA-256 in hex: one for each of the last registrations."""
+        self.hosts: tuple[str, ...] = ()
+        """Where a client that does not name itself has registered from; empty where that is not known."""
         self.epoch = 0
         self.batch = 0
         """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
@@ -145,6 +171,22 @@ class Session:
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
         self.parts = before.parts
 
+    def issue_token(self) -> str:
+        """Return what streams of this registration show; those of the last ones stay valid."""
+        token = secrets.token_urlsafe(24)
+        self.token_hashes = (*self.token_hashes, hash_of(token))[-TOKENS_KEPT:]
+        return token
+
+    def accepts_token_hash(self, token_hash: str) -> bool:
+        """Tell whether a stream has shown the token of one of the last registrations."""
+        matches = [hmac.compare_digest(known, token_hash) for known in self.token_hashes]
+        return any(matches)
+
+    def add_host(self, host: str) -> None:
+        """Let streams come from a host that the session was registered from."""
+        if host and host not in self.hosts:
+            self.hosts = (*self.hosts, host)[-HOSTS_KEPT:]
+
     def apply(self, event: Event, now: float) -> None:
         """Take notice of an event."""
         apply = _APPLY.get(type(event))
@@ -164,6 +206,8 @@ class Session:
             "performance": asdict(self.performance) if self.performance else None,
             "scalars": dict(self.scalars),
             "notices": [(notice.at, notice.text) for notice in self.notices],
+            "token_hashes": self.token_hashes,
+            "hosts": self.hosts,
         }
 
     @classmethod
@@ -183,6 +227,8 @@ class Session:
         session.performance = _performance(state["performance"])
         session.scalars = state["scalars"]
         session.notices.extend(Notice(at, text) for at, text in state["notices"])
+        session.token_hashes = tuple(state.get("token_hashes", ()))  # older versions wrote neither
+        session.hosts = tuple(state.get("hosts", ()))
         return session
 
     def _batch(self, batch: Batch, now: float) -> None:
@@ -222,6 +268,7 @@ class Session:
     def _connected(self, _event: Connected, now: float) -> None:
         self.phase = Phase.LIVE
         self.ended_at = 0.0
+        self.over_since = None
         self.connected = True
         self._notice(now, "connected")
 
@@ -241,7 +288,8 @@ class Session:
     def _ended(self, ended: Ended, now: float) -> None:
         self.phase = ended.phase
         self.is_resumed = False
-        self.ended_at = now
+        self.ended_at = max(now, EARLIEST)
+        self.over_since = None
         self.connected = False
         if ended.phase is Phase.LOST:
             self._notice(now, "lost: silent for too long")
@@ -303,6 +351,11 @@ def _performance(state: dict[str, Any] | None) -> Performance | None:
     return Performance(**{**state, "resources": resources})
 
 
+def hash_of(token: str) -> str:
+    """Return what is kept of a token: SHA-256 in hex. The token is random and long, so it needs no salt."""
+    return sha256(token.encode(errors="replace")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """What became of a request to register."""
@@ -310,6 +363,8 @@ class Registration:
     session: Session
     is_new: bool
     """A new attempt, rather than the one that is known."""
+    token: str = ""
+    """What streams must show, for a client that names itself."""
 
 
 class Sessions:
@@ -328,8 +383,8 @@ class Sessions:
     ) -> None:
         """Start empty; `limit` caps sessions in memory, and with them series.
 
-        `clock` tells seconds since 1970, and may be set by somebody; `monotonic` never is. Without it
-        the clock is taken for one that is never set.
+        `clock` returns seconds since 1970, to be shown; `monotonic` is what everything is measured by.
+        Without it the clock is taken for one that is never set.
         """
         self.limit = limit
         self.heartbeat_seconds = heartbeat_seconds
@@ -340,7 +395,6 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._clock = clock
         self._monotonic = monotonic or clock
-        self._ahead = clock() - self._monotonic()
 
     def __iter__(self) -> Iterator[Session]:
         """Go through all sessions, oldest registration first."""
@@ -383,6 +437,8 @@ class Sessions:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         if known.client.instance_id == client.instance_id:
             return Registration(self._resumed(known, client, config), is_new=False)
+        if known is remembered:
+            self._estimate_silence(known)
         if known.supersedes(client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
         if known.phase is Phase.LIVE and self.is_leased(known):
@@ -393,8 +449,13 @@ class Sessions:
 
     def is_leased(self, session: Session) -> bool:
         """Tell whether a session has been heard of within three heartbeats."""
-        heard_until = session.updated_at + self.lease_seconds
-        return self._clock() < max(heard_until, session.leased_until)
+        heard_until = session.heard_at + self.lease_seconds
+        return self._monotonic() < max(heard_until, session.leased_until)
+
+    def touch(self, session: Session, now: float) -> None:
+        """Note that a client has been heard of; `now` is in seconds since 1970."""
+        session.updated_at = now
+        session.heard_at = self._monotonic()
 
     @property
     def lease_seconds(self) -> float:
@@ -402,47 +463,55 @@ class Sessions:
         return MISSED_HEARTBEATS * self.heartbeat_seconds
 
     def restore(self, session: Session) -> None:
-        """Put back a session from before a restart; its client may come back before anybody else has it."""
+        """Put back a session from before a restart; its client may come back before anybody else has it.
+
+        The monotonic clock may have started anew, so its age is what the wall clock says, within bounds
+        that hold however that was set: a live session has a whole lease, and one that is over lingers
+        for the rest of its time, for at least a lease and at most the whole of it.
+        """
         self._sessions[session.id] = session
-        now = self._clock()
-        session.updated_at = min(session.updated_at, now)
+        now = self._monotonic()
+        self._estimate_silence(session)
+        session.updated_at = min(session.updated_at, self._clock())
         if session.phase is Phase.LIVE:
             session.leased_until = now + self.lease_seconds
+            return
+        lingered = max(0.0, self._clock() - session.ended_at)
+        rest = max(self._linger_seconds - lingered, self.lease_seconds)
+        session.over_since = now + min(rest, self._linger_seconds) - self._linger_seconds
 
     def due(self) -> Iterator[tuple[Session, Event]]:
         """Yield what time has brought: sessions that fell silent, were lost, or have lingered long enough."""
-        self._follow_clock()
-        now = self._clock()
+        now = self._monotonic()
         for session in self:
             if session.phase is Phase.LIVE:
                 if self.is_leased(session):
                     continue
-                if now - session.updated_at >= self._lost_seconds:
+                if now - session.heard_at >= self._lost_seconds:
                     yield session, Ended(Phase.LOST)
+                    session.over_since = now
                 elif session.connected:
                     yield session, Disconnected()
-            elif now - session.ended_at >= self._linger_seconds:
+                continue
+            if session.over_since is None:
+                session.over_since = session.heard_at  # it said so itself
+            if now - session.over_since >= self._linger_seconds:
                 yield session, Forgotten()
-
-    def _follow_clock(self) -> None:
-        """Move all times along where somebody has set the clock: nobody has been silent for that long."""
-        ahead = self._clock() - self._monotonic()
-        jump, self._ahead = ahead - self._ahead, ahead
-        if abs(jump) < JUMP_SECONDS:
-            return
-        for session in self:
-            session.updated_at += jump
-            session.leased_until += jump
-            session.ended_at += jump if session.ended_at else 0.0
 
     def forget(self, session: Session) -> None:
         """Drop a session from memory."""
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
 
+    def _estimate_silence(self, session: Session) -> None:
+        """Estimate by the wall clock how long a session from disk has been silent; never less than nothing."""
+        silent = max(0.0, self._clock() - session.updated_at)
+        session.heard_at = self._monotonic() - silent
+
     def _added(self, session_id: str, client: Client, config: Config, *, attempt: int) -> Session:
         self._check_limits(session_id)
         session = Session(session_id, client, config, now=self._clock(), attempt=attempt)
+        session.heard_at = self._monotonic()
         self._sessions[session_id] = session
         return session
 
@@ -451,10 +520,11 @@ class Sessions:
         self._sessions[session.id] = session
         session.client = session.client.updated(client)
         session.config = session.config.updated(config)
-        session.updated_at = self._clock()
+        self.touch(session, self._clock())
+        session.over_since = None
         if session.phase is Phase.ENDED:
             session.is_resumed = True
-            session.ended_at = session.updated_at
+            session.ended_at = max(session.updated_at, EARLIEST)
         else:
             session.phase = Phase.LIVE
             session.ended_at = 0.0

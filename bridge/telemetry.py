@@ -90,6 +90,13 @@ class Telemetry:
         self.series = gauge("bridge_series", "Training series on the last /metrics page.")
         self.spool_bytes = gauge("bridge_spool_bytes", "Image bytes waiting for the object store.")
         self.spool_limit_bytes = gauge("bridge_spool_limit_bytes", "Image bytes that may wait.")
+        self.spool_up = gauge(
+            "bridge_spool_up",
+            "1: images can be written to the spool; 0: they cannot, and are dropped.",
+        )
+        self._spool_remade = counter(
+            "bridge_spool_remade_total", "Times that the spool was missing and was made anew."
+        )
         self._uploads = counter(
             "bridge_uploads_total", "Shards offered to the object store, by result.", "result"
         )
@@ -145,10 +152,29 @@ class Telemetry:
             logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
         )
 
+    def row_refused(self, table: str, error: str) -> None:
+        """A row that the database cannot hold was left out of a commit; the others were written."""
+        self._dropped.labels(f"{table}_row", "unwritable").inc()
+        self._say(logging.ERROR, f"row.{table}", "a row was not written", table=table, error=error)
+
     def rendered(self, seconds: float, series: int) -> None:
         """A /metrics page was rendered."""
         self._exposition.observe(seconds)
         self.series.set(series)
+
+    def spool_remade(self, path: str) -> None:
+        """Somebody removed the spool; what waited in it is lost."""
+        self._spool_remade.inc()
+        log.warning("the spool was missing: made anew", extra={"fields": {"path": path}})
+
+    def recovery_failed(self, error: Exception) -> None:
+        """The disk did not let a shard in the spool be closed or noted; it is tried again."""
+        text = getattr(error, "strerror", None) or str(error)
+        self._say(logging.WARNING, "recovery", "the spool waits to be recovered", error=text)
+
+    def set_aside(self, path: str, reason: str) -> None:
+        """Something damaged was moved, or copied, to where nobody reads it."""
+        self._say(logging.WARNING, "aside", "set aside", path=path, reason=reason)
 
     def uploaded(self, key: str, size_bytes: int, seconds: float) -> None:
         """A shard is in the object store."""
@@ -188,6 +214,16 @@ class Telemetry:
         """Something went wrong inside that nobody expected; the bridge goes on."""
         if self._is_due(f"failed.{where}.{type(error).__name__}"):
             log.error("failed", extra={"fields": {"where": where}}, exc_info=error)
+
+    def storage_failed(self, where: str, error: BaseException) -> None:
+        """A store did not answer as it should, which is to be expected of stores."""
+        self._say(
+            logging.WARNING,
+            f"storage.{where}",
+            "a store could not be read",
+            where=where,
+            error=str(error),
+        )
 
     def note(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once."""

@@ -30,7 +30,7 @@ def digits(batch_size: int) -> tuple[DataLoader, DataLoader]:
 def train(
     session: TrainingSession, model: nn.Module, loader: DataLoader, check: DataLoader, epochs: int
 ) -> None:
-    """Train; the tensors are handed over as they are, and looked at on the SDK's own thread."""
+    """Train; the tensors are handed over as they are, and what will be sent of them is copied at the call."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def change_learning_rate(parameters: Mapping[str, str]) -> None:

@@ -10,6 +10,9 @@ from bridge.client.stats import Stats
 ENVELOPE_BYTES = 72
 """What a frame adds to each message at most: the session id (63 bytes), two tags and two lengths."""
 
+PLACEHOLDER_BYTES = ENVELOPE_BYTES + 16
+"""What goes out in the place of a message that was dropped takes so much at most."""
+
 FRAME_BYTES = 1 << 20
 """A frame that is longer than this is closed."""
 
@@ -65,8 +68,13 @@ class Backlog:
         """Tell whether the next message may be on its way together with what is."""
         return not self.sent or self.sent_bytes + self.waiting[0].size <= window_bytes
 
-    def frame(self, *, window_bytes: int, message_bytes: int, most: int) -> list[Entry]:
-        """Send the next messages, as many as fit in the window and in one frame."""
+    def frame(
+        self, *, window_bytes: int, message_bytes: int, most: int, without_gaps: bool = False
+    ) -> list[Entry]:
+        """Send the next messages, as many as fit in the window and in one frame.
+
+        With `without_gaps`, there must be room in it for sequences that are missing between them.
+        """
         frame: list[Entry] = []
         length = 0
         while self.waiting and len(frame) < most and self.fits(window_bytes):
@@ -75,6 +83,10 @@ class Backlog:
                 self._cut(entry)
                 continue
             length += len(entry.body) + ENVELOPE_BYTES
+            if frame and without_gaps:
+                length += (entry.sequence - frame[-1].sequence - 1) * PLACEHOLDER_BYTES
+                if entry.sequence - frame[0].sequence >= most:
+                    break
             if frame and length > min(FRAME_BYTES, message_bytes):
                 break
             self.waiting.popleft()

@@ -12,6 +12,7 @@ import grpc
 
 from bridge.client.encode import described, frame_of, prefix_of, text
 from bridge.client.identity import Identity
+from bridge.client.lifetime import GRPC_USE
 from bridge.client.orders import Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.settings import Destination
@@ -29,6 +30,7 @@ STARTED_HEADER = "trainbridge-started-ms"
 """When the process began this session, by its own clock, since 1970."""
 LEFT_OVER_HEADER = "trainbridge-left-over"
 """Sent, as 1, by those who deliver what a process has left: that is no new attempt."""
+TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 
 REGISTER_SECONDS = 10.0
 FIRST_PAUSE_SECONDS = 0.2
@@ -42,6 +44,12 @@ REFUSALS = {
     grpc.StatusCode.UNIMPLEMENTED,
 }
 """Trying again does not help."""
+
+FORKED = (
+    "this process was forked after its parent had connected a session, and gRPC does not work in such a"
+    " child; start processes that have sessions of their own with multiprocessing's 'spawn', or fork them"
+    " before the first session"
+)
 
 OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -100,6 +108,7 @@ class Connection:
         self._stopping = threading.Event()
         self._hurry = threading.Event()
         self._channel: grpc.Channel | None = None
+        self._stream_token = ""
         self._frames = True
         self._alive = False
         self._come_back_seconds = 0.0
@@ -109,6 +118,9 @@ class Connection:
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`; never raises."""
         attempt = 0
+        if GRPC_USE.is_lost:
+            self._give_up()
+            return
         while not self._is_over():
             self._alive = False
             try:
@@ -121,6 +133,14 @@ class Connection:
                 break
             attempt = 0 if self._alive else attempt + 1
             self._rest(attempt)
+
+    def _give_up(self) -> None:
+        """Say why nothing can ever be sent from this process, and keep nobody waiting for it."""
+        self.trouble = Trouble(FORKED, is_refusal=False)
+        self._notices.once(
+            "forked", f"nothing goes to the bridge at {self._destination.target}: {FORKED}"
+        )
+        self._outbox.give_up()
 
     def hurry(self) -> None:
         """Do not wait any longer before the next attempt: the run is over."""
@@ -158,6 +178,7 @@ class Connection:
 
     def _visit(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
+        GRPC_USE.begin()
         channel = _channel(self._destination)
         self._channel = channel
         try:
@@ -192,6 +213,7 @@ class Connection:
         if not response.success:
             raise RefusedError(response.message or "the bridge does not say why")
         self.session_id = response.session_id or self.session_id
+        self._stream_token = response.stream_token
         terms = Terms.of(response.server_config)
         if self._largest_bytes is not None:
             terms = replace(terms, message_bytes=min(terms.message_bytes, self._largest_bytes))
@@ -219,7 +241,10 @@ class Connection:
             )
         )
         stream = self._outbox.open()
-        call = streaming(self._requests(stream), metadata=self._metadata)
+        metadata = self._metadata
+        if self._stream_token:
+            metadata = (*metadata, (TOKEN_HEADER, self._stream_token))
+        call = streaming(self._requests(stream), metadata=metadata)
         self._stats.connections += 1
         self._connected()
         try:
@@ -244,6 +269,7 @@ class Connection:
                 deadline=time.monotonic() + terms.heartbeat_seconds,
                 single=not self._frames,
                 until_acknowledged=terms.numbered,
+                without_gaps=terms.numbered,
             )
             if entries is None:
                 return
@@ -291,12 +317,11 @@ class Connection:
         if error.code == wire.ErrorResponse.INVALID_SESSION:
             self._alive = False
             raise BrokenOffError(said)
-        if error.code == wire.ErrorResponse.BUFFER_FULL:
-            self._notices.once("full", said)
+        is_again = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
+        if error.code == wire.ErrorResponse.BUFFER_FULL or (is_again and error.retryable):
+            self._notices.once(f"again {name}", said)
             if not self._outbox.hold(error.sequence, error.retry_after_ms / 1000 or 1.0):
-                raise BrokenOffError(
-                    said
-                )  # what it waits for was dropped; a new stream waits for nothing
+                raise BrokenOffError(said)  # only a new stream may begin behind what it waits for
             return
         self._notices.once(f"{name} {error.message[:40]}", said)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:

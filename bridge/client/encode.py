@@ -1,6 +1,7 @@
 """From the loop's words to the protocol's."""
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from bridge.client.capture.call_queue import (
@@ -21,6 +22,7 @@ from bridge.client.capture.reading import (
 )
 from bridge.client.capture.values import Unreadable
 from bridge.client.encoding.images import Jpegs, encode_images
+from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
 from bridge.client.entry import Entry, Kind
 from bridge.client.identity import Plan
@@ -54,18 +56,31 @@ def text(value: object) -> str:
 class Encoder:
     """Makes messages, numbered from 1; what cannot be read is left out and counted."""
 
-    def __init__(self, plan: Plan, left_out: LeftOut, *, last: int = 0) -> None:
-        """Encode for a run of this plan, behind the message that was numbered last."""
+    def __init__(
+        self,
+        plan: Plan,
+        left_out: LeftOut,
+        *,
+        last: int = 0,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Encode for a run of this plan, behind the message that was numbered last.
+
+        Once `is_over`, images are left out: the session is closed, and there is no time for them.
+        """
         self._plan = plan
         self._left_out = left_out
         self._sequence = last
+        self._is_over = is_over
 
     def samples(self, call: BatchCall) -> int:
         """Return how many samples a batch had: as given, or as many as were given, or as planned."""
         samples = self._read("sample_count", call.sample_count, whole_number_of)
-        if samples is None:
-            return call.counted or self._plan.batch_size
-        return min(max(0, int(samples)), UINT32_MAX)
+        if samples is not None and not 0 <= samples <= UINT32_MAX:
+            error = ValueError(f"{samples} samples: give a number from 0 to {UINT32_MAX}")
+            self._left_out.add("sample_count", Reason.UNREADABLE, error=error)
+            samples = None
+        return call.counted or self._plan.batch_size if samples is None else int(samples)
 
     def batch(
         self,
@@ -134,8 +149,12 @@ class Encoder:
         """Encode numbers of the user's own."""
         values: dict[str, float] = {}
         for name, captured in call.values.items():
-            key = unique_name(text(name), values)
-            value = self._read(f"values[{key[:64]!r}]", captured, number_of)
+            key = scalar_name(name)
+            what = f"values[{key[:64]!r}]"
+            if captured is None:
+                error = ValueError("None is not a number; leave the name out")
+                self._left_out.add(what, Reason.UNREADABLE, error=error)
+            value = self._read(what, captured, number_of)
             if value is not None:
                 values[key] = value
         data = wire.ScalarData(
@@ -195,7 +214,7 @@ class Encoder:
         except NotArrivedError as error:
             self._left_out.add(what, Reason.NOT_ARRIVED, error=error)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add(what, Reason.UNREADABLE, error=error)
+            self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
         return None
 
     def _predictions(self, call: BatchCall, limit: int) -> Predictions:
@@ -208,7 +227,7 @@ class Encoder:
             self._left_out.add("predictions", Reason.NOT_ARRIVED, error=error)
             return []
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("predictions", Reason.UNREADABLE, error=error)
+            self._left_out.add("predictions", Reason.UNREADABLE, error=fault_from(error))
             return []
         return predictions
 
@@ -222,19 +241,23 @@ class Encoder:
             self._left_out.add("ground_truth", Reason.NOT_ARRIVED, error=error)
             return []
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("ground_truth", Reason.UNREADABLE, error=error)
+            self._left_out.add("ground_truth", Reason.UNREADABLE, error=fault_from(error))
             return []
         return truth
 
     def _jpegs(self, pictures: Pictures, terms: Terms, shortest: int | None) -> Jpegs:
         """Return the images that can be sent, each with its place; the others are counted as left out."""
         images: list[Any] = []
+        if self._is_over():
+            self._left_out.add("images", Reason.CLOSED, pictures.total)
+            return []
         try:
             images = images_of(pictures)
         except NotArrivedError as error:
             self._left_out.add("images", Reason.NOT_ARRIVED, pictures.total, error=error)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=error)
+            fault = fault_from(error)
+            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=fault)
         if shortest is not None and len(images) > shortest:
             message = f"more images than the {shortest} classes given with them"
             self._left_out.add(
@@ -246,10 +269,14 @@ class Encoder:
             [images[place] for place in readable],
             dimension=terms.image_dimension,
             channels_first=pictures.channels_first,
+            is_over=self._is_over,
         )
+        self._left_out.add("images", Reason.CLOSED, len(readable) - len(jpegs) - len(faults))
         jpegs = [(readable[place], jpeg) for place, jpeg in jpegs]
-        errors = [image.error for image in images if type(image) is Unreadable]
-        for fault in (*errors, *(error for _, error in faults)):
+        for image in images:
+            if type(image) is Unreadable:
+                self._left_out.add("images", Reason.UNREADABLE, error=image.error)
+        for _, fault in faults:
             self._left_out.add("images", Reason.UNREADABLE, error=fault)
         fitting = _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
         self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))
@@ -284,14 +311,13 @@ def _varint(value: int) -> bytes:
     return bytes(encoded)
 
 
-def unique_name(name: str, names: Container[str]) -> str:
-    """Return a name, with a number behind it where two became the same."""
-    number = 2
-    unique = name
-    while unique in names:
-        unique = f"{name[: TEXT_LIMIT - 8]} ({number})"
-        number += 1
-    return unique
+def scalar_name(name: str) -> str:
+    """Return a name as it can be sent; one that had to be changed carries a hash, so that no two become one."""
+    sent = text(name)
+    if sent == name:
+        return sent
+    whole = hashlib.sha1(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{sent[: TEXT_LIMIT - 16]}~{whole[:10]}"
 
 
 def _placed(jpegs: Jpegs, samples: int) -> Iterator[wire.ImageData]:

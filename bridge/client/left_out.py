@@ -5,6 +5,8 @@ from collections import deque
 from enum import StrEnum
 from typing import NamedTuple
 
+from bridge.client.encoding.isolation import let_through
+
 log = logging.getLogger("trainbridge")
 
 MOST_SENTENCES = 200
@@ -28,32 +30,37 @@ class Reason(StrEnum):
     """A device was asked for a copy, and did not deliver it."""
     CLOSED = "closed"
     """The session was closed before it could be encoded."""
+    RAISED = "call raised"
+    """The call that gave it has raised: where strict, for something else in it; or the program interrupted it."""
 
 
 MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
 """Reasons that lie in what was given."""
 
-EXPECTED = frozenset({Reason.SAMPLED_OUT})
-"""Reasons that nobody has to do anything about."""
+EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED})
+"""Reasons that nobody has to do anything about, or that the program has seen itself."""
 
 REMEDIES = {
-    (
-        "images",
-        Reason.MEMORY,
-    ): "images come faster than this machine can encode them, so those of the"
-    " lowest losses are left out; give a larger buffer_bytes, smaller images, or have the bridge take"
-    " fewer (--images-keep sample)",
-    (
-        "images",
-        Reason.TOO_LARGE,
-    ): "the images of one batch are larger than one message of the bridge;"
-    " give smaller ones, or start the bridge with a larger --max-message-bytes",
-    ("images", Reason.CLOSED): "the session was closed before all images were encoded; a larger"
-    " close_seconds gives it more time",
-    ("batches", Reason.MEMORY): "batches come faster than they can be encoded; give a larger"
-    " buffer_bytes, or call log_batch less often",
-    ("scalars", Reason.MEMORY): "scalars come faster than they can be encoded; give a larger"
-    " buffer_bytes, or call log_scalars less often",
+    ("images", Reason.MEMORY): (
+        "more images wait to be encoded than half of buffer_bytes holds, so those of the lowest losses"
+        " are left out; give a larger buffer_bytes, smaller images, or have the bridge take fewer"
+        " (--images-keep sample)"
+    ),
+    ("images", Reason.TOO_LARGE): (
+        "the images of one batch are larger than one message of the bridge; give smaller ones, or start"
+        " the bridge with a larger --max-message-bytes"
+    ),
+    ("images", Reason.CLOSED): (
+        "the session was closed before all images were encoded; a larger close_seconds gives it more time"
+    ),
+    ("batches", Reason.MEMORY): (
+        "batches come faster than they can be encoded; give a larger buffer_bytes, or call log_batch"
+        " less often"
+    ),
+    ("scalars", Reason.MEMORY): (
+        "scalars come faster than they can be encoded; give a larger buffer_bytes, or call log_scalars"
+        " less often"
+    ),
 }
 
 
@@ -80,17 +87,23 @@ class LeftOut:
     def add(
         self, what: str, reason: Reason, count: int = 1, *, error: BaseException | None = None
     ) -> None:
-        """Count what is left out; raises ValueError where strict, unless it is as the bridge wants it."""
+        """Count what is left out; then raises ValueError where strict, unless it is as the bridge wants it."""
         if not count:
             return
+        self.record(what, reason, count, error=error)
         if self.is_strict and reason not in EXPECTED:
             raise ValueError(
                 f"{what}: {_detail(_Sentence(what, reason, described(error)))}"
             ) from error
+
+    def record(
+        self, what: str, reason: Reason, count: int, *, error: BaseException | None = None
+    ) -> None:
+        """Count what is left out, and raise nothing."""
         key = (what, reason)
         self.counts[key] = self.counts.get(key, 0) + count
         self.mistakes += reason in MISTAKES
-        if reason in EXPECTED:
+        if reason in EXPECTED or self.is_strict:
             return
         kind = (what, reason, type(error).__name__)
         if kind not in self._seen and len(self._seen) < MOST_SENTENCES:
@@ -113,7 +126,8 @@ def described(error: BaseException | None) -> str:
         return ""
     try:
         return f"{type(error).__name__}: {error}"[:500]
-    except BaseException:  # noqa: BLE001 -- its own text may raise
+    except BaseException as fault:  # noqa: BLE001 -- its own text may raise
+        let_through(fault)
         return type(error).__name__
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.client.encoding.isolation import let_through
+from bridge.client.left_out import described
 from bridge.client.words import CommandType
 
 Callback = Callable[[Mapping[str, str]], bool | str | None]
@@ -91,8 +93,9 @@ class Orders:
             order = self.waiting.popleft()
             try:
                 said = self._callbacks[order.type](order.parameters)
-            except Exception as error:  # noqa: BLE001 -- a callback's fault is an answer, not an end
-                self._say(order, False, f"{type(error).__name__}: {error}")
+            except BaseException as error:  # noqa: BLE001 -- a callback's fault is an answer, not an end
+                self._say(order, False, described(error))
+                let_through(error)
                 continue
             self._say(order, said is not False, said if isinstance(said, str) else "")
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from bridge.client.backlog import Backlog
-from bridge.client.entry import Entry
+from bridge.client.entry import Entry, placeholder
+from bridge.client.left_out import LeftOut
 from bridge.client.overflow import make_room
 from bridge.client.stats import Stats
 
@@ -18,6 +19,9 @@ WRITE_BYTES = 1 << 20
 READ_BYTES = 1 << 20
 """So much is read back from the spool at once, or one message."""
 
+GAP_LIMIT = 100_000
+"""A stream that would have to leave out more messages than this at one place ends there."""
+
 PATIENCE_SECONDS = 1.0
 """So long a full memory waits for the spool to take some of it, before something is shed."""
 
@@ -28,6 +32,9 @@ class Outbox:
     When that is full, what a spool has written is left to it and read back when its turn comes. Without
     a spool the images of the oldest batches go first, then every other batch message; epochs, statuses
     and answers stay. What has been sent on a stream that broke is sent again on the next one.
+
+    A bridge applies no sequence before the one below it. So where a message was dropped, an empty one goes
+    out under its sequence, except at the start of a stream, where the first sequence says it all.
     """
 
     def __init__(self, limit_bytes: int, stats: Stats) -> None:
@@ -38,6 +45,9 @@ class Outbox:
         """The last sequence in the spool; None where there is no spool that takes anything."""
         self._attend: Callable[[], None] = _nobody
         self._stream = 0
+        self._next = 0
+        """The sequence that this stream must go on with; 0: with any, it has sent none."""
+        self._given_up = False
         self._hold_until = 0.0
         self._finished = False
 
@@ -74,10 +84,21 @@ class Outbox:
         """The highest sequence that the bridge has committed."""
         return self._backlog.acknowledged
 
+    def give_up(self) -> None:
+        """Say that nothing will ever be delivered from here, so that nobody waits for it."""
+        with self._change:
+            self._given_up = True
+            self._change.notify_all()
+
+    def stats(self, *accounts: LeftOut) -> Stats:
+        """Return a copy of the numbers that stands still, with what the threads have left out."""
+        with self._change:
+            return self._backlog.stats.snapshot(*accounts)
+
     def wait(self, deadline: float, *, until_finished: bool) -> int:
         """Wait until all is dealt with, or the monotonic deadline; return how many messages are left."""
         with self._change:
-            while self._backlog or (until_finished and not self._finished):
+            while (self._backlog and not self._given_up) or (until_finished and not self._finished):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     break
@@ -89,6 +110,7 @@ class Outbox:
         with self._change:
             self._backlog.rewind(0)
             self._stream += 1
+            self._next = 0
             self._hold_until = 0.0
             return self._stream
 
@@ -107,13 +129,16 @@ class Outbox:
         deadline: float,
         single: bool = False,
         until_acknowledged: bool = True,
+        without_gaps: bool = False,
     ) -> list[Entry] | None:
         """Wait for messages, and return those of the next frame.
 
         Returns an empty list at the monotonic deadline, None when the stream is over or everything that
         there will ever be has been acknowledged, or sent where no more than that is asked for.
+        With `without_gaps`, empty messages take the places of those that were dropped.
         """
         backlog = self._backlog
+        most = 1 if single else FRAME_ENTRIES
         with self._change:
             if self._written is not None:  # what is on its way cannot be left to the spool
                 window_bytes = min(window_bytes, backlog.limit_bytes // 2)
@@ -123,12 +148,20 @@ class Outbox:
                     return None
                 now = time.monotonic()
                 if now >= self._hold_until and backlog.waiting and backlog.fits(window_bytes):
+                    gap = backlog.waiting[0].sequence - self._next if self._next else 0
+                    if gap > GAP_LIMIT and without_gaps:
+                        return None
+                    if gap > 0 and without_gaps:
+                        return self._without_gaps([], self._next + min(gap, most))
                     frame = backlog.frame(
                         window_bytes=window_bytes,
                         message_bytes=message_bytes,
-                        most=1 if single else FRAME_ENTRIES,
+                        most=most,
+                        without_gaps=without_gaps,
                     )
                     self._note()
+                    if frame and without_gaps:
+                        return self._without_gaps(frame, frame[-1].sequence + 1)
                     if frame:
                         return frame
                     continue
@@ -166,16 +199,20 @@ class Outbox:
     def hold(self, sequence: int, seconds: float) -> bool:
         """Send nothing for a while, then everything from this sequence on again (0: from the start).
 
-        Return False where that message is not there any more, for which this stream would wait for ever.
+        Return False where the bridge lacks what had been acknowledged: it has lost its state, or is another
+        one, and only a new stream can begin behind that.
         """
         with self._change:
             backlog = self._backlog
+            if sequence and sequence <= backlog.acknowledged:
+                return False
             if backlog.sent and backlog.sent[-1].sequence >= sequence:
                 self._hold_until = time.monotonic() + seconds
                 backlog.rewind(sequence)
+            if self._next:
+                self._next = min(self._next, max(sequence, backlog.acknowledged + 1))
             self._change.notify_all()
-            is_gone = bool(backlog.waiting) and backlog.waiting[0].sequence > sequence
-            return not sequence or sequence <= backlog.acknowledged or not is_gone
+            return True
 
     def keep_in(self, written: int, attend: Callable[[], None]) -> None:
         """Let a spool take what is put in, beginning behind the sequence it has.
@@ -233,6 +270,15 @@ class Outbox:
         with self._change:
             self._backlog.lose(stripped, dropped)
             self._note()
+
+    def _without_gaps(self, frame: list[Entry], end: int) -> list[Entry]:
+        """Return a frame that goes on from the last one to before `end`, with empty messages for the missing."""
+        begin = self._next or frame[0].sequence
+        self._next = end
+        if end - begin == len(frame):
+            return frame
+        found = {entry.sequence: entry for entry in frame}
+        return [found.get(sequence) or placeholder(sequence) for sequence in range(begin, end)]
 
     def _wait_for_spool(self, deadline: float) -> None:
         """Let the spool take what is too much; how long a disk may take for that is bounded."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from bridge.client.encoding.isolation import let_through
+
 Gpus = Literal["visible", "all", "none"]
 """Those that CUDA shows this process, those of the whole machine, or none."""
 
@@ -99,7 +101,8 @@ def cuda_view() -> CudaView | None:
         count = torch.cuda.device_count()
         uuids = tuple(str(torch.cuda.get_device_properties(i).uuid) for i in range(count))
         return CudaView(uuids, int(torch.cuda.current_device()))
-    except Exception:  # noqa: BLE001 -- older versions have no uuid; the environment then has to do
+    except Exception as error:  # noqa: BLE001 -- older versions have no uuid; the environment has to do
+        let_through(error)
         return None
 
 

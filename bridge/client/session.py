@@ -18,6 +18,7 @@ from bridge.client.capture.call_queue import (
     Call,
     CallQueue,
     EpochCall,
+    FlushCall,
     ResumedCall,
     ScalarsCall,
     StatusCall,
@@ -26,8 +27,9 @@ from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.connection import Connection
 from bridge.client.encode import Encoder, text
+from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity, Plan
-from bridge.client.left_out import LeftOut
+from bridge.client.left_out import LeftOut, Reason, described
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.own_gpus import Gpus
@@ -44,18 +46,21 @@ from bridge.client.spool.spooling import Spooling
 from bridge.client.stats import Notices, Stats
 from bridge.client.system import System
 from bridge.client.terms import Terms
-from bridge.client.words import CommandType, Status
+from bridge.client.words import CommandType, Status, status_of
 
 log = logging.getLogger("trainbridge")
 
 BUFFER_BYTES = 64 << 20
 LOOK_SECONDS = 0.001
 CLOSE_SECONDS = 10.0
-EXIT_SECONDS = 3.0
-"""How long an interpreter that ends waits for a session that nobody has closed."""
+STOP_SECONDS = 0.8
+"""How much longer than it was given the end of a session may take: for its threads, and for the disk."""
 
-SPOOL_SECONDS = 2.0
-"""How long the end of a session waits for the disk, where it has not the time already."""
+COLLECT_SHARE = 0.5
+"""Of that, so much is left to the numbers that have not been encoded yet, where a spool keeps them."""
+
+ARRIVAL_SECONDS = 60.0
+"""So long a strict session waits for a copy that a device makes."""
 
 PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could say so, has been away for so long."""
@@ -151,10 +156,11 @@ class TrainingSession:
         self._started = False
         self._is_pausing = False
         self._over = False
+        self._is_closing = False
         self._queue = CallQueue(buffer_bytes)
         self._outbox = Outbox(buffer_bytes, self._stats)
-        self._accounts = (LeftOut(strict=strict), LeftOut())
-        """What the loop's calls have left out, and what the SDK's thread has."""
+        self._accounts = (LeftOut(strict=strict), LeftOut(), LeftOut())
+        """What the loop's calls have left out, what the SDK's thread has, and what the end has."""
         self._capture = Capture(
             self._queue,
             buffer_bytes,
@@ -176,7 +182,7 @@ class TrainingSession:
         self._threads: tuple[threading.Thread, ...] = ()
         self._spooling: Spooling | None = None
         if not self._rank.reports:
-            self.forked()
+            self._become_inert()
             return
         if spool is not None:
             self._spooling = Spooling.beginning(
@@ -250,10 +256,14 @@ class TrainingSession:
         """Tell what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
         if self._over:
             return
-        if self._is_strict:
-            Status(status)
-        self._over = status in (Status.COMPLETED, Status.FAILED)
-        self._queue.put(StatusCall(time.monotonic(), status, message))
+        try:
+            call = StatusCall(time.monotonic(), status_of(status), text(message))
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            let_through(error)
+            self._accounts[0].add("statuses", Reason.UNREADABLE, error=error)
+            return
+        self._over = call.status.is_end
+        self._queue.put(call)
 
     @property
     def should_stop(self) -> bool:
@@ -302,28 +312,32 @@ class TrainingSession:
     @property
     def stats(self) -> Stats:
         """What has been sent, acknowledged and lost so far."""
-        return self._stats.snapshot(*self._accounts)
+        return self._outbox.stats(*self._accounts)
 
     def flush(self, timeout: float = CLOSE_SECONDS) -> int:
         """Wait until the bridge has everything said so far, or the timeout in seconds.
 
         Returns the number of messages that it has not.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _seconds(timeout)
         self._settle()
-        if not self._threads:
+        if not self._threads or self._is_closing:
             return 0
+        handed_on = threading.Event()
+        self._queue.put(FlushCall(time.monotonic(), handed_on))
         self._collector.poke()
-        while (waiting := len(self._queue) + self._collector.busy) and time.monotonic() < deadline:
-            time.sleep(0.001)
+        waiting = 0
+        if not handed_on.wait(deadline - time.monotonic()):
+            waiting = max(0, len(self._queue) + self._collector.in_hand - 1)
         return waiting + self._outbox.wait(deadline, until_finished=False)
 
     def close(self, timeout: float | None = None) -> int:
         """End the session, as COMPLETED if nothing else was said, and wait until all is delivered.
 
-        Waits for `timeout` seconds at most (`close_seconds` if None), and returns the number of messages
-        that were not delivered by then. They are lost, but for those that a spool keeps: `stats.kept`; for
-        that it may take two seconds more. Calling it again does nothing.
+        Waits for `timeout` seconds (`close_seconds` if None), and a second more at most where something
+        does not end in time. Returns the number of messages that were not delivered by then: they are
+        lost, but for those that a spool keeps, `stats.kept`. What interrupts it (Ctrl-C, a signal handler
+        that raises) ends the waiting. Calling it again does nothing.
         """
         self.log_status(Status.COMPLETED, "stopped on order" if self._orders.stopping else "")
         return self._close(self._close_seconds if timeout is None else timeout)
@@ -343,19 +357,29 @@ class TrainingSession:
         self._close(self._close_seconds)
 
     def forked(self) -> None:
-        """Become inert; called in child processes, and for ranks that do not report."""
-        self._queue.close()
-        self._capture.close()
+        """Become inert, and free nothing; called in child processes."""
+        self._inherited = (self._queue.close(), self._orders, self._outbox)
+        self._outbox = Outbox(BUFFER_BYTES, self._stats)  # the lock of the other may be held
         self._orders = Orders(lambda *_: None)
         self._threads = ()
         self._over = True
         if self._spooling is not None:
             self._spooling.forked()
 
-    def ended(self, error: BaseException | None) -> None:
-        """Close within a short time; called when the interpreter ends."""
-        self._end(error)
-        self._close(min(EXIT_SECONDS, self._close_seconds))
+    def ending(self, error: BaseException | None) -> None:
+        """Begin to close; called when the interpreter ends."""
+        if not self._is_closing:
+            self._settle()
+            self._end(error)
+            self._collector.finish(min(lifetime.EXIT_SECONDS, self._close_seconds))
+            self._link.hurry()
+
+    def ended(self, seconds: float) -> None:
+        """Close; called when the interpreter ends."""
+        if self._is_closing:  # that was interrupted, or goes on in a thread that will not end it
+            self._stop(time.monotonic())
+        else:
+            self._close(min(seconds, self._close_seconds))
 
     def _linked(self, goal: "Destination | Bridge", identity: Identity) -> Link:
         if not isinstance(goal, Destination):
@@ -392,7 +416,11 @@ class TrainingSession:
         """Become inert where training has turned out to have a rank 0 that is another process."""
         if self._threads and not self._rank.settle():
             lifetime.forget(self)
-            self.forked()
+            self._become_inert()
+
+    def _become_inert(self) -> None:
+        self.forked()
+        self._capture.close()
 
     def _pause(self, seconds: float) -> None:
         """Wait until training may go on, or for so many seconds."""
@@ -412,8 +440,10 @@ class TrainingSession:
 
     def _begin(self) -> None:
         self._settle()
-        self._collector.look_at_cuda()
         self._started = True
+        if self._queue.is_closed:
+            return
+        self._collector.look_at_cuda()
         self.log_status(Status.RUNNING)
 
     def _answer(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
@@ -436,33 +466,44 @@ class TrainingSession:
 
     def _close(self, timeout: float) -> int:
         self._settle()
-        threads, self._threads = self._threads, ()
-        if not threads:
+        if not self._threads or self._is_closing:
             return 0
-        lifetime.forget(self)
+        self._is_closing = True
+        timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
-        self._orders.close()
-        self._collector.finish(timeout)
-        self._link.hurry()
-        left = self._outbox.wait(deadline, until_finished=True)
-        self._link.stop()
-        if self._spooling is not None:
-            left = self._spool_rest(self._spooling, threads[0], deadline)
-        for thread in threads:
-            thread.join(max(0.1, deadline - time.monotonic()))
-        left += self._collector.abandon()
-        self._queue.close()
-        self._capture.close()
+        try:
+            self._orders.close()
+            self._collector.finish(timeout)
+            self._link.hurry()
+            self._outbox.wait(deadline, until_finished=True)
+        finally:  # an interrupt gives up the rest, and must leave no thread behind
+            left = self._stop(time.monotonic())
         self._report(left)
         return left
 
-    def _spool_rest(self, spooling: Spooling, collecting: threading.Thread, deadline: float) -> int:
-        """Leave what was not delivered to the spool; return how many messages that are."""
-        deadline = max(deadline, time.monotonic() + SPOOL_SECONDS)
-        collecting.join(deadline - time.monotonic())
-        left = self._outbox.wait(0.0, until_finished=False)
-        spooling.close(deadline - time.monotonic())
-        return left
+    def _stop(self, now: float) -> int:
+        """Take all threads out of what they do, within `STOP_SECONDS`; return how many messages are left."""
+        if not self._threads:
+            return 0
+        deadline = now + STOP_SECONDS
+        collecting, sending = self._threads
+        self._collector.skip_images()
+        self._link.stop()
+        if self._spooling is not None:
+            collecting.join(STOP_SECONDS * COLLECT_SHARE)
+        self._collector.stop()
+        abandoned = self._collector.abandon(self._accounts[2])
+        if self._spooling is None:
+            collecting.join(max(0.0, deadline - time.monotonic()))
+        left = self._outbox.wait(0.0, until_finished=False) + self._collector.in_hand
+        if self._spooling is not None:
+            self._spooling.close(max(0.0, deadline - time.monotonic()))
+        sending.join(max(0.0, deadline - time.monotonic()))
+        self._capture.wait_for_caller(deadline)
+        self._capture.close()
+        self._threads = ()
+        lifetime.forget(self)
+        return left + abandoned
 
     def _report(self, left: int) -> None:
         """Say what was lost, if anything was."""
@@ -492,7 +533,7 @@ def _told(error: BaseException) -> str:
     """Return type and message of an exception, which may be of any making."""
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception:  # noqa: BLE001 -- its own text may raise
+    except BaseException:  # noqa: BLE001 -- its own text may raise
         return type(error).__name__
 
 
@@ -506,8 +547,20 @@ class StrictCheck:
 
     def check(self, call: Call) -> None:
         """Raise ValueError for a call of which something would be left out."""
+        deadline = time.monotonic() + ARRIVAL_SECONDS
         while call.landing is not None and not call.landing.has_arrived:
+            if time.monotonic() >= deadline:
+                break
             time.sleep(LOOK_SECONDS)
+        try:
+            self._encode(call)
+        except ValueError:
+            raise
+        except BaseException as error:
+            let_through(error)
+            raise ValueError(described(error)) from error
+
+    def _encode(self, call: Call) -> None:
         if type(call) is EpochCall:
             self._encoder.epoch(call, 0)
         elif type(call) is ScalarsCall:
@@ -521,3 +574,8 @@ class StrictCheck:
                 pictures=call.images.peek() if call.images is not None else None,
                 terms=self._terms(),
             )
+
+
+def _seconds(timeout: float) -> float:
+    """Return a timeout as threads take one: no less than 0, and no more than they can wait."""
+    return min(timeout, threading.TIMEOUT_MAX / 2) if timeout > 0 else 0.0

@@ -60,8 +60,8 @@ class Stats:
     def snapshot(self, *accounts: LeftOut) -> "Stats":
         """Return a copy that stands still, with what the threads have left out.
 
-        An image is counted as given before it is counted as anything else, and as shed before it is no
-        longer counted as sent. Reading shed, sent and given in this order never finds more than were given.
+        Called with the outbox at rest, which moves images from sent to shed. An image is counted as given
+        before it is counted as anything else, so reading given last never finds more than were given.
         """
         stats = Stats(*(getattr(self, each.name) for each in fields(self)))
         left_out: dict[str, int] = {}

@@ -29,3 +29,11 @@ class Status(IntEnum):
     def is_end(self) -> bool:
         """Tell whether a run that says this is over."""
         return self in (Status.COMPLETED, Status.FAILED)
+
+
+def status_of(value: object) -> Status:
+    """Return a status given as one, or as its number; raises ValueError for anything else."""
+    if type(value) is int or isinstance(value, Status):
+        return Status(value)
+    shown = repr(value)[:64] if type(value) in (str, float, bool) else f"a {type(value).__name__}"
+    raise ValueError(f"{shown} is not a Status")

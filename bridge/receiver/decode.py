@@ -6,7 +6,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from bridge.errors import InvalidDataError
+from bridge.errors import BridgeError, FrameLimitError, InvalidDataError
+from bridge.jpeg_file import END, end_of
 from bridge.model import (
     Batch,
     Client,
@@ -28,6 +29,7 @@ from bridge.model import (
     reported,
 )
 from bridge.receiver.jpeg import fault_of
+from bridge.sessions import SEQUENCE_LIMIT
 from bridge.wire import metrics_pb2 as wire
 
 MEBIBYTE = 1 << 20
@@ -37,6 +39,10 @@ ROUNDING = 1e-3
 """A ratio of numbers with half precision may exceed 1 by so much."""
 
 UNREADABLE = "the message is not a readable MetricsRequest"
+UNREADABLE_FRAME = "the frame is not a readable MetricsRequestBatch"
+
+REQUEST_TAG = 0x0A
+"""Of MetricsRequestBatch.requests: field 1, length-delimited."""
 
 STATUSES = tuple(Status)
 """By number of the protocol's TrainingStatus."""
@@ -56,8 +62,8 @@ class Limits:
     """Characters of any text that is shown to people."""
 
 
-Result = Update | InvalidDataError
-"""An update, or what is wrong: with a whole message, or with images of the update before."""
+Result = Update | BridgeError
+"""An update, or what is wrong: with a whole message, with images of the update before, or with what follows."""
 
 
 def decode_request(raw: bytes, limits: Limits) -> list[Result]:
@@ -65,24 +71,28 @@ def decode_request(raw: bytes, limits: Limits) -> list[Result]:
     try:
         request = wire.MetricsRequest.FromString(raw)
     except DecodeError:
-        return [InvalidDataError(UNREADABLE)]
+        return [InvalidDataError(UNREADABLE, is_unreadable=True)]
     results: list[Result] = []
     _decode(request, len(raw), limits, results)
     return results
 
 
 def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
-    """Read the requests of one MetricsRequestBatch; a bad one among them costs only itself."""
-    try:
-        requests = wire.MetricsRequestBatch.FromString(raw).requests
-    except DecodeError:
-        return _decode_one_by_one(raw, limits)
-    if len(requests) > limits.requests_per_frame:
-        return [_too_many(len(requests), limits)]
-    size = len(raw) // max(1, len(requests))
-    results: list[Result] = []
-    for request in requests:
-        _decode(request, size, limits, results)
+    """Read the requests of one MetricsRequestBatch; a bad one among them costs only itself.
+
+    What is above the limit is not even built.
+    """
+    end = _end_of(raw, limits.requests_per_frame)
+    if end is None:
+        return [InvalidDataError(UNREADABLE_FRAME, is_unreadable=True)]
+    results = _decode_whole(raw if end == len(raw) else raw[:end], limits)
+    if end < len(raw):
+        results.append(
+            FrameLimitError(
+                f"requests: more than the {limits.requests_per_frame} allowed in one frame;"
+                " those above that were not taken"
+            )
+        )
     return results
 
 
@@ -109,22 +119,64 @@ def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
     )
 
 
+def _decode_whole(raw: bytes, limits: Limits) -> list[Result]:
+    try:
+        requests = wire.MetricsRequestBatch.FromString(raw).requests
+    except DecodeError:
+        return _decode_one_by_one(raw, limits)
+    size = len(raw) // max(1, len(requests))
+    results: list[Result] = []
+    for request in requests:
+        _decode(request, size, limits, results)
+    return results
+
+
 def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
     results: list[Result] = []
     for part in _split(raw):
-        if len(results) >= limits.requests_per_frame:
-            return [*results, _too_many(len(results) + 1, limits)]
         if part is None:
-            results.append(InvalidDataError("the frame is not a readable MetricsRequestBatch"))
+            results.append(InvalidDataError(UNREADABLE_FRAME, is_unreadable=True))
         else:
             results += decode_request(part, limits)
     return results
 
 
-def _too_many(count: int, limits: Limits) -> InvalidDataError:
-    return InvalidDataError(
-        f"requests: {count} in one frame are more than the {limits.requests_per_frame} allowed"
-    )
+def _end_of(raw: bytes, limit: int) -> int | None:
+    """Return where the first `limit` requests of a frame end, or its length where there are no more.
+
+    None: it holds as many fields that are no requests. Where it breaks off, the length is returned too.
+    """
+    size = len(raw)
+    if size <= 2 * limit:  # a request takes two bytes at least
+        return size
+    position = others = requests = 0
+    while position < size:
+        if raw[position] == REQUEST_TAG:
+            if requests == limit:
+                return position
+            requests += 1
+            length, position = _varint(raw, position + 1)
+        else:
+            others += 1
+            length, position = _other_field(raw, position)
+        if length is None:
+            return size
+        if others > limit:
+            return None
+        position += length
+    return size
+
+
+def _other_field(raw: bytes, position: int) -> tuple[int | None, int]:
+    """Return how long the content of a field that we do not know is, and where it begins."""
+    tag, position = _varint(raw, position)
+    kind = -1 if tag is None else tag & 7
+    if kind == 0:
+        _, position = _varint(raw, position)
+        return 0, position
+    if kind == 2:
+        return _varint(raw, position)
+    return {1: 8, 5: 4}.get(kind), position
 
 
 def _split(raw: bytes) -> Iterator[bytes | None]:
@@ -135,7 +187,7 @@ def _split(raw: bytes) -> Iterator[bytes | None]:
     position = 0
     while position < len(raw):
         length, start = _varint(raw, position + 1)
-        if raw[position] != 0x0A or length is None or start + length > len(raw):
+        if raw[position] != REQUEST_TAG or length is None or start + length > len(raw):
             yield None
             return
         yield raw[start : start + length]
@@ -157,17 +209,23 @@ def _varint(raw: bytes, position: int) -> tuple[int | None, int]:
 
 def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: list[Result]) -> None:
     kind = request.WhichOneof("payload")
-    sequence = request.sequence
+    sequence, session_id = request.sequence, request.session_id
+    if sequence > SEQUENCE_LIMIT:
+        error = f"sequence: {sequence} is more than {SEQUENCE_LIMIT}"
+        results.append(InvalidDataError(error, sequence=sequence))
+        return
     if kind is None:
-        results.append(InvalidDataError("payload: none is set", sequence=sequence))
+        error = "payload: none is set"
+        results.append(InvalidDataError(error, sequence=sequence, session_id=session_id))
         return
     faults: list[str] = []
     try:
         message = _MESSAGES[kind](request, limits, faults)
     except InvalidDataError as error:
-        results.append(InvalidDataError(f"{kind}.{error}", sequence=sequence))
+        text = f"{kind}.{error}"
+        results.append(InvalidDataError(text, sequence=sequence, session_id=session_id))
         return
-    results.append(Update(request.session_id, message, sequence, size))
+    results.append(Update(session_id, message, sequence, size))
     if faults:
         # Without its sequence: the message itself is accepted, and its Ack counts the images.
         results.append(InvalidDataError(f"{kind}.{'; '.join(faults)}"))
@@ -242,6 +300,8 @@ def _images(
         if fault:
             faults.append(f"images[{index}].image_bytes {fault}")
             continue
+        if not jpeg.endswith(END):  # what lies behind the end of the picture is not stored
+            jpeg = jpeg[: end_of(jpeg)]
         prediction = predictions[index] if predictions else None
         confidence = prediction.confidence if prediction else None
         yield Image(

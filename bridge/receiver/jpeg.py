@@ -2,8 +2,6 @@
 
 from bridge.jpeg_file import END, START, end_of, frame_of
 
-__all__ = ["end_of", "fault_of"]
-
 
 def fault_of(data: bytes, *, max_dimension: int) -> str | None:
     """Return what is wrong with a JPEG file, or None.

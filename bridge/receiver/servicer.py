@@ -11,6 +11,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from bridge.errors import BridgeError, LimitError, StorageError
+from bridge.receiver.admission import caller_of
 from bridge.receiver.decode import (
     Limits,
     Result,
@@ -102,11 +103,12 @@ class Servicer:
         except LimitError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except StorageError as error:
-            self._door.telemetry.failed("register", error)
+            self._door.telemetry.storage_failed("register", error)
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE, "a store does not answer; come back soon"
             )
         except BridgeError as error:
+            self._door.admission.note_refusal(info.session_id, caller_of(context))
             self._door.telemetry.error_answered("REGISTRATION", str(error))
             return wire.SessionResponse(
                 success=False, session_id=info.session_id[:64], message=str(error)
@@ -122,14 +124,19 @@ class Servicer:
         client = replace(client, **_attempt(context))
         config = config_of(info.config, limits)
         remembered = await self._remembered(info.session_id)
-        registration = self._door.pipeline.register(info.session_id, client, config, remembered)
+        caller = caller_of(context)
+        registration = self._door.pipeline.register(
+            info.session_id, client, config, remembered, host=caller.host
+        )
         session = registration.session
+        self._door.admission.note_registration(session.id, caller)
         return wire.SessionResponse(
             success=True,
             session_id=session.id,
             message="registered",
             server_config=self._server_config(),
             resume_sequence=session.committed,
+            stream_token=registration.token,
         )
 
     async def _remembered(self, session_id: str) -> Session | None:
@@ -159,7 +166,7 @@ class Servicer:
     def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:
         async def serve(_requests: object, context: Context) -> None:
             await self._admit(context)
-            stream = Stream(self._door)
+            stream = Stream(self._door, caller_of(context))
             reader = asyncio.create_task(self._read(context, stream, decode), name="stream reader")
             writer = asyncio.create_task(stream.write_to(context.write), name="stream writer")
             self._streams[stream] = writer

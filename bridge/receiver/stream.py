@@ -10,13 +10,16 @@ from bridge.commands import Commands
 from bridge.errors import (
     BridgeError,
     ForeignSessionError,
+    FrameLimitError,
     InvalidDataError,
     OverloadedError,
+    SequenceGapError,
     UnknownSessionError,
 )
 from bridge.model import Batch, Heartbeat, Message, Update
-from bridge.pipeline import RETRY_AFTER_MS, Pipeline
+from bridge.pipeline import Pipeline
 from bridge.receiver import answers
+from bridge.receiver.admission import Admission, Caller
 from bridge.receiver.decode import Result
 from bridge.sessions import Session, Sessions
 from bridge.telemetry import Telemetry
@@ -29,13 +32,23 @@ OWED_LIMIT = 10_000
 """Answers a client may leave unread; above it nothing more is read from its stream."""
 
 QUIET_SECONDS = 1.0
-"""A stream whose session is unknown is told so at most this often."""
+"""A stream whose session is unknown, or not its own, hears so at most this often."""
+
+AGAIN_AFTER_MS = 100
+"""When to send again what was not taken for another reason than want of room."""
+
+ATTEMPTS = 3
+"""A message that could not be read or applied so many times, one after the other, is refused for good."""
+
+NOBODY = Caller()
 
 CODE_OF: dict[type[BridgeError], wire.ErrorResponse.ErrorCode.ValueType] = {
     InvalidDataError: wire.ErrorResponse.INVALID_DATA,
     UnknownSessionError: wire.ErrorResponse.INVALID_SESSION,
     ForeignSessionError: wire.ErrorResponse.INVALID_SESSION,
     OverloadedError: wire.ErrorResponse.BUFFER_FULL,
+    FrameLimitError: wire.ErrorResponse.BUFFER_FULL,
+    SequenceGapError: wire.ErrorResponse.BUFFER_FULL,
 }
 """What the protocol calls each refusal."""
 
@@ -56,6 +69,7 @@ class Door:
     """Finds a session that is gone from memory; blocks, and raises StorageError."""
     is_leaving: Callable[[str], bool] = lambda _session_id: False
     """Tells whether a session is gone from memory and not yet on disk."""
+    admission: Admission = field(default_factory=Admission)
     holders: "dict[str, Stream]" = field(default_factory=dict)
     """The stream that speaks for each session."""
 
@@ -70,9 +84,14 @@ class Pending:
 
 
 class Stream:
-    """Takes what is read from one stream, and collects its answers for the one task that writes."""
+    """Takes what is read from one stream, and collects its answers for the one task that writes.
 
-    def __init__(self, door: Door) -> None:
+    Numbered messages are applied in the order of their numbers, without a gap, so an Ack covers nothing
+    that was not applied: whatever is not taken holds up all that follows, until it comes again or its
+    number has been refused with INVALID_DATA.
+    """
+
+    def __init__(self, door: Door, caller: Caller = NOBODY) -> None:
         """Start without a session: the first good message tells which one it is."""
         self.is_superseded = False
         """The same client has opened a newer stream: what this one still brings, that one brings again."""
@@ -80,8 +99,18 @@ class Stream:
         self.session_id = ""
         self._holder = ("", 0)
         self._committed_batch = 0
-        self._refused = 0
-        """The sequence of the first message that was refused for want of room and has not come again."""
+        self._caller = caller
+        self._has_begun = False
+        """Something numbered, or that may have been, has come: from now on there must be no gap."""
+        self._is_numbered = False
+        self._unreadable = 0
+        """Messages that could not be read since the last one that came in its turn."""
+        self._asks_again = False
+        """Something in this frame was not taken, and its sequence is not known."""
+        self._asked_for = 0
+        """The sequence that the client has been asked for in this frame."""
+        self._stuck = (0, 0)
+        """A sequence that could not be read or applied, and how often."""
         self._pending: deque[Pending] = deque()
         self._owed: deque[wire.MetricsResponse] = deque()
         self._wake = asyncio.Event()
@@ -97,20 +126,24 @@ class Stream:
         """Apply what one frame held, or answer why not; never raises."""
         if self.is_superseded:
             return
+        self._asked_for = 0
         for result in results:
-            if isinstance(result, InvalidDataError):
-                self._refuse(result, result.sequence)
-                continue
             try:
-                self._accept(result)
-            except OverloadedError as error:
-                # Told of the first one refused: from there on the client has to send again.
-                self._refuse(error, self._refused or result.sequence)
+                if isinstance(result, Update):
+                    self._accept(result)
+                else:
+                    self._reject(result)
+            except SequenceGapError as error:
+                self._ask_for(error)
+            except InvalidDataError as error:
+                self._refuse_for_good(error, result)
             except BridgeError as error:
-                self._refuse(error, result.sequence)
+                self._refuse(error, _sequence_of(result))
             except Exception as error:  # noqa: BLE001 -- one message must not end a stream
                 self._door.telemetry.failed("receiver", error)
-                self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", 0)
+                self._answer_fault(_sequence_of(result))
+        if self._asks_again:
+            self._ask_for_next()
         self._received_bytes += size_bytes
         self._frames += 1
         if self._frames >= FRAMES_PER_COUNT:
@@ -177,34 +210,112 @@ class Stream:
     def _accept(self, update: Update) -> None:
         kind = type(update.message)
         self._kinds[kind] = self._kinds.get(kind, 0) + 1
-        if update.session_id != self.session_id:
-            self._bind(update.session_id)
-        session = self._door.sessions.get(update.session_id)
-        if (session.client.instance_id, session.attempt) != self._holder:
-            # Not the fault of the message: its sender must keep it, and register again.
-            raise ForeignSessionError("another training process has taken the session over")
-        self._expect(self._admitted(update), update, session)
+        session = self._session(update.session_id)
+        if update.sequence and not self._is_numbered:
+            self._begin(session, update.sequence)
+        ticket = self._door.pipeline.accept(update, self)
+        if update.sequence:
+            self._unreadable = 0
+        self._expect(ticket, update, session)
 
-    def _admitted(self, update: Update) -> int:
-        """Have an update applied, but none that would overtake one that was refused for want of room.
+    def _reject(self, error: BridgeError) -> None:
+        """Answer what cannot even be tried; raises where a message before it is missing."""
+        if isinstance(error, FrameLimitError):
+            self._has_begun = self._asks_again = True
+            if not self._is_numbered:
+                self._refuse(error, 0)
+            return
+        if isinstance(error, InvalidDataError) and error.is_unreadable:
+            self._has_begun = self._asks_again = True
+            self._unreadable += 1
+        elif isinstance(error, InvalidDataError) and error.sequence and error.session_id:
+            self._begin(self._session(error.session_id), error.sequence)
+        raise error
 
-        It would raise the high-water mark over the refused one, which then could never be applied. A
-        client that does not have that one any more opens a new stream.
+    def _begin(self, session: Session, sequence: int) -> None:
+        """Let the first numbered message of a stream say where its client begins, if that may be.
+
+        Only of a client that has proved to be the one whose sequences these are, and only if nothing
+        came before it that may have been a message with a lower number.
         """
-        sequence = update.sequence
-        if self._refused and sequence > self._refused:
-            raise OverloadedError(
-                f"message {self._refused} was refused and has to come again first",
-                retry_after_ms=RETRY_AFTER_MS,
+        has_begun, self._has_begun, self._is_numbered = self._has_begun, True, True
+        if not has_begun and session.client.instance_id and sequence > session.accepted + 1:
+            self._door.pipeline.begin_at(session.id, sequence)
+
+    def _session(self, session_id: str) -> Session:
+        """Return the session that this stream speaks for; raises where this is another."""
+        if session_id != self.session_id:
+            self._bind(session_id)
+        session = self._door.sessions.get(session_id)
+        if (session.client.instance_id, session.attempt) != self._holder:
+            raise ForeignSessionError("another training process has taken the session over")
+        return session
+
+    def _ask_for(self, error: SequenceGapError) -> None:
+        """Ask for the message that should have come, once a frame; or refuse it, if it never can be read."""
+        expected = error.expected
+        if expected == self._asked_for:
+            self._door.telemetry.error_answered(
+                "BUFFER_FULL", "not answered: once a frame is enough"
             )
+            return
+        if self._unreadable:
+            self._unreadable = 0
+            if self._is_stuck(expected):
+                given_up = InvalidDataError(f"the message cannot be read after {ATTEMPTS} attempts")
+                self._give_up(expected, given_up)
+                expected += 1
+        self._asked_for = expected
+        self._refuse(error, expected, AGAIN_AFTER_MS)
+
+    def _ask_for_next(self) -> None:
+        """Ask for all that follows the last message that was taken: a part of the frame was not."""
+        self._asks_again = False
+        session = self._door.sessions.find(self.session_id)
+        if session is None or not self._is_numbered or self._asked_for == session.accepted + 1:
+            return
+        expected = session.accepted + 1
+        text = f"not all of the frame was taken; send again from {expected}"
+        self._refuse(SequenceGapError(text, expected=expected), expected, AGAIN_AFTER_MS)
+
+    def _answer_fault(self, sequence: int) -> None:
+        """Have a message that met a fault of ours sent again; it must not hold up the others for long."""
+        if sequence and self._is_stuck(sequence):
+            self._give_up(sequence, InvalidDataError("internal error"))
+            return
+        again = AGAIN_AFTER_MS if sequence else 0
+        self._asked_for = sequence
+        self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", sequence, again)
+
+    def _is_stuck(self, sequence: int) -> bool:
+        """Count one more failure of a message; tell whether there have been enough of them."""
+        before, failures = self._stuck
+        failures = failures + 1 if sequence == before else 1
+        self._stuck = (sequence, failures)
+        return failures >= ATTEMPTS
+
+    def _refuse_for_good(self, error: InvalidDataError, result: Result) -> None:
+        """Refuse a message for what it holds; where it has a number of this session, that is dealt with."""
+        sequence = _sequence_of(result)
+        session_id = result.session_id if isinstance(result, Update | InvalidDataError) else ""
+        if sequence and session_id and session_id == self.session_id:
+            self._give_up(sequence, error)
+        else:
+            self._refuse(error, sequence)
+
+    def _give_up(self, sequence: int, error: InvalidDataError) -> None:
+        """Refuse a message by its sequence, which Acks cover from now on."""
         try:
-            ticket = self._door.pipeline.accept(update, self)
-        except OverloadedError:
-            self._refused = sequence or self._refused
-            raise
-        if sequence == self._refused:
-            self._refused = 0
-        return ticket
+            ticket = self._door.pipeline.refuse(self.session_id, sequence, self)
+        except SequenceGapError as gap:
+            self._ask_for(gap)
+            return
+        except BridgeError as refusal:  # the session is gone
+            self._refuse(refusal, sequence)
+            return
+        self._refuse(error, sequence)
+        session = self._door.sessions.get(self.session_id)
+        self._expect_sequence(ticket, session.accepted, session.batch)
 
     def _bind(self, session_id: str) -> None:
         """Make this the stream of one session; it stays so."""
@@ -213,6 +324,7 @@ class Stream:
         session = self._door.sessions.get(session_id)
         if self.session_id:
             return
+        self._door.admission.check(session, self._caller)
         self.session_id = session_id
         self._holder = (session.client.instance_id, session.attempt)
         self._told = self._door.tally(session_id)
@@ -234,17 +346,17 @@ class Stream:
     def _expect(self, ticket: int, update: Update, session: Session) -> None:
         """Note which acknowledgment the update earns.
 
-        With sequences one for each commit, cumulative; without, one for each batch. A heartbeat is
-        answered at once.
+        With sequences one for each commit, cumulative; without, one for each batch. A heartbeat without
+        a sequence is answered at once, with what has been committed by now.
         """
         message = update.message
-        if isinstance(message, Heartbeat):
-            batch, sequence = self._committed_batch, session.committed
-            self._owe(answers.acknowledgment(batch, sequence, *self._images()))
         if update.sequence:
             self._expect_sequence(ticket, session.accepted, session.batch)
         elif isinstance(message, Batch):
             self._pending.append(Pending(ticket, 0, message.index))
+        elif isinstance(message, Heartbeat):
+            batch, sequence = self._committed_batch, session.committed
+            self._owe(answers.acknowledgment(batch, sequence, *self._images()))
 
     def _expect_sequence(self, ticket: int, sequence: int, batch: int) -> None:
         last = self._pending[-1] if self._pending else None
@@ -260,12 +372,19 @@ class Stream:
         before, self._told = self._told, (kept, dropped)
         return max(0, kept - before[0]), max(0, dropped - before[1])
 
-    def _refuse(self, error: BridgeError, sequence: int) -> None:
-        if isinstance(error, UnknownSessionError) and not self._may_complain():
+    def _refuse(self, error: BridgeError, sequence: int, retry_after_ms: int = 0) -> None:
+        if (
+            isinstance(error, UnknownSessionError | ForeignSessionError)
+            and not self._may_complain()
+        ):
             self._door.telemetry.error_answered("INVALID_SESSION", "not answered: too many of them")
             return
+        if isinstance(error, OverloadedError):
+            retry_after_ms = error.retry_after_ms
+            self._asked_for = sequence
+        elif isinstance(error, FrameLimitError):
+            retry_after_ms = AGAIN_AFTER_MS
         code = CODE_OF.get(type(error), wire.ErrorResponse.INTERNAL_ERROR)
-        retry_after_ms = error.retry_after_ms if isinstance(error, OverloadedError) else 0
         self._owe_error(code, str(error), sequence, retry_after_ms)
 
     def _may_complain(self) -> bool:
@@ -296,3 +415,8 @@ class Stream:
         response.timestamp_ms = time.time_ns() // 1_000_000
         self._owed.append(response)
         self._wake.set()
+
+
+def _sequence_of(result: Result) -> int:
+    """Return the sequence of a message, 0 where it has none or nobody knows it."""
+    return result.sequence if isinstance(result, Update | InvalidDataError) else 0

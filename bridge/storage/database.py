@@ -1,26 +1,53 @@
-"""The one SQLite database: one writer at a time, readers beside it."""
+"""The one SQLite database: one writer at a time, readers beside it, and no second bridge."""
 
+import fcntl
+import logging
+import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bridge.errors import StorageError
+from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
+from bridge.storage.migrations import MIGRATIONS, VERSION, missing_tables, statements
+
+log = logging.getLogger("bridge")
 
 Row = tuple[Any, ...]
 
-VERSION = 2
-"""Of the tables."""
-
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
+PAGE_BYTES = 4096
+"""Of SQLite, unless it is built otherwise."""
+
+WAL_PAGES = (16, 1000)
+"""The write-ahead log is copied into the database when it has so many pages, by the size of the disk."""
+
+WAL_PART = 64
+"""Of the disk: what waits in the log of a full disk must find room in the database, or both are stuck."""
 
 WAY_OUT = (
     "If it is damaged, move it away with its -wal and -shm files and start again: "
     "the images are found again, sessions and counts are lost"
 )
+
+REFUSALS = (
+    OverflowError,
+    UnicodeEncodeError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+"""What sqlite3 raises for a value that it cannot hold: the same row is refused again, the others are not."""
+
+NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+TABLE = re.compile(r"\b(?:INTO|UPDATE|FROM)\s+(\w+)")
 
 
 class Outcome(Protocol):
@@ -41,39 +68,96 @@ class Transaction(Protocol):
         """Run one statement for each row."""
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """A row that the database cannot hold."""
+
+    table: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingDone:
+    """The outcome of a statement that was refused."""
+
+    rowcount: int = 0
+
+
+class RowByRow:
+    """A transaction that leaves out what the database cannot hold, and keeps a list of it."""
+
+    def __init__(self, connection: sqlite3.Connection, refused: list[RefusedRow]) -> None:
+        """Write to `connection`, and add to `refused`."""
+        self._connection = connection
+        self._refused = refused
+
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Outcome:
+        """Run one statement; where its values are refused it does nothing.
+
+        Raises StorageError where it is the disk that refuses: then the whole transaction must end.
+        """
+        try:
+            return self._connection.execute(sql, parameters)
+        except REFUSALS as error:
+            table = TABLE.search(sql)
+            self._refused.append(RefusedRow(table[1] if table else "unknown", repr(error)))
+            return NothingDone()
+        except sqlite3.Error as error:
+            raise StorageError(f"the database refused a statement: {error}") from error
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[object]], /) -> object:
+        """Run one statement for each row, and leave out those that are refused."""
+        for row in rows:
+            self.execute(sql, row)
+        return None
+
+
 class Database:
-    """Keeps rows in one file; every method may be called from any thread."""
+    """Keeps rows in one file, held for as long as it is open; every method may be called from any thread."""
 
     def __init__(self, path: Path, *, durable: bool = True) -> None:
-        """Open or create the database; not `durable`: it need not survive a power loss."""
+        """Open or create the database; not `durable`: it need not survive a power loss.
+
+        Raises SettingError when another bridge holds it, StorageError when it cannot be opened.
+        """
         self._path = path
+        self._durable = durable
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
+        # POSIX drops a process's locks on a file, SQLite's too, when it closes any descriptor of it: this
+        # one is opened before SQLite's and closed after them.
+        self._held = _hold(path)
         try:
-            self._writer = _connect(path)
-            self._writer.execute("PRAGMA journal_mode=WAL")
-            self._writer.execute(f"PRAGMA synchronous={'FULL' if durable else 'OFF'}")
-            _prepare(self._writer)
-            self._reader = _connect(path)
-            self._reader.execute("PRAGMA query_only=1")
-        except sqlite3.Error as error:
-            raise StorageError(
-                f"cannot open the database {path}: {error}{_way_out(error)}"
-            ) from error
+            self._connect()
+        except BaseException:
+            os.close(self._held)
+            raise
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, *, refused: list[RefusedRow] | None = None) -> Iterator[Transaction]:
         """Commit everything done inside, or nothing of it.
 
-        Raises StorageError when the disk is full, read-only or failing.
+        With `refused`, rows that the database cannot hold are left out and added to it.
+
+        Raises UnwritableError for such a row otherwise, DatabaseLostError when the file is no longer
+        where it was, StorageError when the disk is full, read-only or failing.
         """
         with self._write_lock:
+            self._check_files()
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
-                yield self._writer
+                yield self._writer if refused is None else RowByRow(self._writer, refused)
+                self._check_files(is_inside=True)
                 self._writer.execute("COMMIT")
             except BaseException as error:
                 self._roll_back()
+                if isinstance(error, REFUSALS):
+                    raise UnwritableError(
+                        f"the database {self._path} cannot hold a value: {error}"
+                    ) from error
+                cause = error.__cause__ if isinstance(error, StorageError) else error
+                if isinstance(cause, sqlite3.Error):
+                    self._make_room(cause)
                 if isinstance(error, sqlite3.Error):
                     raise self._refused("commit", error) from error
                 raise
@@ -83,7 +167,7 @@ class Database:
         with self._read_lock:
             try:
                 return self._reader.execute(sql, parameters).fetchall()
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OverflowError, UnicodeError) as error:
                 raise self._refused("query", error) from error
 
     @property
@@ -97,37 +181,165 @@ class Database:
         with self._write_lock, self._read_lock:
             self._reader.close()
             self._writer.close()
+            os.close(self._held)
 
-    def _refused(self, what: str, error: sqlite3.Error) -> StorageError:
+    def _connect(self) -> None:
+        opened: list[sqlite3.Connection] = []
+        try:
+            self._writer = _connection(self._path, opened)
+            _check_version(self._writer)
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+            # Its room is kept for the next rows: a disk that others have filled meanwhile goes on taking them.
+            self._writer.execute(f"PRAGMA wal_autocheckpoint={_wal_pages(self._path.parent)}")
+            _prepare(self._writer, self._path)
+            self._reader = _connection(self._path, opened)
+            self._reader.execute("PRAGMA query_only=1")
+            # It opens its files now: pages are served also when these are removed later.
+            self._reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except BaseException as error:
+            for connection in opened:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise StorageError(
+                    f"cannot open the database {self._path}: {error}{_way_out(error)}"
+                ) from error
+            raise
+        self._files = {name: _identity(name) for name in (f"{self._path}-wal", f"{self._path}-shm")}
+
+    def _check_files(self, *, is_inside: bool = False) -> None:
+        """Look whether what is written still goes to the files that the next start will read.
+
+        A log that somebody removed is no loss yet: what is in it goes to the database, and a new one
+        is made. Raises DatabaseLostError when it is the database that was removed or replaced.
+        """
+        if _identity(self._path) != _identity(self._held):
+            raise DatabaseLostError(
+                f"the database {self._path} was removed, moved or replaced while the bridge runs: nothing is"
+                " acknowledged any more. Put it back, or start the bridge again"
+            )
+        if all(_identity(name) == known for name, known in self._files.items()):
+            return
+        if is_inside:
+            raise StorageError(f"the write-ahead log of {self._path} was removed; it is made anew")
+        log.warning(
+            "the write-ahead log was removed: made anew", extra={"fields": {"of": str(self._path)}}
+        )
+        with self._read_lock:
+            with suppress(sqlite3.Error):
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._reader.close()
+            self._writer.close()
+            self._connect()
+
+    def _make_room(self, error: sqlite3.Error) -> None:
+        """Give back what the write-ahead log takes without need, when the disk is full."""
+        if error.sqlite_errorcode & 0xFF in NO_ROOM:
+            with suppress(sqlite3.Error):
+                self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _refused(self, what: str, error: Exception) -> StorageError:
         return StorageError(f"the database {self._path} refused a {what}: {error}{_way_out(error)}")
 
     def _roll_back(self) -> None:
         if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+            with suppress(sqlite3.Error):  # what failed is raised already
+                self._writer.execute("ROLLBACK")
 
 
-def _way_out(error: sqlite3.Error) -> str:
+def _hold(path: Path) -> int:
+    """Return a descriptor that keeps other bridges out, however they came to the file."""
+    try:
+        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageError(f"cannot open the database {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(held)
+        if isinstance(error, BlockingIOError):
+            raise SettingError(f"state: {path} is in use by another bridge") from error
+        raise StorageError(f"cannot lock the database {path}: {error.strerror}") from error
+    return held
+
+
+def _identity(file: str | Path | int) -> tuple[int, int] | None:
+    """Return what sets a file apart from all others while it exists; None where there is none."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 -- of a descriptor too
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _wal_pages(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    least, most = WAL_PAGES
+    return max(least, min(most, disk.f_blocks * disk.f_frsize // WAL_PART // PAGE_BYTES))
+
+
+def _way_out(error: Exception) -> str:
     """Say what to do where the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB), and only there."""
     return f". {WAY_OUT}" if type(error) is sqlite3.DatabaseError else ""
 
 
-def _prepare(writer: sqlite3.Connection) -> None:
-    """Make the tables; raises StorageError for a database of another time."""
+def _check_version(writer: sqlite3.Connection) -> None:
+    """Raise StorageError for a database of a newer bridge, before anything of it is touched."""
     [version] = writer.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StorageError(
             f"the state folder was written by a newer trainbridge (format {version}, this one knows {VERSION});"
             " start that one, or give this one a state folder of its own"
         )
-    if version < VERSION:
-        # The format before kept sessions and traces in a way of its own. It was never released.
-        writer.executescript("DROP TABLE IF EXISTS sessions; DROP TABLE IF EXISTS traces;")
-        writer.executescript(SCHEMA)
-        # Last, and never again: a full disk must not keep a bridge from starting.
+
+
+def _prepare(writer: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, or bring those of an older format up to this one, all of it or nothing.
+
+    A database that is as it should be is not written to: a full disk must not keep a bridge from starting.
+    """
+    [version] = writer.execute("PRAGMA user_version").fetchone()
+    missing = missing_tables(writer, SCHEMA)
+    if version == VERSION and not missing:
+        return
+    [tables] = writer.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        if tables:
+            for migration in MIGRATIONS:
+                if version < migration.makes:
+                    log.info(
+                        "bringing the database up to a newer format",
+                        extra={
+                            "fields": {"path": str(path), "from": version, "to": migration.makes}
+                        },
+                    )
+                    found = migration.run(writer)
+                    log.info("the database has a newer format", extra={"fields": found})
+        for statement in statements(SCHEMA):
+            writer.execute(statement)
+        if tables and "rebuilt" in missing:
+            # Older ones had the whole spool in their index from the start on, and the store is read again.
+            writer.execute("INSERT OR IGNORE INTO rebuilt VALUES ('spool')")
         writer.execute(f"PRAGMA user_version = {VERSION}")
+        writer.execute("COMMIT")
+    except BaseException as error:
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")
+        if (
+            isinstance(error, sqlite3.OperationalError)
+            and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+        ):
+            raise StorageError(
+                f"the database {path} has tables that no trainbridge made ({error}); nothing in it was changed."
+                " Give the bridge a state folder of its own"
+            ) from error
+        raise
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(
+def _connection(path: Path, opened: list[sqlite3.Connection]) -> sqlite3.Connection:
+    connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=256
     )
+    opened.append(connection)
+    return connection

@@ -1,15 +1,21 @@
 """The state folder of one bridge, held by it alone."""
 
+import errno
 import fcntl
+import os
+import re
 import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import SettingError
+
+NAME = re.compile(r"[!-~]{1,300}")
+"""What a bridge may be called: printable, on one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +28,21 @@ class StateFolder:
 
     @property
     def instance_id(self) -> str:
-        """A name of its own for the bridge that lives here, the same after a restart."""
+        """A name of its own for the bridge that lives here, the same after a restart.
+
+        One that cannot be read, or is none, is replaced; on a disk that is full it holds until the next start.
+        """
         file = self.path / "instance-id"
-        if not file.exists():
-            file.write_text(f"{socket.gethostname()}-{secrets.token_hex(4)}\n")
-        return file.read_text().strip()
+        with suppress(OSError, ValueError):
+            name = file.read_text().strip()
+            if NAME.fullmatch(name):
+                return name
+        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        with suppress(OSError):
+            unfinished = file.with_name("instance-id.new")
+            unfinished.write_text(f"{name}\n")
+            unfinished.replace(file)
+        return name
 
     @property
     def database(self) -> Path:
@@ -39,6 +55,11 @@ class StateFolder:
         return self.path / "spool"
 
     @property
+    def damaged(self) -> Path:
+        """The folder where damaged things are set aside."""
+        return self.path / "damaged"
+
+    @property
     def images(self) -> Path:
         """The default object store."""
         return self.path / "images"
@@ -48,20 +69,39 @@ class StateFolder:
 def state_folder(path: Path | None) -> Iterator[StateFolder]:
     """Make the folder where it is missing and hold it; None: a temporary one.
 
+    What is held is the folder itself, by whatever path it was reached, and whatever is removed in it.
+
     Raises SettingError when it cannot be written to, or another bridge holds it.
     """
     if path is None:
         with tempfile.TemporaryDirectory(prefix="trainbridge-") as temporary:
             yield StateFolder(Path(temporary), is_durable=False)
         return
+    held: list[int] = []
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / "lock").open("w")
-    except OSError as error:
-        raise SettingError(f"state: {path} cannot be written to ({error.strerror})") from error
-    with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.mkdir(parents=True, exist_ok=True)
+            held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            # Bridges of the first releases hold only this file, and are kept out by it.
+            held.append(os.open(path / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
         except OSError as error:
-            raise SettingError(f"state: {path} is in use by another bridge") from error
+            # The folder is held, and a full disk must not keep a bridge from starting.
+            if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                text = f"state: {path} cannot be written to ({error.strerror})"
+                raise SettingError(text) from error
+        for descriptor in held:
+            _lock(descriptor, path)
         yield StateFolder(path, is_durable=True)
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise SettingError(f"state: {path} is in use by another bridge") from error
+    except OSError:
+        # Some network file systems lock no folders; the database, which every bridge holds, must be locked.
+        return

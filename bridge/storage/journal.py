@@ -16,6 +16,10 @@ PUT_SESSION = (
 COLUMNS = "session_id, registered_ms, updated_ms, ended_ms, through, state"
 
 
+LAST_MS = 2**63 - 1024
+"""The last moment that is a float and an SQLite integer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A session as it stood when the group `through` had been applied."""
@@ -24,7 +28,7 @@ class Checkpoint:
     registered_ms: int
     updated_ms: int
     ended_ms: int
-    """0 while the session lives."""
+    """0 while the bridge holds the session in memory: it lives, or lingers after its end."""
     through: int
     state: bytes
 
@@ -50,7 +54,7 @@ class JournalRows:
 
     def put_heard(self, transaction: Transaction, heard: Sequence[tuple[float, str]]) -> None:
         """Note when sessions were heard of, in seconds since 1970."""
-        rows = [(int(at * 1000), session_id) for at, session_id in heard]
+        rows = [(milliseconds(at), session_id) for at, session_id in heard]
         transaction.executemany(HEARD, rows)
 
     def trim(self, transaction: Transaction, below: int) -> None:
@@ -70,7 +74,9 @@ class JournalRows:
     def last_number(self) -> int:
         """Return the highest number ever given to a group or a checkpoint, 0 before the first."""
         [[group]] = self._database.query("SELECT max(number) FROM journal")
-        [[checkpoint]] = self._database.query("SELECT max(through) FROM sessions")
+        [[checkpoint]] = self._database.query(
+            "SELECT max(through) FROM sessions WHERE typeof(through) = 'integer'"
+        )
         return max(group or 0, checkpoint or 0)
 
     def images(self, session_id: str, attempt: int) -> list[Counted]:
@@ -89,13 +95,21 @@ class JournalRows:
         return [_checkpoint(row) for row in self._database.query(sql, (limit,))]
 
     def unfinished(self, ended_after_ms: int, limit: int) -> list[Checkpoint]:
-        """Return the sessions that live, or ended after a moment; the oldest registration first."""
+        """Return the sessions that were held in memory; the oldest registration first.
+
+        Versions before wrote the end of a session while it lingered: those that ended after a moment count.
+        """
         sql = (
             f"SELECT {COLUMNS} FROM sessions WHERE ended_ms = 0 OR ended_ms > ?"  # noqa: S608 -- a constant
             " ORDER BY registered_ms DESC LIMIT ?"
         )
         rows = self._database.query(sql, (ended_after_ms, limit))
         return [_checkpoint(row) for row in reversed(rows)]
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a moment as the database can hold it, whatever a clock has said."""
+    return int(min(seconds * 1000, LAST_MS)) if seconds > 0 else 0
 
 
 def _checkpoint(row: Row) -> Checkpoint:

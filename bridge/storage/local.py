@@ -30,6 +30,7 @@ class LocalStore:
         target = self._path(key)
         staged = target.with_name(f".{target.name}.partial")
         try:
+            file.stat()
             _make_folder(target.parent)
             staged.unlink(missing_ok=True)
             _link_or_copy(file, staged)
@@ -37,9 +38,10 @@ class LocalStore:
             # Renaming one link of a file over another does nothing, and leaves both.
             staged.unlink(missing_ok=True)
             _sync_folder(target.parent)
-        except FileNotFoundError:
-            raise
         except OSError as error:
+            # Only a file that is not there is missing: it may be a folder of the store that was removed.
+            if isinstance(error, FileNotFoundError) and not file.exists():
+                raise
             raise StorageError(f"cannot store {key}: {error.strerror}") from error
 
     def read(self, key: str, offset: int, length: int) -> bytes:
@@ -60,7 +62,11 @@ class LocalStore:
             for name in sorted(names):
                 key = (inside / name).as_posix()
                 if key.startswith(prefix) and not name.startswith("."):
-                    yield StoredObject(key, (Path(folder) / name).stat().st_size)
+                    try:
+                        size_bytes = (Path(folder) / name).stat().st_size
+                    except OSError:
+                        continue  # removed meanwhile, or a link to nowhere
+                    yield StoredObject(key, size_bytes)
 
     def delete(self, key: str) -> None:
         """Remove an object."""

@@ -1,10 +1,16 @@
 """Plain values as bytes: what the database keeps of messages and sessions."""
 
+import zlib
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
 from bridge.errors import StorageError
+
+CHECKSUM = "checksum"
+"""The last key of a sealed dictionary: its value is the CRC-32 of all bytes before it."""
+
+CHECKSUM_BYTES = 4
 
 SURROGATES = "surrogatepass"
 """A text may be of any making; one that is no valid Unicode must not stop a commit."""
@@ -26,5 +32,25 @@ def unpacked(data: bytes) -> Any:
     """Return what was packed; raises StorageError for bytes that never were."""
     try:
         return msgpack.unpackb(data, strict_map_key=False, unicode_errors=SURROGATES)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
-        raise StorageError(f"a damaged value in the database: {error!r}") from error
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        # Not its text, which may hold all that could be read.
+        raise StorageError(f"a damaged value in the database ({type(error).__name__})") from None
+
+
+def sealed(value: dict[str, Any]) -> bytes:
+    """Return a dictionary as `packed` does, such that `unsealed` notices every change in it."""
+    data = packed({**value, CHECKSUM: 0xFFFFFFFF})[:-CHECKSUM_BYTES]
+    return data + zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big")
+
+
+def unsealed(data: bytes) -> Any:
+    """Return what was sealed; raises StorageError where it is not the same any more.
+
+    What was packed without a checksum, or by a bridge that did not know it, is taken as it is.
+    """
+    value = unpacked(data)
+    if not isinstance(value, dict) or next(reversed(value), None) != CHECKSUM:
+        return value
+    if value.pop(CHECKSUM) != zlib.crc32(data[:-CHECKSUM_BYTES]):
+        raise StorageError("a damaged value in the database (its checksum is another one)")
+    return value

@@ -1,5 +1,6 @@
 """What the image index is told: shards, and the batches whose images lie in them."""
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -63,11 +64,16 @@ CLEAR_BATCH = "DELETE FROM images WHERE session_id = ? AND epoch = ? AND batch =
 KNOWS_NEWER = (
     "SELECT 1 FROM batches WHERE session_id = ? AND epoch = ? AND batch = ? AND received_ms >= ?"
 )
-DROP_EMPTY = (
-    "DELETE FROM batches WHERE NOT EXISTS (SELECT 1 FROM images WHERE"
-    " images.session_id = batches.session_id AND images.epoch = batches.epoch"
-    " AND images.batch = batches.batch)"
+KEEP_ONLY = (
+    "DELETE FROM images WHERE session_id = ? AND shard_id = ?"
+    " AND offset NOT IN (SELECT value FROM json_each(?))"
 )
+COUNT_AGAIN = (
+    "UPDATE batches SET images = (SELECT count(*) FROM images WHERE"
+    " images.session_id = batches.session_id AND images.epoch = batches.epoch"
+    " AND images.batch = batches.batch) WHERE session_id = ?"
+)
+DROP_EMPTY = "DELETE FROM batches WHERE session_id = ? AND images = 0"
 SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored FROM shards"
 
 
@@ -138,18 +144,24 @@ def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> None:
     )
 
 
-def forget_images(transaction: Transaction, shard_id: int, *, from_offset: int = 0) -> None:
-    """Drop the images of a shard that lie at or behind an offset, and batches left without any."""
-    transaction.execute(
-        "DELETE FROM images WHERE shard_id = ? AND offset >= ?", (shard_id, from_offset)
-    )
-    transaction.execute(DROP_EMPTY)
+def keep_images(transaction: Transaction, shard: Shard, offsets: Iterable[int]) -> int:
+    """Drop the images of a shard that do not lie at one of these offsets; return how many these were.
+
+    Batches that are left without any go too.
+    """
+    place = (shard.session_id, shard.shard_id, json.dumps(list(offsets)))
+    lost = transaction.execute(KEEP_ONLY, place).rowcount
+    if lost > 0:
+        transaction.execute(COUNT_AGAIN, (shard.session_id,))
+        transaction.execute(DROP_EMPTY, (shard.session_id,))
+    return lost
 
 
-def forget_shard(transaction: Transaction, shard_id: int) -> None:
-    """Drop a shard that is nowhere any more, and its images."""
-    forget_images(transaction, shard_id)
-    transaction.execute("DELETE FROM shards WHERE shard_id = ?", (shard_id,))
+def forget_shard(transaction: Transaction, shard: Shard) -> int:
+    """Drop a shard that is nowhere any more; return how many images went with it."""
+    lost = keep_images(transaction, shard, ())
+    transaction.execute("DELETE FROM shards WHERE shard_id = ?", (shard.shard_id,))
+    return lost
 
 
 def waiting_shards(database: Database) -> list[Shard]:

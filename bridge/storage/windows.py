@@ -9,13 +9,22 @@ PUT = "INSERT OR REPLACE INTO windows (session_id, offer) VALUES (?, ?)"
 CLEAR = "DELETE FROM windows WHERE session_id = ?"
 
 
-def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]]) -> None:
-    """Write what the window of each session holds, as plain values; None: it is closed."""
+def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]]) -> int:
+    """Write what the window of each session holds, as plain values; None: it is closed.
+
+    Return how many could not be written: a kill costs these their batch.
+    """
+    unwritable = 0
     for session_id, offer in windows:
-        if offer is None:
+        try:
+            data = None if offer is None else packed(offer)
+        except ValueError:
+            data, unwritable = None, unwritable + 1
+        if data is None:
             transaction.execute(CLEAR, (session_id,))
         else:
-            transaction.execute(PUT, (session_id, packed(offer)))
+            transaction.execute(PUT, (session_id, data))
+    return unwritable
 
 
 def held_windows(database: Database) -> list[tuple[str, bytes]]:

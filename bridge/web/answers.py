@@ -102,8 +102,11 @@ def _answer(
 def _told(request: web.Request, error: BridgeError, status: int) -> str:
     if status < 500 or isinstance(error, OverloadedError):
         return str(error)
+    if isinstance(error, StorageError):
+        parts_of(request).telemetry.storage_failed("web", error)
+        return STORAGE_TEXT
     parts_of(request).telemetry.failed("web", error)
-    return STORAGE_TEXT if isinstance(error, StorageError) else INTERNAL_TEXT
+    return INTERNAL_TEXT
 
 
 def _text_of(error: web.HTTPException) -> str:

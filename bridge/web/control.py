@@ -1,6 +1,7 @@
 """Take orders for training loops."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -174,6 +175,8 @@ def _parameters(value: object) -> Mapping[str, str]:
 def _value(name: str, value: object) -> str:
     if not PARAMETER.fullmatch(name):
         raise InvalidDataError("the name of a parameter must match [A-Za-z][A-Za-z0-9_]{0,63}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidDataError(f"parameter {name} must be a finite number")
     text = json.dumps(value) if isinstance(value, bool | int | float) else value
     if not isinstance(text, str) or not text.isprintable() or not 0 < len(text) <= LONGEST_VALUE:
         raise InvalidDataError(

@@ -94,7 +94,9 @@ def read_selection(
     values["epoch"] = both[0] if both else whole(given.get("epoch", ""))
     values["batch"] = both[1] if both else whole(given.get("batch", ""))
     read = {"at": "at_ms", "from": "from_ms", "to": "to_ms"}
-    unusable = [name for name in given if values[read.get(name, name)] is None]
+    unusable = [
+        name for name in given if name != "session" and values[read.get(name, name)] is None
+    ]
     return Selection(**values), unusable  # type: ignore[arg-type]
 
 
@@ -187,7 +189,11 @@ def _prefer(text: str) -> Prefer | None:
 
 
 def _class(text: str, names: tuple[str, ...]) -> int | None:
-    """Return the number of a class given as number or name."""
-    if text in names:
-        return names.index(text)
-    return whole(text, highest=LARGEST // 2)
+    """Return the number of a class given as number or name; None for a name that several classes have.
+
+    Boards give the number, so it comes first: the digits of a data set may be named from "1" to "9" and "0".
+    """
+    number = whole(text, highest=LARGEST // 2)
+    if text not in names or (number is not None and number < len(names)):
+        return number
+    return names.index(text) if names.count(text) == 1 else None

@@ -1,6 +1,7 @@
 """Arrange predictions as a confusion matrix."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -65,7 +66,7 @@ def matrix_of(session_id: str, confusion: Confusion, class_names: Sequence[str])
     if not any(confusion.values()):
         return None
     labels = sorted({label for pair in confusion for label in pair}, key=_order(class_names))
-    names = tuple(_name(label, class_names) for label in labels)
+    names = _names(labels, class_names)
     rows = tuple(
         _row(session_id, label, labels, dict(zip(labels, names, strict=True)), confusion)
         for label in labels
@@ -122,6 +123,16 @@ def _order(class_names: Sequence[str]) -> Callable[[str], tuple[int, int, str]]:
         return 1, 0, label
 
     return key
+
+
+def _names(labels: Sequence[str], class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return what to call each class; those that share a name have their number beside it."""
+    names = [_name(label, class_names) for label in labels]
+    times = Counter(names)
+    return tuple(
+        f"{name} ({label})" if times[name] > 1 else name
+        for name, label in zip(names, labels, strict=True)
+    )
 
 
 def _name(label: str, class_names: Sequence[str]) -> str:

@@ -2,6 +2,8 @@
 
 import io
 from hashlib import sha256
+from threading import BoundedSemaphore
+from typing import Any
 
 from aiohttp import web
 
@@ -19,10 +21,23 @@ TILE = 150
 GAP = 6
 TEXT_HEIGHT = 18
 HEAD_HEIGHT = 26
-LARGEST_PIXELS = 64_000_000
-"""Of one image; a larger one is not unpacked for a picture of 150 pixels."""
+LARGEST_PIXELS = 4_096**2
+"""Of one image; a larger one is not unpacked for a picture of 150 pixels. One of several scans is held whole
+while it is unpacked, in six bytes a pixel."""
+
+MOST_SCANS = 32
+"""Of one image, the whole of which is gone through for each; encoders make ten of a progressive one."""
+
+START_OF_SCAN = b"\xff\xda"
+
+UNREADABLE = "no picture"
 
 PAPER, INK, RIGHT, WRONG, NEUTRAL = "#ffffff", "#1b1f24", "#1d7a46", "#c62828", "#8a8f98"
+BESIDE, GREY = "#eceef1", "#c4c8ce"
+"""The background of a picture that is not square, and the tile of one that cannot be shown."""
+
+_unpacking = BoundedSemaphore(2)
+"""However many sheets are drawn, so many images are unpacked at a time."""
 
 
 async def sheet(request: web.Request) -> web.Response:
@@ -38,7 +53,10 @@ async def sheet(request: web.Request) -> web.Response:
     def draw() -> bytes:
         return _draw(parts, session_id, selection, names) or NO_IMAGE
 
-    body = await parts.image_threads.run(draw)
+    try:
+        body = await parts.image_threads.run(draw)
+    except StorageError:  # too many wait for the store already
+        body = NO_IMAGE
     return picture(body, ASK_AGAIN, sha256(body).hexdigest()[:16])
 
 
@@ -52,7 +70,7 @@ def _draw(
             return None
         return _sheet(parts, batch, images, names)
     except (StorageError, NotFoundError) as error:
-        parts.telemetry.failed("contact sheet", error)
+        parts.telemetry.storage_failed("contact sheet", error)
     except ModuleNotFoundError:
         parts.telemetry.note("no contact sheets: install trainbridge[images]")
     return None
@@ -79,31 +97,64 @@ def _sheet(
     for place, image in enumerate(images):
         left = GAP + place % COLUMNS * (TILE + GAP)
         top = HEAD_HEIGHT + place // COLUMNS * (TILE + TEXT_HEIGHT + GAP)
-        tile = _tile(parts.read_image(image.place))
+        tile = tile_of(parts.read_image(image.place))
         colour, text = label_of(image, names)
-        if tile is not None:
-            paper.paste(tile, (left, top))
+        box = (left, top, left + TILE - 1, top + TILE - 1)
+        pen.rectangle(box, BESIDE if tile is not None else GREY)
+        if tile is None:
+            pen.text((left + TILE // 2, top + TILE // 2), UNREADABLE, INK, anchor="mm", font=font)
+        else:
+            paper.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
         width_of_frame = 3 if image.is_wrong else 1
-        pen.rectangle(
-            (left, top, left + TILE - 1, top + TILE - 1), outline=colour, width=width_of_frame
-        )
+        pen.rectangle(box, outline=colour, width=width_of_frame)
         pen.text((left + 2, top + TILE + 2), text, colour, font=font)
     buffer = io.BytesIO()
     paper.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def _tile(jpeg: bytes):  # type: ignore[no-untyped-def]  # noqa: ANN202 -- its type is an extra's
+def tile_of(jpeg: bytes) -> Any:
+    """Return a picture as browsers show it, as large as fits into a tile, or None where it cannot be unpacked.
+
+    Its own proportions are kept. What would cost much to unpack is not: an image costs itself at most.
+    """
     from PIL import Image  # noqa: PLC0415 -- an extra that may be absent
 
     try:
-        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
-            if image.width * image.height > LARGEST_PIXELS:
+        with _unpacking, Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+            if not _is_cheap(image, jpeg):
                 return None
-            image.draft("RGB", (TILE, TILE))
-            return image.convert("RGB").resize((TILE, TILE))
-    except (OSError, ValueError, Image.DecompressionBombError):
+            longest = max(image.size)
+            width, height = (max(1, round(side * TILE / longest)) for side in image.size)
+            size = (width, height)
+            image.draft("RGB", size)
+            return _upright(image.convert("RGB").resize(size), image)
+    except Exception:  # noqa: BLE001 -- decoders raise whatever a broken file leads them to
         return None
+
+
+def _is_cheap(image: Any, jpeg: bytes) -> bool:
+    return image.width * image.height <= LARGEST_PIXELS and jpeg.count(START_OF_SCAN) <= MOST_SCANS
+
+
+def _upright(tile: Any, image: Any) -> Any:
+    """Turn a picture as its EXIF orientation says; a damaged one is ignored."""
+    from PIL import ExifTags, Image  # noqa: PLC0415 -- an extra that may be absent
+
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    try:
+        turn = turns.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # noqa: BLE001 -- as above
+        return tile
+    return tile if turn is None else tile.transpose(turn)
 
 
 def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:

@@ -31,10 +31,11 @@ def stub(bridge):
         yield MetricsServiceStub(channel)
 
 
-def register(stub, session_id: str, **fields) -> None:
-    """Register a session."""
+def register(stub, session_id: str, **fields) -> str:
+    """Register a session, and return what its streams show."""
     response = stub.RegisterTrainingSession(wire.SessionInfo(session_id=session_id, **fields))
     assert response.success, response.message
+    return response.stream_token
 
 
 def batch(session_id: str, index: int, *images: bytes, loss: float = 0.5, **fields):
@@ -44,9 +45,10 @@ def batch(session_id: str, index: int, *images: bytes, loss: float = 0.5, **fiel
     return wire.MetricsRequest(session_id=session_id, batch_data=data)
 
 
-def stream(stub, *requests) -> list[wire.MetricsResponse]:
+def stream(stub, *requests, token: str = "") -> list[wire.MetricsResponse]:
     """Send requests on one stream and return all answers."""
-    return list(stub.StreamMetrics(iter(requests), timeout=30))
+    metadata = (("trainbridge-stream-token", token),) if token else ()
+    return list(stub.StreamMetrics(iter(requests), timeout=30, metadata=metadata))
 
 
 def test_a_run_comes_out_at_every_door(bridge, stub):
@@ -189,10 +191,10 @@ def test_a_stop_is_clean_and_a_start_finds_everything(tmp_path):
     with running_bridge(state, "--images-keep", "all") as first:
         with grpc.insecure_channel(first.grpc) as channel:
             stub = MetricsServiceStub(channel)
-            register(stub, "run", client_instance_id="i")
+            token = register(stub, "run", client_instance_id="i")
             request = batch("run", 0, jpeg())
             request.sequence = 9
-            stream(stub, request)
+            stream(stub, request, token=token)
         assert first.stop(signal.SIGTERM) == 0
     with running_bridge(state) as second, grpc.insecure_channel(second.grpc) as channel:
         stub = MetricsServiceStub(channel)

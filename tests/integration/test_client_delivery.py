@@ -9,7 +9,7 @@ import urllib.request
 import numpy as np
 import pytest
 from support.bridges import running_bridge
-from support.jpegs import jpeg
+from support.jpegs import jpeg, large_jpeg
 from support.waiting import until_true
 
 from bridge.client import CommandType, TrainingSession
@@ -149,6 +149,52 @@ def test_a_frozen_bridge_costs_the_loop_nothing(tmp_path):
         assert bridge.total("training_epoch_loss", session_id="frozen") == 0.25
 
 
+def test_what_was_dropped_holds_up_nothing(tmp_path):
+    """A frozen bridge makes a small buffer overflow, also with messages on their way: the rest arrives, once."""
+    with running_bridge(tmp_path / "state") as bridge:
+        session = TrainingSession(bridge.grpc, session_id="run", buffer_bytes=100_000)
+        log_batches(session, 0, range(100))
+        assert session.flush() == 0
+        bridge.process.send_signal(signal.SIGSTOP)
+        for round_ in range(1, 41):
+            log_batches(session, round_, range(100))
+            session.log_epoch(round_, loss=0.5)
+            until_true(lambda: not len(session._queue))
+        assert session.stats.dropped > 1_000
+        bridge.process.send_signal(signal.SIGCONT)
+
+        assert session.close(CLOSE_SECONDS) == 0
+        stats = session.stats
+        assert stats.messages == stats.acknowledged + stats.dropped
+        assert stats.connections == 1
+        assert bridge.total("training_epochs_completed_total", session_id="run") == 40
+        assert stats.batches_acknowledged <= bridge_batches(bridge) <= stats.batches
+        assert bridge.total("training_session_status", session_id="run", status="completed") == 1
+
+
+def test_a_bridge_that_lost_its_state_gets_the_rest(tmp_path, port):
+    """It begins with the first message that the SDK still has; nothing before that is waited for."""
+    address = f"127.0.0.1:{port}"
+    flags = ("--grpc-address", address)
+    with running_bridge(tmp_path / "one", *flags) as first:
+        session = TrainingSession(address, session_id="run")
+        log_batches(session, 0, range(50))
+        assert session.flush() == 0
+        first.stop(signal.SIGKILL)
+    log_batches(session, 1, range(30))
+    with running_bridge(tmp_path / "two", *flags) as second:
+        log_batches(session, 2, range(20))
+        assert session.close(CLOSE_SECONDS) == 0
+        assert bridge_batches(second) == 50
+        stats = session.stats
+        assert (stats.batches_acknowledged, stats.dropped) == (100, 0)
+
+
+def bridge_batches(bridge):
+    """Return how many batches of the run a bridge has counted."""
+    return bridge.total("training_batches_total", session_id="run")
+
+
 def test_orders_reach_the_loop_and_their_answers_come_back(tmp_path):
     """A learning rate is changed by the loop, and a stop is seen by it."""
     changed = []
@@ -185,3 +231,27 @@ def test_a_fork_reports_nothing(tmp_path):
             log_batches(session, 0, range(10, 20))
 
         assert bridge.total("training_batches_total", session_id="parent") == 20
+
+
+@pytest.mark.parametrize(
+    ("buffer_bytes", "reason"), [(512 << 20, "images: too large"), (64 << 20, "images: no memory")]
+)
+def test_images_too_large_to_be_sent_are_counted(tmp_path, buffer_bytes, reason):
+    """Given is sent and left out for a true reason; the predictions and samples of the batch are whole."""
+    images = [large_jpeg(5_000_000)] * 16
+    with running_bridge(tmp_path / "state") as bridge:
+        with TrainingSession(
+            bridge.grpc, close_seconds=CLOSE_SECONDS, buffer_bytes=buffer_bytes
+        ) as session:
+            session.log_batch(
+                0.5, epoch=0, batch=0, images=images, predictions=[1] * 16, ground_truth=[1] * 16
+            )
+        stats, name = session.stats, session.session_id
+        kept = bridge.total("training_images_total", session_id=name, result="stored")
+
+        assert 0 < stats.images_sent < 16
+        assert stats.images_sent + stats.images_shed == stats.images_given == 16
+        assert stats.left_out == {reason: stats.images_shed}
+        assert kept == stats.images_sent
+        assert bridge.total("training_predictions_total", session_id=name) == 16
+        assert bridge.total("training_samples_total", session_id=name) == 16

@@ -95,7 +95,7 @@ def test_promtool_accepts_the_queries_of_the_documentation(promtool, tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
-    assert "7 rules found" in done.stdout
+    assert "8 rules found" in done.stdout
 
 
 def queries():
@@ -165,6 +165,72 @@ def test_the_gpus_of_a_session_join_with_dcgm(promtool, tmp_path):
 
     done = subprocess.run(
         [promtool, "test", "rules", path], text=True, capture_output=True, check=False, timeout=30
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+LOSSES = (-1.5, 0.0, -0.0, 2.0, -3e38, 3e38, 1e-45, -1e-45, math.nan, math.inf, -math.inf, -7.0)
+
+
+@pytest.mark.parametrize("count", range(len(LOSSES) + 1))
+def test_promtool_accepts_any_losses(promtool, count):
+    """Negative ones, zeros, the largest and the smallest, and non-finite ones, in any mixture."""
+    scene = Scene()
+    session = scene.session()
+    scene.tell(session, *(Batch(0, index, loss) for index, loss in enumerate(LOSSES[:count])))
+
+    done = subprocess.run(
+        [promtool, "check", "metrics"],
+        input=scene.page(),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+MEAN = """
+rule_files: [{rules}]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - {{series: 'training_batch_loss_sum{{session_id="mixed"}}', values: '0+60x10'}}
+      - {{series: 'training_batch_loss_count{{session_id="mixed"}}', values: '0+30x10'}}
+      - {{series: 'training_batch_loss_negative_sum{{session_id="mixed"}}', values: '0+120x10'}}
+      - {{series: 'training_batch_loss_negative_count{{session_id="mixed"}}', values: '0+10x10'}}
+      - {{series: 'training_batch_loss_sum{{session_id="plain"}}', values: '0+60x10'}}
+      - {{series: 'training_batch_loss_count{{session_id="plain"}}', values: '0+30x10'}}
+      - {{series: 'training_batch_loss_sum{{session_id="negative"}}', values: '0x10'}}
+      - {{series: 'training_batch_loss_count{{session_id="negative"}}', values: '0x10'}}
+      - {{series: 'training_batch_loss_negative_sum{{session_id="negative"}}', values: '0+120x10'}}
+      - {{series: 'training_batch_loss_negative_count{{session_id="negative"}}', values: '0+10x10'}}
+    promql_expr_test:
+      - expr: round(mean * 1000)
+        eval_time: 10m
+        exp_samples:
+          - {{labels: '{{session_id="mixed"}}', value: -1500}}
+          - {{labels: '{{session_id="negative"}}', value: -12000}}
+          - {{labels: '{{session_id="plain"}}', value: 2000}}
+"""
+
+
+def test_the_documented_mean_is_the_mean(promtool, tmp_path):
+    """Of a session whose losses have one sign, the other, or both."""
+    page = (ROOT / "docs" / "metrics.md").read_text()
+    [query] = [one for one in blocks(page, "promql") if "_negative_sum" in one]
+    rules, test = tmp_path / "rules.yaml", tmp_path / "test.yaml"
+    flat = " ".join(query.split())
+    rules.write_text(
+        f"groups:\n- name: documentation\n  rules:\n  - record: mean\n    expr: >-\n      {flat}\n"
+    )
+    test.write_text(MEAN.format(rules=rules))
+
+    done = subprocess.run(
+        [promtool, "test", "rules", test], text=True, capture_output=True, check=False, timeout=30
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,10 +21,10 @@ commits = count(1)
 
 
 @contextmanager
-def deadly(database):
+def deadly(database, **options):
     """Commit as ever; the one commit is the last thing this process does, or nearly does."""
     is_last = next(commits) == int(sys.argv[2])
-    with commit(database) as transaction:
+    with commit(database, **options) as transaction:
         yield transaction
         if is_last and sys.argv[1] == "before":
             time.sleep(LEAK_SECONDS)

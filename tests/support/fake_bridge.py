@@ -46,6 +46,9 @@ class FakeBridge(service.MetricsServiceServicer):
         self.refuse_registration = ""
         self.invalid = set()
         """Sequences to answer with INVALID_DATA."""
+        self.stream_token = "proof" if numbered else ""
+        self.lost_at = {}
+        """Sequences that are not taken, so many times, with what is answered; those behind wait for them."""
         self.full_at = 0
         """A sequence to answer with BUFFER_FULL, once, and all behind it until it comes again."""
         self.forget_at = 0
@@ -69,6 +72,11 @@ class FakeBridge(service.MetricsServiceServicer):
             if r.WhichOneof("payload") == "batch_data"
         ]
 
+    @property
+    def delivered(self):
+        """Return the messages that were applied, without heartbeats, which fill gaps too."""
+        return [request for request in self.applied if not request.HasField("heartbeat")]
+
     def of(self, kind):
         """Return the payloads of a kind that were applied."""
         return [getattr(r, kind) for r in self.applied if r.WhichOneof("payload") == kind]
@@ -84,6 +92,7 @@ class FakeBridge(service.MetricsServiceServicer):
             success=True,
             session_id=request.session_id,
             server_config=self.config,
+            stream_token=self.stream_token,
             resume_sequence=self.accepted if self.numbered else 0,
         )
 
@@ -126,6 +135,9 @@ class FakeBridge(service.MetricsServiceServicer):
         if sequence in self.invalid:
             yield _error(wire.ErrorResponse.INVALID_DATA, sequence)
             return
+        if (lost := self._lost(sequence)) is not None:
+            yield lost
+            return
         if self.full_at and sequence >= self.full_at:
             if sequence == self.full_at and sequence in {r.sequence for r in self.received[:-1]}:
                 self.full_at = 0
@@ -138,9 +150,21 @@ class FakeBridge(service.MetricsServiceServicer):
             self.drain_at = 0
             yield wire.MetricsResponse(draining=wire.Draining(reconnect_after_ms=10))
 
+    def _lost(self, sequence):
+        times, code = self.lost_at.get(sequence, (0, None))
+        if times:
+            self.lost_at[sequence] = (times - 1, code)
+            named = sequence if code != wire.ErrorResponse.INVALID_DATA else 0
+            return _error(code, named, retryable=bool(named), retry_after_ms=20 if named else 0)
+        if self.lost_at and sequence > self.accepted + 1:
+            expected = self.accepted + 1
+            return _error(wire.ErrorResponse.BUFFER_FULL, expected, retry_after_ms=20)
+        return None
+
     def _apply(self, request):
         if request.HasField("heartbeat"):
             self.applied.append(request)
+            self.accepted = max(self.accepted, request.sequence)
         elif not self.numbered or request.sequence > self.accepted:
             self.accepted = request.sequence
             self.applied.append(request)

@@ -17,16 +17,22 @@ START = 1_800_000_000.0
 class Life:
     """One life of a bridge, as far as its journal goes; the next one is begun on the same database."""
 
-    def __init__(self, database: Database, **options):
+    def __init__(self, database: Database, *, ended_after_ms=0, **options):
         """Replay what is there; `options` are the journal's."""
         self.database = database
         self.now = 0.0
         self.telemetry = Telemetry()
-        self.metrics = TrainingMetrics(self.telemetry, clock=lambda: START)
+        self.metrics = TrainingMetrics(
+            self.telemetry, clock=lambda: START, monotonic=lambda: 1_500.0
+        )
         self.spans = Spans(SpanOutbox(database), self.telemetry)
         rows = JournalRows(database)
         found = replay(
-            rows, (self.metrics, self.spans), self.telemetry, ended_after_ms=0, limit=100
+            rows,
+            (self.metrics, self.spans),
+            self.telemetry,
+            ended_after_ms=ended_after_ms,
+            limit=100,
         )
         self.sessions = {session.id: session for session in found.sessions}
         self.replayed_entries = sum(entries for _, entries in found.groups)

@@ -14,6 +14,7 @@ from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
 ANSWER_SECONDS = 30
+TOKEN_HEADER = "trainbridge-stream-token"
 FRAME_MESSAGES = 500
 
 
@@ -40,6 +41,8 @@ class RawClient:
         """The highest sequence that the bridge has acknowledged."""
         self.acks: list[wire.Acknowledgment] = []
         self.errors: list[wire.ErrorResponse] = []
+        self.token = ""
+        """What its streams show, from the last registration that was accepted."""
         self.drainings = 0
         self.unanswered: deque[int] = deque()
         """Batches sent on this stream that have no Ack of their own yet; unnumbered clients only."""
@@ -84,7 +87,9 @@ class RawClient:
             client_instance_id=self.instance_id,
             config=self.run.config(),
         )
-        return self._stub().RegisterTrainingSession(info, timeout=ANSWER_SECONDS)
+        response = self._stub().RegisterTrainingSession(info, timeout=ANSWER_SECONDS)
+        self.token = response.stream_token or self.token
+        return response
 
     def open(self) -> None:
         """Open a stream on the connection that `register` made, or on a new one."""
@@ -99,7 +104,8 @@ class RawClient:
             event.clear()
         stub = self._stub()
         method = stub.StreamMetricsBatches if self.frames else stub.StreamMetrics
-        self._call = method(iter(self._outgoing.get, None))
+        metadata = ((TOKEN_HEADER, self.token),) if self.token else ()
+        self._call = method(iter(self._outgoing.get, None), metadata=metadata)
         self._reader = threading.Thread(target=self._read, args=(self._call,), daemon=True)
         self._reader.start()
 

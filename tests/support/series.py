@@ -15,6 +15,9 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 NOON = 1_800_000_000.0
 """The beginning of a 15 s interval."""
 
+UPTIME = 1_500.0
+"""What the monotonic clock says at noon; the beginning of such an interval, too."""
+
 
 class Scene:
     """Sessions that tell the sink things, and a reader of the page."""
@@ -23,7 +26,8 @@ class Scene:
         """Start at NOON, without sessions."""
         self.now = NOON
         self.telemetry = Telemetry(public_url="https://bridge.example.com")
-        self.metrics = TrainingMetrics(self.telemetry, clock=lambda: self.now, **options)
+        clocks = {"clock": lambda: self.now, "monotonic": lambda: self.now - NOON + UPTIME}
+        self.metrics = TrainingMetrics(self.telemetry, **(clocks | options))
         self.exposition = Exposition(self.metrics, self.telemetry)
 
     def session(self, session_id="run-1", client=None, config=None, attempt=1):

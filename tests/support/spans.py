@@ -19,13 +19,13 @@ CLIENT = Client("trainer", "1.2", "instance-1", {"team": "vision"})
 class World:
     """One bridge as far as spans go; time is told by each event."""
 
-    def __init__(self, folder, *, limit=OUTBOX_LIMIT):
+    def __init__(self, folder, *, limit=OUTBOX_LIMIT, monotonic=None):
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.database = Database(folder / "trainbridge.db", durable=False)
         self.outbox = SpanOutbox(self.database, limit=limit)
         self.telemetry = Telemetry()
-        self.sink = Spans(self.outbox, self.telemetry, public_url=PUBLIC_URL)
+        self.sink = Spans(self.outbox, self.telemetry, public_url=PUBLIC_URL, monotonic=monotonic)
 
     def close(self):
         self.database.close()

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from bridge.commands import KEPT_PER_SESSION, Commands, State
-from bridge.errors import LimitError
+from bridge.errors import InvalidDataError, LimitError
 from bridge.model import (
     CommandAnswered,
     CommandAsked,
@@ -146,3 +146,41 @@ def test_a_replay_brings_orders_as_far_as_they_had_come():
     assert [command.id for command in commands.take("run")] == ["b", "c"]
     commands.replay(session(), Forgotten(), 6.0)
     assert commands.of("run") == []
+
+
+BAD_RATES = ("", "nan", "NaN", "inf", "Infinity", "-Infinity", "-1", "0", "0.0", "-0", "1e400", "1e-400", "x", "1_0", " 1", "1 ", "0x1p3", "\N{ARABIC-INDIC DIGIT ONE}", "1,5", "1e", ".", "+")  # fmt: skip
+BAD_SIZES = ("", "nan", "Infinity", "-1", "0", "00", "1.5", "64.0", "1e2", "+1", "2147483648", "9" * 200, "1_0", " 1", "\N{ARABIC-INDIC DIGIT ONE}", "x", "true")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("type", "name", "value"),
+    [
+        *((CommandType.CHANGE_LEARNING_RATE, "learning_rate", value) for value in BAD_RATES),
+        *((CommandType.ADJUST_BATCH_SIZE, "batch_size", value) for value in BAD_SIZES),
+    ],
+)
+def test_what_no_loop_can_use_is_no_command(type, name, value):
+    """A learning rate is finite and above 0, a batch size a whole number from 1; the refusal says so, and nothing waits."""
+    commands = Commands()
+
+    for parameters in ({name: value}, {}, {"other": "1"}):
+        with pytest.raises(InvalidDataError, match=f"{name} must be a"):
+            commands.ask("run", type, parameters)
+    assert commands.take("run") == []
+
+
+@pytest.mark.parametrize(
+    ("type", "parameters"),
+    [
+        (CommandType.CHANGE_LEARNING_RATE, {"learning_rate": value})
+        for value in ("0.0003", "3e-4", "1E5", ".5", "5.", "1", "+0.1", "1e-300", "1e300")
+    ]
+    + [
+        (CommandType.ADJUST_BATCH_SIZE, {"batch_size": value})
+        for value in ("1", "64", "007", "2147483647")
+    ]
+    + [(CommandType.PAUSE_TRAINING, {}), (CommandType.SAVE_CHECKPOINT, {"learning_rate": "x"})],
+)
+def test_what_a_loop_can_use_is_taken(type, parameters):
+    """Every way to write such a number, and other commands whatever they carry."""
+    assert Commands().ask("run", type, parameters).parameters == parameters

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 
 import pytest
 from support.waiting import until
@@ -221,3 +222,104 @@ def test_a_transaction_is_whole_or_not_at_all(database):
         write_half()
 
     assert database.query("SELECT * FROM spans") == []
+
+
+@pytest.mark.parametrize("value", [2**63, 2**64 - 1, "\ud800", None, float("nan"), {}], ids=ascii)
+async def test_a_row_that_cannot_be_written_costs_itself(database, value):
+    """Whichever sink it came from and whatever is wrong with it, all others are committed and acknowledged.
+
+    The row is counted by its table.
+    """
+    notes, others, waiter = Notes(), Notes(), Waiter(database)
+    telemetry = Telemetry()
+    committer = Committer([notes, others], database, telemetry)
+
+    async with committer.running():
+        notes.new += ["one", value, "two"]
+        others.new.append("three")
+        committer.enroll(waiter, 10)
+        await until(lambda: waiter.receipts)
+        assert committer.problem() == ""
+
+    assert waiter.receipts[0][1] == ["one", "two", "three"]
+    labels = {"what": "spans_row", "reason": "unwritable"}
+    assert telemetry.registry.get_sample_value("bridge_dropped_total", labels) == 1
+
+
+async def test_commits_that_fail_for_long_are_a_problem_until_one_succeeds(database, monkeypatch):
+    """A bridge that acknowledges nothing any more says so; a short trouble is none."""
+    notes = Notes()
+    committer = Committer([notes], database, Telemetry())
+    async with committer.running():
+        assert committer.problem() == ""
+        notes.failures = 1_000
+        notes.new.append("one")
+        committer.poke()
+        await until(lambda: notes.failures < 999)
+        assert committer.problem() == ""
+        monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+        assert "nothing has been written to disk for" in committer.problem()
+        assert "full" not in committer.problem(), "what an exception says is for the log"
+        notes.failures = 0
+        await until(lambda: notes.done)
+        assert committer.problem() == ""
+
+
+async def test_a_part_that_hands_nothing_over_for_long_is_a_problem(database, monkeypatch):
+    """The same holds when a sink fails before anything reaches the disk."""
+
+    class Broken:
+        is_well = False
+
+        def take(self):
+            if not self.is_well:
+                raise RuntimeError("broken sink")
+
+    broken, notes = Broken(), Notes()
+    monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+    committer = Committer([broken, notes], database, Telemetry())
+    async with committer.running():
+        await until(lambda: "nothing has been written" in committer.problem())
+        broken.is_well = True
+        notes.new.append("one")
+        committer.poke()
+        await until(lambda: committer.problem() == "")
+
+
+async def test_a_commit_that_hangs_for_long_is_a_problem(database, monkeypatch):
+    """A disk that neither takes nor refuses is no better than one that refuses."""
+    hanging = threading.Event()
+
+    class Slow(NotesWork):
+        def write(self, transaction):
+            hanging.wait(30)
+            super().write(transaction)
+
+    class SlowNotes(Notes):
+        def take(self):
+            return Slow(self, self.new) if super().take() else None
+
+    notes = SlowNotes()
+    monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+    committer = Committer([notes], database, Telemetry())
+    async with committer.running():
+        notes.new.append("one")
+        committer.poke()
+        await until(lambda: "does not answer" in committer.problem())
+        hanging.set()
+        await until(lambda: committer.problem() == "")
+
+
+async def test_a_database_that_is_gone_is_a_problem_at_once(database, tmp_path):
+    """Nobody is acknowledged falsely, and it is said what to do; put back, it goes on."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+    async with committer.running():
+        (tmp_path / "bridge.db").rename(tmp_path / "away.db")
+        notes.new.append("one")
+        committer.enroll(waiter, 10)
+        await until(lambda: "start the bridge again" in committer.problem())
+        assert not waiter.receipts
+        (tmp_path / "away.db").rename(tmp_path / "bridge.db")
+        await until(lambda: waiter.receipts)
+        assert committer.problem() == ""

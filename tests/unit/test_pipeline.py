@@ -9,6 +9,7 @@ from bridge.errors import (
     ForeignSessionError,
     InvalidDataError,
     OverloadedError,
+    SequenceGapError,
     UnknownSessionError,
 )
 from bridge.model import (
@@ -26,6 +27,7 @@ from bridge.model import (
     Heartbeat,
     Phase,
     Registered,
+    SequenceAdvanced,
     Status,
     StatusChange,
     Update,
@@ -129,20 +131,67 @@ def test_nothing_is_applied_without_a_session():
 
 
 @given(st.lists(st.integers(min_value=1, max_value=12), max_size=40))
-def test_a_sequence_is_applied_once(sequences):
-    """Old, repeated and gapped sequences: only what rises above the mark is applied."""
+def test_a_sequence_is_applied_once_and_in_its_turn(sequences):
+    """Old, repeated and gapped sequences: only the next one is applied; a gap names what is expected."""
     bridge = Bridge()
     session = bridge.register()
     expected, mark = [], 0
+    gaps = 0
     for sequence in sequences:
-        if sequence > mark:
+        if sequence > mark + 1:
+            with pytest.raises(SequenceGapError) as raised:
+                bridge.send(batch(sequence), sequence)
+            assert raised.value.expected == mark + 1
+            gaps += 1
+            continue
+        if sequence == mark + 1:
             expected.append(sequence)
             mark = sequence
         bridge.send(batch(sequence), sequence)
 
     assert [event.index for event in bridge.sink.of(Batch)] == expected
     assert session.accepted == mark
-    assert bridge.journal.enrolled == len(sequences)
+    assert bridge.journal.enrolled == len(sequences) - gaps
+
+
+def test_a_client_may_begin_behind_what_is_known_here():
+    """It has nothing before that: what comes from before all the same is neither applied nor acknowledged."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.send(batch(1), 1)
+
+    bridge.pipeline.begin_at("run", 5_000)
+    bridge.send(batch(2), 5_000)
+
+    assert session.accepted == 5_000
+    with pytest.raises(InvalidDataError, match="began behind"):
+        bridge.send(batch(3), 2)
+    bridge.send(batch(1), 1)
+    assert [event.index for event in bridge.sink.of(Batch)] == [1, 2]
+
+
+def test_what_changes_nothing_is_in_the_journal_with_its_sequence():
+    """Numbered heartbeats, repeated answers and refused messages: their Ack must survive a kill, too."""
+    bridge = Bridge()
+    bridge.register()
+
+    bridge.send(Heartbeat(), 1)
+    bridge.pipeline.refuse("run", 2, Nobody())
+    bridge.send(Heartbeat())
+
+    assert len(bridge.sink.of(SequenceAdvanced)) == 2
+
+
+def test_a_session_that_cannot_take_an_event_does_not_undo_it():
+    """The sinks have it, and so has the journal: it must not be sent and counted again."""
+    bridge = Bridge()
+    session = bridge.register()
+    session.losses = None
+
+    bridge.send(batch(1), 1)
+
+    assert session.accepted == 1
+    assert len(bridge.sink.of(Batch)) == 1
 
 
 def test_nothing_is_applied_while_too_much_waits_for_the_disk():

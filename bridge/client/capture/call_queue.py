@@ -3,10 +3,12 @@
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from bridge.client.capture.device import Landing
 from bridge.client.capture.images import ImageCapture
+from bridge.client.capture.wakeup import Wakeup
 from bridge.client.words import Status
 
 CALL_BYTES = 512
@@ -90,7 +92,16 @@ class ResumedCall(NamedTuple):
 Numbers: TypeAlias = tuple[float, float, int, int]
 """The first fields of a BatchCall that has no others: the loop need not make what the SDK's thread can."""
 
-Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall
+
+class FlushCall(NamedTuple):
+    """Somebody waits until everything before it has been handed on."""
+
+    at: float
+    done: threading.Event
+    landing: None = None
+
+
+Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall | FlushCall
 
 
 class CallQueue:
@@ -100,7 +111,7 @@ class CallQueue:
         """Hold as many calls as fit into `limit_bytes`, the copies that belong to them not counted."""
         self._calls: deque[Call | Numbers] = deque()
         self._limit = max(SMALLEST_LIMIT, limit_bytes // CALL_BYTES)
-        self.wake = threading.Event()
+        self.wake = Wakeup()
         """Ends the rest of whoever takes calls."""
         self.is_watched = False
         """The next call sets `wake`; else it need not cost the loop that."""
@@ -136,20 +147,26 @@ class CallQueue:
         calls = self._calls
         taken: list[Call] = []
         while calls and len(taken) < limit:
-            call = _whole(calls[0])
+            try:
+                call = _whole(calls.popleft())
+            except IndexError:  # another thread has closed the queue meanwhile
+                break
             if only_arrived and call.landing is not None and not call.landing.has_arrived:
+                calls.appendleft(call)
                 break
             taken.append(call)
-            calls.popleft()
         return taken
 
-    def close(self) -> None:
-        """Let go of everything and keep nothing from now on; takes no lock, so it works after a fork."""
+    def close(self) -> list[Call]:
+        """Keep nothing from now on, and hand over what is left; takes no lock, so it works after a fork."""
         self.is_closed = True
-        self._calls = deque(maxlen=0)
-        self.is_watched = (
-            False  # in a fork nobody watches, and the lock of `wake` may be held indefinitely
-        )
+        calls, self._calls = self._calls, deque(maxlen=0)
+        self.is_watched = False
+        left: list[Call] = []
+        with suppress(IndexError):
+            while True:  # another thread may be taking some of them at the same time
+                left.append(_whole(calls.popleft()))
+        return left
 
     def __len__(self) -> int:
         """Count the calls that wait."""

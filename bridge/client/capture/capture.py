@@ -1,5 +1,6 @@
 """What the training loop's calls do: look, copy what will be sent, and return."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heappush
@@ -18,9 +19,11 @@ from bridge.client.capture.images import (
     given_images,
     size_of,
 )
+from bridge.client.capture.kinds import type_name
 from bridge.client.capture.reading import number_of
 from bridge.client.capture.tracing import is_traced, untraced
-from bridge.client.capture.values import STOPPING, Values, length_of, rows_bytes
+from bridge.client.capture.values import Values, length_of, rows_bytes
+from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.terms import Terms
 
@@ -31,6 +34,8 @@ MOST_WAITING = 256
 """So many are in the heap before those that wait no longer are taken out of it."""
 
 LOWEST = -1e300
+
+LOOK_SECONDS = 0.001
 
 SMALL_ROWS_BYTES = 1 << 16
 """Predictions and classes up to this size are counted, and always taken."""
@@ -75,7 +80,15 @@ class Capture:
         self.position: tuple[Any, Any] = (0, 0)
         """Epoch and index of the last batch."""
         self._count = 0
+        self._unsettled = 0
+        """Images of the present call that nothing has been decided about."""
+        self._captured: ImageCapture | None = None
+        """Those of the present call that have been copied."""
+        self.caller: int | None = None
+        """The thread that is inside a call at the moment, and may be in another library."""
         self._bytes_in = 0
+        self._rows_bytes = 0
+        """Of the copies of predictions and classes of the present call."""
         self.bytes_out = 0
         """Of copies that are not needed any more; counted by whoever empties the queue."""
 
@@ -94,56 +107,75 @@ class Capture:
             if not self._queue.put_numbers((self._clock(), loss, epoch, batch)):
                 self._left_out.add("batches", Reason.MEMORY)
             return
-        if self._queue.is_full:
+        queue = self._queue
+        if queue.is_full:
             self._left_out.add("batches", Reason.MEMORY)
             return
-        if self._queue.is_closed:
+        if queue.is_closed:
             return
         if is_traced():
             untraced(self.batch)(
                 loss, epoch, batch, images, predictions, ground_truth, sample_count
             )
             return
+        self.caller = threading.get_ident()
         try:
+            if queue.is_closed:
+                return
             call = self._batch(
                 self._clock(), loss, epoch, batch, images, predictions, ground_truth, sample_count
             )
-        except STOPPING:
-            raise
+            self._put(call)
+            if queue.is_closed:  # meanwhile, by another thread, which has not seen this call
+                self._leave_out_call(Reason.CLOSED)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, training goes on
-            self._failed("batches", error)
-            return
-        self._put(call)
+            self._failed(error)
+        finally:
+            self._captured = None
+            self.caller = None
 
     def epoch(
         self, epoch: Any, loss: Any, accuracy: Any, validation_loss: Any, validation_accuracy: Any,
         learning_rate: Any,
     ) -> None:  # fmt: skip
         """Keep the averages of an epoch."""
+        if self._queue.is_closed:
+            return
         if is_traced():
             averages = (loss, accuracy, validation_loss, validation_accuracy, learning_rate)
             untraced(self.epoch)(epoch, *averages)
             return
         number = self._values.number
-        call = EpochCall(
-            self._clock(), number(epoch), number(loss), number(accuracy), number(validation_loss),
-            number(validation_accuracy), number(learning_rate), self._values.seal(),
-        )  # fmt: skip
-        self._put(call)
+        self.caller = threading.get_ident()
+        try:
+            call = EpochCall(
+                self._clock(), number(epoch), number(loss), number(accuracy),
+                number(validation_loss), number(validation_accuracy), number(learning_rate),
+                self._values.seal(),
+            )  # fmt: skip
+            self._put(call)
+        finally:
+            self.caller = None
 
     def scalars(self, values: Any, epoch: Any, batch: Any) -> None:
         """Keep numbers by name."""
         if self._queue.is_full:
             self._left_out.add("scalars", Reason.MEMORY)
             return
+        if self._queue.is_closed:
+            return
         if is_traced():
             untraced(self.scalars)(values, epoch, batch)
             return
         at = self._clock()
         number = self._values.number
-        kept = self._named(values)
-        call = ScalarsCall(at, kept, number(epoch), number(batch), self._values.seal())
-        self._put(call)
+        self.caller = threading.get_ident()
+        try:
+            kept = self._named(values)
+            call = ScalarsCall(at, kept, number(epoch), number(batch), self._values.seal())
+            self._put(call)
+        finally:
+            self.caller = None
 
     def number(self, value: Any) -> Any:
         """Return a number as it is now."""
@@ -158,6 +190,14 @@ class Capture:
         """Log what the loop's calls have left out; called by the SDK's own thread."""
         self._left_out.announce()
 
+    def wait_for_caller(self, deadline: float) -> None:
+        """Wait until no other thread is inside a call, or the monotonic deadline.
+
+        A daemon thread that is in a library's C++ code when the interpreter ends can abort the process.
+        """
+        while self.caller not in (None, threading.get_ident()) and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+
     def close(self) -> None:
         """Let go of all copies; takes no lock."""
         self._undecided.clear()
@@ -169,21 +209,55 @@ class Capture:
             self._check(call)
         self._queue.put(call)
 
-    def _failed(self, what: str, error: BaseException) -> None:
-        self._values.seal()
-        if self._left_out.is_strict:
+    def _failed(self, error: BaseException) -> None:
+        """Give up a batch; raise where that is what the program wants."""
+        self._leave_out_call(Reason.RAISED)
+        landing = self._values.seal()
+        if landing is not None:
+            landing.release()
+        self._bytes_in -= self._rows_bytes
+        self._rows_bytes = 0
+        let_through(error)
+        if self._left_out.is_strict and isinstance(error, ValueError):
             raise error
-        self._left_out.add(what, Reason.UNREADABLE, error=error)
+        self._left_out.add("batches", Reason.UNREADABLE, error=error)
 
-    def _named(self, values: Any) -> Mapping[Any, Any]:
-        number = self._values.number
+    def _leave_out_call(self, reason: Reason) -> None:
+        """Count the images of the present call as left out, but for those that have been counted."""
+        count, self._unsettled = self._unsettled, 0
+        self._left_out.add("images", reason, count)
+        if self._captured is not None:
+            self._let_go(self._captured, reason)
+
+    def _leave_out(self, reason: Reason, count: int, error: BaseException | None = None) -> None:
+        """Count images of the present call as left out."""
+        self._unsettled -= count
+        self._left_out.add("images", reason, count, error=error)
+
+    def _named(self, values: Any) -> Mapping[str, Any]:
+        """Return numbers by name; a name that is no text is what it says, and never another's."""
         try:
-            return {name: number(value) for name, value in dict(values).items()}
-        except STOPPING:
-            raise
+            given = dict(values)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
+            let_through(error)
             self._left_out.add("scalars", Reason.UNREADABLE, error=error)
             return {}
+        number = self._values.number
+        named = {name: number(value) for name, value in given.items() if type(name) is str}
+        for name, value in given.items():
+            if type(name) is not str:
+                self._name(named, name, value)
+        return named
+
+    def _name(self, named: dict[str, Any], name: Any, value: Any) -> None:
+        try:
+            text = str(name)
+        except BaseException as error:  # noqa: BLE001 -- a name may be of any making too
+            let_through(error)
+            self._left_out.add("values", Reason.UNREADABLE, error=error)
+            return
+        key = f"{text} ({type_name(name)})" if text in named else text
+        named[key] = self._values.number(value)
 
     def _batch(
         self, at: float, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any,
@@ -195,20 +269,30 @@ class Capture:
         self.position = (epoch, batch)
         samples = values.number(sample_count)
         labelled = length_of(ground_truth) or length_of(predictions)
-        given = None if images is None else self._given(images, samples or labelled)
+        given = None if images is None else self._given(images, labelled or samples)
         capture = None
         if given is not None:
             capture = self._capture(Candidate(at, loss, epoch), given, limit)
         counted = (given.total if given else 0) or labelled
-        before = self._bytes_in
         if predictions is not None:
             predictions = self._rows("predictions", predictions, limit)
         if ground_truth is not None:
             ground_truth = self._rows("ground_truth", ground_truth, limit)
+        landing = values.seal()
+        size, self._rows_bytes = self._rows_bytes, 0
         return BatchCall(
-            at, loss, epoch, batch, samples, counted, predictions, ground_truth, capture,
-            values.seal(), self._bytes_in - before,
-        )  # fmt: skip
+            at,
+            loss,
+            epoch,
+            batch,
+            samples,
+            counted,
+            predictions,
+            ground_truth,
+            capture,
+            landing,
+            size,
+        )
 
     def _rows(self, what: str, rows: Any, limit: int) -> Any:
         """Copy predictions or classes, where there is room for them: large ones cost images first."""
@@ -217,15 +301,15 @@ class Capture:
             self._left_out.add(what, Reason.MEMORY)
             return None
         self._bytes_in += size
+        self._rows_bytes += size
         return self._values.rows(rows, limit, what)
 
     def _given(self, images: Any, samples: Any) -> Given | None:
         try:
             given = given_images(images, samples)
-        except STOPPING:
-            raise
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.images_given += 1
+            let_through(error)
+            self._left_out.images_given += 1  # how many it was meant to be is not known
             self._left_out.add("images", Reason.UNREADABLE, error=error)
             return None
         return given
@@ -233,14 +317,15 @@ class Capture:
     def _capture(self, candidate: Candidate, given: Given, limit: int) -> ImageCapture | None:
         """Copy the images of a batch, where they may be sent; the others are counted as left out."""
         self._left_out.images_given += given.total
+        self._unsettled = given.total
         if self._undecided:
             self._decide()
         is_chosen = self._is_chosen(candidate)
         if is_chosen is False or not given.total:
-            self._left_out.add("images", Reason.SAMPLED_OUT, given.total)
+            self._leave_out(Reason.SAMPLED_OUT, given.total)
             return None
         count = min(limit, given.total)
-        self._left_out.add("images", Reason.SAMPLED_OUT, given.total - count)
+        self._leave_out(Reason.SAMPLED_OUT, given.total - count)
         capture = self._copied(candidate, given, count)
         if capture is None:
             return None
@@ -291,23 +376,25 @@ class Capture:
             badness = badness_of(candidate.loss)
             size = size_of(given, count)
             fitting = self._make_room(size, count, badness)
-            self._left_out.add("images", Reason.MEMORY, count - fitting)
-            if not fitting:
-                return None
-            pictures = copied_images(given, fitting, self._values, self._buffers)
-        except STOPPING:
-            raise
+            pictures = None
+            if fitting:
+                pictures = copied_images(given, fitting, self._values, self._buffers)
         except CapturingError as error:
-            self._left_out.add("images", Reason.CAPTURING, count, error=error)
+            self._leave_out(Reason.CAPTURING, count, error)
             return None
         except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("images", Reason.UNREADABLE, count, error=error)
+            let_through(error)
+            self._leave_out(Reason.UNREADABLE, count, error)
             return None
-        size = size * fitting // count
-        capture = ImageCapture(pictures, fitting, size, candidate.loss)
-        self._bytes_in += size
-        self._count += 1
-        heappush(self._waiting, (badness, self._count, capture))
+        capture = None
+        if pictures is not None:
+            size = size * fitting // count
+            capture = ImageCapture(pictures, fitting, size, candidate.loss)
+            self._bytes_in += size
+            self._captured, self._unsettled = capture, count - fitting
+            self._count += 1
+            heappush(self._waiting, (badness, self._count, capture))
+        self._leave_out(Reason.MEMORY, count - fitting)
         return capture
 
     def _make_room(self, size: int, count: int, badness: float) -> int:
@@ -362,9 +449,8 @@ def number_or_lowest(loss: Any) -> float:
     """Return a loss that has arrived; the lowest number there is where it cannot be read."""
     try:
         return number_of(loss)
-    except STOPPING:
-        raise
-    except BaseException:  # noqa: BLE001 -- said when the batch is encoded
+    except BaseException as error:  # noqa: BLE001 -- said when the batch is encoded
+        let_through(error)
         return LOWEST
 
 

@@ -10,6 +10,7 @@ from bridge.client.capture.call_queue import (
     Call,
     CallQueue,
     EpochCall,
+    FlushCall,
     ResumedCall,
     ScalarsCall,
     StatusCall,
@@ -46,6 +47,12 @@ ARRIVAL_SECONDS = 60.0
 
 LOOK_SECONDS = 0.002
 
+ARRIVAL_SHARE = 0.5
+"""Of the time that the end of a session may take, so much is left to copies that devices make."""
+
+IMAGES_SHARE = 0.75
+"""Of that time, so much is left to the encoding of images; then the numbers must still be delivered."""
+
 
 class Collector:
     """Empties the queue every few milliseconds, encodes, and fills the outbox."""
@@ -67,7 +74,7 @@ class Collector:
         self._outbox = outbox
         self._terms = terms
         self._left_out = left_out
-        self._encoder = Encoder(plan, left_out)
+        self._encoder = Encoder(plan, left_out, is_over=self._is_too_late_for_images)
         self._sampler = ImageSampler()
         self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
         self._answers: dict[str, int] = {}
@@ -78,17 +85,21 @@ class Collector:
         self._moved_at = time.monotonic()
         """When calls were last taken, or there were none."""
         self._closing = False
-        self._closes_at = math.inf
-        self.busy = False
-        """Holds calls that are neither in the queue nor in the outbox."""
+        self._stopped = False
+        self._arrivals_by = math.inf
+        self._images_by = math.inf
+        self.in_hand = 0
+        """Calls that are neither in the queue nor in the outbox."""
 
     def run(self) -> None:
-        """Work until `finish`, and then until the queue is empty, or the time is over."""
+        """Work until `finish`, and then until the queue is empty; or until `stop`."""
         self._terms_by = min(self._terms_by, time.monotonic() + TERMS_SECONDS)
         self._wait_for_terms()
         while True:
             closing = self._closing
             done = self._work()
+            if self._stopped:
+                break
             if done == CALLS_AT_ONCE:
                 continue
             if closing and (not len(self._queue) or self._queue.is_closed):
@@ -107,8 +118,20 @@ class Collector:
     def finish(self, timeout: float) -> None:
         """Stop when everything that has been said is in the outbox; the session ends in so many seconds."""
         now = time.monotonic()
-        self._terms_by = min(self._terms_by, now + timeout / 2)
-        self._closes_at = now + timeout / 2
+        self._arrivals_by = now + timeout * ARRIVAL_SHARE
+        self._terms_by = min(self._terms_by, self._arrivals_by)
+        self._images_by = now + timeout * IMAGES_SHARE
+        self._closing = True
+        self._queue.wake.set()
+
+    def skip_images(self) -> None:
+        """Encode numbers only from now on, and wait for nothing: there is no time for more."""
+        self._arrivals_by = self._terms_by = self._images_by = -math.inf
+
+    def stop(self) -> None:
+        """Encode nothing more behind the item that is being encoded; the rest is counted as left out."""
+        self.skip_images()
+        self._stopped = True
         self._closing = True
         self._queue.wake.set()
 
@@ -143,30 +166,36 @@ class Collector:
     def _work(self) -> int:
         """Do what there is to do; return how many calls there were. Never raises."""
         self._queue.wake.clear()
-        self.busy = True
         done = 0
         try:
             calls = self._take()
             done = len(calls)
             if calls:
                 self._outbox.put(self._entries(calls))
+                self.in_hand = 0
+                _end_flushes(calls)
             self._report()
             self._left_out.announce()
             self._capture.announce()
         except BaseException as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
             self._left_out.add("session", Reason.UNREADABLE, error=error)
         finally:
-            self.busy = False
+            self.in_hand = 0
         return done
 
     def _take(self) -> list[Call]:
         """Take what has arrived; a device that does not deliver must not hold everything up."""
-        calls = self._queue.take(CALLS_AT_ONCE)
         now = time.monotonic()
+        is_too_late = now >= self._arrivals_by
+        self.in_hand = min(
+            len(self._queue), CALLS_AT_ONCE
+        )  # never too few, for who counts meanwhile
+        calls = self._queue.take(CALLS_AT_ONCE, only_arrived=not is_too_late)
         if calls or not len(self._queue):
             self._moved_at = now
-        elif now >= min(self._moved_at + ARRIVAL_SECONDS, self._closes_at):
+        elif now >= self._moved_at + ARRIVAL_SECONDS:
             calls = self._queue.take(1, only_arrived=False)
+        self.in_hand = len(calls)
         return calls
 
     def _entries(self, calls: list[Call]) -> list[Entry]:
@@ -174,13 +203,16 @@ class Collector:
         offset = time.time() - time.monotonic()
         entries = []
         for place, call in enumerate(calls):
+            if self._stopped:
+                self._leave_out(call, self._left_out)
+                continue
             try:
                 entry = self._entry(call, round((call.at + offset) * 1000), place in chosen)
             except BaseException as error:  # noqa: BLE001 -- anything may have been given
                 self._left_out.add(_NAMES[type(call)], Reason.UNREADABLE, error=error)
-                self._release(call, Reason.UNREADABLE)
+                self._release(call, Reason.UNREADABLE, self._left_out)
                 continue
-            self._release(call, Reason.SAMPLED_OUT)
+            self._release(call, Reason.SAMPLED_OUT, self._left_out)
             if entry is not None:
                 entries.append(entry)
         return entries
@@ -214,7 +246,8 @@ class Collector:
             return self._encoder.status(call, clock_ms)
         if type(call) is AnswerCall:
             return self._answer(call, clock_ms)
-        self._pace.resumed(call.at)
+        if type(call) is ResumedCall:
+            self._pace.resumed(call.at)
         return None
 
     def _answer(self, call: AnswerCall, clock_ms: int) -> Entry:
@@ -241,11 +274,15 @@ class Collector:
                 pictures=pictures,
                 terms=self._terms(),
             )
+        except BaseException:
+            if images is not None and pictures is not None:
+                self._left_out.add("images", Reason.UNREADABLE, images.count)
+            raise
         finally:
             if images is not None and pictures is not None:
                 self._capture.release(images, pictures)
 
-    def _release(self, call: Call, reason: Reason) -> None:
+    def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:
         """Give back what a call still holds; images that nobody has claimed are left out for this reason."""
         if type(call) is BatchCall:
             self._capture.bytes_out += call.size_bytes
@@ -253,22 +290,34 @@ class Collector:
             pictures = images.claim() if images is not None else None
             if images is not None and pictures is not None:
                 self._capture.release(images, pictures)
-                self._left_out.add("images", reason, images.count)
+                account.add("images", reason, images.count)
         if call.landing is not None:
             call.landing.release()
 
-    def abandon(self) -> int:
-        """Count what is left in the queue as left out, once nobody encodes it any more; return how many calls."""
-        calls = self._queue.take(len(self._queue), only_arrived=False)
+    def abandon(self, account: LeftOut) -> int:
+        """Close the queue, and count what is left in it as left out; return how many calls.
+
+        Called by the thread that closes the session, which has an account of its own: the collecting
+        thread may still be in the middle of an image.
+        """
+        calls = self._queue.close()
         for call in calls:
-            self._left_out.add(_NAMES[type(call)], Reason.CLOSED)
-            self._release(call, Reason.CLOSED)
-        return len(calls)
+            self._leave_out(call, account)
+        _end_flushes(calls)
+        return sum(type(call) is not FlushCall for call in calls)
+
+    def _leave_out(self, call: Call, account: LeftOut) -> None:
+        if type(call) is not FlushCall:
+            account.add(_NAMES[type(call)], Reason.CLOSED)
+        self._release(call, Reason.CLOSED, account)
+
+    def _is_too_late_for_images(self) -> bool:
+        return time.monotonic() >= self._images_by
 
     def _report(self) -> None:
         """Report speed and usage when it is time."""
         now = time.monotonic()
-        if now < self._report_at:
+        if now < self._report_at or now >= self._images_by:
             return
         self._report_at = now + REPORT_SECONDS
         speed = self._pace.speed(now)
@@ -276,6 +325,12 @@ class Collector:
             return
         usage = self._system.usage()
         self._outbox.put([self._encoder.performance(speed, usage, time.time_ns() // 1_000_000)])
+
+
+def _end_flushes(calls: list[Call]) -> None:
+    for call in calls:
+        if type(call) is FlushCall:
+            call.done.set()
 
 
 _NAMES: dict[type, str] = {

@@ -7,8 +7,11 @@ from typing import NamedTuple, Protocol
 FREE_CHOICES = 4
 """How often a window may send a new highest loss before it must be higher by more."""
 
+CHOICES_PER_SECOND = 8
+"""The same for long windows."""
+
 STEEP = 1.5
-"""By how much more, as a factor."""
+"""By how much more: as a factor of the distance from the window's lowest loss to its highest."""
 
 
 class Candidate(NamedTuple):
@@ -42,7 +45,9 @@ class ImageSampler:
         """Start before the first window."""
         self._window: int | None = None
         self._highest = -math.inf
+        self._lowest = math.inf
         self._sent = 0
+        self._free = FREE_CHOICES
         self._best: Replaceable | None = None
         self._epoch: int | None = None
         self._starts_epoch = self._is_best = False
@@ -59,8 +64,11 @@ class ImageSampler:
             return True
         window = int(at * batches_per_second)
         if window != self._window:
-            self._window, self._highest, self._sent, self._best = window, -math.inf, 0, None
+            self._window, self._sent, self._best = window, 0, None
+            self._highest, self._lowest = -math.inf, math.inf
+            self._free = max(FREE_CHOICES, int(CHOICES_PER_SECOND / batches_per_second))
         badness = loss if math.isfinite(loss) else math.inf
+        self._lowest = min(self._lowest, badness)
         self._is_best = self._beats(badness)
         return self._is_best or self._starts_epoch
 
@@ -81,11 +89,14 @@ class ImageSampler:
                 chosen[place] = candidate
                 if batches_per_second < math.inf:
                     self.keep(_Chosen(chosen, place))
+        self._best = None  # whatever is chosen is sent now
         return set(chosen)
 
     def _beats(self, badness: float) -> bool:
-        steep = self._highest * STEEP if self._sent >= FREE_CHOICES else self._highest
-        if badness <= max(steep, self._highest):
+        if badness <= self._highest:
+            return False
+        spread = self._highest - self._lowest
+        if self._sent >= self._free and badness - self._lowest <= STEEP * spread:
             return False
         self._highest = badness
         self._sent += 1

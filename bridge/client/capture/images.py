@@ -16,13 +16,13 @@ from bridge.client.capture.host import (
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.capture.values import (
     NUMPY,
-    STOPPING,
     Frozen,
     Snapshot,
     Unreadable,
     Values,
 )
 from bridge.client.encoding.images import batch_layout
+from bridge.client.encoding.isolation import let_through
 
 ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
 
@@ -148,9 +148,10 @@ def _copied_one(image: Any, values: Values) -> Any:
     """Return a copy of one image of a list; `Unreadable` costs only itself."""
     try:
         return _copied(image, kind_of(image), values)
-    except (*STOPPING, CapturingError):
+    except CapturingError:
         raise
     except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+        let_through(error)
         return Unreadable(error)
 
 

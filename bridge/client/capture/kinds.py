@@ -7,6 +7,8 @@ from enum import Enum, auto
 from fractions import Fraction
 from typing import Any
 
+from bridge.client.encoding.isolation import let_through
+
 try:  # both are extras, and imported here so that nothing is imported while training runs
     import numpy as np
 except ImportError:  # pragma: no cover
@@ -46,8 +48,15 @@ class Kind(Enum):
 
 
 def kind_of(value: object) -> Kind:
-    """Return the kind of a value without asking the value itself anything."""
-    return _KNOWN.get(type(value)) or _learned(type(value))
+    """Return the kind of a value without asking the value itself anything; never raises.
+
+    A class that cannot be asked what it is, since its own class is of some odd making, is another kind.
+    """
+    try:
+        return _KNOWN.get(type(value)) or _learned(type(value))
+    except BaseException as error:  # noqa: BLE001 -- see above
+        let_through(error)
+        return Kind.OTHER
 
 
 _CONSTANTS = (int, float, complex, str, type(None), Decimal, Fraction)

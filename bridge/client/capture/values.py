@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 from bridge.client.capture.device import CUDA, DeviceCopies, Landing, check_tensor
 from bridge.client.capture.host import copied_array
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
+from bridge.client.encoding.isolation import let_through
 from bridge.client.encoding.predictions import prediction_rows
 from bridge.client.encoding.scalars import number_of
 
@@ -16,9 +17,6 @@ CONSTANT, NUMPY, TORCH, SEQUENCE = Kind.CONSTANT, Kind.NUMPY, Kind.TORCH, Kind.S
 
 LARGE_ROWS_BYTES = 1 << 18
 """Scores above this size are reduced to class and confidence where they lie, on the device."""
-
-STOPPING = (KeyboardInterrupt, SystemExit, GeneratorExit)
-"""What ends a program goes through; anything else that a value raises costs that value."""
 
 
 class Unreadable(NamedTuple):
@@ -95,23 +93,19 @@ class Values:
 
     def number(self, value: Any) -> Any:
         """Return a number that stays as it is now: itself, a Python number, `Later` or `Unreadable`."""
-        kind = kind_of(value)
-        if kind is CONSTANT:
-            return value
         try:
-            return self._number(value, kind)
-        except STOPPING:
-            raise
+            kind = kind_of(value)
+            return value if kind is CONSTANT else self._number(value, kind)
         except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+            let_through(error)
             return Unreadable(error)
 
     def rows(self, value: Any, limit: int, name: str) -> Any:
         """Return the first `limit` rows of predictions or classes, copied: arrays, lists, `Later`, `Unreadable`."""
         try:
             return self._rows(value, kind_of(value), limit, name)
-        except STOPPING:
-            raise
         except BaseException as error:  # noqa: BLE001 -- see above
+            let_through(error)
             return Unreadable(error)
 
     def landing(self) -> Landing:
@@ -123,8 +117,12 @@ class Values:
     def seal(self) -> Landing | None:
         """End a call: return what it has had copied by devices, if anything."""
         landing, self._landing = self._landing, None
-        if landing is not None:
+        if landing is None:
+            return None
+        try:
             landing.seal()
+        except BaseException as error:  # noqa: BLE001 -- a device that fails never delivers; said then
+            let_through(error)
         return landing
 
     def _number(self, value: Any, kind: Kind) -> Any:
@@ -208,9 +206,8 @@ def length_of(value: Any) -> int:
         if isinstance(value, tuple) and len(value) == 2 and is_row(value[0]):
             value = value[0]
         return len(value)
-    except STOPPING:
-        raise
-    except BaseException:  # noqa: BLE001 -- what is wrong with it is said when it is read
+    except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is read
+        let_through(error)
         return 0
 
 
@@ -223,11 +220,19 @@ def best_rows(scores: Any) -> Any:
 
 
 def rows_bytes(value: Any, limit: int) -> int:
-    """Return how many bytes a copy of the first `limit` rows of an array takes; 0 for anything else."""
+    """Return how many bytes a copy of the first `limit` rows of an array, or of a list, takes; 0: not known."""
     try:
         length = len(value)
-        return int(value.nbytes if length <= limit else value.nbytes * limit // length)
-    except STOPPING:
-        raise
-    except BaseException:  # noqa: BLE001 -- what is wrong with it is said when it is copied
+        if hasattr(value, "nbytes"):
+            return int(value.nbytes if length <= limit else value.nbytes * limit // length)
+        return sum(_row_bytes(row) for row in islice(value, limit))
+    except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is copied
+        let_through(error)
         return 0
+
+
+def _row_bytes(row: Any) -> int:
+    kind = kind_of(row)
+    if kind is CONSTANT:
+        return 0
+    return 32 * len(row) if kind is Kind.SEQUENCE else int(getattr(row, "nbytes", 0))

@@ -1,6 +1,6 @@
 """From whatever a training loop calls images to JPEG files, each picture judged alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 try:  # both are extras, and imported here so that the loop's first call is as fast as the others
@@ -31,17 +31,24 @@ Faults = list[tuple[int, Exception]]
 
 
 def encode_images(
-    pictures: Sequence[Picture], *, dimension: int, channels_first: bool
+    pictures: Sequence[Picture],
+    *,
+    dimension: int,
+    channels_first: bool,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> tuple[Jpegs, Faults]:
     """Return the pictures as JPEGs of at most `dimension` pixels a side, and what was wrong.
 
     Arrays are (H,W), (H,W,C) or (C,H,W); see `pixels.levels_of` for their values. `channels_first`:
     they come from a library whose pictures are (C,H,W), which decides where both ends could be the
     channels. What a picture raises costs that picture.
+    No further picture is begun once `is_over`; those that are left are in neither list.
     """
     jpegs: Jpegs = []
     faults: Faults = []
     for place, picture in enumerate(pictures):
+        if is_over():
+            break
         try:
             jpegs.append((place, _jpeg_of(picture, dimension, channels_first=channels_first)))
         except BaseException as error:  # noqa: BLE001 -- anything may be given

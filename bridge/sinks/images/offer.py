@@ -5,6 +5,9 @@ from typing import Any
 
 from bridge.model import Batch, Image
 
+LAST_MS = 2**53
+"""Of times: later ones are no longer exact."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -58,8 +61,23 @@ class Offer:
 
     @classmethod
     def restored(cls, state: Any, tally: Tally) -> "Offer":
-        """Return the offer of a snapshot; its batch has what matters to images."""
-        session_id, _attempt, received, starts_epoch, names, place, images = state
+        """Return the offer of a snapshot; its batch has what matters to images.
+
+        Raises TypeError or ValueError for what no bridge has written.
+        """
+        session_id, attempt, received, starts_epoch, names, place, images = state
         epoch, index, loss, sent_ms = place
+        _check(str, session_id, *names)
+        _check(int, attempt, epoch, index, sent_ms, *(image[0] for image in images))
+        _check(float, received, loss)
+        _check(bytes, *(image[1] for image in images))
+        if not 0 <= received * 1000 < LAST_MS:
+            raise ValueError("received at no time")
         batch = Batch(epoch, index, loss, tuple(Image(*image) for image in images), sent_ms=sent_ms)
         return cls(session_id, batch, received, tuple(names), starts_epoch, tally)
+
+
+def _check(kind: type, *values: object) -> None:
+    for value in values:
+        if type(value) is not kind:
+            raise TypeError(f"{type(value).__name__} where {kind.__name__} belongs")

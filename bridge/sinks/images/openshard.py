@@ -23,6 +23,10 @@ class OpenShard:
     opened_at: float
     changed: float
     """When its last batch was received, in seconds since 1970."""
+    identity: shardfile.Identity | None = None
+    """Of the file, since it was made."""
+    is_gone: bool = False
+    """Somebody removed or replaced the file."""
     size_bytes: int = 0
     """What is on disk, and known to be whole."""
     end: int = 0
@@ -48,7 +52,9 @@ class OpenShard:
         waiting, self.waiting = self.waiting, []
         pieces, self.pieces = self.pieces, []
         try:
-            shardfile.append(self.path, pieces, at=self.size_bytes)
+            self.identity = shardfile.append(
+                self.path, pieces, at=self.size_bytes, identity=self.identity
+            )
         except OSError:
             self.end = self.size_bytes
             raise
@@ -60,7 +66,11 @@ class OpenShard:
     def close(self) -> None:
         """Write the index behind all that has been flushed; OSError: it may be tried again."""
         self.size_bytes = self.end = shardfile.close(
-            self.path, self.spots, at=self.size_bytes, changed_seconds=self.changed
+            self.path,
+            self.spots,
+            at=self.size_bytes,
+            changed_seconds=self.changed,
+            identity=self.identity,
         )
 
     def told(self, *, closed: bool = False) -> Shard:

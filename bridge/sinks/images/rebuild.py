@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from bridge.errors import NotFoundError, StorageError
+from bridge.errors import StorageError
 from bridge.sinks.images.breaker import pause_seconds
-from bridge.sinks.images.recovery import batches_of
-from bridge.sinks.images.shard import TAIL_BYTES, parse_trailer
+from bridge.sinks.images.lines import read_index
+from bridge.sinks.images.shard import TAIL_BYTES, Trailer, parse_trailer
 from bridge.sinks.images.steps import Adopt
-from bridge.storage.objects import ObjectStore, StoredObject
+from bridge.storage.objects import KEY, ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
 from bridge.threads import in_thread
 
@@ -26,14 +26,20 @@ async def rebuild(
     adopt: Callable[[Adopt], None],
     telemetry: Telemetry,
 ) -> None:
-    """Call `adopt` for each shard in the store whose key is not known; waits for a store that is down."""
+    """Call `adopt` for each shard in the store whose key is not known; waits for a store that is down.
+
+    What is no shard, and what a shard says of images that it has not, is counted and left out.
+    """
     objects = await _listed(store, telemetry)
     read = unreadable = 0
     for found in objects:
-        if is_known(found.key):
+        if KEY.fullmatch(found.key) and is_known(found.key):
             continue
-        step = await in_thread(partial(_step, store, found), name="rebuild")
+        step, damaged = await in_thread(partial(_step, store, found), name="rebuild")
+        if damaged:
+            telemetry.dropped("index_line", "damaged", damaged)
         if step is None:
+            telemetry.dropped("shard", "unreadable")
             unreadable += 1
             continue
         adopt(step)
@@ -57,24 +63,28 @@ async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject
             return [found for found in objects if found.key.endswith(".tar")]
 
 
-def _step(store: ObjectStore, found: StoredObject) -> Adopt | None:
+def _step(store: ObjectStore, found: StoredObject) -> tuple[Adopt | None, int]:
+    """Return what is to be adopted, and how many lines of the index were damaged."""
+    if not KEY.fullmatch(found.key):
+        return None, 0
     try:
-        index = _index(store, found)
+        trailer, index = _index(store, found)
+        if trailer is None:
+            return None, 0
         session_id = found.key.partition("/")[0]
-        if index is None:
-            return None
-        return Adopt(found.key, found.size_bytes, batches_of(index, session_id))
-    except (StorageError, NotFoundError, ValueError):
-        return None
+        read = read_index(index, session_id, end=trailer.index_offset)
+    except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
+        return None, 0
+    return Adopt(found.key, found.size_bytes, read.batches), read.damaged
 
 
-def _index(store: ObjectStore, found: StoredObject) -> bytes | None:
+def _index(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:
     start = max(0, found.size_bytes - GUESS_BYTES)
     tail = store.read(found.key, start, found.size_bytes - start)
     trailer = parse_trailer(tail) if len(tail) >= TAIL_BYTES else None
-    if trailer is None:
-        return None
+    if trailer is None or not trailer.fits(found.size_bytes):
+        return None, b""
     if trailer.index_offset < start:
-        return store.read(found.key, trailer.index_offset, trailer.index_length)
+        return trailer, store.read(found.key, trailer.index_offset, trailer.index_length)
     begin = trailer.index_offset - start
-    return tail[begin : begin + trailer.index_length]
+    return trailer, tail[begin : begin + trailer.index_length]

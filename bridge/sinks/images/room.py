@@ -24,8 +24,11 @@ class Room:
         self._max_bytes = max_bytes
 
     def look(self, used_bytes: int) -> None:
-        """Find out how much room the disk has beside what the spool uses."""
-        disk = os.statvfs(self._folder)
+        """Find out how much room the disk has beside what the spool uses; nothing changes where it is gone."""
+        try:
+            disk = os.statvfs(self._folder)
+        except OSError:
+            return
         reserve = min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // RESERVE_PART)
         free = max(0, disk.f_bavail * disk.f_frsize - reserve)
         self.limit_bytes = min(self._max_bytes, used_bytes + free)

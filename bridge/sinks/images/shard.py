@@ -21,6 +21,8 @@ BLOCK = 512
 FORMAT = "trainbridge-shard-1"
 INDEX_NAME = b".index.jsonl"
 TRAILER_NAME = b".trailer.json"
+DAMAGED_NAME = b".damaged-%d"
+"""A member that takes in what is damaged, so that the file is a tar file again; with its offset."""
 END_OF_ARCHIVE = bytes(2 * BLOCK)
 TAIL_BYTES = 4 * BLOCK
 """The trailer member, and the end of the archive."""
@@ -62,6 +64,10 @@ class Trailer:
     index_offset: int
     index_length: int
     images: int
+
+    def fits(self, size_bytes: int) -> bool:
+        """Tell whether a shard of this size ends with such an index and this trailer."""
+        return self.index_offset + padded(self.index_length) + TAIL_BYTES == size_bytes
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -166,11 +172,11 @@ def parse_trailer(tail: bytes) -> Trailer | None:
     if not tail.startswith(TRAILER_NAME + b"\0") or not tail.endswith(END_OF_ARCHIVE):
         return None
     try:
-        told = json.loads(tail[BLOCK : 2 * BLOCK])
-        if told["format"] != FORMAT:
-            return None
-        return Trailer(told["index_offset"], told["index_length"], told["images"])
-    except (ValueError, KeyError, TypeError):
+        found = json.loads(tail[BLOCK : 2 * BLOCK])
+        numbers = (found["index_offset"], found["index_length"], found["images"])
+        is_ours = found["format"] == FORMAT and all(type(n) is int and n >= 0 for n in numbers)
+        return Trailer(*numbers) if is_ours else None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -15,12 +15,22 @@ from bridge.sinks.images.books import Books, Settled
 from bridge.sinks.images.offer import Offer, Tally
 from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.rebuild import rebuild
-from bridge.sinks.images.recovery import recover
+from bridge.sinks.images.recovery import Recovery
 from bridge.sinks.images.room import Room
 from bridge.sinks.images.sampler import Sampler
+from bridge.sinks.images.shard import pack
 from bridge.sinks.images.spool import Spool
-from bridge.sinks.images.steps import Close, CloseAll, CloseDue, Rebuilt, Step, Written
+from bridge.sinks.images.steps import (
+    Close,
+    CloseAll,
+    CloseDue,
+    MakeFolder,
+    Rebuilt,
+    Step,
+    Written,
+)
 from bridge.sinks.images.uploader import Uploader
+from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database, Transaction
 from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
@@ -30,6 +40,9 @@ from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
 
 TICK_SECONDS = 0.1
+
+RETRY_SECONDS = 1.0
+"""What the disk has refused, the recovery of the spool or its folder, is tried again after this."""
 
 DRAIN_SECONDS = 10.0
 
@@ -85,6 +98,7 @@ class Images:
             clock=clock,
         )
         self._room = Room(folder, max_bytes=limits.spool_bytes)
+        self._aside = DamagedFolder(folder.with_name("damaged"), telemetry)
         self._uploader = Uploader(
             store, path_of=self._spool.path, settle=self._ask, telemetry=telemetry
         )
@@ -92,6 +106,9 @@ class Images:
         self._waiting_bytes = 0
         self._is_given_up = False
         self._is_close_asked = False
+        self._problem = ""
+        self._remade = 0
+        self._folder_due_at = 0.0
         self.reader = ImageReader(self._spool.path, store)
         """Reads what has been committed."""
 
@@ -99,6 +116,10 @@ class Images:
     def pending(self) -> int:
         """Images received of which nothing has become yet."""
         return self._books.pending
+
+    def problem(self) -> str:
+        """Return why images cannot be kept at the moment, or ""."""
+        return self._problem
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Take the images of batches, and notice where epochs and sessions end."""
@@ -141,7 +162,7 @@ class Images:
             self._sampler.clear(session_id)
             try:
                 self._keep_held(state, tallies)
-            except (ValueError, TypeError, StorageError) as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it holds, it costs one batch and no start
                 self._telemetry.failed("images", error)
                 self._telemetry.dropped("window", "damaged")
 
@@ -155,6 +176,7 @@ class Images:
         if tally is None or tally.attempt != attempt:
             tally = Tally(attempt)
         offer = Offer.restored((session_id, attempt, *rest), tally)
+        pack(offer, at=0)  # raises for values that no shard can hold
         self._books.receive(offer)
         self._keep_all([offer])
 
@@ -177,10 +199,12 @@ class Images:
         Nothing may be consumed after that, and no other commits may happen.
         """
         is_new = not is_rebuilt(self._database, "store")
-        for shard in await asyncio.to_thread(recover, self._spool, self._database, self._telemetry):
-            self._uploader.offer(shard)
+        recovery = Recovery(self._spool, self._database, self._telemetry, self._aside)
+        await self._recover(recovery)
         self._look()
         tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._uploader.run())]
+        if not recovery.is_finished:
+            tasks.append(asyncio.create_task(self._go_on_recovering(recovery)))
         if is_new:
             tasks.append(asyncio.create_task(self._rebuild()))
         try:
@@ -190,6 +214,19 @@ class Images:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _recover(self, recovery: Recovery) -> None:
+        for shard in await asyncio.to_thread(recovery.run):
+            self._uploader.offer(shard)
+
+    async def _go_on_recovering(self, recovery: Recovery) -> None:
+        """Try again what the disk has refused: new images are kept meanwhile, as far as there is room."""
+        while not recovery.is_finished:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self._recover(recovery)
+            except Exception as error:  # noqa: BLE001 -- the next try may do
+                self._telemetry.failed("recovery of the spool", error)
 
     def _take_in(self, session: Session, batch: Batch, received: float) -> None:
         tally = self._attempt(session)
@@ -245,8 +282,14 @@ class Images:
             self._uploader.offer(shard)
         for shard in written.stored:
             self._spool.release(shard)
+        for shard in written.gone:
+            self._spool.abandon(shard, self._aside)
         if written.gone:
             self._telemetry.dropped("shard", "missing", len(written.gone))
+        if written.gone_images:
+            self._telemetry.dropped("image", "missing", written.gone_images)
+        for error in written.failures:
+            self._telemetry.failed("spool", error)
 
     async def _keep_time(self) -> None:
         while True:
@@ -268,18 +311,39 @@ class Images:
             self.wake()
 
     def _look(self) -> None:
+        self._watch_folder()
         self._room.look(self._spool.used_bytes)
         self._telemetry.spool_bytes.set(self._spool.used_bytes)
         self._telemetry.spool_limit_bytes.set(self._room.limit_bytes)
 
+    def _watch_folder(self) -> None:
+        """Notice a spool that somebody has removed or closed, and have it made anew with the next commit."""
+        problem = self._spool.problem()
+        if problem and not self._problem:
+            folder = str(self._spool.folder)
+            self._telemetry.note("the spool cannot be used", problem=problem, folder=folder)
+        self._problem = problem
+        self._telemetry.spool_up.set(not problem)
+        while self._remade < self._spool.remade:
+            self._remade += 1
+            self._telemetry.spool_remade(str(self._spool.folder))
+        now = self._clock()
+        if problem and now >= self._folder_due_at:
+            self._folder_due_at = now + RETRY_SECONDS
+            self._steps.append(MakeFolder())
+
     async def _rebuild(self) -> None:
-        await rebuild(
-            self._store,
-            is_known=lambda key: shard_of(self._database, key) is not None,
-            adopt=self._ask,
-            telemetry=self._telemetry,
-        )
-        self._ask(Rebuilt())
+        try:
+            await rebuild(
+                self._store,
+                is_known=lambda key: shard_of(self._database, key) is not None,
+                adopt=self._ask,
+                telemetry=self._telemetry,
+            )
+        except Exception as error:  # noqa: BLE001 -- images are kept all the same; the next start reads the rest
+            self._telemetry.failed("rebuild of the image index", error)
+        else:
+            self._ask(Rebuilt())
 
     async def _drain(self, seconds: float) -> None:
         if self._is_given_up:
@@ -322,6 +386,7 @@ class ImagesWork:
         self._decided = decided
         self._windows = windows
         self._written: Written | None = None
+        self._unwritable = 0
 
     def write(self, transaction: Transaction) -> None:
         """Write the files, once, and tell the index, each time."""
@@ -329,7 +394,7 @@ class ImagesWork:
             self._written = self._images._spool.write(self._steps)
         self._written.note(transaction, self._images._database)
         add_counts(transaction, self._decided)
-        put_windows(
+        self._unwritable = put_windows(
             transaction,
             [(session_id, offer and offer.snapshot()) for session_id, offer in self._windows],
         )
@@ -338,3 +403,5 @@ class ImagesWork:
         """Settle what has been written."""
         if self._written is not None:
             self._images._committed(self._written)
+        if self._unwritable:
+            self._images._telemetry.dropped("window", "unwritable", self._unwritable)

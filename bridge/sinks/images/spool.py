@@ -2,6 +2,7 @@
 
 import errno
 import math
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -9,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bridge.sinks.images import shardfile
 from bridge.sinks.images.offer import Offer
 from bridge.sinks.images.openshard import OpenShard
 from bridge.sinks.images.steps import (
@@ -18,11 +20,13 @@ from bridge.sinks.images.steps import (
     CloseDue,
     Gone,
     Lost,
+    MakeFolder,
     Rebuilt,
     Step,
     Stored,
     Written,
 )
+from bridge.storage.aside import DamagedFolder
 from bridge.storage.shards import Shard
 
 RETRY_SECONDS = 1.0
@@ -59,6 +63,8 @@ class Spool:
         self._open: dict[str, OpenShard] = {}
         self._unclosed: list[OpenShard] = []
         self._number = 0
+        self.remade = 0
+        """How often the folder was missing and was made anew; may be read from any thread."""
         # Two counters with one writer each, instead of one with two: no lock is needed.
         self._grown_bytes = 0
         self._freed_bytes = 0
@@ -72,6 +78,15 @@ class Spool:
         """Return the file of a shard; session ids have no ~, so no two keys share one."""
         return self.folder / key.replace("/", "~")
 
+    def problem(self) -> str:
+        """Return why no image can be written, or ""; it only looks, and may be called from any thread."""
+        if not self.folder.is_dir():
+            kind = "is not a folder" if self.folder.exists() else "is missing"
+            return f"the spool {kind}: images are dropped"
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            return "the spool cannot be written to: images are dropped"
+        return ""
+
     def found(self, shard: Shard) -> None:
         """Count a shard that was there before the start."""
         self._grown_bytes += shard.size_bytes
@@ -82,6 +97,13 @@ class Spool:
             self.path(shard.key).unlink(missing_ok=True)
         self._freed_bytes += shard.size_bytes
 
+    def abandon(self, shard: Shard, aside: DamagedFolder) -> None:
+        """Have out of the way whatever stands where a shard was that is lost; called on the event loop."""
+        path = self.path(shard.key)
+        if os.path.lexists(path):
+            aside.move(path, "not the shard that it was")
+        self._freed_bytes += shard.size_bytes
+
     def take_id(self) -> int:
         """Return a number that no shard has."""
         shard_id = self.next_shard_id
@@ -89,11 +111,19 @@ class Spool:
         return shard_id
 
     def write(self, steps: Sequence[Step]) -> Written:
-        """Do the steps, and have their bytes on disk; what the disk refuses is told as lost."""
+        """Do the steps, and have their bytes on disk; what the disk refuses is told as lost.
+
+        Raises nothing: a step that fails costs itself, or no commit would ever succeed again.
+        """
         written = Written()
         for step in steps:
-            _DO[type(step)](self, step, written)
-        for shard in self._open.values():
+            try:
+                _DO[type(step)](self, step, written)
+            except Exception as error:  # noqa: BLE001 -- see above
+                written.failures.append(error)
+                if isinstance(step, Offer):
+                    written.lost.append(Lost(step, "unwritable"))
+        for shard in list(self._open.values()):
             self._flush(shard, written)
         self._plan()
         return written
@@ -130,12 +160,45 @@ class Spool:
         waiting = [offer for offer, _ in shard.waiting]
         if not waiting:
             return
-        before = shard.size_bytes
         try:
-            flushed = shard.flush()
+            self._append(shard, waiting, written)
+        except shardfile.MISSING:
+            self._give_up(shard, written)
+            self._begin_anew(waiting, written)
         except OSError as error:
             written.lost += [Lost(offer, reason_of(error)) for offer in waiting]
-            return
+
+    def _begin_anew(self, offers: list[Offer], written: Written) -> None:
+        """Write what waited for a shard that is gone to a new one, in a folder that may be new too."""
+        try:
+            self._make_folder()
+            shard = self._open[offers[0].session_id] = self._opened(offers[0])
+            for offer in offers:
+                shard.add(offer)
+            self._append(shard, offers, written)
+        except OSError as error:
+            written.lost += [Lost(offer, reason_of(error)) for offer in offers]
+
+    def _give_up(self, shard: OpenShard, written: Written) -> None:
+        """Let go of an open shard whose file somebody removed, cut short or replaced."""
+        if self._open.get(shard.session_id) is shard:
+            del self._open[shard.session_id]
+        if shard.size_bytes and not shard.is_gone:
+            written.gone.append(shard.told())
+        shard.is_gone = True
+
+    def _make_folder(
+        self, _step: MakeFolder | None = None, _written: Written | None = None
+    ) -> None:
+        """Make the folder where it is missing, though never the one around it: that was moved, or lost."""
+        with suppress(FileExistsError):
+            self.folder.mkdir()
+            shardfile.sync_folder(self.folder.parent)
+            self.remade += 1
+
+    def _append(self, shard: OpenShard, waiting: list[Offer], written: Written) -> None:
+        before = shard.size_bytes
+        flushed = shard.flush()
         self._grown_bytes += shard.size_bytes - before
         written.kept += waiting
         written.batches += [batch for _, batch in flushed]
@@ -163,6 +226,8 @@ class Spool:
         if self._open.get(shard.session_id) is shard:
             del self._open[shard.session_id]
         self._flush(shard, written)
+        if shard.is_gone:
+            return
         if not shard.spots:
             with suppress(OSError):
                 shard.path.unlink(missing_ok=True)
@@ -170,6 +235,9 @@ class Spool:
         before = shard.size_bytes
         try:
             shard.close()
+        except shardfile.MISSING:
+            self._give_up(shard, written)
+            return
         except OSError:
             self._unclosed.append(shard)
             return
@@ -207,6 +275,7 @@ _DO: dict[type, Callable[..., None]] = {
     Close: Spool._close_session,
     CloseDue: Spool._close_due,
     CloseAll: Spool._close_all,
+    MakeFolder: Spool._make_folder,
     Stored: Spool._stored,
     Gone: Spool._gone,
     Adopt: Spool._adopt,

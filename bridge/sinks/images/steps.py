@@ -37,6 +37,11 @@ class CloseAll:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeFolder:
+    """The folder of the spool is missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """A shard is in the object store."""
 
@@ -64,7 +69,7 @@ class Rebuilt:
     """Every shard in the object store has been adopted."""
 
 
-Step = Offer | Close | CloseDue | CloseAll | Stored | Gone | Adopt | Rebuilt
+Step = Offer | Close | CloseDue | CloseAll | MakeFolder | Stored | Gone | Adopt | Rebuilt
 """What the spool is asked to do, in order."""
 
 
@@ -87,7 +92,11 @@ class Written:
     closed: list[Shard] = field(default_factory=list)
     stored: list[Shard] = field(default_factory=list)
     gone: list[Shard] = field(default_factory=list)
+    gone_images: int = 0
+    """Of the shards that are gone: they were committed, and are lost."""
     adopted: list[ShardBatch] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    """Faults of our own, each of which cost one step."""
     is_rebuilt: bool = False
 
     def note(self, transaction: Transaction, database: Database) -> None:
@@ -100,5 +109,4 @@ class Written:
         add_counts(transaction, [counted(offer, ImageResult.STORED) for offer in self.kept])
         add_counts(transaction, [counted(lost.offer, ImageResult.DROPPED) for lost in self.lost])
         mark_stored(transaction, [shard.shard_id for shard in self.stored])
-        for shard in self.gone:
-            forget_shard(transaction, shard.shard_id)
+        self.gone_images = sum([forget_shard(transaction, shard) for shard in self.gone])

@@ -2,6 +2,7 @@
 
 import asyncio
 import bisect
+import errno
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import TypeVar
 from bridge.errors import StorageError
 from bridge.sinks.images import shardfile
 from bridge.sinks.images.breaker import Breaker, pause_seconds
+from bridge.sinks.images.shard import Trailer
 from bridge.sinks.images.steps import Gone, Stored
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import Shard
@@ -137,10 +139,16 @@ class Uploader:
     def _put(self, shard: Shard) -> Stored | Gone:
         path = self._path_of(shard.key)
         try:
-            trailer = shardfile.trailer_of(path)
-            self._store.put(shard.key, path, trailer.metadata if trailer else {})
-        except FileNotFoundError:
-            # It was stored, and the bridge stopped before that was noted; or somebody deleted it.
+            self._store.put(shard.key, path, _trailer(path).metadata)
+        except (FileNotFoundError, NotADirectoryError):
+            # It was stored, and the bridge stopped before that was noted; or somebody removed or replaced it.
             is_there = any(found.key == shard.key for found in self._store.list(shard.key))
             return Stored(shard) if is_there else Gone(shard)
         return Stored(shard)
+
+
+def _trailer(path: Path) -> Trailer:
+    trailer = shardfile.trailer_of(path)
+    if trailer is None:
+        raise FileNotFoundError(errno.ENOENT, "not a shard any more", str(path))
+    return trailer

@@ -5,10 +5,11 @@ from typing import Any
 
 from bridge.errors import StorageError
 from bridge.sessions import Session
+from bridge.sinks.journal.soundness import check_session
 from bridge.storage import tallies
 from bridge.storage.database import Database
-from bridge.storage.journal import Checkpoint, JournalRows
-from bridge.storage.packed import packed, unpacked
+from bridge.storage.journal import Checkpoint, JournalRows, milliseconds
+from bridge.storage.packed import sealed, unsealed
 
 log = logging.getLogger("bridge")
 
@@ -41,28 +42,34 @@ class Archive:
         return [session for session in found if session is not None]
 
 
-def checkpoint_of(session: Session, through: int, parts: dict[str, Any]) -> Checkpoint:
-    """Return what is written of a session as it stood at a place in the journal."""
+def checkpoint_of(
+    session: Session, through: int, parts: dict[str, Any], *, is_held: bool
+) -> Checkpoint:
+    """Return what is written of a session as it stood at a place in the journal.
+
+    `is_held`: it is in memory, and the next start takes it up, whatever the clock says by then.
+    """
     state = parts[SESSION]
     return Checkpoint(
         session.id,
-        _ms(state["registered_at"]),
-        _ms(state["updated_at"]),
-        _ms(state["ended_at"]),
+        milliseconds(state["registered_at"]),
+        milliseconds(state["updated_at"]),
+        0 if is_held else milliseconds(state["ended_at"]),
         through,
-        packed(parts),
+        sealed(parts),
     )
 
 
 def session_of(checkpoint: Checkpoint) -> Session:
     """Return a session as it stood; raises StorageError for bytes that make no sense."""
-    parts = unpacked(checkpoint.state)
+    parts = unsealed(checkpoint.state)
     try:
         session = Session.restored(parts.pop(SESSION))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        check_session(session, checkpoint.session_id)
+        session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
+    except Exception as error:
         raise StorageError(f"the session {checkpoint.session_id} is damaged: {error!r}") from error
     session.parts = parts
-    session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
     return session
 
 
@@ -75,7 +82,3 @@ def _at_rest(checkpoint: Checkpoint) -> Session | None:
         return None
     session.connected = False
     return session
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

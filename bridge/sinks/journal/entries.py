@@ -25,6 +25,7 @@ from bridge.model import (
     Prediction,
     Resources,
     Scalars,
+    SequenceAdvanced,
     Status,
     StatusChange,
     reported,
@@ -185,6 +186,7 @@ _PLAIN: dict[type, tuple[int, Plain]] = {
     Ended: (10, lambda ended: (ended.phase.value,)),
     Forgotten: (11, _nothing),
     CommandAsked: (12, _order_row),
+    SequenceAdvanced: (15, _nothing),
 }
 
 _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
@@ -202,4 +204,5 @@ _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
     12: _asked,
     13: lambda plain: Epoch(*plain),
     14: _performance,
+    15: lambda _plain: SequenceAdvanced(),
 }

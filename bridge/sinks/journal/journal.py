@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bridge.model import Event, Forgotten, Heartbeat, Registered
+from bridge.model import Event, Forgotten, Heartbeat, Registered, SequenceAdvanced
 from bridge.sessions import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.entries import VERSION, Entry, row_of
@@ -106,6 +106,8 @@ class Journal:
         if kind is Registered:
             self._whole[session.id] = session
         elif self._keeps_entries:
+            if kind is SequenceAdvanced:
+                self._drop_outdated_advance(session)
             self._entries.append(Entry(session.id, session.accepted, received, event))
 
     def is_leaving(self, session_id: str) -> bool:
@@ -152,6 +154,16 @@ class Journal:
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
         )
+
+    def _drop_outdated_advance(self, session: Session) -> None:
+        """Let the next entry stand for the last one where both say only how far the session is."""
+        last = self._entries[-1] if self._entries else None
+        if (
+            last is not None
+            and type(last.event) is SequenceAdvanced
+            and last.session_id == session.id
+        ):
+            self._entries.pop()
 
     def _part_with(self, session: Session) -> None:
         """Take down what is known now, since the others forget it next; it may be resumed all the same."""
@@ -257,9 +269,10 @@ class JournalWork:
             self.packed_entries, self.lost = _packed_rows(self.entries)
         checkpoints = []
         for session, state in self.states:
+            is_held = self.journal._leaving.get(session.id, (None, None))[1] is not state
             try:
-                checkpoints.append(checkpoint_of(session, self.number, state))
-            except ValueError as error:
+                checkpoints.append(checkpoint_of(session, self.number, state, is_held=is_held))
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the next try would fail likewise
                 # What it cannot say, its entries must go on saying: nothing is deleted any more.
                 self.journal._keeps_all = True
                 self.journal._telemetry.failed("checkpoint", error)
@@ -270,15 +283,15 @@ def _packed_rows(entries: Sequence[Entry]) -> tuple[bytes, int]:
     """Pack the entries, and count those that cannot be: one of them must not stop all commits for ever."""
     try:
         return packed((VERSION, list(map(row_of, entries)))), 0
-    except ValueError:
+    except Exception:  # noqa: BLE001 -- each is tried by itself
         rows = [row for entry in entries if (row := _plain_row(entry)) is not None]
         return packed((VERSION, rows)), len(entries) - len(rows)
 
 
 def _plain_row(entry: Entry) -> tuple[Any, ...] | None:
-    row = row_of(entry)
     try:
+        row = row_of(entry)
         packed(row)
-    except ValueError:
+    except Exception:  # noqa: BLE001 -- counted by whoever asked
         return None
     return row

@@ -23,6 +23,11 @@ from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
 
+NUMBERS = (
+    *("epoch", "index", "number", "batch", "loss", "accuracy", "sample_count", "invalid_images"),
+)
+"""What is a number wherever an event has it."""
+
 OBSERVED = (Connected, Disconnected, CommandAsked, CommandSent, Ended, Forgotten)
 """What the bridge itself has observed is no sign of life of a client."""
 
@@ -82,10 +87,10 @@ def replay(
 
 
 def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
-    stage.through[checkpoint.session_id] = checkpoint.through
     try:
+        stage.through[checkpoint.session_id] = int(checkpoint.through)
         session = session_of(checkpoint)
-    except StorageError as error:
+    except (StorageError, ValueError, TypeError) as error:
         stage.telemetry.failed("replay", error)
         stage.telemetry.dropped("session", "damaged")
         return
@@ -107,6 +112,8 @@ def _tell(session: Session, event: Event, received: float, stage: Stage) -> None
 def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
     try:
         version, rows = unpacked(data)
+        if not isinstance(rows, list):
+            raise StorageError(f"group {number} holds no rows")  # noqa: TRY301
         if version > VERSION:
             raise StorageError(f"group {number} was written by a newer version")  # noqa: TRY301
     except (StorageError, TypeError, ValueError) as error:
@@ -115,10 +122,22 @@ def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
         return
     for row in rows:
         try:
-            yield entry_of(row)
-        except ValueError as error:
+            entry = entry_of(row)
+            _check(entry)
+        except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are taken
             telemetry.failed("replay", error)
             telemetry.dropped("entry", "damaged")
+        else:
+            yield entry
+
+
+def _check(entry: Entry) -> None:
+    """Raise TypeError for an entry that no bridge has written: it would stay in the session for good."""
+    event = entry.event
+    numbers = [entry.sequence, entry.received, *(getattr(event, name, 0) for name in NUMBERS)]
+    is_sound = all(isinstance(number, (int, float)) for number in numbers)
+    if not is_sound or not isinstance(entry.session_id, str):
+        raise TypeError("not an entry of a session")
 
 
 def _apply(number: int, entry: Entry, stage: Stage) -> None:

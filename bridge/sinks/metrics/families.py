@@ -121,7 +121,13 @@ TRAINING_FAMILIES = (
     ),
     _histogram(
         "training_batch_loss",
-        "Finite losses of batches.",
+        "Finite losses of batches that are not negative.",
+        "BatchData.batch_loss",
+        LOSS_BUCKETS,
+    ),
+    _histogram(
+        "training_batch_loss_negative",
+        "Finite negative losses of batches, without their sign.",
         "BatchData.batch_loss",
         LOSS_BUCKETS,
     ),

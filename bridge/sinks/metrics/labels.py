@@ -1,14 +1,22 @@
 """Text of labels that no client can break a page with."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
+from hashlib import sha256
+from unicodedata import category
 
 VALUE_LIMIT = 200
 """Characters of a label value."""
 
 NAME_LIMIT = 64
 """Characters of a name that a client made up."""
+
+SUFFIX_LENGTH = 11
+"""Characters: a mark, which no clean name has in this place, and ten hex digits."""
+
+SEPARATORS = re.compile(r"[ .:/-]")
+OWN_LABEL = re.compile(rf"label_[A-Za-z0-9_]{{1,{NAME_LIMIT}}}")
 
 OWN_LABELS_LIMIT = 16
 """Labels a client may give its session."""
@@ -35,26 +43,62 @@ def closed(*pairs: tuple[str, str]) -> str:
     return "".join(pair(name, value) for name, value in pairs) + "} "
 
 
-@lru_cache(maxsize=4096)
 def metric_label(name: str) -> str:
-    """Return what follows the session's own label for a number of the user's own.
+    """Return what follows the session's own label for a number of the user's own; no two names have the same."""
+    return _short_metric_label(name) if len(name) <= NAME_LIMIT else _metric_label(name)
 
-    Its name gets nothing in it that a link or a query would have to escape. Give at most NAME_LIMIT
-    characters, or the cache holds more.
+
+def clean_name(name: str) -> str:
+    """Return a name that a client made up as the value of a label: no two names have the same.
+
+    Letters and digits of any script and `_ . : / -` stay. A name with anything else, which a link or a
+    query would have to escape, or with more than NAME_LIMIT characters, gets `_` for it and a suffix
+    made from the whole name: the same on every bridge, and after a restart.
     """
-    return closed(("name", re.sub(r"[^A-Za-z0-9_.:/-]", "_", name) or "_"))
+    if 0 < len(name) <= NAME_LIMIT and all(map(_stays, name)):
+        return name
+    stem = "".join(one if _stays(one) else "_" for one in name[: NAME_LIMIT - SUFFIX_LENGTH])
+    return f"{stem or '_'}~{_digest(name)}"
 
 
 def own_labels(labels: Mapping[str, str]) -> tuple[str, int]:
     """Return the text of a client's own labels as label_*, and how many were left out.
 
-    Names that become the same are one label: the first by name stands.
+    A name with a blank or one of `. : / -` has `_` for it. One that then is the same as another, or that
+    has lost more than that, gets a suffix made from the whole name.
     """
-    pairs = dict(_named(sorted(labels.items(), reverse=True)))
-    kept = sorted(pairs.items())[:OWN_LABELS_LIMIT]
+    plain = {name: "label_" + SEPARATORS.sub("_", name) for name in sorted(labels)}
+    claimed: dict[str, list[str]] = {}
+    for name, label in plain.items():
+        claimed.setdefault(label, []).append(name)
+    named = {
+        label
+        if OWN_LABEL.fullmatch(label) and (len(names) == 1 or label == f"label_{name}")
+        else _suffixed(name): labels[name]
+        for label, names in claimed.items()
+        for name in names
+    }
+    kept = sorted(named.items())[:OWN_LABELS_LIMIT]
     return "".join(pair(name, value) for name, value in kept), len(labels) - len(kept)
 
 
-def _named(labels: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for name, value in labels:
-        yield "label_" + re.sub(r"[^A-Za-z0-9_]", "_", name[:NAME_LIMIT]), value
+def _suffixed(name: str) -> str:
+    stem = re.sub(r"[^A-Za-z0-9_]", "_", name[: NAME_LIMIT - SUFFIX_LENGTH])
+    return f"label_{stem}_{_digest(name)}"
+
+
+def _stays(character: str) -> bool:
+    if character.isascii():
+        return character.isalnum() or character in "_.:/-"
+    return category(character)[0] in "LNM"
+
+
+def _digest(name: str) -> str:
+    return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[: SUFFIX_LENGTH - 1]
+
+
+def _metric_label(name: str) -> str:
+    return closed(("name", clean_name(name)))
+
+
+_short_metric_label = lru_cache(maxsize=4096)(_metric_label)

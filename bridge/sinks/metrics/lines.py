@@ -95,7 +95,7 @@ def _histograms(
     lines: list[str] = []
     for labels, histogram in read(series).items():
         cumulative = histogram.cumulative()
-        if not cumulative[-1]:
+        if not cumulative[-1] and not histogram.is_shown_empty:
             continue
         start = f"{name}_bucket{series.label}{labels}"
         if with_exemplars and histogram.exemplars:

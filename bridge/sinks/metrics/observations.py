@@ -1,5 +1,6 @@
 """What is kept of a stream of numbers: a histogram, and recent extremes."""
 
+import sys
 from bisect import bisect_left
 from itertools import accumulate
 from typing import Any
@@ -7,28 +8,37 @@ from typing import Any
 INTERVAL_SECONDS = 15
 """An extreme stays visible for at least this long, so a scrape this often cannot miss it."""
 
+LARGEST = sys.float_info.max
+"""A sum stays there: it never becomes infinite, and never falls."""
+
 Exemplar = tuple[int, int, float, float]
 """Epoch, batch, value, and when it came (seconds since 1970)."""
 
 
 class Histogram:
-    """Counts finite values by bucket."""
+    """Counts finite values from 0 by bucket.
 
-    __slots__ = ("bounds", "counts", "exemplars", "total")
+    A negative one would take from the sum, which must never fall: OpenMetrics forbids it, and rate() takes
+    it for a reset. Such values have a histogram of their own.
+    """
+
+    __slots__ = ("bounds", "counts", "exemplars", "is_shown_empty", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         """Start empty; a value counts for the first bound that is not below it."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
+        self.is_shown_empty = False
+        """A query needs it, though it has no values."""
         self.exemplars: dict[int, Exemplar] = {}
         """The last one of each bucket, by its place."""
 
     def observe(self, value: float) -> int:
-        """Take a finite value, and return the place of its bucket."""
+        """Take a finite value that is not negative, and return the place of its bucket."""
         place = bisect_left(self.bounds, value)
         self.counts[place] += 1
-        self.total += value
+        self.total = min(self.total + value, LARGEST)
         return place
 
     def cumulative(self) -> list[int]:
@@ -42,7 +52,7 @@ class Histogram:
     def restore(self, state: list[Any]) -> None:
         """Go on from a snapshot; one of other buckets, which only another version made, is left alone."""
         bounds, counts, total, exemplars = state
-        if tuple(bounds) == self.bounds:
+        if tuple(bounds) == self.bounds and total >= 0:  # versions before took negative values, too
             self.counts, self.total = counts, total
             self.exemplars = {place: tuple(exemplar) for place, exemplar in exemplars.items()}
 
@@ -50,8 +60,9 @@ class Histogram:
 class Extremes:
     """The lowest and the highest value of this and the previous interval.
 
-    Intervals begin at whole multiples of INTERVAL_SECONDS since 1970. A value is told from when it
-    came until its interval and the next one are over, hence for 15 to 30 seconds.
+    Intervals begin at whole multiples of INTERVAL_SECONDS of the monotonic clock. A value is reported from
+    when it came until its interval and the next one are over, hence for 15 to 30 seconds, however the
+    wall clock is set meanwhile.
     """
 
     __slots__ = ("_before", "_interval", "_now")
@@ -65,8 +76,8 @@ class Extremes:
     def add(self, value: float, at: float) -> None:
         """Take a finite value that came at `at`."""
         interval = int(at // INTERVAL_SECONDS)
-        if interval != self._interval:
-            self._before = self._now if _are_neighbours(interval, self._interval) else None
+        if interval > self._interval:
+            self._before = self._now if interval == self._interval + 1 else None
             self._now = None
             self._interval = interval
         known = self._now
@@ -81,23 +92,19 @@ class Extremes:
         """Return (lowest, highest) as of `now`, or None where nothing came lately."""
         interval = int(now // INTERVAL_SECONDS)
         if interval == self._interval:
-            told = [pair for pair in (self._before, self._now) if pair is not None]
-        elif _are_neighbours(interval, self._interval) and self._now is not None:
-            told = [self._now]
+            recent = [pair for pair in (self._before, self._now) if pair is not None]
+        elif interval == self._interval + 1 and self._now is not None:
+            recent = [self._now]
         else:
             return None
-        return (min(low for low, _ in told), max(high for _, high in told)) if told else None
+        return (min(low for low, _ in recent), max(high for _, high in recent)) if recent else None
 
-    def snapshot(self) -> list[Any]:
+    def snapshot(self, now: float) -> list[Any]:
         """Return what `restore` takes."""
-        return [self._interval, self._now, self._before]
+        return [int(now // INTERVAL_SECONDS) - self._interval, self._now, self._before]
 
-    def restore(self, state: list[Any]) -> None:
-        """Go on from a snapshot."""
-        self._interval, now, before = state
+    def restore(self, state: list[Any], then: float) -> None:
+        """Go on from a snapshot that was taken at `then`, by a monotonic clock that may have started anew."""
+        intervals_ago, now, before = state
+        self._interval = int(then // INTERVAL_SECONDS) - intervals_ago
         self._now, self._before = now and tuple(now), before and tuple(before)
-
-
-def _are_neighbours(a: int, b: int) -> bool:
-    """Tell whether nothing lies between two intervals; a clock may also step back by a little."""
-    return abs(a - b) == 1

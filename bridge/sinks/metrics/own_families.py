@@ -57,6 +57,16 @@ BRIDGE_FAMILIES = (
     _gauge("bridge_series", "Training series on the last /metrics page.", "/metrics"),
     _gauge("bridge_spool_bytes", "Image bytes waiting for the object store.", "the image spool"),
     _gauge("bridge_spool_limit_bytes", "Image bytes that may wait.", "settings"),
+    _gauge(
+        "bridge_spool_up",
+        "1: images can be written to the spool; 0: they cannot, and are dropped.",
+        "the image spool",
+    ),
+    _counter(
+        "bridge_spool_remade_total",
+        "Times that the spool was missing and was made anew.",
+        "the image spool",
+    ),
     _counter(
         "bridge_uploads_total",
         "Shards offered to the object store, by result.",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.model import Config, Status
+from bridge.model import Client, Config, Status
 from bridge.sessions import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
@@ -37,14 +37,14 @@ PLAIN = (
     *("loss", "tells_durations", "samples", "epoch_loss", "epoch_accuracy_ratio"),
     *("validation_loss", "validation_accuracy_ratio", "learning_rate", "epoch_duration_seconds"),
     *("estimated_time_remaining_seconds", "frames_per_second", "frames_per_second_average"),
-    *("cpu_utilization_ratio", "memory_used_bytes"),
+    *("cpu_utilization_ratio", "memory_used_bytes", "labels_left_out"),
 )
 LABELLED = (
     *("gpus", "gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes"),
     *("gpu_temperature_celsius", "gpu_power_watts"),
     *("predictions", "metric", "nonfinite_values", "commands"),
 )
-OBSERVATIONS = ("extremes", "losses", "durations", "right", "wrong", "unjudged")
+OBSERVATIONS = ("losses", "negative_losses", "durations", "right", "wrong", "unjudged")
 """What outlives a restart; a name that a checkpoint lacks, or that is gone, does no harm."""
 
 
@@ -55,6 +55,7 @@ class Shared:
     telemetry: Telemetry
     clock: Callable[[], float]
     classes: Classes
+    monotonic: Callable[[], float]
 
 
 @dataclass(slots=True, eq=False)
@@ -87,6 +88,8 @@ class SessionSeries:
     loss: float | None = None
     extremes: Extremes = field(default_factory=Extremes)
     losses: Histogram = field(default_factory=lambda: Histogram(LOSS_BUCKETS))
+    negative_losses: Histogram = field(default_factory=lambda: Histogram(LOSS_BUCKETS))
+    """Their magnitudes."""
     durations: Histogram = field(default_factory=lambda: Histogram(DURATION_BUCKETS))
     tells_durations: bool = False
     """Its batches carry their own duration, so what PerformanceData says is not counted too."""
@@ -118,8 +121,14 @@ class SessionSeries:
     images: dict[str, int] = field(default_factory=dict)
     last_image_timestamp_seconds: float | None = None
     commands: dict[str, int] = field(default_factory=dict)
+    labels_left_out: int = 0
+    """Of the client's own: so many have been counted as dropped."""
+    own_labels_of: Client | None = None
+    own_labels: str = ""
+    """Their text; a client may have many, and says its status often."""
 
     batch_loss: Histograms = field(init=False)
+    batch_loss_negative: Histograms = field(init=False)
     batch_duration_seconds: Histograms = field(init=False)
     prediction_confidence: Histograms = field(init=False)
 
@@ -131,6 +140,7 @@ class SessionSeries:
         self.session_start_timestamp_seconds = session.registered_at
         self.nonfinite_values[BATCH_LOSS_FIELD] = 0
         self.batch_loss = {"": self.losses}
+        self.batch_loss_negative = {"": self.negative_losses}
         self.batch_duration_seconds = {"": self.durations}
         self.prediction_confidence = {
             pair("correct", "true"): self.right,
@@ -153,6 +163,8 @@ class SessionSeries:
             **{name: getattr(self, name) for name in PLAIN},
             **{name: getattr(self, name).copy() for name in LABELLED},
             **{name: getattr(self, name).snapshot() for name in OBSERVATIONS},
+            "extremes": self.extremes.snapshot(self.shared.monotonic()),
+            "written_at": self.shared.clock(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -163,18 +175,33 @@ class SessionSeries:
         for name in OBSERVATIONS:
             if name in state:
                 getattr(self, name).restore(state[name])
+        self.losses.is_shown_empty = any(self.negative_losses.counts)
+        if "written_at" in state:
+            age = max(0.0, self.shared.clock() - state["written_at"])
+            self.extremes.restore(state["extremes"], self.shared.monotonic() - age)
 
     @property
     def loss_interval_min(self) -> float | None:
         """The lowest loss lately."""
-        extremes = self.extremes.at(self.shared.clock())
+        extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[0]
 
     @property
     def loss_interval_max(self) -> float | None:
         """The highest loss lately."""
-        extremes = self.extremes.at(self.shared.clock())
+        extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[1]
+
+    def observe_loss(self, epoch: int, batch: int, loss: float, at: float) -> None:
+        """Take the finite loss of a batch.
+
+        Once there has been a negative one both histograms are shown, so that their difference is the mean.
+        """
+        histogram = self.losses
+        if loss < 0:
+            histogram, loss = self.negative_losses, -loss
+            self.losses.is_shown_empty = True
+        histogram.exemplars[histogram.observe(loss)] = (epoch, batch, loss, at)
 
     def show_status(self, status: Status) -> None:
         """Set 1 for a status and 0 for the others."""
@@ -184,9 +211,8 @@ class SessionSeries:
     def describe(self, config: Config) -> None:
         """Tell who sends the session, and how the run is configured."""
         client, trace_id = self.session.client, self.session.trace_id
-        own, left_out = own_labels(client.labels)
-        if left_out:
-            self.shared.telemetry.dropped("label", "limit", left_out)
+        if client is not self.own_labels_of:
+            self._take_own_labels(client)
         known = (
             ("client_name", client.name),
             ("client_version", client.version),
@@ -194,10 +220,17 @@ class SessionSeries:
             ("dataset_name", config.dataset_name),
             ("trace_id", trace_id),
         )
-        self.session_info = {"".join(pair(*label) for label in known) + own + ALONE: 1}
+        self.session_info = {"".join(pair(*label) for label in known) + self.own_labels + ALONE: 1}
         self.exemplar = f' # {{trace_id="{quoted(trace_id, TRACE_ID_LIMIT)}",batch="'
         self.epochs_planned = config.total_epochs or None
         self.batches_per_epoch = config.batches_per_epoch or None
         self.batch_size = config.batch_size or None
         for label in self.shared.classes.diagonal(len(config.class_names)):
             self.predictions.setdefault(label, 0)
+
+    def _take_own_labels(self, client: Client) -> None:
+        self.own_labels_of = client
+        self.own_labels, left_out = own_labels(client.labels)
+        if left_out > self.labels_left_out:
+            self.shared.telemetry.dropped("label", "limit", left_out - self.labels_left_out)
+            self.labels_left_out = left_out

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping
+from math import isfinite
 
-from bridge.model import Disconnected, Ended, Event, Forgotten, ImageResult
+from bridge.model import Batch, Disconnected, Ended, Event, Forgotten, ImageResult
 from bridge.sessions import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
@@ -14,6 +15,9 @@ from bridge.telemetry import Telemetry
 
 Confusion = Mapping[tuple[str, str], int]
 """How often each (true class, predicted class) was seen, by the labels of the series."""
+
+AHEAD_SECONDS = 60.0
+"""A time so far in the future was read before somebody set the clock back."""
 
 IMAGE_LABELS = {result: closed(("result", result)) for result in ImageResult}
 
@@ -29,9 +33,14 @@ class TrainingMetrics:
         *,
         classes_limit: int = 32,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
-        """Start without sessions; classes from `classes_limit` on become "other"."""
-        self._shared = Shared(telemetry, clock, Classes(classes_limit))
+        """Start without sessions; classes from `classes_limit` on become "other".
+
+        `clock` returns seconds since 1970; `monotonic` is what intervals are measured by. Without it the
+        clock is taken for one that is never set.
+        """
+        self._shared = Shared(telemetry, clock, Classes(classes_limit), monotonic or clock)
         self._series: dict[str, SessionSeries] = {}
 
     def __len__(self) -> int:
@@ -40,6 +49,15 @@ class TrainingMetrics:
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Change the series of a session as an event tells."""
+        self._apply(session, event, received, self._shared.monotonic())
+
+    def replay(self, session: Session, event: Event, received: float) -> None:
+        """Take an event once more; nothing leaves by it. How old it is only the wall clock knows."""
+        age = max(0.0, self._shared.clock() - received)
+        self._apply(session, event, received, self._shared.monotonic() - age)
+
+    def _apply(self, session: Session, event: Event, received: float, at: float) -> None:
+        """Change the series; `at` is when the event came, on the monotonic clock."""
         series = self._series.get(session.id)
         if series is None or series.session is not session:
             series = self._opened(session, event, series)
@@ -48,11 +66,10 @@ class TrainingMetrics:
         update = UPDATES.get(type(event))
         if update is not None:
             update(series, event, received)
+            if isinstance(event, Batch) and event.loss is not None and isfinite(event.loss):
+                series.extremes.add(event.loss, at)
         elif isinstance(event, Forgotten):
             del self._series[session.id]
-
-    replay = consume
-    """Nothing leaves by taking an event in once more."""
 
     def snapshot(self, session: Session) -> dict[str, object] | None:
         """Return what the series of a session begin with after a restart, or None where it has none."""
@@ -69,6 +86,8 @@ class TrainingMetrics:
         series.images[IMAGE_LABELS[counted.result]] += counted.images
         if counted.result is ImageResult.STORED and counted.images:
             newest = series.last_image_timestamp_seconds or 0.0
+            if newest > self._shared.clock() + AHEAD_SECONDS:
+                newest = 0.0
             series.last_image_timestamp_seconds = max(newest, counted.at_ms / 1000)
 
     def confusion(self, session_id: str) -> Confusion:

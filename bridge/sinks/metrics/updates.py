@@ -22,13 +22,18 @@ from bridge.model import (
     Scalars,
     Status,
     StatusChange,
-    is_ratio,
 )
 from bridge.sinks.metrics.hardware import take_resources
-from bridge.sinks.metrics.labels import NAME_LIMIT, closed, metric_label
-from bridge.sinks.metrics.observations import Histogram
+from bridge.sinks.metrics.labels import closed, metric_label
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries
-from bridge.sinks.metrics.values import accuracy, count, measured, observe_duration, seen
+from bridge.sinks.metrics.values import (
+    accuracy,
+    count,
+    measured,
+    observe_confidence,
+    observe_duration,
+    seen,
+)
 
 METRICS_LIMIT = 50
 """Names of the user's own per session."""
@@ -46,7 +51,6 @@ MEASUREMENTS = (
 
 NO_RESOURCES = Resources()
 
-CONFIDENCE_FIELD = closed(("field", "confidence"))
 SCALAR_FIELD = closed(("field", "values"))
 
 
@@ -91,9 +95,7 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
 def _loss(series: SessionSeries, batch: Batch, loss: float, at: float) -> None:
     series.loss = loss
     if isfinite(loss):
-        bucket = series.losses.observe(loss)
-        series.losses.exemplars[bucket] = (batch.epoch, batch.index, loss, at)
-        series.extremes.add(loss, at)
+        series.observe_loss(batch.epoch, batch.index, loss, at)
     else:
         series.nonfinite_values[BATCH_LOSS_FIELD] += 1
 
@@ -102,7 +104,7 @@ def _predictions(series: SessionSeries, batch: Batch) -> None:
     if not batch.ground_truth:
         for prediction in batch.predictions:
             if prediction.confidence is not None:
-                _confidence(series, series.unjudged, prediction.confidence)
+                observe_confidence(series, series.unjudged, prediction.confidence)
         return
     text, counts, right, wrong = (
         series.shared.classes.text,
@@ -115,16 +117,9 @@ def _predictions(series: SessionSeries, batch: Batch) -> None:
         label = text(actual, predicted)
         counts[label] = counts.get(label, 0) + 1
         if prediction.confidence is not None:
-            _confidence(series, right if predicted == actual else wrong, prediction.confidence)
-
-
-def _confidence(series: SessionSeries, histogram: Histogram, confidence: float) -> None:
-    if is_ratio(confidence):
-        histogram.observe(confidence)
-    elif isfinite(confidence):
-        series.shared.telemetry.dropped("confidence", "out_of_range")
-    else:
-        count(series.nonfinite_values, CONFIDENCE_FIELD)
+            observe_confidence(
+                series, right if predicted == actual else wrong, prediction.confidence
+            )
 
 
 def _epoch(series: SessionSeries, epoch: Epoch, at: float) -> None:
@@ -165,7 +160,7 @@ def _scalars(series: SessionSeries, scalars: Scalars, at: float) -> None:
     series.session_last_update_timestamp_seconds = at
     left_out = max(0, len(scalars.values) - METRICS_EXAMINED)
     for name, value in islice(scalars.values.items(), METRICS_EXAMINED):
-        label = metric_label(name[:NAME_LIMIT])
+        label = metric_label(name)
         if label not in series.metric and len(series.metric) >= METRICS_LIMIT:
             left_out += 1
             continue

@@ -4,7 +4,10 @@ from math import isfinite
 
 from bridge.model import is_ratio
 from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.observations import Histogram
 from bridge.sinks.metrics.series import SessionSeries
+
+CONFIDENCE_FIELD = closed(("field", "confidence"))
 
 
 def measured(series: SessionSeries, name: str, value: float | None) -> float | None:
@@ -28,11 +31,23 @@ def seen(series: SessionSeries, name: str, value: float) -> float:
 
 
 def observe_duration(series: SessionSeries, name: str, seconds: float) -> None:
-    """Take how long a batch took; less than nothing is no time."""
+    """Take how long a batch took; less than nothing is left out and counted."""
     if not isfinite(seconds):
         count(series.nonfinite_values, closed(("field", name)))
     elif seconds >= 0:
         series.durations.observe(seconds)
+    else:
+        series.shared.telemetry.dropped("duration", "negative")
+
+
+def observe_confidence(series: SessionSeries, histogram: Histogram, confidence: float) -> None:
+    """Take a confidence; one outside 0..1 is left out and counted."""
+    if is_ratio(confidence):
+        histogram.observe(confidence)
+    elif isfinite(confidence):
+        series.shared.telemetry.dropped("confidence", "out_of_range")
+    else:
+        count(series.nonfinite_values, CONFIDENCE_FIELD)
 
 
 def count(counts: dict[str, int], label: str) -> None:

@@ -1,7 +1,7 @@
 """One epoch while it runs: what its span will say."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.model import Batch, Epoch
@@ -26,6 +26,10 @@ class Events:
             self.kept.append(event)
         else:
             self.dropped += 1
+
+    def shift(self, seconds: float) -> None:
+        """Move all times along with a clock that was set by so many seconds."""
+        self.kept = [replace(event, at=event.at + seconds) for event in self.kept]
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Events":
@@ -68,6 +72,13 @@ class OpenEpoch:
         self.loss_total += loss
         if self.highest_loss is None or loss > self.highest_loss:
             self.highest_loss, self.highest_batch, self.highest_at = loss, batch.index, received
+
+    def shift(self, seconds: float) -> None:
+        """Move all times along with a clock that was set by so many seconds."""
+        self.started += seconds
+        self.last += seconds
+        self.highest_at += seconds
+        self.events.shift(seconds)
 
     def attributes(self, told: Epoch | None) -> dict[str, Any]:
         """Return what is known of the epoch: what the client told, else what its batches tell."""

@@ -1,7 +1,7 @@
 """Put the parts of the spans sink together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from bridge.sinks.spans.delivery import Delivery
@@ -20,8 +20,11 @@ async def open_spans(
     *,
     public_url: str = "",
     grace_seconds: float = 5.0,
+    monotonic: Callable[[], float] | None = None,
 ) -> AsyncIterator[Spans]:
     """Yield the sink, whose spans are delivered in the background.
+
+    `monotonic` is the clock that the length of spans is measured by, as in `Spans`.
 
     Enter it before whatever commits, so that the last commit is delivered too.
 
@@ -32,7 +35,7 @@ async def open_spans(
 
     exporter = await asyncio.to_thread(OtlpExporter, endpoint)
     outbox = SpanOutbox(database)
-    sink = Spans(outbox, telemetry, public_url=public_url)
+    sink = Spans(outbox, telemetry, public_url=public_url, monotonic=monotonic)
     delivery = Delivery(outbox, exporter, telemetry, waiting=sink.waiting)
     async with delivery.running(grace_seconds=grace_seconds):
         yield sink

@@ -25,6 +25,7 @@ from bridge.model import (
     trace_id_of,
 )
 from bridge.sessions import Session
+from bridge.sinks.spans.clock import ClockSteps
 from bridge.sinks.spans.events import described
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
@@ -42,18 +43,40 @@ class Spans:
 
     name = PART
 
-    def __init__(self, outbox: SpanOutbox, telemetry: Telemetry, *, public_url: str = "") -> None:
-        """Write spans to `outbox`."""
+    def __init__(
+        self,
+        outbox: SpanOutbox,
+        telemetry: Telemetry,
+        *,
+        public_url: str = "",
+        monotonic: Callable[[], float] | None = None,
+    ) -> None:
+        """Write spans to `outbox`.
+
+        `monotonic` is the clock that durations are measured by; without it times are taken as they come.
+        """
         self.pages = Pages(public_url)
         self.waiting = asyncio.Event()
         """Set whenever spans have been committed."""
         self._outbox = outbox
         self._telemetry = telemetry
+        self._clock_steps = ClockSteps(monotonic) if monotonic is not None else None
         self._traces: dict[str, Trace] = {}
         self._finished: list[Span] = []
 
     def consume(self, session: Session, event: Event, received: float) -> None:
-        """Take one event."""
+        """Take one event.
+
+        A span ends by the clock as it is then, and is as long as it took: what is known of open spans
+        moves along when somebody sets the clock.
+        """
+        step = self._clock_steps.step(received) if self._clock_steps is not None else 0.0
+        if step:
+            for trace in self._traces.values():
+                trace.shift(step)
+        self._apply(session, event, received)
+
+    def _apply(self, session: Session, event: Event, received: float) -> None:
         take = _TAKE.get(type(event))
         if take is None:
             return
@@ -70,7 +93,7 @@ class Spans:
         ):
             return  # there was no endpoint then; the trace begins with what happens from now on
         before = len(self._finished)
-        self.consume(session, event, received)
+        self._apply(session, event, received)
         del self._finished[before:]
 
     def snapshot(self, session: Session) -> dict[str, Any] | None:
@@ -141,9 +164,9 @@ class Spans:
 
     def _ended(self, session: Session, trace: Trace, ended: Ended, received: float) -> None:
         if ended.phase is Phase.LOST:
-            self._finish(
-                session, trace, session.updated_at, Outcome.ERROR, "lost: silent for too long"
-            )
+            # What the session was heard of by a clock that was set since then says nothing.
+            heard = min(max(session.updated_at, trace.last_heard), received)
+            self._finish(session, trace, heard, Outcome.ERROR, "lost: silent for too long")
         elif session.status is Status.FAILED:
             self._finish(
                 session, trace, received, Outcome.ERROR, session.status_message or "failed"

@@ -5,10 +5,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Any
 
 TEXT_LIMIT = 1_024
 """Longer texts are cut: a trace backend is no place for them, and one span must not fill a request."""
+
+NAME_LIMIT = 128
 
 Value = str | bool | int | float
 
@@ -85,6 +88,14 @@ def attributes(found: Mapping[str, Any]) -> dict[str, Value]:
 def cut(value: Value) -> Value:
     """Return a value, shortened where it is a long text."""
     return value[:TEXT_LIMIT] if isinstance(value, str) else value
+
+
+def cut_name(name: str) -> str:
+    """Return a name, shortened where it is long: two names that differ still do."""
+    if len(name) <= NAME_LIMIT:
+        return name
+    digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name[:NAME_LIMIT]}~{digest[:10]}"
 
 
 def _parts(value: Any) -> dict[str, Any]:

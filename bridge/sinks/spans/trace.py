@@ -9,7 +9,7 @@ from bridge.model import Batch, Epoch, span_id_of
 from bridge.sessions import Session
 from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
 from bridge.sinks.spans.links import Pages
-from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut
+from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut, cut_name
 
 OPEN_LIMIT = 2
 """Epochs that may wait for their averages: the running one, and the one before it."""
@@ -104,6 +104,15 @@ class Trace:
         """Take something that happened: it belongs to the running epoch, or to none."""
         self.last_heard = max(self.last_heard, event.at)
         (self.running[-1].events if self.running else self.events).add(event)
+
+    def shift(self, seconds: float) -> None:
+        """Move all times along with a clock that was set by so many seconds."""
+        self.registered += seconds
+        self.last_end += seconds
+        self.last_heard += seconds if self.last_heard else 0.0
+        self.events.shift(seconds)
+        for epoch in self.running:
+            epoch.shift(seconds)
 
     @property
     def is_crowded(self) -> bool:
@@ -249,6 +258,6 @@ def _start_attributes(session: Session, pages: Pages) -> dict[str, Any]:
             "training.batch_size": config.batch_size or None,
             "training.classes": len(config.class_names) or None,
             "training.session.url": pages.session(session.id),
-            **{f"training.label.{cut(name)!s}": value for name, value in labels},
+            **{f"training.label.{cut_name(name)}": value for name, value in labels},
         }
     )

@@ -18,6 +18,9 @@ from support.raw_loops import NumberedLoop
 from support.trainers import training
 from support.waiting import until_true
 
+from bridge.errors import StorageError
+from bridge.storage.database import Database
+
 MEBIBYTE = 1 << 20
 NOTICE_SECONDS = 30
 RECOVERY_SECONDS = 10
@@ -39,14 +42,14 @@ class Full:
 
 
 class Failing:
-    """Writes fail: those behind the first 256 KiB of any file (EFBIG)."""
+    """Writes fail: those behind the first 8 KiB of any file (EFBIG)."""
 
     sheds = False
     disk = staticmethod(small_disk)
 
     def begin(self, disk, process):
         _, self._most = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (256 << 10, self._most))
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (8 << 10, self._most))
 
     def end(self, disk, process):
         if process.poll() is None:
@@ -190,3 +193,62 @@ def test_a_folder_that_cannot_be_written_to_is_told_at_the_start(tmp_path):
     assert ended.returncode != 0
     assert str(disk.folder) in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_bridge_that_starts_on_a_full_disk_takes_images_once_there_is_room(tmp_path, port):
+    """Killed while the disk is full, and started while it still is: images are taken within seconds of room.
+
+    Series are served at once, and what was spooled before reaches the store.
+    """
+    with small_disk(tmp_path / "disk", size_bytes=40 * MEBIBYTE) as disk:
+        with bridge_on(disk, port) as bridge:
+            loop = started(bridge)
+            until_true(lambda: bridge.total("training_images_total", result="stored") > 50)
+            disk.fill()
+            until_true(lambda: commits_fail(bridge), seconds=NOTICE_SECONDS)
+            bridge.stop(signal.SIGKILL)
+        disk.fill()
+        left = list(disk.folder.glob("spool/*.tar"))
+        assert left
+
+        with bridge_on(disk, port) as bridge:
+            batches = bridge.total("training_batches_total")
+            until_true(lambda: bridge.total("training_batches_total") > batches + 50)
+            stored = bridge.total("training_images_total", result="stored")
+            disk.free()
+            until_true(
+                lambda: bridge.total("training_images_total", result="stored") > stored,
+                seconds=RECOVERY_SECONDS,
+            )
+            until_true(
+                lambda: not any(shard.exists() for shard in left),
+                seconds=RECOVERY_SECONDS,
+                what="the store has what was spooled",
+            )
+            loop.stop()
+            books.check_series(bridge, books.Sent.whole(RUN, loop.batches))
+            books.check_log(bridge)
+            assert bridge.total("bridge_dropped_total", reason="damaged") == 0
+
+
+def test_a_write_ahead_log_never_keeps_a_small_disk_full(tmp_path):
+    """What the log takes without need is given back: a disk that is full otherwise goes on taking commits."""
+    with small_disk(tmp_path / "disk", size_bytes=6 * MEBIBYTE) as disk:
+        database = Database(disk.folder / "bridge.db")
+        row = "INSERT OR REPLACE INTO windows (session_id, offer) VALUES (?, ?)"
+        for number in range(52):
+            with database.transaction() as transaction:
+                transaction.execute(row, (f"{number % 12}", bytes([number]) * 70_000))
+        disk.fill()
+        failures = committed = 0
+        for number in range(60):
+            try:
+                with database.transaction() as transaction:
+                    transaction.execute(row, (f"{number % 12}", bytes([number]) * 70_000))
+            except StorageError:
+                failures += 1
+            else:
+                committed += 1
+        database.close()
+
+    assert committed > 50, failures

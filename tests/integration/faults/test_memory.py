@@ -65,8 +65,10 @@ class Trainer(threading.Thread):
         ) as channel:
             stub = MetricsServiceStub(channel)
             info = wire.SessionInfo(session_id=self.session_id, client_instance_id=self.session_id)
-            assert stub.RegisterTrainingSession(info, timeout=30).success
-            for answer in stub.StreamMetrics(self._requests()):
+            response = stub.RegisterTrainingSession(info, timeout=30)
+            assert response.success
+            metadata = (("trainbridge-stream-token", response.stream_token),)
+            for answer in stub.StreamMetrics(self._requests(), metadata=metadata):
                 self.images_told += answer.ack.images_kept + answer.ack.images_dropped
                 self._room.release(max(0, answer.ack.sequence - self.acknowledged) or 1)
                 self.acknowledged = max(self.acknowledged, answer.ack.sequence)

@@ -30,11 +30,13 @@ class Client:
     async def register(self):
         """Register the session."""
         info = wire.SessionInfo(session_id=self.session_id, client_instance_id=self.session_id)
-        assert (await self._stub.RegisterTrainingSession(info, timeout=ANSWER_SECONDS)).success
+        response = await self._stub.RegisterTrainingSession(info, timeout=ANSWER_SECONDS)
+        assert response.success
+        self._metadata = (("trainbridge-stream-token", response.stream_token),)
 
     async def open(self):
         """Open the stream, and see it answered."""
-        self._call = self._stub.StreamMetrics()
+        self._call = self._stub.StreamMetrics(metadata=self._metadata)
         await self.send(0)
 
     async def send(self, sequence):

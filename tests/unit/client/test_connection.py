@@ -137,6 +137,45 @@ def test_a_full_bridge_is_given_time(bridge):
     assert len(bridge.registrations) == 1
 
 
+@pytest.mark.parametrize(
+    "code", [wire.ErrorResponse.INTERNAL_ERROR, wire.ErrorResponse.INVALID_DATA]
+)
+def test_what_a_bridge_could_not_take_is_sent_again(bridge, code):
+    """Whether it met a fault of the bridge's own, or could not be read and is asked for by what comes behind it."""
+    bridge.lost_at = {9: (2, code)}
+
+    stats = train(bridge)
+
+    assert bridge.batches() == EXPECTED
+    assert stats.batches_acknowledged == BATCHES
+    assert not stats.refused
+    assert len(bridge.registrations) == 1
+
+
+def test_a_last_message_that_met_a_fault_is_sent_again(bridge):
+    """Nothing comes behind it that would be refused for its sake."""
+    with TrainingSession(bridge.address, close_seconds=20) as session:
+        log(session, 3)
+        assert session.flush() == 0
+        last = session.stats.messages + 1
+        bridge.lost_at = {last: (1, wire.ErrorResponse.INTERNAL_ERROR)}
+
+    assert not session.stats.unacknowledged
+    assert [status.status for status in bridge.of("status_update")][-1] == wire.COMPLETED
+
+
+def test_a_stream_shows_what_its_registration_returned(bridge):
+    """With every stream, and with nothing else; a bridge that returns nothing is shown nothing."""
+    bridge.break_at = [5]
+    train(bridge)
+
+    shown = [told.get("trainbridge-stream-token") for told in bridge.metadata]
+    assert shown == [None, "proof", None, "proof"]
+    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as original:
+        train(original, batches=1)
+    assert not any("trainbridge-stream-token" in told for told in original.metadata)
+
+
 def test_draining_leads_to_another_stream(bridge):
     """A bridge that stops is left in order, and what follows goes to the next."""
     bridge.drain_at = 9

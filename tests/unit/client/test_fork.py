@@ -26,6 +26,31 @@ for number in range(int(sys.argv[2])):
 """
 
 
+BORN_IN_A_CHILD = """
+import logging, os, sys, time
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+from bridge.client import TrainingSession
+
+parent = None
+if sys.argv[2] != "none":
+    parent = TrainingSession(sys.argv[1], session_id="parent")
+    parent.log_batch(0.5, epoch=0, batch=0)
+    assert parent.flush(20) == 0
+if sys.argv[2] == "closed":
+    parent.close(20)
+child = os.fork()
+if child == 0:
+    began = time.monotonic()
+    session = TrainingSession(sys.argv[1], session_id="child")
+    for batch in range(3):
+        session.log_batch(0.5, epoch=1, batch=batch)
+    left = session.close(20)
+    print(left, time.monotonic() - began < 10, flush=True)
+    os._exit(0)
+status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(status, parent.close(20) if parent else 0, flush=True)
+"""
+
 WATCHER = """
 import os, sys
 
@@ -47,6 +72,43 @@ def test_grpc_is_told_to_leave_forks_alone():
     )
 
     assert ran.stdout == "0\n"
+
+
+def born_in_a_child(bridge, parent):
+    """Open a session in a forked child; return what is said, what the child reports, and the parent."""
+    ran = subprocess.run(
+        [sys.executable, "-c", BORN_IN_A_CHILD, bridge.address, parent],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    *said, child, parent = ran.stdout.splitlines()
+    return said, child.split(), parent.split()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork here")
+@pytest.mark.parametrize("parent", ["open", "closed"])
+def test_a_session_that_cannot_connect_after_a_fork_says_so(parent):
+    """Where the parent has been connected: it is said once, what is lost is counted, and nothing hangs."""
+    with serving(FakeBridge()) as bridge:
+        said, (left, was_quick), ended = born_in_a_child(bridge, parent)
+
+    assert sum("forked" in line and "spawn" in line for line in said) == 1
+    assert int(left) >= 6, "three batches and three statuses"
+    assert was_quick == "True"
+    assert ended == ["0", "0"]
+    assert bridge.batches() == [(0, 0)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork here")
+def test_a_session_born_after_a_fork_connects():
+    """Where the parent has not been connected, there is nothing in the way."""
+    with serving(FakeBridge()) as bridge:
+        _, child, ended = born_in_a_child(bridge, "none")
+
+    assert (child, ended) == (["0", "True"], ["0", "0"])
+    assert bridge.batches() == [(1, 0), (1, 1), (1, 2)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork here")

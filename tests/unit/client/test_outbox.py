@@ -198,18 +198,72 @@ def test_a_hold_sends_again_from_where_it_was_asked_for(stats):
     assert taken(outbox, stream) == [2, 3, 4]
 
 
-def test_a_hold_for_what_is_gone_says_so(stats):
-    """The bridge would wait for a message that was dropped: only a new stream helps."""
+def test_a_hold_for_what_was_acknowledged_says_so(stats):
+    """A bridge that asks for it has lost its state: only a new stream can begin behind that."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(4)[1:])
+    outbox.put(entries(4))
     taken(outbox, stream)
+    outbox.acknowledge(2)
+
+    assert outbox.hold(3, 0)
+    assert outbox.hold(0, 0)
+    assert not outbox.hold(2, 0)
+
+
+def test_what_was_dropped_leaves_no_gap_on_a_stream(stats):
+    """Empty messages go out in its place: between others, at the front, and where a bridge asks for it."""
+    outbox = Outbox(PLENTY, stats)
+    stream = outbox.open()
+    outbox.put([entry for entry in entries(9) if entry.sequence not in (2, 3, 6)])
+
+    first = outbox.take(
+        stream, window_bytes=PLENTY, message_bytes=PLENTY, deadline=0.0, without_gaps=True
+    )
+    assert [entry.sequence for entry in first] == list(range(1, 10))
+    empty = [entry.sequence for entry in first if not is_batch(entry)]
+    assert empty == [2, 3, 6]
 
     assert outbox.hold(2, 0)
-    assert outbox.hold(0, 0)
-    assert not outbox.hold(1, 0)
-    outbox.acknowledge(2)
-    assert outbox.hold(1, 0)
+    again = []
+    while frame := outbox.take(
+        stream, window_bytes=PLENTY, message_bytes=PLENTY, deadline=0.0, without_gaps=True
+    ):
+        again += frame
+    assert [entry.sequence for entry in again] == list(range(2, 10))
+    assert [entry.sequence for entry in again if not is_batch(entry)] == empty
+    assert stats.unacknowledged == 6
+
+
+def test_a_new_stream_begins_with_what_there_is(stats):
+    """Nothing is sent for what was dropped before its first message: the sequence of that one says it."""
+    outbox = Outbox(PLENTY, stats)
+    outbox.put(entries(3, start=7))
+    frame = outbox.take(
+        outbox.open(), window_bytes=PLENTY, message_bytes=PLENTY, deadline=0.0, without_gaps=True
+    )
+
+    assert [entry.sequence for entry in frame] == [7, 8, 9]
+
+
+def test_a_stream_ends_where_too_much_is_missing(stats):
+    """Rather than an empty message for each of a million, a new stream begins behind them."""
+    outbox = Outbox(PLENTY, stats)
+    outbox.put([*entries(1), *entries(1, start=2_000_000)])
+    options = {"window_bytes": PLENTY, "message_bytes": PLENTY, "without_gaps": True}
+    stream = outbox.open()
+    first = outbox.take(stream, deadline=0.0, **options)
+    assert [entry.sequence for entry in first] == [1]
+    assert outbox.take(stream, deadline=0.0, **options) is None
+    outbox.acknowledge(1)
+
+    rest = outbox.take(outbox.open(), deadline=0.0, **options)
+    assert [entry.sequence for entry in rest] == [2_000_000]
+
+
+def is_batch(entry):
+    """Tell whether an entry is more than an empty message."""
+    return entry.body == bytes(100)
 
 
 def test_batches_are_acknowledged_by_index_where_there_are_no_sequences(stats):

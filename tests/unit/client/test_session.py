@@ -10,6 +10,7 @@ import weakref
 
 import numpy as np
 import pytest
+from support.jpegs import jpeg
 from support.waiting import until_true
 
 from bridge.client import CommandType, Status, TrainingSession
@@ -387,3 +388,87 @@ def test_an_impossible_name_is_refused_at_once(session_id):
     """What no bridge would take is told while the run is being set up."""
     with pytest.raises(ValueError, match="session_id"):
         TrainingSession(session_id=session_id)
+
+
+HOSTILE = [
+    type("NoModule", (), {"__module__": None})(),
+    type("Meta", (type,), {"__getattr__": lambda cls, name: 1 / 0})("Odd", (), {})(),
+    type("Meta", (type,), {"__hash__": lambda cls: 1 / 0})("Unhashable", (), {})(),
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=["module", "attributes", "hash"])
+def test_a_hostile_type_costs_its_value(bridge, value):
+    """Whatever a class makes of questions to itself, not only what its values make of questions to them."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(value, epoch=0, batch=0, images=[value, jpeg()], predictions=[1, 1])
+        session.log_epoch(0, loss=value, accuracy=0.5)
+        session.log_scalars({"a": value, "b": 1.0})
+        session.log_status(value)
+
+    assert [(batch.loss, len(batch.predictions)) for batch in bridge.batches] == [(None, 2)]
+    assert bridge.batches[0].images == (b"", jpeg())
+    assert [(epoch.loss, epoch.accuracy) for epoch in bridge.epochs] == [(None, 0.5)]
+    assert dict(bridge.scalars[0].values) == {"b": 1.0}
+
+
+@pytest.mark.parametrize("status", [4.7, "4", True, 99, np.array([1, 2]), None])
+def test_what_is_not_a_status_ends_nothing(bridge, status):
+    """Nor does a message that changes afterwards: both are read at the call."""
+    message = ["abc"]
+    with TrainingSession(bridge) as session:
+        session.log_status(status)
+        session.log_status(Status.PAUSED, message)
+        message.clear()
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    assert (Status.PAUSED, "['abc']") in bridge.statuses
+    assert len(bridge.batches) == 1
+    assert session.stats.left_out == {"statuses: unreadable": 1}
+
+
+def test_names_that_are_no_text_are_told_apart(bridge):
+    """Whatever the order, and whatever becomes of the name afterwards."""
+
+    class Name:
+        text = "late"
+
+        def __str__(self):
+            return self.text
+
+        __hash__ = object.__hash__
+
+    name = Name()
+    with TrainingSession(bridge) as session:
+        session.log_scalars({1: 1.0, "1": 2.0, None: 3.0})
+        session.log_scalars({"1": 2.0, 1: 1.0})
+        session.log_scalars({name: 4.0, "missing": None})
+        name.text = "later"
+
+    assert [dict(scalars.values) for scalars in bridge.scalars] == [
+        {"1": 2.0, "1 (int)": 1.0, "None": 3.0},
+        {"1": 2.0, "1 (int)": 1.0},
+        {"late": 4.0},
+    ]
+    assert session.stats.left_out == {"values['missing']: unreadable": 1}
+
+
+@pytest.mark.parametrize("count", [-5, 2**40, 1.5])
+def test_a_sample_count_that_cannot_be_is_left_out(bridge, count):
+    """The samples are counted instead."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0, ground_truth=[1, 2, 3], sample_count=count)
+
+    assert bridge.batches[0].sample_count == 3
+    assert session.stats.left_out == {"sample_count: unreadable": 1}
+
+
+@pytest.mark.parametrize("place", [{"epoch": 2**40, "batch": 0}, {"epoch": 0, "batch": -1}])
+def test_the_images_of_a_batch_that_cannot_be_sent_are_counted(bridge, place):
+    """Given is sent, left out and waiting, whatever the reason."""
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, images=[jpeg()] * 2, **place)
+        session.log_batch(0.5, epoch=0, batch=0, images=np.zeros(784))
+
+    stats = session.stats
+    assert (stats.images_given, stats.images_waiting, stats.images_unreadable) == (3, 0, 3)

@@ -72,7 +72,7 @@ def test_a_silent_end_is_told(tmp_path, bridge):
     bridge.accepted = 400  # more than what is left: the power was lost
     deliver_to(bridge, leave(tmp_path, run(ended=False)))
 
-    (last,) = bridge.applied
+    (last,) = bridge.delivered
     assert last.sequence == 401
     assert last.status_update.status == wire.FAILED
     assert last.status_update.message == SILENT_END
@@ -110,7 +110,7 @@ def test_a_delivery_may_be_interrupted_and_run_again(tmp_path, bridge, ended):
         assert path.exists()
     assert deliver_to(bridge, path).is_whole
 
-    assert [request.sequence for request in bridge.applied] == list(range(1, 5_003))
+    assert [request.sequence for request in bridge.delivered] == list(range(1, 5_003))
     assert not path.exists()
 
 
@@ -120,7 +120,7 @@ def test_a_bridge_that_is_killed_meanwhile_is_waited_for(tmp_path, bridge):
     delivery = deliver_to(bridge, leave(tmp_path, run()))
 
     assert delivery.is_whole
-    assert [request.sequence for request in bridge.applied] == list(range(1, 303))
+    assert [request.sequence for request in bridge.delivered] == list(range(1, 303))
     assert len(bridge.registrations) == 3
 
 
@@ -185,8 +185,8 @@ def test_damaged_messages_are_told(tmp_path, bridge):
 
 def check_books(bridge, path, delivery, written):
     """What is delivered is what the bridge has; the folder is kept if something is lost."""
-    ends = sum(request.status_update.message == SILENT_END for request in bridge.applied)
-    assert delivery.delivered == len(bridge.applied)
+    ends = sum(request.status_update.message == SILENT_END for request in bridge.delivered)
+    assert delivery.delivered == len(bridge.delivered)
     assert delivery.delivered - ends + delivery.refused + delivery.lost == written
     assert not path.exists()
     assert delivery.is_whole == (not delivery.lost) == (delivery.kept is None)
@@ -241,7 +241,7 @@ def test_a_missing_file_is_counted_also_after_an_interruption(tmp_path, bridge):
         deliver_to(bridge, path, progress=interrupt)
     delivery = deliver_to(bridge, path)
 
-    assert delivery.lost == 5_002 - len(bridge.applied) > 0
+    assert delivery.lost == 5_002 - len(bridge.delivered) > 0
     assert delivery.kept is not None
 
 
@@ -305,7 +305,7 @@ def test_a_disk_that_is_full_is_no_obstacle(tmp_path, bridge, monkeypatch):
     delivery = deliver_to(bridge, path)
 
     assert delivery.is_whole
-    assert len(bridge.applied) == 302
+    assert len(bridge.delivered) == 302
 
 
 def test_what_is_left_says_that_it_is_and_when_it_began(tmp_path, bridge):
@@ -385,4 +385,4 @@ def test_two_deliveries_at_once_bring_everything_once(tmp_path, bridge):
         worker.join(30)
 
     assert 3_002 in became
-    assert [request.sequence for request in bridge.applied] == list(range(1, 3_003))
+    assert [request.sequence for request in bridge.delivered] == list(range(1, 3_003))

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import grpc
@@ -13,10 +13,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 from support.jpegs import jpeg, png
+from support.receiver import LIMITS, Bridge, Trainer, batch, hear, registered, registered_here, say
 from support.waiting import until
 
-from bridge.commands import Commands, State
-from bridge.commit import Committer
+from bridge.commands import State
 from bridge.errors import SettingError
 from bridge.model import (
     Batch,
@@ -33,78 +33,12 @@ from bridge.model import (
     Registered,
     Update,
 )
-from bridge.pipeline import Pipeline
-from bridge.receiver.decode import Limits
-from bridge.receiver.server import bound, serving
+from bridge.receiver.server import bound
 from bridge.receiver.servicer import Servicer, Terms
-from bridge.receiver.stream import Door, Stream
-from bridge.sessions import Sessions
-from bridge.storage.database import Database
-from bridge.telemetry import Telemetry
+from bridge.receiver.stream import Stream
 from bridge.wire import metrics_pb2 as wire
-from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
 ERROR = wire.ErrorResponse
-LIMITS = {"max_message_bytes": 1 << 20, "lookahead_bytes": 65536}
-
-
-class Recording:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.events: list[object] = []
-
-    def consume(self, session, event, received) -> None:
-        assert received > 0
-        self.events.append(event)
-
-    def of(self, *kinds):
-        return [event for event in self.events if isinstance(event, kinds)]
-
-
-class Bridge:
-    """A receiver with everything below it, and a sink that records."""
-
-    def __init__(self, tmp_path, **terms) -> None:
-        self.sink = Recording()
-        self.telemetry = Telemetry()
-        self.sessions = Sessions(limit=5)
-        self.commands = Commands()
-        self.database = Database(tmp_path / "bridge.db")
-        self.committer = Committer([], self.database, self.telemetry)
-        self.pipeline = Pipeline(
-            sessions=self.sessions,
-            commands=self.commands,
-            sinks=[self.sink],
-            committer=self.committer,
-            telemetry=self.telemetry,
-        )
-        self.tallies: dict[str, tuple[int, int]] = {}
-        self.door = Door(
-            pipeline=self.pipeline,
-            sessions=self.sessions,
-            commands=self.commands,
-            telemetry=self.telemetry,
-            tally=lambda session_id: self.tallies.get(session_id, (0, 0)),
-        )
-        self.servicer = Servicer(self.door, Terms(limits=Limits(image_dimension=64), **terms))
-
-    def errors(self, code: str) -> float:
-        return self.telemetry.registry.get_sample_value("bridge_errors_total", {"code": code}) or 0
-
-    @asynccontextmanager
-    async def running(self):
-        """Serve, and give a stub."""
-        async with AsyncExitStack() as stack:
-            stack.callback(self.database.close)
-            await stack.enter_async_context(self.committer.running())
-            server = await stack.enter_async_context(bound("127.0.0.1:0", **LIMITS))
-            await stack.enter_async_context(serving(server, self.servicer, grace_seconds=5))
-            self.address = server.address
-            self.channel = await stack.enter_async_context(
-                grpc.aio.insecure_channel(server.address)
-            )
-            yield MetricsServiceStub(self.channel)
 
 
 @pytest.fixture
@@ -113,41 +47,6 @@ async def bridge(tmp_path):
     bridge = Bridge(tmp_path)
     async with bridge.running() as bridge.stub:
         yield bridge
-
-
-async def registered(stub, session_id="run", **fields) -> str:
-    """Register a session and return its id."""
-    response = await stub.RegisterTrainingSession(
-        wire.SessionInfo(session_id=session_id, client_instance_id="i", **fields)
-    )
-    assert response.success, response.message
-    return response.session_id
-
-
-def registered_here(bridge, session_id) -> None:
-    """Register a session without asking the disk."""
-    bridge.pipeline.register(session_id, Client(instance_id="i"), Config())
-
-
-def batch(index=0, *, session_id="run", sequence=0, images=(), **fields) -> wire.MetricsRequest:
-    """Return a batch."""
-    parts = [wire.ImageData(image_bytes=image) for image in images]
-    data = wire.BatchData(epoch=1, batch_idx=index, batch_loss=0.5, images=parts, **fields)
-    return wire.MetricsRequest(session_id=session_id, sequence=sequence, batch_data=data)
-
-
-async def say(stream, *requests) -> None:
-    """Write requests to a stream."""
-    for request in requests:
-        await stream.write(request)
-
-
-async def hear(stream) -> wire.MetricsResponse:
-    """Return the next answer of a stream."""
-    async with asyncio.timeout(15):
-        answer = await stream.read()
-    assert answer is not grpc.aio.EOF
-    return answer
 
 
 async def test_registering_tells_the_terms(bridge):
@@ -214,7 +113,7 @@ async def test_bad_bytes_do_not_end_the_stream(bridge, method):
     await registered(bridge.stub)
     call = bridge.channel.stream_stream(
         f"/metrics.MetricsService/{method}", response_deserializer=wire.MetricsResponse.FromString
-    )()
+    )(metadata=bridge.stub.metadata())
     good = batch(4)
     frame = wire.MetricsRequestBatch(requests=[good])
     goods = {"StreamMetrics": good, "StreamMetricsBatches": frame}
@@ -297,7 +196,9 @@ async def test_an_unknown_session_is_told_once_and_makes_no_series(bridge):
     await say(stream, *[batch(session_id="nobody") for _ in range(50)])
     assert (await hear(stream)).error.code == ERROR.INVALID_SESSION
     await until(lambda: bridge.errors("INVALID_SESSION") == 50)
+    await stream.done_writing()
     await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
     await say(stream, batch(3))
     answer = await hear(stream)
     await stream.done_writing()
@@ -344,7 +245,7 @@ async def test_a_stream_that_was_superseded_is_told_so(bridge):
     stream = bridge.stub.StreamMetrics()
     await say(stream, batch(1, sequence=1))
     await hear(stream)
-    bridge.sessions.get("run").updated_at -= 1_000
+    bridge.sessions.get("run").heard_at -= 1_000
     other = wire.SessionInfo(session_id="run", client_instance_id="other")
     assert (await bridge.stub.RegisterTrainingSession(other)).success
 
@@ -545,7 +446,7 @@ async def test_a_stop_says_so_and_answers_what_it_took(tmp_path):
         async with bridge.running() as stub:
             await registered(stub)
             channel = await outside.enter_async_context(grpc.aio.insecure_channel(bridge.address))
-            stream = MetricsServiceStub(channel).StreamMetrics()
+            stream = Trainer(channel, bridge.tokens).StreamMetrics()
             listening = asyncio.create_task(listen(stream))
             await say(stream, batch(1))
             await until(lambda: heard)
@@ -593,3 +494,20 @@ async def test_health_and_reflection_answer(bridge):
 
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert "metrics.MetricsService" in await asyncio.to_thread(services)
+
+
+async def test_a_frame_over_the_limit_is_not_acknowledged_by_the_next(bridge):
+    """Messages 101 to 5100 in one frame are too many: what was not taken holds up the Acks behind it."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetricsBatches()
+    for first, last in ((1, 100), (101, 5_100), (5_101, 5_110)):
+        requests = [batch(sequence=sequence) for sequence in range(first, last + 1)]
+        await stream.write(wire.MetricsRequestBatch(requests=requests))
+    await stream.done_writing()
+    answers = [answer async for answer in stream]
+
+    assert len(bridge.sink.of(Batch)) == 100 + 4_096
+    assert max(answer.ack.sequence for answer in answers) == 4_196
+    errors = [answer.error for answer in answers if answer.HasField("error")]
+    assert {(error.code, error.sequence) for error in errors} == {(ERROR.BUFFER_FULL, 4_197)}
+    assert all(error.retryable and error.retry_after_ms for error in errors)

@@ -1,11 +1,23 @@
 """The database file, and what becomes of one that is not as it should be."""
 
+import json
+import logging
+import math
+import shutil
 import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from bridge.errors import StorageError
+from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
+from bridge.model import ImageResult
+from bridge.sinks.journal import Archive
 from bridge.storage.database import VERSION, Database
+from bridge.storage.index import ImageIndex
+from bridge.storage.journal import JournalRows
+from bridge.storage.packed import unpacked
+from bridge.storage.tallies import counts_of
 
 
 def test_opening_again_writes_nothing(tmp_path):
@@ -43,3 +55,285 @@ def test_only_damage_is_called_damage(tmp_path):
     with pytest.raises(StorageError) as raised:
         Database(tmp_path / "nowhere" / "bridge.db")
     assert "move it away" not in str(raised.value)
+
+
+def put(database, *names):
+    """Commit a row for each name."""
+    with database.transaction() as transaction:
+        transaction.executemany(
+            "INSERT INTO spans (span_id, span) VALUES (?, '')", [(name,) for name in names]
+        )
+
+
+def names_in(database):
+    """Return the names that were put."""
+    return [name for [name] in database.query("SELECT span_id FROM spans ORDER BY number")]
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return where a database may be."""
+    return tmp_path / "state" / "bridge.db"
+
+
+@pytest.fixture
+def database(path):
+    """Return an open database with one row."""
+    path.parent.mkdir()
+    database = Database(path)
+    put(database, "one")
+    yield database
+    database.close()
+
+
+def remove(path):
+    """Delete the file."""
+    path.unlink()
+
+
+def replace(path):
+    """Put another database in its place."""
+    other = path.with_name("other.db")
+    Database(other).close()
+    other.replace(path)
+
+
+def move_folder(path):
+    """Move the whole folder."""
+    path.parent.rename(path.parent.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("lose", [remove, replace, move_folder])
+def test_a_database_that_is_not_where_it_was_takes_nothing(database, path, lose):
+    """Whatever becomes of the file while it is open, no commit succeeds that the next start would not find."""
+    lose(path)
+
+    with pytest.raises(DatabaseLostError, match="removed, moved or replaced"):
+        put(database, "two")
+
+    assert names_in(database) == ["one"]
+
+
+def test_a_database_that_is_put_back_goes_on(database, path):
+    """A folder that was moved by mistake costs nothing but the time."""
+    away = path.parent.with_name("elsewhere")
+    path.parent.rename(away)
+    with pytest.raises(DatabaseLostError):
+        put(database, "two")
+
+    away.rename(path.parent)
+    put(database, "three")
+
+    assert names_in(database) == ["one", "three"]
+
+
+@pytest.mark.parametrize("suffixes", [("-wal",), ("-shm",), ("-wal", "-shm")])
+def test_a_log_that_is_removed_loses_no_row(database, path, tmp_path, suffixes):
+    """Rows from before and after it are in the files, as a kill would leave them."""
+    for suffix in suffixes:
+        path.with_name(path.name + suffix).unlink()
+
+    put(database, "two")
+    put(database, "three")
+
+    dead = shutil.copytree(path.parent, tmp_path / "dead")
+    again = Database(dead / path.name)
+    found = names_in(again)
+    again.close()
+    assert found == ["one", "two", "three"]
+
+
+def test_a_copy_of_the_files_is_a_backup(database, path, tmp_path):
+    """Holding the database keeps bridges out, not those who copy its files or read it."""
+    copy = shutil.copytree(path.parent, tmp_path / "copy")
+    with closing(sqlite3.connect(path)) as reader:
+        assert reader.execute("SELECT span_id FROM spans").fetchall() == [("one",)]
+    put(database, "two")
+
+    backup = Database(copy / path.name)
+    assert names_in(backup) == ["one"]
+    backup.close()
+
+
+def by_its_path(path, tmp_path):
+    """Return the path itself."""
+    return path
+
+
+def by_a_link_to_the_folder(path, tmp_path):
+    """Return a way through a symbolic link."""
+    (tmp_path / "link").symlink_to(path.parent)
+    return tmp_path / "link" / path.name
+
+
+def by_a_link_to_the_file(path, tmp_path):
+    """Return another name of the same file."""
+    (tmp_path / "hard.db").hardlink_to(path)
+    return tmp_path / "hard.db"
+
+
+@pytest.mark.parametrize("way", [by_its_path, by_a_link_to_the_folder, by_a_link_to_the_file])
+def test_nobody_else_opens_it(database, path, tmp_path, way):
+    """The lock is on the file itself: no path leads around it, and nothing beside it can be removed."""
+    other = way(path, tmp_path)
+
+    with pytest.raises(SettingError, match="in use by another bridge"):
+        Database(other)
+
+    put(database, "two")
+    assert names_in(database) == ["one", "two"]
+
+
+UNWRITABLE = [2**63, -(2**63) - 1, 10**400, "\ud800", math.nan, None, {}, [1], 1j]
+
+
+@pytest.mark.parametrize("value", UNWRITABLE, ids=ascii)
+def test_a_value_that_cannot_be_written_is_left_out_with_its_row(database, value):
+    """Whatever SQLite refuses costs its row; the others are committed, and the row is named."""
+    rows = [("two",), (value,), ("three",)]
+    insert = "INSERT INTO spans (span_id, span) VALUES (?, '')"
+    with pytest.raises(UnwritableError), database.transaction() as transaction:
+        transaction.executemany(insert, rows)
+    assert names_in(database) == ["one"]
+
+    refused = []
+    with database.transaction(refused=refused) as transaction:
+        transaction.executemany(insert, rows)
+
+    assert names_in(database) == ["one", "two", "three"]
+    assert [row.table for row in refused] == ["spans"]
+
+
+FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
+
+SESSION_0 = {
+    "id": "run",
+    "attempt": 2,
+    "phase": "live",
+    "status": "running",
+    "status_message": "warming up",
+    "registered_at": 1_700_000_000.0,
+    "updated_at": 1_700_000_100.5,
+    "ended_at": 0.0,
+    "committed": 7,
+    "epoch": 1,
+    "batch": 3,
+    "batches": 13,
+    "scalars": {"accuracy": 0.5},
+    "loss": "nan",
+    "client": {
+        "name": "c",
+        "version": "1",
+        "instance_id": "i",
+        "labels": {"team": "a"},
+        "traceparent": "",
+    },
+    "config": {
+        "total_epochs": 3,
+        "batches_per_epoch": 10,
+        "batch_size": 4,
+        "model_name": "m",
+        "dataset_name": "d",
+        "class_names": ["cat", "dog"],
+    },
+    "losses": {
+        "size": 240,
+        "stride": 1,
+        "bins": [[1_700_000_000.0, 1, 0.5, 0.5, 0.5, 0, 1, 1]],
+    },
+    "epochs": [
+        {
+            "number": 0,
+            "loss": 0.5,
+            "accuracy": 0.9,
+            "validation_loss": None,
+            "validation_accuracy": None,
+            "learning_rate": 0.1,
+        }
+    ],
+    "performance": None,
+    "notices": [[1_700_000_000.0, "connected"]],
+}
+"""As the first format had it, in JSON."""
+
+IMAGE_ROW = ("run", 1, 3, 0, 1, 512, 300, None, None, None, 1_700_000_000_000)
+
+
+def made_with(schema, path):
+    """Make a database of an older format, with a row in each table that matters."""
+    version = int(schema.name[0])
+    with closing(sqlite3.connect(path)) as old, old:
+        old.executescript(schema.read_text())
+        old.execute("INSERT INTO shards (shard_id, session_id, key) VALUES (1, 'run', 'run/k.tar')")
+        old.execute("INSERT INTO batches VALUES ('run', 1, 3, 1700000000000, 0.5, 1)")
+        old.execute(f"INSERT INTO images VALUES ({', '.join('?' * 11)})", IMAGE_ROW)  # noqa: S608
+        old.execute("INSERT INTO spans (span_id, span) VALUES ('s', '{}')")
+        if version == 0:
+            state = json.dumps(SESSION_0)
+            old.execute(
+                "INSERT INTO sessions VALUES ('run', 1700000000000, 1700000100500, 9, ?)", [state]
+            )
+            old.execute("INSERT INTO sessions VALUES ('bad', 1, 1, 1, '{\"id\": ')")
+        else:
+            old.execute("INSERT INTO sessions VALUES ('run', 1, 2, 0, 0, x'80')")
+        if "traces" in schema.read_text():
+            old.execute("INSERT INTO traces VALUES ('run', 1, '{\"attempt\": 2}')")
+        old.execute(f"PRAGMA user_version = {version}")
+
+
+def test_every_format_that_ever_was_is_here():
+    """A format whose tables nobody wrote down cannot be brought up."""
+    assert {path.name[0] for path in FORMATS} == {"0", "2"}
+    assert VERSION == 2, "write down the tables of format 2 as they were, and a migration from them"
+
+
+@pytest.mark.parametrize("schema", FORMATS, ids=lambda path: path.stem)
+def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
+    """Sessions, traces, images and spans are there, all tables of today too, and the log says what was done."""
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "bridge.db"
+    made_with(schema, path)
+
+    database = Database(path)
+    sessions = database.query("SELECT session_id, ended_ms, through FROM sessions")
+    kept = [
+        database.query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
+        for table in ("shards", "batches", "images", "spans")
+    ]
+    index = ImageIndex(database).images("run", 1, 3)
+    database.query("SELECT * FROM rebuilt, journal, windows, tallies")
+    [[version]] = database.query("PRAGMA user_version")
+    session = Archive(database).find("run")
+    parts = unpacked(JournalRows(database).find("run").state)
+    counts = counts_of(database, "run", 2)
+    database.close()
+
+    assert (version, kept, len(index)) == (VERSION, [1, 1, 1, 1], 1)
+    assert sessions == [("run", 0, 0)]
+    if schema.name.startswith("0"):
+        assert (session.attempt, session.accepted, session.batches) == (2, 9, 13)
+        assert (session.config.class_names, session.epochs[0].learning_rate) == (
+            ("cat", "dog"),
+            0.1,
+        )
+        assert math.isnan(session.loss)
+        assert (parts.get("trace") is not None) == ("traces" in schema.name)
+        assert [(count.result, count.images) for count in counts] == [(ImageResult.STORED, 1)]
+        said = [record for record in caplog.records if "newer format" in record.message]
+        assert said[-1].fields["sessions"] == said[-1].fields["damaged_sessions"] == 1
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path):
+    """It is refused in a sentence, and not a byte of its tables changes."""
+    path = tmp_path / "bridge.db"
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE sessions (cookie TEXT)")
+        other.execute("INSERT INTO sessions VALUES ('mine')")
+
+    with pytest.raises(StorageError, match="no trainbridge made"):
+        Database(path)
+
+    with closing(sqlite3.connect(path)) as other:
+        tables = other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        assert tables == [("sessions",)]
+        assert other.execute("SELECT cookie FROM sessions").fetchall() == [("mine",)]

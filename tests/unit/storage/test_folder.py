@@ -1,5 +1,7 @@
 """The state folder belongs to one bridge."""
 
+import fcntl
+
 import pytest
 
 from bridge.errors import SettingError
@@ -54,3 +56,54 @@ def test_memory_leaves_nothing_behind():
         assert not folder.is_durable
 
     assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("removed", ["lock", "everything"])
+def test_nothing_in_the_folder_can_be_removed_to_let_another_in(tmp_path, removed):
+    """The folder itself is held, so a second bridge stays out whatever somebody cleans up."""
+    with state_folder(tmp_path / "state") as folder:
+        (folder.path / "x").touch()
+        for file in folder.path.iterdir():
+            if removed in (file.name, "everything"):
+                file.unlink()
+        with (
+            pytest.raises(SettingError, match="in use by another bridge"),
+            state_folder(tmp_path / "state"),
+        ):
+            pass
+
+
+def test_another_path_leads_to_the_same_folder(tmp_path):
+    """A link, or a folder that was moved meanwhile, is the folder that it is."""
+    with state_folder(tmp_path / "state"):
+        (tmp_path / "link").symlink_to(tmp_path / "state")
+        (tmp_path / "state").rename(tmp_path / "moved")
+        (tmp_path / "state").symlink_to(tmp_path / "moved")
+        for path in (tmp_path / "moved", tmp_path / "link"):
+            with pytest.raises(SettingError, match="in use by"), state_folder(path):
+                pass
+
+
+def test_a_bridge_of_before_is_kept_out_and_keeps_out(tmp_path):
+    """The first releases lock a file of this name, and nothing else."""
+    (tmp_path / "lock").touch()
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SettingError, match="in use by"), state_folder(tmp_path):
+            pass
+    with state_folder(tmp_path), (tmp_path / "lock").open("w") as lock, pytest.raises(OSError):  # noqa: PT011
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"two\nlines\n", b" ", b"x" * 1000])
+def test_a_damaged_name_is_replaced_once(tmp_path, content):
+    """A name that a full disk cut short, or that is none, stops no start and is not used."""
+    (tmp_path / "instance-id").write_bytes(content)
+    names = []
+    for _ in range(2):
+        with state_folder(tmp_path) as folder:
+            names.append(folder.instance_id)
+
+    assert names[0] == names[1]
+    assert len(names[0]) > 8
+    assert names[0].isprintable()

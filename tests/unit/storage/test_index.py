@@ -11,8 +11,8 @@ from bridge.storage.shards import (
     ShardBatch,
     ShardImage,
     adopt_batches,
-    forget_images,
     forget_shard,
+    keep_images,
     last_shard_id,
     mark_stored,
     put_batches,
@@ -177,12 +177,14 @@ def test_what_was_cut_off_is_forgotten(database, index):
     )
 
     with database.transaction() as transaction:
-        forget_images(transaction, 1, from_offset=1000)
+        lost = keep_images(transaction, Shard(1, "run", KEY, 4096), [512])
     kept = index.images("run", 1, 1)
+    batch = index.batch("run", 1, 1)
     gone = index.batch("run", 1, 2)
     with database.transaction() as transaction:
-        forget_shard(transaction, 1)
+        also_lost = forget_shard(transaction, Shard(1, "run", KEY, 4096))
 
+    assert (lost, batch.images, also_lost) == (2, 1, 1)
     assert [image.position for image in kept] == [0]
     assert gone is None
     assert index.newest("run", limit=9) == []

@@ -1,6 +1,7 @@
 """The local folder keeps objects as well as a bucket does."""
 
 import os
+import shutil
 
 import pytest
 
@@ -103,3 +104,41 @@ def test_no_key_leads_out_of_the_folder(store, file, key):
         store.read(key, 0, 1)
     with pytest.raises(StorageError, match="not a key"):
         store.delete(key)
+
+
+def test_a_store_that_is_removed_is_made_anew(tmp_path):
+    """Somebody who clears the store does not stop what comes after."""
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    store = LocalStore(tmp_path / "store")
+    store.put("run/one", file, {})
+    shutil.rmtree(tmp_path / "store")
+
+    store.put("run/two", file, {})
+
+    assert [found.key for found in store.list()] == ["run/two"]
+
+
+def test_only_a_missing_file_is_called_missing(tmp_path):
+    """Whoever asks gives a missing file up: it must not be the store's own folder that is missing."""
+    store = LocalStore(tmp_path / "store")
+    with pytest.raises(FileNotFoundError):
+        store.put("run/one", tmp_path / "nothing", {})
+    assert not (tmp_path / "store").exists()
+
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    (tmp_path / "store").symlink_to(tmp_path / "nowhere" / "at" / "all")
+    with pytest.raises(StorageError):
+        store.put("run/one", file, {})
+
+
+def test_what_cannot_be_looked_at_is_not_listed(tmp_path):
+    """A link to nowhere is no object, and hides no other."""
+    file = tmp_path / "file"
+    file.write_bytes(b"content")
+    store = LocalStore(tmp_path / "store")
+    store.put("run/one", file, {})
+    (tmp_path / "store/run/a-link").symlink_to(tmp_path / "nowhere")
+
+    assert [found.key for found in store.list()] == ["run/one"]

@@ -1,10 +1,13 @@
 """Commands from programs and from the page of a session."""
 
+import asyncio
 import json
 
 import pytest
 from support.pages import FakeArchive, running
 
+from bridge import cli
+from bridge.cli.asking import ORDERS
 from bridge.commands import KEPT_PER_SESSION
 from bridge.model import Client, CommandResult, CommandType, Config, Ended, Phase, StatusChange
 from bridge.model import Status as State
@@ -208,3 +211,46 @@ async def test_too_many_unanswered_commands_wait(client):
 
     assert response.status == 429
     assert response.headers["Retry-After"]
+
+
+BAD = [
+    *(("CHANGE_LEARNING_RATE", "learning_rate", bad) for bad in ("nan", "Infinity", "-1", "0", "", "x")),
+    *(("ADJUST_BATCH_SIZE", "batch_size", bad) for bad in ("nan", "Infinity", "-1", "0", "1.5", "", "4294967296")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type", "name", "value"), BAD)
+async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(client, capsys, type, name, value):  # fmt: skip
+    """The API, as text or number, the form of the page, and the command line: 400 with what would be right."""
+    raw = value if value in ("-1", "0", "1.5", "4294967296") else {"nan": "NaN"}.get(value, f'"{value}"')  # fmt: skip
+    bodies = [
+        json.dumps({"type": type, "parameters": {name: value}}),
+        f'{{"type": "{type}", "parameters": {{"{name}": {raw}}}}}',
+        json.dumps({"type": type}),
+    ]
+    kind = {"Content-Type": "application/json"}
+    responses = [await client.post(PATH, data=body, headers=kind) for body in bodies]
+    form = await client.post("/sessions/run-1/commands", data={"type": type, name: value})
+    words = {spoken: word for word, spoken in ORDERS.items()}
+    url = f"http://{client.host}:{client.port}"
+    arguments = ["command", words[CommandType[type]], "run-1", "--set", f"{name}={value}"]
+    status = await asyncio.to_thread(cli.main, [*arguments, "--url", url])
+
+    assert [response.status for response in (*responses, form)] == [400] * 4
+    for response in responses:
+        assert name in (await response.json(content_type=None))["detail"]
+    assert f"{name} must be" in await form.text()
+    assert status == 1
+    assert name in capsys.readouterr().err
+    assert waiting(client) == []
+
+
+@pytest.mark.parametrize("raw", ["NaN", "Infinity", "-Infinity", "1e999"])
+async def test_no_parameter_is_a_number_that_is_none(client, raw):
+    """JSON readers take NaN and infinity for numbers; no command is sent with one."""
+    body = f'{{"type": "SAVE_CHECKPOINT", "parameters": {{"keep": {raw}}}}}'
+
+    response = await client.post(PATH, data=body, headers={"Content-Type": "application/json"})
+
+    assert response.status == 400
+    assert waiting(client) == []

@@ -3,6 +3,8 @@
 import pytest
 from support.pages import NOON_MS, pictures, running
 
+from bridge.web.landing import read_selection
+
 SECOND = 1000
 
 BATCHES = (  # epoch, batch, seconds after noon, loss
@@ -124,3 +126,26 @@ async def test_no_session_no_images(client, query):
 
     assert response.status == 404
     assert "session" in await response.text()
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "number"),
+    [
+        ("1", ("1", "2", "0"), 1),
+        ("0", ("1", "2", "0"), 0),
+        ("dog", ("cat", "dog"), 1),
+        ("2019", ("2018", "2019"), 1),
+        ("7", ("a", "b"), 7),
+        ("cat", ("cat", "dog", "cat"), None),
+        ("bird", ("cat",), None),
+        ("", ("", "x"), 0),
+    ],
+)
+def test_a_class_is_the_one_that_a_board_means(text, names, number):
+    """Boards give numbers, also where classes are named by other numbers; a name that two have means neither."""
+    given = {"actual": text, "predicted": text}
+
+    selection, unusable = read_selection(given, names)
+
+    assert selection.actual == selection.predicted == number
+    assert unusable == ([] if number is not None else ["actual", "predicted"])

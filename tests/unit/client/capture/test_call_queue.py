@@ -85,15 +85,20 @@ def test_nothing_overtakes_what_has_not_arrived():
 
 
 def test_a_closed_queue_keeps_nothing():
-    """And takes no lock, which a fork may have left held indefinitely."""
+    """What was left is handed over once; nothing wakes, or is kept, after that."""
     queue = CallQueue(1 << 20)
     queue.is_watched = True
-    queue.close()
-    with queue.wake._cond:
-        for call in batches(3):
-            queue.put(call)
+    for call in batches(2):
+        queue.put(call)
+    queue.wake.clear()
 
+    assert queue.close() == batches(2)
+    for call in batches(3):
+        queue.put(call)
+
+    assert queue.close() == []
     assert len(queue) == 0
+    assert not queue.wake.is_set()
 
 
 def test_putting_and_taking_at_once_loses_nothing():

@@ -91,7 +91,7 @@ def test_the_worst_of_a_window_is_never_missed_by_much(losses):
     sampler = ImageSampler()
     taken = [loss for loss in losses if chosen([loss], sampler=sampler)]
 
-    assert max(losses) <= max(taken) * STEEP
+    assert max(losses) - min(losses) <= (max(taken) - min(losses)) * STEEP + 1e-6
     if len(taken) < FREE_CHOICES:
         assert max(losses) == max(taken)
 
@@ -104,6 +104,24 @@ def test_the_worst_that_waits_is_the_worst(losses):
     assert max(losses) in waiting
     assert waiting[0] == losses[0]
     assert len(waiting) <= 2
+
+
+def test_a_spike_is_seen_beside_any_other_loss():
+    """A window that has sent many slowly rising losses still sends one that stands out, at any level."""
+    for level in (0.0, 100.0, -100.0, 1e6):
+        sampler = ImageSampler()
+        rising = [level + step / 10 for step in range(40)]
+        taken = [loss for loss in rising if chosen([loss], sampler=sampler)]
+        assert len(taken) < 12
+        assert chosen([level + 50], sampler=sampler) == [level + 50]
+
+
+def test_long_windows_send_more():
+    """A bridge that wants a batch every ten seconds still gets every new highest loss of a slow loop."""
+    sampler = ImageSampler()
+    losses = [10 + step / 10 for step in range(40)]
+
+    assert all(sampler.wants(Candidate(10.0, loss, 0), 0.1) for loss in losses)
 
 
 def test_few_are_copied():

@@ -10,10 +10,14 @@ from support.waiting import until
 
 from bridge.errors import StorageError
 from bridge.sinks.images.breaker import Breaker, pause_seconds
+from bridge.sinks.images.shard import ending
 from bridge.sinks.images.steps import Gone, Stored
 from bridge.sinks.images.uploader import Uploader
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
+
+SHARD = ending([], at=0, changed_seconds=0)
+"""One without images."""
 
 
 class Desk:
@@ -35,8 +39,8 @@ class Desk:
 
     def offer(self, number):
         """Offer a shard."""
-        shard = Shard(number, "run", f"{number:03d}.tar", 3, closed=True)
-        (self.folder / shard.key).write_bytes(b"tar")
+        shard = Shard(number, "run", f"{number:03d}.tar", len(SHARD), closed=True)
+        (self.folder / shard.key).write_bytes(SHARD)
         self.uploader.offer(shard)
         return shard
 
@@ -99,7 +103,7 @@ async def test_one_bad_shard_does_not_stop_the_others(tmp_path):
             desk.offer(number)
         await until(lambda: len(desk.told) == 5)
         (tmp_path / bad.key).rmdir()
-        (tmp_path / bad.key).write_bytes(b"tar")
+        (tmp_path / bad.key).write_bytes(SHARD)
         await until(lambda: len(desk.told) == 6)
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 
+import pytest
 from support.journals import START, Life
 
 from bridge.model import (
@@ -11,6 +12,7 @@ from bridge.model import (
     Heartbeat,
     Phase,
     Registered,
+    SequenceAdvanced,
     Status,
     StatusChange,
 )
@@ -39,6 +41,25 @@ def test_nothing_new_is_no_work(database):
     life.now += 10 * CHECKPOINT_SECONDS
 
     assert life.journal.take() is None
+
+
+def test_a_sequence_that_changed_nothing_outlives_a_kill(database):
+    """Of a numbered heartbeat or a refused message: what an Ack has covered is never below the mark again."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    session.accepted = 1
+    life.happen(session, Batch(0, 1, 0.5))
+    for sequence in range(2, 502):
+        session.accepted = sequence
+        life.happen(session, SequenceAdvanced())
+    assert life.commit()
+    assert session.committed == 501
+
+    again = Life(database)
+
+    assert again.sessions["run"].accepted == 501
+    assert again.replayed_entries == 2, "each of them stands for those before"
 
 
 def test_heartbeats_are_written_down_now_and_then(database):
@@ -274,3 +295,21 @@ def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
 
     assert not life.journal.is_leaving("run")
     assert Archive(database).find("run").batches == 1
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 7_200_000])
+def test_what_lingers_at_a_stop_lingers_after_it(database, ahead_ms):
+    """Whether a session that is over is in memory is known, and not worked out from a clock that may have been set."""
+    life = Life(database)
+    ended, forgotten = life.register("ended"), life.register("forgotten")
+    life.happen(ended, Ended(Phase.ENDED))
+    life.happen(forgotten, Ended(Phase.ENDED))
+    life.journal.settle()
+    life.commit()
+    life.happen(forgotten, Forgotten())
+    life.commit()
+
+    after = Life(database, ended_after_ms=round(START * 1000) + ahead_ms)
+
+    assert set(after.sessions) == {"ended"}
+    assert Archive(database).find("forgotten").ended_at == START

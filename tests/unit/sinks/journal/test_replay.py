@@ -25,7 +25,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.storage.database import Database
-from bridge.storage.packed import packed, unpacked
+from bridge.storage.packed import packed, unsealed
 
 numbers = st.floats(width=32)
 epochs = st.integers(0, 3)
@@ -165,7 +165,7 @@ def test_parts_and_rows_of_wrong_shape_cost_only_themselves(database):
     life.happen(bad, Batch(0, 0, 0.5))
     life.commit()
     [[state]] = database.query("SELECT state FROM sessions WHERE session_id = 'bad'")
-    parts = unpacked(state)
+    parts = unsealed(state)
     parts["trace"]["no such field"] = 1
     parts["series"]["losses"] = 5
     rows = packed(

@@ -1,13 +1,18 @@
 """Tests of label text."""
 
 import json
+import re
+from unicodedata import category
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.sinks.metrics.labels import (
+    NAME_LIMIT,
     OWN_LABELS_LIMIT,
     VALUE_LIMIT,
+    clean_name,
     metric_label,
     own_labels,
     quoted,
@@ -40,13 +45,35 @@ def test_a_lone_surrogate_becomes_a_question_mark():
 
 @given(ANY_TEXT)
 def test_a_metric_name_needs_no_escaping(name):
-    """The name of a user's number can stand in a query and in a link as it is."""
-    text = metric_label(name[:64])
+    """The name of a user's number can stand in a query, a regular expression and a link as it is."""
+    text = clean_name(name)
 
-    assert text.isascii()
-    assert text.isprintable()
-    assert text.count('"') == 2
-    assert "%" not in text
+    text.encode()
+    assert 0 < len(text) <= NAME_LIMIT
+    assert not set(text) & set("\"\\%$&?#+*()[]{}|^<>'`,;=@! \n\t")
+    assert all(not one.isspace() and category(one)[0] in "LNMP" for one in text.replace("~", ""))
+    assert metric_label(name) == f',name="{text}"}} '
+
+
+CLOSE = st.sampled_from(["a b", "a_b", "a.b", "a/b", "A b", "", "_", "__", " ", "损失", "精度", "é", "e\u0301", "~", "a~b", "x" * 64, "x" * 65, "x" * 4_096 + "a", "x" * 4_096 + "b", "\ud800", "?", "a\0", "a\u200b"])  # fmt: skip
+
+
+@given(st.sets(st.one_of(ANY_TEXT, CLOSE, CLOSE.map(clean_name)), max_size=30))
+def test_two_names_are_two_series(names):
+    """Whatever cleaning and cutting leave of them: blanks, scripts, normal forms, upper case, the empty name, a cut end."""
+    assert len({metric_label(name) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("name", ["loss/train", "grad_norm", "a.b:c-d", "损失", "Überlauf", "9", "x" * 64])  # fmt: skip
+def test_a_good_name_stays_as_it_is(name):
+    """In any script, so that a board shows what the user wrote."""
+    assert clean_name(name) == name
+
+
+def test_a_changed_name_is_always_the_same():
+    """On every bridge, and after a restart or an upgrade: its series goes on."""
+    assert clean_name("a b") == "a_b~c8687a08aa"
+    assert clean_name("") == "_~e3b0c44298"
 
 
 def test_own_labels_get_a_prefix():
@@ -57,12 +84,33 @@ def test_own_labels_get_a_prefix():
     assert left_out == 0
 
 
-def test_own_labels_that_become_the_same_are_one():
-    """Two names never make the same label twice, and the one left out is counted."""
-    text, left_out = own_labels({"a_b": "2", "a.b": "1"})
+OWN = re.compile(r',(label_[A-Za-z0-9_]+)="([^"]*)"')
 
-    assert text == ',label_a_b="1"'
-    assert left_out == 1
+
+@given(st.sets(st.one_of(ANY_TEXT, CLOSE), max_size=OWN_LABELS_LIMIT))
+def test_two_own_labels_are_two_labels(names):
+    """None takes another's place, whatever their names have in common, and every label is a valid one."""
+    values = {name: str(number) for number, name in enumerate(names)}
+
+    text, left_out = own_labels(values)
+
+    assert left_out == 0
+    assert sorted(value for _, value in OWN.findall(text)) == sorted(values.values())
+    assert len({label for label, _ in OWN.findall(text)}) == len(names)
+    assert "".join(found[0] for found in OWN.finditer(text)) == text
+
+
+def test_own_labels_that_would_be_the_same_stay_apart():
+    """The one that needed no change keeps its name; where both did, both have a suffix."""
+    text, _ = own_labels({"a_b": "2", "a.b": "1", "c d": "3", "c/d": "4", "团队": "5"})
+
+    labels = {value: label for label, value in OWN.findall(text)}
+    assert labels["2"] == "label_a_b"
+    assert re.fullmatch("label_a_b_[0-9a-f]{10}", labels["1"])
+    assert re.fullmatch("label_c_d_[0-9a-f]{10}", labels["3"])
+    assert re.fullmatch("label_c_d_[0-9a-f]{10}", labels["4"])
+    assert re.fullmatch("label____[0-9a-f]{10}", labels["5"])
+    assert own_labels({"c/d": "4"})[0] == ',label_c_d="4"'
 
 
 def test_own_labels_are_bounded():

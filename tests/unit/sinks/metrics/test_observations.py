@@ -62,14 +62,25 @@ def test_extremes_are_forgotten():
     assert extremes.at(NOON + 45) is None
 
 
-def test_a_clock_that_steps_back_loses_nothing_at_once():
-    """A small correction of the clock keeps what was seen before it."""
+def test_a_value_of_before_counts_for_now():
+    """What is replayed a moment late costs nothing that was seen, and is seen itself."""
     extremes = Extremes()
     extremes.add(9.0, NOON + 1)
     extremes.add(1.0, NOON - 1)
 
-    assert extremes.at(NOON) == (1.0, 1.0)
-    assert extremes.at(NOON - 1) == (1.0, 9.0)
+    assert extremes.at(NOON) == (1.0, 9.0)
+
+
+def test_extremes_outlive_a_restart():
+    """A monotonic clock that has started anew changes nothing about how long an extreme is shown."""
+    before, after = Extremes(), Extremes()
+    before.add(9.0, NOON + 1)
+
+    after.restore(before.snapshot(NOON + 14), 44.0)
+
+    assert after.at(45.0) == (9.0, 9.0)
+    assert after.at(59.0) == (9.0, 9.0)
+    assert after.at(60.0) is None
 
 
 def test_nothing_told_has_no_extremes():

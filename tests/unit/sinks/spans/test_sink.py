@@ -604,3 +604,14 @@ def test_what_is_not_reported_is_in_no_span(world):
     assert epoch.events == ()
     assert epoch.attributes["training.nonfinite"] == 0
     assert (epoch.attributes["training.batches"], epoch.attributes["training.samples"]) == (1, 4)
+
+
+def test_labels_that_differ_beyond_the_cut_stay_apart(world):
+    """A long name is cut, and still no other name's."""
+    labels = {"x" * 5_000 + "a": "1", "x" * 5_000 + "b": "2"}
+    world.register(client=Client("trainer", "1", "i", labels))
+
+    [root] = world.named("training.session")
+    labels = {name: value for name, value in root.attributes.items() if ".label." in name}
+    assert sorted(labels.values()) == ["1", "2"]
+    assert all(len(name) < 200 for name in labels)

@@ -1,0 +1,98 @@
+"""Which stream may speak for which session."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import unquote
+
+import grpc.aio
+
+from bridge.errors import ForeignSessionError
+from bridge.sessions import Session, hash_of
+
+TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
+
+REFUSALS_KEPT = 1_000
+"""Connections whose registration was refused, over all sessions."""
+
+LOOPBACK = "loopback"
+
+NO_TOKEN = (
+    "this stream does not show the token of a registration of this session; register, and send"
+    f" SessionResponse.stream_token as metadata {TOKEN_HEADER}"
+)
+OTHER_HOST = "this session was registered from another host; register it from here first"
+REFUSED = "the registration that came over this connection was refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a call, as far as the connection shows."""
+
+    connection: str = ""
+    """Address and port of the other end; "" where there are none, as with Unix sockets."""
+    host: str = ""
+    """Its address alone: all loopback addresses are one, and so are both forms of an IPv4 address."""
+    token_hash: str = ""
+    """Of the token it has sent, or ""."""
+
+
+def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
+    """Return who makes this call."""
+    peer = unquote(context.peer() or "")
+    connection = peer if peer.startswith(("ipv4:", "ipv6:")) else ""
+    for key, value in context.invocation_metadata() or ():
+        if key == TOKEN_HEADER and isinstance(value, str):
+            return Caller(connection, _host_of(connection), hash_of(value))
+    return Caller(connection, _host_of(connection))
+
+
+class Admission:
+    """Remembers whose registration was refused, and admits streams to sessions."""
+
+    def __init__(self) -> None:
+        """Start with nobody refused."""
+        self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def note_refusal(self, session_id: str, caller: Caller) -> None:
+        """Remember that this connection has not been let in."""
+        if not caller.connection:
+            return
+        key = (session_id[:64], caller.connection)
+        self._refused[key] = None
+        self._refused.move_to_end(key)
+        if len(self._refused) > REFUSALS_KEPT:
+            self._refused.popitem(last=False)
+
+    def note_registration(self, session_id: str, caller: Caller) -> None:
+        """Remember that this connection has been let in."""
+        self._refused.pop((session_id, caller.connection), None)
+
+    def check(self, session: Session, caller: Caller) -> None:
+        """Raise ForeignSessionError unless the caller's registration of this session was accepted.
+
+        A client that names itself proves it by its token. One that does not has nothing to show: its
+        streams come from a host that the session was registered from, and not over a connection whose
+        registration was refused.
+        """
+        if session.client.instance_id:
+            if not session.accepts_token_hash(caller.token_hash):
+                raise ForeignSessionError(NO_TOKEN)
+            return
+        if (session.id, caller.connection) in self._refused:
+            raise ForeignSessionError(REFUSED)
+        if session.hosts and caller.host and caller.host not in session.hosts:
+            raise ForeignSessionError(OTHER_HOST)
+
+
+def _host_of(connection: str) -> str:
+    host = connection.partition(":")[2].rpartition(":")[0].strip("[]").partition("%")[0]
+    if not host:
+        return ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    address = getattr(address, "ipv4_mapped", None) or address
+    return LOOPBACK if address.is_loopback else str(address)

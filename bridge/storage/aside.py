@@ -1,0 +1,87 @@
+"""The folder for what is damaged: nobody reads it any more, and nothing there is deleted without a word."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+FILES_LIMIT = 32
+BYTES_LIMIT = 256 << 20
+
+
+class Notes(Protocol):
+    """Says what happened."""
+
+    def set_aside(self, path: str, reason: str) -> None:
+        """Something damaged was moved, or copied, to where nobody reads it."""
+
+    def note(self, what: str, **fields: object) -> None:
+        """Something happened that an operator wants to read once."""
+
+
+class DamagedFolder:
+    """At most so many files and bytes; the oldest go first."""
+
+    def __init__(
+        self,
+        folder: Path,
+        notes: Notes,
+        *,
+        files: int = FILES_LIMIT,
+        total_bytes: int = BYTES_LIMIT,
+    ) -> None:
+        """Keep things in `folder`, which is made with the first one."""
+        self._folder = folder
+        self._notes = notes
+        self._files = files
+        self._bytes = total_bytes
+        self._copied = 0
+
+    def move(self, path: Path, reason: str) -> bool:
+        """Move a file or folder here; False: the disk did not let it."""
+        return self._take(path, reason, path.replace)
+
+    def copy(self, path: Path, reason: str) -> bool:
+        """Keep a copy of a file that is to be mended; False: there was no room, or there were too many."""
+        if self._copied >= self._files:
+            return False
+        self._copied += 1
+        return self._take(path, reason, lambda target: _copy(path, target))
+
+    def _take(self, path: Path, reason: str, bring: Callable[[Path], object]) -> bool:
+        try:
+            size = path.lstat().st_size
+            if size > self._bytes:
+                return False
+            self._folder.mkdir(exist_ok=True)
+            self._make_room(size)
+            target = self._folder / f"{time.time_ns():020d}-{path.name}"
+            bring(target)
+        except OSError as error:
+            self._notes.note(
+                "cannot set aside what is damaged", path=str(path), error=str(error.strerror)
+            )
+            return False
+        self._notes.set_aside(str(target), reason)
+        return True
+
+    def _make_room(self, size: int) -> None:
+        kept = sorted(self._folder.iterdir())
+        used = sum(path.lstat().st_size for path in kept)
+        while kept and (len(kept) >= self._files or used + size > self._bytes):
+            oldest = kept.pop(0)
+            used -= oldest.lstat().st_size
+            self._notes.note("deleted the oldest damaged file", path=str(oldest))
+            if oldest.is_dir() and not oldest.is_symlink():
+                shutil.rmtree(oldest)
+            else:
+                oldest.unlink()
+
+
+def _copy(path: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(path, target)
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,152 @@
+"""The formats that a database may have, and the way from each to the next."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.storage.packed import packed
+
+VERSION = 2
+"""Of the tables, as `PRAGMA user_version` says it."""
+
+EPOCH_FIELDS = (
+    "number",
+    "loss",
+    "accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "learning_rate",
+)
+
+TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """The steps that make one format of the one before."""
+
+    makes: int
+    steps: tuple[str | Callable[[sqlite3.Connection], dict[str, int]], ...]
+    """Statements, and functions that return what they have brought over, to be logged."""
+
+    def run(self, connection: sqlite3.Connection) -> dict[str, int]:
+        """Do the steps inside the transaction that is open, and return what was brought over."""
+        found: dict[str, int] = {}
+        for step in self.steps:
+            if isinstance(step, str):
+                connection.execute(step)
+            else:
+                found |= step(connection)
+        return found
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script one by one: `executescript` would commit what is open."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def missing_tables(connection: sqlite3.Connection, schema: str) -> set[str]:
+    """Return the tables of a schema that a database does not have."""
+    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    return set(TABLE.findall(schema)) - {name for [name] in rows}
+
+
+def _add_closed(connection: sqlite3.Connection) -> dict[str, int]:
+    """The first bridges did not note which shards have their index: those in the store do."""
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(shards)")]
+    if "closed" not in columns:
+        connection.execute("ALTER TABLE shards ADD COLUMN closed INTEGER NOT NULL DEFAULT 0")
+        connection.execute("UPDATE shards SET closed = stored")
+    return {}
+
+
+def _bring_sessions(connection: sqlite3.Connection) -> dict[str, int]:
+    """Sessions were JSON beside a table of traces; now both are one MessagePack value."""
+    traces = dict(connection.execute("SELECT session_id, trace FROM traces_before").fetchall())
+    rows = connection.execute(
+        "SELECT session_id, registered_ms, updated_ms, sequence, state FROM sessions_before"
+    ).fetchall()
+    brought = with_trace = 0
+    for session_id, registered_ms, updated_ms, sequence, text in rows:
+        try:
+            state = _session_state(json.loads(text), sequence)
+            parts = {"session": state, **_trace_part(traces.get(session_id))}
+            row = (session_id, registered_ms, updated_ms, _ms(state["ended_at"]), packed(parts))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            continue
+        connection.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, 0, ?)", row)
+        connection.execute(
+            "INSERT INTO tallies SELECT ?1, ?2, 'stored', count(*), max(received_ms) FROM images"
+            " WHERE session_id = ?1 HAVING count(*) > 0",
+            (session_id, state["attempt"]),
+        )
+        brought += 1
+        with_trace += "trace" in parts
+    return {"sessions": brought, "damaged_sessions": len(rows) - brought, "traces": with_trace}
+
+
+def _session_state(state: dict[str, Any], sequence: int) -> dict[str, Any]:
+    """Return a session as format 2 has it; what format 0 did not know is as for one just restored."""
+    epochs = [[epoch.get(name) for name in EPOCH_FIELDS] for epoch in state["epochs"]]
+    return {
+        **{name: value for name, value in state.items() if name != "committed"},
+        "accepted": max(sequence, state.get("committed", 0)),
+        "loss": float(state["loss"]),
+        "epochs": epochs,
+        "connected": False,
+        "is_resumed": False,
+        "leased_until": 0.0,
+    }
+
+
+def _trace_part(text: str | None) -> dict[str, Any]:
+    """Return the trace of a session that has one; a damaged one costs itself."""
+    try:
+        trace = json.loads(text) if text is not None else None
+    except ValueError:
+        return {}
+    return {"trace": trace} if isinstance(trace, dict) else {}
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+SESSIONS_2 = """
+CREATE TABLE sessions (
+  session_id TEXT PRIMARY KEY, registered_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL,
+  ended_ms INTEGER NOT NULL, through INTEGER NOT NULL, state BLOB NOT NULL
+)"""
+
+TALLIES_2 = """
+CREATE TABLE tallies (
+  session_id TEXT NOT NULL, attempt INTEGER NOT NULL, result TEXT NOT NULL, images INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL, PRIMARY KEY (session_id, attempt, result)
+) WITHOUT ROWID"""
+
+MIGRATIONS = (
+    Migration(
+        makes=2,
+        steps=(
+            "CREATE TABLE IF NOT EXISTS traces (session_id TEXT PRIMARY KEY, trace TEXT)",
+            "ALTER TABLE traces RENAME TO traces_before",
+            "ALTER TABLE sessions RENAME TO sessions_before",
+            "DROP INDEX IF EXISTS sessions_by_time",
+            SESSIONS_2,
+            TALLIES_2,
+            _add_closed,
+            _bring_sessions,
+            "DROP TABLE sessions_before",
+            "DROP TABLE traces_before",
+        ),
+    ),
+)
+"""In order. A step that is here has databases that need it: it never changes; the next format adds one."""

@@ -1,0 +1,77 @@
+"""Streams that were never admitted, and Acks that must outlive a kill, against a real bridge."""
+
+import signal
+
+from support.bridges import running_bridge
+from support.known_run import KnownRun
+from support.raw_client import RawClient
+from support.waiting import until_true
+
+from bridge.wire import metrics_pb2 as wire
+
+RUN = KnownRun("run", per_epoch=50, pictured=0)
+
+
+def counted(bridge):
+    """Return how many batches of the run were counted."""
+    return bridge.total("training_batches_total", session_id=RUN.session_id)
+
+
+def test_a_stranger_speaks_for_nobody(tmp_path):
+    """It knows the session's name, also after a restart; the trainer goes on without noticing."""
+    state = tmp_path / "state"
+    with running_bridge(state) as bridge, RawClient(bridge.grpc, RUN) as trainer:
+        trainer.start()
+        trainer.stream(*RUN.requests(1, 90))
+        speak_out_of_turn(bridge)
+        trainer.stream(*RUN.requests(91, 180))
+        assert not trainer.ended.is_set()
+        assert counted(bridge) == 180
+        bridge.stop(signal.SIGKILL)
+        token = trainer.token
+    with running_bridge(state) as bridge, RawClient(bridge.grpc, RUN) as trainer:
+        speak_out_of_turn(bridge)
+        trainer.token = token
+        trainer.open()
+        trainer.sent = trainer.acknowledged = trainer.say(*RUN.requests(1, 180))
+        trainer.stream(*RUN.requests(181, 200))
+        assert counted(bridge) == 200
+
+
+def speak_out_of_turn(bridge):
+    """Have somebody stream who has not registered, and somebody whose registration was refused."""
+    before = counted(bridge)
+    with RawClient(bridge.grpc, RUN) as stranger:
+        stranger.open()
+        last = next(iter(RUN.requests(1, 1)))
+        last.sequence = (1 << 63) - 1
+        stranger.put([last])
+        until_true(lambda: stranger.errors)
+        assert stranger.errors[0].code == wire.ErrorResponse.INVALID_SESSION
+    with RawClient(bridge.grpc, RUN, numbered=False) as original:
+        assert not original.register().success
+        original.open()
+        original.put(RUN.requests(1, 8))
+        until_true(lambda: original.errors)
+    assert counted(bridge) == before
+
+
+def test_what_an_ack_has_covered_outlives_a_kill(tmp_path):
+    """A numbered heartbeat and a refused message have an Ack only when their sequence is on disk."""
+    state = tmp_path / "state"
+    for number in range(1, 4):
+        with running_bridge(state) as bridge, RawClient(bridge.grpc, RUN) as trainer:
+            resumed = trainer.start().resume_sequence
+            assert resumed == 5 * (number - 1)
+            beats = [
+                wire.MetricsRequest(
+                    session_id=RUN.session_id,
+                    sequence=resumed + at,
+                    heartbeat=wire.Heartbeat(sequence_number=at),
+                )
+                for at in range(1, 5)
+            ]
+            invalid = wire.MetricsRequest(session_id=RUN.session_id, sequence=resumed + 5)
+            trainer.put([*beats, invalid])
+            until_true(lambda it=trainer, last=resumed + 5: it.acknowledged == last)
+            bridge.stop(signal.SIGKILL)

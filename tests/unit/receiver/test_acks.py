@@ -1,0 +1,371 @@
+"""An Ack covers what was applied, whatever else comes on the streams of a session."""
+
+import asyncio
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from bridge.commands import Commands
+from bridge.model import Batch, Client, Config
+from bridge.pipeline import Pipeline
+from bridge.receiver.admission import Caller
+from bridge.receiver.decode import Limits, decode_frame
+from bridge.receiver.stream import ATTEMPTS, Door, Stream
+from bridge.sessions import Sessions, hash_of
+from bridge.telemetry import Telemetry
+from bridge.wire import metrics_pb2 as wire
+
+LIMITS = Limits(requests_per_frame=6)
+NOISE = b"\x0a\x02\xff\xfe"
+BROKEN = b"\x0a\x7f\x00"
+
+
+class Disk:
+    """A committer that is full when told, and commits when told."""
+
+    def __init__(self):
+        self.is_full = False
+        self._ticket = 1
+        self._receipts = {}
+
+    def enroll(self, receipt, size_bytes, *, is_urgent):
+        self._receipts[receipt] = None
+        return self._ticket
+
+    def poke(self):
+        pass
+
+    def commit(self):
+        receipts, self._receipts = self._receipts, {}
+        for receipt in receipts:
+            receipt.committed(self._ticket)
+        self._ticket += 1
+
+
+class FaultyPipeline(Pipeline):
+    """A pipeline that fails when told, before it has done anything."""
+
+    fails = 0
+
+    def accept(self, update, receipt):
+        if self.fails:
+            self.fails -= 1
+            raise RuntimeError("a fault of ours")
+        return super().accept(update, receipt)
+
+
+class World:
+    """A bridge, the one client of its one session, and the book of what became of each message."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.disk = Disk()
+        self.applied = []
+        self.refused = set()
+        """Sequences that INVALID_DATA has named."""
+        self.given_up = []
+        """Ranges of sequences that the client has begun a stream behind."""
+        self.acknowledged = 0
+        self.asked_for = 0
+        self.answers = []
+        self.next = 1
+        self.sessions = Sessions(clock=lambda: 1_000.0)
+        commands, telemetry = Commands(), Telemetry()
+        self.pipeline = FaultyPipeline(
+            sessions=self.sessions,
+            commands=commands,
+            sinks=[self],
+            committer=self.disk,
+            telemetry=telemetry,
+            clock=lambda: 1_000.0,
+        )
+        self._door = Door(self.pipeline, self.sessions, commands, telemetry, lambda _: (0, 0))
+        self._stream = None
+        self.connect()
+
+    def consume(self, session, event, received):
+        """Be a sink."""
+        if type(event) is Batch:
+            self.applied.append(event.index)
+
+    def connect(self):
+        """Register, and open a stream on which nothing has been sent."""
+        self.close()
+        registration = self.pipeline.register("run", Client(instance_id="i"), Config())
+        caller = Caller(token_hash=hash_of(registration.token))
+        self._stream = Stream(self._door, caller)
+        self._task = self.loop.create_task(self._stream.write_to(self._read))
+        self._is_fresh = True
+
+    def close(self):
+        """End the stream."""
+        if self._stream is not None:
+            self._stream.close()
+            self._task.cancel()
+
+    def send(self, *parts):
+        """Send one frame, and hear what is said to it."""
+        if self._is_fresh and parts and (sequence := _sequence_of(parts[0])):
+            self.given_up.append(range(self.session.accepted + 1, sequence))
+        self._is_fresh = self._is_fresh and not parts
+        frame = b"".join(part if part == BROKEN else _enveloped(part) for part in parts)
+        self._stream.take(decode_frame(frame, LIMITS), len(frame))
+        self.settle()
+
+    def settle(self):
+        """Let the stream write what it owes."""
+        for _ in range(4):
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+    def commit(self):
+        """Have everything on disk."""
+        self.disk.commit()
+        self.settle()
+
+    @property
+    def session(self):
+        """The session as the bridge knows it."""
+        return self.sessions.find("run")
+
+    async def _read(self, response):
+        self.answers.append(response)
+        if response.HasField("ack"):
+            self.acknowledged = max(self.acknowledged, response.ack.sequence)
+        elif response.error.code == wire.ErrorResponse.INVALID_DATA:
+            self.refused.add(response.error.sequence)
+        elif response.error.sequence:
+            assert response.error.retryable
+            self.asked_for = response.error.sequence
+
+    def check(self):
+        """Hold the book against the Acks."""
+        assert len(self.applied) == len(set(self.applied)), "applied twice"
+        dealt_with = set(self.applied) | self.refused
+        covered = range(1, min(self.acknowledged, 1_000) + 1)
+        missing = [
+            n for n in set(covered) - dealt_with if not any(n in gap for gap in self.given_up)
+        ]
+        assert not missing, f"acknowledged, neither applied nor refused: {missing}"
+
+
+def good(sequence):
+    """Return a batch that is like its sequence."""
+    data = wire.BatchData(epoch=1, batch_idx=sequence & 0xFFFFFFFF, batch_loss=0.5)
+    return wire.MetricsRequest(session_id="run", sequence=sequence, batch_data=data)
+
+
+def invalid(sequence):
+    """Return a batch that breaks a rule."""
+    data = wire.BatchData(epoch=1, images=[wire.ImageData(image_bytes=b"x")] * 17)
+    return wire.MetricsRequest(session_id="run", sequence=sequence, batch_data=data)
+
+
+def noise(_sequence):
+    """Return what cannot be read."""
+    return NOISE
+
+
+def _enveloped(part):
+    body = part if isinstance(part, bytes) else part.SerializeToString()
+    return b"\x0a" + _varint(len(body)) + body
+
+
+def _varint(value):
+    return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + _varint(value >> 7)
+
+
+def _sequence_of(part):
+    return 0 if isinstance(part, bytes) else part.sequence
+
+
+@pytest.fixture(scope="module")
+def loop():
+    """Return an event loop that runs when it is told to."""
+    with asyncio.Runner() as runner:
+        yield runner.get_loop()
+
+
+@pytest.fixture
+def world(loop):
+    """Return a bridge with one client."""
+    world = World(loop)
+    yield world
+    world.close()
+    world.settle()
+
+
+KINDS = {"good": good, "invalid": invalid, "noise": noise}
+BEAT = wire.MetricsRequest(session_id="run", heartbeat=wire.Heartbeat(sequence_number=1))
+
+
+def send_frame(world, kinds):
+    """Send the next messages, each of a kind."""
+    world.send(*(KINDS[kind](world.next + at) for at, kind in enumerate(kinds)))
+    world.next += len(kinds)
+
+
+def move(world, by):
+    """Go back, or leave some out."""
+    world.next = max(1, world.next + by)
+
+
+def obey(world, _):
+    """Go on with what the bridge has asked for."""
+    if 0 < world.asked_for < 1_000:
+        world.next = world.asked_for
+
+
+STEPS = {
+    "frame": send_frame,
+    "move": move,
+    "far": lambda world, sequence: world.send(good(sequence)),
+    "fail": lambda world, times: setattr(world.pipeline, "fails", times),
+    "break": lambda world, _: world.send(BROKEN),
+    "beat": lambda world, _: world.send(BEAT),
+    "obey": obey,
+    "connect": lambda world, _: world.connect(),
+    "commit": lambda world, _: world.commit(),
+    "full": lambda world, _: setattr(world.disk, "is_full", True),
+    "room": lambda world, _: setattr(world.disk, "is_full", False),
+}
+STEP = st.one_of(
+    st.tuples(st.just("frame"), st.lists(st.sampled_from([*KINDS, "good", "good"]), max_size=9)),
+    st.tuples(st.just("move"), st.integers(-4, 4)),
+    st.tuples(st.just("far"), st.sampled_from([100, (1 << 63) - 2, 1 << 63, (1 << 64) - 1])),
+    st.tuples(st.just("fail"), st.integers(1, 3)),
+    st.tuples(
+        st.sampled_from(["break", "obey", "connect", "commit", "full", "room", "beat"]), st.none()
+    ),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(steps=st.lists(STEP, max_size=40))
+@example(steps=[("frame", ["good"] * 9), ("move", 0), ("frame", ["good"]), ("commit", None)])
+@example(steps=[("frame", ["good", "noise", "good"]), ("frame", ["good"]), ("commit", None)])
+@example(steps=[("fail", 1), ("frame", ["good"] * 3), ("commit", None)])
+@example(steps=[("far", (1 << 64) - 1), ("connect", None), ("frame", ["good"]), ("commit", None)])
+def test_an_ack_covers_what_was_applied_or_refused_by_its_number(loop, steps):
+    """Good, invalid, unreadable, repeated and jumping messages, frames over the limit, in any mixture.
+
+    At every Ack of n: each message up to n was applied exactly once, or an error has named it, or its
+    client has begun a new stream behind it.
+    """
+    world = World(loop)
+    for step, value in steps:
+        STEPS[step](world, value)
+        world.check()
+    world.close()
+    world.settle()
+
+
+@pytest.mark.parametrize("count", [7, 20, 100])
+def test_a_frame_over_the_limit_is_taken_in_parts(world, count):
+    """What is above the limit is asked for by its sequence, and nothing is lost on the way."""
+    while world.next <= count:
+        world.send(*map(good, range(world.next, count + 1)))
+        world.next = world.asked_for if world.asked_for > world.next else count + 1
+        world.check()
+    world.commit()
+
+    assert world.applied == list(range(1, count + 1))
+    assert world.acknowledged == count
+
+
+def test_what_cannot_be_read_comes_again(world):
+    """The Acks wait for it, the client is asked for it, and then everything arrives."""
+    world.send(good(1), noise(2), good(3))
+    world.send(good(4))
+    world.commit()
+    assert (world.acknowledged, world.asked_for) == (1, 2)
+
+    world.send(good(2), good(3), good(4))
+    world.commit()
+
+    assert world.applied == [1, 2, 3, 4]
+    assert world.acknowledged == 4
+
+
+def test_a_last_message_that_cannot_be_read_is_asked_for(world):
+    """Nothing that comes after it would show that it is missing."""
+    world.send(good(1))
+    world.send(noise(2))
+
+    assert world.asked_for == 2
+
+
+def test_what_can_never_be_read_is_refused_by_its_number(world):
+    """A message that is damaged each time it comes does not hold up the others for good."""
+    for _ in range(ATTEMPTS):
+        world.send(good(1), noise(2), good(3))
+    assert world.refused >= {2}
+    world.send(good(3))
+    world.commit()
+
+    assert world.applied == [1, 3]
+    assert world.acknowledged == 3
+
+
+def test_what_meets_a_fault_of_ours_is_tried_again_and_then_refused(world):
+    """INTERNAL_ERROR names the message and may be retried; one that always fails costs only itself."""
+    world.pipeline.fails = 1
+    world.send(good(1), good(2))
+    assert (world.applied, world.asked_for) == ([], 1)
+    world.send(good(1), good(2))
+    assert world.applied == [1, 2]
+
+    for _ in range(ATTEMPTS):
+        world.pipeline.fails = 1
+        world.send(good(3))
+    world.send(good(4))
+    world.commit()
+    assert (world.applied, world.acknowledged) == ([1, 2, 4], 4)
+    assert 3 in world.refused
+
+
+def test_a_refused_message_is_covered_by_an_ack(world):
+    """INVALID_DATA has named it, so its client knows; it need not be sent for ever."""
+    world.send(good(1), invalid(2))
+    world.commit()
+
+    assert world.refused == {2}
+    assert world.acknowledged == 2
+
+
+def test_an_invalid_message_out_of_its_turn_is_not_refused_for_good(world):
+    """What should have come before it is asked for first."""
+    world.send(good(1), invalid(5))
+
+    assert not world.refused
+    assert world.asked_for == 2
+
+
+def test_a_client_whose_bridge_has_lost_its_state_goes_on(world):
+    """The first message of a stream may come from further on; the next ones may not."""
+    world.send(good(5_000), good(5_001), good(6_000))
+    world.commit()
+
+    assert world.applied == [5_000, 5_001]
+    assert (world.acknowledged, world.asked_for) == (5_001, 5_002)
+
+
+def test_a_gap_is_answered_once_a_frame(world):
+    """Thousands of messages behind a missing one do not make as many answers."""
+    world.send(good(1))
+    world.answers.clear()
+    world.send(*map(good, range(3, 9)))
+
+    (answer,) = world.answers
+    assert (answer.error.code, answer.error.sequence) == (wire.ErrorResponse.BUFFER_FULL, 2)
+
+
+def test_a_numbered_heartbeat_is_acknowledged_with_its_commit(world):
+    """Not at once: the Ack covers its sequence, which is not on disk yet."""
+    beat = wire.Heartbeat(sequence_number=1)
+    world.send(good(1), wire.MetricsRequest(session_id="run", sequence=2, heartbeat=beat))
+    assert world.answers == []
+
+    world.commit()
+
+    assert world.acknowledged == 2
