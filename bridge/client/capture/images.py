@@ -87,7 +87,8 @@ def given_images(value: Any, samples: int | None) -> Given:
     if kind is NUMPY:
         return Given(value, kind, *batch_layout(value.shape, samples), channels_first=False)
     if kind in ARRAYS:
-        if is_torch := kind is Kind.TORCH:
+        is_torch = kind is Kind.TORCH
+        if is_torch and value.is_nested:  # and so has no shape
             check_tensor(value)
         layout = batch_layout(tuple(value.shape), samples)
         return Given(value, kind, *layout, channels_first=is_torch)
@@ -116,6 +117,7 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
         return _copied_list(given, count, values)
     rows = given.value
     if given.kind is Kind.TORCH:
+        check_tensor(rows)
         rows = rows.detach()
     rows = rows[None] if given.is_single else rows[:count]
     if given.kind is Kind.FROZEN_ARRAY:

@@ -357,6 +357,15 @@ def test_images_of_every_type_of_tensor_arrive(make, is_late):
     assert session.stats.faults == 0
 
 
+def test_images_that_cannot_be_copied_are_counted_by_their_number():
+    """Their shape is known, though their values are not."""
+    with TrainingSession(RecordingBridge()) as session:
+        session.log_batch(0.5, epoch=0, batch=0, images=torch.ones(4, 3, 8, 8).to_sparse())
+        session.log_batch(0.5, epoch=0, batch=1, images=torch.ones(5, 3, 8, 8, device="meta"))
+
+    assert session.stats.images_given == session.stats.images_unreadable == 9
+
+
 def test_one_image_of_a_list_that_cannot_be_copied_costs_itself():
     """The others arrive, whatever kind of tensor it is."""
     bridge = RecordingBridge()
