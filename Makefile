@@ -23,6 +23,9 @@ demo: .venv/demo ## train a small classifier and watch it in the browser; Ctrl-C
 test: .venv/dev .venv-proto/ready ## run all tests; arguments="-k name" narrows them
 	@$(venv)/python -m pytest $(arguments)
 
+test-cuda: .venv/torch ## run the tests that need an NVIDIA or AMD GPU, on a machine that has one
+	@$(venv)/python -m pytest tests/cuda -m cuda $(arguments)
+
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
 bench: .venv/dev ## measure, print one table and write benchmarks/results.json; arguments=--quick is short
@@ -118,5 +121,5 @@ node_modules/.ready: package.json .venv/bin/python
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test chart test-image check bench fix proto tools torch check-oldest clean \
+.PHONY: help demo test test-cuda chart test-image check bench fix proto tools torch check-oldest clean \
   format-check lint types imports docs-check proto-check

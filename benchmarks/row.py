@@ -13,7 +13,8 @@ class Row:
     """What was measured: `log_batch, loss only`."""
     regime: str
     """Under which load, since a paced loop and full speed differ tenfold: `60/s sleeping`."""
-    figure: float
+    figure: float | None
+    """None: not measured here, for the reason that `regime` gives."""
     unit: str
     target: str = ""
     """As a person would say it: `p50 <= 2 us`."""
@@ -27,7 +28,7 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """The figure over its floor, which travels between machines better than the figure."""
-        if self.floor is None or self.floor[1] == 0:
+        if self.figure is None or self.floor is None or self.floor[1] == 0:
             return None
         return self.figure / self.floor[1]
 

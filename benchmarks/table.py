@@ -23,7 +23,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         "" if row.ratio is None else f"{row.ratio:.2f}x",
         row.name,
         row.regime,
-        f"{number(row.figure)} {row.unit}",
+        "" if row.figure is None else f"{number(row.figure)} {row.unit}",
         "" if row.floor is None else f"{row.floor[0]} {number(row.floor[1])}",
         ", ".join(f"{name} {number(figure)}" for name, figure in row.peers.items()),
         row.target,

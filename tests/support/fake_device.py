@@ -1,5 +1,8 @@
 """A device whose work is done when a test says so, in order, as that of a GPU is."""
 
+import threading
+from queue import SimpleQueue
+
 import torch
 
 from bridge.client.capture.device import NoPinnedMemoryError
@@ -52,6 +55,42 @@ class FakeDevice:
 
     def copy(self, target, source):
         self.work.append(lambda: target.copy_(source))
+
+    def one(self, source):
+        return "stream", torch.ones(1, dtype=torch.uint8)
+
+
+class LateDevice:
+    """Host memory that counts as a device's: copies are true when they are asked for, and arrive later."""
+
+    def __init__(self):
+        self._copies = SimpleQueue()
+        self._thread = threading.Thread(target=self._deliver, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._copies.put(None)
+        self._thread.join()
+
+    def _deliver(self):
+        while (copy := self._copies.get()) is not None:
+            target, content = copy
+            target.copy_(content)
+
+    def holds(self, tensor):
+        return True
+
+    def is_capturing(self):
+        return False
+
+    def pinned(self, size_bytes):
+        return torch.zeros(size_bytes, dtype=torch.uint8)
+
+    def copy(self, target, source):
+        self._copies.put((target, source.detach().clone()))
 
     def one(self, source):
         return "stream", torch.ones(1, dtype=torch.uint8)

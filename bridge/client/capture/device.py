@@ -3,6 +3,7 @@
 import ctypes
 import sys
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any, Protocol
@@ -35,6 +36,10 @@ LARGER = 3
 """A free block of up to so many sizes more is taken before more memory is pinned."""
 
 
+CUDAGRAPH_TREES = "torch._inductor.cudagraph_trees"
+"""Loaded where torch.compile replays graphs; it resets their memory, and fails on recorded uses of it."""
+
+
 class CapturingError(RuntimeError):
     """A CUDA graph is being captured: nothing has been computed yet that could be copied."""
 
@@ -56,10 +61,10 @@ class Copier(Protocol):
         """Return a tensor of bytes that the device can write to; raises NoPinnedMemoryError."""
 
     def copy(self, target: Any, source: Any) -> None:
-        """Have the device copy when it has done all it was given so far; `source` stays until then."""
+        """Have the device copy when it has done all it was given so far."""
 
     def one(self, source: Any) -> tuple[Any, Any]:
-        """Return a key of the stream that copies of `source` go on, and a tensor there that holds 1."""
+        """Return a key of the stream that a copy of `source` will go on, and a tensor there that holds 1."""
 
 
 class Landing:
@@ -81,12 +86,22 @@ class Landing:
         """What is to be copied behind the rest, and to where."""
         self._has_arrived = False
 
-    def add(self, rows: Any, *, is_separate: bool = False) -> "Landed":
-        """Have these rows copied, to be released alone where they are separate; raises what PyTorch raises."""
-        rows = plain(rows)
+    def add(
+        self,
+        rows: Any,
+        *,
+        is_separate: bool = False,
+        reduce: Callable[[Any], Any] = lambda rows: rows,
+    ) -> "Landed":
+        """Have rows copied, or what `reduce` makes of them; released alone where they are separate.
+
+        Raises whatever PyTorch raises.
+        """
         copier = self._owner.copier
         key, one = copier.one(rows)
-        flag = self._streams.get(key) or (one, self._owner.flag())
+        rows = plain(reduce(rows))
+        if key not in self._streams:
+            self._streams[key] = one, self._owner.flag()
         block = self._owner.block(rows.numel() * rows.element_size())
         try:
             target, array = block.as_like(rows)
@@ -94,7 +109,6 @@ class Landing:
         except BaseException:
             self._owner.give_back(block)
             raise
-        self._streams[key] = flag
         if not is_separate:
             self._blocks.append(block)
         return Landed(self, block, array)
@@ -254,8 +268,11 @@ class Block:
         like = (rows.dtype, rows.shape, stride)
         if like != self._like:
             size = rows.numel() * rows.element_size()
-            flat = self.bytes[:size].view(rows.dtype)
-            target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
+            with _torch().inference_mode(
+                False
+            ):  # a view made in it could not be written to outside
+                flat = self.bytes[:size].view(rows.dtype)
+                target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
             self._views = (target, _array_of(self.bytes, size, target))
             self._like = like
         return self._views
@@ -299,19 +316,21 @@ class CudaCopier:
         return pinned
 
     def copy(self, target: Any, source: Any) -> None:
-        """Copy on the current stream of the source's device.
-
-        Where the source was made on another stream, its memory is not used again there before that.
-        """
+        """Copy on the current stream of the source's device."""
         target.copy_(source, non_blocking=True)
-        with suppress(RuntimeError):  # memory that PyTorch does not manage stays by itself
-            source.record_stream(_torch().cuda.current_stream(source.device))
 
     def one(self, source: Any) -> tuple[Any, Any]:
-        """Return a 1 that was made on the stream that it is used on, so that it is never read before."""
+        """Return a 1 that was made on the stream that it is used on, so that it is never read before.
+
+        Where `source` was made on another stream, its memory is not used again there before it is copied.
+        """
         torch = _torch()
         index = source.device.index
-        key = (index, torch.cuda.current_stream(index).cuda_stream)
+        stream = torch.cuda.current_stream(index)
+        if CUDAGRAPH_TREES not in sys.modules:
+            with suppress(RuntimeError):  # memory that PyTorch does not manage stays by itself
+                source.record_stream(stream)
+        key = (index, stream.cuda_stream)
         one = self._ones.get(key)
         if one is None:
             if len(self._ones) >= MOST_STREAMS:

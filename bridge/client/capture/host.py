@@ -49,6 +49,14 @@ def copied_array(array: Any) -> Any:
     return as_array(array).copy()
 
 
+def own_bytes(array: Any) -> int:
+    """Return how many bytes a copy in host memory takes of a NumPy array or a tensor."""
+    if not hasattr(array, "detach"):
+        return int(array.nbytes)
+    is_widened = not array.is_cuda and str(array.dtype) in WIDENED
+    return int(array.numel()) * (4 if is_widened else int(array.element_size()))
+
+
 def as_array(rows: Any) -> Any:
     """Return a NumPy array, or a tensor in host memory, as an array; of the same memory where it can be."""
     return to_numpy(rows) if hasattr(rows, "detach") else rows

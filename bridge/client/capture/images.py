@@ -11,6 +11,7 @@ from bridge.client.capture.host import (
     copied_array,
     copied_into,
     own_array,
+    own_bytes,
 )
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.capture.values import (
@@ -86,7 +87,8 @@ def given_images(value: Any, samples: int | None) -> Given:
     if kind is NUMPY:
         return Given(value, kind, *batch_layout(value.shape, samples), channels_first=False)
     if kind in ARRAYS:
-        if is_torch := kind is Kind.TORCH:
+        is_torch = kind is Kind.TORCH
+        if is_torch and value.is_nested:  # and so has no shape
             check_tensor(value)
         layout = batch_layout(tuple(value.shape), samples)
         return Given(value, kind, *layout, channels_first=is_torch)
@@ -102,7 +104,7 @@ def size_of(given: Given, limit: int) -> int:
     """Return how many bytes a copy of the first `limit` images takes."""
     if given.kind is Kind.SEQUENCE:
         return sum(_size_of_one(image) for image in islice(given.value, limit))
-    size = int(given.value.nbytes)
+    size = own_bytes(given.value)
     return size if given.is_single else size * min(limit, given.total) // max(1, given.total)
 
 
@@ -115,6 +117,7 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
         return _copied_list(given, count, values)
     rows = given.value
     if given.kind is Kind.TORCH:
+        check_tensor(rows)
         rows = rows.detach()
     rows = rows[None] if given.is_single else rows[:count]
     if given.kind is Kind.FROZEN_ARRAY:
@@ -182,10 +185,8 @@ _COPIED: dict[Kind, Callable[[Any], Any]] = {
 
 def _size_of_one(image: Any) -> int:
     kind = kind_of(image)
-    if kind is Kind.TORCH:
-        return int(image.numel() * image.element_size())
     if kind in ARRAYS:
-        return int(image.nbytes)
+        return own_bytes(image)
     if kind in (Kind.FILE, Kind.BUFFER):
         return len(image)
     if kind is Kind.PICTURE:

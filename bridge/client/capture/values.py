@@ -169,7 +169,7 @@ class Values:
             return copied_array(rows) if tensor.device.type == "cpu" else Snapshot(rows)
         is_large = rows.numel() * rows.element_size() > LARGE_ROWS_BYTES
         if is_large and rows.dim() == 2 and is_float:
-            return BestRows(self.landing().add(best_rows(rows)))
+            return BestRows(self.landing().add(rows, reduce=best_rows))
         return self.landing().add(rows)
 
     def _listed_rows(self, value: Sequence[Any], limit: int, name: str) -> Any:

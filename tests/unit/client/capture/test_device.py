@@ -146,7 +146,7 @@ def test_bfloat16_is_widened_exactly(numbers):
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
 def test_memory_taken_in_one_mode_serves_in_every_other(device, copies, mode):
     """A validation pass in inference mode comes first; tensors made there may not be written to outside."""
-    tensor = device.tensor([1.0])
+    tensor = device.tensor([1.0] * 5_000)  # large enough for a block that the next call gets again
     with mode():
         landing, _ = landed(copies, tensor)
         device.run()
@@ -242,6 +242,26 @@ def test_a_copy_that_fails_leaves_nothing_behind(device, copies):
 
     assert landing.has_arrived
     assert array.array[0] == 2.0
+
+
+def test_copies_that_fail_again_and_again_pin_nothing_more(device, copies):
+    """A loop may give the same impossible tensor at every step."""
+    tensor = device.tensor([1.0])
+
+    def failing(target, source):
+        if target.dtype is torch.float32:
+            raise RuntimeError("not inside of vmap")
+        target.copy_(source)
+
+    device.copy = failing
+    for _ in range(3_000):
+        landing = copies.begin()
+        with pytest.raises(RuntimeError):
+            landing.add(tensor)
+        landing.seal()
+        landing.release()
+
+    assert device.pinned_bytes < 1 << 20
 
 
 def test_a_device_that_breaks_at_the_end_of_a_call_delivers_nothing(device, copies):

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 import numpy as np  # noqa: E402 -- only where PyTorch is there
 from PIL import Image  # noqa: E402
-from support.fake_device import FakeDevice  # noqa: E402
+from support.fake_device import FakeDevice, LateDevice  # noqa: E402
 from support.waiting import until_true  # noqa: E402
 
 from bridge.client import TrainingSession  # noqa: E402
@@ -321,7 +321,13 @@ def test_a_tensor_that_cannot_be_copied_is_refused_before_anything_is_read(make)
     assert session.stats.images_waiting == 0
 
 
+class Picture(torch.Tensor):
+    """A tensor of somebody's own type, as those of torchvision are."""
+
+
 HOST_IMAGES = {
+    "of a type of its own": lambda x: x.as_subclass(Picture),
+    "a leaf with gradients": lambda x: x.requires_grad_(),
     "bfloat16": lambda x: x.to(torch.bfloat16),
     "float8": lambda x: x.to(torch.float8_e4m3fn),
     "quantized": lambda x: torch.quantize_per_tensor(x, 1 / 255, 0, torch.quint8),
@@ -333,15 +339,43 @@ HOST_IMAGES = {
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
 @pytest.mark.parametrize("make", HOST_IMAGES.values(), ids=HOST_IMAGES)
-def test_images_in_host_memory_of_every_type_arrive(make):
-    """Also of those that take up more room as NumPy's than as PyTorch's."""
+@pytest.mark.parametrize("is_late", [False, True], ids=["host", "device"])
+def test_images_of_every_type_of_tensor_arrive(make, is_late):
+    """Also of those that take up more room as NumPy's than as PyTorch's; as one tensor, and as a list."""
     bridge = RecordingBridge()
-    with TrainingSession(bridge) as session:
+    with LateDevice() as device, TrainingSession(bridge) as session:
+        if is_late:
+            session._capture._values = Values(DeviceCopies(device))
         images = make(torch.full((4, 3, 32, 32), 0.5))
+        session.log_batch(torch.tensor(0.5), epoch=0, batch=0, images=images)
+        session.log_batch(0.5, epoch=0, batch=1, images=list(images))
+        session.flush()
+
+    for batch in bridge.batches:
+        assert batch.loss == 0.5
+        assert [mean_of(image) for image in batch.images] == pytest.approx([128] * 4, abs=2)
+    assert session.stats.faults == 0
+
+
+def test_images_that_cannot_be_copied_are_counted_by_their_number():
+    """Their shape is known, though their values are not."""
+    with TrainingSession(RecordingBridge()) as session:
+        session.log_batch(0.5, epoch=0, batch=0, images=torch.ones(4, 3, 8, 8).to_sparse())
+        session.log_batch(0.5, epoch=0, batch=1, images=torch.ones(5, 3, 8, 8, device="meta"))
+
+    assert session.stats.images_given == session.stats.images_unreadable == 9
+
+
+def test_one_image_of_a_list_that_cannot_be_copied_costs_itself():
+    """The others arrive, whatever kind of tensor it is."""
+    bridge = RecordingBridge()
+    images = [torch.full((3, 32, 32), 0.5) for _ in range(3)]
+    images += [images[0].to_sparse(), torch.ones(3, 32, 32, device="meta")]
+    with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=0, batch=0, images=images)
 
-    assert [mean_of(image) for image in bridge.batches[0].images] == pytest.approx([128] * 4, abs=2)
-    assert session.stats.faults == 0
+    assert len(bridge.batches[0].images) == 3
+    assert session.stats.images_unreadable == 2
 
 
 def mean_of(jpeg):
