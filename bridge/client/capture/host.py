@@ -52,8 +52,8 @@ def copied_array(array: Any) -> Any:
 
 
 def own_array(value: Any) -> Any:
-    """Return an array of its own with the content of anything that gives NumPy one."""
-    return np.array(value)
+    """Return an array of its own with the content of anything that gives NumPy one; a masked one stays so."""
+    return value.copy() if isinstance(value, np.ndarray) else np.array(value)
 
 
 def copied_into(buffer: Any, rows: Any) -> Any:

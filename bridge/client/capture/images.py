@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from bridge.client.capture.device import Landed
 from bridge.client.capture.host import HostBuffers, copied_array, copied_into, own_array
-from bridge.client.capture.kinds import Kind, kind_of, type_name
+from bridge.client.capture.kinds import Kind, kind_of, np, type_name
 from bridge.client.capture.values import (
     STOPPING,
     Frozen,
@@ -15,7 +15,10 @@ from bridge.client.capture.values import (
     Values,
     check_tensor,
 )
-from bridge.client.encoding.images import batch_layout
+from bridge.client.encoding.images import batch_layout, copied_picture, has_two_ends
+
+LOOKED_AT = 16
+"""So many numbers in a row are no list of images."""
 
 ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
 
@@ -29,6 +32,7 @@ class Given(NamedTuple):
     is_single: bool
     """One picture, rather than a batch of them."""
     channels_first: bool
+    """Of an array; the pictures of a list are each copied so that this need not be known."""
 
 
 class Pictures(NamedTuple):
@@ -77,14 +81,17 @@ class ImageCapture:
 def given_images(value: Any, samples: int | None) -> Given:
     """Return what was given; raises ValueError or TypeError for what can be no images."""
     kind = kind_of(value)
+    if kind is Kind.ARRAY and not hasattr(value, "shape"):
+        value = np.asarray(value)
     if kind in ARRAYS:
         count, is_single = batch_layout(tuple(value.shape), samples)
         return Given(value, kind, count, is_single, kind is Kind.TORCH)
     if kind in (Kind.FILE, Kind.BUFFER, Kind.PICTURE):
         return Given((value,), Kind.SEQUENCE, 1, False, False)
     if kind is Kind.SEQUENCE:
-        first = value[0] if len(value) else None
-        return Given(value, kind, len(value), False, kind_of(first) is Kind.TORCH)
+        if len(value) and all(map(is_number, islice(value, LOOKED_AT))):
+            raise TypeError(f"a {type_name(value)} of numbers; give an array, or a file as bytes")
+        return Given(value, kind, len(value), False, False)
     raise TypeError(f"a {type_name(value)} is neither an array nor a list of images")
 
 
@@ -92,7 +99,7 @@ def size_of(given: Given, limit: int) -> int:
     """Return how many bytes a copy of the first `limit` images takes."""
     if given.kind is Kind.SEQUENCE:
         return sum(_size_of_one(image) for image in islice(given.value, limit))
-    size = int(given.value.nbytes)
+    size = bytes_of(given.value)
     return size if given.is_single else size * min(limit, given.total) // max(1, given.total)
 
 
@@ -154,6 +161,8 @@ def _copied(image: Any, kind: Kind, values: Values) -> Any:
 
 def _copied_tensor(image: Any, values: Values) -> Any:
     check_tensor(image)
+    if has_two_ends(tuple(image.shape)):
+        image = image.movedim(-3, -1)  # where NumPy's have them, which may lie beside it in the list
     if values.devices.copier.holds(image):
         return values.landing().add(image.detach(), is_separate=True)
     return copied_array(image) if image.device.type == "cpu" else Snapshot(image)
@@ -163,21 +172,41 @@ _COPIED: dict[Kind, Callable[[Any], Any]] = {
     Kind.FILE: lambda file: file,
     Kind.BUFFER: bytes,
     Kind.NUMPY: lambda array: array.copy(),
-    Kind.PICTURE: lambda picture: picture.copy(),
+    Kind.PICTURE: copied_picture,
     Kind.FROZEN_ARRAY: Frozen,
     Kind.ARRAY: own_array,
 }
 
 
 def _size_of_one(image: Any) -> int:
-    kind = kind_of(image)
+    """Return how many bytes a copy takes; 0 where the image does not say, which costs it when it is copied."""
+    try:
+        return _size_of_kind(image, kind_of(image))
+    except STOPPING:
+        raise
+    except BaseException:  # noqa: BLE001 -- anything may be given
+        return 0
+
+
+def _size_of_kind(image: Any, kind: Kind) -> int:
     if kind in ARRAYS:
-        return int(image.nbytes)
+        return bytes_of(image)
     if kind in (Kind.FILE, Kind.BUFFER):
         return len(image)
     if kind is Kind.PICTURE:
         return int(image.width * image.height * len(image.getbands()))
     return 0
+
+
+def bytes_of(array: Any) -> int:
+    """Return how many bytes an array has; those of TensorFlow, and others, do not say so themselves."""
+    size = getattr(array, "nbytes", None)
+    return int(np.asarray(array).nbytes if size is None else size)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a plain number, which is no image."""
+    return kind_of(value) is Kind.CONSTANT and not isinstance(value, (str, type(None)))
 
 
 def _nothing() -> None:
