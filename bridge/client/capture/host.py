@@ -53,7 +53,7 @@ def copied_array(array: Any) -> Any:
 
 def own_array(value: Any) -> Any:
     """Return an array of its own with the content of anything that gives NumPy one; a masked one stays so."""
-    return value.copy() if isinstance(value, np.ndarray) else np.array(value)
+    return np.asanyarray(value).copy()  # whatever it makes of a request for a copy
 
 
 def copied_into(buffer: Any, rows: Any) -> Any:

@@ -162,7 +162,9 @@ def _copied(image: Any, kind: Kind, values: Values) -> Any:
 def _copied_tensor(image: Any, values: Values) -> Any:
     check_tensor(image)
     if has_two_ends(tuple(image.shape)):
-        image = image.movedim(-3, -1)  # where NumPy's have them, which may lie beside it in the list
+        image = image.movedim(
+            -3, -1
+        )  # where NumPy's have them, which may lie beside it in the list
     if values.devices.copier.holds(image):
         return values.landing().add(image.detach(), is_separate=True)
     return copied_array(image) if image.device.type == "cpu" else Snapshot(image)

@@ -210,10 +210,10 @@ def is_pair(value: Any) -> bool:
 
 def sorted_pair(pair: Any) -> Any:
     """Return two columns or rows; those of `torch.max` and `topk` so that their types say which are indices."""
-    if not hasattr(pair, "indices"):
+    values: Any = getattr(pair, "values", None)
+    if kind_of(values) is not Kind.TORCH or values.is_floating_point():
         return pair
-    values = pair.values  # noqa: PD011 -- no data frame
-    return (values if values.is_floating_point() else values.double()), pair.indices
+    return values.double(), pair.indices
 
 
 def may_be_cut(pair: Any, limit: int) -> bool:

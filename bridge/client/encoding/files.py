@@ -16,7 +16,18 @@ START_OF_JPEG = b"\xff\xd8\xff"
 GARBAGE_BYTES = 4_096
 """A JPEG may begin so far behind the begin of a file of no known kind, if it is most of that file."""
 
-CONTAINERS = (b"PK", b"%PDF", b"RIFF", b"Rar!", b"7z", b"\x1f\x8b", b"\x1aE\xdf\xa3", b"II", b"MM", b"8BPS")
+CONTAINERS = (
+    b"PK",
+    b"%PDF",
+    b"RIFF",
+    b"Rar!",
+    b"7z",
+    b"\x1f\x8b",
+    b"\x1aE\xdf\xa3",
+    b"II",
+    b"MM",
+    b"8BPS",
+)
 """Begins of files that hold pictures among other things: an archive, a document, a film, a camera's raw file."""
 
 BOXES = b"ftyp"

@@ -90,9 +90,10 @@ def predictions_of(outputs: Any, limit: int) -> Predictions:
     columns = _columns_of(outputs, limit)
     if columns is not None:
         return _of_columns(*columns)
-    if _are_two_of_pairs(outputs):
-        return predictions_of([*outputs[0], *outputs[1]], limit)
-    rows = _first(outputs, limit, "predictions")
+    return _of_rows(_first(_joined(outputs), limit, "predictions"))
+
+
+def _of_rows(rows: list[Any]) -> Predictions:
     if rows and getattr(getattr(rows[0], "dtype", None), "kind", "") == "b":
         marked = [_marked(place, row, "predictions") for place, row in enumerate(rows)]
         return [(number, NOT_REPORTED) for number in marked]
@@ -127,7 +128,8 @@ def _of_finite_scores(scores: "np.ndarray[Any, Any]") -> Predictions | None:
     if scores.shape[1] < 2 or not len(scores):
         return None
     scores = scores.astype(np.float64)
-    totals = scores.sum(axis=1)
+    with np.errstate(all="ignore"):  # infinities of both signs
+        totals = scores.sum(axis=1)
     if not np.isfinite(totals).all():
         return None
     best = scores.argmax(axis=1)
@@ -197,12 +199,12 @@ def are_columns(first: Any, second: Any) -> bool:
     if holds_integers(first) != holds_integers(second):
         return True
     classes, confidences = _row_of(first), _row_of(second)
-    if classes is None or confidences is None or not _are_whole(classes):
+    if classes is None or confidences is None or not _may_be_classes(classes):
         return False
     if len(classes) != len(confidences):
         return True
     is_sure = _sums_to_one(classes) and _sums_to_one(confidences)
-    return not is_sure and all(map(_is_ratio, confidences))
+    return not is_sure and _are_ratios(confidences)
 
 
 def is_distribution(total: float, lowest: float) -> bool:
@@ -215,16 +217,24 @@ def _sums_to_one(row: Vector) -> bool:
         return False
     if np is None:
         return is_distribution(sum(row), min(row))
-    return is_distribution(float(np.sum(row)), float(np.min(row)))
+    with np.errstate(all="ignore"):  # infinities of both signs
+        return is_distribution(float(np.sum(row)), float(np.min(row)))
 
 
 def holds_integers(values: Any) -> bool:
     """Return whether an array or a list holds integers, or booleans, only."""
     if hasattr(values, "dtype"):
-        return values.dtype.kind != "f"
+        return str(values.dtype.kind) != "f"
     if _has_length(values):
         return all(map(holds_integers, values))
     return isinstance(values, int)
+
+
+def _may_be_classes(row: Vector) -> bool:
+    if np is None:
+        return _are_whole(row)
+    vector = np.asarray(row)
+    return bool(((np.rint(vector) == vector) & (vector >= 0) & (vector < CLASS_RANGE.stop)).all())
 
 
 def _row_of(part: Any) -> "Vector | None":
@@ -247,17 +257,23 @@ def _are_pairs(rows: list[Any]) -> bool:
     return not is_sure and _are_whole(classes)
 
 
-def _is_ratio(value: float) -> bool:
-    return math.isnan(value) or -HALF_ROUNDING <= value <= 1 + HALF_ROUNDING
+def _are_ratios(values: Vector) -> bool:
+    """Return whether all are 0..1, apart from rounding, or NaN."""
+    if np is None:
+        numbers = map(float, values)
+        return all(math.isnan(one) or abs(one - 0.5) <= 0.5 + HALF_ROUNDING for one in numbers)
+    vector = np.asarray(values, np.float64)
+    return bool((np.isnan(vector) | (abs(vector - 0.5) <= 0.5 + HALF_ROUNDING)).all())
 
 
-def _are_two_of_pairs(outputs: Any) -> bool:
-    """Return whether these are the classes and confidences of two parts of a batch, which a device has reduced."""
-    return (
-        isinstance(outputs, tuple)
-        and len(outputs) == 2
-        and all(isinstance(part, list) and part and all(map(_is_pair, part)) for part in outputs)
+def _joined(outputs: Any) -> Any:
+    """Return one list where outputs are two, of pairs: what a device has reduced two parts of a batch to."""
+    if not (isinstance(outputs, tuple) and len(outputs) == 2):
+        return outputs
+    are_lists = all(
+        isinstance(part, list) and part and all(map(_is_pair, part)) for part in outputs
     )
+    return [*outputs[0], *outputs[1]] if are_lists else outputs
 
 
 def _is_pair(part: Any) -> bool:
@@ -279,8 +295,7 @@ def _best_of_several(row: Any) -> Any:
 
 def _confidences(values: list[Any]) -> list[Any]:
     """Return the largest outputs of a model as confidences, which logits are not."""
-    are_logits = not all(_is_ratio(value) for value in values)
-    return [NOT_REPORTED] * len(values) if are_logits else values
+    return values if _are_ratios(values) else [NOT_REPORTED] * len(values)
 
 
 def _of_columns(classes: list[Any], confidences: list[Any]) -> Predictions:
@@ -294,7 +309,7 @@ def _of_singles(values: list[Any]) -> Predictions:
     if _are_whole(values):
         return [(_class_of(value, "predictions"), NOT_REPORTED) for value in values]
     scores = [_number(value, "predictions") for value in values]
-    if all(map(_is_ratio, scores)):
+    if _are_ratios(scores):
         return [_binary(ratio_of(score)) for score in scores]
     return [_binary(_sigmoid(score)) for score in scores]
 
@@ -318,9 +333,7 @@ def _of_scores(rows: list[Vector]) -> Predictions:
         raise ValueError(f"predictions: rows of {sorted(lengths)} scores; give as many in each")
     if lengths == {1}:
         return _of_singles([float(row[0]) for row in rows])
-    are_probabilities = all(
-        _sums_to_one(row) for row in rows if not math.isnan(_largest(row)[1])
-    )
+    are_probabilities = all(_sums_to_one(row) for row in rows if not math.isnan(_largest(row)[1]))
     return [_best(row, are_probabilities=are_probabilities) for row in rows]
 
 
