@@ -127,6 +127,8 @@ class Values:
             return value.item() if type(value) is np.ndarray else value.copy()
         if kind is Kind.FROZEN_ARRAY:
             return Frozen(value)
+        if kind is Kind.ARRAY and not hasattr(value, "item"):  # TensorFlow's variables
+            return number_of(np.asanyarray(value))
         return number_of(value)
 
     def _tensor_number(self, tensor: Any) -> Any:

@@ -552,10 +552,6 @@ class Variable(OnlyArray):
     dtype = property(lambda self: self.content.dtype)
     ndim = property(lambda self: self.content.ndim)
 
-    def item(self):
-        """Return its only element."""
-        return self.content.item()
-
     def __len__(self):
         """Return how many rows it has."""
         return len(self.content)
