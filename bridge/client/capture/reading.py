@@ -7,6 +7,7 @@ from bridge.client.capture.device import Landed
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import BestRows, Frozen, Snapshot, Unreadable
 from bridge.client.encoding import scalars
+from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import NO_CLASS, is_distribution
 
 LATER = (Landed, Frozen, Snapshot)
@@ -56,7 +57,19 @@ def images_of(pictures: Pictures) -> list[Any]:
     """Return captured images one by one: arrays, Pillow's, files, and what stands for one that is unreadable."""
     if not isinstance(pictures.images, list):
         return list(value_of(pictures.images))
-    return [image if type(image) is Unreadable else value_of(image) for image in pictures.images]
+    return [_image_of(image) for image in pictures.images]
+
+
+def _image_of(image: Any) -> Any:
+    """Return one image of a list; what reading it raises costs only itself."""
+    if type(image) is Unreadable:
+        return image
+    try:
+        return value_of(image)
+    except NotArrivedError:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+        return Unreadable(fault_from(error))
 
 
 def _predictions(parts: Any) -> list[tuple[int, float]]:

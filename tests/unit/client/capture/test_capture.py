@@ -500,6 +500,28 @@ def test_an_image_whose_size_is_not_known_costs_itself(bad):
     assert np.array_equal([first, third], [picture, picture])
 
 
+class Deleted(OnlyArray):
+    """An array whose memory was given to somebody else before it was read."""
+
+    shape, nbytes = (8, 8), 64
+
+    def __array__(self, dtype=None, copy=None):
+        """Raise."""
+        raise RuntimeError("Array has been deleted")
+
+
+def test_an_image_that_cannot_be_read_later_costs_itself():
+    """Of what is kept, not copied, at the call, one may be gone when it is read."""
+    make = type("ArrayImpl", (Deleted,), {"__module__": "jaxlib._jax"})
+    loop = Loop()
+    picture = np.full((8, 8), 100, np.uint8)
+    loop.batch(images=[picture, make(None), picture])
+
+    first, second, third = loop.images()[0]
+    assert type(second) is Unreadable
+    assert np.array_equal([first, third], [picture, picture])
+
+
 def test_what_only_gives_its_content_is_a_picture():
     """By itself, as a batch, and in a list."""
     loop = Loop()

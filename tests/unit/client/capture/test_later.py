@@ -248,10 +248,13 @@ def test_each_picture_of_a_list_has_its_channels_where_its_library_has_them():
         assert shown == sizes
 
 
-def test_a_tensor_that_is_no_picture_costs_itself():
-    """One that cannot even say how large it is takes no neighbours with it."""
+@pytest.mark.parametrize(
+    "bad", [torch.eye(8).to_sparse(), torch.zeros(8, 8, device="meta")], ids=["sparse", "meta"]
+)
+def test_a_tensor_that_is_no_picture_costs_itself(bad):
+    """One that cannot say how large it is, or has no values, takes no neighbours with it."""
     bridge = RecordingBridge()
-    images = [torch.zeros(8, 8), torch.eye(8).to_sparse(), torch.zeros(8, 8)]
+    images = [torch.zeros(8, 8), bad, torch.zeros(8, 8)]
     with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=0, batch=0, images=images)
 
