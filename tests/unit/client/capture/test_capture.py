@@ -488,7 +488,11 @@ class NoSize(OnlyArray):
         raise RuntimeError("no content")
 
 
-@pytest.mark.parametrize("bad", [released(), NoSize(None), OnlyArray, None, [1]], ids=repr)
+@pytest.mark.parametrize(
+    "bad",
+    [released(), NoSize(None), OnlyArray, None, [1]],
+    ids=["released memory", "no size", "a class", "nothing", "a list"],
+)
 def test_an_image_whose_size_is_not_known_costs_itself(bad):
     """The pictures around it in the list are copied."""
     loop = Loop()

@@ -162,8 +162,8 @@ def test_a_file_is_turned_once(kind, compression, orientation):
     """Also where Pillow turns it by itself as it is read (TIFF); as bytes, opened, loaded and copied."""
     from PIL import ImageOps  # noqa: PLC0415 -- what is compared with
 
-    picture = Image.radial_gradient("L").resize((64, 32)).crop((0, 0, 40, 20)).convert("CMYK")
-    picture = picture if kind in {"TIFF", "JPEG"} else picture.convert("RGB")
+    picture = Image.radial_gradient("L").resize((64, 32)).crop((0, 0, 40, 20))
+    picture = picture.convert("CMYK" if kind == "JPEG" else "RGB")
     data = Image.Exif()
     data[0x0112] = orientation
     options = {"compression": compression} if kind == "TIFF" else {}
