@@ -20,6 +20,9 @@ from bridge.web.parts import parts_of
 SESSIONS_LIMIT = 100
 IMAGES_LIMIT = 50
 
+SHOWN_OF_CLIENT = frozenset({"name", "version", "labels"})
+"""Not its instance id: whoever registers with that speaks for the session."""
+
 
 async def list_sessions(request: web.Request) -> web.Response:
     """Tell the sessions, newest first, those that may still send before all others."""
@@ -39,7 +42,9 @@ async def one_session(request: web.Request) -> web.Response:
     seen = glance(await session_of(request), time.time())
     told = session_json(seen, root) | {
         "client": {
-            name: None if value == "" else value for name, value in asdict(seen.client).items()
+            name: None if value == "" else value
+            for name, value in asdict(seen.client).items()
+            if name in SHOWN_OF_CLIENT
         },
         "batch_size": seen.config.batch_size or None,
         "class_names": list(seen.config.class_names) or None,

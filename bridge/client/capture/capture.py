@@ -268,7 +268,7 @@ class Capture:
         loss, epoch, batch = values.number(loss), values.number(epoch), values.number(batch)
         self.position = (epoch, batch)
         samples = values.number(sample_count)
-        labelled = length_of(ground_truth) or length_of(predictions)
+        labelled = length_of(ground_truth, is_truth=True) or length_of(predictions)
         given = None if images is None else self._given(images, labelled or samples)
         capture = None
         if given is not None:

@@ -52,7 +52,8 @@ def copied_array(array: Any) -> Any:
 def own_bytes(array: Any) -> int:
     """Return how many bytes a copy in host memory takes of a NumPy array or a tensor."""
     if not hasattr(array, "detach"):
-        return int(array.nbytes)
+        size = getattr(array, "nbytes", None)  # those of TensorFlow, and others, do not say so themselves
+        return int(np.asarray(array).nbytes if size is None else size)
     is_widened = not array.is_cuda and str(array.dtype) in WIDENED
     return int(array.numel()) * (4 if is_widened else int(array.element_size()))
 
@@ -63,8 +64,8 @@ def as_array(rows: Any) -> Any:
 
 
 def own_array(value: Any) -> Any:
-    """Return an array of its own with the content of anything that gives NumPy one."""
-    return np.array(value)
+    """Return an array of its own with the content of anything that gives NumPy one; a masked one stays so."""
+    return np.asanyarray(value).copy()  # whatever it makes of a request for a copy
 
 
 def copied_into(buffer: Any, rows: Any) -> Any:

@@ -13,7 +13,7 @@ from bridge.client.capture.host import (
     own_array,
     own_bytes,
 )
-from bridge.client.capture.kinds import Kind, kind_of, type_name
+from bridge.client.capture.kinds import Kind, kind_of, np, type_name
 from bridge.client.capture.values import (
     NUMPY,
     Frozen,
@@ -21,8 +21,11 @@ from bridge.client.capture.values import (
     Unreadable,
     Values,
 )
-from bridge.client.encoding.images import batch_layout
+from bridge.client.encoding.images import batch_layout, copied_picture, has_two_ends
 from bridge.client.encoding.isolation import let_through
+
+LOOKED_AT = 16
+"""So many numbers in a row are no list of images."""
 
 ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
 
@@ -36,6 +39,7 @@ class Given(NamedTuple):
     is_single: bool
     """One picture, rather than a batch of them."""
     channels_first: bool
+    """Of an array; the pictures of a list are each copied so that this need not be known."""
 
 
 class Pictures(NamedTuple):
@@ -86,6 +90,8 @@ def given_images(value: Any, samples: int | None) -> Given:
     kind = kind_of(value)
     if kind is NUMPY:
         return Given(value, kind, *batch_layout(value.shape, samples), channels_first=False)
+    if kind is Kind.ARRAY and not hasattr(value, "shape"):
+        value = np.asarray(value)
     if kind in ARRAYS:
         is_torch = kind is Kind.TORCH
         if is_torch and value.is_nested:  # and so has no shape
@@ -95,8 +101,9 @@ def given_images(value: Any, samples: int | None) -> Given:
     if kind in (Kind.FILE, Kind.BUFFER, Kind.PICTURE):
         return Given((value,), Kind.SEQUENCE, 1, False, False)
     if kind is Kind.SEQUENCE:
-        first = value[0] if len(value) else None
-        return Given(value, kind, len(value), False, kind_of(first) is Kind.TORCH)
+        if len(value) and all(map(is_number, islice(value, LOOKED_AT))):
+            raise TypeError(f"a {type_name(value)} of numbers; give an array, or a file as bytes")
+        return Given(value, kind, len(value), False, False)
     raise TypeError(f"a {type_name(value)} is neither an array nor a list of images")
 
 
@@ -168,6 +175,10 @@ def _copied(image: Any, kind: Kind, values: Values) -> Any:
 
 def _copied_tensor(image: Any, values: Values) -> Any:
     check_tensor(image)
+    if has_two_ends(tuple(image.shape)):
+        image = image.movedim(
+            -3, -1
+        )  # where NumPy's have them, which may lie beside it in the list
     if values.devices.copier.holds(image):
         return values.landing().add(image.detach(), is_separate=True)
     return copied_array(image) if image.device.type == "cpu" else Snapshot(image)
@@ -177,14 +188,22 @@ _COPIED: dict[Kind, Callable[[Any], Any]] = {
     Kind.FILE: lambda file: file,
     Kind.BUFFER: bytes,
     Kind.NUMPY: lambda array: array.copy(),
-    Kind.PICTURE: lambda picture: picture.copy(),
+    Kind.PICTURE: copied_picture,
     Kind.FROZEN_ARRAY: Frozen,
     Kind.ARRAY: own_array,
 }
 
 
 def _size_of_one(image: Any) -> int:
-    kind = kind_of(image)
+    """Return how many bytes a copy takes; 0 where the image does not say, which costs it when it is copied."""
+    try:
+        return _size_of_kind(image, kind_of(image))
+    except BaseException as error:  # noqa: BLE001 -- anything may be given
+        let_through(error)
+        return 0
+
+
+def _size_of_kind(image: Any, kind: Kind) -> int:
     if kind in ARRAYS:
         return own_bytes(image)
     if kind in (Kind.FILE, Kind.BUFFER):
@@ -192,6 +211,11 @@ def _size_of_one(image: Any) -> int:
     if kind is Kind.PICTURE:
         return int(image.width * image.height * len(image.getbands()))
     return 0
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a plain number, which is no image."""
+    return kind_of(value) is Kind.CONSTANT and not isinstance(value, (str, type(None)))
 
 
 def _nothing() -> None:

@@ -20,8 +20,15 @@ except ImportError:  # pragma: no cover
 
 __all__ = ["Image", "Kind", "kind_of", "np", "type_name"]
 
-FROZEN_ARRAYS = frozenset({"jax", "jaxlib", "tensorflow"})
-"""Packages whose arrays never change once made; reading one may wait for its device."""
+FROZEN_ARRAYS = {
+    "jax": frozenset({"Array", "ArrayImpl"}),
+    "jaxlib": frozenset({"Array", "ArrayImpl"}),
+    "tensorflow": frozenset({"Tensor", "EagerTensor"}),
+}
+"""Types by package whose arrays never change once made; reading one may wait for its device.
+
+Other types of these packages may change (Variable, Ref), so that they are copied at the call.
+"""
 
 MOST_TYPES = 512
 """So many types are known again; a program that makes types without end must not fill memory."""
@@ -75,6 +82,7 @@ def _learned(type_: type) -> Kind:
 def _kind_of_type(type_: type) -> Kind:
     torch = sys.modules.get("torch")
     tests: tuple[tuple[Kind, Any], ...] = (
+        (Kind.ARRAY, np and np.ma.MaskedArray),  # whose mask a copy of its memory would lose
         (Kind.NUMPY, np and np.ndarray),
         (Kind.CONSTANT, np and np.generic),
         (Kind.TORCH, getattr(torch, "Tensor", None)),
@@ -86,7 +94,7 @@ def _kind_of_type(type_: type) -> Kind:
     for kind, base in tests:
         if base is not None and issubclass(type_, base):
             return kind
-    if type_.__module__.partition(".")[0] in FROZEN_ARRAYS:
+    if type_.__name__ in FROZEN_ARRAYS.get(str(type_.__module__).partition(".")[0], ()):
         return Kind.FROZEN_ARRAY
     if hasattr(type_, "__array__"):
         return Kind.ARRAY

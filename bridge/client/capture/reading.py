@@ -1,13 +1,14 @@
 """What was captured, as plain values: read when it has arrived, and encoded after that."""
 
-from math import exp, isfinite, isnan, nan
+from math import inf, isnan, nan
 from typing import Any
 
 from bridge.client.capture.device import Landed
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import BestRows, Frozen, Snapshot, Unreadable
 from bridge.client.encoding import scalars
-from bridge.client.encoding.predictions import NO_CLASS, SUM_ROUNDING
+from bridge.client.encoding.isolation import fault_from
+from bridge.client.encoding.predictions import NO_CLASS, is_distribution
 
 LATER = (Landed, Frozen, Snapshot)
 
@@ -56,19 +57,35 @@ def images_of(pictures: Pictures) -> list[Any]:
     """Return captured images one by one: arrays, Pillow's, files, and what stands for one that is unreadable."""
     if not isinstance(pictures.images, list):
         return list(value_of(pictures.images))
-    return [image if type(image) is Unreadable else value_of(image) for image in pictures.images]
+    return [_image_of(image) for image in pictures.images]
+
+
+def _image_of(image: Any) -> Any:
+    """Return one image of a list; what reading it raises costs only itself."""
+    if type(image) is Unreadable:
+        return image
+    try:
+        return value_of(image)
+    except NotArrivedError:
+        raise
+    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+        return Unreadable(fault_from(error))
 
 
 def _predictions(parts: Any) -> list[tuple[int, float]]:
     """Return class and confidence of each row of scores that a device has reduced (`best_rows`)."""
     rows = parts.T.tolist()
-    is_distribution = all(
-        low >= 0 and abs(total - 1) < SUM_ROUNDING for *_, total, low in rows if not isnan(total)
+    are_probabilities = all(
+        is_distribution(total, low) for best, *_, total, low in rows if not isnan(best)
     )
-    return [_best(*row[:3], is_distribution=is_distribution) for row in rows]
+    return [_best(*row[:4], are_probabilities=are_probabilities) for row in rows]
 
 
-def _best(best: float, class_: float, whole: float, *, is_distribution: bool) -> tuple[int, float]:
-    if not isfinite(whole):
+def _best(
+    best: float, class_: float, weight: float, infinite: float, *, are_probabilities: bool
+) -> tuple[int, float]:
+    if isnan(best) or best == -inf:
         return NO_CLASS, nan
-    return int(class_), best if is_distribution else exp(min(0.0, best - whole))
+    if are_probabilities:
+        return int(class_), min(best, 1.0)
+    return int(class_), 1 / (infinite if best == inf else weight)

@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Sequence
 from itertools import islice
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from bridge.client.capture.device import CUDA, DeviceCopies, Landing, check_tensor
-from bridge.client.capture.host import copied_array
+from bridge.client.capture.host import copied_array, to_numpy
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
+from bridge.client.encoding import predictions
 from bridge.client.encoding.isolation import let_through
 from bridge.client.encoding.predictions import prediction_rows
 from bridge.client.encoding.scalars import number_of
@@ -78,7 +80,7 @@ class Frozen:
 
 
 class BestRows(NamedTuple):
-    """The best class of each row of scores, and what its confidence is computed from, as one array (5, N)."""
+    """The best class of each row of scores, and what its confidence is computed from, as one array (6, N)."""
 
     parts: Later
 
@@ -132,6 +134,8 @@ class Values:
             return value.item() if type(value) is np.ndarray else value.copy()
         if kind is Kind.FROZEN_ARRAY:
             return Frozen(value)
+        if kind is Kind.ARRAY and not hasattr(value, "item"):  # TensorFlow's variables
+            return number_of(np.asanyarray(value))
         return number_of(value)
 
     def _tensor_number(self, tensor: Any) -> Any:
@@ -154,8 +158,9 @@ class Values:
             return Unreadable(
                 TypeError(f"{name}: a {type_name(value)} is neither an array nor a list")
             )
-        array = np.asarray(value) if kind is Kind.ARRAY else value
-        prediction_rows(tuple(array.shape), np.dtype(array.dtype).kind, name=name)
+        array = np.asanyarray(value) if kind is Kind.ARRAY else value
+        dtype = getattr(array.dtype, "as_numpy_dtype", array.dtype)  # of TensorFlow's types
+        prediction_rows(tuple(array.shape), np.dtype(dtype).kind, name=name)
         if kind is Kind.FROZEN_ARRAY:
             return Frozen(array)
         return array[:limit].copy() if array.ndim else array.copy()
@@ -168,12 +173,14 @@ class Values:
         if not self.devices.copier.holds(tensor):
             return copied_array(rows) if tensor.device.type == "cpu" else Snapshot(rows)
         is_large = rows.numel() * rows.element_size() > LARGE_ROWS_BYTES
-        if is_large and rows.dim() == 2 and is_float:
+        if is_large and rows.dim() == 2 and rows.shape[1] > 1 and is_float:
             return BestRows(self.landing().add(rows, reduce=best_rows))
         return self.landing().add(rows)
 
     def _listed_rows(self, value: Sequence[Any], limit: int, name: str) -> Any:
-        if isinstance(value, tuple) and len(value) == 2 and is_row(value[0]) and is_row(value[1]):
+        if name == "predictions" and is_pair(value):
+            value = sorted_pair(value)
+            limit = limit if may_be_cut(value, limit) else sys.maxsize
             parts = [self.rows(part, limit, name) for part in value]
             return next((part for part in parts if type(part) is Unreadable), tuple(parts))
         return [self._element(element) for element in islice(value, limit)]
@@ -187,8 +194,10 @@ class Values:
             captured = [self.number(part) for part in element]
             return tuple(captured) if isinstance(element, tuple) else captured
         if is_row(element):
-            prediction_rows((1, *element.shape))
-            return self._rows(element, kind, len(element), "predictions")
+            sides = [side for side in element.shape if side != 1]
+            prediction_rows((1, *sides))
+            row = element.reshape(-1) if kind in (Kind.TORCH, Kind.NUMPY) else element
+            return self._rows(row, kind, len(row), "predictions")
         return self.number(element)
 
 
@@ -200,10 +209,46 @@ def is_row(value: Any) -> bool:
     return len(shape) > 0 if shape is not None else hasattr(value, "__len__")
 
 
-def length_of(value: Any) -> int:
-    """Return how many samples predictions or classes are of; 0 where nothing tells. Never raises."""
+def is_pair(value: Any) -> bool:
+    """Return whether predictions are a tuple of two columns, or of two rows."""
+    return isinstance(value, tuple) and len(value) == 2 and is_row(value[0]) and is_row(value[1])
+
+
+def sorted_pair(pair: Any) -> Any:
+    """Return two columns or rows; those of `torch.max` and `topk` so that their types say which are indices."""
+    values: Any = getattr(pair, "values", None)
+    if kind_of(values) is not Kind.TORCH or values.is_floating_point():
+        return pair
+    return values.double(), pair.indices
+
+
+def may_be_cut(pair: Any, limit: int) -> bool:
+    """Return whether two parts are columns, of which the first samples are enough.
+
+    Two of the same type and length may each be the scores of one sample: then they are needed whole, and
+    the encoder decides (`predictions.are_columns`).
+    """
+    if min(map(len, pair)) <= limit or hasattr(pair, "indices"):
+        return True
+    first, second = pair
+    return len(first) != len(second) or holds_integers(first) != holds_integers(second)
+
+
+def holds_integers(values: Any) -> bool:
+    """Return whether an array, a tensor or a list of numbers holds integers, by its type where it has one."""
+    if kind_of(values) is Kind.TORCH:
+        return not values.is_floating_point()
+    return bool(predictions.holds_integers(values))
+
+
+def length_of(value: Any, *, is_truth: bool = False) -> int:
+    """Return how many samples predictions or classes are of; 0 where nothing tells. Never raises.
+
+    Two columns are of as many samples as they are long. Whether two that lie on a device are columns is
+    judged by their types alone.
+    """
     try:
-        if isinstance(value, tuple) and len(value) == 2 and is_row(value[0]):
+        if not is_truth and is_pair(value) and are_columns(value):
             value = value[0]
         return len(value)
     except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is read
@@ -211,17 +256,42 @@ def length_of(value: Any) -> int:
         return 0
 
 
+def are_columns(pair: Any) -> bool:
+    """Return whether two parts are (classes, confidences) or (values, indices), not two rows of scores."""
+    if hasattr(pair, "indices") or holds_integers(pair[0]) != holds_integers(pair[1]):
+        return True
+    if any(kind_of(part) is Kind.FROZEN_ARRAY or not is_on_host(part) for part in pair):
+        return False
+    parts = [to_numpy(part) if kind_of(part) is Kind.TORCH else part for part in pair]
+    return bool(predictions.are_columns(*parts))
+
+
+def is_on_host(value: Any) -> bool:
+    """Return whether a value can be looked at without waiting for a device."""
+    return kind_of(value) is not Kind.TORCH or value.device.type == "cpu"
+
+
 def best_rows(scores: Any) -> Any:
-    """Reduce scores (N, classes) on their device to (5, N): best score, class, log-sum-exp, sum, lowest."""
-    scores = scores.float()
+    """Reduce scores (N, classes) on their device to what `predictions_of` says of them.
+
+    (6, N): best score, class, sum of exp(score - best), how many are infinite, sum, lowest.
+    """
+    if scores.element_size() < 8:
+        scores = scores.float()
     best, classes = scores.max(dim=1)
-    parts = (best, classes.float(), scores.logsumexp(dim=1), scores.sum(dim=1), scores.amin(dim=1))
-    return sys.modules["torch"].stack(parts)
+    weights = (scores - best[:, None]).exp().sum(dim=1)
+    infinite = (scores == inf).sum(dim=1)
+    lowest = scores.amin(dim=1)
+    parts = (best, classes, weights, infinite, scores.sum(dim=1), lowest)
+    return sys.modules["torch"].stack([part.to(scores.dtype) for part in parts])
 
 
 def rows_bytes(value: Any, limit: int) -> int:
-    """Return how many bytes a copy of the first `limit` rows of an array, or of a list, takes; 0: not known."""
+    """Return how many bytes a copy of the first `limit` rows of an array, of two, or of a list, takes; 0: not known."""
     try:
+        if is_pair(value):
+            limit = limit if may_be_cut(value, limit) else sys.maxsize
+            return sum(rows_bytes(part, limit) for part in value)
         length = len(value)
         if hasattr(value, "nbytes"):
             return int(value.nbytes if length <= limit else value.nbytes * limit // length)

@@ -14,7 +14,24 @@ from bridge.jpeg_file import END, end_of, frame_of, has_scan
 START_OF_JPEG = b"\xff\xd8\xff"
 
 GARBAGE_BYTES = 4_096
-"""A JPEG may begin so far behind the begin of a file of no known kind."""
+"""A JPEG may begin so far behind the begin of a file of no known kind, if it is most of that file."""
+
+CONTAINERS = (
+    b"PK",
+    b"%PDF",
+    b"RIFF",
+    b"Rar!",
+    b"7z",
+    b"\x1f\x8b",
+    b"\x1aE\xdf\xa3",
+    b"II",
+    b"MM",
+    b"8BPS",
+)
+"""Begins of files that hold pictures among other things: an archive, a document, a film, a camera's raw file."""
+
+BOXES = b"ftyp"
+"""Stands at the fifth byte of HEIC, AVIF and MP4 (ISO/IEC 14496-12, 4.3)."""
 
 FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO")
 """What Pillow reads by itself. Some of its other readers start programs (EPS) or take any bytes."""
@@ -29,17 +46,30 @@ def jpeg_of_file(data: bytes, dimension: int) -> bytes:
     """
     if data.startswith(START_OF_JPEG):
         return _jpeg(data, dimension)
-    begin = data.find(START_OF_JPEG, 0, GARBAGE_BYTES)
     picture = _opened(data)
     if picture is not None:
         with picture:
             return jpeg_of_picture(picture, dimension)
-    if begin > 0:
-        return _jpeg(data[begin:], dimension)
+    hidden = _behind_garbage(data)
+    if hidden is not None:
+        return _jpeg(hidden, dimension)
     if not data:
         raise ValueError("an empty file")
     kind = "JPEG" if Image is None else "picture"
     raise ValueError(f"{len(data)} bytes that are not a {kind} file: they begin with {data[:8]!r}")
+
+
+def _behind_garbage(data: bytes) -> bytes | None:
+    """Return the JPEG that a file is, apart from some bytes in front of it; None where it is none.
+
+    A thumbnail in a file of another kind is not that file's picture.
+    """
+    begin = data.find(START_OF_JPEG, 0, GARBAGE_BYTES)
+    if begin < 0 or data.startswith(CONTAINERS) or data.startswith(BOXES, 4):
+        return None
+    found = data[begin:]
+    length = end_of(found) or len(found)
+    return found if 2 * length > len(data) else None
 
 
 def _jpeg(data: bytes, dimension: int) -> bytes:

@@ -14,11 +14,19 @@ except ImportError:  # pragma: no cover
 
 from bridge.client.encoding.files import jpeg_of_file
 from bridge.client.encoding.isolation import fault_from
-from bridge.client.encoding.layouts import batch_layout
-from bridge.client.encoding.pictures import jpeg_of_picture, jpeg_of_pixels
+from bridge.client.encoding.layouts import batch_layout, has_two_ends
+from bridge.client.encoding.pictures import copied_picture, jpeg_of_picture, jpeg_of_pixels
 from bridge.client.encoding.pixels import pixels_of
 
-__all__ = ["Faults", "Jpegs", "Picture", "batch_layout", "encode_images"]
+__all__ = [
+    "Faults",
+    "Jpegs",
+    "Picture",
+    "batch_layout",
+    "copied_picture",
+    "encode_images",
+    "has_two_ends",
+]
 
 Picture: TypeAlias = "np.ndarray[Any, Any] | bytes | bytearray | memoryview | Image.Image"
 """One picture in the host's memory: an array, a file, or a Pillow image."""

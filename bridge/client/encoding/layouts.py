@@ -71,6 +71,12 @@ def channel_axis(shape: tuple[int, ...], *, channels_first: bool) -> int | None:
     raise ValueError(f"a picture of {_channels_fault(shape)}")
 
 
+def has_two_ends(shape: tuple[int, ...]) -> bool:
+    """Return whether both ends of one picture, or of a batch of one, could be its channels."""
+    is_one = len(shape) == 3 or (len(shape) == 4 and shape[0] == 1)
+    return is_one and shape[-3] in CHANNELS and shape[-1] in CHANNELS
+
+
 def _channels_fault(shape: tuple[int, ...]) -> str:
     return (
         f"shape {tuple(shape)} has neither 1, 3 nor 4 channels, first or last; "

@@ -38,13 +38,28 @@ def jpeg_of_picture(picture: "Image.Image", dimension: int) -> bytes:
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"a picture of {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
+    picture.load()  # Pillow turns a TIFF here, and only then says that it lies as it should
     shown = _smaller(_grey_or_colours(picture), dimension)
-    turn = _turn_of(picture)
+    turn = _TURNS.get(_orientation_of(picture))
     if turn is not None:
         shown = shown.transpose(turn)
     file = BytesIO()
     shown.save(file, "JPEG", quality=QUALITY, comment=b"")
     return file.getvalue()
+
+
+def copied_picture(picture: "Image.Image") -> "Image.Image":
+    """Return a copy, in memory, that is shown as the picture is.
+
+    Pillow's own copies lack what the reader needs beside pixels and `info`: the format, and an
+    orientation that was set on the object rather than read from its file.
+    """
+    copied = picture.copy()
+    copied.format = picture.format
+    orientation = _orientation_of(picture)
+    if orientation != _orientation_of(copied):
+        copied.getexif()[ORIENTATION] = orientation
+    return copied
 
 
 def jpeg_of_pixels(pixels: Pixels, dimension: int) -> bytes:
@@ -63,11 +78,18 @@ def _grey_or_colours(picture: "Image.Image") -> "Image.Image":
         if np is None:
             raise ValueError(f"a picture of mode {mode} needs NumPy")
         return Image.fromarray(levels_of(np.asarray(picture)))
-    if "transparency" in picture.info or mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+    if _has_transparency(picture):
         return _on_white(picture)
     if mode in ("L", "RGB"):
         return picture
     return picture.convert("L" if mode == "1" else "RGB")
+
+
+def _has_transparency(picture: "Image.Image") -> bool:
+    """Return whether pixels may be transparent: by a channel, a marked colour, or the palette's own alpha."""
+    if "transparency" in picture.info or picture.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return True
+    return picture.mode == "P" and picture.palette is not None and "A" in picture.palette.mode
 
 
 def _from_sixteen_bits(picture: "Image.Image") -> "Image.Image":
@@ -91,12 +113,12 @@ def _smaller(picture: "Image.Image", dimension: int) -> "Image.Image":
     return picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
 
-def _turn_of(picture: "Image.Image") -> Any:
+def _orientation_of(picture: "Image.Image") -> Any:
     try:
         orientation = picture.getexif().get(ORIENTATION)
     except Exception:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
         return None
-    return _TURNS.get(orientation)
+    return orientation if isinstance(orientation, int) else None
 
 
 _TURNS: dict[Any, Any] = {}

@@ -23,6 +23,10 @@ OVERSHOOT = 0.25
 OUTLIERS = 1_000
 """One value in so many may lie anywhere."""
 
+FAR_NOISE = 1 / 3
+"""Of the values below black, or above white: so many may lie beyond the overshoot. Of noise of deviation
+0.2 about a fifth does."""
+
 DARKEST_WHITE = 25.5
 """A picture of 0..255 has something brighter than a tenth of white, or whole numbers only."""
 
@@ -38,6 +42,11 @@ class Range:
     above: float
     """The share that may lie above white."""
 
+    @property
+    def is_dark_at_zero(self) -> bool:
+        """Return whether nothing below 0 is part of the picture itself."""
+        return self.black == 0
+
 
 UNIT = Range(0.0, 1.0, below=0.25, above=1.0)
 SIGNED = Range(-1.0, 1.0, below=0.05, above=0.05)
@@ -49,9 +58,11 @@ def pixels_of(picture: "np.ndarray[Any, Any]", *, channels_first: bool) -> Pixel
     """Return one picture as bytes, grey (H,W) or colours (H,W,3).
 
     Takes (H,W), (H,W,C) or (C,H,W) with 1, 3 or 4 channels, also with one dimension of 1 in front;
-    transparent pixels are shown on white. `channels_first` decides where both ends could be the
+    transparent pixels are shown on white, masked ones black. `channels_first` decides where both ends could be the
     channels. Raises ValueError for anything else.
     """
+    if isinstance(picture, np.ma.MaskedArray):
+        picture = _without_mask(picture)
     if picture.ndim == 4 and picture.shape[0] == 1:
         picture = picture[0]
     axis = channel_axis(picture.shape, channels_first=channels_first)
@@ -60,10 +71,9 @@ def pixels_of(picture: "np.ndarray[Any, Any]", *, channels_first: bool) -> Pixel
     channels = np.moveaxis(picture, axis, 2)
     if channels.shape[2] == 1:
         return levels_of(channels[:, :, 0])
-    colours = levels_of(channels[:, :, :3])
     if channels.shape[2] == 3:
-        return colours
-    return _on_white(colours, levels_of(channels[:, :, 3:]))
+        return levels_of(channels)
+    return _on_white(*_with_opacity(channels))
 
 
 def levels_of(values: "np.ndarray[Any, Any]") -> Pixels:
@@ -86,6 +96,25 @@ def levels_of(values: "np.ndarray[Any, Any]") -> Pixels:
     if dtype.kind == "f":
         return _of_floats(values)
     raise ValueError(f"{dtype} values are not pixels")
+
+
+def _without_mask(picture: "np.ma.MaskedArray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Return a picture whose masked values say nothing: NaN, or 0 where the type has none."""
+    return picture.filled(np.nan if picture.dtype.kind == "f" else 0)
+
+
+def _with_opacity(channels: "np.ndarray[Any, Any]") -> tuple[Pixels, Pixels]:
+    """Return the colours of a picture (H,W,4), and its opacity, whose range is judged by itself.
+
+    8-bit integers have one sign for both; their highest, 127, is opaque.
+    """
+    colours, alpha = channels[:, :, :3], channels[:, :, 3:]
+    if channels.dtype != np.int8:
+        return levels_of(colours), levels_of(alpha)
+    if channels.min() < 0:
+        levels = (channels.astype(np.int16) + 128).astype(np.uint8)
+        return levels[:, :, :3], levels[:, :, 3:]
+    return levels_of(colours), _scaled(alpha.astype(np.float32), 0, np.iinfo(np.int8).max)
 
 
 def _on_white(colours: "np.ndarray[Any, Any]", alpha: "np.ndarray[Any, Any]") -> Pixels:
@@ -129,7 +158,27 @@ def _of_floats(values: "np.ndarray[Any, Any]") -> Pixels:
 
 
 def _fits(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
-    """Return whether finite values are of this range, apart from overshoot and outliers."""
+    """Return whether finite values are of this range, apart from overshoot, outliers and noise."""
+    return _fits_closely(values, wanted) or (wanted.is_dark_at_zero and _is_noisy(values, wanted))
+
+
+def _is_noisy(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
+    """Return whether this is a picture of a range from 0 on, with noise that goes far below its black.
+
+    Most of the noise around black and white lies near them; what is darker than mid-grey in a picture
+    of -1..1 lies anywhere down to -1, and nothing above 1.
+    """
+    white, reach, few = wanted.white, OVERSHOOT * wanted.white, values.size // OUTLIERS
+    below, above = np.count_nonzero(values < 0), np.count_nonzero(values > white)
+    return bool(
+        min(below, above) > few
+        and np.count_nonzero(values < -reach) <= FAR_NOISE * below
+        and np.count_nonzero(values > white + reach) <= FAR_NOISE * above
+        and np.count_nonzero(values <= -white) <= few
+    )
+
+
+def _fits_closely(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
     black, white = wanted.black, wanted.white
     span = white - black
     is_far = (values < black - OVERSHOOT * span) | (values > white + OVERSHOOT * span)

@@ -9,13 +9,17 @@ try:
 except ImportError:  # pragma: no cover
     np = None  # type: ignore[assignment]
 
-from bridge.client.encoding.scalars import number_of, ratio_of
+from bridge.client.encoding.scalars import HALF_ROUNDING, number_of, ratio_of
 
 __all__ = [
+    "HALF_ROUNDING",
     "NOT_REPORTED",
     "NO_CLASS",
     "Predictions",
+    "are_columns",
     "classes_of",
+    "holds_integers",
+    "is_distribution",
     "number_of",
     "prediction_rows",
     "predictions_of",
@@ -70,8 +74,9 @@ def predictions_of(outputs: Any, limit: int) -> Predictions:
     Takes scores (N, classes), which are logits unless every row sums to 1; floats (N,) or (N,1),
     the scores of class 1 against class 0: probabilities if all are 0..1, else logits; integers,
     booleans, and floats that are all whole and not negative, (N,) or (N,1): classes, as are one-hot
-    booleans (N, classes); two arrays (classes, confidences) or, as torch.max and torch.topk return them, (values, indices); a list
-    of pairs (class, confidence). Raises ValueError for all else.
+    booleans (N, classes); two arrays (classes, confidences) or, as torch.max and torch.topk return
+    them, (values, indices), which `are_columns` tells from two rows of scores; a list of pairs
+    (class, confidence). Raises ValueError for all else.
     """
     if (
         np is not None
@@ -85,11 +90,14 @@ def predictions_of(outputs: Any, limit: int) -> Predictions:
     columns = _columns_of(outputs, limit)
     if columns is not None:
         return _of_columns(*columns)
-    rows = _first(outputs, limit, "predictions")
+    return _of_rows(_first(_joined(outputs), limit, "predictions"))
+
+
+def _of_rows(rows: list[Any]) -> Predictions:
     if rows and getattr(getattr(rows[0], "dtype", None), "kind", "") == "b":
         marked = [_marked(place, row, "predictions") for place, row in enumerate(rows)]
         return [(number, NOT_REPORTED) for number in marked]
-    if rows and all(isinstance(row, tuple) and len(row) == 2 for row in rows):
+    if rows and _are_pairs(rows):
         return [(_class_of(row[0], "predictions"), ratio_of(row[1], "confidence")) for row in rows]
     if any(_has_length(row) for row in rows):
         return _of_scores([_vector(row, "predictions") for row in rows])
@@ -120,13 +128,14 @@ def _of_finite_scores(scores: "np.ndarray[Any, Any]") -> Predictions | None:
     if scores.shape[1] < 2 or not len(scores):
         return None
     scores = scores.astype(np.float64)
-    totals = scores.sum(axis=1)
+    with np.errstate(all="ignore"):  # infinities of both signs
+        totals = scores.sum(axis=1)
     if not np.isfinite(totals).all():
         return None
     best = scores.argmax(axis=1)
     highest = scores[np.arange(len(scores)), best]
-    if (abs(totals - 1) < SUM_ROUNDING).all() and (scores >= 0).all():
-        confidences = highest
+    if (abs(totals - 1) < SUM_ROUNDING).all() and (scores >= -HALF_ROUNDING).all():
+        confidences = highest.clip(max=1)
     else:
         confidences = 1 / np.exp(scores - highest[:, None]).sum(axis=1)
     return list(zip(best.tolist(), confidences.tolist(), strict=True))
@@ -169,18 +178,102 @@ def _columns_of(outputs: Any, limit: int) -> tuple[list[Any], list[Any]] | None:
     """Return classes and confidences where they were given as two arrays or lists, or None."""
     if not (isinstance(outputs, tuple) and len(outputs) == 2 and all(map(_has_length, outputs))):
         return None
-    if any(_is_pair(part) for part in outputs):
+    if any(_is_pair(part) for part in outputs) or not are_columns(*outputs):
         return None
     first, second = (
         [_best_of_several(row) for row in _first(part, limit, "predictions")] for part in outputs
     )
     if not _are_integers(first) and _are_integers(second):
         first, second = second, _confidences(first)
-    elif not _are_whole(first):
-        return None
     if len(first) != len(second):
         raise ValueError(f"predictions: {len(first)} classes with {len(second)} confidences")
     return first, second
+
+
+def are_columns(first: Any, second: Any) -> bool:
+    """Return whether a tuple of two is (classes, confidences) or (values, indices), not two rows of scores.
+
+    They are columns where only one of them holds integers. Two of the same type are rows where
+    each sums to 1, and where they cannot be classes and confidences.
+    """
+    if holds_integers(first) != holds_integers(second):
+        return True
+    classes, confidences = _row_of(first), _row_of(second)
+    if classes is None or confidences is None or not _may_be_classes(classes):
+        return False
+    if len(classes) != len(confidences):
+        return True
+    is_sure = _sums_to_one(classes) and _sums_to_one(confidences)
+    return not is_sure and _are_ratios(confidences)
+
+
+def is_distribution(total: float, lowest: float) -> bool:
+    """Return whether a row of scores with this sum and this lowest is one of probabilities, apart from rounding."""
+    return abs(total - 1) < SUM_ROUNDING and lowest >= -HALF_ROUNDING
+
+
+def _sums_to_one(row: Vector) -> bool:
+    if not len(row):
+        return False
+    if np is None:
+        return is_distribution(sum(row), min(row))
+    with np.errstate(all="ignore"):  # infinities of both signs
+        return is_distribution(float(np.sum(row)), float(np.min(row)))
+
+
+def holds_integers(values: Any) -> bool:
+    """Return whether an array or a list holds integers, or booleans, only."""
+    if hasattr(values, "dtype"):
+        return str(values.dtype.kind) != "f"
+    if _has_length(values):
+        return all(map(holds_integers, values))
+    return isinstance(values, int)
+
+
+def _may_be_classes(row: Vector) -> bool:
+    if np is None:
+        return _are_whole(row)
+    vector = np.asarray(row)
+    return bool(((np.rint(vector) == vector) & (vector >= 0) & (vector < CLASS_RANGE.stop)).all())
+
+
+def _row_of(part: Any) -> "Vector | None":
+    """Return scores of one sample; None for what has more dimensions, or is no numbers."""
+    try:
+        return _vector(part, "predictions")
+    except ValueError:
+        return None
+
+
+def _are_pairs(rows: list[Any]) -> bool:
+    """Return whether these are (class, confidence) of each sample rather than scores of two classes."""
+    if not all(isinstance(row, tuple) and len(row) == 2 for row in rows):
+        return False
+    classes = [row[0] for row in rows]
+    if holds_integers(classes):
+        return True
+    scores = [_row_of(row) for row in rows]
+    is_sure = all(row is not None and _sums_to_one(row) for row in scores)
+    return not is_sure and _are_whole(classes)
+
+
+def _are_ratios(values: Vector) -> bool:
+    """Return whether all are 0..1, apart from rounding, or NaN."""
+    if np is None:
+        numbers = map(float, values)
+        return all(math.isnan(one) or abs(one - 0.5) <= 0.5 + HALF_ROUNDING for one in numbers)
+    vector = np.asarray(values, np.float64)
+    return bool((np.isnan(vector) | (abs(vector - 0.5) <= 0.5 + HALF_ROUNDING)).all())
+
+
+def _joined(outputs: Any) -> Any:
+    """Return one list where outputs are two, of pairs: what a device has reduced two parts of a batch to."""
+    if not (isinstance(outputs, tuple) and len(outputs) == 2):
+        return outputs
+    are_lists = all(
+        isinstance(part, list) and part and all(map(_is_pair, part)) for part in outputs
+    )
+    return [*outputs[0], *outputs[1]] if are_lists else outputs
 
 
 def _is_pair(part: Any) -> bool:
@@ -196,13 +289,13 @@ def _is_pair(part: Any) -> bool:
 
 def _best_of_several(row: Any) -> Any:
     """Return the first of the k best, as torch.topk sorts them."""
-    return row[0].item() if hasattr(row, "shape") else row
+    best = row[0] if _has_length(row) and getattr(row, "shape", None) != () else row
+    return best.item() if hasattr(best, "item") else best
 
 
 def _confidences(values: list[Any]) -> list[Any]:
     """Return the largest outputs of a model as confidences, which logits are not."""
-    are_logits = any(value < 0 or value > 1 for value in values)
-    return [NOT_REPORTED] * len(values) if are_logits else values
+    return values if _are_ratios(values) else [NOT_REPORTED] * len(values)
 
 
 def _of_columns(classes: list[Any], confidences: list[Any]) -> Predictions:
@@ -216,8 +309,9 @@ def _of_singles(values: list[Any]) -> Predictions:
     if _are_whole(values):
         return [(_class_of(value, "predictions"), NOT_REPORTED) for value in values]
     scores = [_number(value, "predictions") for value in values]
-    are_probabilities = all(0 <= score <= 1 for score in scores if not math.isnan(score))
-    return [_binary(score if are_probabilities else _sigmoid(score)) for score in scores]
+    if _are_ratios(scores):
+        return [_binary(ratio_of(score)) for score in scores]
+    return [_binary(_sigmoid(score)) for score in scores]
 
 
 def _binary(probability: float) -> tuple[int, float]:
@@ -239,12 +333,7 @@ def _of_scores(rows: list[Vector]) -> Predictions:
         raise ValueError(f"predictions: rows of {sorted(lengths)} scores; give as many in each")
     if lengths == {1}:
         return _of_singles([float(row[0]) for row in rows])
-    totals = [float(sum(row)) if np is None else float(np.sum(row)) for row in rows]
-    are_probabilities = all(
-        abs(total - 1) < SUM_ROUNDING and min(row) >= 0
-        for row, total in zip(rows, totals, strict=True)
-        if not math.isnan(total)
-    )
+    are_probabilities = all(_sums_to_one(row) for row in rows if not math.isnan(_largest(row)[1]))
     return [_best(row, are_probabilities=are_probabilities) for row in rows]
 
 
@@ -253,7 +342,7 @@ def _best(row: Vector, *, are_probabilities: bool) -> tuple[int, float]:
     if math.isnan(highest) or highest == -math.inf:
         return NO_CLASS, math.nan
     if are_probabilities:
-        return place, highest
+        return place, min(highest, 1.0)
     if highest == math.inf:
         return place, 1 / sum(bool(score == math.inf) for score in row)
     if np is None:
@@ -296,6 +385,8 @@ def _vector(row: Any, name: str) -> Vector:
         vector = np.asarray(row)
     except ValueError:
         raise ValueError(f"{name}: a row of scores holds rows of several lengths") from None
+    if vector.dtype.kind == "O" and vector.ndim == 1:
+        vector = np.array([_number(value, name) for value in vector])
     prediction_rows((1, *vector.shape), vector.dtype.kind, name=name)
     return vector.reshape(-1).astype(np.float64)
 
@@ -324,9 +415,13 @@ def _are_integers(values: Iterable[Any]) -> bool:
 
 
 def _are_whole(values: Iterable[Any]) -> bool:
-    """Return whether all are integers, or floats that are whole and not negative."""
-    return all(
-        isinstance(value, int)
-        or (isinstance(value, float) and value.is_integer() and 0 <= value < CLASS_RANGE.stop)
-        for value in values
-    )
+    """Return whether all are integers, or other numbers that are whole and not negative."""
+    return all(isinstance(value, int) or _is_whole(value) for value in values)
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        number = number_of(value)
+    except ValueError:
+        return False
+    return number.is_integer() and 0 <= number < CLASS_RANGE.stop

@@ -23,10 +23,11 @@ from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
 
-NUMBERS = (
-    *("epoch", "index", "number", "batch", "loss", "accuracy", "sample_count", "invalid_images"),
-)
+NUMBERS = ("epoch", "index", "number", "batch", "sample_count", "invalid_images")
 """What is a number wherever an event has it."""
+
+OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+"""What is a number, or None where it was not reported."""
 
 OBSERVED = (Connected, Disconnected, CommandAsked, CommandSent, Ended, Forgotten)
 """What the bridge itself has observed is no sign of life of a client."""
@@ -135,6 +136,8 @@ def _check(entry: Entry) -> None:
     """Raise TypeError for an entry that no bridge has written: it would stay in the session for good."""
     event = entry.event
     numbers = [entry.sequence, entry.received, *(getattr(event, name, 0) for name in NUMBERS)]
+    optional = [getattr(event, name, None) for name in OPTIONAL_NUMBERS]
+    numbers += [number for number in optional if number is not None]
     is_sound = all(isinstance(number, (int, float)) for number in numbers)
     if not is_sound or not isinstance(entry.session_id, str):
         raise TypeError("not an entry of a session")

@@ -265,3 +265,14 @@ def test_bridges_that_know_one_gpu_are_sent_the_first_or_none():
     assert (lost.gpu_percent, lost.gpu_memory_mb, len(lost.gpus)) == (0, 0, 1)
     assert performance(Usage(1.0, 2.0, (Gpu(0, "GPU-0"),))).gpu_percent == 0
     assert performance(Usage(None, 2.0, ())).memory_mb == 2
+
+
+@pytest.mark.parametrize(
+    ("loss", "arrives"), [(1e39, math.inf), (-1e39, -math.inf), (1e-46, 0.0), (3e38, 3e38)]
+)
+def test_losses_travel_as_32_bits(loss, arrives):
+    """What is beyond their range is infinite, as in a loop that computes in 32 bits; it is no fault."""
+    left_out = LeftOut()
+
+    assert encoded(call(loss=loss), left_out).batch_loss == pytest.approx(arrives)
+    assert left_out.counts == {}

@@ -1,18 +1,24 @@
 """What arrives is what was true at the call, in bounded memory."""
 
+import array
 import math
 import random
 from collections.abc import Sequence
+from io import BytesIO
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from support.jpegs import jpeg
 
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.reading import images_of, number_of, value_of
+from bridge.client.capture.values import Frozen, Unreadable
+from bridge.client.encoding.images import encode_images
+from bridge.client.encoding.predictions import classes_of, predictions_of
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.terms import Terms
 
@@ -353,6 +359,75 @@ def test_shapes_are_looked_at_before_anything_is_copied(shape):
             value_of(captured)
 
 
+ROWS = np.random.default_rng(1).normal(size=(2, 100))
+ROWS[0, 50], ROWS[1, 70] = 9, 9
+TWO_ROWS = {
+    "arrays": tuple(ROWS),
+    "arrays of 32 bits": tuple(ROWS.astype(np.float32)),
+    "lists": tuple(ROWS.tolist()),
+    "tuples": tuple(map(tuple, ROWS.tolist())),
+    "arrays of one row": (ROWS[:1], ROWS[1:]),
+    "whole logits": (np.eye(100)[50] * 9, np.eye(100)[70] * 9),
+    "integer logits": (np.eye(100, dtype=int)[50] * 9, np.eye(100, dtype=int)[70] * 9),
+    "saturated": (np.eye(100)[50], np.eye(100)[70]),
+    "saturated lists": (np.eye(100)[50].tolist(), np.eye(100)[70].tolist()),
+    "integers among floats": ([0] * 50 + [1.0] + [0] * 49, [0.0] * 70 + [1] + [0.0] * 29),
+}
+
+
+@pytest.mark.parametrize("rows", TWO_ROWS.values(), ids=TWO_ROWS)
+def test_two_rows_are_scores_of_two_samples(rows):
+    """A tuple of two may be two rows, of however many classes: none of them is cut off."""
+    loop = Loop()
+    loop.batch(predictions=rows)
+
+    (call,) = loop.calls()
+    assert [number for number, _ in predictions_of(value_of(call.predictions), 16)] == [50, 70]
+    assert call.counted == 2
+
+
+@pytest.mark.parametrize("name", ["saturated", "saturated lists", "integers among floats"])
+def test_two_labels_are_two_labels(name):
+    """Two one-hot rows are two labels, never classes and confidences."""
+    loop = Loop()
+    loop.batch(ground_truth=TWO_ROWS[name])
+
+    (call,) = loop.calls()
+    assert classes_of(value_of(call.ground_truth), 16) == [50, 70]
+    assert call.counted == 2
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        (np.arange(100), np.full(100, 0.5)),
+        (np.full(100, 0.5), np.arange(100)),
+        (list(range(100)), [0.5] * 100),
+        (np.full((100, 3), 0.5), np.arange(100)[:, None].repeat(3, 1)),
+    ],
+    ids=["classes, confidences", "values, indices", "lists", "the k best"],
+)
+def test_two_columns_are_cut_to_the_first_samples(columns):
+    """Of columns, which their types tell from rows, no more is copied than is sent."""
+    loop = Loop()
+    loop.batch(predictions=columns)
+
+    (call,) = loop.calls()
+    assert [len(part) for part in value_of(call.predictions)] == [16, 16]
+    assert predictions_of(value_of(call.predictions), 16) == [(n, 0.5) for n in range(16)]
+    assert call.counted == 100
+
+
+def test_two_large_rows_are_bounded_too():
+    """What is copied of a tuple of two counts in the memory for copies."""
+    loop = Loop(limit_bytes=4 << 20)
+    rows = tuple(np.full((2, 65_536), 0.5))
+    for _ in range(4):
+        loop.batch(predictions=rows)
+
+    assert [call.predictions is not None for call in loop.calls()] == [True, True, False, False]
+
+
 @pytest.mark.parametrize(
     ("given_", "count"),
     [
@@ -363,6 +438,12 @@ def test_shapes_are_looked_at_before_anything_is_copied(shape):
         ({"ground_truth": np.zeros(7)}, 7),
         ({"predictions": np.zeros((6, 3))}, 6),
         ({"predictions": (np.zeros(6), np.zeros(6))}, 6),
+        ({"predictions": (np.zeros(6, int), np.full(6, 0.5))}, 6),
+        ({"predictions": (np.full(3, 8.5), np.zeros(3, int))}, 3),
+        ({"predictions": (np.eye(3)[0], np.eye(3)[1])}, 2),
+        ({"predictions": ([0.1, 0.2, 0.7], [0.5, 0.3, 0.2])}, 2),
+        ({"predictions": (np.array([-1.0, 2.0, 3.0]), np.zeros(3)), "ground_truth": [1, 2]}, 2),
+        ({"ground_truth": (np.eye(3)[0], np.eye(3)[1])}, 2),
         ({}, 0),
     ],
 )
@@ -373,3 +454,175 @@ def test_samples_are_counted(given_, count):
 
     (call,) = loop.calls()
     assert (call.counted if call.sample_count is None else call.sample_count) == count
+
+
+class OnlyArray:
+    """Gives NumPy its content, and has neither a shape nor a size."""
+
+    def __init__(self, array):
+        """Hold it."""
+        self.content = array
+
+    def __array__(self, dtype=None, copy=None):
+        """Return it."""
+        return self.content
+
+
+def released():
+    """Return a view of memory that is not there any more."""
+    view = memoryview(bytearray(b"x"))
+    view.release()
+    return view
+
+
+class NoSize(OnlyArray):
+    """Raises where its size is asked for."""
+
+    @property
+    def nbytes(self):
+        """Raise."""
+        raise RuntimeError("no size")
+
+    def __array__(self, dtype=None, copy=None):
+        """Raise."""
+        raise RuntimeError("no content")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [released(), NoSize(None), OnlyArray, None, [1]],
+    ids=["released memory", "no size", "a class", "nothing", "a list"],
+)
+def test_an_image_whose_size_is_not_known_costs_itself(bad):
+    """The pictures around it in the list are copied."""
+    loop = Loop()
+    picture = np.full((8, 8), 100, np.uint8)
+    loop.batch(images=[picture, bad, picture])
+
+    first, second, third = loop.images()[0]
+    assert type(second) is Unreadable
+    assert np.array_equal([first, third], [picture, picture])
+
+
+class Deleted(OnlyArray):
+    """An array whose memory was given to somebody else before it was read."""
+
+    shape, nbytes = (8, 8), 64
+
+    def __array__(self, dtype=None, copy=None):
+        """Raise."""
+        raise RuntimeError("Array has been deleted")
+
+
+def test_an_image_that_cannot_be_read_later_costs_itself():
+    """Of what is kept, not copied, at the call, one may be gone when it is read."""
+    make = type("ArrayImpl", (Deleted,), {"__module__": "jaxlib._jax"})
+    loop = Loop()
+    picture = np.full((8, 8), 100, np.uint8)
+    loop.batch(images=[picture, make(None), picture])
+
+    first, second, third = loop.images()[0]
+    assert type(second) is Unreadable
+    assert np.array_equal([first, third], [picture, picture])
+
+
+def test_what_only_gives_its_content_is_a_picture():
+    """By itself, as a batch, and in a list."""
+    loop = Loop()
+    pictures = np.arange(128, dtype=np.uint8).reshape(2, 8, 8)
+    for images in (OnlyArray(pictures), list(map(OnlyArray, pictures))):
+        loop.batch(images=images)
+    pictures_then = pictures.copy()
+    pictures[...] = 0
+
+    assert all(np.array_equal(found, pictures_then) for found in loop.images())
+
+
+@pytest.mark.parametrize(
+    "numbers", [list(jpeg()), array.array("B", jpeg()), [0.5, 0.25], np.arange(64.0).tolist()]
+)
+def test_a_list_of_numbers_is_one_fault(numbers):
+    """A picture as a list of its bytes or values is no list of that many images."""
+    loop = Loop()
+    loop.batch(images=numbers)
+
+    assert loop.left_out.of("images", Reason.UNREADABLE) == 1
+    assert loop.left_out.of("images", Reason.SAMPLED_OUT) == 0
+    assert loop.calls()[0].counted == 0
+
+
+def test_masked_values_stay_masked():
+    """In a batch, in a list, and of one element: what lies under a mask says nothing."""
+    loop = Loop()
+    picture = np.ma.array(np.full((2, 8, 8), 0.5), mask=np.zeros((2, 8, 8)))
+    picture[:, :4] = np.ma.masked
+    picture.data[:, :4] = 1e20
+    loop.batch(images=picture)
+    loop.batch(images=list(picture))
+    loop.batch(predictions=np.ma.array([[0.5, 0.5]], mask=[[False, True]]))
+    picture.data[...] = 0.9
+    picture.mask = False
+
+    for image in (image for images in loop.images()[:2] for image in images):
+        ((_, shown),), faults = encode_images([image], dimension=8, channels_first=False)
+        assert faults == []
+        pixels = np.asarray(Image.open(BytesIO(shown)))
+        assert abs(pixels[:4].mean()) < 2
+        assert abs(pixels[4:].mean() - 128) < 2
+
+
+class Variable(OnlyArray):
+    """Poses as one of another library."""
+
+    shape = property(lambda self: self.content.shape)
+    dtype = property(lambda self: self.content.dtype)
+    ndim = property(lambda self: self.content.ndim)
+
+    def __len__(self):
+        """Return how many rows it has."""
+        return len(self.content)
+
+    def __getitem__(self, rows):
+        """Return some of them."""
+        return type(self)(self.content[rows])
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("tensorflow.python.ops.resource_variable_ops", "ResourceVariable"),
+        ("tensorflow.python.ops.variables", "Variable"),
+        ("jax._src.core", "Ref"),
+        ("jaxlib.next", "Unheard"),
+    ],
+)
+def test_what_can_be_assigned_to_is_copied(module, name):
+    """Of the packages whose arrays never change only these arrays are kept; variables are no such."""
+    make = type(name, (Variable,), {"__module__": module})
+    loop = Loop()
+    loss, labels, images = np.array(2.0), np.array([2, 1]), np.full((2, 8, 8), 100, np.uint8)
+    loop.batch(make(loss), images=make(images), ground_truth=make(labels))
+    loop.batch(images=[make(image) for image in images])
+    for content in (loss, labels, images):
+        content[...] = 0
+
+    first, second = loop.calls()
+    assert number_of(first.loss) == 2.0
+    assert list(value_of(first.ground_truth)) == [2, 1]
+    assert np.mean(claimed(first)) == np.mean(claimed(second)) == 100
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [("jaxlib._jax", "ArrayImpl"), ("tensorflow.python.framework.ops", "EagerTensor")],
+)
+def test_arrays_that_never_change_are_kept(module, name):
+    """They are read later, and may have no size in bytes, as those of TensorFlow."""
+    make = type(name, (Variable,), {"__module__": module})
+    loop = Loop()
+    loop.batch(make(np.array(2.0)), images=make(np.full((2, 8, 8), 100, np.uint8)))
+
+    (call,) = loop.calls()
+    assert type(call.loss) is Frozen
+    assert number_of(call.loss) == 2.0
+    assert np.mean(claimed(call)) == 100

@@ -2,14 +2,16 @@
 
 import io
 import math
+from io import BytesIO
 
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 
 import numpy as np  # noqa: E402 -- only where PyTorch is there
-from PIL import Image  # noqa: E402
 from support.fake_device import FakeDevice, LateDevice  # noqa: E402
+from support.jpegs import jpeg  # noqa: E402
 from support.waiting import until_true  # noqa: E402
 
 from bridge.client import TrainingSession  # noqa: E402
@@ -19,6 +21,7 @@ from bridge.client.capture.device import DeviceCopies  # noqa: E402
 from bridge.client.capture.image_sampler import Candidate  # noqa: E402
 from bridge.client.capture.reading import images_of, number_of, value_of  # noqa: E402
 from bridge.client.capture.values import LARGE_ROWS_BYTES, Snapshot, Values  # noqa: E402
+from bridge.client.encoding.predictions import predictions_of  # noqa: E402
 from bridge.client.left_out import LeftOut, Reason  # noqa: E402
 from bridge.client.terms import Terms  # noqa: E402
 from bridge.client.testing import RecordingBridge  # noqa: E402
@@ -390,3 +393,73 @@ def test_images_that_are_none_are_counted_as_given():
 
     assert (session.stats.images_given, session.stats.images_unreadable) == (1, 1)
     assert session.stats.images_waiting == 0
+
+
+def test_each_picture_of_a_list_has_its_channels_where_its_library_has_them():
+    """Where both ends could be the channels, the picture decides, not its neighbours."""
+    tall, wide = (3, 8), (8, 3)
+    torchs, numpys = torch.zeros(3, 8, 3), np.zeros((3, 8, 3))
+    lists = [
+        ([torchs, numpys], [tall, wide]),
+        ([numpys, torchs], [wide, tall]),
+        ([None, torchs], [None, tall]),
+        (
+            [torch.zeros(1, 3, 8, 3), torch.zeros(3, 8, 8), torch.zeros(8, 8)],
+            [tall, (8, 8), (8, 8)],
+        ),
+        ([jpeg(8, 6), torchs], [(8, 6), tall]),
+    ]
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        for step, (images, _) in enumerate(lists):
+            session.log_batch(0.5, epoch=0, batch=step, images=images)
+
+    for batch, (_, sizes) in zip(bridge.batches, lists, strict=True):
+        shown = [Image.open(BytesIO(image)).size if image else None for image in batch.images]
+        assert shown == sizes
+
+
+@pytest.mark.parametrize(
+    "bad", [torch.eye(8).to_sparse(), torch.zeros(8, 8, device="meta")], ids=["sparse", "meta"]
+)
+def test_a_tensor_that_is_no_picture_costs_itself(bad):
+    """One that cannot say how large it is, or has no values, takes no neighbours with it."""
+    bridge = RecordingBridge()
+    images = [torch.zeros(8, 8), bad, torch.zeros(8, 8)]
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0, images=images)
+
+    assert [bool(image) for image in bridge.batches[0].images] == [True, False, True]
+    assert session.stats.images_unreadable == 1
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("split", [lambda rows: rows.unbind(0), lambda rows: rows.split(1)])
+@pytest.mark.parametrize("classes", [20, 40_000])
+def test_two_rows_of_a_device_are_two_rows(on_device, split, classes):
+    """Whole, wherever they lie: `unbind` and `split` of scores of two samples."""
+    scores = torch.randn(2, classes, generator=torch.Generator().manual_seed(1))
+    scores[0, 17], scores[1, 19] = 90.0, 80.0
+    loop = Loop()
+    parts = split(scores)
+    loop.batch(0.5, predictions=tuple(map(loop.device.put, parts)) if on_device else parts)
+    loop.device.run()
+
+    (call,) = loop.queue.take(1)
+    found = predictions_of(value_of(call.predictions), 16)
+    assert [number for number, _ in found] == [17, 19]
+    assert [confidence for _, confidence in found] == pytest.approx([1.0, 1.0])
+    assert call.counted == 2
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.int64])
+def test_the_best_of_whole_scores_are_classes_too(kind):
+    """`max` and `topk` of integer scores return two tensors of integers: the second are the classes."""
+    scores = torch.tensor([[1, 5, 3]] * 20, dtype=kind)
+    loop = Loop()
+    loop.batch(0.5, predictions=scores.max(1))
+    loop.batch(0.5, predictions=scores.topk(2))
+
+    for call in loop.queue.take(2):
+        assert predictions_of(value_of(call.predictions), 16) == [(1, 0.0)] * 16
+        assert call.counted == 20

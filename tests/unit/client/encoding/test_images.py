@@ -14,7 +14,7 @@ from PIL import Image
 from support.jpegs import jpeg, png
 
 from bridge.client.encoding import files, images, pictures
-from bridge.client.encoding.images import encode_images
+from bridge.client.encoding.images import copied_picture, encode_images
 from bridge.client.encoding.pixels import levels_of
 
 
@@ -153,6 +153,117 @@ def test_every_orientation_is_the_one_that_pillow_shows(orientation):
     expected = np.asarray(ImageOps.exif_transpose(picture)).astype(int)
     assert shown.shape == expected.shape
     assert np.abs(shown - expected).mean() < 2
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP", "JPEG"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_file_is_turned_once(kind, compression, orientation):
+    """Also where Pillow turns it by itself as it is read (TIFF); as bytes, opened, loaded and copied."""
+    from PIL import ImageOps  # noqa: PLC0415 -- what is compared with
+
+    picture = Image.radial_gradient("L").resize((64, 32)).crop((0, 0, 40, 20))
+    picture = picture.convert("CMYK" if kind == "JPEG" else "RGB")
+    data = Image.Exif()
+    data[0x0112] = orientation
+    options = {"compression": compression} if kind == "TIFF" else {}
+    buffer = BytesIO()
+    picture.save(buffer, kind, exif=data, **options)
+    read = Image.open(BytesIO(buffer.getvalue()))
+    read.load()
+
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(buffer)).convert("RGB")).astype(int)
+    for given_ in (buffer.getvalue(), Image.open(buffer), read, copied_picture(Image.open(buffer))):
+        shown = decoded(given_).astype(int)
+        assert shown.shape == expected.shape
+        assert np.abs(shown - expected).mean() < 2
+
+
+def saved(picture, kind, **options):
+    """Return a picture as it is opened from a file of this kind."""
+    buffer = BytesIO()
+    picture.save(buffer, kind, **options)
+    return Image.open(buffer)
+
+
+def lying():
+    """Return a picture that lies on its side, which only the object says."""
+    picture = Image.new("RGB", (8, 6), (200, 100, 50))
+    picture.getexif()[0x0112] = 6
+    return picture
+
+
+def put_upright():
+    """Return a picture whose file says that it lies on its side, and whose object does not any more."""
+    picture = saved(Image.new("RGB", (8, 6)), "PNG", exif=lying().getexif())
+    del picture.getexif()[0x0112]
+    return picture
+
+
+def second_frame():
+    """Return a film that stands at its second frame."""
+    frames = [Image.new("RGB", (8, 6), shade) for shade in ("black", "white")]
+    picture = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    picture.seek(1)
+    return picture
+
+
+def alpha_by_hand():
+    """Return a picture whose palette was given with alpha."""
+    picture = Image.new("P", (8, 6))
+    picture.putpalette([200, 0, 0, 0], "RGBA")
+    return picture
+
+
+COPIED = {
+    "a dark PGM of 16 bits": lambda: Image.open(
+        BytesIO(b"P5 8 6 65535\n" + np.full((6, 8), 200, ">u2").tobytes())
+    ),
+    "a dark PNG of 16 bits": lambda: saved(Image.fromarray(np.full((6, 8), 200, np.uint16)), "PNG"),
+    "a dark TIFF of 32 bits": lambda: saved(Image.new("I", (8, 6), 200), "TIFF"),
+    "turned in memory": lying,
+    "put upright in memory": put_upright,
+    "turned by its file": lambda: saved(lying(), "PNG", exif=lying().getexif()),
+    "a second frame": second_frame,
+    "a transparent colour": lambda: saved(Image.new("L", (8, 6), 50), "PNG", transparency=50),
+    "a palette with a transparent colour": lambda: saved(
+        Image.new("P", (8, 6), 0), "GIF", transparency=0
+    ),
+    "a palette with alpha": lambda: Image.new("RGBA", (8, 6), (200, 0, 0, 0)).quantize(),
+    "a palette with alpha from a file": lambda: saved(
+        Image.new("RGBA", (8, 6), (200, 0, 0, 0)).quantize(), "PNG"
+    ),
+    "a palette with alpha by hand": alpha_by_hand,
+    "CMYK from a JPEG": lambda: saved(Image.new("CMYK", (8, 6), (0, 255, 255, 0)), "JPEG"),
+    **{mode: lambda mode=mode: Image.new(mode, (8, 6)) for mode in Image.MODES},
+}
+
+
+@pytest.mark.parametrize("make", COPIED.values(), ids=COPIED)
+def test_a_copy_is_shown_as_the_picture_is(make):
+    """Nothing that decides how a picture is shown is lost where it is copied at the call."""
+    assert np.array_equal(decoded(copied_picture(make())), decoded(make()))
+
+
+def test_noise_does_not_change_the_range():
+    """A dark picture whose noise goes below black and above white is not taken for one of -1..1, nor stretched."""
+    random = np.random.default_rng(1)
+    picture = np.zeros((28, 28))
+    picture[6:22, 10:18] = 1
+    for deviation in (0.05, 0.1, 0.15, 0.2):
+        for span in (1, 255):
+            noisy = picture + random.normal(0, deviation, picture.shape)
+            expected = np.rint(noisy.clip(0, 1) * 255)
+
+            assert np.abs(levels_of(noisy * span) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("darkest", [0.0, 0.1, 0.2])
+def test_a_picture_of_both_signs_is_not_taken_for_a_noisy_one(darkest):
+    """One of -1..1 goes below 0 and not above 1, also where it is bright."""
+    picture = np.linspace(darkest, 1, 1024).reshape(32, 32) ** 0.9
+
+    assert np.abs(levels_of(picture * 2 - 1).astype(int) - picture * 255).max() <= 1
 
 
 @pytest.mark.parametrize("value", [0, 9, "sideways", b"\x06"])

@@ -1,11 +1,15 @@
 """What a model puts out is read by stated rules, with NumPy and without."""
 
 import re
+import warnings
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from bridge.client.encoding import predictions
 from bridge.client.encoding.predictions import (
@@ -23,6 +27,19 @@ SCORES = [
     [[float("nan"), 1.0], [0.25, 0.75]],
     [[0.75], [0.25]],
     [(2, 0.5), (1, 0.25)],
+    [(0.0, 1.0), (1.0, 0.0)],
+    ([0.1, 0.9], [0.8, 0.2]),
+    ([0.0, 1.0], [1.0, 0.0]),
+    ([3.0, 1.0], [0.0, 2.0]),
+    ([2, 1], [0.5, 0.25]),
+    ([0.5, 0.25], [2, 1]),
+    ([8.5, 0.25], [2, 1]),
+    ([2.0, 1.0], [0.5, 1.0000001]),
+    [[float("inf"), float("-inf")], [0.25, 0.75]],
+    [[1.0000001, -1e-7], [0.25, 0.75]],
+    [1.0000001, 0.25],
+    [Fraction(3), Decimal(1)],
+    ([Decimal(3), Decimal(1)], [0.5, 0.25]),
     [0.75, 0.25],
     [3, 1],
 ]
@@ -68,6 +85,48 @@ def test_a_rows_scores_are_its_own(rows):
         if number >= 0:
             assert row[number] == max(row)
             assert 1 / 3 - 1e-2 <= confidence <= 1 + 1e-2
+
+
+ROW = st.lists(st.floats(), min_size=3, max_size=3)
+
+
+@given(st.lists(ROW, min_size=1, max_size=5))
+def test_any_scores_have_a_confidence_that_is_one(rows):
+    """Infinite and huge ones too, without a warning; an array and a list of rows say the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = predictions_of(np.array(rows), 16)
+        listed = predictions_of(rows, 16)
+
+    for (number, confidence), (again, other) in zip(found, listed, strict=True):
+        assert number == again
+        assert confidence == pytest.approx(other, nan_ok=True)
+        assert np.isnan(confidence) or 0 <= confidence <= 1
+
+
+@pytest.mark.parametrize("type_", [float, Decimal, Fraction, np.longdouble, np.float32, np.int64])
+@given(classes=st.lists(st.integers(0, 1000), min_size=1, max_size=4))
+def test_a_whole_number_of_any_type_is_a_class(type_, classes):
+    """Alone, in pairs, in columns, and as labels."""
+    numbers = list(map(type_, classes))
+    expected = [(number, 0.25) for number in classes]
+
+    assert [number for number, _ in predictions_of(numbers, 16)] == classes
+    assert predictions_of([(number, 0.25) for number in numbers], 16) == expected
+    assert predictions_of((numbers, [0.25] * len(numbers)), 16) == expected
+    assert classes_of(numbers, 16) == classes
+
+
+@given(
+    arrays.arrays(float, st.tuples(st.just(2), st.integers(2, 40)), elements=st.floats(0.01, 0.99))
+)
+def test_two_rows_are_read_as_an_array_of_two(rows):
+    """Probabilities and logits say as a tuple of two what they say in one array."""
+    for scores in (rows / rows.sum(axis=1, keepdims=True), np.log(rows)):
+        found, expected = predictions_of(tuple(scores), 16), predictions_of(scores, 16)
+
+        assert [number for number, _ in found] == [number for number, _ in expected]
+        assert [c for _, c in found] == pytest.approx([c for _, c in expected])
 
 
 def test_only_the_first_are_read():

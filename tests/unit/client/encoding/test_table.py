@@ -64,6 +64,13 @@ def one_pixel(picture, value):
     return changed
 
 
+def noisy(deviation):
+    """Return a white bar on black, with normal noise."""
+    picture = np.zeros((32, 32))
+    picture[:, 14:18] = 1
+    return picture + np.random.default_rng(1).normal(0, deviation, picture.shape)
+
+
 def filled(shape, *channels):
     """Return a picture of one colour."""
     kind = np.uint8 if isinstance(channels[0], int) else np.float32
@@ -116,6 +123,13 @@ def transparent_palette():
     return picture
 
 
+def palette_with_alpha():
+    """Return a picture whose only colour is transparent by the palette's own alpha."""
+    picture = Image.new("P", (8, 6))
+    picture.putpalette([200, 0, 0, 0], "RGBA")
+    return picture
+
+
 def bomb():
     """Return a small PNG file that says it has 10^10 pixels."""
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
@@ -131,8 +145,10 @@ MAKERS = {
     "with_thumbnail": with_thumbnail,
     "turned_jpeg": lambda: file("JPEG", exif=exif(6)),
     "turned_png": lambda: file("PNG", 0, exif=exif(6)),
+    "turned_tiff": lambda: file("TIFF", 0, exif=exif(6)),
     "animation": animation,
     "transparent_palette": transparent_palette,
+    "palette_with_alpha": palette_with_alpha,
     "bomb": bomb,
 }
 """What would be too long for a table."""
@@ -146,6 +162,7 @@ FUNCTIONS = {
     "ramp": ramp,
     "one_pixel": one_pixel,
     "filled": filled,
+    "noisy": noisy,
     "file": file,
     "turned": turned,
 }
