@@ -30,10 +30,26 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 EXIT_SECONDS = 3.0
 """How long an interpreter that ends waits for all sessions that nobody has closed."""
 
+OFF = ("0", "false", "no", "f", "n", "")
+"""What gRPC takes for no."""
+
 _ALIVE: WeakSet[Mortal] = WeakSet()
 
 _INERT: list[Mortal] = []
 """Copies in a child process; nothing that they hold is freed there: GPUs and gRPC bear it badly."""
+
+
+_state = {"can_connect": True}
+
+
+def cut_off() -> None:
+    """Note, in a child process, that gRPC was at work in the parent: it aborts a process that goes on with it."""
+    _state["can_connect"] = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "0") not in OFF
+
+
+def can_connect() -> bool:
+    """Return whether this process may open connections of its own."""
+    return _state["can_connect"]
 
 
 def watch(session: Mortal) -> None:

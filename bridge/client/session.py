@@ -184,6 +184,13 @@ class TrainingSession:
         if not self._rank.reports:
             self._become_inert()
             return
+        if isinstance(goal, Destination) and not lifetime.can_connect():
+            log.warning(
+                "session %s is not reported: this process was forked from one that has a session; start it"
+                " by multiprocessing's spawn or forkserver, or begin no session before the fork", name,
+            )  # fmt: skip
+            self._become_inert()
+            return
         if spool is not None:
             self._spooling = Spooling.beginning(
                 *spool, identity, self._outbox, stats=self._stats, notices=self._notices
@@ -357,6 +364,8 @@ class TrainingSession:
         self._inherited = (self._queue.close(), self._orders, self._outbox)
         self._outbox = Outbox(BUFFER_BYTES, self._stats)  # the lock of the other may be held
         self._orders = Orders(lambda *_: None)
+        if self._threads and isinstance(self._link, Connection):
+            lifetime.cut_off()
         self._threads = ()
         self._over = True
         if self._spooling is not None:
@@ -415,6 +424,7 @@ class TrainingSession:
             self._become_inert()
 
     def _become_inert(self) -> None:
+        self._threads = ()
         self.forked()
         self._capture.close()
 

@@ -101,6 +101,9 @@ def _turn_of(picture: "Image.Image") -> Any:
 
 _TURNS: dict[Any, Any] = {}
 if Image is not None:
+    # Now, rather than with the first picture: what Pillow loads for it calls eval(), and an eval() while
+    # the interpreter ends makes a program that Ctrl-C has ended exit with status 1 instead of by the signal.
+    Image.init()
     _TURNS = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
