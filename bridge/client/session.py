@@ -29,7 +29,7 @@ from bridge.client.connection import Connection
 from bridge.client.encode import Encoder, text
 from bridge.client.identity import Identity, Plan
 from bridge.client.encoding.isolation import let_through
-from bridge.client.left_out import LeftOut, described
+from bridge.client.left_out import LeftOut, Reason, described
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.own_gpus import Gpus
@@ -376,6 +376,7 @@ class TrainingSession:
         if not self._is_closing:
             self._settle()
             self._end(error)
+            self._orders.close()
             self._collector.finish(min(lifetime.EXIT_SECONDS, self._close_seconds))
             self._link.hurry()
 
@@ -498,6 +499,7 @@ class TrainingSession:
         if self._spooling is not None:
             collecting.join(STOP_SECONDS * COLLECT_SHARE)
         self._collector.stop()
+        self._outbox.abandon()
         abandoned = self._collector.abandon(self._accounts[2])
         if self._spooling is None:
             collecting.join(max(0.0, deadline - time.monotonic()))
@@ -507,6 +509,9 @@ class TrainingSession:
         sending.join(max(0.0, deadline - time.monotonic()))
         self._capture.wait_for_caller(deadline)
         self._capture.close()
+        if self._capture.was_interrupted and not collecting.is_alive():
+            # Between two steps of one of those calls its images may have belonged to nobody.
+            self._accounts[2].add("images", Reason.RAISED, max(0, self.stats.images_waiting))
         self._threads = ()
         lifetime.forget(self)
         return left + abandoned
@@ -539,7 +544,8 @@ def _told(error: BaseException) -> str:
     """Return type and message of an exception, which may be of any making."""
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except Exception:  # noqa: BLE001 -- its own text may raise
+    except Exception as fault:  # noqa: BLE001 -- its own text may raise
+        let_through(fault)
         return type(error).__name__
 
 

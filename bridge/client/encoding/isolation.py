@@ -95,5 +95,7 @@ def _was_called_as_a_handler(frame: FrameType) -> bool:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # noqa: BLE001 -- its text is a value like any other
+    except BaseException as fault:  # noqa: BLE001 -- its text is a value like any other
+        if is_main_thread():
+            let_through(fault)
         return "no text"

@@ -12,6 +12,7 @@ try:
 except ImportError:  # pragma: no cover
     np = None  # type: ignore[assignment]
 
+from bridge.client.encoding.isolation import let_through
 from bridge.client.encoding.pixels import Pixels, levels_of
 
 QUALITY = 90
@@ -94,7 +95,8 @@ def _smaller(picture: "Image.Image", dimension: int) -> "Image.Image":
 def _turn_of(picture: "Image.Image") -> Any:
     try:
         orientation = picture.getexif().get(ORIENTATION)
-    except Exception:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
+    except Exception as error:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
+        let_through(error)
         return None
     return _TURNS.get(orientation)
 
