@@ -267,8 +267,8 @@ class Encoder:
         self._left_out.add("images", Reason.CLOSED, len(readable) - len(jpegs) - len(faults))
         jpegs = [(readable[place], jpeg) for place, jpeg in jpegs]
         errors = [image.error for image in images if type(image) is Unreadable]
-        for fault in (*errors, *(error for _, error in faults)):
-            self._left_out.add("images", Reason.UNREADABLE, error=fault)
+        for cause in (*errors, *(error for _, error in faults)):
+            self._left_out.add("images", Reason.UNREADABLE, error=cause)
         fitting = _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
         self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))
         return fitting

@@ -27,8 +27,8 @@ from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.connection import Connection
 from bridge.client.encode import Encoder, text
-from bridge.client.identity import Identity, Plan
 from bridge.client.encoding.isolation import let_through
+from bridge.client.identity import Identity, Plan
 from bridge.client.left_out import LeftOut, Reason, described
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox

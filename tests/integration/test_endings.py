@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 from support.fake_bridge import OURS, FakeBridge, serving
 from support.ports import free_port
+from support.stopped import stopped_process
 from support.tools import missing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals here")
@@ -415,29 +416,8 @@ def bridges():
         }
         yield addresses | {
             "absent": f"127.0.0.1:{free_port()}",
-            "frozen": stack.enter_context(_frozen()),
+            "frozen": stack.enter_context(stopped_process()),
         }
-
-
-class _frozen:
-    """A process that has opened a port and stands still, as SIGSTOP leaves it."""
-
-    CODE = (
-        "import socket, sys; server = socket.create_server(('127.0.0.1', 0));"
-        "print(server.getsockname()[1], flush=True); sys.stdin.read()"
-    )
-
-    def __enter__(self):
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", self.CODE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        port = int(self._process.stdout.readline())
-        self._process.send_signal(signal.SIGSTOP)
-        return f"127.0.0.1:{port}"
-
-    def __exit__(self, *_):
-        self._process.kill()
-        self._process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -477,7 +457,7 @@ def _started(pool, ending, bridges):
     """Yield the future of a process without the SDK for each kind of values, and of those with it."""
     has_torch = find_spec("torch") is not None
     kinds = [kind for kind in ending.kinds if kind != "torch" or has_torch]
-    for kind in kinds if RUNS > len(ALL) else kinds[:1]:
+    for kind in kinds if len(ALL) < RUNS else kinds[:1]:
         yield pool.submit(_run, ending, "", "", kind)
     places = [(kind, state) for state in ending.bridges for kind in kinds]
     random.shuffle(places)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from inspect import CO_VARARGS
 from itertools import pairwise
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 STOPPING = (KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -52,7 +52,7 @@ def is_from_signal_handler(error: BaseException) -> bool:
     a handler, or that was called as Python calls one, with the frame that it interrupted (docs.python.org,
     signal.signal). A handler that is written in C leaves no frame and is not known.
     """
-    traceback = BaseException.__traceback__.__get__(error)  # type: ignore[attr-defined]
+    traceback = _traceback_of(error)
     if traceback is None or traceback.tb_next is None or not is_main_thread():
         return False  # it came from C, or from the very function that has caught it
     handlers = frozenset(_handlers())
@@ -64,6 +64,13 @@ def is_from_signal_handler(error: BaseException) -> bool:
     return False
 
 
+def _traceback_of(error: BaseException) -> TracebackType | None:
+    try:
+        return error.__traceback__
+    except Exception:  # noqa: BLE001 -- a class may say anything about its attributes
+        return None
+
+
 def _handlers() -> Iterator[CodeType]:
     """Yield the code of each function that is set as a handler now."""
     for number in signal.valid_signals():
@@ -72,7 +79,7 @@ def _handlers() -> Iterator[CodeType]:
         function = getattr(handler, "__func__", handler)
         code = getattr(function, "__code__", None)
         if code is None and handler is not None:
-            code = getattr(getattr(type(handler), "__call__", None), "__code__", None)
+            code = getattr(vars(type(handler)).get("__call__"), "__code__", None)
         if isinstance(code, CodeType):
             yield code
 

@@ -144,13 +144,19 @@ def test_the_account_is_whole_and_good_values_arrive(strict, calls, rate, kibiby
     assert stats.images_sent == sum(
         bool(image) for batch in bridge.batches for image in batch.images
     )
+    dropped = 0
     for batch, (loss, epoch, *_) in enumerate(calls):
         if not epoch.is_good:
             assert batch not in arrived
-        elif batch not in raised:
+        elif batch in raised:
+            continue
+        elif batch not in arrived:
+            dropped += 1
+        else:
             assert arrived[batch].epoch == int(epoch.value)
             sent = loss.value if loss.is_good else None
             assert arrived[batch].loss == (None if sent is None else float(np.ravel(sent)[0]))
+    assert dropped <= stats.dropped  # where the memory is small, and a machine slow
 
 
 @pytest.mark.parametrize("name", ["epoch", "scalars", "status"])
@@ -192,7 +198,7 @@ def test_what_interrupts_a_call_leaves_the_account_whole(strict, rate):
     gc.disable()  # what a handler raises inside a finaliser is lost, whoever's that is
     try:
         for step, delay in enumerate(delays):
-            with pytest.raises(LateError):
+            with pytest.raises(LateError):  # noqa: PT012 -- it may come in any of these lines
                 signal.setitimer(signal.ITIMER_VIRTUAL, delay)
                 while True:
                     session.log_batch(

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -11,11 +10,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 from support.disks import small_disk
-from support.fake_bridge import OURS, FakeBridge, serving
+from support.fake_bridge import FakeBridge, serving
 from support.ports import free_port
+from support.stopped import stopped_process
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
+from bridge.client.capture.device import DeviceCopies
 from bridge.client.capture.wakeup import Wakeup
 from bridge.client.testing import RecordingBridge
 
@@ -65,18 +66,8 @@ def within(seconds):
 @pytest.fixture
 def frozen_address():
     """Return the address of a process that has opened a port and was stopped."""
-    code = (
-        "import socket, sys; server = socket.create_server(('127.0.0.1', 0));"
-        "print(server.getsockname()[1], flush=True); sys.stdin.read()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    port = int(process.stdout.readline())
-    process.send_signal(signal.SIGSTOP)
-    yield f"127.0.0.1:{port}"
-    process.kill()
-    process.communicate()
+    with stopped_process() as address:
+        yield address
 
 
 def refusing():
@@ -182,8 +173,7 @@ def test_a_full_disk_does_not_hold_up_the_end(tmp_path, frozen_address):
 def test_a_copy_that_never_arrives_does_not_hold_up_the_end():
     """A device that has failed costs what lies on it, also where thousands of copies wait."""
     torch = pytest.importorskip("torch")
-    from bridge.client.capture.device import DeviceCopies
-    from support.fake_device import FakeDevice
+    from support.fake_device import FakeDevice  # noqa: PLC0415 -- it needs PyTorch
 
     bridge, device = RecordingBridge(), FakeDevice()
     session = TrainingSession(bridge)
