@@ -32,7 +32,7 @@ def once(number, frame):
     raising()
 
 
-class Handler:
+class Alarm:
     """Raises from a method, or when called."""
 
     def method(self, number, frame):
@@ -46,8 +46,8 @@ HANDLERS = {
     "a function": raising,
     "a lambda": lambda *_: raising(),
     "another function": indirectly,
-    "a method": Handler().method,
-    "an object": Handler(),
+    "a method": Alarm().method,
+    "an object": Alarm(),
     "a partial": functools.partial(raising, 1),
     "one that takes itself away": once,
 }
