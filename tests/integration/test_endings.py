@@ -37,6 +37,7 @@ PRELUDE = """
 import atexit, gc, os, random, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
 with_sdk, address, kind = sys.argv[1] == "with", sys.argv[2], sys.argv[3]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 import numpy
 if kind == "torch":
     import torch
