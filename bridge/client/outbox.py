@@ -50,6 +50,7 @@ class Outbox:
         self._given_up = False
         self._hold_until = 0.0
         self._finished = False
+        self._is_abandoned = False
 
     def put(self, entries: Iterable[Entry]) -> None:
         """Take messages in, and make room for them where there is none."""
@@ -66,6 +67,12 @@ class Outbox:
         """Say that nothing more will be put in."""
         with self._change:
             self._finished = True
+            self._change.notify_all()
+
+    def abandon(self) -> None:
+        """Have nobody wait any longer: nothing more will be delivered."""
+        with self._change:
+            self._is_abandoned = True
             self._change.notify_all()
 
     @property
@@ -100,7 +107,7 @@ class Outbox:
         with self._change:
             while (self._backlog and not self._given_up) or (until_finished and not self._finished):
                 remaining = deadline - time.monotonic()
-                if remaining <= 0:
+                if remaining <= 0 or self._is_abandoned:
                     break
                 self._change.wait(remaining)
             return len(self._backlog)

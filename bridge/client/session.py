@@ -371,6 +371,7 @@ class TrainingSession:
         if not self._is_closing:
             self._settle()
             self._end(error)
+            self._orders.close()
             self._collector.finish(min(lifetime.EXIT_SECONDS, self._close_seconds))
             self._link.hurry()
 
@@ -419,6 +420,7 @@ class TrainingSession:
             self._become_inert()
 
     def _become_inert(self) -> None:
+        self._threads = ()
         self.forked()
         self._capture.close()
 
@@ -492,6 +494,7 @@ class TrainingSession:
         if self._spooling is not None:
             collecting.join(STOP_SECONDS * COLLECT_SHARE)
         self._collector.stop()
+        self._outbox.abandon()
         abandoned = self._collector.abandon(self._accounts[2])
         if self._spooling is None:
             collecting.join(max(0.0, deadline - time.monotonic()))
@@ -501,6 +504,9 @@ class TrainingSession:
         sending.join(max(0.0, deadline - time.monotonic()))
         self._capture.wait_for_caller(deadline)
         self._capture.close()
+        if self._capture.was_interrupted and not collecting.is_alive():
+            # Between two steps of one of those calls its images may have belonged to nobody.
+            self._accounts[2].add("images", Reason.RAISED, max(0, self.stats.images_waiting))
         self._threads = ()
         lifetime.forget(self)
         return left + abandoned
@@ -533,7 +539,8 @@ def _told(error: BaseException) -> str:
     """Return type and message of an exception, which may be of any making."""
     try:
         return f"{type(error).__name__}: {error}".removesuffix(": ")
-    except BaseException:  # noqa: BLE001 -- its own text may raise
+    except BaseException as fault:  # noqa: BLE001 -- its own text may raise
+        let_through(fault)
         return type(error).__name__
 
 

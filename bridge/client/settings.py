@@ -9,6 +9,8 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Literal
 
+from bridge.client.encoding.isolation import let_through
+
 SPOOL_BYTES = 1 << 30
 SMALLEST_SPOOL_BYTES = 1 << 20
 
@@ -177,11 +179,13 @@ def _torch_group() -> tuple[int, int] | None:
         if distributed is None or not distributed.is_initialized():
             return None
         rank = int(distributed.get_rank())
-    except Exception:  # noqa: BLE001 -- whatever torch makes of it, one process alone is rank 0
+    except Exception as error:  # noqa: BLE001 -- whatever torch makes of it, one process alone is rank 0
+        let_through(error)
         return None
     try:
         return rank, int(distributed.get_world_size())
-    except Exception:  # noqa: BLE001 -- it is only for messages
+    except Exception as error:  # noqa: BLE001 -- it is only for messages
+        let_through(error)
         return rank, 0
 
 

@@ -84,6 +84,8 @@ class Capture:
         """Images of the present call that nothing has been decided about."""
         self._captured: ImageCapture | None = None
         """Those of the present call that have been copied."""
+        self.was_interrupted = False
+        """The program has ended a call by an exception, wherever that was at the moment."""
         self.caller: int | None = None
         """The thread that is inside a call at the moment, and may be in another library."""
         self._bytes_in = 0
@@ -211,6 +213,7 @@ class Capture:
 
     def _failed(self, error: BaseException) -> None:
         """Give up a batch; raise where that is what the program wants."""
+        was_interrupted, self.was_interrupted = self.was_interrupted, True
         self._leave_out_call(Reason.RAISED)
         landing = self._values.seal()
         if landing is not None:
@@ -218,6 +221,7 @@ class Capture:
         self._bytes_in -= self._rows_bytes
         self._rows_bytes = 0
         let_through(error)
+        self.was_interrupted = was_interrupted
         if self._left_out.is_strict and isinstance(error, ValueError):
             raise error
         self._left_out.add("batches", Reason.UNREADABLE, error=error)

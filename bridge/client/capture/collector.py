@@ -1,6 +1,7 @@
 """The SDK's own thread: makes messages of what the loop has said."""
 
 import math
+import threading
 import time
 from collections.abc import Callable
 
@@ -85,6 +86,8 @@ class Collector:
         self._moved_at = time.monotonic()
         """When calls were last taken, or there were none."""
         self._closing = False
+        self._end = FlushCall(0.0, threading.Event())
+        """The last call that is worked on: a thread that goes on logging must not hold up the end."""
         self._stopped = False
         self._arrivals_by = math.inf
         self._images_by = math.inf
@@ -92,19 +95,16 @@ class Collector:
         """Calls that are neither in the queue nor in the outbox."""
 
     def run(self) -> None:
-        """Work until `finish`, and then until the queue is empty; or until `stop`."""
+        """Work until `finish`, and then until what was said before it is in the outbox; or until `stop`."""
         self._terms_by = min(self._terms_by, time.monotonic() + TERMS_SECONDS)
         self._wait_for_terms()
         while True:
             closing = self._closing
             done = self._work()
-            if self._stopped:
+            if self._stopped or self._end.done.is_set() or self._queue.is_closed:
                 break
-            if done == CALLS_AT_ONCE:
-                continue
-            if closing and (not len(self._queue) or self._queue.is_closed):
-                break
-            self._rest(done, is_closing=closing)
+            if done < CALLS_AT_ONCE:
+                self._rest(done, is_closing=closing)
         self._outbox.finish()
 
     def poke(self) -> None:
@@ -121,6 +121,8 @@ class Collector:
         self._arrivals_by = now + timeout * ARRIVAL_SHARE
         self._terms_by = min(self._terms_by, self._arrivals_by)
         self._images_by = now + timeout * IMAGES_SHARE
+        if not self._closing:
+            self._queue.put(self._end)
         self._closing = True
         self._queue.wake.set()
 
@@ -166,10 +168,9 @@ class Collector:
     def _work(self) -> int:
         """Do what there is to do; return how many calls there were. Never raises."""
         self._queue.wake.clear()
-        done = 0
+        calls: list[Call] = []
         try:
             calls = self._take()
-            done = len(calls)
             if calls:
                 self._outbox.put(self._entries(calls))
                 self.in_hand = 0
@@ -181,7 +182,8 @@ class Collector:
             self._left_out.add("session", Reason.UNREADABLE, error=error)
         finally:
             self.in_hand = 0
-        return done
+            _end_flushes(calls)
+        return len(calls)
 
     def _take(self) -> list[Call]:
         """Take what has arrived; a device that does not deliver must not hold everything up."""
@@ -203,6 +205,8 @@ class Collector:
         offset = time.time() - time.monotonic()
         entries = []
         for place, call in enumerate(calls):
+            if type(call) is FlushCall:
+                continue
             if self._stopped:
                 self._leave_out(call, self._left_out)
                 continue

@@ -1,6 +1,5 @@
 """From a ready picture file in memory to a JPEG file that every browser shows."""
 
-from functools import cache
 from io import BytesIO
 
 try:  # an extra
@@ -96,12 +95,9 @@ def _opened(data: bytes) -> "Image.Image | None":
     if Image is None:
         return None
     try:
-        return Image.open(BytesIO(data), formats=_formats())
+        return Image.open(BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         return None
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    Image.init()
-    return tuple(name for name in FORMATS if name in Image.OPEN)
+_FORMATS = () if Image is None else tuple(name for name in FORMATS if name in Image.OPEN)

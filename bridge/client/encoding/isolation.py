@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from inspect import CO_VARARGS
 from itertools import pairwise
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 STOPPING = (KeyboardInterrupt, SystemExit, GeneratorExit)
@@ -52,7 +52,7 @@ def is_from_signal_handler(error: BaseException) -> bool:
     a handler, or that was called as Python calls one, with the frame that it interrupted (docs.python.org,
     signal.signal). A handler that is written in C leaves no frame and is not known.
     """
-    traceback = _TRACEBACK.__get__(error)
+    traceback = _traceback_of(error)
     if traceback is None or traceback.tb_next is None or not is_main_thread():
         return False  # it came from C, or from the very function that has caught it
     handlers = frozenset(_handlers())
@@ -64,8 +64,11 @@ def is_from_signal_handler(error: BaseException) -> bool:
     return False
 
 
-_TRACEBACK: Any = BaseException.__traceback__
-"""Read past the exception's own attributes, which may be of any making."""
+def _traceback_of(error: BaseException) -> TracebackType | None:
+    try:
+        return error.__traceback__
+    except Exception:  # noqa: BLE001 -- a class may say anything about its attributes
+        return None
 
 
 def _handlers() -> Iterator[CodeType]:
@@ -102,5 +105,7 @@ def _was_called_as_a_handler(frame: FrameType) -> bool:
 def _text_of(error: BaseException) -> str:
     try:
         return str(error)
-    except BaseException:  # noqa: BLE001 -- its text is a value like any other
+    except BaseException as fault:  # noqa: BLE001 -- its text is a value like any other
+        if is_main_thread():
+            let_through(fault)
         return "no text"

@@ -12,6 +12,7 @@ try:
 except ImportError:  # pragma: no cover
     np = None  # type: ignore[assignment]
 
+from bridge.client.encoding.isolation import let_through
 from bridge.client.encoding.pixels import Pixels, levels_of
 
 QUALITY = 90
@@ -116,13 +117,17 @@ def _smaller(picture: "Image.Image", dimension: int) -> "Image.Image":
 def _orientation_of(picture: "Image.Image") -> Any:
     try:
         orientation = picture.getexif().get(ORIENTATION)
-    except Exception:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
+    except Exception as error:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
+        let_through(error)
         return None
     return orientation if isinstance(orientation, int) else None
 
 
 _TURNS: dict[Any, Any] = {}
 if Image is not None:
+    # Now, rather than with the first picture: what Pillow loads for it calls eval(), and an eval() while
+    # the interpreter ends makes a program that Ctrl-C has ended exit with status 1 instead of by the signal.
+    Image.init()
     _TURNS = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
