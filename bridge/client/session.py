@@ -14,22 +14,18 @@ from bridge import __version__
 from bridge.client import lifetime
 from bridge.client.capture.call_queue import (
     AnswerCall,
-    BatchCall,
-    Call,
     CallQueue,
-    EpochCall,
     FlushCall,
     ResumedCall,
-    ScalarsCall,
     StatusCall,
 )
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.connection import Connection
-from bridge.client.encode import Encoder, text
+from bridge.client.encode import text
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity, Plan
-from bridge.client.left_out import LeftOut, Reason, described
+from bridge.client.left_out import LeftOut, Reason
 from bridge.client.orders import Callback, Order, Orders
 from bridge.client.outbox import Outbox
 from bridge.client.own_gpus import Gpus
@@ -44,6 +40,7 @@ from bridge.client.settings import (
 )
 from bridge.client.spool.spooling import Spooling
 from bridge.client.stats import Notices, Stats
+from bridge.client.strict import StrictCheck
 from bridge.client.system import System
 from bridge.client.terms import Terms
 from bridge.client.words import CommandType, Status, status_of
@@ -51,16 +48,12 @@ from bridge.client.words import CommandType, Status, status_of
 log = logging.getLogger("trainbridge")
 
 BUFFER_BYTES = 64 << 20
-LOOK_SECONDS = 0.001
 CLOSE_SECONDS = 10.0
 STOP_SECONDS = 0.8
 """How much longer than it was given the end of a session may take: for its threads, and for the disk."""
 
 COLLECT_SHARE = 0.5
 """Of that, so much is left to the numbers that have not been encoded yet, where a spool keeps them."""
-
-ARRIVAL_SECONDS = 60.0
-"""So long a strict session waits for a copy that a device makes."""
 
 PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could say so, has been away for so long."""
@@ -542,45 +535,6 @@ def _told(error: BaseException) -> str:
     except BaseException as fault:  # noqa: BLE001 -- its own text may raise
         let_through(fault)
         return type(error).__name__
-
-
-class StrictCheck:
-    """Encodes each call at once, and raises what would be left out."""
-
-    def __init__(self, plan: Plan, terms: Callable[[], Terms]) -> None:
-        """Check for a run of this plan."""
-        self._encoder = Encoder(plan, LeftOut(strict=True))
-        self._terms = terms
-
-    def check(self, call: Call) -> None:
-        """Raise ValueError for a call of which something would be left out."""
-        deadline = time.monotonic() + ARRIVAL_SECONDS
-        while call.landing is not None and not call.landing.has_arrived:
-            if time.monotonic() >= deadline:
-                break
-            time.sleep(LOOK_SECONDS)
-        try:
-            self._encode(call)
-        except ValueError:
-            raise
-        except BaseException as error:
-            let_through(error)
-            raise ValueError(described(error)) from error
-
-    def _encode(self, call: Call) -> None:
-        if type(call) is EpochCall:
-            self._encoder.epoch(call, 0)
-        elif type(call) is ScalarsCall:
-            self._encoder.scalars(call, 0)
-        elif type(call) is BatchCall:
-            self._encoder.batch(
-                call,
-                samples=self._encoder.samples(call),
-                clock_ms=0,
-                duration=None,
-                pictures=call.images.peek() if call.images is not None else None,
-                terms=self._terms(),
-            )
 
 
 def _seconds(timeout: float) -> float:

@@ -1,0 +1,53 @@
+"""Raise, at the call, what would be left out."""
+
+import time
+from collections.abc import Callable
+
+from bridge.client.capture.call_queue import BatchCall, Call, EpochCall, ScalarsCall
+from bridge.client.capture.collector import ARRIVAL_SECONDS
+from bridge.client.encode import Encoder
+from bridge.client.encoding.isolation import let_through
+from bridge.client.identity import Plan
+from bridge.client.left_out import LeftOut, described
+from bridge.client.terms import Terms
+
+LOOK_SECONDS = 0.001
+
+
+class StrictCheck:
+    """Encodes each call at once, and raises what would be left out."""
+
+    def __init__(self, plan: Plan, terms: Callable[[], Terms]) -> None:
+        """Check for a run of this plan."""
+        self._encoder = Encoder(plan, LeftOut(strict=True))
+        self._terms = terms
+
+    def check(self, call: Call) -> None:
+        """Raise ValueError for a call of which something would be left out."""
+        deadline = time.monotonic() + ARRIVAL_SECONDS
+        while call.landing is not None and not call.landing.has_arrived:
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(LOOK_SECONDS)
+        try:
+            self._encode(call)
+        except ValueError:
+            raise
+        except BaseException as error:
+            let_through(error)
+            raise ValueError(described(error)) from error
+
+    def _encode(self, call: Call) -> None:
+        if type(call) is EpochCall:
+            self._encoder.epoch(call, 0)
+        elif type(call) is ScalarsCall:
+            self._encoder.scalars(call, 0)
+        elif type(call) is BatchCall:
+            self._encoder.batch(
+                call,
+                samples=self._encoder.samples(call),
+                clock_ms=0,
+                duration=None,
+                pictures=call.images.peek() if call.images is not None else None,
+                terms=self._terms(),
+            )
