@@ -25,6 +25,7 @@ from bridge.client.capture.call_queue import (
 )
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
+from bridge.client.clock import now_ms
 from bridge.client.connection import Connection
 from bridge.client.encode import Encoder, text
 from bridge.client.encoding.isolation import let_through
@@ -114,7 +115,7 @@ class TrainingSession:
         client_name: str = "trainbridge-python",
         client_version: str = __version__,
         buffer_bytes: int = BUFFER_BYTES,
-        spool_dir: str | os.PathLike[str] = "",
+        spool_dir: str | os.PathLike[str] | None = None,
         spool_bytes: int = 0,
         close_seconds: float = CLOSE_SECONDS,
         ranks: Ranks = "zero",
@@ -139,7 +140,7 @@ class TrainingSession:
         name = session_name(session_id, model, where, ranks)
         identity = Identity(
             name, uuid4().hex, text(client_name), text(client_version), plan,
-            _labels(labels, where, ranks, name), started_ms=time.time_ns() // 1_000_000,
+            _labels(labels, where, ranks, name), started_ms=now_ms(),
         )  # fmt: skip
         goal = (
             destination(
@@ -148,7 +149,7 @@ class TrainingSession:
             if isinstance(address, str)
             else address
         )
-        spool = spool_place(os.fspath(spool_dir), spool_bytes)
+        spool = spool_place(os.fspath(spool_dir or ""), spool_bytes)
         self._stats = Stats()
         self._notices = Notices()
         self._close_seconds = close_seconds
