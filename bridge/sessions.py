@@ -65,7 +65,11 @@ SEQUENCE_LIMIT = (1 << 63) - 1
 """The highest sequence that a session may have: what the journal can store."""
 
 TOKENS_KEPT = 8
-"""Registering again changes nothing, so a stream opened just before it is still good."""
+"""Registering again changes nothing, so a stream opened just before it is still good.
+
+Eight, since a client registers once for each stream, and a stream shows its token only once, when it
+begins: one that is open goes on whatever is registered after it.
+"""
 
 HOSTS_KEPT = 16
 """Hosts that a session without client_instance_id may be registered from."""
@@ -148,6 +152,8 @@ class Session:
         self.performance: Performance | None = None
         self.scalars: dict[str, float] = {}
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+        self.images_acknowledged: tuple[int, int] | None = None
+        """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
         self.parts: dict[str, Any] = {}
         """What other parts of the bridge had said of it before a restart; each takes its own out."""
 

@@ -57,6 +57,9 @@ CLOSE_SECONDS = 10.0
 STOP_SECONDS = 0.8
 """How much longer than it was given the end of a session may take: for its threads, and for the disk."""
 
+LAST_WORD_SECONDS = 0.2
+"""How long a bridge that has everything may take to end the stream."""
+
 COLLECT_SHARE = 0.5
 """Of that, so much is left to the numbers that have not been encoded yet, where a spool keeps them."""
 
@@ -489,6 +492,8 @@ class TrainingSession:
         deadline = now + STOP_SECONDS
         collecting, sending = self._threads
         self._collector.skip_images()
+        if self._outbox.is_done:
+            sending.join(LAST_WORD_SECONDS)  # the bridge may still report what became of images
         self._link.stop()
         if self._spooling is not None:
             collecting.join(STOP_SECONDS * COLLECT_SHARE)

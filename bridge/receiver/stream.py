@@ -118,7 +118,6 @@ class Stream:
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._closing = False
-        self._told = (0, 0)
         self._kinds: dict[type[Message], int] = {}
         self._received_bytes = 0
         self._frames = 0
@@ -163,6 +162,7 @@ class Stream:
 
     def drain(self, reconnect_after_ms: int) -> None:
         """Tell the client to connect again, and write what is owed; then the writer returns."""
+        self._owe_last_images()
         self._owe(answers.draining(reconnect_after_ms))
         self.finish()
 
@@ -192,6 +192,9 @@ class Stream:
                 await write(self._owed.popleft())
                 self._moved.set()
             if self._closing and not self._pending:
+                self._owe_last_images()
+                while self._owed:
+                    await write(self._owed.popleft())
                 return
 
     def close(self) -> None:
@@ -341,7 +344,8 @@ class Stream:
         self._door.admission.check(session, self._caller)
         self.session_id = session_id
         self._holder = (session.client.instance_id, session.attempt)
-        self._told = self._door.tally(session_id)
+        if session.images_acknowledged is None:
+            session.images_acknowledged = self._door.tally(session_id)
         self._take_over()
         self._door.pipeline.connected(session_id)
         self._door.commands.listen(session_id, self._wake.set)
@@ -381,10 +385,24 @@ class Stream:
         last.batch = batch
 
     def _images(self) -> tuple[int, int]:
-        """Return the images kept and not kept since the last time."""
+        """Return the images of the session kept and not kept since the last Ack, also that of another stream."""
+        session = self._door.sessions.find(self.session_id)
+        if session is None or (session.client.instance_id, session.attempt) != self._holder:
+            return 0, 0
         kept, dropped = self._door.tally(self.session_id)
-        before, self._told = self._told, (kept, dropped)
+        before, session.images_acknowledged = session.images_acknowledged, (kept, dropped)
+        if before is None:
+            return 0, 0
         return max(0, kept - before[0]), max(0, dropped - before[1])
+
+    def _owe_last_images(self) -> None:
+        """Owe an Ack of the images that were decided on after the last one, before the stream ends."""
+        session = self._door.sessions.find(self.session_id)
+        if session is None or not self._is_numbered or self.is_superseded:
+            return
+        images = self._images()
+        if any(images):
+            self._owe(answers.acknowledgment(self._committed_batch, session.committed, *images))
 
     def _refuse(self, error: BridgeError, sequence: int, retry_after_ms: int = 0) -> None:
         if (
