@@ -75,7 +75,7 @@ class Contents:
         """What has to be noted, since the next delivery may not see it any more; None: nothing."""
         if not self.missing and self.unnumbered <= self.unnumbered_before:
             return None
-        return Gap(self.missing, True, self.unnumbered, self.is_end_unknown)  # noqa: FBT003
+        return Gap(self.missing, True, self.unnumbered, self.is_end_unknown)
 
 
 def read_all(segments: list[Segment], *, begun: int = 0) -> Contents:

@@ -1,6 +1,7 @@
 """An Ack covers what was applied, whatever else comes on the streams of a session."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -342,6 +343,15 @@ def test_no_client_waits_without_end(loop, window, one_a_frame, kinds, begins_wi
     assert world.acknowledged == len(kinds)
     assert world.applied == [n for n in numbers if kinds[n - 1] == "good"]
     assert world.refused - {0} == {n for n in numbers if kinds[n - 1] != "good"}
+
+
+def test_a_clock_before_1970_costs_no_answer(world, monkeypatch):
+    """Times of the protocol have no sign; what the clock says cannot keep an Ack back."""
+    monkeypatch.setattr(time, "time_ns", lambda: -(10**18))
+    world.send(good(1))
+    world.commit()
+
+    assert (world.acknowledged, world.answers[-1].timestamp_ms) == (1, 0)
 
 
 def test_a_message_that_could_be_read_is_not_refused_for_one_behind_it(world):
