@@ -27,6 +27,7 @@ from bridge.model import (
     Forgotten,
     Heartbeat,
     Message,
+    Performance,
     Phase,
     Registered,
     SequenceAdvanced,
@@ -42,6 +43,9 @@ RETRY_AFTER_MS = 1_000
 
 SILENT = (Heartbeat, CommandResult)
 """Messages that may leave nothing in the journal but their sequence."""
+
+INCIDENTAL = (Heartbeat, CommandResult, Performance)
+"""What a process says beside its loop, perhaps after that has ended: it neither resumes a session nor is refused."""
 
 
 class Pipeline:
@@ -116,7 +120,7 @@ class Pipeline:
         session = self._sessions.get(update.session_id)
         sequence = update.sequence
         is_new = not sequence or sequence > session.accepted
-        says_something = is_new and not isinstance(update.message, Heartbeat)
+        says_something = is_new and not isinstance(update.message, INCIDENTAL)
         if says_something and session.phase is Phase.ENDED and not session.is_resumed:
             raise UnknownSessionError("this session has ended; register it again to go on")
         if sequence:
