@@ -314,7 +314,13 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class SequenceAdvanced:
-    """The session's sequence has risen without a change: over a refused message, or a numbered heartbeat."""
+    """The session's sequence has risen without a change: over a refused message, or a numbered heartbeat.
+
+    Or its client has begun behind sequences that are neither applied nor to come; 0: there are none.
+    """
+
+    first_skipped: int = 0
+    last_skipped: int = 0
 
 
 Message = Batch | Epoch | Performance | StatusChange | Scalars | CommandResult | Heartbeat

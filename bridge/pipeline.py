@@ -6,7 +6,12 @@ from dataclasses import replace
 
 from bridge.commands import Command, Commands
 from bridge.commit import Committer, Receipt
-from bridge.errors import InvalidDataError, OverloadedError, SequenceGapError
+from bridge.errors import (
+    InvalidDataError,
+    OverloadedError,
+    SequenceGapError,
+    UnknownSessionError,
+)
 from bridge.model import (
     Client,
     CommandAnswered,
@@ -21,9 +26,12 @@ from bridge.model import (
     Event,
     Forgotten,
     Heartbeat,
+    Message,
+    Performance,
     Phase,
     Registered,
     SequenceAdvanced,
+    Status,
     StatusChange,
     Update,
 )
@@ -35,6 +43,9 @@ RETRY_AFTER_MS = 1_000
 
 SILENT = (Heartbeat, CommandResult)
 """Messages that may leave nothing in the journal but their sequence."""
+
+INCIDENTAL = (Heartbeat, CommandResult, Performance)
+"""What a process says beside its loop, perhaps after that has ended: it neither resumes a session nor is refused."""
 
 
 class Pipeline:
@@ -103,12 +114,15 @@ class Pipeline:
         An update that has been applied before is not applied again, and none is applied before those that
         its client numbered lower: an Ack covers all of these.
 
-        Raises UnknownSessionError, InvalidDataError, SequenceGapError, and OverloadedError when too much
-        waits for the disk.
+        Raises UnknownSessionError, also for a session that has ended and was not registered again,
+        InvalidDataError, SequenceGapError, and OverloadedError when too much waits for the disk.
         """
         session = self._sessions.get(update.session_id)
         sequence = update.sequence
         is_new = not sequence or sequence > session.accepted
+        says_something = is_new and not isinstance(update.message, INCIDENTAL)
+        if says_something and session.phase is Phase.ENDED and not session.is_resumed:
+            raise UnknownSessionError("this session has ended; register it again to go on")
         if sequence:
             _check_sequence(session, sequence)
         now = self._clock()
@@ -116,7 +130,7 @@ class Pipeline:
             raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
         self._sessions.touch(session, now)
         if not session.connected:
-            self._revive(session, update, now, is_new=is_new)
+            self._revive(session, update.message, now, says_something=says_something)
         if is_new:
             if sequence:
                 session.accepted = sequence
@@ -132,7 +146,7 @@ class Pipeline:
         SequenceGapError.
         """
         session = self._sessions.get(session_id)
-        if sequence not in session.skipped:
+        if not session.has_skipped(sequence):
             _check_sequence(session, sequence)
         session.updated_at = now = self._clock()
         if sequence > session.accepted:
@@ -146,9 +160,8 @@ class Pipeline:
         Either it has given that up, or another bridge has it, or this one before it lost its state.
         """
         session = self._sessions.get(session_id)
-        session.skipped = range(session.accepted + 1, sequence)
-        session.accepted = sequence - 1
-        self._emit(session, SequenceAdvanced(), self._clock())
+        first, session.accepted = session.accepted + 1, sequence - 1
+        self._emit(session, SequenceAdvanced(first, session.accepted), self._clock())
 
     def connected(self, session_id: str) -> None:
         """A stream speaks for a session from now on."""
@@ -212,14 +225,18 @@ class Pipeline:
                 self._commands.forget(session.id)
                 self._committer.poke()
 
-    def _revive(self, session: Session, update: Update, now: float, *, is_new: bool) -> None:
+    def _revive(
+        self, session: Session, message: Message, now: float, *, says_something: bool
+    ) -> None:
         """Take a session for connected again, and for live where it was lost or has been resumed."""
-        says_something = is_new and not isinstance(update.message, Heartbeat)
-        if session.phase is Phase.LOST or (session.is_resumed and says_something):
+        is_resuming = session.phase is Phase.ENDED and session.is_resumed and says_something
+        if session.phase is Phase.LOST or is_resuming:
             session.phase = Phase.LIVE
         if session.phase is Phase.LIVE:
             self._telemetry.session_changed(session.id, "connected")
             self._emit(session, Connected(), now)
+        if is_resuming and session.status.is_end and not isinstance(message, StatusChange):
+            self._emit(session, StatusChange(Status.RUNNING), now)
 
     def _apply(self, session: Session, update: Update, now: float) -> None:
         message = update.message
@@ -259,5 +276,5 @@ def _check_sequence(session: Session, sequence: int) -> None:
             f"sequence: {sequence} came where {expected} is expected; send again from there",
             expected=expected,
         )
-    if sequence in session.skipped:
+    if session.has_skipped(sequence):
         raise InvalidDataError("sequence: this client began behind it", sequence=sequence)

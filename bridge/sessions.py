@@ -9,11 +9,12 @@ import math
 import re
 import secrets
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
@@ -36,6 +37,7 @@ from bridge.model import (
     Phase,
     Resources,
     Scalars,
+    SequenceAdvanced,
     Status,
     StatusChange,
     reported,
@@ -53,6 +55,9 @@ SUPERSEDED = (
     " under the session's name"
 )
 
+SKIPS_KEPT = 1_000
+"""Ranges of sequences that the client of a session began behind; the lowest ones go first."""
+
 FORMER_KEPT = 200
 """Earlier attempts of a session whose clients are known."""
 
@@ -60,7 +65,11 @@ SEQUENCE_LIMIT = (1 << 63) - 1
 """The highest sequence that a session may have: what the journal can store."""
 
 TOKENS_KEPT = 8
-"""Registering again changes nothing, so a stream opened just before it is still good."""
+"""Registering again changes nothing, so a stream opened just before it is still good.
+
+Eight, since a client registers once for each stream, and a stream shows its token only once, when it
+begins: one that is open goes on whatever is registered after it.
+"""
 
 HOSTS_KEPT = 16
 """Hosts that a session without client_instance_id may be registered from."""
@@ -125,8 +134,8 @@ class Session:
         """Highest sequence applied."""
         self.committed = 0
         """Highest sequence that has been committed."""
-        self.skipped = range(0)
-        """Sequences that its client began behind: they are neither applied nor to come."""
+        self.skipped: tuple[tuple[int, int], ...] = ()
+        """First and last of the sequences that its client began behind, in order: neither applied nor to come."""
         self.token_hashes: tuple[str, ...] = ()
         """Of what a stream must show one of, as SHA-256 in hex: one for each of the last registrations."""
         self.hosts: tuple[str, ...] = ()
@@ -143,6 +152,8 @@ class Session:
         self.performance: Performance | None = None
         self.scalars: dict[str, float] = {}
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+        self.images_acknowledged: tuple[int, int] | None = None
+        """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
         self.parts: dict[str, Any] = {}
         """What other parts of the bridge had said of it before a restart; each takes its own out."""
 
@@ -187,6 +198,11 @@ class Session:
         if host and host not in self.hosts:
             self.hosts = (*self.hosts, host)[-HOSTS_KEPT:]
 
+    def has_skipped(self, sequence: int) -> bool:
+        """Tell whether the client has begun behind a sequence, which then is not to come any more."""
+        at = bisect_right(self.skipped, sequence, key=itemgetter(0)) - 1
+        return at >= 0 and sequence <= self.skipped[at][1]
+
     def apply(self, event: Event, now: float) -> None:
         """Take notice of an event."""
         apply = _APPLY.get(type(event))
@@ -199,6 +215,7 @@ class Session:
             "format": FORMAT,
             **{name: getattr(self, name) for name in PLAIN},
             "former": self.former,
+            "skipped": self.skipped,
             "client": asdict(self.client),
             "config": asdict(self.config),
             "losses": self.losses.snapshot(),
@@ -221,6 +238,7 @@ class Session:
             setattr(session, name, state[name])
         session.phase, session.status = Phase(session.phase), Status(session.status)
         session.former = tuple(state.get("former", ()))  # older versions wrote none
+        session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
         session.committed = session.accepted
         session.losses = Curve.restored(state["losses"])
         session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
@@ -276,6 +294,14 @@ class Session:
         self.connected = False
         self._notice(now, "disconnected")
 
+    def _advanced(self, advanced: SequenceAdvanced, _now: float) -> None:
+        first, last = advanced.first_skipped, advanced.last_skipped
+        if not 0 < first <= last:
+            return
+        if self.skipped and self.skipped[-1][1] + 1 == first:
+            first, self.skipped = self.skipped[-1][0], self.skipped[:-1]
+        self.skipped = (*self.skipped, (first, last))[-SKIPS_KEPT:]
+
     def _command_sent(self, sent: CommandSent, now: float) -> None:
         self._notice(now, f"command {sent.type.name} sent")
 
@@ -309,6 +335,7 @@ _APPLY: dict[type, Callable[[Session, Any, float], None]] = {
     CommandSent: Session._command_sent,
     CommandAnswered: Session._command_answered,
     Ended: Session._ended,
+    SequenceAdvanced: Session._advanced,
 }
 
 
@@ -423,8 +450,9 @@ class Sessions:
         `remembered` is the session as it was before it was forgotten, if it was, so that it can be
         resumed, and so that no attempt of a name is counted twice.
 
-        The same client instance resumes its session; another one is refused while the first is alive
-        (three heartbeats) and starts a new attempt after that. What belongs to an attempt before the one
+        The same client instance resumes its session, also an ended one; another one is refused while the
+        first is alive (three heartbeats) and starts a new attempt after that. Clients that do not name
+        themselves are taken for the same one until the session has ended, and then for another. What belongs to an attempt before the one
         that is known is refused, however that one has ended.
 
         Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
@@ -435,7 +463,8 @@ class Sessions:
         known = self._sessions.get(session_id) or remembered
         if known is None:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
-        if known.client.instance_id == client.instance_id:
+        is_same = known.client.instance_id == client.instance_id
+        if is_same and (client.instance_id or known.phase is not Phase.ENDED):
             return Registration(self._resumed(known, client, config), is_new=False)
         if known is remembered:
             self._estimate_silence(known)

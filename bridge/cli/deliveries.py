@@ -111,7 +111,8 @@ def _summary(delivery: Delivery, arguments: argparse.Namespace) -> str:
     if delivery.refused:
         text += f", {delivery.refused} refused by the bridge as invalid"
     if delivery.lost:
-        text += f", {delivery.lost} lost: damaged, missing, or too large for the bridge"
+        least = "at least " if delivery.is_lost_uncounted else ""
+        text += f", {least}{delivery.lost} lost: damaged, missing, or too large for the bridge"
     if delivery.trouble:
         return f"{text}\n  {delivery.kept} could not be removed: {delivery.trouble}"
     return f"{text}\n  What was left is kept in {delivery.kept}" if delivery.kept else text

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc
 
+from bridge.client.clock import now_ms
 from bridge.client.encode import described, frame_of, prefix_of, text
 from bridge.client.identity import Identity
 from bridge.client.lifetime import GRPC_USE
@@ -199,7 +200,7 @@ class Connection:
             client_name=identity.client_name,
             client_version=identity.client_version,
             config=identity.plan.to_wire(),
-            timestamp_ms=time.time_ns() // 1_000_000,
+            timestamp_ms=now_ms(),
             client_instance_id=identity.instance_id,
             labels=described(identity.labels),
         )
@@ -280,7 +281,7 @@ class Connection:
 
     def _heartbeat(self) -> bytes:
         self._heartbeats += 1
-        now = time.time_ns() // 1_000_000
+        now = now_ms()
         beat = wire.Heartbeat(timestamp_ms=now, sequence_number=self._heartbeats)
         return wire.MetricsRequest(timestamp_ms=now, heartbeat=beat).SerializeToString()
 

@@ -21,6 +21,7 @@ from bridge.client.capture.call_queue import (
 )
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
+from bridge.client.clock import now_ms
 from bridge.client.connection import Connection
 from bridge.client.encode import text
 from bridge.client.encoding.isolation import let_through
@@ -51,6 +52,9 @@ BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
 STOP_SECONDS = 0.8
 """How much longer than it was given the end of a session may take: for its threads, and for the disk."""
+
+LAST_WORD_SECONDS = 0.2
+"""How long a bridge that has everything may take to end the stream."""
 
 COLLECT_SHARE = 0.5
 """Of that, so much is left to the numbers that have not been encoded yet, where a spool keeps them."""
@@ -107,7 +111,7 @@ class TrainingSession:
         client_name: str = "trainbridge-python",
         client_version: str = __version__,
         buffer_bytes: int = BUFFER_BYTES,
-        spool_dir: str | os.PathLike[str] = "",
+        spool_dir: str | os.PathLike[str] | None = None,
         spool_bytes: int = 0,
         close_seconds: float = CLOSE_SECONDS,
         ranks: Ranks = "zero",
@@ -132,7 +136,7 @@ class TrainingSession:
         name = session_name(session_id, model, where, ranks)
         identity = Identity(
             name, uuid4().hex, text(client_name), text(client_version), plan,
-            _labels(labels, where, ranks, name), started_ms=time.time_ns() // 1_000_000,
+            _labels(labels, where, ranks, name), started_ms=now_ms(),
         )  # fmt: skip
         goal = (
             destination(
@@ -141,7 +145,7 @@ class TrainingSession:
             if isinstance(address, str)
             else address
         )
-        spool = spool_place(os.fspath(spool_dir), spool_bytes)
+        spool = spool_place(os.fspath(spool_dir or ""), spool_bytes)
         self._stats = Stats()
         self._notices = Notices()
         self._close_seconds = close_seconds
@@ -483,6 +487,8 @@ class TrainingSession:
         deadline = now + STOP_SECONDS
         collecting, sending = self._threads
         self._collector.skip_images()
+        if self._outbox.is_done:
+            sending.join(LAST_WORD_SECONDS)  # the bridge may still report what became of images
         self._link.stop()
         if self._spooling is not None:
             collecting.join(STOP_SECONDS * COLLECT_SHARE)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.client.capture.call_queue import StatusCall
+from bridge.client.clock import now_ms
 from bridge.client.connection import Connection
 from bridge.client.encode import Encoder
 from bridge.client.left_out import LeftOut
@@ -49,7 +50,9 @@ class Delivery:
     refused: int
     """Those that the bridge found invalid; it will never take them."""
     lost: int
-    """Those that were damaged or missing, at least so many, or too large for the bridge."""
+    """Those that were damaged or missing, or too large for the bridge."""
+    is_lost_uncounted: bool = False
+    """At least so many are lost; how many more, nobody knows."""
     kept: Path | None = None
     """Where what was left is kept, since some of it is lost, or since it could not be deleted."""
     trouble: str = ""
@@ -194,7 +197,7 @@ class _Courier:
             last = max(self._spool.last, self._outbox.acknowledged)
             encoder = Encoder(self._identity.plan, LeftOut(), last=last)
             end = StatusCall(0.0, Status.FAILED, SILENT_END)
-            self._outbox.put([encoder.status(end, time.time_ns() // 1_000_000)])
+            self._outbox.put([encoder.status(end, now_ms())])
         self._outbox.finish()
 
     def _check(self, is_too_long: bool) -> None:  # noqa: FBT001
@@ -219,5 +222,11 @@ class _Courier:
         except OSError as error:
             kept, trouble = self._path, str(error)
         return Delivery(
-            self._identity.session_id, stats.acknowledged, stats.refused, lost, kept, trouble
+            self._identity.session_id,
+            stats.acknowledged,
+            stats.refused,
+            lost,
+            self._spool.is_lost_uncounted,
+            kept,
+            trouble,
         )

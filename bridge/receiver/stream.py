@@ -21,7 +21,7 @@ from bridge.pipeline import Pipeline
 from bridge.receiver import answers
 from bridge.receiver.admission import Admission, Caller
 from bridge.receiver.decode import Result
-from bridge.sessions import Session, Sessions
+from bridge.sessions import SEQUENCE_LIMIT, Session, Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 
@@ -111,12 +111,13 @@ class Stream:
         """The sequence that the client has been asked for in this frame."""
         self._stuck = (0, 0)
         """A sequence that could not be read or applied, and how often."""
+        self._read = 0
+        """A sequence that could be read and was not applied: what cannot be read is another message."""
         self._pending: deque[Pending] = deque()
         self._owed: deque[wire.MetricsResponse] = deque()
         self._wake = asyncio.Event()
         self._moved = asyncio.Event()
         self._closing = False
-        self._told = (0, 0)
         self._kinds: dict[type[Message], int] = {}
         self._received_bytes = 0
         self._frames = 0
@@ -138,10 +139,10 @@ class Stream:
             except InvalidDataError as error:
                 self._refuse_for_good(error, result)
             except BridgeError as error:
-                self._refuse(error, _sequence_of(result))
+                self._refuse(error, self._sequence_of(result))
             except Exception as error:  # noqa: BLE001 -- one message must not end a stream
                 self._door.telemetry.failed("receiver", error)
-                self._answer_fault(_sequence_of(result))
+                self._answer_fault(self._sequence_of(result))
         if self._asks_again:
             self._ask_for_next()
         self._received_bytes += size_bytes
@@ -161,6 +162,7 @@ class Stream:
 
     def drain(self, reconnect_after_ms: int) -> None:
         """Tell the client to connect again, and write what is owed; then the writer returns."""
+        self._owe_last_images()
         self._owe(answers.draining(reconnect_after_ms))
         self.finish()
 
@@ -190,6 +192,9 @@ class Stream:
                 await write(self._owed.popleft())
                 self._moved.set()
             if self._closing and not self._pending:
+                self._owe_last_images()
+                while self._owed:
+                    await write(self._owed.popleft())
                 return
 
     def close(self) -> None:
@@ -259,24 +264,36 @@ class Stream:
                 "BUFFER_FULL", "not answered: once a frame is enough"
             )
             return
-        if self._unreadable:
-            self._unreadable = 0
-            if self._is_stuck(expected):
-                given_up = InvalidDataError(f"the message cannot be read after {ATTEMPTS} attempts")
-                self._give_up(expected, given_up)
-                expected += 1
+        if self._has_given_up(expected):
+            expected += 1
         self._asked_for = expected
         self._refuse(error, expected, AGAIN_AFTER_MS)
 
     def _ask_for_next(self) -> None:
-        """Ask for all that follows the last message that was taken: a part of the frame was not."""
+        """Ask for all that follows the last message that was taken: a part of the frame was not.
+
+        Where that was one message that cannot be read, however often it comes, it is refused instead.
+        """
         self._asks_again = False
         session = self._door.sessions.find(self.session_id)
         if session is None or not self._is_numbered or self._asked_for == session.accepted + 1:
             return
+        is_alone = self._unreadable == 1
+        if self._has_given_up(session.accepted + 1) and is_alone:
+            return
         expected = session.accepted + 1
         text = f"not all of the frame was taken; send again from {expected}"
         self._refuse(SequenceGapError(text, expected=expected), expected, AGAIN_AFTER_MS)
+
+    def _has_given_up(self, expected: int) -> bool:
+        """Take what could not be read for the message that is expected; refuse that once it came often enough."""
+        unreadable, self._unreadable = self._unreadable, 0
+        if not unreadable or expected == self._read or not self._is_stuck(expected):
+            return False
+        self._give_up(
+            expected, InvalidDataError(f"the message cannot be read after {ATTEMPTS} attempts")
+        )
+        return True
 
     def _answer_fault(self, sequence: int) -> None:
         """Have a message that met a fault of ours sent again; it must not hold up the others for long."""
@@ -284,7 +301,7 @@ class Stream:
             self._give_up(sequence, InvalidDataError("internal error"))
             return
         again = AGAIN_AFTER_MS if sequence else 0
-        self._asked_for = sequence
+        self._asked_for = self._read = sequence
         self._owe_error(wire.ErrorResponse.INTERNAL_ERROR, "internal error", sequence, again)
 
     def _is_stuck(self, sequence: int) -> bool:
@@ -296,7 +313,7 @@ class Stream:
 
     def _refuse_for_good(self, error: InvalidDataError, result: Result) -> None:
         """Refuse a message for what it holds; where it has a number of this session, that is dealt with."""
-        sequence = _sequence_of(result)
+        sequence = self._sequence_of(result)
         session_id = result.session_id if isinstance(result, Update | InvalidDataError) else ""
         if sequence and session_id and session_id == self.session_id:
             self._give_up(sequence, error)
@@ -327,7 +344,8 @@ class Stream:
         self._door.admission.check(session, self._caller)
         self.session_id = session_id
         self._holder = (session.client.instance_id, session.attempt)
-        self._told = self._door.tally(session_id)
+        if session.images_acknowledged is None:
+            session.images_acknowledged = self._door.tally(session_id)
         self._take_over()
         self._door.pipeline.connected(session_id)
         self._door.commands.listen(session_id, self._wake.set)
@@ -367,10 +385,24 @@ class Stream:
         last.batch = batch
 
     def _images(self) -> tuple[int, int]:
-        """Return the images kept and not kept since the last time."""
+        """Return the images of the session kept and not kept since the last Ack, also that of another stream."""
+        session = self._door.sessions.find(self.session_id)
+        if session is None or (session.client.instance_id, session.attempt) != self._holder:
+            return 0, 0
         kept, dropped = self._door.tally(self.session_id)
-        before, self._told = self._told, (kept, dropped)
+        before, session.images_acknowledged = session.images_acknowledged, (kept, dropped)
+        if before is None:
+            return 0, 0
         return max(0, kept - before[0]), max(0, dropped - before[1])
+
+    def _owe_last_images(self) -> None:
+        """Owe an Ack of the images that were decided on after the last one, before the stream ends."""
+        session = self._door.sessions.find(self.session_id)
+        if session is None or not self._is_numbered or self.is_superseded:
+            return
+        images = self._images()
+        if any(images):
+            self._owe(answers.acknowledgment(self._committed_batch, session.committed, *images))
 
     def _refuse(self, error: BridgeError, sequence: int, retry_after_ms: int = 0) -> None:
         if (
@@ -381,7 +413,7 @@ class Stream:
             return
         if isinstance(error, OverloadedError):
             retry_after_ms = error.retry_after_ms
-            self._asked_for = sequence
+            self._asked_for = self._read = sequence
         elif isinstance(error, FrameLimitError):
             retry_after_ms = AGAIN_AFTER_MS
         code = CODE_OF.get(type(error), wire.ErrorResponse.INTERNAL_ERROR)
@@ -410,13 +442,15 @@ class Stream:
         for command in self._door.pipeline.take_commands(self.session_id):
             self._owe(answers.command(command))
 
+    def _sequence_of(self, result: Result) -> int:
+        """Return the sequence of a message, 0 where it has none, nobody knows it, or another session counts it."""
+        if not isinstance(result, Update | InvalidDataError):
+            return 0
+        is_own = result.session_id == self.session_id or not self.session_id
+        return result.sequence if is_own or result.sequence > SEQUENCE_LIMIT else 0
+
     def _owe(self, response: wire.MetricsResponse) -> None:
         response.session_id = self.session_id
-        response.timestamp_ms = time.time_ns() // 1_000_000
+        response.timestamp_ms = max(0, time.time_ns() // 1_000_000)
         self._owed.append(response)
         self._wake.set()
-
-
-def _sequence_of(result: Result) -> int:
-    """Return the sequence of a message, 0 where it has none or nobody knows it."""
-    return result.sequence if isinstance(result, Update | InvalidDataError) else 0

@@ -25,15 +25,19 @@ from bridge.model import (
     Ended,
     Forgotten,
     Heartbeat,
+    Performance,
     Phase,
     Registered,
+    Scalars,
     SequenceAdvanced,
     Status,
     StatusChange,
     Update,
 )
 from bridge.pipeline import Pipeline
-from bridge.sessions import Session, Sessions
+from bridge.sessions import SKIPS_KEPT, Session, Sessions
+from bridge.sinks.journal.entries import Entry, entry_of, row_of
+from bridge.storage.packed import packed, unpacked
 from bridge.telemetry import Telemetry
 
 
@@ -168,6 +172,104 @@ def test_a_client_may_begin_behind_what_is_known_here():
         bridge.send(batch(3), 2)
     bridge.send(batch(1), 1)
     assert [event.index for event in bridge.sink.of(Batch)] == [1, 2]
+
+
+def test_all_that_a_client_began_behind_stays_named():
+    """Also what it began behind before the last time, and before a restart with or without a checkpoint."""
+    bridge = Bridge()
+    session = bridge.register()
+    applied = [1, 100, 101, 200, 500]
+    for sequence in applied:
+        if sequence > session.accepted + 1:
+            bridge.pipeline.begin_at("run", sequence)
+        bridge.send(batch(sequence), sequence)
+    replayed = Session("run", session.client, session.config, now=0.0)
+    for event in map(journaled, bridge.sink.of(SequenceAdvanced)):
+        replayed.apply(event, 0.0)
+    restored = Session.restored(unpacked(packed(session.snapshot())))
+
+    for known in (session, replayed, restored):
+        assert not any(map(known.has_skipped, [*applied, 0, 501]))
+        assert all(map(known.has_skipped, [2, 50, 99, 102, 150, 199, 201, 499]))
+
+
+def test_few_ranges_that_a_client_began_behind_are_kept():
+    """A client that begins behind something again and again does not fill the memory."""
+    bridge = Bridge()
+    session = bridge.register()
+    for sequence in range(2, 2 * SKIPS_KEPT + 20, 2):
+        bridge.pipeline.begin_at("run", sequence)
+        bridge.send(batch(sequence), sequence)
+    bridge.pipeline.begin_at("run", session.accepted + 5)
+    bridge.pipeline.begin_at("run", session.accepted + 5)
+
+    assert len(session.skipped) == SKIPS_KEPT
+    assert session.skipped[-1] == (session.accepted - 7, session.accepted)
+
+
+def journaled(event):
+    """Return an event as the journal brings it back."""
+    return entry_of(unpacked(packed(row_of(Entry("run", 1, 0.0, event))))).event
+
+
+@pytest.mark.parametrize("instance", ["", "i"], ids=["original", "named"])
+def test_what_comes_after_the_end_is_not_counted_into_it(instance):
+    """Nothing that is said of a session that has ended changes it, until its client registers again."""
+    bridge = Bridge()
+    session = bridge.pipeline.register("run", Client(instance_id=instance), Config()).session
+    bridge.send(batch(1))
+    bridge.send(StatusChange(Status.COMPLETED))
+
+    for late in (batch(2), StatusChange(Status.RUNNING), Scalars(0, 2, {"x": 1.0})):
+        with pytest.raises(UnknownSessionError, match="ended"):
+            bridge.send(late)
+    for _ in range(2):
+        bridge.send(Heartbeat())
+        bridge.send(
+            Performance(frames_per_second=1.0)
+        )  # the SDK's own thread may be the last to speak
+        bridge.pipeline.register("run", Client(instance_id="i"), Config()) if instance else None
+
+    assert (session.batches, session.status, session.phase) == (1, Status.COMPLETED, Phase.ENDED)
+    assert len(bridge.sink.of(Batch)) == 1
+
+
+def test_a_session_that_goes_on_after_its_end_is_running():
+    """A session that was resumed is not shown as completed while it trains."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.send(batch(1))
+    bridge.send(StatusChange(Status.COMPLETED))
+    bridge.register()
+    assert (session.status, session.phase) == (Status.COMPLETED, Phase.ENDED)
+
+    bridge.send(batch(2))
+    assert (session.status, session.phase) == (Status.RUNNING, Phase.LIVE)
+    assert (session.attempt, session.batches) == (1, 2)
+
+    bridge.send(StatusChange(Status.FAILED))
+    bridge.register()
+    bridge.send(StatusChange(Status.COMPLETED))
+    assert (session.status, session.phase) == (Status.COMPLETED, Phase.ENDED)
+
+
+def test_an_original_client_that_trains_twice_makes_two_attempts():
+    """Its counts begin anew, its streams of before say nothing any more, and it is not completed."""
+    bridge = Bridge()
+
+    def register():
+        return bridge.pipeline.register("run", Client(), Config(), host="h").session
+
+    first = register()
+    bridge.send(batch(1))
+    assert register() is first  # it has come back
+    bridge.send(StatusChange(Status.COMPLETED))
+    second = register()
+    bridge.send(batch(1))
+
+    assert (first.attempt, second.attempt) == (1, 2)
+    assert (second.batches, second.status, second.phase) == (1, Status.UNKNOWN, Phase.LIVE)
+    assert second.hosts == ("h",)
 
 
 def test_what_changes_nothing_is_in_the_journal_with_its_sequence():

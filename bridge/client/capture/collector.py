@@ -19,6 +19,7 @@ from bridge.client.capture.call_queue import (
 from bridge.client.capture.capture import Capture, number_or_lowest
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
 from bridge.client.capture.reading import whole_number_of
+from bridge.client.clock import now_ms
 from bridge.client.encode import Encoder
 from bridge.client.entry import Entry
 from bridge.client.identity import Plan
@@ -328,7 +329,7 @@ class Collector:
         if speed is None:
             return
         usage = self._system.usage()
-        self._outbox.put([self._encoder.performance(speed, usage, time.time_ns() // 1_000_000)])
+        self._outbox.put([self._encoder.performance(speed, usage, now_ms())])
 
 
 def _end_flushes(calls: list[Call]) -> None:

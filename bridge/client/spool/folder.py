@@ -1,5 +1,6 @@
 """The folders of a spool: one for each session, locked while somebody works with it."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ except ImportError:  # pragma: no cover -- Windows
     fcntl = None  # type: ignore[assignment]
 
 IDENTITY_FILE = "session.json"
+
+BEGUN_FILE = "begun"
+"""Has the number of the last file with messages, so that it is missed where somebody deletes it."""
 
 SUFFIX = ".spool"
 """Ends the name of a file with messages."""
@@ -73,6 +77,20 @@ class Folder:
             os.close(lock)
             raise
         return cls(path, identity, lock)
+
+    @property
+    def begun(self) -> int:
+        """The highest number of a file with messages that has been begun, as far as that is noted; 0: none."""
+        try:
+            text = (self.path / BEGUN_FILE).read_bytes()[:16]
+        except OSError:
+            return 0
+        return int(text) if text.isdigit() else 1  # a crash has torn it
+
+    def note_begun(self, number: int) -> None:
+        """Note that a file with messages has been begun, where the disk takes it."""
+        with contextlib.suppress(OSError):
+            (self.path / BEGUN_FILE).write_text(str(number))
 
     def remove(self) -> None:
         """Delete the folder with all that is in it; the identity last, so that the rest is never nobody's."""

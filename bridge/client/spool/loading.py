@@ -30,14 +30,29 @@ class Contents:
     lost_before: Ranges = field(default_factory=list)
     """Those that an earlier delivery has found missing."""
     unnumbered_before: int = 0
+    was_end_unknown: bool = False
     tail: Damage | None = None
     """What is damaged behind the last message, and may have been another one."""
+    last_damaged: int = 0
+    """The highest sequence of a message that is here, and cannot be read."""
+    misses_file: bool = False
+    """A file that has been begun, with a message at least, is not here."""
     missing: Ranges = field(default_factory=list)
 
     @property
     def unnumbered(self) -> int:
-        """Count the messages behind the last one that cannot be read, at least."""
-        return int(self.tail is not None)
+        """Count the messages behind the last one whose sequences are not known, at least.
+
+        Damage beside a message whose sequence is known may be a part of that one.
+        """
+        last_read = max((segment.last for segment in self.segments), default=0)
+        has_tail = self.tail is not None and self.last_damaged <= last_read
+        return int(self.misses_file or has_tail)
+
+    @property
+    def is_lost_uncounted(self) -> bool:
+        """Tell whether nobody knows how many more than `lost` are lost."""
+        return bool(self.unnumbered or self.unnumbered_before or self.tail)
 
     @property
     def lost(self) -> int:
@@ -52,18 +67,22 @@ class Contents:
         A process that is killed while it writes leaves less than the header of a record.
         """
         is_torn = self.tail is not None and 0 < self.tail.size_bytes < HEADER_BYTES
-        return self.is_end_damaged or (self.tail is not None and not is_torn)
+        has_tail = self.tail is not None and not is_torn
+        return self.is_end_damaged or self.was_end_unknown or self.misses_file or has_tail
 
     @property
     def found(self) -> Gap | None:
         """What has to be noted, since the next delivery may not see it any more; None: nothing."""
         if not self.missing and self.unnumbered <= self.unnumbered_before:
             return None
-        return Gap(self.missing, is_lost=True, unnumbered=self.unnumbered)
+        return Gap(self.missing, True, self.unnumbered, self.is_end_unknown)
 
 
-def read_all(segments: list[Segment]) -> Contents:
-    """Read every file. Raises OSError for those that could be read if only somebody permitted it."""
+def read_all(segments: list[Segment], *, begun: int = 0) -> Contents:
+    """Read every file; `begun` is the number of the last one, where that is known.
+
+    Raises OSError for those that could be read if only somebody permitted it.
+    """
     contents = Contents(number=max((segment.number for segment in segments), default=0))
     firsts = {segment.path: _first(segment) for segment in segments}
     holding = sorted(
@@ -85,8 +104,7 @@ def read_all(segments: list[Segment]) -> Contents:
         _take(segment, contents)
         if 0 < segment.number < highest:
             contents.tail = tail  # the sequences of what was in it are missing
-    if contents.next_number > contents.number and contents.tail is None:
-        contents.tail = Damage(0)
+    contents.misses_file = max(contents.next_number, begun) > contents.number
     contents.segments = [*holding, *others]
     contents.last = max(contents.last, contents.marked)
     known = merged([*contents.known, *contents.lost_before])
@@ -123,6 +141,7 @@ def _take_other(found: Mark | Gap | Next | Damage, known: Ranges, contents: Cont
     elif isinstance(found, Gap) and found.is_lost:
         contents.lost_before = merged([*contents.lost_before, *found.ranges])
         contents.unnumbered_before = max(contents.unnumbered_before, found.unnumbered)
+        contents.was_end_unknown |= found.is_end_unknown
     elif isinstance(found, Gap):
         known += found.ranges
     elif isinstance(found, Next):
@@ -136,6 +155,7 @@ def _take_other(found: Mark | Gap | Next | Damage, known: Ranges, contents: Cont
             contents.tail = found
         if found.kind in KINDS:
             contents.last = max(contents.last, found.sequence)
+            contents.last_damaged = max(contents.last_damaged, found.sequence)
 
 
 def _old_from(segment: Segment, before: Segment | None) -> int:

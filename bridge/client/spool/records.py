@@ -67,6 +67,8 @@ class Gap:
     """A delivery found them missing; else they were given up, or acknowledged before they were written."""
     unnumbered: int = 0
     """Messages that were found damaged and whose sequences are not known; at least so many."""
+    is_end_unknown: bool = False
+    """One of them may have been the status that ends the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ def gap(found: Gap) -> bytes:
     """Return a note of sequences that are not here."""
     last = found.ranges[-1][1] if found.ranges else 0
     kind = LOST if found.is_lost else ABSENT
-    return _record(last, -1, found.unnumbered, kind, to_bytes(found.ranges))
+    batch = 0 if found.is_end_unknown else -1
+    return _record(last, batch, found.unnumbered, kind, to_bytes(found.ranges))
 
 
 def following(found: Next) -> bytes:
@@ -239,6 +242,6 @@ def _found(sequence: int, batch: int, images: int, kind: int, body: bytes) -> Fo
     if kind == NEXT:
         return Next(batch)
     try:
-        return Gap(from_bytes(body), is_lost=kind == LOST, unnumbered=images)
+        return Gap(from_bytes(body), kind == LOST, images, is_end_unknown=batch == 0)
     except ValueError:
         return Damage(len(body), sequence, kind)

@@ -62,6 +62,8 @@ class Spool:
         """Places that were found damaged when this was loaded, or when it was read."""
         self.lost = 0
         """Messages that were missing, or could not be read, when this was loaded; at least so many."""
+        self.is_lost_uncounted = False
+        """More than `lost` may be, since nobody knows what was in a file or behind its end."""
         self.is_end_unknown = False
         """What could not be read may have been the status that ends the session."""
         self._keeps_all = False
@@ -82,11 +84,12 @@ class Spool:
         From then on nothing is deleted but all of it at once: something may turn out to be damaged.
         """
         self._keeps_all = True
-        contents = read_all(segments_in(self.path))
+        contents = read_all(segments_in(self.path), begun=self._folder.begun)
         self._segments = contents.segments
         self._number = contents.number
         self.last, self.marked, self.ended = contents.last, contents.marked, contents.ended
         self.damaged, self.lost = contents.damaged, contents.lost
+        self.is_lost_uncounted = contents.is_lost_uncounted
         self.is_end_unknown = contents.is_end_unknown
         if contents.found is not None:
             self._note(gap(contents.found))
@@ -268,6 +271,7 @@ class Spool:
             os.close(file)
             path.unlink()  # an empty file would look like one that was damaged
             raise
+        self._folder.note_begun(self._number)
         self._note_next()
         self.roll()
         with self._lock:

@@ -30,7 +30,12 @@ class ReadIndex:
 
 
 def read_index(index: bytes, session_id: str, shard_id: int = 0, *, end: int) -> ReadIndex:
-    """Return the batches of an index whose shard has images up to `end`."""
+    """Return the batches of an index whose shard has images up to `end`.
+
+    All are of the session given, which is the one that the shard's key names, whatever the lines say: these
+    name their session for people who read a shard elsewhere. Who may write to a store decides what is
+    shown of a session, so a shard that was copied there under another session's key is that session's.
+    """
     lines = index.splitlines()
     found = [line for line in map(_line, lines) if line is not None and _is_sound(line, end)]
     groups: dict[object, list[Line]] = {}

@@ -167,6 +167,10 @@ _SCALARS_FIELDS = attrgetter(*_names(Scalars))
 _RESULT_FIELDS = attrgetter(*_names(CommandResult))
 
 
+def _advanced_row(event: SequenceAdvanced) -> tuple[int, ...]:
+    return (event.first_skipped, event.last_skipped) if event.first_skipped else ()
+
+
 def _nothing(_event: Event) -> tuple[Any, ...]:
     return ()
 
@@ -186,7 +190,7 @@ _PLAIN: dict[type, tuple[int, Plain]] = {
     Ended: (10, lambda ended: (ended.phase.value,)),
     Forgotten: (11, _nothing),
     CommandAsked: (12, _order_row),
-    SequenceAdvanced: (15, _nothing),
+    SequenceAdvanced: (15, _advanced_row),
 }
 
 _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
@@ -204,5 +208,5 @@ _EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
     12: _asked,
     13: lambda plain: Epoch(*plain),
     14: _performance,
-    15: lambda _plain: SequenceAdvanced(),
+    15: lambda plain: SequenceAdvanced(*plain[:2]),
 }

@@ -158,11 +158,7 @@ class Journal:
     def _drop_outdated_advance(self, session: Session) -> None:
         """Let the next entry stand for the last one where both say only how far the session is."""
         last = self._entries[-1] if self._entries else None
-        if (
-            last is not None
-            and type(last.event) is SequenceAdvanced
-            and last.session_id == session.id
-        ):
+        if last is not None and last.event == SequenceAdvanced() and last.session_id == session.id:
             self._entries.pop()
 
     def _part_with(self, session: Session) -> None:

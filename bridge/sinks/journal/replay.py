@@ -23,7 +23,10 @@ from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
 
-NUMBERS = ("epoch", "index", "number", "batch", "sample_count", "invalid_images")
+NUMBERS = (
+    *("epoch", "index", "number", "batch", "sample_count", "invalid_images"),
+    *("first_skipped", "last_skipped"),
+)
 """What is a number wherever an event has it."""
 
 OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")

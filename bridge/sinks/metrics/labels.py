@@ -21,8 +21,13 @@ OWN_LABEL = re.compile(rf"label_[A-Za-z0-9_]{{1,{NAME_LIMIT}}}")
 OWN_LABELS_LIMIT = 16
 """Labels a client may give its session."""
 
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), 127) if code != ord("\n")}
-"""A NUL byte ends the page for some parsers."""
+LINE_SEPARATORS = (0x2028, 0x2029)
+_CONTROLS = {
+    code: "\N{REPLACEMENT CHARACTER}"
+    for code in (*range(32), *range(127, 160), *LINE_SEPARATORS)
+    if code != ord("\n")
+}
+"""A NUL byte ends the page for some parsers, and many characters end a line for others."""
 
 _ESCAPES = {**_CONTROLS, ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n"}
 

@@ -114,4 +114,4 @@ def _context(trace_id: str, span_id: str, *, is_remote: bool = False) -> SpanCon
 
 
 def _nanoseconds(seconds: float) -> int:
-    return int(seconds * 1_000_000) * 1_000
+    return max(0, int(seconds * 1_000_000)) * 1_000  # unsigned in the protocol

@@ -137,6 +137,22 @@ def test_a_damaged_spool_is_delivered_once_and_kept(spool, capsys):
     assert list(kept.glob("*.spool"))
 
 
+@pytest.mark.parametrize("is_cut", [True, False], ids=["cut", "removed"])
+def test_what_nobody_can_count_is_said_to_be_at_least_so_many(spool, bridge, capsys, is_cut):
+    """A file that is cut off, or gone altogether, is no success, and is kept."""
+    file = next((spool / "one-11111111").glob("*.spool"))
+    if is_cut:
+        os.truncate(file, file.stat().st_size * 2 // 3)
+    else:
+        file.unlink()
+
+    assert cli.main(["sync", str(spool), "--address", bridge.address]) == 1
+
+    said = capsys.readouterr().out.splitlines()
+    assert ", at least 1 lost: damaged, missing, or too large for the bridge" in said[0]
+    assert said[1] == f"  What was left is kept in {spool / 'one-11111111.damaged'}"
+
+
 def test_a_folder_that_nobody_can_assign_costs_no_other(spool, capsys):
     """It is named and left, and the exit status says so."""
     (spool / "one-11111111" / "session.json").unlink()

@@ -161,3 +161,12 @@ def test_a_forked_child_leaves_the_spool_alone(tmp_path):
     finally:
         parent.kill()
         parent.communicate()
+
+
+def test_no_spool_is_none(monkeypatch):
+    """What the docs call "none" may be given as None."""
+    monkeypatch.delenv("TRAINBRIDGE_SPOOL_DIR", raising=False)
+    with TrainingSession(NOWHERE, spool_dir=None, close_seconds=0.0) as session:
+        session.log_scalars({"lr": 0.1}, epoch=0, batch=0)
+
+    assert session.stats.kept == 0

@@ -1,6 +1,7 @@
 """An Ack covers what was applied, whatever else comes on the streams of a session."""
 
 import asyncio
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -108,7 +109,7 @@ class World:
         """Send one frame, and hear what is said to it."""
         if self._is_fresh and parts and (sequence := _sequence_of(parts[0])):
             self.given_up.append(range(self.session.accepted + 1, sequence))
-        self._is_fresh = self._is_fresh and not parts
+        self._is_fresh = self._is_fresh and all(part is BEAT for part in parts)
         frame = b"".join(part if part == BROKEN else _enveloped(part) for part in parts)
         self._stream.take(decode_frame(frame, LIMITS), len(frame))
         self.settle()
@@ -134,6 +135,7 @@ class World:
             self.acknowledged = max(self.acknowledged, response.ack.sequence)
         elif response.error.code == wire.ErrorResponse.INVALID_DATA:
             self.refused.add(response.error.sequence)
+            self.asked_for = 0
         elif response.error.sequence:
             assert response.error.retryable
             self.asked_for = response.error.sequence
@@ -245,6 +247,7 @@ STEP = st.one_of(
 @example(steps=[("frame", ["good"] * 9), ("move", 0), ("frame", ["good"]), ("commit", None)])
 @example(steps=[("frame", ["good", "noise", "good"]), ("frame", ["good"]), ("commit", None)])
 @example(steps=[("fail", 1), ("frame", ["good"] * 3), ("commit", None)])
+@example(steps=[("beat", None), ("far", 100), ("commit", None)])
 @example(steps=[("far", (1 << 64) - 1), ("connect", None), ("frame", ["good"]), ("commit", None)])
 def test_an_ack_covers_what_was_applied_or_refused_by_its_number(loop, steps):
     """Good, invalid, unreadable, repeated and jumping messages, frames over the limit, in any mixture.
@@ -305,6 +308,83 @@ def test_what_can_never_be_read_is_refused_by_its_number(world):
 
     assert world.applied == [1, 3]
     assert world.acknowledged == 3
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    window=st.integers(1, 4),
+    one_a_frame=st.booleans(),
+    kinds=st.lists(st.sampled_from(["good", "good", "noise"]), max_size=8),
+    begins_with=st.sampled_from(["good", "invalid"]),
+)
+@example(window=1, one_a_frame=True, kinds=["noise"], begins_with="good")
+@example(window=2, one_a_frame=False, kinds=["noise", "noise"], begins_with="good")
+def test_no_client_waits_without_end(loop, window, one_a_frame, kinds, begins_with):
+    """A client of any window, which sends no more before an answer, is through after few attempts.
+
+    Each of its messages has been applied, or has been refused by its number since it cannot be read,
+    also where it is the last one, or comes alone, or comes among others of its kind.
+    """
+    world = World(loop)
+    kinds = [begins_with, *kinds]
+    for _ in range((ATTEMPTS + 1) * len(kinds)):
+        first = world.session.committed + 1
+        frame = [
+            KINDS[kinds[n - 1]](n) for n in range(first, min(len(kinds), first + window - 1) + 1)
+        ]
+        for parts in [[part] for part in frame] if one_a_frame else [frame]:
+            world.send(*parts)
+        world.commit()
+        world.session.committed = world.acknowledged
+    world.close()
+    world.settle()
+
+    numbers = range(1, len(kinds) + 1)
+    assert world.acknowledged == len(kinds)
+    assert world.applied == [n for n in numbers if kinds[n - 1] == "good"]
+    assert world.refused - {0} == {n for n in numbers if kinds[n - 1] != "good"}
+
+
+def test_a_clock_before_1970_costs_no_answer(world, monkeypatch):
+    """Times of the protocol have no sign; what the clock says cannot keep an Ack back."""
+    monkeypatch.setattr(time, "time_ns", lambda: -(10**18))
+    world.send(good(1))
+    world.commit()
+
+    assert (world.acknowledged, world.answers[-1].timestamp_ms) == (1, 0)
+
+
+def test_a_message_that_could_be_read_is_not_refused_for_one_behind_it(world):
+    """While the disk has no room for one message, what cannot be read behind it is another one."""
+    world.send(good(1))
+    world.disk.is_full = True
+    for _ in range(2 * ATTEMPTS):
+        world.send(good(2), noise(3))
+        world.send(good(4))
+    world.disk.is_full = False
+    world.send(good(2))
+
+    assert world.applied == [1, 2]
+    assert 2 not in world.refused
+
+
+@pytest.mark.parametrize("build", [good, invalid], ids=["good", "invalid"])
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
+def test_a_message_of_another_session_has_no_number_here(world, build, is_known):
+    """What does not belong to a stream's session is refused, and under none of that session's numbers."""
+    if is_known:
+        world.pipeline.register("other", Client(instance_id="o"), Config())
+    world.send(good(1))
+    for session_id in ("other", ""):
+        foreign = build(2)
+        foreign.session_id = session_id
+        world.send(foreign)
+    errors = [answer.error for answer in world.answers if answer.HasField("error")]
+
+    assert errors
+    assert {error.sequence for error in errors} == {0}
+    world.send(good(2))
+    assert world.applied == [1, 2]
 
 
 def test_what_meets_a_fault_of_ours_is_tried_again_and_then_refused(world):

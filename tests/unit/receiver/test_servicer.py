@@ -189,6 +189,30 @@ async def test_acks_tell_what_became_of_images(bridge):
     assert (second.images_kept, second.images_dropped) == (1, 0)
 
 
+@pytest.mark.parametrize("drains", [False, True], ids=["ends", "drains"])
+async def test_what_became_of_images_after_the_last_ack_is_reported_too(bridge, drains):
+    """Whether a stream ends or its bridge does, or the client has connected again: the sum is what there is."""
+    told = []
+    for round_ in (1, 2):
+        await registered(bridge.stub)
+        stream = bridge.stub.StreamMetrics()
+        await say(stream, batch(round_, sequence=round_))
+        while not (answer := await hear(stream)).ack.sequence:
+            pass
+        told.append(answer.ack)
+        bridge.tallies["run"] = (3 * round_, round_)
+        if drains and round_ == 2:
+            await bridge.servicer.drain(5.0)
+        else:
+            await stream.done_writing()
+        while (answer := await stream.read()) is not grpc.aio.EOF:
+            told.append(answer.ack)
+        bridge.tallies["run"] = (3 * round_ + 1, round_)
+
+    assert sum(ack.images_kept for ack in told) == 6
+    assert sum(ack.images_dropped for ack in told) == 2
+
+
 async def test_an_unknown_session_is_told_once_and_makes_no_series(bridge):
     """A flood of foreign messages gets one INVALID_SESSION a second, and the stream stays open."""
     stream = bridge.stub.StreamMetrics()

@@ -6,11 +6,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.spools import leave_old, message, reopened, sequences, spool_in
 
 from bridge.client.entry import Kind
+from bridge.client.spool.records import read
 
 PLENTY = 1 << 40
 BATCHES = 200
@@ -84,6 +85,7 @@ def check(path):
     st.integers(0, 1 << 20),
     st.integers(1, 255),
 )
+@example("a block of another place", 8, 5207, 1)
 def test_whatever_is_damaged_what_is_read_and_what_is_lost_is_all(kind, file, place, value):
     """In any file but the last, nothing is lost unseen; in the last one, only what was cut off cleanly."""
     root = Path(tempfile.mkdtemp())
@@ -177,6 +179,39 @@ def test_the_last_file_is_missed_too(tmp_path):
     assert (found.lost, found.ended, found.is_end_unknown) == (1, False, True)
     again = reopened(path)
     assert again.lost == 1
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_files_behind_a_cut_are_missed(tmp_path, left):
+    """Somebody has deleted all files but the first ones, and with the end of these what says that others follow."""
+    path = leave_files(tmp_path)
+    for file in files(path)[left:]:
+        file.unlink()
+    if left:
+        last = files(path)[-1]
+        with last.open("rb") as file:
+            file.seek(8)
+            *_, (_, end), _ = read(file, last.stat().st_size)
+        os.truncate(last, end)
+
+    for _ in range(2):
+        found, kept = check(path)
+        assert found.lost > 0
+        assert len(kept) + found.lost <= BATCHES
+        assert found.is_lost_uncounted
+        assert found.is_end_unknown
+
+
+def test_damage_beside_a_message_that_is_known_is_no_other_message(tmp_path):
+    """What is lost is never more than what was written: a note of it says "at least"."""
+    path = leave_files(tmp_path)
+    last = files(path)[-1]
+    content = last.read_bytes()
+    torn = flip(flip(content, -1, 1), len(content) - 2 * len(message(BATCHES).body) - 40, 1)
+    last.write_bytes(torn + b"noise")
+
+    found, kept = check(path)
+    assert len(kept) + found.lost <= BATCHES
 
 
 def test_what_was_given_up_for_room_is_not_damage(tmp_path):

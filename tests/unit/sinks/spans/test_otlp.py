@@ -1,5 +1,7 @@
 """What OpenTelemetry's SDK takes: pinned here, since its docstring promises nothing."""
 
+from dataclasses import replace
+
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
@@ -135,3 +137,14 @@ def test_a_variable_that_makes_no_sense_is_refused(monkeypatch, variable, value)
 def test_headers_are_not_in_the_representation():
     """An API key must not reach a log by way of a repr."""
     assert "hunter2" not in repr(Endpoint("http://h", headers={"api-key": "hunter2"}))
+
+
+def test_a_time_before_1970_is_0():
+    """OTLP's times have no sign: a clock that is set to 1969 costs the times, and no span."""
+    early = replace(SPAN, start=-5.0, end=-1.0, events=(SpanEvent("status", -2.0, {}),))
+
+    encoded = encode_spans([readable_span(early, RESOURCE)])
+
+    (sent,) = encoded.resource_spans[0].scope_spans[0].spans
+    assert (sent.start_time_unix_nano, sent.end_time_unix_nano) == (0, 0)
+    assert sent.events[0].time_unix_nano == 0

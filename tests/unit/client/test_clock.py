@@ -1,0 +1,36 @@
+"""What is filled from the wall clock."""
+
+import time
+
+import pytest
+from support.spools import identity_of
+
+from bridge.client.clock import now_ms
+from bridge.client.connection import Connection
+from bridge.client.orders import Orders
+from bridge.client.outbox import Outbox
+from bridge.client.settings import destination
+from bridge.client.stats import Notices, Stats
+from bridge.wire import metrics_pb2 as wire
+
+
+@pytest.mark.parametrize(
+    ("now", "shown"),
+    [(-1, 0), (-(10**18), 0), (0, 0), (1_700_000_000_123_456_789, 1_700_000_000_123)],
+)
+def test_a_clock_before_1970_is_not_reported(monkeypatch, now, shown):
+    """Times of the protocol have no sign: a clock that is set to 1969 costs the time, and no message."""
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    stats = Stats()
+    connection = Connection(
+        destination("", environment={}),
+        identity_of(),
+        Outbox(1 << 20, stats),
+        Orders(lambda *_: None),
+        stats=stats,
+        notices=Notices(),
+    )
+
+    beat = wire.MetricsRequest.FromString(connection._heartbeat())
+
+    assert now_ms() == beat.timestamp_ms == beat.heartbeat.timestamp_ms == shown
