@@ -1,6 +1,7 @@
 """Read single images back, wherever their shard is."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,12 +33,14 @@ class ImageReader:
 
     def _from_spool(self, place: Place) -> bytes | None:
         try:
-            file = os.open(self._path_of(place.key), os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(self._path_of(place.key), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError(f"cannot read {place.key}: {error.strerror}") from error
         try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return None
             return os.pread(file, place.length, place.offset)
         except OSError as error:
             raise StorageError(f"cannot read {place.key}: {error.strerror}") from error

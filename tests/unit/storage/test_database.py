@@ -305,7 +305,7 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
     [[version]] = database.query("PRAGMA user_version")
     session = Archive(database).find("run")
     parts = unpacked(JournalRows(database).find("run").state)
-    counts = counts_of(database, "run", 2)
+    counts = counts_of(database, "run", 2).counts
     database.close()
 
     assert (version, kept, len(index)) == (VERSION, [1, 1, 1, 1], 1)

@@ -1,0 +1,148 @@
+"""The write-ahead log as a file: what of it is damaged, before SQLite passes over that without a word.
+
+The format is that of sqlite.org/fileformat2.html, section 4, and sqlite.org/walformat.html for its index.
+"""
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.storage.folder import open_file
+
+HEADER = struct.Struct(">IIII8sII")
+"""Magic, format, page size, number of checkpoints, salts, checksum."""
+
+FRAME = struct.Struct(">II8sII")
+"""Page, size of the database where it ends a commit or else 0, salts, checksum."""
+
+WORD_ORDER = {0x377F0682: "<", 0x377F0683: ">"}
+"""Of checksums, by the magic number."""
+
+FORMAT = 3_007_000
+PAGE_SIZES = tuple(2**power for power in range(9, 17))
+PAGE_BYTES = 4096
+"""Where the header does not say it."""
+
+INDEX = struct.Struct("=32x8s56xI")
+"""Of the index: the salts of the log, and how many of its frames are in the database."""
+
+MASK = 0xFFFFFFFF
+
+Checksum = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LogDamage:
+    """What a start loses of a log."""
+
+    commits: int
+    """That were acknowledged, or about to be, and cannot be read."""
+    hides_newer: bool
+    """The database has newer pages than what is left of the log, which must not be read any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    salts: bytes
+    ends_commit: bool
+    checksum: Checksum
+    summed: bytes
+    """What the checksum is of; empty where it is not read."""
+
+
+class _Log:
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self.size = os.fstat(file).st_size
+        head = os.pread(file, HEADER.size, 0).ljust(HEADER.size, b"\0")
+        magic, version, page_bytes, _, self.salts, *checksum = HEADER.unpack(head)
+        self.order = WORD_ORDER.get(magic, "")
+        self.checksum: Checksum = (checksum[0], checksum[1])
+        self.page_bytes = page_bytes if page_bytes in PAGE_SIZES else PAGE_BYTES
+        self.is_sound = (
+            bool(self.order)
+            and version == FORMAT
+            and page_bytes in PAGE_SIZES
+            and _checksum(self.order, head[:24], (0, 0)) == self.checksum
+        )
+
+    def frames(self, first: int = 0, *, is_whole: bool = False) -> Iterator[_Frame]:
+        """Yield the frames from one on; `is_whole`: with what their checksums are of."""
+        step = FRAME.size + self.page_bytes
+        for at in range(HEADER.size + first * step, self.size - step + 1, step):
+            data = os.pread(self._file, step if is_whole else FRAME.size, at)
+            _, pages, salts, *checksum = FRAME.unpack_from(data)
+            summed = data[:8] + data[FRAME.size :] if is_whole else b""
+            yield _Frame(salts, pages != 0, (checksum[0], checksum[1]), summed)
+
+    def sound_frames(self) -> tuple[int, int]:
+        """Return how many frames in a row are sound, and how many of these belong to whole commits."""
+        checksum, sound, committed = self.checksum, 0, 0
+        for frame in self.frames(is_whole=True):
+            checksum = _checksum(self.order, frame.summed, checksum)
+            if frame.salts != self.salts or frame.checksum != checksum:
+                break
+            sound += 1
+            committed = sound if frame.ends_commit else committed
+        return sound, committed
+
+
+def damage_of(database: Path) -> LogDamage | None:
+    """Return what is damaged of the log of a database that nobody has open; None: nothing.
+
+    A transaction that a kill broke off is no damage: its frames end before its commit, or with one that is
+    torn. Frames behind one that is not sound were written after it, so that it had been whole.
+
+    Raises OSError where the log cannot be read.
+    """
+    try:
+        file = open_file(Path(f"{database}-wal"), os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return _damage(_Log(file), Path(f"{database}-shm"))
+    finally:
+        os.close(file)
+
+
+def _damage(log: _Log, index: Path) -> LogDamage | None:
+    salts, sound, committed = log.salts, 0, 0
+    if log.is_sound:
+        sound, committed = log.sound_frames()
+        # The one that is not sound may be all that a kill left of the last transaction.
+        behind = list(log.frames(sound + 1))
+    else:
+        behind = list(log.frames())
+        salts = behind[0].salts if behind else salts
+    if not any(frame.salts == salts and frame.ends_commit for frame in behind):
+        return None
+    copied = _copied_frames(index, salts)
+    lost = log.frames(max(committed, copied))
+    commits = sum(frame.salts == salts and frame.ends_commit for frame in lost)
+    return LogDamage(commits, hides_newer=copied > committed)
+
+
+def _copied_frames(index: Path, salts: bytes) -> int:
+    """Return how many frames of the log are in the database already; 0 where the index does not say it."""
+    with suppress(OSError):
+        file = open_file(index, os.O_RDONLY)
+        try:
+            head = os.pread(file, INDEX.size, 0)
+        finally:
+            os.close(file)
+        if len(head) == INDEX.size:
+            of, copied = INDEX.unpack(head)
+            return int(copied) if of == salts else 0
+    return 0
+
+
+def _checksum(order: str, data: bytes, before: Checksum) -> Checksum:
+    first, second = before
+    words = iter(struct.unpack(f"{order}{len(data) // 4}I", data))
+    for one, other in zip(words, words, strict=True):
+        first = (first + one + second) & MASK
+        second = (second + other + first) & MASK
+    return first, second
