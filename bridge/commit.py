@@ -27,7 +27,7 @@ RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Waiting before a failed commit is tried again; the last one repeats."""
 
 LOST = (
-    "the database was removed, moved, replaced or overwritten: put it back as it was,"
+    "the database was removed, moved or replaced, or overwritten in place: put it back as it was,"
     " or start the bridge again"
 )
 

@@ -12,7 +12,7 @@ HEARD = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = 
 NUMBERS_END = 10**18
 """No number of a group comes near it: one that is there is damaged, and the next ones must have room."""
 
-TRIM = f"DELETE FROM journal WHERE number < ? OR number >= {NUMBERS_END}"
+TRIM = "DELETE FROM journal WHERE number < ? OR number >= ?"
 PUT_SESSION = (
     "INSERT OR REPLACE INTO sessions (session_id, registered_ms, updated_ms, ended_ms, through, state)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -61,7 +61,8 @@ class JournalRows:
             (c.session_id, c.registered_ms, c.updated_ms, c.ended_ms, c.through, c.state)
             for c in checkpoints
         ]
-        return all([transaction.execute(PUT_SESSION, row).rowcount == 1 for row in rows])
+        written = [transaction.execute(PUT_SESSION, row).rowcount for row in rows]
+        return sum(written) == len(rows)
 
     def put_heard(self, transaction: Transaction, heard: Sequence[tuple[float, str]]) -> None:
         """Note when sessions were heard of, in seconds since 1970."""
@@ -70,7 +71,7 @@ class JournalRows:
 
     def trim(self, transaction: Transaction, below: int) -> None:
         """Delete the groups before `below`, which every session's checkpoint includes."""
-        transaction.execute(TRIM, (below,))
+        transaction.execute(TRIM, (below, NUMBERS_END))
 
     def groups(self) -> Iterator[tuple[int, bytes]]:
         """Yield what is there, oldest first, but for groups whose number is damaged."""

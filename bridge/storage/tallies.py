@@ -22,7 +22,7 @@ IS_SOUND = (
 """What `counts_of` takes; a row that it does not take begins anew, as the counts in memory have done."""
 
 ADD = (
-    "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"
+    "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
     " ON CONFLICT DO UPDATE SET"
     f" images = CASE WHEN {IS_SOUND} THEN images ELSE 0 END + excluded.images,"
     f" at_ms = CASE WHEN {IS_SOUND} THEN max(at_ms, excluded.at_ms) ELSE excluded.at_ms END"

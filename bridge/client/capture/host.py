@@ -52,7 +52,9 @@ def copied_array(array: Any) -> Any:
 def own_bytes(array: Any) -> int:
     """Return how many bytes a copy in host memory takes of a NumPy array or a tensor."""
     if not hasattr(array, "detach"):
-        size = getattr(array, "nbytes", None)  # those of TensorFlow, and others, do not say so themselves
+        size = getattr(
+            array, "nbytes", None
+        )  # those of TensorFlow, and others, do not say so themselves
         return int(np.asarray(array).nbytes if size is None else size)
     is_widened = not array.is_cuda and str(array.dtype) in WIDENED
     return int(array.numel()) * (4 if is_widened else int(array.element_size()))

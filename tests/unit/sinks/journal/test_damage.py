@@ -162,7 +162,11 @@ def test_a_damaged_number_costs_its_row_and_leaves_room_for_the_next(tmp_path, c
     """What comes behind it is written, trimmed, and known again to the next start; the row is counted."""
     table, name = column.split(".")
     database = lived(tmp_path)
-    which = "session_id = 'bad'" if table == "sessions" else "number = (SELECT max(number) FROM journal)"
+    which = (
+        "session_id = 'bad'"
+        if table == "sessions"
+        else "number = (SELECT max(number) FROM journal)"
+    )
     with database.transaction() as transaction:
         transaction.execute(f"UPDATE {table} SET {name} = ? WHERE {which}", (number,))  # noqa: S608
 
@@ -213,7 +217,12 @@ def test_a_damaged_count_of_images_costs_itself(tmp_path, row):
     database.close()
 
 
-TEXTS = [("sessions", "session_id"), ("tallies", "result"), ("windows", "session_id"), ("shards", "key")]
+TEXTS = [
+    ("sessions", "session_id"),
+    ("tallies", "result"),
+    ("windows", "session_id"),
+    ("shards", "key"),
+]
 
 
 @pytest.mark.parametrize(("table", "column"), TEXTS)
