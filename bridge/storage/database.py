@@ -22,8 +22,8 @@ log = logging.getLogger("bridge")
 
 Row = tuple[Any, ...]
 
-Found = tuple[int, int, int]
-"""Inode, size, and when it was last written to, in nanoseconds."""
+Found = tuple[int, int, int, int]
+"""Device, inode, size, and when it was last written to, in nanoseconds; the first two are the same for the same file."""
 
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
@@ -144,6 +144,7 @@ class Database:
         Raises SettingError when another bridge holds it, StorageError when it cannot be opened.
         """
         self._path = path
+        self._log, self._index = f"{path}-wal", f"{path}-shm"
         self._durable = durable
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -239,12 +240,12 @@ class Database:
                     f"cannot open the database {self._path}: {error}{_way_out(error)}"
                 ) from error
             raise
-        self._files = {name: _identity(name) for name in (f"{self._path}-wal", f"{self._path}-shm")}
+        self._index_identity = _identity(_found(self._index))
         self._written = self._found()
 
     def _found(self) -> tuple[Found | None, Found | None]:
         """Return what shows whether the database and its log are as the last commit has left them."""
-        return _found(self._path), _found(f"{self._path}-wal")
+        return _found(self._path), _found(self._log)
 
     def _check_files(self, *, is_inside: bool = False) -> None:
         """Look whether what is written still goes to the files that the next start will read.
@@ -252,17 +253,17 @@ class Database:
         A log that somebody removed is no loss yet: what is in it goes to the database, and a new one
         is made. Raises DatabaseLostError when it is the database that was removed or replaced.
         """
-        if _identity(self._path) != _identity(self._held):
+        database, log_file = self._found()
+        if _identity(database) != _identity(_found(self._held)):
             raise DatabaseLostError(
                 f"the database {self._path} was removed, moved or replaced while the bridge runs: nothing is"
                 " acknowledged any more. Put it back, or start the bridge again"
             )
-        found = self._found()
-        if found[0] != self._written[0]:
+        known, known_log = self._written
+        is_same_log = _identity(log_file) == _identity(known_log)
+        if database != known or (is_same_log and log_file != known_log):
             raise self._overwritten()
-        if all(_identity(name) == known for name, known in self._files.items()):
-            if found != self._written:
-                raise self._overwritten()
+        if is_same_log and _identity(_found(self._index)) == self._index_identity:
             return
         if is_inside:
             raise StorageError(f"the write-ahead log of {self._path} was removed; it is made anew")
@@ -330,21 +331,18 @@ def _look_over_log(path: Path, log_damaged: Callable[[Path, int], object]) -> No
         raise StorageError(f"cannot read {log_path}: {error.strerror}") from error
 
 
-def _found(file: str | Path) -> Found | None:
-    try:
-        found = os.stat(file)  # noqa: PTH116 -- most often of a text
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _identity(file: str | Path | int) -> tuple[int, int] | None:
-    """Return what sets a file apart from all others while it exists; None where there is none."""
+def _found(file: str | Path | int) -> Found | None:
+    """Return what shows whether a file is the one that it was, as it was; None where there is none."""
     try:
         found = os.stat(file)  # noqa: PTH116 -- of a descriptor too
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _identity(found: Found | None) -> tuple[int, ...] | None:
+    """Return what sets a file apart from all others while it exists; None where there is none."""
+    return None if found is None else found[:2]
 
 
 def _wal_pages(folder: Path) -> int:

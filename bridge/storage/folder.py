@@ -88,7 +88,7 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
             path.mkdir(parents=True, exist_ok=True)
             held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             # Bridges of the first releases hold only this file, and are kept out by it.
-            held.append(open_file(path / "lock", os.O_WRONLY | os.O_CREAT))
+            held.append(open_file(path / "lock", os.O_RDWR | os.O_CREAT))
         except OSError as error:
             # The folder is held, and a full disk must not keep a bridge from starting.
             if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
