@@ -165,7 +165,7 @@ class Database:
         With `refused`, rows that the database cannot hold are left out and added to it.
 
         Raises UnwritableError for such a row otherwise, DatabaseLostError when the file is no longer
-        where it was, StorageError when the disk is full, read-only or failing.
+        where or as the last commit left it, StorageError when the disk is full, read-only or failing.
         """
         with self._write_lock:
             self._check_files()
@@ -221,9 +221,9 @@ class Database:
             _check_version(self._writer)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-            # Its room is kept for the next rows: a disk that others have filled meanwhile goes on taking them.
             # Until it commits a transaction writes nothing: what changes meanwhile is not from here.
             self._writer.execute("PRAGMA cache_spill=OFF")
+            # Its room is kept for the next rows: a disk that others have filled meanwhile goes on taking them.
             self._writer.execute(f"PRAGMA wal_autocheckpoint={_wal_pages(self._path.parent)}")
             _prepare(self._writer, self._path)
             self._reader = _connection(self._path, opened)
@@ -240,6 +240,7 @@ class Database:
                     f"cannot open the database {self._path}: {error}{_way_out(error)}"
                 ) from error
             raise
+        self._log_identity = _identity(_found(self._log))
         self._index_identity = _identity(_found(self._index))
         self._written = self._found()
 
@@ -251,7 +252,8 @@ class Database:
         """Look whether what is written still goes to the files that the next start will read.
 
         A log that somebody removed is no loss yet: what is in it goes to the database, and a new one
-        is made. Raises DatabaseLostError when it is the database that was removed or replaced.
+        is made. Raises DatabaseLostError when it is the database that was removed or replaced, or when
+        either was written to by something else.
         """
         database, log_file = self._found()
         if _identity(database) != _identity(_found(self._held)):
@@ -260,7 +262,7 @@ class Database:
                 " acknowledged any more. Put it back, or start the bridge again"
             )
         known, known_log = self._written
-        is_same_log = _identity(log_file) == _identity(known_log)
+        is_same_log = _identity(log_file) == self._log_identity
         if database != known or (is_same_log and log_file != known_log):
             raise self._overwritten()
         if is_same_log and _identity(_found(self._index)) == self._index_identity:

@@ -145,6 +145,32 @@ def test_a_log_that_is_removed_loses_no_row(database, path, tmp_path, suffixes):
     assert found == ["one", "two", "three"]
 
 
+class Unlucky(Database):
+    """Loses its log at the worst moment: between the last look at it and the commit."""
+
+    is_due = True
+
+    def _check_files(self, *, is_inside=False):
+        super()._check_files(is_inside=is_inside)
+        if is_inside and self.is_due:
+            self.is_due = False
+            Path(self._log).unlink()
+
+
+def test_a_log_that_is_removed_within_a_commit_is_noticed_by_the_next(path, tmp_path):
+    """What went to it is in the files from then on."""
+    path.parent.mkdir()
+    database = Unlucky(path)
+    put(database, "one")
+    put(database, "two")
+
+    dead = shutil.copytree(path.parent, tmp_path / "dead")
+    again = Database(dead / path.name)
+    assert names_in(again) == ["one", "two"]
+    again.close()
+    database.close()
+
+
 def test_a_copy_of_the_files_is_a_backup(database, path, tmp_path):
     """Holding the database keeps bridges out, not those who copy its files or read it."""
     copy = shutil.copytree(path.parent, tmp_path / "copy")
