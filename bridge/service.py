@@ -79,7 +79,8 @@ async def run(
 
         def log_damaged(log: Path, commits: int) -> None:
             telemetry.dropped("commit", "damaged", commits)
-            aside.copy(log, "commits in the write-ahead log are damaged, and lost")
+            if log.exists():
+                aside.copy(log, "commits in the write-ahead log are damaged, and lost")
 
         database = Database(folder.database, durable=folder.is_durable, log_damaged=log_damaged)
         stack.callback(database.close)

@@ -5,6 +5,7 @@ The format is that of sqlite.org/fileformat2.html, section 4, and sqlite.org/wal
 
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,8 +27,11 @@ PAGE_SIZES = tuple(2**power for power in range(9, 17))
 PAGE_BYTES = 4096
 """Where the header does not say it."""
 
-INDEX = struct.Struct("=32x8s56xI")
-"""Of the index: the salts of the log, and how many of its frames are in the database."""
+INDEX = struct.Struct("=16xI12x8sII")
+"""Of the index: how many frames are committed, the salts of the log, and a checksum of what is before it."""
+
+INDEX_BYTES = 100
+"""The same twice, and how many frames are in the database already."""
 
 MASK = 0xFFFFFFFF
 
@@ -39,7 +43,7 @@ class LogDamage:
     """What a start loses of a log."""
 
     commits: int
-    """That were acknowledged, or about to be, and cannot be read."""
+    """That were acknowledged, or about to be, and cannot be read: at least so many, where the log was cut."""
     hides_newer: bool
     """The database has newer pages than what is left of the log, which must not be read any more."""
 
@@ -53,11 +57,20 @@ class _Frame:
     """What the checksum is of; empty where it is not read."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    salts: bytes = b""
+    committed: int = 0
+    copied: int = 0
+    """How many frames are in the database already."""
+
+
 class _Log:
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int | None) -> None:
         self._file = file
-        self.size = os.fstat(file).st_size
-        head = os.pread(file, HEADER.size, 0).ljust(HEADER.size, b"\0")
+        self.size = 0 if file is None else os.fstat(file).st_size
+        head = b"" if file is None else os.pread(file, HEADER.size, 0)
+        head = head.ljust(HEADER.size, b"\0")
         magic, version, page_bytes, _, self.salts, *checksum = HEADER.unpack(head)
         self.order = WORD_ORDER.get(magic, "")
         self.checksum: Checksum = (checksum[0], checksum[1])
@@ -71,6 +84,8 @@ class _Log:
 
     def frames(self, first: int = 0, *, is_whole: bool = False) -> Iterator[_Frame]:
         """Yield the frames from one on; `is_whole`: with what their checksums are of."""
+        if self._file is None:
+            return
         step = FRAME.size + self.page_bytes
         for at in range(HEADER.size + first * step, self.size - step + 1, step):
             data = os.pread(self._file, step if is_whole else FRAME.size, at)
@@ -94,21 +109,23 @@ def damage_of(database: Path) -> LogDamage | None:
     """Return what is damaged of the log of a database that nobody has open; None: nothing.
 
     A transaction that a kill broke off is no damage: its frames end before its commit, or with one that is
-    torn. Frames behind one that is not sound were written after it, so that it had been whole.
+    torn. Frames behind one that is not sound were written after it, so that it had been whole. So were those
+    that the index calls committed: it is never ahead of what is on disk.
 
     Raises OSError where the log cannot be read.
     """
+    index = _index(Path(f"{database}-shm"))
     try:
         file = open_file(Path(f"{database}-wal"), os.O_RDONLY)
     except FileNotFoundError:
-        return None
+        return _damage(_Log(None), index)
     try:
-        return _damage(_Log(file), Path(f"{database}-shm"))
+        return _damage(_Log(file), index)
     finally:
         os.close(file)
 
 
-def _damage(log: _Log, index: Path) -> LogDamage | None:
+def _damage(log: _Log, index: _Index) -> LogDamage | None:
     salts, sound, committed = log.salts, 0, 0
     if log.is_sound:
         sound, committed = log.sound_frames()
@@ -116,27 +133,30 @@ def _damage(log: _Log, index: Path) -> LogDamage | None:
         behind = list(log.frames(sound + 1))
     else:
         behind = list(log.frames())
-        salts = behind[0].salts if behind else salts
-    if not any(frame.salts == salts and frame.ends_commit for frame in behind):
+        salts = behind[0].salts if behind else index.salts
+    if index.salts != salts:
+        index = _Index()
+    has_lost = any(frame.salts == salts and frame.ends_commit for frame in behind)
+    if not has_lost and index.committed <= max(committed, index.copied):
         return None
-    copied = _copied_frames(index, salts)
-    lost = log.frames(max(committed, copied))
+    lost = log.frames(max(committed, index.copied))
     commits = sum(frame.salts == salts and frame.ends_commit for frame in lost)
-    return LogDamage(commits, hides_newer=copied > committed)
+    return LogDamage(max(commits, 1), hides_newer=index.copied > committed)
 
 
-def _copied_frames(index: Path, salts: bytes) -> int:
-    """Return how many frames of the log are in the database already; 0 where the index does not say it."""
+def _index(path: Path) -> _Index:
+    """Return what the index says; nothing where there is none, or it was not finished."""
     with suppress(OSError):
-        file = open_file(index, os.O_RDONLY)
+        file = open_file(path, os.O_RDONLY)
         try:
-            head = os.pread(file, INDEX.size, 0)
+            head = os.pread(file, INDEX_BYTES, 0)
         finally:
             os.close(file)
-        if len(head) == INDEX.size:
-            of, copied = INDEX.unpack(head)
-            return int(copied) if of == salts else 0
-    return 0
+        if len(head) == INDEX_BYTES and head[:48] == head[48:96]:
+            committed, salts, *checksum = INDEX.unpack_from(head)
+            if _checksum("=", head[:40], (0, 0)) == tuple(checksum):
+                return _Index(salts, committed, int.from_bytes(head[96:], sys.byteorder))
+    return _Index()
 
 
 def _checksum(order: str, data: bytes, before: Checksum) -> Checksum:

@@ -1,5 +1,6 @@
 """The write-ahead log of a bridge that stopped: what is damaged in it is not lost without a word."""
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -112,11 +113,19 @@ def test_a_damaged_header_costs_all_that_is_in_the_log(path, at):
     assert [commits for _, commits in told] == [COMMITS]
 
 
-@pytest.mark.parametrize("cut", [1, FRAME.size, PAGE_BYTES, STEP, STEP + 1])
+def as_after_a_power_loss(path):
+    """Take away the index, which is not kept on disk; what it said of the log is not known then."""
+    Path(f"{path}-shm").unlink()
+
+
+CUTS = [1, FRAME.size, PAGE_BYTES, STEP, STEP + 1, 5 * STEP, 10**9]
+
+
+@pytest.mark.parametrize("cut", CUTS)
 def test_a_torn_end_is_no_damage(path, cut):
-    """A kill breaks off the last transaction, which was not acknowledged, anywhere."""
-    with log_of(path).open("r+b") as log:
-        log.truncate(log_of(path).stat().st_size - cut)
+    """A power loss breaks off the last transaction, which was not acknowledged, anywhere."""
+    as_after_a_power_loss(path)
+    os.truncate(log_of(path), max(0, log_of(path).stat().st_size - cut))
 
     names, told = opened(path)
 
@@ -124,21 +133,54 @@ def test_a_torn_end_is_no_damage(path, cut):
     assert names == [f"{n}" for n in range(len(names))]
 
 
-@pytest.mark.parametrize("within", [0, 9, 17, 2_000])
-def test_a_torn_last_frame_is_no_damage(path, within):
-    """It may be what a kill has left of it."""
-    flip(path, log_of(path).stat().st_size - STEP + within)
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_log_that_is_cut_after_a_kill_is_damaged(path, cut):
+    """The index says that there was more; how many commits nobody can tell."""
+    os.truncate(log_of(path), max(0, log_of(path).stat().st_size - cut))
 
+    names, told = opened(path)
+
+    assert [commits for _, commits in told] == [1]
+    assert names == [f"{n}" for n in range(len(names))]
+    assert opened(path) == (names, []), "it is reported once"
+
+
+def test_a_log_that_is_removed_after_a_kill_is_damage(path):
+    """As one that is cut."""
+    log_of(path).unlink()
+
+    assert damage_of(path).commits == 1
+    assert Database(path).close() is None
+
+
+@pytest.mark.parametrize("within", [0, 9, 17, 2_000])
+def test_a_torn_last_frame_is_no_damage_after_a_power_loss(path, within):
+    """It may be what was on disk of it; after a kill the index knows that it was whole."""
+    flip(path, log_of(path).stat().st_size - STEP + within)
+    assert damage_of(path).commits == 1
+
+    as_after_a_power_loss(path)
     assert opened(path)[1] == []
 
 
-@pytest.mark.parametrize("size", [0, 1, HEADER.size - 1, HEADER.size, HEADER.size + 100])
-def test_a_log_without_a_frame_is_no_damage(path, size):
-    """Nothing was committed to it."""
-    with log_of(path).open("r+b") as log:
-        log.truncate(size)
+@pytest.mark.parametrize("size", [0, 20, 47, 48, 96, 99])
+def test_an_index_that_is_damaged_says_nothing(path, size):
+    """Cut short or flipped, it makes no damage of a log that is whole."""
+    os.truncate(f"{path}-shm", size)
 
-    assert opened(path) == ([], [])
+    assert damage_of(path) is None
+
+
+@pytest.mark.parametrize("at", range(0, 48, 5))
+def test_an_index_with_a_flipped_byte_says_nothing(path, at):
+    """Both of its copies would have to agree, and with their checksum."""
+    index = Path(f"{path}-shm")
+    data = bytearray(index.read_bytes())
+    data[at] ^= 0x5A
+    data[at + 48] ^= 0x5A
+    index.write_bytes(data)
+
+    assert damage_of(path) is None
 
 
 def test_what_was_in_the_log_before_it_began_anew_is_no_damage(tmp_path):
