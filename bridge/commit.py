@@ -26,7 +26,10 @@ IDLE_SECONDS = 0.25
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Waiting before a failed commit is tried again; the last one repeats."""
 
-LOST = "the database was removed, moved or replaced: put it back, or start the bridge again"
+LOST = (
+    "the database was removed, moved or replaced, or overwritten in place: put it back as it was,"
+    " or start the bridge again"
+)
 
 BEHIND_SECONDS = 60.0
 """A bridge that has written nothing for so long, though it had to, is not ready: others may be."""

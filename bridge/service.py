@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from bridge.addresses import url_of
 from bridge.commands import Commands
@@ -22,6 +23,7 @@ from bridge.sinks.images import Limits as ImageLimits
 from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.sinks.spans import Endpoint, Spans, open_spans
+from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder, state_folder
 from bridge.storage.index import ImageIndex
@@ -73,7 +75,14 @@ async def run(
             )
         )
 
-        database = Database(folder.database, durable=folder.is_durable)
+        aside = DamagedFolder(folder.damaged, telemetry)
+
+        def log_damaged(log: Path, commits: int) -> None:
+            telemetry.dropped("commit", "damaged", commits)
+            if log.exists():
+                aside.copy(log, "commits in the write-ahead log are damaged, and lost")
+
+        database = Database(folder.database, durable=folder.is_durable, log_damaged=log_damaged)
         stack.callback(database.close)
         archive = Archive(database)
         index = ImageIndex(database)

@@ -5,19 +5,25 @@ import logging
 import os
 import re
 import sqlite3
+import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
+from bridge.storage.folder import open_file
 from bridge.storage.migrations import MIGRATIONS, VERSION, missing_tables, statements
+from bridge.storage.wal import damage_of
 
 log = logging.getLogger("bridge")
 
 Row = tuple[Any, ...]
+
+Found = tuple[int, int, int, int]
+"""Device, inode, size, and when it was last written to, in nanoseconds; the first two are the same for the same file."""
 
 SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
@@ -44,6 +50,14 @@ REFUSALS = (
     sqlite3.ProgrammingError,
 )
 """What sqlite3 raises for a value that it cannot hold: the same row is refused again, the others are not."""
+
+OVERWRITTEN = (
+    "the database {} or its write-ahead log was overwritten, cut short or written to by something else while the"
+    " bridge runs: nothing is acknowledged any more. Put a sound one in its place, and start the bridge again"
+)
+
+SHARED_LOCK = struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, 0x40000002, 510, 0)
+"""Where every connection of SQLite has a lock while it is open (sqlite.org/lockingv3.html)."""
 
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
@@ -115,12 +129,22 @@ class RowByRow:
 class Database:
     """Keeps rows in one file, held for as long as it is open; every method may be called from any thread."""
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: bool = True,
+        log_damaged: Callable[[Path, int], object] = lambda _log, _commits: None,
+    ) -> None:
         """Open or create the database; not `durable`: it need not survive a power loss.
+
+        `log_damaged` is called where commits in its write-ahead log cannot be read, with the log as it was
+        found and the number of these commits, before anything of it changes.
 
         Raises SettingError when another bridge holds it, StorageError when it cannot be opened.
         """
         self._path = path
+        self._log, self._index = f"{path}-wal", f"{path}-shm"
         self._durable = durable
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
@@ -128,6 +152,7 @@ class Database:
         # one is opened before SQLite's and closed after them.
         self._held = _hold(path)
         try:
+            _look_over_log(path, log_damaged)
             self._connect()
         except BaseException:
             os.close(self._held)
@@ -140,16 +165,20 @@ class Database:
         With `refused`, rows that the database cannot hold are left out and added to it.
 
         Raises UnwritableError for such a row otherwise, DatabaseLostError when the file is no longer
-        where it was, StorageError when the disk is full, read-only or failing.
+        where or as the last commit left it, StorageError when the disk is full, read-only or failing.
         """
         with self._write_lock:
             self._check_files()
+            is_ours = False
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer if refused is None else RowByRow(self._writer, refused)
                 self._check_files(is_inside=True)
+                is_ours = True
                 self._writer.execute("COMMIT")
+                self._written = self._found()
             except BaseException as error:
+                is_ours = is_ours or self._found() == self._written
                 self._roll_back()
                 if isinstance(error, REFUSALS):
                     raise UnwritableError(
@@ -158,6 +187,8 @@ class Database:
                 cause = error.__cause__ if isinstance(error, StorageError) else error
                 if isinstance(cause, sqlite3.Error):
                     self._make_room(cause)
+                if is_ours:
+                    self._written = self._found()
                 if isinstance(error, sqlite3.Error):
                     raise self._refused("commit", error) from error
                 raise
@@ -190,10 +221,14 @@ class Database:
             _check_version(self._writer)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
+            # Until it commits a transaction writes nothing: what changes meanwhile is not from here.
+            self._writer.execute("PRAGMA cache_spill=OFF")
             # Its room is kept for the next rows: a disk that others have filled meanwhile goes on taking them.
             self._writer.execute(f"PRAGMA wal_autocheckpoint={_wal_pages(self._path.parent)}")
             _prepare(self._writer, self._path)
             self._reader = _connection(self._path, opened)
+            # A text that is damaged costs its row, not the whole answer.
+            self._reader.text_factory = _text
             self._reader.execute("PRAGMA query_only=1")
             # It opens its files now: pages are served also when these are removed later.
             self._reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -205,20 +240,32 @@ class Database:
                     f"cannot open the database {self._path}: {error}{_way_out(error)}"
                 ) from error
             raise
-        self._files = {name: _identity(name) for name in (f"{self._path}-wal", f"{self._path}-shm")}
+        self._log_identity = _identity(_found(self._log))
+        self._index_identity = _identity(_found(self._index))
+        self._written = self._found()
+
+    def _found(self) -> tuple[Found | None, Found | None]:
+        """Return what shows whether the database and its log are as the last commit has left them."""
+        return _found(self._path), _found(self._log)
 
     def _check_files(self, *, is_inside: bool = False) -> None:
         """Look whether what is written still goes to the files that the next start will read.
 
         A log that somebody removed is no loss yet: what is in it goes to the database, and a new one
-        is made. Raises DatabaseLostError when it is the database that was removed or replaced.
+        is made. Raises DatabaseLostError when it is the database that was removed or replaced, or when
+        either was written to by something else.
         """
-        if _identity(self._path) != _identity(self._held):
+        database, log_file = self._found()
+        if _identity(database) != _identity(_found(self._held)):
             raise DatabaseLostError(
                 f"the database {self._path} was removed, moved or replaced while the bridge runs: nothing is"
                 " acknowledged any more. Put it back, or start the bridge again"
             )
-        if all(_identity(name) == known for name, known in self._files.items()):
+        known, known_log = self._written
+        is_same_log = _identity(log_file) == self._log_identity
+        if database != known or (is_same_log and log_file != known_log):
+            raise self._overwritten()
+        if is_same_log and _identity(_found(self._index)) == self._index_identity:
             return
         if is_inside:
             raise StorageError(f"the write-ahead log of {self._path} was removed; it is made anew")
@@ -231,6 +278,12 @@ class Database:
             self._reader.close()
             self._writer.close()
             self._connect()
+
+    def _overwritten(self) -> DatabaseLostError:
+        """Return what to raise, and keep the log as it is: SQLite copies it into the database when it closes."""
+        with suppress(OSError, AttributeError):  # not every system has these locks
+            fcntl.fcntl(self._held, fcntl.F_OFD_SETLK, SHARED_LOCK)
+        return DatabaseLostError(OVERWRITTEN.format(self._path))
 
     def _make_room(self, error: sqlite3.Error) -> None:
         """Give back what the write-ahead log takes without need, when the disk is full."""
@@ -249,8 +302,12 @@ class Database:
 
 def _hold(path: Path) -> int:
     """Return a descriptor that keeps other bridges out, however they came to the file."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        beside = Path(f"{path}{suffix}")
+        if os.path.lexists(beside) and not beside.is_file():
+            raise StorageError(f"cannot open the database {path}: {beside.name} is not a file")
     try:
-        held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        held = open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise StorageError(f"cannot open the database {path}: {error.strerror}") from error
     try:
@@ -263,13 +320,31 @@ def _hold(path: Path) -> int:
     return held
 
 
-def _identity(file: str | Path | int) -> tuple[int, int] | None:
-    """Return what sets a file apart from all others while it exists; None where there is none."""
+def _look_over_log(path: Path, log_damaged: Callable[[Path, int], object]) -> None:
+    log_path = Path(f"{path}-wal")
+    try:
+        damage = damage_of(path)
+        if damage is None:
+            return
+        log_damaged(log_path, damage.commits)
+        if damage.hides_newer:
+            log_path.unlink()
+    except OSError as error:
+        raise StorageError(f"cannot read {log_path}: {error.strerror}") from error
+
+
+def _found(file: str | Path | int) -> Found | None:
+    """Return what shows whether a file is the one that it was, as it was; None where there is none."""
     try:
         found = os.stat(file)  # noqa: PTH116 -- of a descriptor too
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _identity(found: Found | None) -> tuple[int, ...] | None:
+    """Return what sets a file apart from all others while it exists; None where there is none."""
+    return None if found is None else found[:2]
 
 
 def _wal_pages(folder: Path) -> int:
@@ -335,6 +410,10 @@ def _prepare(writer: sqlite3.Connection, path: Path) -> None:
                 " Give the bridge a state folder of its own"
             ) from error
         raise
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")
 
 
 def _connection(path: Path, opened: list[sqlite3.Connection]) -> sqlite3.Connection:

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,9 @@ from bridge.errors import SettingError
 
 NAME = re.compile(r"[!-~]{1,300}")
 """What a bridge may be called: printable, on one line."""
+
+NAME_BYTES = 1_000
+"""No more is read of the file with the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,13 @@ class StateFolder:
         """
         file = self.path / "instance-id"
         with suppress(OSError, ValueError):
-            name = file.read_text().strip()
+            name = _read(file, NAME_BYTES).decode().strip()
             if NAME.fullmatch(name):
                 return name
         name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         with suppress(OSError):
             unfinished = file.with_name("instance-id.new")
+            unfinished.unlink(missing_ok=True)
             unfinished.write_text(f"{name}\n")
             unfinished.replace(file)
         return name
@@ -83,7 +88,7 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
             path.mkdir(parents=True, exist_ok=True)
             held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
             # Bridges of the first releases hold only this file, and are kept out by it.
-            held.append(os.open(path / "lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            held.append(open_file(path / "lock", os.O_RDWR | os.O_CREAT))
         except OSError as error:
             # The folder is held, and a full disk must not keep a bridge from starting.
             if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -95,6 +100,26 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Return a descriptor of a file; waits for nobody, whatever stands in its place.
+
+    Raises OSError where it cannot be opened, and where it is a pipe, a device or a folder.
+    """
+    descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"{path.name} is not a file", str(path))
+    return descriptor
+
+
+def _read(path: Path, limit: int) -> bytes:
+    descriptor = open_file(path, os.O_RDONLY)
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
 
 
 def _lock(descriptor: int, path: Path) -> None:

@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bridge.errors import StorageError
 from bridge.storage.database import Database, Row, Transaction
-from bridge.storage.tallies import Counted, counts_of
+from bridge.storage.tallies import ReadCounts, counts_of
 
 PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
 HEARD = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"
-TRIM = "DELETE FROM journal WHERE number < ?"
+NUMBERS_END = 10**18
+"""No number of a group comes near it: one that is there is damaged, and the next ones must have room."""
+
+TRIM = "DELETE FROM journal WHERE number < ? OR number >= ?"
 PUT_SESSION = (
     "INSERT OR REPLACE INTO sessions (session_id, registered_ms, updated_ms, ended_ms, through, state)"
     " VALUES (?, ?, ?, ?, ?, ?)"
@@ -41,16 +45,24 @@ class JournalRows:
         self._database = database
 
     def put(self, transaction: Transaction, number: int, entries: bytes) -> None:
-        """Write the entries of one commit."""
-        transaction.execute(PUT_GROUP, (number, entries))
+        """Write the entries of one commit.
 
-    def put_checkpoints(self, transaction: Transaction, checkpoints: Sequence[Checkpoint]) -> None:
-        """Write sessions, each over its last checkpoint."""
+        Raises StorageError where the row cannot be written: what it holds must not be acknowledged, so that
+        no transaction may go on without it.
+        """
+        if number >= NUMBERS_END:
+            raise StorageError(f"the numbers of the journal have come to an end at {number}")
+        if transaction.execute(PUT_GROUP, (number, entries)).rowcount != 1:
+            raise StorageError(f"the database cannot hold group {number} of the journal")
+
+    def put_checkpoints(self, transaction: Transaction, checkpoints: Sequence[Checkpoint]) -> bool:
+        """Write sessions, each over its last checkpoint; False: the database cannot hold one of them."""
         rows = [
             (c.session_id, c.registered_ms, c.updated_ms, c.ended_ms, c.through, c.state)
             for c in checkpoints
         ]
-        transaction.executemany(PUT_SESSION, rows)
+        written = [transaction.execute(PUT_SESSION, row).rowcount for row in rows]
+        return sum(written) == len(rows)
 
     def put_heard(self, transaction: Transaction, heard: Sequence[tuple[float, str]]) -> None:
         """Note when sessions were heard of, in seconds since 1970."""
@@ -59,27 +71,41 @@ class JournalRows:
 
     def trim(self, transaction: Transaction, below: int) -> None:
         """Delete the groups before `below`, which every session's checkpoint includes."""
-        transaction.execute(TRIM, (below,))
+        transaction.execute(TRIM, (below, NUMBERS_END))
 
     def groups(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what is there, oldest first."""
+        """Yield what is there, oldest first, but for groups whose number is damaged."""
         number = 0
         while rows := self._database.query(
-            "SELECT number, entries FROM journal WHERE number > ? ORDER BY number LIMIT 256",
-            (number,),
+            "SELECT number, entries FROM journal WHERE number > ? AND number < ?"
+            " ORDER BY number LIMIT 256",
+            (number, NUMBERS_END),
         ):
             yield from rows
             number = rows[-1][0]
 
     def last_number(self) -> int:
-        """Return the highest number ever given to a group or a checkpoint, 0 before the first."""
-        [[group]] = self._database.query("SELECT max(number) FROM journal")
-        [[checkpoint]] = self._database.query(
-            "SELECT max(through) FROM sessions WHERE typeof(through) = 'integer'"
-        )
-        return max(group or 0, checkpoint or 0)
+        """Return the highest number ever given to a group or a checkpoint, 0 before the first.
 
-    def images(self, session_id: str, attempt: int) -> list[Counted]:
+        Numbers that are damaged count for nothing.
+        """
+        [[group]] = self._database.query(
+            "SELECT max(number) FROM journal WHERE number < ?", (NUMBERS_END,)
+        )
+        [[checkpoint]] = self._database.query(
+            "SELECT max(through) FROM sessions WHERE typeof(through) = 'integer' AND through < ?",
+            (NUMBERS_END,),
+        )
+        return max(group or 0, checkpoint or 0, 0)
+
+    def misplaced(self) -> int:
+        """Count the groups whose number is damaged, so that nobody knows their place."""
+        [[count]] = self._database.query(
+            "SELECT count(*) FROM journal WHERE number <= 0 OR number >= ?", (NUMBERS_END,)
+        )
+        return int(count)
+
+    def images(self, session_id: str, attempt: int) -> ReadCounts:
         """Return what became of the images of a session attempt."""
         return counts_of(self._database, session_id, attempt)
 

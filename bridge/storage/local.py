@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.errors import NotFoundError, StorageError
+from bridge.storage.folder import open_file
 from bridge.storage.objects import StoredObject, checked_key
 
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -47,8 +48,11 @@ class LocalStore:
     def read(self, key: str, offset: int, length: int) -> bytes:
         """Return part of an object."""
         try:
-            with self._path(key).open("rb") as file:
-                return os.pread(file.fileno(), length, offset)
+            file = open_file(self._path(key), os.O_RDONLY)
+            try:
+                return os.pread(file, length, offset)
+            finally:
+                os.close(file)
         except FileNotFoundError as error:
             raise NotFoundError(f"no object {key}") from error
         except OSError as error:

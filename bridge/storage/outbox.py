@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from bridge.storage.database import Database, Transaction
 
+NUMBERS_END = 10**18
+"""No number of a span comes near it: one that is there is damaged, and the next ones must have room."""
+
 OUTBOX_LIMIT = 10_000
 """Spans that may wait; of more the oldest are dropped."""
 
@@ -37,6 +40,26 @@ class SpanOutbox:
             transaction.executemany(
                 "DELETE FROM spans WHERE number = ?", [(number,) for number in numbers]
             )
+
+    def discard_misnumbered(self) -> int:
+        """Remove spans whose number is damaged, and what is left of such a number; return how many spans.
+
+        SQLite gives no number below one that it has given: behind the highest there is none any more.
+        """
+        [[spans]] = self._database.query(
+            "SELECT count(*) FROM spans WHERE number >= ?", (NUMBERS_END,)
+        )
+        given = self._database.query(
+            "SELECT 1 FROM sqlite_sequence WHERE name = 'spans' AND seq >= ?", (NUMBERS_END,)
+        )
+        if spans or given:
+            with self._database.transaction() as transaction:
+                transaction.execute("DELETE FROM spans WHERE number >= ?", (NUMBERS_END,))
+                transaction.execute(
+                    "UPDATE sqlite_sequence SET seq = (SELECT coalesce(max(number), 0) FROM spans)"
+                    " WHERE name = 'spans'"
+                )
+        return int(spans)
 
     def count(self) -> int:
         """Return how many spans wait."""

@@ -174,9 +174,14 @@ def shard_of(database: Database, key: str) -> Shard | None:
     return next(iter(_shards(database, f"{SHARDS} WHERE key = ?", key)), None)
 
 
+SHARD_IDS_END = 10**18
+"""No number of a shard comes near it: one that is there is damaged, and the next ones must have room."""
+
+
 def last_shard_id(database: Database) -> int:
-    """Return the highest number a shard has; 0 where there is none."""
-    highest: int | None = database.query("SELECT max(shard_id) FROM shards")[0][0]
+    """Return the highest number a shard has that is not damaged; 0 where there is none."""
+    sql = "SELECT max(shard_id) FROM shards WHERE shard_id BETWEEN 0 AND ?"
+    highest: int | None = database.query(sql, (SHARD_IDS_END,))[0][0]
     return highest or 0
 
 

@@ -1,6 +1,7 @@
 """How many images came to what, by session attempt; it is exact, also after a kill."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.model import ImageResult
@@ -9,11 +10,25 @@ from bridge.storage.database import Database, Transaction
 PART = "images"
 """What the counts of a session from before are called among its parts; no checkpoint holds them."""
 
-ADD = (
-    "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT DO UPDATE SET images = images + excluded.images,"
-    " at_ms = max(at_ms, excluded.at_ms)"
+IMAGES = range(2**53)
+"""What a row can have counted: more is no whole number in a series."""
+
+MILLISECONDS = range(2**63)
+
+IS_SOUND = (
+    f"typeof(images) = 'integer' AND images >= 0 AND images < {IMAGES.stop}"
+    " AND typeof(at_ms) = 'integer' AND at_ms >= 0"
 )
+"""What `counts_of` takes; a row that it does not take begins anew, as the counts in memory have done."""
+
+ADD = (
+    "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
+    " ON CONFLICT DO UPDATE SET"
+    f" images = CASE WHEN {IS_SOUND} THEN images ELSE 0 END + excluded.images,"
+    f" at_ms = CASE WHEN {IS_SOUND} THEN max(at_ms, excluded.at_ms) ELSE excluded.at_ms END"
+)
+RESULTS = frozenset(result.value for result in ImageResult)
+
 OF = "SELECT result, images, at_ms FROM tallies WHERE session_id = ? AND attempt = ?"
 
 
@@ -28,6 +43,15 @@ class Counted(NamedTuple):
     """When the newest of them was received, in milliseconds since 1970."""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadCounts:
+    """What has been counted of a session attempt."""
+
+    counts: tuple[Counted, ...]
+    damaged: int
+    """Rows that no bridge has written; each costs itself."""
+
+
 def add_counts(transaction: Transaction, counts: Iterable[Counted]) -> None:
     """Add to what is counted."""
     transaction.executemany(
@@ -35,9 +59,16 @@ def add_counts(transaction: Transaction, counts: Iterable[Counted]) -> None:
     )
 
 
-def counts_of(database: Database, session_id: str, attempt: int) -> list[Counted]:
+def counts_of(database: Database, session_id: str, attempt: int) -> ReadCounts:
     """Return what has been counted of a session attempt."""
-    return [
+    rows = database.query(OF, (session_id, attempt))
+    counts = tuple(
         Counted(session_id, attempt, ImageResult(result), images, at_ms)
-        for result, images, at_ms in database.query(OF, (session_id, attempt))
-    ]
+        for result, images, at_ms in rows
+        if result in RESULTS and _is_in(images, IMAGES) and _is_in(at_ms, MILLISECONDS)
+    )
+    return ReadCounts(counts, len(rows) - len(counts))
+
+
+def _is_in(value: object, values: range) -> bool:
+    return type(value) is int and value in values

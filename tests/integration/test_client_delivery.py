@@ -255,3 +255,23 @@ def test_images_too_large_to_be_sent_are_counted(tmp_path, buffer_bytes, reason)
         assert kept == stats.images_sent
         assert bridge.total("training_predictions_total", session_id=name) == 16
         assert bridge.total("training_samples_total", session_id=name) == 16
+
+
+def test_what_a_loop_does_not_report_survives_a_kill(tmp_path):
+    """Batches without a loss and epochs without an accuracy are told again to the last one, and none is dropped."""
+    state = tmp_path / "state"
+    with (
+        running_bridge(state) as bridge,
+        TrainingSession(bridge.grpc, session_id="bare") as session,
+    ):
+        for batch in range(20):
+            session.log_batch(None, epoch=0, batch=batch)
+        session.log_epoch(0, loss=0.5)
+        session.log_epoch(1, loss=None)
+        session.log_scalars({"a": 1.5})
+        session.flush(CLOSE_SECONDS)
+        bridge.stop(signal.SIGKILL)
+        with running_bridge(state) as again:
+            assert again.total("training_batches_total", session_id="bare") == 20
+            assert again.total("training_epochs_completed_total", session_id="bare") == 2
+            assert again.total("bridge_dropped_total") == 0

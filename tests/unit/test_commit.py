@@ -3,13 +3,18 @@
 import asyncio
 import sqlite3
 import threading
+from functools import partial
 
 import pytest
 from support.waiting import until
 
 from bridge.commit import Committer
 from bridge.errors import StorageError
+from bridge.model import Client, Config, Scalars
+from bridge.sessions import Session
+from bridge.sinks.journal import Journal
 from bridge.storage.database import Database
+from bridge.storage.journal import JournalRows
 from bridge.telemetry import Telemetry
 
 
@@ -244,6 +249,28 @@ async def test_a_row_that_cannot_be_written_costs_itself(database, value):
     assert waiter.receipts[0][1] == ["one", "two", "three"]
     labels = {"what": "spans_row", "reason": "unwritable"}
     assert telemetry.registry.get_sample_value("bridge_dropped_total", labels) == 1
+
+
+@pytest.mark.parametrize("number", [2**63, 2**63 - 1, 10**18, 2**64 - 1])
+async def test_no_receipt_without_the_row_that_holds_the_messages(database, monkeypatch, number):
+    """Where the journal's own row cannot be written no message is acknowledged, and in the end the bridge is not ready."""
+    rows, notes, waiter = JournalRows(database), Notes(), Waiter(database)
+    monkeypatch.setattr(rows, "last_number", lambda: number - 1)
+    telemetry = Telemetry()
+    journal = Journal(rows, (), telemetry)
+    committer = Committer([notes, journal], database, telemetry)
+    monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+
+    async with committer.running():
+        notes.new.append("one")
+        journal.consume(Session("run", Client(), Config(), now=0.0), Scalars(0, 1, {"a": 1.0}), 1.0)
+        committer.enroll(waiter, 10)
+        failures = partial(telemetry.registry.get_sample_value, "bridge_commit_failures_total")
+        await until(lambda: failures() >= 2)
+        assert "nothing has been written to disk for" in committer.problem()
+
+    assert waiter.receipts == []
+    assert database.query("SELECT * FROM journal") == []
 
 
 async def test_commits_that_fail_for_long_are_a_problem_until_one_succeeds(database, monkeypatch):

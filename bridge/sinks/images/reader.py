@@ -1,10 +1,10 @@
 """Read single images back, wherever their shard is."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from bridge.errors import NotFoundError, StorageError
+from bridge.sinks.images import shardfile
 from bridge.storage.index import Place
 from bridge.storage.objects import ObjectStore
 
@@ -32,14 +32,11 @@ class ImageReader:
 
     def _from_spool(self, place: Place) -> bytes | None:
         try:
-            file = os.open(self._path_of(place.key), os.O_RDONLY | os.O_CLOEXEC)
+            jpeg = shardfile.image_at(self._path_of(place.key), place.offset, place.length)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StorageError(f"cannot read {place.key}: {error.strerror}") from error
-        try:
-            return os.pread(file, place.length, place.offset)
-        except OSError as error:
-            raise StorageError(f"cannot read {place.key}: {error.strerror}") from error
-        finally:
-            os.close(file)
+        if jpeg is None:
+            raise NotFoundError(f"this image is damaged in {place.key}")
+        return jpeg

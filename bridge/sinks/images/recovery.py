@@ -30,6 +30,9 @@ from bridge.storage.shards import (
 )
 from bridge.telemetry import Telemetry
 
+CHECK_BYTES = 1 << 30
+"""Of closed shards so much is read whole by a start, which waits for it."""
+
 Item = Shard | str
 """A shard that the database knows, or the key of a file that it does not know."""
 
@@ -41,6 +44,7 @@ class Outcome:
     whole: list[Shard] = field(default_factory=list)
     left: list[Item] = field(default_factory=list)
     reports: list[Callable[[], None]] = field(default_factory=list)
+    checked_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,7 @@ def _taken_up(shard: Shard, bench: Bench) -> Shard | None:
     if not _is_file(path):
         return _missing(shard, path, bench)
     size = path.stat().st_size
-    if shard.closed and size == shard.size_bytes and shardfile.trailer_of(path):
+    if shard.closed and size == shard.size_bytes and _is_whole(path, size, bench.outcome):
         return shard
     spots = shardfile.walk(path, limit=shard.size_bytes)
     bench.telemetry.note("closed a shard left open", key=shard.key, images=len(spots))
@@ -207,6 +211,14 @@ def _taken_up(shard: Shard, bench: Bench) -> Shard | None:
     closed = replace(shard, size_bytes=_close(path, spots), closed=True)
     put_shards(bench.transaction, [closed])
     return closed
+
+
+def _is_whole(path: Path, size: int, outcome: Outcome) -> bool:
+    trailer = shardfile.trailer_of(path)
+    if trailer is None or outcome.checked_bytes + size > CHECK_BYTES:
+        return trailer is not None
+    outcome.checked_bytes += size
+    return shardfile.is_whole(path, trailer)
 
 
 def _missing(shard: Shard, path: Path, bench: Bench) -> Shard | None:
@@ -245,7 +257,7 @@ def _adopted(key: str, bench: Bench) -> Shard | None:
         _clear(path, bench)
         return None
     bench.telemetry.note("took up a shard unknown to the database", key=key, images=len(spots))
-    damaged = len(shardfile.gaps(spots))
+    damaged = max(len(shardfile.gaps(spots)), _indexed(path) - len(spots))
     if damaged:
         bench.aside.copy(path, "images are damaged")
     session_id = key.partition("/")[0]
@@ -254,6 +266,12 @@ def _adopted(key: str, bench: Bench) -> Shard | None:
     damaged += _adopt_lines(path, shard, bench)
     bench.drop("image", "damaged", damaged)
     return shard
+
+
+def _indexed(path: Path) -> int:
+    """Return how many images a shard had when it was closed; 0 where it never was."""
+    trailer = shardfile.trailer_of(path)
+    return 0 if trailer is None else shardfile.index_of(path, trailer).count(b"\n")
 
 
 def _adopt_lines(path: Path, shard: Shard, bench: Bench) -> int:

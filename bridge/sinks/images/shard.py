@@ -7,6 +7,7 @@ what WebDataset takes for one sample. The last two members begin with a dot, whi
 
 import json
 import math
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -191,9 +192,10 @@ def _time_field(seconds: float) -> bytes:
 
 def _columns(image: Image, class_names: tuple[str, ...]) -> bytes:
     return (
-        b'%d,"predicted_class":%s,"predicted_label":%s,"confidence":%s,"true_class":%s,"true_label":%s'
+        b'%d,"crc32":%d,"predicted_class":%s,"predicted_label":%s,"confidence":%s,"true_class":%s,"true_label":%s'
         % (
             image.index,
+            zlib.crc32(image.jpeg),
             _whole(image.predicted_class),
             _label(image.predicted_class, class_names),
             _number(image.confidence),

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import re
+import stat
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -106,6 +108,32 @@ def walk(path: Path, *, limit: int | None = None) -> list[Spot]:
         return list(_walk(file, size if limit is None else min(limit, size)))
 
 
+def is_whole(path: Path, trailer: Trailer) -> bool:
+    """Tell whether a closed shard is what it was: every image, all between them, and the index."""
+    spots = walk(path, limit=trailer.index_offset - BLOCK)
+    return (
+        bool(spots)
+        and len(spots) == trailer.images
+        and spots[-1].end == trailer.index_offset - BLOCK
+        and not gaps(spots)
+        and b"".join(_index_lines(path, spots)) == index_of(path, trailer)
+    )
+
+
+def image_at(path: Path, offset: int, length: int) -> bytes | None:
+    """Return the bytes of an image; None where they are not those that were written.
+
+    Raises OSError where they cannot be read; waits for nobody, whatever stands in place of the shard.
+    """
+    with _descriptor(path, os.O_RDONLY | os.O_NONBLOCK) as file:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return None
+        spot = _spot(file, offset - BLOCK, os.pread(file, BLOCK, offset - BLOCK))
+        if spot is None or spot.length != length or not _is_whole(file, spot):
+            return None
+        return os.pread(file, length, offset)
+
+
 def gaps(spots: Sequence[Spot]) -> list[tuple[int, int]]:
     """Return where damage lies before and between images: begin and end of each stretch."""
     ends = [0, *(spot.end for spot in spots)]
@@ -182,14 +210,16 @@ def _size(head: bytes) -> int | None:
 
 
 def _is_whole(file: int, spot: Spot) -> bool:
-    ends = os.pread(file, 2, spot.offset) + os.pread(file, 2, spot.offset + spot.length - 2)
-    if ends != b"\xff\xd8\xff\xd9":
+    jpeg = os.pread(file, spot.length, spot.offset)
+    if jpeg[:2] + jpeg[-2:] != b"\xff\xd8\xff\xd9":
         return False
     text = os.pread(file, spot.json_length, spot.json_offset)
     try:
         # It becomes a line of the index, behind what is put before it.
         is_line = text.startswith(b"{") and b"\n" not in text and b"\r" not in text
-        return is_line and bool(json.loads(text))
+        told = json.loads(text) if is_line else {}
+        # Shards of earlier versions have no checksum.
+        return bool(told) and told.get("crc32") in (None, zlib.crc32(jpeg))
     except (ValueError, RecursionError):
         return False
 

@@ -8,7 +8,7 @@ from bridge.sessions import Session
 from bridge.sinks.journal.soundness import check_session
 from bridge.storage import tallies
 from bridge.storage.database import Database
-from bridge.storage.journal import Checkpoint, JournalRows, milliseconds
+from bridge.storage.journal import NUMBERS_END, Checkpoint, JournalRows, milliseconds
 from bridge.storage.packed import sealed, unsealed
 
 log = logging.getLogger("bridge")
@@ -33,7 +33,7 @@ class Archive:
         """Return a session as `find` does, with all that its sinks need to go on with it."""
         session = self.find(session_id)
         if session is not None:
-            session.parts[tallies.PART] = self._rows.images(session_id, session.attempt)
+            session.parts[tallies.PART] = self._rows.images(session_id, session.attempt).counts
         return session
 
     def recent(self, limit: int) -> list[Session]:
@@ -64,6 +64,7 @@ def session_of(checkpoint: Checkpoint) -> Session:
     """Return a session as it stood; raises StorageError for bytes that make no sense."""
     parts = unsealed(checkpoint.state)
     try:
+        _check_place(checkpoint.through)
         session = Session.restored(parts.pop(SESSION))
         check_session(session, checkpoint.session_id)
         session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
@@ -71,6 +72,11 @@ def session_of(checkpoint: Checkpoint) -> Session:
         raise StorageError(f"the session {checkpoint.session_id} is damaged: {error!r}") from error
     session.parts = parts
     return session
+
+
+def _check_place(through: object) -> None:
+    if type(through) is not int or not 0 <= through < NUMBERS_END:
+        raise ValueError(f"it includes the journal through {through!r}")
 
 
 def _at_rest(checkpoint: Checkpoint) -> Session | None:

@@ -244,7 +244,9 @@ class JournalWork:
             self.checkpoints = self._packed()
         if self.packed_entries:
             rows.put(transaction, self.number, self.packed_entries)
-        rows.put_checkpoints(transaction, self.checkpoints)
+        if not rows.put_checkpoints(transaction, self.checkpoints):
+            # As where one cannot be packed: its entries must go on saying it.
+            self.journal._keeps_all = True
         rows.put_heard(transaction, self.heard)
         if self.trim_below and not self.journal._keeps_all:
             rows.trim(transaction, self.trim_below)

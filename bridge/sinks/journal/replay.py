@@ -81,6 +81,9 @@ def replay(
     for checkpoint in rows.unfinished(ended_after_ms, limit):
         _take_up(checkpoint, stage)
     groups = []
+    misplaced = rows.misplaced()
+    if misplaced:
+        telemetry.dropped("group", "damaged", misplaced)
     for number, data in rows.groups():
         entries = 0
         for entry in _entries(number, data, telemetry):
@@ -91,14 +94,18 @@ def replay(
 
 
 def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
+    stage.through[checkpoint.session_id] = -1
     try:
-        stage.through[checkpoint.session_id] = int(checkpoint.through)
         session = session_of(checkpoint)
     except (StorageError, ValueError, TypeError) as error:
         stage.telemetry.failed("replay", error)
         stage.telemetry.dropped("session", "damaged")
         return
-    session.parts[tallies.PART] = stage.rows.images(session.id, session.attempt)
+    stage.through[session.id] = checkpoint.through
+    images = stage.rows.images(session.id, session.attempt)
+    if images.damaged:
+        stage.telemetry.dropped("image_count", "damaged", images.damaged)
+    session.parts[tallies.PART] = images.counts
     stage.sessions[session.id] = session
     _tell(session, Registered(), session.updated_at, stage)
 

@@ -28,13 +28,16 @@ async def open_spans(
 
     Enter it before whatever commits, so that the last commit is delivered too.
 
-    Raises SettingError when the endpoint makes no sense.
+    Raises SettingError when the endpoint makes no sense, StorageError when the database cannot be read.
     """
     # OpenTelemetry takes long to import, and only bridges with an endpoint need it.
     from bridge.sinks.spans.otlp import OtlpExporter  # noqa: PLC0415
 
     exporter = await asyncio.to_thread(OtlpExporter, endpoint)
     outbox = SpanOutbox(database)
+    misnumbered = outbox.discard_misnumbered()
+    if misnumbered:
+        telemetry.spans_dropped(misnumbered, "damaged")
     sink = Spans(outbox, telemetry, public_url=public_url, monotonic=monotonic)
     delivery = Delivery(outbox, exporter, telemetry, waiting=sink.waiting)
     async with delivery.running(grace_seconds=grace_seconds):

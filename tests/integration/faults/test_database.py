@@ -3,6 +3,7 @@
 import re
 import signal
 import sqlite3
+import urllib.error
 from contextlib import closing
 from pathlib import Path
 
@@ -151,3 +152,71 @@ def test_a_spoiled_database_is_named(tmp_path, spoil):
     assert re.search(r"\b(move|delete|remove|restore)\b", said), said
     assert "Traceback" not in said
     assert sorted(state.glob("**/*.tar")) == shards
+
+
+def acknowledged(state, batches):
+    """Have a bridge acknowledge batches of a run, and kill it; return how large the log was then."""
+    with running_bridge(state) as bridge:
+        with RawClient(bridge.grpc, STORED) as client:
+            client.start()
+            for first in range(1, batches, 10):
+                client.stream(*STORED.requests(first, first + 9))
+        bridge.stop(signal.SIGKILL)
+    return (state / "trainbridge.db-wal").stat().st_size
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.6])
+def test_commits_lost_to_a_damaged_log_are_counted(tmp_path, part):
+    """A start says how many, keeps the log as it was, and goes on with the rest; the next start has nothing to say."""
+    state = tmp_path / "state"
+    size = acknowledged(state, BATCHES)
+    log = state / "trainbridge.db-wal"
+    data = bytearray(log.read_bytes())
+    data[int(part * size) + 5] ^= 0x5A
+    log.write_bytes(data)
+
+    with running_bridge(state) as bridge:
+        assert bridge.total("bridge_dropped_total", what="commit", reason="damaged") >= 1
+        [kept] = (state / "damaged").iterdir()
+        assert kept.read_bytes() == bytes(data)
+        assert "in the write-ahead log are damaged" in bridge.log.read_text()
+        assert bridge.stop() == 0
+    with running_bridge(state) as bridge:
+        assert bridge.total("bridge_dropped_total", what="commit") == 0
+
+
+def test_a_kill_damages_no_log(tmp_path):
+    """All is there, and nothing is called damaged."""
+    state = tmp_path / "state"
+    acknowledged(state, BATCHES)
+
+    with running_bridge(state) as bridge:
+        assert bridge.total("training_batches_total") == BATCHES
+        assert bridge.total("bridge_dropped_total") == 0
+
+
+@pytest.mark.parametrize("what", ["", "-wal"])
+@pytest.mark.parametrize("way", ["emptied", "overwritten"])
+def test_no_ack_comes_from_a_database_that_was_written_over(tmp_path, what, way):
+    """In place, so that it is the same file still: the bridge is not ready, says why, and acknowledges nothing."""
+    state = tmp_path / "state"
+    with running_bridge(state) as bridge, RawClient(bridge.grpc, STORED) as client:
+        client.start()
+        client.stream(*STORED.requests(1, 10))
+        file = state / f"trainbridge.db{what}"
+        data = b"" if way == "emptied" else file.read_bytes()[::-1]
+        file.write_bytes(data)
+        client.say(*STORED.requests(11, 20))
+        client.send_new()
+        until_true(lambda: b"overwritten" in readiness(bridge))
+        assert client.acknowledged <= 10
+        bridge.stop(signal.SIGKILL)
+
+
+def readiness(bridge):
+    """Return the text of /readyz, whatever its status."""
+    try:
+        return bridge.get("/readyz")
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read()

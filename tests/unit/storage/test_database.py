@@ -3,12 +3,14 @@
 import json
 import logging
 import math
+import os
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from support.waiting import until_true
 
 from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
 from bridge.model import ImageResult
@@ -143,6 +145,32 @@ def test_a_log_that_is_removed_loses_no_row(database, path, tmp_path, suffixes):
     assert found == ["one", "two", "three"]
 
 
+class Unlucky(Database):
+    """Loses its log at the worst moment: between the last look at it and the commit."""
+
+    is_due = True
+
+    def _check_files(self, *, is_inside=False):
+        super()._check_files(is_inside=is_inside)
+        if is_inside and self.is_due:
+            self.is_due = False
+            Path(self._log).unlink()
+
+
+def test_a_log_that_is_removed_within_a_commit_is_noticed_by_the_next(path, tmp_path):
+    """What went to it is in the files from then on."""
+    path.parent.mkdir()
+    database = Unlucky(path)
+    put(database, "one")
+    put(database, "two")
+
+    dead = shutil.copytree(path.parent, tmp_path / "dead")
+    again = Database(dead / path.name)
+    assert names_in(again) == ["one", "two"]
+    again.close()
+    database.close()
+
+
 def test_a_copy_of_the_files_is_a_backup(database, path, tmp_path):
     """Holding the database keeps bridges out, not those who copy its files or read it."""
     copy = shutil.copytree(path.parent, tmp_path / "copy")
@@ -182,6 +210,112 @@ def test_nobody_else_opens_it(database, path, tmp_path, way):
 
     put(database, "two")
     assert names_in(database) == ["one", "two"]
+
+
+def overwrite(path, data):
+    """Write over a file in place, as cp does; its time of change is another one than that of the last commit."""
+    changed = path.stat().st_mtime_ns
+    until_true(lambda: path.write_bytes(data) and path.stat().st_mtime_ns != changed)
+
+
+def copy_over(path, backup):
+    """Bring an older copy back with cp."""
+    overwrite(path, backup)
+
+
+def cut_database(path, backup):
+    """Cut the database short."""
+    os.truncate(path, len(backup) // 2)
+
+
+def empty_database(path, backup):
+    """Leave nothing of it."""
+    os.truncate(path, 0)
+
+
+def flip_database(path, backup):
+    """Change bytes of it, and not its size."""
+    data = path.read_bytes()
+    overwrite(path, bytes(byte ^ 0x5A for byte in data[:64]) + data[64:])
+
+
+def empty_log(path, backup):
+    """Leave nothing of the log."""
+    os.truncate(f"{path}-wal", 0)
+
+
+def cut_log(path, backup):
+    """Cut the log short."""
+    os.truncate(f"{path}-wal", 8_000)
+
+
+def flip_log(path, backup):
+    """Change bytes in the middle of it."""
+    log = path.with_name(f"{path.name}-wal")
+    data = bytearray(log.read_bytes())
+    data[5_000:5_200] = bytes(200)
+    overwrite(log, bytes(data))
+
+
+def grow_log(path, backup):
+    """Write behind its end."""
+    with open(f"{path}-wal", "ab") as log:  # noqa: PTH123 -- one suffix more
+        log.write(b"x" * 100)
+
+
+SPOILS = [
+    copy_over, cut_database, empty_database, flip_database, empty_log, cut_log, flip_log, grow_log,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+@pytest.mark.parametrize("spoil", SPOILS)
+def test_a_database_that_is_written_over_takes_nothing(path, spoil, is_inside):
+    """Whatever is done to the bytes of it or of its log, no commit succeeds any more that a start would not find."""
+    path.parent.mkdir()
+    Database(path).close()
+    backup = path.read_bytes()
+    database = Database(path)
+    for number in range(4):
+        put(database, f"{number}")
+
+    def commit():
+        with database.transaction() as transaction:
+            if is_inside:
+                spoil(path, backup)
+            transaction.execute("INSERT INTO spans (span_id, span) VALUES ('late', '')")
+
+    if not is_inside:
+        spoil(path, backup)
+    for _ in range(3):
+        with pytest.raises(DatabaseLostError, match="overwritten"):
+            commit()
+        is_inside = False
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    database.close()
+
+    assert path.with_name(f"{path.name}-wal").read_bytes() == log, (
+        "what is left is there to be looked at"
+    )
+
+
+def test_what_commits_and_checkpoints_do_is_not_taken_for_another_hand(path):
+    """Through many rounds of the log, through refused rows and failed statements, commits succeed."""
+    path.parent.mkdir()
+    database = Database(path)
+    database._writer.execute("PRAGMA wal_autocheckpoint=4")
+    for number in range(100):
+        put(database, f"{number}", "x" * 9_000 + f"{number}")
+        with pytest.raises(UnwritableError), database.transaction() as transaction:
+            transaction.execute("INSERT INTO spans (span_id, span) VALUES (?, '')", (None,))
+        with pytest.raises(StorageError), database.transaction() as transaction:
+            transaction.execute("INSERT INTO nothing VALUES (1)")
+    with closing(sqlite3.connect(path)) as reader:
+        reader.execute("SELECT count(*) FROM spans").fetchall()
+    put(database, "last")
+
+    assert len(names_in(database)) == 201
+    database.close()
 
 
 UNWRITABLE = [2**63, -(2**63) - 1, 10**400, "\ud800", math.nan, None, {}, [1], 1j]
@@ -305,7 +439,7 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
     [[version]] = database.query("PRAGMA user_version")
     session = Archive(database).find("run")
     parts = unpacked(JournalRows(database).find("run").state)
-    counts = counts_of(database, "run", 2)
+    counts = counts_of(database, "run", 2).counts
     database.close()
 
     assert (version, kept, len(index)) == (VERSION, [1, 1, 1, 1], 1)

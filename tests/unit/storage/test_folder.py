@@ -1,10 +1,12 @@
 """The state folder belongs to one bridge."""
 
 import fcntl
+import os
 
 import pytest
 
-from bridge.errors import SettingError
+from bridge.errors import SettingError, StorageError
+from bridge.storage.database import Database
 from bridge.storage.folder import state_folder
 
 
@@ -107,3 +109,56 @@ def test_a_damaged_name_is_replaced_once(tmp_path, content):
     assert names[0] == names[1]
     assert len(names[0]) > 8
     assert names[0].isprintable()
+
+
+def as_a_pipe(path):
+    """Put a pipe there, whose other end nobody opens."""
+    os.mkfifo(path)
+
+
+def as_a_device(path):
+    """Put a link to an endless device there."""
+    path.symlink_to("/dev/zero")
+
+
+def as_a_folder(path):
+    """Put a folder there."""
+    path.mkdir()
+
+
+STRANGE = [as_a_pipe, as_a_device, as_a_folder]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("put", STRANGE)
+@pytest.mark.parametrize("name", ["instance-id", "instance-id.new"])
+def test_a_name_that_is_no_file_is_replaced(tmp_path, put, name):
+    """The start waits for nobody, and reads no more than a name."""
+    put(tmp_path / name)
+
+    with state_folder(tmp_path) as folder:
+        assert folder.instance_id
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("put", STRANGE)
+def test_a_lock_that_is_no_file_is_refused(tmp_path, put):
+    """It is named, and the start does not wait for the other end of a pipe."""
+    put(tmp_path / "lock")
+
+    with (
+        pytest.raises(SettingError, match=r"state: .*(lock is not a file|Is a directory)"),
+        state_folder(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("put", STRANGE)
+@pytest.mark.parametrize("name", ["trainbridge.db", "trainbridge.db-wal", "trainbridge.db-shm"])
+def test_a_database_that_is_no_file_is_refused(tmp_path, put, name):
+    """So are its log and the index of that; each is named."""
+    put(tmp_path / name)
+
+    with pytest.raises(StorageError, match=name):
+        Database(tmp_path / "trainbridge.db")

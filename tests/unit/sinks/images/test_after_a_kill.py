@@ -19,7 +19,7 @@ def killed(bench, folder):
 
 def taken_up(bench, run):
     """Have a bridge that starts know of a session from before."""
-    run.parts["images"] = counts_of(bench.database, run.id, run.attempt)
+    run.parts["images"] = counts_of(bench.database, run.id, run.attempt).counts
     bench.images.replay(run, Registered(), 0.0)
     bench.images.resume([run])
     bench.commit()
@@ -91,7 +91,7 @@ async def test_another_attempt_counts_anew(tmp_path):
         bench.images.consume(first, Forgotten(), 0.0)
         bench.settled.clear()
 
-        second.parts["images"] = counts_of(bench.database, "run", 1)
+        second.parts["images"] = counts_of(bench.database, "run", 1).counts
         bench.register(second)
 
         assert not bench.settled

@@ -6,20 +6,22 @@ import os
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.images import NOON, Bench, batch, members, offer, session
 from support.stores import MemoryStore
 from support.waiting import until
 
-from bridge.sinks.images import shardfile
+from bridge.errors import NotFoundError
+from bridge.sinks.images import recovery, shardfile
 from bridge.sinks.images.openshard import batch_of
+from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.recovery import Recovery
 from bridge.sinks.images.shard import pack
 from bridge.sinks.images.spool import Spool
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
-from bridge.storage.index import ImageIndex
+from bridge.storage.index import ImageIndex, Place
 from bridge.storage.packed import packed
 from bridge.storage.shards import Shard, put_batches, put_shards
 from bridge.telemetry import Telemetry
@@ -127,6 +129,60 @@ def test_damage_in_a_shard_costs_what_is_damaged(tmp_path, is_known, is_closed, 
             assert len([name for name in names if name.endswith(".jpg")]) >= len(found)
     finally:
         wreck.database.close()
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    number=st.integers(0, 99),
+    part=st.floats(0, 0.999),
+    change=st.integers(1, 255),
+    is_known=st.booleans(),
+    is_closed=st.booleans(),
+)
+def test_one_byte_of_an_image_is_enough(tmp_path, number, part, change, is_known, is_closed):
+    """Wherever in its JPEG it is: what a start does not count as damaged is byte for byte what was sent.
+
+    Of a shard that was open and that a new database does not know, the end may just as well be torn.
+    """
+    assume(is_known or is_closed or number % (BATCHES * 2) < BATCHES)
+    wreck = Wreck(tmp_path / "wreck", is_known=is_known, is_closed=is_closed)
+    spot = wreck.spots[number % len(wreck.spots)]
+    data = bytearray(wreck.whole)
+    data[spot.offset + int(part * spot.length)] ^= change
+    wreck.path.write_bytes(data)
+    others = [(one.offset, one.length) for one in wreck.spots if one is not spot]
+    try:
+        wreck.recover()
+
+        assert wreck.images() == others
+        assert wreck.dropped("image", "damaged") == 1
+        assert [path.read_bytes() for path in (wreck.folder / "damaged").iterdir()] == [bytes(data)]
+        trailer = shardfile.trailer_of(wreck.path)
+        assert shardfile.index_of(wreck.path, trailer).count(b"\n") == len(others)
+        size = wreck.path.stat().st_size
+        assert wreck.database.query("SELECT size_bytes FROM shards") == [(size,)]
+    finally:
+        wreck.database.close()
+
+
+def test_a_start_reads_so_much_of_closed_shards_and_no_more(tmp_path, monkeypatch):
+    """A large spool does not hold it up; an image that it has not read is looked at before it is shown."""
+    monkeypatch.setattr(recovery, "CHECK_BYTES", 100)
+    wreck = Wreck(tmp_path / "wreck", is_known=True, is_closed=True)
+    spot, other = wreck.spots[:2]
+    data = bytearray(wreck.whole)
+    data[spot.offset + 50] ^= 1
+    wreck.path.write_bytes(data)
+    reader = ImageReader(wreck.spool.path, MemoryStore())
+
+    wreck.recover()
+
+    assert len(wreck.images()) == len(wreck.spots)
+    with pytest.raises(NotFoundError, match="damaged"):
+        reader.read(Place(KEY, stored=False, offset=spot.offset, length=spot.length))
+    jpeg = reader.read(Place(KEY, stored=False, offset=other.offset, length=other.length))
+    assert jpeg == wreck.whole[other.offset : other.offset + other.length]
+    wreck.database.close()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -387,3 +443,16 @@ def test_a_damaged_window_costs_itself(tmp_path, state):
             assert len(bench.index.images("run", 1, 0)) == 2
 
     asyncio.run(start())
+
+
+@pytest.mark.parametrize("shard_id", [2**63 - 1, 2**62, 10**18 + 1, -(2**63)])
+def test_a_damaged_number_of_a_shard_leaves_room_for_the_next(tmp_path, shard_id):
+    """What comes behind it gets a number that the database can hold."""
+    wreck = Wreck(tmp_path / "wreck", is_known=True, is_closed=True)
+    with wreck.database.transaction() as transaction:
+        put_shards(transaction, [Shard(shard_id, "run", "run/2023-11-14/x.tar", 1, closed=True)])
+
+    wreck.recover()
+
+    assert wreck.spool.take_id() == 2
+    wreck.database.close()

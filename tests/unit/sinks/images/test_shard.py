@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import tarfile
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -64,6 +65,7 @@ def test_webdataset_reads_samples_and_nothing_else(path):
         "epoch": 1,
         "batch_idx": 12,
         "index": 1,
+        "crc32": zlib.crc32(offer(1, 12, images=3, loss=2.5).batch.images[1].jpeg),
         "predicted_class": 1,
         "predicted_label": "dog",
         "confidence": 0.75,

@@ -6,8 +6,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.journals import Life
 
-from bridge.model import Batch, Ended, Epoch, Forgotten, Phase, Scalars, Status, StatusChange
+from bridge.model import (
+    Batch,
+    Ended,
+    Epoch,
+    Forgotten,
+    ImageResult,
+    Performance,
+    Phase,
+    Scalars,
+    Status,
+    StatusChange,
+)
 from bridge.storage.database import Database
+from bridge.storage.shards import waiting_shards
+from bridge.storage.tallies import Counted, add_counts, counts_of
+from bridge.storage.windows import held_windows
 
 EVENTS = (
     StatusChange(Status.RUNNING, "go"),
@@ -137,3 +151,119 @@ def test_a_session_with_a_damaged_column_costs_itself(tmp_path, column, value):
     assert life.sessions["good"].batches == 1
     live_on(life)
     database.close()
+
+
+FAR = [2**63 - 1, 2**63 - 2, 2**62, 10**18, -1, -(2**63)]
+
+
+@pytest.mark.parametrize("number", FAR)
+@pytest.mark.parametrize("column", ["sessions.through", "journal.number"])
+def test_a_damaged_number_costs_its_row_and_leaves_room_for_the_next(tmp_path, column, number):
+    """What comes behind it is written, trimmed, and known again to the next start; the row is counted."""
+    table, name = column.split(".")
+    database = lived(tmp_path)
+    which = (
+        "session_id = 'bad'"
+        if table == "sessions"
+        else "number = (SELECT max(number) FROM journal)"
+    )
+    with database.transaction() as transaction:
+        transaction.execute(f"UPDATE {table} SET {name} = ? WHERE {which}", (number,))  # noqa: S608
+
+    life = Life(database)
+    assert life.dropped("session" if table == "sessions" else "group") == 1
+    life.happen(life.sessions["good"], *EVENTS)
+    life.commit()
+
+    again = Life(database)
+    assert again.sessions["good"].batches == 2
+    assert again.known()["good"] == life.known()["good"]
+    live_on(again)
+    assert Life(database).dropped("group") == 0
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("bogus", 5, 1),
+        (b"stored", 5, 1),
+        ("dropped", "x", 1),
+        ("dropped", -5, 1),
+        ("dropped", 2.5, 1),
+        ("dropped", 2**63 - 1, 1),
+        ("dropped", 5, "x"),
+        ("dropped", 5, -1),
+    ],
+    ids=repr,
+)
+def test_a_damaged_count_of_images_costs_itself(tmp_path, row):
+    """The session and its other counts are taken up, it is counted, and what comes next is counted from 0."""
+    database = lived(tmp_path)
+    with database.transaction() as transaction:
+        for one in (("stored", 3, 7), row):
+            transaction.execute("INSERT INTO tallies VALUES ('good', 1, ?, ?, ?)", one)
+
+    life = Life(database)
+
+    counts = life.sessions["good"].parts["images"]
+    assert [(count.result, count.images) for count in counts] == [(ImageResult.STORED, 3)]
+    assert life.dropped("image_count") == 1
+    assert set(life.sessions) == {"good", "bad"}
+    dropped = Counted("good", 1, ImageResult.DROPPED, 2, 9)
+    with database.transaction() as transaction:
+        add_counts(transaction, [dropped])
+    assert dropped in counts_of(database, "good", 1).counts
+    database.close()
+
+
+TEXTS = [
+    ("sessions", "session_id"),
+    ("tallies", "result"),
+    ("windows", "session_id"),
+    ("shards", "key"),
+]
+
+
+@pytest.mark.parametrize(("table", "column"), TEXTS)
+def test_a_text_that_is_none_costs_its_row(tmp_path, table, column):
+    """Bytes that are no UTF-8 in one row keep no other from being read."""
+    database = lived(tmp_path)
+    with database.transaction() as transaction:
+        transaction.execute("INSERT INTO tallies VALUES ('bad', 1, 'stored', 1, 1)")
+        transaction.execute("INSERT INTO windows VALUES ('bad', x'80')")
+        transaction.execute("INSERT INTO shards (shard_id, session_id, key) VALUES (1, 'bad', 'k')")
+        transaction.execute(
+            f"UPDATE {table} SET {column} = CAST(x'62ff' AS TEXT)"  # noqa: S608
+            + (" WHERE session_id = 'bad'" if table != "shards" else "")
+        )
+
+    life = Life(database)
+
+    assert life.sessions["good"].batches == 1
+    assert (len(held_windows(database)), len(waiting_shards(database))) == (1, 1)
+    live_on(life)
+    database.close()
+
+
+UNREPORTED = (
+    Epoch(0, 0.5, None),
+    Epoch(1, None, None, None, None, None),
+    Batch(0, 1, None),
+    Batch(0, 2, None, duration_seconds=0.0, sample_count=0),
+    Performance(),
+    Scalars(0, 1, {}),
+)
+
+
+@pytest.mark.parametrize("event", UNREPORTED, ids=repr)
+def test_what_was_not_reported_is_no_damage(database, event):
+    """A row in which every optional number is missing is taken up as it was written, and nothing is counted."""
+    life = Life(database)
+    life.happen(life.register(), event)
+    life.commit()
+
+    again = Life(database)
+
+    assert again.dropped("entry") == again.dropped("group") == again.dropped("session") == 0
+    assert again.known() == life.known()

@@ -12,6 +12,7 @@ from bridge.model import (
     Heartbeat,
     Phase,
     Registered,
+    Scalars,
     SequenceAdvanced,
     Status,
     StatusChange,
@@ -313,3 +314,21 @@ def test_what_lingers_at_a_stop_lingers_after_it(database, ahead_ms):
 
     assert set(after.sessions) == {"ended"}
     assert Archive(database).find("forgotten").ended_at == START
+
+
+def test_a_session_that_the_database_cannot_hold_keeps_its_entries(database, monkeypatch):
+    """Its checkpoint is left out of the commit; what would have been in it is not deleted from the journal."""
+    life = Life(database)
+    session = life.register()
+    monkeypatch.setattr("bridge.sinks.journal.archive.milliseconds", lambda _seconds: 2**63)
+    refused = []
+    for event in (Scalars(0, 1, {"a": 1.0}), Scalars(0, 2, {"a": 2.0})):
+        life.happen(session, event)
+        life.journal.settle()
+        work = life.journal.take()
+        with database.transaction(refused=refused) as transaction:
+            work.write(transaction)
+        work.done()
+
+    assert {row.table for row in refused} == {"sessions"}
+    assert life.groups() == 2

@@ -8,6 +8,8 @@ from support.spans import START, averages
 from support.waiting import until
 
 from bridge.sinks.spans.delivery import SPANS_PER_EXPORT, Delivery
+from bridge.storage.database import Database
+from bridge.storage.outbox import SpanOutbox
 
 
 class Endpoint:
@@ -202,3 +204,23 @@ async def test_a_damaged_row_does_not_block_the_outbox(world, delivery, endpoint
         await until(lambda: world.outbox.count() == 0)
 
     assert (len(endpoint.taken), world.count("dropped")) == (2, 1)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 10**18])
+@pytest.mark.parametrize("is_left", [False, True])
+def test_a_damaged_number_of_a_span_leaves_room_for_the_next(tmp_path, number, is_left):
+    """SQLite gives none below it, also when the span itself is gone; the next ones are written all the same."""
+    database = Database(tmp_path / "bridge.db")
+    outbox = SpanOutbox(database)
+    with database.transaction() as transaction:
+        outbox.add(transaction, [("a", "{}")])
+        transaction.execute("INSERT INTO spans VALUES (?, 'b', '{}')", (number,))
+        if not is_left:
+            transaction.execute("DELETE FROM spans WHERE span_id = 'b'")
+
+    assert outbox.discard_misnumbered() == (1 if is_left else 0)
+
+    with database.transaction() as transaction:
+        outbox.add(transaction, [("c", "{}")])
+    assert outbox.oldest(9) == [(1, "{}"), (2, "{}")]
+    database.close()
