@@ -38,6 +38,12 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 SMALLEST_MESSAGE_BYTES = 65_536
 
+JOIN_SECONDS = 0.5
+"""So long the end of a stream waits for gRPC's two threads of it: one reads the requests, one the answers."""
+
+JOIN_LOOK_SECONDS = 0.001
+"""How often it looks whether one has begun at all."""
+
 REFUSALS = {
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -245,7 +251,9 @@ class Connection:
         metadata = self._metadata
         if self._stream_token:
             metadata = (*metadata, (TOKEN_HEADER, self._stream_token))
-        call = streaming(self._requests(stream), metadata=metadata)
+        threads: set[threading.Thread] = set()
+        call = streaming(self._requests(stream, threads), metadata=metadata)
+        call.add_callback(lambda: threads.add(threading.current_thread()))
         self._stats.connections += 1
         self._connected()
         try:
@@ -255,11 +263,13 @@ class Connection:
         finally:
             self._outbox.shut()
             call.cancel()
+            _join(threads)
         if not self.terms.numbered and self._outbox.is_finished:
             self._outbox.acknowledge_sent()  # it has read all and closed without complaint
 
-    def _requests(self, stream: int) -> Iterator[bytes]:
+    def _requests(self, stream: int, threads: set[threading.Thread]) -> Iterator[bytes]:
         """Yield frames as messages come, and a heartbeat when none come; runs in a thread of gRPC's."""
+        threads.add(threading.current_thread())
         prefix = prefix_of(self.session_id)
         while True:
             terms = self.terms
@@ -367,6 +377,23 @@ _TAKE: dict[str, Callable[[Connection, Any], None]] = {
 }
 
 _CODES = set(wire.ErrorResponse.ErrorCode.values())
+
+
+def _join(threads: set[threading.Thread]) -> None:
+    """Wait until gRPC's threads of a call that is over have ended.
+
+    They are daemons. One that an interpreter which ends has stopped while it holds the lock of its call
+    leaves it locked, and the call, which is finalised later, waits for it for ever.
+    """
+    deadline = time.monotonic() + JOIN_SECONDS
+    while (alive := [thread for thread in tuple(threads) if thread.is_alive()]) or len(threads) < 2:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        if alive:
+            alive[0].join(remaining)
+        else:
+            time.sleep(JOIN_LOOK_SECONDS)
 
 
 def _channel(destination: Destination) -> grpc.Channel:

@@ -34,10 +34,11 @@ NEVER = ("Fatal Python error", "terminate called", "Exception ignored", "Excepti
 """Must not stand in what a process says about its end."""
 
 PRELUDE = """
-import atexit, gc, os, random, signal, sys, threading, time, warnings
+import atexit, faulthandler, gc, os, random, signal, sys, threading, time, warnings
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
 with_sdk, address, kind = sys.argv[1] == "with", sys.argv[2], sys.argv[3]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+faulthandler.dump_traceback_later(15)  # says where it was, should it not end
 import numpy
 if kind == "torch":
     import torch
