@@ -38,7 +38,7 @@ import atexit, faulthandler, gc, os, random, signal, sys, threading, time, warni
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
 with_sdk, address, kind = sys.argv[1] == "with", sys.argv[2], sys.argv[3]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-faulthandler.dump_traceback_later(15)  # says where it was, should it not end
+faulthandler.enable()  # says where it was, should it not end
 import numpy
 if kind == "torch":
     import torch
@@ -471,7 +471,13 @@ def _run(ending, state, address, kind):
     """Run a process to its end; without the SDK where there is no state of a bridge."""
     how = "with" if state else "without"
     command = [sys.executable, "-c", PRELUDE + ending.code, how, address, kind]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that its children can be ended with it
+    )
     begun = time.monotonic()
     out = ""
     if ending.signals:
@@ -483,7 +489,9 @@ def _run(ending, state, address, kind):
     try:
         rest, err = process.communicate(timeout=2 * LONGEST_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        process.send_signal(signal.SIGABRT)
+        time.sleep(1)  # for what it has to say
+        os.killpg(process.pid, signal.SIGKILL)
         rest, err = process.communicate()
         err += "\n(killed: it did not end)"
     return Ended(kind, state, process.returncode, out + rest, time.monotonic() - begun, err)
