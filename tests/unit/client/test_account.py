@@ -166,7 +166,7 @@ def test_strict_raises_only_valueerror(name, value):
     for strict in (False, True):
         with TrainingSession(RecordingBridge(), strict=strict) as session:
             log = {
-                "epoch": lambda session=session: session.log_epoch(value, loss=value),
+                "epoch": lambda session=session: session.log_epoch(value, loss=1.0),
                 "scalars": lambda session=session: session.log_scalars({"x": 1.0}, epoch=value),
                 "status": lambda session=session: session.log_status(value),
             }[name]
