@@ -59,6 +59,8 @@ class Delivery:
         self._first_backoff_seconds = first_backoff_seconds
         self._stopping = asyncio.Event()
         self._accused: Counter[int] = Counter()
+        self._is_over = False
+        """The grace is over: the database may close before an export that hangs comes back."""
 
     @asynccontextmanager
     async def running(self, *, grace_seconds: float) -> AsyncIterator[None]:
@@ -71,6 +73,7 @@ class Delivery:
             self._stopping.set()
             self._waiting.set()
             await asyncio.wait([task], timeout=grace_seconds)
+            self._is_over = True
             await asyncio.to_thread(self._exporter.close)
             task.cancel()
             await asyncio.wait([task])
@@ -108,7 +111,8 @@ class Delivery:
             is_taken = self._delivered(waiting, failures) if waiting else None
             self._telemetry.span_outbox.set(self._outbox.count())
         except Exception as error:  # noqa: BLE001 -- whatever it is, the spans are safe and are tried again
-            self._telemetry.failed("spans", error)
+            if not self._is_over:
+                self._telemetry.failed("spans", error)
             return False
         if is_taken is False:
             self._telemetry.span_export_failed(len(waiting))

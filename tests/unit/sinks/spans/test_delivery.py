@@ -224,3 +224,17 @@ def test_a_damaged_number_of_a_span_leaves_room_for_the_next(tmp_path, number, i
         outbox.add(transaction, [("c", "{}")])
     assert outbox.oldest(9) == [(1, "{}"), (2, "{}")]
     database.close()
+
+
+async def test_an_export_that_outlives_the_grace_is_no_fault(world, endpoint, delivery, caplog):
+    """It comes back to a database that is closed: its spans are sent again by the next start."""
+    epochs(world, 1)
+    endpoint.hold = threading.Event()
+    endpoint.close = lambda: None
+    async with delivery.running(grace_seconds=0.01):
+        await until(lambda: endpoint.attempts == 1)
+    world.close()
+    endpoint.hold.set()
+    await until(lambda: not any(t.name.startswith("spans") for t in threading.enumerate()))
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
