@@ -208,11 +208,13 @@ class Database:
         return sum(name.stat().st_size for name in names if name.exists())
 
     def close(self) -> None:
-        """Close both connections; nothing may be called after it."""
+        """Close both connections; nothing may be called after it, but this again, which does nothing."""
         with self._write_lock, self._read_lock:
             self._reader.close()
             self._writer.close()
-            os.close(self._held)
+            held, self._held = self._held, -1
+            if held >= 0:  # the number may be another file's by now
+                os.close(held)
 
     def _connect(self) -> None:
         opened: list[sqlite3.Connection] = []
