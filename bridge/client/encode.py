@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from bridge.client.capture.call_queue import (
     AnswerCall,
@@ -33,6 +33,8 @@ from bridge.client.terms import Terms
 from bridge.client.words import Status
 from bridge.wire import metrics_pb2 as wire
 
+T = TypeVar("T")
+
 TEXT_LIMIT = 4_096
 ROOM_BYTES = 4_096
 """Of a message, for everything in it that is no image."""
@@ -41,9 +43,6 @@ IMAGE_BYTES = 16
 """What an image takes in a message beside its bytes."""
 
 UINT32_MAX = (1 << 32) - 1
-CLASS_RANGE = range(-(1 << 31), 1 << 31)
-"""What the protocol has room for."""
-
 NO_LOSS = float("nan")
 """Stands where no loss is known, beside the field that says so: servers that do not know it count this."""
 
@@ -104,8 +103,13 @@ class Encoder:
         if duration is not None:
             data.duration_ms = duration * 1000
         limit = terms.images_per_batch
-        predictions = self._predictions(call, limit)
-        truth = self._truth(call, limit)
+        predictions = self._read(
+            "predictions", call.predictions, lambda given: predictions_of(value_of(given), limit)
+        )
+        truth = self._read(
+            "ground_truth", call.ground_truth, lambda given: classes_of(value_of(given), limit)
+        )
+        predictions, truth = predictions or [], truth or []
         if predictions and truth and len(predictions) != len(truth):
             message = f"{len(truth)} classes for {len(predictions)} predictions"
             self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(message))
@@ -205,8 +209,8 @@ class Encoder:
         self._sequence = sequence  # only now: what could not be encoded must leave no gap
         return entry
 
-    def _read(self, what: str, captured: Any, read: Callable[[Any], float]) -> float | None:
-        """Return a number; None where none was given, or none that can be read, which is counted."""
+    def _read(self, what: str, captured: Any, read: Callable[[Any], T]) -> T | None:
+        """Return what was captured; None where nothing was given, or nothing that can be read, which is counted."""
         if captured is None:
             return None
         try:
@@ -216,34 +220,6 @@ class Encoder:
         except BaseException as error:  # noqa: BLE001 -- anything may be given
             self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
         return None
-
-    def _predictions(self, call: BatchCall, limit: int) -> Predictions:
-        if call.predictions is None:
-            return []
-        try:
-            predictions = predictions_of(value_of(call.predictions), limit)
-            _check(class_ for class_, _ in predictions)
-        except NotArrivedError as error:
-            self._left_out.add("predictions", Reason.NOT_ARRIVED, error=error)
-            return []
-        except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("predictions", Reason.UNREADABLE, error=fault_from(error))
-            return []
-        return predictions
-
-    def _truth(self, call: BatchCall, limit: int) -> list[int]:
-        if call.ground_truth is None:
-            return []
-        try:
-            truth = classes_of(value_of(call.ground_truth), limit)
-            _check(truth)
-        except NotArrivedError as error:
-            self._left_out.add("ground_truth", Reason.NOT_ARRIVED, error=error)
-            return []
-        except BaseException as error:  # noqa: BLE001 -- anything may be given
-            self._left_out.add("ground_truth", Reason.UNREADABLE, error=fault_from(error))
-            return []
-        return truth
 
     def _jpegs(self, pictures: Pictures, terms: Terms, shortest: int | None) -> Jpegs:
         """Return the images that can be sent, each with its place; the others are counted as left out."""
@@ -338,13 +314,6 @@ def _classes(data: wire.BatchData, predictions: Predictions, truth: Iterable[int
         for class_, confidence in predictions
     )
     data.ground_truth.extend(truth)
-
-
-def _check(classes: Iterable[int]) -> None:
-    """Raise for a class that cannot be sent, which would cost the whole batch later."""
-    for class_ in classes:
-        if class_ not in CLASS_RANGE:
-            raise ValueError(f"{class_} is no class: it has to fit into 32 bits")
 
 
 def _shortest(predictions: Predictions, truth: list[int]) -> int | None:

@@ -1,12 +1,14 @@
 """What a session has done so far, in numbers."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from bridge.client.left_out import MISTAKES, LeftOut, Reason
 
 log = logging.getLogger("trainbridge")
+
+CALLS = ("batches", "scalars")
+"""What becomes a message of its own, which is lost where there is no memory."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Stats:
     """Images that reached the bridge, which says it has not kept them."""
     faults: int = 0
     """Arguments that could not be used; the first of each kind is logged."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
     """Everything that was given and not sent, as "what: reason"."""
     spool_faults: int = 0
     """Times that the disk did not take, or give back, what the spool wanted."""
@@ -64,38 +66,29 @@ class Stats:
         before it is counted as anything else, so reading given last never finds more than were given.
         """
         stats = Stats(*(getattr(self, each.name) for each in fields(self)))
-        left_out: dict[str, int] = {}
+        overflow = {"images: overflow": stats.images_shed, "messages: overflow": stats.dropped}
+        stats.left_out = {name: count for name, count in overflow.items() if count}
         for account in accounts:
-            for (what, reason), count in tuple(account.counts.items()):
-                name = f"{what}: {reason}"
-                left_out[name] = left_out.get(name, 0) + count
-        stats.left_out = left_out
-        stats.faults = sum(account.mistakes for account in accounts)
-        _count_images(stats, left_out)
+            stats._add(account)
         stats.images_given = sum(account.images_given for account in accounts)
         seen = stats.images_sent + stats.images_sampled_out + stats.images_shed
         stats.images_waiting = stats.images_given - seen - stats.images_unreadable
         return stats
 
-
-def _count_images(stats: Stats, left_out: dict[str, int]) -> None:
-    """Add up the reasons, those of the outbox included."""
-    for name, count in (
-        ("images: overflow", stats.images_shed),
-        ("messages: overflow", stats.dropped),
-    ):
-        left_out |= {name: count} if count else {}
-    for name, count in tuple(left_out.items()):
-        what, _, reason = name.partition(": ")
-        if what == "images" and reason != "overflow":
-            if reason == Reason.SAMPLED_OUT:
-                stats.images_sampled_out += count
+    def _add(self, account: LeftOut) -> None:
+        """Add what one thread has left out."""
+        self.faults += account.mistakes
+        for (what, reason), count in tuple(account.counts.items()):
+            name = f"{what}: {reason}"
+            self.left_out[name] = self.left_out.get(name, 0) + count
+            if what != "images":
+                self.dropped += count if what in CALLS and reason is Reason.MEMORY else 0
+            elif reason is Reason.SAMPLED_OUT:
+                self.images_sampled_out += count
             elif reason in MISTAKES:
-                stats.images_unreadable += count
+                self.images_unreadable += count
             else:
-                stats.images_shed += count
-        elif reason == Reason.MEMORY and what in ("batches", "scalars"):
-            stats.dropped += count
+                self.images_shed += count
 
 
 class Notices:
