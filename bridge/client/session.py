@@ -149,7 +149,6 @@ class TrainingSession:
         self._stats = Stats()
         self._notices = Notices()
         self._close_seconds = close_seconds
-        self._is_strict = strict
         self._started = False
         self._is_pausing = False
         self._over = False

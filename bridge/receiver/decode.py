@@ -7,7 +7,6 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from bridge.errors import BridgeError, FrameLimitError, InvalidDataError
-from bridge.jpeg_file import END, end_of
 from bridge.model import (
     Batch,
     Client,
@@ -28,7 +27,7 @@ from bridge.model import (
     is_ratio,
     reported,
 )
-from bridge.receiver.jpeg import fault_of
+from bridge.receiver.jpeg import checked
 from bridge.sessions import SEQUENCE_LIMIT
 from bridge.wire import metrics_pb2 as wire
 
@@ -294,14 +293,12 @@ def _images(
         jpeg = image.image_bytes
         if image.left_out and not jpeg:
             continue
-        fault = fault_of(jpeg, max_dimension=limits.image_dimension)
+        jpeg, fault = checked(jpeg, max_dimension=limits.image_dimension)
         if image.left_out:
             fault = "is set though the image is left out"
         if fault:
             faults.append(f"images[{index}].image_bytes {fault}")
             continue
-        if not jpeg.endswith(END):  # what lies behind the end of the picture is not stored
-            jpeg = jpeg[: end_of(jpeg)]
         prediction = predictions[index] if predictions else None
         confidence = prediction.confidence if prediction else None
         yield Image(

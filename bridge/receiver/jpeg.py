@@ -4,21 +4,28 @@ from bridge.jpeg_file import END, START, end_of, frame_of
 
 
 def fault_of(data: bytes, *, max_dimension: int) -> str | None:
-    """Return what is wrong with a JPEG file, or None.
+    """Return what is wrong with a JPEG file, or None; see `checked`."""
+    return checked(data, max_dimension=max_dimension)[1]
+
+
+def checked(data: bytes, *, max_dimension: int) -> tuple[bytes, str | None]:
+    """Return a JPEG file without what lies behind its end, and what is wrong with it, or None.
 
     Walks the segments to the frame header (SOF). The entropy-coded data is read only where the file
-    does not end with an end marker: data behind the end (Motion Photos, padding) is no fault, and
-    `data[:end_of(data)]` is the file without it. At most `max_dimension` pixels a side pass.
+    does not end with an end marker: data behind the end (Motion Photos, padding) is no fault. At most
+    `max_dimension` pixels a side pass.
     """
     if not data:
-        return "is empty"
+        return data, "is empty"
     if data[:2] != START:
-        return "is not a JPEG"
+        return data, "is not a JPEG"
+    end = len(data) if data.endswith(END) else end_of(data)
+    if end is None:
+        return data, "is a JPEG without an end"
     frame = frame_of(data)
-    if not data.endswith(END) and end_of(data) is None:
-        return "is a JPEG without an end"
     if frame is None or 0 in (frame.height, frame.width):
-        return "is a JPEG without a frame header that gives its size"
+        return data, "is a JPEG without a frame header that gives its size"
     if max(frame.width, frame.height) > max_dimension:
-        return f"is {frame.width}x{frame.height} pixels; at most {max_dimension} a side are taken"
-    return None
+        size = f"{frame.width}x{frame.height}"
+        return data, f"is {size} pixels; at most {max_dimension} a side are taken"
+    return data[:end], None

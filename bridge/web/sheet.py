@@ -128,7 +128,7 @@ def tile_of(jpeg: bytes) -> Any:
             width, height = (max(1, round(side * TILE / longest)) for side in image.size)
             size = (width, height)
             image.draft("RGB", size)
-            return _upright(image.convert("RGB").resize(size), image)
+            return _upright(image.convert("RGB").resize(size))
     except Exception:  # noqa: BLE001 -- decoders raise whatever a broken file leads them to
         return None
 
@@ -137,24 +137,14 @@ def _is_cheap(image: Any, jpeg: bytes) -> bool:
     return image.width * image.height <= LARGEST_PIXELS and jpeg.count(START_OF_SCAN) <= MOST_SCANS
 
 
-def _upright(tile: Any, image: Any) -> Any:
+def _upright(tile: Any) -> Any:
     """Turn a picture as its EXIF orientation says; a damaged one is ignored."""
-    from PIL import ExifTags, Image  # noqa: PLC0415 -- an extra that may be absent
+    from PIL import ImageOps  # noqa: PLC0415 -- an extra that may be absent
 
-    turns = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }
     try:
-        turn = turns.get(image.getexif().get(ExifTags.Base.Orientation))
+        return ImageOps.exif_transpose(tile)
     except Exception:  # noqa: BLE001 -- as above
         return tile
-    return tile if turn is None else tile.transpose(turn)
 
 
 def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:

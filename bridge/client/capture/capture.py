@@ -113,8 +113,6 @@ class Capture:
         if queue.is_full:
             self._left_out.add("batches", Reason.MEMORY)
             return
-        if queue.is_closed:
-            return
         if is_traced():
             untraced(self.batch)(
                 loss, epoch, batch, images, predictions, ground_truth, sample_count
@@ -178,10 +176,6 @@ class Capture:
             self._put(call)
         finally:
             self.caller = None
-
-    def number(self, value: Any) -> Any:
-        """Return a number as it is now."""
-        return self._values.number(value)
 
     def release(self, images: ImageCapture, pictures: Pictures) -> None:
         """Give back the memory of images that whoever empties the queue has claimed and needs no longer."""

@@ -172,19 +172,22 @@ class Collector:
         calls: list[Call] = []
         try:
             calls = self._take()
-            if calls:
-                self._outbox.put(self._entries(calls))
-                self.in_hand = 0
-                _end_flushes(calls)
+            self._hand_on(calls)
             self._report()
             self._left_out.announce()
             self._capture.announce()
         except BaseException as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
             self._left_out.add("session", Reason.UNREADABLE, error=error)
+        return len(calls)
+
+    def _hand_on(self, calls: list[Call]) -> None:
+        """Put the messages of calls into the outbox; then nobody has to wait for them here."""
+        try:
+            if calls:
+                self._outbox.put(self._entries(calls))
         finally:
             self.in_hand = 0
             _end_flushes(calls)
-        return len(calls)
 
     def _take(self) -> list[Call]:
         """Take what has arrived; a device that does not deliver must not hold everything up."""
