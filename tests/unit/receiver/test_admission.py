@@ -5,7 +5,7 @@ import re
 import grpc
 import grpc.aio
 import pytest
-from support.receiver import Bridge, batch, hear, registered, say
+from support.receiver import batch, hear, registered, say
 from support.waiting import until
 
 from bridge.errors import ForeignSessionError
@@ -16,14 +16,6 @@ from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
 ERROR = wire.ErrorResponse
-
-
-@pytest.fixture
-async def bridge(tmp_path):
-    """Return a running receiver; its stub is `bridge.stub`."""
-    bridge = Bridge(tmp_path)
-    async with bridge.running() as bridge.stub:
-        yield bridge
 
 
 @pytest.fixture

@@ -41,14 +41,6 @@ from bridge.wire import metrics_pb2 as wire
 ERROR = wire.ErrorResponse
 
 
-@pytest.fixture
-async def bridge(tmp_path):
-    """Return a running receiver; its stub is `bridge.stub`."""
-    bridge = Bridge(tmp_path)
-    async with bridge.running() as bridge.stub:
-        yield bridge
-
-
 async def test_registering_tells_the_terms(bridge):
     """A client learns its session id and what it may send."""
     response = await bridge.stub.RegisterTrainingSession(wire.SessionInfo(client_name="t"))
