@@ -34,20 +34,24 @@ def made(shape, dtype, steps=8):
 
 
 def train(session, steps_per_second, images):
-    """Train at a pace, with a spike now and then; return the steps that had one."""
+    """Train at a pace, with a spike now and then; return the steps that had one.
+
+    A loop that was held up goes on at its pace: to catch up would bring two spikes into one window.
+    """
     random = np.random.default_rng(2)
-    started = time.monotonic()
     spikes = []
     step = 0
+    next_spike = time.monotonic() + EVERY_SECONDS
     while len(spikes) < SPIKES:
-        elapsed = step / steps_per_second
+        began = time.monotonic()
         loss = random.uniform(0.4, 0.6)
-        if elapsed > (len(spikes) + 1) * EVERY_SECONDS:
+        if began >= next_spike:
             loss = 3.0 + len(spikes) / 10
             spikes.append(step)
+            next_spike = began + EVERY_SECONDS
         session.log_batch(loss, epoch=0, batch=step, images=images)
         step += 1
-        time.sleep(max(0.0, started + step / steps_per_second - time.monotonic()))
+        time.sleep(max(0.0, began + 1 / steps_per_second - time.monotonic()))
     return spikes
 
 

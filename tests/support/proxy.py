@@ -86,15 +86,20 @@ class Proxy:
         self._rate, self._status = rate, status
         (self._open.clear if frozen else self._open.set)()
         if listening and self._server is None:
-            self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
             self._port = self._server.sockets[0].getsockname()[1]
             self.address = f"127.0.0.1:{self._port}"
         elif not listening and self._server is not None:
+            # A server that is closed between accepting a connection and serving it leaks its socket
+            # (asyncio asserts that it is open): what has been accepted is served first.
+            for listener in self._server.sockets:
+                self._loop.remove_reader(listener.fileno())
+            await asyncio.sleep(0)
             self._server.close()
             self._server = None
 
     async def _cut(self):
-        for writer in self._writers:
+        for writer in tuple(self._writers):
             writer.transport.abort()
         await asyncio.sleep(0)
 
@@ -105,11 +110,15 @@ class Proxy:
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
+        await self._cut()  # a task that was cancelled before it began has closed nothing
 
-    async def _serve(self, reader, writer):
+    def _connected(self, reader, writer):
         self.connections += 1
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self._writers.add(writer)
+        return self._serve(reader, writer)
+
+    async def _serve(self, reader, writer):
         try:
             await self._open.wait()
             if self._status:

@@ -201,6 +201,8 @@ def test_a_bridge_that_starts_on_a_full_disk_takes_images_once_there_is_room(tmp
     Series are served at once, and what was spooled before reaches the store.
     """
     with small_disk(tmp_path / "disk", size_bytes=40 * MEBIBYTE) as disk:
+        in_the_way = disk.folder / "images"
+        in_the_way.touch()  # a file where the store should be: shards stay in the spool
         with bridge_on(disk, port) as bridge:
             loop = started(bridge)
             until_true(lambda: bridge.total("training_images_total", result="stored") > 50)
@@ -211,6 +213,7 @@ def test_a_bridge_that_starts_on_a_full_disk_takes_images_once_there_is_room(tmp
         left = list(disk.folder.glob("spool/*.tar"))
         assert left
 
+        in_the_way.unlink()
         with bridge_on(disk, port) as bridge:
             batches = bridge.total("training_batches_total")
             until_true(lambda: bridge.total("training_batches_total") > batches + 50)
