@@ -137,7 +137,8 @@ def _of_finite_scores(scores: "np.ndarray[Any, Any]") -> Predictions | None:
     if (abs(totals - 1) < SUM_ROUNDING).all() and (scores >= -HALF_ROUNDING).all():
         confidences = highest.clip(max=1)
     else:
-        confidences = 1 / np.exp(scores - highest[:, None]).sum(axis=1)
+        with np.errstate(all="ignore"):  # finite scores may lie further apart than float64 reaches
+            confidences = 1 / np.exp(scores - highest[:, None]).sum(axis=1)
     return list(zip(best.tolist(), confidences.tolist(), strict=True))
 
 
@@ -347,7 +348,8 @@ def _best(row: Vector, *, are_probabilities: bool) -> tuple[int, float]:
         return place, 1 / sum(bool(score == math.inf) for score in row)
     if np is None:
         return place, 1 / sum(math.exp(score - highest) for score in row)
-    return place, 1 / float(np.exp(np.subtract(row, highest)).sum())
+    with np.errstate(all="ignore"):  # as above: -inf is what is meant
+        return place, 1 / float(np.exp(np.subtract(row, highest)).sum())
 
 
 def _largest(row: Vector) -> tuple[int, float]:

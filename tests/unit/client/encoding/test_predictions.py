@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -91,6 +91,7 @@ ROW = st.lists(st.floats(), min_size=3, max_size=3)
 
 
 @given(st.lists(ROW, min_size=1, max_size=5))
+@example([[0.0, 2.3e296, -1.7976931348623157e308]])
 def test_any_scores_have_a_confidence_that_is_one(rows):
     """Infinite and huge ones too, without a warning; an array and a list of rows say the same."""
     with warnings.catch_warnings():
