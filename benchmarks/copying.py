@@ -12,8 +12,8 @@ from row import Row
 
 from bridge.client.capture.call_queue import BatchCall, CallQueue
 from bridge.client.capture.capture import Capture
+from bridge.client.delivery.server_config import Terms
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.terms import Terms
 
 SHAPE = (16, 224, 224, 3)
 MOST_MEMCPYS = 1.5

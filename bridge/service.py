@@ -12,6 +12,7 @@ from bridge.addresses import url_of
 from bridge.commands import Commands
 from bridge.commit import Committer
 from bridge.config import Settings
+from bridge.housekeeping import upkeep
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.server import bound, serving
@@ -31,7 +32,6 @@ from bridge.storage.journal import JournalRows
 from bridge.storage.objects import ObjectStore
 from bridge.storage.stores import open_store
 from bridge.telemetry import Telemetry
-from bridge.upkeep import upkeep
 from bridge.web import Check, Parts, build_app, listening, serve_http
 
 DRAIN_PART = 0.25

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 
 from bridge.canary.books import Books
-from bridge.canary.inspection import Inspection
+from bridge.canary.checker import Inspection
 from bridge.canary.page import Page
 from bridge.canary.run import (
     EPOCH_BATCHES,

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from bridge.canary.books import Books
-from bridge.canary.inspection import Inspection, Patience
+from bridge.canary.checker import Inspection, Patience
 from bridge.canary.page import Page
 from bridge.canary.run import EPOCH_BATCHES
 from bridge.canary.sender import Pace, Sender

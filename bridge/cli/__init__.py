@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge import __version__
-from bridge.cli import asking, canary, demo, serving, sync
+from bridge.cli import canary, demo, query, serving, sync
 from bridge.errors import BridgeError, SettingError
 
 DONE = 0
@@ -40,13 +40,13 @@ COMMANDS = (
     Command("check-config", "show the settings in effect and where each comes from, or what is wrong with them",
             serving.add_arguments, serving.check_config),
     Command("sessions", "list the training sessions of a running bridge",
-            asking.add_sessions_arguments, asking.sessions),
+            query.add_sessions_arguments, query.sessions),
     Command("command", "give a training session an order: pause, resume, stop ...",
-            asking.add_command_arguments, asking.command),
+            query.add_command_arguments, query.command),
     Command("sync", "deliver what training processes have left in a spool",
             sync.add_arguments, sync.run),
     Command("healthcheck", "ask a running bridge whether it is ready; exit status 0 means yes",
-            asking.add_healthcheck_arguments, asking.healthcheck),
+            query.add_healthcheck_arguments, query.healthcheck),
     Command("canary", "stream a known run for ever, and tell on /metrics what is missing, doubled, wrong or late",
             canary.add_arguments, canary.run),
 )  # fmt: skip

@@ -31,6 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Deliver what has been left, and return the exit status."""
     # The SDK brings gRPC along, which no other command has to wait for.
-    from bridge.cli.deliveries import deliver_all  # noqa: PLC0415
+    from bridge.cli.sync_output import deliver_all  # noqa: PLC0415
 
     return deliver_all(arguments)

@@ -2,6 +2,6 @@
 
 from bridge.client.session import TrainingSession
 from bridge.client.stats import Stats
-from bridge.client.words import CommandType, Status
+from bridge.protocol import CommandType, Status
 
 __all__ = ["CommandType", "Stats", "Status", "TrainingSession"]

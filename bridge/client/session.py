@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 from uuid import uuid4
 
 from bridge import __version__
-from bridge.client import lifetime
+from bridge.client import process_hooks
 from bridge.client.capture.call_queue import (
     AnswerCall,
     CallQueue,
@@ -22,15 +22,17 @@ from bridge.client.capture.call_queue import (
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.clock import now_ms
-from bridge.client.connection import Connection
-from bridge.client.encode import text
+from bridge.client.commands import Callback, Order, Orders
+from bridge.client.delivery.connection import Connection
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.delivery.server_config import Terms
+from bridge.client.encoding.encoder import text
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity, Plan
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.orders import Callback, Order, Orders
-from bridge.client.outbox import Outbox
 from bridge.client.own_gpus import Gpus
 from bridge.client.ranks import RankCheck, agree, wait_together
+from bridge.client.resource_usage import System
 from bridge.client.settings import (
     Destination,
     Place,
@@ -39,12 +41,10 @@ from bridge.client.settings import (
     session_name,
     spool_place,
 )
-from bridge.client.spool.spooling import Spooling
+from bridge.client.spool.worker import Spooling
 from bridge.client.stats import Notices, Stats
 from bridge.client.strict import StrictCheck
-from bridge.client.system import System
-from bridge.client.terms import Terms
-from bridge.client.words import CommandType, Status, status_of
+from bridge.protocol import CommandType, Status, status_of
 
 log = logging.getLogger("trainbridge")
 
@@ -368,7 +368,7 @@ class TrainingSession:
             self._settle()
             self._end(error)
             self._orders.close()
-            self._collector.finish(min(lifetime.EXIT_SECONDS, self._close_seconds))
+            self._collector.finish(min(process_hooks.EXIT_SECONDS, self._close_seconds))
             self._link.hurry()
 
     def ended(self, seconds: float) -> None:
@@ -402,7 +402,7 @@ class TrainingSession:
         )
         for thread in self._threads:
             thread.start()
-        lifetime.watch(self)
+        process_hooks.watch(self)
 
     def _run(self, work: Callable[[], None]) -> None:
         """Work once it is known that this rank reports, if it does."""
@@ -412,7 +412,7 @@ class TrainingSession:
     def _settle(self) -> None:
         """Become inert where training has turned out to have a rank 0 that is another process."""
         if self._threads and not self._rank.settle():
-            lifetime.forget(self)
+            process_hooks.forget(self)
             self._become_inert()
 
     def _become_inert(self) -> None:
@@ -506,7 +506,7 @@ class TrainingSession:
             # Between two steps of one of those calls its images may have belonged to nobody.
             self._accounts[2].add("images", Reason.RAISED, max(0, self.stats.images_waiting))
         self._threads = ()
-        lifetime.forget(self)
+        process_hooks.forget(self)
         return left + abandoned
 
     def _report(self, left: int) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from bridge.client.capture.call_queue import BatchCall, Call, EpochCall, ScalarsCall
 from bridge.client.capture.collector import ARRIVAL_SECONDS
-from bridge.client.encode import Encoder
+from bridge.client.delivery.server_config import Terms
+from bridge.client.encoding.encoder import Encoder
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Plan
 from bridge.client.left_out import LeftOut, described
-from bridge.client.terms import Terms
 
 LOOK_SECONDS = 0.001
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from bridge.client.capture.call_queue import StatusCall
 from bridge.client.clock import now_ms
-from bridge.client.connection import Connection
-from bridge.client.encode import Encoder
+from bridge.client.commands import Orders
+from bridge.client.delivery.connection import Connection
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.encoding.encoder import Encoder
 from bridge.client.left_out import LeftOut
-from bridge.client.orders import Orders
-from bridge.client.outbox import Outbox
 from bridge.client.settings import SESSION_ID, Destination
 from bridge.client.spool.folder import Folder, InUseError
 from bridge.client.spool.spool import Spool
 from bridge.client.stats import Notices, Stats
-from bridge.client.words import Status
+from bridge.protocol import Status
 
 BUFFER_BYTES = 64 << 20
 UNLIMITED = 1 << 62

@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bridge.client.commands import Order, Orders
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.delivery.server_config import Terms
 from bridge.client.identity import Identity
-from bridge.client.orders import Order, Orders
-from bridge.client.outbox import Outbox
 from bridge.client.stats import Stats
-from bridge.client.terms import Terms
-from bridge.client.words import CommandType, Status
+from bridge.protocol import CommandType, Status
 from bridge.wire import metrics_pb2 as wire
 
 LOOK_SECONDS = 0.2

@@ -18,7 +18,7 @@ from bridge.errors import (
 )
 from bridge.model import Batch, Heartbeat, Message, Update
 from bridge.pipeline import Pipeline
-from bridge.receiver import answers
+from bridge.receiver import responses
 from bridge.receiver.admission import Admission, Caller
 from bridge.receiver.decode import Result
 from bridge.sessions import SEQUENCE_LIMIT, Session, Sessions
@@ -157,13 +157,13 @@ class Stream:
         while pending and pending[0].ticket <= ticket:
             first = pending.popleft()
             self._committed_batch = first.batch
-            self._owe(answers.acknowledgment(first.batch, first.sequence, *self._images()))
+            self._owe(responses.acknowledgment(first.batch, first.sequence, *self._images()))
         self._moved.set()
 
     def drain(self, reconnect_after_ms: int) -> None:
         """Tell the client to connect again, and write what is owed; then the writer returns."""
         self._owe_last_images()
-        self._owe(answers.draining(reconnect_after_ms))
+        self._owe(responses.draining(reconnect_after_ms))
         self.finish()
 
     def finish(self) -> None:
@@ -374,7 +374,7 @@ class Stream:
             self._pending.append(Pending(ticket, 0, message.index))
         elif isinstance(message, Heartbeat):
             batch, sequence = self._committed_batch, session.committed
-            self._owe(answers.acknowledgment(batch, sequence, *self._images()))
+            self._owe(responses.acknowledgment(batch, sequence, *self._images()))
 
     def _expect_sequence(self, ticket: int, sequence: int, batch: int) -> None:
         last = self._pending[-1] if self._pending else None
@@ -402,7 +402,7 @@ class Stream:
             return
         images = self._images()
         if any(images):
-            self._owe(answers.acknowledgment(self._committed_batch, session.committed, *images))
+            self._owe(responses.acknowledgment(self._committed_batch, session.committed, *images))
 
     def _refuse(self, error: BridgeError, sequence: int, retry_after_ms: int = 0) -> None:
         if (
@@ -434,13 +434,13 @@ class Stream:
         retry_after_ms: int = 0,
     ) -> None:
         self._door.telemetry.error_answered(wire.ErrorResponse.ErrorCode.Name(code), text)
-        self._owe(answers.error(code, text, sequence, retry_after_ms))
+        self._owe(responses.error(code, text, sequence, retry_after_ms))
 
     def _owe_commands(self) -> None:
         if not self.session_id or self._closing:
             return
         for command in self._door.pipeline.take_commands(self.session_id):
-            self._owe(answers.command(command))
+            self._owe(responses.command(command))
 
     def _sequence_of(self, result: Result) -> int:
         """Return the sequence of a message, 0 where it has none, nobody knows it, or another session counts it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bridge.errors import StorageError
 from bridge.storage.database import Database, Row, Transaction
-from bridge.storage.tallies import ReadCounts, counts_of
+from bridge.storage.image_counts import ReadCounts, counts_of
 
 PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
 HEARD = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"

@@ -1,8 +1,16 @@
 """The HTTP door: pages, images, /metrics and the API."""
 
 from bridge.web.app import build_app, serve_http
-from bridge.web.listening import Listener, listening
-from bridge.web.parts import Archive, Check, Confusion, Exposition, MetricsPage, OrderCommand, Parts
+from bridge.web.dependencies import (
+    Archive,
+    Check,
+    Confusion,
+    Exposition,
+    MetricsPage,
+    OrderCommand,
+    Parts,
+)
+from bridge.web.listener import Listener, listening
 
 __all__ = [
     "Archive",

@@ -8,19 +8,19 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bridge.web.answers import Endpoint, answering_errors
-from bridge.web.api import list_images, list_sessions, one_session
-from bridge.web.control import list_commands, post_command, submit_command
+from bridge.web.api.sessions import list_images, list_sessions, one_session
+from bridge.web.dependencies import PARTS, Parts
+from bridge.web.errors import Endpoint, answering_errors
 from bridge.web.exposition import exposition
-from bridge.web.gallery import batch_page, image, latest_image
 from bridge.web.health import liveness, readiness
-from bridge.web.landing import go_to_images
-from bridge.web.listening import Listener
-from bridge.web.overview import overview
-from bridge.web.pages import FOLDER
-from bridge.web.parts import PARTS, Parts
-from bridge.web.session_page import session_page
-from bridge.web.sheet import sheet
+from bridge.web.listener import Listener
+from bridge.web.pages.batch import batch_page, image, latest_image
+from bridge.web.pages.command_forms import list_commands, post_command, submit_command
+from bridge.web.pages.contact_sheet import sheet
+from bridge.web.pages.go_to_images import go_to_images
+from bridge.web.pages.session import session_page
+from bridge.web.pages.sessions import overview
+from bridge.web.templating import FOLDER
 
 LARGEST_BODY_BYTES = 64 * 1024
 GRACE_SECONDS = 5.0

@@ -5,7 +5,7 @@ from functools import partial
 
 from aiohttp import web
 
-from bridge.web.parts import parts_of
+from bridge.web.dependencies import parts_of
 
 FAST = 1
 """The level of compression: higher ones cost several times as much for a few percent."""

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bridge.web.parts import parts_of
+from bridge.web.dependencies import parts_of
 
 
 async def liveness(_request: web.Request) -> web.Response:

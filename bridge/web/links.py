@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.storage.index import ImageBatch, IndexedImage, Place
-from bridge.web.parts import Parts, parts_of
+from bridge.web.dependencies import Parts, parts_of
 
 
 def session_link(session_id: str) -> str:

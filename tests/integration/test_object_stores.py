@@ -12,8 +12,8 @@ from support.waiting import until
 
 from bridge.errors import NotFoundError, StorageError
 from bridge.model import ImageResult
-from bridge.sinks.images.breaker import Breaker
-from bridge.sinks.images.shard import parse_index
+from bridge.sinks.images.shards.layout import parse_index
+from bridge.sinks.images.upload.circuit_breaker import Breaker
 from bridge.storage import s3
 from bridge.storage.local import LocalStore
 from bridge.storage.s3 import S3Store

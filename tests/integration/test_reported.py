@@ -13,7 +13,7 @@ from support.series import Scene
 from bridge.model import Connected, Registered, Update
 from bridge.receiver.decode import Limits, client_of, config_of, decode_request
 from bridge.sessions import Session
-from bridge.sinks.journal.entries import Entry, entry_of, row_of
+from bridge.sinks.journal.records import Entry, entry_of, row_of
 from bridge.storage.packed import packed, unpacked
 from bridge.web import build_app
 from bridge.wire import metrics_pb2 as wire

@@ -15,7 +15,7 @@ from support.spools import leave, message
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.spool.folder import folders_in
 from bridge.client.spool.segment import segments_in
 

@@ -10,10 +10,10 @@ from support.tools import ROOT
 
 from bridge.model import CommandType
 from bridge.web import build_app
-from bridge.web.answers import TITLES
 from bridge.web.app import LARGEST_BODY_BYTES, ROUTES
-from bridge.web.control import FORMS
-from bridge.web.landing import PARAMETERS
+from bridge.web.errors import TITLES
+from bridge.web.pages.command_forms import FORMS
+from bridge.web.pages.go_to_images import PARAMETERS
 
 PAGE = (ROOT / "docs" / "http-api.md").read_text()
 TABLES = tables_under(PAGE)

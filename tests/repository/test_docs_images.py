@@ -8,7 +8,7 @@ from support.tools import ROOT
 
 from bridge.model import ImageResult
 from bridge.sinks.images import Keep
-from bridge.sinks.images.shard import BLOCK, pack
+from bridge.sinks.images.shards.layout import BLOCK, pack
 
 TABLES = tables_under((ROOT / "docs" / "images.md").read_text())
 

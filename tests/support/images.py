@@ -10,7 +10,7 @@ from support.jpegs import jpeg
 from bridge.model import Batch, Client, Config, Image, ImageResult, Registered
 from bridge.sessions import Session
 from bridge.sinks.images import Images, Keep, Limits, Sampler
-from bridge.sinks.images.offer import Offer
+from bridge.sinks.images.candidate import Offer
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 from bridge.telemetry import Telemetry

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from bridge.model import Client, Config, Registered
 from bridge.sessions import Session
 from bridge.sinks.metrics import Exposition, TrainingMetrics
-from bridge.storage.tallies import Counted
+from bridge.storage.image_counts import Counted
 from bridge.telemetry import Telemetry
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"

@@ -3,7 +3,7 @@
 from pathlib import Path
 from zlib import crc32
 
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.identity import Identity, Plan
 from bridge.client.spool.folder import Folder
 from bridge.client.spool.records import CHECK, OLD_MAGIC, OLD_REST

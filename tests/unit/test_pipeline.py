@@ -36,7 +36,7 @@ from bridge.model import (
 )
 from bridge.pipeline import Pipeline
 from bridge.sessions import SKIPS_KEPT, Session, Sessions
-from bridge.sinks.journal.entries import Entry, entry_of, row_of
+from bridge.sinks.journal.records import Entry, entry_of, row_of
 from bridge.storage.packed import packed, unpacked
 from bridge.telemetry import Telemetry
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from bridge.client.capture.device import Landing
 from bridge.client.capture.images import ImageCapture
 from bridge.client.capture.wakeup import Wakeup
-from bridge.client.words import Status
+from bridge.protocol import Status
 
 CALL_BYTES = 512
 """What a call takes up, roughly, its arrays not counted."""

@@ -23,9 +23,9 @@ from bridge.client.capture.kinds import type_name
 from bridge.client.capture.reading import number_of
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
+from bridge.client.delivery.server_config import Terms
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.terms import Terms
 
 COPIES_SHARE = 2
 """Copies that wait to be encoded may take up this part of the whole buffer."""

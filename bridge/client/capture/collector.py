@@ -20,15 +20,15 @@ from bridge.client.capture.capture import Capture, number_or_lowest
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
 from bridge.client.capture.reading import whole_number_of
 from bridge.client.clock import now_ms
-from bridge.client.encode import Encoder
-from bridge.client.entry import Entry
+from bridge.client.commands import REMEMBERED
+from bridge.client.delivery.message import Entry
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.delivery.server_config import Terms
+from bridge.client.encoding.encoder import Encoder
 from bridge.client.identity import Plan
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.orders import REMEMBERED
-from bridge.client.outbox import Outbox
-from bridge.client.pace import Pace
-from bridge.client.system import System
-from bridge.client.terms import Terms
+from bridge.client.resource_usage import System
+from bridge.client.throughput import Pace
 
 CALLS_AT_ONCE = 512
 """So many calls are made messages before they are handed on."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.spool.ranges import Ranges, count, merged, outside
 from bridge.client.spool.records import HEADER_BYTES, KINDS, Damage, Found, Gap, Mark, Next
 from bridge.client.spool.segment import Segment

@@ -17,7 +17,7 @@ from struct import Struct
 from typing import BinaryIO, Protocol
 from zlib import crc32
 
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.spool.ranges import Ranges, from_bytes, to_bytes
 
 MAGIC = b"TBSPOOL2"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.spool.folder import SUFFIX
 from bridge.client.spool.ranges import Ranges, merged
 from bridge.client.spool.records import (

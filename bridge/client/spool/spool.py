@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.spool.folder import SUFFIX, Folder, sync_folder
 from bridge.client.spool.loading import read_all
 from bridge.client.spool.records import MAGIC, Gap, Next, following, gap, mark, packed

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge.errors import NotFoundError, StorageError
-from bridge.sinks.images import shardfile
+from bridge.sinks.images.shards import file as shard_file
 from bridge.storage.index import Place
 from bridge.storage.objects import ObjectStore
 
@@ -32,7 +32,7 @@ class ImageReader:
 
     def _from_spool(self, place: Place) -> bytes | None:
         try:
-            jpeg = shardfile.image_at(self._path_of(place.key), place.offset, place.length)
+            jpeg = shard_file.image_at(self._path_of(place.key), place.offset, place.length)
         except FileNotFoundError:
             return None
         except OSError as error:

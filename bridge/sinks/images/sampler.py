@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.sinks.images.offer import Offer
+from bridge.sinks.images.candidate import Offer
 
 
 class Keep(StrEnum):

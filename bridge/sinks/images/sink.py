@@ -11,16 +11,13 @@ from pathlib import Path
 from bridge.errors import StorageError
 from bridge.model import Batch, Ended, Epoch, Event, Forgotten, Registered
 from bridge.sessions import Session
-from bridge.sinks.images.books import Books, Settled
-from bridge.sinks.images.offer import Offer, Tally
+from bridge.sinks.images.accounting import Books, Settled
+from bridge.sinks.images.candidate import Offer, Tally
+from bridge.sinks.images.disk_budget import Room
 from bridge.sinks.images.reader import ImageReader
-from bridge.sinks.images.rebuild import rebuild
-from bridge.sinks.images.recovery import Recovery
-from bridge.sinks.images.room import Room
 from bridge.sinks.images.sampler import Sampler
-from bridge.sinks.images.shard import pack
-from bridge.sinks.images.spool import Spool
-from bridge.sinks.images.steps import (
+from bridge.sinks.images.shards.layout import pack
+from bridge.sinks.images.shards.operations import (
     Close,
     CloseAll,
     CloseDue,
@@ -29,13 +26,16 @@ from bridge.sinks.images.steps import (
     Step,
     Written,
 )
-from bridge.sinks.images.uploader import Uploader
+from bridge.sinks.images.shards.recovery import Recovery
+from bridge.sinks.images.shards.spool import Spool
+from bridge.sinks.images.upload.rebuild_index import rebuild
+from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database, Transaction
+from bridge.storage.image_counts import Counted, add_counts
 from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
 from bridge.storage.shards import is_rebuilt, shard_of
-from bridge.storage.tallies import Counted, add_counts
 from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
 

@@ -6,7 +6,7 @@ from typing import Any
 from bridge.errors import StorageError
 from bridge.sessions import Session
 from bridge.sinks.journal.soundness import check_session
-from bridge.storage import tallies
+from bridge.storage import image_counts
 from bridge.storage.database import Database
 from bridge.storage.journal import NUMBERS_END, Checkpoint, JournalRows, milliseconds
 from bridge.storage.packed import sealed, unsealed
@@ -33,7 +33,7 @@ class Archive:
         """Return a session as `find` does, with all that its sinks need to go on with it."""
         session = self.find(session_id)
         if session is not None:
-            session.parts[tallies.PART] = self._rows.images(session_id, session.attempt).counts
+            session.parts[image_counts.PART] = self._rows.images(session_id, session.attempt).counts
         return session
 
     def recent(self, limit: int) -> list[Session]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from bridge.model import Event, Forgotten, Heartbeat, Registered, SequenceAdvanced
 from bridge.sessions import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
-from bridge.sinks.journal.entries import VERSION, Entry, row_of
+from bridge.sinks.journal.records import VERSION, Entry, row_of
 from bridge.sinks.journal.replay import Replayed
 from bridge.storage.database import Transaction
 from bridge.storage.journal import Checkpoint, JournalRows

@@ -17,8 +17,8 @@ from bridge.model import (
 )
 from bridge.sessions import Session
 from bridge.sinks.journal.archive import session_of
-from bridge.sinks.journal.entries import VERSION, Entry, entry_of
-from bridge.storage import tallies
+from bridge.sinks.journal.records import VERSION, Entry, entry_of
+from bridge.storage import image_counts
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
@@ -105,7 +105,7 @@ def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
     images = stage.rows.images(session.id, session.attempt)
     if images.damaged:
         stage.telemetry.dropped("image_count", "damaged", images.damaged)
-    session.parts[tallies.PART] = images.counts
+    session.parts[image_counts.PART] = images.counts
     stage.sessions[session.id] = session
     _tell(session, Registered(), session.updated_at, stage)
 

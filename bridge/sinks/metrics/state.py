@@ -10,7 +10,7 @@ from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
 from bridge.sinks.metrics.series import PART, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
-from bridge.storage.tallies import Counted
+from bridge.storage.image_counts import Counted
 from bridge.telemetry import Telemetry
 
 Confusion = Mapping[tuple[str, str], int]

@@ -26,7 +26,7 @@ from support.raw_client import RawClient
 from support.raw_loops import NumberedLoop, OriginalLoop
 from support.trainers import training
 
-from bridge.sinks.images.shardfile import trailer_of
+from bridge.sinks.images.shards.file import trailer_of
 
 KILLS = int(os.environ.get("TRAINBRIDGE_KILLS", "50"))
 """Over all tests of this file."""

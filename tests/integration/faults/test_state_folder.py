@@ -19,7 +19,8 @@ from support.raw_client import RawClient
 from support.raw_loops import NumberedLoop
 from support.waiting import until_true
 
-from bridge.sinks.images import shard, shardfile
+from bridge.sinks.images.shards import file as shard_file
+from bridge.sinks.images.shards import layout
 from bridge.storage.database import VERSION
 from bridge.wire import metrics_pb2 as wire
 
@@ -192,13 +193,13 @@ def test_one_bad_shard_in_the_store_stops_nobody(tmp_path):
     for file in state.glob("trainbridge.db*"):
         file.unlink()
     bad = min(state.glob("images/run/**/*.tar"))
-    trailer = shardfile.trailer_of(bad)
-    end = trailer.index_offset - shard.BLOCK
-    first, *others = shardfile.index_of(bad, trailer).splitlines(keepends=True)
+    trailer = shard_file.trailer_of(bad)
+    end = trailer.index_offset - layout.BLOCK
+    first, *others = shard_file.index_of(bad, trailer).splitlines(keepends=True)
     huge = re.sub(rb'"epoch":\d+', b'"epoch":%d' % 2**70, first)
     lines = [huge, *others]
     images = bad.read_bytes()[:end]
-    bad.write_bytes(images + shard.ending(lines, at=end, changed_seconds=0))
+    bad.write_bytes(images + layout.ending(lines, at=end, changed_seconds=0))
 
     with running_bridge(state, *FLAGS) as bridge:
         until_true(lambda: bridge.total("bridge_dropped_total", what="index_line") > 0)

@@ -11,7 +11,7 @@ from support.fake_bridge import FakeBridge, serving
 from support.spools import leave, message
 
 from bridge import cli
-from bridge.client.entry import Kind
+from bridge.client.delivery.message import Kind
 from bridge.client.spool.folder import Folder
 
 

@@ -6,9 +6,9 @@ import pytest
 from support.spools import identity_of
 
 from bridge.client.clock import now_ms
-from bridge.client.connection import Connection
-from bridge.client.orders import Orders
-from bridge.client.outbox import Outbox
+from bridge.client.commands import Orders
+from bridge.client.delivery.connection import Connection
+from bridge.client.delivery.outbox import Outbox
 from bridge.client.settings import destination
 from bridge.client.stats import Notices, Stats
 from bridge.wire import metrics_pb2 as wire

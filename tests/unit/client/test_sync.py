@@ -10,7 +10,7 @@ from support.fake_bridge import ORIGINAL, FakeBridge, serving
 from support.spools import identity_of, leave, leave_old, message, reopened, spool_in
 
 from bridge.client import TrainingSession
-from bridge.client.entry import Kind
+from bridge.client.delivery.message import Kind
 from bridge.client.settings import Destination
 from bridge.client.spool.folder import InUseError, folders_in
 from bridge.client.sync import SILENT_END, AbsentError, UndeliverableError, deliver, recovered_id

@@ -16,10 +16,10 @@ from bridge.errors import DatabaseLostError, SettingError, StorageError, Unwrita
 from bridge.model import ImageResult
 from bridge.sinks.journal import Archive
 from bridge.storage.database import VERSION, Database
+from bridge.storage.image_counts import counts_of
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.storage.packed import unpacked
-from bridge.storage.tallies import counts_of
 
 
 def test_opening_again_writes_nothing(tmp_path):

@@ -12,7 +12,7 @@ from bridge.client.capture.call_queue import (
     ScalarsCall,
     StatusCall,
 )
-from bridge.client.words import Status
+from bridge.protocol import Status
 
 CALLS = {
     "batch": BatchCall(0.0, 0.5, 0, 0),

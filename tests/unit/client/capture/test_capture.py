@@ -17,10 +17,10 @@ from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.reading import images_of, number_of, value_of
 from bridge.client.capture.values import Frozen, Unreadable
+from bridge.client.delivery.server_config import Terms
 from bridge.client.encoding.images import encode_images
 from bridge.client.encoding.predictions import classes_of, predictions_of
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.terms import Terms
 
 
 class Loop:

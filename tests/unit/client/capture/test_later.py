@@ -21,9 +21,9 @@ from bridge.client.capture.device import DeviceCopies  # noqa: E402
 from bridge.client.capture.image_sampler import Candidate  # noqa: E402
 from bridge.client.capture.reading import images_of, number_of, value_of  # noqa: E402
 from bridge.client.capture.values import LARGE_ROWS_BYTES, Snapshot, Values  # noqa: E402
+from bridge.client.delivery.server_config import Terms  # noqa: E402
 from bridge.client.encoding.predictions import predictions_of  # noqa: E402
 from bridge.client.left_out import LeftOut, Reason  # noqa: E402
-from bridge.client.terms import Terms  # noqa: E402
 from bridge.client.testing import RecordingBridge  # noqa: E402
 
 

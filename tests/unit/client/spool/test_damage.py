@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.spools import leave_old, message, reopened, sequences, spool_in
 
-from bridge.client.entry import Kind
+from bridge.client.delivery.message import Kind
 from bridge.client.spool.records import read
 
 PLENTY = 1 << 40

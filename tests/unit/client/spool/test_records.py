@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.spools import message, old_packed, sequences
 
-from bridge.client.entry import Entry, Kind
+from bridge.client.delivery.message import Entry, Kind
 from bridge.client.spool.records import MAGIC, Damage, Gap, Mark, gap, mark, packed, read
 
 ENTRIES = st.builds(

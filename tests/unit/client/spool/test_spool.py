@@ -6,7 +6,7 @@ import os
 import pytest
 from support.spools import leave, message, open_files, reopened, sequences, spool_in
 
-from bridge.client.entry import Kind
+from bridge.client.delivery.message import Kind
 from bridge.wire import metrics_pb2 as wire
 
 PLENTY = 1 << 30

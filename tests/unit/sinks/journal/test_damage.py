@@ -19,8 +19,8 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.storage.database import Database
+from bridge.storage.image_counts import Counted, add_counts, counts_of
 from bridge.storage.shards import waiting_shards
-from bridge.storage.tallies import Counted, add_counts, counts_of
 from bridge.storage.windows import held_windows
 
 EVENTS = (

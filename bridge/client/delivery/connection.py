@@ -1,0 +1,427 @@
+"""The way to a real bridge: register, stream, and come back whenever the way breaks."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import grpc
+
+from bridge.client.clock import now_ms
+from bridge.client.commands import Order, Orders
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.delivery.server_config import Terms
+from bridge.client.encoding.encoder import described, frame_of, prefix_of, text
+from bridge.client.identity import Identity
+from bridge.client.process_hooks import GRPC_USE
+from bridge.client.settings import Destination
+from bridge.client.stats import Notices, Stats
+from bridge.protocol import CommandType
+from bridge.wire import metrics_pb2 as wire
+
+log = logging.getLogger("trainbridge")
+
+SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
+
+SESSION_HEADER = "trainbridge-session"
+STARTED_HEADER = "trainbridge-started-ms"
+"""When the process began this session, by its own clock, since 1970."""
+LEFT_OVER_HEADER = "trainbridge-left-over"
+"""Sent, as 1, by those who deliver what a process has left: that is no new attempt."""
+TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
+
+REGISTER_SECONDS = 10.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
+SMALLEST_MESSAGE_BYTES = 65_536
+
+JOIN_SECONDS = 0.5
+"""So long the end of a stream waits for gRPC's two threads of it: one reads the requests, one the answers."""
+
+JOIN_LOOK_SECONDS = 0.001
+"""How often it looks whether one has begun at all."""
+
+REFUSALS = {
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+    grpc.StatusCode.UNIMPLEMENTED,
+}
+"""Trying again does not help."""
+
+FORKED = (
+    "this process was forked after its parent had connected a session, and gRPC does not work in such a"
+    " child; start processes that have sessions of their own with multiprocessing's 'spawn', or fork them"
+    " before the first session"
+)
+
+OPTIONS = (
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.use_local_subchannel_pool", 1),  # another session's failures must not slow this one
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why there is no connection."""
+
+    reason: str
+    is_refusal: bool
+    """A bridge has answered, and said no."""
+
+
+class RefusedError(Exception):
+    """The bridge does not take this session, for now."""
+
+
+class BrokenOffError(Exception):
+    """The stream has to be opened again."""
+
+
+class Connection:
+    """Takes what is in an outbox to a bridge, and orders back; runs in a thread of its own."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        identity: Identity,
+        outbox: Outbox,
+        orders: Orders,
+        *,
+        stats: Stats,
+        notices: Notices,
+    ) -> None:
+        """Connect to nothing yet."""
+        self.terms = Terms()
+        self.session_id = identity.session_id
+        self.lost_at: float | None = time.monotonic()
+        """Since when there has been no connection; monotonic."""
+        self.trouble: Trouble | None = None
+        """Why the last attempt failed; None once a stream is open."""
+        self._destination = destination
+        self._identity = identity
+        self._outbox = outbox
+        self._orders = orders
+        self._stats = stats
+        self._notices = notices
+        self._stopping = threading.Event()
+        self._hurry = threading.Event()
+        self._channel: grpc.Channel | None = None
+        self._stream_token = ""
+        self._frames = True
+        self._alive = False
+        self._come_back_seconds = 0.0
+        self._heartbeats = 0
+        self._largest_bytes: int | None = None
+
+    def run(self) -> None:
+        """Deliver until the outbox is done, or `stop`; never raises."""
+        attempt = 0
+        if GRPC_USE.is_lost:
+            self._give_up()
+            return
+        while not self._is_over():
+            self._alive = False
+            try:
+                self._visit()
+            except (grpc.RpcError, RefusedError, BrokenOffError) as error:
+                self._lost(_reason(error), is_refusal=_is_refusal(error))
+            except Exception as error:  # noqa: BLE001 -- whatever happens here, training goes on
+                self._lost(f"{type(error).__name__}: {error}")
+            if self._is_over():
+                break
+            attempt = 0 if self._alive else attempt + 1
+            self._rest(attempt)
+
+    def _give_up(self) -> None:
+        """Say why nothing can ever be sent from this process, and keep nobody waiting for it."""
+        self.trouble = Trouble(FORKED, is_refusal=False)
+        self._notices.once(
+            "forked", f"nothing goes to the bridge at {self._destination.target}: {FORKED}"
+        )
+        self._outbox.give_up()
+
+    def hurry(self) -> None:
+        """Do not wait any longer before the next attempt: the run is over."""
+        self._hurry.set()
+
+    def stop(self) -> None:
+        """Give up at once."""
+        self._stopping.set()
+        self._hurry.set()
+        self._outbox.shut()
+        channel = self._channel
+        if channel is not None:
+            channel.close()
+
+    @property
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with every call; the session's name, so that a proxy can send all of them one way."""
+        return (*self._destination.metadata, (SESSION_HEADER, self.session_id))
+
+    def _is_over(self) -> bool:
+        return self._stopping.is_set() or self._outbox.is_done
+
+    def _rest(self, attempt: int) -> None:
+        """Wait before the next attempt: a random while, longer each time, so that not all come at once.
+
+        See "Exponential Backoff And Jitter", full jitter, on the AWS Architecture Blog.
+        """
+        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
+        pause = self._come_back_seconds + random.uniform(0, longest)
+        self._come_back_seconds = 0.0
+        if self._hurry.is_set():
+            self._stopping.wait(min(pause, FIRST_PAUSE_SECONDS))
+        else:
+            self._hurry.wait(pause)
+
+    def _visit(self) -> None:
+        """Register and stream once, on a new channel: an old one remembers its failures."""
+        GRPC_USE.begin()
+        channel = _channel(self._destination)
+        self._channel = channel
+        try:
+            if not self._stopping.is_set():
+                self._register(channel)
+                self._stream(channel)
+        finally:
+            self._stats.connected = False
+            if self.lost_at is None:
+                self.lost_at = time.monotonic()
+            self._channel = None
+            channel.close()
+
+    def _register(self, channel: grpc.Channel) -> None:
+        identity = self._identity
+        info = wire.SessionInfo(
+            session_id=self.session_id,
+            client_name=identity.client_name,
+            client_version=identity.client_version,
+            config=identity.plan.to_wire(),
+            timestamp_ms=now_ms(),
+            client_instance_id=identity.instance_id,
+            labels=described(identity.labels),
+        )
+        register = channel.unary_unary(
+            f"{SERVICE}/RegisterTrainingSession",
+            request_serializer=wire.SessionInfo.SerializeToString,
+            response_deserializer=wire.SessionResponse.FromString,
+        )
+        metadata = (*self._metadata, *_attempt(identity))
+        response = register(info, timeout=REGISTER_SECONDS, metadata=metadata)
+        if not response.success:
+            raise RefusedError(response.message or "the bridge does not say why")
+        self.session_id = response.session_id or self.session_id
+        self._stream_token = response.stream_token
+        terms = Terms.of(response.server_config)
+        if self._largest_bytes is not None:
+            terms = replace(terms, message_bytes=min(terms.message_bytes, self._largest_bytes))
+        self.terms = terms
+        self._outbox.acknowledge(response.resume_sequence)
+
+    def _stream(self, channel: grpc.Channel) -> None:
+        """Stream in frames of many messages; a bridge that does not know them gets single ones."""
+        try:
+            self._stream_once(channel)
+        except grpc.RpcError as error:
+            if not self._frames or error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                self._shrink(error)
+                raise
+            self._frames = False
+            self._stream_once(channel)
+
+    def _stream_once(self, channel: grpc.Channel) -> None:
+        method = "StreamMetricsBatches" if self._frames else "StreamMetrics"
+        streaming: grpc.StreamStreamMultiCallable[Any, wire.MetricsResponse] = (
+            channel.stream_stream(
+                f"{SERVICE}/{method}",
+                request_serializer=None,  # encoded once, when the message was made
+                response_deserializer=wire.MetricsResponse.FromString,
+            )
+        )
+        stream = self._outbox.open()
+        metadata = self._metadata
+        if self._stream_token:
+            metadata = (*metadata, (TOKEN_HEADER, self._stream_token))
+        threads: set[threading.Thread] = set()
+        call = streaming(self._requests(stream, threads), metadata=metadata)
+        call.add_callback(lambda: threads.add(threading.current_thread()))
+        self._stats.connections += 1
+        self._connected()
+        try:
+            for response in call:
+                self._alive = True
+                self._take(response)
+        finally:
+            self._outbox.shut()
+            call.cancel()
+            _join(threads)
+        if not self.terms.numbered and self._outbox.is_finished:
+            self._outbox.acknowledge_sent()  # it has read all and closed without complaint
+
+    def _requests(self, stream: int, threads: set[threading.Thread]) -> Iterator[bytes]:
+        """Yield frames as messages come, and a heartbeat when none come; runs in a thread of gRPC's."""
+        threads.add(threading.current_thread())
+        prefix = prefix_of(self.session_id)
+        while True:
+            terms = self.terms
+            entries = self._outbox.take(
+                stream,
+                window_bytes=terms.window_bytes,
+                message_bytes=terms.message_bytes - len(prefix) - 16,
+                deadline=time.monotonic() + terms.heartbeat_seconds,
+                single=not self._frames,
+                until_acknowledged=terms.numbered,
+                without_gaps=terms.numbered,
+            )
+            if entries is None:
+                return
+            bodies = [entry.body for entry in entries] or [self._heartbeat()]
+            frame = frame_of(prefix, bodies) if self._frames else prefix + bodies[0]
+            self._stats.bytes_sent += len(frame)
+            yield frame
+
+    def _heartbeat(self) -> bytes:
+        self._heartbeats += 1
+        now = now_ms()
+        beat = wire.Heartbeat(timestamp_ms=now, sequence_number=self._heartbeats)
+        return wire.MetricsRequest(timestamp_ms=now, heartbeat=beat).SerializeToString()
+
+    def _take(self, response: wire.MetricsResponse) -> None:
+        kind = response.WhichOneof("payload")
+        if kind is not None:
+            _TAKE[kind](self, getattr(response, kind))
+
+    def _take_ack(self, ack: wire.Acknowledgment) -> None:
+        self._stats.images_kept += ack.images_kept
+        self._stats.images_dropped += ack.images_dropped
+        if ack.sequence:
+            self.terms = (
+                replace(self.terms, numbered=True) if not self.terms.numbered else self.terms
+            )
+            self._outbox.acknowledge(ack.sequence)
+        elif not self.terms.numbered:
+            if not ack.success:
+                self._notices.once("not taken", f"the bridge did not take batch {ack.batch_idx}")
+            self._outbox.acknowledge_batch(ack.batch_idx)
+
+    def _take_command(self, command: wire.ControlCommand) -> None:
+        try:
+            kind = CommandType(command.type)
+        except ValueError:
+            log.warning("the bridge gave an order that is not known here: %s", command.type)
+            return
+        log.info("the bridge orders %s", kind.name)
+        self._orders.receive(Order(kind, dict(command.parameters), command.command_id))
+
+    def _take_error(self, error: wire.ErrorResponse) -> None:
+        name = wire.ErrorResponse.ErrorCode.Name(error.code) if error.code in _CODES else "ERROR"
+        said = f"the bridge says {name}: {error.message}"
+        if error.code == wire.ErrorResponse.INVALID_SESSION:
+            self._alive = False
+            raise BrokenOffError(said)
+        is_again = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
+        if error.code == wire.ErrorResponse.BUFFER_FULL or (is_again and error.retryable):
+            self._notices.once(f"again {name}", said)
+            if not self._outbox.hold(error.sequence, error.retry_after_ms / 1000 or 1.0):
+                raise BrokenOffError(said)  # only a new stream may begin behind what it waits for
+            return
+        self._notices.once(f"{name} {error.message[:40]}", said)
+        if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:
+            self._outbox.refuse(error.sequence)
+
+    def _take_draining(self, draining: wire.Draining) -> None:
+        self._come_back_seconds = draining.reconnect_after_ms / 1000
+        self._outbox.shut()
+
+    def _shrink(self, error: grpc.RpcError) -> None:
+        """Send smaller messages to a bridge that has refused one for its size."""
+        too_large = "larger than max" in (error.details() or "")
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and too_large:
+            smaller = max(SMALLEST_MESSAGE_BYTES, self.terms.message_bytes // 2)
+            self._largest_bytes = smaller
+            log.warning("the bridge refuses large messages; from now on at most %d bytes", smaller)
+
+    def _connected(self) -> None:
+        self._stats.connected = True
+        self.lost_at = None
+        self.trouble = None
+        log.info("session %s streams to %s", self.session_id, self._destination.target)
+
+    def _lost(self, reason: str, *, is_refusal: bool = False) -> None:
+        if self._stopping.is_set():
+            return
+        self.trouble = Trouble(text(reason), is_refusal=is_refusal)
+        if self._alive:
+            self._notices.forget("lost")
+        self._notices.once(
+            "lost",
+            f"no connection to the bridge at {self._destination.target} ({text(reason)}); "
+            "training goes on, what it says is kept and sent later",
+        )
+
+
+_TAKE: dict[str, Callable[[Connection, Any], None]] = {
+    "ack": Connection._take_ack,
+    "command": Connection._take_command,
+    "error": Connection._take_error,
+    "draining": Connection._take_draining,
+}
+
+_CODES = set(wire.ErrorResponse.ErrorCode.values())
+
+
+def _join(threads: set[threading.Thread]) -> None:
+    """Wait until gRPC's threads of a call that is over have ended.
+
+    They are daemons. One that an interpreter which ends has stopped while it holds the lock of its call
+    leaves it locked, and the call, which is finalised later, waits for it for ever.
+    """
+    deadline = time.monotonic() + JOIN_SECONDS
+    while (alive := [thread for thread in tuple(threads) if thread.is_alive()]) or len(threads) < 2:
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            return
+        if alive:
+            alive[0].join(remaining)
+        else:
+            time.sleep(JOIN_LOOK_SECONDS)
+
+
+def _channel(destination: Destination) -> grpc.Channel:
+    if not destination.secure:
+        return grpc.insecure_channel(destination.target, OPTIONS)
+    credentials = grpc.ssl_channel_credentials(
+        destination.authority, destination.key, destination.certificate
+    )
+    return grpc.secure_channel(destination.target, credentials, OPTIONS)
+
+
+def _attempt(identity: Identity) -> tuple[tuple[str, str], ...]:
+    """Return what tells a bridge which attempt of a session comes after which."""
+    headers = {
+        STARTED_HEADER: str(identity.started_ms or ""),
+        LEFT_OVER_HEADER: "1" if identity.is_left_over else "",
+    }
+    return tuple((key, value) for key, value in headers.items() if value)
+
+
+def _is_refusal(error: Exception) -> bool:
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return error.code() in REFUSALS
+    return isinstance(error, RefusedError)
+
+
+def _reason(error: Exception) -> str:
+    """Return what a person can do something with."""
+    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
+        return f"{error.code().name}: {error.details()}"
+    return str(error)

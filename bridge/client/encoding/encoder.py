@@ -1,0 +1,359 @@
+"""From the loop's words to the protocol's."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from bridge.client.capture.call_queue import (
+    AnswerCall,
+    BatchCall,
+    EpochCall,
+    ScalarsCall,
+    StatusCall,
+)
+from bridge.client.capture.images import Pictures
+from bridge.client.capture.reading import (
+    NotArrivedError,
+    images_of,
+    number_of,
+    ratio_of,
+    value_of,
+    whole_number_of,
+)
+from bridge.client.capture.values import Unreadable
+from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.server_config import Terms
+from bridge.client.encoding.images import Jpegs, encode_images
+from bridge.client.encoding.isolation import fault_from
+from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
+from bridge.client.identity import Plan
+from bridge.client.left_out import LeftOut, Reason
+from bridge.client.resource_usage import Usage
+from bridge.client.throughput import Speed
+from bridge.protocol import Status
+from bridge.wire import metrics_pb2 as wire
+
+T = TypeVar("T")
+
+TEXT_LIMIT = 4_096
+ROOM_BYTES = 4_096
+"""Of a message, for everything in it that is no image."""
+
+IMAGE_BYTES = 16
+"""What an image takes in a message beside its bytes."""
+
+UINT32_MAX = (1 << 32) - 1
+NO_LOSS = float("nan")
+"""Stands where no loss is known, beside the field that says so: servers that do not know it count this."""
+
+
+def text(value: object) -> str:
+    """Return anything as text that can be sent: protobuf takes no lone surrogates."""
+    return str(value)[:TEXT_LIMIT].encode(errors="replace").decode()
+
+
+class Encoder:
+    """Makes messages, numbered from 1; what cannot be read is left out and counted."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        left_out: LeftOut,
+        *,
+        last: int = 0,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Encode for a run of this plan, behind the message that was numbered last.
+
+        Once `is_over`, images are left out: the session is closed, and there is no time for them.
+        """
+        self._plan = plan
+        self._left_out = left_out
+        self._sequence = last
+        self._is_over = is_over
+
+    def samples(self, call: BatchCall) -> int:
+        """Return how many samples a batch had: as given, or as many as were given, or as planned."""
+        samples = self._read("sample_count", call.sample_count, whole_number_of)
+        if samples is not None and not 0 <= samples <= UINT32_MAX:
+            error = ValueError(f"{samples} samples: give a number from 0 to {UINT32_MAX}")
+            self._left_out.add("sample_count", Reason.UNREADABLE, error=error)
+            samples = None
+        return call.counted or self._plan.batch_size if samples is None else int(samples)
+
+    def batch(
+        self,
+        call: BatchCall,
+        *,
+        samples: int,
+        clock_ms: int,
+        duration: float | None,
+        pictures: Pictures | None,
+        terms: Terms,
+    ) -> Entry:
+        """Encode a batch, with its first images where they are wanted."""
+        loss = self._read("loss", call.loss, number_of)
+        data = wire.BatchData(
+            epoch=whole_number_of(call.epoch),
+            batch_idx=whole_number_of(call.batch),
+            batch_loss=NO_LOSS if loss is None else loss,
+            loss_missing=loss is None,
+            sample_count=samples,
+        )
+        if duration is not None:
+            data.duration_ms = duration * 1000
+        limit = terms.images_per_batch
+        predictions = self._read(
+            "predictions", call.predictions, lambda given: predictions_of(value_of(given), limit)
+        )
+        truth = self._read(
+            "ground_truth", call.ground_truth, lambda given: classes_of(value_of(given), limit)
+        )
+        predictions, truth = predictions or [], truth or []
+        if predictions and truth and len(predictions) != len(truth):
+            message = f"{len(truth)} classes for {len(predictions)} predictions"
+            self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(message))
+            truth = []
+        jpegs = self._jpegs(pictures, terms, _shortest(predictions, truth)) if pictures else []
+        if jpegs and not terms.numbered:  # an original server knows nothing of places
+            places = [place for place, _ in jpegs]
+            predictions = [predictions[place] for place in places if predictions]
+            truth = [truth[place] for place in places if truth]
+            jpegs = [(place, jpeg) for place, (_, jpeg) in enumerate(jpegs)]
+        data.images.extend(_placed(jpegs, len(predictions) or len(truth)))
+        _classes(data, predictions, truth)
+        entry = self._entry(Kind.BATCH, clock_ms, batch_data=data)
+        entry.batch, entry.images = data.batch_idx, len(jpegs)
+        return entry
+
+    def epoch(self, call: EpochCall, clock_ms: int) -> Entry:
+        """Encode the averages of an epoch."""
+        loss = self._read("loss", call.loss, number_of)
+        data = wire.EpochData(
+            epoch=whole_number_of(call.epoch),
+            average_loss=NO_LOSS if loss is None else loss,
+            loss_missing=loss is None,
+        )
+        accuracy = self._read("accuracy", call.accuracy, ratio_of)
+        if accuracy is not None:
+            data.average_accuracy, data.accuracy_reported = accuracy, True
+        optional = {
+            "validation_loss": self._read("validation_loss", call.validation_loss, number_of),
+            "validation_accuracy": self._read(
+                "validation_accuracy", call.validation_accuracy, ratio_of
+            ),
+            "learning_rate": self._read("learning_rate", call.learning_rate, number_of),
+        }
+        for name, value in optional.items():
+            if value is not None:
+                setattr(data, name, value)
+        return self._entry(Kind.PRECIOUS, clock_ms, epoch_data=data)
+
+    def scalars(self, call: ScalarsCall, clock_ms: int) -> Entry:
+        """Encode numbers of the user's own."""
+        values: dict[str, float] = {}
+        for name, captured in call.values.items():
+            key = scalar_name(name)
+            what = f"values[{key[:64]!r}]"
+            if captured is None:
+                error = ValueError("None is not a number; leave the name out")
+                self._left_out.add(what, Reason.UNREADABLE, error=error)
+            value = self._read(what, captured, number_of)
+            if value is not None:
+                values[key] = value
+        data = wire.ScalarData(
+            epoch=whole_number_of(call.epoch), batch_idx=whole_number_of(call.batch), values=values
+        )
+        return self._entry(Kind.OTHER, clock_ms, scalar_data=data)
+
+    def status(self, call: StatusCall, clock_ms: int) -> Entry:
+        """Encode what the run says it is doing."""
+        status = Status(int(call.status))
+        data = wire.StatusUpdate(
+            status=wire.TrainingStatus.ValueType(status),
+            message=text(call.message),
+            config=self._plan.to_wire(),
+            timestamp_ms=clock_ms,
+        )
+        kind = Kind.LAST if status.is_end else Kind.PRECIOUS
+        return self._entry(kind, clock_ms, status_update=data)
+
+    def answer(self, call: AnswerCall, clock_ms: int) -> Entry:
+        """Encode what became of a command."""
+        data = wire.CommandResult(
+            command_id=call.command_id,
+            applied=call.applied,
+            message=text(call.message),
+            epoch=int(self._read("epoch", call.epoch, whole_number_of) or 0),
+            batch_idx=int(self._read("batch", call.batch, whole_number_of) or 0),
+        )
+        return self._entry(Kind.PRECIOUS, clock_ms, command_result=data)
+
+    def performance(self, speed: Speed, usage: Usage | None, clock_ms: int) -> Entry:
+        """Encode how fast training goes and what it uses."""
+        data = wire.PerformanceData(
+            time_per_batch_ms=speed.batch_seconds * 1000,
+            total_time_for_epoch_sec=speed.epoch_seconds,
+            estimated_time_remaining_sec=speed.remaining_seconds,
+            current_fps=speed.samples_per_second,
+            average_fps=speed.samples_per_second_average,
+            resource_usage=_usage(usage) if usage else None,
+            timestamp_ms=clock_ms,
+        )
+        return self._entry(Kind.OTHER, clock_ms, performance_data=data)
+
+    def _entry(self, kind: Kind, clock_ms: int, **payload: Any) -> Entry:
+        sequence = self._sequence + 1
+        request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=sequence, **payload)
+        entry = Entry(sequence, kind, request.SerializeToString())
+        self._sequence = sequence  # only now: what could not be encoded must leave no gap
+        return entry
+
+    def _read(self, what: str, captured: Any, read: Callable[[Any], T]) -> T | None:
+        """Return what was captured; None where nothing was given, or nothing that can be read, which is counted."""
+        if captured is None:
+            return None
+        try:
+            return read(captured)
+        except NotArrivedError as error:
+            self._left_out.add(what, Reason.NOT_ARRIVED, error=error)
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
+        return None
+
+    def _jpegs(self, pictures: Pictures, terms: Terms, shortest: int | None) -> Jpegs:
+        """Return the images that can be sent, each with its place; the others are counted as left out."""
+        images: list[Any] = []
+        if self._is_over():
+            self._left_out.add("images", Reason.CLOSED, pictures.total)
+            return []
+        try:
+            images = images_of(pictures)
+        except NotArrivedError as error:
+            self._left_out.add("images", Reason.NOT_ARRIVED, pictures.total, error=error)
+        except BaseException as error:  # noqa: BLE001 -- anything may be given
+            fault = fault_from(error)
+            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=fault)
+        if shortest is not None and len(images) > shortest:
+            message = f"more images than the {shortest} classes given with them"
+            self._left_out.add(
+                "images", Reason.UNREADABLE, len(images) - shortest, error=ValueError(message)
+            )
+            images = images[:shortest]
+        readable = [place for place, image in enumerate(images) if type(image) is not Unreadable]
+        jpegs, faults = encode_images(
+            [images[place] for place in readable],
+            dimension=terms.image_dimension,
+            channels_first=pictures.channels_first,
+            is_over=self._is_over,
+        )
+        self._left_out.add("images", Reason.CLOSED, len(readable) - len(jpegs) - len(faults))
+        jpegs = [(readable[place], jpeg) for place, jpeg in jpegs]
+        for image in images:
+            if type(image) is Unreadable:
+                self._left_out.add("images", Reason.UNREADABLE, error=image.error)
+        for _, fault in faults:
+            self._left_out.add("images", Reason.UNREADABLE, error=fault)
+        fitting = _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
+        self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))
+        return fitting
+
+
+def prefix_of(session_id: str) -> bytes:
+    """Return what makes an encoded message one of this session.
+
+    Encoded messages may be joined: protobuf reads the fields of both (protobuf.dev, "Last One Wins").
+    """
+    return wire.MetricsRequest(session_id=session_id).SerializeToString()
+
+
+def frame_of(prefix: bytes, bodies: Iterable[bytes]) -> bytes:
+    """Return a MetricsRequestBatch of encoded messages, without decoding them.
+
+    Each is field 1, length-delimited: tag 0x0A, length, bytes (protobuf.dev, "Encoding").
+    """
+    parts: list[bytes] = []
+    for body in bodies:
+        parts += (b"\x0a", _varint(len(prefix) + len(body)), prefix, body)
+    return b"".join(parts)
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def scalar_name(name: str) -> str:
+    """Return a name as it can be sent; one that had to be changed carries a hash, so that no two become one."""
+    sent = text(name)
+    if sent == name:
+        return sent
+    whole = hashlib.sha1(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{sent[: TEXT_LIMIT - 16]}~{whole[:10]}"
+
+
+def _placed(jpegs: Jpegs, samples: int) -> Iterator[wire.ImageData]:
+    """Yield the images in their places, and in the place of each that is missing one that says so.
+
+    There are as many as there are samples with classes, since the numbers of a message must agree.
+    """
+    by_place = dict(jpegs)
+    count = max(samples if jpegs else 0, max(by_place, default=-1) + 1)
+    for place in range(count):
+        jpeg = by_place.get(place)
+        yield (wire.ImageData(left_out=True) if jpeg is None else wire.ImageData(image_bytes=jpeg))
+
+
+def _classes(data: wire.BatchData, predictions: Predictions, truth: Iterable[int]) -> None:
+    data.predictions.extend(
+        wire.Prediction(predicted_class=class_, confidence=confidence)
+        for class_, confidence in predictions
+    )
+    data.ground_truth.extend(truth)
+
+
+def _shortest(predictions: Predictions, truth: list[int]) -> int | None:
+    """Return for how many images there are classes; None where no classes were given."""
+    return min((len(part) for part in (predictions, truth) if part), default=None)
+
+
+def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
+    """Return those of the images that fit into one message together, the first ones first."""
+    fitting: Jpegs = []
+    for place, jpeg in jpegs:
+        if len(jpeg) + IMAGE_BYTES <= room:
+            room -= len(jpeg) + IMAGE_BYTES
+            fitting.append((place, jpeg))
+    return fitting
+
+
+def _usage(usage: Usage) -> wire.ResourceUsage:
+    """Return what is known: fields that are left out read as not reported."""
+    first = usage.gpus[0] if usage.gpus and not usage.first_gpu_missing else None
+    return wire.ResourceUsage(
+        cpu_percent=usage.cpu_percent or 0.0,
+        memory_mb=usage.memory_mb or 0.0,
+        gpu_percent=(first and first.utilization_percent) or 0.0,
+        gpu_memory_mb=(first and first.memory_used_mb) or 0.0,
+        gpus=[
+            wire.GpuUsage(
+                index=gpu.index,
+                uuid=gpu.uuid,
+                utilization_percent=gpu.utilization_percent,
+                memory_used_mb=gpu.memory_used_mb,
+                memory_total_mb=gpu.memory_total_mb,
+                temperature_celsius=gpu.temperature_celsius,
+                power_watts=gpu.power_watts,
+            )
+            for gpu in usage.gpus
+        ],
+    )
+
+
+def described(values: Mapping[str, str]) -> dict[str, str]:
+    """Return labels as text that can be sent."""
+    return {text(name): text(value) for name, value in values.items()}

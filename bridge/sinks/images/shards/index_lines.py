@@ -1,0 +1,121 @@
+"""Read the index of a shard: each line is judged by itself."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.sinks.images.shards.open_shard import finite
+from bridge.storage.shards import ShardBatch, ShardImage
+
+NAME = re.compile(r"(\d{6,10}-\d{8,10})-\d{2,10}(-r\d+)?\.jpg")
+"""Epoch and batch, image, and which time the batch came."""
+
+UINT32 = range(2**32)
+MILLISECONDS = range(2**63)
+INT32 = range(-(2**31), 2**31)
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadIndex:
+    """What an index has said."""
+
+    batches: tuple[ShardBatch, ...]
+    damaged: int
+    """Lines that are none, or that the database could not hold, or that lead out of the shard."""
+
+
+def read_index(index: bytes, session_id: str, shard_id: int = 0, *, end: int) -> ReadIndex:
+    """Return the batches of an index whose shard has images up to `end`.
+
+    All are of the session given, which is the one that the shard's key names, whatever the lines say: these
+    name their session for people who read a shard elsewhere. Who may write to a store decides what is
+    shown of a session, so a shard that was copied there under another session's key is that session's.
+    """
+    lines = index.splitlines()
+    found = [line for line in map(_line, lines) if line is not None and _is_sound(line, end)]
+    groups: dict[object, list[Line]] = {}
+    for line in found:
+        groups.setdefault(_place(line), []).append(line)
+    batches = [_batch(group, session_id, shard_id) for group in groups.values()]
+    return ReadIndex(tuple(batches), len(lines) - len(found))
+
+
+def _line(text: bytes) -> Line | None:
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return line if isinstance(line, dict) else None
+
+
+def _is_sound(line: Line, end: int) -> bool:
+    """Tell whether every value is one that a bridge writes."""
+    name, offset = line.get("name"), line.get("offset")
+    return (
+        isinstance(name, str)
+        and NAME.fullmatch(name) is not None
+        and all(_is_in(line.get(key), UINT32) for key in ("epoch", "batch_idx", "index"))
+        and _is_in(line.get("received_ms"), MILLISECONDS)
+        and _is_in(offset, range(end))
+        and _is_in(line.get("length"), range(1, end - int(offset or 0) + 1))
+        and all(_is_class(line.get(key)) for key in ("predicted_class", "true_class"))
+        and all(_is_number(line.get(key)) for key in ("confidence", "batch_loss"))
+    )
+
+
+def _is_in(value: object, values: range) -> bool:
+    return type(value) is int and value in values
+
+
+def _is_class(value: object) -> bool:
+    return value is None or _is_in(value, INT32)
+
+
+def _is_number(value: object) -> bool:
+    return value is None or type(value) is float or _is_in(value, MILLISECONDS)
+
+
+def _place(line: Line) -> tuple[str, str | None, int, int]:
+    """Return what the lines of one batch share."""
+    match = NAME.fullmatch(line["name"])
+    assert match is not None  # noqa: S101 -- `_is_sound` has said so
+    return match[1], match[2], line["epoch"], line["batch_idx"]
+
+
+def _batch(lines: list[Line], session_id: str, shard_id: int) -> ShardBatch:
+    first = lines[0]
+    images = {line["index"]: line for line in lines}
+    return ShardBatch(
+        shard_id,
+        session_id,
+        first["epoch"],
+        first["batch_idx"],
+        first["received_ms"],
+        _loss(first),
+        tuple(_images(images.values())),
+    )
+
+
+def _loss(line: Line) -> float | None:
+    """Return the loss of a batch; in shards it is null both where it was not finite and where it is missing."""
+    if line.get("loss_missing") is True:
+        return None
+    loss = line.get("batch_loss")
+    return math.nan if loss is None else float(loss)
+
+
+def _images(lines: Iterable[Line]) -> Iterator[ShardImage]:
+    for line in lines:
+        yield ShardImage(
+            line["index"],
+            line["offset"],
+            line["length"],
+            line.get("predicted_class"),
+            finite(line.get("confidence")),
+            line.get("true_class"),
+        )

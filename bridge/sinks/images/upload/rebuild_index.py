@@ -1,0 +1,90 @@
+"""Read the image index of a new database from the shards in the object store."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from bridge.errors import StorageError
+from bridge.sinks.images.shards.index_lines import read_index
+from bridge.sinks.images.shards.layout import TAIL_BYTES, Trailer, parse_trailer
+from bridge.sinks.images.shards.operations import Adopt
+from bridge.sinks.images.upload.circuit_breaker import pause_seconds
+from bridge.storage.objects import KEY, ObjectStore, StoredObject
+from bridge.telemetry import Telemetry
+from bridge.threads import in_thread
+
+GUESS_BYTES = 256 << 10
+"""Read from the end of a shard at first; most indexes fit."""
+
+REPORT_SHARDS = 1_000
+
+
+async def rebuild(
+    store: ObjectStore,
+    *,
+    is_known: Callable[[str], bool],
+    adopt: Callable[[Adopt], None],
+    telemetry: Telemetry,
+) -> None:
+    """Call `adopt` for each shard in the store whose key is not known; waits for a store that is down.
+
+    What is no shard, and what a shard says of images that it has not, is counted and left out.
+    """
+    objects = await _listed(store, telemetry)
+    read = unreadable = 0
+    for found in objects:
+        if KEY.fullmatch(found.key) and is_known(found.key):
+            continue
+        step, damaged = await in_thread(partial(_step, store, found), name="rebuild")
+        if damaged:
+            telemetry.dropped("index_line", "damaged", damaged)
+        if step is None:
+            telemetry.dropped("shard", "unreadable")
+            unreadable += 1
+            continue
+        adopt(step)
+        read += 1
+        if read % REPORT_SHARDS == 0:
+            telemetry.note("reading the image index from the store", shards=read, of=len(objects))
+    if objects:
+        telemetry.note("read the image index from the store", shards=read, unreadable=unreadable)
+
+
+async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject]:
+    failures = 0
+    while True:
+        try:
+            objects = await in_thread(lambda: list(store.list()), name="rebuild")
+        except StorageError as error:
+            telemetry.note("cannot list the store, to rebuild the image index", error=str(error))
+            await asyncio.sleep(1 + pause_seconds(failures))
+            failures += 1
+        else:
+            return [found for found in objects if found.key.endswith(".tar")]
+
+
+def _step(store: ObjectStore, found: StoredObject) -> tuple[Adopt | None, int]:
+    """Return what is to be adopted, and how many lines of the index were damaged."""
+    if not KEY.fullmatch(found.key):
+        return None, 0
+    try:
+        trailer, index = _index(store, found)
+        if trailer is None:
+            return None, 0
+        session_id = found.key.partition("/")[0]
+        read = read_index(index, session_id, end=trailer.index_offset)
+    except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
+        return None, 0
+    return Adopt(found.key, found.size_bytes, read.batches), read.damaged
+
+
+def _index(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:
+    start = max(0, found.size_bytes - GUESS_BYTES)
+    tail = store.read(found.key, start, found.size_bytes - start)
+    trailer = parse_trailer(tail) if len(tail) >= TAIL_BYTES else None
+    if trailer is None or not trailer.fits(found.size_bytes):
+        return None, b""
+    if trailer.index_offset < start:
+        return trailer, store.read(found.key, trailer.index_offset, trailer.index_length)
+    begin = trailer.index_offset - start
+    return trailer, tail[begin : begin + trailer.index_length]

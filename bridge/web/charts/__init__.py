@@ -1,0 +1,1 @@
+"""Charts as SVG: lines over steps, and the confusion matrix."""

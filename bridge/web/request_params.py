@@ -1,0 +1,68 @@
+"""Read what a request asks for, bounded and checked."""
+
+import asyncio
+
+from aiohttp import web
+
+from bridge.errors import InvalidDataError, NotFoundError
+from bridge.sessions import SESSION_ID, Session
+from bridge.web.dependencies import Parts, parts_of
+
+LARGEST = 2**32 - 1
+"""Epochs and batches are uint32."""
+
+NO_SESSION = "No session of this name is known here: it was never registered, or is long gone."
+
+
+async def session_of(request: web.Request) -> Session:
+    """Return the session in the path, from memory or from the archive.
+
+    Raises NotFoundError.
+    """
+    return await find_session(parts_of(request), request.match_info["session_id"])
+
+
+async def find_session(parts: Parts, session_id: str) -> Session:
+    """Return a session from memory or from the archive; raises NotFoundError."""
+    if not SESSION_ID.fullmatch(session_id):
+        raise NotFoundError(NO_SESSION)
+    session = parts.sessions.find(session_id)
+    if session is None:
+        session = await asyncio.to_thread(parts.archive.find, session_id)
+    if session is None:
+        raise NotFoundError(NO_SESSION)
+    return session
+
+
+def batch_of(request: web.Request) -> tuple[int, int]:
+    """Return epoch and batch of the path; raises NotFoundError."""
+    pair = pair_of(f"{request.match_info['epoch']}-{request.match_info['batch']}")
+    if pair is None:
+        raise NotFoundError("A batch is <epoch>-<batch>, two whole numbers.")
+    return pair
+
+
+def pair_of(text: str) -> tuple[int, int] | None:
+    """Return epoch and batch of "12-340", or None for anything else."""
+    epoch, _, batch = text.partition("-")
+    pair = whole(epoch), whole(batch)
+    return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
+
+
+def whole(text: str, *, highest: int = LARGEST) -> int | None:
+    """Return a whole number from 0, or None for anything else."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 16):
+        return None
+    value = int(text)
+    return value if value <= highest else None
+
+
+def bounded(request: web.Request, name: str, default: int, *, highest: int, least: int = 0) -> int:
+    """Return a whole number of the query; raises InvalidDataError that names the bounds."""
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    value = whole(text, highest=highest)
+    if value is None or value < least:
+        raise InvalidDataError(f"{name} must be a whole number from {least} to {highest}")
+    return value

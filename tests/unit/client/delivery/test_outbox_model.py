@@ -1,0 +1,162 @@
+"""The outbox against a model that is simple enough to be seen to be right."""
+
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.client.delivery.message import ENTRY_BYTES, Entry, Kind
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.stats import Stats
+from bridge.wire import metrics_pb2 as wire
+
+PLENTY = 1 << 30
+IMAGE_BYTES = 100
+
+
+def body_of(images):
+    """Return a batch with so many images; without any, all are of one size."""
+    data = wire.BatchData(images=[wire.ImageData(image_bytes=bytes(IMAGE_BYTES))] * images)
+    return wire.MetricsRequest(timestamp_ms=1 << 40, batch_data=data).SerializeToString()
+
+
+BODY = body_of(0)
+
+
+class Delivery:
+    """An outbox, the model of it, and what a bridge at the other end has seen."""
+
+    def __init__(self, limit_bytes=PLENTY):
+        self.stats = Stats()
+        self.outbox = Outbox(limit_bytes, self.stats)
+        self.last = 0
+        self.acknowledged = 0
+        self.next = 1
+        """The sequence that the next frame must start with, on an unbounded outbox."""
+        self.kinds = {}
+        self.stream = self.outbox.open()
+
+    def put(self, kind, images=0):
+        """Say something."""
+        self.last += 1
+        self.kinds[self.last] = kind
+        entry = Entry(self.last, kind, body_of(images), images=images)
+        dropped = self.stats.dropped
+        self.outbox.put([entry])
+        if self.stats.dropped > dropped:
+            assert self.stats.images_sent == 0, "numbers went before images"
+
+    def take(self, window_messages=PLENTY):
+        """Return the sequences of the next frame."""
+        entries = self.outbox.take(
+            self.stream,
+            window_bytes=window_messages * (ENTRY_BYTES + len(BODY)),
+            message_bytes=PLENTY,
+            deadline=time.monotonic(),
+            single=False,
+        )
+        return [entry.sequence for entry in entries or []]
+
+    def acknowledge(self, share):
+        """Acknowledge a part of what was said; more than was sent is what a replay may tell."""
+        self.acknowledged = max(self.acknowledged, int(self.last * share))
+        self.outbox.acknowledge(self.acknowledged)
+        self.next = max(self.next, self.acknowledged + 1)
+
+    def reconnect(self):
+        """Break the stream and open the next one."""
+        self.outbox.shut()
+        assert self.take() == []
+        self.stream = self.outbox.open()
+        self.next = self.acknowledged + 1
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(1, 5)),
+        st.tuples(st.just("take"), st.integers(1, 8)),
+        st.tuples(st.just("acknowledge"), st.floats(0, 1)),
+        st.tuples(st.just("reconnect"), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(STEPS)
+def test_every_stream_carries_on_where_the_bridge_is(steps):
+    """Frames follow one another without gap or repetition, from the first message unacknowledged."""
+    delivery = Delivery()
+    for step, value in steps:
+        if step == "put":
+            for _ in range(value):
+                delivery.put(Kind.BATCH)
+        elif step == "take":
+            on_the_way = delivery.next - 1 - delivery.acknowledged
+            room = max(value - on_the_way, 0 if on_the_way else 1)
+            expected = range(delivery.next, min(delivery.last, delivery.next + room - 1) + 1)
+            assert delivery.take(value) == list(expected)
+            delivery.next += len(expected)
+        elif step == "acknowledge":
+            delivery.acknowledge(value)
+        else:
+            delivery.reconnect()
+
+        stats = delivery.stats
+        assert stats.acknowledged == stats.batches_acknowledged == delivery.acknowledged
+        assert stats.unacknowledged == delivery.last - delivery.acknowledged
+        assert stats.dropped == 0
+
+
+ENTRIES = st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 3)), max_size=60)
+
+
+@settings(deadline=None)
+@given(ENTRIES, st.integers(1, 40), st.integers(0, 60))
+def test_a_full_outbox_keeps_its_promises(entries, room, sent_after):
+    """Memory stays bounded, precious messages stay, images go before numbers, and the books balance.
+
+    Also when a part of it is on its way already.
+    """
+    limit = room * (ENTRY_BYTES + len(BODY))
+    delivery = Delivery(limit)
+    for place, (kind, images) in enumerate(entries):
+        delivery.put(kind, images if kind is Kind.BATCH else 0)
+        if place == sent_after:
+            delivery.take()
+    delivery.reconnect()
+    kept = []
+    while frame := delivery.take():
+        kept += frame
+    stats = delivery.stats
+
+    precious = [sequence for sequence, kind in delivery.kinds.items() if not kind.may_be_dropped]
+    assert kept == sorted(set(kept))
+    assert set(precious) <= set(kept)
+    assert len(kept) <= max(room, len(precious))
+    assert stats.messages == len(entries) == len(kept) + stats.dropped
+    assert stats.unacknowledged == len(kept)
+    said = sum(images for kind, images in entries if kind is Kind.BATCH)
+    assert stats.images_sent + stats.images_shed == said
+
+    delivery.outbox.acknowledge(delivery.last)
+    assert (stats.acknowledged, stats.unacknowledged) == (len(kept), 0)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30), st.data())
+def test_a_hold_rewinds_to_the_message_refused(count, data):
+    """Everything from there on comes again, in order; the end is told once all of it has been dealt with."""
+    at = data.draw(st.integers(1, count))
+    delivery = Delivery()
+    for _ in range(count):
+        delivery.put(Kind.OTHER)
+    delivery.outbox.finish()
+    assert delivery.take() == list(range(1, count + 1))
+
+    delivery.outbox.hold(at, 0.0)
+
+    assert delivery.take() == list(range(at, count + 1))
+    assert not delivery.outbox.is_done
+    delivery.outbox.acknowledge(count)
+    assert delivery.outbox.is_done

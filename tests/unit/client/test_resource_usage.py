@@ -1,0 +1,153 @@
+"""What this process uses."""
+
+import threading
+
+import psutil
+import pytest
+from support.fake_nvml import Card, FakeNvml
+from support.waiting import until_true
+
+from bridge.client import resource_usage as module
+from bridge.client.resource_usage import CURRENT_SECONDS, System
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def system(nvml, **arguments):
+    """Return what looks at these GPUs, in an environment that names none."""
+    return System(nvml, environment={}, **arguments)
+
+
+def two():
+    """Return a machine of two GPUs."""
+    return FakeNvml(Card("GPU-a"), Card("GPU-b"))
+
+
+def test_own_gpus_are_reported_at_once():
+    """Each with all it reports, the first one first."""
+    usage = System(two(), environment={"CUDA_VISIBLE_DEVICES": "1,0"}).usage()
+
+    assert [gpu.uuid for gpu in usage.gpus] == ["GPU-b", "GPU-a"]
+    assert not usage.first_gpu_missing
+
+
+def test_this_process_is_reported():
+    """Memory in 2^20 bytes, without GPUs where there is no library for them."""
+    usage = system(None).usage()
+
+    assert usage.gpus == ()
+    assert 1 < usage.memory_mb < 1 << 20
+    assert usage.cpu_percent >= 0
+
+
+def test_gpus_can_be_left_out():
+    """An unknown choice is refused while the run is being set up."""
+    nvml = two()
+
+    assert system(nvml, gpus="none").usage().gpus == ()
+    assert nvml.calls == []
+    with pytest.raises(ValueError, match="gpus"):
+        system(nvml, gpus="some")
+
+
+def test_a_first_gpu_that_is_lost_is_not_mistaken_for_the_second():
+    """For bridges that know one GPU, the first."""
+    nvml = two()
+    nvml.cards[0].faults[""] = nvml.NVMLError_GpuIsLost()
+
+    usage = system(nvml).usage()
+
+    assert usage.first_gpu_missing
+    assert [gpu.uuid for gpu in usage.gpus] == ["GPU-b"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "left"), [("cpu_percent", "memory_mb"), ("memory_info", "cpu_percent")]
+)
+@pytest.mark.parametrize("error", [psutil.AccessDenied(), OSError(), ValueError()], ids=repr)
+def test_processor_and_memory_fail_alone(broken, left, error, monkeypatch):
+    """What the system does not give is not reported; the other, and the GPUs, are."""
+
+    def fail(*_arguments):
+        raise error
+
+    monkeypatch.setattr(psutil.Process, broken, fail)
+
+    usage = system(two()).usage()
+
+    assert getattr(usage, left) is not None
+    assert None in (usage.cpu_percent, usage.memory_mb)
+    assert len(usage.gpus) == 2
+
+
+def test_a_hanging_driver_holds_nobody_up(monkeypatch, caplog):
+    """The process is still reported, the last reading only while it is current; one thread hangs."""
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    clock, nvml = Clock(), two()
+    watched = system(nvml, now=clock)
+    until_true(lambda: watched.usage().gpus)
+    nvml.goes_on.clear()
+
+    for _ in range(20):
+        assert len(watched.usage().gpus) == 2
+    clock.seconds += CURRENT_SECONDS + 1
+    for _ in range(20):
+        assert watched.usage().gpus == ()
+        assert watched.usage().memory_mb > 0
+    threads = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
+    assert len(threads) == 1
+    assert len(caplog.records) == 1
+
+    nvml.goes_on.set()
+    threads[0].join()
+    until_true(lambda: watched.usage().gpus)
+
+
+def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
+    """Its first values are from its beginning."""
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
+    clock, nvml = Clock(), two()
+    nvml.goes_on.clear()
+    watched = system(nvml, now=clock)
+    assert watched.usage().gpus == ()
+    (thread,) = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
+    clock.seconds += CURRENT_SECONDS + 1
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    nvml.goes_on.set()
+    thread.join()
+
+    assert watched.usage().gpus == ()
+
+
+def no_thread(_thread):
+    """Stand for a process at its limit of threads."""
+    raise RuntimeError("can't start new thread")
+
+
+def test_a_process_without_room_for_a_thread_reports_no_gpus(monkeypatch):
+    """And nothing is raised."""
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+
+    assert system(two()).usage().gpus == ()
+
+
+def test_what_cuda_shows_is_taken_over(monkeypatch):
+    """Once it is initialised; before that, and where torch is not loaded, nothing changes."""
+    watched = system(two())
+    watched.look_at_cuda()
+    assert [gpu.uuid for gpu in watched.usage().gpus] == ["GPU-a", "GPU-b"]
+
+    monkeypatch.setattr(module, "cuda_view", lambda: module.CudaView(("b", "a"), 0))
+    watched.look_at_cuda()
+    monkeypatch.setattr(module, "cuda_view", lambda: None)
+    watched.look_at_cuda()
+
+    assert [gpu.uuid for gpu in watched.usage().gpus] == ["GPU-b", "GPU-a"]

@@ -1,0 +1,122 @@
+"""Events survive being written down."""
+
+import dataclasses
+import math
+
+import pytest
+
+from bridge.model import (
+    Batch,
+    CommandAnswered,
+    CommandAsked,
+    CommandResult,
+    CommandSent,
+    CommandType,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Forgotten,
+    Gpu,
+    Image,
+    Performance,
+    Phase,
+    Prediction,
+    Resources,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.sinks.journal.records import Entry, entry_of, row_of
+from bridge.storage.packed import packed, unpacked
+
+EVENTS = (
+    Batch(1, 2, 0.5),
+    Batch(2**32 - 1, 0, -math.inf, duration_seconds=0.25, sample_count=2**32 - 1),
+    Batch(0, 0, 1.0, invalid_images=3),
+    Batch(0, 0, None),
+    Batch(0, 0, None, predictions=(Prediction(3, None), Prediction(4, 0.5)), ground_truth=(3, 4)),
+    Batch(0, 0, 1.0, predictions=(Prediction(3, 0.5), Prediction(-1, 0.25)), ground_truth=(3, 4)),
+    Batch(0, 0, 1.0, predictions=(Prediction(3, math.inf),)),
+    Epoch(1, 0.5, 0.25),
+    Epoch(1, 0.5, 0.25, 0.75, 0.125, 0.01),
+    Epoch(1, None, None),
+    Epoch(1, 0.0, 0.0),
+    Performance(),
+    Performance(resources=Resources(None, 2.0, (Gpu(0, "u", 0.0), Gpu(1, power_watts=0.0)))),
+    Performance(0.1, 1.0, 2.0, 3.0, 4.0),
+    Performance(0.1, 1.0, 2.0, 3.0, 4.0, Resources(1.5, 2.0, (Gpu(0, "u", 0.5), Gpu(1)))),
+    StatusChange(Status.RUNNING),
+    StatusChange(Status.FAILED, "lost", Config(3, 4, 5, "model", "data", ("cat", "dog"))),
+    Scalars(1, 3, {"gradient": 2.0, "größe": -math.inf}),
+    Connected(),
+    Disconnected(),
+    CommandAsked("id", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}),
+    CommandSent("id", CommandType.SAVE_CHECKPOINT, {"path": "x"}),
+    CommandAnswered(
+        CommandType.PAUSE_TRAINING,
+        CommandResult("id", applied=True, message="ok", epoch=1, batch=3),
+    ),
+    Ended(Phase.LOST),
+    Forgotten(),
+)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_comes_back_as_it_was(event):
+    """Every kind and every field, through the bytes that the database keeps."""
+    entry = Entry("run", 2**64 - 1, 1_800_000_000.25, event)
+
+    assert entry_of(unpacked(packed(row_of(entry)))) == entry
+
+
+def test_not_a_number_stays_one():
+    """NaN is data."""
+    row = unpacked(packed(row_of(Entry("run", 1, 0.0, Batch(0, 0, math.nan)))))
+
+    assert math.isnan(entry_of(row).event.loss)
+
+
+def test_jpegs_are_not_in_the_journal():
+    """Their bytes are in shards; twice would be twice the disk."""
+    image = Image(0, b"jpeg" * 1_000)
+    batch = Batch(1, 2, 0.5, (image,), sample_count=1, sent_ms=5)
+
+    row = row_of(Entry("run", 1, 0.0, batch))
+
+    assert len(packed(row)) < 100
+    assert entry_of(row).event == dataclasses.replace(batch, images=(), sent_ms=0)
+
+
+@pytest.mark.parametrize(
+    "row", [[], ["run", 1], ["run", 1, 0.0, 99], ["run", 1, 0.0, 1, 5], 3, None]
+)
+def test_a_row_that_makes_no_sense_is_refused(row):
+    """The replay counts it and goes on."""
+    with pytest.raises(ValueError, match="not a row of the journal"):
+        entry_of(row)
+
+
+def test_an_older_row_may_be_shorter_at_its_end():
+    """A field added to an event has a default, so rows from before it can be read."""
+    assert entry_of(["run", 1, 0.0, 2, 1, 0.5, 0.25]).event == Epoch(1, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("row", "event"),
+    [
+        ([1, 1, 2, 0.5, None, 0, [3], [0.0], [3], 0],
+         Batch(1, 2, 0.5, predictions=(Prediction(3, None),), ground_truth=(3,))),
+        ([2, 1, 0.5, 0.0], Epoch(1, 0.5, None)),
+        ([2, 1, 0.0, 0.25, None, 0.0, 0.0], Epoch(1, 0.0, 0.25, None, 0.0, 0.0)),
+        ([3, 0.5, 0.0, 0.0, 30.0, 0.0, None], Performance(0.5, frames_per_second=30.0)),
+        ([3, 0.0, 0.0, 0.0, 0.0, 0.0, {"cpu_utilization_ratio": 0.0, "memory_used_bytes": 2.0, "gpus": [
+            {"index": 0, "uuid": "", "utilization_ratio": 0.5, "memory_used_bytes": 0.0,
+             "memory_total_bytes": None, "temperature_celsius": 0.0, "power_watts": 0.0}]}],
+         Performance(resources=Resources(None, 2.0, (Gpu(0, "", 0.5),)))),
+    ],
+)  # fmt: skip
+def test_a_zero_of_an_older_row_may_not_have_been_reported(row, event):
+    """Rows from before that could be told apart are read as today's messages of such clients are."""
+    assert entry_of(["run", 1, 0.0, *row]).event == event

@@ -1,0 +1,256 @@
+"""Commands from programs and from the page of a session."""
+
+import asyncio
+import json
+
+import pytest
+from support.pages import FakeArchive, running
+
+from bridge import cli
+from bridge.cli.query import ORDERS
+from bridge.commands import KEPT_PER_SESSION
+from bridge.model import Client, CommandResult, CommandType, Config, Ended, Phase, StatusChange
+from bridge.model import Status as State
+from bridge.sessions import Session
+
+PATH = "/api/v1/sessions/run-1/commands"
+PAUSE = {"type": "PAUSE_TRAINING"}
+
+
+@pytest.fixture
+async def client(door):
+    """Return a client of a bridge with one running session."""
+    client = await door()
+    running(client.parts)
+    return client
+
+
+def waiting(client):
+    """Return the orders on their way, as (type, parameters)."""
+    return [(one.type, dict(one.parameters)) for one in client.parts.commands.of("run-1")]
+
+
+async def test_a_command_is_taken_and_can_be_watched(client):
+    """202 names the command and where its answer will stand, which it then does."""
+    order = {"type": "change_learning_rate", "parameters": {"learning_rate": 0.0003}}
+
+    response = await client.post(PATH, json=order)
+    told = await response.json()
+    client.parts.commands.take("run-1")
+    client.parts.commands.answer(
+        "run-1", CommandResult(told["command_id"], True, "done", epoch=1, batch=9)
+    )
+    listed = await (await client.get(PATH)).json()
+
+    assert response.status == 202
+    assert told["state"] == "queued"
+    assert told["watch"] == response.headers["Location"]
+    assert told["watch"].endswith(PATH)
+    assert waiting(client) == [(CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"})]
+    assert [one["state"] for one in listed["commands"]] == ["applied"]
+    assert listed["commands"][0]["result"] == {
+        "applied": True, "message": "done", "epoch": 1, "batch": 9,
+    }  # fmt: skip
+
+
+async def test_asking_twice_with_one_id_is_asking_once(client):
+    """A repeated request gets the standing command, also after the session's end; another order is refused."""
+    order = {**PAUSE, "command_id": "alert-1"}
+
+    first = await client.post(PATH, json=order)
+    again = await client.post(PATH, json=order)
+    other = await client.post(PATH, json={"type": "STOP_TRAINING", "command_id": "alert-1"})
+    client.parts.sessions.get("run-1").apply(Ended(Phase.ENDED), 5.0)
+    late = await client.post(PATH, json=order)
+
+    assert [first.status, again.status, other.status, late.status] == [202, 202, 409, 202]
+    assert len(waiting(client)) == 1
+
+
+async def test_a_session_that_is_over_takes_no_command(door):
+    """409 for one that has ended, lingers or is archived; 404 for one that never was."""
+    archived = Session("old-1", Client(), Config(), now=1.0)
+    client = await door(archive=FakeArchive({"old-1": archived}))
+    session = running(client.parts)
+    session.apply(StatusChange(State.COMPLETED), 2.0)
+    session.apply(Ended(Phase.ENDED), 2.0)
+
+    statuses = [
+        (await client.post(f"/api/v1/sessions/{name}/commands", json=PAUSE)).status
+        for name in ("run-1", "old-1", "nobody")
+    ]
+
+    assert statuses == [409, 409, 404]
+    assert waiting(client) == []
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        [],
+        "PAUSE_TRAINING",
+        {},
+        {"type": "UNKNOWN_COMMAND"},
+        {"type": 1},
+        {"type": ["PAUSE_TRAINING"]},
+        {**PAUSE, "parameters": []},
+        {**PAUSE, "parameters": {"a b": "1"}},
+        {**PAUSE, "parameters": {"a": {}}},
+        {**PAUSE, "parameters": {"a": ""}},
+        {**PAUSE, "parameters": {"a": "x" * 257}},
+        {**PAUSE, "parameters": {"a": "line\nbreak"}},
+        {**PAUSE, "parameters": {f"a{i}": "1" for i in range(17)}},
+        {**PAUSE, "command_id": "../x"},
+        {**PAUSE, "command_id": None},
+        {**PAUSE, "extra": 1},
+    ],
+    ids=str,
+)
+async def test_what_is_no_command_is_refused_with_a_reason(client, order):
+    """400 says what would be right, and nothing is sent."""
+    response = await client.post(PATH, json=order)
+
+    problem = await response.json(content_type=None)
+    assert (response.status, response.content_type) == (400, "application/problem+json")
+    assert problem["detail"]
+    assert waiting(client) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"\xff\xfe\xfd", b"[" * 30_000, b'{"type": "\\ud800"}', b"9" * 6000]
+)
+async def test_a_body_that_is_no_json_is_refused(client, body):
+    """Bytes of any kind are a 400."""
+    response = await client.post(PATH, data=body, headers={"Content-Type": "application/json"})
+
+    assert response.status == 400
+
+
+async def test_a_body_too_large_is_refused(client):
+    """No request makes the bridge hold more than a little."""
+    response = await client.post(PATH, json={**PAUSE, "parameters": {"a": "x" * 100_000}})
+
+    assert response.status == 413
+
+
+async def test_a_form_is_no_api_request(client):
+    """What a page of somebody else can send without asking is not taken as JSON."""
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        response = await client.post(
+            PATH, data=json.dumps(PAUSE).encode(), headers={"Content-Type": kind}
+        )
+
+        assert response.status == 415
+    assert waiting(client) == []
+
+
+@pytest.mark.parametrize("form", [True, False])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://[", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": "http://rebound.example", "Host": "rebound.example"},
+    ],
+    ids=str,
+)
+async def test_pages_of_others_cannot_send_commands(client, headers, form):
+    """A browser that is made to post from elsewhere is refused, also behind a name that points here."""
+    if form:
+        response = await client.post("/sessions/run-1/commands", data=PAUSE, headers=headers)
+    else:
+        response = await client.post(PATH, json=PAUSE, headers=headers)
+
+    assert response.status == 403
+    assert waiting(client) == []
+
+
+async def test_our_own_pages_can_send_commands(door):
+    """At this machine's address and at the public one, whatever the proxy calls us."""
+    client = await door(public_url="https://bridge.example")
+    running(client.parts)
+    own = f"http://{client.host}:{client.port}"
+    allowed = (
+        {"Origin": own, "Sec-Fetch-Site": "same-origin"},
+        {"Origin": own},
+        {"Origin": "https://bridge.example", "Host": "bridge.example"},
+    )
+
+    statuses = [
+        (await client.post(PATH, json=PAUSE, headers=headers)).status for headers in allowed
+    ]
+
+    assert statuses == [202, 202, 202]
+
+
+async def test_the_page_of_a_session_sends_commands_without_a_script(client):
+    """A form brings the command on its way and leads back; sent twice, it counts once."""
+    page = await (await client.get("/sessions/run-1")).text()
+    token = page.partition('name="command_id" value="')[2].partition('"')[0]
+    form = {"type": "CHANGE_LEARNING_RATE", "learning_rate": "0.01", "command_id": token}
+
+    first = await client.post("/sessions/run-1/commands", data=form, allow_redirects=False)
+    await client.post("/sessions/run-1/commands", data=form, allow_redirects=False)
+
+    assert first.status == 303
+    assert first.headers["Location"] == "../../sessions/run-1?note=asked"
+    assert waiting(client) == [(CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.01"})]
+    followed = await client.post("/sessions/run-1/commands", data={**form, "command_id": "b"})
+    assert "on its way" in await followed.text()
+
+
+async def test_too_many_unanswered_commands_wait(client):
+    """429 says that the loop has yet to answer."""
+    for _ in range(KEPT_PER_SESSION):
+        client.parts.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
+
+    response = await client.post(PATH, json=PAUSE)
+
+    assert response.status == 429
+    assert response.headers["Retry-After"]
+
+
+BAD = [
+    *(("CHANGE_LEARNING_RATE", "learning_rate", bad) for bad in ("nan", "Infinity", "-1", "0", "", "x")),
+    *(("ADJUST_BATCH_SIZE", "batch_size", bad) for bad in ("nan", "Infinity", "-1", "0", "1.5", "", "4294967296")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type", "name", "value"), BAD)
+async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(client, capsys, type, name, value):  # fmt: skip
+    """The API, as text or number, the form of the page, and the command line: 400 with what would be right."""
+    raw = value if value in ("-1", "0", "1.5", "4294967296") else {"nan": "NaN"}.get(value, f'"{value}"')  # fmt: skip
+    bodies = [
+        json.dumps({"type": type, "parameters": {name: value}}),
+        f'{{"type": "{type}", "parameters": {{"{name}": {raw}}}}}',
+        json.dumps({"type": type}),
+    ]
+    kind = {"Content-Type": "application/json"}
+    responses = [await client.post(PATH, data=body, headers=kind) for body in bodies]
+    form = await client.post("/sessions/run-1/commands", data={"type": type, name: value})
+    words = {spoken: word for word, spoken in ORDERS.items()}
+    url = f"http://{client.host}:{client.port}"
+    arguments = ["command", words[CommandType[type]], "run-1", "--set", f"{name}={value}"]
+    status = await asyncio.to_thread(cli.main, [*arguments, "--url", url])
+
+    assert [response.status for response in (*responses, form)] == [400] * 4
+    for response in responses:
+        assert name in (await response.json(content_type=None))["detail"]
+    assert f"{name} must be" in await form.text()
+    assert status == 1
+    assert name in capsys.readouterr().err
+    assert waiting(client) == []
+
+
+@pytest.mark.parametrize("raw", ["NaN", "Infinity", "-Infinity", "1e999"])
+async def test_no_parameter_is_a_number_that_is_none(client, raw):
+    """JSON readers take NaN and infinity for numbers; no command is sent with one."""
+    body = f'{{"type": "SAVE_CHECKPOINT", "parameters": {{"keep": {raw}}}}}'
+
+    response = await client.post(PATH, data=body, headers={"Content-Type": "application/json"})
+
+    assert response.status == 400
+    assert waiting(client) == []

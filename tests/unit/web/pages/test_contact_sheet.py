@@ -1,0 +1,217 @@
+"""A contact sheet shows pictures as browsers do, and what cannot be unpacked costs itself."""
+
+import io
+import struct
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+from support.jpegs import jpeg
+from support.pages import pictures, running
+
+from bridge.errors import StorageError
+from bridge.web.pages import contact_sheet
+from bridge.web.pages.contact_sheet import (
+    BESIDE,
+    GAP,
+    GREY,
+    HEAD_HEIGHT,
+    TEXT_HEIGHT,
+    TILE,
+    tile_of,
+)
+
+RED, BLUE = (200, 30, 30), (30, 30, 200)
+
+
+def halves(width, height, *, mode="RGB", orientation=None, **options):
+    """Return a JPEG whose left half is red and whose right half is blue, as stored."""
+    image = Image.new("RGB", (width, height), BLUE)
+    image.paste(RED, (0, 0, (width + 1) // 2, height))
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    image.convert(mode).save(buffer, "JPEG", quality=95, exif=exif, **options)
+    return buffer.getvalue()
+
+
+def is_near(pixel, colour):
+    """Tell whether a pixel has a colour, as JPEGs keep them."""
+    wanted = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) if isinstance(colour, str) else colour  # fmt: skip
+    return all(abs(a - b) < 60 for a, b in zip(pixel, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        ((300, 100), (150, 50)),
+        ((100, 300), (50, 150)),
+        ((64, 64), (150, 150)),
+        ((8, 16), (75, 150)),
+        ((4096, 1), (150, 1)),
+        ((1, 4096), (1, 150)),
+        ((1, 1), (150, 150)),
+        ((4096, 4096), (150, 150)),
+        ((3, 2000), (1, 150)),
+    ],
+    ids=str,
+)
+def test_proportions_are_kept(size, shown):
+    """As large as fits into a tile, and neither side is lost."""
+    assert tile_of(jpeg(*size)).size == shown
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_colours_are_those_of_the_picture(mode):
+    """Of colour, grey and print files alike."""
+    tile = tile_of(halves(300, 100, mode=mode))
+
+    left, right = tile.getpixel((20, 25)), tile.getpixel((130, 25))
+    assert tile.mode == "RGB"
+    if mode == "L":
+        assert left[0] == left[1] == left[2] > right[0]
+    else:
+        assert left[0] > left[2] + 60
+        assert right[2] > right[0] + 60
+
+
+RED_SIDE = {
+    None: "left", 0: "left", 1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top",
+    7: "bottom", 8: "bottom", 9: "left", 700: "left",
+}  # fmt: skip
+"""Where the stored left edge is seen, by EXIF 2.32, table 4, Orientation."""
+
+
+@pytest.mark.parametrize("orientation", RED_SIDE, ids=str)
+def test_pictures_stand_upright(orientation):
+    """A camera's orientation is applied, as browsers apply it; what is none is not."""
+    tile = tile_of(halves(300, 100, orientation=orientation))
+
+    width, height = tile.size
+    places = {
+        "left": (5, height // 2),
+        "right": (width - 6, height // 2),
+        "top": (width // 2, 5),
+        "bottom": (width // 2, height - 6),
+    }
+    assert (width, height) == ((50, 150) if orientation in (5, 6, 7, 8) else (150, 50))
+    assert is_near(tile.getpixel(places[RED_SIDE[orientation]]), RED)
+
+
+def test_damaged_exif_costs_the_turn_only():
+    """The picture is shown as it is stored."""
+    content = halves(300, 100, orientation=6)
+    place = content.index(b"Exif\0\0") + 6
+
+    tile = tile_of(content[:place] + b"\xff" * 12 + content[place + 12 :])
+
+    assert tile.size == (150, 50)
+
+
+def test_profiles_and_progressive_files_are_pictures_as_well():
+    """What encoders of today write is shown."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+    for options in ({"progressive": True}, {"icc_profile": profile}, {"subsampling": 2}):
+        assert is_near(tile_of(halves(300, 100, **options)).getpixel((20, 25)), RED)
+
+
+def bombs():
+    """Yield files that pass a look at their header and are no pictures, or cost too much."""
+    whole = halves(300, 100)
+    scan = whole.index(b"\xff\xda")
+    yield "cut in its scan", whole[: scan + 40]
+    yield "cut before its scan", whole[:scan] + b"\xff\xd9"
+    yield "empty", b""
+    yield "text", b"torn"
+    yield "no tables", whole[:2] + whole[whole.index(b"\xff\xc0") :]
+    frame = whole.index(b"\xff\xc0")
+    claimed = whole[: frame + 5] + struct.pack(">HH", 65_535, 65_535) + whole[frame + 9 :]
+    yield "larger than it is", claimed
+    yield "too large", jpeg(4_096, 4_097)
+    progressive = halves(64, 64, progressive=True)
+    last = progressive.rindex(b"\xff\xda")
+    refinement = progressive[last:-2]
+    yield "endless scans", progressive[:-2] + refinement * 5_000 + b"\xff\xd9"
+
+
+BOMBS = dict(bombs())
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_is_no_picture_costs_itself(name):
+    """None rather than an exception, and in no time."""
+    began = time.process_time()
+
+    assert tile_of(BOMBS[name]) is None
+    assert time.process_time() - began < 1
+
+
+@given(st.binary(max_size=200), st.integers(0, 1_000), st.binary(max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_no_bytes_raise(tail, place, damage):
+    """Whatever is stored becomes a picture or none."""
+    whole = halves(48, 16, orientation=6, progressive=True)
+    for content in (whole[:place] + damage + whole[place + len(damage) :], whole[:place] + tail):
+        tile = tile_of(content)
+        assert tile is None or tile.size[0] * tile.size[1] > 0
+
+
+async def test_each_picture_has_a_tile_of_its_own(door, shelf):
+    """A picture that is not square has a background, and a broken one is grey; the others are shown."""
+    client = await door()
+    running(client.parts)
+    wide, tall = halves(300, 100), halves(100, 300)
+    shelf.add("run-1", 1, 7, [(wide, 1, 0.5, 1), (b"torn", 1, 0.5, 1), (tall, 1, 0.5, 1)])
+
+    response = await client.get("/sessions/run-1/sheet.jpg")
+    drawn = Image.open(io.BytesIO(await response.read())).convert("RGB")
+
+    def pixel(column, x, y):
+        return drawn.getpixel((GAP + column * (TILE + GAP) + x, HEAD_HEIGHT + y))
+
+    assert drawn.height == HEAD_HEIGHT + TILE + TEXT_HEIGHT + 2 * GAP
+    assert is_near(pixel(0, 20, 75), RED)
+    assert is_near(pixel(0, 130, 75), BLUE)
+    assert is_near(pixel(0, 75, 20), BESIDE)
+    assert is_near(pixel(0, 75, 130), BESIDE)
+    assert is_near(pixel(1, 20, 20), GREY)
+    assert is_near(pixel(2, 60, 75), RED)
+    assert is_near(pixel(2, 20, 75), BESIDE)
+
+
+async def test_a_store_that_is_away_is_no_traceback(door, shelf, caplog):
+    """The sheet is the grey picture, and the log has one line that says why."""
+
+    def away(_place):
+        raise StorageError("the object store did not answer")
+
+    client = await door(read_image=away)
+    running(client.parts)
+    shelf.add("run-1", 1, 7, pictures())
+    for path in ("sheet.jpg", "sheet.jpg", "batches/1-7/0.jpg", "latest/0.jpg"):
+        response = await client.get(f"/sessions/run-1/{path}")
+        assert response.status == (200 if path == "sheet.jpg" else 503)
+
+    lines = [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
+    assert [record.getMessage() for record in lines] == ["a store could not be read"] * 2
+    assert all(record.exc_info is None for record in lines)
+
+
+async def test_a_crowd_gets_the_grey_picture(door, shelf):
+    """A store that hangs makes no sheet an error."""
+
+    class Full:
+        async def run(self, _function):
+            raise StorageError("200 calls wait already")
+
+    client = await door(image_threads=Full())
+    running(client.parts)
+    shelf.add("run-1", 1, 7, pictures())
+
+    response = await client.get("/sessions/run-1/sheet.jpg")
+
+    assert (response.status, await response.read()) == (200, contact_sheet.NO_IMAGE)

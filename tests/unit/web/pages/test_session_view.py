@@ -1,0 +1,94 @@
+"""What is reckoned from what a session told."""
+
+import math
+
+import pytest
+
+from bridge.model import (
+    Batch,
+    Client,
+    Config,
+    Ended,
+    Epoch,
+    Performance,
+    Phase,
+    Scalars,
+    Status,
+    StatusChange,
+)
+from bridge.sessions import Session
+from bridge.web.pages.session_view import glance
+
+
+def run(*events, total=4, per_epoch=10):
+    """Return a glance at a session after some events, 100 s after it began."""
+    session = Session("run-1", Client(), Config(total, per_epoch), now=0.0)
+    for event in events:
+        session.apply(event, 50.0)
+    return glance(session, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("events", "progress"),
+    [
+        ((), 0.0),
+        ((Batch(0, 4, 0.5),), 0.125),
+        ((Batch(1, 4, 0.5),), 0.125),
+        ((Batch(0, 9, 0.5), Epoch(0, 0.5, 0.5), Batch(1, 4, 0.5)), 0.375),
+        ((Batch(0, 9, 0.5), Epoch(0, 0.5, 0.5)), 0.25),
+        ((Batch(0, 5, 0.5), Batch(3, 500, 0.5)), 1.0),
+        ((Batch(0, 5, 0.5), Batch(2**32 - 1, 0, 0.5)), 1.0),
+        ((Batch(0, 5, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+    ],
+)
+def test_progress(events, progress):
+    """From 0 to 1, whether a loop counts its epochs from 0 or from 1."""
+    assert run(*events).progress == pytest.approx(progress)
+
+
+def test_epochs_alone_tell_how_far_a_run_is():
+    """A loop that reports averages and no batches has begun, and is where its last epoch is."""
+    seen = run(Epoch(1, 0.5), Epoch(2, 0.4))
+
+    assert (seen.progress, seen.progress_text) == (0.5, "epoch 2 of 4")
+    assert run(Scalars(3, 7, {"reward": 1.0})).progress == pytest.approx(0.95)
+    assert run(Epoch(0, 0.5), Epoch(1, 0.4), Batch(0, 4, 0.5)).progress_text == "epoch 0 of 4"
+
+
+def test_an_epoch_that_is_reported_in_parts_is_one():
+    """What a later report of the same epoch leaves out stays as it was."""
+    seen = run(Epoch(1, 0.5, 0.25), Epoch(2, 0.25), Epoch(1, None, None, 0.75, 0.5, 0.0))
+
+    assert seen.epochs_done == (Epoch(1, 0.5, 0.25, 0.75, 0.5, 0.0), Epoch(2, 0.25))
+    assert seen.accuracy == 0.5
+
+
+def test_no_plan_no_progress():
+    """Without planned epochs nothing is pretended."""
+    seen = run(Batch(3, 4, 0.5), total=0)
+
+    assert seen.progress is None
+    assert seen.remaining is None
+    assert seen.progress_text == "epoch 3"
+
+
+def test_time_to_go_is_told_or_reckoned():
+    """What the loop says wins; else the pace so far; nothing for a session that is over."""
+    half = (Batch(0, 9, 0.5), Batch(1, 9, 0.5))
+
+    assert run(*half).remaining == pytest.approx(100.0)
+    assert run(*half, Performance(0.1, 1, 33.0, 1, 1)).remaining == 33.0
+    assert run(*half, Performance(0.1, 1, math.nan, 1, 1)).remaining == pytest.approx(100.0)
+    assert run(*half, Ended(Phase.ENDED)).remaining is None
+
+
+def test_a_glance_does_not_change():
+    """A page drawn in a thread sees one moment, whatever arrives meanwhile."""
+    session = Session("run-1", Client(), Config(), now=0.0)
+    session.apply(Batch(0, 0, 0.5), 1.0)
+    seen = glance(session, 2.0)
+
+    session.apply(Batch(0, 1, 9.0), 3.0)
+    session.losses.bins[0].high = 99.0
+
+    assert (seen.batch, seen.loss, len(seen.bins), seen.bins[0].high) == (0, 0.5, 1, 0.5)

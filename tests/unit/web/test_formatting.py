@@ -1,0 +1,89 @@
+"""Numbers and times as people read them."""
+
+import math
+
+import pytest
+
+from bridge.web import formatting
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, formatting.NOTHING),
+        (math.nan, "NaN"),
+        (math.inf, "∞"),
+        (-math.inf, "-∞"),
+        (0.0, "0.000"),
+        (0.5, "0.5000"),
+        (0.000312, "0.0003120"),
+        (12.3456, "12.35"),
+        (12_345.6, "12,346"),
+        (1e300, "1.00e+300"),
+        (-2.5, "-2.500"),
+    ],
+)
+def test_numbers(value, text):
+    """Four digits that matter, at any size."""
+    assert formatting.number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, formatting.NOTHING),
+        (math.nan, formatting.NOTHING),
+        (-1, formatting.NOTHING),
+        (0, "0 s"),
+        (0.0412, "41 ms"),
+        (5.25, "5.2 s"),
+        (59.6, "1 min 0 s"),
+        (125, "2 min 5 s"),
+        (3_725, "1 h 2 min"),
+        (90_000, "1 d 1 h"),
+    ],
+)
+def test_durations(seconds, text):
+    """The two largest units are enough."""
+    assert formatting.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5"), (1e255, "1e255"), (20_000.0, "2e4"), (0.00001, "1e-5"), (0.0, "0")],
+)
+def test_labels_of_axes(value, text):
+    """Short, without digits that say nothing."""
+    assert formatting.short(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(999, "999"), (99_999, "99,999"), (1_234_567, "1.23 M"), (math.inf, formatting.NOTHING)],
+)
+def test_counts(value, text):
+    """Whole while short, rounded when long."""
+    assert formatting.count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(512, "512 B"), (3 * 2**30, "3 GiB"), (None, formatting.NOTHING)]
+)
+def test_sizes(value, text):
+    """Bytes in the largest unit that fits."""
+    assert formatting.size(value) == text
+
+
+def test_times_of_any_clock():
+    """No number a clock can give makes a page fail."""
+    assert formatting.moment(1_700_000_000) == "2023-11-14 22:13:20 UTC"
+    for at in (math.nan, math.inf, 2.0**63, -(2.0**63)):
+        assert formatting.moment(at)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "cat"), (1, "1"), (2, "2"), (-1, "-1"), (None, formatting.NOTHING)]
+)
+def test_classes(number, text):
+    """A class without a name is its number."""
+    assert formatting.class_name(number, ("cat", "")) == text
