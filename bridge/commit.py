@@ -161,7 +161,7 @@ class Committer:
                 if work is not None:
                     works.append(work)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the next commit tries again
-            self._telemetry.failed("commit", error)
+            self._telemetry.unexpected_error("commit", error)
             self._fail(error)
             self._unwritten = tuple(works)
             return Group(self._ticket - 1, (), frozenset())
@@ -193,7 +193,7 @@ class Committer:
         try:
             listener()
         except Exception as error:  # noqa: BLE001 -- as above
-            self._telemetry.failed("commit", error)
+            self._telemetry.unexpected_error("commit", error)
 
     async def _written(self, works: tuple[Work, ...], thread: ThreadPoolExecutor) -> bool:
         """Write until it succeeds, while stopping once only; return whether it did."""

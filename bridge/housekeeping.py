@@ -45,7 +45,7 @@ async def _keep(
             pipeline.keep_time()
             _count(sessions, database, telemetry)
         except Exception as error:  # noqa: BLE001 -- one bad round must not stop the clock
-            telemetry.failed("upkeep", error)
+            telemetry.unexpected_error("upkeep", error)
 
 
 def _count(sessions: Sessions, database: Database, telemetry: Telemetry) -> None:

@@ -261,11 +261,11 @@ class Pipeline:
             try:
                 sink.consume(session, event, now)
             except Exception as error:  # noqa: BLE001 -- one sink's fault must not cost the others
-                self._telemetry.failed(type(sink).__name__, error)
+                self._telemetry.unexpected_error(type(sink).__name__, error)
         try:
             session.apply(event, now)
         except Exception as error:  # noqa: BLE001 -- as above; the sinks have taken it
-            self._telemetry.failed("session", error)
+            self._telemetry.unexpected_error("session", error)
 
 
 def _check_sequence(session: Session, sequence: int) -> None:

@@ -125,14 +125,14 @@ class Telemetry:
     def error_answered(self, code: str, reason: str) -> None:
         """A client was told that something is wrong with what it sent."""
         self._errors.labels(code).inc()
-        self._say(
+        self._log_rate_limited(
             logging.WARNING, f"error.{code}", "a message was refused", code=code, reason=reason
         )
 
     def dropped(self, what: str, reason: str, count: int = 1) -> None:
         """Something was lost; both names are from small fixed sets."""
         self._dropped.labels(what, reason).inc(count)
-        self._say(
+        self._log_rate_limited(
             logging.WARNING,
             f"dropped.{what}.{reason}",
             "dropped",
@@ -148,14 +148,16 @@ class Telemetry:
     def commit_failed(self, error: Exception) -> None:
         """A group of updates could not be written; it will be tried again, and nobody gets an Ack for it."""
         self._commit_failures.inc()
-        self._say(
+        self._log_rate_limited(
             logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
         )
 
     def row_refused(self, table: str, error: str) -> None:
         """A row that the database cannot hold was left out of a commit; the others were written."""
         self._dropped.labels(f"{table}_row", "unwritable").inc()
-        self._say(logging.ERROR, f"row.{table}", "a row was not written", table=table, error=error)
+        self._log_rate_limited(
+            logging.ERROR, f"row.{table}", "a row was not written", table=table, error=error
+        )
 
     def rendered(self, seconds: float, series: int) -> None:
         """A /metrics page was rendered."""
@@ -170,11 +172,13 @@ class Telemetry:
     def recovery_failed(self, error: Exception) -> None:
         """The disk did not let a shard in the spool be closed or noted; it is tried again."""
         text = getattr(error, "strerror", None) or str(error)
-        self._say(logging.WARNING, "recovery", "the spool waits to be recovered", error=text)
+        self._log_rate_limited(
+            logging.WARNING, "recovery", "the spool waits to be recovered", error=text
+        )
 
     def set_aside(self, path: str, reason: str) -> None:
         """Something damaged was moved, or copied, to where nobody reads it."""
-        self._say(logging.WARNING, "aside", "set aside", path=path, reason=reason)
+        self._log_rate_limited(logging.WARNING, "aside", "set aside", path=path, reason=reason)
 
     def uploaded(self, key: str, size_bytes: int, seconds: float) -> None:
         """A shard is in the object store."""
@@ -188,7 +192,7 @@ class Telemetry:
         """The object store did not take a shard; it will be tried again."""
         self._uploads.labels("failed").inc()
         self.object_store_up.set(0)
-        self._say(
+        self._log_rate_limited(
             logging.WARNING, "upload", "an upload failed", key=key, error=type(error).__name__
         )
 
@@ -199,7 +203,7 @@ class Telemetry:
     def span_export_failed(self, count: int) -> None:
         """The OTLP endpoint did not take spans; they will be tried again."""
         self._spans.labels("failed").inc(count)
-        self._say(logging.WARNING, "spans", "spans were not taken", count=count)
+        self._log_rate_limited(logging.WARNING, "spans", "spans were not taken", count=count)
 
     def spans_dropped(self, count: int, reason: str = "outbox_full") -> None:
         """Spans are lost: the oldest of a full outbox, or those that can never be delivered."""
@@ -210,14 +214,14 @@ class Telemetry:
         """A session was registered, connected, ended, lost or forgotten."""
         log.info(f"session {what}", extra={"fields": {"session_id": session_id, **fields}})
 
-    def failed(self, where: str, error: BaseException) -> None:
+    def unexpected_error(self, where: str, error: BaseException) -> None:
         """Something went wrong inside that nobody expected; the bridge goes on."""
         if self._is_due(f"failed.{where}.{type(error).__name__}"):
             log.error("failed", extra={"fields": {"where": where}}, exc_info=error)
 
     def storage_failed(self, where: str, error: BaseException) -> None:
         """A store did not answer as it should, which is to be expected of stores."""
-        self._say(
+        self._log_rate_limited(
             logging.WARNING,
             f"storage.{where}",
             "a store could not be read",
@@ -225,11 +229,11 @@ class Telemetry:
             error=str(error),
         )
 
-    def note(self, what: str, **fields: object) -> None:
+    def event(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once."""
         log.info(what, extra={"fields": fields})
 
-    def _say(self, level: int, kind: str, text: str, **fields: object) -> None:
+    def _log_rate_limited(self, level: int, kind: str, text: str, **fields: object) -> None:
         if self._is_due(kind):
             log.log(level, text, extra={"fields": fields})
 

@@ -64,9 +64,9 @@ class Certificates:
             self._seen = stamp
             renewed = _configuration(self.files)
         except (OSError, ssl.SSLError) as error:
-            self.telemetry.note("the certificate stays", reason=_reason(self.files, error))
+            self.telemetry.event("the certificate stays", reason=_reason(self.files, error))
             return None
-        self.telemetry.note("certificate renewed", file=str(self.files.certificate))
+        self.telemetry.event("certificate renewed", file=str(self.files.certificate))
         return renewed
 
 

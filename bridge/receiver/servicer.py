@@ -114,7 +114,7 @@ class Servicer:
                 success=False, session_id=info.session_id[:64], message=str(error)
             )
         except Exception as error:  # noqa: BLE001 -- no internal text may reach a client
-            self._door.telemetry.failed("register", error)
+            self._door.telemetry.unexpected_error("register", error)
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
         raise AssertionError  # abort raises
 

@@ -141,7 +141,7 @@ class Stream:
             except BridgeError as error:
                 self._refuse(error, self._sequence_of(result))
             except Exception as error:  # noqa: BLE001 -- one message must not end a stream
-                self._door.telemetry.failed("receiver", error)
+                self._door.telemetry.unexpected_error("receiver", error)
                 self._answer_fault(self._sequence_of(result))
         if self._asks_again:
             self._ask_for_next()

@@ -10,13 +10,13 @@ FILES_LIMIT = 32
 BYTES_LIMIT = 256 << 20
 
 
-class Notes(Protocol):
+class EventLog(Protocol):
     """Says what happened."""
 
     def set_aside(self, path: str, reason: str) -> None:
         """Something damaged was moved, or copied, to where nobody reads it."""
 
-    def note(self, what: str, **fields: object) -> None:
+    def event(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once."""
 
 
@@ -26,14 +26,14 @@ class DamagedFolder:
     def __init__(
         self,
         folder: Path,
-        notes: Notes,
+        events: EventLog,
         *,
         files: int = FILES_LIMIT,
         total_bytes: int = BYTES_LIMIT,
     ) -> None:
         """Keep things in `folder`, which is made with the first one."""
         self._folder = folder
-        self._notes = notes
+        self._events = events
         self._files = files
         self._bytes = total_bytes
         self._copied = 0
@@ -59,11 +59,11 @@ class DamagedFolder:
             target = self._folder / f"{time.time_ns():020d}-{path.name}"
             bring(target)
         except OSError as error:
-            self._notes.note(
+            self._events.event(
                 "cannot set aside what is damaged", path=str(path), error=str(error.strerror)
             )
             return False
-        self._notes.set_aside(str(target), reason)
+        self._events.set_aside(str(target), reason)
         return True
 
     def _make_room(self, size: int) -> None:
@@ -72,7 +72,7 @@ class DamagedFolder:
         while kept and (len(kept) >= self._files or used + size > self._bytes):
             oldest = kept.pop(0)
             used -= oldest.lstat().st_size
-            self._notes.note("deleted the oldest damaged file", path=str(oldest))
+            self._events.event("deleted the oldest damaged file", path=str(oldest))
             if oldest.is_dir() and not oldest.is_symlink():
                 shutil.rmtree(oldest)
             else:

@@ -163,7 +163,7 @@ class Images:
             try:
                 self._keep_held(state, tallies)
             except Exception as error:  # noqa: BLE001 -- whatever it holds, it costs one batch and no start
-                self._telemetry.failed("images", error)
+                self._telemetry.unexpected_error("images", error)
                 self._telemetry.dropped("window", "damaged")
 
     def give_up(self) -> None:
@@ -226,7 +226,7 @@ class Images:
             try:
                 await self._recover(recovery)
             except Exception as error:  # noqa: BLE001 -- the next try may do
-                self._telemetry.failed("recovery of the spool", error)
+                self._telemetry.unexpected_error("recovery of the spool", error)
 
     def _take_in(self, session: Session, batch: Batch, received: float) -> None:
         tally = self._attempt(session)
@@ -289,14 +289,14 @@ class Images:
         if written.gone_images:
             self._telemetry.dropped("image", "missing", written.gone_images)
         for error in written.failures:
-            self._telemetry.failed("spool", error)
+            self._telemetry.unexpected_error("spool", error)
 
     async def _keep_time(self) -> None:
         while True:
             try:
                 self._tick()
             except Exception as error:  # noqa: BLE001 -- time goes on
-                self._telemetry.failed("images", error)
+                self._telemetry.unexpected_error("images", error)
             await asyncio.sleep(TICK_SECONDS)
 
     def _tick(self) -> None:
@@ -321,7 +321,7 @@ class Images:
         problem = self._spool.problem()
         if problem and not self._problem:
             folder = str(self._spool.folder)
-            self._telemetry.note("the spool cannot be used", problem=problem, folder=folder)
+            self._telemetry.event("the spool cannot be used", problem=problem, folder=folder)
         self._problem = problem
         self._telemetry.spool_up.set(not problem)
         while self._remade < self._spool.remade:
@@ -341,7 +341,7 @@ class Images:
                 telemetry=self._telemetry,
             )
         except Exception as error:  # noqa: BLE001 -- images are kept all the same; the next start reads the rest
-            self._telemetry.failed("rebuild of the image index", error)
+            self._telemetry.unexpected_error("rebuild of the image index", error)
         else:
             self._ask(Rebuilt())
 

@@ -206,7 +206,7 @@ class Journal:
             known = {name: state for name, state in told.items() if state is not None}
             return {SESSION: session.snapshot(), **session.parts, **known}
         except Exception as error:  # noqa: BLE001 -- one session must not keep the others from the disk
-            self._telemetry.failed("checkpoint", error)
+            self._telemetry.unexpected_error("checkpoint", error)
             return None
 
     def _trim(self) -> int:
@@ -273,7 +273,7 @@ class JournalWork:
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next try would fail likewise
                 # What it cannot say, its entries must go on saying: nothing is deleted any more.
                 self.journal._keeps_all = True
-                self.journal._telemetry.failed("checkpoint", error)
+                self.journal._telemetry.unexpected_error("checkpoint", error)
         return checkpoints
 
 

@@ -98,7 +98,7 @@ def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
     try:
         session = session_of(checkpoint)
     except (StorageError, ValueError, TypeError) as error:
-        stage.telemetry.failed("replay", error)
+        stage.telemetry.unexpected_error("replay", error)
         stage.telemetry.dropped("session", "damaged")
         return
     stage.through[session.id] = checkpoint.through
@@ -116,7 +116,7 @@ def _tell(session: Session, event: Event, received: float, stage: Stage) -> None
         try:
             sink.replay(session, event, received)
         except Exception as error:  # noqa: BLE001 -- see above
-            stage.telemetry.failed("replay", error)
+            stage.telemetry.unexpected_error("replay", error)
             stage.telemetry.dropped("entry", "damaged")
 
 
@@ -128,7 +128,7 @@ def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
         if version > VERSION:
             raise StorageError(f"group {number} was written by a newer version")  # noqa: TRY301
     except (StorageError, TypeError, ValueError) as error:
-        telemetry.failed("replay", error)
+        telemetry.unexpected_error("replay", error)
         telemetry.dropped("group", "damaged")
         return
     for row in rows:
@@ -136,7 +136,7 @@ def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
             entry = entry_of(row)
             _check(entry)
         except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are taken
-            telemetry.failed("replay", error)
+            telemetry.unexpected_error("replay", error)
             telemetry.dropped("entry", "damaged")
         else:
             yield entry
@@ -165,7 +165,7 @@ def _apply(number: int, entry: Entry, stage: Stage) -> None:
     try:
         session.apply(event, entry.received)
     except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are taken
-        stage.telemetry.failed("replay", error)
+        stage.telemetry.unexpected_error("replay", error)
         stage.telemetry.dropped("entry", "damaged")
     if isinstance(event, Forgotten):
         del stage.sessions[session.id]

@@ -112,7 +112,7 @@ class Delivery:
             self._telemetry.span_outbox.set(self._outbox.count())
         except Exception as error:  # noqa: BLE001 -- whatever it is, the spans are safe and are tried again
             if not self._is_over:
-                self._telemetry.failed("spans", error)
+                self._telemetry.unexpected_error("spans", error)
             return False
         if is_taken is False:
             self._telemetry.span_export_failed(len(waiting))

@@ -126,7 +126,7 @@ def _asked(
     if session.ended_at or parts.sessions.find(session.id) is None:
         raise ConflictError("this session is over, so no training loop is there to take a command")
     command = parts.order_command(session.id, *order)
-    parts.telemetry.note(
+    parts.telemetry.event(
         "command asked",
         session_id=session.id,
         type=command.type.name,

@@ -72,7 +72,7 @@ def _draw(
     except (StorageError, NotFoundError) as error:
         parts.telemetry.storage_failed("contact sheet", error)
     except ModuleNotFoundError:
-        parts.telemetry.note("no contact sheets: install trainbridge[images]")
+        parts.telemetry.event("no contact sheets: install trainbridge[images]")
     return None
 
 

@@ -138,7 +138,7 @@ class Recovery:
             self._telemetry.recovery_failed(error)
             bench.outcome.left.append(item)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it costs this shard and no start
-            self._telemetry.failed("recovery of the spool", error)
+            self._telemetry.unexpected_error("recovery of the spool", error)
             bench.transaction.execute("ROLLBACK TO item")
             del bench.outcome.reports[reports:]
             self._give_up(item, bench)
@@ -198,7 +198,7 @@ def _taken_up(shard: Shard, bench: Bench) -> Shard | None:
     if shard.closed and size == shard.size_bytes and _is_whole(path, size, bench.outcome):
         return shard
     spots = shard_file.walk(path, limit=shard.size_bytes)
-    bench.telemetry.note("closed a shard left open", key=shard.key, images=len(spots))
+    bench.telemetry.event("closed a shard left open", key=shard.key, images=len(spots))
     lost = keep_images(bench.transaction, shard, [spot.offset for spot in spots])
     bench.drop("image", "damaged", lost)
     if not spots:
@@ -241,7 +241,7 @@ def _discard(key: str, bench: Bench) -> None:
     if shard_file.trailer_of(path) is not None and shard_of(bench.database, key) is None:
         bench.aside.move(path, "the database knows nothing of it")
         return
-    bench.telemetry.note("deleted a shard that no commit knows of", key=key)
+    bench.telemetry.event("deleted a shard that no commit knows of", key=key)
     path.unlink()
 
 
@@ -256,7 +256,7 @@ def _adopted(key: str, bench: Bench) -> Shard | None:
         bench.drop("shard", "damaged", path.stat().st_size and 1)
         _clear(path, bench)
         return None
-    bench.telemetry.note("took up a shard unknown to the database", key=key, images=len(spots))
+    bench.telemetry.event("took up a shard unknown to the database", key=key, images=len(spots))
     damaged = max(len(shard_file.gaps(spots)), _indexed(path) - len(spots))
     if damaged:
         bench.aside.copy(path, "images are damaged")

@@ -45,9 +45,9 @@ async def rebuild(
         adopt(step)
         read += 1
         if read % REPORT_SHARDS == 0:
-            telemetry.note("reading the image index from the store", shards=read, of=len(objects))
+            telemetry.event("reading the image index from the store", shards=read, of=len(objects))
     if objects:
-        telemetry.note("read the image index from the store", shards=read, unreadable=unreadable)
+        telemetry.event("read the image index from the store", shards=read, unreadable=unreadable)
 
 
 async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject]:
@@ -56,7 +56,7 @@ async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject
         try:
             objects = await in_thread(lambda: list(store.list()), name="rebuild")
         except StorageError as error:
-            telemetry.note("cannot list the store, to rebuild the image index", error=str(error))
+            telemetry.event("cannot list the store, to rebuild the image index", error=str(error))
             await asyncio.sleep(1 + pause_seconds(failures))
             failures += 1
         else:

@@ -128,7 +128,7 @@ class Uploader:
 
     def _fail(self, shard: Shard, error: Exception) -> None:
         if not isinstance(error, StorageError):
-            self._telemetry.failed("upload", error)
+            self._telemetry.unexpected_error("upload", error)
         self._breaker.fail()
         self._telemetry.upload_failed(shard.key, error)
         failures = self._failures.get(shard.shard_id, 0)
