@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.commands import Command, Commands
-from bridge.commit import Committer, Receipt
+from bridge.committer import Committer, Receipt
 from bridge.errors import (
     InvalidDataError,
     OverloadedError,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.addresses import url_of
 from bridge.commands import Commands
-from bridge.commit import Committer
+from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.housekeeping import upkeep
 from bridge.pipeline import Pipeline

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import grpc.aio
 
 from bridge.commands import Commands
-from bridge.commit import Committer
+from bridge.committer import Committer
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.receiver.admission import TOKEN_HEADER

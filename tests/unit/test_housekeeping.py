@@ -3,7 +3,7 @@
 from support.waiting import until
 
 from bridge.commands import Commands
-from bridge.commit import Committer
+from bridge.committer import Committer
 from bridge.housekeeping import upkeep
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from support.waiting import until
 
-from bridge.commit import Committer
+from bridge.committer import Committer
 from bridge.errors import StorageError
 from bridge.model import Client, Config, Scalars
 from bridge.sessions import Session
@@ -259,7 +259,7 @@ async def test_no_receipt_without_the_row_that_holds_the_messages(database, monk
     telemetry = Telemetry()
     journal = Journal(rows, (), telemetry)
     committer = Committer([notes, journal], database, telemetry)
-    monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
 
     async with committer.running():
         notes.new.append("one")
@@ -284,7 +284,7 @@ async def test_commits_that_fail_for_long_are_a_problem_until_one_succeeds(datab
         committer.poke()
         await until(lambda: notes.failures < 999)
         assert committer.problem() == ""
-        monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+        monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
         assert "nothing has been written to disk for" in committer.problem()
         assert "full" not in committer.problem(), "what an exception says is for the log"
         notes.failures = 0
@@ -303,7 +303,7 @@ async def test_a_part_that_hands_nothing_over_for_long_is_a_problem(database, mo
                 raise RuntimeError("broken sink")
 
     broken, notes = Broken(), Notes()
-    monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
     committer = Committer([broken, notes], database, Telemetry())
     async with committer.running():
         await until(lambda: "nothing has been written" in committer.problem())
@@ -327,7 +327,7 @@ async def test_a_commit_that_hangs_for_long_is_a_problem(database, monkeypatch):
             return Slow(self, self.new) if super().take() else None
 
     notes = SlowNotes()
-    monkeypatch.setattr("bridge.commit.BEHIND_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
     committer = Committer([notes], database, Telemetry())
     async with committer.running():
         notes.new.append("one")
