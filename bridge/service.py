@@ -141,6 +141,8 @@ async def run(
                 Check("spool", images.problem),
             ),
             public_url=settings.public_url or "",
+            grafana_url=settings.grafana_url or "",
+            frame_ancestors=tuple((settings.frame_ancestors or "").split()),
             grpc_address=grpc_server.address,
         )
         await stack.enter_async_context(serve_http(build_app(parts), listener))

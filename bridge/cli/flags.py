@@ -22,6 +22,7 @@ ENDINGS = {
     "_endpoint": "URL",
     "_store": "URL",
     "_file": "FILE",
+    "_ancestors": "SOURCES",
     "state": "FOLDER",
 }
 

@@ -10,9 +10,11 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.addresses import check_url, split_address, split_headers
+from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_url
 from bridge.model import MISSED_HEARTBEATS
 
 LISTENING = "Listening"
+PAGES = "Pages and Grafana"
 TLS = "TLS on the gRPC door"
 KEEPING = "Keeping"
 IMAGES = "Images"
@@ -22,7 +24,7 @@ SESSIONS = "Sessions"
 LIMITS = "Limits"
 LOGGING = "Logging"
 
-GROUPS = (LISTENING, TLS, KEEPING, IMAGES, S3, SPANS, SESSIONS, LIMITS, LOGGING)
+GROUPS = (LISTENING, PAGES, TLS, KEEPING, IMAGES, S3, SPANS, SESSIONS, LIMITS, LOGGING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,21 @@ def _check_parent(path: Path) -> Path:
     return path.expanduser()
 
 
+def _joined(value: object) -> object:
+    """Return a list of a YAML file as it would be written on a command line."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
 Address = Annotated[str, AfterValidator(_check_address)]
 Url = Annotated[str, AfterValidator(check_url)]
+GrafanaUrl = Annotated[str, AfterValidator(check_url), AfterValidator(check_grafana_url)]
+FrameAncestors = Annotated[
+    str, BeforeValidator(_joined), AfterValidator(check_frame_ancestors), Field(min_length=1)
+]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Store = Annotated[str, AfterValidator(_check_store)]
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
@@ -130,6 +141,19 @@ class Settings(BaseSettings):
         None, LISTENING,
         "A YAML file with these settings, under the same names with underscores.",
         right="the name of a YAML file",
+    )  # fmt: skip
+
+    grafana_url: GrafanaUrl | None = _setting(
+        None, PAGES,
+        "Where Grafana is: pages link to the boards there, and its panels may show pages in a frame.",
+        right="a URL such as https://grafana.example.org",
+    )  # fmt: skip
+    frame_ancestors: FrameAncestors | None = _setting(
+        None, PAGES,
+        "Who else may show pages in a frame, as sources of a Content-Security-Policy; the bridge itself and "
+        "`grafana_url` always may, unless this is 'none'.",
+        right="origins separated by spaces, such as https://portal.example.org https://*.example.com, or 'none'",
+        default_text="'self'",
     )  # fmt: skip
 
     tls_cert_file: ReadableFile | None = _setting(

@@ -102,13 +102,10 @@ async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[
 
 def security_headers(parts: Parts) -> dict[str, str]:
     """Return what every answer says of how browsers may use it."""
-    grafana = urlsplit(parts.grafana_url)
-    origin = (f"{grafana.scheme}://{grafana.netloc}",) if grafana.netloc else ()
-    frames = " ".join(("'self'", *origin, *parts.frame_ancestors))
     policy = (
         "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'self'; "
-        f"frame-ancestors {frames}"
+        f"frame-ancestors {_frame_ancestors(parts)}"
     )
     return {
         "Content-Security-Policy": policy,
@@ -117,6 +114,14 @@ def security_headers(parts: Parts) -> dict[str, str]:
         "Referrer-Policy": "same-origin",
         "Server": "trainbridge",
     }
+
+
+def _frame_ancestors(parts: Parts) -> str:
+    if "'none'" in parts.frame_ancestors:
+        return "'none'"
+    grafana = urlsplit(parts.grafana_url)
+    origin = (f"{grafana.scheme}://{grafana.netloc}",) if grafana.netloc else ()
+    return " ".join(dict.fromkeys(("'self'", *origin, *parts.frame_ancestors)))
 
 
 def _file(name: str, content_type: str) -> Endpoint:

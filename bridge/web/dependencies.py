@@ -93,7 +93,7 @@ class Parts:
     grpc_address: str = "127.0.0.1:50051"
     """Where training loops connect to, as the first page tells a newcomer."""
     frame_ancestors: tuple[str, ...] = ()
-    """Origins that may show pages in a frame, beside this one and Grafana's."""
+    """Sources of a policy that may show pages in a frame, beside this bridge and Grafana; ("'none'",): nobody may."""
 
 
 PARTS = web.AppKey("parts", Parts)

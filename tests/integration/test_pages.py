@@ -4,7 +4,10 @@ import io
 import re
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from PIL import Image
+from support.bridges import running_bridge
 from support.browser import chromium
 from support.sample_pages import sample_parts
 from support.waiting import until
@@ -145,3 +148,37 @@ async def test_arrow_keys_go_through_the_batches(tab, site):
             await tab.ask("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
         assert await tab.evaluate("location.pathname") == f"{RUN}/batches/{batch}"
+
+
+@pytest.fixture
+async def board():
+    """Return the address of a page that shows another one, as a text panel of a board does."""
+
+    async def panel(request):
+        text = f'<!doctype html><title>board</title><iframe src="{request.query["show"]}"></iframe>'
+        return web.Response(text=text, content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", panel)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_grafana_may_frame_the_pages_of_a_bridge_that_knows_it(
+    tab, board, tmp_path, is_known
+):
+    """With `--grafana-url` pages link to its boards and show in its panels; without, neither."""
+    flags = ("--grafana-url", board) if is_known else ()
+    with running_bridge(tmp_path / "state", *flags) as bridge:
+        page = f"http://{bridge.http}/"
+        await tab.open(page)
+        links = await tab.evaluate("[...document.links].map((link) => link.href)")
+        await tab.open(f"{board}?show={page}")
+        tree = await tab.ask("Page.getFrameTree")
+
+    [panel] = tree["frameTree"]["childFrames"]
+    is_blocked = any("frame-ancestors" in complaint for complaint in tab.complaints)
+    assert (f"{board}d/trainbridge-fleet" in links) == is_known
+    assert (panel["frame"]["url"] == page) == is_known
+    assert is_blocked != is_known

@@ -119,6 +119,17 @@ def test_an_empty_variable_counts_as_none():
         ("grpc_address", "50051", "host:port"),
         ("http_address", "localhost:99999", "host:port"),
         ("public_url", "bridge.example.org", "a URL"),
+        ("grafana_url", "grafana.example.org", "a URL"),
+        ("grafana_url", "https://grafana.example.org/?orgId=1", "a URL"),
+        ("grafana_url", "https://grafana;script-src", "a URL"),
+        ("frame_ancestors", "https://a.example; script-src *", "origins"),
+        ("frame_ancestors", "https://a.example,https://b.example", "origins"),
+        ("frame_ancestors", "https://a.example/path", "origins"),
+        ("frame_ancestors", "https://a.*.example", "origins"),
+        ("frame_ancestors", "'unsafe-inline'", "origins"),
+        ("frame_ancestors", "'none' https://a.example", "origins"),
+        ("frame_ancestors", "https://a.example\nX-Header: x", "origins"),
+        ("frame_ancestors", " ", "origins"),
         ("ports_file", "/nowhere/ports.json", "a folder that exists"),
         ("state", "", "a folder"),
         ("images_store", "s3:/bucket", "s3://bucket/prefix"),
@@ -263,6 +274,21 @@ def test_sizes_may_have_units():
     """Bytes are written the way people say them."""
     assert settings(spool_max_bytes="1.5 GiB").spool_max_bytes == 3 << 29
     assert settings(spool_max_bytes=str(1 << 20)).spool_max_bytes == 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("self", "'self'"),
+        ("'self'  https://a.example:8443", "'self' https://a.example:8443"),
+        ("None", "'none'"),
+        ("https: a.example *.b.example http://*:*", "https: a.example *.b.example http://*:*"),
+        (["self", "https://a.example", "'self'"], "'self' https://a.example"),
+    ],
+)
+def test_frame_ancestors_are_the_sources_of_a_policy(given, expected):
+    """Keywords may come without the quotes that a shell or YAML takes away, and lists as lists."""
+    assert settings(frame_ancestors=given).frame_ancestors == expected
 
 
 def test_a_state_in_memory_has_no_folder():

@@ -42,6 +42,15 @@ async def test_grafana_may_show_pages_in_a_frame(door):
     assert policy.endswith("frame-ancestors 'self' https://grafana.example https://a.example")
 
 
+async def test_none_keeps_pages_out_of_every_frame(door):
+    """A bridge told so is not framed, not even by Grafana or by itself."""
+    client = await door(grafana_url="https://grafana.example", frame_ancestors=("'none'",))
+
+    policy = (await client.get("/")).headers["Content-Security-Policy"]
+
+    assert policy.endswith("; frame-ancestors 'none'")
+
+
 @pytest.mark.parametrize("session_id", HOSTILE_IDS)
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if "session_id" in route.path], ids=lambda one: one.plain
