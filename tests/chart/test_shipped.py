@@ -9,8 +9,8 @@ import yaml
 from support.charts import CHART, SHIPPED, case, objects, originals
 from support.tools import ROOT, tool
 
+from bridge.families import BRIDGE_FAMILIES
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
-from bridge.sinks.metrics.own_families import BRIDGE_FAMILIES
 
 RULES = ROOT / "deploy" / "prometheus"
 [RULE_FILE] = originals(RULES)
