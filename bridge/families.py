@@ -1,15 +1,56 @@
-"""The families that the bridge tells of itself, as data: what `bridge.telemetry` registers."""
+"""What a family of series is, and the families about the bridge itself, which `Telemetry` is built from."""
 
-from bridge.sinks.metrics.families import Family, Type
-from bridge.telemetry import COMMIT_BUCKETS, EXPOSITION_BUCKETS, UPLOAD_BUCKETS
+from dataclasses import dataclass
+from enum import StrEnum
+
+COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+UPLOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+EXPOSITION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
+
+
+class Type(StrEnum):
+    """What a family measures, in the words of the exposition formats."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Series of one name."""
+
+    name: str
+    """As queries write it; of a histogram, without _bucket, _sum and _count."""
+    type: Type
+    help: str
+    source: str
+    """What feeds it."""
+    labels: tuple[str, ...] = ()
+    """All of them, apart from `le`."""
+    attribute: str = ""
+    """Where a session keeps its series of this family; "" where they are not a session's."""
+    buckets: tuple[float, ...] = ()
+    initial: tuple[str, ...] = ()
+    """Values of its only label whose series are on the page, at 0, before anything is counted."""
+
+    @property
+    def unit(self) -> str:
+        """The base unit that the name ends in, or ""."""
+        words = self.name.removesuffix("_total").split("_")
+        return words[-1] if words[-1] in UNITS else ""
 
 
 def _gauge(name: str, help: str, source: str, *labels: str) -> Family:
     return Family(name, Type.GAUGE, help, source, labels)
 
 
-def _counter(name: str, help: str, source: str, *labels: str) -> Family:
-    return Family(name, Type.COUNTER, help, source, labels)
+def _counter(
+    name: str, help: str, source: str, *labels: str, initial: tuple[str, ...] = ()
+) -> Family:
+    return Family(name, Type.COUNTER, help, source, labels, initial=initial)
 
 
 def _histogram(name: str, help: str, source: str, buckets: tuple[float, ...]) -> Family:
@@ -72,13 +113,20 @@ BRIDGE_FAMILIES = (
         "Shards offered to the object store, by result.",
         "the uploader",
         "result",
+        initial=("stored", "failed"),
     ),
     _histogram(
         "bridge_upload_duration_seconds", "Time of one upload.", "the uploader", UPLOAD_BUCKETS
     ),
     _counter("bridge_upload_bytes_total", "Bytes stored in the object store.", "the uploader"),
     _gauge("bridge_object_store_up", "1: the last upload succeeded; 0: it failed.", "the uploader"),
-    _counter("bridge_spans_total", "Spans, by result.", "the span exporter", "result"),
+    _counter(
+        "bridge_spans_total",
+        "Spans, by result.",
+        "the span exporter",
+        "result",
+        initial=("exported", "failed", "dropped"),
+    ),
     _gauge("bridge_span_outbox", "Spans waiting for the OTLP endpoint.", "the span outbox"),
 )
 """Series of this bridge, in the order of the page."""

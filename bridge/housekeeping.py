@@ -6,7 +6,6 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from bridge.model import Phase
 from bridge.pipeline import Pipeline
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
@@ -40,7 +39,7 @@ async def _keep(
             started = time.monotonic()
             await asyncio.sleep(PERIOD_SECONDS)
             lags.append(max(0.0, time.monotonic() - started - PERIOD_SECONDS))
-            telemetry.loop_lag.set(max(lags))
+            telemetry.loop_lag_measured(max(lags))
         try:
             pipeline.keep_time()
             _count(sessions, database, telemetry)
@@ -49,7 +48,5 @@ async def _keep(
 
 
 def _count(sessions: Sessions, database: Database, telemetry: Telemetry) -> None:
-    phases = Counter(session.phase for session in sessions)
-    for phase in Phase:
-        telemetry.sessions.labels(phase.value).set(phases[phase])
-    telemetry.journal_bytes.set(database.size_bytes)
+    telemetry.sessions_counted(Counter(session.phase for session in sessions))
+    telemetry.database_measured(database.size_bytes)

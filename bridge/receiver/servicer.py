@@ -170,7 +170,7 @@ class Servicer:
             reader = asyncio.create_task(self._read(context, stream, decode), name="stream reader")
             writer = asyncio.create_task(stream.write_to(context.write), name="stream writer")
             self._streams[stream] = writer
-            self._door.telemetry.streams.inc()
+            self._door.telemetry.stream_opened()
             try:
                 await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
                 stream.finish()
@@ -180,7 +180,7 @@ class Servicer:
                     context.set_details("a newer stream of the same client has taken over")
             finally:
                 del self._streams[stream]
-                self._door.telemetry.streams.dec()
+                self._door.telemetry.stream_closed()
                 stream.close()
                 reader.cancel()
                 writer.cancel()

@@ -14,7 +14,7 @@ class EventLog(Protocol):
     """Says what happened."""
 
     def set_aside(self, path: str, reason: str) -> None:
-        """Something damaged was moved, or copied, to where nobody reads it."""
+        """Something damaged was moved or copied to the folder for damaged files."""
 
     def event(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once."""

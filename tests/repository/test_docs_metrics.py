@@ -6,8 +6,8 @@ import pytest
 from support.markdown import blocks, tables_under
 from support.tools import ROOT
 
-from bridge.families import BRIDGE_FAMILIES
-from bridge.sinks.metrics.families import TRAINING_FAMILIES, Type
+from bridge.families import BRIDGE_FAMILIES, Type
+from bridge.sinks.metrics.families import TRAINING_FAMILIES
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 TABLES = tables_under(PAGE)

@@ -313,8 +313,7 @@ class Images:
     def _look(self) -> None:
         self._watch_folder()
         self._room.look(self._spool.used_bytes)
-        self._telemetry.spool_bytes.set(self._spool.used_bytes)
-        self._telemetry.spool_limit_bytes.set(self._room.limit_bytes)
+        self._telemetry.spool_measured(self._spool.used_bytes, self._room.limit_bytes)
 
     def _watch_folder(self) -> None:
         """Notice a spool that somebody has removed or closed, and have it made anew with the next commit."""
@@ -323,7 +322,7 @@ class Images:
             folder = str(self._spool.folder)
             self._telemetry.event("the spool cannot be used", problem=problem, folder=folder)
         self._problem = problem
-        self._telemetry.spool_up.set(not problem)
+        self._telemetry.spool_checked(is_usable=not problem)
         while self._remade < self._spool.remade:
             self._remade += 1
             self._telemetry.spool_remade(str(self._spool.folder))

@@ -1,7 +1,6 @@
 """The families of series on /metrics, as data."""
 
-from dataclasses import dataclass
-from enum import StrEnum
+from bridge.families import Family, Type
 
 LOSS_BUCKETS = (
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
@@ -14,39 +13,6 @@ DURATION_BUCKETS = (
     *(1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
 )
 CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-
-UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
-
-
-class Type(StrEnum):
-    """What a family measures, in the words of the exposition formats."""
-
-    COUNTER = "counter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Series of one name."""
-
-    name: str
-    """As queries write it; of a histogram, without _bucket, _sum and _count."""
-    type: Type
-    help: str
-    source: str
-    """What feeds it."""
-    labels: tuple[str, ...] = ()
-    """All of them, apart from `le`."""
-    attribute: str = ""
-    """Where a session keeps its series of this family; "" where they are not a session's."""
-    buckets: tuple[float, ...] = ()
-
-    @property
-    def unit(self) -> str:
-        """The base unit that the name ends in, or ""."""
-        words = self.name.removesuffix("_total").split("_")
-        return words[-1] if words[-1] in UNITS else ""
 
 
 def _gauge(name: str, help: str, source: str, attribute: str = "", *labels: str) -> Family:

@@ -6,7 +6,8 @@ from functools import partial
 from math import isfinite
 from operator import attrgetter
 
-from bridge.sinks.metrics.families import TRAINING_FAMILIES, Family, Type
+from bridge.families import Family, Type
+from bridge.sinks.metrics.families import TRAINING_FAMILIES
 from bridge.sinks.metrics.observations import Exemplar, Histogram
 from bridge.sinks.metrics.series import ALONE, Histograms, Labelled, SessionSeries
 

@@ -109,7 +109,7 @@ class Delivery:
         try:
             waiting = self._readable(self._outbox.oldest(SPANS_PER_EXPORT))
             is_taken = self._delivered(waiting, failures) if waiting else None
-            self._telemetry.span_outbox.set(self._outbox.count())
+            self._telemetry.spans_waiting(self._outbox.count())
         except Exception as error:  # noqa: BLE001 -- whatever it is, the spans are safe and are tried again
             if not self._is_over:
                 self._telemetry.unexpected_error("spans", error)

@@ -87,7 +87,7 @@ class Uploader:
         """Tell of a store that holds an upload for too long; to be called from time to time."""
         oldest = min(self._under_way.values(), default=None)
         if oldest is not None and time.monotonic() - oldest > SLOW_SECONDS:
-            self._telemetry.object_store_up.set(0)
+            self._telemetry.upload_stalled()
 
     async def _work(self) -> None:
         while True:

@@ -3,8 +3,8 @@
 from dataclasses import fields
 from itertools import pairwise
 
-from bridge.families import BRIDGE_FAMILIES
-from bridge.sinks.metrics.families import LOSS_BUCKETS, TRAINING_FAMILIES, Type
+from bridge.families import BRIDGE_FAMILIES, Type
+from bridge.sinks.metrics.families import LOSS_BUCKETS, TRAINING_FAMILIES
 from bridge.sinks.metrics.series import SessionSeries
 from bridge.telemetry import Telemetry
 

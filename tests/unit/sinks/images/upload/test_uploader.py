@@ -170,7 +170,7 @@ def test_the_breaker_lets_one_probe_through():
 async def test_a_store_that_holds_an_upload_counts_as_down(tmp_path, monkeypatch, seconds):
     """A store that hangs shows within seconds, before any timeout; one that is busy does not."""
     desk = Desk(tmp_path)
-    desk.telemetry.object_store_up.set(1)
+    desk.telemetry.uploaded("earlier", 1, seconds=0.1)
     async with desk.running():
         desk.store.gate.clear()
         desk.offer(1)

@@ -1,0 +1,111 @@
+"""Tests of what the bridge counts and logs about itself."""
+
+import inspect
+import logging
+
+import pytest
+
+from bridge.families import BRIDGE_FAMILIES
+from bridge.model import Batch, Phase
+from bridge.telemetry import MESSAGE_KINDS, Telemetry
+
+OCCURRENCES = {
+    "received": lambda t: t.received({Batch: 2}, 10),
+    "error_answered": lambda t: t.error_answered("INVALID_DATA", "why"),
+    "dropped": lambda t: t.dropped("image", "limit"),
+    "committed": lambda t: t.committed(0.1),
+    "commit_failed": lambda t: t.commit_failed(OSError("full")),
+    "row_refused": lambda t: t.row_refused("journal", "why"),
+    "rendered": lambda t: t.rendered(0.1, 7),
+    "sessions_counted": lambda t: t.sessions_counted({Phase.LIVE: 3}),
+    "stream_opened": lambda t: t.stream_opened(),
+    "stream_closed": lambda t: t.stream_closed(),
+    "database_measured": lambda t: t.database_measured(4096),
+    "loop_lag_measured": lambda t: t.loop_lag_measured(0.5),
+    "spool_measured": lambda t: t.spool_measured(5, 10),
+    "spool_checked": lambda t: t.spool_checked(is_usable=True),
+    "spool_remade": lambda t: t.spool_remade("/spool"),
+    "recovery_failed": lambda t: t.recovery_failed(OSError("full")),
+    "set_aside": lambda t: t.set_aside("/damaged", "why"),
+    "uploaded": lambda t: t.uploaded("key", 10, 0.1),
+    "upload_failed": lambda t: t.upload_failed("key", OSError("gone")),
+    "upload_stalled": lambda t: t.upload_stalled(),
+    "spans_waiting": lambda t: t.spans_waiting(3),
+    "spans_exported": lambda t: t.spans_exported(3),
+    "span_export_failed": lambda t: t.span_export_failed(3),
+    "spans_dropped": lambda t: t.spans_dropped(3),
+    "session_changed": lambda t: t.session_changed("run", "registered"),
+    "unexpected_error": lambda t: t.unexpected_error("here", ValueError("why")),
+    "storage_failed": lambda t: t.storage_failed("here", OSError("gone")),
+    "event": lambda t: t.event("something"),
+}
+"""One call of each method."""
+
+ONLY_LOGGED = {"recovery_failed", "set_aside", "session_changed", "unexpected_error", "storage_failed", "event"}  # fmt: skip
+
+
+def samples(telemetry: Telemetry) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Return the value of every series."""
+    return {
+        (sample.name, tuple(sample.labels.items())): sample.value
+        for family in telemetry.registry.collect()
+        for sample in family.samples
+    }
+
+
+def test_every_occurrence_is_called_here():
+    """A method that is added is covered by the tests below."""
+    methods = {name for name, _ in inspect.getmembers(Telemetry, inspect.isfunction)}
+
+    assert {name for name in methods if not name.startswith("_")} == set(OCCURRENCES)
+
+
+@pytest.mark.parametrize("name", OCCURRENCES)
+def test_an_occurrence_is_counted_or_logged(name, caplog):
+    """No method is silent, and each finds its families."""
+    telemetry = Telemetry()
+    telemetry.uploaded("before", 1, 0.1)
+    before = samples(telemetry)
+
+    with caplog.at_level(logging.INFO, logger="bridge"):
+        OCCURRENCES[name](telemetry)
+
+    changed = samples(telemetry) != before
+    assert changed != (name in ONLY_LOGGED)
+    assert changed or caplog.records
+
+
+def test_every_family_is_moved_by_an_occurrence():
+    """No family stays at its first value whatever happens."""
+    telemetry = Telemetry(public_url="http://here")
+    before = samples(Telemetry())
+    for occurrence in (*OCCURRENCES.values(), Telemetry.stream_opened, OCCURRENCES["uploaded"]):
+        occurrence(telemetry)
+
+    moved = {key[0] for key, value in samples(telemetry).items() if before.get(key) != value}
+
+    assert not [f.name for f in BRIDGE_FAMILIES if not any(n.startswith(f.name) for n in moved)]
+
+
+def test_results_are_on_the_page_before_anything_is_counted():
+    """A rate over the first failure is not lost: the series was there at 0."""
+    found = samples(Telemetry())
+
+    assert found["bridge_uploads_total", (("result", "failed"),)] == 0
+    assert found["bridge_spans_total", (("result", "dropped"),)] == 0
+    for kind in MESSAGE_KINDS.values():
+        assert found["bridge_requests_received_total", (("kind", kind),)] == 0
+
+
+def test_one_kind_is_logged_once_in_a_while(caplog):
+    """A thousand lost images are one line, and are all counted."""
+    telemetry = Telemetry()
+
+    for _ in range(1000):
+        telemetry.dropped("image", "limit")
+    telemetry.dropped("image", "spool_full")
+
+    assert [record.fields["reason"] for record in caplog.records] == ["limit", "spool_full"]
+    assert samples(telemetry)[
+        "bridge_dropped_total", (("what", "image"), ("reason", "limit"))
+    ] == 1000  # fmt: skip
