@@ -32,7 +32,7 @@ from bridge.storage.journal import JournalRows
 from bridge.storage.objects import ObjectStore
 from bridge.storage.stores import open_store
 from bridge.telemetry import Telemetry
-from bridge.web import Check, Parts, build_app, listening, serve_http
+from bridge.web import AppDependencies, Check, bind_listener, build_app, serve_http
 
 DRAIN_PART = 0.25
 """Of the grace: for streams to get their last Acks."""
@@ -63,7 +63,7 @@ async def run(
     grace_seconds = settings.shutdown_grace_seconds
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
-        listener = stack.enter_context(listening(settings.http_address))
+        listener = stack.enter_context(bind_listener(settings.http_address))
         public_url = settings.public_url or url_of(listener.address)
         telemetry = Telemetry(public_url=public_url)
         grpc_server = await stack.enter_async_context(
@@ -126,7 +126,7 @@ async def run(
             pipeline.restore(session)
         await stack.enter_async_context(upkeep(pipeline, sessions, database, telemetry))
 
-        parts = Parts(
+        deps = AppDependencies(
             sessions=sessions,
             commands=commands,
             order_command=pipeline.ask,
@@ -145,7 +145,7 @@ async def run(
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
             grpc_address=grpc_server.address,
         )
-        await stack.enter_async_context(serve_http(build_app(parts), listener))
+        await stack.enter_async_context(serve_http(build_app(deps), listener))
 
         door = Door(
             pipeline=pipeline,

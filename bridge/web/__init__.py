@@ -2,17 +2,18 @@
 
 from bridge.web.app import build_app, serve_http
 from bridge.web.dependencies import (
+    AppDependencies,
     Archive,
     Check,
     Confusion,
     Exposition,
     MetricsPage,
     OrderCommand,
-    Parts,
 )
-from bridge.web.listener import Listener, listening
+from bridge.web.listener import Listener, bind_listener
 
 __all__ = [
+    "AppDependencies",
     "Archive",
     "Check",
     "Confusion",
@@ -20,8 +21,7 @@ __all__ = [
     "Listener",
     "MetricsPage",
     "OrderCommand",
-    "Parts",
+    "bind_listener",
     "build_app",
-    "listening",
     "serve_http",
 ]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bridge.web.api.sessions import list_images, list_sessions, one_session
-from bridge.web.dependencies import PARTS, Parts
+from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, answering_errors
 from bridge.web.exposition import exposition
 from bridge.web.health import liveness, readiness
@@ -69,14 +69,14 @@ STATIC_TYPES = {
 }
 
 
-def build_app(parts: Parts) -> web.Application:
+def build_app(deps: AppDependencies) -> web.Application:
     """Return the application that answers every route."""
     app = web.Application(middlewares=[answering_errors], client_max_size=LARGEST_BODY_BYTES)
-    app[PARTS] = parts
+    app[DEPENDENCIES] = deps
     app.router.add_routes(web.route(one.method, one.path, one.endpoint) for one in ROUTES)
     for name, content_type in STATIC_TYPES.items():
         app.router.add_get(f"/static/{name}", _file(name, content_type))
-    headers = security_headers(parts)
+    headers = security_headers(deps)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
         for name, value in headers.items():
@@ -100,12 +100,12 @@ async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[
         await runner.cleanup()
 
 
-def security_headers(parts: Parts) -> dict[str, str]:
+def security_headers(deps: AppDependencies) -> dict[str, str]:
     """Return what every answer says of how browsers may use it."""
     policy = (
         "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'self'; "
-        f"frame-ancestors {_frame_ancestors(parts)}"
+        f"frame-ancestors {_frame_ancestors(deps)}"
     )
     return {
         "Content-Security-Policy": policy,
@@ -116,12 +116,12 @@ def security_headers(parts: Parts) -> dict[str, str]:
     }
 
 
-def _frame_ancestors(parts: Parts) -> str:
-    if "'none'" in parts.frame_ancestors:
+def _frame_ancestors(deps: AppDependencies) -> str:
+    if "'none'" in deps.frame_ancestors:
         return "'none'"
-    grafana = urlsplit(parts.grafana_url)
+    grafana = urlsplit(deps.grafana_url)
     origin = (f"{grafana.scheme}://{grafana.netloc}",) if grafana.netloc else ()
-    return " ".join(dict.fromkeys(("'self'", *origin, *parts.frame_ancestors)))
+    return " ".join(dict.fromkeys(("'self'", *origin, *deps.frame_ancestors)))
 
 
 def _file(name: str, content_type: str) -> Endpoint:

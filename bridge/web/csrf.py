@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bridge.web.dependencies import parts_of
+from bridge.web.dependencies import deps_of
 from bridge.web.errors import RefusedError
 from bridge.web.links import public_url
 
@@ -22,7 +22,7 @@ def check_origin(request: web.Request) -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:
         return
-    own = urlsplit(public_url(parts_of(request))).netloc
+    own = urlsplit(public_url(deps_of(request))).netloc
     if site is not None and site not in OWN:
         raise RefusedError("commands are taken from this bridge's own pages only")
     if origin is not None and _netloc(origin) not in {request.host, own} - {""}:

@@ -69,7 +69,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class AppDependencies:
     """Everything the HTTP door leads to."""
 
     sessions: Sessions
@@ -96,9 +96,9 @@ class Parts:
     """Sources of a policy that may show pages in a frame, beside this bridge and Grafana; ("'none'",): nobody may."""
 
 
-PARTS = web.AppKey("parts", Parts)
+DEPENDENCIES = web.AppKey("dependencies", AppDependencies)
 
 
-def parts_of(request: web.Request) -> Parts:
+def deps_of(request: web.Request) -> AppDependencies:
     """Return what the application of a request was built with."""
-    return request.app[PARTS]
+    return request.app[DEPENDENCIES]

@@ -14,7 +14,7 @@ from bridge.errors import (
     StorageError,
     UnknownSessionError,
 )
-from bridge.web.dependencies import parts_of
+from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
 from bridge.web.templating import show
 
@@ -80,7 +80,7 @@ async def answering_errors(request: web.Request, handler: Endpoint) -> web.Strea
         status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
         return _answer(request, status, _told(request, error, status))
     except Exception as error:  # noqa: BLE001 -- one bad page must not end the connection of others
-        parts_of(request).telemetry.unexpected_error("web", error)
+        deps_of(request).telemetry.unexpected_error("web", error)
         return _answer(request, 500, INTERNAL_TEXT)
 
 
@@ -103,9 +103,9 @@ def _told(request: web.Request, error: BridgeError, status: int) -> str:
     if status < 500 or isinstance(error, OverloadedError):
         return str(error)
     if isinstance(error, StorageError):
-        parts_of(request).telemetry.storage_failed("web", error)
+        deps_of(request).telemetry.storage_failed("web", error)
         return STORAGE_TEXT
-    parts_of(request).telemetry.unexpected_error("web", error)
+    deps_of(request).telemetry.unexpected_error("web", error)
     return INTERNAL_TEXT
 
 

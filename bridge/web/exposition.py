@@ -5,7 +5,7 @@ from functools import partial
 
 from aiohttp import web
 
-from bridge.web.dependencies import parts_of
+from bridge.web.dependencies import deps_of
 
 FAST = 1
 """The level of compression: higher ones cost several times as much for a few percent."""
@@ -15,8 +15,8 @@ WORTHWHILE_BYTES = 1024
 
 async def exposition(request: web.Request) -> web.Response:
     """Answer with all series, in the format that was asked for."""
-    parts = parts_of(request)
-    rendered = await parts.metrics.render(request.headers.get("Accept", ""))
+    deps = deps_of(request)
+    rendered = await deps.metrics.render(request.headers.get("Accept", ""))
     headers = {
         "Content-Type": rendered.content_type,
         "Cache-Control": "no-store",
@@ -24,7 +24,7 @@ async def exposition(request: web.Request) -> web.Response:
     }
     body = rendered.body
     if len(body) >= WORTHWHILE_BYTES and takes_gzip(request.headers.get("Accept-Encoding", "")):
-        body = await parts.page_threads.run(partial(gzip.compress, body, FAST))
+        body = await deps.page_threads.run(partial(gzip.compress, body, FAST))
         headers["Content-Encoding"] = "gzip"
     return web.Response(body=body, headers=headers)
 

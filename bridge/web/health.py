@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bridge.web.dependencies import parts_of
+from bridge.web.dependencies import deps_of
 
 
 async def liveness(_request: web.Request) -> web.Response:
@@ -12,7 +12,7 @@ async def liveness(_request: web.Request) -> web.Response:
 
 async def readiness(request: web.Request) -> web.Response:
     """Answer 200 when every check passes, else 503 with each failing one by name."""
-    checks = [(check.name, check.problem()) for check in parts_of(request).readiness]
+    checks = [(check.name, check.problem()) for check in deps_of(request).readiness]
     failing = [f"{name}: {problem}\n" for name, problem in checks if problem]
     if failing:
         return _text("".join(failing), status=503)

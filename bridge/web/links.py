@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from bridge.storage.index import ImageBatch, IndexedImage, Place
-from bridge.web.dependencies import Parts, parts_of
+from bridge.web.dependencies import AppDependencies, deps_of
 
 
 def session_link(session_id: str) -> str:
@@ -44,9 +44,9 @@ def with_query(link: str, query: Mapping[str, str]) -> str:
 
 def public_root(request: web.Request) -> str:
     """Return what a whole URL of this bridge begins with."""
-    return public_url(parts_of(request)) or f"{request.scheme}://{request.host}"
+    return public_url(deps_of(request)) or f"{request.scheme}://{request.host}"
 
 
-def public_url(parts: Parts) -> str:
+def public_url(deps: AppDependencies) -> str:
     """Return the public URL without a slash at its end."""
-    return parts.public_url.rstrip("/")
+    return deps.public_url.rstrip("/")

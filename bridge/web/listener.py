@@ -21,7 +21,7 @@ class Listener:
 
 
 @contextmanager
-def listening(address: str) -> Iterator[Listener]:
+def bind_listener(address: str) -> Iterator[Listener]:
     """Bind host:port while the block lasts; raises SettingError when it cannot be bound."""
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from bridge.errors import InvalidDataError, NotFoundError
 from bridge.sessions import SESSION_ID, Session
-from bridge.web.dependencies import Parts, parts_of
+from bridge.web.dependencies import AppDependencies, deps_of
 
 LARGEST = 2**32 - 1
 """Epochs and batches are uint32."""
@@ -19,16 +19,16 @@ async def session_of(request: web.Request) -> Session:
 
     Raises NotFoundError.
     """
-    return await find_session(parts_of(request), request.match_info["session_id"])
+    return await find_session(deps_of(request), request.match_info["session_id"])
 
 
-async def find_session(parts: Parts, session_id: str) -> Session:
+async def find_session(deps: AppDependencies, session_id: str) -> Session:
     """Return a session from memory or from the archive; raises NotFoundError."""
     if not SESSION_ID.fullmatch(session_id):
         raise NotFoundError(NO_SESSION)
-    session = parts.sessions.find(session_id)
+    session = deps.sessions.find(session_id)
     if session is None:
-        session = await asyncio.to_thread(parts.archive.find, session_id)
+        session = await asyncio.to_thread(deps.archive.find, session_id)
     if session is None:
         raise NotFoundError(NO_SESSION)
     return session

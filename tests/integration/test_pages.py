@@ -9,11 +9,11 @@ from aiohttp.test_utils import TestServer
 from PIL import Image
 from support.bridges import running_bridge
 from support.browser import chromium
-from support.sample_pages import sample_parts
+from support.sample_pages import sample_deps
 from support.waiting import until
 
 from bridge.model import Batch, CommandType
-from bridge.web import build_app, listening, serve_http
+from bridge.web import bind_listener, build_app, serve_http
 
 RUN = "/sessions/digits-2024-11-24"
 HOSTILE_RUN = "/sessions/" + "a" * 63
@@ -24,18 +24,18 @@ TIMES = re.compile(r"\d+(\.\d+)? (s|min|h|ms|d)( \d+ (s|min|h))?( ago)?|just now
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
-    """Return a bridge's parts with sessions in every state; the tests do not disturb each other."""
-    parts = sample_parts(tmp_path_factory.mktemp("pages"))
-    yield parts
-    parts.index._database.close()
+def deps(tmp_path_factory):
+    """Return the dependencies of a bridge with sessions in every state; the tests do not disturb each other."""
+    deps = sample_deps(tmp_path_factory.mktemp("pages"))
+    yield deps
+    deps.index._database.close()
 
 
 @pytest.fixture
-async def site(parts):
+async def site(deps):
     """Return the address of the pages."""
-    with listening("127.0.0.1:0") as listener:
-        async with serve_http(build_app(parts), listener):
+    with bind_listener("127.0.0.1:0") as listener:
+        async with serve_http(build_app(deps), listener):
             yield f"http://{listener.address}"
 
 
@@ -103,9 +103,9 @@ async def test_wrong_images_are_outlined(tab, site):
     )
 
 
-async def test_an_open_page_follows_the_run(tab, site, parts):
+async def test_an_open_page_follows_the_run(tab, site, deps):
     """What arrives shows up by itself, without losing the reader's place."""
-    session = parts.sessions.get("digits-2024-11-24")
+    session = deps.sessions.get("digits-2024-11-24")
     await tab.open(site + RUN)
     await tab.evaluate("document.querySelector('.matrix a').focus()")
     place = await tab.evaluate("document.activeElement.getAttribute('href')")
@@ -116,7 +116,7 @@ async def test_an_open_page_follows_the_run(tab, site, parts):
     assert await tab.evaluate("document.activeElement.getAttribute('href')") == place
 
 
-async def test_a_command_is_given_by_a_click(tab, site, parts):
+async def test_a_command_is_given_by_a_click(tab, site, deps):
     """A person without scripts pauses a run from its page and sees that it is on its way."""
     await tab.look(scripts=False)
     await tab.open(site + RUN)
@@ -134,7 +134,7 @@ async def test_a_command_is_given_by_a_click(tab, site, parts):
             )  # fmt: skip
 
     assert "The command is on its way" in await tab.text()
-    asked = [command.type for command in parts.commands.of("digits-2024-11-24")]
+    asked = [command.type for command in deps.commands.of("digits-2024-11-24")]
     assert asked.count(CommandType.PAUSE_TRAINING) == 1
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from support.pages import parts_in
+from support.pages import deps_in
 from support.series import Scene
 
 from bridge.model import Connected, Registered, Update
@@ -206,14 +206,14 @@ class Run:
 
     def __init__(self, folder):
         """Register it without saying anything."""
-        self.parts, _ = parts_in(folder)
+        self.deps, _ = deps_in(folder)
         self.scene = Scene()
         self.register(info())
 
     def register(self, message):
         """Register, perhaps again."""
         client = client_of(message, "", Limits())
-        known = self.parts.sessions.register("run", client, config_of(message.config, Limits()))
+        known = self.deps.sessions.register("run", client, config_of(message.config, Limits()))
         self.session = known.session
         self._take(Registered(), Connected())
 
@@ -234,8 +234,8 @@ class Run:
         series = unpacked(packed(self.scene.metrics.snapshot(self.session)))
         restored = Session.restored(unpacked(packed(self.session.snapshot())))
         restored.parts = {"series": series}
-        self.parts.sessions.forget(self.session)
-        self.parts.sessions.restore(restored)
+        self.deps.sessions.forget(self.session)
+        self.deps.sessions.restore(restored)
         self.session = restored
         self._take(Registered())
 
@@ -253,7 +253,7 @@ class Run:
         return asyncio.run(self._look())
 
     async def _look(self):
-        async with TestClient(TestServer(build_app(self.parts))) as client:
+        async with TestClient(TestServer(build_app(self.deps))) as client:
             answer = await client.get("/api/v1/sessions/run")
             page = await client.get("/sessions/run")
             overview = await client.get("/")
@@ -266,7 +266,7 @@ def run(tmp_path):
     """Return a run that has only registered."""
     run = Run(tmp_path)
     yield run
-    run.parts.index._database.close()
+    run.deps.index._database.close()
 
 
 def found(answer, path):

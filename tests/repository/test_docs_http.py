@@ -5,7 +5,7 @@ import shlex
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from support.markdown import blocks, tables_under
-from support.pages import Shelf, parts_in, pictures, running
+from support.pages import Shelf, deps_in, pictures, running
 from support.tools import ROOT
 
 from bridge.model import CommandType
@@ -76,11 +76,11 @@ async def test_examples_work(example, tmp_path):
     )
     body = words[words.index("-d") + 1].encode() if "-d" in words else None
     shelf = Shelf(tmp_path)
-    parts, _ = parts_in(tmp_path, shelf=shelf)
-    running(parts)
+    deps, _ = deps_in(tmp_path, shelf=shelf)
+    running(deps)
     shelf.add("run-1", 1, 7, pictures())
 
-    async with TestClient(TestServer(build_app(parts))) as client:
+    async with TestClient(TestServer(build_app(deps))) as client:
         path = address.removeprefix(HERE)
         response = await client.request(method, path, headers=headers, data=body)
         await response.read()

@@ -11,7 +11,7 @@ from bridge.sessions import Sessions
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 from bridge.telemetry import Telemetry
-from bridge.web import Parts
+from bridge.web import AppDependencies
 
 NOON = 1_700_000_000.0
 NOON_MS = 1_700_000_000_000
@@ -99,7 +99,7 @@ class Shelf:
             raise NotFoundError("the shard is gone") from None
 
 
-def parts_in(folder, **changes):
+def deps_in(folder, **changes):
     """Return everything the HTTP door needs, empty, with the changes given."""
     shelf = changes.pop("shelf", None) or Shelf(folder)
     commands = Commands()
@@ -114,13 +114,13 @@ def parts_in(folder, **changes):
         "telemetry": Telemetry(),
         **changes,
     }
-    return Parts(**given), shelf
+    return AppDependencies(**given), shelf
 
 
-def running(parts, session_id="run-1", *, batches=3, epoch=1, **config):
+def running(deps, session_id="run-1", *, batches=3, epoch=1, **config):
     """Return a registered, connected session that has sent a few batches."""
     config = {"total_epochs": 4, "batches_per_epoch": 10, "class_names": ("cat", "dog"), **config}
-    session = parts.sessions.register(session_id, Client("tests", "1"), Config(**config)).session
+    session = deps.sessions.register(session_id, Client("tests", "1"), Config(**config)).session
     now = session.registered_at
     session.apply(Connected(), now)
     for index in range(batches):

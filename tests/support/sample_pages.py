@@ -16,7 +16,7 @@ if __name__ == "__main__":
 
 from PIL import Image as Picture
 from sklearn.datasets import load_digits
-from support.pages import parts_in
+from support.pages import deps_in
 
 from bridge.model import (
     Batch,
@@ -38,7 +38,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.web import build_app, listening, serve_http
+from bridge.web import bind_listener, build_app, serve_http
 
 DIGITS = tuple(map(str, range(10)))
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
@@ -60,20 +60,20 @@ def _digits_known():
     return load_digits()
 
 
-def sample_parts(folder, **changes):
-    """Return the parts of a bridge that holds sessions in every state."""
-    parts, shelf = parts_in(folder, **changes)
+def sample_deps(folder, **changes):
+    """Return the dependencies of a bridge that holds sessions in every state."""
+    deps, shelf = deps_in(folder, **changes)
     now = time.time()
-    _digits(parts, shelf, now)
-    _diverging(parts, shelf, now)
-    _hostile(parts, now)
-    _over(parts, shelf, now)
-    _simple(parts, now)
-    return parts
+    _digits(deps, shelf, now)
+    _diverging(deps, shelf, now)
+    _hostile(deps, now)
+    _over(deps, shelf, now)
+    _simple(deps, now)
+    return deps
 
 
-def _run(parts, session_id, *, started, config, client=None):
-    session = parts.sessions.register(
+def _run(deps, session_id, *, started, config, client=None):
+    session = deps.sessions.register(
         session_id, client or Client("trainbridge", "0.1"), config
     ).session
     session.registered_at = started
@@ -81,12 +81,12 @@ def _run(parts, session_id, *, started, config, client=None):
     return session
 
 
-def _digits(parts, shelf, now):
+def _digits(deps, shelf, now):
     """Add a run in its fourth epoch of six, with two spikes, images, a matrix and commands."""
     chance = random.Random(1)
     config = Config(6, 400, 32, "mlp-64-128-10", "handwritten digits", DIGITS)
     session = _run(
-        parts, "digits-2024-11-24", started=now - 1500, config=config,
+        deps, "digits-2024-11-24", started=now - 1500, config=config,
         client=Client("trainbridge", "0.1.0", labels={"team": "vision", "git": "4f1c9ab"}),
     )  # fmt: skip
     session.apply(StatusChange(Status.RUNNING, "training"), now - 1490)
@@ -121,17 +121,17 @@ def _digits(parts, shelf, now):
         Performance(0.0412, 402.0, 960.0, 12_480.0, 12_120.0, Resources(3.42, 9.1 * GIB, gpus)), now
     )
     session.apply(Scalars(3, 250, {"gradient_norm": 0.8123, "temperature": 1.07}), now - 1)
-    _command(parts, session, CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"}, now)
-    parts.commands.ask(session.id, CommandType.SAVE_CHECKPOINT, {})
-    parts.metrics.confusions[session.id] = confusion
+    _command(deps, session, CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"}, now)
+    deps.commands.ask(session.id, CommandType.SAVE_CHECKPOINT, {})
+    deps.metrics.confusions[session.id] = confusion
 
 
-def _command(parts, session, type, parameters, now):
-    command = parts.commands.ask(session.id, type, parameters)
-    parts.commands.take(session.id)
+def _command(deps, session, type, parameters, now):
+    command = deps.commands.ask(session.id, type, parameters)
+    deps.commands.take(session.id)
     session.apply(CommandSent(command.id, type, parameters), now - 300)
     result = CommandResult(command.id, applied=True, message="done", epoch=2, batch=388)
-    parts.commands.answer(session.id, result)
+    deps.commands.answer(session.id, result)
     session.apply(CommandAnswered(type, result), now - 299)
 
 
@@ -154,13 +154,13 @@ def _keep(shelf, chance, session_id, place, loss, received_ms, step):
     shelf.add(session_id, *place, images, loss=loss, received_ms=received_ms)
 
 
-def _diverging(parts, shelf, now):
+def _diverging(deps, shelf, now):
     """Add a paused run whose loss has become not a number."""
     chance = random.Random(2)
     config = Config(
         90, 1200, 256, "resnet50", "imagenet-1k (subset of 100 classes)", ("cat", "dog")
     )
-    session = _run(parts, "resnet50-warmup-lr3e-2-seed4", started=now - 9000, config=config)
+    session = _run(deps, "resnet50-warmup-lr3e-2-seed4", started=now - 9000, config=config)
     for step in range(2600):
         loss = 6.9 - step / 900 + chance.uniform(-0.4, 0.4)
         if step > 2300:
@@ -179,22 +179,22 @@ def _diverging(parts, shelf, now):
     )
 
 
-def _hostile(parts, now):
+def _hostile(deps, now):
     """Add a run whose every text tries to be something else."""
     config = Config(3, 10, 8, HOSTILE, "x" * 400, (HOSTILE, "y" * 300))
     client = Client(HOSTILE, "1", labels={HOSTILE: HOSTILE})
-    session = _run(parts, "a" * 63, started=now - 400, config=config, client=client)
+    session = _run(deps, "a" * 63, started=now - 400, config=config, client=client)
     for index in range(4):
         session.apply(Batch(0, index, 10.0**300 if index == 2 else 0.3), now - 300 + index)
     session.apply(Scalars(0, 3, {HOSTILE: 1.0}), now - 200)
     session.apply(StatusChange(Status.RUNNING, HOSTILE), now - 200)
     session.apply(Disconnected(), now - 100)
-    parts.metrics.confusions[session.id] = {("0", "1"): 3, ("other", "0"): 1, ("1", "1"): 2}
+    deps.metrics.confusions[session.id] = {("0", "1"): 3, ("other", "0"): 1, ("1", "1"): 2}
 
 
-def _over(parts, shelf, now):
+def _over(deps, shelf, now):
     """Add a completed and a failed run."""
-    done = _run(parts, "bert-tiny-sst2", started=now - 4000,
+    done = _run(deps, "bert-tiny-sst2", started=now - 4000,
                 config=Config(3, 200, 16, "bert-tiny", "sst2", ("negative", "positive")))  # fmt: skip
     chance = random.Random(3)
     for step in range(600):
@@ -211,7 +211,7 @@ def _over(parts, shelf, now):
             )
     done.apply(StatusChange(Status.COMPLETED, "accuracy 0.90"), now - 800)
     done.apply(Ended(Phase.ENDED), now - 800)
-    failed = _run(parts, "unet-cells-17", started=now - 2000,
+    failed = _run(deps, "unet-cells-17", started=now - 2000,
                   config=Config(50, 80, 4, "unet", "cells"))  # fmt: skip
     for step in range(100):
         failed.apply(Batch(step // 80, step % 80, 0.9 - step / 400), now - 1900 + step)
@@ -221,15 +221,15 @@ def _over(parts, shelf, now):
     failed.apply(Ended(Phase.ENDED), now - 1700)
 
 
-def _simple(parts, now):
+def _simple(deps, now):
     """Add a run that has only just been registered, and tells nothing of itself."""
-    _run(parts, "run-6fd0a1", started=now - 3, config=Config())
+    _run(deps, "run-6fd0a1", started=now - 3, config=Config())
 
 
 async def _serve(address):
-    with tempfile.TemporaryDirectory() as folder, listening(address) as listener:
-        parts = sample_parts(Path(folder), grafana_url="http://localhost:3000")
-        async with serve_http(build_app(parts), listener):
+    with tempfile.TemporaryDirectory() as folder, bind_listener(address) as listener:
+        deps = sample_deps(Path(folder), grafana_url="http://localhost:3000")
+        async with serve_http(build_app(deps), listener):
             print(f"http://{listener.address}/", flush=True)  # noqa: T201 -- where to look
             await asyncio.Event().wait()
 

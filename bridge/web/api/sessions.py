@@ -10,10 +10,10 @@ from aiohttp import web
 from bridge.errors import InvalidDataError
 from bridge.model import Performance
 from bridge.storage.index import ImageBatch, IndexedImage
-from bridge.web.dependencies import parts_of
+from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
 from bridge.web.links import batch_link, image_link, public_root, session_link
-from bridge.web.pages.session_view import Glance, glance
+from bridge.web.pages.session_view import SessionView, session_view
 from bridge.web.pages.sessions import FURTHEST, all_sessions
 from bridge.web.request_params import bounded, pair_of, session_of
 
@@ -29,8 +29,8 @@ async def list_sessions(request: web.Request) -> web.Response:
     limit = bounded(request, "limit", SESSIONS_LIMIT, least=1, highest=500)
     offset = bounded(request, "offset", 0, highest=FURTHEST)
     root, now = public_root(request), time.time()
-    found = await all_sessions(parts_of(request), offset + limit + 1)
-    told = [session_json(glance(one, now), root) for one in found[offset : offset + limit]]
+    found = await all_sessions(deps_of(request), offset + limit + 1)
+    told = [session_json(session_view(one, now), root) for one in found[offset : offset + limit]]
     more = len(found) > offset + limit
     follow = f"{root}/api/v1/sessions?limit={limit}&offset={offset + limit}" if more else None
     return json_response({"sessions": told, "next": follow})
@@ -39,19 +39,19 @@ async def list_sessions(request: web.Request) -> web.Response:
 async def one_session(request: web.Request) -> web.Response:
     """Tell everything that is known of a session."""
     root = public_root(request)
-    seen = glance(await session_of(request), time.time())
-    told = session_json(seen, root) | {
+    view = session_view(await session_of(request), time.time())
+    told = session_json(view, root) | {
         "client": {
             name: None if value == "" else value
-            for name, value in asdict(seen.client).items()
+            for name, value in asdict(view.client).items()
             if name in SHOWN_OF_CLIENT
         },
-        "batch_size": seen.config.batch_size or None,
-        "class_names": list(seen.config.class_names) or None,
-        "epochs": [asdict(epoch) for epoch in seen.epochs_done],
-        "performance": _performance_json(seen.performance),
-        "scalars": dict(seen.scalars),
-        "notices": [asdict(notice) for notice in seen.notices],
+        "batch_size": view.config.batch_size or None,
+        "class_names": list(view.config.class_names) or None,
+        "epochs": [asdict(epoch) for epoch in view.epochs_done],
+        "performance": _performance_json(view.performance),
+        "scalars": dict(view.scalars),
+        "notices": [asdict(notice) for notice in view.notices],
         "losses": [
             {
                 "start": part.start,
@@ -63,7 +63,7 @@ async def one_session(request: web.Request) -> web.Response:
                 "epoch": part.epoch,
                 "batch": part.batch,
             }
-            for part in seen.bins
+            for part in view.bins
         ],
     }
     return json_response(told)
@@ -71,7 +71,7 @@ async def one_session(request: web.Request) -> web.Response:
 
 async def list_images(request: web.Request) -> web.Response:
     """Tell the batches with images by epoch and batch, each with its images."""
-    parts, root = parts_of(request), public_root(request)
+    deps, root = deps_of(request), public_root(request)
     session = await session_of(request)
     limit = bounded(request, "limit", IMAGES_LIMIT, least=1, highest=200)
     after = request.query.get("after", "")
@@ -82,10 +82,8 @@ async def list_images(request: web.Request) -> web.Response:
 
     def look() -> list[dict[str, Any]]:
         return [
-            _batch_json(
-                batch, parts.index.images(session.id, batch.epoch, batch.batch), names, root
-            )
-            for batch in parts.index.page(session.id, limit=limit, after=begin)
+            _batch_json(batch, deps.index.images(session.id, batch.epoch, batch.batch), names, root)
+            for batch in deps.index.page(session.id, limit=limit, after=begin)
         ]
 
     batches = await asyncio.to_thread(look)
@@ -96,37 +94,37 @@ async def list_images(request: web.Request) -> web.Response:
     return json_response({"batches": batches, "next": follow})
 
 
-def session_json(seen: Glance, root: str) -> dict[str, Any]:
+def session_json(view: SessionView, root: str) -> dict[str, Any]:
     """Return a session as lists tell it."""
     return {
-        "session_id": seen.id,
-        "state": seen.state,
-        "status": str(seen.status),
-        "status_message": seen.status_message or None,
-        "phase": str(seen.phase),
-        "connected": seen.connected,
-        "attempt": seen.attempt,
-        "client_name": seen.client.name or None,
-        "model_name": seen.config.model_name or None,
-        "dataset_name": seen.config.dataset_name or None,
-        "registered_at": seen.registered_at,
-        "updated_at": seen.updated_at,
-        "ended_at": seen.ended_at or None,
-        "epoch": seen.epoch_reached if seen.has_begun else None,
-        "batch": seen.batch if seen.batches or seen.scalars else None,
-        "batches": seen.batches,
-        "total_epochs": seen.config.total_epochs or None,
-        "batches_per_epoch": seen.config.batches_per_epoch or None,
-        "progress_ratio": seen.progress,
-        "loss": seen.loss,
-        "accuracy_ratio": seen.accuracy_ratio,
-        "frames_per_second": seen.frames_per_second,
-        "gpu_utilization_ratio": seen.gpu_utilization,
-        "estimated_time_remaining_seconds": seen.remaining,
-        "trace_id": seen.trace_id,
-        "url": f"{root}/{session_link(seen.id)}",
-        "api_url": f"{root}/api/v1/sessions/{seen.id}",
-        "images_url": f"{root}/api/v1/sessions/{seen.id}/images",
+        "session_id": view.id,
+        "state": view.state,
+        "status": str(view.status),
+        "status_message": view.status_message or None,
+        "phase": str(view.phase),
+        "connected": view.connected,
+        "attempt": view.attempt,
+        "client_name": view.client.name or None,
+        "model_name": view.config.model_name or None,
+        "dataset_name": view.config.dataset_name or None,
+        "registered_at": view.registered_at,
+        "updated_at": view.updated_at,
+        "ended_at": view.ended_at or None,
+        "epoch": view.epoch_reached if view.has_begun else None,
+        "batch": view.batch if view.batches or view.scalars else None,
+        "batches": view.batches,
+        "total_epochs": view.config.total_epochs or None,
+        "batches_per_epoch": view.config.batches_per_epoch or None,
+        "progress_ratio": view.progress,
+        "loss": view.loss,
+        "accuracy_ratio": view.accuracy_ratio,
+        "frames_per_second": view.frames_per_second,
+        "gpu_utilization_ratio": view.gpu_utilization,
+        "estimated_time_remaining_seconds": view.remaining,
+        "trace_id": view.trace_id,
+        "url": f"{root}/{session_link(view.id)}",
+        "api_url": f"{root}/api/v1/sessions/{view.id}",
+        "images_url": f"{root}/api/v1/sessions/{view.id}/images",
     }
 
 

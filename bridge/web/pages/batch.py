@@ -9,7 +9,7 @@ from aiohttp import web
 from bridge.errors import NotFoundError
 from bridge.model import Config
 from bridge.storage.index import ImageBatch, IndexedImage
-from bridge.web.dependencies import Parts, parts_of
+from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_names
 from bridge.web.links import image_link, version_of
@@ -47,7 +47,7 @@ class Found:
 
 async def batch_page(request: web.Request) -> web.Response:
     """Answer with the images of a batch."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
     root, ignored = root_of(request), ignored_names(request)
@@ -55,7 +55,7 @@ async def batch_page(request: web.Request) -> web.Response:
     at_ms = whole(request.query.get("at", ""), highest=2**53)
 
     def draw() -> tuple[str, int]:
-        found = _find(parts, session_id, epoch, batch)
+        found = _find(deps, session_id, epoch, batch)
         figures = _figures(session_id, found, config)
         text = render(
             "batch.html",
@@ -70,7 +70,7 @@ async def batch_page(request: web.Request) -> web.Response:
             before_click_seconds=_before(found.batch, at_ms),
             now=time.time(),
             ignored=ignored,
-            grafana_url=parts.grafana_url,
+            grafana_url=deps.grafana_url,
         )
         return text, 200 if found.batch else 404
 
@@ -80,13 +80,13 @@ async def batch_page(request: web.Request) -> web.Response:
 
 async def image(request: web.Request) -> web.Response:
     """Answer with one JPEG, which never changes under its address."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
     position = whole(request.match_info["position"])
 
     def look() -> IndexedImage | None:
-        images = parts.index.images(session.id, epoch, batch)
+        images = deps.index.images(session.id, epoch, batch)
         return next((image for image in images if image.position == position), None)
 
     found = await asyncio.to_thread(look)
@@ -97,13 +97,13 @@ async def image(request: web.Request) -> web.Response:
 
 async def latest_image(request: web.Request) -> web.Response:
     """Answer with an image of the newest batch that has any, or with one that says there is none."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     session = await session_of(request)
     slot = whole(request.match_info["slot"])
 
     def look() -> IndexedImage | None:
-        for newest in parts.index.newest(session.id, limit=1):
-            images = parts.index.images(session.id, newest.epoch, newest.batch)
+        for newest in deps.index.newest(session.id, limit=1):
+            images = deps.index.images(session.id, newest.epoch, newest.batch)
             return next((image for image in images if image.position == slot), None)
         return None
 
@@ -120,8 +120,8 @@ async def _jpeg(request: web.Request, found: IndexedImage, keep: str) -> web.Res
         response = web.Response(status=304, headers={"Cache-Control": keep})
         response.etag = tag
         return response
-    parts = parts_of(request)
-    body = await parts.image_threads.run(lambda: parts.read_image(found.place))
+    deps = deps_of(request)
+    body = await deps.image_threads.run(lambda: deps.read_image(found.place))
     return picture(body, keep, tag)
 
 
@@ -134,10 +134,10 @@ def picture(body: bytes, keep: str, tag: str) -> web.Response:
     return response
 
 
-def _find(parts: Parts, session_id: str, epoch: int, batch: int) -> Found:
-    before, after = parts.index.neighbours(session_id, epoch, batch)
-    known = parts.index.batch(session_id, epoch, batch)
-    images = parts.index.images(session_id, epoch, batch) if known else []
+def _find(deps: AppDependencies, session_id: str, epoch: int, batch: int) -> Found:
+    before, after = deps.index.neighbours(session_id, epoch, batch)
+    known = deps.index.batch(session_id, epoch, batch)
+    images = deps.index.images(session_id, epoch, batch) if known else []
     return Found(known, images, before, after)
 
 

@@ -15,7 +15,7 @@ from bridge.errors import InvalidDataError
 from bridge.model import CommandType
 from bridge.sessions import Session
 from bridge.web.csrf import check_origin
-from bridge.web.dependencies import Parts, parts_of
+from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.errors import ConflictError, UnsupportedError
 from bridge.web.json_response import json_response
 from bridge.web.links import public_root, session_link
@@ -76,7 +76,7 @@ async def post_command(request: web.Request) -> web.Response:
 async def list_commands(request: web.Request) -> web.Response:
     """Tell the commands of a session, oldest first."""
     session = await session_of(request)
-    commands = parts_of(request).commands.of(session.id)
+    commands = deps_of(request).commands.of(session.id)
     return json_response({"commands": [command_json(command) for command in commands]})
 
 
@@ -116,17 +116,17 @@ def command_json(command: Command) -> dict[str, Any]:
 def _asked(
     request: web.Request, session: Session, type: object, parameters: object, command_id: object
 ) -> Command:
-    parts = parts_of(request)
+    deps = deps_of(request)
     order = _type(type), _parameters(parameters), _command_id(command_id)
-    standing = _standing(parts, session.id, order[2])
+    standing = _standing(deps, session.id, order[2])
     if standing is not None:
         if (standing.type, standing.parameters) != order[:2]:
             raise ConflictError("another command has this command_id")
         return standing
-    if session.ended_at or parts.sessions.find(session.id) is None:
+    if session.ended_at or deps.sessions.find(session.id) is None:
         raise ConflictError("this session is over, so no training loop is there to take a command")
-    command = parts.order_command(session.id, *order)
-    parts.telemetry.event(
+    command = deps.order_command(session.id, *order)
+    deps.telemetry.event(
         "command asked",
         session_id=session.id,
         type=command.type.name,
@@ -136,8 +136,8 @@ def _asked(
     return command
 
 
-def _standing(parts: Parts, session_id: str, command_id: str) -> Command | None:
-    commands = parts.commands.of(session_id) if command_id else ()
+def _standing(deps: AppDependencies, session_id: str, command_id: str) -> Command | None:
+    commands = deps.commands.of(session_id) if command_id else ()
     return next((command for command in commands if command.id == command_id), None)
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bridge.errors import NotFoundError, StorageError
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
-from bridge.web.dependencies import Parts, parts_of
+from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.formatting import class_name, number, percent
 from bridge.web.pages.batch import ASK_AGAIN, NO_IMAGE, picture
 from bridge.web.pages.go_to_images import Selection, find_batch, given_parameters, read_selection
@@ -42,7 +42,7 @@ _unpacking = BoundedSemaphore(2)
 
 async def sheet(request: web.Request) -> web.Response:
     """Answer with a contact sheet, or a grey picture that says there is none; always status 200."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     try:
         session = await session_of(request)
     except NotFoundError:
@@ -51,28 +51,28 @@ async def sheet(request: web.Request) -> web.Response:
     selection, _ = read_selection(given_parameters(request.query), names)
 
     def draw() -> bytes:
-        return _draw(parts, session_id, selection, names) or NO_IMAGE
+        return _draw(deps, session_id, selection, names) or NO_IMAGE
 
     try:
-        body = await parts.image_threads.run(draw)
+        body = await deps.image_threads.run(draw)
     except StorageError:  # too many wait for the store already
         body = NO_IMAGE
     return picture(body, ASK_AGAIN, sha256(body).hexdigest()[:16])
 
 
 def _draw(
-    parts: Parts, session_id: str, selection: Selection, names: tuple[str, ...]
+    deps: AppDependencies, session_id: str, selection: Selection, names: tuple[str, ...]
 ) -> bytes | None:
     try:
-        batch = find_batch(parts.index, session_id, selection)
-        images = _chosen(parts.index, batch)
+        batch = find_batch(deps.index, session_id, selection)
+        images = _chosen(deps.index, batch)
         if batch is None or not images:
             return None
-        return _sheet(parts, batch, images, names)
+        return _sheet(deps, batch, images, names)
     except (StorageError, NotFoundError) as error:
-        parts.telemetry.storage_failed("contact sheet", error)
+        deps.telemetry.storage_failed("contact sheet", error)
     except ModuleNotFoundError:
-        parts.telemetry.event("no contact sheets: install trainbridge[images]")
+        deps.telemetry.event("no contact sheets: install trainbridge[images]")
     return None
 
 
@@ -83,7 +83,7 @@ def _chosen(index: ImageIndex, batch: ImageBatch | None) -> list[IndexedImage]:
 
 
 def _sheet(
-    parts: Parts, batch: ImageBatch, images: list[IndexedImage], names: tuple[str, ...]
+    deps: AppDependencies, batch: ImageBatch, images: list[IndexedImage], names: tuple[str, ...]
 ) -> bytes:
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 -- an extra that may be absent
 
@@ -97,7 +97,7 @@ def _sheet(
     for place, image in enumerate(images):
         left = GAP + place % COLUMNS * (TILE + GAP)
         top = HEAD_HEIGHT + place // COLUMNS * (TILE + TEXT_HEIGHT + GAP)
-        tile = tile_of(parts.read_image(image.place))
+        tile = tile_of(deps.read_image(image.place))
         colour, text = label_of(image, names)
         box = (left, top, left + TILE - 1, top + TILE - 1)
         pen.rectangle(box, BESIDE if tile is not None else GREY)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bridge.errors import NotFoundError
 from bridge.storage.index import ImageBatch, ImageIndex, Prefer
-from bridge.web.dependencies import parts_of
+from bridge.web.dependencies import deps_of
 from bridge.web.ignored_params import told
 from bridge.web.links import batch_link, session_link, with_query
 from bridge.web.request_params import LARGEST, find_session, pair_of, whole
@@ -59,15 +59,15 @@ class Selection:
 
 async def go_to_images(request: web.Request) -> web.Response:
     """Answer with the way to the batch meant."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     given = given_parameters(request.query)
     if not given.get("session"):
         raise NotFoundError(NO_SESSION_NAMED)
-    session = await find_session(parts, given.pop("session"))
+    session = await find_session(deps, given.pop("session"))
     selection, unusable = read_selection(given, session.config.class_names)
     ignored = told([name for name in request.query if name != "session" and name not in given])
     ignored = told([*ignored, *unusable])
-    found = await asyncio.to_thread(find_batch, parts.index, session.id, selection)
+    found = await asyncio.to_thread(find_batch, deps.index, session.id, selection)
     query = {"ignored": ",".join(ignored)}
     if found is None:
         link = with_query(session_link(session.id), {"note": "no-images", **query})

@@ -14,12 +14,12 @@ from bridge.model import Epoch, is_ratio
 from bridge.storage.index import ImageBatch, ImageIndex
 from bridge.web.charts.confusion_matrix import Matrix, matrix_of
 from bridge.web.charts.line_chart import Chart, Series, epoch_chart, loss_chart
-from bridge.web.dependencies import Confusion, Parts, parts_of
+from bridge.web.dependencies import AppDependencies, Confusion, deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_names
 from bridge.web.links import batch_link, image_link
 from bridge.web.pages.command_forms import FORMS
-from bridge.web.pages.session_view import Glance, glance
+from bridge.web.pages.session_view import SessionView, session_view
 from bridge.web.request_params import session_of
 from bridge.web.templating import page, render, root_of
 
@@ -64,7 +64,7 @@ class Curves:
 class Shown:
     """Everything on the page of a session."""
 
-    session: Glance
+    session: SessionView
     curves: Curves
     newest: tuple[Strip, ...]
     worst: tuple[Strip, ...]
@@ -75,23 +75,23 @@ class Shown:
 
 async def session_page(request: web.Request) -> web.Response:
     """Answer with the page of a session."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     session = await session_of(request)
-    seen = glance(session, time.time())
-    commands = tuple(reversed(parts.commands.of(session.id)))
-    confusion = dict(parts.metrics.confusion(session.id))
+    view = session_view(session, time.time())
+    commands = tuple(reversed(deps.commands.of(session.id)))
+    confusion = dict(deps.metrics.confusion(session.id))
     root, ignored, note = root_of(request), ignored_names(request), request.query.get("note", "")
 
     def draw() -> str:
         return render(
             "session.html",
             root,
-            shown=_shown(parts, seen, commands, confusion),
+            shown=_shown(deps, view, commands, confusion),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,
             note=NOTES.get(note, ""),
-            grafana_url=parts.grafana_url,
+            grafana_url=deps.grafana_url,
         )
 
     return page(await asyncio.to_thread(draw))
@@ -105,21 +105,21 @@ NOTES = {
 
 
 def _shown(
-    parts: Parts, session: Glance, commands: tuple[Command, ...], confusion: Confusion
+    deps: AppDependencies, session: SessionView, commands: tuple[Command, ...], confusion: Confusion
 ) -> Shown:
-    strip = _strips(parts.index, session)
+    strip = _strips(deps.index, session)
     return Shown(
         session,
         _curves(session),
-        tuple(map(strip, parts.index.newest(session.id, limit=BATCHES_SHOWN))),
-        tuple(map(strip, parts.index.worst(session.id, limit=BATCHES_SHOWN))),
+        tuple(map(strip, deps.index.newest(session.id, limit=BATCHES_SHOWN))),
+        tuple(map(strip, deps.index.worst(session.id, limit=BATCHES_SHOWN))),
         matrix_of(session.id, confusion, session.config.class_names),
         commands,
         tuple(reversed(session.epochs_done[-LISTED_EPOCHS:])),
     )
 
 
-def _curves(session: Glance) -> Curves:
+def _curves(session: SessionView) -> Curves:
     done = session.epochs_done
     epochs = done[:: 1 + len(done) // CHARTED_EPOCHS]
     numbers = [epoch.number for epoch in epochs]
@@ -146,7 +146,7 @@ def _curves(session: Glance) -> Curves:
     )
 
 
-def _strips(index: ImageIndex, session: Glance) -> Callable[[ImageBatch], Strip]:
+def _strips(index: ImageIndex, session: SessionView) -> Callable[[ImageBatch], Strip]:
     names = session.config.class_names
 
     def strip(batch: ImageBatch) -> Strip:

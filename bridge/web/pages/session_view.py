@@ -14,7 +14,7 @@ NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))
 
 
 @dataclass(frozen=True)
-class Glance:
+class SessionView:
     """A session that changes no more, so that a page may be drawn of it in any thread."""
 
     id: str
@@ -174,9 +174,9 @@ class Glance:
         return 1 if seen and min(seen) == 1 else 0
 
 
-def glance(session: Session, now: float) -> Glance:
+def session_view(session: Session, now: float) -> SessionView:
     """Copy what pages show; runs on the event loop, where sessions change."""
-    return Glance(
+    return SessionView(
         id=session.id,
         client=session.client,
         config=session.config,

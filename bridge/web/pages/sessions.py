@@ -10,9 +10,9 @@ from aiohttp import web
 from bridge.sessions import Session
 from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.charts.line_chart import Chart, sparkline
-from bridge.web.dependencies import Parts, parts_of
+from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import image_link
-from bridge.web.pages.session_view import Glance, glance
+from bridge.web.pages.session_view import SessionView, session_view
 from bridge.web.request_params import bounded
 from bridge.web.templating import page, render, root_of
 
@@ -24,7 +24,7 @@ FURTHEST = 2_000
 class Card:
     """One session on the first page."""
 
-    session: Glance
+    session: SessionView
     curve: Chart | None
     newest: ImageBatch | None
     thumbnail: str
@@ -33,17 +33,17 @@ class Card:
 
 async def overview(request: web.Request) -> web.Response:
     """Answer with the first page."""
-    parts = parts_of(request)
+    deps = deps_of(request)
     offset = bounded(request, "offset", 0, highest=FURTHEST)
-    sessions = await all_sessions(parts, offset + PER_PAGE + 1)
+    sessions = await all_sessions(deps, offset + PER_PAGE + 1)
     now = time.time()
-    glances = [glance(session, now) for session in sessions[offset : offset + PER_PAGE]]
+    views = [session_view(session, now) for session in sessions[offset : offset + PER_PAGE]]
     further = offset + PER_PAGE if len(sessions) > offset + PER_PAGE else None
-    states = Counter(glance_state for glance_state in map(_state, parts.sessions))
+    states = Counter(map(_state, deps.sessions))
     root = root_of(request)
 
     def draw() -> str:
-        cards = [_card(parts, session) for session in glances]
+        cards = [_card(deps, session) for session in views]
         return render(
             "sessions.html",
             root,
@@ -52,29 +52,29 @@ async def overview(request: web.Request) -> web.Response:
             states=states,
             offset=offset,
             further=further,
-            grpc_address=parts.grpc_address,
-            grafana_url=parts.grafana_url,
+            grpc_address=deps.grpc_address,
+            grafana_url=deps.grafana_url,
         )
 
     return page(await asyncio.to_thread(draw))
 
 
-async def all_sessions(parts: Parts, limit: int) -> list[Session]:
+async def all_sessions(deps: AppDependencies, limit: int) -> list[Session]:
     """Return sessions, those that may still send first, then newest first; then those gone from memory."""
-    held = sorted(parts.sessions, key=lambda session: session.registered_at, reverse=True)
+    held = sorted(deps.sessions, key=lambda session: session.registered_at, reverse=True)
     held.sort(key=lambda session: session.ended_at > 0)
     if len(held) >= limit:
         return held[:limit]
     known = {session.id for session in held}
-    archived = await asyncio.to_thread(parts.archive.recent, limit)
+    archived = await asyncio.to_thread(deps.archive.recent, limit)
     return [*held, *(session for session in archived if session.id not in known)][:limit]
 
 
-def _card(parts: Parts, session: Glance) -> Card:
-    newest = next(iter(parts.index.newest(session.id, limit=1)), None)
+def _card(deps: AppDependencies, session: SessionView) -> Card:
+    newest = next(iter(deps.index.newest(session.id, limit=1)), None)
     images: list[IndexedImage] = []
     if newest is not None:
-        images = parts.index.images(session.id, newest.epoch, newest.batch)
+        images = deps.index.images(session.id, newest.epoch, newest.batch)
     link = image_link(session.id, newest, images[0]) if newest and images else ""
     return Card(session, sparkline(session.bins), newest, link)
 

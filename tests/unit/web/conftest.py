@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import CookieJar
 from aiohttp.test_utils import TestClient, TestServer
-from support.pages import Shelf, parts_in
+from support.pages import Shelf, deps_in
 
 from bridge.web import build_app
 
@@ -18,15 +18,15 @@ def shelf(tmp_path):
 
 @pytest.fixture
 async def door(tmp_path, shelf):
-    """Return a function that opens the door on the parts given; it is closed at the end."""
+    """Return a function that serves the dependencies given; it is closed at the end."""
     clients = []
 
     async def opened(**changes):
-        parts, _ = parts_in(tmp_path, shelf=shelf, **changes)
-        client = TestClient(TestServer(build_app(parts)), cookie_jar=CookieJar(unsafe=True))
+        deps, _ = deps_in(tmp_path, shelf=shelf, **changes)
+        client = TestClient(TestServer(build_app(deps)), cookie_jar=CookieJar(unsafe=True))
         await client.start_server()
         clients.append(client)
-        client.parts = parts
+        client.deps = deps
         return client
 
     yield opened

@@ -7,7 +7,7 @@ import pytest
 from support.pages import pictures, running
 
 from bridge.errors import SettingError
-from bridge.web import build_app, listening, serve_http
+from bridge.web import bind_listener, build_app, serve_http
 from bridge.web.app import ROUTES
 
 EVERYWHERE = ("/", "/nope", "/metrics", "/healthz", "/static/style.css", "/api/v1/sessions")
@@ -131,7 +131,7 @@ async def test_static_files_are_asked_for_again_but_sent_once(door):
 async def test_no_page_sets_a_cookie(door, shelf):
     """Pages work in frames that have none."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):
@@ -144,9 +144,9 @@ async def test_no_page_sets_a_cookie(door, shelf):
 async def test_served_where_it_was_bound(door):
     """The listener's address is the one that answers, and it is free again afterwards."""
     client = await door()
-    with listening("127.0.0.1:0") as listener:
+    with bind_listener("127.0.0.1:0") as listener:
         async with (
-            serve_http(build_app(client.parts), listener),
+            serve_http(build_app(client.deps), listener),
             aiohttp.ClientSession() as session,
             session.get(f"http://{listener.address}/healthz") as response,
         ):
@@ -160,9 +160,9 @@ async def test_served_where_it_was_bound(door):
 def test_a_taken_address_is_a_setting_to_change():
     """Whoever starts the bridge learns which setting is wrong."""
     with (
-        listening("127.0.0.1:0") as listener,
+        bind_listener("127.0.0.1:0") as listener,
         pytest.raises(SettingError, match="http_address"),
-        listening(listener.address),
+        bind_listener(listener.address),
     ):
         pass
 

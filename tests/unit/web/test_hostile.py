@@ -74,7 +74,7 @@ def complaints(caplog):
 async def client(door, shelf):
     """Return a client of a bridge with a session that has images."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 7, pictures(2))
     return client
 

@@ -19,7 +19,7 @@ async def test_sessions_are_listed_page_by_page(door):
     archived = {f"old-{i}": Session(f"old-{i}", Client(), Config(), now=float(i)) for i in range(3)}
     client = await door(archive=FakeArchive(archived))
     for number in range(4):
-        running(client.parts, f"run-{number}")
+        running(client.deps, f"run-{number}")
 
     found, address = [], "/api/v1/sessions?limit=3"
     while address:
@@ -34,7 +34,7 @@ async def test_sessions_are_listed_page_by_page(door):
 async def test_a_session_tells_everything(door):
     """Configuration, epochs, curve and scalars are there; numbers that JSON cannot hold are strings."""
     client = await door(public_url="https://bridge.example/trainbridge/")
-    session = running(client.parts)
+    session = running(client.deps)
     session.apply(Batch(1, 5, math.nan), session.registered_at)
     session.apply(Epoch(1, 0.4, 0.9, validation_loss=math.inf), 2.0)
     session.apply(Scalars(1, 1, {"low": -math.inf}), 2.0)
@@ -54,7 +54,7 @@ async def test_a_session_tells_everything(door):
 async def test_a_session_without_a_batch_has_no_loss(door):
     """What is not known is null, unlike a loss that is not a number."""
     client = await door()
-    running(client.parts, batches=0)
+    running(client.deps, batches=0)
 
     told = await (await client.get("/api/v1/sessions/run-1")).json()
 
@@ -65,7 +65,7 @@ async def test_a_session_without_a_batch_has_no_loss(door):
 async def test_images_are_listed_with_what_is_known_of_them(door, shelf):
     """Every image's address is one that answers with its bytes."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     for batch in (1, 4, 6):
         shelf.add("run-1", 1, batch, pictures(2), loss=None if batch == 4 else 0.5)
 
@@ -88,7 +88,7 @@ async def test_images_are_listed_with_what_is_known_of_them(door, shelf):
 async def test_bounds_are_kept_and_named(door):
     """A page too large, or one that starts nowhere, is refused by the parameter's name."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     wrong = {
         "/api/v1/sessions?limit=0": "limit",
         "/api/v1/sessions?limit=501": "limit",

@@ -12,7 +12,7 @@ from bridge.web.pages.contact_sheet import label_of
 async def test_every_image_is_shown_with_prediction_confidence_and_truth(door, shelf):
     """Wrong ones are marked in words and in style, right ones are told so, unknown ones are neither."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     unknown = (jpeg(), None, None, None)
     odd = (jpeg(), 99, math.nan, 0)
     shelf.add("run-1", 1, 7, [*pictures(2), unknown, odd], loss=1.25)
@@ -32,7 +32,7 @@ async def test_every_image_is_shown_with_prediction_confidence_and_truth(door, s
 async def test_batches_lead_to_each_other(door, shelf):
     """Previous and next skip the batches of which nothing is kept."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     for epoch, batch in ((1, 3), (1, 9), (2, 0)):
         shelf.add("run-1", epoch, batch, pictures(1))
 
@@ -47,7 +47,7 @@ async def test_batches_lead_to_each_other(door, shelf):
 async def test_a_batch_without_images_names_the_nearest(door, shelf):
     """A link to a batch that was not kept is no dead end."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 3, pictures(1))
 
     response = await client.get("/sessions/run-1/batches/1-4")
@@ -61,7 +61,7 @@ async def test_a_batch_without_images_names_the_nearest(door, shelf):
 async def test_a_jpeg_is_served_byte_for_byte_and_for_ever(door, shelf):
     """Type, caching and origin are ours to say; what a browser has is not sent again."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     images = pictures(3)
     shelf.add("run-1", 1, 7, images)
 
@@ -80,7 +80,7 @@ async def test_a_jpeg_is_served_byte_for_byte_and_for_ever(door, shelf):
 async def test_an_image_that_is_not_there_is_not_found(door, shelf):
     """Never kept, never sent, or gone with its shard: 404."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 7, pictures(1))
 
     for path in ("1-7/1.jpg", "1-8/0.jpg", f"1-7/{'9' * 30}.jpg", f"{'9' * 12}-7/0.jpg"):
@@ -92,7 +92,7 @@ async def test_an_image_that_is_not_there_is_not_found(door, shelf):
 async def test_the_latest_image_is_asked_for_again(door, shelf):
     """A panel that shows a slot gets the newest batch's image, or one that says there is none."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     empty = await client.get("/sessions/run-1/latest/0.jpg")
     older, newer = pictures(2)
     shelf.add("run-1", 2, 0, [newer], received_ms=NOON_MS + 1000)
@@ -108,7 +108,7 @@ async def test_the_latest_image_is_asked_for_again(door, shelf):
 async def test_a_contact_sheet_shows_one_batch(door, shelf):
     """The batch meant is drawn as one JPEG; where there is none, a grey one with status 200 says so."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     empty = await client.get("/sessions/run-1/sheet.jpg?at=${__to}")
     nobody = await client.get("/sessions/nobody/sheet.jpg")
     shelf.add("run-1", 1, 7, [*pictures(5), (b"torn", 1, 0.5, 1)])
@@ -125,7 +125,7 @@ async def test_a_contact_sheet_shows_one_batch(door, shelf):
 async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(door, shelf):
     """No loss and no confidence: no tile, no "0 %", no meter; the API says null."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 7, [(jpeg(), 1, None, 0), (jpeg(), 1, 0.0, 1)], loss=-math.inf)
 
     text = await (await client.get("/sessions/run-1/batches/1-7")).text()

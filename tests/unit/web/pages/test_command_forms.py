@@ -21,13 +21,13 @@ PAUSE = {"type": "PAUSE_TRAINING"}
 async def client(door):
     """Return a client of a bridge with one running session."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     return client
 
 
 def waiting(client):
     """Return the orders on their way, as (type, parameters)."""
-    return [(one.type, dict(one.parameters)) for one in client.parts.commands.of("run-1")]
+    return [(one.type, dict(one.parameters)) for one in client.deps.commands.of("run-1")]
 
 
 async def test_a_command_is_taken_and_can_be_watched(client):
@@ -36,8 +36,8 @@ async def test_a_command_is_taken_and_can_be_watched(client):
 
     response = await client.post(PATH, json=order)
     told = await response.json()
-    client.parts.commands.take("run-1")
-    client.parts.commands.answer(
+    client.deps.commands.take("run-1")
+    client.deps.commands.answer(
         "run-1", CommandResult(told["command_id"], True, "done", epoch=1, batch=9)
     )
     listed = await (await client.get(PATH)).json()
@@ -60,7 +60,7 @@ async def test_asking_twice_with_one_id_is_asking_once(client):
     first = await client.post(PATH, json=order)
     again = await client.post(PATH, json=order)
     other = await client.post(PATH, json={"type": "STOP_TRAINING", "command_id": "alert-1"})
-    client.parts.sessions.get("run-1").apply(Ended(Phase.ENDED), 5.0)
+    client.deps.sessions.get("run-1").apply(Ended(Phase.ENDED), 5.0)
     late = await client.post(PATH, json=order)
 
     assert [first.status, again.status, other.status, late.status] == [202, 202, 409, 202]
@@ -71,7 +71,7 @@ async def test_a_session_that_is_over_takes_no_command(door):
     """409 for one that has ended, lingers or is archived; 404 for one that never was."""
     archived = Session("old-1", Client(), Config(), now=1.0)
     client = await door(archive=FakeArchive({"old-1": archived}))
-    session = running(client.parts)
+    session = running(client.deps)
     session.apply(StatusChange(State.COMPLETED), 2.0)
     session.apply(Ended(Phase.ENDED), 2.0)
 
@@ -171,7 +171,7 @@ async def test_pages_of_others_cannot_send_commands(client, headers, form):
 async def test_our_own_pages_can_send_commands(door):
     """At this machine's address and at the public one, whatever the proxy calls us."""
     client = await door(public_url="https://bridge.example")
-    running(client.parts)
+    running(client.deps)
     own = f"http://{client.host}:{client.port}"
     allowed = (
         {"Origin": own, "Sec-Fetch-Site": "same-origin"},
@@ -205,7 +205,7 @@ async def test_the_page_of_a_session_sends_commands_without_a_script(client):
 async def test_too_many_unanswered_commands_wait(client):
     """429 says that the loop has yet to answer."""
     for _ in range(KEPT_PER_SESSION):
-        client.parts.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
+        client.deps.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
 
     response = await client.post(PATH, json=PAUSE)
 

@@ -163,7 +163,7 @@ def test_no_bytes_raise(tail, place, damage):
 async def test_each_picture_has_a_tile_of_its_own(door, shelf):
     """A picture that is not square has a background, and a broken one is grey; the others are shown."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     wide, tall = halves(300, 100), halves(100, 300)
     shelf.add("run-1", 1, 7, [(wide, 1, 0.5, 1), (b"torn", 1, 0.5, 1), (tall, 1, 0.5, 1)])
 
@@ -190,7 +190,7 @@ async def test_a_store_that_is_away_is_no_traceback(door, shelf, caplog):
         raise StorageError("the object store did not answer")
 
     client = await door(read_image=away)
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 7, pictures())
     for path in ("sheet.jpg", "sheet.jpg", "batches/1-7/0.jpg", "latest/0.jpg"):
         response = await client.get(f"/sessions/run-1/{path}")
@@ -209,7 +209,7 @@ async def test_a_crowd_gets_the_grey_picture(door, shelf):
             raise StorageError("200 calls wait already")
 
     client = await door(image_threads=Full())
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 7, pictures())
 
     response = await client.get("/sessions/run-1/sheet.jpg")

@@ -21,7 +21,7 @@ BATCHES = (  # epoch, batch, seconds after noon, loss
 async def client(door, shelf):
     """Return a client of a bridge with a session of six kept batches."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     for epoch, batch, seconds, loss in BATCHES:
         wrong = pictures(2) if batch != 8 else pictures(1)
         shelf.add("run-1", epoch, batch, wrong, loss=loss, received_ms=NOON_MS + seconds * SECOND)
@@ -108,7 +108,7 @@ async def test_how_far_from_the_click_is_told(client):
 async def test_a_session_without_images_shows_itself(door):
     """There is always a page to land on."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
 
     response = await client.get("/go/images?session=run-1&at=1")
 

@@ -17,15 +17,15 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.sessions import Session
-from bridge.web.pages.session_view import glance
+from bridge.web.pages.session_view import session_view
 
 
 def run(*events, total=4, per_epoch=10):
-    """Return a glance at a session after some events, 100 s after it began."""
+    """Return a session_view at a session after some events, 100 s after it began."""
     session = Session("run-1", Client(), Config(total, per_epoch), now=0.0)
     for event in events:
         session.apply(event, 50.0)
-    return glance(session, 100.0)
+    return session_view(session, 100.0)
 
 
 @pytest.mark.parametrize(
@@ -82,11 +82,11 @@ def test_time_to_go_is_told_or_reckoned():
     assert run(*half, Ended(Phase.ENDED)).remaining is None
 
 
-def test_a_glance_does_not_change():
+def test_a_view_does_not_change():
     """A page drawn in a thread sees one moment, whatever arrives meanwhile."""
     session = Session("run-1", Client(), Config(), now=0.0)
     session.apply(Batch(0, 0, 0.5), 1.0)
-    seen = glance(session, 2.0)
+    seen = session_view(session, 2.0)
 
     session.apply(Batch(0, 1, 9.0), 3.0)
     session.losses.bins[0].high = 99.0

@@ -47,7 +47,7 @@ async def test_a_bridge_without_sessions_says_how_to_begin(door):
 async def test_a_session_is_read_at_a_glance(door, shelf):
     """Status, epoch of epochs, progress, loss, speed, GPU, time to go and the last image are on the first page."""
     client = await door()
-    session = running(client.parts, total_epochs=4)
+    session = running(client.deps, total_epochs=4)
     session.apply(StatusChange(Status.RUNNING), session.registered_at)
     gpus = (Gpu(0, "", 0.9), Gpu(1, "", 0.7))
     session.apply(
@@ -69,10 +69,10 @@ async def test_a_session_is_read_at_a_glance(door, shelf):
 async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(door):
     """The pill says what the bridge knows, also where the loop last said "running"."""
     client = await door()
-    lost = running(client.parts, "lost-1")
+    lost = running(client.deps, "lost-1")
     lost.apply(StatusChange(Status.RUNNING), 1.0)
     lost.apply(Ended(Phase.LOST), 2.0)
-    silent = running(client.parts, "silent-1")
+    silent = running(client.deps, "silent-1")
     silent.connected = False
 
     text = await page(client, "/")
@@ -88,7 +88,7 @@ async def test_sessions_gone_from_memory_stay_on_the_pages(door):
     old.apply(Ended(Phase.ENDED), 2.0)
     stale = Session("run-1", Client("stale"), Config(), now=1.0)
     client = await door(archive=FakeArchive({"old-1": old, "run-1": stale}))
-    running(client.parts)
+    running(client.deps)
 
     first = await page(client, "/")
     one = await page(client, "/sessions/old-1")
@@ -103,7 +103,7 @@ async def test_many_sessions_are_paged(door):
     """No page grows without bound, and every session can be reached."""
     client = await door()
     for number in range(45):
-        running(client.parts, f"run-{number}", batches=1)
+        running(client.deps, f"run-{number}", batches=1)
 
     first = await page(client, "/")
     second = await page(client, "/?offset=40")
@@ -117,7 +117,7 @@ async def test_many_sessions_are_paged(door):
 async def test_a_session_shows_everything_it_told(door, shelf):
     """Curves, epochs, images, GPUs, scalars, notices and commands are on one page."""
     client = await door(grafana_url="http://grafana.example")
-    session = running(client.parts, batches=0)
+    session = running(client.deps, batches=0)
     for index in range(40):
         session.apply(Batch(1, index, 30.0 if index == 20 else 0.5), session.registered_at)
     session.apply(Epoch(1, 0.4, 0.9, 0.45, 0.88, 0.001), 2.0)
@@ -126,9 +126,9 @@ async def test_a_session_shows_everything_it_told(door, shelf):
     session.apply(Performance(0.02, 60, 0, 480, 470, Resources(3.5, 2**30, (gpu,))), 3.0)
     session.apply(Scalars(1, 2, {"gradient_norm": 0.25}), 3.0)
     shelf.add("run-1", 1, 20, pictures(), loss=30.0)
-    command = client.parts.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
-    client.parts.commands.take("run-1")
-    client.parts.commands.answer("run-1", CommandResult(command.id, True, "will do", 1, 30))
+    command = client.deps.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
+    client.deps.commands.take("run-1")
+    client.deps.commands.answer("run-1", CommandResult(command.id, True, "will do", 1, 30))
 
     text = await page(client, "/sessions/run-1")
 
@@ -144,7 +144,7 @@ async def test_a_session_shows_everything_it_told(door, shelf):
 async def test_nan_is_marked_and_breaks_nothing(door):
     """Losses that are no numbers are marked where they came, and the rest is drawn."""
     client = await door()
-    session = running(client.parts, batches=0)
+    session = running(client.deps, batches=0)
     for index, loss in enumerate([0.5, math.nan, math.inf, 0.4, -math.inf, 1e308]):
         session.apply(Batch(1, index, loss), session.registered_at)
     session.apply(Epoch(1, math.nan, math.inf), 2.0)
@@ -162,7 +162,7 @@ async def test_nan_is_marked_and_breaks_nothing(door):
 async def test_a_session_that_only_sends_nan_has_a_page(door):
     """A run without one finite loss is shown like any other."""
     client = await door()
-    session = running(client.parts, batches=0)
+    session = running(client.deps, batches=0)
     session.apply(Batch(1, 0, math.nan), session.registered_at)
 
     assert "NaN" in await page(client, "/")
@@ -173,7 +173,7 @@ async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(d
     """Each cell is a link with truth and prediction; those of many classes together are none."""
     confusion = {("0", "0"): 8, ("0", "1"): 2, ("1", "1"): 10, ("other", "1"): 1}
     client = await door(metrics=FakeMetrics(confusions={"run-1": confusion}))
-    running(client.parts)
+    running(client.deps)
 
     text = await page(client, "/sessions/run-1")
 
@@ -186,12 +186,12 @@ async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(d
 async def test_nothing_a_client_says_becomes_html(door, shelf):
     """Names, messages, labels, scalars and classes are shown as what they are: text."""
     client = await door(metrics=FakeMetrics(confusions={"run-1": {("0", "1"): 1}}))
-    running(client.parts, model_name=HOSTILE, dataset_name=HOSTILE, class_names=(HOSTILE, HOSTILE))
-    session = client.parts.sessions.get("run-1")
+    running(client.deps, model_name=HOSTILE, dataset_name=HOSTILE, class_names=(HOSTILE, HOSTILE))
+    session = client.deps.sessions.get("run-1")
     session.client = Client(HOSTILE, HOSTILE, labels={HOSTILE: HOSTILE})
     session.apply(StatusChange(Status.RUNNING, HOSTILE), 2.0)
     session.apply(Scalars(1, 1, {HOSTILE: 1.0}), 2.0)
-    client.parts.commands.ask("run-1", CommandType.PAUSE_TRAINING, {HOSTILE: HOSTILE})
+    client.deps.commands.ask("run-1", CommandType.PAUSE_TRAINING, {HOSTILE: HOSTILE})
     shelf.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):
@@ -205,7 +205,7 @@ async def test_nothing_a_client_says_becomes_html(door, shelf):
 async def test_a_page_says_only_what_we_wrote(door, note):
     """The address of a page cannot put words into it."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
 
     text = await page(client, f"/sessions/run-1?note={note}&ignored=at,%3Cb%3E,prefer")
 
@@ -216,7 +216,7 @@ async def test_a_page_says_only_what_we_wrote(door, note):
 async def test_no_style_or_script_stands_in_a_page(door, shelf):
     """Nothing needs what the content policy forbids."""
     client = await door()
-    running(client.parts)
+    running(client.deps)
     shelf.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0", "/nope"):
