@@ -33,12 +33,12 @@ class Desk:
 
     def commit(self) -> None:
         """Write what has happened to the disk."""
-        work = self.journal.take()
+        work = self.journal.collect()
         if work is None:
             return
         with self.database.transaction() as transaction:
             work.write(transaction)
-        work.done()
+        work.on_committed()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Group commit: what all sinks have to keep goes to disk together, then the receipts go out."""
+"""Group commit: what all sinks have to keep goes to disk together, then whoever waits is notified."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from bridge.errors import DatabaseLostError, UnwritableError
-from bridge.sinks import Durable, Work
+from bridge.sinks import DurableSink, PendingWrite
 from bridge.storage.database import Database, RefusedRow
 from bridge.telemetry import Telemetry
 
@@ -41,11 +41,11 @@ PENDING_BYTES_LIMIT = 256 << 20
 """Bytes of updates that may wait for a commit."""
 
 
-class Receipt(Protocol):
+class CommitListener(Protocol):
     """Who wants to know when an update has been committed."""
 
-    def committed(self, ticket: int) -> None:
-        """Everything enrolled with this ticket or an earlier one has been committed."""
+    def on_committed(self, ticket: int) -> None:
+        """Everything added with this ticket or an earlier one has been committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Group:
     """What one commit writes, and who waits for it."""
 
     ticket: int
-    works: tuple[Work, ...]
-    receipts: frozenset[Receipt]
+    writes: tuple[PendingWrite, ...]
+    listeners: frozenset[CommitListener]
 
 
 class Committer:
@@ -62,28 +62,28 @@ class Committer:
 
     def __init__(
         self,
-        durables: Sequence[Durable],
+        durables: Sequence[DurableSink],
         database: Database,
         telemetry: Telemetry,
         *,
         is_durable: bool = True,
     ) -> None:
-        """Write the works of `durables`, in the order given, in one transaction of `database`.
+        """Write the writes of `durables`, in the order given, in one transaction of `database`.
 
-        Not `is_durable`: receipts go out without waiting for it.
+        Not `is_durable`: listeners are notified without waiting for it.
         """
         self._is_durable = is_durable
         self._durables = tuple(durables)
         self._database = database
         self._telemetry = telemetry
         self._ticket = 1
-        self._receipts: set[Receipt] = set()
+        self._listeners: set[CommitListener] = set()
         self._count = 0
         self._bytes = 0
-        self._wake = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._requested = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._unwritten: tuple[Work, ...] = ()
+        self._unwritten: tuple[PendingWrite, ...] = ()
         """Of a group that is not on disk yet: the next one takes them along."""
         self._behind_since: float | None = None
         """Since when there is something to write that is not on disk; None: all is."""
@@ -97,14 +97,16 @@ class Committer:
         """Tell whether too much is waiting for the disk."""
         return self._count >= PENDING_LIMIT or self._bytes >= PENDING_BYTES_LIMIT
 
-    def enroll(self, receipt: Receipt, size_bytes: int, *, is_urgent: bool = True) -> int:
+    def add_waiter(
+        self, listener: CommitListener, size_bytes: int, *, is_urgent: bool = True
+    ) -> int:
         """Return the ticket of the commit that takes in all that has been consumed by now."""
-        self._receipts.add(receipt)
+        self._listeners.add(listener)
         self._count += 1
         self._bytes += size_bytes
-        self._wake.set()
+        self._requested.set()
         if is_urgent:
-            self._hurry.set()
+            self._urgent.set()
         return self._ticket
 
     def problem(self) -> str:
@@ -119,21 +121,21 @@ class Committer:
         cause = "the disk does not answer" if self._error is None else "see its log"
         return f"nothing has been written to disk for {seconds:.0f} s ({cause})"
 
-    def poke(self) -> None:
+    def request_commit(self) -> None:
         """Commit soon, though nobody waits for it."""
-        self._wake.set()
+        self._requested.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Commit in the background; on the way out everything enrolled is committed, if the disk lets it."""
+        """Commit in the background; on the way out everything added is committed, if the disk lets it."""
         with ThreadPoolExecutor(1, thread_name_prefix="commit") as thread:
             task = asyncio.create_task(self._commit_until_stopped(thread), name="commit")
             try:
                 yield
             finally:
                 self._stopping.set()
-                self._wake.set()
-                self._hurry.set()
+                self._requested.set()
+                self._urgent.set()
                 await task
 
     async def _commit_until_stopped(self, thread: ThreadPoolExecutor) -> None:
@@ -141,34 +143,34 @@ class Committer:
             started = time.monotonic()
             await self._commit(self._group(), thread)
             await asyncio.sleep(max(0.0, COMMIT_SECONDS - (time.monotonic() - started)))
-            await _set_within(self._wake, IDLE_SECONDS)
-            await _set_within(self._hurry, RELAXED_SECONDS - (time.monotonic() - started))
-            self._wake.clear()
-            self._hurry.clear()
+            await _set_within(self._requested, IDLE_SECONDS)
+            await _set_within(self._urgent, RELAXED_SECONDS - (time.monotonic() - started))
+            self._requested.clear()
+            self._urgent.clear()
         await self._commit(self._group(), thread)
         self.is_broken = bool(self._unwritten)
 
     def _group(self) -> Group:
         """Collect what there is to write.
 
-        Where a durable fails to hand over, it keeps what it has, nothing is written, and nobody gets a
-        receipt: what belongs together goes to disk together, the next time.
+        Where a durable fails to hand over, it keeps what it has, nothing is written, and nobody is
+        notified: what belongs together goes to disk together, the next time.
         """
-        works = list(self._unwritten)
+        writes = list(self._unwritten)
         try:
             for durable in self._durables:
-                work = durable.take()
-                if work is not None:
-                    works.append(work)
+                write = durable.collect()
+                if write is not None:
+                    writes.append(write)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the next commit tries again
             self._telemetry.unexpected_error("commit", error)
             self._fail(error)
-            self._unwritten = tuple(works)
+            self._unwritten = tuple(writes)
             return Group(self._ticket - 1, (), frozenset())
         self._unwritten = ()
-        group = Group(self._ticket, tuple(works), frozenset(self._receipts))
+        group = Group(self._ticket, tuple(writes), frozenset(self._listeners))
         self._ticket += 1
-        self._receipts.clear()
+        self._listeners.clear()
         self._count = 0
         self._bytes = 0
         return group
@@ -176,18 +178,18 @@ class Committer:
     async def _commit(self, group: Group, thread: ThreadPoolExecutor) -> None:
         if not self._is_durable:
             self._acknowledge(group)
-        if group.works and not await self._written(group.works, thread):
-            self._unwritten = group.works
-            self._receipts |= group.receipts
+        if group.writes and not await self._written(group.writes, thread):
+            self._unwritten = group.writes
+            self._listeners |= group.listeners
             return
-        for work in group.works:
-            self._tell(work.done)
+        for write in group.writes:
+            self._tell(write.on_committed)
         if self._is_durable:
             self._acknowledge(group)
 
     def _acknowledge(self, group: Group) -> None:
-        for receipt in group.receipts:
-            self._tell(partial(receipt.committed, group.ticket))
+        for listener in group.listeners:
+            self._tell(partial(listener.on_committed, group.ticket))
 
     def _tell(self, listener: Callable[[], None]) -> None:
         try:
@@ -195,14 +197,14 @@ class Committer:
         except Exception as error:  # noqa: BLE001 -- as above
             self._telemetry.unexpected_error("commit", error)
 
-    async def _written(self, works: tuple[Work, ...], thread: ThreadPoolExecutor) -> bool:
+    async def _written(self, writes: tuple[PendingWrite, ...], thread: ThreadPoolExecutor) -> bool:
         """Write until it succeeds, while stopping once only; return whether it did."""
         loop = asyncio.get_running_loop()
         attempt = 0
         self._behind_since = self._behind_since or time.monotonic()
         while True:
             try:
-                seconds, refused = await loop.run_in_executor(thread, self._write, works)
+                seconds, refused = await loop.run_in_executor(thread, self._write, writes)
             except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
                 self._fail(error)
             else:
@@ -222,20 +224,22 @@ class Committer:
         self._error = error
         self._telemetry.commit_failed(error)
 
-    def _write(self, works: tuple[Work, ...]) -> tuple[float, list[RefusedRow]]:
-        """Write all works; where a value cannot be written, all but the rows that have such values."""
+    def _write(self, writes: tuple[PendingWrite, ...]) -> tuple[float, list[RefusedRow]]:
+        """Write all writes; where a value cannot be written, all but the rows that have such values."""
         started = time.perf_counter()
         refused: list[RefusedRow] = []
         try:
-            self._write_all(works)
+            self._write_all(writes)
         except UnwritableError:
-            self._write_all(works, refused)
+            self._write_all(writes, refused)
         return time.perf_counter() - started, refused
 
-    def _write_all(self, works: tuple[Work, ...], refused: list[RefusedRow] | None = None) -> None:
+    def _write_all(
+        self, writes: tuple[PendingWrite, ...], refused: list[RefusedRow] | None = None
+    ) -> None:
         with self._database.transaction(refused=refused) as transaction:
-            for work in works:
-                work.write(transaction)
+            for write in writes:
+                write.write(transaction)
 
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:

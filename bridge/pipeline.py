@@ -1,11 +1,11 @@
-"""The way of a message: admit it, give it to every sink, enroll it for the next commit."""
+"""The way of a message: admit it, give it to every sink, have it committed."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bridge.commands import Command, Commands
-from bridge.committer import Committer, Receipt
+from bridge.committer import CommitListener, Committer
 from bridge.errors import (
     InvalidDataError,
     OverloadedError,
@@ -99,7 +99,7 @@ class Pipeline:
             session.id, what, attempt=session.attempt, client=client.name
         )
         self._emit(session, Registered(), self._clock())
-        self._committer.poke()
+        self._committer.request_commit()
         return registration
 
     def restore(self, session: Session) -> None:
@@ -108,7 +108,7 @@ class Pipeline:
         if session.connected:
             self._emit(session, Disconnected(), self._clock())
 
-    def accept(self, update: Update, receipt: Receipt) -> int:
+    def accept(self, update: Update, listener: CommitListener) -> int:
         """Apply one update, and return the ticket of the commit that makes it durable.
 
         An update that has been applied before is not applied again, and none is applied before those that
@@ -137,9 +137,9 @@ class Pipeline:
                 if isinstance(update.message, SILENT):
                     self._emit(session, SequenceAdvanced(), now)
             self._apply(session, update, now)
-        return self._committer.enroll(receipt, update.size_bytes, is_urgent=not sequence)
+        return self._committer.add_waiter(listener, update.size_bytes, is_urgent=not sequence)
 
-    def refuse(self, session_id: str, sequence: int, receipt: Receipt) -> int:
+    def refuse(self, session_id: str, sequence: int, listener: CommitListener) -> int:
         """Pass over a message that its client is told, by its sequence, will never be applied.
 
         Returns the ticket of the commit that makes this durable. Raises UnknownSessionError,
@@ -152,7 +152,7 @@ class Pipeline:
         if sequence > session.accepted:
             session.accepted = sequence
             self._emit(session, SequenceAdvanced(), now)
-        return self._committer.enroll(receipt, 0, is_urgent=False)
+        return self._committer.add_waiter(listener, 0, is_urgent=False)
 
     def begin_at(self, session_id: str, sequence: int) -> None:
         """Let a client go on with a sequence above the next one: it has nothing below that any more.
@@ -201,7 +201,7 @@ class Pipeline:
         command = self._commands.ask(session_id, type, parameters, command_id)
         asked = CommandAsked(command.id, command.type, command.parameters)
         self._emit(session, asked, self._clock())
-        self._committer.poke()
+        self._committer.request_commit()
         return command
 
     def take_commands(self, session_id: str) -> list[Command]:
@@ -223,7 +223,7 @@ class Pipeline:
             if isinstance(event, Forgotten):
                 self._sessions.forget(session)
                 self._commands.forget(session.id)
-                self._committer.poke()
+                self._committer.request_commit()
 
     def _revive(
         self, session: Session, message: Message, now: float, *, says_something: bool

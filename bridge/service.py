@@ -110,7 +110,7 @@ async def run(
         committer = Committer(
             (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
         )
-        images.wake = committer.poke
+        images.wake = committer.request_commit
         stack.callback(lambda: images.give_up() if committer.is_broken else None)
         await stack.enter_async_context(committer.running())
         stack.callback(journal.settle)

@@ -150,7 +150,7 @@ class Stream:
         if self._frames >= FRAMES_PER_COUNT:
             self._count()
 
-    def committed(self, ticket: int) -> None:
+    def on_committed(self, ticket: int) -> None:
         """Owe the acknowledgments of everything up to this ticket."""
         self._count()
         pending = self._pending

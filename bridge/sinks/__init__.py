@@ -18,7 +18,7 @@ class Sink(Protocol):
         """
 
 
-class Work(Protocol):
+class PendingWrite(Protocol):
     """What one sink wants on disk with the next commit."""
 
     def write(self, transaction: Transaction) -> None:
@@ -28,12 +28,12 @@ class Work(Protocol):
         went to files the first time must not go there twice.
         """
 
-    def done(self) -> None:
+    def on_committed(self) -> None:
         """Take notice that the commit has succeeded; runs on the event loop."""
 
 
-class Durable(Protocol):
+class DurableSink(Protocol):
     """A sink that has something to keep."""
 
-    def take(self) -> Work | None:
+    def collect(self) -> PendingWrite | None:
         """Hand over everything since the last call, or None; runs on the event loop."""

@@ -99,12 +99,12 @@ class Bench:
 
     def commit(self):
         """Commit what it has to keep, as the pipeline does."""
-        work = self.images.take()
+        work = self.images.collect()
         if work is None:
             return
         with self.database.transaction() as transaction:
             work.write(transaction)
-        work.done()
+        work.on_committed()
 
     def books(self):
         """Return what has become of images, by result, and check that none is missing."""

@@ -58,12 +58,14 @@ class Life:
 
     def commit(self) -> bool:
         """Write what there is to write; tell whether there was any."""
-        works = [work for part in (self.spans, self.journal) if (work := part.take()) is not None]
+        works = [
+            work for part in (self.spans, self.journal) if (work := part.collect()) is not None
+        ]
         with self.database.transaction() as transaction:
             for work in works:
                 work.write(transaction)
         for work in works:
-            work.done()
+            work.on_committed()
         return bool(works)
 
     def known(self):

@@ -51,12 +51,12 @@ class World:
 
     def commit(self):
         """Write what the sink has to keep."""
-        work = self.sink.take()
+        work = self.sink.collect()
         if work is None:
             return False
         with self.database.transaction() as transaction:
             work.write(transaction)
-        work.done()
+        work.on_committed()
         return True
 
     def spans(self):

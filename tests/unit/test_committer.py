@@ -1,4 +1,4 @@
-"""Group commit: receipts only after the disk."""
+"""Group commit: listeners are notified only after the disk has it."""
 
 import asyncio
 import sqlite3
@@ -24,16 +24,16 @@ class Notes:
     def __init__(self) -> None:
         self.new: list[str] = []
         self.failures = 0
-        self.done: list[str] = []
+        self.committed: list[str] = []
 
-    def take(self):
+    def collect(self):
         if not self.new:
             return None
         taken, self.new = self.new, []
-        return NotesWork(self, taken)
+        return NotesWrite(self, taken)
 
 
-class NotesWork:
+class NotesWrite:
     """Texts for one commit."""
 
     def __init__(self, notes: Notes, texts: list[str]) -> None:
@@ -46,20 +46,20 @@ class NotesWork:
             self.notes.failures -= 1
             raise sqlite3.OperationalError("database or disk is full")
 
-    def done(self) -> None:
-        self.notes.done += self.texts
+    def on_committed(self) -> None:
+        self.notes.committed += self.texts
 
 
 class Waiter:
-    """Writes down what the database held when the receipt came."""
+    """Writes down what the database held when it was notified."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.receipts: list[tuple[int, list[str]]] = []
+        self.tickets: list[tuple[int, list[str]]] = []
 
-    def committed(self, ticket: int) -> None:
+    def on_committed(self, ticket: int) -> None:
         rows = self.database.query("SELECT span_id FROM spans ORDER BY number")
-        self.receipts.append((ticket, [row[0] for row in rows]))
+        self.tickets.append((ticket, [row[0] for row in rows]))
 
 
 @pytest.fixture
@@ -70,21 +70,21 @@ def database(tmp_path):
     database.close()
 
 
-async def test_a_receipt_comes_after_the_commit(database):
-    """When the receipt comes, another connection already sees the row."""
+async def test_listeners_are_notified_after_the_commit(database):
+    """On notification, another connection already sees the row."""
     notes, waiter = Notes(), Waiter(database)
     committer = Committer([notes], database, Telemetry())
 
     async with committer.running():
         notes.new.append("one")
-        ticket = committer.enroll(waiter, 10)
-        await until(lambda: waiter.receipts)
+        ticket = committer.add_waiter(waiter, 10)
+        await until(lambda: waiter.tickets)
 
-    assert waiter.receipts == [(ticket, ["one"])]
-    assert notes.done == ["one"]
+    assert waiter.tickets == [(ticket, ["one"])]
+    assert notes.committed == ["one"]
 
 
-async def test_no_receipt_while_the_disk_refuses(database):
+async def test_nobody_is_notified_while_the_disk_refuses(database):
     """A failed commit is tried again with the same rows, which are there once."""
     notes, waiter = Notes(), Waiter(database)
     notes.failures = 2
@@ -92,14 +92,14 @@ async def test_no_receipt_while_the_disk_refuses(database):
 
     async with committer.running():
         notes.new.append("one")
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
         await until(lambda: notes.failures == 0)
-        await until(lambda: waiter.receipts)
+        await until(lambda: waiter.tickets)
 
-    assert [rows for _, rows in waiter.receipts] == [["one"]]
+    assert [rows for _, rows in waiter.tickets] == [["one"]]
 
 
-async def test_what_is_enrolled_is_committed_on_the_way_out(database):
+async def test_what_was_added_is_committed_on_the_way_out(database):
     """Stopping loses nothing that was accepted."""
     notes, waiter = Notes(), Waiter(database)
     committer = Committer([notes], database, Telemetry())
@@ -107,12 +107,12 @@ async def test_what_is_enrolled_is_committed_on_the_way_out(database):
     async with committer.running():
         await asyncio.sleep(0)
         notes.new.append("late")
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
 
-    assert [rows for _, rows in waiter.receipts] == [["late"]]
+    assert [rows for _, rows in waiter.tickets] == [["late"]]
 
 
-async def test_a_disk_that_refuses_to_the_end_gives_no_receipt(database):
+async def test_a_disk_that_refuses_to_the_end_notifies_nobody(database):
     """Stopping does not hang on a broken disk, and never tells a lie."""
     notes, waiter = Notes(), Waiter(database)
     notes.failures = 1_000_000
@@ -120,50 +120,50 @@ async def test_a_disk_that_refuses_to_the_end_gives_no_receipt(database):
 
     async with committer.running():
         notes.new.append("lost")
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
 
-    assert waiter.receipts == []
-    assert notes.done == []
+    assert waiter.tickets == []
+    assert notes.committed == []
 
 
-async def test_a_receipt_needs_no_work(database):
+async def test_a_notification_needs_no_write(database):
     """Updates that leave nothing to write are acknowledged all the same."""
     waiter = Waiter(database)
     committer = Committer([Notes()], database, Telemetry())
 
     async with committer.running():
-        committer.enroll(waiter, 10)
-        await until(lambda: waiter.receipts)
+        committer.add_waiter(waiter, 10)
+        await until(lambda: waiter.tickets)
 
-    assert len(waiter.receipts) == 1
+    assert len(waiter.tickets) == 1
 
 
 async def test_a_fault_of_one_listener_costs_only_itself(database):
     """A stream that fails at being told does not keep the others from it."""
 
     class Broken:
-        def committed(self, ticket) -> None:
+        def on_committed(self, ticket) -> None:
             raise RuntimeError("broken stream")
 
     waiter = Waiter(database)
     committer = Committer([Notes()], database, Telemetry())
 
     async with committer.running():
-        committer.enroll(Broken(), 10)
-        committer.enroll(waiter, 10)
-        await until(lambda: len(waiter.receipts) == 1)
-        committer.enroll(waiter, 10)
-        await until(lambda: len(waiter.receipts) == 2)
+        committer.add_waiter(Broken(), 10)
+        committer.add_waiter(waiter, 10)
+        await until(lambda: len(waiter.tickets) == 1)
+        committer.add_waiter(waiter, 10)
+        await until(lambda: len(waiter.tickets) == 2)
 
 
-async def test_nobody_gets_a_receipt_while_a_part_hands_nothing_over(database):
+async def test_nobody_is_notified_while_a_part_hands_nothing_over(database):
     """What belongs together is written together, when all parts can."""
 
     class Broken:
         is_well = False
         asked = 0
 
-        def take(self):
+        def collect(self):
             self.asked += 1
             if not self.is_well:
                 raise RuntimeError("broken sink")
@@ -173,14 +173,14 @@ async def test_nobody_gets_a_receipt_while_a_part_hands_nothing_over(database):
 
     async with committer.running():
         notes.new.append("one")
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
         await until(lambda: broken.asked > 3)
-        assert not waiter.receipts
+        assert not waiter.tickets
         assert database.query("SELECT * FROM spans") == []
         broken.is_well = True
-        await until(lambda: waiter.receipts)
+        await until(lambda: waiter.tickets)
 
-    assert [held for _, held in waiter.receipts] == [["one"]]
+    assert [held for _, held in waiter.tickets] == [["one"]]
 
 
 async def test_a_stop_takes_a_failed_group_along(database):
@@ -190,14 +190,14 @@ async def test_a_stop_takes_a_failed_group_along(database):
     async with committer.running():
         notes.failures = 2
         notes.new.append("one")
-        committer.poke()
+        committer.request_commit()
         await until(lambda: notes.failures < 2)
         late.new.append("last words")
 
     assert not committer.is_broken
     rows = database.query("SELECT span_id FROM spans ORDER BY number")
     assert [name for [name] in rows] == ["one", "last words"]
-    assert (notes.done, late.done) == (["one"], ["last words"])
+    assert (notes.committed, late.committed) == (["one"], ["last words"])
 
 
 async def test_a_stop_on_a_broken_disk_writes_nothing_and_says_so(database):
@@ -207,11 +207,11 @@ async def test_a_stop_on_a_broken_disk_writes_nothing_and_says_so(database):
     async with committer.running():
         notes.failures = 1_000
         notes.new.append("one")
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
         await until(lambda: notes.failures < 1_000)
 
     assert committer.is_broken
-    assert not waiter.receipts
+    assert not waiter.tickets
     assert database.query("SELECT * FROM spans") == []
 
 
@@ -242,17 +242,19 @@ async def test_a_row_that_cannot_be_written_costs_itself(database, value):
     async with committer.running():
         notes.new += ["one", value, "two"]
         others.new.append("three")
-        committer.enroll(waiter, 10)
-        await until(lambda: waiter.receipts)
+        committer.add_waiter(waiter, 10)
+        await until(lambda: waiter.tickets)
         assert committer.problem() == ""
 
-    assert waiter.receipts[0][1] == ["one", "two", "three"]
+    assert waiter.tickets[0][1] == ["one", "two", "three"]
     labels = {"what": "spans_row", "reason": "unwritable"}
     assert telemetry.registry.get_sample_value("bridge_dropped_total", labels) == 1
 
 
 @pytest.mark.parametrize("number", [2**63, 2**63 - 1, 10**18, 2**64 - 1])
-async def test_no_receipt_without_the_row_that_holds_the_messages(database, monkeypatch, number):
+async def test_nobody_is_notified_without_the_row_that_holds_the_messages(
+    database, monkeypatch, number
+):
     """Where the journal's own row cannot be written no message is acknowledged, and in the end the bridge is not ready."""
     rows, notes, waiter = JournalRows(database), Notes(), Waiter(database)
     monkeypatch.setattr(rows, "last_number", lambda: number - 1)
@@ -264,12 +266,12 @@ async def test_no_receipt_without_the_row_that_holds_the_messages(database, monk
     async with committer.running():
         notes.new.append("one")
         journal.consume(Session("run", Client(), Config(), now=0.0), Scalars(0, 1, {"a": 1.0}), 1.0)
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
         failures = partial(telemetry.registry.get_sample_value, "bridge_commit_failures_total")
         await until(lambda: failures() >= 2)
         assert "nothing has been written to disk for" in committer.problem()
 
-    assert waiter.receipts == []
+    assert waiter.tickets == []
     assert database.query("SELECT * FROM journal") == []
 
 
@@ -281,14 +283,14 @@ async def test_commits_that_fail_for_long_are_a_problem_until_one_succeeds(datab
         assert committer.problem() == ""
         notes.failures = 1_000
         notes.new.append("one")
-        committer.poke()
+        committer.request_commit()
         await until(lambda: notes.failures < 999)
         assert committer.problem() == ""
         monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
         assert "nothing has been written to disk for" in committer.problem()
         assert "full" not in committer.problem(), "what an exception says is for the log"
         notes.failures = 0
-        await until(lambda: notes.done)
+        await until(lambda: notes.committed)
         assert committer.problem() == ""
 
 
@@ -298,7 +300,7 @@ async def test_a_part_that_hands_nothing_over_for_long_is_a_problem(database, mo
     class Broken:
         is_well = False
 
-        def take(self):
+        def collect(self):
             if not self.is_well:
                 raise RuntimeError("broken sink")
 
@@ -309,7 +311,7 @@ async def test_a_part_that_hands_nothing_over_for_long_is_a_problem(database, mo
         await until(lambda: "nothing has been written" in committer.problem())
         broken.is_well = True
         notes.new.append("one")
-        committer.poke()
+        committer.request_commit()
         await until(lambda: committer.problem() == "")
 
 
@@ -317,21 +319,21 @@ async def test_a_commit_that_hangs_for_long_is_a_problem(database, monkeypatch):
     """A disk that neither takes nor refuses is no better than one that refuses."""
     hanging = threading.Event()
 
-    class Slow(NotesWork):
+    class Slow(NotesWrite):
         def write(self, transaction):
             hanging.wait(30)
             super().write(transaction)
 
     class SlowNotes(Notes):
-        def take(self):
-            return Slow(self, self.new) if super().take() else None
+        def collect(self):
+            return Slow(self, self.new) if super().collect() else None
 
     notes = SlowNotes()
     monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
     committer = Committer([notes], database, Telemetry())
     async with committer.running():
         notes.new.append("one")
-        committer.poke()
+        committer.request_commit()
         await until(lambda: "does not answer" in committer.problem())
         hanging.set()
         await until(lambda: committer.problem() == "")
@@ -344,9 +346,9 @@ async def test_a_database_that_is_gone_is_a_problem_at_once(database, tmp_path):
     async with committer.running():
         (tmp_path / "bridge.db").rename(tmp_path / "away.db")
         notes.new.append("one")
-        committer.enroll(waiter, 10)
+        committer.add_waiter(waiter, 10)
         await until(lambda: "start the bridge again" in committer.problem())
-        assert not waiter.receipts
+        assert not waiter.tickets
         (tmp_path / "away.db").rename(tmp_path / "bridge.db")
-        await until(lambda: waiter.receipts)
+        await until(lambda: waiter.tickets)
         assert committer.problem() == ""

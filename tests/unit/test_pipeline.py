@@ -62,20 +62,20 @@ class Journal:
 
     def __init__(self) -> None:
         self.is_full = False
-        self.enrolled = 0
+        self.waiters = 0
 
-    def enroll(self, receipt, size_bytes, *, is_urgent) -> int:
-        self.enrolled += 1
-        return self.enrolled
+    def add_waiter(self, listener, size_bytes, *, is_urgent) -> int:
+        self.waiters += 1
+        return self.waiters
 
-    def poke(self) -> None:
+    def request_commit(self) -> None:
         pass
 
 
 class Nobody:
-    """A receipt that nobody waits for."""
+    """A listener that nobody waits for."""
 
-    def committed(self, ticket) -> None:
+    def on_committed(self, ticket) -> None:
         pass
 
 
@@ -131,7 +131,7 @@ def test_nothing_is_applied_without_a_session():
         bridge.send(batch(1))
 
     assert bridge.sink.events == []
-    assert bridge.journal.enrolled == 0
+    assert bridge.journal.waiters == 0
 
 
 @given(st.lists(st.integers(min_value=1, max_value=12), max_size=40))
@@ -155,7 +155,7 @@ def test_a_sequence_is_applied_once_and_in_its_turn(sequences):
 
     assert [event.index for event in bridge.sink.of(Batch)] == expected
     assert session.accepted == mark
-    assert bridge.journal.enrolled == len(sequences) - gaps
+    assert bridge.journal.waiters == len(sequences) - gaps
 
 
 def test_a_client_may_begin_behind_what_is_known_here():

@@ -27,14 +27,14 @@ class Disk:
         self.is_full = False
         self._world = world
         self._ticket = 1
-        self._enrolled = {}
+        self._waiters = {}
         self._group = None
 
-    def enroll(self, receipt, size_bytes, *, is_urgent):
-        self._enrolled[receipt] = None
+    def add_waiter(self, listener, size_bytes, *, is_urgent):
+        self._waiters[listener] = None
         return self._ticket
 
-    def poke(self):
+    def request_commit(self):
         pass
 
     def begin(self):
@@ -42,19 +42,19 @@ class Disk:
         if self._group is None:
             session = self._world.session
             state = (session.snapshot(), session.accepted, len(self._world.applied))
-            self._group = (self._ticket, state, self._enrolled)
+            self._group = (self._ticket, state, self._waiters)
             self._ticket += 1
-            self._enrolled = {}
+            self._waiters = {}
 
     def finish(self):
         """Have the group on disk, and tell."""
         if self._group is None:
             return
-        (ticket, state, receipts), self._group = self._group, None
+        (ticket, state, listeners), self._group = self._group, None
         self._world.on_disk = state
         self._world.session.committed = state[1]
-        for receipt in receipts:
-            receipt.committed(ticket)
+        for listener in listeners:
+            listener.on_committed(ticket)
 
     def turn(self, step):
         """Do what a step says."""

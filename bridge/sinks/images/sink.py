@@ -135,14 +135,14 @@ class Images:
             self._sampler.forget(session.id)
             self._books.close(session.id)
 
-    def take(self) -> "ImagesWork | None":
+    def collect(self) -> "ImagesWrite | None":
         """Hand over what is to be written with the next commit."""
         decided, windows = self._books.take(), self._sampler.take_changed()
         if not (self._steps or decided or windows):
             return None
         steps, self._steps = self._steps, []
         self._is_close_asked = False
-        return ImagesWork(self, steps, decided, windows)
+        return ImagesWrite(self, steps, decided, windows)
 
     def replay(self, session: Session, event: Event, _received: float) -> None:
         """Take up the counts of a session from before a restart; its images are in their shards."""
@@ -354,7 +354,7 @@ class Images:
         await self._commit()
 
     async def _commit(self) -> None:
-        work = self.take()
+        work = self.collect()
         if work is None:
             return
         try:
@@ -362,14 +362,14 @@ class Images:
         except (StorageError, OSError) as error:
             self._telemetry.commit_failed(error)
         else:
-            work.done()
+            work.on_committed()
 
-    def _write(self, work: "ImagesWork") -> None:
+    def _write(self, work: "ImagesWrite") -> None:
         with self._database.transaction() as transaction:
             work.write(transaction)
 
 
-class ImagesWork:
+class ImagesWrite:
     """The steps of one commit, what was decided before it, and what open windows hold."""
 
     def __init__(
@@ -398,7 +398,7 @@ class ImagesWork:
             [(session_id, offer and offer.snapshot()) for session_id, offer in self._windows],
         )
 
-    def done(self) -> None:
+    def on_committed(self) -> None:
         """Settle what has been written."""
         if self._written is not None:
             self._images._committed(self._written)

@@ -129,7 +129,7 @@ class Journal:
         self._whole |= self._touched
         self._whole |= self._heard
 
-    def take(self) -> "JournalWork | None":
+    def collect(self) -> "JournalWrite | None":
         """Hand over the events since the last call, and the sessions that are due to be written whole."""
         now, number = self._clock(), self._number + 1
         for name, session in self._touched.items():
@@ -145,7 +145,7 @@ class Journal:
         if entries:
             self._kept.append((number, len(entries)))
             self._kept_entries += len(entries)
-        return JournalWork(
+        return JournalWrite(
             self,
             number,
             entries,
@@ -222,7 +222,7 @@ class Journal:
 
 
 @dataclass(slots=True)
-class JournalWork:
+class JournalWrite:
     """The entries and checkpoints of one commit."""
 
     journal: Journal
@@ -251,7 +251,7 @@ class JournalWork:
         if self.trim_below and not self.journal._keeps_all:
             rows.trim(transaction, self.trim_below)
 
-    def done(self) -> None:
+    def on_committed(self) -> None:
         """Tell each session how far it is on disk, and let go of those that left."""
         for session, sequence in self.sequences:
             session.committed = max(session.committed, sequence)

@@ -101,12 +101,12 @@ class Spans:
         trace = self._traces.get(session.id)
         return None if trace is None else trace.snapshot()
 
-    def take(self) -> "SpansWork | None":
+    def collect(self) -> "SpansWrite | None":
         """Hand over finished spans."""
         if not self._finished:
             return None
         spans, self._finished = self._finished, []
-        return SpansWork(self, tuple(spans))
+        return SpansWrite(self, tuple(spans))
 
     def _begin(self, session: Session) -> Trace:
         """Return the trace of an attempt that is new, or that was begun before a restart."""
@@ -199,7 +199,7 @@ _TAKE: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
 
 
 @dataclass(slots=True)
-class SpansWork:
+class SpansWrite:
     """The spans of one commit."""
 
     sink: Spans
@@ -211,7 +211,7 @@ class SpansWork:
         rows = [(span.span_id, span.to_json()) for span in self.spans]
         self.dropped = self.sink._outbox.add(transaction, rows)
 
-    def done(self) -> None:
+    def on_committed(self) -> None:
         """Ring for the delivery, and count what had to go."""
         if self.dropped:
             self.sink._telemetry.spans_dropped(self.dropped)

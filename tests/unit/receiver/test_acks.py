@@ -28,19 +28,19 @@ class Disk:
     def __init__(self):
         self.is_full = False
         self._ticket = 1
-        self._receipts = {}
+        self._listeners = {}
 
-    def enroll(self, receipt, size_bytes, *, is_urgent):
-        self._receipts[receipt] = None
+    def add_waiter(self, listener, size_bytes, *, is_urgent):
+        self._listeners[listener] = None
         return self._ticket
 
-    def poke(self):
+    def request_commit(self):
         pass
 
     def commit(self):
-        receipts, self._receipts = self._receipts, {}
-        for receipt in receipts:
-            receipt.committed(self._ticket)
+        listeners, self._listeners = self._listeners, {}
+        for listener in listeners:
+            listener.on_committed(self._ticket)
         self._ticket += 1
 
 
@@ -49,11 +49,11 @@ class FaultyPipeline(Pipeline):
 
     fails = 0
 
-    def accept(self, update, receipt):
+    def accept(self, update, listener):
         if self.fails:
             self.fails -= 1
             raise RuntimeError("a fault of ours")
-        return super().accept(update, receipt)
+        return super().accept(update, listener)
 
 
 class World:

@@ -339,7 +339,7 @@ async def test_a_heartbeat_promises_nothing_that_is_not_committed(tmp_path):
     writing = asyncio.create_task(stream.write_to(write))
     await until(lambda: heard)
     assert heard == [0]
-    stream.committed(1)
+    stream.on_committed(1)
     stream.finish()
     await writing
     bridge.database.close()
@@ -479,7 +479,7 @@ async def test_no_internal_text_reaches_a_client(bridge, monkeypatch):
     stream = bridge.stub.StreamMetrics()
     accept = bridge.pipeline.accept
 
-    def broken(update, receipt):
+    def broken(update, listener):
         monkeypatch.setattr(bridge.pipeline, "accept", accept)
         raise RuntimeError("secret internals")
 

@@ -174,7 +174,7 @@ async def test_a_failed_commit_is_tried_again_without_writing_twice(tmp_path, st
     bench = Bench(tmp_path, store)
     async with bench.running():
         bench.send(session(), batch(1, 0))
-        work = bench.images.take()
+        work = bench.images.collect()
 
         def commit(*, fails):
             with bench.database.transaction() as transaction:
@@ -188,7 +188,7 @@ async def test_a_failed_commit_is_tried_again_without_writing_twice(tmp_path, st
         unknown, size = bench.index.batch("run", 1, 0), bench.spooled()[0].stat().st_size
         pending = bench.images.pending
         commit(fails=False)
-        work.done()
+        work.on_committed()
 
         assert (unknown, pending) == (None, 2)
         assert bench.spooled()[0].stat().st_size == size

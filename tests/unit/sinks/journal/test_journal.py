@@ -41,7 +41,7 @@ def test_nothing_new_is_no_work(database):
     life.commit()
     life.now += 10 * CHECKPOINT_SECONDS
 
-    assert life.journal.take() is None
+    assert life.journal.collect() is None
 
 
 def test_a_sequence_that_changed_nothing_outlives_a_kill(database):
@@ -136,7 +136,7 @@ def test_a_commit_that_fails_is_written_again_whole(database):
     life = Life(database)
     session = life.register()
     life.happen(session, Batch(0, 0, 0.5))
-    work = life.journal.take()
+    work = life.journal.collect()
     with suppress(OSError), database.transaction() as transaction:
         work.write(transaction)
         raise OSError("the disk is full")
@@ -288,11 +288,11 @@ def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
     life.happen(session, Forgotten())
     assert life.journal.is_leaving("run")
 
-    work = life.journal.take()
+    work = life.journal.collect()
     with database.transaction() as transaction:
         work.write(transaction)
     assert life.journal.is_leaving("run")
-    work.done()
+    work.on_committed()
 
     assert not life.journal.is_leaving("run")
     assert Archive(database).find("run").batches == 1
@@ -325,10 +325,10 @@ def test_a_session_that_the_database_cannot_hold_keeps_its_entries(database, mon
     for event in (Scalars(0, 1, {"a": 1.0}), Scalars(0, 2, {"a": 2.0})):
         life.happen(session, event)
         life.journal.settle()
-        work = life.journal.take()
+        work = life.journal.collect()
         with database.transaction(refused=refused) as transaction:
             work.write(transaction)
-        work.done()
+        work.on_committed()
 
     assert {row.table for row in refused} == {"sessions"}
     assert life.groups() == 2

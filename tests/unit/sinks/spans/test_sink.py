@@ -491,7 +491,7 @@ def test_what_was_committed_together_is_known_together(world):
     """A commit that fails is written again, once, with everything in it."""
     session = world.register()
     world.happen(session, averages(1), at=START + 1)
-    work = world.sink.take()
+    work = world.sink.collect()
     with suppress(OSError), world.database.transaction() as transaction:
         work.write(transaction)
         raise OSError("the disk is full")
@@ -499,11 +499,11 @@ def test_what_was_committed_together_is_known_together(world):
 
     with world.database.transaction() as transaction:
         work.write(transaction)
-    work.done()
+    work.on_committed()
 
     assert world.outbox.count() == 2
     assert world.sink.waiting.is_set()
-    assert world.sink.take() is None
+    assert world.sink.collect() is None
 
 
 def test_what_is_replayed_is_sent_once(tmp_path):
@@ -568,7 +568,7 @@ def test_a_forgotten_session_leaves_nothing(world):
     world.commit()
 
     assert world.sink.snapshot(session) is None
-    assert world.sink.take() is None
+    assert world.sink.collect() is None
 
 
 def test_a_full_outbox_drops_the_oldest_and_counts_them(tmp_path):

@@ -63,11 +63,11 @@ async def test_what_no_commit_told_of_is_cut_off(tmp_path, store):
         bench.send(session(), batch(1, 0))
         bench.commit()
         bench.send(session(), batch(1, 1))
-        work = bench.images.take()
+        work = bench.images.collect()
         with bench.database.transaction() as transaction:
             work.write(transaction)
             dead = shutil.copytree(live, tmp_path / "dead")
-        work.done()
+        work.on_committed()
     store.objects.clear()
 
     again = Bench(dead, store)
