@@ -57,7 +57,12 @@ print(status)
 """
 
 LOADED = """
-import bridge.client
+from bridge.client import TrainingSession
+print(json.dumps(sorted(sys.modules)))
+"""
+
+LOADED_BY_QUERY = """
+from bridge.client import BridgeClient
 print(json.dumps(sorted(sys.modules)))
 """
 
@@ -93,6 +98,13 @@ def test_no_server_code_is_loaded():
     ours = {name.split(".")[1] for name in loaded if name.startswith("bridge.")}
     assert ours == {"client", "jpeg_file", "protocol", "wire"}
     assert not {"aiohttp", "boto3", "prometheus_client"} & set(loaded)
+
+
+def test_a_query_loads_no_grpc():
+    """`trainbridge healthcheck` runs every few seconds, so what it imports must be cheap."""
+    loaded = run(LOADED_BY_QUERY)
+
+    assert not {"grpc", "google.protobuf"} & set(loaded)
 
 
 def test_a_spool_is_delivered_without_any_extra(tmp_path):

@@ -1,0 +1,196 @@
+"""Read what a bridge knows, and submit commands, over its HTTP API; needs nothing but the standard library."""
+
+import json
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
+from typing import Any, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import quote, urlsplit
+from urllib.request import Request, urlopen
+
+from bridge.client.query_types import (
+    ListedBatch,
+    SessionDetails,
+    SessionSummary,
+    SubmittedCommand,
+    from_json,
+)
+from bridge.protocol import CommandType
+
+Record = TypeVar("Record")
+
+TIMEOUT_SECONDS = 10.0
+SESSIONS_PER_PAGE = 100
+BATCHES_PER_PAGE = 200
+LONGEST_DETAIL = 500
+LARGEST_ERROR_BYTES = 64 * 1024
+
+
+class QueryError(Exception):
+    """A bridge could not be queried."""
+
+
+class NoBridgeError(QueryError):
+    """Nothing answers at the address, or what answers is not a bridge."""
+
+
+class ProblemError(QueryError):
+    """The bridge answered with an error, as a problem of RFC 9457 where it came from the API."""
+
+    def __init__(self, status: int, title: str, detail: str = "") -> None:
+        """Keep the HTTP status, what kind of problem it is, and what exactly was wrong, if that is known."""
+        super().__init__(f"the bridge answered {status}: {detail or title}")
+        self.status = status
+        self.title = title
+        self.detail = detail
+
+
+class BridgeClient:
+    """Queries one bridge; stateless, so threads may share it.
+
+    Every method raises NoBridgeError or ProblemError; a session, batch or image that does not exist is a
+    ProblemError whose `status` is 404. Lists are fetched page by page while they are iterated over.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Query the bridge at this URL, such as http://127.0.0.1:8080; a proxy may serve it under a path.
+
+        `timeout_seconds` bounds connecting and each wait for data. Raises ValueError for what is not an http(s) URL.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"not a URL such as http://127.0.0.1:8080: {url!r}")
+        self.url = url.rstrip("/")
+        self._timeout_seconds = timeout_seconds
+
+    def sessions(self, *, page_size: int = SESSIONS_PER_PAGE) -> Iterator[SessionSummary]:
+        """Yield all sessions, those that may still send first, then the newest."""
+        path = "/api/v1/sessions"
+        return self._pages(path, "sessions", SessionSummary, {"limit": page_size})
+
+    def session(self, session_id: str) -> SessionDetails:
+        """Return everything that the bridge knows of a session."""
+        return self._decode(SessionDetails, self.get_json(_session_path(session_id)))
+
+    def batches(
+        self,
+        session_id: str,
+        *,
+        after: tuple[int, int] | None = None,
+        page_size: int = BATCHES_PER_PAGE,
+    ) -> Iterator[ListedBatch]:
+        """Yield the batches with stored images by epoch and batch, those behind (epoch, batch) `after`."""
+        path = f"{_session_path(session_id)}/images"
+        query: dict[str, object] = {"limit": page_size}
+        if after is not None:
+            query["after"] = f"{after[0]}-{after[1]}"
+        return self._pages(path, "batches", ListedBatch, query)
+
+    def image(self, session_id: str, epoch: int, batch: int, position: int) -> bytes:
+        """Return the JPEG at a position of a batch, as it was sent."""
+        name = quote(session_id, safe="")
+        return self.get(f"/sessions/{name}/batches/{epoch}-{batch}/{position}.jpg")
+
+    def commands(self, session_id: str) -> tuple[SubmittedCommand, ...]:
+        """Return the commands of a session, oldest first."""
+        answer = self.get_json(f"{_session_path(session_id)}/commands")
+        return self._decode(tuple[SubmittedCommand, ...], answer.get("commands"))
+
+    def submit_command(
+        self,
+        session_id: str,
+        type: CommandType | str,
+        parameters: Mapping[str, str | float] | None = None,
+        *,
+        command_id: str = "",
+    ) -> SubmittedCommand:
+        """Submit a command to the training loop of a session; `commands` shows what becomes of it.
+
+        The same `command_id` again is the same command, so a call that failed can be repeated.
+        """
+        body: dict[str, object] = {
+            "type": type.name if isinstance(type, CommandType) else type,
+            "parameters": dict(parameters or {}),
+        }
+        if command_id:
+            body["command_id"] = command_id
+        answer = self.get_json(f"{_session_path(session_id)}/commands", body)
+        return self._decode(SubmittedCommand, answer)
+
+    def metrics(self) -> str:
+        """Return /metrics in the text format of Prometheus."""
+        return self.get("/metrics").decode(errors="replace")
+
+    def check_ready(self) -> None:
+        """Return if the bridge is ready; a ProblemError whose `status` is 503 names the failing checks."""
+        self.get("/readyz")
+
+    def get_json(self, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        """Return the object that the API answers to a GET, or to a POST of the body given."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            answer = json.loads(self._fetch(path, data))
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._not_a_bridge()
+        return answer
+
+    def get(self, path: str) -> bytes:
+        """Return the body at any path of the bridge."""
+        return self._fetch(path)
+
+    def _pages(
+        self, path: str, member: str, kind: type[Record], query: Mapping[str, object]
+    ) -> Iterator[Record]:
+        """Follow `next` by its query alone: the address before it may not be reachable from here."""
+        following = "&".join(f"{name}={value}" for name, value in query.items())
+        while following:
+            answer = self.get_json(f"{path}?{following}")
+            yield from self._decode(tuple[kind, ...], answer.get(member))  # type: ignore[valid-type]
+            following = urlsplit(answer.get("next") or "").query
+
+    def _decode(self, kind: type[Record], answer: object) -> Record:
+        try:
+            record: Record = from_json(kind, answer)
+        except ValueError as error:
+            raise self._not_a_bridge() from error
+        return record
+
+    def _not_a_bridge(self) -> NoBridgeError:
+        return NoBridgeError(f"no bridge at {self.url}: something else answers there")
+
+    def _fetch(self, path: str, data: bytes | None = None) -> bytes:
+        headers = {"Accept": "application/json, */*", "Content-Type": "application/json"}
+        request = Request(self.url + path, data, headers)  # noqa: S310 -- http and https only, see __init__
+        try:
+            with urlopen(request, timeout=self._timeout_seconds) as response:  # noqa: S310
+                body: bytes = response.read()
+                return body
+        except HTTPError as error:
+            with error:
+                raise _problem(error) from error
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            text = f"no bridge at {self.url}: {reason or type(error).__name__}"
+            raise NoBridgeError(text) from error
+
+
+def _session_path(session_id: str) -> str:
+    return f"/api/v1/sessions/{quote(session_id, safe='')}"
+
+
+def _problem(error: HTTPError) -> ProblemError:
+    """Return the problem in the answer; pages of proxies are not repeated, only their status."""
+    title, detail = str(error.reason), ""
+    try:
+        content = error.read(LARGEST_ERROR_BYTES).decode(errors="replace")
+        match error.headers.get_content_type():
+            case "application/problem+json":
+                problem = json.loads(content)
+                title, detail = str(problem.get("title") or title), str(problem.get("detail") or "")
+            case "text/plain":
+                detail = "; ".join(content.split("\n")).strip("; ")
+    except (OSError, HTTPException, ValueError, AttributeError):
+        pass  # the status says enough
+    return ProblemError(error.code, title, detail[:LONGEST_DETAIL])

@@ -1,0 +1,248 @@
+"""BridgeClient, against the real HTTP server and against things that are not a bridge."""
+
+import math
+import socket
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from support.pages import deps_in, pictures, running
+from support.served_app import served_app
+
+from bridge.client import BridgeClient, CommandType
+from bridge.client.query import NoBridgeError, ProblemError
+from bridge.model import (
+    Batch,
+    Client,
+    CommandResult,
+    Config,
+    Epoch,
+    Gpu,
+    Performance,
+    Resources,
+    Scalars,
+)
+
+LISTED = 7
+
+
+@pytest.fixture
+def deps(tmp_path):
+    """What the server answers from, and its images; both empty."""
+    deps, shelf = deps_in(tmp_path)
+    yield deps, shelf
+    shelf.database.close()
+
+
+@pytest.fixture
+def client(deps):
+    """A client of a server with these dependencies."""
+    with served_app(deps[0]) as url:
+        yield BridgeClient(url)
+
+
+@contextmanager
+def answering(status, body, content_type="application/json", length=None):
+    """Serve one fixed answer at every path; yields the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(length or len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_sessions_are_listed_with_what_is_known(deps, client):
+    """Numbers and texts as the API has them; None where nothing was reported."""
+    running(deps[0], "run-1", total_epochs=10)
+    deps[0].sessions.register("run-2", Client(), Config())
+    one, other = sorted(client.sessions(), key=lambda session: session.session_id)
+
+    assert (one.status, one.phase, one.connected) == ("unknown", "live", True)
+    assert (one.epoch, one.batch, one.batches, one.total_epochs) == (1, 2, 3, 10)
+    assert (one.loss, one.client_name) == (0.5, "tests")
+    assert one.url == f"{client.url}/sessions/run-1"
+    assert (other.epoch, other.total_epochs, other.loss, other.client_name) == (None,) * 4
+
+
+def test_lists_are_followed_to_their_end(deps, client):
+    """Every page is fetched, and nothing comes twice."""
+    for number in range(LISTED):
+        running(deps[0], f"run-{number}")
+        deps[1].add("run-0", 1, number, pictures())
+
+    names = [session.session_id for session in client.sessions(page_size=2)]
+    batches = [batch.batch for batch in client.batches("run-0", page_size=2)]
+
+    assert sorted(names) == [f"run-{number}" for number in range(LISTED)]
+    assert batches == list(range(LISTED))
+    assert [batch.batch for batch in client.batches("run-0", after=(1, 3))] == [4, 5, 6]
+
+
+def test_a_list_is_followed_where_the_bridge_was_found(tmp_path):
+    """The address in `next` begins with --public-url, which may lead nowhere from here."""
+    deps, shelf = deps_in(tmp_path, public_url="https://bridge.invalid/elsewhere")
+    for number in range(3):
+        running(deps, f"run-{number}")
+    with served_app(deps) as url:
+        assert len(list(BridgeClient(url).sessions(page_size=1))) == 3
+    shelf.database.close()
+
+
+def test_a_session_has_everything_that_is_known_of_it(deps, client):
+    """Epochs, the loss curve, measurements and scalars; losses that are not finite are floats, too."""
+    session = running(deps[0])
+    now = session.registered_at
+    gpu = Gpu(0, "GPU-1", 0.5)
+    for message in (
+        Batch(1, 3, math.inf),
+        Epoch(1, 0.4, 0.9),
+        Scalars(1, 3, {"lr": math.nan}),
+        Performance(frames_per_second=60.0, resources=Resources(gpus=(gpu,))),
+    ):
+        session.apply(message, now)
+    details = client.session("run-1")
+
+    assert details.loss == math.inf
+    assert details.class_names == ("cat", "dog")
+    assert [(epoch.number, epoch.loss, epoch.accuracy) for epoch in details.epochs] == [
+        (1, 0.4, 0.9)
+    ]
+    assert math.isnan(details.scalars["lr"])
+    assert details.performance.resources.gpus[0].uuid == "GPU-1"
+    assert sum(part.count for part in details.losses) == 3
+    assert details.client.name == "tests"
+
+
+def test_images_are_listed_and_read(deps, client):
+    """With what is known of each, and byte for byte."""
+    running(deps[0])
+    sent = pictures()
+    deps[1].add("run-1", 1, 7, sent)
+    (batch,) = client.batches("run-1")
+
+    assert (batch.epoch, batch.batch, batch.loss) == (1, 7, 0.5)
+    assert [(one.position, one.predicted_label, one.true_label) for one in batch.images] == [
+        (0, "dog", "dog"), (1, "dog", "cat"),
+    ]  # fmt: skip
+    assert [one.is_wrong for one in batch.images] == [False, True]
+    assert [client.image("run-1", 1, 7, one.position) for one in batch.images] == [
+        content for content, *_ in sent
+    ]
+
+
+def test_a_command_is_submitted_and_watched(deps, client):
+    """From queued to the answer of the loop; the same id again is the same command."""
+    running(deps[0])
+    rate = {"learning_rate": 0.001}
+    first = client.submit_command("run-1", CommandType.CHANGE_LEARNING_RATE, rate, command_id="a-1")
+    again = client.submit_command("run-1", "CHANGE_LEARNING_RATE", rate, command_id="a-1")
+    assert first == again
+    assert (first.state, first.parameters) == ("queued", {"learning_rate": "0.001"})
+
+    deps[0].commands.take("run-1")
+    deps[0].commands.answer(
+        "run-1", CommandResult("a-1", applied=True, message="", epoch=1, batch=2)
+    )
+    (command,) = client.commands("run-1")
+
+    assert (command.type, command.state) == ("CHANGE_LEARNING_RATE", "applied")
+    assert (command.result.message, command.result.epoch, command.result.batch) == (None, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["nobody", "../../metrics?x", "a b", "ü"])
+def test_a_problem_is_an_exception(client, name):
+    """With status, title and detail as RFC 9457 has them; a name cannot leave its place in the path."""
+    with pytest.raises(ProblemError) as caught:
+        client.session(name)
+
+    assert caught.value.status == 404
+    assert caught.value.title
+    assert caught.value.detail in str(caught.value)
+    assert "<" not in str(caught.value)
+
+
+def test_a_refused_command_names_its_fault(deps, client):
+    """The detail says what to change."""
+    running(deps[0])
+    with pytest.raises(ProblemError, match="learning_rate") as caught:
+        client.submit_command("run-1", CommandType.CHANGE_LEARNING_RATE)
+
+    assert caught.value.status == 400
+
+
+def test_a_page_of_errors_is_not_repeated():
+    """What a proxy answers in HTML comes down to its status."""
+    with (
+        answering(502, b"<html><h1>oops</h1></html>", "text/html") as url,
+        pytest.raises(ProblemError) as caught,
+    ):
+        list(BridgeClient(url).sessions())
+
+    assert str(caught.value) == "the bridge answered 502: Bad Gateway"
+
+
+def test_readiness_names_the_failing_checks(client):
+    """A bridge that is ready returns; one that is not says why."""
+    client.check_ready()
+    with (
+        answering(503, b"stopping: it is stopping\nspool: gone\n", "text/plain") as url,
+        pytest.raises(ProblemError, match="stopping: it is stopping; spool: gone"),
+    ):
+        BridgeClient(url).check_ready()
+
+
+def test_nobody_at_the_address():
+    """Named with the address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(NoBridgeError, match=f"no bridge at {url}: .*refused"):
+        BridgeClient(url).session("run-1")
+
+
+def test_a_bridge_that_does_not_answer():
+    """A server that accepts and stays silent is given up."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(NoBridgeError, match="timed out"):
+            BridgeClient(url, timeout_seconds=0.05).metrics()
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b"[]", b"null", b"{}", b'{"sessions": [{"session_id": 3}]}', b"\xff"]
+)
+def test_something_else_at_the_address(body):
+    """Whatever answers without being a bridge is not taken for one without sessions."""
+    with answering(200, body) as url, pytest.raises(NoBridgeError, match="something else"):
+        list(BridgeClient(url).sessions())
+
+
+def test_an_answer_that_breaks_off():
+    """Half a body is no body."""
+    with answering(200, b"up 1\n", "text/plain", length=100) as url, pytest.raises(NoBridgeError):
+        BridgeClient(url).metrics()
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:8080", "", "ftp://there", "file:///etc/passwd", "http://"]
+)
+def test_what_is_not_a_url(url):
+    """Is refused before anything is sent."""
+    with pytest.raises(ValueError, match="not a URL"):
+        BridgeClient(url)
