@@ -14,7 +14,7 @@ CREATE INDEX IF NOT EXISTS sessions_by_end ON sessions (ended_ms);
 -- One row a commit: what has been accepted since the commit before, in order.
 CREATE TABLE IF NOT EXISTS journal (
   number  INTEGER PRIMARY KEY,
-  entries BLOB    NOT NULL          -- MessagePack, see bridge/sinks/journal/entries.py
+  entries BLOB    NOT NULL          -- MessagePack, see bridge/sinks/journal/records.py
 );
 
 -- One row a shard: a tar file in the spool until `stored`, in the object store from then on.

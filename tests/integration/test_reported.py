@@ -13,7 +13,7 @@ from support.series import Scene
 from bridge.model import Connected, Registered, Update
 from bridge.receiver.decode import Limits, client_of, config_of, decode_request
 from bridge.sessions import Session
-from bridge.sinks.journal.records import Entry, entry_of, row_of
+from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
 from bridge.web import build_app
 from bridge.wire import metrics_pb2 as wire
@@ -226,8 +226,8 @@ class Run:
             request = wire.MetricsRequest(session_id="run", **{KINDS[type(message)]: message})
             (update,) = decode_request(request.SerializeToString(), Limits())
             assert isinstance(update, Update), update
-            row = unpacked(packed(row_of(Entry("run", 0, 0.0, update.message))))
-            self._take(entry_of(row).event)
+            row = unpacked(packed(encode(JournalRecord("run", 0, 0.0, update.message))))
+            self._take(decode(row).event)
 
     def restart(self):
         """Go on from what a checkpoint holds."""

@@ -36,7 +36,7 @@ from bridge.model import (
 )
 from bridge.pipeline import Pipeline
 from bridge.sessions import SKIPS_KEPT, Session, Sessions
-from bridge.sinks.journal.records import Entry, entry_of, row_of
+from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
 from bridge.telemetry import Telemetry
 
@@ -209,7 +209,7 @@ def test_few_ranges_that_a_client_began_behind_are_kept():
 
 def journaled(event):
     """Return an event as the journal brings it back."""
-    return entry_of(unpacked(packed(row_of(Entry("run", 1, 0.0, event))))).event
+    return decode(unpacked(packed(encode(JournalRecord("run", 1, 0.0, event))))).event
 
 
 @pytest.mark.parametrize("instance", ["", "i"], ids=["original", "named"])

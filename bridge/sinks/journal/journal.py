@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from bridge.model import Event, Forgotten, Heartbeat, Registered, SequenceAdvanced
 from bridge.sessions import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
-from bridge.sinks.journal.records import VERSION, Entry, row_of
+from bridge.sinks.journal.records import VERSION, JournalRecord, encode
 from bridge.sinks.journal.replay import Replayed
 from bridge.storage.database import Transaction
 from bridge.storage.journal import Checkpoint, JournalRows
@@ -77,7 +77,7 @@ class Journal:
         self._telemetry = telemetry
         self._clock = clock
         self._number = rows.last_number()
-        self._entries: list[Entry] = []
+        self._entries: list[JournalRecord] = []
         self._touched: dict[str, Session] = {}
         self._whole: dict[str, Session] = {}
         self._leaving: dict[str, tuple[Session, dict[str, Any]]] = {}
@@ -108,7 +108,7 @@ class Journal:
         elif self._keeps_entries:
             if kind is SequenceAdvanced:
                 self._drop_outdated_advance(session)
-            self._entries.append(Entry(session.id, session.accepted, received, event))
+            self._entries.append(JournalRecord(session.id, session.accepted, received, event))
 
     def is_leaving(self, session_id: str) -> bool:
         """Tell whether a session is forgotten, and what was known of it is not on disk yet."""
@@ -227,7 +227,7 @@ class JournalWrite:
 
     journal: Journal
     number: int
-    entries: list[Entry]
+    entries: list[JournalRecord]
     states: list[tuple[Session, dict[str, Any]]]
     heard: list[tuple[float, str]]
     trim_below: int
@@ -277,18 +277,18 @@ class JournalWrite:
         return checkpoints
 
 
-def _packed_rows(entries: Sequence[Entry]) -> tuple[bytes, int]:
+def _packed_rows(entries: Sequence[JournalRecord]) -> tuple[bytes, int]:
     """Pack the entries, and count those that cannot be: one of them must not stop all commits for ever."""
     try:
-        return packed((VERSION, list(map(row_of, entries)))), 0
+        return packed((VERSION, list(map(encode, entries)))), 0
     except Exception:  # noqa: BLE001 -- each is tried by itself
         rows = [row for entry in entries if (row := _plain_row(entry)) is not None]
         return packed((VERSION, rows)), len(entries) - len(rows)
 
 
-def _plain_row(entry: Entry) -> tuple[Any, ...] | None:
+def _plain_row(entry: JournalRecord) -> tuple[Any, ...] | None:
     try:
-        row = row_of(entry)
+        row = encode(entry)
         packed(row)
     except Exception:  # noqa: BLE001 -- counted by whoever asked
         return None

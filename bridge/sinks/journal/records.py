@@ -33,54 +33,53 @@ from bridge.model import (
 from bridge.sessions import without_zeros
 
 VERSION = 1
-"""Of rows; each group begins with the version of its own."""
+"""Of rows; each group begins with the version it was written in."""
 
 
-class Entry(NamedTuple):
+class JournalRecord(NamedTuple):
     """An event of a session; a tuple, since there is one for every message."""
 
     session_id: str
     sequence: int
-    """The highest one that the session had accepted then."""
+    """The highest one that the session had accepted by then."""
     received: float
     event: Event
 
 
-def row_of(entry: Entry) -> tuple[Any, ...]:
+def encode(record: JournalRecord) -> tuple[Any, ...]:
     """Return (session id, sequence, received, kind, ...): numbers, texts, tuples and dictionaries.
 
-    Kinds are numbers that never change their meaning; a row may grow at its end. Images are left out:
-    their bytes are in shards, and their fate is counted there.
+    A row may grow at its end. Images are left out: their bytes are in shards, and they are counted there.
     """
-    session_id, sequence, received, event = entry
-    kind, plain = _PLAIN[type(event)]
-    return (session_id, sequence, received, kind, *plain(event))
+    session_id, sequence, received, event = record
+    kind, fields_of = _ENCODERS[type(event)]
+    return (session_id, sequence, received, kind, *fields_of(event))
 
 
-def entry_of(row: Sequence[Any]) -> Entry:
-    """Return what a row was made of; raises ValueError for one that makes no sense."""
+def decode(row: Sequence[Any]) -> JournalRecord:
+    """Return the record a row was made of; raises ValueError for a row that cannot be read."""
     try:
-        session_id, sequence, received, kind, *plain = row
-        return Entry(session_id, sequence, received, _EVENTS[kind](plain))
+        session_id, sequence, received, kind, *values = row
+        return JournalRecord(session_id, sequence, received, _DECODERS[kind](values))
     except (TypeError, ValueError, KeyError, IndexError) as error:
         raise ValueError(f"not a row of the journal: {error!r}") from error
 
 
-def _batch_row(batch: Batch) -> tuple[Any, ...]:
-    plain = (batch.epoch, batch.index, batch.loss, batch.duration_seconds, batch.sample_count)
+def _batch_fields(batch: Batch) -> tuple[Any, ...]:
+    always = (batch.epoch, batch.index, batch.loss, batch.duration_seconds, batch.sample_count)
     if not (batch.predictions or batch.ground_truth or batch.invalid_images):
-        return plain
+        return always
     return (
-        *plain,
-        [told.predicted_class for told in batch.predictions],
-        [told.confidence for told in batch.predictions],
+        *always,
+        [prediction.predicted_class for prediction in batch.predictions],
+        [prediction.confidence for prediction in batch.predictions],
         batch.ground_truth,
         batch.invalid_images,
     )
 
 
-def _batch(plain: Sequence[Any]) -> Batch:
-    epoch, index, loss, duration_seconds, sample_count, *rest = plain
+def _batch(values: Sequence[Any]) -> Batch:
+    epoch, index, loss, duration_seconds, sample_count, *rest = values
     if not rest:
         return Batch(
             epoch, index, loss, duration_seconds=duration_seconds, sample_count=sample_count
@@ -98,115 +97,111 @@ def _batch(plain: Sequence[Any]) -> Batch:
     )
 
 
-def _epoch_before(plain: Sequence[Any]) -> Epoch:
-    """Return an epoch as it was written when an accuracy of 0 meant "not reported" as well."""
-    number, loss, accuracy, *more = plain
+def _epoch_with_zeros(values: Sequence[Any]) -> Epoch:
+    """Return an epoch written when an accuracy of 0 also meant "not reported"."""
+    number, loss, accuracy, *more = values
     return Epoch(number, loss, reported(accuracy), *more)
 
 
-def _performance_before(plain: Sequence[Any]) -> Performance:
-    """Return a performance as it was written when any 0 meant "not reported" as well."""
-    return _performance(tuple(without_zeros(dict(zip(_PERFORMANCE, plain, strict=True))).values()))
+def _performance_fields(performance: Performance) -> tuple[Any, ...]:
+    return tuple(asdict(performance).values())
 
 
-def _performance_row(told: Performance) -> tuple[Any, ...]:
-    return tuple(asdict(told).values())
+def _performance(values: Sequence[Any]) -> Performance:
+    performance = Performance(*values)
+    usage: Any = performance.resources
+    if usage is None:
+        return performance
+    gpus = tuple(Gpu(**gpu) for gpu in usage["gpus"])
+    return replace(performance, resources=Resources(**{**usage, "gpus": gpus}))
 
 
-def _performance(plain: Sequence[Any]) -> Performance:
-    told = Performance(*plain)
-    used: Any = told.resources
-    if used is None:
-        return told
-    gpus = tuple(Gpu(**gpu) for gpu in used["gpus"])
-    return replace(told, resources=Resources(**{**used, "gpus": gpus}))
+def _performance_with_zeros(values: Sequence[Any]) -> Performance:
+    """Return a performance written when any 0 also meant "not reported"."""
+    names = _names(Performance)
+    return _performance(tuple(without_zeros(dict(zip(names, values, strict=True))).values()))
 
 
-def _status_row(change: StatusChange) -> tuple[Any, ...]:
+def _status_fields(change: StatusChange) -> tuple[Any, ...]:
     config = None if change.config is None else asdict(change.config)
     return change.status.value, change.message, config
 
 
-def _status(plain: Sequence[Any]) -> StatusChange:
-    status, message, config = plain
+def _status(values: Sequence[Any]) -> StatusChange:
+    status, message, config = values
     if config is not None:
         config = Config(**{**config, "class_names": tuple(config["class_names"])})
     return StatusChange(Status(status), message, config)
 
 
-def _order_row(order: CommandAsked | CommandSent) -> tuple[Any, ...]:
-    return order.command_id, order.type.value, dict(order.parameters)
+def _command_fields(command: CommandAsked | CommandSent) -> tuple[Any, ...]:
+    return command.command_id, command.type.value, dict(command.parameters)
 
 
-def _asked(plain: Sequence[Any]) -> CommandAsked:
-    command_id, number, parameters = plain
-    return CommandAsked(command_id, CommandType(number), parameters)
+def _command(event: type[Any]) -> "Decode":
+    def decode_command(values: Sequence[Any]) -> Any:
+        command_id, number, parameters = values
+        return event(command_id, CommandType(number), parameters)
+
+    return decode_command
 
 
-def _sent(plain: Sequence[Any]) -> CommandSent:
-    command_id, number, parameters = plain
-    return CommandSent(command_id, CommandType(number), parameters)
-
-
-def _answered_row(answered: CommandAnswered) -> tuple[Any, ...]:
+def _answer_fields(answered: CommandAnswered) -> tuple[Any, ...]:
     return answered.type.value, *_RESULT_FIELDS(answered.result)
 
 
-def _answered(plain: Sequence[Any]) -> CommandAnswered:
-    number, *result = plain
+def _answer(values: Sequence[Any]) -> CommandAnswered:
+    number, *result = values
     return CommandAnswered(CommandType(number), CommandResult(*result))
 
 
-def _names(kind: type) -> list[str]:
-    return [field.name for field in fields(kind)]
-
-
-_EPOCH_FIELDS = attrgetter(*_names(Epoch))
-_PERFORMANCE = _names(Performance)
-_SCALARS_FIELDS = attrgetter(*_names(Scalars))
-_RESULT_FIELDS = attrgetter(*_names(CommandResult))
-
-
-def _advanced_row(event: SequenceAdvanced) -> tuple[int, ...]:
+def _advance_fields(event: SequenceAdvanced) -> tuple[int, ...]:
     return (event.first_skipped, event.last_skipped) if event.first_skipped else ()
 
 
-def _nothing(_event: Event) -> tuple[Any, ...]:
+def _no_fields(_event: Event) -> tuple[Any, ...]:
     return ()
 
 
-Plain = Callable[[Any], tuple[Any, ...]]
+def _names(event: type) -> list[str]:
+    return [field.name for field in fields(event)]
 
-_PLAIN: dict[type, tuple[int, Plain]] = {
-    Batch: (1, _batch_row),
-    Epoch: (13, _EPOCH_FIELDS),
-    Performance: (14, _performance_row),
-    StatusChange: (4, _status_row),
-    Scalars: (5, _SCALARS_FIELDS),
-    Connected: (6, _nothing),
-    Disconnected: (7, _nothing),
-    CommandSent: (8, _order_row),
-    CommandAnswered: (9, _answered_row),
-    Ended: (10, lambda ended: (ended.phase.value,)),
-    Forgotten: (11, _nothing),
-    CommandAsked: (12, _order_row),
-    SequenceAdvanced: (15, _advanced_row),
-}
 
-_EVENTS: dict[int, Callable[[Sequence[Any]], Event]] = {
-    1: _batch,
-    2: _epoch_before,
-    3: _performance_before,
-    4: _status,
-    5: lambda plain: Scalars(*plain),
-    6: lambda _plain: Connected(),
-    7: lambda _plain: Disconnected(),
-    8: _sent,
-    9: _answered,
-    10: lambda plain: Ended(Phase(plain[0])),
-    11: lambda _plain: Forgotten(),
-    12: _asked,
-    13: lambda plain: Epoch(*plain),
-    14: _performance,
-    15: lambda plain: SequenceAdvanced(*plain[:2]),
-}
+_RESULT_FIELDS = attrgetter(*_names(CommandResult))
+
+Encode = Callable[[Any], tuple[Any, ...]]
+Decode = Callable[[Sequence[Any]], Event]
+
+
+class Codec(NamedTuple):
+    """How the events of one type are written and read."""
+
+    kind: int
+    """What stands for the type in a row; a number never changes its meaning."""
+    event: type
+    decode: Decode
+    encode: Encode | None = None
+    """None: rows of this kind were written by older versions, and are only read."""
+
+
+CODECS = (
+    Codec(1, Batch, _batch, _batch_fields),
+    Codec(2, Epoch, _epoch_with_zeros),
+    Codec(3, Performance, _performance_with_zeros),
+    Codec(4, StatusChange, _status, _status_fields),
+    Codec(5, Scalars, lambda values: Scalars(*values), attrgetter(*_names(Scalars))),
+    Codec(6, Connected, lambda _values: Connected(), _no_fields),
+    Codec(7, Disconnected, lambda _values: Disconnected(), _no_fields),
+    Codec(8, CommandSent, _command(CommandSent), _command_fields),
+    Codec(9, CommandAnswered, _answer, _answer_fields),
+    Codec(10, Ended, lambda values: Ended(Phase(values[0])), lambda ended: (ended.phase.value,)),
+    Codec(11, Forgotten, lambda _values: Forgotten(), _no_fields),
+    Codec(12, CommandAsked, _command(CommandAsked), _command_fields),
+    Codec(13, Epoch, lambda values: Epoch(*values), attrgetter(*_names(Epoch))),
+    Codec(14, Performance, _performance, _performance_fields),
+    Codec(15, SequenceAdvanced, lambda values: SequenceAdvanced(*values[:2]), _advance_fields),
+)
+"""Every event that the journal holds."""
+
+_ENCODERS = {codec.event: (codec.kind, codec.encode) for codec in CODECS if codec.encode}
+_DECODERS = {codec.kind: codec.decode for codec in CODECS}

@@ -17,7 +17,7 @@ from bridge.model import (
 )
 from bridge.sessions import Session
 from bridge.sinks.journal.archive import session_of
-from bridge.sinks.journal.records import VERSION, Entry, entry_of
+from bridge.sinks.journal.records import VERSION, JournalRecord, decode
 from bridge.storage import image_counts
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
@@ -120,7 +120,7 @@ def _tell(session: Session, event: Event, received: float, stage: Stage) -> None
             stage.telemetry.dropped("entry", "damaged")
 
 
-def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
+def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[JournalRecord]:
     try:
         version, rows = unpacked(data)
         if not isinstance(rows, list):
@@ -133,7 +133,7 @@ def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
         return
     for row in rows:
         try:
-            entry = entry_of(row)
+            entry = decode(row)
             _check(entry)
         except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are taken
             telemetry.unexpected_error("replay", error)
@@ -142,7 +142,7 @@ def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Entry]:
             yield entry
 
 
-def _check(entry: Entry) -> None:
+def _check(entry: JournalRecord) -> None:
     """Raise TypeError for an entry that no bridge has written: it would stay in the session for good."""
     event = entry.event
     numbers = [entry.sequence, entry.received, *(getattr(event, name, 0) for name in NUMBERS)]
@@ -153,7 +153,7 @@ def _check(entry: Entry) -> None:
         raise TypeError("not an entry of a session")
 
 
-def _apply(number: int, entry: Entry, stage: Stage) -> None:
+def _apply(number: int, entry: JournalRecord, stage: Stage) -> None:
     session = _session(entry.session_id, stage)
     if session is None or number <= stage.through[session.id]:
         return
