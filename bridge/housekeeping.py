@@ -18,11 +18,11 @@ LAGS_KEPT = 60
 
 
 @asynccontextmanager
-async def upkeep(
+async def housekeeping(
     pipeline: Pipeline, sessions: Sessions, database: Database, telemetry: Telemetry
 ) -> AsyncIterator[None]:
-    """Keep time for sessions, and keep the bridge's own gauges fresh, until the block is left."""
-    task = asyncio.create_task(_keep(pipeline, sessions, database, telemetry), name="upkeep")
+    """Expire sessions, and refresh the bridge's own gauges, until the block is left."""
+    task = asyncio.create_task(_run(pipeline, sessions, database, telemetry), name="housekeeping")
     try:
         yield
     finally:
@@ -30,7 +30,7 @@ async def upkeep(
         await asyncio.wait([task])
 
 
-async def _keep(
+async def _run(
     pipeline: Pipeline, sessions: Sessions, database: Database, telemetry: Telemetry
 ) -> None:
     lags: deque[float] = deque(maxlen=LAGS_KEPT)
@@ -41,12 +41,12 @@ async def _keep(
             lags.append(max(0.0, time.monotonic() - started - PERIOD_SECONDS))
             telemetry.loop_lag_measured(max(lags))
         try:
-            pipeline.keep_time()
-            _count(sessions, database, telemetry)
-        except Exception as error:  # noqa: BLE001 -- one bad round must not stop the clock
-            telemetry.unexpected_error("upkeep", error)
+            pipeline.expire_sessions()
+            _set_gauges(sessions, database, telemetry)
+        except Exception as error:  # noqa: BLE001 -- one bad round must not stop the next
+            telemetry.unexpected_error("housekeeping", error)
 
 
-def _count(sessions: Sessions, database: Database, telemetry: Telemetry) -> None:
+def _set_gauges(sessions: Sessions, database: Database, telemetry: Telemetry) -> None:
     telemetry.sessions_counted(Counter(session.phase for session in sessions))
     telemetry.database_measured(database.size_bytes)

@@ -215,7 +215,7 @@ class Pipeline:
             self._emit(session, sent, self._clock())
         return commands
 
-    def keep_time(self) -> None:
+    def expire_sessions(self) -> None:
         """Do what is due: silent sessions disconnect, dead ones are lost, old ones are forgotten."""
         for session, event in self._sessions.due():
             self._telemetry.session_changed(session.id, type(event).__name__.lower())

@@ -12,10 +12,10 @@ from bridge.addresses import url_of
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
-from bridge.housekeeping import upkeep
+from bridge.housekeeping import housekeeping
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
-from bridge.receiver.server import bound, serving
+from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
 from bridge.sessions import Sessions
@@ -67,7 +67,7 @@ async def run(
         public_url = settings.public_url or url_of(listener.address)
         telemetry = Telemetry(public_url=public_url)
         grpc_server = await stack.enter_async_context(
-            bound(
+            bind_server(
                 settings.grpc_address,
                 max_message_bytes=settings.max_message_bytes,
                 lookahead_bytes=settings.grpc_lookahead_bytes,
@@ -124,7 +124,7 @@ async def run(
         images.resume(replayed.sessions)
         for session in replayed.sessions:
             pipeline.restore(session)
-        await stack.enter_async_context(upkeep(pipeline, sessions, database, telemetry))
+        await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
 
         deps = AppDependencies(
             sessions=sessions,
@@ -152,13 +152,13 @@ async def run(
             sessions=sessions,
             commands=commands,
             telemetry=telemetry,
-            tally=images.tally,
+            image_counts=images.counts,
             recall=archive.recall,
             is_leaving=journal.is_leaving,
         )
         servicer = Servicer(door, _terms(settings))
         await stack.enter_async_context(
-            serving(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
+            serve_grpc(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
         )
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()
@@ -198,7 +198,7 @@ def _images(
         _store(settings, folder),
         database,
         telemetry,
-        settled=metrics.images_settled,
+        settled=metrics.on_images_resolved,
         sampler=Sampler(keep, batches_per_second=settings.images_batches_per_second),
         limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
     )

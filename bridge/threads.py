@@ -1,4 +1,4 @@
-"""Threads for calls that may block for long, and that must hold up nothing but themselves."""
+"""Threads for calls that may block for long and must hold up nothing else."""
 
 import asyncio
 import threading
@@ -15,13 +15,13 @@ WAITING_LIMIT = 200
 """Calls that may wait for a thread of their kind."""
 
 
-class Threads:
-    """At most `most` threads for calls of one kind; of other kinds' troubles it knows nothing."""
+class ThreadLimiter:
+    """At most `most` threads for calls of one kind, which wait for nothing but each other."""
 
     def __init__(self, name: str, most: int) -> None:
-        """Start no thread yet; `name` is what they are called."""
+        """Start no thread yet; `name` is what the threads are called."""
         self._name = name
-        self._room = asyncio.Semaphore(most)
+        self._free = asyncio.Semaphore(most)
         self._waiting = 0
 
     async def run(self, function: Callable[[], Result]) -> Result:
@@ -33,31 +33,31 @@ class Threads:
             raise StorageError(f"{WAITING_LIMIT} calls wait for {self._name} already")
         self._waiting += 1
         try:
-            await self._room.acquire()
+            await self._free.acquire()
         finally:
             self._waiting -= 1
         try:
-            return await in_thread(function, name=self._name)
+            return await run_in_daemon_thread(function, name=self._name)
         finally:
-            self._room.release()
+            self._free.release()
 
 
-async def in_thread(function: Callable[[], Result], *, name: str) -> Result:
+async def run_in_daemon_thread(function: Callable[[], Result], *, name: str) -> Result:
     """Run a function in a thread of its own, which does not keep the process alive when it hangs."""
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Result] = loop.create_future()
+    outcome: asyncio.Future[Result] = loop.create_future()
 
-    def tell(settle: Callable[[], None]) -> None:
-        if not answer.done():
-            settle()
+    def resolve(setter: Callable[[], None]) -> None:
+        if not outcome.done():
+            setter()
 
     def run() -> None:
         try:
-            settle = partial(answer.set_result, function())
+            setter = partial(outcome.set_result, function())
         except Exception as error:  # noqa: BLE001 -- it is raised where it is awaited
-            settle = partial(answer.set_exception, error)
+            setter = partial(outcome.set_exception, error)
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(tell, settle)
+            loop.call_soon_threadsafe(resolve, setter)
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return await answer
+    return await outcome

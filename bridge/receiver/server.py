@@ -25,7 +25,7 @@ class GrpcServer:
 
 
 @asynccontextmanager
-async def bound(
+async def bind_server(
     address: str,
     *,
     max_message_bytes: int,
@@ -34,7 +34,7 @@ async def bound(
 ) -> AsyncIterator[GrpcServer]:
     """Hold an address while the block lasts; nothing is served yet. Without certificates it is plain text.
 
-    Raises SettingError when it cannot be bound, or the certificates make no sense.
+    Raises SettingError where the address cannot be bound, or the certificates cannot be used.
     """
     server = grpc.aio.server(options=_options(max_message_bytes, lookahead_bytes))
     try:
@@ -45,7 +45,7 @@ async def bound(
 
 
 @asynccontextmanager
-async def serving(
+async def serve_grpc(
     grpc_server: GrpcServer, servicer: Servicer, *, grace_seconds: float
 ) -> AsyncIterator[None]:
     """Serve until the block is left; then drain every stream within the grace."""

@@ -22,7 +22,7 @@ from bridge.receiver.decode import (
 )
 from bridge.receiver.stream import Door, Stream
 from bridge.sessions import Session
-from bridge.threads import Threads
+from bridge.threads import ThreadLimiter
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
@@ -56,7 +56,7 @@ class Servicer:
         self._terms = terms
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._draining = False
-        self._recalling = Threads("recalling sessions", 4)
+        self._recalling = ThreadLimiter("recalling sessions", 4)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the calls for a server.

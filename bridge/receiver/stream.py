@@ -52,7 +52,7 @@ CODE_OF: dict[type[BridgeError], wire.ErrorResponse.ErrorCode.ValueType] = {
 }
 """What the protocol calls each refusal."""
 
-Tally = Callable[[str], tuple[int, int]]
+CountImages = Callable[[str], tuple[int, int]]
 """How many images of a session were kept and not kept so far."""
 
 
@@ -64,7 +64,7 @@ class Door:
     sessions: Sessions
     commands: Commands
     telemetry: Telemetry
-    tally: Tally
+    image_counts: CountImages
     recall: Callable[[str], Session | None] = lambda _session_id: None
     """Finds a session that is gone from memory; blocks, and raises StorageError."""
     is_leaving: Callable[[str], bool] = lambda _session_id: False
@@ -345,7 +345,7 @@ class Stream:
         self.session_id = session_id
         self._holder = (session.client.instance_id, session.attempt)
         if session.images_acknowledged is None:
-            session.images_acknowledged = self._door.tally(session_id)
+            session.images_acknowledged = self._door.image_counts(session_id)
         self._take_over()
         self._door.pipeline.connected(session_id)
         self._door.commands.listen(session_id, self._wake.set)
@@ -389,7 +389,7 @@ class Stream:
         session = self._door.sessions.find(self.session_id)
         if session is None or (session.client.instance_id, session.attempt) != self._holder:
             return 0, 0
-        kept, dropped = self._door.tally(self.session_id)
+        kept, dropped = self._door.image_counts(self.session_id)
         before, session.images_acknowledged = session.images_acknowledged, (kept, dropped)
         if before is None:
             return 0, 0

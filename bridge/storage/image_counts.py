@@ -32,7 +32,7 @@ RESULTS = frozenset(result.value for result in ImageResult)
 OF = "SELECT result, images, at_ms FROM tallies WHERE session_id = ? AND attempt = ?"
 
 
-class Counted(NamedTuple):
+class ImageCount(NamedTuple):
     """Images of one session attempt that came to the same."""
 
     session_id: str
@@ -47,12 +47,12 @@ class Counted(NamedTuple):
 class ReadCounts:
     """What has been counted of a session attempt."""
 
-    counts: tuple[Counted, ...]
+    counts: tuple[ImageCount, ...]
     damaged: int
     """Rows that no bridge has written; each costs itself."""
 
 
-def add_counts(transaction: Transaction, counts: Iterable[Counted]) -> None:
+def add_counts(transaction: Transaction, counts: Iterable[ImageCount]) -> None:
     """Add to what is counted."""
     transaction.executemany(
         ADD, [(c.session_id, c.attempt, c.result.value, c.images, c.at_ms) for c in counts]
@@ -63,7 +63,7 @@ def counts_of(database: Database, session_id: str, attempt: int) -> ReadCounts:
     """Return what has been counted of a session attempt."""
     rows = database.query(OF, (session_id, attempt))
     counts = tuple(
-        Counted(session_id, attempt, ImageResult(result), images, at_ms)
+        ImageCount(session_id, attempt, ImageResult(result), images, at_ms)
         for result, images, at_ms in rows
         if result in RESULTS and _is_in(images, IMAGES) and _is_in(at_ms, MILLISECONDS)
     )

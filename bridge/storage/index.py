@@ -37,7 +37,7 @@ class ImageBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImageLocation:
     """Where the bytes of an image lie."""
 
     key: str
@@ -56,7 +56,7 @@ class IndexedImage:
     predicted_class: int | None
     confidence: float | None
     true_class: int | None
-    place: Place
+    location: ImageLocation
 
     @property
     def is_wrong(self) -> bool:
@@ -86,7 +86,11 @@ class ImageIndex:
         )
         return [
             IndexedImage(
-                position, predicted, _confidence(confidence), true, Place(key, bool(stored), *where)
+                position,
+                predicted,
+                _confidence(confidence),
+                true,
+                ImageLocation(key, bool(stored), *where),
             )
             for position, predicted, confidence, true, key, stored, *where in rows
         ]

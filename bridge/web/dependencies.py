@@ -9,9 +9,9 @@ from aiohttp import web
 from bridge.commands import Command, Commands
 from bridge.model import CommandType
 from bridge.sessions import Session, Sessions
-from bridge.storage.index import ImageIndex, Place
+from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
-from bridge.threads import Threads
+from bridge.threads import ThreadLimiter
 
 
 class MetricsPage(Protocol):
@@ -76,14 +76,14 @@ class AppDependencies:
     commands: Commands
     order_command: OrderCommand
     index: ImageIndex
-    read_image: Callable[[Place], bytes]
+    read_image: Callable[[ImageLocation], bytes]
     """Blocks while it reads; raises StorageError or NotFoundError."""
     metrics: Exposition
     archive: Archive
     telemetry: Telemetry
-    image_threads: Threads = field(default_factory=lambda: Threads("reading images", 8))
+    image_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("reading images", 8))
     """For calls of `read_image`: a store that hangs holds up images, and nothing else."""
-    page_threads: Threads = field(default_factory=lambda: Threads("compressing", 2))
+    page_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("compressing", 2))
     """For work on /metrics, which must come whatever else hangs."""
     readiness: tuple[Check, ...] = ()
     public_url: str = ""

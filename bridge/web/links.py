@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from bridge.storage.index import ImageBatch, IndexedImage, Place
+from bridge.storage.index import ImageBatch, ImageLocation, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 
 
@@ -23,7 +23,7 @@ def batch_link(session_id: str, epoch: int, batch: int) -> str:
 def image_link(session_id: str, batch: ImageBatch, image: IndexedImage) -> str:
     """Return where an image is, with what tells it from one that was there before."""
     path = batch_link(session_id, batch.epoch, batch.batch)
-    return f"{path}/{image.position}.jpg?v={version_of(image.place)}"
+    return f"{path}/{image.position}.jpg?v={version_of(image.location)}"
 
 
 def moment_link(session_id: str, **selection: object) -> str:
@@ -31,9 +31,9 @@ def moment_link(session_id: str, **selection: object) -> str:
     return f"go/images?{urlencode({'session': session_id, **selection})}"
 
 
-def version_of(place: Place) -> str:
+def version_of(location: ImageLocation) -> str:
     """Return a short text that differs for every image ever stored."""
-    return sha256(f"{place.key}/{place.offset}/{place.length}".encode()).hexdigest()[:16]
+    return sha256(f"{location.key}/{location.offset}/{location.length}".encode()).hexdigest()[:16]
 
 
 def with_query(link: str, query: Mapping[str, str]) -> str:

@@ -123,9 +123,9 @@ async def test_images_reach_the_store_and_are_read_from_it(store, tmp_path):
         bench.images.flush()
         await until(lambda: bench.commit() or not bench.spooled())
         images = [image for each in sent for image in bench.index.images("run", 1, each.index)]
-        read = [bench.images.reader.read(image.place) for image in images]
+        read = [bench.images.reader.read(image.location) for image in images]
 
-    assert all(image.place.stored for image in images)
+    assert all(image.location.stored for image in images)
     assert read == [image.jpeg for each in sent for image in each.images]
     assert bench.books()[ImageResult.STORED] == 32
     (found,) = store.list("run/")
@@ -149,7 +149,7 @@ async def test_a_new_database_is_filled_from_the_store(store, tmp_path):
         await until(lambda: second.commit() or len(second.index.newest("run", limit=9)) == 2)
         image = second.index.images("run", 2, 0)[1]
 
-        assert second.images.reader.read(image.place) == batch(2, 0).images[1].jpeg
+        assert second.images.reader.read(image.location) == batch(2, 0).images[1].jpeg
 
 
 async def test_the_metadata_of_an_object_finds_its_index(bucket, tmp_path):

@@ -11,7 +11,7 @@ from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.receiver.admission import TOKEN_HEADER
 from bridge.receiver.decode import Limits
-from bridge.receiver.server import bound, serving
+from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Door
 from bridge.sessions import Sessions
@@ -78,7 +78,7 @@ class Bridge:
             committer=self.committer,
             telemetry=self.telemetry,
         )
-        self.tallies: dict[str, tuple[int, int]] = {}
+        self.image_counts: dict[str, tuple[int, int]] = {}
         self.tokens: dict[str, str] = {}
         """By session, what its streams show."""
         self.door = Door(
@@ -86,7 +86,7 @@ class Bridge:
             sessions=self.sessions,
             commands=self.commands,
             telemetry=self.telemetry,
-            tally=lambda session_id: self.tallies.get(session_id, (0, 0)),
+            image_counts=lambda session_id: self.image_counts.get(session_id, (0, 0)),
         )
         self.servicer = Servicer(self.door, Terms(limits=Limits(image_dimension=64), **terms))
 
@@ -99,8 +99,8 @@ class Bridge:
         async with AsyncExitStack() as stack:
             stack.callback(self.database.close)
             await stack.enter_async_context(self.committer.running())
-            server = await stack.enter_async_context(bound("127.0.0.1:0", **LIMITS))
-            await stack.enter_async_context(serving(server, self.servicer, grace_seconds=5))
+            server = await stack.enter_async_context(bind_server("127.0.0.1:0", **LIMITS))
+            await stack.enter_async_context(serve_grpc(server, self.servicer, grace_seconds=5))
             self.address = server.address
             self.channel = await stack.enter_async_context(
                 grpc.aio.insecure_channel(server.address)

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from bridge.model import Client, Config, Registered
 from bridge.sessions import Session
 from bridge.sinks.metrics import Exposition, TrainingMetrics
-from bridge.storage.image_counts import Counted
+from bridge.storage.image_counts import ImageCount
 from bridge.telemetry import Telemetry
 
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
@@ -45,7 +45,9 @@ class Scene:
 
     def settle(self, session_id, result, images, at, *, attempt=1):
         """Have something become of images that were received at a time."""
-        self.metrics.images_settled(Counted(session_id, attempt, result, images, int(at * 1000)))
+        self.metrics.on_images_resolved(
+            ImageCount(session_id, attempt, result, images, int(at * 1000))
+        )
 
     def page(self, accept=""):
         """Return the text of the page."""

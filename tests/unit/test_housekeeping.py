@@ -4,7 +4,7 @@ from support.waiting import until
 
 from bridge.commands import Commands
 from bridge.committer import Committer
-from bridge.housekeeping import upkeep
+from bridge.housekeeping import housekeeping
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.sessions import Sessions
@@ -29,7 +29,7 @@ async def test_time_goes_on_without_messages(tmp_path):
     def count(phase: str) -> float | None:
         return telemetry.registry.get_sample_value("bridge_sessions", {"state": phase})
 
-    async with upkeep(pipeline, sessions, database, telemetry):
+    async with housekeeping(pipeline, sessions, database, telemetry):
         await until(lambda: count("lost") == 1)
         await until(lambda: count("lost") == 0)
 

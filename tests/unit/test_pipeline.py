@@ -389,7 +389,7 @@ def test_a_lost_session_comes_back_with_its_next_message():
     bridge = Bridge()
     session = bridge.register()
     bridge.now += 700
-    bridge.pipeline.keep_time()
+    bridge.pipeline.expire_sessions()
     assert session.phase is Phase.LOST
 
     bridge.send(batch(1))
@@ -405,7 +405,7 @@ def test_a_forgotten_session_leaves_nothing():
     bridge.send(StatusChange(Status.FAILED, "boom"))
     bridge.now += 61
 
-    bridge.pipeline.keep_time()
+    bridge.pipeline.expire_sessions()
 
     assert bridge.sink.events[-1] == Forgotten()
     assert len(bridge.sessions) == 0

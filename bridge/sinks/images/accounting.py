@@ -6,16 +6,16 @@ from typing import Protocol
 from bridge.model import Batch, ImageResult
 from bridge.sessions import Session
 from bridge.sinks.images.candidate import Offer, Tally
-from bridge.storage.image_counts import PART, Counted
+from bridge.storage.image_counts import PART, ImageCount
 from bridge.telemetry import Telemetry
 
-Counts = dict[tuple[str, int, ImageResult], Counted]
+Counts = dict[tuple[str, int, ImageResult], ImageCount]
 
 
 class Settled(Protocol):
     """Who wants to know what becomes of images."""
 
-    def __call__(self, counted: Counted, /) -> None:
+    def __call__(self, counted: ImageCount, /) -> None:
         """Count images that something has become of."""
 
 
@@ -49,7 +49,7 @@ class Books:
         self._count_again(tally, session.parts.pop(PART, ()))
         return tally
 
-    def tally(self, session_id: str) -> tuple[int, int]:
+    def counts(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many lost or refused."""
         known = self._tallies.get(session_id)
         return (known.kept, known.dropped) if known is not None else (0, 0)
@@ -58,7 +58,7 @@ class Books:
         """Forget a session."""
         self._tallies.pop(session_id, None)
 
-    def take(self) -> tuple[Counted, ...]:
+    def take(self) -> tuple[ImageCount, ...]:
         """Hand over what has been decided since the last call, for the next commit."""
         decided, self._decided = self._decided, {}
         return tuple(decided.values())
@@ -71,7 +71,7 @@ class Books:
         """Count images that were no good."""
         count, result = batch.invalid_images, ImageResult.INVALID
         tally.dropped += count
-        refused = Counted(session_id, tally.attempt, result, count, int(at_seconds * 1000))
+        refused = ImageCount(session_id, tally.attempt, result, count, int(at_seconds * 1000))
         self._decide(refused)
         self._settled(refused)
 
@@ -101,7 +101,7 @@ class Books:
         self.pending -= len(offer.batch.images)
         self._settled(counted(offer, result))
 
-    def _decide(self, new: Counted) -> None:
+    def _decide(self, new: ImageCount) -> None:
         key = new[:3]
         before = self._decided.get(key)
         if before is not None:
@@ -110,7 +110,7 @@ class Books:
             )
         self._decided[key] = new
 
-    def _count_again(self, tally: Tally, counts: Iterable[Counted]) -> None:
+    def _count_again(self, tally: Tally, counts: Iterable[ImageCount]) -> None:
         for count in counts:
             if count.attempt != tally.attempt:
                 continue
@@ -121,7 +121,7 @@ class Books:
             self._settled(count)
 
 
-def counted(offer: Offer, result: ImageResult) -> Counted:
+def counted(offer: Offer, result: ImageResult) -> ImageCount:
     """Return what an offer adds to the counts."""
     count = len(offer.batch.images)
-    return Counted(offer.session_id, offer.tally.attempt, result, count, offer.received_ms)
+    return ImageCount(offer.session_id, offer.tally.attempt, result, count, offer.received_ms)

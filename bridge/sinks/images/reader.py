@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bridge.errors import NotFoundError, StorageError
 from bridge.sinks.images.shards import file as shard_file
-from bridge.storage.index import Place
+from bridge.storage.index import ImageLocation
 from bridge.storage.objects import ObjectStore
 
 
@@ -17,26 +17,28 @@ class ImageReader:
         self._path_of = path_of
         self._store = store
 
-    def read(self, place: Place) -> bytes:
+    def read(self, location: ImageLocation) -> bytes:
         """Return the bytes of an image, while its shard grows as well as later.
 
         Raises NotFoundError when they are nowhere, StorageError when the store does not answer.
         """
-        jpeg = None if place.stored else self._from_spool(place)
-        # A shard may reach the store, and leave the spool, after its place was looked up.
+        jpeg = None if location.stored else self._from_spool(location)
+        # A shard may reach the store, and leave the spool, after its location was looked up.
         if jpeg is None:
-            jpeg = self._store.read(place.key, place.offset, place.length)
-        if len(jpeg) != place.length:
-            raise NotFoundError(f"{place.key} is shorter than the index says")
+            jpeg = self._store.read(location.key, location.offset, location.length)
+        if len(jpeg) != location.length:
+            raise NotFoundError(f"{location.key} is shorter than the index says")
         return jpeg
 
-    def _from_spool(self, place: Place) -> bytes | None:
+    def _from_spool(self, location: ImageLocation) -> bytes | None:
         try:
-            jpeg = shard_file.image_at(self._path_of(place.key), place.offset, place.length)
+            jpeg = shard_file.image_at(
+                self._path_of(location.key), location.offset, location.length
+            )
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise StorageError(f"cannot read {place.key}: {error.strerror}") from error
+            raise StorageError(f"cannot read {location.key}: {error.strerror}") from error
         if jpeg is None:
-            raise NotFoundError(f"this image is damaged in {place.key}")
+            raise NotFoundError(f"this image is damaged in {location.key}")
         return jpeg

@@ -32,7 +32,7 @@ from bridge.sinks.images.upload.rebuild_index import rebuild
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database, Transaction
-from bridge.storage.image_counts import Counted, add_counts
+from bridge.storage.image_counts import ImageCount, add_counts
 from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
 from bridge.storage.shards import is_rebuilt, shard_of
@@ -180,12 +180,12 @@ class Images:
         self._books.receive(offer)
         self._keep_all([offer])
 
-    def tally(self, session_id: str) -> tuple[int, int]:
+    def counts(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many are lost or refused.
 
         Sampled-out images are neither.
         """
-        return self._books.tally(session_id)
+        return self._books.counts(session_id)
 
     def flush(self) -> None:
         """Close all windows and shards with the next commit; for a bridge that stops."""
@@ -376,7 +376,7 @@ class ImagesWrite:
         self,
         images: Images,
         steps: list[Step],
-        decided: Sequence[Counted] = (),
+        decided: Sequence[ImageCount] = (),
         windows: Sequence[tuple[str, Offer | None]] = (),
     ) -> None:
         """Do `steps` for `images`."""

@@ -14,7 +14,7 @@ from bridge.sinks.metrics.negotiation import Format, asked_for
 from bridge.sinks.metrics.series import SessionSeries
 from bridge.sinks.metrics.state import Confusion, TrainingMetrics
 from bridge.telemetry import Telemetry
-from bridge.threads import in_thread
+from bridge.threads import run_in_daemon_thread
 
 SLICE_SECONDS = 0.001
 """The event loop gets its turn after this long."""
@@ -73,7 +73,7 @@ class Exposition:
         await asyncio.sleep(0)
         chunks.append(self._own(is_openmetrics=is_openmetrics))
         if sum(map(len, chunks)) > THREAD_BYTES:
-            return await in_thread(lambda: b"".join(chunks), name="exposition")
+            return await run_in_daemon_thread(lambda: b"".join(chunks), name="exposition")
         return b"".join(chunks)
 
     def _own(self, *, is_openmetrics: bool) -> bytes:

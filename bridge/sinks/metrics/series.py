@@ -156,7 +156,7 @@ class SessionSeries:
     def snapshot(self) -> dict[str, Any]:
         """Return what a series of the same attempt begins with after a restart.
 
-        Images are not in it: they are counted where they are kept, see `TrainingMetrics.images_settled`.
+        Images are not in it: they are counted where they are kept, see `TrainingMetrics.on_images_resolved`.
         """
         return {
             "attempt": self.session.attempt,

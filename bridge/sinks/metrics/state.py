@@ -10,7 +10,7 @@ from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
 from bridge.sinks.metrics.series import PART, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
-from bridge.storage.image_counts import Counted
+from bridge.storage.image_counts import ImageCount
 from bridge.telemetry import Telemetry
 
 Confusion = Mapping[tuple[str, str], int]
@@ -76,7 +76,7 @@ class TrainingMetrics:
         series = self._series.get(session.id)
         return None if series is None or series.session is not session else series.snapshot()
 
-    def images_settled(self, counted: Counted) -> None:
+    def on_images_resolved(self, counted: ImageCount) -> None:
         """Count images that something has become of; those of an older attempt are not this one's."""
         series = self._series.get(counted.session_id)
         if series is None or series.session.attempt != counted.attempt:

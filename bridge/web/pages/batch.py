@@ -114,14 +114,14 @@ async def latest_image(request: web.Request) -> web.Response:
 
 
 async def _jpeg(request: web.Request, found: IndexedImage, keep: str) -> web.Response:
-    tag = version_of(found.place)
+    tag = version_of(found.location)
     known = request.if_none_match or ()
     if any(etag.value in (tag, "*") for etag in known):
         response = web.Response(status=304, headers={"Cache-Control": keep})
         response.etag = tag
         return response
     deps = deps_of(request)
-    body = await deps.image_threads.run(lambda: deps.read_image(found.place))
+    body = await deps.image_threads.run(lambda: deps.read_image(found.location))
     return picture(body, keep, tag)
 
 

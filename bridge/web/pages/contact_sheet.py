@@ -97,7 +97,7 @@ def _sheet(
     for place, image in enumerate(images):
         left = GAP + place % COLUMNS * (TILE + GAP)
         top = HEAD_HEIGHT + place // COLUMNS * (TILE + TEXT_HEIGHT + GAP)
-        tile = tile_of(deps.read_image(image.place))
+        tile = tile_of(deps.read_image(image.location))
         colour, text = label_of(image, names)
         box = (left, top, left + TILE - 1, top + TILE - 1)
         pen.rectangle(box, BESIDE if tile is not None else GREY)

@@ -33,7 +33,7 @@ from bridge.model import (
     Registered,
     Update,
 )
-from bridge.receiver.server import bound
+from bridge.receiver.server import bind_server
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Stream
 from bridge.wire import metrics_pb2 as wire
@@ -169,10 +169,10 @@ async def test_acks_tell_what_became_of_images(bridge):
 
     await say(stream, batch(0))
     await hear(stream)
-    bridge.tallies["run"] = (3, 1)
+    bridge.image_counts["run"] = (3, 1)
     await say(stream, batch(1))
     first = (await hear(stream)).ack
-    bridge.tallies["run"] = (4, 1)
+    bridge.image_counts["run"] = (4, 1)
     await say(stream, batch(2))
     second = (await hear(stream)).ack
     await stream.done_writing()
@@ -192,14 +192,14 @@ async def test_what_became_of_images_after_the_last_ack_is_reported_too(bridge, 
         while not (answer := await hear(stream)).ack.sequence:
             pass
         told.append(answer.ack)
-        bridge.tallies["run"] = (3 * round_, round_)
+        bridge.image_counts["run"] = (3 * round_, round_)
         if drains and round_ == 2:
             await bridge.servicer.drain(5.0)
         else:
             await stream.done_writing()
         while (answer := await stream.read()) is not grpc.aio.EOF:
             told.append(answer.ack)
-        bridge.tallies["run"] = (3 * round_ + 1, round_)
+        bridge.image_counts["run"] = (3 * round_ + 1, round_)
 
     assert sum(ack.images_kept for ack in told) == 6
     assert sum(ack.images_dropped for ack in told) == 2
@@ -495,7 +495,7 @@ async def test_no_internal_text_reaches_a_client(bridge, monkeypatch):
 async def test_a_taken_port_is_a_clear_error(bridge):
     """A second bridge on the same port is refused, not silently bound."""
     with pytest.raises(SettingError, match="cannot be bound"):
-        async with bound(bridge.address, **LIMITS):
+        async with bind_server(bridge.address, **LIMITS):
             pass
 
 

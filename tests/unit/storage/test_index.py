@@ -66,7 +66,7 @@ def test_a_batch_is_found_with_its_images(database, index):
     first, second = index.images("run", 2, 7)
 
     assert (found.epoch, found.batch, found.received_ms, found.images) == (2, 7, 1000, 2)
-    assert (first.place.key, first.place.offset, first.place.stored) == (KEY, 512, False)
+    assert (first.location.key, first.location.offset, first.location.stored) == (KEY, 512, False)
     assert [first.is_wrong, second.is_wrong] == [False, True]
     assert index.batch("run", 2, 8) is None
     assert index.batch("other", 2, 7) is None
@@ -164,7 +164,7 @@ def test_a_stored_shard_no_longer_waits(database, index):
 
     assert [shard.key for shard in before] == [KEY]
     assert waiting_shards(database) == []
-    assert index.images("run", 1, 1)[0].place.stored
+    assert index.images("run", 1, 1)[0].location.stored
     assert last_shard_id(database) == 1
 
 

@@ -11,7 +11,7 @@ from bridge.sinks.images.shards.operations import Adopt
 from bridge.sinks.images.upload.circuit_breaker import pause_seconds
 from bridge.storage.objects import KEY, ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
-from bridge.threads import in_thread
+from bridge.threads import run_in_daemon_thread
 
 GUESS_BYTES = 256 << 10
 """Read from the end of a shard at first; most indexes fit."""
@@ -35,7 +35,7 @@ async def rebuild(
     for found in objects:
         if KEY.fullmatch(found.key) and is_known(found.key):
             continue
-        step, damaged = await in_thread(partial(_step, store, found), name="rebuild")
+        step, damaged = await run_in_daemon_thread(partial(_step, store, found), name="rebuild")
         if damaged:
             telemetry.dropped("index_line", "damaged", damaged)
         if step is None:
@@ -54,7 +54,7 @@ async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject
     failures = 0
     while True:
         try:
-            objects = await in_thread(lambda: list(store.list()), name="rebuild")
+            objects = await run_in_daemon_thread(lambda: list(store.list()), name="rebuild")
         except StorageError as error:
             telemetry.event("cannot list the store, to rebuild the image index", error=str(error))
             await asyncio.sleep(1 + pause_seconds(failures))

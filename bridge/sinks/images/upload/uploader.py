@@ -18,7 +18,7 @@ from bridge.sinks.images.upload.circuit_breaker import Breaker, pause_seconds
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
-from bridge.threads import in_thread
+from bridge.threads import run_in_daemon_thread
 
 WORKERS = 2
 
@@ -111,7 +111,7 @@ class Uploader:
         self._breaker.begin()
         started = self._under_way[shard.shard_id] = time.monotonic()
         try:
-            step = await in_thread(lambda: self._put(shard), name="upload")
+            step = await run_in_daemon_thread(lambda: self._put(shard), name="upload")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the shard must be tried again
             self._fail(shard, error)
         else:

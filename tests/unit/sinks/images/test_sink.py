@@ -44,20 +44,20 @@ async def test_an_image_can_be_read_from_its_commit_on(tmp_path, store):
         bench.send(run, sent)
         bench.commit()
         while_open = bench.index.images("run", 1, 7)
-        seen = [[bench.images.reader.read(image.place) for image in while_open]]
+        seen = [[bench.images.reader.read(image.location) for image in while_open]]
         bench.images.consume(run, Epoch(1, 0.5, 0.5), NOON)
         bench.commit()
-        seen.append([bench.images.reader.read(image.place) for image in while_open])
+        seen.append([bench.images.reader.read(image.location) for image in while_open])
         store.gate.set()
         await until(lambda: store.objects)
         await until(lambda: bench.commit() or not bench.spooled())
         stored = bench.index.images("run", 1, 7)
-        seen.append([bench.images.reader.read(image.place) for image in stored])
+        seen.append([bench.images.reader.read(image.location) for image in stored])
         # A page may have looked the place up just before the shard moved.
-        seen.append([bench.images.reader.read(image.place) for image in while_open])
+        seen.append([bench.images.reader.read(image.location) for image in while_open])
 
     assert seen == [[image.jpeg for image in sent.images]] * 4
-    assert [image.place.stored for image in while_open + stored] == [False] * 2 + [True] * 2
+    assert [image.location.stored for image in while_open + stored] == [False] * 2 + [True] * 2
 
 
 async def test_the_store_gets_shards_named_by_session_day_and_time(tmp_path, store):
@@ -120,7 +120,7 @@ async def test_sampling_keeps_the_worst_and_counts_the_rest(tmp_path, store):
             ImageResult.DROPPED: 0,
             ImageResult.INVALID: 30,
         }
-        assert bench.images.tally("run") == (6, 30)
+        assert bench.images.counts("run") == (6, 30)
 
 
 async def test_a_shard_closes_when_it_is_full_old_or_over(tmp_path, store):
@@ -163,8 +163,10 @@ async def test_a_new_attempt_replaces_what_the_first_one_showed(tmp_path, store)
         bench.commit()
         shown = bench.index.images("run", 1, 0)
 
-        assert [bench.images.reader.read(image.place) for image in shown] == [newer.images[0].jpeg]
-        assert bench.images.tally("run") == (1, 0)
+        assert [bench.images.reader.read(image.location) for image in shown] == [
+            newer.images[0].jpeg
+        ]
+        assert bench.images.counts("run") == (1, 0)
         assert bench.books()[ImageResult.STORED] == 3
     assert len(store.objects) == 2
 
@@ -208,7 +210,7 @@ async def test_images_are_shed_when_too_many_wait_in_memory(tmp_path, store):
 
         assert shed[ImageResult.DROPPED] > 80
         assert bench.metric("bridge_dropped_total", what="image", reason="memory_full") > 80
-        assert bench.images.tally("run")[1] == shed[ImageResult.DROPPED]
+        assert bench.images.counts("run")[1] == shed[ImageResult.DROPPED]
         assert bench.index.batch("run", 1, 99) is not None
         assert bench.images.pending == 0
 
@@ -316,7 +318,7 @@ async def test_a_broken_store_holds_nothing_up(tmp_path, store, trouble):
         await asyncio.sleep(0.3)
         during, readable = store.puts(), bench.index.images("run7", 1, 7)
 
-        assert [bench.images.reader.read(image.place) for image in readable]
+        assert [bench.images.reader.read(image.location) for image in readable]
         assert during <= 3
         if trouble == "refuses":
             assert bench.metric("bridge_object_store_up") == 0
@@ -343,7 +345,7 @@ async def test_stopping_delivers_what_fits_and_keeps_the_rest(tmp_path, store):
     second = Bench(tmp_path, store)
     async with second.running():
         images = second.index.images("run", 1, 1)
-        seen = [second.images.reader.read(image.place) for image in images]
+        seen = [second.images.reader.read(image.location) for image in images]
         await until(lambda: second.commit() or not second.spooled())
 
     assert len(left) == 1
@@ -360,7 +362,7 @@ async def test_nothing_is_kept_when_nothing_is_wanted(tmp_path, store):
 
         assert bench.spooled() == []
         assert bench.books()[ImageResult.SAMPLED_OUT] == 2
-        assert bench.images.tally("run") == (0, 1)
+        assert bench.images.counts("run") == (0, 1)
 
 
 async def test_a_forgotten_session_leaves_nothing_in_memory(tmp_path, store):
@@ -376,7 +378,7 @@ async def test_a_forgotten_session_leaves_nothing_in_memory(tmp_path, store):
             bench.images.consume(run, Forgotten(), NOON)
             bench.commit()
 
-        assert bench.images.tally("run-1") == (0, 0)
+        assert bench.images.counts("run-1") == (0, 0)
         assert bench.images.pending == 0
         assert bench.images._sampler._epochs == bench.images._books._tallies == {}
         assert bench.images._spool._open == {}

@@ -19,7 +19,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.storage.database import Database
-from bridge.storage.image_counts import Counted, add_counts, counts_of
+from bridge.storage.image_counts import ImageCount, add_counts, counts_of
 from bridge.storage.shards import waiting_shards
 from bridge.storage.windows import held_windows
 
@@ -210,7 +210,7 @@ def test_a_damaged_count_of_images_costs_itself(tmp_path, row):
     assert [(count.result, count.images) for count in counts] == [(ImageResult.STORED, 3)]
     assert life.dropped("image_count") == 1
     assert set(life.sessions) == {"good", "bad"}
-    dropped = Counted("good", 1, ImageResult.DROPPED, 2, 9)
+    dropped = ImageCount("good", 1, ImageResult.DROPPED, 2, 9)
     with database.transaction() as transaction:
         add_counts(transaction, [dropped])
     assert dropped in counts_of(database, "good", 1).counts

@@ -5,7 +5,7 @@ import math
 from support.jpegs import jpeg
 from support.pages import NOON_MS, pictures, running
 
-from bridge.storage.index import IndexedImage, Place
+from bridge.storage.index import ImageLocation, IndexedImage
 from bridge.web.pages.contact_sheet import label_of
 
 
@@ -146,8 +146,8 @@ async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(door, shelf):
 
 def test_a_contact_sheet_says_no_confidence_that_was_not_reported():
     """The label of a tile is what is known."""
-    place = Place("1.tar", stored=True, offset=0, length=1)
+    location = ImageLocation("1.tar", stored=True, offset=0, length=1)
 
-    assert label_of(IndexedImage(0, 1, None, 0, place), ("cat", "dog"))[1] == "x dog, is cat"
-    assert label_of(IndexedImage(0, 1, None, 1, place), ("cat", "dog"))[1] == "dog"
-    assert label_of(IndexedImage(0, 1, 0.75, 1, place), ("cat", "dog"))[1] == "dog 75 %"
+    assert label_of(IndexedImage(0, 1, None, 0, location), ("cat", "dog"))[1] == "x dog, is cat"
+    assert label_of(IndexedImage(0, 1, None, 1, location), ("cat", "dog"))[1] == "dog"
+    assert label_of(IndexedImage(0, 1, 0.75, 1, location), ("cat", "dog"))[1] == "dog 75 %"

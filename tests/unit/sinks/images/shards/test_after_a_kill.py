@@ -95,7 +95,7 @@ async def test_another_attempt_counts_anew(tmp_path):
         bench.register(second)
 
         assert not bench.settled
-        assert bench.images.tally("run") == (0, 0)
+        assert bench.images.counts("run") == (0, 0)
 
 
 async def test_a_damaged_window_costs_only_itself(tmp_path):

@@ -22,7 +22,7 @@ from bridge.sinks.images.shards.recovery import Recovery
 from bridge.sinks.images.shards.spool import Spool
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
-from bridge.storage.index import ImageIndex, Place
+from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.storage.packed import packed
 from bridge.storage.shards import Shard, put_batches, put_shards
 from bridge.telemetry import Telemetry
@@ -78,7 +78,7 @@ class Wreck:
         """Return the place of each image that the index has."""
         index = ImageIndex(self.database)
         return [
-            (image.place.offset, image.place.length)
+            (image.location.offset, image.location.length)
             for number in range(BATCHES)
             for image in index.images("run", 1, number)
         ]
@@ -180,8 +180,8 @@ def test_a_start_reads_so_much_of_closed_shards_and_no_more(tmp_path, monkeypatc
 
     assert len(wreck.images()) == len(wreck.spots)
     with pytest.raises(NotFoundError, match="damaged"):
-        reader.read(Place(KEY, stored=False, offset=spot.offset, length=spot.length))
-    jpeg = reader.read(Place(KEY, stored=False, offset=other.offset, length=other.length))
+        reader.read(ImageLocation(KEY, stored=False, offset=spot.offset, length=spot.length))
+    jpeg = reader.read(ImageLocation(KEY, stored=False, offset=other.offset, length=other.length))
     assert jpeg == wreck.whole[other.offset : other.offset + other.length]
     wreck.database.close()
 
@@ -304,7 +304,7 @@ async def test_a_spool_that_is_removed_is_made_anew(tmp_path):
         bench.send(session(), batch(1, 1))
         bench.commit()
         [image, _] = bench.index.images("run", 1, 1)
-        assert bench.images.reader.read(image.place) == batch(1, 1).images[0].jpeg
+        assert bench.images.reader.read(image.location) == batch(1, 1).images[0].jpeg
         assert bench.index.images("run", 1, 0) == []
         await until(lambda: bench.commit() or bench.metric("bridge_spool_remade_total") == 1)
         await until(lambda: bench.metric("bridge_spool_up") == 1)
@@ -390,7 +390,7 @@ async def test_an_open_shard_that_is_not_what_it_was_is_given_up(tmp_path, spoil
         bench.commit()
         await until(lambda: bench.commit() or len(store.objects) == more)
         images = bench.index.images("run", 1, 1)
-        assert [bench.images.reader.read(image.place) for image in images] == (
+        assert [bench.images.reader.read(image.location) for image in images] == (
             [image.jpeg for image in batch(1, 1).images] if more else []
         )
         assert bench.index.images("run", 1, 0) == []

@@ -46,7 +46,7 @@ async def test_what_was_committed_is_delivered(tmp_path, store, beyond):
         await delivered(bench, store)
         for number in range(4):
             images = bench.index.images("run", 1, number)
-            assert [bench.images.reader.read(image.place) for image in images] == [
+            assert [bench.images.reader.read(image.location) for image in images] == [
                 image.jpeg for image in batch(1, number).images
             ]
 
@@ -113,7 +113,7 @@ async def test_a_new_database_reads_the_spool(tmp_path, store):
         assert [each.batch for each in found] == [0, 1, 2, 3]
         assert [(each.images, each.loss) for each in found] == [(2, 0.5)] * 4
         assert [image.is_wrong for image in images] == [False, True]
-        assert bench.images.reader.read(images[1].place) == batch(1, 2).images[1].jpeg
+        assert bench.images.reader.read(images[1].location) == batch(1, 2).images[1].jpeg
 
 
 async def test_a_new_database_reads_the_store(tmp_path, store):
@@ -135,8 +135,8 @@ async def test_a_new_database_reads_the_store(tmp_path, store):
         await until(lambda: second.commit() or second.index.images("run", 1, 2))
         image = second.index.images("run", 1, 2)[0]
 
-        assert image.place.stored
-        assert second.images.reader.read(image.place) == batch(1, 2, shade=2).images[0].jpeg
+        assert image.location.stored
+        assert second.images.reader.read(image.location) == batch(1, 2, shade=2).images[0].jpeg
 
 
 async def test_an_upload_that_was_not_noted_is_noted(tmp_path, store):
@@ -154,7 +154,7 @@ async def test_an_upload_that_was_not_noted_is_noted(tmp_path, store):
 
     again = Bench(dead, store)
     async with again.running():
-        await until(lambda: again.commit() or again.index.images("run", 1, 0)[0].place.stored)
+        await until(lambda: again.commit() or again.index.images("run", 1, 0)[0].location.stored)
 
 
 async def test_a_shard_that_is_nowhere_is_given_up(tmp_path, store):
