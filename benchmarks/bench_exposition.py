@@ -20,7 +20,7 @@ from row import Row
 
 from bridge.model import Client, Config, Connected, Registered, Update
 from bridge.receiver.decode import Limits, decode_request
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.metrics.exposition import Exposition
 from bridge.sinks.metrics.state import TrainingMetrics
 from bridge.telemetry import Telemetry

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.model import Batch, Client, Config, Registered
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal import Journal
 from bridge.storage.database import Database
 from bridge.storage.journal import JournalRows

@@ -35,7 +35,8 @@ from bridge.model import (
     StatusChange,
     Update,
 )
-from bridge.sessions import Registration, Session, Sessions
+from bridge.session import Session
+from bridge.sessions import Registration, Sessions
 from bridge.sinks import Sink
 from bridge.telemetry import Telemetry
 

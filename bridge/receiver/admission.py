@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import grpc.aio
 
 from bridge.errors import ForeignSessionError
-from bridge.sessions import Session, hash_of
+from bridge.session import Session, hash_of
 
 TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 

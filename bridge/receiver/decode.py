@@ -28,7 +28,7 @@ from bridge.model import (
     reported,
 )
 from bridge.receiver.jpeg import checked
-from bridge.sessions import SEQUENCE_LIMIT
+from bridge.session import SEQUENCE_LIMIT
 from bridge.wire import metrics_pb2 as wire
 
 MEBIBYTE = 1 << 20

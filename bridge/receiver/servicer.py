@@ -21,7 +21,7 @@ from bridge.receiver.decode import (
     decode_request,
 )
 from bridge.receiver.stream import Door, Stream
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.threads import ThreadLimiter
 from bridge.wire import metrics_pb2 as wire
 

@@ -21,7 +21,8 @@ from bridge.pipeline import Pipeline
 from bridge.receiver import responses
 from bridge.receiver.admission import Admission, Caller
 from bridge.receiver.decode import Result
-from bridge.sessions import SEQUENCE_LIMIT, Session, Sessions
+from bridge.session import SEQUENCE_LIMIT, Session
+from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 

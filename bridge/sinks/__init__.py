@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from bridge.model import Event
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.storage.database import Transaction
 
 

@@ -8,7 +8,8 @@ from aiohttp import web
 
 from bridge.commands import Command, Commands
 from bridge.model import CommandType
-from bridge.sessions import Session, Sessions
+from bridge.session import Session
+from bridge.sessions import Sessions
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter

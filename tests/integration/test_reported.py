@@ -12,7 +12,7 @@ from support.series import Scene
 
 from bridge.model import Connected, Registered, Update
 from bridge.receiver.decode import Limits, client_of, config_of, decode_request
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
 from bridge.web import build_app

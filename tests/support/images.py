@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from support.jpegs import jpeg
 
 from bridge.model import Batch, Client, Config, Image, ImageResult, Registered
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.images import Images, Keep, Limits, Sampler
 from bridge.sinks.images.candidate import Offer
 from bridge.storage.database import Database

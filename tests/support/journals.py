@@ -1,7 +1,7 @@
 """A journal with the sinks whose state it keeps, and bridges that die and start again."""
 
 from bridge.model import Client, Config, Registered
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal import Journal, replay
 from bridge.sinks.journal.replay import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics

@@ -6,7 +6,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from bridge.model import Client, Config, Registered
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.storage.image_counts import ImageCount
 from bridge.telemetry import Telemetry

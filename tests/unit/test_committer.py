@@ -11,7 +11,7 @@ from support.waiting import until
 from bridge.committer import Committer
 from bridge.errors import StorageError
 from bridge.model import Client, Config, Scalars
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal import Journal
 from bridge.storage.database import Database
 from bridge.storage.journal import JournalRows

@@ -35,7 +35,8 @@ from bridge.model import (
     Update,
 )
 from bridge.pipeline import Pipeline
-from bridge.sessions import SKIPS_KEPT, Session, Sessions
+from bridge.session import SKIPS_KEPT, Session
+from bridge.sessions import Sessions
 from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
 from bridge.telemetry import Telemetry

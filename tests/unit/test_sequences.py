@@ -13,7 +13,8 @@ from bridge.model import Batch, Client, Config, Heartbeat, Update
 from bridge.pipeline import RETRY_AFTER_MS, Pipeline
 from bridge.receiver.admission import Caller
 from bridge.receiver.stream import Door, Stream
-from bridge.sessions import Session, Sessions, hash_of
+from bridge.session import Session, hash_of
+from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 

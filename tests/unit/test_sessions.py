@@ -25,7 +25,8 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.sessions import Session, Sessions
+from bridge.session import Session
+from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
 
 

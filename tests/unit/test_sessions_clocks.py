@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bridge.errors import ForeignSessionError
 from bridge.model import Client, Config, Connected, Disconnected, Ended, Forgotten, Phase
-from bridge.sessions import Session, Sessions
+from bridge.session import Session
+from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
 
 HEARTBEAT, LEASE, LINGER, LOST = 10, 30, 120, 600

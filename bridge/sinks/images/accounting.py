@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from bridge.model import Batch, ImageResult
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.images.candidate import Offer, Tally
 from bridge.storage.image_counts import PART, ImageCount
 from bridge.telemetry import Telemetry

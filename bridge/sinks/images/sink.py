@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.errors import StorageError
 from bridge.model import Batch, Ended, Epoch, Event, Forgotten, Registered
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.images.accounting import Books, Settled
 from bridge.sinks.images.candidate import Offer, Tally
 from bridge.sinks.images.disk_budget import Room

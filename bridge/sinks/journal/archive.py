@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 from bridge.errors import StorageError
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal.soundness import check_session
 from bridge.storage import image_counts
 from bridge.storage.database import Database

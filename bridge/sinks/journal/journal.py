@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bridge.model import Event, Forgotten, Heartbeat, Registered, SequenceAdvanced
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, encode
 from bridge.sinks.journal.replay import Replayed

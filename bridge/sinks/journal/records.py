@@ -30,7 +30,7 @@ from bridge.model import (
     StatusChange,
     reported,
 )
-from bridge.sessions import without_zeros
+from bridge.session_snapshot import without_zeros
 
 VERSION = 1
 """Of rows; each group begins with the version it was written in."""

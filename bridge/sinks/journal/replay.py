@@ -15,7 +15,7 @@ from bridge.model import (
     Forgotten,
     Registered,
 )
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.journal.archive import session_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, decode
 from bridge.storage import image_counts

@@ -4,7 +4,7 @@ from dataclasses import fields
 from typing import Any
 
 from bridge.model import Client, Config, Epoch
-from bridge.sessions import PLAIN, Session
+from bridge.session import PLAIN, Session
 
 LIKE_THIS = Session("a", Client(), Config(), now=0.0)
 """Every value of a session is of the same kind as here, but for the loss, which may be missing."""

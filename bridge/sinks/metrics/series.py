@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.model import Client, Config, Status
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
 from bridge.sinks.metrics.labels import closed, own_labels, pair, quoted

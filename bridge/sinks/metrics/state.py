@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 
 from bridge.model import Batch, Disconnected, Ended, Event, Forgotten, ImageResult
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
 from bridge.sinks.metrics.series import PART, SessionSeries, Shared

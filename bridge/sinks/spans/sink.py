@@ -24,7 +24,7 @@ from bridge.model import (
     span_id_of,
     trace_id_of,
 )
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.spans.clock import ClockSteps
 from bridge.sinks.spans.events import described
 from bridge.sinks.spans.links import Pages

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bridge.model import Batch, Epoch, span_id_of
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut, cut_name

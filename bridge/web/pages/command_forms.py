@@ -13,7 +13,7 @@ from aiohttp import web
 from bridge.commands import Command
 from bridge.errors import InvalidDataError
 from bridge.model import CommandType
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.errors import ConflictError, UnsupportedError

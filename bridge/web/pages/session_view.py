@@ -7,7 +7,7 @@ from functools import cached_property
 
 from bridge.history import Bin
 from bridge.model import Client, Config, Epoch, Performance, Phase, Resources, Status, is_ratio
-from bridge.sessions import Notice, Session
+from bridge.session import Notice, Session
 
 NO_PERFORMANCE = Performance()
 NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.charts.line_chart import Chart, sparkline
 from bridge.web.dependencies import AppDependencies, deps_of

@@ -13,7 +13,8 @@ from bridge.pipeline import Pipeline
 from bridge.receiver.admission import Caller
 from bridge.receiver.decode import Limits, decode_frame
 from bridge.receiver.stream import ATTEMPTS, Door, Stream
-from bridge.sessions import Sessions, hash_of
+from bridge.session import hash_of
+from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 

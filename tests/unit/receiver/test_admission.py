@@ -11,7 +11,7 @@ from support.waiting import until
 from bridge.errors import ForeignSessionError
 from bridge.model import Batch, Client, Config, Disconnected
 from bridge.receiver.admission import LOOPBACK, TOKEN_HEADER, Admission, Caller, caller_of
-from bridge.sessions import Session, hash_of
+from bridge.session import Session, hash_of
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.series import Scene
 
 from bridge.model import Batch, Gpu, Performance, Prediction, Registered, Resources, Scalars
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.storage.packed import packed, unpacked
 
 LOSSES = st.one_of(

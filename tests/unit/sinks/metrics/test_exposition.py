@@ -6,7 +6,7 @@ import re
 from support.series import NOON, OPENMETRICS, Scene
 
 from bridge.model import Batch, Client, Config, Epoch, Forgotten, Prediction, Registered
-from bridge.sessions import Session
+from bridge.session import Session
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)[{ ]")
 

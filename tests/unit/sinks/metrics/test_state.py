@@ -36,7 +36,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
 from bridge.storage.packed import packed, unpacked
 

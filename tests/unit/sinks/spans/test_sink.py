@@ -26,7 +26,7 @@ from bridge.model import (
     span_id_of,
     trace_id_of,
 )
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.sinks.spans.span import Outcome, Span
 
 TRACE, PARENT = "a" * 32, "b" * 16

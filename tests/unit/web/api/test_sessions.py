@@ -6,7 +6,7 @@ import math
 from support.pages import FakeArchive, pictures, running
 
 from bridge.model import Batch, Client, Config, Epoch, Scalars
-from bridge.sessions import Session
+from bridge.session import Session
 
 
 def strict(text):

@@ -11,7 +11,7 @@ from bridge.cli.query import ORDERS
 from bridge.commands import KEPT_PER_SESSION
 from bridge.model import Client, CommandResult, CommandType, Config, Ended, Phase, StatusChange
 from bridge.model import Status as State
-from bridge.sessions import Session
+from bridge.session import Session
 
 PATH = "/api/v1/sessions/run-1/commands"
 PAUSE = {"type": "PAUSE_TRAINING"}

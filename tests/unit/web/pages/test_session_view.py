@@ -16,7 +16,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.sessions import Session
+from bridge.session import Session
 from bridge.web.pages.session_view import session_view
 
 

@@ -22,7 +22,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.sessions import Session
+from bridge.session import Session
 
 HOSTILE = "<script>alert('x')</script>"
 

@@ -1,0 +1,321 @@
+"""One session's state: what the bridge knows of it, apart from its series, spans and images."""
+
+import hmac
+import math
+import secrets
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from bridge.history import Curve
+from bridge.model import (
+    Batch,
+    Client,
+    CommandAnswered,
+    CommandSent,
+    Config,
+    Connected,
+    Disconnected,
+    Ended,
+    Epoch,
+    Event,
+    Performance,
+    Phase,
+    Scalars,
+    SequenceAdvanced,
+    Status,
+    StatusChange,
+    trace_id_of,
+)
+from bridge.session_snapshot import FORMAT, performance_of, upgraded
+
+EARLIEST = 0.001
+"""The end of a session while the clock says 1970 or less: 0 means that it has not ended."""
+
+SKIPS_KEPT = 1_000
+"""Ranges of sequences that the client of a session began behind; the lowest ones go first."""
+
+FORMER_KEPT = 200
+"""Earlier attempts of a session whose clients are known."""
+
+SEQUENCE_LIMIT = (1 << 63) - 1
+"""The highest sequence that a session may have: what the journal can store."""
+
+TOKENS_KEPT = 8
+"""Registering again changes nothing, so a stream opened just before it is still good.
+
+Eight, since a client registers once for each stream, and a stream shows its token only once, when it
+begins: one that is open goes on whatever is registered after it.
+"""
+
+HOSTS_KEPT = 16
+"""Hosts that a session without client_instance_id may be registered from."""
+
+EPOCHS_KEPT = 2_000
+NOTICES_KEPT = 50
+SCALARS_KEPT = 50
+
+PLAIN = (
+    *("id", "attempt", "phase", "status", "status_message", "connected", "is_resumed"),
+    *("registered_at", "updated_at", "ended_at"),
+    *("accepted", "epoch", "batch", "batches", "loss"),
+)
+"""What a snapshot takes as it is."""
+
+_EPOCH_FIELDS = attrgetter(*Epoch.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something worth telling on a session's page."""
+
+    at: float
+    text: str
+
+
+class Session:
+    """What the bridge knows of one session, apart from its series, spans and images."""
+
+    def __init__(
+        self, session_id: str, client: Client, config: Config, *, now: float, attempt: int = 1
+    ) -> None:
+        """Start an attempt of a session; `now` is in seconds since 1970."""
+        self.id = session_id
+        self.client = client
+        self.config = config
+        self.attempt = attempt
+        self.former: tuple[str, ...] = ()
+        """The instance ids of earlier attempts, the last one at the end; none of them may come back."""
+        self.phase = Phase.LIVE
+        self.status = Status.UNKNOWN
+        self.status_message = ""
+        self.connected = False
+        self.is_resumed = False
+        """Registered again after its end: the next thing it says makes it live."""
+        self.registered_at = now
+        self.updated_at = now
+        """When the last message came."""
+        self.ended_at = 0.0
+        """When it ended or was lost; 0 while live."""
+        self.heard_at = -math.inf
+        """When the last message came, on the monotonic clock."""
+        self.leased_until = -math.inf
+        """Monotonic: its client may come back until then, though it was last heard of before a restart."""
+        self.over_since: float | None = None
+        """Monotonic: since when it lingers; None while it is live, and until the registry has noticed its end."""
+        self.accepted = 0
+        """Highest sequence applied."""
+        self.committed = 0
+        """Highest sequence that has been committed."""
+        self.skipped: tuple[tuple[int, int], ...] = ()
+        """First and last of the sequences that its client began behind, in order: neither applied nor to come."""
+        self.token_hashes: tuple[str, ...] = ()
+        """Of what a stream must show one of, as SHA-256 in hex: one for each of the last registrations."""
+        self.hosts: tuple[str, ...] = ()
+        """Where a client that does not name itself has registered from; empty where that is not known."""
+        self.epoch = 0
+        self.batch = 0
+        """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
+        self.batches = 0
+        """Batches received in this attempt."""
+        self.loss: float | None = None
+        """Of the last batch that reported one."""
+        self.losses = Curve()
+        self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
+        self.performance: Performance | None = None
+        self.scalars: dict[str, float] = {}
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+        self.images_acknowledged: tuple[int, int] | None = None
+        """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
+        self.parts: dict[str, Any] = {}
+        """What other parts of the bridge had said of it before a restart; each takes its own out."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of this attempt: the client's own where it sent a sampled traceparent."""
+        parent = self.client.traceparent.split("-")
+        if len(parent) == 4 and int(parent[3], 16) & 1:
+            return parent[1]
+        return trace_id_of(self.id, self.attempt)
+
+    def supersedes(self, client: Client, now: float) -> bool:
+        """Tell whether this attempt has taken the place of the one that a client belongs to.
+
+        What a process has left says when that began: it never replaces an attempt that began later. A
+        process that registers alive comes later whatever its clock says, unless it was here before.
+        """
+        if client.instance_id in self.former:
+            return True
+        began_ms = self.client.started_ms or self.registered_at * 1000
+        return client.is_left_over and not began_ms < client.started_ms <= now * 1000
+
+    def follow(self, before: "Session") -> None:
+        """Be the attempt after another one, whose client is known from now on as a former one."""
+        former = before.client.instance_id
+        self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
+        self.parts = before.parts
+
+    def issue_token(self) -> str:
+        """Return what streams of this registration show; those of the last ones stay valid."""
+        token = secrets.token_urlsafe(24)
+        self.token_hashes = (*self.token_hashes, hash_of(token))[-TOKENS_KEPT:]
+        return token
+
+    def accepts_token_hash(self, token_hash: str) -> bool:
+        """Tell whether a stream has shown the token of one of the last registrations."""
+        matches = [hmac.compare_digest(known, token_hash) for known in self.token_hashes]
+        return any(matches)
+
+    def add_host(self, host: str) -> None:
+        """Let streams come from a host that the session was registered from."""
+        if host and host not in self.hosts:
+            self.hosts = (*self.hosts, host)[-HOSTS_KEPT:]
+
+    def has_skipped(self, sequence: int) -> bool:
+        """Tell whether the client has begun behind a sequence, which then is not to come any more."""
+        at = bisect_right(self.skipped, sequence, key=itemgetter(0)) - 1
+        return at >= 0 and sequence <= self.skipped[at][1]
+
+    def apply(self, event: Event, now: float) -> None:
+        """Take notice of an event."""
+        apply = _APPLY.get(type(event))
+        if apply is not None:
+            apply(self, event, now)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what `restored` takes: plain values, none of which changes any more."""
+        return {
+            "format": FORMAT,
+            **{name: getattr(self, name) for name in PLAIN},
+            "former": self.former,
+            "skipped": self.skipped,
+            "client": asdict(self.client),
+            "config": asdict(self.config),
+            "losses": self.losses.snapshot(),
+            "epochs": [_EPOCH_FIELDS(epoch) for epoch in self.epochs],
+            "performance": asdict(self.performance) if self.performance else None,
+            "scalars": dict(self.scalars),
+            "notices": [(notice.at, notice.text) for notice in self.notices],
+            "token_hashes": self.token_hashes,
+            "hosts": self.hosts,
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> "Session":
+        """Return the session a snapshot was taken of."""
+        if state.get("format", 1) < FORMAT:
+            state = upgraded(state)
+        config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
+        session = cls(state["id"], Client(**state["client"]), config, now=state["registered_at"])
+        for name in PLAIN:
+            setattr(session, name, state[name])
+        session.phase, session.status = Phase(session.phase), Status(session.status)
+        session.former = tuple(state.get("former", ()))  # older versions wrote none
+        session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
+        session.committed = session.accepted
+        session.losses = Curve.restored(state["losses"])
+        session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
+        session.performance = performance_of(state["performance"])
+        session.scalars = state["scalars"]
+        session.notices.extend(Notice(at, text) for at, text in state["notices"])
+        session.token_hashes = tuple(state.get("token_hashes", ()))  # older versions wrote neither
+        session.hosts = tuple(state.get("hosts", ()))
+        return session
+
+    def _batch(self, batch: Batch, now: float) -> None:
+        self.epoch, self.batch = batch.epoch, batch.index
+        self.batches += 1
+        if batch.loss is not None:
+            self.loss = batch.loss
+            self.losses.add(batch.loss, at=now, epoch=batch.epoch, batch=batch.index)
+
+    def _epoch(self, epoch: Epoch, _now: float) -> None:
+        self.epochs.append(epoch)
+
+    def _performance(self, performance: Performance, _now: float) -> None:
+        self.performance = performance
+
+    def _scalars(self, scalars: Scalars, _now: float) -> None:
+        if not self.batches:
+            self.epoch, self.batch = scalars.epoch, scalars.batch
+        for name, value in scalars.values.items():
+            if name in self.scalars or len(self.scalars) < SCALARS_KEPT:
+                self.scalars[name] = value
+
+    def _status(self, change: StatusChange, now: float) -> None:
+        before = self.status
+        if change.status is not Status.UNKNOWN:
+            self.status = change.status
+        if change.message or self.status is not before:
+            self.status_message = (
+                change.message
+            )  # one that was sent with another status is not of this one
+        if change.config is not None:
+            self.config = self.config.updated(change.config)
+        said = "" if change.status is Status.UNKNOWN else str(change.status)
+        if said or change.message:
+            self._notice(now, ": ".join(filter(None, (said, change.message))))
+
+    def _connected(self, _event: Connected, now: float) -> None:
+        self.phase = Phase.LIVE
+        self.ended_at = 0.0
+        self.over_since = None
+        self.connected = True
+        self._notice(now, "connected")
+
+    def _disconnected(self, _event: Disconnected, now: float) -> None:
+        self.connected = False
+        self._notice(now, "disconnected")
+
+    def _advanced(self, advanced: SequenceAdvanced, _now: float) -> None:
+        first, last = advanced.first_skipped, advanced.last_skipped
+        if not 0 < first <= last:
+            return
+        if self.skipped and self.skipped[-1][1] + 1 == first:
+            first, self.skipped = self.skipped[-1][0], self.skipped[:-1]
+        self.skipped = (*self.skipped, (first, last))[-SKIPS_KEPT:]
+
+    def _command_sent(self, sent: CommandSent, now: float) -> None:
+        self._notice(now, f"command {sent.type.name} sent")
+
+    def _command_answered(self, answered: CommandAnswered, now: float) -> None:
+        outcome = "applied" if answered.result.applied else "refused"
+        where = f"at epoch {answered.result.epoch}, batch {answered.result.batch}"
+        text = f": {answered.result.message}" if answered.result.message else ""
+        self._notice(now, f"command {answered.type.name} {outcome} {where}{text}")
+
+    def _ended(self, ended: Ended, now: float) -> None:
+        self.phase = ended.phase
+        self.is_resumed = False
+        self.ended_at = max(now, EARLIEST)
+        self.over_since = None
+        self.connected = False
+        if ended.phase is Phase.LOST:
+            self._notice(now, "lost: silent for too long")
+
+    def _notice(self, now: float, text: str) -> None:
+        self.notices.append(Notice(now, text))
+
+
+_APPLY: dict[type, Callable[[Session, Any, float], None]] = {
+    Batch: Session._batch,
+    Epoch: Session._epoch,
+    Performance: Session._performance,
+    Scalars: Session._scalars,
+    StatusChange: Session._status,
+    Connected: Session._connected,
+    Disconnected: Session._disconnected,
+    CommandSent: Session._command_sent,
+    CommandAnswered: Session._command_answered,
+    Ended: Session._ended,
+    SequenceAdvanced: Session._advanced,
+}
+
+
+def hash_of(token: str) -> str:
+    """Return what is kept of a token: SHA-256 in hex. The token is random and long, so it needs no salt."""
+    return sha256(token.encode(errors="replace")).hexdigest()
