@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from bridge import __version__
 from bridge.cli import canary, demo, query, serving, sync
+from bridge.client.query import QueryError
 from bridge.errors import BridgeError, SettingError
 
 DONE = 0
@@ -17,8 +18,20 @@ MISUSED = 2
 
 INTERRUPTED = 130
 
-SERVER_LIBRARIES = frozenset({"aiohttp", "grpc_health", "grpc_reflection", "jinja2", "minio", "opentelemetry",
-                              "prometheus_client", "pydantic", "pydantic_settings", "yaml"})  # fmt: skip
+SERVER_LIBRARIES = frozenset(
+    {
+        "aiohttp",
+        "grpc_health",
+        "grpc_reflection",
+        "jinja2",
+        "minio",
+        "opentelemetry",
+        "prometheus_client",
+        "pydantic",
+        "pydantic_settings",
+        "yaml",
+    }
+)
 DEMO_LIBRARIES = frozenset({"numpy", "PIL", "psutil", "sklearn", "tqdm"})
 
 
@@ -33,39 +46,66 @@ class Command:
 
 
 COMMANDS = (
-    Command("demo", "train a small real model and show it live: the quickest way to see what this is",
-            demo.add_arguments, demo.run),
-    Command("serve", "run a bridge",
-            serving.add_arguments, serving.serve),
-    Command("check-config", "show the settings in effect and where each comes from, or what is wrong with them",
-            serving.add_arguments, serving.check_config),
-    Command("sessions", "list the training sessions of a running bridge",
-            query.add_sessions_arguments, query.sessions),
-    Command("command", "give a training session an order: pause, resume, stop ...",
-            query.add_command_arguments, query.command),
-    Command("sync", "deliver what training processes have left in a spool",
-            sync.add_arguments, sync.run),
-    Command("healthcheck", "ask a running bridge whether it is ready; exit status 0 means yes",
-            query.add_healthcheck_arguments, query.healthcheck),
-    Command("canary", "stream a known run for ever, and tell on /metrics what is missing, doubled, wrong or late",
-            canary.add_arguments, canary.run),
-)  # fmt: skip
+    Command(
+        "demo",
+        "train a small real model and show it live: the quickest way to see what this is",
+        demo.add_arguments,
+        demo.run,
+    ),
+    Command("serve", "run a bridge", serving.add_arguments, serving.serve),
+    Command(
+        "check-config",
+        "show the settings in effect and where each comes from, or what is wrong with them",
+        serving.add_arguments,
+        serving.check_config,
+    ),
+    Command(
+        "sessions",
+        "list the training sessions of a running bridge",
+        query.add_sessions_arguments,
+        query.sessions,
+    ),
+    Command(
+        "command",
+        "send a command to a training session: pause, resume, stop ...",
+        query.add_command_arguments,
+        query.command,
+    ),
+    Command(
+        "sync",
+        "deliver what training processes have left in a spool",
+        sync.add_arguments,
+        sync.run,
+    ),
+    Command(
+        "healthcheck",
+        "check whether a running bridge is ready; exit status 0 if it is",
+        query.add_healthcheck_arguments,
+        query.healthcheck,
+    ),
+    Command(
+        "canary",
+        "stream a known run without end, and report on /metrics what is missing, doubled, wrong or late",
+        canary.add_arguments,
+        canary.run,
+    ),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit status: 0 done, 1 failed, 2 something must be set otherwise."""
+    """Run one command, and return its exit status: 0 done, 1 failed, 2 a setting must be changed."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = _run(words)
         sys.stdout.flush()
     except SettingError as error:
         return _fail(MISUSED, *str(error).splitlines())
-    except BridgeError as error:
+    except (BridgeError, QueryError) as error:
         return _fail(FAILED, str(error))
     except ModuleNotFoundError as error:
         return _fail(FAILED, _missing(error))
     except BrokenPipeError:
-        # Whoever read our output has seen enough; without this Python complains while it exits.
+        # The reader of our output has closed it; without this Python prints a traceback while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
@@ -90,14 +130,14 @@ def _run(words: list[str]) -> int:
 
 
 def _overview() -> argparse.ArgumentParser:
-    """Return what `trainbridge --help` says; the commands' own flags are looked up when one is named."""
+    """Return the parser of `trainbridge --help`; a command's own flags are added when it is chosen."""
     width = max(len(command.name) for command in COMMANDS)
     lines = "\n".join(f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS)
     parser = argparse.ArgumentParser(
         "trainbridge",
         usage="trainbridge COMMAND [--help] ...",
         description="Live telemetry of model training: from gRPC to Prometheus, OpenTelemetry and object storage.",
-        epilog=f"commands:\n{lines}\n\nStart with `trainbridge demo`; `trainbridge COMMAND --help` tells more.",
+        epilog=f"commands:\n{lines}\n\nStart with `trainbridge demo`; `trainbridge COMMAND --help` says more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"trainbridge {__version__}")

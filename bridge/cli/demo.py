@@ -4,15 +4,15 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Offer what a demo can be told."""
+    """Add the arguments of `demo`."""
     parser.add_argument(
         "--exit",
         action="store_true",
-        help="end by itself, with a summary that has been checked (default: serve on until Ctrl-C)",
+        help="exit after training, with a summary that has been checked (default: keep serving until Ctrl-C)",
     )
     parser.add_argument(
         "--epochs",
-        type=_count,
+        type=_epochs,
         default=6,
         metavar="NUMBER",
         help="epochs to train (default: %(default)s)",
@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, show, and return the exit status."""
-    # What a demo needs takes long to import, and only the extra [demo] brings it.
+    """Run the demo, and return its exit status."""
+    # The demo's libraries take long to import, and only the extra [demo] brings them.
     from bridge.demo import run as train  # noqa: PLC0415
 
     return train(
@@ -50,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
 
 
-def _count(text: str) -> int:
+def _epochs(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return number

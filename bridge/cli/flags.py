@@ -30,9 +30,9 @@ METAVARS = {int: "NUMBER", float: "NUMBER", ByteSize: "SIZE", Path: "FILE"}
 
 EPILOG = """\
 Every flag is also a variable, named in brackets, and a key of the YAML file given with --config,
-spelled like the variable but without TRAINBRIDGE_ and in small letters. A flag wins over a variable,
+spelled like the variable but without TRAINBRIDGE_ and in lower case. A flag wins over a variable,
 a variable over the file. Secrets can be read from files: set the variable with _FILE at its end.
-`trainbridge check-config` shows what is in effect, and docs/configuration.md tells more.
+`trainbridge check-config` shows what is in effect, and docs/configuration.md says more.
 """
 
 
@@ -51,7 +51,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings that stand on the command line, as they were written."""
+    """Return the settings given on the command line, as they were written."""
     return {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
 
 
@@ -72,5 +72,5 @@ def _metavar(name: str, annotation: Any) -> str:
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:
-    """Return a type with all that it is made of."""
+    """Return a type and all types it is composed of."""
     return (annotation, *(inner for part in get_args(annotation) for inner in _parts(part)))

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -15,16 +14,17 @@ from typing import Any, Protocol
 
 from bridge import __version__
 from bridge.addresses import split_address, url_of
+from bridge.cli.arguments import write_ports_file
 from bridge.errors import BridgeError, SettingError
 
 log = logging.getLogger("bridge")
 
 FAILED = 1
 ECHO_SECONDS = 0.5
-"""A signal that follows this soon is the first one again: `timeout` and some shells send it to the process and its group."""
+"""A signal that follows this soon is the first one once more: `timeout` and some shells signal the process and its group."""
 
-PATIENCE_SECONDS = 2.0
-"""After a second signal the process is gone by then, whatever it was doing."""
+FORCED_EXIT_SECONDS = 2.0
+"""The process is gone so long after the second signal, or after its grace, whatever it was doing."""
 
 
 class Addresses(Protocol):
@@ -40,11 +40,11 @@ class Addresses(Protocol):
 
 
 Run = Callable[[Any, asyncio.Event, Callable[[Addresses], None]], Awaitable[None]]
-"""Runs a bridge with the settings given until the event is set, and says when it is ready."""
+"""Runs a bridge with these settings until the event is set; calls the function when it is ready."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Offer every setting as a flag."""
+    """Add a flag for every setting."""
     # The settings come with the [server] extra; the other commands do without.
     from bridge.cli.flags import add_settings  # noqa: PLC0415
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_config(arguments: argparse.Namespace) -> int:
-    """Print every setting with its origin; raises SettingError for those that make no sense."""
+    """Print every setting with its origin; raises SettingError for invalid ones."""
     from bridge.cli.flags import given  # noqa: PLC0415
     from bridge.config.sources import load, rows  # noqa: PLC0415
 
@@ -67,9 +67,9 @@ def check_config(arguments: argparse.Namespace) -> int:
 
 
 def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
-    """Run a bridge until a signal comes; `run` stands in for the real one in tests.
+    """Run a bridge until a signal arrives; tests replace `run`.
 
-    Raises SettingError for settings that make no sense.
+    Raises SettingError for invalid settings.
     """
     from bridge import logs  # noqa: PLC0415
     from bridge.cli.flags import given  # noqa: PLC0415
@@ -80,14 +80,14 @@ def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
     logs.configure(settings.log_level, settings.log_format)
     for warning in loaded.warnings:
         log.warning(warning)
-    # gRPC's C code would write lines of its own between ours; what goes wrong arrives as an exception too.
+    # gRPC's C core would write lines of its own between ours; its errors arrive as exceptions too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     deadlines: list[threading.Timer] = []
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_until_stopped(run or _service(), settings, deadlines))
     except (SettingError, OSError) as error:
-        # The settings make sense, but not on this machine at this moment: a port in use, a full disk.
+        # The settings are valid, but not on this machine at this moment: a port in use, a full disk.
         raise BridgeError(str(error)) from error
     finally:
         for deadline in deadlines:
@@ -114,7 +114,7 @@ def _listen_for_signals(
     grace_seconds: float,
     deadlines: list[threading.Timer],
 ) -> None:
-    """Stop at the first signal, at once at the second; `deadlines` are those that end with the work."""
+    """Stop at the first signal, at once at the second; `deadlines` collects timers to cancel at the end."""
     loop = asyncio.get_running_loop()
     first_at = 0.0
 
@@ -124,27 +124,30 @@ def _listen_for_signals(
             log.info("stopping", extra={"fields": {"signal": number.name}})
             stopping.set()
             first_at = loop.time()
-            deadlines.append(_later(grace_seconds + PATIENCE_SECONDS, _give_up))
+            deadlines.append(
+                _call_later(grace_seconds + FORCED_EXIT_SECONDS, _exit_without_stopping)
+            )
         elif loop.time() - first_at > ECHO_SECONDS:
             task.cancel()
-            _later(PATIENCE_SECONDS, os._exit, 128 + number)
+            _call_later(FORCED_EXIT_SECONDS, os._exit, 128 + number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(
-            NotImplementedError
-        ):  # Windows: Ctrl-C raises KeyboardInterrupt instead
+        # On Windows, where Ctrl-C raises KeyboardInterrupt instead.
+        with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, stop, number)
 
 
-def _give_up() -> None:
-    """End a stop that hangs, on a disk that does not answer perhaps; nothing acknowledged is lost by it."""
-    log.error("the stop took longer than the grace: ended without it")
+def _exit_without_stopping() -> None:
+    """Exit from a stop that hangs, perhaps on an unresponsive disk; nothing acknowledged is lost."""
+    log.error("the stop took longer than shutdown_grace_seconds: exiting without it")
     logging.shutdown()
     os._exit(FAILED)
 
 
-def _later(seconds: float, function: Callable[..., object], *arguments: object) -> threading.Timer:
-    """Call a function after a while, not on the loop, which may be over while Python waits for a thread."""
+def _call_later(
+    seconds: float, function: Callable[..., object], *arguments: object
+) -> threading.Timer:
+    """Call a function from a timer thread, since the loop may have ended while Python waits for a thread."""
     timer = threading.Timer(seconds, function, arguments)
     timer.daemon = True
     timer.start()
@@ -156,7 +159,8 @@ def _ready(bound: Addresses, ports_file: Path | None) -> None:
         "ready", extra={"fields": {"grpc": bound.grpc, "http": bound.http, "version": __version__}}
     )
     if ports_file is not None:
-        _write_ports(bound, ports_file)
+        ports = {"grpc": split_address(bound.grpc)[1], "http": split_address(bound.http)[1]}
+        write_ports_file(ports_file, **ports)
     if sys.stdout.isatty():
         url = url_of(bound.http)
         sys.stdout.write(
@@ -168,14 +172,6 @@ def _ready(bound: Addresses, ports_file: Path | None) -> None:
         sys.stdout.flush()
 
 
-def _write_ports(bound: Addresses, ports_file: Path) -> None:
-    """Write the file in one step, so that nobody reads half of it."""
-    ports = {"grpc": split_address(bound.grpc)[1], "http": split_address(bound.http)[1]}
-    unfinished = ports_file.with_name(f"{ports_file.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(ports) + "\n")
-    unfinished.replace(ports_file)
-
-
 def _service() -> Run:
     from bridge.service import run  # noqa: PLC0415
 
@@ -183,7 +179,7 @@ def _service() -> Run:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's loop where there is one: it takes a fifth less time a message."""
+    """Return uvloop's loop where it is installed: it takes a fifth less time per message."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

@@ -1,163 +1,149 @@
-"""Commands that ask a running bridge, against a real HTTP server."""
+"""Commands that query a running bridge, against its real HTTP server."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.answers import answering
+from support.pages import deps_in, running
+from support.served_app import served_app
 
 from bridge import cli
-from bridge.model import CommandType
-
-SESSIONS = {
-    "sessions": [
-        {"session_id": "resnet-1", "status": "running", "phase": "live", "connected": True,
-         "epoch": 3, "epochs_planned": 10, "batch": 17, "loss": 0.123456},
-        {"session_id": "bert", "status": "running", "phase": "lost", "connected": False,
-         "epoch": 0, "epochs_planned": 0, "batch": 0, "loss": "NaN"},
-    ]
-}  # fmt: skip
+from bridge.model import Batch, Ended, Phase, Status, StatusChange
+from bridge.protocol import CommandType
 
 
 class Bridge:
-    """Answers as it is told, and remembers what it was asked."""
+    """What the server answers from, and where it is."""
 
-    def __init__(self):
-        self.answers = {}
-        self.asked = []
-        bridge = self
+    def __init__(self, deps, url):
+        self.deps = deps
+        self.url = url
 
-        class Door(BaseHTTPRequestHandler):
-            def do_GET(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                bridge.asked.append((self.command, self.path, json.loads(body or "null")))
-                status, content = bridge.answers.get(self.path, (404, "nothing here"))
-                text = (content if isinstance(content, str) else json.dumps(content)).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            do_POST = do_GET  # noqa: N815 -- the name is the server's
-
-            def log_message(self, *_):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+    def commands(self, session_id):
+        """Return what was submitted for a session."""
+        return [(one.type, one.parameters) for one in self.deps.commands.of(session_id)]
 
 
 @pytest.fixture
-def bridge(monkeypatch):
+def bridge(tmp_path, monkeypatch):
     """Serve at the address that the commands take from the environment."""
-    bridge = Bridge()
-    thread = threading.Thread(target=bridge.server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    monkeypatch.setenv("TRAINBRIDGE_URL", bridge.url)
-    yield bridge
-    bridge.server.shutdown()
-    thread.join()
-    bridge.server.server_close()
+    deps, shelf = deps_in(tmp_path)
+    with served_app(deps) as url:
+        monkeypatch.setenv("TRAINBRIDGE_URL", url)
+        yield Bridge(deps, url)
+    shelf.database.close()
 
 
 def test_sessions_are_a_table(bridge, capsys):
     """One line each: what runs, how far it is, how well it does; a lost one shows as lost."""
-    bridge.answers["/api/v1/sessions"] = (200, SESSIONS)
+    resnet = running(bridge.deps, "resnet-1", batches=0, total_epochs=10)
+    resnet.apply(Batch(3, 17, 0.123456), resnet.registered_at)
+    resnet.apply(StatusChange(Status.RUNNING), resnet.registered_at)
+    bert = running(bridge.deps, "bert", batches=0, total_epochs=0)
+    bert.apply(Batch(0, 0, float("nan")), bert.registered_at)
+    bert.apply(Ended(Phase.LOST), bert.registered_at)
+    bridge.deps.sessions.register("new", resnet.client, resnet.config)
 
     assert cli.main(["sessions"]) == 0
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
-        ["SESSION", "STATUS", "CONNECTED", "EPOCH", "BATCH", "LOSS"],
-        ["resnet-1", "running", "yes", "3/10", "17", "0.1235"],
+    header, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert header == ["SESSION", "STATUS", "CONNECTED", "EPOCH", "BATCH", "LOSS"]
+    assert sorted(rows) == [
         ["bert", "lost", "no", "0", "0", "NaN"],
+        ["new", "unknown", "no", "-", "-", "-"],
+        ["resnet-1", "running", "yes", "3/10", "17", "0.1235"],
     ]
 
 
 def test_no_session_is_said_so(bridge, capsys):
     """An empty table would look like a mistake."""
-    bridge.answers["/api/v1/sessions"] = (200, {"sessions": []})
-
     assert cli.main(["sessions"]) == 0
-    assert capsys.readouterr().out == "No training session is known to this bridge.\n"
+    assert capsys.readouterr().out == "This bridge knows no training session.\n"
 
 
 def test_sessions_are_given_to_scripts_as_json(bridge, capsys):
-    """With --json everything the API tells is there."""
-    bridge.answers["/api/v1/sessions"] = (200, SESSIONS)
+    """With --json everything in the API's answer is there."""
+    running(bridge.deps, "resnet-1", total_epochs=10)
 
     assert cli.main(["sessions", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == SESSIONS
+    answer = json.loads(capsys.readouterr().out)
+    (session,) = answer["sessions"]
+    assert (session["session_id"], session["total_epochs"], session["loss"]) == (
+        "resnet-1",
+        10,
+        0.5,
+    )
+    assert answer["next"] is None
 
 
 @pytest.mark.parametrize(
-    ("word", "type"),
-    [("pause", "PAUSE_TRAINING"), ("change-learning-rate", "CHANGE_LEARNING_RATE")],
-)
-def test_an_order_is_posted(bridge, capsys, word, type):
-    """The order goes out with the protocol's name and its parameters; the answer says where to watch."""
-    bridge.answers["/api/v1/sessions/resnet-1/commands"] = (202, {"state": "queued"})
+    ("word", "type", "parameters"),
+    [
+        ("pause", CommandType.PAUSE_TRAINING, {"x": "a=b"}),
+        ("change-learning-rate", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1", "x": "a=b"}),
+    ],
+)  # fmt: skip
+def test_a_command_is_submitted(bridge, capsys, word, type, parameters):
+    """With the protocol's name and its parameters; the output says where to watch."""
+    running(bridge.deps, "resnet-1")
+    flags = [flag for pair in parameters.items() for flag in ("--set", "=".join(pair))]
 
-    assert (
-        cli.main(["command", word, "resnet-1", "--set", "learning_rate=0.1", "--set", "x=a=b"]) == 0
-    )
-    assert bridge.asked == [
-        ("POST", "/api/v1/sessions/resnet-1/commands", {"type": type, "parameters": {"learning_rate": "0.1", "x": "a=b"}})
-    ]  # fmt: skip
-    assert f"{bridge.url}/sessions/resnet-1" in capsys.readouterr().out
+    assert cli.main(["command", word, "resnet-1", *flags]) == 0
+    assert bridge.commands("resnet-1") == [(type, parameters)]
+    out = capsys.readouterr().out
+    assert f"{word} queued for resnet-1" in out
+    assert f"{bridge.url}/sessions/resnet-1" in out
 
 
-def test_every_order_of_the_protocol_has_a_word():
+def test_every_command_of_the_protocol_has_a_word():
     """No command can be given over HTTP only."""
-    assert set(cli.query.ORDERS.values()) == set(CommandType)
+    assert set(cli.query.COMMAND_TYPES.values()) == set(CommandType)
 
 
-def test_a_refusal_is_told_in_the_words_of_the_bridge(bridge, capsys):
+def test_a_refusal_is_repeated_in_the_words_of_the_bridge(bridge, capsys):
     """The detail of the problem JSON is the sentence shown; the exit status is 1."""
-    problem = {"title": "Conflict", "detail": "this session is over"}
-    bridge.answers["/api/v1/sessions/s/commands"] = (409, problem)
+    session = running(bridge.deps, "s")
+    session.apply(Ended(Phase.ENDED), session.registered_at)
 
     assert cli.main(["command", "stop", "s"]) == 1
-    assert capsys.readouterr().err == "trainbridge: the bridge answered 409: this session is over\n"
+    assert capsys.readouterr().err.startswith(
+        "trainbridge: the bridge answered 409: this session is over"
+    )
 
 
 def test_a_session_id_cannot_leave_its_place(bridge, capsys):
     """Whatever is typed as a session stays one segment of the path."""
     assert cli.main(["command", "stop", "../../metrics?x"]) == 1
-    assert bridge.asked[0][1] == "/api/v1/sessions/..%2F..%2Fmetrics%3Fx/commands"
-    assert "404" in capsys.readouterr().err
+    assert "404: No session of this name is known here" in capsys.readouterr().err
 
 
 def test_the_healthcheck_asks_for_readiness(bridge, capsys):
     """0: ready; 1: not, with the failing check; so it fits a container's HEALTHCHECK."""
-    bridge.answers["/readyz"] = (200, "ok\n")
     assert cli.main(["healthcheck"]) == 0
 
-    bridge.answers["/readyz"] = (503, "stopping: it is stopping\n")
-    assert cli.main(["healthcheck"]) == 1
+    with answering(503, b"stopping: it is stopping\n", "text/plain") as url:
+        assert cli.main(["healthcheck", "--url", url]) == 1
     assert "stopping: it is stopping" in capsys.readouterr().err
 
 
 def test_who_is_not_there_is_named(capsys):
-    """A wrong address is told with the address, not with a traceback."""
+    """A wrong address comes back with the address, not with a traceback."""
     assert cli.main(["sessions", "--url", "http://127.0.0.1:9"]) == 1
-    assert capsys.readouterr().err.startswith(
-        "trainbridge: no bridge answers at http://127.0.0.1:9: "
-    )
+    assert capsys.readouterr().err.startswith("trainbridge: no bridge at http://127.0.0.1:9: ")
 
 
-@pytest.mark.parametrize("answer", ["<html>", "[]", "null"])
-def test_another_program_at_the_address_is_recognized(bridge, capsys, answer):
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"null"])
+def test_another_program_at_the_address_is_recognized(capsys, body):
     """What answers without being a bridge is called that."""
-    bridge.answers["/api/v1/sessions"] = (200, answer)
-
-    assert cli.main(["sessions"]) == 1
-    assert "is no bridge" in capsys.readouterr().err
+    with answering(200, body) as url:
+        assert cli.main(["sessions", "--url", url]) == 1
+    assert "something else answers there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "words",
     [["sessions", "--url", "localhost:8080"], ["command", "explode", "s"], ["command", "stop"], ["command", "stop", "s", "--set", "x"]],
 )  # fmt: skip
-def test_what_cannot_be_asked_is_refused_at_once(capsys, words):
+def test_what_cannot_be_queried_is_refused_at_once(capsys, words):
     """Misuse exits with 2 before anything is sent."""
     with pytest.raises(SystemExit) as caught:
         cli.main(words)
@@ -169,4 +155,4 @@ def test_the_address_is_where_a_bridge_of_this_environment_is(monkeypatch):
     monkeypatch.delenv("TRAINBRIDGE_URL", raising=False)
     monkeypatch.setenv("TRAINBRIDGE_HTTP_ADDRESS", "0.0.0.0:9")
 
-    assert cli.query._default_url() == "http://localhost:9"
+    assert cli.arguments.default_url() == "http://localhost:9"

@@ -2,11 +2,9 @@
 
 import math
 import socket
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from support.answers import answering
 from support.pages import deps_in, pictures, running
 from support.served_app import served_app
 
@@ -40,32 +38,6 @@ def client(deps):
     """A client of a server with these dependencies."""
     with served_app(deps[0]) as url:
         yield BridgeClient(url)
-
-
-@contextmanager
-def answering(status, body, content_type="application/json", length=None):
-    """Serve one fixed answer at every path; yields the URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(length or len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_sessions_are_listed_with_what_is_known(deps, client):
