@@ -152,17 +152,17 @@ class Recorder:
         """Record until the session is over."""
         stream = self._outbox.open()
         while True:
-            entries = self._outbox.take(
+            messages = self._outbox.take(
                 stream,
                 window_bytes=self.terms.window_bytes,
                 message_bytes=self.terms.message_bytes,
                 deadline=time.monotonic() + LOOK_SECONDS,
             )
-            if entries is None:
+            if messages is None:
                 return
-            for entry in entries:
-                self._bridge.record(wire.MetricsRequest.FromString(entry.body))
-                self._outbox.acknowledge(entry.sequence)
+            for message in messages:
+                self._bridge.record(wire.MetricsRequest.FromString(message.body))
+                self._outbox.acknowledge(message.sequence)
 
     def hurry(self) -> None:
         """Nothing is waited for anyway."""

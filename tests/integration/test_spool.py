@@ -11,11 +11,11 @@ import pytest
 from support.bridges import running_bridge
 from support.jpegs import jpeg
 from support.proxy import proxying
-from support.spools import leave, message
+from support.spools import leave, outgoing_message
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.spool.folder import folders_in
 from bridge.client.spool.segment import segments_in
 
@@ -88,12 +88,12 @@ def found_in(folder):
     """Return every message in the spool of the only session."""
     (path,) = folders_in(folder)
     records = [found for segment in segments_in(path) for found, _ in segment.read()]
-    return [found for found in records if isinstance(found, Entry)]
+    return [found for found in records if isinstance(found, OutgoingMessage)]
 
 
 def batches_in(folder):
     """Count the batches in the spool of the only session."""
-    return sum(entry.kind is Kind.BATCH for entry in found_in(folder))
+    return sum(message.priority is Priority.BATCH for message in found_in(folder))
 
 
 def test_what_a_killed_trainer_said_arrives_once(tmp_path, address):
@@ -116,7 +116,7 @@ def test_what_a_killed_trainer_said_arrives_once(tmp_path, address):
         assert list(folder.iterdir()) == []
         assert sync(folder, address) == (0, f"{folder}: nothing is left to deliver\n")
 
-        images = sum(entry.images for entry in left)
+        images = sum(message.images for message in left)
         assert images > 0
         assert bridge.total("training_batches_total", session_id="run") == 5_000
         assert bridge.total("training_epochs_completed_total", session_id="run") == 5
@@ -195,7 +195,13 @@ def test_an_interrupted_sync_is_taken_up_again(tmp_path, number):
     """Three runs, two of them cut short: each batch is counted once."""
     batches = 100_000
     folder = tmp_path / "spool"
-    leave(folder, [*map(message, range(1, batches + 1)), message(batches + 1, Kind.LAST)])
+    leave(
+        folder,
+        [
+            *map(outgoing_message, range(1, batches + 1)),
+            outgoing_message(batches + 1, Priority.FINAL),
+        ],
+    )
     with running_bridge(tmp_path / "state") as bridge, proxying(bridge.grpc) as proxy:
         proxy.slow(500_000)  # or it would be over before it is interrupted
         for share in (0.05, 0.1):
@@ -322,7 +328,10 @@ def test_one_damaged_byte_costs_at_most_one_batch(tmp_path, share):
     """What is said to be delivered is counted, and the folder is kept where something is lost."""
     batches = 3_000
     folder = tmp_path / "spool"
-    path = leave(folder, [*map(message, range(1, batches)), message(batches, Kind.LAST)])
+    path = leave(
+        folder,
+        [*map(outgoing_message, range(1, batches)), outgoing_message(batches, Priority.FINAL)],
+    )
     (file,) = path.glob("*.spool")
     content = bytearray(file.read_bytes())
     content[int(share * len(content))] ^= 0x80
@@ -341,7 +350,9 @@ def test_one_damaged_byte_costs_at_most_one_batch(tmp_path, share):
 def test_another_process_under_the_same_name_is_not_disturbed(tmp_path):
     """The bridge refuses what was left while somebody else speaks for the session; nothing is lost."""
     folder = tmp_path / "spool"
-    path = leave(folder, [*map(message, range(1, 100)), message(100, Kind.LAST)])
+    path = leave(
+        folder, [*map(outgoing_message, range(1, 100)), outgoing_message(100, Priority.FINAL)]
+    )
     with running_bridge(tmp_path / "state") as bridge:
         with TrainingSession(bridge.grpc, session_id="run") as session:
             session.log_batch(0.5, epoch=0, batch=0)
@@ -360,7 +371,10 @@ def test_attempts_that_a_bridge_never_saw_follow_each_other(tmp_path):
     """Each is an attempt of the session; the last one that began is what is shown."""
     folder = tmp_path / "spool"
     for instance, started_ms, batches in (("1" * 32, 2_000, 30), ("2" * 32, 1_000, 20)):
-        said = [*map(message, range(1, batches + 1)), message(batches + 1, Kind.LAST)]
+        said = [
+            *map(outgoing_message, range(1, batches + 1)),
+            outgoing_message(batches + 1, Priority.FINAL),
+        ]
         leave(folder, said, instance_id=instance, started_ms=started_ms)
     with running_bridge(tmp_path / "state") as bridge:
         status, text = sync(folder, bridge.grpc)

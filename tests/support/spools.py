@@ -3,7 +3,7 @@
 from pathlib import Path
 from zlib import crc32
 
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.identity import Identity, Plan
 from bridge.client.spool.folder import Folder
 from bridge.client.spool.records import CHECK, OLD_MAGIC, OLD_REST
@@ -13,20 +13,20 @@ from bridge.wire import metrics_pb2 as wire
 IMAGE_BYTES = 100
 
 
-def message(sequence, kind=Kind.BATCH, *, images=0, size=0):
+def outgoing_message(sequence, priority=Priority.BATCH, *, images=0, size=0):
     """Return a message whose images are of IMAGE_BYTES each, and `size` bytes more."""
     request = wire.MetricsRequest(sequence=sequence, timestamp_ms=1 << 40)
-    if kind is Kind.BATCH:
+    if priority is Priority.BATCH:
         request.batch_data.batch_idx = sequence
         request.batch_data.images.extend([wire.ImageData(image_bytes=bytes(IMAGE_BYTES))] * images)
-    elif kind is Kind.OTHER:
+    elif priority is Priority.OTHER:
         request.scalar_data.values["x" * size] = 1.0
     else:
-        ends = kind is Kind.LAST
+        ends = priority is Priority.FINAL
         request.status_update.status = wire.COMPLETED if ends else wire.RUNNING
         request.status_update.message = "x" * size
-    batch = sequence if kind is Kind.BATCH else -1
-    return Entry(sequence, kind, request.SerializeToString(), batch, images)
+    batch = sequence if priority is Priority.BATCH else -1
+    return OutgoingMessage(sequence, priority, request.SerializeToString(), batch, images)
 
 
 def identity_of(session_id="run", instance_id="0123456789abcdef", started_ms=0):
@@ -40,27 +40,29 @@ def spool_in(root, *, limit_bytes=1 << 30, **who):
     return Spool(Folder.create(root, identity_of(**who)), limit_bytes)
 
 
-def leave(root, entries, *, marked=0, **who):
+def leave(root, messages, *, marked=0, **who):
     """Leave a spool as a process does that is killed; return its folder."""
     spool = spool_in(root, **who)
-    if entries:
-        spool.append(entries)
+    if messages:
+        spool.append(messages)
     spool.mark(marked)
     spool.release()
     return spool.path
 
 
-def old_packed(entry):
+def old_packed(message):
     """Return the record of a message as the first version of the SDK wrote it."""
-    rest = OLD_REST.pack(len(entry.body), entry.sequence, entry.batch, entry.images, entry.kind)
-    return CHECK.pack(crc32(entry.body, crc32(rest))) + rest + entry.body
+    rest = OLD_REST.pack(
+        len(message.body), message.sequence, message.batch, message.images, message.priority
+    )
+    return CHECK.pack(crc32(message.body, crc32(rest))) + rest + message.body
 
 
 def leave_old(root, *files, **who):
     """Leave a spool of the first version, with the messages of each file; return its folder."""
     path = leave(root, [], **who)
-    for number, entries in enumerate(files, 1):
-        content = OLD_MAGIC + b"".join(map(old_packed, entries))
+    for number, messages in enumerate(files, 1):
+        content = OLD_MAGIC + b"".join(map(old_packed, messages))
         (path / f"{number:08}.spool").write_bytes(content)
     return path
 
@@ -72,9 +74,9 @@ def reopened(path):
     return spool
 
 
-def sequences(entries):
+def sequences(messages):
     """Return the numbers of messages."""
-    return [entry.sequence for entry in entries]
+    return [message.sequence for message in messages]
 
 
 def open_files():

@@ -21,7 +21,7 @@ from bridge.client.capture.image_sampler import Candidate, ImageSampler
 from bridge.client.capture.reading import whole_number_of
 from bridge.client.clock import now_ms
 from bridge.client.commands import REMEMBERED
-from bridge.client.delivery.message import Entry
+from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import Terms
 from bridge.client.encoding.encoder import Encoder
@@ -184,7 +184,7 @@ class Collector:
         """Put the messages of calls into the outbox; then nobody has to wait for them here."""
         try:
             if calls:
-                self._outbox.put(self._entries(calls))
+                self._outbox.put(self._messages(calls))
         finally:
             self.in_hand = 0
             _end_flushes(calls)
@@ -204,10 +204,10 @@ class Collector:
         self.in_hand = len(calls)
         return calls
 
-    def _entries(self, calls: list[Call]) -> list[Entry]:
+    def _messages(self, calls: list[Call]) -> list[OutgoingMessage]:
         chosen = self._chosen(calls)
         offset = time.time() - time.monotonic()
-        entries = []
+        messages = []
         for place, call in enumerate(calls):
             if type(call) is FlushCall:
                 continue
@@ -215,15 +215,15 @@ class Collector:
                 self._leave_out(call, self._left_out)
                 continue
             try:
-                entry = self._entry(call, round((call.at + offset) * 1000), place in chosen)
+                message = self._message(call, round((call.at + offset) * 1000), place in chosen)
             except BaseException as error:  # noqa: BLE001 -- anything may have been given
                 self._left_out.add(_NAMES[type(call)], Reason.UNREADABLE, error=error)
                 self._release(call, Reason.UNREADABLE, self._left_out)
                 continue
             self._release(call, Reason.SAMPLED_OUT, self._left_out)
-            if entry is not None:
-                entries.append(entry)
-        return entries
+            if message is not None:
+                messages.append(message)
+        return messages
 
     def _chosen(self, calls: list[Call]) -> set[int]:
         """Return the places of the batches whose images are sent, of those that the loop has not decided on."""
@@ -241,7 +241,7 @@ class Collector:
         rate = self._terms().image_batches_per_second
         return chosen | {places[found] for found in self._sampler.choose(candidates, rate)}
 
-    def _entry(self, call: Call, clock_ms: int, is_chosen: bool) -> Entry | None:  # noqa: FBT001
+    def _message(self, call: Call, clock_ms: int, is_chosen: bool) -> OutgoingMessage | None:  # noqa: FBT001
         if type(call) is BatchCall:
             return self._batch(call, clock_ms, is_chosen=is_chosen)
         if type(call) is EpochCall:
@@ -258,14 +258,14 @@ class Collector:
             self._pace.resumed(call.at)
         return None
 
-    def _answer(self, call: AnswerCall, clock_ms: int) -> Entry:
-        entry = self._encoder.answer(call, clock_ms)
-        self._answers[call.command_id] = entry.sequence
+    def _answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
+        message = self._encoder.answer(call, clock_ms)
+        self._answers[call.command_id] = message.sequence
         while len(self._answers) > REMEMBERED:
             del self._answers[next(iter(self._answers))]
-        return entry
+        return message
 
-    def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> Entry:
+    def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> OutgoingMessage:
         epoch = whole_number_of(call.epoch)
         samples = self._encoder.samples(call)
         duration = self._pace.batch(call.at, epoch, samples)

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.stats import Stats
 
 ENVELOPE_BYTES = 72
@@ -27,10 +27,10 @@ class Backlog:
     def __init__(self, limit_bytes: int, stats: Stats) -> None:
         """Start empty, to hold `limit_bytes` in memory."""
         self.limit_bytes = limit_bytes
-        self.sent: deque[Entry] = deque()
-        self.waiting: deque[Entry] = deque()
+        self.sent: deque[OutgoingMessage] = deque()
+        self.waiting: deque[OutgoingMessage] = deque()
         self.spilled = 0
-        self.tail: deque[Entry] = deque()
+        self.tail: deque[OutgoingMessage] = deque()
         self.bytes = 0
         """Of all that is in memory."""
         self.sent_bytes = 0
@@ -38,7 +38,7 @@ class Backlog:
         """Everything up to this sequence has been in memory ahead of what is spilled."""
         self.acknowledged = 0
         """The highest sequence the bridge has committed."""
-        self.with_images: deque[Entry] = deque()
+        self.with_images: deque[OutgoingMessage] = deque()
         self.stats = stats
         self._refused = 0
 
@@ -57,12 +57,12 @@ class Backlog:
         """Tell whether memory is over its limit."""
         return self.bytes > self.limit_bytes
 
-    def add(self, entry: Entry) -> None:
+    def add(self, message: OutgoingMessage) -> None:
         """Take a new message in, behind all others."""
-        self._hold(entry, self.tail if self.spilled else self.waiting)
+        self._hold(message, self.tail if self.spilled else self.waiting)
         self.stats.messages += 1
-        self.stats.batches += entry.kind is Kind.BATCH
-        self.stats.images_sent += entry.images
+        self.stats.batches += message.priority is Priority.BATCH
+        self.stats.images_sent += message.images
 
     def fits(self, window_bytes: int) -> bool:
         """Tell whether the next message may be on its way together with what is."""
@@ -70,37 +70,37 @@ class Backlog:
 
     def frame(
         self, *, window_bytes: int, message_bytes: int, most: int, without_gaps: bool = False
-    ) -> list[Entry]:
+    ) -> list[OutgoingMessage]:
         """Send the next messages, as many as fit in the window and in one frame.
 
         With `without_gaps`, there must be room in it for sequences that are missing between them.
         """
-        frame: list[Entry] = []
+        frame: list[OutgoingMessage] = []
         length = 0
         while self.waiting and len(frame) < most and self.fits(window_bytes):
-            entry = self.waiting[0]
-            if len(entry.body) > message_bytes:
-                self._cut(entry)
+            message = self.waiting[0]
+            if len(message.body) > message_bytes:
+                self._cut(message)
                 continue
-            length += len(entry.body) + ENVELOPE_BYTES
+            length += len(message.body) + ENVELOPE_BYTES
             if frame and without_gaps:
-                length += (entry.sequence - frame[-1].sequence - 1) * PLACEHOLDER_BYTES
-                if entry.sequence - frame[0].sequence >= most:
+                length += (message.sequence - frame[-1].sequence - 1) * PLACEHOLDER_BYTES
+                if message.sequence - frame[0].sequence >= most:
                     break
             if frame and length > min(FRAME_BYTES, message_bytes):
                 break
             self.waiting.popleft()
-            self.sent.append(entry)
-            self.sent_bytes += entry.size
-            frame.append(entry)
+            self.sent.append(message)
+            self.sent_bytes += message.size
+            frame.append(message)
         return frame
 
     def rewind(self, sequence: int) -> None:
         """Put what was sent back among what waits, from this sequence on."""
         while self.sent and self.sent[-1].sequence >= sequence:
-            entry = self.sent.pop()
-            self.sent_bytes -= entry.size
-            self.waiting.appendleft(entry)
+            message = self.sent.pop()
+            self.sent_bytes -= message.size
+            self.waiting.appendleft(message)
 
     def acknowledge(self, sequence: int) -> None:
         """Let go of everything in memory up to this sequence, and of the rest when it is read."""
@@ -113,53 +113,53 @@ class Backlog:
 
     def acknowledge_batch(self, batch: int) -> None:
         """Let go of the oldest batch that was sent under this index, and of everything sent before it."""
-        places = (place for place, entry in enumerate(self.sent) if entry.batch == batch)
+        places = (place for place, message in enumerate(self.sent) if message.batch == batch)
         for _ in range(next(places, -1) + 1):
             self.forget_sent()
 
     def forget_sent(self) -> None:
         """Let go of the oldest message on its way."""
-        entry = self.sent.popleft()
-        self.sent_bytes -= entry.size
-        self._forget(entry)
+        message = self.sent.popleft()
+        self.sent_bytes -= message.size
+        self._forget(message)
 
     def refuse(self, sequence: int) -> None:
         """Note that the bridge will not take this message."""
-        for entry in self.sent:
-            if entry.sequence == sequence and not entry.refused:
-                entry.refused = True
+        for message in self.sent:
+            if message.sequence == sequence and not message.refused:
+                message.refused = True
                 self._refused += 1
                 self.stats.refused += 1
 
-    def shed(self, entry: Entry) -> None:
+    def shed(self, message: OutgoingMessage) -> None:
         """Leave out the images of a message in memory."""
-        before = entry.size
-        self.stats.images_shed += entry.images
-        self.stats.images_sent -= entry.images
-        entry.strip()
-        self.bytes += entry.size - before
-        if self.sent and entry.sequence <= self.sent[-1].sequence:
-            self.sent_bytes += entry.size - before
+        before = message.size
+        self.stats.images_shed += message.images
+        self.stats.images_sent -= message.images
+        message.strip()
+        self.bytes += message.size - before
+        if self.sent and message.sequence <= self.sent[-1].sequence:
+            self.sent_bytes += message.size - before
 
-    def drop_from(self, queue: deque[Entry], lost: Sequence[Entry]) -> None:
+    def drop_from(self, queue: deque[OutgoingMessage], lost: Sequence[OutgoingMessage]) -> None:
         """Let go of some messages of one of the queues, undelivered."""
         gone = set(map(id, lost))
-        kept = [entry for entry in queue if id(entry) not in gone]
+        kept = [message for message in queue if id(message) not in gone]
         queue.clear()
         queue.extend(kept)
-        for entry in lost:
-            self.sent_bytes -= entry.size if queue is self.sent else 0
-            self._drop(entry)
+        for message in lost:
+            self.sent_bytes -= message.size if queue is self.sent else 0
+            self._drop(message)
 
-    def unwritten(self, written: int, limit_bytes: int) -> list[Entry]:
+    def unwritten(self, written: int, limit_bytes: int) -> list[OutgoingMessage]:
         """Return copies of the first messages in memory after the sequence that was written last."""
-        found: list[Entry] = []
+        found: list[OutgoingMessage] = []
         for queue in (self.tail, self.waiting, self.sent):
-            for entry in reversed(queue):
-                if entry.sequence <= written:
+            for message in reversed(queue):
+                if message.sequence <= written:
                     break
-                found.append(entry)
-        copies: list[Entry] = []
+                found.append(message)
+        copies: list[OutgoingMessage] = []
         while found and limit_bytes > 0:
             copies.append(replace(found.pop()))
             limit_bytes -= copies[-1].size
@@ -168,7 +168,7 @@ class Backlog:
     def count_behind(self, written: int) -> int:
         """Count the messages in memory behind the sequence that was written last."""
         queues = (self.sent, self.waiting, self.tail)
-        return sum(entry.sequence > written for queue in queues for entry in queue)
+        return sum(message.sequence > written for queue in queues for message in queue)
 
     def spill(self, written: int) -> None:
         """Leave to the spool what has been written there and need not, or must not, be in memory.
@@ -180,17 +180,17 @@ class Backlog:
         while self.spilled and self.tail and self.tail[0].sequence <= written:
             self._spill(self.tail.popleft())
 
-    def refill(self, entries: Iterable[Entry]) -> None:
+    def refill(self, messages: Iterable[OutgoingMessage]) -> None:
         """Take back the next messages from the spool; none means that it has lost the rest."""
         found = False
-        for entry in entries:
+        for message in messages:
             found = True
             self.spilled -= 1
-            self.loaded = entry.sequence
-            if entry.sequence > self.acknowledged:
-                self._hold(entry, self.waiting)
+            self.loaded = message.sequence
+            if message.sequence > self.acknowledged:
+                self._hold(message, self.waiting)
             else:
-                self._count(entry)
+                self._count(message)
         if not found:
             self.stats.dropped += self.spilled
             self.spilled = 0
@@ -204,11 +204,11 @@ class Backlog:
     def lose(self, stripped: Mapping[int, int], dropped: Mapping[int, int]) -> None:
         """Do as the spool had to: leave out images of some messages (sequence: images), drop others."""
         for queue in (self.sent, self.waiting):
-            for entry in queue:
-                if entry.images and entry.sequence in stripped:
-                    self.shed(entry)
+            for message in queue:
+                if message.images and message.sequence in stripped:
+                    self.shed(message)
             if dropped:
-                self.drop_from(queue, [entry for entry in queue if entry.sequence in dropped])
+                self.drop_from(queue, [message for message in queue if message.sequence in dropped])
         for sequence, images in [*stripped.items(), *dropped.items()] if self.spilled else ():
             if sequence > self.loaded:
                 self.stats.images_shed += images
@@ -222,66 +222,66 @@ class Backlog:
         while self.with_images and not self.with_images[0].images:
             self.with_images.popleft()
 
-    def _hold(self, entry: Entry, queue: deque[Entry]) -> None:
-        queue.append(entry)
-        self.bytes += entry.size
-        if entry.images:
-            self.with_images.append(entry)
+    def _hold(self, message: OutgoingMessage, queue: deque[OutgoingMessage]) -> None:
+        queue.append(message)
+        self.bytes += message.size
+        if message.images:
+            self.with_images.append(message)
         if queue is self.waiting:
-            self.loaded = entry.sequence
+            self.loaded = message.sequence
 
-    def _cut(self, entry: Entry) -> None:
+    def _cut(self, message: OutgoingMessage) -> None:
         """Make a message that the bridge would not read smaller, or give it up.
 
         Sending it as it is would end the stream, and then the next one, for ever.
         """
-        if entry.images:
-            self.shed(entry)
+        if message.images:
+            self.shed(message)
             return
         self.waiting.popleft()
-        self._drop(entry)
+        self._drop(message)
 
     def _spill_waiting(self, written: int) -> None:
         while self.waiting and self.waiting[-1].sequence > written:
             self.tail.appendleft(self.waiting.pop())
         while self.waiting and self.bytes > self.limit_bytes * 3 // 4:
-            entry = self.waiting.pop()
-            self.loaded = entry.sequence - 1
-            self._spill(entry)
+            message = self.waiting.pop()
+            self.loaded = message.sequence - 1
+            self._spill(message)
         if not self.spilled:
             self.waiting += self.tail
             self.tail.clear()
 
-    def _spill(self, entry: Entry) -> None:
-        self.bytes -= entry.size
+    def _spill(self, message: OutgoingMessage) -> None:
+        self.bytes -= message.size
         self.spilled += 1
-        self._refused -= entry.refused  # it will be again
-        self.stats.refused -= entry.refused
-        entry.images = 0  # it may still stand in the list of those with images
-        entry.body = b""
+        self._refused -= message.refused  # it will be again
+        self.stats.refused -= message.refused
+        message.images = 0  # it may still stand in the list of those with images
+        message.body = b""
 
-    def _drop(self, entry: Entry) -> None:
-        self.bytes -= entry.size
-        self._refused -= entry.refused
-        self.stats.dropped += not entry.refused
-        self.stats.images_sent -= entry.images
-        self.stats.images_shed += entry.images
-        entry.images = 0
+    def _drop(self, message: OutgoingMessage) -> None:
+        self.bytes -= message.size
+        self._refused -= message.refused
+        self.stats.dropped += not message.refused
+        self.stats.images_sent -= message.images
+        self.stats.images_shed += message.images
+        message.images = 0
 
-    def _forget(self, entry: Entry) -> None:
-        self.bytes -= entry.size
-        self._count(entry)
-        entry.images = 0  # it may still stand in the list of those with images
-        entry.body = b""
+    def _forget(self, message: OutgoingMessage) -> None:
+        self.bytes -= message.size
+        self._count(message)
+        message.images = 0  # it may still stand in the list of those with images
+        message.body = b""
 
-    def _count(self, entry: Entry) -> None:
-        self.acknowledged = max(self.acknowledged, entry.sequence)
-        if entry.refused:
+    def _count(self, message: OutgoingMessage) -> None:
+        self.acknowledged = max(self.acknowledged, message.sequence)
+        if message.refused:
             self._refused -= 1
             return
         self.stats.acknowledged += 1
-        self.stats.batches_acknowledged += entry.kind is Kind.BATCH
+        self.stats.batches_acknowledged += message.priority is Priority.BATCH
 
 
-def _sequence(entry: Entry) -> int:
-    return entry.sequence
+def _sequence(message: OutgoingMessage) -> int:
+    return message.sequence

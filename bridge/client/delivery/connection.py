@@ -273,7 +273,7 @@ class Connection:
         prefix = prefix_of(self.session_id)
         while True:
             terms = self.terms
-            entries = self._outbox.take(
+            messages = self._outbox.take(
                 stream,
                 window_bytes=terms.window_bytes,
                 message_bytes=terms.message_bytes - len(prefix) - 16,
@@ -282,9 +282,9 @@ class Connection:
                 until_acknowledged=terms.numbered,
                 without_gaps=terms.numbered,
             )
-            if entries is None:
+            if messages is None:
                 return
-            bodies = [entry.body for entry in entries] or [self._heartbeat()]
+            bodies = [message.body for message in messages] or [self._heartbeat()]
             frame = frame_of(prefix, bodies) if self._frames else prefix + bodies[0]
             self._stats.bytes_sent += len(frame)
             yield frame

@@ -10,9 +10,9 @@ def make_room(backlog: Backlog) -> None:
     epochs, statuses and answers stay.
     """
     while backlog.is_over and backlog.with_images:
-        entry = backlog.with_images.popleft()
-        if entry.images:
-            backlog.shed(entry)
+        message = backlog.with_images.popleft()
+        if message.images:
+            backlog.shed(message)
     while backlog.is_over and _thin(backlog):
         pass
 
@@ -20,7 +20,9 @@ def make_room(backlog: Backlog) -> None:
 def _thin(backlog: Backlog) -> bool:
     """Drop every other message that may be dropped; tell whether there were any."""
     queues = (backlog.sent, backlog.waiting, backlog.tail)
-    lost = [[entry for entry in queue if entry.kind.may_be_dropped][::2] for queue in queues]
-    for queue, entries in zip(queues, lost, strict=True):
-        backlog.drop_from(queue, entries)
+    lost = [
+        [message for message in queue if message.priority.may_be_dropped][::2] for queue in queues
+    ]
+    for queue, messages in zip(queues, lost, strict=True):
+        backlog.drop_from(queue, messages)
     return any(lost)

@@ -5,33 +5,33 @@ from enum import IntEnum
 
 from bridge.wire import metrics_pb2 as wire
 
-ENTRY_BYTES = 200
-"""What an entry takes up beside its bytes, roughly."""
+OVERHEAD_BYTES = 200
+"""What a message takes up in memory besides its body, roughly."""
 
 
-class Kind(IntEnum):
+class Priority(IntEnum):
     """What a message is, as far as its delivery depends on it; the spool's files hold these numbers."""
 
     BATCH = 0
     OTHER = 1
     """Speed, usage and the user's own scalars."""
-    PRECIOUS = 2
+    CRITICAL = 2
     """Epochs, statuses and answers to orders: never dropped."""
-    LAST = 3
+    FINAL = 3
     """The status that ends the session; as precious."""
 
     @property
     def may_be_dropped(self) -> bool:
         """Tell whether the run stays readable without it."""
-        return self < Kind.PRECIOUS
+        return self < Priority.CRITICAL
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class OutgoingMessage:
     """One numbered message."""
 
     sequence: int
-    kind: Kind
+    priority: Priority
     body: bytes
     """A MetricsRequest without its session_id, encoded."""
     batch: int = -1
@@ -42,7 +42,7 @@ class Entry:
     @property
     def size(self) -> int:
         """How much room it takes."""
-        return ENTRY_BYTES + len(self.body)
+        return OVERHEAD_BYTES + len(self.body)
 
     def strip(self) -> None:
         """Leave the images out."""
@@ -51,7 +51,7 @@ class Entry:
         self.body, self.images = request.SerializeToString(), 0
 
 
-def placeholder(sequence: int) -> Entry:
+def placeholder(sequence: int) -> OutgoingMessage:
     """Return what goes out under the sequence of a message that was dropped: it changes nothing anywhere."""
     request = wire.MetricsRequest(sequence=sequence, heartbeat=wire.Heartbeat())
-    return Entry(sequence, Kind.OTHER, request.SerializeToString())
+    return OutgoingMessage(sequence, Priority.OTHER, request.SerializeToString())

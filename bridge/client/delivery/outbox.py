@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bridge.client.delivery.backlog import Backlog
 from bridge.client.delivery.eviction import make_room
-from bridge.client.delivery.message import Entry, placeholder
+from bridge.client.delivery.message import OutgoingMessage, placeholder
 from bridge.client.left_out import LeftOut
 from bridge.client.stats import Stats
 
-FRAME_ENTRIES = 512
+FRAME_MESSAGES = 512
 """So many messages go in one frame at most: a bridge decodes a frame without a pause."""
 
 WRITE_BYTES = 1 << 20
@@ -52,11 +52,11 @@ class Outbox:
         self._finished = False
         self._is_abandoned = False
 
-    def put(self, entries: Iterable[Entry]) -> None:
+    def put(self, messages: Iterable[OutgoingMessage]) -> None:
         """Take messages in, and make room for them where there is none."""
         with self._change:
-            for entry in entries:
-                self._backlog.add(entry)
+            for message in messages:
+                self._backlog.add(message)
             self._note()
             self._attend()
             self._wait_for_spool(time.monotonic() + PATIENCE_SECONDS)
@@ -137,7 +137,7 @@ class Outbox:
         single: bool = False,
         until_acknowledged: bool = True,
         without_gaps: bool = False,
-    ) -> list[Entry] | None:
+    ) -> list[OutgoingMessage] | None:
         """Wait for messages, and return those of the next frame.
 
         Returns an empty list at the monotonic deadline, None when the stream is over or everything that
@@ -145,7 +145,7 @@ class Outbox:
         With `without_gaps`, empty messages take the places of those that were dropped.
         """
         backlog = self._backlog
-        most = 1 if single else FRAME_ENTRIES
+        most = 1 if single else FRAME_MESSAGES
         with self._change:
             if self._written is not None:  # what is on its way cannot be left to the spool
                 window_bytes = min(window_bytes, backlog.limit_bytes // 2)
@@ -240,7 +240,7 @@ class Outbox:
             backlog.stats.batches += batches
             self._note()
 
-    def unwritten(self) -> list[Entry]:
+    def unwritten(self) -> list[OutgoingMessage]:
         """Return copies of the next messages for the spool; none while it takes nothing."""
         with self._change:
             if self._written is None:
@@ -266,10 +266,10 @@ class Outbox:
             room = min(READ_BYTES, self._backlog.limit_bytes // 4)
             return (self._backlog.loaded, room) if self._is_hungry else None
 
-    def refill(self, entries: Iterable[Entry]) -> None:
+    def refill(self, messages: Iterable[OutgoingMessage]) -> None:
         """Take back messages from the spool, the next ones in order; none: the rest of them is lost."""
         with self._change:
-            self._backlog.refill(entries)
+            self._backlog.refill(messages)
             self._note()
 
     def lose(self, stripped: Mapping[int, int], dropped: Mapping[int, int]) -> None:
@@ -278,13 +278,13 @@ class Outbox:
             self._backlog.lose(stripped, dropped)
             self._note()
 
-    def _without_gaps(self, frame: list[Entry], end: int) -> list[Entry]:
+    def _without_gaps(self, frame: list[OutgoingMessage], end: int) -> list[OutgoingMessage]:
         """Return a frame that goes on from the last one to before `end`, with empty messages for the missing."""
         begin = self._next or frame[0].sequence
         self._next = end
         if end - begin == len(frame):
             return frame
-        found = {entry.sequence: entry for entry in frame}
+        found = {message.sequence: message for message in frame}
         return [found.get(sequence) or placeholder(sequence) for sequence in range(begin, end)]
 
     def _wait_for_spool(self, deadline: float) -> None:
@@ -298,7 +298,7 @@ class Outbox:
     @property
     def _is_hungry(self) -> bool:
         backlog = self._backlog
-        if not backlog.spilled or len(backlog.waiting) > FRAME_ENTRIES:
+        if not backlog.spilled or len(backlog.waiting) > FRAME_MESSAGES:
             return False
         return backlog.bytes < backlog.limit_bytes // 2 or not (backlog.sent or backlog.waiting)
 

@@ -21,7 +21,7 @@ from bridge.client.capture.reading import (
     whole_number_of,
 )
 from bridge.client.capture.values import Unreadable
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.delivery.server_config import Terms
 from bridge.client.encoding.images import Jpegs, encode_images
 from bridge.client.encoding.isolation import fault_from
@@ -90,7 +90,7 @@ class Encoder:
         duration: float | None,
         pictures: Pictures | None,
         terms: Terms,
-    ) -> Entry:
+    ) -> OutgoingMessage:
         """Encode a batch, with its first images where they are wanted."""
         loss = self._read("loss", call.loss, number_of)
         data = wire.BatchData(
@@ -111,8 +111,8 @@ class Encoder:
         )
         predictions, truth = predictions or [], truth or []
         if predictions and truth and len(predictions) != len(truth):
-            message = f"{len(truth)} classes for {len(predictions)} predictions"
-            self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(message))
+            fault = f"{len(truth)} classes for {len(predictions)} predictions"
+            self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(fault))
             truth = []
         jpegs = self._jpegs(pictures, terms, _shortest(predictions, truth)) if pictures else []
         if jpegs and not terms.numbered:  # an original server knows nothing of places
@@ -122,11 +122,11 @@ class Encoder:
             jpegs = [(place, jpeg) for place, (_, jpeg) in enumerate(jpegs)]
         data.images.extend(_placed(jpegs, len(predictions) or len(truth)))
         _classes(data, predictions, truth)
-        entry = self._entry(Kind.BATCH, clock_ms, batch_data=data)
-        entry.batch, entry.images = data.batch_idx, len(jpegs)
-        return entry
+        message = self._message(Priority.BATCH, clock_ms, batch_data=data)
+        message.batch, message.images = data.batch_idx, len(jpegs)
+        return message
 
-    def epoch(self, call: EpochCall, clock_ms: int) -> Entry:
+    def epoch(self, call: EpochCall, clock_ms: int) -> OutgoingMessage:
         """Encode the averages of an epoch."""
         loss = self._read("loss", call.loss, number_of)
         data = wire.EpochData(
@@ -147,9 +147,9 @@ class Encoder:
         for name, value in optional.items():
             if value is not None:
                 setattr(data, name, value)
-        return self._entry(Kind.PRECIOUS, clock_ms, epoch_data=data)
+        return self._message(Priority.CRITICAL, clock_ms, epoch_data=data)
 
-    def scalars(self, call: ScalarsCall, clock_ms: int) -> Entry:
+    def scalars(self, call: ScalarsCall, clock_ms: int) -> OutgoingMessage:
         """Encode numbers of the user's own."""
         values: dict[str, float] = {}
         for name, captured in call.values.items():
@@ -164,9 +164,9 @@ class Encoder:
         data = wire.ScalarData(
             epoch=whole_number_of(call.epoch), batch_idx=whole_number_of(call.batch), values=values
         )
-        return self._entry(Kind.OTHER, clock_ms, scalar_data=data)
+        return self._message(Priority.OTHER, clock_ms, scalar_data=data)
 
-    def status(self, call: StatusCall, clock_ms: int) -> Entry:
+    def status(self, call: StatusCall, clock_ms: int) -> OutgoingMessage:
         """Encode what the run says it is doing."""
         status = Status(int(call.status))
         data = wire.StatusUpdate(
@@ -175,10 +175,10 @@ class Encoder:
             config=self._plan.to_wire(),
             timestamp_ms=clock_ms,
         )
-        kind = Kind.LAST if status.is_end else Kind.PRECIOUS
-        return self._entry(kind, clock_ms, status_update=data)
+        priority = Priority.FINAL if status.is_end else Priority.CRITICAL
+        return self._message(priority, clock_ms, status_update=data)
 
-    def answer(self, call: AnswerCall, clock_ms: int) -> Entry:
+    def answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
         """Encode what became of a command."""
         data = wire.CommandResult(
             command_id=call.command_id,
@@ -187,9 +187,9 @@ class Encoder:
             epoch=int(self._read("epoch", call.epoch, whole_number_of) or 0),
             batch_idx=int(self._read("batch", call.batch, whole_number_of) or 0),
         )
-        return self._entry(Kind.PRECIOUS, clock_ms, command_result=data)
+        return self._message(Priority.CRITICAL, clock_ms, command_result=data)
 
-    def performance(self, speed: Speed, usage: Usage | None, clock_ms: int) -> Entry:
+    def performance(self, speed: Speed, usage: Usage | None, clock_ms: int) -> OutgoingMessage:
         """Encode how fast training goes and what it uses."""
         data = wire.PerformanceData(
             time_per_batch_ms=speed.batch_seconds * 1000,
@@ -200,14 +200,14 @@ class Encoder:
             resource_usage=_usage(usage) if usage else None,
             timestamp_ms=clock_ms,
         )
-        return self._entry(Kind.OTHER, clock_ms, performance_data=data)
+        return self._message(Priority.OTHER, clock_ms, performance_data=data)
 
-    def _entry(self, kind: Kind, clock_ms: int, **payload: Any) -> Entry:
+    def _message(self, priority: Priority, clock_ms: int, **payload: Any) -> OutgoingMessage:
         sequence = self._sequence + 1
         request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=sequence, **payload)
-        entry = Entry(sequence, kind, request.SerializeToString())
+        message = OutgoingMessage(sequence, priority, request.SerializeToString())
         self._sequence = sequence  # only now: what could not be encoded must leave no gap
-        return entry
+        return message
 
     def _read(self, what: str, captured: Any, read: Callable[[Any], T]) -> T | None:
         """Return what was captured; None where nothing was given, or nothing that can be read, which is counted."""
@@ -235,10 +235,8 @@ class Encoder:
             fault = fault_from(error)
             self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=fault)
         if shortest is not None and len(images) > shortest:
-            message = f"more images than the {shortest} classes given with them"
-            self._left_out.add(
-                "images", Reason.UNREADABLE, len(images) - shortest, error=ValueError(message)
-            )
+            surplus = ValueError(f"more images than the {shortest} classes given with them")
+            self._left_out.add("images", Reason.UNREADABLE, len(images) - shortest, error=surplus)
             images = images[:shortest]
         readable = [place for place, image in enumerate(images) if type(image) is not Unreadable]
         jpegs, faults = encode_images(

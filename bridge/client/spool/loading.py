@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.spool.ranges import Ranges, count, merged, outside
-from bridge.client.spool.records import HEADER_BYTES, KINDS, Damage, Found, Gap, Mark, Next
+from bridge.client.spool.records import HEADER_BYTES, PRIORITIES, Damage, Found, Gap, Mark, Next
 from bridge.client.spool.segment import Segment
 
 
@@ -118,13 +118,13 @@ def _take(segment: Segment, contents: Contents) -> None:
     segment.floor = after
     known: Ranges = []
     for found in _readable(segment):
-        if not isinstance(found, Entry):
+        if not isinstance(found, OutgoingMessage):
             _take_other(found, known, contents)
         elif found.sequence > after:
             after = found.sequence
             segment.note(found)
             contents.tail = None  # the sequences of what was damaged before are missing
-            contents.ended |= found.kind is Kind.LAST
+            contents.ended |= found.priority is Priority.FINAL
             if known and known[-1][1] == after - 1:
                 known[-1] = (known[-1][0], after)
             else:
@@ -148,12 +148,12 @@ def _take_other(found: Mark | Gap | Next | Damage, known: Ranges, contents: Cont
         contents.next_number = max(contents.next_number, found.number)
     else:
         contents.damaged += 1
-        contents.is_end_damaged |= found.kind == Kind.LAST
+        contents.is_end_damaged |= found.kind == Priority.FINAL
         if found.is_unnumbered and (
             contents.tail is None or found.size_bytes > contents.tail.size_bytes
         ):
             contents.tail = found
-        if found.kind in KINDS:
+        if found.kind in PRIORITIES:
             contents.last = max(contents.last, found.sequence)
             contents.last_damaged = max(contents.last_damaged, found.sequence)
 
@@ -171,7 +171,7 @@ def _old_from(segment: Segment, before: Segment | None) -> int:
 
 def _first(segment: Segment) -> int:
     """Return the sequence of the first message in a file; 0: there is none that can be read."""
-    found = (found for found in _readable(segment) if isinstance(found, Entry))
+    found = (found for found in _readable(segment) if isinstance(found, OutgoingMessage))
     first = next(found, None)
     return first.sequence if first is not None else 0
 

@@ -5,7 +5,7 @@ the header, and the body. The header: length of the body (4), sequence (8), batc
 images (2), kind (1), CRC-32 of the body (4). The marker is where reading goes on behind something damaged,
 and the header has a check of its own, so that a damaged body still says which message it was.
 
-The kinds are those of `Kind`, and MARK: no message, but a note that everything up to its sequence is
+The kinds are those of `Priority`, and MARK: no message, but a note that everything up to its sequence is
 acknowledged; ABSENT and LOST: notes of sequences that are not here; NEXT: a note that another file follows.
 
 Files that open with OLD_MAGIC are read too: they have no markers, and one CRC-32 for header and body.
@@ -17,7 +17,7 @@ from struct import Struct
 from typing import BinaryIO, Protocol
 from zlib import crc32
 
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.spool.ranges import Ranges, from_bytes, to_bytes
 
 MAGIC = b"TBSPOOL2"
@@ -41,9 +41,9 @@ HEADER_BYTES = len(MARKER) + CHECK.size + REST.size
 
 OLD_REST = Struct("<IQqHB")
 OLD_HEADER_BYTES = CHECK.size + OLD_REST.size
-OLD_KINDS = {*Kind, MARK, MARK_ENDED}
+OLD_KINDS = {*Priority, MARK, MARK_ENDED}
 
-KINDS = {kind.value: kind for kind in Kind}
+PRIORITIES = {priority.value: priority for priority in Priority}
 
 WINDOW_BYTES = 64 << 10
 """So much is searched at once for the next record."""
@@ -96,12 +96,12 @@ class Damage:
         return not self.sequence and not self.is_mark
 
 
-Found = Entry | Mark | Gap | Next | Damage
+Found = OutgoingMessage | Mark | Gap | Next | Damage
 
 
-def packed(entry: Entry) -> bytes:
+def packed(message: OutgoingMessage) -> bytes:
     """Return the record of a message."""
-    return _record(entry.sequence, entry.batch, entry.images, entry.kind, entry.body)
+    return _record(message.sequence, message.batch, message.images, message.priority, message.body)
 
 
 def mark(sequence: int, *, ended: bool) -> bytes:
@@ -235,8 +235,8 @@ def _is_header(header: bytes) -> bool:
 
 
 def _found(sequence: int, batch: int, images: int, kind: int, body: bytes) -> Found:
-    if kind in KINDS:
-        return Entry(sequence, KINDS[kind], body, batch, images)
+    if kind in PRIORITIES:
+        return OutgoingMessage(sequence, PRIORITIES[kind], body, batch, images)
     if kind in (MARK, MARK_ENDED):
         return Mark(sequence, ended=kind == MARK_ENDED)
     if kind == NEXT:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.spool.folder import SUFFIX
 from bridge.client.spool.ranges import Ranges, merged
 from bridge.client.spool.records import (
@@ -24,7 +24,7 @@ from bridge.client.spool.records import (
     read,
 )
 
-Change = Callable[[Entry], Entry | None]
+Change = Callable[[OutgoingMessage], OutgoingMessage | None]
 """Takes a message; returns it, another in its place, or None to leave it out."""
 
 
@@ -57,14 +57,14 @@ class Segment:
         """Its place among the files of its spool; 0 where its name is none of ours."""
         return int(self.path.stem) if self.path.stem.isdecimal() else 0
 
-    def note(self, entry: Entry) -> None:
+    def note(self, message: OutgoingMessage) -> None:
         """Take a message in it into account."""
-        self.first = self.first or entry.sequence
-        self.last = max(self.last, entry.sequence)
+        self.first = self.first or message.sequence
+        self.last = max(self.last, message.sequence)
         self.messages += 1
-        self.batches += entry.kind is Kind.BATCH
-        self.with_images += entry.images > 0
-        self.droppable += entry.kind.may_be_dropped
+        self.batches += message.priority is Priority.BATCH
+        self.with_images += message.images > 0
+        self.droppable += message.priority.may_be_dropped
 
     def read(self, place: int = 0) -> Iterator[tuple[Found, int]]:
         """Yield what stands in the file from a place on; see `records.read`. Raises OSError."""
@@ -79,9 +79,9 @@ class Segment:
             file.seek(max(place, begin))
             yield from read(file, self.size_bytes, is_old=old)
 
-    def entries(
+    def read_messages(
         self, after: int, place: int = 0, damaged: Callable[[], None] = lambda: None
-    ) -> Iterator[tuple[Entry, int]]:
+    ) -> Iterator[tuple[OutgoingMessage, int]]:
         """Yield the messages behind a sequence, in order, each with the place behind it. Raises OSError.
 
         `damaged` is called for each place that cannot be read.
@@ -89,7 +89,7 @@ class Segment:
         for found, end in self.read(place):
             if isinstance(found, Damage):
                 damaged()
-            elif isinstance(found, Entry) and found.sequence > after:
+            elif isinstance(found, OutgoingMessage) and found.sequence > after:
                 after = found.sequence
                 yield found, end
 
@@ -112,10 +112,10 @@ class Segment:
                     file.write(following(found))
                 elif isinstance(found, Gap):
                     gaps += found.ranges
-                elif isinstance(found, Entry) and (kept := change(found)) is not None:
+                elif isinstance(found, OutgoingMessage) and (kept := change(found)) is not None:
                     file.write(packed(kept))
                     whole.note(kept)
-                elif isinstance(found, Entry):
+                elif isinstance(found, OutgoingMessage):
                     gaps.append((found.sequence, found.sequence))
             if gaps:
                 file.write(gap(Gap(merged(gaps), is_lost=False)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bridge.client.delivery.message import Entry, Kind
+from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.spool.folder import SUFFIX, Folder, sync_folder
 from bridge.client.spool.loading import read_all
 from bridge.client.spool.records import MAGIC, Gap, Next, following, gap, mark, packed
@@ -107,18 +107,18 @@ class Spool:
                 batches += segment.batches
             elif segment.last > sequence:
                 after = max(segment.floor, sequence)
-                kinds = [entry.kind for entry, _ in segment.entries(after)]
-                messages += len(kinds)
-                batches += kinds.count(Kind.BATCH)
+                priorities = [message.priority for message, _ in segment.read_messages(after)]
+                messages += len(priorities)
+                batches += priorities.count(Priority.BATCH)
         return messages, batches
 
-    def append(self, entries: list[Entry]) -> None:
+    def append(self, messages: list[OutgoingMessage]) -> None:
         """Write messages behind all others; the system has them when this returns, see `sync`."""
-        self._write(b"".join(self._packed(entries)))
-        for entry in entries:
-            self._segments[-1].note(entry)
-            self.ended |= entry.kind is Kind.LAST
-        self.last = entries[-1].sequence
+        self._write(b"".join(self._packed(messages)))
+        for message in messages:
+            self._segments[-1].note(message)
+            self.ended |= message.priority is Priority.FINAL
+        self.last = messages[-1].sequence
 
     def mark(self, sequence: int) -> None:
         """Note that everything up to a sequence is acknowledged, and delete what is all that."""
@@ -151,9 +151,9 @@ class Spool:
             if segment.last <= sequence:
                 segment.path.unlink(missing_ok=True)
 
-    def read(self, after: int, limit_bytes: int) -> list[Entry]:
+    def read(self, after: int, limit_bytes: int) -> list[OutgoingMessage]:
         """Return the next messages behind a sequence, at least one if there is any that can be read."""
-        found: list[Entry] = []
+        found: list[OutgoingMessage] = []
         for segment in self._segments:
             if segment.last <= after or segment.failures >= READ_ATTEMPTS:
                 continue
@@ -161,10 +161,10 @@ class Spool:
             if self._read_to is not None and self._read_to[:2] == (after, segment):
                 place = self._read_to[2]
             try:
-                for entry, end in segment.entries(after, place, self._note_damage):
-                    found.append(entry)
-                    after = entry.sequence
-                    limit_bytes -= entry.size
+                for message, end in segment.read_messages(after, place, self._note_damage):
+                    found.append(message)
+                    after = message.sequence
+                    limit_bytes -= message.size
                     self._read_to = (after, segment, end)
                     if limit_bytes <= 0:
                         return found
@@ -281,14 +281,14 @@ class Spool:
     def _note_damage(self) -> None:
         self.damaged += 1
 
-    def _packed(self, entries: list[Entry]) -> Iterator[bytes]:
+    def _packed(self, messages: list[OutgoingMessage]) -> Iterator[bytes]:
         """Yield the records of messages, and of the gaps before them: those are not damage."""
         last = self.last
-        for entry in entries:
-            if entry.sequence > last + 1:
-                yield gap(Gap([(last + 1, entry.sequence - 1)], is_lost=False))
-            yield packed(entry)
-            last = entry.sequence
+        for message in messages:
+            if message.sequence > last + 1:
+                yield gap(Gap([(last + 1, message.sequence - 1)], is_lost=False))
+            yield packed(message)
+            last = message.sequence
 
     def _note(self, record: bytes) -> None:
         """Write what a delivery would find out again, where the disk takes it."""
@@ -306,11 +306,11 @@ class Spool:
     def _strip(self, segment: Segment) -> Shed:
         shed = Shed()
 
-        def change(entry: Entry) -> Entry:
-            if entry.images:
-                shed.stripped[entry.sequence] = entry.images
-                entry.strip()
-            return entry
+        def change(message: OutgoingMessage) -> OutgoingMessage:
+            if message.images:
+                shed.stripped[message.sequence] = message.images
+                message.strip()
+            return message
 
         self._rewrite(segment, change)
         return shed
@@ -319,13 +319,13 @@ class Spool:
         shed = Shed()
         keep = [True]
 
-        def change(entry: Entry) -> Entry | None:
-            if not entry.kind.may_be_dropped:
-                return entry
+        def change(message: OutgoingMessage) -> OutgoingMessage | None:
+            if not message.priority.may_be_dropped:
+                return message
             keep[0] = not keep[0]
             if keep[0]:
-                return entry
-            shed.dropped[entry.sequence] = entry.images
+                return message
+            shed.dropped[message.sequence] = message.images
             return None
 
         self._rewrite(segment, change)

@@ -122,9 +122,9 @@ class Spooling:
         """Do what there is to do. Raises OSError."""
         self._outbox.written(self._written)
         self._read()
-        while entries := self._outbox.unwritten():
-            self._spool.append(entries)
-            self._written = entries[-1].sequence
+        while messages := self._outbox.unwritten():
+            self._spool.append(messages)
+            self._written = messages[-1].sequence
             self._outbox.written(self._written)
             while (shed := self._spool.make_room()) is not None:
                 self._outbox.lose(shed.stripped, shed.dropped)

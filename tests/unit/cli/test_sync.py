@@ -8,10 +8,10 @@ import sys
 
 import pytest
 from support.fake_bridge import FakeBridge, serving
-from support.spools import leave, message
+from support.spools import leave, outgoing_message
 
 from bridge import cli
-from bridge.client.delivery.message import Kind
+from bridge.client.delivery.message import Priority
 from bridge.client.spool.folder import Folder
 
 
@@ -26,8 +26,8 @@ def bridge():
 def spool(tmp_path):
     """Return the spool of two sessions."""
     for name, instance in (("one", "1" * 32), ("two", "2" * 32)):
-        entries = [*map(message, range(1, 100)), message(100, Kind.LAST)]
-        leave(tmp_path, entries, session_id=name, instance_id=instance)
+        messages = [*map(outgoing_message, range(1, 100)), outgoing_message(100, Priority.FINAL)]
+        leave(tmp_path, messages, session_id=name, instance_id=instance)
     return tmp_path
 
 
@@ -168,7 +168,7 @@ def test_a_folder_that_nobody_can_assign_costs_no_other(spool, capsys):
 def test_attempts_are_delivered_in_the_order_they_began(tmp_path, capsys):
     """Whatever their folders are called: each of them comes after the one before."""
     for instance, started_ms in (("1" * 32, 3_000), ("2" * 32, 1_000), ("3" * 32, 2_000)):
-        leave(tmp_path, [message(1)], instance_id=instance, started_ms=started_ms)
+        leave(tmp_path, [outgoing_message(1)], instance_id=instance, started_ms=started_ms)
     with serving(Bridges()) as bridge:
         assert cli.main(["sync", str(tmp_path), "--address", bridge.address]) == 0
 

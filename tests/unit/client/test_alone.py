@@ -6,7 +6,7 @@ import sys
 
 from support.fake_bridge import FakeBridge, serving
 from support.jpegs import jpeg
-from support.spools import leave, message
+from support.spools import leave, outgoing_message
 
 SERVER = ("aiohttp", "jinja2", "minio", "opentelemetry", "prometheus_client", "pydantic", "yaml")
 EXTRAS = ("numpy", "PIL", "psutil", "pynvml", "torch")
@@ -109,7 +109,7 @@ def test_a_query_loads_no_grpc():
 
 def test_a_spool_is_delivered_without_any_extra(tmp_path):
     """A machine that only trains can also deliver what was left."""
-    leave(tmp_path, [message(1), message(2)])
+    leave(tmp_path, [outgoing_message(1), outgoing_message(2)])
     with serving(FakeBridge()) as bridge:
         place = f"SPOOL, ADDRESS = {str(tmp_path)!r}, {bridge.address!r}"
         status = run(f"{place}\n{SYNC}")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from support.fake_bridge import FakeBridge, serving
-from support.spools import leave, message, reopened
+from support.spools import leave, outgoing_message, reopened
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
@@ -111,8 +111,8 @@ def test_what_is_not_delivered_is_kept_and_told(tmp_path, caplog):
 
 def test_a_session_tells_of_what_others_have_left(tmp_path, caplog):
     """Once, and of those only whose process is gone."""
-    leave(tmp_path, [message(1)], instance_id="1" * 32)
-    leave(tmp_path, [message(1)], instance_id="2" * 32)
+    leave(tmp_path, [outgoing_message(1)], instance_id="1" * 32)
+    leave(tmp_path, [outgoing_message(1)], instance_id="2" * 32)
     living = TrainingSession(RecordingBridge(), spool_dir=tmp_path)
     told = [record.getMessage() for record in caplog.records]
     living.close()

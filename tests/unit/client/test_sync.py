@@ -7,10 +7,10 @@ import time
 
 import pytest
 from support.fake_bridge import ORIGINAL, FakeBridge, serving
-from support.spools import identity_of, leave, leave_old, message, reopened, spool_in
+from support.spools import identity_of, leave, leave_old, outgoing_message, reopened, spool_in
 
 from bridge.client import TrainingSession
-from bridge.client.delivery.message import Kind
+from bridge.client.delivery.message import Priority
 from bridge.client.settings import Destination
 from bridge.client.spool.folder import InUseError, folders_in
 from bridge.client.sync import SILENT_END, AbsentError, UndeliverableError, deliver, recovered_id
@@ -26,8 +26,8 @@ def bridge():
 
 def run(*, ended=True, batches=300):
     """Return what a session said."""
-    said = [message(1, Kind.PRECIOUS), *map(message, range(2, batches + 2))]
-    return [*said, message(batches + 2, Kind.LAST)] if ended else said
+    said = [outgoing_message(1, Priority.CRITICAL), *map(outgoing_message, range(2, batches + 2))]
+    return [*said, outgoing_message(batches + 2, Priority.FINAL)] if ended else said
 
 
 def deliver_to(bridge, path, *, patience_seconds=10.0, progress=lambda *_: None, session_id=None):
@@ -79,10 +79,10 @@ def test_a_silent_end_is_told(tmp_path, bridge):
     assert last.status_update.config.model_name == "m"
 
 
-@pytest.mark.parametrize("entries", [[], run()], ids=["nothing said", "all acknowledged"])
-def test_a_folder_with_nothing_to_deliver_is_removed(tmp_path, entries):
+@pytest.mark.parametrize("messages", [[], run()], ids=["nothing said", "all acknowledged"])
+def test_a_folder_with_nothing_to_deliver_is_removed(tmp_path, messages):
     """No bridge is needed for that."""
-    path = leave(tmp_path, entries, marked=302 if entries else 0)
+    path = leave(tmp_path, messages, marked=302 if messages else 0)
     delivery = deliver(
         path, Destination("127.0.0.1:1"), patience_seconds=1, progress=lambda *_: None
     )
@@ -227,8 +227,8 @@ def test_a_spool_of_the_first_version_is_delivered(tmp_path, bridge):
 def test_a_missing_file_is_counted_also_after_an_interruption(tmp_path, bridge):
     """The second delivery begins behind the gap, and still knows of it."""
     spool = spool_in(tmp_path, limit_bytes=1 << 18)
-    for entry in run(batches=5_000):
-        spool.append([entry])
+    for message in run(batches=5_000):
+        spool.append([message])
     spool.release()
     path = spool.path
     sorted(path.glob("*.spool"))[1].unlink()

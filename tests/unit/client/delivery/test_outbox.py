@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from bridge.client.delivery.message import ENTRY_BYTES, Entry, Kind
+from bridge.client.delivery.message import OVERHEAD_BYTES, OutgoingMessage, Priority
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.encoding.encoder import frame_of, prefix_of
 from bridge.client.stats import Stats
@@ -19,10 +19,10 @@ def stats():
     return Stats()
 
 
-def entries(count, *, start=1, size=100, kind=Kind.BATCH):
+def messages(count, *, start=1, size=100, priority=Priority.BATCH):
     """Return numbered messages."""
     return [
-        Entry(sequence, kind, bytes(size), batch=sequence)
+        OutgoingMessage(sequence, priority, bytes(size), batch=sequence)
         for sequence in range(start, start + count)
     ]
 
@@ -31,21 +31,23 @@ def with_images(sequence, size=10_000):
     """Return a batch with two images."""
     images = [wire.ImageData(image_bytes=bytes(size // 2)) for _ in range(2)]
     request = wire.MetricsRequest(sequence=sequence, batch_data=wire.BatchData(images=images))
-    return Entry(sequence, Kind.BATCH, request.SerializeToString(), batch=sequence, images=2)
+    return OutgoingMessage(
+        sequence, Priority.BATCH, request.SerializeToString(), batch=sequence, images=2
+    )
 
 
 def taken(outbox, stream, **options):
     """Return the sequences of the next frame."""
     options = {"window_bytes": PLENTY, "message_bytes": PLENTY, **options}
     frame = outbox.take(stream, deadline=time.monotonic(), **options)
-    return frame if frame is None else [entry.sequence for entry in frame]
+    return frame if frame is None else [message.sequence for message in frame]
 
 
 def test_messages_are_sent_in_order_and_once(stats):
     """What has been taken is not taken again on the same stream."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(3))
+    outbox.put(messages(3))
 
     assert taken(outbox, stream) == [1, 2, 3]
     assert taken(outbox, stream) == []
@@ -58,7 +60,7 @@ def test_a_frame_fits_with_its_envelopes(stats):
     """However many small messages there are: what goes over the wire stays below the bridge's limit."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(2_000, size=110))
+    outbox.put(messages(2_000, size=110))
     prefix = prefix_of("x" * 63)
 
     frame = outbox.take(
@@ -66,14 +68,14 @@ def test_a_frame_fits_with_its_envelopes(stats):
     )
 
     assert len(frame) > 100
-    assert len(frame_of(prefix, [entry.body for entry in frame])) <= 65_536
+    assert len(frame_of(prefix, [message.body for message in frame])) <= 65_536
 
 
 def test_the_next_stream_sends_again_what_is_unacknowledged(stats):
     """A stream that broke loses nothing, and what the bridge has meanwhile told to have is left out."""
     outbox = Outbox(PLENTY, stats)
     old = outbox.open()
-    outbox.put(entries(5))
+    outbox.put(messages(5))
     taken(outbox, old)
     outbox.acknowledge(1)
     outbox.shut()
@@ -89,8 +91,8 @@ def test_the_window_holds_back(stats):
     """No more is on its way than the bridge allows, except a single message."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(4, size=1_000))
-    window = 2 * (1_000 + ENTRY_BYTES)
+    outbox.put(messages(4, size=1_000))
+    window = 2 * (1_000 + OVERHEAD_BYTES)
 
     assert taken(outbox, stream, window_bytes=window) == [1, 2]
     assert taken(outbox, stream, window_bytes=window) == []
@@ -104,7 +106,7 @@ def test_frames_are_bounded(stats):
     """A frame ends before the limit of a message."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(5, size=1_000))
+    outbox.put(messages(5, size=1_000))
 
     assert taken(outbox, stream, message_bytes=2_500) == [1, 2]
     assert taken(outbox, stream, message_bytes=2_500, single=True) == [3]
@@ -114,7 +116,7 @@ def test_what_no_bridge_would_read_is_made_smaller_or_given_up(stats):
     """A message over the limit loses its images; without any it is dropped, and counted."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put([with_images(1), *entries(1, start=2, size=9_000), *entries(1, start=3)])
+    outbox.put([with_images(1), *messages(1, start=2, size=9_000), *messages(1, start=3)])
 
     assert taken(outbox, stream, message_bytes=5_000) == [1, 3]
     assert (stats.images_shed, stats.images_sent, stats.dropped) == (2, 0, 1)
@@ -130,40 +132,40 @@ def test_images_of_the_oldest_batches_go_first(stats):
         stream, window_bytes=PLENTY, message_bytes=PLENTY, deadline=time.monotonic()
     )
 
-    assert [entry.images for entry in frame] == [0, 0, 2, 2, 2, 2]
+    assert [message.images for message in frame] == [0, 0, 2, 2, 2, 2]
     assert (stats.images_sent, stats.images_shed, stats.dropped) == (8, 4, 0)
 
 
 def test_then_every_other_message_goes_and_epochs_never(stats):
     """Memory stays bounded however long the bridge is away, and the run stays readable."""
-    limit = 100 * (100 + ENTRY_BYTES)
+    limit = 100 * (100 + OVERHEAD_BYTES)
     outbox = Outbox(limit, stats)
     precious = 0
     for start in range(1, 2_001, 10):
-        outbox.put(entries(9, start=start))
-        outbox.put(entries(1, start=start + 9, kind=Kind.PRECIOUS))
+        outbox.put(messages(9, start=start))
+        outbox.put(messages(1, start=start + 9, priority=Priority.CRITICAL))
         precious += 1
-    outbox.put(entries(1, start=2_001))
+    outbox.put(messages(1, start=2_001))
 
     stream = outbox.open()
     frame = outbox.take(
         stream, window_bytes=PLENTY, message_bytes=PLENTY, deadline=time.monotonic()
     )
 
-    kept = [entry.sequence for entry in frame]
+    kept = [message.sequence for message in frame]
     assert kept == sorted(kept)
-    assert sum(entry.kind is Kind.PRECIOUS for entry in frame) == precious
+    assert sum(message.priority is Priority.CRITICAL for message in frame) == precious
     assert stats.dropped == 2_001 - len(kept)
     assert stats.unacknowledged == len(kept)
 
 
 def test_messages_on_their_way_may_be_dropped_too(stats):
     """A frozen bridge holds a whole window; room is made there as well, and the books still balance."""
-    outbox = Outbox(50 * (100 + ENTRY_BYTES), stats)
+    outbox = Outbox(50 * (100 + OVERHEAD_BYTES), stats)
     stream = outbox.open()
-    outbox.put(entries(50))
+    outbox.put(messages(50))
     taken(outbox, stream)
-    outbox.put(entries(30, start=51))
+    outbox.put(messages(30, start=51))
 
     outbox.acknowledge(80)
 
@@ -174,7 +176,7 @@ def test_refused_messages_are_not_waited_for(stats):
     """What the bridge will never take does not count as undelivered."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(3))
+    outbox.put(messages(3))
     taken(outbox, stream)
     outbox.refuse(2)
     outbox.refuse(2)
@@ -187,7 +189,7 @@ def test_a_hold_sends_again_from_where_it_was_asked_for(stats):
     """A full bridge gets everything from the message it refused on, and nothing before its time."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(4))
+    outbox.put(messages(4))
     taken(outbox, stream)
 
     outbox.hold(3, 60)
@@ -202,7 +204,7 @@ def test_a_hold_for_what_was_acknowledged_says_so(stats):
     """A bridge that asks for it has lost its state: only a new stream can begin behind that."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(4))
+    outbox.put(messages(4))
     taken(outbox, stream)
     outbox.acknowledge(2)
 
@@ -215,13 +217,13 @@ def test_what_was_dropped_leaves_no_gap_on_a_stream(stats):
     """Empty messages go out in its place: between others, at the front, and where a bridge asks for it."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put([entry for entry in entries(9) if entry.sequence not in (2, 3, 6)])
+    outbox.put([message for message in messages(9) if message.sequence not in (2, 3, 6)])
 
     first = outbox.take(
         stream, window_bytes=PLENTY, message_bytes=PLENTY, deadline=0.0, without_gaps=True
     )
-    assert [entry.sequence for entry in first] == list(range(1, 10))
-    empty = [entry.sequence for entry in first if not is_batch(entry)]
+    assert [message.sequence for message in first] == list(range(1, 10))
+    empty = [message.sequence for message in first if not is_batch(message)]
     assert empty == [2, 3, 6]
 
     assert outbox.hold(2, 0)
@@ -230,49 +232,49 @@ def test_what_was_dropped_leaves_no_gap_on_a_stream(stats):
         stream, window_bytes=PLENTY, message_bytes=PLENTY, deadline=0.0, without_gaps=True
     ):
         again += frame
-    assert [entry.sequence for entry in again] == list(range(2, 10))
-    assert [entry.sequence for entry in again if not is_batch(entry)] == empty
+    assert [message.sequence for message in again] == list(range(2, 10))
+    assert [message.sequence for message in again if not is_batch(message)] == empty
     assert stats.unacknowledged == 6
 
 
 def test_a_new_stream_begins_with_what_there_is(stats):
     """Nothing is sent for what was dropped before its first message: the sequence of that one says it."""
     outbox = Outbox(PLENTY, stats)
-    outbox.put(entries(3, start=7))
+    outbox.put(messages(3, start=7))
     frame = outbox.take(
         outbox.open(), window_bytes=PLENTY, message_bytes=PLENTY, deadline=0.0, without_gaps=True
     )
 
-    assert [entry.sequence for entry in frame] == [7, 8, 9]
+    assert [message.sequence for message in frame] == [7, 8, 9]
 
 
 def test_a_stream_ends_where_too_much_is_missing(stats):
     """Rather than an empty message for each of a million, a new stream begins behind them."""
     outbox = Outbox(PLENTY, stats)
-    outbox.put([*entries(1), *entries(1, start=2_000_000)])
+    outbox.put([*messages(1), *messages(1, start=2_000_000)])
     options = {"window_bytes": PLENTY, "message_bytes": PLENTY, "without_gaps": True}
     stream = outbox.open()
     first = outbox.take(stream, deadline=0.0, **options)
-    assert [entry.sequence for entry in first] == [1]
+    assert [message.sequence for message in first] == [1]
     assert outbox.take(stream, deadline=0.0, **options) is None
     outbox.acknowledge(1)
 
     rest = outbox.take(outbox.open(), deadline=0.0, **options)
-    assert [entry.sequence for entry in rest] == [2_000_000]
+    assert [message.sequence for message in rest] == [2_000_000]
 
 
-def is_batch(entry):
-    """Tell whether an entry is more than an empty message."""
-    return entry.body == bytes(100)
+def is_batch(message):
+    """Return whether a message is more than a placeholder."""
+    return message.body == bytes(100)
 
 
 def test_batches_are_acknowledged_by_index_where_there_are_no_sequences(stats):
     """An original bridge's Ack counts for the oldest batch of that index and all before it."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    first = entries(3)
-    for entry, batch in zip(first, (0, -1, 0), strict=True):
-        entry.batch = batch
+    first = messages(3)
+    for message, batch in zip(first, (0, -1, 0), strict=True):
+        message.batch = batch
     outbox.put(first)
     taken(outbox, stream)
 
@@ -288,7 +290,7 @@ def test_the_end_is_told(stats):
     """A stream is over when everything has been acknowledged, or only sent where that must do."""
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open()
-    outbox.put(entries(1))
+    outbox.put(messages(1))
     outbox.finish()
     assert taken(outbox, stream) == [1]
 

@@ -5,7 +5,7 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.client.delivery.message import ENTRY_BYTES, Entry, Kind
+from bridge.client.delivery.message import OVERHEAD_BYTES, OutgoingMessage, Priority
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.stats import Stats
 from bridge.wire import metrics_pb2 as wire
@@ -33,29 +33,29 @@ class Delivery:
         self.acknowledged = 0
         self.next = 1
         """The sequence that the next frame must start with, on an unbounded outbox."""
-        self.kinds = {}
+        self.priorities = {}
         self.stream = self.outbox.open()
 
-    def put(self, kind, images=0):
+    def put(self, priority, images=0):
         """Say something."""
         self.last += 1
-        self.kinds[self.last] = kind
-        entry = Entry(self.last, kind, body_of(images), images=images)
+        self.priorities[self.last] = priority
+        message = OutgoingMessage(self.last, priority, body_of(images), images=images)
         dropped = self.stats.dropped
-        self.outbox.put([entry])
+        self.outbox.put([message])
         if self.stats.dropped > dropped:
             assert self.stats.images_sent == 0, "numbers went before images"
 
     def take(self, window_messages=PLENTY):
         """Return the sequences of the next frame."""
-        entries = self.outbox.take(
+        messages = self.outbox.take(
             self.stream,
-            window_bytes=window_messages * (ENTRY_BYTES + len(BODY)),
+            window_bytes=window_messages * (OVERHEAD_BYTES + len(BODY)),
             message_bytes=PLENTY,
             deadline=time.monotonic(),
             single=False,
         )
-        return [entry.sequence for entry in entries or []]
+        return [message.sequence for message in messages or []]
 
     def acknowledge(self, share):
         """Acknowledge a part of what was said; more than was sent is what a replay may tell."""
@@ -90,7 +90,7 @@ def test_every_stream_carries_on_where_the_bridge_is(steps):
     for step, value in steps:
         if step == "put":
             for _ in range(value):
-                delivery.put(Kind.BATCH)
+                delivery.put(Priority.BATCH)
         elif step == "take":
             on_the_way = delivery.next - 1 - delivery.acknowledged
             room = max(value - on_the_way, 0 if on_the_way else 1)
@@ -108,20 +108,20 @@ def test_every_stream_carries_on_where_the_bridge_is(steps):
         assert stats.dropped == 0
 
 
-ENTRIES = st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 3)), max_size=60)
+MESSAGES = st.lists(st.tuples(st.sampled_from(Priority), st.integers(0, 3)), max_size=60)
 
 
 @settings(deadline=None)
-@given(ENTRIES, st.integers(1, 40), st.integers(0, 60))
-def test_a_full_outbox_keeps_its_promises(entries, room, sent_after):
+@given(MESSAGES, st.integers(1, 40), st.integers(0, 60))
+def test_a_full_outbox_keeps_its_promises(messages, room, sent_after):
     """Memory stays bounded, precious messages stay, images go before numbers, and the books balance.
 
     Also when a part of it is on its way already.
     """
-    limit = room * (ENTRY_BYTES + len(BODY))
+    limit = room * (OVERHEAD_BYTES + len(BODY))
     delivery = Delivery(limit)
-    for place, (kind, images) in enumerate(entries):
-        delivery.put(kind, images if kind is Kind.BATCH else 0)
+    for place, (priority, images) in enumerate(messages):
+        delivery.put(priority, images if priority is Priority.BATCH else 0)
         if place == sent_after:
             delivery.take()
     delivery.reconnect()
@@ -130,13 +130,17 @@ def test_a_full_outbox_keeps_its_promises(entries, room, sent_after):
         kept += frame
     stats = delivery.stats
 
-    precious = [sequence for sequence, kind in delivery.kinds.items() if not kind.may_be_dropped]
+    precious = [
+        sequence
+        for sequence, priority in delivery.priorities.items()
+        if not priority.may_be_dropped
+    ]
     assert kept == sorted(set(kept))
     assert set(precious) <= set(kept)
     assert len(kept) <= max(room, len(precious))
-    assert stats.messages == len(entries) == len(kept) + stats.dropped
+    assert stats.messages == len(messages) == len(kept) + stats.dropped
     assert stats.unacknowledged == len(kept)
-    said = sum(images for kind, images in entries if kind is Kind.BATCH)
+    said = sum(images for priority, images in messages if priority is Priority.BATCH)
     assert stats.images_sent + stats.images_shed == said
 
     delivery.outbox.acknowledge(delivery.last)
@@ -150,7 +154,7 @@ def test_a_hold_rewinds_to_the_message_refused(count, data):
     at = data.draw(st.integers(1, count))
     delivery = Delivery()
     for _ in range(count):
-        delivery.put(Kind.OTHER)
+        delivery.put(Priority.OTHER)
     delivery.outbox.finish()
     assert delivery.take() == list(range(1, count + 1))
 

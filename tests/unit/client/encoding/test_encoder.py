@@ -32,7 +32,7 @@ def call(**given_):
 
 def encoded(batch, left_out=None, terms=None, images=None):
     """Return the message made of a batch."""
-    entry = Encoder(Plan(), left_out or LeftOut()).batch(
+    encoded = Encoder(Plan(), left_out or LeftOut()).batch(
         batch,
         samples=1,
         clock_ms=7,
@@ -40,10 +40,12 @@ def encoded(batch, left_out=None, terms=None, images=None):
         pictures=None if images is None else captured(images),
         terms=terms or Terms(numbered=True),
     )
-    request = wire.MetricsRequest.FromString(entry.body)
-    assert request.sequence == entry.sequence == 1
+    request = wire.MetricsRequest.FromString(encoded.body)
+    assert request.sequence == encoded.sequence == 1
     assert request.timestamp_ms == 7
-    assert entry.images == len([image for image in request.batch_data.images if not image.left_out])
+    assert encoded.images == len(
+        [image for image in request.batch_data.images if not image.left_out]
+    )
     return request.batch_data
 
 
@@ -155,8 +157,8 @@ def test_what_is_not_reported_of_an_epoch_is_not_sent_as_zero():
     encoder = Encoder(Plan(), LeftOut())
 
     def epoch(loss, accuracy):
-        entry = encoder.epoch(EpochCall(0.0, 1, loss, accuracy, None, None, None), 0)
-        return wire.MetricsRequest.FromString(entry.body).epoch_data
+        encoded = encoder.epoch(EpochCall(0.0, 1, loss, accuracy, None, None, None), 0)
+        return wire.MetricsRequest.FromString(encoded.body).epoch_data
 
     assert not epoch(0.5, None).accuracy_reported
     assert epoch(0.5, 0.0).accuracy_reported
@@ -169,8 +171,8 @@ def test_an_accuracy_is_between_zero_and_one(accuracy, sent):
     """A percentage is left out and said, with what it should have been; rounding is forgiven."""
     left_out = LeftOut()
     call_ = EpochCall(0.0, 1, 0.5, accuracy, None, accuracy, None)
-    entry = Encoder(Plan(), left_out).epoch(call_, 0)
-    data = wire.MetricsRequest.FromString(entry.body).epoch_data
+    encoded = Encoder(Plan(), left_out).epoch(call_, 0)
+    data = wire.MetricsRequest.FromString(encoded.body).epoch_data
 
     assert (data.average_accuracy if data.accuracy_reported else None) == sent
     assert data.HasField("validation_accuracy") == (sent is not None)
@@ -181,8 +183,8 @@ def test_names_that_are_cut_to_the_same_stay_two():
     """No number takes the place of another."""
     values = {"x" * 5_000 + end: number for number, end in enumerate("abc")}
     values |= {"1": 4.0, "\ud800": 5.0, "?": 6.0}
-    entry = Encoder(Plan(), LeftOut()).scalars(ScalarsCall(0.0, values, 0, 0), 0)
-    sent = wire.MetricsRequest.FromString(entry.body).scalar_data.values
+    encoded = Encoder(Plan(), LeftOut()).scalars(ScalarsCall(0.0, values, 0, 0), 0)
+    sent = wire.MetricsRequest.FromString(encoded.body).scalar_data.values
 
     assert sorted(sent.values()) == [0.0, 1.0, 2.0, 4.0, 5.0, 6.0]
     assert sent["?"] == 6.0
@@ -211,10 +213,10 @@ def test_what_cannot_be_encoded_leaves_no_gap():
     with pytest.raises(ValueError, match="not a valid Status"):
         encoder.status(StatusCall(0.0, 2**40, ""), 0)
 
-    entry = encoder.status(StatusCall(0.0, Status.RUNNING, "x" * 10_000), 0)
+    encoded = encoder.status(StatusCall(0.0, Status.RUNNING, "x" * 10_000), 0)
 
-    assert entry.sequence == 1
-    assert len(wire.MetricsRequest.FromString(entry.body).status_update.message) == 4_096
+    assert encoded.sequence == 1
+    assert len(wire.MetricsRequest.FromString(encoded.body).status_update.message) == 4_096
 
 
 def test_performance_tells_every_gpu():
@@ -223,9 +225,9 @@ def test_performance_tells_every_gpu():
         Gpu(index, f"GPU-{index}", 50.0 + index, 10.0, 80.0, 60.0, 300.0) for index in range(2)
     )
     usage = Usage(150.0, 512.0, gpus)
-    entry = Encoder(Plan(), LeftOut()).performance(Speed(0.1, 2.0, 3.0, 4.0, 5.0), usage, 9)
+    encoded = Encoder(Plan(), LeftOut()).performance(Speed(0.1, 2.0, 3.0, 4.0, 5.0), usage, 9)
 
-    data = wire.MetricsRequest.FromString(entry.body).performance_data
+    data = wire.MetricsRequest.FromString(encoded.body).performance_data
 
     assert data.time_per_batch_ms == pytest.approx(100)
     assert data.resource_usage.gpu_percent == 50
@@ -235,8 +237,8 @@ def test_performance_tells_every_gpu():
 def performance(usage):
     """Return the resource usage as a bridge reads it."""
     speed = Speed(0.1, 2.0, 3.0, 4.0, 5.0)
-    entry = Encoder(Plan(), lambda *_: None).performance(speed, usage, 9)
-    return wire.MetricsRequest.FromString(entry.body).performance_data.resource_usage
+    encoded = Encoder(Plan(), lambda *_: None).performance(speed, usage, 9)
+    return wire.MetricsRequest.FromString(encoded.body).performance_data.resource_usage
 
 
 def test_what_is_not_measured_is_not_sent():

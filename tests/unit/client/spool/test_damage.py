@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.spools import leave_old, message, reopened, sequences, spool_in
+from support.spools import leave_old, outgoing_message, reopened, sequences, spool_in
 
-from bridge.client.delivery.message import Kind
+from bridge.client.delivery.message import Priority
 from bridge.client.spool.records import read
 
 PLENTY = 1 << 40
@@ -20,12 +20,12 @@ BATCHES = 200
 def leave_files(root, *, ended=True, marked=0):
     """Leave a spool of several files, as a process does that is killed; return its folder."""
     spool = spool_in(root, limit_bytes=1 << 16)
-    spool.append([message(1, Kind.PRECIOUS)])
+    spool.append([outgoing_message(1, Priority.CRITICAL)])
     for sequence in range(2, BATCHES):
-        spool.append([message(sequence)])
+        spool.append([outgoing_message(sequence)])
         if sequence == marked:
             spool.mark(marked)
-    spool.append([message(BATCHES, Kind.LAST if ended else Kind.BATCH)])
+    spool.append([outgoing_message(BATCHES, Priority.FINAL if ended else Priority.BATCH)])
     spool.release()
     return spool.path
 
@@ -70,9 +70,9 @@ def check(path):
     try:
         read = found.read(0, PLENTY)
         assert sequences(read) == sorted(set(sequences(read)))
-        assert found.count_after(0) == (len(read), sum(e.kind is Kind.BATCH for e in read))
-        for entry in read:
-            assert entry.body == message(entry.sequence, entry.kind).body
+        assert found.count_after(0) == (len(read), sum(e.priority is Priority.BATCH for e in read))
+        for message in read:
+            assert message.body == outgoing_message(message.sequence, message.priority).body
         return found, sequences(read)
     finally:
         found.release()
@@ -207,7 +207,9 @@ def test_damage_beside_a_message_that_is_known_is_no_other_message(tmp_path):
     path = leave_files(tmp_path)
     last = files(path)[-1]
     content = last.read_bytes()
-    torn = flip(flip(content, -1, 1), len(content) - 2 * len(message(BATCHES).body) - 40, 1)
+    torn = flip(
+        flip(content, -1, 1), len(content) - 2 * len(outgoing_message(BATCHES).body) - 40, 1
+    )
     last.write_bytes(torn + b"noise")
 
     found, kept = check(path)
@@ -221,7 +223,7 @@ def test_what_was_given_up_for_room_is_not_damage(tmp_path):
     for sequence in range(1, 2_001):
         if sequence % 100 == 7:
             continue  # dropped in memory
-        spool.append([message(sequence)])
+        spool.append([outgoing_message(sequence)])
         while (shed := spool.make_room()) is not None:
             dropped |= set(shed.dropped)
     spool.release()
@@ -235,7 +237,7 @@ def test_what_was_given_up_for_room_is_not_damage(tmp_path):
 
 def test_what_an_earlier_version_gave_up_is_not_damage_either(tmp_path):
     """It noted no gaps: only those beside damage, and files that are missing, count."""
-    odd = [message(sequence) for sequence in range(1, 400, 2)]
+    odd = [outgoing_message(sequence) for sequence in range(1, 400, 2)]
     path = leave_old(tmp_path, odd[:50], odd[50:100], odd[100:150], odd[150:])
     other, third = (shutil.copytree(path, tmp_path / name) for name in ("damaged", "missing"))
     assert check(path)[0].lost == 0
@@ -282,6 +284,6 @@ def test_how_a_session_ended_may_be_what_is_damaged(tmp_path, ended):
     assert (found.ended, found.is_end_unknown, found.lost) == (False, ended, 1)
 
     other = leave_files(tmp_path / "torn", ended=ended)
-    files(other)[-1].write_bytes(whole[: len(whole) - len(message(BATCHES).body) - 20])
+    files(other)[-1].write_bytes(whole[: len(whole) - len(outgoing_message(BATCHES).body) - 20])
     found, _ = check(other)
     assert (found.ended, found.is_end_unknown, found.lost) == (False, False, 1)

@@ -4,9 +4,9 @@ import errno
 import os
 
 import pytest
-from support.spools import leave, message, open_files, reopened, sequences, spool_in
+from support.spools import leave, open_files, outgoing_message, reopened, sequences, spool_in
 
-from bridge.client.delivery.message import Kind
+from bridge.client.delivery.message import Priority
 from bridge.wire import metrics_pb2 as wire
 
 PLENTY = 1 << 30
@@ -23,7 +23,7 @@ def spool(tmp_path):
 def fill(spool, numbers, **options):
     """Write messages one by one."""
     for sequence in numbers:
-        spool.append([message(sequence, **options)])
+        spool.append([outgoing_message(sequence, **options)])
 
 
 def files(spool):
@@ -61,13 +61,13 @@ def test_what_is_acknowledged_is_deleted(spool):
 
 def test_another_process_finds_all_that_was_left(tmp_path):
     """How much, from where on, and whether the end has been told."""
-    entries = [message(1, Kind.PRECIOUS), *map(message, range(2, 9))]
-    found = reopened(leave(tmp_path, entries, marked=3))
+    messages = [outgoing_message(1, Priority.CRITICAL), *map(outgoing_message, range(2, 9))]
+    found = reopened(leave(tmp_path, messages, marked=3))
 
     assert found.unmarked() == (5, 5)
     assert (found.marked, found.last, found.ended, found.damaged) == (3, 8, False, 0)
     assert sequences(found.read(3, PLENTY)) == [4, 5, 6, 7, 8]
-    found.append([message(9, Kind.LAST)])
+    found.append([outgoing_message(9, Priority.FINAL)])
     assert sequences(found.read(7, PLENTY)) == [8, 9]
     found.release()
     assert reopened(found.path).ended
@@ -77,8 +77,8 @@ def test_the_end_is_remembered_when_its_message_is_gone(tmp_path):
     """An answer may follow the last status, in another file; the session has ended nevertheless."""
     spool = spool_in(tmp_path, limit_bytes=1 << 16)
     fill(spool, range(1, 101))
-    spool.append([message(101, Kind.LAST)])
-    fill(spool, range(102, 202), kind=Kind.PRECIOUS)
+    spool.append([outgoing_message(101, Priority.FINAL)])
+    fill(spool, range(102, 202), priority=Priority.CRITICAL)
     spool.mark(101)
     spool.release()
     first = spool.read(101, 1)[0]
@@ -92,20 +92,20 @@ def test_the_end_is_remembered_when_its_message_is_gone(tmp_path):
 
 def test_a_torn_tail_is_followed_by_a_new_file(tmp_path):
     """What comes after a crash is not written behind half a record, where nobody would find it."""
-    path = leave(tmp_path, [message(1), message(2)])
+    path = leave(tmp_path, [outgoing_message(1), outgoing_message(2)])
     (file,) = path.glob("*.spool")
     with file.open("r+b") as opened:
         opened.truncate(file.stat().st_size - 1)
 
     found = reopened(path)
-    found.append([message(5)])
+    found.append([outgoing_message(5)])
 
     assert sequences(found.read(0, PLENTY)) == [1, 5]
 
 
 def test_a_damaged_record_is_counted(tmp_path):
     """Its neighbours are delivered, and whoever delivers them can tell of it."""
-    path = leave(tmp_path, [message(1), message(2), message(3)])
+    path = leave(tmp_path, [outgoing_message(1), outgoing_message(2), outgoing_message(3)])
     (file,) = path.glob("*.spool")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -122,7 +122,7 @@ def test_room_is_made_by_the_images_of_the_oldest_batches_first(spool):
     sequence = 0
     while spool.size_bytes <= 1 << 16:
         sequence += 1
-        spool.append([message(sequence, images=4)])
+        spool.append([outgoing_message(sequence, images=4)])
 
     shed = spool.make_room()
 
@@ -131,8 +131,8 @@ def test_room_is_made_by_the_images_of_the_oldest_batches_first(spool):
     assert set(shed.stripped.values()) == {4}
     left = spool.read(0, PLENTY)
     assert sequences(left) == list(range(1, sequence + 1))
-    assert [entry.images for entry in left] == [
-        0 if entry.sequence in shed.stripped else 4 for entry in left
+    assert [message.images for message in left] == [
+        0 if message.sequence in shed.stripped else 4 for message in left
     ]
     first = wire.MetricsRequest.FromString(left[0].body).batch_data
     assert (first.batch_idx, len(first.images)) == (1, 0)
@@ -144,9 +144,9 @@ def test_then_every_other_message_goes_and_precious_ones_never(spool):
     written, dropped, precious = 0, set(), []
     while written < 5_000:
         written += 1
-        kind = Kind.PRECIOUS if written % 50 == 0 else Kind.BATCH
-        precious += [written] if kind is Kind.PRECIOUS else []
-        spool.append([message(written, kind)])
+        priority = Priority.CRITICAL if written % 50 == 0 else Priority.BATCH
+        precious += [written] if priority is Priority.CRITICAL else []
+        spool.append([outgoing_message(written, priority)])
         while (shed := spool.make_room()) is not None:
             assert not dropped & set(shed.dropped)
             dropped |= set(shed.dropped)
@@ -160,7 +160,7 @@ def test_then_every_other_message_goes_and_precious_ones_never(spool):
 
 def test_a_spool_of_precious_messages_alone_stays_whole(spool):
     """There is nothing that may go, so nothing goes, and nobody tries for ever."""
-    fill(spool, range(1, 3_001), kind=Kind.PRECIOUS)
+    fill(spool, range(1, 3_001), priority=Priority.CRITICAL)
 
     assert spool.size_bytes > 1 << 16
     assert spool.make_room() is None
@@ -179,9 +179,9 @@ def test_a_full_disk_costs_what_was_not_written(spool, monkeypatch):
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
-        spool.append([message(3)])
+        spool.append([outgoing_message(3)])
     monkeypatch.undo()
-    spool.append([message(4)])
+    spool.append([outgoing_message(4)])
 
     assert sequences(spool.read(0, PLENTY)) == [1, 2, 4]
     spool.release()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.spools import message, reopened, sequences, spool_in
+from support.spools import outgoing_message, reopened, sequences, spool_in
 from support.waiting import until_true
 
-from bridge.client.delivery.message import Kind
+from bridge.client.delivery.message import Priority
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.spool import worker as module
 from bridge.client.spool.folder import folders_in
@@ -39,11 +39,11 @@ class Delivery:
         self.got = []
         self.stream = self.outbox.open()
 
-    def put(self, count=1, kind=Kind.BATCH, **options):
+    def put(self, count=1, priority=Priority.BATCH, **options):
         """Say something; as much at once as a collector does."""
         numbers = range(self.last + 1, self.last + count + 1)
         self.last += count
-        self.outbox.put([message(number, kind, **options) for number in numbers])
+        self.outbox.put([outgoing_message(number, priority, **options) for number in numbers])
         self.highest_bytes = max(self.highest_bytes, self.outbox._backlog.bytes)
 
     def take(self, seconds=0.0):
@@ -66,7 +66,7 @@ class Delivery:
     def reconnect(self):
         """Break the stream; what was not acknowledged comes again."""
         self.stream = self.outbox.open()
-        self.got = [entry for entry in self.got if entry.sequence <= self.outbox.acknowledged]
+        self.got = [message for message in self.got if message.sequence <= self.outbox.acknowledged]
 
     def deliver(self):
         """Take and acknowledge all that there is."""
@@ -150,11 +150,13 @@ def test_order_and_number_survive_whatever_happens(steps, memory_bytes):
     shutil.rmtree(root)
 
     assert sequences(delivery.got) == list(range(1, delivery.last + 1))
-    assert sum(entry.images for entry in delivery.got) == images == delivery.stats.images_sent
+    assert sum(message.images for message in delivery.got) == images == delivery.stats.images_sent
     assert (delivery.stats.dropped, delivery.stats.images_shed) == (0, 0)
 
 
-MESSAGES = st.lists(st.tuples(st.sampled_from(Kind), st.integers(0, 4)), min_size=1, max_size=40)
+MESSAGES = st.lists(
+    st.tuples(st.sampled_from(Priority), st.integers(0, 4)), min_size=1, max_size=40
+)
 
 
 @settings(deadline=None, max_examples=40)
@@ -165,11 +167,11 @@ def test_a_full_spool_keeps_its_promises(messages, rounds, taken_at):
     with delivering(root, limit_bytes=1 << 14, memory_bytes=6_000) as delivery:
         precious = []
         said = 0
-        for place, (kind, images) in enumerate(messages * rounds):
-            count = images if kind is Kind.BATCH else 0
-            delivery.put(1, kind, images=count)
+        for place, (priority, images) in enumerate(messages * rounds):
+            count = images if priority is Priority.BATCH else 0
+            delivery.put(1, priority, images=count)
             said += count
-            precious += [] if kind.may_be_dropped else [delivery.last]
+            precious += [] if priority.may_be_dropped else [delivery.last]
             if place == taken_at:
                 delivery.take()
         delivery.reconnect()
@@ -183,7 +185,7 @@ def test_a_full_spool_keeps_its_promises(messages, rounds, taken_at):
     assert stats.messages == delivery.last == stats.acknowledged + stats.dropped
     assert len(got) == stats.acknowledged
     assert stats.images_sent + stats.images_shed == said
-    assert sum(entry.images for entry in delivery.got) == stats.images_sent
+    assert sum(message.images for message in delivery.got) == stats.images_sent
 
 
 def test_images_go_before_numbers_on_the_disk_too(tmp_path):
@@ -195,7 +197,7 @@ def test_images_go_before_numbers_on_the_disk_too(tmp_path):
         assert delivery.stats.dropped == 0
         delivery.deliver()
 
-    with_images = [entry.images > 0 for entry in delivery.got]
+    with_images = [message.images > 0 for message in delivery.got]
     assert len(with_images) == 400
     assert with_images == sorted(with_images), "the oldest lost theirs"
     assert any(with_images)
@@ -213,11 +215,11 @@ class BadDisk:
     def __getattr__(self, name):
         return getattr(self._spool, name)
 
-    def append(self, entries):
+    def append(self, messages):
         self.may_answer.wait(20)
         if self.error:
             raise self.error
-        self._spool.append(entries)
+        self._spool.append(messages)
 
 
 def test_a_full_disk_is_noted_once_and_memory_is_what_is_left(tmp_path, caplog, monkeypatch):
