@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from hashlib import sha256
 from typing import NamedTuple
+
+from bridge.trace_context import TraceContext
 
 MISSED_HEARTBEATS = 3
 """A session without a message for this many heartbeats counts as disconnected, and its lease is over."""
@@ -103,8 +104,8 @@ class Client:
     instance_id: str = ""
     """Random per training process; "" for clients that know nothing of it."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    traceparent: str = ""
-    """The W3C trace context the client was in when it registered, or ""."""
+    trace_context: TraceContext | None = None
+    """Of the span it was in when it registered; None: not reported."""
     started_ms: int = 0
     """When its process began the session, by its own clock, since 1970; 0: not reported."""
     is_left_over: bool = False
@@ -117,7 +118,7 @@ class Client:
             later.version or self.version,
             later.instance_id,
             later.labels or self.labels,
-            later.traceparent or self.traceparent,
+            later.trace_context or self.trace_context,
         )
 
 
@@ -351,18 +352,3 @@ class Update(NamedTuple):
     sequence: int = 0
     """Per session and client instance, from 1; 0: the client does not number."""
     size_bytes: int = 0
-
-
-def trace_id_of(session_id: str, attempt: int) -> str:
-    """Return the trace id of a session attempt: 32 hex digits, the same after a restart."""
-    return _identity("trace", session_id, attempt)[:32]
-
-
-def span_id_of(session_id: str, attempt: int, name: str) -> str:
-    """Return the id of one span of a session attempt: 16 hex digits, the same after a restart."""
-    return _identity("span", session_id, attempt, name)[:16]
-
-
-def _identity(*parts: object) -> str:
-    """Hash the parts; all zeros, which W3C Trace Context forbids, does not happen in practice."""
-    return sha256("/".join(map(str, parts)).encode()).hexdigest()

@@ -29,9 +29,9 @@ from bridge.model import (
     SequenceAdvanced,
     Status,
     StatusChange,
-    trace_id_of,
 )
-from bridge.session_snapshot import FORMAT, performance_of, upgraded
+from bridge.session_snapshot import FORMAT, client_of, client_state, performance_of, upgraded
+from bridge.trace_context import trace_id_of
 
 EARLIEST = 0.001
 """The end of a session while the clock says 1970 or less: 0 means that it has not ended."""
@@ -137,9 +137,9 @@ class Session:
     @property
     def trace_id(self) -> str:
         """The trace of this attempt: the client's own where it sent a sampled traceparent."""
-        parent = self.client.traceparent.split("-")
-        if len(parent) == 4 and int(parent[3], 16) & 1:
-            return parent[1]
+        parent = self.client.trace_context
+        if parent is not None and parent.is_sampled:
+            return parent.trace_id
         return trace_id_of(self.id, self.attempt)
 
     def supersedes(self, client: Client, now: float) -> bool:
@@ -193,7 +193,7 @@ class Session:
             **{name: getattr(self, name) for name in PLAIN},
             "former": self.former,
             "skipped": self.skipped,
-            "client": asdict(self.client),
+            "client": client_state(self.client),
             "config": asdict(self.config),
             "losses": self.losses.snapshot(),
             "epochs": [_EPOCH_FIELDS(epoch) for epoch in self.epochs],
@@ -210,7 +210,7 @@ class Session:
         if state.get("format", 1) < FORMAT:
             state = upgraded(state)
         config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
-        session = cls(state["id"], Client(**state["client"]), config, now=state["registered_at"])
+        session = cls(state["id"], client_of(state["client"]), config, now=state["registered_at"])
         for name in PLAIN:
             setattr(session, name, state[name])
         session.phase, session.status = Phase(session.phase), Status(session.status)

@@ -1,8 +1,10 @@
 """The plain values that a session is kept as, and those that older versions kept."""
 
+from dataclasses import asdict
 from typing import Any
 
-from bridge.model import Gpu, Performance, Resources, reported
+from bridge.model import Client, Gpu, Performance, Resources, reported
+from bridge.trace_context import TraceContext
 
 FORMAT = 2
 """Of snapshots; in those before it, which do not name theirs, 0 may also mean "not reported"."""
@@ -34,6 +36,21 @@ def _without_zeros(name: str, value: Any) -> Any:
             for gpu in value
         ]
     return reported(value)
+
+
+def client_state(client: Client) -> dict[str, Any]:
+    """Return the plain values of a Client, its trace context as the header that it came in."""
+    state = asdict(client)
+    del state["trace_context"]
+    context = client.trace_context
+    return {**state, "traceparent": context.traceparent if context is not None else ""}
+
+
+def client_of(state: dict[str, Any]) -> Client:
+    """Return the Client that plain values were taken of."""
+    fields = dict(state)
+    context = TraceContext.parse(fields.pop("traceparent", ""))
+    return Client(**fields, trace_context=context)
 
 
 def performance_of(state: dict[str, Any] | None) -> Performance | None:

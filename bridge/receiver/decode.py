@@ -29,6 +29,7 @@ from bridge.model import (
 )
 from bridge.receiver.jpeg import checked
 from bridge.session import SEQUENCE_LIMIT
+from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 
 MEBIBYTE = 1 << 20
@@ -95,14 +96,14 @@ def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
-def client_of(info: wire.SessionInfo, traceparent: str, limits: Limits) -> Client:
+def client_of(info: wire.SessionInfo, trace_context: TraceContext | None, limits: Limits) -> Client:
     """Return who is registering."""
     return Client(
         name=info.client_name[: limits.text],
         version=info.client_version[: limits.text],
         instance_id=info.client_instance_id[:128],
         labels=dict(info.labels),
-        traceparent=traceparent,
+        trace_context=trace_context,
     )
 
 

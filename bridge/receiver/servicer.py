@@ -23,6 +23,7 @@ from bridge.receiver.decode import (
 from bridge.receiver.stream import Door, Stream
 from bridge.session import Session
 from bridge.threads import ThreadLimiter
+from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
@@ -120,7 +121,7 @@ class Servicer:
 
     async def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
         limits = self._terms.limits
-        client = client_of(info, _traceparent(context), limits)
+        client = client_of(info, _trace_context(context), limits)
         client = replace(client, **_attempt(context))
         config = config_of(info.config, limits)
         remembered = await self._remembered(info.session_id)
@@ -223,21 +224,12 @@ def _attempt(context: Context) -> dict[str, Any]:
     }
 
 
-def _traceparent(context: Context) -> str:
-    """Return the W3C trace context of a call, or "" where it has none that is well-formed."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "traceparent" and isinstance(value, str) and _is_traceparent(value):
-            return value
-    return ""
-
-
-def _is_traceparent(value: str) -> bool:
-    """Check the form of W3C Trace Context, version 00: 00-<32 hex>-<16 hex>-<2 hex>, ids not all zero."""
-    parts = value.split("-")
-    return (
-        [len(part) for part in parts] == [2, 32, 16, 2]
-        and all(set(part) <= set("0123456789abcdef") for part in parts)
-        and parts[0] != "ff"
-        and set(parts[1]) != {"0"}
-        and set(parts[2]) != {"0"}
+def _trace_context(context: Context) -> TraceContext | None:
+    """Return the W3C trace context of a call, or None where it has none that is well-formed."""
+    headers = context.invocation_metadata() or ()
+    parsed = (
+        TraceContext.parse(value)
+        for key, value in headers
+        if key == "traceparent" and isinstance(value, str)
     )
+    return next(filter(None, parsed), None)

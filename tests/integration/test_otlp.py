@@ -16,10 +16,9 @@ from bridge.model import (
     Registered,
     Status,
     StatusChange,
-    span_id_of,
-    trace_id_of,
 )
 from bridge.sinks.spans import Endpoint, open_spans
+from bridge.trace_context import TraceContext, span_id_of, trace_id_of
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
@@ -173,7 +172,7 @@ async def test_a_session_joins_the_trace_of_its_client(bridge, protocol):
     with receiving(protocol) as receiver:
         async with opened(bridge, endpoint_of(receiver, protocol)) as bridge.sink:
             for name, flags in (("joined", "01"), ("linked", "00")):
-                client = Client(traceparent=f"00-{trace}-{parent}-{flags}")
+                client = Client(trace_context=TraceContext(trace, parent, int(flags, 16)))
                 bridge.register(name, client=client)
             bridge.commit()
             await arrived(receiver, 2)

@@ -28,6 +28,7 @@ from bridge.model import (
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
+from bridge.trace_context import TraceContext
 
 
 class Clock:
@@ -352,8 +353,8 @@ def test_registering_again_keeps_what_it_leaves_out(sessions):
 def test_a_sampled_trace_context_is_taken_over():
     """The session joins the client's trace, unless that is not being kept."""
     trace = "0af7651916cd43dd8448eb211c80319c"
-    sampled = Client(traceparent=f"00-{trace}-b7ad6b7169203331-01")
-    unsampled = Client(traceparent=f"00-{trace}-b7ad6b7169203331-00")
+    sampled = Client(trace_context=TraceContext(trace, "b7ad6b7169203331", 1))
+    unsampled = Client(trace_context=TraceContext(trace, "b7ad6b7169203331", 0))
 
     assert trace == Session("run", sampled, Config(), now=0).trace_id
     assert trace != Session("run", unsampled, Config(), now=0).trace_id

@@ -21,8 +21,6 @@ from bridge.model import (
     Registered,
     Status,
     StatusChange,
-    span_id_of,
-    trace_id_of,
 )
 from bridge.session import Session
 from bridge.sinks.spans.clock import ClockSteps
@@ -33,6 +31,7 @@ from bridge.sinks.spans.trace import Trace
 from bridge.storage.database import Transaction
 from bridge.storage.outbox import SpanOutbox
 from bridge.telemetry import Telemetry
+from bridge.trace_context import span_id_of, trace_id_of
 
 PART = "trace"
 """What a checkpoint calls the trace of a session."""

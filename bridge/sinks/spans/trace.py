@@ -1,25 +1,21 @@
 """The trace of one session attempt: from what happens to finished spans."""
 
 import math
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bridge.model import Batch, Epoch, span_id_of
+from bridge.model import Batch, Epoch
 from bridge.session import Session
 from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut, cut_name
+from bridge.trace_context import span_id_of
 
 OPEN_LIMIT = 2
 """Epochs that may wait for their averages: the running one, and the one before it."""
 
 ROOT_SECONDS = 0.001
 """The first span is sent at once, so it has no duration to tell; backends draw none of length zero."""
-
-TRACEPARENT = re.compile(
-    r"[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-(?P<span>[0-9a-f]{16})-(?P<flags>[0-9a-f]{2})"
-)
 
 
 @dataclass(slots=True)
@@ -69,18 +65,18 @@ class Trace:
 
     def root(self, session: Session, previous: SpanLink | None, pages: Pages) -> Span:
         """Return the first span: child of the client's own where that is sampled, else linked to it."""
-        remote = TRACEPARENT.fullmatch(session.client.traceparent)
-        is_child = remote is not None and remote["trace"] == self.trace_id
+        remote = session.client.trace_context
+        is_child = remote is not None and remote.trace_id == self.trace_id
         links = [previous] if previous else []
         if remote is not None and not is_child:
-            links.append(SpanLink(remote["trace"], remote["span"], {"training.link": "client"}))
+            links.append(SpanLink(remote.trace_id, remote.span_id, {"training.link": "client"}))
         return Span(
             "training.session",
             self.trace_id,
             self.root_id,
             self.registered,
             self.registered + ROOT_SECONDS,
-            parent_id=remote["span"] if remote is not None and is_child else "",
+            parent_id=remote.span_id if remote is not None and is_child else "",
             is_parent_remote=is_child,
             attributes={**self._everywhere(session), **_start_attributes(session, pages)},
             links=tuple(links),

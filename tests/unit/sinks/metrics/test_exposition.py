@@ -7,6 +7,7 @@ from support.series import NOON, OPENMETRICS, Scene
 
 from bridge.model import Batch, Client, Config, Epoch, Forgotten, Prediction, Registered
 from bridge.session import Session
+from bridge.trace_context import TraceContext
 
 SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)[{ ]")
 
@@ -111,7 +112,7 @@ def test_exemplars_are_in_openmetrics_only():
 def test_exemplars_keep_to_the_limit():
     """Whatever trace a client brought, the labels of an exemplar have at most 128 characters."""
     scene = Scene()
-    client = Client(traceparent=f"00-{'f' * 500}-{'1' * 16}-01")
+    client = Client(trace_context=TraceContext("f" * 500, "1" * 16, 1))
     scene.tell(scene.session(client=client), Batch(2**32 - 1, 2**32 - 1, 0.5))
 
     exemplar = next(

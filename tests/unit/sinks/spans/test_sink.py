@@ -23,18 +23,19 @@ from bridge.model import (
     Registered,
     Status,
     StatusChange,
-    span_id_of,
-    trace_id_of,
 )
 from bridge.session import Session
 from bridge.sinks.spans.span import Outcome, Span
+from bridge.trace_context import TraceContext, span_id_of, trace_id_of
 
 TRACE, PARENT = "a" * 32, "b" * 16
 
 
 def with_trace(flags):
     """Return a client in a trace of its own."""
-    return Client("trainer", instance_id="i", traceparent=f"00-{TRACE}-{PARENT}-{flags}")
+    return Client(
+        "trainer", instance_id="i", trace_context=TraceContext(TRACE, PARENT, int(flags, 16))
+    )
 
 
 def completed():
