@@ -16,11 +16,11 @@ from bridge.model import (
     CommandAsked,
     CommandResult,
     CommandSent,
-    CommandType,
     Event,
     Forgotten,
     Registered,
 )
+from bridge.protocol import CommandType
 
 KEPT_PER_SESSION = 100
 

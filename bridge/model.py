@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import IntEnum, StrEnum
+from enum import StrEnum
 from typing import NamedTuple
 
+from bridge.protocol import CommandType
 from bridge.trace_context import TraceContext
 
 MISSED_HEARTBEATS = 3
@@ -49,17 +50,6 @@ class ImageResult(StrEnum):
     """Lost for want of room."""
     INVALID = "invalid"
     """Not a JPEG, or one too large."""
-
-
-class CommandType(IntEnum):
-    """Orders a training loop may be given; the numbers are the protocol's."""
-
-    PAUSE_TRAINING = 1
-    RESUME_TRAINING = 2
-    STOP_TRAINING = 3
-    ADJUST_BATCH_SIZE = 4
-    CHANGE_LEARNING_RATE = 5
-    SAVE_CHECKPOINT = 16
 
 
 def reported(value: float | None) -> float | None:

@@ -18,7 +18,6 @@ from bridge.model import (
     CommandAsked,
     CommandResult,
     CommandSent,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -35,6 +34,7 @@ from bridge.model import (
     StatusChange,
     Update,
 )
+from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sessions import Registration, Sessions
 from bridge.sinks import Sink

@@ -1,10 +1,17 @@
-"""What a training loop and a bridge both speak of, in the standard library alone: types of commands, and statuses."""
+"""What the protocol defines for both ends, the SDK and the bridge; the standard library alone."""
 
+import re
 from enum import IntEnum
+
+SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""The id of a session: URL-safe, since Grafana percent-decodes links, and one path segment in every store."""
+
+MEBIBYTE = 1 << 20
+"""The protocol's MB."""
 
 
 class CommandType(IntEnum):
-    """Orders a bridge may give; the numbers are the protocol's."""
+    """Commands that a bridge sends to a training loop; the numbers are the protocol's."""
 
     PAUSE_TRAINING = 1
     RESUME_TRAINING = 2
@@ -17,7 +24,7 @@ class CommandType(IntEnum):
 
 
 class Status(IntEnum):
-    """What a training run says it is doing; the numbers are the protocol's."""
+    """The status that a training run reports; the numbers are the protocol's."""
 
     INITIALIZING = 1
     RUNNING = 2
@@ -27,7 +34,7 @@ class Status(IntEnum):
 
     @property
     def is_end(self) -> bool:
-        """Tell whether a run that says this is over."""
+        """Return whether a run of this status is over."""
         return self in (Status.COMPLETED, Status.FAILED)
 
 

@@ -4,7 +4,6 @@ Whatever is measured (leases, silence, linger) is measured on the monotonic cloc
 times since 1970 are only shown.
 """
 
-import re
 import secrets
 import time
 from collections import deque
@@ -22,10 +21,8 @@ from bridge.model import (
     Forgotten,
     Phase,
 )
+from bridge.protocol import SESSION_ID
 from bridge.session import EARLIEST, Session
-
-SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-"""URL-safe, since Grafana percent-decodes links, and one path segment in every store."""
 
 SUPERSEDED = (
     "a newer attempt of this session has taken its place; nothing more of this one is taken"

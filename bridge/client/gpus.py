@@ -17,8 +17,7 @@ from bridge.client.own_gpus import (
     own_gpus,
     relevant,
 )
-
-MEBIBYTE = 1 << 20
+from bridge.protocol import MEBIBYTE
 
 FIRST_RETRY_SECONDS = 10.0
 LONGEST_RETRY_SECONDS = 300.0

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.client.gpus import MEBIBYTE, Gpu, GpuReader
+from bridge.client.gpus import Gpu, GpuReader
 from bridge.client.own_gpus import CudaView, Gpus, checked_gpus, cuda_view
+from bridge.protocol import MEBIBYTE
 
 try:  # both are extras, and imported here so that nothing is imported while training runs
     import psutil
@@ -20,7 +21,7 @@ try:
 except ImportError:  # pragma: no cover
     pynvml = None
 
-__all__ = ["MEBIBYTE", "CudaView", "Gpu", "Gpus", "System", "Usage"]
+__all__ = ["CudaView", "Gpu", "Gpus", "System", "Usage"]
 
 WAIT_SECONDS = 0.5
 """So long a reading of the GPUs is waited for, once; one that takes longer is met when it is done."""

@@ -10,13 +10,12 @@ from secrets import token_hex
 from typing import Literal
 
 from bridge.client.encoding.isolation import let_through
+from bridge.protocol import MEBIBYTE, SESSION_ID
 
-SPOOL_BYTES = 1 << 30
-SMALLEST_SPOOL_BYTES = 1 << 20
+SPOOL_BYTES = 1_024 * MEBIBYTE
+SMALLEST_SPOOL_BYTES = MEBIBYTE
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-
-SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 SCHEMES = {"grpc": False, "http": False, "grpcs": True, "https": True}
 """Whether an address that starts so means TLS."""

@@ -13,11 +13,11 @@ from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.left_out import LeftOut
-from bridge.client.settings import SESSION_ID, Destination
+from bridge.client.settings import Destination
 from bridge.client.spool.folder import Folder, InUseError
 from bridge.client.spool.spool import Spool
 from bridge.client.stats import Notices, Stats
-from bridge.protocol import Status
+from bridge.protocol import SESSION_ID, Status
 
 BUFFER_BYTES = 64 << 20
 UNLIMITED = 1 << 62

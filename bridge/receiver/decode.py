@@ -27,13 +27,11 @@ from bridge.model import (
     is_ratio,
     reported,
 )
+from bridge.protocol import MEBIBYTE
 from bridge.receiver.jpeg import checked
 from bridge.session import SEQUENCE_LIMIT
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
-
-MEBIBYTE = 1 << 20
-"""What the protocol calls MB."""
 
 ROUNDING = 1e-3
 """A ratio of numbers with half precision may exceed 1 by so much."""

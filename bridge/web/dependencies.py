@@ -7,7 +7,7 @@ from typing import Protocol
 from aiohttp import web
 
 from bridge.commands import Command, Commands
-from bridge.model import CommandType
+from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.storage.index import ImageIndex, ImageLocation

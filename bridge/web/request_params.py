@@ -5,8 +5,8 @@ import asyncio
 from aiohttp import web
 
 from bridge.errors import InvalidDataError, NotFoundError
+from bridge.protocol import SESSION_ID
 from bridge.session import Session
-from bridge.sessions import SESSION_ID
 from bridge.web.dependencies import AppDependencies, deps_of
 
 LARGEST = 2**32 - 1

@@ -12,7 +12,8 @@ from support.browser import chromium
 from support.sample_pages import sample_deps
 from support.waiting import until
 
-from bridge.model import Batch, CommandType
+from bridge.model import Batch
+from bridge.protocol import CommandType
 from bridge.web import bind_listener, build_app, serve_http
 
 RUN = "/sessions/digits-2024-11-24"

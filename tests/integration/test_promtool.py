@@ -13,7 +13,6 @@ from bridge.model import (
     Batch,
     Client,
     CommandSent,
-    CommandType,
     Config,
     Epoch,
     Gpu,
@@ -23,6 +22,7 @@ from bridge.model import (
     Resources,
     Scalars,
 )
+from bridge.protocol import CommandType
 
 
 @pytest.fixture

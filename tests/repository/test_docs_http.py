@@ -8,7 +8,7 @@ from support.markdown import blocks, tables_under
 from support.pages import Shelf, deps_in, pictures, running
 from support.tools import ROOT
 
-from bridge.model import CommandType
+from bridge.protocol import CommandType
 from bridge.web import build_app
 from bridge.web.app import LARGEST_BODY_BYTES, ROUTES
 from bridge.web.errors import TITLES

@@ -12,7 +12,6 @@ from bridge.model import (
     CommandAnswered,
     CommandResult,
     CommandSent,
-    CommandType,
     Connected,
     Disconnected,
     Ended,
@@ -21,6 +20,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.sinks.spans.epochs import EVENTS_LIMIT
 from bridge.sinks.spans.span import TEXT_LIMIT
 from bridge.sinks.spans.trace import LABELS_LIMIT

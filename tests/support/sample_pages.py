@@ -24,7 +24,6 @@ from bridge.model import (
     CommandAnswered,
     CommandResult,
     CommandSent,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -38,6 +37,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.web import bind_listener, build_app, serve_http
 
 DIGITS = tuple(map(str, range(10)))

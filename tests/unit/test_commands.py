@@ -11,10 +11,10 @@ from bridge.model import (
     CommandAsked,
     CommandResult,
     CommandSent,
-    CommandType,
     Forgotten,
     Registered,
 )
+from bridge.protocol import CommandType
 from bridge.storage.packed import packed, unpacked
 
 PAUSE = CommandType.PAUSE_TRAINING

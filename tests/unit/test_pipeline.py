@@ -18,7 +18,6 @@ from bridge.model import (
     CommandAnswered,
     CommandAsked,
     CommandResult,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -35,6 +34,7 @@ from bridge.model import (
     Update,
 )
 from bridge.pipeline import Pipeline
+from bridge.protocol import CommandType
 from bridge.session import SKIPS_KEPT, Session
 from bridge.sessions import Sessions
 from bridge.sinks.journal.records import JournalRecord, decode, encode

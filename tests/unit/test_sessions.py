@@ -10,7 +10,6 @@ from bridge.model import (
     Client,
     CommandAnswered,
     CommandResult,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -25,6 +24,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
+from bridge.protocol import MEBIBYTE
 from bridge.wire import metrics_pb2 as wire
-
-MEBIBYTE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)

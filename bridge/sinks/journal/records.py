@@ -11,7 +11,6 @@ from bridge.model import (
     CommandAsked,
     CommandResult,
     CommandSent,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -30,6 +29,7 @@ from bridge.model import (
     StatusChange,
     reported,
 )
+from bridge.protocol import CommandType
 from bridge.session_snapshot import without_zeros
 
 VERSION = 1

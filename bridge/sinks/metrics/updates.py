@@ -10,7 +10,6 @@ from bridge.model import (
     CommandAnswered,
     CommandResult,
     CommandSent,
-    CommandType,
     Connected,
     Disconnected,
     Ended,
@@ -23,6 +22,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.sinks.metrics.hardware import take_resources
 from bridge.sinks.metrics.labels import closed, metric_label
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries

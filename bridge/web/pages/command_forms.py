@@ -12,7 +12,7 @@ from aiohttp import web
 
 from bridge.commands import Command
 from bridge.errors import InvalidDataError
-from bridge.model import CommandType
+from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import AppDependencies, deps_of

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.client.settings import SESSION_ID, Place, destination, place, session_name
+from bridge.client.settings import Place, destination, place, session_name
+from bridge.protocol import SESSION_ID
 
 
 @pytest.mark.parametrize(

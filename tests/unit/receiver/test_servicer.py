@@ -23,7 +23,6 @@ from bridge.model import (
     Client,
     CommandAnswered,
     CommandSent,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -33,6 +32,7 @@ from bridge.model import (
     Registered,
     Update,
 )
+from bridge.protocol import CommandType
 from bridge.receiver.server import bind_server
 from bridge.receiver.servicer import Servicer, Terms
 from bridge.receiver.stream import Stream

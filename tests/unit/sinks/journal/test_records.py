@@ -12,7 +12,6 @@ from bridge.model import (
     CommandAsked,
     CommandResult,
     CommandSent,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -33,6 +32,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.sinks.journal.records import CODECS, JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
 

@@ -11,7 +11,6 @@ from bridge.model import (
     CommandAnswered,
     CommandResult,
     CommandSent,
-    CommandType,
     Connected,
     Disconnected,
     Ended,
@@ -24,6 +23,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.storage.database import Database
 from bridge.storage.packed import packed, unsealed
 

@@ -16,7 +16,6 @@ from bridge.model import (
     CommandAnswered,
     CommandResult,
     CommandSent,
-    CommandType,
     Config,
     Connected,
     Disconnected,
@@ -36,6 +35,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
 from bridge.storage.packed import packed, unpacked

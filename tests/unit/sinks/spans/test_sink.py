@@ -11,7 +11,6 @@ from bridge.model import (
     CommandAnswered,
     CommandResult,
     CommandSent,
-    CommandType,
     Connected,
     Disconnected,
     Ended,
@@ -24,6 +23,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sinks.spans.span import Outcome, Span
 from bridge.trace_context import TraceContext, span_id_of, trace_id_of

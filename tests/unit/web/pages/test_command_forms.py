@@ -9,8 +9,9 @@ from support.pages import FakeArchive, running
 from bridge import cli
 from bridge.cli.query import COMMAND_TYPES
 from bridge.commands import KEPT_PER_SESSION
-from bridge.model import Client, CommandResult, CommandType, Config, Ended, Phase, StatusChange
+from bridge.model import Client, CommandResult, Config, Ended, Phase, StatusChange
 from bridge.model import Status as State
+from bridge.protocol import CommandType
 from bridge.session import Session
 
 PATH = "/api/v1/sessions/run-1/commands"

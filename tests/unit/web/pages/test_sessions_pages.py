@@ -10,7 +10,6 @@ from bridge.model import (
     Batch,
     Client,
     CommandResult,
-    CommandType,
     Config,
     Ended,
     Epoch,
@@ -22,6 +21,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.protocol import CommandType
 from bridge.session import Session
 
 HOSTILE = "<script>alert('x')</script>"
