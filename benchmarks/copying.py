@@ -12,7 +12,7 @@ from row import Row
 
 from bridge.client.capture.call_queue import BatchCall, CallQueue
 from bridge.client.capture.capture import Capture
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.left_out import LeftOut, Reason
 
 SHAPE = (16, 224, 224, 3)
@@ -37,11 +37,11 @@ class Loop:
         self._queue = CallQueue(BUFFER_BYTES)
         self._left_out = LeftOut()
         self._now = 0.0
-        terms = Terms(are_told=True, image_batches_per_second=RATE)
+        server_config = ServerConfig(is_received=True, image_batches_per_second=RATE)
         self._capture = Capture(
             self._queue,
             BUFFER_BYTES,
-            terms=lambda: terms,
+            server_config=lambda: server_config,
             left_out=self._left_out,
             clock=lambda: self._now,
         )

@@ -25,7 +25,7 @@ from bridge.client.clock import now_ms
 from bridge.client.commands import Callback, Order, Orders
 from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import text
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity, Plan
@@ -66,7 +66,7 @@ PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 class Link(Protocol):
     """Takes what is in an outbox to where it is wanted."""
 
-    terms: Terms
+    server_config: ServerConfig
     session_id: str
     lost_at: float | None
 
@@ -160,16 +160,16 @@ class TrainingSession:
         self._capture = Capture(
             self._queue,
             buffer_bytes,
-            terms=lambda: self._link.terms,
+            server_config=lambda: self._link.server_config,
             left_out=self._accounts[0],
-            check=StrictCheck(plan, lambda: self._link.terms).check if strict else None,
+            check=StrictCheck(plan, lambda: self._link.server_config).check if strict else None,
         )
         self._collector = Collector(
             self._queue,
             self._capture,
             self._outbox,
             plan,
-            terms=lambda: self._link.terms,
+            server_config=lambda: self._link.server_config,
             left_out=self._accounts[1],
             system=System(gpus=gpus),
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from bridge.client.capture.call_queue import BatchCall, Call, EpochCall, ScalarsCall
 from bridge.client.capture.collector import ARRIVAL_SECONDS
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Plan
@@ -17,10 +17,10 @@ LOOK_SECONDS = 0.001
 class StrictCheck:
     """Encodes each call at once, and raises what would be left out."""
 
-    def __init__(self, plan: Plan, terms: Callable[[], Terms]) -> None:
+    def __init__(self, plan: Plan, server_config: Callable[[], ServerConfig]) -> None:
         """Check for a run of this plan."""
         self._encoder = Encoder(plan, LeftOut(strict=True))
-        self._terms = terms
+        self._server_config = server_config
 
     def check(self, call: Call) -> None:
         """Raise ValueError for a call of which something would be left out."""
@@ -49,5 +49,5 @@ class StrictCheck:
                 clock_ms=0,
                 duration=None,
                 pictures=call.images.peek() if call.images is not None else None,
-                terms=self._terms(),
+                server_config=self._server_config(),
             )

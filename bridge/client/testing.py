@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.client.commands import Order, Orders
 from bridge.client.delivery.outbox import Outbox
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.identity import Identity
 from bridge.client.stats import Stats
 from bridge.protocol import CommandType, Status
@@ -77,12 +77,12 @@ class RecordingBridge:
 
     def __init__(self, *, image_batches_per_second: float = math.inf) -> None:
         """Record one session after the other into the same lists."""
-        self.terms = Terms(
-            are_told=True,
+        self.server_config = ServerConfig(
+            is_received=True,
             image_batches_per_second=image_batches_per_second,
             flush_seconds=FLUSH_SECONDS,
             message_bytes=MESSAGE_BYTES,
-            numbered=True,
+            uses_sequences=True,
         )
         self.identity: Identity | None = None
         """Who registered last: its session_id, plan and labels."""
@@ -142,7 +142,7 @@ class Recorder:
 
     def __init__(self, bridge: RecordingBridge, session_id: str, outbox: Outbox) -> None:
         """Serve one session."""
-        self.terms = bridge.terms
+        self.server_config = bridge.server_config
         self.session_id = session_id
         self.lost_at: float | None = None
         self._bridge = bridge
@@ -154,8 +154,8 @@ class Recorder:
         while True:
             messages = self._outbox.take(
                 stream,
-                window_bytes=self.terms.window_bytes,
-                message_bytes=self.terms.message_bytes,
+                window_bytes=self.server_config.window_bytes,
+                message_bytes=self.server_config.message_bytes,
                 deadline=time.monotonic() + LOOK_SECONDS,
             )
             if messages is None:

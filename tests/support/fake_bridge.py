@@ -29,11 +29,11 @@ ORIGINAL = {
 class FakeBridge(service.MetricsServiceServicer):
     """Applies every sequence once, as a bridge does, unless it has been told to misbehave."""
 
-    def __init__(self, *, config=None, frames=True, numbered=True):
+    def __init__(self, *, config=None, frames=True, uses_sequences=True):
         """Offer frames or not, acknowledge by sequence or batch by batch."""
         self.config = wire.ServerConfig(**(OURS if config is None else config))
         self.frames = frames
-        self.numbered = numbered
+        self.uses_sequences = uses_sequences
         self.registrations = []
         self.metadata = []
         self.streams = []
@@ -46,7 +46,7 @@ class FakeBridge(service.MetricsServiceServicer):
         self.refuse_registration = ""
         self.invalid = set()
         """Sequences to answer with INVALID_DATA."""
-        self.stream_token = "proof" if numbered else ""
+        self.stream_token = "proof" if uses_sequences else ""
         self.lost_at = {}
         """Sequences that are not taken, so many times, with what is answered; those behind wait for them."""
         self.full_at = 0
@@ -93,7 +93,7 @@ class FakeBridge(service.MetricsServiceServicer):
             session_id=request.session_id,
             server_config=self.config,
             stream_token=self.stream_token,
-            resume_sequence=self.accepted if self.numbered else 0,
+            resume_sequence=self.accepted if self.uses_sequences else 0,
         )
 
     def StreamMetrics(self, request_iterator, context):  # noqa: N802 -- the protocol's name
@@ -165,13 +165,13 @@ class FakeBridge(service.MetricsServiceServicer):
         if request.HasField("heartbeat"):
             self.applied.append(request)
             self.accepted = max(self.accepted, request.sequence)
-        elif not self.numbered or request.sequence > self.accepted:
+        elif not self.uses_sequences or request.sequence > self.accepted:
             self.accepted = request.sequence
             self.applied.append(request)
 
     def _acks(self, request):
         ack = wire.Acknowledgment(success=True)
-        if self.numbered:
+        if self.uses_sequences:
             ack.sequence = self.accepted
             ack.images_kept = len(request.batch_data.images)
             yield wire.MetricsResponse(ack=ack)

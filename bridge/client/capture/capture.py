@@ -23,7 +23,7 @@ from bridge.client.capture.kinds import type_name
 from bridge.client.capture.reading import number_of
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
 
@@ -55,19 +55,19 @@ class Capture:
         queue: CallQueue,
         limit_bytes: int,
         *,
-        terms: Callable[[], Terms],
+        server_config: Callable[[], ServerConfig],
         left_out: LeftOut,
         check: Callable[[Call], None] | None = None,
         values: Values | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Put calls into `queue`; `terms` returns what the bridge asks for at the moment.
+        """Put calls into `queue`; `server_config` returns what the bridge asks for at the moment.
 
         `check` may raise for a call, which is not kept then.
         """
         self._queue = queue
         self._limit_bytes = max(1, limit_bytes // COPIES_SHARE)
-        self._terms = terms
+        self._server_config = server_config
         self._left_out = left_out
         self._check = check
         self._values = values or Values()
@@ -262,7 +262,7 @@ class Capture:
         ground_truth: Any, sample_count: Any,
     ) -> BatchCall:  # fmt: skip
         values = self._values
-        limit = self._terms().images_per_batch
+        limit = self._server_config().images_per_batch
         loss, epoch, batch = values.number(loss), values.number(epoch), values.number(batch)
         self.position = (epoch, batch)
         samples = values.number(sample_count)
@@ -330,27 +330,27 @@ class Capture:
         capture.is_chosen = is_chosen
         if is_chosen is None:
             self._undecided.append((candidate, capture))
-        elif self._terms().image_batches_per_second != inf:
+        elif self._server_config().image_batches_per_second != inf:
             self._sampler.keep(_Waiting(self, capture))
         return capture
 
     def _is_chosen(self, candidate: Candidate) -> bool | None:
         """Return whether images are wanted; None while the loss, or what the bridge wants, is not known."""
-        terms = self._terms()
-        if terms.image_batches_per_second <= 0:
+        server_config = self._server_config()
+        if server_config.image_batches_per_second <= 0:
             return False
-        if not terms.are_told:
+        if not server_config.is_received:
             return None
         if type(candidate.loss) is not float:
             if not has_arrived(candidate.loss):
                 return None
             candidate = candidate._replace(loss=number_or_lowest(candidate.loss))
-        return self._sampler.wants(candidate, terms.image_batches_per_second)
+        return self._sampler.wants(candidate, server_config.image_batches_per_second)
 
     def _decide(self) -> None:
         """Choose among the batches whose losses have arrived since, and let go of the others."""
-        terms = self._terms()
-        if not terms.are_told:
+        server_config = self._server_config()
+        if not server_config.is_received:
             return
         undecided, self._undecided = self._undecided, []
         for place, (candidate, capture) in enumerate(undecided):
@@ -361,11 +361,11 @@ class Capture:
             if loss is None:
                 continue
             known = candidate._replace(loss=loss)
-            if not self._sampler.wants(known, terms.image_batches_per_second):
+            if not self._sampler.wants(known, server_config.image_batches_per_second):
                 self._let_go(capture, Reason.SAMPLED_OUT)
                 continue
             capture.is_chosen = True
-            if terms.image_batches_per_second < inf:
+            if server_config.image_batches_per_second < inf:
                 self._sampler.keep(_Waiting(self, capture))
 
     def _copied(self, candidate: Candidate, given: Given, count: int) -> ImageCapture | None:

@@ -23,7 +23,7 @@ from bridge.client.clock import now_ms
 from bridge.client.commands import REMEMBERED
 from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.outbox import Outbox
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.identity import Plan
 from bridge.client.left_out import LeftOut, Reason
@@ -41,7 +41,7 @@ FIRST_REPORT_SECONDS = 1.0
 IDLE_SECONDS = 1.0
 """How often the thread looks around while the loop says nothing."""
 
-TERMS_SECONDS = 2.0
+SERVER_CONFIG_SECONDS = 2.0
 """So long the first images wait for the bridge to say how many it wants."""
 
 ARRIVAL_SECONDS = 60.0
@@ -66,15 +66,15 @@ class Collector:
         outbox: Outbox,
         plan: Plan,
         *,
-        terms: Callable[[], Terms],
+        server_config: Callable[[], ServerConfig],
         left_out: LeftOut,
         system: System,
     ) -> None:
-        """Work for one session; `terms` returns what the bridge asks for at the moment."""
+        """Work for one session; `server_config` returns what the bridge asks for at the moment."""
         self._queue = queue
         self._capture = capture
         self._outbox = outbox
-        self._terms = terms
+        self._server_config = server_config
         self._left_out = left_out
         self._encoder = Encoder(plan, left_out, is_over=self._is_too_late_for_images)
         self._sampler = ImageSampler()
@@ -83,7 +83,7 @@ class Collector:
         """The sequence of the last answer to each command."""
         self._system = system
         self._report_at = math.inf
-        self._terms_by = math.inf
+        self._server_config_by = math.inf
         self._moved_at = time.monotonic()
         """When calls were last taken, or there were none."""
         self._closing = False
@@ -97,8 +97,10 @@ class Collector:
 
     def run(self) -> None:
         """Work until `finish`, and then until what was said before it is in the outbox; or until `stop`."""
-        self._terms_by = min(self._terms_by, time.monotonic() + TERMS_SECONDS)
-        self._wait_for_terms()
+        self._server_config_by = min(
+            self._server_config_by, time.monotonic() + SERVER_CONFIG_SECONDS
+        )
+        self._wait_for_server_config()
         while True:
             closing = self._closing
             done = self._work()
@@ -120,7 +122,7 @@ class Collector:
         """Stop when everything that has been said is in the outbox; the session ends in so many seconds."""
         now = time.monotonic()
         self._arrivals_by = now + timeout * ARRIVAL_SHARE
-        self._terms_by = min(self._terms_by, self._arrivals_by)
+        self._server_config_by = min(self._server_config_by, self._arrivals_by)
         self._images_by = now + timeout * IMAGES_SHARE
         if not self._closing:
             self._queue.put(self._end)
@@ -129,7 +131,7 @@ class Collector:
 
     def skip_images(self) -> None:
         """Encode numbers only from now on, and wait for nothing: there is no time for more."""
-        self._arrivals_by = self._terms_by = self._images_by = -math.inf
+        self._arrivals_by = self._server_config_by = self._images_by = -math.inf
 
     def stop(self) -> None:
         """Encode nothing more behind the item that is being encoded; the rest is counted as left out."""
@@ -143,13 +145,15 @@ class Collector:
         sequence = self._answers.get(command_id)
         return sequence is None or sequence > self._outbox.acknowledged
 
-    def _wait_for_terms(self) -> None:
+    def _wait_for_server_config(self) -> None:
         """Leave everything in the queue until the bridge has answered, but not for long.
 
         Also when the session is over already: a short one would lose its images otherwise.
         """
         while not (
-            self._terms().are_told or self._queue.is_filling or time.monotonic() >= self._terms_by
+            self._server_config().is_received
+            or self._queue.is_filling
+            or time.monotonic() >= self._server_config_by
         ):
             time.sleep(LOOK_SECONDS)
 
@@ -159,7 +163,7 @@ class Collector:
         if is_closing:
             time.sleep(LOOK_SECONDS)  # copies are on their way from a device
         elif done or len(self._queue):
-            wake.wait(self._terms().flush_seconds)
+            wake.wait(self._server_config().flush_seconds)
         else:
             self._queue.is_watched = True
             if not len(self._queue):
@@ -238,7 +242,7 @@ class Collector:
             elif call.images.is_chosen is None:
                 places.append(place)
                 candidates.append(Candidate(call.at, number_or_lowest(call.loss), call.epoch))
-        rate = self._terms().image_batches_per_second
+        rate = self._server_config().image_batches_per_second
         return chosen | {places[found] for found in self._sampler.choose(candidates, rate)}
 
     def _message(self, call: Call, clock_ms: int, is_chosen: bool) -> OutgoingMessage | None:  # noqa: FBT001
@@ -280,7 +284,7 @@ class Collector:
                 clock_ms=clock_ms,
                 duration=duration,
                 pictures=pictures,
-                terms=self._terms(),
+                server_config=self._server_config(),
             )
         except BaseException:
             if images is not None and pictures is not None:

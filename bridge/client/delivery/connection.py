@@ -13,7 +13,7 @@ import grpc
 from bridge.client.clock import now_ms
 from bridge.client.commands import Order, Orders
 from bridge.client.delivery.outbox import Outbox
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import described, frame_of, prefix_of, text
 from bridge.client.identity import Identity
 from bridge.client.process_hooks import GRPC_USE
@@ -100,7 +100,7 @@ class Connection:
         notices: Notices,
     ) -> None:
         """Connect to nothing yet."""
-        self.terms = Terms()
+        self.server_config = ServerConfig()
         self.session_id = identity.session_id
         self.lost_at: float | None = time.monotonic()
         """Since when there has been no connection; monotonic."""
@@ -221,10 +221,12 @@ class Connection:
             raise RefusedError(response.message or "the bridge does not say why")
         self.session_id = response.session_id or self.session_id
         self._stream_token = response.stream_token
-        terms = Terms.of(response.server_config)
+        server_config = ServerConfig.from_wire(response.server_config)
         if self._largest_bytes is not None:
-            terms = replace(terms, message_bytes=min(terms.message_bytes, self._largest_bytes))
-        self.terms = terms
+            server_config = replace(
+                server_config, message_bytes=min(server_config.message_bytes, self._largest_bytes)
+            )
+        self.server_config = server_config
         self._outbox.acknowledge(response.resume_sequence)
 
     def _stream(self, channel: grpc.Channel) -> None:
@@ -264,7 +266,7 @@ class Connection:
             self._outbox.shut()
             call.cancel()
             _join(threads)
-        if not self.terms.numbered and self._outbox.is_finished:
+        if not self.server_config.uses_sequences and self._outbox.is_finished:
             self._outbox.acknowledge_sent()  # it has read all and closed without complaint
 
     def _requests(self, stream: int, threads: set[threading.Thread]) -> Iterator[bytes]:
@@ -272,15 +274,15 @@ class Connection:
         threads.add(threading.current_thread())
         prefix = prefix_of(self.session_id)
         while True:
-            terms = self.terms
+            server_config = self.server_config
             messages = self._outbox.take(
                 stream,
-                window_bytes=terms.window_bytes,
-                message_bytes=terms.message_bytes - len(prefix) - 16,
-                deadline=time.monotonic() + terms.heartbeat_seconds,
+                window_bytes=server_config.window_bytes,
+                message_bytes=server_config.message_bytes - len(prefix) - 16,
+                deadline=time.monotonic() + server_config.heartbeat_seconds,
                 single=not self._frames,
-                until_acknowledged=terms.numbered,
-                without_gaps=terms.numbered,
+                until_acknowledged=server_config.uses_sequences,
+                without_gaps=server_config.uses_sequences,
             )
             if messages is None:
                 return
@@ -304,11 +306,13 @@ class Connection:
         self._stats.images_kept += ack.images_kept
         self._stats.images_dropped += ack.images_dropped
         if ack.sequence:
-            self.terms = (
-                replace(self.terms, numbered=True) if not self.terms.numbered else self.terms
+            self.server_config = (
+                replace(self.server_config, uses_sequences=True)
+                if not self.server_config.uses_sequences
+                else self.server_config
             )
             self._outbox.acknowledge(ack.sequence)
-        elif not self.terms.numbered:
+        elif not self.server_config.uses_sequences:
             if not ack.success:
                 self._notices.once("not taken", f"the bridge did not take batch {ack.batch_idx}")
             self._outbox.acknowledge_batch(ack.batch_idx)
@@ -346,7 +350,7 @@ class Connection:
         """Send smaller messages to a bridge that has refused one for its size."""
         too_large = "larger than max" in (error.details() or "")
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and too_large:
-            smaller = max(SMALLEST_MESSAGE_BYTES, self.terms.message_bytes // 2)
+            smaller = max(SMALLEST_MESSAGE_BYTES, self.server_config.message_bytes // 2)
             self._largest_bytes = smaller
             log.warning("the bridge refuses large messages; from now on at most %d bytes", smaller)
 

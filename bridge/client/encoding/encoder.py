@@ -22,7 +22,7 @@ from bridge.client.capture.reading import (
 )
 from bridge.client.capture.values import Unreadable
 from bridge.client.delivery.message import OutgoingMessage, Priority
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.images import Jpegs, encode_images
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
@@ -89,7 +89,7 @@ class Encoder:
         clock_ms: int,
         duration: float | None,
         pictures: Pictures | None,
-        terms: Terms,
+        server_config: ServerConfig,
     ) -> OutgoingMessage:
         """Encode a batch, with its first images where they are wanted."""
         loss = self._read("loss", call.loss, number_of)
@@ -102,7 +102,7 @@ class Encoder:
         )
         if duration is not None:
             data.duration_ms = duration * 1000
-        limit = terms.images_per_batch
+        limit = server_config.images_per_batch
         predictions = self._read(
             "predictions", call.predictions, lambda given: predictions_of(value_of(given), limit)
         )
@@ -114,8 +114,10 @@ class Encoder:
             fault = f"{len(truth)} classes for {len(predictions)} predictions"
             self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(fault))
             truth = []
-        jpegs = self._jpegs(pictures, terms, _shortest(predictions, truth)) if pictures else []
-        if jpegs and not terms.numbered:  # an original server knows nothing of places
+        jpegs = (
+            self._jpegs(pictures, server_config, _shortest(predictions, truth)) if pictures else []
+        )
+        if jpegs and not server_config.uses_sequences:  # an original server knows nothing of places
             places = [place for place, _ in jpegs]
             predictions = [predictions[place] for place in places if predictions]
             truth = [truth[place] for place in places if truth]
@@ -221,7 +223,9 @@ class Encoder:
             self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
         return None
 
-    def _jpegs(self, pictures: Pictures, terms: Terms, shortest: int | None) -> Jpegs:
+    def _jpegs(
+        self, pictures: Pictures, server_config: ServerConfig, shortest: int | None
+    ) -> Jpegs:
         """Return the images that can be sent, each with its place; the others are counted as left out."""
         images: list[Any] = []
         if self._is_over():
@@ -241,7 +245,7 @@ class Encoder:
         readable = [place for place, image in enumerate(images) if type(image) is not Unreadable]
         jpegs, faults = encode_images(
             [images[place] for place in readable],
-            dimension=terms.image_dimension,
+            dimension=server_config.image_dimension,
             channels_first=pictures.channels_first,
             is_over=self._is_over,
         )
@@ -252,7 +256,7 @@ class Encoder:
                 self._left_out.add("images", Reason.UNREADABLE, error=image.error)
         for _, fault in faults:
             self._left_out.add("images", Reason.UNREADABLE, error=fault)
-        fitting = _fitting(jpegs, terms.message_bytes - ROOM_BYTES)
+        fitting = _fitting(jpegs, server_config.message_bytes - ROOM_BYTES)
         self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))
         return fitting
 

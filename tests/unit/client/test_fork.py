@@ -114,7 +114,7 @@ def test_a_session_born_after_a_fork_connects():
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork here")
 def test_no_child_hangs_however_far_the_connection_is():
     """Each child starts, is inert and ends; each parent delivers."""
-    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as bridge:
+    with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as bridge:
         ran = subprocess.run(
             [sys.executable, "-c", TRAINER, bridge.address, str(FORKS)],
             capture_output=True,

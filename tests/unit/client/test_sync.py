@@ -348,7 +348,7 @@ def test_a_name_that_cannot_be_one_is_refused_before_anything_is_touched(tmp_pat
 
 def test_an_original_bridge_is_served(tmp_path):
     """It acknowledges batch by batch, and knows no frames."""
-    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as bridge:
+    with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as bridge:
         delivery = deliver_to(bridge, leave(tmp_path, run()))
 
     assert delivery.is_whole

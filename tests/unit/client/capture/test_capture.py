@@ -17,7 +17,7 @@ from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.reading import images_of, number_of, value_of
 from bridge.client.capture.values import Frozen, Unreadable
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.images import encode_images
 from bridge.client.encoding.predictions import classes_of, predictions_of
 from bridge.client.left_out import LeftOut, Reason
@@ -26,15 +26,15 @@ from bridge.client.left_out import LeftOut, Reason
 class Loop:
     """A capture, and what a training loop gives to it."""
 
-    def __init__(self, *, limit_bytes=64 << 20, rate=math.inf, are_told=True, **more):
-        self.terms = Terms(image_batches_per_second=rate, are_told=are_told)
+    def __init__(self, *, limit_bytes=64 << 20, rate=math.inf, is_received=True, **more):
+        self.server_config = ServerConfig(image_batches_per_second=rate, is_received=is_received)
         self.queue = CallQueue(limit_bytes)
         self.left_out = LeftOut()
         self.now = 10.0
         self.capture = Capture(
             self.queue,
             limit_bytes,
-            terms=lambda: self.terms,
+            server_config=lambda: self.server_config,
             left_out=self.left_out,
             clock=lambda: self.now,
             **more,
@@ -303,7 +303,7 @@ def test_the_account_is_whole(batches, rate):
 
 def test_before_the_bridge_has_answered_everything_waits():
     """What it wants is not known yet: as much is kept as there is room for, and chosen later."""
-    loop = Loop(rate=2.0, are_told=False)
+    loop = Loop(rate=2.0, is_received=False)
     for _ in range(20):
         loop.batch(0.5, images=[jpeg()])
 

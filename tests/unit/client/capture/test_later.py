@@ -21,7 +21,7 @@ from bridge.client.capture.device import DeviceCopies  # noqa: E402
 from bridge.client.capture.image_sampler import Candidate  # noqa: E402
 from bridge.client.capture.reading import images_of, number_of, value_of  # noqa: E402
 from bridge.client.capture.values import LARGE_ROWS_BYTES, Snapshot, Values  # noqa: E402
-from bridge.client.delivery.server_config import Terms  # noqa: E402
+from bridge.client.delivery.server_config import ServerConfig  # noqa: E402
 from bridge.client.encoding.predictions import predictions_of  # noqa: E402
 from bridge.client.left_out import LeftOut, Reason  # noqa: E402
 from bridge.client.testing import RecordingBridge  # noqa: E402
@@ -38,7 +38,7 @@ class Loop:
         self.capture = Capture(
             self.queue,
             limit_bytes,
-            terms=lambda: Terms(image_batches_per_second=rate, are_told=True),
+            server_config=lambda: ServerConfig(image_batches_per_second=rate, is_received=True),
             left_out=self.left_out,
             values=Values(DeviceCopies(self.device)),
             clock=lambda: self.now,

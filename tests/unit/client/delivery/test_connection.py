@@ -72,7 +72,7 @@ def test_a_bridge_without_frames_gets_single_messages():
 
 def test_an_original_bridge_is_served_in_full():
     """One that knows none of the additions acknowledges batch by batch; all of it counts."""
-    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as bridge:
+    with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as bridge:
         stats = train(bridge)
 
     assert bridge.batches() == EXPECTED
@@ -171,7 +171,7 @@ def test_a_stream_shows_what_its_registration_returned(bridge):
 
     shown = [told.get("trainbridge-stream-token") for told in bridge.metadata]
     assert shown == [None, "proof", None, "proof"]
-    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as original:
+    with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as original:
         train(original, batches=1)
     assert not any("trainbridge-stream-token" in told for told in original.metadata)
 

@@ -91,7 +91,7 @@ def test_frames_are_not_tried_again_where_they_are_unknown():
 
 def test_an_original_bridge_that_breaks_off_misses_nothing():
     """Without sequences it may get a batch twice, since only its Acks tell what it has, but never none."""
-    with serving(FakeBridge(config=ORIGINAL, frames=False, numbered=False)) as bridge:
+    with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as bridge:
         bridge.break_at = [8]
         stats = train(bridge)
 

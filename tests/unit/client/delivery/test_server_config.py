@@ -4,23 +4,23 @@ import math
 
 import pytest
 
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.wire import metrics_pb2 as wire
 
 
 def test_nothing_said_is_what_was_assumed():
     """An empty answer changes nothing, except that the bridge has spoken."""
-    told = Terms.of(wire.ServerConfig())
+    config = ServerConfig.from_wire(wire.ServerConfig())
 
-    assert told.are_told
-    assert not Terms().are_told
-    assert (told.images_per_batch, told.heartbeat_seconds) == (16, 20.0)
-    assert told.message_bytes < 4 << 20, "gRPC's own limit must not be reached"
+    assert config.is_received
+    assert not ServerConfig().is_received
+    assert (config.images_per_batch, config.heartbeat_seconds) == (16, 20.0)
+    assert config.message_bytes < 4 << 20, "gRPC's own limit must not be reached"
 
 
 def test_everything_said_is_heard():
     """Every number arrives in the SDK's own units."""
-    told = Terms.of(
+    config = ServerConfig.from_wire(
         wire.ServerConfig(
             max_batch_size=8,
             max_image_dimension=256,
@@ -32,7 +32,7 @@ def test_everything_said_is_heard():
         )
     )
 
-    assert told == Terms(
+    assert config == ServerConfig(
         images_per_batch=8,
         image_dimension=256,
         heartbeat_seconds=1.5,
@@ -40,8 +40,8 @@ def test_everything_said_is_heard():
         flush_seconds=0.02,
         message_bytes=2 << 20,
         image_batches_per_second=0.5,
-        are_told=True,
-        numbered=True,
+        is_received=True,
+        uses_sequences=True,
     )
 
 
@@ -49,9 +49,12 @@ def test_everything_said_is_heard():
 def test_no_images_is_something_else_than_nothing_said(rate):
     """0 means that no images are wanted; only a rate left out is assumed."""
     assert (
-        Terms.of(wire.ServerConfig(image_batches_per_second=rate)).image_batches_per_second == rate
+        ServerConfig.from_wire(
+            wire.ServerConfig(image_batches_per_second=rate)
+        ).image_batches_per_second
+        == rate
     )
-    assert Terms.of(wire.ServerConfig()).image_batches_per_second > 0
+    assert ServerConfig.from_wire(wire.ServerConfig()).image_batches_per_second > 0
 
 
 def test_an_original_bridge_is_recognised():
@@ -63,4 +66,4 @@ def test_an_original_bridge_is_recognised():
         buffer_size=1000,
     )
 
-    assert not Terms.of(original).numbered
+    assert not ServerConfig.from_wire(original).uses_sequences

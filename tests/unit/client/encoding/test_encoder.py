@@ -10,7 +10,7 @@ from support.jpegs import jpeg, png
 from bridge.client.capture.call_queue import BatchCall, EpochCall, ScalarsCall, StatusCall
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import Unreadable
-from bridge.client.delivery.server_config import Terms
+from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder, frame_of, prefix_of
 from bridge.client.identity import Plan
 from bridge.client.left_out import LeftOut, Reason
@@ -30,7 +30,7 @@ def call(**given_):
     return BatchCall(**({"at": 0.0, "loss": 0.5, "epoch": 1, "batch": 2} | given_))
 
 
-def encoded(batch, left_out=None, terms=None, images=None):
+def encoded(batch, left_out=None, server_config=None, images=None):
     """Return the message made of a batch."""
     encoded = Encoder(Plan(), left_out or LeftOut()).batch(
         batch,
@@ -38,7 +38,7 @@ def encoded(batch, left_out=None, terms=None, images=None):
         clock_ms=7,
         duration=0.25,
         pictures=None if images is None else captured(images),
-        terms=terms or Terms(numbered=True),
+        server_config=server_config or ServerConfig(uses_sequences=True),
     )
     request = wire.MetricsRequest.FromString(encoded.body)
     assert request.sequence == encoded.sequence == 1
@@ -85,7 +85,7 @@ def test_an_original_bridge_gets_no_empty_places():
     """It knows nothing of them: classes of missing images are left out for it."""
     images = [jpeg(shade=1), b"no picture", jpeg(shade=3)]
     batch = call(ground_truth=[1, 2, 3], predictions=[4, 5, 6])
-    data = encoded(batch, terms=Terms(), images=images)
+    data = encoded(batch, server_config=ServerConfig(), images=images)
 
     assert [image.image_bytes for image in data.images] == [images[0], images[2]]
     assert list(data.ground_truth) == [1, 3]
@@ -122,9 +122,11 @@ def test_images_that_do_not_fit_into_a_message_are_counted():
     """Those that fit are sent in their places, and the classes of all samples."""
     left_out = LeftOut()
     large, small = jpeg(256, 256), jpeg()
-    terms = Terms(numbered=True, message_bytes=4_096 + len(large) + 2 * len(small) + 3 * 16)
+    server_config = ServerConfig(
+        uses_sequences=True, message_bytes=4_096 + len(large) + 2 * len(small) + 3 * 16
+    )
     batch = call(predictions=[1] * 4, ground_truth=[1] * 4)
-    data = encoded(batch, left_out, terms, images=[large, large, small, small])
+    data = encoded(batch, left_out, server_config, images=[large, large, small, small])
 
     assert [len(image.image_bytes) for image in data.images] == [
         len(large), 0, len(small), len(small),
