@@ -60,7 +60,7 @@ class Watcher:
             print(os.environ.get("GRPC_ENABLE_FORK_SUPPORT"))
 
 sys.meta_path.insert(0, Watcher())
-import bridge.client
+from bridge.client import TrainingSession
 """
 
 
