@@ -6,15 +6,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.client import BridgeClient
 from bridge.errors import BridgeError
 
 START_SECONDS = 30.0
@@ -23,7 +22,7 @@ STOP_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RunningBridge:
-    """A bridge that is ready: host:port of its doors."""
+    """A bridge that is ready, and host:port of its two servers."""
 
     grpc: str
     http: str
@@ -34,20 +33,15 @@ class RunningBridge:
         """Where its pages are."""
         return f"http://{self.http}"
 
-    def get(self, path: str) -> bytes:
-        """Return the body of a page."""
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:  # noqa: S310 -- our own
-            body: bytes = answer.read()
-        return body
-
-    def json(self, path: str) -> Any:
-        """Return what the API answers."""
-        return json.loads(self.get(path))
+    @property
+    def client(self) -> BridgeClient:
+        """What reads them."""
+        return BridgeClient(self.url, timeout_seconds=30)
 
     def total(self, series: str, **labels: str) -> int:
         """Add up the samples of a series on /metrics that have the labels given."""
         wanted = labels.items()
-        families = text_string_to_metric_families(self.get("/metrics").decode())
+        families = text_string_to_metric_families(self.client.metrics())
         return int(
             sum(
                 sample.value
@@ -64,7 +58,7 @@ def bridge_process(
 ) -> Iterator[RunningBridge]:
     """Run `trainbridge serve` with its embedded stores while the block lasts.
 
-    Raises BridgeError with what the bridge said when it does not start.
+    Raises BridgeError with the last line of its log if the bridge does not start.
     """
     with tempfile.TemporaryDirectory(prefix="trainbridge-demo-") as temporary:
         folder = Path(temporary)
@@ -78,7 +72,7 @@ def bridge_process(
             *("--log-format", "text"),
         ]
         with log.open("wb") as output:
-            # A session of its own: Ctrl-C is for the trainer, which then stops the bridge in order.
+            # A session of its own: Ctrl-C reaches the trainer alone, which then stops the bridge.
             process = subprocess.Popen(  # noqa: S603 -- our own command
                 command, stdout=output, stderr=output, start_new_session=True, env=_environment()
             )
@@ -93,7 +87,7 @@ def bridge_process(
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without settings that are meant for another bridge."""
+    """Return the environment without the settings of another bridge."""
     return {
         name: value for name, value in os.environ.items() if not name.startswith("TRAINBRIDGE_")
     }
@@ -103,10 +97,8 @@ def _ports(process: "subprocess.Popen[bytes]", ports_file: Path, log: Path) -> d
     deadline = time.monotonic() + START_SECONDS
     while not ports_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            said = log.read_text(errors="replace").strip().splitlines()
-            raise BridgeError(
-                f"the bridge did not start: {said[-1] if said else 'it said nothing'}"
-            )
+            lines = log.read_text(errors="replace").strip().splitlines()
+            raise BridgeError(f"the bridge did not start: {lines[-1] if lines else 'no output'}")
         time.sleep(0.05)
     ports: dict[str, int] = json.loads(ports_file.read_text())
     return ports

@@ -8,8 +8,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 SIDE_PIXELS = 96
-VALIDATION_PART = 5
-"""One digit of so many is held out."""
+VALIDATION_DIVISOR = 5
+"""One digit in so many is held out."""
 
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -32,13 +32,13 @@ class Digits:
 
 
 def load(random: np.random.Generator) -> tuple[Digits, Digits]:
-    """Return digits to train on, and digits held out; they come with scikit-learn, so nothing is fetched."""
+    """Return digits to train on, and digits held out; they come with scikit-learn, so nothing is downloaded."""
     bunch = load_digits()
     order = random.permutation(len(bunch.target))
     shades = bunch.data[order]
     pictures = np.stack([_enlarged(shade) for shade in shades])
     digits = Digits(shades / 16, bunch.target[order].astype(np.int64), pictures)
-    held_out = len(digits) // VALIDATION_PART
+    held_out = len(digits) // VALIDATION_DIVISOR
     return digits.take(slice(held_out, None)), digits.take(slice(held_out))
 
 

@@ -22,22 +22,23 @@ class Network:
             random.normal(0, np.sqrt(2 / hidden), (hidden, classes)),
             np.zeros(classes),
         ]
-        self._speeds = [np.zeros_like(weight) for weight in self._weights]
+        self._velocities = [np.zeros_like(weight) for weight in self._weights]
 
     def probabilities(self, inputs: Floats) -> Floats:
-        """Return the probability of each class, one row an input."""
+        """Return the probability of each class, one row per input."""
         return self._forward(inputs)[1]
 
     def step(self, inputs: Floats, truths: Classes, learning_rate: float) -> tuple[float, Floats]:
         """Learn from one batch; return its mean cross-entropy and the probabilities before the step."""
         hidden, probabilities = self._forward(inputs)
-        slopes = self._slopes(inputs, hidden, probabilities, truths)
-        self._speeds = [
-            MOMENTUM * speed - learning_rate * slope
-            for speed, slope in zip(self._speeds, slopes, strict=True)
+        gradients = self._gradients(inputs, hidden, probabilities, truths)
+        self._velocities = [
+            MOMENTUM * velocity - learning_rate * gradient
+            for velocity, gradient in zip(self._velocities, gradients, strict=True)
         ]
         self._weights = [
-            weight + speed for weight, speed in zip(self._weights, self._speeds, strict=True)
+            weight + velocity
+            for weight, velocity in zip(self._weights, self._velocities, strict=True)
         ]
         return cross_entropy(probabilities, truths), probabilities
 
@@ -48,7 +49,7 @@ class Network:
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return hidden, powers / powers.sum(axis=1, keepdims=True)
 
-    def _slopes(
+    def _gradients(
         self, inputs: Floats, hidden: Floats, probabilities: Floats, truths: Classes
     ) -> tuple[Floats, Floats, Floats, Floats]:
         error = probabilities.copy()
@@ -64,5 +65,5 @@ def cross_entropy(probabilities: Floats, truths: Classes) -> float:
 
 
 def accuracy(probabilities: Floats, truths: Classes) -> float:
-    """Return the part of inputs whose likeliest class is the true one, 0..1."""
+    """Return the fraction of inputs whose likeliest class is the true one, 0..1."""
     return float((probabilities.argmax(axis=1) == truths).mean())

@@ -1,22 +1,20 @@
-"""What was sent against what has arrived, looked up at every door."""
+"""What was sent against what has arrived, in every place that shows it."""
 
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
 
 from bridge.client import Stats
 from bridge.demo.bridge_process import RunningBridge
-from bridge.demo.training import Told
+from bridge.demo.training import LoopCounts
 
 SETTLE_SECONDS = 15.0
-PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Comparison:
     """Figures from several places that must be the same."""
 
     what: str
@@ -24,48 +22,46 @@ class Line:
 
     @property
     def agrees(self) -> bool:
-        """Tell whether they are."""
+        """Return whether they are."""
         return len(set(self.figures.values())) == 1
 
     def __str__(self) -> str:
-        """Say so in one line."""
-        mark = "ok " if self.agrees else "NOT"
-        told = " = " if self.agrees else " / "
-        return f"  {mark}  {self.what}: " + told.join(
-            f"{number} {where}" for where, number in self.figures.items()
-        )
+        """Return it as one line."""
+        mark, separator = ("ok ", " = ") if self.agrees else ("NOT", " / ")
+        figures = separator.join(f"{number} {where}" for where, number in self.figures.items())
+        return f"  {mark}  {self.what}: {figures}"
 
 
-def summary(bridge: RunningBridge, session_id: str, told: Told, stats: Stats) -> list[Line]:
+def compare(
+    bridge: RunningBridge, session_id: str, counts: LoopCounts, stats: Stats
+) -> list[Comparison]:
     """Compare the loop's own counts with the SDK's, the bridge's series, its index and its images."""
     _settle(bridge, session_id, stats)
     readable, indexed = _images(bridge, session_id)
+
+    def total(series: str, **labels: str) -> int:
+        return bridge.total(series, session_id=session_id, **labels)
+
     return [
-        Line(
+        Comparison(
             "batches",
             {
-                "sent": told.batches,
-                "counted on /metrics": bridge.total(
-                    "training_batches_total", session_id=session_id
-                ),
+                "sent": counts.batches,
+                "counted on /metrics": total("training_batches_total"),
                 "acknowledged": stats.batches_acknowledged,
             },
         ),
-        Line(
+        Comparison(
             "epochs",
             {
-                "finished": told.epochs,
-                "counted on /metrics": bridge.total(
-                    "training_epochs_completed_total", session_id=session_id
-                ),
+                "finished": counts.epochs,
+                "counted on /metrics": total("training_epochs_completed_total"),
             },
         ),
-        Line(
+        Comparison(
             "images",
             {
-                "kept": bridge.total(
-                    "training_images_total", session_id=session_id, result="stored"
-                ),
+                "kept": total("training_images_total", result="stored"),
                 "in the index": indexed,
                 "readable as JPEG": readable,
             },
@@ -84,20 +80,13 @@ def _settle(bridge: RunningBridge, session_id: str, stats: Stats) -> None:
 
 def _images(bridge: RunningBridge, session_id: str) -> tuple[int, int]:
     """Return how many images open as JPEG, and how many there should be."""
-    paths = list(_paths(bridge, session_id))
-    return sum(_is_jpeg(bridge.get(path)) for path in paths), len(paths)
-
-
-def _paths(bridge: RunningBridge, session_id: str) -> Iterator[str]:
-    after = ""
-    while True:
-        page = bridge.json(f"/api/v1/sessions/{session_id}/images?limit={PAGE}{after}")
-        for batch in page["batches"]:
-            place = f"/sessions/{session_id}/batches/{batch['epoch']}-{batch['batch']}"
-            yield from (f"{place}/{image['position']}.jpg" for image in batch["images"])
-            after = f"&after={batch['epoch']}-{batch['batch']}"
-        if not page["next"]:
-            return
+    client = bridge.client
+    contents = [
+        client.image(session_id, batch.epoch, batch.batch, image.position)
+        for batch in client.batches(session_id)
+        for image in batch.images
+    ]
+    return sum(map(_is_jpeg, contents)), len(contents)
 
 
 def _is_jpeg(data: bytes) -> bool:

@@ -24,7 +24,7 @@ SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DemoOptions:
     """How long to train."""
 
     epochs: int = 6
@@ -32,7 +32,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class LoopCounts:
     """What the loop itself has counted, to compare with what arrives."""
 
     batches: int
@@ -47,26 +47,26 @@ Progress = Callable[[int, float], None]
 class Training:
     """Digits, a network and a learning rate that can be changed from outside."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, options: DemoOptions) -> None:
         """Load the digits."""
-        self.plan = plan
+        self.options = options
         self._random = np.random.default_rng(SEED)
         self._digits, self._held_out = load(self._random)
         self._network = Network(self._random, inputs=64, hidden=48, classes=len(CLASS_NAMES))
         self._learning_rate = LEARNING_RATE
         self.batches_per_epoch = len(self._digits) // BATCH_SIZE
 
-    def run(self, session: TrainingSession, progress: Progress) -> Told:
-        """Train until the last epoch, or until somebody orders a stop."""
+    def run(self, session: TrainingSession, progress: Progress) -> LoopCounts:
+        """Train until the last epoch, or until a stop command arrives."""
         session.on(CommandType.CHANGE_LEARNING_RATE, self._change_learning_rate)
         batches = epochs = 0
-        for epoch in range(1, self.plan.epochs + 1):
+        for epoch in range(1, self.options.epochs + 1):
             batches += self._epoch(session, epoch, progress)
             if session.should_stop:
                 break
             epochs += 1
             self._learning_rate *= LEARNING_RATE_DECAY
-        return Told(batches, epochs, stopped=epochs < self.plan.epochs)
+        return LoopCounts(batches, epochs, stopped=epochs < self.options.epochs)
 
     def _epoch(self, session: TrainingSession, epoch: int, progress: Progress) -> int:
         order = self._random.permutation(len(self._digits))
@@ -90,8 +90,8 @@ class Training:
             session.wait_while_paused()
             if session.should_stop:
                 return batch + 1
-            time.sleep(max(0.0, self.plan.step_seconds - (time.monotonic() - started)))
-        self._tell_epoch(session, epoch, float(np.mean(losses)), float(np.mean(hits)))
+            time.sleep(max(0.0, self.options.step_seconds - (time.monotonic() - started)))
+        self._log_epoch(session, epoch, float(np.mean(losses)), float(np.mean(hits)))
         return self.batches_per_epoch
 
     def _labels(self, digits: Digits, epoch: int, batch: int) -> Classes:
@@ -100,7 +100,7 @@ class Training:
             return digits.classes
         return self._random.permutation(digits.classes)
 
-    def _tell_epoch(
+    def _log_epoch(
         self, session: TrainingSession, epoch: int, loss: float, hit_ratio: float
     ) -> None:
         probabilities = self._network.probabilities(self._held_out.pixels)

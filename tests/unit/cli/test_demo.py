@@ -7,22 +7,22 @@ from bridge import cli
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What the demo was asked for, instead of training."""
+def started(monkeypatch):
+    """The options a demo is started with, instead of training."""
     found = []
 
-    def run(**wishes):
-        found.append(wishes)
+    def run(**options):
+        found.append(options)
         return 3
 
     monkeypatch.setattr(bridge.demo, "run", run)
     return found
 
 
-def test_a_demo_needs_no_word(asked):
+def test_a_demo_needs_no_flag(started):
     """By default it trains a few epochs at the usual addresses and serves on; its status is ours."""
     assert cli.main(["demo"]) == 3
-    assert asked == [
+    assert started == [
         {
             "exit_when_done": False,
             "epochs": 6,
@@ -33,8 +33,8 @@ def test_a_demo_needs_no_word(asked):
     ]
 
 
-def test_a_demo_can_be_told_how_long_and_where(asked):
-    """Every wish reaches the demo."""
+def test_flags_say_how_long_and_where(started):
+    """Every flag reaches the demo."""
     words = [
         "--exit",
         "--epochs",
@@ -48,14 +48,14 @@ def test_a_demo_can_be_told_how_long_and_where(asked):
     ]
     cli.main(["demo", *words])
 
-    assert list(asked[0].values()) == [True, 2, "h:1", "h:2", "folder"]
+    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder"]
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
-def test_a_demo_trains_at_least_one_epoch(asked, number):
-    """A number that makes no sense is refused before anything starts."""
+def test_a_demo_trains_at_least_one_epoch(started, number):
+    """An invalid number is refused before anything starts."""
     with pytest.raises(SystemExit) as ended:
         cli.main(["demo", "--epochs", number])
 
     assert ended.value.code == 2
-    assert asked == []
+    assert started == []

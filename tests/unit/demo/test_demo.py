@@ -9,28 +9,28 @@ from bridge.client import TrainingSession
 from bridge.client.testing import RecordingBridge
 from bridge.demo.digits import CLASS_NAMES, load
 from bridge.demo.network import Network, cross_entropy
-from bridge.demo.summary import Line
-from bridge.demo.training import MISHAP_BATCHES, MISHAP_EPOCHS, Plan, Training
+from bridge.demo.summary import Comparison
+from bridge.demo.training import MISHAP_BATCHES, MISHAP_EPOCHS, DemoOptions, Training
 
 
 @pytest.fixture(scope="module")
 def run():
-    """Return what a training of three epochs told, and what arrived."""
+    """Return what a training of three epochs counted, and what arrived."""
     bridge = RecordingBridge()
-    training = Training(Plan(epochs=MISHAP_EPOCHS, step_seconds=0))
+    training = Training(DemoOptions(epochs=MISHAP_EPOCHS, step_seconds=0))
     seen = []
     with TrainingSession(bridge, class_names=CLASS_NAMES) as session:
-        told = training.run(session, lambda epoch, loss: seen.append((epoch, loss)))
-    return bridge, told, seen
+        counts = training.run(session, lambda epoch, loss: seen.append((epoch, loss)))
+    return bridge, counts, seen
 
 
-def test_the_loop_tells_every_batch_and_epoch(run):
+def test_the_loop_logs_every_batch_and_epoch(run):
     """What the loop counted is what was recorded."""
-    bridge, told, seen = run
+    bridge, counts, seen = run
 
-    assert told.batches == len(bridge.batches) == len(seen)
-    assert told.epochs == len(bridge.epochs) == MISHAP_EPOCHS
-    assert not told.stopped
+    assert counts.batches == len(bridge.batches) == len(seen)
+    assert counts.epochs == len(bridge.epochs) == MISHAP_EPOCHS
+    assert not counts.stopped
 
 
 def test_the_network_learns(run):
@@ -67,18 +67,21 @@ def test_a_step_goes_downhill():
     inputs, truths = random.normal(size=(8, 5)), random.integers(0, 3, 8)
     network = Network(random, inputs=5, hidden=4, classes=3)
     hidden, probabilities = network._forward(inputs)
-    slopes = network._slopes(inputs, hidden, probabilities, truths)
+    gradients = network._gradients(inputs, hidden, probabilities, truths)
     tiny = 1e-6
 
-    for weight, slope in zip(network._weights, slopes, strict=True):
+    for weight, gradient in zip(network._weights, gradients, strict=True):
         before = cross_entropy(network.probabilities(inputs), truths)
         weight.flat[0] += tiny
         after = cross_entropy(network.probabilities(inputs), truths)
         weight.flat[0] -= tiny
-        assert math.isclose((after - before) / tiny, slope.flat[0], abs_tol=1e-4)
+        assert math.isclose((after - before) / tiny, gradient.flat[0], abs_tol=1e-4)
 
 
-def test_a_line_says_whether_figures_agree():
+def test_a_comparison_says_whether_figures_agree():
     """Equal figures are joined by =, others are not and say NOT."""
-    assert str(Line("batches", {"sent": 3, "counted": 3})) == "  ok   batches: 3 sent = 3 counted"
-    assert "NOT" in str(Line("batches", {"sent": 3, "counted": 2}))
+    assert (
+        str(Comparison("batches", {"sent": 3, "counted": 3}))
+        == "  ok   batches: 3 sent = 3 counted"
+    )
+    assert "NOT" in str(Comparison("batches", {"sent": 3, "counted": 2}))
