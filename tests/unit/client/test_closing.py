@@ -146,13 +146,13 @@ def test_images_make_way_for_numbers_when_the_time_is_over():
     """A session that has more images than it can encode in its last seconds still says how it ended."""
     bridge = RecordingBridge()
     session = TrainingSession(bridge, buffer_bytes=1 << 30)
-    pictures = np.random.default_rng(1).integers(0, 255, (16, 256, 256, 3), np.uint8)
-    for batch in range(160):
+    pictures = np.random.default_rng(1).integers(0, 255, (16, 512, 512, 3), np.uint8)
+    for batch in range(60):
         session.log_batch(1.0, epoch=0, batch=batch, images=pictures)
     with within(2.0):
         assert session.close(2.0) == 0
 
-    assert [batch.batch for batch in bridge.batches] == list(range(160))
+    assert [batch.batch for batch in bridge.batches] == list(range(60))
     assert bridge.statuses[-1][0].name == "COMPLETED"
     assert session.stats.left_out["images: closed"] > 0
     assert session.stats.images_waiting == 0
