@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.sessions import list_images, list_sessions, one_session
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, answering_errors
@@ -15,7 +16,7 @@ from bridge.web.exposition import exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.listener import Listener
 from bridge.web.pages.batch import batch_page, image, latest_image
-from bridge.web.pages.command_forms import list_commands, post_command, submit_command
+from bridge.web.pages.command_forms import submit_command
 from bridge.web.pages.contact_sheet import sheet
 from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.session import session_page
