@@ -1,10 +1,13 @@
-"""Addresses and headers as operators write them."""
+"""Addresses, links and headers that several parts of the bridge read or write."""
 
 import ipaddress
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 -- recognized here, not bound
+
+GO_TO_IMAGES = "go/images"
+"""The path of the page that redirects to the images meant by its parameters, relative to the root."""
 
 HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -63,6 +66,11 @@ def check_url(text: str, *, has_path: bool = True) -> str:
     if not has_path and parts.path.strip("/"):
         raise ValueError("a path in it")
     return text.rstrip("/")
+
+
+def images_link(session_id: str, **selection: object) -> str:
+    """Return the link to the images that a selection means, relative to the root (docs/http-api.md)."""
+    return f"{GO_TO_IMAGES}?{urlencode({'session': session_id, **selection})}"
 
 
 def split_headers(text: str) -> dict[str, str]:

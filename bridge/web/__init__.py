@@ -1,4 +1,4 @@
-"""The HTTP door: pages, images, /metrics and the API."""
+"""The HTTP server: pages, images, /metrics and the API."""
 
 from bridge.web.app import build_app, serve_http
 from bridge.web.dependencies import (

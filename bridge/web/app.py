@@ -1,4 +1,4 @@
-"""The HTTP door: which address answers what."""
+"""The HTTP app: its routes, its static files and the headers of every response."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -8,22 +8,23 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bridge.addresses import GO_TO_IMAGES
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.sessions import list_images, list_sessions, one_session
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
-from bridge.web.errors import Endpoint, answering_errors
+from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.listener import Listener
 from bridge.web.pages.batch import batch_page, image, latest_image
-from bridge.web.pages.command_forms import submit_command
-from bridge.web.pages.contact_sheet import sheet
+from bridge.web.pages.command_forms import post_form
+from bridge.web.pages.contact_sheet import contact_sheet
 from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import overview
 from bridge.web.templating import FOLDER
 
-LARGEST_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 GRACE_SECONDS = 5.0
 
 SESSION = "/sessions/{session_id}"
@@ -32,7 +33,7 @@ BATCH = SESSION + r"/batches/{epoch:\d+}-{batch:\d+}"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One address, what may be done there, and what answers."""
+    """A method and a path, and the endpoint that serves them."""
 
     method: str
     path: str
@@ -40,7 +41,7 @@ class Route:
 
     @property
     def plain(self) -> str:
-        """Return the address as documents write it."""
+        """The path as documentation writes it."""
         return self.path.replace(r":\d+", "")
 
 
@@ -48,11 +49,11 @@ ROUTES = (
     Route("GET", "/", overview),
     Route("GET", SESSION, session_page),
     Route("GET", BATCH, batch_page),
-    Route("GET", "/go/images", go_to_images),
+    Route("GET", f"/{GO_TO_IMAGES}", go_to_images),
     Route("GET", BATCH + r"/{position:\d+}.jpg", image),
     Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image),
-    Route("GET", SESSION + "/sheet.jpg", sheet),
-    Route("POST", SESSION + "/commands", submit_command),
+    Route("GET", SESSION + "/sheet.jpg", contact_sheet),
+    Route("POST", SESSION + "/commands", post_form),
     Route("GET", "/metrics", exposition),
     Route("GET", "/healthz", liveness),
     Route("GET", "/readyz", readiness),
@@ -71,12 +72,12 @@ STATIC_TYPES = {
 
 
 def build_app(deps: AppDependencies) -> web.Application:
-    """Return the application that answers every route."""
-    app = web.Application(middlewares=[answering_errors], client_max_size=LARGEST_BODY_BYTES)
+    """Return the application with every route."""
+    app = web.Application(middlewares=[error_middleware], client_max_size=MAX_BODY_BYTES)
     app[DEPENDENCIES] = deps
-    app.router.add_routes(web.route(one.method, one.path, one.endpoint) for one in ROUTES)
+    app.router.add_routes(web.route(route.method, route.path, route.endpoint) for route in ROUTES)
     for name, content_type in STATIC_TYPES.items():
-        app.router.add_get(f"/static/{name}", _file(name, content_type))
+        app.router.add_get(f"/static/{name}", _static_file(name, content_type))
     headers = security_headers(deps)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -89,7 +90,7 @@ def build_app(deps: AppDependencies) -> web.Application:
 
 @asynccontextmanager
 async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[None]:
-    """Answer on a bound socket while the context lasts."""
+    """Serve on a bound socket while the context lasts."""
     runner = web.AppRunner(
         app, handle_signals=False, access_log=None, shutdown_timeout=GRACE_SECONDS
     )
@@ -102,7 +103,7 @@ async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[
 
 
 def security_headers(deps: AppDependencies) -> dict[str, str]:
-    """Return what every answer says of how browsers may use it."""
+    """Return the headers that tell browsers what every response may do."""
     policy = (
         "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
         "connect-src 'self'; base-uri 'none'; form-action 'self'; "
@@ -111,7 +112,7 @@ def security_headers(deps: AppDependencies) -> dict[str, str]:
     return {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",
-        # not no-referrer, with which browsers hide where our own forms come from
+        # With no-referrer, browsers would send "Origin: null" with our own forms.
         "Referrer-Policy": "same-origin",
         "Server": "trainbridge",
     }
@@ -125,19 +126,18 @@ def _frame_ancestors(deps: AppDependencies) -> str:
     return " ".join(dict.fromkeys(("'self'", *origin, *deps.frame_ancestors)))
 
 
-def _file(name: str, content_type: str) -> Endpoint:
+def _static_file(name: str, content_type: str) -> Endpoint:
     body = (FOLDER / "static" / name).read_bytes()
     tag = hashlib.sha256(body).hexdigest()[:16]
 
-    async def answer(request: web.Request) -> web.Response:
-        known = request.if_none_match or ()
-        is_known = any(etag.value in (tag, "*") for etag in known)
-        response = web.Response(status=304) if is_known else web.Response(body=body)
-        if not is_known:
-            response.content_type = content_type
-            response.charset = "utf-8"
+    async def respond(request: web.Request) -> web.Response:
+        cached = request.if_none_match or ()
+        if any(etag.value in (tag, "*") for etag in cached):
+            response = web.Response(status=304)
+        else:
+            response = web.Response(body=body, content_type=content_type, charset="utf-8")
         response.etag = tag
         response.headers["Cache-Control"] = "no-cache"
         return response
 
-    return answer
+    return respond

@@ -1,4 +1,4 @@
-"""Take orders for training loops."""
+"""Check a command as a request gives it, and submit it."""
 
 import json
 import math
@@ -15,27 +15,31 @@ from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.errors import ConflictError
 
 COMMAND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
-MOST_PARAMETERS = 16
-LONGEST_VALUE = 256
+PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+MAX_PARAMETERS = 16
+MAX_VALUE_LENGTH = 256
 
 
-def asked(
-    request: web.Request, session: Session, type: object, parameters: object, command_id: object
+def submit_from_request(
+    request: web.Request, session: Session, *, type: object, parameters: object, command_id: object
 ) -> Command:
-    """Return the command that a request asks for, queued unless one of this id already is."""
+    """Queue a command for a session and return it; an id that is known returns its command.
+
+    Raises InvalidDataError for values that cannot be a command, ConflictError where the session or the id
+    rules it out, and LimitError when too many commands are unanswered.
+    """
     deps = deps_of(request)
-    order = _type(type), _parameters(parameters), _command_id(command_id)
-    standing = _standing(deps, session.id, order[2])
-    if standing is not None:
-        if (standing.type, standing.parameters) != order[:2]:
-            raise ConflictError("another command has this command_id")
-        return standing
+    checked = _checked_type(type), _checked_parameters(parameters), _checked_id(command_id)
+    existing = _find(deps, session.id, checked[2])
+    if existing is not None:
+        if (existing.type, existing.parameters) != checked[:2]:
+            raise ConflictError("another command already has this command_id")
+        return existing
     if session.ended_at or deps.sessions.find(session.id) is None:
-        raise ConflictError("this session is over, so no training loop is there to take a command")
-    command = deps.order_command(session.id, *order)
+        raise ConflictError("this session is over: no training loop is left to carry out a command")
+    command = deps.order_command(session.id, *checked)
     deps.telemetry.event(
-        "command asked",
+        "command queued",
         session_id=session.id,
         type=command.type.name,
         command_id=command.id,
@@ -44,41 +48,43 @@ def asked(
     return command
 
 
-def _standing(deps: AppDependencies, session_id: str, command_id: str) -> Command | None:
+def _find(deps: AppDependencies, session_id: str, command_id: str) -> Command | None:
     commands = deps.commands.of(session_id) if command_id else ()
     return next((command for command in commands if command.id == command_id), None)
 
 
-def _type(value: object) -> CommandType:
-    names = {known.name: known for known in CommandType}
-    found = names.get(value.upper()) if isinstance(value, str) else None
+def _checked_type(value: object) -> CommandType:
+    by_name = {known.name: known for known in CommandType}
+    found = by_name.get(value.upper()) if isinstance(value, str) else None
     if found is None:
-        raise InvalidDataError(f"type must be one of {', '.join(names)}")
+        raise InvalidDataError(f"type must be one of {', '.join(by_name)}")
     return found
 
 
-def _parameters(value: object) -> Mapping[str, str]:
-    if not isinstance(value, dict) or len(value) > MOST_PARAMETERS:
-        raise InvalidDataError(f"parameters must be an object of at most {MOST_PARAMETERS} values")
-    return {name: _value(name, part) for name, part in value.items()}
+def _checked_parameters(value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict) or len(value) > MAX_PARAMETERS:
+        raise InvalidDataError(
+            f"parameters must be an object with at most {MAX_PARAMETERS} entries"
+        )
+    return {name: _checked_value(name, entry) for name, entry in value.items()}
 
 
-def _value(name: str, value: object) -> str:
-    if not PARAMETER.fullmatch(name):
-        raise InvalidDataError("the name of a parameter must match [A-Za-z][A-Za-z0-9_]{0,63}")
+def _checked_value(name: str, value: object) -> str:
+    if not PARAMETER_NAME.fullmatch(name):
+        raise InvalidDataError(f"parameter names must match {PARAMETER_NAME.pattern}")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidDataError(f"parameter {name} must be a finite number")
     text = json.dumps(value) if isinstance(value, bool | int | float) else value
-    if not isinstance(text, str) or not text.isprintable() or not 0 < len(text) <= LONGEST_VALUE:
+    if not isinstance(text, str) or not text.isprintable() or not 0 < len(text) <= MAX_VALUE_LENGTH:
         raise InvalidDataError(
-            f"parameter {name} must be a number or a text of 1 to {LONGEST_VALUE} characters"
+            f"parameter {name} must be a number or a string of 1 to {MAX_VALUE_LENGTH} characters"
         )
     return text
 
 
-def _command_id(value: object) -> str:
+def _checked_id(value: object) -> str:
     if value == "":
         return ""
     if not isinstance(value, str) or not COMMAND_ID.fullmatch(value):
-        raise InvalidDataError("command_id must match [A-Za-z0-9._-]{1,64}")
+        raise InvalidDataError(f"command_id must match {COMMAND_ID.pattern}")
     return value

@@ -1,4 +1,4 @@
-"""Refuse what a page of somebody else makes a browser send."""
+"""Refuse requests that another site's page makes a browser send (cross-site request forgery)."""
 
 import ipaddress
 from urllib.parse import urlsplit
@@ -6,15 +6,15 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bridge.web.dependencies import deps_of
-from bridge.web.errors import RefusedError
+from bridge.web.errors import ForbiddenError
 from bridge.web.links import public_url
 
-OWN = ("same-origin", "none")
-"""What Sec-Fetch-Site says of requests from our own pages, and of those a person typed."""
+OWN_SITES = ("same-origin", "none")
+"""Values of Sec-Fetch-Site for requests from our own pages, and for addresses that a person typed."""
 
 
 def check_origin(request: web.Request) -> None:
-    """Let through programs and our own pages; raises RefusedError for anything else.
+    """Let programs and our own pages through; raises ForbiddenError for anything else.
 
     Browsers say where a request comes from in Origin or Sec-Fetch-Site (Fetch Standard, Fetch Metadata);
     programs send neither.
@@ -22,18 +22,19 @@ def check_origin(request: web.Request) -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:
         return
-    own = urlsplit(public_url(deps_of(request))).netloc
-    if site is not None and site not in OWN:
-        raise RefusedError("commands are taken from this bridge's own pages only")
-    if origin is not None and _netloc(origin) not in {request.host, own} - {""}:
-        raise RefusedError("commands are taken from this bridge's own pages only")
-    if request.host != own and not _is_fixed(request.host):
-        raise RefusedError(
-            "commands from a browser are taken at the bridge's public address only (--public-url)"
+    own_host = urlsplit(public_url(deps_of(request))).netloc
+    is_foreign = site is not None and site not in OWN_SITES
+    if is_foreign or (
+        origin is not None and _host_of(origin) not in {request.host, own_host} - {""}
+    ):
+        raise ForbiddenError("a browser may only send commands from this bridge's own pages")
+    if request.host != own_host and not _is_fixed(request.host):
+        raise ForbiddenError(
+            "a browser may only send commands to the bridge's public address (--public-url)"
         )
 
 
-def _netloc(origin: str) -> str:
+def _host_of(origin: str) -> str:
     try:
         return urlsplit(origin).netloc
     except ValueError:
@@ -41,7 +42,7 @@ def _netloc(origin: str) -> str:
 
 
 def _is_fixed(host: str) -> bool:
-    """Tell whether a host cannot be pointed at this machine by a name server of somebody else."""
+    """Return whether no foreign name server can point this host at the bridge (DNS rebinding)."""
     try:
         name = urlsplit(f"//{host}").hostname or ""
         if name == "localhost":

@@ -1,4 +1,4 @@
-"""What the pages need of the rest of the bridge."""
+"""What the web app needs from the rest of the bridge."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,58 +20,58 @@ class MetricsPage(Protocol):
 
     @property
     def body(self) -> bytes:
-        """The page, not compressed."""
+        """The page, uncompressed."""
 
     @property
     def content_type(self) -> str:
-        """The whole header, with version and charset."""
+        """The full header value, with version and charset."""
 
 
 Confusion = Mapping[tuple[str, str], float]
-"""How often each (true class, predicted class) was seen, by the labels of the series."""
+"""How often each (true class, predicted class) occurred, by the labels of the series."""
 
 
 class Exposition(Protocol):
-    """Tells the series of the bridge and its sessions."""
+    """The series of the bridge and its sessions."""
 
     async def render(self, accept: str, /) -> MetricsPage:
-        """Return the page in the format an Accept header asks for."""
+        """Return the page in the format that an Accept header asks for."""
 
     def confusion(self, session_id: str, /) -> Confusion:
         """Return the predictions of a session, empty where there were none."""
 
 
 class Archive(Protocol):
-    """Knows the sessions that are gone from memory; may be asked from any thread."""
+    """The sessions that are no longer in memory; safe to call from any thread."""
 
     def find(self, session_id: str, /) -> Session | None:
         """Return a session as it was last written, or None."""
 
     def recent(self, limit: int, /) -> list[Session]:
-        """Return the sessions registered last, newest first."""
+        """Return the sessions registered most recently, newest first."""
 
 
 class OrderCommand(Protocol):
-    """Takes orders for training loops, as `Commands.ask` does."""
+    """Takes commands for training loops, as `Commands.ask` does."""
 
     def __call__(
         self, session_id: str, type: CommandType, parameters: Mapping[str, str], command_id: str, /
     ) -> Command:
-        """Queue an order; raises LimitError when too many are unanswered."""
+        """Queue a command; raises LimitError when too many are unanswered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition of being ready."""
+    """One condition for being ready."""
 
     name: str
     problem: Callable[[], str]
-    """What is wrong now, or ""; called on the event loop, so it only looks."""
+    """Returns what is wrong now, or ""; runs on the event loop, so it must not block."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppDependencies:
-    """Everything the HTTP door leads to."""
+    """Everything that the handlers use."""
 
     sessions: Sessions
     commands: Commands
@@ -83,23 +83,23 @@ class AppDependencies:
     archive: Archive
     telemetry: Telemetry
     image_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("reading images", 8))
-    """For calls of `read_image`: a store that hangs holds up images, and nothing else."""
+    """For calls of `read_image`: a store that hangs holds up images and nothing else."""
     page_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("compressing", 2))
-    """For work on /metrics, which must come whatever else hangs."""
+    """For work on /metrics, which must answer whatever else hangs."""
     readiness: tuple[Check, ...] = ()
     public_url: str = ""
-    """What links in answers of the API begin with; "": the address the request was sent to."""
+    """The start of links in API responses; "": the address that the request was sent to."""
     grafana_url: str = ""
-    """Where the boards are; "": nowhere."""
+    """Where the dashboards are; "": pages link to none."""
     grpc_address: str = "127.0.0.1:50051"
-    """Where training loops connect to, as the first page tells a newcomer."""
+    """Where training loops connect, shown to newcomers on the first page."""
     frame_ancestors: tuple[str, ...] = ()
-    """Sources of a policy that may show pages in a frame, beside this bridge and Grafana; ("'none'",): nobody may."""
+    """CSP sources that may frame pages, besides this bridge and Grafana; ("'none'",): nobody may."""
 
 
 DEPENDENCIES = web.AppKey("dependencies", AppDependencies)
 
 
 def deps_of(request: web.Request) -> AppDependencies:
-    """Return what the application of a request was built with."""
+    """Return the dependencies of the app that serves a request."""
     return request.app[DEPENDENCIES]

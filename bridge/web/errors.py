@@ -1,6 +1,7 @@
-"""Say no: errors as problem JSON to programs and as pages to people."""
+"""Errors of requests: problem JSON for programs, pages for people."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -16,90 +17,77 @@ from bridge.errors import (
 )
 from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
-from bridge.web.templating import show
+from bridge.web.templating import render_response
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ConflictError(BridgeError):
-    """What was asked for cannot be done in the state things are in."""
+    """The request cannot be carried out in the current state."""
 
 
-class RefusedError(BridgeError):
-    """The request does not come from where it must come from."""
+class ForbiddenError(BridgeError):
+    """A browser sent the request from a page that may not send it."""
 
 
-class UnsupportedError(BridgeError):
-    """The body is not of the type that is read here."""
+class UnsupportedMediaTypeError(BridgeError):
+    """The body is not of the type that the endpoint reads."""
 
 
 STATUS_OF: dict[type[BridgeError], int] = {
     InvalidDataError: 400,
-    RefusedError: 403,
+    ForbiddenError: 403,
     NotFoundError: 404,
     UnknownSessionError: 404,
     ConflictError: 409,
     ForeignSessionError: 409,
-    UnsupportedError: 415,
+    UnsupportedMediaTypeError: 415,
     LimitError: 429,
     OverloadedError: 503,
     StorageError: 503,
 }
-"""Who must act, in HTTP's words; what is not here is a fault of ours."""
-
-TITLES = {
-    400: "That request cannot be understood",
-    403: "That is not allowed from there",
-    404: "Nothing is here",
-    405: "That cannot be done here",
-    409: "Not in this state",
-    413: "That is too large",
-    415: "Not in this form",
-    429: "Too much at once",
-    500: "Something went wrong here",
-    503: "Not at the moment",
-}
+"""The status of each error; whatever is not listed is a fault of the bridge."""
 
 RETRY_AFTER_SECONDS = {429: "5", 503: "5"}
 
-NOT_FOUND_TEXT = "No page of this bridge has this address."
-INTERNAL_TEXT = "The bridge met an error of its own; its log says more."
-STORAGE_TEXT = "A store did not answer as it should; trying again may help."
+NOT_FOUND_TEXT = "there is nothing at this address"
+INTERNAL_TEXT = "the bridge ran into an internal error; its log has the details"
+STORAGE_TEXT = "a storage backend is not responding as it should; try again in a moment"
 
 
 @web.middleware
-async def answering_errors(request: web.Request, handler: Endpoint) -> web.StreamResponse:
-    """Turn whatever goes wrong into an answer that tells no secrets."""
+async def error_middleware(request: web.Request, handler: Endpoint) -> web.StreamResponse:
+    """Turn every error into a response that reveals no internals."""
     try:
         return await handler(request)
     except web.HTTPRedirection:
         raise
     except web.HTTPException as error:
-        return _answer(request, error.status, _text_of(error), _allowed(error))
+        return _error_response(request, error.status, _http_detail(error), _allow_header(error))
     except BridgeError as error:
         status = next((STATUS_OF[kind] for kind in type(error).__mro__ if kind in STATUS_OF), 500)
-        return _answer(request, status, _told(request, error, status))
+        return _error_response(request, status, _detail(request, error, status))
     except Exception as error:  # noqa: BLE001 -- one bad page must not end the connection of others
         deps_of(request).telemetry.unexpected_error("web", error)
-        return _answer(request, 500, INTERNAL_TEXT)
+        return _error_response(request, 500, INTERNAL_TEXT)
 
 
-def _answer(
+def _error_response(
     request: web.Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> web.Response:
-    title = TITLES.get(status, "The request was refused")
+    title = HTTPStatus(status).phrase
     if request.path.startswith("/api/"):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = json_response(problem, status=status, type="application/problem+json")
     else:
-        response = show(request, "error.html", status=status, title=title, detail=detail)
+        response = render_response(request, "error.html", status=status, title=title, detail=detail)
     response.headers.update(headers or {})
     if status in RETRY_AFTER_SECONDS:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS[status]
     return response
 
 
-def _told(request: web.Request, error: BridgeError, status: int) -> str:
+def _detail(request: web.Request, error: BridgeError, status: int) -> str:
     if status < 500 or isinstance(error, OverloadedError):
         return str(error)
     if isinstance(error, StorageError):
@@ -109,17 +97,17 @@ def _told(request: web.Request, error: BridgeError, status: int) -> str:
     return INTERNAL_TEXT
 
 
-def _text_of(error: web.HTTPException) -> str:
+def _http_detail(error: web.HTTPException) -> str:
     if error.status == 404:
         return NOT_FOUND_TEXT
     if isinstance(error, web.HTTPMethodNotAllowed):
-        return f"This address answers {', '.join(sorted(error.allowed_methods))} only."
+        return f"this address only accepts {', '.join(sorted(error.allowed_methods))}"
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return "The body of the request is larger than is read here."
-    return "The request was refused."
+        return "the request body is too large"
+    return "the request was refused"
 
 
-def _allowed(error: web.HTTPException) -> dict[str, str]:
+def _allow_header(error: web.HTTPException) -> dict[str, str]:
     if isinstance(error, web.HTTPMethodNotAllowed):
         return {"Allow": ", ".join(sorted(error.allowed_methods))}
     return {}

@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 
 from bridge.model import is_ratio
 
-NOTHING = "\N{EN DASH}"
+NOT_KNOWN = "\N{EN DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-STRETCHES = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
+DURATION_UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return a number with so many digits that matter."""
+    """Return a number with so many significant digits."""
     if value is None:
-        return NOTHING
+        return NOT_KNOWN
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
     if value and not 1e-4 <= abs(value) < 1e6:
@@ -25,7 +25,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def short(value: float | None) -> str:
-    """Return a number as an axis shows it: three digits that matter, none that does not."""
+    """Return a number as an axis shows it: at most three significant digits, no trailing zeros."""
     if value is None or not math.isfinite(value):
         return number(value)
     text = f"{value:.3g}"
@@ -35,7 +35,7 @@ def short(value: float | None) -> str:
 def count(value: float | None) -> str:
     """Return a count: 1,234 or 12.3 M."""
     if value is None or not math.isfinite(value):
-        return NOTHING
+        return NOT_KNOWN
     if abs(value) < 100_000:
         return f"{value:,.0f}"
     size, suffix = next(pair for pair in SUFFIXES if abs(value) >= pair[0])
@@ -45,7 +45,7 @@ def count(value: float | None) -> str:
 def percent(ratio: float | None, places: int = 0) -> str:
     """Return a ratio as a percentage."""
     if ratio is None or not math.isfinite(ratio):
-        return NOTHING
+        return NOT_KNOWN
     return f"{ratio * 100:.{places}f} %"
 
 
@@ -57,62 +57,69 @@ def accuracy(value: float | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Return bytes in the largest fitting unit."""
+    """Return bytes in the largest unit that fits."""
     if value is None or not math.isfinite(value):
-        return NOTHING
+        return NOT_KNOWN
     unit, name = next((pair for pair in SIZES if abs(value) >= pair[0]), (1, "B"))
     return f"{value / unit:.3g} {name}"
 
 
 def duration(seconds: float | None) -> str:
-    """Return a stretch of time in its two largest units."""
+    """Return a duration in its two largest units."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        return NOTHING
+        return NOT_KNOWN
     if 0 < seconds < 1:
         return f"{seconds * 1000:.0f} ms"
-    whole = round(seconds)
-    for unit, name, part, part_name in STRETCHES:
-        if whole >= unit:
-            return f"{whole // unit} {name} {whole % unit // part} {part_name}"
-    return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{whole} s"
+    rounded = round(seconds)
+    for unit, name, smaller_unit, smaller_name in DURATION_UNITS:
+        if rounded >= unit:
+            return f"{rounded // unit} {name} {rounded % unit // smaller_unit} {smaller_name}"
+    return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{rounded} s"
 
 
 def ago(seconds: float) -> str:
-    """Return how long something has been over."""
+    """Return how long ago something happened."""
     if seconds < 2:
         return "just now"
-    told = f"{seconds:.0f} s" if seconds < 10 else duration(math.floor(seconds))
-    return f"{told} ago"
+    text = f"{seconds:.0f} s" if seconds < 10 else duration(math.floor(seconds))
+    return f"{text} ago"
 
 
 def moment(at: float) -> str:
-    """Return a time of day in UTC, the clock that does not depend on who looks."""
+    """Return a date and time in UTC, which does not depend on where the reader is."""
     return _utc(at, "%Y-%m-%d %H:%M:%S UTC")
 
 
 def clock(at: float) -> str:
-    """Return the time of day only."""
+    """Return the time of day alone, in UTC."""
     return _utc(at, "%H:%M:%S")
 
 
 def iso(at: float) -> str:
-    """Return a time as programs read it."""
+    """Return a time for machines to read (ISO 8601)."""
     return _utc(at, "%Y-%m-%dT%H:%M:%SZ")
 
 
+def sentence(message: str) -> str:
+    """Return an error message as a sentence; a name at its beginning, such as batch_size, stays as it is."""
+    is_name = "_" in message.partition(" ")[0]
+    start = message[:1] if is_name else message[:1].upper()
+    return f"{start}{message[1:].removesuffix('.')}."
+
+
 def class_name(number: int | None, names: Sequence[str]) -> str:
-    """Return the name of a class where it is known, else its number."""
+    """Return the name of a class where it has one, else its number."""
     if number is None:
-        return NOTHING
-    known = 0 <= number < len(names) and names[number]
-    return str(known or number)
+        return NOT_KNOWN
+    name = 0 <= number < len(names) and names[number]
+    return str(name or number)
 
 
 def _utc(at: float, format: str) -> str:
     try:
         return time.strftime(format, time.gmtime(at))
     except (OverflowError, ValueError, OSError):
-        return NOTHING
+        return NOT_KNOWN
 
 
 FILTERS: dict[str, Callable[..., str]] = {
@@ -127,4 +134,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "moment": moment,
     "clock": clock,
     "iso": iso,
+    "sentence": sentence,
 }

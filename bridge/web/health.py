@@ -1,4 +1,4 @@
-"""Say whether the bridge lives, and whether it is ready."""
+"""Liveness and readiness of the bridge."""
 
 from aiohttp import web
 
@@ -6,12 +6,12 @@ from bridge.web.dependencies import deps_of
 
 
 async def liveness(_request: web.Request) -> web.Response:
-    """Answer at all: the event loop turns."""
+    """Return 200: the event loop runs."""
     return _text("ok\n")
 
 
 async def readiness(request: web.Request) -> web.Response:
-    """Answer 200 when every check passes, else 503 with each failing one by name."""
+    """Return 200 when every check passes, else 503 with the name and problem of each that fails."""
     checks = [(check.name, check.problem()) for check in deps_of(request).readiness]
     failing = [f"{name}: {problem}\n" for name, problem in checks if problem]
     if failing:

@@ -1,4 +1,4 @@
-"""Write JSON that every parser takes."""
+"""JSON that every parser accepts."""
 
 import json
 import math
@@ -10,17 +10,17 @@ from aiohttp import web
 def json_response(
     value: object, *, status: int = 200, type: str = "application/json"
 ) -> web.Response:
-    """Answer with JSON; "NaN", "Infinity" and "-Infinity" are strings, as in protobuf's mapping."""
-    body = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    """Return a value as JSON; non-finite numbers become strings, as in protobuf's JSON mapping."""
+    body = json.dumps(_without_nonfinite(value), allow_nan=False, separators=(",", ":"))
     headers = {"Cache-Control": "no-store"}
     return web.Response(text=body + "\n", status=status, content_type=type, headers=headers)
 
 
-def _plain(value: Any) -> Any:
+def _without_nonfinite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
+        return {key: _without_nonfinite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [_without_nonfinite(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""Addresses of pages and images, relative to the root."""
+"""Links to pages and images, relative to the root."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -11,42 +11,37 @@ from bridge.web.dependencies import AppDependencies, deps_of
 
 
 def session_link(session_id: str) -> str:
-    """Return where a session is shown; its id needs no quoting."""
+    """Return the page of a session, whose id needs no quoting."""
     return f"sessions/{session_id}"
 
 
 def batch_link(session_id: str, epoch: int, batch: int) -> str:
-    """Return where a batch is shown."""
+    """Return the page of a batch."""
     return f"sessions/{session_id}/batches/{epoch}-{batch}"
 
 
 def image_link(session_id: str, batch: ImageBatch, image: IndexedImage) -> str:
-    """Return where an image is, with what tells it from one that was there before."""
+    """Return the address of an image, with a version: the same place may have held another image before."""
     path = batch_link(session_id, batch.epoch, batch.batch)
     return f"{path}/{image.position}.jpg?v={version_of(image.location)}"
 
 
-def moment_link(session_id: str, **selection: object) -> str:
-    """Return the way to the batch that is meant by a selection."""
-    return f"go/images?{urlencode({'session': session_id, **selection})}"
-
-
 def version_of(location: ImageLocation) -> str:
-    """Return a short text that differs for every image ever stored."""
+    """Return a short hash that differs for every image ever stored."""
     return sha256(f"{location.key}/{location.offset}/{location.length}".encode()).hexdigest()[:16]
 
 
 def with_query(link: str, query: Mapping[str, str]) -> str:
     """Return a link with the parameters that are not empty."""
-    told = urlencode({name: value for name, value in query.items() if value})
-    return f"{link}?{told}" if told else link
+    encoded = urlencode({name: value for name, value in query.items() if value})
+    return f"{link}?{encoded}" if encoded else link
 
 
 def public_root(request: web.Request) -> str:
-    """Return what a whole URL of this bridge begins with."""
+    """Return the start of an absolute URL of this bridge."""
     return public_url(deps_of(request)) or f"{request.scheme}://{request.host}"
 
 
 def public_url(deps: AppDependencies) -> str:
-    """Return the public URL without a slash at its end."""
+    """Return the public URL without a trailing slash."""
     return deps.public_url.rstrip("/")

@@ -1,4 +1,4 @@
-"""The socket of the HTTP door, bound before anything is built, since links tell its port."""
+"""The HTTP socket, bound before anything else is built, since links contain its port."""
 
 import socket
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ class Listener:
 
     socket: socket.socket
     address: str
-    """host:port, the port being the one bound."""
+    """host:port, with the port that was bound."""
 
 
 @contextmanager
 def bind_listener(address: str) -> Iterator[Listener]:
-    """Bind host:port while the block lasts; raises SettingError when it cannot be bound."""
+    """Bind host:port while the context lasts; raises SettingError when that fails."""
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -1,4 +1,4 @@
-"""Read what a request asks for, bounded and checked."""
+"""Read the parameters of a request, checked and bounded."""
 
 import asyncio
 
@@ -9,17 +9,14 @@ from bridge.protocol import SESSION_ID
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, deps_of
 
-LARGEST = 2**32 - 1
-"""Epochs and batches are uint32."""
+MAX_UINT32 = 2**32 - 1
+"""Epochs and batches are uint32 in the protocol."""
 
-NO_SESSION = "No session of this name is known here: it was never registered, or is long gone."
+NO_SESSION = "there is no session of this name: it was never registered, or was removed long ago"
 
 
 async def session_of(request: web.Request) -> Session:
-    """Return the session in the path, from memory or from the archive.
-
-    Raises NotFoundError.
-    """
+    """Return the session in the path, from memory or from the archive; raises NotFoundError."""
     return await find_session(deps_of(request), request.match_info["session_id"])
 
 
@@ -37,33 +34,35 @@ async def find_session(deps: AppDependencies, session_id: str) -> Session:
 
 def batch_of(request: web.Request) -> tuple[int, int]:
     """Return epoch and batch of the path; raises NotFoundError."""
-    pair = pair_of(f"{request.match_info['epoch']}-{request.match_info['batch']}")
+    pair = parse_batch(f"{request.match_info['epoch']}-{request.match_info['batch']}")
     if pair is None:
-        raise NotFoundError("A batch is <epoch>-<batch>, two whole numbers.")
+        raise NotFoundError("a batch is addressed as <epoch>-<batch>, two whole numbers")
     return pair
 
 
-def pair_of(text: str) -> tuple[int, int] | None:
+def parse_batch(text: str) -> tuple[int, int] | None:
     """Return epoch and batch of "12-340", or None for anything else."""
     epoch, _, batch = text.partition("-")
-    pair = whole(epoch), whole(batch)
+    pair = parse_whole(epoch), parse_whole(batch)
     return None if pair[0] is None or pair[1] is None else (pair[0], pair[1])
 
 
-def whole(text: str, *, highest: int = LARGEST) -> int | None:
-    """Return a whole number from 0, or None for anything else."""
+def parse_whole(text: str, *, highest: int = MAX_UINT32) -> int | None:
+    """Return a whole number from 0 to `highest`, or None for anything else."""
     if not (text.isascii() and text.isdigit() and len(text) <= 16):
         return None
     value = int(text)
     return value if value <= highest else None
 
 
-def bounded(request: web.Request, name: str, default: int, *, highest: int, least: int = 0) -> int:
+def whole_param(
+    request: web.Request, name: str, default: int, *, highest: int, lowest: int = 0
+) -> int:
     """Return a whole number of the query; raises InvalidDataError that names the bounds."""
     text = request.query.get(name, "")
     if not text:
         return default
-    value = whole(text, highest=highest)
-    if value is None or value < least:
-        raise InvalidDataError(f"{name} must be a whole number from {least} to {highest}")
+    value = parse_whole(text, highest=highest)
+    if value is None or value < lowest:
+        raise InvalidDataError(f"{name} must be a whole number from {lowest} to {highest}")
     return value

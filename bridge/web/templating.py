@@ -1,4 +1,4 @@
-"""Turn templates into answers."""
+"""Render templates into responses."""
 
 from functools import cache
 from pathlib import Path
@@ -8,6 +8,7 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge import __version__
+from bridge.addresses import images_link
 from bridge.web import formatting
 
 FOLDER = Path(__file__).parent
@@ -15,7 +16,7 @@ FOLDER = Path(__file__).parent
 
 @cache
 def templates() -> Environment:
-    """Return the templates, which escape whatever is put into them."""
+    """Return the templates, which escape every value."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
@@ -24,29 +25,32 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= formatting.FILTERS
+    environment.globals["images_link"] = images_link
     return environment
 
 
 def root_of(request: web.Request) -> str:
-    """Return the relative way from a page to the root.
+    """Return the relative path from a page to the root.
 
-    Links stay right behind a proxy that serves the bridge under a path of its own.
+    So links stay right behind a proxy that serves the bridge under a path of its own.
     """
     depth = request.rel_url.raw_path.count("/") - 1
     return "../" * depth or "./"
 
 
 def render(name: str, root: str, **values: Any) -> str:
-    """Return a page as text; may run in any thread."""
+    """Return a page as text; safe in any thread."""
     return templates().get_template(name).render(root=root, version=__version__, **values)
 
 
-def show(request: web.Request, name: str, *, status: int = 200, **values: Any) -> web.Response:
-    """Answer with a small page."""
-    return page(render(name, root_of(request), **values), status=status)
+def render_response(
+    request: web.Request, name: str, *, status: int = 200, **values: Any
+) -> web.Response:
+    """Return a response with a page that takes no time to render."""
+    return html_response(render(name, root_of(request), **values), status=status)
 
 
-def page(text: str, *, status: int = 200) -> web.Response:
-    """Answer with a page that is never kept."""
+def html_response(text: str, *, status: int = 200) -> web.Response:
+    """Return a response with a page, which must not be cached."""
     headers = {"Cache-Control": "no-store"}
     return web.Response(text=text, status=status, content_type="text/html", headers=headers)

@@ -1,4 +1,4 @@
-"""docs/http-api.md says what the HTTP door answers."""
+"""docs/http-api.md describes every route, parameter, command and error."""
 
 import shlex
 
@@ -10,14 +10,17 @@ from support.tools import ROOT
 
 from bridge.protocol import CommandType
 from bridge.web import build_app
-from bridge.web.app import LARGEST_BODY_BYTES, ROUTES
-from bridge.web.errors import TITLES
+from bridge.web.app import MAX_BODY_BYTES, ROUTES
+from bridge.web.errors import STATUS_OF
 from bridge.web.pages.command_forms import FORMS
 from bridge.web.pages.go_to_images import PARAMETERS
 
 PAGE = (ROOT / "docs" / "http-api.md").read_text()
 TABLES = tables_under(PAGE)
 EXAMPLES = [line for block in blocks(PAGE, "console") for line in block.splitlines() if line]
+BY_THE_SERVER = (405, 413, 500)
+"""Statuses that no exception of ours stands for."""
+
 HERE = "http://localhost:8080"
 
 
@@ -29,7 +32,7 @@ def test_every_route_stands_in_the_table():
 
 
 def test_every_parameter_of_a_link_stands_in_the_table():
-    """What a board may say of a moment is all told."""
+    """The page lists everything that a link may select by."""
     names = [row[0] for row in TABLES["The images of a moment"]]
 
     assert names == [f"`{name}`" for name in PARAMETERS]
@@ -48,25 +51,27 @@ def test_every_command_stands_in_the_table():
 
 def test_every_error_stands_in_the_table():
     """A program finds each status that it may meet."""
-    assert [row[0] for row in TABLES["Errors"]] == [str(status) for status in TITLES]
-    assert f"{LARGEST_BODY_BYTES // 1024} KiB" in PAGE
+    statuses = sorted({*STATUS_OF.values(), *BY_THE_SERVER})
+
+    assert [row[0] for row in TABLES["Errors"]] == [str(status) for status in statuses]
+    assert f"{MAX_BODY_BYTES // 1024} KiB" in PAGE
 
 
 def test_every_route_has_an_example():
-    """Each address that people or programs ask for is shown once with curl."""
-    told = "\n".join(EXAMPLES)
+    """Each route that people or programs request is shown once with curl."""
+    examples = "\n".join(EXAMPLES)
     for route in ROUTES:
         if route.path.endswith("/commands") and "/api" not in route.path:
             continue
         path = route.plain.replace("{session_id}", "run-1").replace("{epoch}-{batch}", "1-7")
         path = path.replace("{position}", "0").replace("{slot}", "0")
 
-        assert f"{HERE}{path}" in told
+        assert f"{HERE}{path}" in examples
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 async def test_examples_work(example, tmp_path):
-    """Every curl on the page is answered without an error."""
+    """Every curl command on the page gets a response without an error."""
     words = shlex.split(example)
     assert words[0] == "curl"
     address = next(word for word in words if word.startswith(HERE))

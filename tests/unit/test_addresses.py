@@ -1,9 +1,10 @@
-"""Addresses and headers as operators write them."""
+"""Addresses, links and headers that several parts of the bridge read or write."""
 
 import pytest
 
 from bridge.addresses import (
     check_url,
+    images_link,
     is_loopback,
     join_address,
     split_address,
@@ -93,3 +94,9 @@ def test_what_no_header_can_carry_is_refused(text):
     """Control characters and letters beyond ASCII would fail at every export."""
     with pytest.raises(ValueError, match=r"\w"):
         split_headers(text)
+
+
+def test_a_link_to_images_names_the_session_and_what_is_meant():
+    """One function makes the link for pages and spans, with every value quoted."""
+    assert images_link("run-1", epoch=1, batch=7) == "go/images?session=run-1&epoch=1&batch=7"
+    assert images_link("r", actual="a&b c") == "go/images?session=r&actual=a%26b+c"

@@ -1,7 +1,9 @@
 """The pages of this bridge that spans point to."""
 
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
+
+from bridge.addresses import images_link
 
 
 @dataclass(slots=True)
@@ -18,7 +20,5 @@ class Pages:
         """Return where the images of an epoch, or of one batch, are shown."""
         if not self.public_url:
             return ""
-        where = {"session": session_id, "epoch": epoch}
-        if batch is not None:
-            where["batch"] = batch
-        return f"{self.public_url}/go/images?{urlencode(where)}"
+        selection = {"epoch": epoch} if batch is None else {"epoch": epoch, "batch": batch}
+        return f"{self.public_url}/{images_link(session_id, **selection)}"

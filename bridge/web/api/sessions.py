@@ -15,7 +15,7 @@ from bridge.web.json_response import json_response
 from bridge.web.links import batch_link, image_link, public_root, session_link
 from bridge.web.pages.session_view import SessionView, session_view
 from bridge.web.pages.sessions import FURTHEST, all_sessions
-from bridge.web.request_params import bounded, pair_of, session_of
+from bridge.web.request_params import parse_batch, session_of, whole_param
 
 SESSIONS_LIMIT = 100
 IMAGES_LIMIT = 50
@@ -26,8 +26,8 @@ SHOWN_OF_CLIENT = frozenset({"name", "version", "labels"})
 
 async def list_sessions(request: web.Request) -> web.Response:
     """Tell the sessions, newest first, those that may still send before all others."""
-    limit = bounded(request, "limit", SESSIONS_LIMIT, least=1, highest=500)
-    offset = bounded(request, "offset", 0, highest=FURTHEST)
+    limit = whole_param(request, "limit", SESSIONS_LIMIT, lowest=1, highest=500)
+    offset = whole_param(request, "offset", 0, highest=FURTHEST)
     root, now = public_root(request), time.time()
     found = await all_sessions(deps_of(request), offset + limit + 1)
     told = [session_json(session_view(one, now), root) for one in found[offset : offset + limit]]
@@ -73,9 +73,9 @@ async def list_images(request: web.Request) -> web.Response:
     """Tell the batches with images by epoch and batch, each with its images."""
     deps, root = deps_of(request), public_root(request)
     session = await session_of(request)
-    limit = bounded(request, "limit", IMAGES_LIMIT, least=1, highest=200)
+    limit = whole_param(request, "limit", IMAGES_LIMIT, lowest=1, highest=200)
     after = request.query.get("after", "")
-    begin = pair_of(after)
+    begin = parse_batch(after)
     if after and begin is None:
         raise InvalidDataError("after must be <epoch>-<batch>, as in 3-120")
     names = session.config.class_names

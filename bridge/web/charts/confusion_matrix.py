@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bridge.addresses import images_link
 from bridge.web.dependencies import Confusion
 from bridge.web.formatting import class_name
-from bridge.web.links import moment_link
 
 OTHER = "other"
 """The label of all classes above the cap, right or wrong among themselves."""
@@ -45,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Matrix:
+class ConfusionMatrix:
     """True classes down, predicted ones across."""
 
     names: tuple[str, ...]
@@ -61,7 +61,9 @@ class Matrix:
         return self.right / self.total if self.total else math.nan
 
 
-def matrix_of(session_id: str, confusion: Confusion, class_names: Sequence[str]) -> Matrix | None:
+def confusion_matrix(
+    session_id: str, confusion: Confusion, class_names: Sequence[str]
+) -> ConfusionMatrix | None:
     """Return the matrix, or None where nothing was predicted."""
     if not any(confusion.values()):
         return None
@@ -79,7 +81,7 @@ def matrix_of(session_id: str, confusion: Confusion, class_names: Sequence[str])
     )
     right = sum(cell.count for cell in cells if cell.is_right)
     known = sum(confusion.values()) - confusion.get((OTHER, OTHER), 0)
-    return Matrix(names, rows, known, right, tuple(mistakes[:5]))
+    return ConfusionMatrix(names, rows, known, right, tuple(mistakes[:5]))
 
 
 def _row(
@@ -109,7 +111,7 @@ def _link(session_id: str, actual: str, predicted: str) -> str:
     """Return the way to the images of a cell; those of many classes together cannot be asked for."""
     if OTHER in (actual, predicted):
         return ""
-    return moment_link(session_id, actual=actual, predicted=predicted)
+    return images_link(session_id, actual=actual, predicted=predicted)
 
 
 def _order(class_names: Sequence[str]) -> Callable[[str], tuple[int, int, str]]:

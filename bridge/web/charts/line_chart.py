@@ -49,6 +49,11 @@ class Column:
     y: float
     """Of its highest value, in pixels."""
 
+    @property
+    def place(self) -> str:
+        """The batch of its highest value, as links write it."""
+        return f"{self.epoch}-{self.batch}"
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

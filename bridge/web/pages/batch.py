@@ -11,10 +11,10 @@ from bridge.model import Config
 from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.formatting import class_name
-from bridge.web.ignored_params import ignored_names
+from bridge.web.ignored_params import ignored_params
 from bridge.web.links import image_link, version_of
-from bridge.web.request_params import batch_of, session_of, whole
-from bridge.web.templating import FOLDER, page, render, root_of
+from bridge.web.request_params import batch_of, parse_whole, session_of
+from bridge.web.templating import FOLDER, html_response, render, root_of
 
 NEVER_CHANGES = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
@@ -50,9 +50,9 @@ async def batch_page(request: web.Request) -> web.Response:
     deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
-    root, ignored = root_of(request), ignored_names(request)
+    root, ignored = root_of(request), ignored_params(request)
     session_id, config = session.id, session.config
-    at_ms = whole(request.query.get("at", ""), highest=2**53)
+    at_ms = parse_whole(request.query.get("at", ""), highest=2**53)
 
     def draw() -> tuple[str, int]:
         found = _find(deps, session_id, epoch, batch)
@@ -75,7 +75,7 @@ async def batch_page(request: web.Request) -> web.Response:
         return text, 200 if found.batch else 404
 
     text, status = await asyncio.to_thread(draw)
-    return page(text, status=status)
+    return html_response(text, status=status)
 
 
 async def image(request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ async def image(request: web.Request) -> web.Response:
     deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
-    position = whole(request.match_info["position"])
+    position = parse_whole(request.match_info["position"])
 
     def look() -> IndexedImage | None:
         images = deps.index.images(session.id, epoch, batch)
@@ -99,7 +99,7 @@ async def latest_image(request: web.Request) -> web.Response:
     """Answer with an image of the newest batch that has any, or with one that says there is none."""
     deps = deps_of(request)
     session = await session_of(request)
-    slot = whole(request.match_info["slot"])
+    slot = parse_whole(request.match_info["slot"])
 
     def look() -> IndexedImage | None:
         for newest in deps.index.newest(session.id, limit=1):

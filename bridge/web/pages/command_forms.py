@@ -1,4 +1,4 @@
-"""Take orders for training loops."""
+"""The forms on a session's page that send commands."""
 
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -7,9 +7,9 @@ from aiohttp import web
 
 from bridge.errors import InvalidDataError
 from bridge.protocol import CommandType
-from bridge.web.command_request import MOST_PARAMETERS, asked
+from bridge.web.command_request import MAX_PARAMETERS, submit_from_request
 from bridge.web.csrf import check_origin
-from bridge.web.errors import UnsupportedError
+from bridge.web.errors import UnsupportedMediaTypeError
 from bridge.web.links import session_link
 from bridge.web.request_params import session_of
 from bridge.web.templating import root_of
@@ -17,7 +17,7 @@ from bridge.web.templating import root_of
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A command as people give it: a button, perhaps with one value."""
+    """A button that sends a command, perhaps with one value to fill in."""
 
     type: CommandType
     text: str
@@ -25,6 +25,7 @@ class Form:
     label: str = ""
     example: str = ""
     is_final: bool = False
+    """Whether the command ends the run, so that it needs a second click."""
 
 
 FORMS = (
@@ -37,21 +38,21 @@ FORMS = (
 )
 
 
-async def submit_command(request: web.Request) -> web.Response:
-    """Take a command from the form of the session's page, and go back to it."""
+async def post_form(request: web.Request) -> web.Response:
+    """Queue the command of a form, and go back to the session's page."""
     check_origin(request)
     session = await session_of(request)
     if request.content_type != "application/x-www-form-urlencoded":
-        raise UnsupportedError("this address takes the form of the session's page")
+        raise UnsupportedMediaTypeError("this address only accepts the forms on the session's page")
     fields = _fields(await request.read())
     name, command_id = fields.pop("type", ""), fields.pop("command_id", "")
-    asked(request, session, name, fields, command_id)
-    back = f"{root_of(request)}{session_link(session.id)}?note=asked"
+    submit_from_request(request, session, type=name, parameters=fields, command_id=command_id)
+    back = f"{root_of(request)}{session_link(session.id)}?note=queued"
     return web.Response(status=303, headers={"Location": back})
 
 
 def _fields(body: bytes) -> dict[str, str]:
     try:
-        return dict(parse_qsl(body.decode(), max_num_fields=MOST_PARAMETERS + 2))
+        return dict(parse_qsl(body.decode(), max_num_fields=MAX_PARAMETERS + 2))
     except ValueError as error:
-        raise InvalidDataError("the form cannot be read") from error
+        raise InvalidDataError("the form could not be read") from error

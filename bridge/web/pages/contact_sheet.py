@@ -40,7 +40,7 @@ _unpacking = BoundedSemaphore(2)
 """However many sheets are drawn, so many images are unpacked at a time."""
 
 
-async def sheet(request: web.Request) -> web.Response:
+async def contact_sheet(request: web.Request) -> web.Response:
     """Answer with a contact sheet, or a grey picture that says there is none; always status 200."""
     deps = deps_of(request)
     try:

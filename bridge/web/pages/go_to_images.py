@@ -10,9 +10,9 @@ from aiohttp import web
 from bridge.errors import NotFoundError
 from bridge.storage.index import ImageBatch, ImageIndex, Prefer
 from bridge.web.dependencies import deps_of
-from bridge.web.ignored_params import told
+from bridge.web.ignored_params import displayable_names
 from bridge.web.links import batch_link, session_link, with_query
-from bridge.web.request_params import LARGEST, find_session, pair_of, whole
+from bridge.web.request_params import MAX_UINT32, find_session, parse_batch, parse_whole
 from bridge.web.templating import root_of
 
 PARAMETERS = (
@@ -65,8 +65,10 @@ async def go_to_images(request: web.Request) -> web.Response:
         raise NotFoundError(NO_SESSION_NAMED)
     session = await find_session(deps, given.pop("session"))
     selection, unusable = read_selection(given, session.config.class_names)
-    ignored = told([name for name in request.query if name != "session" and name not in given])
-    ignored = told([*ignored, *unusable])
+    ignored = displayable_names(
+        [name for name in request.query if name != "session" and name not in given]
+    )
+    ignored = displayable_names([*ignored, *unusable])
     found = await asyncio.to_thread(find_batch, deps.index, session.id, selection)
     query = {"ignored": ",".join(ignored)}
     if found is None:
@@ -90,9 +92,9 @@ def read_selection(
     values["prefer"] = _prefer(given.get("prefer", ""))
     values["actual"] = _class(given.get("actual", ""), class_names)
     values["predicted"] = _class(given.get("predicted", ""), class_names)
-    both = pair_of(given.get("batch", ""))
-    values["epoch"] = both[0] if both else whole(given.get("epoch", ""))
-    values["batch"] = both[1] if both else whole(given.get("batch", ""))
+    both = parse_batch(given.get("batch", ""))
+    values["epoch"] = both[0] if both else parse_whole(given.get("epoch", ""))
+    values["batch"] = both[1] if both else parse_whole(given.get("batch", ""))
     read = {"at": "at_ms", "from": "from_ms", "to": "to_ms"}
     unusable = [
         name for name in given if name != "session" and values[read.get(name, name)] is None
@@ -193,7 +195,7 @@ def _class(text: str, names: tuple[str, ...]) -> int | None:
 
     Boards give the number, so it comes first: the digits of a data set may be named from "1" to "9" and "0".
     """
-    number = whole(text, highest=LARGEST // 2)
+    number = parse_whole(text, highest=MAX_UINT32 // 2)
     if text not in names or (number is not None and number < len(names)):
         return number
     return names.index(text) if names.count(text) == 1 else None

@@ -12,16 +12,16 @@ from aiohttp import web
 from bridge.commands import Command
 from bridge.model import Epoch, is_ratio
 from bridge.storage.index import ImageBatch, ImageIndex
-from bridge.web.charts.confusion_matrix import Matrix, matrix_of
+from bridge.web.charts.confusion_matrix import ConfusionMatrix, confusion_matrix
 from bridge.web.charts.line_chart import Chart, Series, epoch_chart, loss_chart
 from bridge.web.dependencies import AppDependencies, Confusion, deps_of
 from bridge.web.formatting import class_name
-from bridge.web.ignored_params import ignored_names
+from bridge.web.ignored_params import ignored_params
 from bridge.web.links import batch_link, image_link
 from bridge.web.pages.command_forms import FORMS
 from bridge.web.pages.session_view import SessionView, session_view
 from bridge.web.request_params import session_of
-from bridge.web.templating import page, render, root_of
+from bridge.web.templating import html_response, render, root_of
 
 BATCHES_SHOWN = 6
 TILES_SHOWN = 4
@@ -62,25 +62,25 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Everything on the page of a session."""
+    """Everything on the html_response of a session."""
 
     session: SessionView
     curves: Curves
     newest: tuple[Strip, ...]
     worst: tuple[Strip, ...]
-    matrix: Matrix | None
+    matrix: ConfusionMatrix | None
     commands: tuple[Command, ...]
     epochs: tuple[Epoch, ...]
 
 
 async def session_page(request: web.Request) -> web.Response:
-    """Answer with the page of a session."""
+    """Answer with the html_response of a session."""
     deps = deps_of(request)
     session = await session_of(request)
     view = session_view(session, time.time())
     commands = tuple(reversed(deps.commands.of(session.id)))
     confusion = dict(deps.metrics.confusion(session.id))
-    root, ignored, note = root_of(request), ignored_names(request), request.query.get("note", "")
+    root, ignored, note = root_of(request), ignored_params(request), request.query.get("note", "")
 
     def draw() -> str:
         return render(
@@ -94,14 +94,14 @@ async def session_page(request: web.Request) -> web.Response:
             grafana_url=deps.grafana_url,
         )
 
-    return page(await asyncio.to_thread(draw))
+    return html_response(await asyncio.to_thread(draw))
 
 
 NOTES = {
     "no-images": "No images of this session are kept that fit what was asked for.",
-    "asked": "The command is on its way; its answer will show below.",
+    "queued": "The command is on its way; its answer will show below.",
 }
-"""What another page may have this one say, by a name, so that nobody can put words here."""
+"""What another html_response may have this one say, by a name, so that nobody can put words here."""
 
 
 def _shown(
@@ -113,7 +113,7 @@ def _shown(
         _curves(session),
         tuple(map(strip, deps.index.newest(session.id, limit=BATCHES_SHOWN))),
         tuple(map(strip, deps.index.worst(session.id, limit=BATCHES_SHOWN))),
-        matrix_of(session.id, confusion, session.config.class_names),
+        confusion_matrix(session.id, confusion, session.config.class_names),
         commands,
         tuple(reversed(session.epochs_done[-LISTED_EPOCHS:])),
     )

@@ -13,8 +13,8 @@ from bridge.web.charts.line_chart import Chart, sparkline
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import image_link
 from bridge.web.pages.session_view import SessionView, session_view
-from bridge.web.request_params import bounded
-from bridge.web.templating import page, render, root_of
+from bridge.web.request_params import whole_param
+from bridge.web.templating import html_response, render, root_of
 
 PER_PAGE = 40
 FURTHEST = 2_000
@@ -22,7 +22,7 @@ FURTHEST = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One session on the first page."""
+    """One session on the first html_response."""
 
     session: SessionView
     curve: Chart | None
@@ -32,9 +32,9 @@ class Card:
 
 
 async def overview(request: web.Request) -> web.Response:
-    """Answer with the first page."""
+    """Answer with the first html_response."""
     deps = deps_of(request)
-    offset = bounded(request, "offset", 0, highest=FURTHEST)
+    offset = whole_param(request, "offset", 0, highest=FURTHEST)
     sessions = await all_sessions(deps, offset + PER_PAGE + 1)
     now = time.time()
     views = [session_view(session, now) for session in sessions[offset : offset + PER_PAGE]]
@@ -56,7 +56,7 @@ async def overview(request: web.Request) -> web.Response:
             grafana_url=deps.grafana_url,
         )
 
-    return page(await asyncio.to_thread(draw))
+    return html_response(await asyncio.to_thread(draw))
 
 
 async def all_sessions(deps: AppDependencies, limit: int) -> list[Session]:

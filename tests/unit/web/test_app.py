@@ -95,7 +95,7 @@ async def test_errors_of_pages_are_pages(door):
     text = await response.text()
     assert (response.status, response.content_type) == (404, "text/html")
     assert 'href="../../"' in text
-    assert "No page of this bridge" in text
+    assert "There is nothing at this address." in text
 
 
 async def test_a_fault_of_ours_tells_nothing(door):

@@ -4,7 +4,7 @@ import pytest
 from support.pages import FakeMetrics
 
 from bridge.web import Check
-from bridge.web.exposition import takes_gzip
+from bridge.web.exposition import accepts_gzip
 
 LONG = b"training_loss 1\n" * 500
 
@@ -51,7 +51,7 @@ async def test_a_long_page_is_compressed_for_those_who_take_it(door):
 )
 def test_what_is_taken_as_gzip(accepted, takes):
     """Accept-Encoding is read as RFC 9110 says, without ever failing."""
-    assert takes_gzip(accepted) is takes
+    assert accepts_gzip(accepted) is takes
 
 
 async def test_alive_means_answering(door):

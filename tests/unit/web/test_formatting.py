@@ -10,7 +10,7 @@ from bridge.web import formatting
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (None, formatting.NOTHING),
+        (None, formatting.NOT_KNOWN),
         (math.nan, "NaN"),
         (math.inf, "∞"),
         (-math.inf, "-∞"),
@@ -31,9 +31,9 @@ def test_numbers(value, text):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (None, formatting.NOTHING),
-        (math.nan, formatting.NOTHING),
-        (-1, formatting.NOTHING),
+        (None, formatting.NOT_KNOWN),
+        (math.nan, formatting.NOT_KNOWN),
+        (-1, formatting.NOT_KNOWN),
         (0, "0 s"),
         (0.0412, "41 ms"),
         (5.25, "5.2 s"),
@@ -59,7 +59,7 @@ def test_labels_of_axes(value, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(999, "999"), (99_999, "99,999"), (1_234_567, "1.23 M"), (math.inf, formatting.NOTHING)],
+    [(999, "999"), (99_999, "99,999"), (1_234_567, "1.23 M"), (math.inf, formatting.NOT_KNOWN)],
 )
 def test_counts(value, text):
     """Whole while short, rounded when long."""
@@ -67,7 +67,7 @@ def test_counts(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(512, "512 B"), (3 * 2**30, "3 GiB"), (None, formatting.NOTHING)]
+    ("value", "text"), [(512, "512 B"), (3 * 2**30, "3 GiB"), (None, formatting.NOT_KNOWN)]
 )
 def test_sizes(value, text):
     """Bytes in the largest unit that fits."""
@@ -82,8 +82,21 @@ def test_times_of_any_clock():
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(0, "cat"), (1, "1"), (2, "2"), (-1, "-1"), (None, formatting.NOTHING)]
+    ("number", "text"), [(0, "cat"), (1, "1"), (2, "2"), (-1, "-1"), (None, formatting.NOT_KNOWN)]
 )
 def test_classes(number, text):
     """A class without a name is its number."""
     assert formatting.class_name(number, ("cat", "")) == text
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ("there is nothing here", "There is nothing here."),
+        ("Choose one.", "Choose one."),
+        ("batch_size must be whole", "batch_size must be whole."),
+    ],
+)
+def test_error_messages_become_sentences(message, text):
+    """Pages show what the API says in the form of a sentence; a parameter keeps its name."""
+    assert formatting.sentence(message) == text

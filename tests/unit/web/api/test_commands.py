@@ -197,7 +197,7 @@ async def test_the_page_of_a_session_sends_commands_without_a_script(client):
     await client.post("/sessions/run-1/commands", data=form, allow_redirects=False)
 
     assert first.status == 303
-    assert first.headers["Location"] == "../../sessions/run-1?note=asked"
+    assert first.headers["Location"] == "../../sessions/run-1?note=queued"
     assert waiting(client) == [(CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.01"})]
     followed = await client.post("/sessions/run-1/commands", data={**form, "command_id": "b"})
     assert "on its way" in await followed.text()

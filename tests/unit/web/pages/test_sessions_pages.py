@@ -201,7 +201,7 @@ async def test_nothing_a_client_says_becomes_html(door, shelf):
         assert "&lt;script&gt;" in text
 
 
-@pytest.mark.parametrize("note", ["no-images", "asked", "<b>", "other"])
+@pytest.mark.parametrize("note", ["no-images", "queued", "<b>", "other"])
 async def test_a_page_says_only_what_we_wrote(door, note):
     """The address of a page cannot put words into it."""
     client = await door()
@@ -209,7 +209,7 @@ async def test_a_page_says_only_what_we_wrote(door, note):
 
     text = await page(client, f"/sessions/run-1?note={note}&ignored=at,%3Cb%3E,prefer")
 
-    assert ('role="status"' in text) == (note in ("no-images", "asked"))
+    assert ('role="status"' in text) == (note in ("no-images", "queued"))
     assert "<b>at, prefer</b>" in text
 
 
