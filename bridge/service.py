@@ -103,7 +103,7 @@ async def run(
             limit=settings.max_sessions,
         )
         journal = Journal(
-            rows, (metrics, *spans, commands), telemetry, keeps_entries=folder.is_durable
+            rows, (metrics, *spans, commands), telemetry, keeps_records=folder.is_durable
         )
         journal.resume(replayed)
 
@@ -113,7 +113,7 @@ async def run(
         images.wake = committer.request_commit
         stack.callback(lambda: images.give_up() if committer.is_broken else None)
         await stack.enter_async_context(committer.running())
-        stack.callback(journal.settle)
+        stack.callback(journal.checkpoint_all)
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,

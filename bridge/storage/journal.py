@@ -8,7 +8,7 @@ from bridge.storage.database import Database, Row, Transaction
 from bridge.storage.image_counts import ReadCounts, counts_of
 
 PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
-HEARD = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"
+LAST_SEEN = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"
 NUMBERS_END = 10**18
 """No number of a group comes near it: one that is there is damaged, and the next ones must have room."""
 
@@ -64,10 +64,12 @@ class JournalRows:
         written = [transaction.execute(PUT_SESSION, row).rowcount for row in rows]
         return sum(written) == len(rows)
 
-    def put_heard(self, transaction: Transaction, heard: Sequence[tuple[float, str]]) -> None:
-        """Note when sessions were heard of, in seconds since 1970."""
-        rows = [(milliseconds(at), session_id) for at, session_id in heard]
-        transaction.executemany(HEARD, rows)
+    def put_last_seen(
+        self, transaction: Transaction, last_seen: Sequence[tuple[float, str]]
+    ) -> None:
+        """Note when sessions were last_seen of, in seconds since 1970."""
+        rows = [(milliseconds(at), session_id) for at, session_id in last_seen]
+        transaction.executemany(LAST_SEEN, rows)
 
     def trim(self, transaction: Transaction, below: int) -> None:
         """Delete the groups before `below`, which every session's checkpoint includes."""

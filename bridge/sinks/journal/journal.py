@@ -1,4 +1,4 @@
-"""Write every event with the commit that acknowledges it, and each session whole now and then."""
+"""Writes every event with the commit that acknowledges it, and a checkpoint of each session now and then."""
 
 import time
 from collections import deque
@@ -17,19 +17,19 @@ from bridge.storage.packed import packed
 from bridge.telemetry import Telemetry
 
 CHECKPOINT_SECONDS = 30.0
-"""A session is written whole so long after its first entry that no checkpoint includes.
+"""Age of the oldest record outside a session's checkpoint at which the next checkpoint is written.
 
 Often enough for a quick start, seldom enough for the disk: a session may take 70 KB.
 """
 
-ENTRIES_LIMIT = 200_000
-"""Above so many entries sessions are written whole earlier: the next start must be quick."""
+RECORDS_LIMIT = 200_000
+"""With more records than this in the journal checkpoints are written earlier: the next start must be quick."""
 
-HEARD_SECONDS = 10.0
-"""How often it is written down when sessions that only send heartbeats were heard of."""
+LAST_SEEN_SECONDS = 10.0
+"""How often it is written when sessions that send nothing but heartbeats were last seen."""
 
 CHECKPOINTING_SECONDS = 0.002
-"""Of the event loop, for one commit; sessions that are left follow with the next."""
+"""Time on the event loop that one commit may spend on checkpoints; the rest follow with the next commits."""
 
 
 class Remembering(Protocol):
@@ -43,19 +43,20 @@ class Remembering(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
-    """A session with entries that its checkpoint does not include."""
+class Uncheckpointed:
+    """A session with records that its checkpoint does not include."""
 
     session: Session
     number: int
-    """Of the group with the first of them."""
+    """Of the group with the first of these records."""
     since: float
 
 
 class Journal:
-    """A durable sink of all events; it takes each before the other sinks do.
+    """A durable sink of all events; it consumes each before the other sinks do.
 
-    A session is its checkpoint and, applied to it, the entries behind: see `replay`.
+    A session on disk is its checkpoint with the records since then applied to it: see `replay`. So a group of
+    records may be trimmed as soon as the checkpoint of every session in it is newer than the group.
     """
 
     def __init__(
@@ -64,232 +65,254 @@ class Journal:
         parts: Sequence[Remembering],
         telemetry: Telemetry,
         *,
-        keeps_entries: bool = True,
+        keeps_records: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Continue the rows given; checkpoints hold what `parts` know.
 
-        Not `keeps_entries`: nothing but checkpoints is written, for the pages of sessions that are over.
+        Not `keeps_records`: only checkpoints are written, for the pages of sessions that are over.
         """
-        self._keeps_entries = keeps_entries
+        self._keeps_records = keeps_records
         self._rows = rows
         self._parts = tuple(parts)
         self._telemetry = telemetry
         self._clock = clock
         self._number = rows.last_number()
-        self._entries: list[JournalRecord] = []
+        self._records: list[JournalRecord] = []
+        """Since the last commit."""
         self._touched: dict[str, Session] = {}
-        self._whole: dict[str, Session] = {}
-        self._leaving: dict[str, tuple[Session, dict[str, Any]]] = {}
-        """What was known of sessions when they were forgotten, until it is on disk."""
-        self._heard: dict[str, Session] = {}
-        """Sessions whose heartbeats nobody has written down."""
-        self._heard_at = 0.0
-        self._keeps_all = False
-        self._unwritten: dict[str, Unwritten] = {}
-        """By session, the lowest number first."""
-        self._kept: deque[tuple[int, int]] = deque()
-        """Number and length of the groups that are not trimmed yet."""
-        self._kept_entries = 0
-        self._trimmed = 0
+        """Sessions with events since the last commit."""
+        self._due_checkpoints: dict[str, Session] = {}
+        """Sessions whose checkpoint must be in the next commit, whatever their age."""
+        self._evicting: dict[str, tuple[Session, dict[str, Any]]] = {}
+        """The last state of sessions that no longer are in memory, until it is on disk."""
+        self._last_seen: dict[str, Session] = {}
+        """Sessions with heartbeats since `_last_seen_written_at`."""
+        self._last_seen_written_at = 0.0
+        self._never_trims = False
+        """A checkpoint could not be written, so its session needs all of its records, until a restart."""
+        self._uncheckpointed: dict[str, Uncheckpointed] = {}
+        """By session, the lowest group number first: new ones go to the end with the highest number yet."""
+        self._retained: deque[tuple[int, int]] = deque()
+        """Number and length of the groups that have not been trimmed yet."""
+        self._retained_records = 0
+        self._trimmed_below = 0
 
     def consume(self, session: Session, event: Event, received: float) -> None:
-        """Note what has happened, to be written with the next commit."""
+        """Take an event, to be written with the next commit."""
         kind = type(event)
         if kind is Heartbeat:
-            self._heard[session.id] = session
+            self._last_seen[session.id] = session
             return
         if kind is Forgotten:
-            self._part_with(session)
+            self._evict(session)
             return
         self._touched[session.id] = session
         if kind is Registered:
-            self._whole[session.id] = session
-        elif self._keeps_entries:
+            # A registration has more to it than an event holds, and later records need a session to apply to.
+            self._due_checkpoints[session.id] = session
+        elif self._keeps_records:
             if kind is SequenceAdvanced:
                 self._drop_outdated_advance(session)
-            self._entries.append(JournalRecord(session.id, session.accepted, received, event))
+            self._records.append(JournalRecord(session.id, session.accepted, received, event))
 
     def is_leaving(self, session_id: str) -> bool:
-        """Tell whether a session is forgotten, and what was known of it is not on disk yet."""
-        return session_id in self._leaving
+        """Return whether a session has left memory, and its last state is not on disk yet."""
+        return session_id in self._evicting
 
     def resume(self, replayed: Replayed) -> None:
-        """Take up the sessions that were replayed, and the groups they need."""
+        """Take over the sessions that were replayed, and the groups they need."""
         if not replayed.groups:
             return
         first, now = replayed.groups[0][0], self._clock()
-        self._unwritten = {s.id: Unwritten(s, first, now) for s in replayed.sessions}
-        self._kept.extend(replayed.groups)
-        self._kept_entries = sum(entries for _, entries in replayed.groups)
+        self._uncheckpointed = {s.id: Uncheckpointed(s, first, now) for s in replayed.sessions}
+        self._retained.extend(replayed.groups)
+        self._retained_records = sum(records for _, records in replayed.groups)
 
-    def settle(self) -> None:
-        """Write every session whole with the next commit, which is the last one."""
-        self._whole |= {name: unwritten.session for name, unwritten in self._unwritten.items()}
-        self._whole |= self._touched
-        self._whole |= self._heard
+    def checkpoint_all(self) -> None:
+        """Write a checkpoint of every session with the next commit, which is the last one."""
+        self._due_checkpoints |= {name: u.session for name, u in self._uncheckpointed.items()}
+        self._due_checkpoints |= self._touched
+        self._due_checkpoints |= self._last_seen
 
     def collect(self) -> "JournalWrite | None":
-        """Hand over the events since the last call, and the sessions that are due to be written whole."""
+        """Return the records since the last call, and the checkpoints that are due."""
         now, number = self._clock(), self._number + 1
         for name, session in self._touched.items():
-            if name not in self._unwritten:
-                self._unwritten[name] = Unwritten(session, number, now)
+            if name not in self._uncheckpointed:
+                self._uncheckpointed[name] = Uncheckpointed(session, number, now)
         states = self._checkpoints(number, now)
-        heard = self._heard_lately(now)
-        if not (self._entries or states or heard):
+        last_seen = self._last_seen_times(now)
+        if not (self._records or states or last_seen):
             return None
-        entries, self._entries = self._entries, []
+        records, self._records = self._records, []
         touched, self._touched = self._touched, {}
         self._number = number
-        if entries:
-            self._kept.append((number, len(entries)))
-            self._kept_entries += len(entries)
+        if records:
+            self._retained.append((number, len(records)))
+            self._retained_records += len(records)
         return JournalWrite(
             self,
             number,
-            entries,
+            records,
             states,
-            heard,
+            last_seen,
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
         )
 
     def _drop_outdated_advance(self, session: Session) -> None:
-        """Let the next entry stand for the last one where both say only how far the session is."""
-        last = self._entries[-1] if self._entries else None
+        """Let the next record replace the last one where both only say how far the session is."""
+        last = self._records[-1] if self._records else None
         if last is not None and last.event == SequenceAdvanced() and last.session_id == session.id:
-            self._entries.pop()
+            self._records.pop()
 
-    def _part_with(self, session: Session) -> None:
-        """Take down what is known now, since the others forget it next; it may be resumed all the same."""
+    def _evict(self, session: Session) -> None:
+        """Keep the last state of a session: the other sinks drop it next, yet it may be resumed later."""
         state = self._state(session)
         if state is None:
             return
-        self._leaving[session.id] = (session, state)
-        for known in (self._whole, self._unwritten, self._touched, self._heard):
+        self._evicting[session.id] = (session, state)
+        for known in (self._due_checkpoints, self._uncheckpointed, self._touched, self._last_seen):
             known.pop(session.id, None)
 
     def _checkpoints(self, number: int, now: float) -> list[tuple[Session, dict[str, Any]]]:
-        states = list(self._leaving.values())
-        whole, self._whole = self._whole, {}
-        for name, session in whole.items():
-            state = self._state(session)
-            if state is not None:
-                states.append((session, state))
-                self._unwritten.pop(name, None)
+        """Return the state of each session to write whole in this commit.
+
+        What has left memory, or is due, cannot wait. The others go one by one, the oldest first, and only for
+        as long as the event loop can spare: a thousand sessions that began together also grow old together.
+        """
+        # Again in each commit until one succeeds: a commit that fails is retried as it was, but another may
+        # be collected before it.
+        states = list(self._evicting.values())
+        due, self._due_checkpoints = self._due_checkpoints, {}
+        for session in due.values():
+            self._add_state(states, session)
         until = time.perf_counter() + CHECKPOINTING_SECONDS
-        for name, unwritten in list(self._unwritten.items()):
-            is_late = self._kept_entries > ENTRIES_LIMIT and unwritten.number < number
-            if not is_late and now - unwritten.since < CHECKPOINT_SECONDS:
-                break
-            state = self._state(unwritten.session)
-            if state is None:
-                continue
-            states.append((unwritten.session, state))
-            del self._unwritten[name]
-            if time.perf_counter() > until:
+        for uncheckpointed in list(self._uncheckpointed.values()):
+            if not self._is_of_age(uncheckpointed, number, now):
+                break  # those behind it are younger
+            if self._add_state(states, uncheckpointed.session) and time.perf_counter() > until:
                 break
         return states
 
-    def _heard_lately(self, now: float) -> list[tuple[float, str]]:
-        """Return when silent sessions were heard of last, now and then: their leases outlive the bridge."""
-        if not self._heard or now - self._heard_at < HEARD_SECONDS:
+    def _is_of_age(self, uncheckpointed: Uncheckpointed, number: int, now: float) -> bool:
+        # Over the limit a session whose records begin in this very commit waits: it holds back no group.
+        if self._retained_records > RECORDS_LIMIT and uncheckpointed.number < number:
+            return True
+        return now - uncheckpointed.since >= CHECKPOINT_SECONDS
+
+    def _add_state(self, states: list[tuple[Session, dict[str, Any]]], session: Session) -> bool:
+        """Add the state of a session, which then includes all of its records; False: it cannot be had now."""
+        state = self._state(session)
+        if state is None:
+            return False
+        states.append((session, state))
+        self._uncheckpointed.pop(session.id, None)
+        return True
+
+    def _last_seen_times(self, now: float) -> list[tuple[float, str]]:
+        """Return when silent sessions were last seen, now and then: their leases outlive the bridge."""
+        if not self._last_seen or now - self._last_seen_written_at < LAST_SEEN_SECONDS:
             return []
-        heard, self._heard, self._heard_at = self._heard, {}, now
-        return [(session.updated_at, name) for name, session in heard.items()]
+        seen, self._last_seen, self._last_seen_written_at = self._last_seen, {}, now
+        return [(session.updated_at, name) for name, session in seen.items()]
 
     def _state(self, session: Session) -> dict[str, Any] | None:
-        """Return all that is known of a session, or None where a part fails: its entries stay."""
+        """Return all that is known of a session, or None where a part fails: its records stay."""
         try:
-            told = {part.name: part.snapshot(session) for part in self._parts}
-            known = {name: state for name, state in told.items() if state is not None}
+            snapshots = {part.name: part.snapshot(session) for part in self._parts}
+            known = {name: state for name, state in snapshots.items() if state is not None}
             return {SESSION: session.snapshot(), **session.parts, **known}
         except Exception as error:  # noqa: BLE001 -- one session must not keep the others from the disk
             self._telemetry.unexpected_error("checkpoint", error)
             return None
 
     def _trim(self) -> int:
-        """Return below which number no group is needed any more, 0 where nothing has changed."""
-        first = next(iter(self._unwritten.values()), None)
+        """Return the number below which no group is needed any more, 0 where that has not changed.
+
+        The first of the uncheckpointed sessions has the lowest number, so it alone decides.
+        """
+        first = next(iter(self._uncheckpointed.values()), None)
         below = self._number + 1 if first is None else first.number
-        if below <= self._trimmed:
+        if below <= self._trimmed_below:
             return 0
-        self._trimmed = below
-        while self._kept and self._kept[0][0] < below:
-            self._kept_entries -= self._kept.popleft()[1]
+        self._trimmed_below = below
+        while self._retained and self._retained[0][0] < below:
+            self._retained_records -= self._retained.popleft()[1]
         return below
 
 
 @dataclass(slots=True)
 class JournalWrite:
-    """The entries and checkpoints of one commit."""
+    """The records and checkpoints of one commit."""
 
     journal: Journal
     number: int
-    entries: list[JournalRecord]
+    records: list[JournalRecord]
     states: list[tuple[Session, dict[str, Any]]]
-    heard: list[tuple[float, str]]
+    last_seen: list[tuple[float, str]]
     trim_below: int
     sequences: list[tuple[Session, int]]
     """How far each session is when this is on disk."""
-    packed_entries: bytes = b""
+    packed_records: bytes = b""
     lost: int = 0
     checkpoints: list[Checkpoint] | None = None
 
     def write(self, transaction: Transaction) -> None:
-        """Write them; what has been packed for a commit that failed is used again."""
+        """Write them; what was packed for a commit that failed is used again."""
         rows = self.journal._rows
         if self.checkpoints is None:
-            self.checkpoints = self._packed()
-        if self.packed_entries:
-            rows.put(transaction, self.number, self.packed_entries)
+            self.checkpoints = self._pack()
+        if self.packed_records:
+            rows.put(transaction, self.number, self.packed_records)
         if not rows.put_checkpoints(transaction, self.checkpoints):
-            # As where one cannot be packed: its entries must go on saying it.
-            self.journal._keeps_all = True
-        rows.put_heard(transaction, self.heard)
-        if self.trim_below and not self.journal._keeps_all:
+            self.journal._never_trims = True
+        rows.put_last_seen(transaction, self.last_seen)
+        if self.trim_below and not self.journal._never_trims:
             rows.trim(transaction, self.trim_below)
 
     def on_committed(self) -> None:
-        """Tell each session how far it is on disk, and let go of those that left."""
+        """Advance each session to what is on disk, and let go of those that have left memory."""
         for session, sequence in self.sequences:
             session.committed = max(session.committed, sequence)
-        leaving = self.journal._leaving
         for session, state in self.states:
-            if leaving.get(session.id, (None, None))[1] is state:
-                del leaving[session.id]
+            if self._is_last(session, state):
+                del self.journal._evicting[session.id]
         if self.lost:
             self.journal._telemetry.dropped("entry", "unwritable", self.lost)
 
-    def _packed(self) -> list[Checkpoint]:
-        if self.entries:
-            self.packed_entries, self.lost = _packed_rows(self.entries)
+    def _is_last(self, session: Session, state: dict[str, Any]) -> bool:
+        """Return whether this is the state that a session left memory with."""
+        return self.journal._evicting.get(session.id, (None, None))[1] is state
+
+    def _pack(self) -> list[Checkpoint]:
+        if self.records:
+            self.packed_records, self.lost = _pack_records(self.records)
         checkpoints = []
         for session, state in self.states:
-            is_held = self.journal._leaving.get(session.id, (None, None))[1] is not state
+            is_held = not self._is_last(session, state)
             try:
                 checkpoints.append(checkpoint_of(session, self.number, state, is_held=is_held))
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next try would fail likewise
-                # What it cannot say, its entries must go on saying: nothing is deleted any more.
-                self.journal._keeps_all = True
+                self.journal._never_trims = True
                 self.journal._telemetry.unexpected_error("checkpoint", error)
         return checkpoints
 
 
-def _packed_rows(entries: Sequence[JournalRecord]) -> tuple[bytes, int]:
-    """Pack the entries, and count those that cannot be: one of them must not stop all commits for ever."""
+def _pack_records(records: Sequence[JournalRecord]) -> tuple[bytes, int]:
+    """Pack the records, and count those that cannot be: one of them must not stop all commits from then on."""
     try:
-        return packed((VERSION, list(map(encode, entries)))), 0
+        return packed((VERSION, list(map(encode, records)))), 0
     except Exception:  # noqa: BLE001 -- each is tried by itself
-        rows = [row for entry in entries if (row := _plain_row(entry)) is not None]
-        return packed((VERSION, rows)), len(entries) - len(rows)
+        rows = [row for record in records if (row := _encode_alone(record)) is not None]
+        return packed((VERSION, rows)), len(records) - len(rows)
 
 
-def _plain_row(entry: JournalRecord) -> tuple[Any, ...] | None:
+def _encode_alone(record: JournalRecord) -> tuple[Any, ...] | None:
     try:
-        row = encode(entry)
+        row = encode(record)
         packed(row)
-    except Exception:  # noqa: BLE001 -- counted by whoever asked
+    except Exception:  # noqa: BLE001 -- counted by the caller
         return None
     return row

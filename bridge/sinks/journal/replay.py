@@ -79,21 +79,21 @@ def replay(
     """
     stage = Stage(rows, sinks, telemetry)
     for checkpoint in rows.unfinished(ended_after_ms, limit):
-        _take_up(checkpoint, stage)
+        _load(checkpoint, stage)
     groups = []
     misplaced = rows.misplaced()
     if misplaced:
         telemetry.dropped("group", "damaged", misplaced)
     for number, data in rows.groups():
-        entries = 0
-        for entry in _entries(number, data, telemetry):
-            entries += 1
-            _apply(number, entry, stage)
-        groups.append((number, entries))
+        records = 0
+        for record in _records(number, data, telemetry):
+            records += 1
+            _apply(number, record, stage)
+        groups.append((number, records))
     return Replayed(tuple(stage.sessions.values()), tuple(groups))
 
 
-def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
+def _load(checkpoint: Checkpoint, stage: Stage) -> None:
     stage.through[checkpoint.session_id] = -1
     try:
         session = session_of(checkpoint)
@@ -107,10 +107,10 @@ def _take_up(checkpoint: Checkpoint, stage: Stage) -> None:
         stage.telemetry.dropped("image_count", "damaged", images.damaged)
     session.parts[image_counts.PART] = images.counts
     stage.sessions[session.id] = session
-    _tell(session, Registered(), session.updated_at, stage)
+    _replay_to_sinks(session, Registered(), session.updated_at, stage)
 
 
-def _tell(session: Session, event: Event, received: float, stage: Stage) -> None:
+def _replay_to_sinks(session: Session, event: Event, received: float, stage: Stage) -> None:
     """Give an event to every sink; one that cannot take it costs no other, and no session its start."""
     for sink in stage.sinks:
         try:
@@ -120,7 +120,7 @@ def _tell(session: Session, event: Event, received: float, stage: Stage) -> None
             stage.telemetry.dropped("entry", "damaged")
 
 
-def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[JournalRecord]:
+def _records(number: int, data: bytes, telemetry: Telemetry) -> Iterator[JournalRecord]:
     try:
         version, rows = unpacked(data)
         if not isinstance(rows, list):
@@ -133,37 +133,37 @@ def _entries(number: int, data: bytes, telemetry: Telemetry) -> Iterator[Journal
         return
     for row in rows:
         try:
-            entry = decode(row)
-            _check(entry)
+            record = decode(row)
+            _check(record)
         except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are taken
             telemetry.unexpected_error("replay", error)
             telemetry.dropped("entry", "damaged")
         else:
-            yield entry
+            yield record
 
 
-def _check(entry: JournalRecord) -> None:
-    """Raise TypeError for an entry that no bridge has written: it would stay in the session for good."""
-    event = entry.event
-    numbers = [entry.sequence, entry.received, *(getattr(event, name, 0) for name in NUMBERS)]
+def _check(record: JournalRecord) -> None:
+    """Raise TypeError for an record that no bridge has written: it would stay in the session for good."""
+    event = record.event
+    numbers = [record.sequence, record.received, *(getattr(event, name, 0) for name in NUMBERS)]
     optional = [getattr(event, name, None) for name in OPTIONAL_NUMBERS]
     numbers += [number for number in optional if number is not None]
     is_sound = all(isinstance(number, (int, float)) for number in numbers)
-    if not is_sound or not isinstance(entry.session_id, str):
-        raise TypeError("not an entry of a session")
+    if not is_sound or not isinstance(record.session_id, str):
+        raise TypeError("not an record of a session")
 
 
-def _apply(number: int, entry: JournalRecord, stage: Stage) -> None:
-    session = _session(entry.session_id, stage)
+def _apply(number: int, record: JournalRecord, stage: Stage) -> None:
+    session = _session(record.session_id, stage)
     if session is None or number <= stage.through[session.id]:
         return
-    event = entry.event
-    session.accepted = session.committed = max(session.accepted, entry.sequence)
+    event = record.event
+    session.accepted = session.committed = max(session.accepted, record.sequence)
     if not isinstance(event, OBSERVED):
-        session.updated_at = max(session.updated_at, entry.received)
-    _tell(session, event, entry.received, stage)
+        session.updated_at = max(session.updated_at, record.received)
+    _replay_to_sinks(session, event, record.received, stage)
     try:
-        session.apply(event, entry.received)
+        session.apply(event, record.received)
     except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are taken
         stage.telemetry.unexpected_error("replay", error)
         stage.telemetry.dropped("entry", "damaged")
@@ -172,10 +172,10 @@ def _apply(number: int, entry: JournalRecord, stage: Stage) -> None:
 
 
 def _session(session_id: str, stage: Stage) -> Session | None:
-    """Return a session with entries, though it ended long ago; None for one that is forgotten or damaged."""
+    """Return a session with records, though it ended long ago; None for one that is forgotten or damaged."""
     if session_id not in stage.through:
         stage.through[session_id] = -1
         checkpoint = stage.rows.find(session_id)
         if checkpoint is not None:
-            _take_up(checkpoint, stage)
+            _load(checkpoint, stage)
     return stage.sessions.get(session_id)

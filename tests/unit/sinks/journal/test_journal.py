@@ -18,7 +18,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.sinks.journal import Archive
-from bridge.sinks.journal.journal import CHECKPOINT_SECONDS, HEARD_SECONDS
+from bridge.sinks.journal.journal import CHECKPOINT_SECONDS, LAST_SEEN_SECONDS
 from bridge.storage.journal import JournalRows
 
 
@@ -70,13 +70,13 @@ def test_heartbeats_are_written_down_now_and_then(database):
     life.commit()
     commits = 0
     for beat in range(1, 61):
-        life.now += HEARD_SECONDS / 3
+        life.now += LAST_SEEN_SECONDS / 3
         life.happen(session, Heartbeat(), at=START + beat)
         commits += life.commit()
 
     assert 15 <= commits <= 25
     assert Life(database).sessions["run"].updated_at >= START + 57
-    life.journal.settle()
+    life.journal.checkpoint_all()
     life.commit()
     assert Life(database).sessions["run"].updated_at == START + 60
 
@@ -120,7 +120,7 @@ def test_sessions_are_written_whole_now_and_then_and_the_journal_is_trimmed(data
 
 def test_a_long_journal_is_trimmed_early(database, monkeypatch):
     """However fast messages come, the next start has little to replay."""
-    monkeypatch.setattr("bridge.sinks.journal.journal.ENTRIES_LIMIT", 100)
+    monkeypatch.setattr("bridge.sinks.journal.journal.RECORDS_LIMIT", 100)
     life = Life(database)
     session = life.register()
     for number in range(50):
@@ -156,7 +156,7 @@ def test_the_last_commit_writes_everything_whole(database):
     for number in range(100):
         life.happen(life.register(f"run{number}"), Batch(0, 0, 0.5))
     life.commit()
-    life.journal.settle()
+    life.journal.checkpoint_all()
     life.commit()
 
     again = Life(database)
@@ -196,7 +196,7 @@ def test_forgetting_leaves_the_record(database):
 
 def test_a_bridge_in_memory_writes_no_entries(database):
     """It acknowledges what it has applied, and keeps pages of sessions, not messages."""
-    life = Life(database, keeps_entries=False)
+    life = Life(database, keeps_records=False)
     session = life.register()
     life.happen(session, *[Batch(0, 0, 0.5)] * 10, Ended(Phase.ENDED))
     life.happen(session, Forgotten())
@@ -305,7 +305,7 @@ def test_what_lingers_at_a_stop_lingers_after_it(database, ahead_ms):
     ended, forgotten = life.register("ended"), life.register("forgotten")
     life.happen(ended, Ended(Phase.ENDED))
     life.happen(forgotten, Ended(Phase.ENDED))
-    life.journal.settle()
+    life.journal.checkpoint_all()
     life.commit()
     life.happen(forgotten, Forgotten())
     life.commit()
@@ -324,7 +324,7 @@ def test_a_session_that_the_database_cannot_hold_keeps_its_entries(database, mon
     refused = []
     for event in (Scalars(0, 1, {"a": 1.0}), Scalars(0, 2, {"a": 2.0})):
         life.happen(session, event)
-        life.journal.settle()
+        life.journal.checkpoint_all()
         work = life.journal.collect()
         with database.transaction(refused=refused) as transaction:
             work.write(transaction)
