@@ -1,4 +1,4 @@
-"""The rows of the journal, and the sessions as they stood at some place in it."""
+"""The rows of the journal, and the checkpoints of sessions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from bridge.storage.image_counts import ReadCounts, counts_of
 PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
 LAST_SEEN = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"
 NUMBERS_END = 10**18
-"""No number of a group comes near it: one that is there is damaged, and the next ones must have room."""
+"""Far above any group's number: one that reaches it is damaged, and must leave room for the next groups."""
 
 TRIM = "DELETE FROM journal WHERE number < ? OR number >= ?"
 PUT_SESSION = (
@@ -21,44 +21,44 @@ COLUMNS = "session_id, registered_ms, updated_ms, ended_ms, through, state"
 
 
 LAST_MS = 2**63 - 1024
-"""The last moment that is a float and an SQLite integer."""
+"""The last time that is both a float and an SQLite integer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A session as it stood when the group `through` had been applied."""
+    """A session as it stood when the group `applied_through` had been applied."""
 
     session_id: str
     registered_ms: int
     updated_ms: int
     ended_ms: int
-    """0 while the bridge holds the session in memory: it lives, or lingers after its end."""
-    through: int
+    """0 while the bridge holds the session in memory: it is live, or lingers after its end."""
+    applied_through: int
     state: bytes
 
 
 class JournalRows:
-    """Groups of entries in order, and at most one checkpoint a session."""
+    """Groups of records in order, and at most one checkpoint per session."""
 
     def __init__(self, database: Database) -> None:
-        """Use the database given."""
+        """Read and write `database`."""
         self._database = database
 
-    def put(self, transaction: Transaction, number: int, entries: bytes) -> None:
-        """Write the entries of one commit.
+    def put(self, transaction: Transaction, number: int, records: bytes) -> None:
+        """Write the records of one commit.
 
-        Raises StorageError where the row cannot be written: what it holds must not be acknowledged, so that
-        no transaction may go on without it.
+        Raises StorageError where the row cannot be written: what it holds must not be acknowledged, so the
+        transaction must not go on without it.
         """
         if number >= NUMBERS_END:
-            raise StorageError(f"the numbers of the journal have come to an end at {number}")
-        if transaction.execute(PUT_GROUP, (number, entries)).rowcount != 1:
+            raise StorageError(f"the journal has run out of numbers at {number}")
+        if transaction.execute(PUT_GROUP, (number, records)).rowcount != 1:
             raise StorageError(f"the database cannot hold group {number} of the journal")
 
     def put_checkpoints(self, transaction: Transaction, checkpoints: Sequence[Checkpoint]) -> bool:
-        """Write sessions, each over its last checkpoint; False: the database cannot hold one of them."""
+        """Write checkpoints, each replacing the session's last; False: the database cannot hold one of them."""
         rows = [
-            (c.session_id, c.registered_ms, c.updated_ms, c.ended_ms, c.through, c.state)
+            (c.session_id, c.registered_ms, c.updated_ms, c.ended_ms, c.applied_through, c.state)
             for c in checkpoints
         ]
         written = [transaction.execute(PUT_SESSION, row).rowcount for row in rows]
@@ -67,16 +67,16 @@ class JournalRows:
     def put_last_seen(
         self, transaction: Transaction, last_seen: Sequence[tuple[float, str]]
     ) -> None:
-        """Note when sessions were last_seen of, in seconds since 1970."""
+        """Write when sessions were last seen, in seconds since 1970."""
         rows = [(milliseconds(at), session_id) for at, session_id in last_seen]
         transaction.executemany(LAST_SEEN, rows)
 
     def trim(self, transaction: Transaction, below: int) -> None:
-        """Delete the groups before `below`, which every session's checkpoint includes."""
+        """Delete the groups below a number, all included in checkpoints, and those whose number is damaged."""
         transaction.execute(TRIM, (below, NUMBERS_END))
 
     def groups(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what is there, oldest first, but for groups whose number is damaged."""
+        """Yield number and records of each group, oldest first, but for those whose number is damaged."""
         number = 0
         while rows := self._database.query(
             "SELECT number, entries FROM journal WHERE number > ? AND number < ?"
@@ -89,7 +89,7 @@ class JournalRows:
     def last_number(self) -> int:
         """Return the highest number ever given to a group or a checkpoint, 0 before the first.
 
-        Numbers that are damaged count for nothing.
+        Damaged numbers are ignored.
         """
         [[group]] = self._database.query(
             "SELECT max(number) FROM journal WHERE number < ?", (NUMBERS_END,)
@@ -101,7 +101,7 @@ class JournalRows:
         return max(group or 0, checkpoint or 0, 0)
 
     def misplaced(self) -> int:
-        """Count the groups whose number is damaged, so that nobody knows their place."""
+        """Count the groups whose number is damaged, so that their place in the order is lost."""
         [[count]] = self._database.query(
             "SELECT count(*) FROM journal WHERE number <= 0 OR number >= ?", (NUMBERS_END,)
         )
@@ -118,14 +118,14 @@ class JournalRows:
         return _checkpoint(rows[0]) if rows else None
 
     def recent(self, limit: int) -> list[Checkpoint]:
-        """Return the sessions registered last, newest first."""
+        """Return the checkpoints of the latest registrations, newest first."""
         sql = f"SELECT {COLUMNS} FROM sessions ORDER BY registered_ms DESC LIMIT ?"  # noqa: S608 -- a constant
         return [_checkpoint(row) for row in self._database.query(sql, (limit,))]
 
     def unfinished(self, ended_after_ms: int, limit: int) -> list[Checkpoint]:
-        """Return the sessions that were held in memory; the oldest registration first.
+        """Return the checkpoints of sessions that were held in memory, the oldest registration first.
 
-        Versions before wrote the end of a session while it lingered: those that ended after a moment count.
+        Older versions wrote the end of a session while it lingered, so that those with a later end count too.
         """
         sql = (
             f"SELECT {COLUMNS} FROM sessions WHERE ended_ms = 0 OR ended_ms > ?"  # noqa: S608 -- a constant
@@ -136,7 +136,7 @@ class JournalRows:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return a moment as the database can hold it, whatever a clock has said."""
+    """Return a time as the database can hold it, whatever the clock said."""
     return int(min(seconds * 1000, LAST_MS)) if seconds > 0 else 0
 
 

@@ -1,4 +1,4 @@
-"""What is on disk of each session, for pages, and for those that come back."""
+"""Reads sessions from their checkpoints: for pages, and for clients that come back."""
 
 import logging
 from typing import Any
@@ -14,40 +14,40 @@ from bridge.storage.packed import sealed, unsealed
 log = logging.getLogger("bridge")
 
 SESSION = "session"
-"""The part of a checkpoint that is the session itself; the others belong to sinks."""
+"""The key in a checkpoint that holds the session itself; the others belong to sinks."""
 
 
 class Archive:
     """Reads checkpoints; every method may be called from any thread."""
 
     def __init__(self, database: Database) -> None:
-        """Read from the database given."""
+        """Read from `database`."""
         self._rows = JournalRows(database)
 
     def find(self, session_id: str) -> Session | None:
-        """Return the last attempt of a session as it was last written, or None; nobody is connected to it."""
+        """Return the last attempt of a session as it was last written, never as connected; None where there is none."""
         checkpoint = self._rows.find(session_id)
         return None if checkpoint is None else _at_rest(checkpoint)
 
     def recall(self, session_id: str) -> Session | None:
-        """Return a session as `find` does, with all that its sinks need to go on with it."""
+        """Return a session as `find` does, with all that the sinks need to continue it."""
         session = self.find(session_id)
         if session is not None:
             session.parts[image_counts.PART] = self._rows.images(session_id, session.attempt).counts
         return session
 
     def recent(self, limit: int) -> list[Session]:
-        """Return the sessions registered last, newest first."""
+        """Return the latest registrations, newest first."""
         found = map(_at_rest, self._rows.recent(limit))
         return [session for session in found if session is not None]
 
 
 def checkpoint_of(
-    session: Session, through: int, parts: dict[str, Any], *, is_held: bool
+    session: Session, applied_through: int, parts: dict[str, Any], *, is_held: bool
 ) -> Checkpoint:
-    """Return what is written of a session as it stood at a place in the journal.
+    """Return what is written of a session as it stood when the group `applied_through` had been applied.
 
-    `is_held`: it is in memory, and the next start takes it up, whatever the clock says by then.
+    `is_held`: it is in memory, and the next start restores it, whatever the clock says by then.
     """
     state = parts[SESSION]
     return Checkpoint(
@@ -55,16 +55,16 @@ def checkpoint_of(
         milliseconds(state["registered_at"]),
         milliseconds(state["updated_at"]),
         0 if is_held else milliseconds(state["ended_at"]),
-        through,
+        applied_through,
         sealed(parts),
     )
 
 
 def session_of(checkpoint: Checkpoint) -> Session:
-    """Return a session as it stood; raises StorageError for bytes that make no sense."""
+    """Return a session as it stood; raises StorageError for a checkpoint that is damaged."""
     parts = unsealed(checkpoint.state)
     try:
-        _check_place(checkpoint.through)
+        _check_group_number(checkpoint.applied_through)
         session = Session.restored(parts.pop(SESSION))
         check_session(session, checkpoint.session_id)
         session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
@@ -74,17 +74,17 @@ def session_of(checkpoint: Checkpoint) -> Session:
     return session
 
 
-def _check_place(through: object) -> None:
-    if type(through) is not int or not 0 <= through < NUMBERS_END:
-        raise ValueError(f"it includes the journal through {through!r}")
+def _check_group_number(number: object) -> None:
+    if type(number) is not int or not 0 <= number < NUMBERS_END:
+        raise ValueError(f"{number!r} is not the number of a group of the journal")
 
 
 def _at_rest(checkpoint: Checkpoint) -> Session | None:
-    """Return a session that nobody is connected to; None where its row is damaged, which costs it alone."""
+    """Return a session as disconnected; None where its row is damaged, which costs no other session."""
     try:
         session = session_of(checkpoint)
     except StorageError:
-        log.exception("failed", extra={"fields": {"where": "archive"}})
+        log.exception("unexpected error", extra={"fields": {"where": "archive"}})
         return None
     session.connected = False
     return session

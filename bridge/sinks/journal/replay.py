@@ -1,8 +1,8 @@
-"""Bring sessions back to where they were when the bridge stopped, however it stopped."""
+"""Brings sessions back to where they were when the bridge stopped, however it stopped."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.errors import StorageError
 from bridge.model import (
@@ -27,17 +27,17 @@ NUMBERS = (
     *("epoch", "index", "number", "batch", "sample_count", "invalid_images"),
     *("first_skipped", "last_skipped"),
 )
-"""What is a number wherever an event has it."""
+"""Attributes that are numbers in every event that has them."""
 
 OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
-"""What is a number, or None where it was not reported."""
+"""Attributes that are numbers, or None where they were not reported."""
 
 OBSERVED = (Connected, Disconnected, CommandAsked, CommandSent, Ended, Forgotten)
-"""What the bridge itself has observed is no sign of life of a client."""
+"""What the bridge itself observes is no sign of life of a client."""
 
 
-class Replaying(Protocol):
-    """A sink that takes an event in once more."""
+class Replayer(Protocol):
+    """A sink that can apply an event again."""
 
     def replay(self, session: Session, event: Event, received: float) -> None:
         """Change as `consume` does, but deliver nothing: that was committed with the event."""
@@ -45,137 +45,138 @@ class Replaying(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What was found."""
+    """What the journal held."""
 
     sessions: tuple[Session, ...]
     """As they stood, the oldest registration first; some are marked as connected."""
     groups: tuple[tuple[int, int], ...]
-    """Number and length of each group in the journal."""
-
-
-@dataclass(slots=True)
-class Stage:
-    """What is known while the journal is read."""
-
-    rows: JournalRows
-    sinks: Sequence[Replaying]
-    telemetry: Telemetry
-    sessions: dict[str, Session] = field(default_factory=dict)
-    through: dict[str, int] = field(default_factory=dict)
-    """Which groups the checkpoint of each session includes already; -1: there is none."""
+    """Number and length of each group."""
 
 
 def replay(
     rows: JournalRows,
-    sinks: Sequence[Replaying],
+    sinks: Sequence[Replayer],
     telemetry: Telemetry,
     *,
     ended_after_ms: int,
     limit: int,
 ) -> Replayed:
-    """Return the sessions that live or ended after a moment, and have `sinks` know of them again.
+    """Return the sessions that live or ended after a moment, restored in `sinks` too.
 
-    What is damaged is counted, told and left out; the rest is taken.
+    What is damaged is counted, logged and left out; the rest is restored.
     """
-    stage = Stage(rows, sinks, telemetry)
+    run = _Replay(rows, sinks, telemetry)
     for checkpoint in rows.unfinished(ended_after_ms, limit):
-        _load(checkpoint, stage)
-    groups = []
+        run.load(checkpoint)
     misplaced = rows.misplaced()
     if misplaced:
         telemetry.dropped("group", "damaged", misplaced)
-    for number, data in rows.groups():
-        records = 0
-        for record in _records(number, data, telemetry):
-            records += 1
-            _apply(number, record, stage)
-        groups.append((number, records))
-    return Replayed(tuple(stage.sessions.values()), tuple(groups))
+    groups = tuple((number, run.apply_group(number, data)) for number, data in rows.groups())
+    return Replayed(tuple(run.sessions.values()), groups)
 
 
-def _load(checkpoint: Checkpoint, stage: Stage) -> None:
-    stage.through[checkpoint.session_id] = -1
-    try:
-        session = session_of(checkpoint)
-    except (StorageError, ValueError, TypeError) as error:
-        stage.telemetry.unexpected_error("replay", error)
-        stage.telemetry.dropped("session", "damaged")
-        return
-    stage.through[session.id] = checkpoint.through
-    images = stage.rows.images(session.id, session.attempt)
-    if images.damaged:
-        stage.telemetry.dropped("image_count", "damaged", images.damaged)
-    session.parts[image_counts.PART] = images.counts
-    stage.sessions[session.id] = session
-    _replay_to_sinks(session, Registered(), session.updated_at, stage)
+@dataclass(slots=True)
+class _Replay:
+    """What is known while the journal is read."""
 
+    rows: JournalRows
+    sinks: Sequence[Replayer]
+    telemetry: Telemetry
+    sessions: dict[str, Session] = field(default_factory=dict)
+    applied_through: dict[str, int] = field(default_factory=dict)
+    """The last group that the checkpoint of each session includes; -1: it has no checkpoint."""
 
-def _replay_to_sinks(session: Session, event: Event, received: float, stage: Stage) -> None:
-    """Give an event to every sink; one that cannot take it costs no other, and no session its start."""
-    for sink in stage.sinks:
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Restore a session as its checkpoint has it."""
+        self.applied_through[checkpoint.session_id] = -1
         try:
-            sink.replay(session, event, received)
-        except Exception as error:  # noqa: BLE001 -- see above
-            stage.telemetry.unexpected_error("replay", error)
-            stage.telemetry.dropped("entry", "damaged")
+            session = session_of(checkpoint)
+        except (StorageError, ValueError, TypeError) as error:
+            self._count_damaged("session", error)
+            return
+        self.applied_through[session.id] = checkpoint.applied_through
+        images = self.rows.images(session.id, session.attempt)
+        if images.damaged:
+            self.telemetry.dropped("image_count", "damaged", images.damaged)
+        session.parts[image_counts.PART] = images.counts
+        self.sessions[session.id] = session
+        self._replay_to_sinks(session, Registered(), session.updated_at)
 
+    def apply_group(self, number: int, data: bytes) -> int:
+        """Apply the records of a group to sessions older than it; return how many it holds."""
+        count = 0
+        for record in self._records(number, data):
+            count += 1
+            session = self._session(record.session_id)
+            if session is not None and number > self.applied_through[session.id]:
+                self._apply(session, record)
+        return count
 
-def _records(number: int, data: bytes, telemetry: Telemetry) -> Iterator[JournalRecord]:
-    try:
-        version, rows = unpacked(data)
-        if not isinstance(rows, list):
-            raise StorageError(f"group {number} holds no rows")  # noqa: TRY301
-        if version > VERSION:
-            raise StorageError(f"group {number} was written by a newer version")  # noqa: TRY301
-    except (StorageError, TypeError, ValueError) as error:
-        telemetry.unexpected_error("replay", error)
-        telemetry.dropped("group", "damaged")
-        return
-    for row in rows:
+    def _records(self, number: int, data: bytes) -> Iterator[JournalRecord]:
         try:
-            record = decode(row)
-            _check(record)
-        except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are taken
-            telemetry.unexpected_error("replay", error)
-            telemetry.dropped("entry", "damaged")
-        else:
-            yield record
+            rows = _rows(number, data)
+        except (StorageError, TypeError, ValueError) as error:
+            self._count_damaged("group", error)
+            return
+        for row in rows:
+            try:
+                record = decode(row)
+                _check(record)
+            except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are applied
+                self._count_damaged("entry", error)
+            else:
+                yield record
+
+    def _session(self, session_id: str) -> Session | None:
+        """Return a session with records, though it ended long ago; None for one that expired or is damaged."""
+        if session_id not in self.applied_through:
+            self.applied_through[session_id] = -1
+            checkpoint = self.rows.find(session_id)
+            if checkpoint is not None:
+                self.load(checkpoint)
+        return self.sessions.get(session_id)
+
+    def _apply(self, session: Session, record: JournalRecord) -> None:
+        event = record.event
+        session.accepted = session.committed = max(session.accepted, record.sequence)
+        if not isinstance(event, OBSERVED):
+            session.updated_at = max(session.updated_at, record.received)
+        self._replay_to_sinks(session, event, record.received)
+        try:
+            session.apply(event, record.received)
+        except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are applied
+            self._count_damaged("entry", error)
+        if isinstance(event, Forgotten):
+            del self.sessions[session.id]
+
+    def _replay_to_sinks(self, session: Session, event: Event, received: float) -> None:
+        """Replay an event to every sink; one that fails costs no other sink, and no session its start."""
+        for sink in self.sinks:
+            try:
+                sink.replay(session, event, received)
+            except Exception as error:  # noqa: BLE001 -- see above
+                self._count_damaged("entry", error)
+
+    def _count_damaged(self, what: str, error: Exception) -> None:
+        self.telemetry.unexpected_error("replay", error)
+        self.telemetry.dropped(what, "damaged")
+
+
+def _rows(number: int, data: bytes) -> list[Any]:
+    version, rows = unpacked(data)
+    if not isinstance(rows, list):
+        raise StorageError(f"group {number} holds no rows")
+    if version > VERSION:
+        raise StorageError(f"group {number} was written by a newer version")
+    return rows
 
 
 def _check(record: JournalRecord) -> None:
-    """Raise TypeError for an record that no bridge has written: it would stay in the session for good."""
+    """Raise TypeError for a record that no bridge writes: its values would stay in the session for good."""
     event = record.event
     numbers = [record.sequence, record.received, *(getattr(event, name, 0) for name in NUMBERS)]
     optional = [getattr(event, name, None) for name in OPTIONAL_NUMBERS]
     numbers += [number for number in optional if number is not None]
     is_sound = all(isinstance(number, (int, float)) for number in numbers)
     if not is_sound or not isinstance(record.session_id, str):
-        raise TypeError("not an record of a session")
-
-
-def _apply(number: int, record: JournalRecord, stage: Stage) -> None:
-    session = _session(record.session_id, stage)
-    if session is None or number <= stage.through[session.id]:
-        return
-    event = record.event
-    session.accepted = session.committed = max(session.accepted, record.sequence)
-    if not isinstance(event, OBSERVED):
-        session.updated_at = max(session.updated_at, record.received)
-    _replay_to_sinks(session, event, record.received, stage)
-    try:
-        session.apply(event, record.received)
-    except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are taken
-        stage.telemetry.unexpected_error("replay", error)
-        stage.telemetry.dropped("entry", "damaged")
-    if isinstance(event, Forgotten):
-        del stage.sessions[session.id]
-
-
-def _session(session_id: str, stage: Stage) -> Session | None:
-    """Return a session with records, though it ended long ago; None for one that is forgotten or damaged."""
-    if session_id not in stage.through:
-        stage.through[session_id] = -1
-        checkpoint = stage.rows.find(session_id)
-        if checkpoint is not None:
-            _load(checkpoint, stage)
-    return stage.sessions.get(session_id)
+        raise TypeError("not a record of a session")

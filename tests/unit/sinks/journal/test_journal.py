@@ -177,7 +177,7 @@ def test_many_sessions_are_spread_over_commits(database, monkeypatch):
     assert sum(life.commit() for _ in range(100)) == len(sessions)
 
     rows = JournalRows(database)
-    assert len({rows.find(session.id).through for session in sessions}) == len(sessions)
+    assert len({rows.find(session.id).applied_through for session in sessions}) == len(sessions)
     assert Life(database).known() == life.known()
 
 
