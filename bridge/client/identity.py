@@ -1,4 +1,4 @@
-"""Who speaks for a session."""
+"""Who registers a session, and how its run is configured."""
 
 import json
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from bridge.wire import metrics_pb2 as wire
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How the run was configured; 0 and "" mean not told."""
+class RunConfig:
+    """How the run was configured; 0 and "" mean not reported."""
 
     model: str = ""
     dataset: str = ""
@@ -21,7 +21,7 @@ class Plan:
     class_names: tuple[str, ...] = ()
 
     def to_wire(self) -> wire.TrainingConfig:
-        """Return what the protocol calls it."""
+        """Return the protocol's message."""
         return wire.TrainingConfig(
             total_epochs=self.epochs,
             batches_per_epoch=self.batches_per_epoch,
@@ -40,7 +40,7 @@ class Identity:
     instance_id: str
     client_name: str
     client_version: str
-    plan: Plan
+    config: RunConfig
     labels: Mapping[str, str] = field(default_factory=dict)
     started_ms: int = 0
     """When the session was constructed, by the clock of its machine, since 1970; 0: not reported."""
@@ -48,22 +48,23 @@ class Identity:
     """What is delivered is what its process has left; that process is gone."""
 
     def to_json(self) -> str:
-        """Return what `of_json` takes; no secrets are in it."""
+        """Return the text that `of_json` reads; it holds no secrets."""
         fields = asdict(self)
         del fields["is_left_over"]
+        fields["plan"] = fields.pop("config")  # its name in the files of every version
         return json.dumps({**fields, "checksum": _checksum(fields)}, indent=2)
 
     @classmethod
     def of_json(cls, text: str) -> "Identity":
-        """Return who was written down; raises ValueError where that cannot be read."""
+        """Return the identity in the text; raises ValueError where it is damaged."""
         try:
             fields: dict[str, Any] = json.loads(text)
             checksum = fields.pop("checksum", None)  # the first versions wrote none
             is_whole = checksum in (None, _checksum(fields))
-            plan = fields.pop("plan")
-            plan["class_names"] = tuple(plan["class_names"])
-            identity = cls(**fields, plan=Plan(**plan))
-            identity.plan.to_wire()
+            config = fields.pop("plan")
+            config["class_names"] = tuple(config["class_names"])
+            identity = cls(**fields, config=RunConfig(**config))
+            identity.config.to_wire()
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(DAMAGED) from error
         texts = (identity.session_id, identity.instance_id, *identity.labels.values())
@@ -76,5 +77,5 @@ DAMAGED = "session.json is damaged: it does not say whose messages these are"
 
 
 def _checksum(fields: Mapping[str, Any]) -> int:
-    """Return a check of all that is written: a name with one wrong letter is another session's."""
+    """Return a checksum of all fields: a name with one wrong letter is another session's."""
     return crc32(json.dumps(fields, sort_keys=True).encode())

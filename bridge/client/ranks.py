@@ -10,7 +10,7 @@ from multiprocessing import parent_process
 from typing import Any, get_args
 
 from bridge.client.encoding.isolation import let_through
-from bridge.client.settings import Place, Ranks, place
+from bridge.client.settings import ProcessRank, Ranks, process_rank
 
 WAIT_SECONDS = 30.0
 """So long a session of one of several processes is held back, at most, until its rank is known."""
@@ -59,15 +59,15 @@ class RankCheck:
         self._wait_seconds = usual if wait_seconds is None else wait_seconds
         self._settled = threading.Event()
         self._warned: set[str] = set()
-        self.place: Place = place(environment)
+        self.process: ProcessRank = process_rank(environment)
         """As it was seen last."""
-        if ranks == "all" or self.place.is_certain or not _may_form_a_group():
+        if ranks == "all" or self.process.is_certain or not _may_form_a_group():
             self._settled.set()
 
     @property
     def reports(self) -> bool:
         """Whether this process reports, as far as it is known."""
-        return self._ranks == "all" or self.place.rank == 0
+        return self._ranks == "all" or self.process.rank == 0
 
     def settle(self) -> bool:
         """Look again, as training begins, and return whether this process reports.
@@ -75,8 +75,8 @@ class RankCheck:
         To be called in the training thread, by the first call of log_* and by close and flush. A rank that
         reported until now, since nothing spoke against it, may turn out not to.
         """
-        if not self.place.rank:  # another rank stays one when its group is gone
-            self.place = place(self._environment)
+        if not self.process.rank:  # another rank stays one when its group is gone
+            self.process = process_rank(self._environment)
         self._settled.set()
         return self.reports
 
@@ -88,9 +88,9 @@ class RankCheck:
         """
         deadline = time.monotonic() + self._wait_seconds
         while not self._settled.wait(LOOK_SECONDS):
-            now = place(self._environment)
+            now = process_rank(self._environment)
             if now.is_certain:
-                self.place = now
+                self.process = now
                 self._settled.set()
             elif time.monotonic() > deadline:
                 self._settled.set()
@@ -98,13 +98,13 @@ class RankCheck:
 
     def warn_alone(self, call: str) -> None:
         """Log once that this rank has asked alone what only rank 0 is answered."""
-        if self.place.rank == 0 or call in self._warned:
+        if self.process.rank == 0 or call in self._warned:
             return
         self._warned.add(call)
         log.warning(
             "rank %d asks %s alone, but commands reach rank 0 only: call agree_to_stop() on every rank "
             "at the same step, or the others go on without rank 0",
-            self.place.rank, call,
+            self.process.rank, call,
         )  # fmt: skip
 
 

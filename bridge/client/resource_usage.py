@@ -21,7 +21,7 @@ try:
 except ImportError:  # pragma: no cover
     pynvml = None
 
-__all__ = ["CudaView", "Gpu", "Gpus", "System", "Usage"]
+__all__ = ["CudaView", "Gpu", "Gpus", "ResourceMonitor", "ResourceUsage"]
 
 WAIT_SECONDS = 0.5
 """So long a reading of the GPUs is waited for, once; one that takes longer is met when it is done."""
@@ -33,7 +33,7 @@ log = logging.getLogger("trainbridge")
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class ResourceUsage:
     """What is used at one moment; None: not reported. 1 MB is 2^20 bytes."""
 
     cpu_percent: float | None
@@ -45,7 +45,7 @@ class Usage:
     """The first GPU of this process is not among them, since it cannot be read."""
 
 
-class System:
+class ResourceMonitor:
     """Looks at this process and its GPUs; never raises, and never waits for a GPU that hangs."""
 
     def __init__(
@@ -64,11 +64,11 @@ class System:
         if self._process is not None:
             _measured(self._process.cpu_percent)
 
-    def look_at_cuda(self) -> None:
+    def note_cuda_devices(self) -> None:
         """Take over which GPUs torch uses, where it has any; to be called in the thread that trains."""
         self._reader.cuda = cuda_view() or self._reader.cuda
 
-    def usage(self) -> Usage | None:
+    def read(self) -> ResourceUsage | None:
         """Return what is used now; None where nothing is known."""
         process = self._process
         cpu = memory = None
@@ -79,7 +79,7 @@ class System:
         gpus = tuple(gpu for gpu in found if gpu is not None)
         if cpu is None and memory is None and not gpus:
             return None
-        return Usage(cpu, memory, gpus, first_gpu_missing=bool(found) and found[0] is None)
+        return ResourceUsage(cpu, memory, gpus, first_gpu_missing=bool(found) and found[0] is None)
 
 
 class Readings:

@@ -28,18 +28,18 @@ from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import text
 from bridge.client.encoding.isolation import let_through
-from bridge.client.identity import Identity, Plan
+from bridge.client.identity import Identity, RunConfig
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.own_gpus import Gpus
 from bridge.client.ranks import RankCheck, agree, wait_together
-from bridge.client.resource_usage import System
+from bridge.client.resource_usage import ResourceMonitor
 from bridge.client.settings import (
     Destination,
-    Place,
+    ProcessRank,
     Ranks,
     destination,
     session_name,
-    spool_place,
+    spool_location,
 )
 from bridge.client.spool.worker import Spooling
 from bridge.client.stats import Notices, Stats
@@ -127,16 +127,16 @@ class TrainingSession:
         Raises ValueError for an address, session_id or spool_bytes that cannot be one, OSError for a
         credential file that cannot be read and a spool_dir that cannot be used. Never waits for the bridge.
         """
-        plan = Plan(
+        config = RunConfig(
             text(model), text(dataset), int(epochs), int(batches_per_epoch), int(batch_size),
             tuple(text(name) for name in class_names),
         )  # fmt: skip
         self._rank = RankCheck(ranks)
-        where = self._rank.place
-        name = session_name(session_id, model, where, ranks)
+        process = self._rank.process
+        name = session_name(session_id, model, process, ranks)
         identity = Identity(
-            name, uuid4().hex, text(client_name), text(client_version), plan,
-            _labels(labels, where, ranks, name), started_ms=now_ms(),
+            name, uuid4().hex, text(client_name), text(client_version), config,
+            _labels(labels, process, ranks, name), started_ms=now_ms(),
         )  # fmt: skip
         goal = (
             destination(
@@ -145,7 +145,7 @@ class TrainingSession:
             if isinstance(address, str)
             else address
         )
-        spool = spool_place(os.fspath(spool_dir or ""), spool_bytes)
+        spool = spool_location(os.fspath(spool_dir or ""), spool_bytes)
         self._stats = Stats()
         self._notices = Notices()
         self._close_seconds = close_seconds
@@ -162,16 +162,16 @@ class TrainingSession:
             buffer_bytes,
             server_config=lambda: self._link.server_config,
             left_out=self._accounts[0],
-            check=StrictCheck(plan, lambda: self._link.server_config).check if strict else None,
+            check=StrictCheck(config, lambda: self._link.server_config).check if strict else None,
         )
         self._collector = Collector(
             self._queue,
             self._capture,
             self._outbox,
-            plan,
+            config,
             server_config=lambda: self._link.server_config,
             left_out=self._accounts[1],
-            system=System(gpus=gpus),
+            resources=ResourceMonitor(gpus=gpus),
         )
         self._orders = Orders(self._answer, is_owed=self._collector.owes)
         self._link = self._linked(goal, identity)
@@ -441,7 +441,7 @@ class TrainingSession:
         self._started = True
         if self._queue.is_closed:
             return
-        self._collector.look_at_cuda()
+        self._collector.note_cuda_devices()
         self.log_status(Status.RUNNING)
 
     def _answer(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
@@ -525,11 +525,11 @@ class TrainingSession:
 
 
 def _labels(
-    labels: Mapping[str, str] | None, where: Place, ranks: Ranks, name: str
+    labels: Mapping[str, str] | None, process: ProcessRank, ranks: Ranks, name: str
 ) -> dict[str, str]:
     told = dict(labels or {})
     if ranks == "all":
-        told |= {"rank": str(where.rank), "group": name.removesuffix(f"-rank{where.rank}")}
+        told |= {"rank": str(process.rank), "group": name.removesuffix(f"-rank{process.rank}")}
     return told
 
 

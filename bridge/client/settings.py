@@ -58,7 +58,7 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ProcessRank:
     """This process among those that train together."""
 
     rank: int = 0
@@ -111,7 +111,7 @@ def destination(
     )
 
 
-def spool_place(
+def spool_location(
     folder: str, limit_bytes: int, *, environment: Mapping[str, str] = os.environ
 ) -> tuple[Path, int] | None:
     """Return where a spool is to be, and how large at most; None: nowhere.
@@ -128,7 +128,7 @@ def spool_place(
     return Path(told).expanduser(), int(size)
 
 
-def place(environment: Mapping[str, str] = os.environ) -> Place:
+def process_rank(environment: Mapping[str, str] = os.environ) -> ProcessRank:
     """Find out which of several training processes this is.
 
     A process group of torch.distributed knows best, then RANK, which torchrun sets. Any other launcher
@@ -140,9 +140,9 @@ def place(environment: Mapping[str, str] = os.environ) -> Place:
     run = environment.get("TORCHELASTIC_RUN_ID", "") if rank is not None else ""
     name = "" if run == "none" else run
     if group is not None:
-        return Place(group[0], name, group[1], is_certain=True)
+        return ProcessRank(group[0], name, group[1], is_certain=True)
     if rank is not None:
-        return Place(rank, name, _number(environment, "WORLD_SIZE") or 0, is_certain=True)
+        return ProcessRank(rank, name, _number(environment, "WORLD_SIZE") or 0, is_certain=True)
     found = [
         (number, size or 0)
         for variable, size_variable in LAUNCHERS
@@ -153,9 +153,9 @@ def place(environment: Mapping[str, str] = os.environ) -> Place:
     if local is not None:
         found.append((local, _number(environment, "WORLD_SIZE") or 0))
     if not found:
-        return Place()
+        return ProcessRank()
     number, size = max(found, key=lambda one: bool(one[0]))  # the first that is not 0
-    return Place(number, "", size, is_certain=number > 0)
+    return ProcessRank(number, "", size, is_certain=number > 0)
 
 
 def _rank_by_node(environment: Mapping[str, str]) -> int | None:
@@ -193,7 +193,7 @@ def _number(environment: Mapping[str, str], variable: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
-def session_name(wanted: str, model: str, where: Place, ranks: Ranks) -> str:
+def session_name(wanted: str, model: str, process: ProcessRank, ranks: Ranks) -> str:
     """Return the id of a session: the one wanted, or one made of the model's name.
 
     A launcher's name for a run stands behind the model's: many jobs are started as run "100". Raises
@@ -201,10 +201,10 @@ def session_name(wanted: str, model: str, where: Place, ranks: Ranks) -> str:
     """
     if wanted and not SESSION_ID.fullmatch(wanted):
         raise ValueError(f"session_id: {wanted!r} does not match {SESSION_ID.pattern}")
-    token = _slug(where.group)[:40].strip("-") or token_hex(3)
+    token = _slug(process.group)[:40].strip("-") or token_hex(3)
     name = wanted or f"{(_slug(model) or 'run')[: 53 - len(token)].strip('-')}-{token}"
-    if ranks == "all" and (where.rank or where.group or wanted):
-        return f"{name[:54]}-rank{where.rank}"
+    if ranks == "all" and (process.rank or process.group or wanted):
+        return f"{name[:54]}-rank{process.rank}"
     return name
 
 

@@ -8,7 +8,7 @@ from bridge.client.capture.collector import ARRIVAL_SECONDS
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.encoding.isolation import let_through
-from bridge.client.identity import Plan
+from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, described
 
 LOOK_SECONDS = 0.001
@@ -17,9 +17,9 @@ LOOK_SECONDS = 0.001
 class StrictCheck:
     """Encodes each call at once, and raises what would be left out."""
 
-    def __init__(self, plan: Plan, server_config: Callable[[], ServerConfig]) -> None:
-        """Check for a run of this plan."""
-        self._encoder = Encoder(plan, LeftOut(strict=True))
+    def __init__(self, config: RunConfig, server_config: Callable[[], ServerConfig]) -> None:
+        """Check for a run of this configuration."""
+        self._encoder = Encoder(config, LeftOut(strict=True))
         self._server_config = server_config
 
     def check(self, call: Call) -> None:

@@ -195,7 +195,7 @@ class _Courier:
         self._is_told = True
         if not self._spool.ended and not self._spool.is_end_unknown:
             last = max(self._spool.last, self._outbox.acknowledged)
-            encoder = Encoder(self._identity.plan, LeftOut(), last=last)
+            encoder = Encoder(self._identity.config, LeftOut(), last=last)
             end = StatusCall(0.0, Status.FAILED, SILENT_END)
             self._outbox.put([encoder.status(end, now_ms())])
         self._outbox.finish()

@@ -85,7 +85,7 @@ class RecordingBridge:
             uses_sequences=True,
         )
         self.identity: Identity | None = None
-        """Who registered last: its session_id, plan and labels."""
+        """Who registered last: its session_id, config and labels."""
         self.batches: list[Batch] = []
         self.epochs: list[Epoch] = []
         self.scalars: list[Scalars] = []

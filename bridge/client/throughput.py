@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Speed:
+class Throughput:
     """The numbers of PerformanceData."""
 
     batch_seconds: float
@@ -14,7 +14,7 @@ class Speed:
     samples_per_second_average: float
 
 
-class Pace:
+class ThroughputMeter:
     """Notes when batches and epochs ended; all moments are monotonic, in seconds."""
 
     def __init__(self, *, epochs: int, batches_per_epoch: int) -> None:
@@ -32,7 +32,7 @@ class Pace:
         self._samples = 0
         self._reported = (0, 0, 0.0)
 
-    def batch(self, at: float, epoch: int, samples: int) -> float | None:
+    def record_batch(self, at: float, epoch: int, samples: int) -> float | None:
         """Note the end of a batch; return how long it took, or None where that cannot be known."""
         if self._first_epoch is None or epoch != self._epoch:
             self._start_epoch(at, epoch)
@@ -45,7 +45,7 @@ class Pace:
             self._samples += samples
         return duration
 
-    def epoch(self, at: float) -> None:
+    def record_epoch(self, at: float) -> None:
         """Note the end of an epoch."""
         if self._first_epoch is not None:
             self._last_epoch_seconds = at - self._epoch_started
@@ -53,13 +53,13 @@ class Pace:
             self._epoch_batches = 0
         self._previous = at
 
-    def resumed(self, at: float) -> None:
+    def record_resume(self, at: float) -> None:
         """Note that training goes on after a pause, which is not counted as training."""
         if self._previous is not None:
             self._epoch_started += at - self._previous
         self._previous = at
 
-    def speed(self, at: float) -> Speed | None:
+    def measure(self, at: float) -> Throughput | None:
         """Return the speed since the last report and on average; None before there is any."""
         if not self._batches:
             return None
@@ -68,7 +68,7 @@ class Pace:
         if self._batches == batches:
             batches, samples, busy = 0, 0, 0.0
         recent = max(self._busy_seconds - busy, 1e-9)
-        return Speed(
+        return Throughput(
             batch_seconds=recent / (self._batches - batches),
             epoch_seconds=self._last_epoch_seconds or at - self._epoch_started,
             remaining_seconds=self._remaining(at),

@@ -39,7 +39,7 @@ def late_group():
     join()
     report(after=check.settle())
     sending.join()
-    report(connects=held_back, world_size=check.place.world_size)
+    report(connects=held_back, world_size=check.process.world_size)
 
 def stop():
     join()

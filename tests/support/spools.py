@@ -4,7 +4,7 @@ from pathlib import Path
 from zlib import crc32
 
 from bridge.client.delivery.message import OutgoingMessage, Priority
-from bridge.client.identity import Identity, Plan
+from bridge.client.identity import Identity, RunConfig
 from bridge.client.spool.folder import Folder
 from bridge.client.spool.records import CHECK, OLD_MAGIC, OLD_REST
 from bridge.client.spool.spool import Spool
@@ -31,8 +31,8 @@ def outgoing_message(sequence, priority=Priority.BATCH, *, images=0, size=0):
 
 def identity_of(session_id="run", instance_id="0123456789abcdef", started_ms=0):
     """Return who registers."""
-    plan = Plan(model="m", class_names=("a", "b"))
-    return Identity(session_id, instance_id, "test", "1", plan, started_ms=started_ms)
+    config = RunConfig(model="m", class_names=("a", "b"))
+    return Identity(session_id, instance_id, "test", "1", config, started_ms=started_ms)
 
 
 def spool_in(root, *, limit_bytes=1 << 30, **who):

@@ -25,10 +25,10 @@ from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
-from bridge.client.identity import Plan
+from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.resource_usage import System
-from bridge.client.throughput import Pace
+from bridge.client.resource_usage import ResourceMonitor
+from bridge.client.throughput import ThroughputMeter
 
 CALLS_AT_ONCE = 512
 """So many calls are made messages before they are handed on."""
@@ -64,11 +64,11 @@ class Collector:
         queue: CallQueue,
         capture: Capture,
         outbox: Outbox,
-        plan: Plan,
+        config: RunConfig,
         *,
         server_config: Callable[[], ServerConfig],
         left_out: LeftOut,
-        system: System,
+        resources: ResourceMonitor,
     ) -> None:
         """Work for one session; `server_config` returns what the bridge asks for at the moment."""
         self._queue = queue
@@ -76,12 +76,14 @@ class Collector:
         self._outbox = outbox
         self._server_config = server_config
         self._left_out = left_out
-        self._encoder = Encoder(plan, left_out, is_over=self._is_too_late_for_images)
+        self._encoder = Encoder(config, left_out, is_over=self._is_too_late_for_images)
         self._sampler = ImageSampler()
-        self._pace = Pace(epochs=plan.epochs, batches_per_epoch=plan.batches_per_epoch)
+        self._meter = ThroughputMeter(
+            epochs=config.epochs, batches_per_epoch=config.batches_per_epoch
+        )
         self._answers: dict[str, int] = {}
         """The sequence of the last answer to each command."""
-        self._system = system
+        self._resources = resources
         self._report_at = math.inf
         self._server_config_by = math.inf
         self._moved_at = time.monotonic()
@@ -114,9 +116,9 @@ class Collector:
         """Look at what there is now rather than in a few milliseconds."""
         self._queue.wake.set()
 
-    def look_at_cuda(self) -> None:
+    def note_cuda_devices(self) -> None:
         """Look which GPUs the loop uses; called in the loop's thread."""
-        self._system.look_at_cuda()
+        self._resources.note_cuda_devices()
 
     def finish(self, timeout: float) -> None:
         """Stop when everything that has been said is in the outbox; the session ends in so many seconds."""
@@ -249,7 +251,7 @@ class Collector:
         if type(call) is BatchCall:
             return self._batch(call, clock_ms, is_chosen=is_chosen)
         if type(call) is EpochCall:
-            self._pace.epoch(call.at)
+            self._meter.record_epoch(call.at)
             self._report_at = min(self._report_at, call.at)
             return self._encoder.epoch(call, clock_ms)
         if type(call) is ScalarsCall:
@@ -259,7 +261,7 @@ class Collector:
         if type(call) is AnswerCall:
             return self._answer(call, clock_ms)
         if type(call) is ResumedCall:
-            self._pace.resumed(call.at)
+            self._meter.record_resume(call.at)
         return None
 
     def _answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
@@ -272,7 +274,7 @@ class Collector:
     def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> OutgoingMessage:
         epoch = whole_number_of(call.epoch)
         samples = self._encoder.samples(call)
-        duration = self._pace.batch(call.at, epoch, samples)
+        duration = self._meter.record_batch(call.at, epoch, samples)
         if self._report_at == math.inf:
             self._report_at = call.at + FIRST_REPORT_SECONDS
         images = call.images
@@ -332,11 +334,11 @@ class Collector:
         if now < self._report_at or now >= self._images_by:
             return
         self._report_at = now + REPORT_SECONDS
-        speed = self._pace.speed(now)
-        if speed is None:
+        throughput = self._meter.measure(now)
+        if throughput is None:
             return
-        usage = self._system.usage()
-        self._outbox.put([self._encoder.performance(speed, usage, now_ms())])
+        usage = self._resources.read()
+        self._outbox.put([self._encoder.performance(throughput, usage, now_ms())])
 
 
 def _end_flushes(calls: list[Call]) -> None:

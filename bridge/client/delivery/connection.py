@@ -205,7 +205,7 @@ class Connection:
             session_id=self.session_id,
             client_name=identity.client_name,
             client_version=identity.client_version,
-            config=identity.plan.to_wire(),
+            config=identity.config.to_wire(),
             timestamp_ms=now_ms(),
             client_instance_id=identity.instance_id,
             labels=described(identity.labels),

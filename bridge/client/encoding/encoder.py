@@ -26,10 +26,10 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.images import Jpegs, encode_images
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
-from bridge.client.identity import Plan
+from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.resource_usage import Usage
-from bridge.client.throughput import Speed
+from bridge.client.resource_usage import ResourceUsage
+from bridge.client.throughput import Throughput
 from bridge.protocol import Status
 from bridge.wire import metrics_pb2 as wire
 
@@ -57,17 +57,17 @@ class Encoder:
 
     def __init__(
         self,
-        plan: Plan,
+        config: RunConfig,
         left_out: LeftOut,
         *,
         last: int = 0,
         is_over: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Encode for a run of this plan, behind the message that was numbered last.
+        """Encode for a run of this configuration, behind the message that was numbered last.
 
         Once `is_over`, images are left out: the session is closed, and there is no time for them.
         """
-        self._plan = plan
+        self._config = config
         self._left_out = left_out
         self._sequence = last
         self._is_over = is_over
@@ -79,7 +79,7 @@ class Encoder:
             error = ValueError(f"{samples} samples: give a number from 0 to {UINT32_MAX}")
             self._left_out.add("sample_count", Reason.UNREADABLE, error=error)
             samples = None
-        return call.counted or self._plan.batch_size if samples is None else int(samples)
+        return call.counted or self._config.batch_size if samples is None else int(samples)
 
     def batch(
         self,
@@ -174,7 +174,7 @@ class Encoder:
         data = wire.StatusUpdate(
             status=wire.TrainingStatus.ValueType(status),
             message=text(call.message),
-            config=self._plan.to_wire(),
+            config=self._config.to_wire(),
             timestamp_ms=clock_ms,
         )
         priority = Priority.FINAL if status.is_end else Priority.CRITICAL
@@ -191,14 +191,16 @@ class Encoder:
         )
         return self._message(Priority.CRITICAL, clock_ms, command_result=data)
 
-    def performance(self, speed: Speed, usage: Usage | None, clock_ms: int) -> OutgoingMessage:
+    def performance(
+        self, throughput: Throughput, usage: ResourceUsage | None, clock_ms: int
+    ) -> OutgoingMessage:
         """Encode how fast training goes and what it uses."""
         data = wire.PerformanceData(
-            time_per_batch_ms=speed.batch_seconds * 1000,
-            total_time_for_epoch_sec=speed.epoch_seconds,
-            estimated_time_remaining_sec=speed.remaining_seconds,
-            current_fps=speed.samples_per_second,
-            average_fps=speed.samples_per_second_average,
+            time_per_batch_ms=throughput.batch_seconds * 1000,
+            total_time_for_epoch_sec=throughput.epoch_seconds,
+            estimated_time_remaining_sec=throughput.remaining_seconds,
+            current_fps=throughput.samples_per_second,
+            average_fps=throughput.samples_per_second_average,
             resource_usage=_usage(usage) if usage else None,
             timestamp_ms=clock_ms,
         )
@@ -333,7 +335,7 @@ def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
     return fitting
 
 
-def _usage(usage: Usage) -> wire.ResourceUsage:
+def _usage(usage: ResourceUsage) -> wire.ResourceUsage:
     """Return what is known: fields that are left out read as not reported."""
     first = usage.gpus[0] if usage.gpus and not usage.first_gpu_missing else None
     return wire.ResourceUsage(

@@ -8,7 +8,7 @@ from support.fake_nvml import Card, FakeNvml
 from support.waiting import until_true
 
 from bridge.client import resource_usage as module
-from bridge.client.resource_usage import CURRENT_SECONDS, System
+from bridge.client.resource_usage import CURRENT_SECONDS, ResourceMonitor
 
 
 class Clock:
@@ -20,9 +20,9 @@ class Clock:
         return self.seconds
 
 
-def system(nvml, **arguments):
+def monitor(nvml, **arguments):
     """Return what looks at these GPUs, in an environment that names none."""
-    return System(nvml, environment={}, **arguments)
+    return ResourceMonitor(nvml, environment={}, **arguments)
 
 
 def two():
@@ -32,7 +32,7 @@ def two():
 
 def test_own_gpus_are_reported_at_once():
     """Each with all it reports, the first one first."""
-    usage = System(two(), environment={"CUDA_VISIBLE_DEVICES": "1,0"}).usage()
+    usage = ResourceMonitor(two(), environment={"CUDA_VISIBLE_DEVICES": "1,0"}).read()
 
     assert [gpu.uuid for gpu in usage.gpus] == ["GPU-b", "GPU-a"]
     assert not usage.first_gpu_missing
@@ -40,7 +40,7 @@ def test_own_gpus_are_reported_at_once():
 
 def test_this_process_is_reported():
     """Memory in 2^20 bytes, without GPUs where there is no library for them."""
-    usage = system(None).usage()
+    usage = monitor(None).read()
 
     assert usage.gpus == ()
     assert 1 < usage.memory_mb < 1 << 20
@@ -51,10 +51,10 @@ def test_gpus_can_be_left_out():
     """An unknown choice is refused while the run is being set up."""
     nvml = two()
 
-    assert system(nvml, gpus="none").usage().gpus == ()
+    assert monitor(nvml, gpus="none").read().gpus == ()
     assert nvml.calls == []
     with pytest.raises(ValueError, match="gpus"):
-        system(nvml, gpus="some")
+        monitor(nvml, gpus="some")
 
 
 def test_a_first_gpu_that_is_lost_is_not_mistaken_for_the_second():
@@ -62,7 +62,7 @@ def test_a_first_gpu_that_is_lost_is_not_mistaken_for_the_second():
     nvml = two()
     nvml.cards[0].faults[""] = nvml.NVMLError_GpuIsLost()
 
-    usage = system(nvml).usage()
+    usage = monitor(nvml).read()
 
     assert usage.first_gpu_missing
     assert [gpu.uuid for gpu in usage.gpus] == ["GPU-b"]
@@ -80,7 +80,7 @@ def test_processor_and_memory_fail_alone(broken, left, error, monkeypatch):
 
     monkeypatch.setattr(psutil.Process, broken, fail)
 
-    usage = system(two()).usage()
+    usage = monitor(two()).read()
 
     assert getattr(usage, left) is not None
     assert None in (usage.cpu_percent, usage.memory_mb)
@@ -91,23 +91,23 @@ def test_a_hanging_driver_holds_nobody_up(monkeypatch, caplog):
     """The process is still reported, the last reading only while it is current; one thread hangs."""
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
     clock, nvml = Clock(), two()
-    watched = system(nvml, now=clock)
-    until_true(lambda: watched.usage().gpus)
+    watched = monitor(nvml, now=clock)
+    until_true(lambda: watched.read().gpus)
     nvml.goes_on.clear()
 
     for _ in range(20):
-        assert len(watched.usage().gpus) == 2
+        assert len(watched.read().gpus) == 2
     clock.seconds += CURRENT_SECONDS + 1
     for _ in range(20):
-        assert watched.usage().gpus == ()
-        assert watched.usage().memory_mb > 0
+        assert watched.read().gpus == ()
+        assert watched.read().memory_mb > 0
     threads = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
     assert len(threads) == 1
     assert len(caplog.records) == 1
 
     nvml.goes_on.set()
     threads[0].join()
-    until_true(lambda: watched.usage().gpus)
+    until_true(lambda: watched.read().gpus)
 
 
 def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
@@ -115,8 +115,8 @@ def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
     clock, nvml = Clock(), two()
     nvml.goes_on.clear()
-    watched = system(nvml, now=clock)
-    assert watched.usage().gpus == ()
+    watched = monitor(nvml, now=clock)
+    assert watched.read().gpus == ()
     (thread,) = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
     clock.seconds += CURRENT_SECONDS + 1
     monkeypatch.setattr(threading.Thread, "start", no_thread)
@@ -124,7 +124,7 @@ def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
     nvml.goes_on.set()
     thread.join()
 
-    assert watched.usage().gpus == ()
+    assert watched.read().gpus == ()
 
 
 def no_thread(_thread):
@@ -136,18 +136,18 @@ def test_a_process_without_room_for_a_thread_reports_no_gpus(monkeypatch):
     """And nothing is raised."""
     monkeypatch.setattr(threading.Thread, "start", no_thread)
 
-    assert system(two()).usage().gpus == ()
+    assert monitor(two()).read().gpus == ()
 
 
 def test_what_cuda_shows_is_taken_over(monkeypatch):
     """Once it is initialised; before that, and where torch is not loaded, nothing changes."""
-    watched = system(two())
-    watched.look_at_cuda()
-    assert [gpu.uuid for gpu in watched.usage().gpus] == ["GPU-a", "GPU-b"]
+    watched = monitor(two())
+    watched.note_cuda_devices()
+    assert [gpu.uuid for gpu in watched.read().gpus] == ["GPU-a", "GPU-b"]
 
     monkeypatch.setattr(module, "cuda_view", lambda: module.CudaView(("b", "a"), 0))
-    watched.look_at_cuda()
+    watched.note_cuda_devices()
     monkeypatch.setattr(module, "cuda_view", lambda: None)
-    watched.look_at_cuda()
+    watched.note_cuda_devices()
 
-    assert [gpu.uuid for gpu in watched.usage().gpus] == ["GPU-b", "GPU-a"]
+    assert [gpu.uuid for gpu in watched.read().gpus] == ["GPU-b", "GPU-a"]

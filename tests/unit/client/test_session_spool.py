@@ -11,7 +11,7 @@ from support.spools import leave, outgoing_message, reopened
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
-from bridge.client.settings import SPOOL_BYTES, spool_place
+from bridge.client.settings import SPOOL_BYTES, spool_location
 from bridge.client.spool.folder import folders_in, is_abandoned
 from bridge.client.testing import RecordingBridge
 
@@ -54,14 +54,14 @@ def test_there_is_no_spool_unless_asked_for(tmp_path, monkeypatch):
 def test_a_spool_may_be_asked_for_in_the_environment(tmp_path):
     """Arguments come first; a size that is none is refused."""
     environment = {"TRAINBRIDGE_SPOOL_DIR": "/there", "TRAINBRIDGE_SPOOL_BYTES": "5000000"}
-    assert spool_place("", 0, environment={}) is None
-    assert spool_place(str(tmp_path), 0, environment={}) == (tmp_path, SPOOL_BYTES)
-    path, size = spool_place("", 0, environment=environment)
+    assert spool_location("", 0, environment={}) is None
+    assert spool_location(str(tmp_path), 0, environment={}) == (tmp_path, SPOOL_BYTES)
+    path, size = spool_location("", 0, environment=environment)
     assert (str(path), size) == ("/there", 5_000_000)
-    assert spool_place("/here", 7_000_000, environment=environment)[1] == 7_000_000
+    assert spool_location("/here", 7_000_000, environment=environment)[1] == 7_000_000
     for wrong in ("1 GiB", "-5", "1000"):
         with pytest.raises(ValueError, match="spool_bytes"):
-            spool_place("/here", 0, environment={"TRAINBRIDGE_SPOOL_BYTES": wrong})
+            spool_location("/here", 0, environment={"TRAINBRIDGE_SPOOL_BYTES": wrong})
 
 
 def test_a_spool_that_cannot_be_is_told_at_once(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.client.settings import Place, destination, place, session_name
+from bridge.client.settings import ProcessRank, destination, process_rank, session_name
 from bridge.protocol import SESSION_ID
 
 
@@ -108,7 +108,7 @@ def group(monkeypatch):
 )
 def test_every_launcher_names_the_rank(environment, rank, world_size, group):
     """One process of a job is rank 0 under any of them; a task of a job array is alone."""
-    found = place(environment)
+    found = process_rank(environment)
 
     assert (found.rank, found.world_size) == (rank, world_size)
 
@@ -123,31 +123,31 @@ def test_every_launcher_names_the_rank(environment, rank, world_size, group):
 )
 def test_whatever_the_variables_hold_there_is_a_rank(environment):
     """What is no number is left out; nothing is raised while a run is being set up."""
-    assert place(environment).rank >= 0
+    assert process_rank(environment).rank >= 0
 
 
 def test_a_process_group_knows_best(group):
     """It numbers processes that no launcher has started, or started for something else."""
     environment = {"RANK": "0", "TORCHELASTIC_RUN_ID": "job", "SLURM_PROCID": "7"}
     group()
-    assert place(environment) == Place(0, "job")
-    assert place({}) == Place()
+    assert process_rank(environment) == ProcessRank(0, "job")
+    assert process_rank({}) == ProcessRank()
     group(5, 8)
-    assert place(environment) == Place(5, "job")
-    assert place({}).world_size == 8
+    assert process_rank(environment) == ProcessRank(5, "job")
+    assert process_rank({}).world_size == 8
 
 
 def test_the_rank_can_be_read_whatever_torch_is_like(monkeypatch):
     """A build without distributed training, or an older one, is one process."""
-    assert place({"RANK": "2", "TORCHELASTIC_RUN_ID": "job"}) == Place(2, "job")
+    assert process_rank({"RANK": "2", "TORCHELASTIC_RUN_ID": "job"}) == ProcessRank(2, "job")
     monkeypatch.setitem(
         sys.modules,
         "torch.distributed",
         SimpleNamespace(is_initialized=lambda: True, get_rank=lambda: 5),
     )
-    assert place({}) == Place(5)
+    assert process_rank({}) == ProcessRank(5)
     monkeypatch.setitem(sys.modules, "torch.distributed", SimpleNamespace())
-    assert place({}) == Place()
+    assert process_rank({}) == ProcessRank()
 
 
 @pytest.mark.parametrize("run", ["100", "none", "4F1C-" * 7 + "4F1C", "é"])
@@ -155,7 +155,7 @@ def test_the_rank_can_be_read_whatever_torch_is_like(monkeypatch):
 @pytest.mark.parametrize("rank", [0, 1234])
 def test_runs_of_different_models_have_different_names(run, model, rank):
     """Many jobs are started as run "100"; the name still fits the protocol, whole."""
-    where = place({"RANK": str(rank), "TORCHELASTIC_RUN_ID": run})
+    where = process_rank({"RANK": str(rank), "TORCHELASTIC_RUN_ID": run})
 
     for ranks in ("zero", "all"):
         name = session_name("", model, where, ranks)
@@ -167,10 +167,10 @@ def test_runs_of_different_models_have_different_names(run, model, rank):
 
 def test_names():
     """A name is made of the model's where none is wanted, and always fits the protocol."""
-    assert session_name("mine", "m", Place(), "zero") == "mine"
-    made = session_name("", "Résnet 18/v2!", Place(), "zero")
+    assert session_name("mine", "m", ProcessRank(), "zero") == "mine"
+    made = session_name("", "Résnet 18/v2!", ProcessRank(), "zero")
     assert made.startswith("r-snet-18-v2-")
-    assert made != session_name("", "Résnet 18/v2!", Place(), "zero")
-    assert session_name("", "", Place(), "zero").startswith("run-")
-    assert session_name("x" * 63, "", Place(12), "all") == "x" * 54 + "-rank12"
-    assert session_name("", "m", Place(1, "job 7"), "all") == "m-job-7-rank1"
+    assert made != session_name("", "Résnet 18/v2!", ProcessRank(), "zero")
+    assert session_name("", "", ProcessRank(), "zero").startswith("run-")
+    assert session_name("x" * 63, "", ProcessRank(12), "all") == "x" * 54 + "-rank12"
+    assert session_name("", "m", ProcessRank(1, "job 7"), "all") == "m-job-7-rank1"

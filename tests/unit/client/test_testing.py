@@ -22,7 +22,7 @@ def test_who_registers_is_told():
         bridge, session_id="run", model="resnet", epochs=3, labels={"team": "vision"}
     ):
         assert bridge.identity.session_id == "run"
-        assert (bridge.identity.plan.model, bridge.identity.plan.epochs) == ("resnet", 3)
+        assert (bridge.identity.config.model, bridge.identity.config.epochs) == ("resnet", 3)
         assert bridge.identity.labels == {"team": "vision"}
 
 

@@ -2,30 +2,30 @@
 
 import pytest
 
-from bridge.client.throughput import Pace
+from bridge.client.throughput import ThroughputMeter
 
 
 def test_durations_lie_between_calls():
     """The first batch has none, nor the first of an epoch whose start nobody told."""
-    pace = Pace(epochs=0, batches_per_epoch=0)
+    meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
 
-    assert pace.batch(10.0, 0, 32) is None
-    assert pace.batch(10.5, 0, 32) == 0.5
-    assert pace.batch(14.0, 1, 32) is None
-    pace.epoch(15.0)
-    assert pace.batch(15.25, 2, 32) == 0.25
+    assert meter.record_batch(10.0, 0, 32) is None
+    assert meter.record_batch(10.5, 0, 32) == 0.5
+    assert meter.record_batch(14.0, 1, 32) is None
+    meter.record_epoch(15.0)
+    assert meter.record_batch(15.25, 2, 32) == 0.25
 
 
 def test_speed_is_recent_and_average():
     """Frames a second since the last report, and since the start."""
-    pace = Pace(epochs=0, batches_per_epoch=0)
-    assert pace.speed(0.0) is None
+    meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
+    assert meter.measure(0.0) is None
     for tick in range(11):
-        pace.batch(tick * 0.1, 0, 10)
-    first = pace.speed(1.0)
+        meter.record_batch(tick * 0.1, 0, 10)
+    first = meter.measure(1.0)
     for tick in range(1, 11):
-        pace.batch(1.0 + tick * 0.2, 0, 10)
-    second = pace.speed(3.0)
+        meter.record_batch(1.0 + tick * 0.2, 0, 10)
+    second = meter.measure(3.0)
 
     assert first.samples_per_second == pytest.approx(100)
     assert first.batch_seconds == pytest.approx(0.1)
@@ -37,24 +37,24 @@ def test_speed_is_recent_and_average():
 @pytest.mark.parametrize("base", [0, 1])
 def test_remaining_time(base):
     """What is left of this epoch, and the epochs to come, counted from 0 or from 1."""
-    pace = Pace(epochs=4, batches_per_epoch=10)
+    meter = ThroughputMeter(epochs=4, batches_per_epoch=10)
     for batch in range(10):
-        pace.batch(batch * 1.0, base, 1)
-    pace.epoch(10.0)
-    assert pace.speed(10.0).remaining_seconds == pytest.approx(30)
-    assert pace.speed(10.0).epoch_seconds == pytest.approx(10)
+        meter.record_batch(batch * 1.0, base, 1)
+    meter.record_epoch(10.0)
+    assert meter.measure(10.0).remaining_seconds == pytest.approx(30)
+    assert meter.measure(10.0).epoch_seconds == pytest.approx(10)
 
-    pace.batch(11.0, base + 1, 1)
-    pace.batch(14.0, base + 1, 1)
-    assert pace.speed(14.0).remaining_seconds == pytest.approx(26)
+    meter.record_batch(11.0, base + 1, 1)
+    meter.record_batch(14.0, base + 1, 1)
+    assert meter.measure(14.0).remaining_seconds == pytest.approx(26)
 
 
 def test_a_pause_is_no_training():
     """The time between the last batch and the resumption is not counted."""
-    pace = Pace(epochs=0, batches_per_epoch=0)
-    pace.batch(0.0, 0, 1)
-    pace.batch(1.0, 0, 1)
-    pace.resumed(100.0)
+    meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
+    meter.record_batch(0.0, 0, 1)
+    meter.record_batch(1.0, 0, 1)
+    meter.record_resume(100.0)
 
-    assert pace.batch(101.0, 0, 1) == 1.0
-    assert pace.speed(101.0).epoch_seconds == pytest.approx(2.0)
+    assert meter.record_batch(101.0, 0, 1) == 1.0
+    assert meter.measure(101.0).epoch_seconds == pytest.approx(2.0)

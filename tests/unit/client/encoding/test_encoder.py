@@ -12,10 +12,10 @@ from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import Unreadable
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder, frame_of, prefix_of
-from bridge.client.identity import Plan
+from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.resource_usage import Gpu, Usage
-from bridge.client.throughput import Speed
+from bridge.client.resource_usage import Gpu, ResourceUsage
+from bridge.client.throughput import Throughput
 from bridge.protocol import Status
 from bridge.wire import metrics_pb2 as wire
 
@@ -32,7 +32,7 @@ def call(**given_):
 
 def encoded(batch, left_out=None, server_config=None, images=None):
     """Return the message made of a batch."""
-    encoded = Encoder(Plan(), left_out or LeftOut()).batch(
+    encoded = Encoder(RunConfig(), left_out or LeftOut()).batch(
         batch,
         samples=1,
         clock_ms=7,
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_known_costs_the_loss(loss):
 
 def test_what_is_not_reported_of_an_epoch_is_not_sent_as_zero():
     """An accuracy of 0 that was measured is told apart from none."""
-    encoder = Encoder(Plan(), LeftOut())
+    encoder = Encoder(RunConfig(), LeftOut())
 
     def epoch(loss, accuracy):
         encoded = encoder.epoch(EpochCall(0.0, 1, loss, accuracy, None, None, None), 0)
@@ -173,7 +173,7 @@ def test_an_accuracy_is_between_zero_and_one(accuracy, sent):
     """A percentage is left out and said, with what it should have been; rounding is forgiven."""
     left_out = LeftOut()
     call_ = EpochCall(0.0, 1, 0.5, accuracy, None, accuracy, None)
-    encoded = Encoder(Plan(), left_out).epoch(call_, 0)
+    encoded = Encoder(RunConfig(), left_out).epoch(call_, 0)
     data = wire.MetricsRequest.FromString(encoded.body).epoch_data
 
     assert (data.average_accuracy if data.accuracy_reported else None) == sent
@@ -185,7 +185,7 @@ def test_names_that_are_cut_to_the_same_stay_two():
     """No number takes the place of another."""
     values = {"x" * 5_000 + end: number for number, end in enumerate("abc")}
     values |= {"1": 4.0, "\ud800": 5.0, "?": 6.0}
-    encoded = Encoder(Plan(), LeftOut()).scalars(ScalarsCall(0.0, values, 0, 0), 0)
+    encoded = Encoder(RunConfig(), LeftOut()).scalars(ScalarsCall(0.0, values, 0, 0), 0)
     sent = wire.MetricsRequest.FromString(encoded.body).scalar_data.values
 
     assert sorted(sent.values()) == [0.0, 1.0, 2.0, 4.0, 5.0, 6.0]
@@ -206,12 +206,12 @@ def test_names_that_are_cut_to_the_same_stay_two():
 )
 def test_samples_are_counted(given_, count):
     """As given, else as many as were counted, else as planned."""
-    assert Encoder(Plan(batch_size=64), LeftOut()).samples(call(**given_)) == count
+    assert Encoder(RunConfig(batch_size=64), LeftOut()).samples(call(**given_)) == count
 
 
 def test_what_cannot_be_encoded_leaves_no_gap():
     """A number is used up only by a message that exists."""
-    encoder = Encoder(Plan(), LeftOut())
+    encoder = Encoder(RunConfig(), LeftOut())
     with pytest.raises(ValueError, match="not a valid Status"):
         encoder.status(StatusCall(0.0, 2**40, ""), 0)
 
@@ -226,8 +226,10 @@ def test_performance_tells_every_gpu():
     gpus = tuple(
         Gpu(index, f"GPU-{index}", 50.0 + index, 10.0, 80.0, 60.0, 300.0) for index in range(2)
     )
-    usage = Usage(150.0, 512.0, gpus)
-    encoded = Encoder(Plan(), LeftOut()).performance(Speed(0.1, 2.0, 3.0, 4.0, 5.0), usage, 9)
+    usage = ResourceUsage(150.0, 512.0, gpus)
+    encoded = Encoder(RunConfig(), LeftOut()).performance(
+        Throughput(0.1, 2.0, 3.0, 4.0, 5.0), usage, 9
+    )
 
     data = wire.MetricsRequest.FromString(encoded.body).performance_data
 
@@ -238,8 +240,8 @@ def test_performance_tells_every_gpu():
 
 def performance(usage):
     """Return the resource usage as a bridge reads it."""
-    speed = Speed(0.1, 2.0, 3.0, 4.0, 5.0)
-    encoded = Encoder(Plan(), lambda *_: None).performance(speed, usage, 9)
+    throughput = Throughput(0.1, 2.0, 3.0, 4.0, 5.0)
+    encoded = Encoder(RunConfig(), lambda *_: None).performance(throughput, usage, 9)
     return wire.MetricsRequest.FromString(encoded.body).performance_data.resource_usage
 
 
@@ -247,7 +249,7 @@ def test_what_is_not_measured_is_not_sent():
     """A GPU's value that is absent is no 0, while a 0 that was measured is sent."""
     known = {"utilization_percent": 0.0, "power_watts": 70.0}
 
-    (gpu,) = performance(Usage(None, None, (Gpu(3, "GPU-3", **known),))).gpus
+    (gpu,) = performance(ResourceUsage(None, None, (Gpu(3, "GPU-3", **known),))).gpus
 
     for name in (
         "utilization_percent",
@@ -264,11 +266,11 @@ def test_bridges_that_know_one_gpu_are_sent_the_first_or_none():
     """Never the second while the first cannot be read, nor a GPU's missing value."""
     second = Gpu(1, "GPU-1", 50.0, 10.0)
 
-    assert performance(Usage(1.0, 2.0, (second,))).gpu_percent == 50
-    lost = performance(Usage(1.0, 2.0, (second,), first_gpu_missing=True))
+    assert performance(ResourceUsage(1.0, 2.0, (second,))).gpu_percent == 50
+    lost = performance(ResourceUsage(1.0, 2.0, (second,), first_gpu_missing=True))
     assert (lost.gpu_percent, lost.gpu_memory_mb, len(lost.gpus)) == (0, 0, 1)
-    assert performance(Usage(1.0, 2.0, (Gpu(0, "GPU-0"),))).gpu_percent == 0
-    assert performance(Usage(None, 2.0, ())).memory_mb == 2
+    assert performance(ResourceUsage(1.0, 2.0, (Gpu(0, "GPU-0"),))).gpu_percent == 0
+    assert performance(ResourceUsage(None, 2.0, ())).memory_mb == 2
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ CHILD = """
 import os, sys
 from pathlib import Path
 from bridge.client.spool.folder import Folder
-from bridge.client.identity import Identity, Plan
+from bridge.client.identity import Identity, RunConfig
 
-folder = Folder.create(Path(sys.argv[1]), Identity("run", "0" * 32, "c", "1", Plan()))
+folder = Folder.create(Path(sys.argv[1]), Identity("run", "0" * 32, "c", "1", RunConfig()))
 reader, writer = os.pipe()
 if os.fork() == 0:
     os.close(writer)
