@@ -1,10 +1,8 @@
 """The HTTP app: its routes, its static files and the headers of every response."""
 
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -16,18 +14,22 @@ from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.listener import Listener
-from bridge.web.pages.batch import batch_page, image, latest_image
+from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.contact_sheet import contact_sheet
 from bridge.web.pages.go_to_images import go_to_images
+from bridge.web.pages.images import image, latest_image
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import overview
-from bridge.web.templating import FOLDER
+from bridge.web.security_headers import security_headers
+from bridge.web.static_files import STATIC_TYPES, static_file
 
 MAX_BODY_BYTES = 64 * 1024
+
 GRACE_SECONDS = 5.0
 
 SESSION = "/sessions/{session_id}"
+
 BATCH = SESSION + r"/batches/{epoch:\d+}-{batch:\d+}"
 
 
@@ -64,12 +66,6 @@ ROUTES = (
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
 )
 
-STATIC_TYPES = {
-    "style.css": "text/css",
-    "live.js": "text/javascript",
-    "favicon.svg": "image/svg+xml",
-}
-
 
 def build_app(deps: AppDependencies) -> web.Application:
     """Return the application with every route."""
@@ -77,7 +73,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[DEPENDENCIES] = deps
     app.router.add_routes(web.route(route.method, route.path, route.endpoint) for route in ROUTES)
     for name, content_type in STATIC_TYPES.items():
-        app.router.add_get(f"/static/{name}", _static_file(name, content_type))
+        app.router.add_get(f"/static/{name}", static_file(name, content_type))
     headers = security_headers(deps)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -100,44 +96,3 @@ async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[
         yield
     finally:
         await runner.cleanup()
-
-
-def security_headers(deps: AppDependencies) -> dict[str, str]:
-    """Return the headers that tell browsers what every response may do."""
-    policy = (
-        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'self'; "
-        f"frame-ancestors {_frame_ancestors(deps)}"
-    )
-    return {
-        "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        # With no-referrer, browsers would send "Origin: null" with our own forms.
-        "Referrer-Policy": "same-origin",
-        "Server": "trainbridge",
-    }
-
-
-def _frame_ancestors(deps: AppDependencies) -> str:
-    if "'none'" in deps.frame_ancestors:
-        return "'none'"
-    grafana = urlsplit(deps.grafana_url)
-    origin = (f"{grafana.scheme}://{grafana.netloc}",) if grafana.netloc else ()
-    return " ".join(dict.fromkeys(("'self'", *origin, *deps.frame_ancestors)))
-
-
-def _static_file(name: str, content_type: str) -> Endpoint:
-    body = (FOLDER / "static" / name).read_bytes()
-    tag = hashlib.sha256(body).hexdigest()[:16]
-
-    async def respond(request: web.Request) -> web.Response:
-        cached = request.if_none_match or ()
-        if any(etag.value in (tag, "*") for etag in cached):
-            response = web.Response(status=304)
-        else:
-            response = web.Response(body=body, content_type=content_type, charset="utf-8")
-        response.etag = tag
-        response.headers["Cache-Control"] = "no-cache"
-        return response
-
-    return respond

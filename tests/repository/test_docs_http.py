@@ -13,7 +13,7 @@ from bridge.web import build_app
 from bridge.web.app import MAX_BODY_BYTES, ROUTES
 from bridge.web.errors import STATUS_OF
 from bridge.web.pages.command_forms import FORMS
-from bridge.web.pages.go_to_images import PARAMETERS
+from bridge.web.pages.image_selection import PARAMETERS
 
 PAGE = (ROOT / "docs" / "http-api.md").read_text()
 TABLES = tables_under(PAGE)

@@ -2,8 +2,6 @@
 
 import io
 from hashlib import sha256
-from threading import BoundedSemaphore
-from typing import Any
 
 from aiohttp import web
 
@@ -11,33 +9,27 @@ from bridge.errors import NotFoundError, StorageError
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.formatting import class_name, number, percent
-from bridge.web.pages.batch import ASK_AGAIN, NO_IMAGE, picture
-from bridge.web.pages.go_to_images import Selection, find_batch, given_parameters, read_selection
+from bridge.web.pages.image_selection import Selection, find_batch, given_parameters, read_selection
+from bridge.web.pages.images import ASK_AGAIN, NO_IMAGE, picture
+from bridge.web.pages.tiles import TILE, tile_of
 from bridge.web.request_params import session_of
 
 COLUMNS = 4
+
 MOST_TILES = 16
-TILE = 150
+
 GAP = 6
+
 TEXT_HEIGHT = 18
+
 HEAD_HEIGHT = 26
-LARGEST_PIXELS = 4_096**2
-"""Of one image; a larger one is not unpacked for a picture of 150 pixels. One of several scans is held whole
-while it is unpacked, in six bytes a pixel."""
-
-MOST_SCANS = 32
-"""Of one image, the whole of which is gone through for each; encoders make ten of a progressive one."""
-
-START_OF_SCAN = b"\xff\xda"
 
 UNREADABLE = "no picture"
 
 PAPER, INK, RIGHT, WRONG, NEUTRAL = "#ffffff", "#1b1f24", "#1d7a46", "#c62828", "#8a8f98"
+
 BESIDE, GREY = "#eceef1", "#c4c8ce"
 """The background of a picture that is not square, and the tile of one that cannot be shown."""
-
-_unpacking = BoundedSemaphore(2)
-"""However many sheets are drawn, so many images are unpacked at a time."""
 
 
 async def contact_sheet(request: web.Request) -> web.Response:
@@ -111,40 +103,6 @@ def _sheet(
     buffer = io.BytesIO()
     paper.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
-
-
-def tile_of(jpeg: bytes) -> Any:
-    """Return a picture as browsers show it, as large as fits into a tile, or None where it cannot be unpacked.
-
-    Its own proportions are kept. What would cost much to unpack is not: an image costs itself at most.
-    """
-    from PIL import Image  # noqa: PLC0415 -- an extra that may be absent
-
-    try:
-        with _unpacking, Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
-            if not _is_cheap(image, jpeg):
-                return None
-            longest = max(image.size)
-            width, height = (max(1, round(side * TILE / longest)) for side in image.size)
-            size = (width, height)
-            image.draft("RGB", size)
-            return _upright(image.convert("RGB").resize(size))
-    except Exception:  # noqa: BLE001 -- decoders raise whatever a broken file leads them to
-        return None
-
-
-def _is_cheap(image: Any, jpeg: bytes) -> bool:
-    return image.width * image.height <= LARGEST_PIXELS and jpeg.count(START_OF_SCAN) <= MOST_SCANS
-
-
-def _upright(tile: Any) -> Any:
-    """Turn a picture as its EXIF orientation says; a damaged one is ignored."""
-    from PIL import ImageOps  # noqa: PLC0415 -- an extra that may be absent
-
-    try:
-        return ImageOps.exif_transpose(tile)
-    except Exception:  # noqa: BLE001 -- as above
-        return tile
 
 
 def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:

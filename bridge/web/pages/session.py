@@ -13,7 +13,9 @@ from bridge.commands import Command
 from bridge.model import Epoch, is_ratio
 from bridge.storage.index import ImageBatch, ImageIndex
 from bridge.web.charts.confusion_matrix import ConfusionMatrix, confusion_matrix
-from bridge.web.charts.line_chart import Chart, Series, epoch_chart, loss_chart
+from bridge.web.charts.epoch_chart import Series, epoch_chart
+from bridge.web.charts.line_chart import Chart
+from bridge.web.charts.loss_chart import loss_chart
 from bridge.web.dependencies import AppDependencies, Confusion, deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params

@@ -9,7 +9,8 @@ from aiohttp import web
 
 from bridge.session import Session
 from bridge.storage.index import ImageBatch, IndexedImage
-from bridge.web.charts.line_chart import Chart, sparkline
+from bridge.web.charts.line_chart import Chart
+from bridge.web.charts.loss_chart import sparkline
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import image_link
 from bridge.web.pages.session_view import SessionView, session_view

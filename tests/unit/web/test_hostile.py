@@ -11,7 +11,7 @@ from support.pages import pictures, running
 from yarl import URL
 
 from bridge.web.app import ROUTES
-from bridge.web.pages.go_to_images import PARAMETERS
+from bridge.web.pages.image_selection import PARAMETERS
 
 VALUES = (
     "", "x", "0", "1", "-1", "1.5", "NaN", "-Infinity", "1e999", "9" * 30, "9" * 400, str(2**32), str(2**53),

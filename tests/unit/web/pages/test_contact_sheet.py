@@ -19,9 +19,8 @@ from bridge.web.pages.contact_sheet import (
     GREY,
     HEAD_HEIGHT,
     TEXT_HEIGHT,
-    TILE,
-    tile_of,
 )
+from bridge.web.pages.tiles import TILE, tile_of
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 

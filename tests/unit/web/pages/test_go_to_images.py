@@ -3,7 +3,7 @@
 import pytest
 from support.pages import NOON_MS, pictures, running
 
-from bridge.web.pages.go_to_images import read_selection
+from bridge.web.pages.image_selection import read_selection
 
 SECOND = 1000
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.history import Curve
-from bridge.web.charts.line_chart import epoch_chart, loss_chart, sparkline
+from bridge.web.charts.epoch_chart import epoch_chart
+from bridge.web.charts.loss_chart import loss_chart, sparkline
 from bridge.web.charts.scale import scale_of
 
 
