@@ -47,6 +47,9 @@ chart: .venv/dev ## write anew what follows from the chart's values: README, sch
 test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
 	@$(venv)/python -m pytest tests/image/checks.py $(arguments)
 
+release: .venv/dev ## build the wheel, the sdist and the chart's package into dist/, and check them
+	@.ci/release $(venv)/python
+
 torch: .venv/torch ## install PyTorch into .venv for the tests that train with it (5 GB)
 
 check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest libraries they promise
@@ -121,5 +124,5 @@ node_modules/.ready: package.json .venv/bin/python
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test test-cuda chart test-image check bench fix proto tools torch check-oldest clean \
+.PHONY: help demo test test-cuda chart test-image check bench fix proto tools release torch check-oldest clean \
   format-check lint types imports docs-check proto-check

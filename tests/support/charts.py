@@ -1,10 +1,11 @@
 """The chart as its tests see it: rendered, and with every text about a value in step.
 
 Run as a program, it writes what follows from something else: the chart's README and the descriptions of its schema
-from the comments of values.yaml, its rules and boards from their own folders, and the golden renders.
+from the comments of values.yaml, its version from the bridge's, its rules and boards from their own folders, and the golden renders.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 import yaml
 from helm_python import Chart, HelmError
+
+from bridge import __version__
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "trainbridge"
@@ -184,6 +187,12 @@ def readme(page: str) -> str:
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
 
 
+def versioned(chart_file: str) -> str:
+    """Return Chart.yaml with the version of the bridge."""
+    text = re.sub(r"^version: .*", f"version: {__version__}", chart_file, flags=re.MULTILINE)
+    return re.sub(r"^appVersion: .*", f'appVersion: "{__version__}"', text, flags=re.MULTILINE)
+
+
 def originals(source: Path) -> list[Path]:
     """Return the files of a folder that the chart ships."""
     return sorted(path for pattern in PATTERNS for path in source.glob(pattern))
@@ -195,6 +204,8 @@ def _write() -> None:
         target.mkdir(parents=True)
         for path in originals(source):
             shutil.copyfile(path, target / path.name)
+    path = CHART / "Chart.yaml"
+    path.write_text(versioned(path.read_text()))
     path = CHART / "values.schema.json"
     path.write_text(json.dumps(described(json.loads(path.read_text())), indent=2) + "\n")
     path = CHART / "README.md"
