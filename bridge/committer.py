@@ -1,4 +1,4 @@
-"""Group commit: what all sinks have to keep goes to disk together, then whoever waits is notified."""
+"""Group commit: what all sinks have to keep goes to disk together, then whoever waits for it is notified."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ COMMIT_SECONDS = 0.01
 """Commits start at least this far apart; what comes in between shares the next one."""
 
 RELAXED_SECONDS = 0.025
-"""So far apart when nobody is in a hurry: clients that number their messages need no Ack for each."""
+"""Or this far apart where no waiter is urgent: clients that number their messages need no Ack for each."""
 
 IDLE_SECONDS = 0.25
-"""Sinks are asked this often also when nothing arrives, for what time alone makes due."""
+"""Sinks are asked this often even when nothing arrives, for what time alone makes due."""
 
 RETRY_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
-"""Waiting before a failed commit is tried again; the last one repeats."""
+"""Delays before a failed commit is tried again; the last one repeats."""
 
 LOST = (
     "the database was removed, moved or replaced, or overwritten in place: put it back as it was,"
@@ -32,7 +32,7 @@ LOST = (
 )
 
 BEHIND_SECONDS = 60.0
-"""A bridge that has written nothing for so long, though it had to, is not ready: others may be."""
+"""A bridge that has failed to write for this long is not ready: others may be."""
 
 PENDING_LIMIT = 100_000
 """Updates that may wait for a commit."""
@@ -42,7 +42,7 @@ PENDING_BYTES_LIMIT = 256 << 20
 
 
 class CommitListener(Protocol):
-    """Who wants to know when an update has been committed."""
+    """Whoever waits for an update to be committed."""
 
     def on_committed(self, ticket: int) -> None:
         """Everything added with this ticket or an earlier one has been committed."""
@@ -55,10 +55,12 @@ class Group:
     ticket: int
     writes: tuple[PendingWrite, ...]
     listeners: frozenset[CommitListener]
+    updates: int
+    size_bytes: int
 
 
 class Committer:
-    """Writes groups one after the other in one thread; a group that fails is tried until it succeeds."""
+    """Writes one group after the other, in one thread; what fails is written with the next group."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class Committer:
         *,
         is_durable: bool = True,
     ) -> None:
-        """Write the writes of `durables`, in the order given, in one transaction of `database`.
+        """Write what `durables` collect, in the order given, in one transaction of `database`.
 
         Not `is_durable`: listeners are notified without waiting for it.
         """
@@ -78,32 +80,32 @@ class Committer:
         self._telemetry = telemetry
         self._ticket = 1
         self._listeners: set[CommitListener] = set()
-        self._count = 0
-        self._bytes = 0
+        self._updates = 0
+        self._size_bytes = 0
         self._requested = asyncio.Event()
         self._urgent = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._unwritten: tuple[PendingWrite, ...] = ()
-        """Of a group that is not on disk yet: the next one takes them along."""
+        """Collected, and not on disk yet: the next group takes it along."""
         self._behind_since: float | None = None
         """Since when there is something to write that is not on disk; None: all is."""
         self._error: Exception | None = None
         """Why the last commit failed, while no later one has succeeded."""
-        self.is_broken = False
-        """The final commit failed: what is in memory and in files is more than the database tells of."""
 
     @property
     def is_full(self) -> bool:
-        """Tell whether too much is waiting for the disk."""
-        return self._count >= PENDING_LIMIT or self._bytes >= PENDING_BYTES_LIMIT
+        """Return whether too much is waiting for the disk."""
+        return self._updates >= PENDING_LIMIT or self._size_bytes >= PENDING_BYTES_LIMIT
 
     def add_waiter(
         self, listener: CommitListener, size_bytes: int, *, is_urgent: bool = True
     ) -> int:
         """Return the ticket of the commit that takes in all that has been consumed by now."""
         self._listeners.add(listener)
-        self._count += 1
-        self._bytes += size_bytes
+        self._updates += 1
+        self._size_bytes += size_bytes
         self._requested.set()
         if is_urgent:
             self._urgent.set()
@@ -125,11 +127,31 @@ class Committer:
         """Commit soon, though nobody waits for it."""
         self._requested.set()
 
+    async def commit(self) -> bool:
+        """Write at once all that has been consumed by now, and return whether it is on disk.
+
+        What the disk refuses is written with the next commit, all of it or nothing.
+        """
+        async with self._turn:
+            group = self._collect()
+            if group is None:
+                return False
+            if not self._is_durable:
+                self._notify(group)
+            if group.writes and not await self._write(group.writes):
+                self._take_back(group)
+                return False
+            for write in group.writes:
+                self._call(write.on_committed)
+            if self._is_durable:
+                self._notify(group)
+            return True
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Commit in the background; on the way out everything added is committed, if the disk lets it."""
-        with ThreadPoolExecutor(1, thread_name_prefix="commit") as thread:
-            task = asyncio.create_task(self._commit_until_stopped(thread), name="commit")
+        with self._thread:
+            task = asyncio.create_task(self._run(), name="commit")
             try:
                 yield
             finally:
@@ -138,23 +160,36 @@ class Committer:
                 self._urgent.set()
                 await task
 
-    async def _commit_until_stopped(self, thread: ThreadPoolExecutor) -> None:
+    async def _run(self) -> None:
+        failures = 0
         while not self._stopping.is_set():
             started = time.monotonic()
-            await self._commit(self._group(), thread)
-            await asyncio.sleep(max(0.0, COMMIT_SECONDS - (time.monotonic() - started)))
-            await _set_within(self._requested, IDLE_SECONDS)
-            await _set_within(self._urgent, RELAXED_SECONDS - (time.monotonic() - started))
-            self._requested.clear()
-            self._urgent.clear()
-        await self._commit(self._group(), thread)
-        self.is_broken = bool(self._unwritten)
+            if await self.commit():
+                failures = 0
+                await self._wait_for_group(started)
+            else:
+                await _wait(self._stopping, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+                failures += 1
+        # Nobody comes after this one, so a refusal is not final before it has come twice.
+        if not await self.commit():
+            await self.commit()
 
-    def _group(self) -> Group:
-        """Collect what there is to write.
+    async def _wait_for_group(self, started: float) -> None:
+        """Wait until the next commit is worth its fsync."""
+        # An fsync costs the same for one update as for hundreds: what arrives meanwhile shares the next one.
+        await asyncio.sleep(max(0.0, COMMIT_SECONDS - (time.monotonic() - started)))
+        # Nothing has arrived: there is nothing to write, but for what time makes due in the sinks.
+        await _wait(self._requested, IDLE_SECONDS)
+        # Something has arrived, but no client stands still until its Ack: more of it fits into this group.
+        await _wait(self._urgent, RELAXED_SECONDS - (time.monotonic() - started))
+        self._requested.clear()
+        self._urgent.clear()
 
-        Where a durable fails to hand over, it keeps what it has, nothing is written, and nobody is
-        notified: what belongs together goes to disk together, the next time.
+    def _collect(self) -> Group | None:
+        """Collect what there is to write; None where a sink fails to hand over what it has.
+
+        Then nothing is written and nobody is notified: what belongs together goes to disk together, the
+        next time.
         """
         writes = list(self._unwritten)
         try:
@@ -163,69 +198,62 @@ class Committer:
                 if write is not None:
                     writes.append(write)
         except Exception as error:  # noqa: BLE001 -- whatever it is, the next commit tries again
-            self._telemetry.unexpected_error("commit", error)
-            self._fail(error)
             self._unwritten = tuple(writes)
-            return Group(self._ticket - 1, (), frozenset())
+            self._telemetry.unexpected_error("commit", error)
+            self._record_failure(error)
+            return None
+        group = Group(
+            self._ticket,
+            tuple(writes),
+            frozenset(self._listeners),
+            self._updates,
+            self._size_bytes,
+        )
         self._unwritten = ()
-        group = Group(self._ticket, tuple(writes), frozenset(self._listeners))
         self._ticket += 1
         self._listeners.clear()
-        self._count = 0
-        self._bytes = 0
+        self._updates = self._size_bytes = 0
         return group
 
-    async def _commit(self, group: Group, thread: ThreadPoolExecutor) -> None:
-        if not self._is_durable:
-            self._acknowledge(group)
-        if group.writes and not await self._written(group.writes, thread):
-            self._unwritten = group.writes
-            self._listeners |= group.listeners
-            return
-        for write in group.writes:
-            self._tell(write.on_committed)
+    def _take_back(self, group: Group) -> None:
+        self._unwritten = group.writes
+        self._updates += group.updates
+        self._size_bytes += group.size_bytes
         if self._is_durable:
-            self._acknowledge(group)
+            self._listeners |= group.listeners
 
-    def _acknowledge(self, group: Group) -> None:
+    def _notify(self, group: Group) -> None:
         for listener in group.listeners:
-            self._tell(partial(listener.on_committed, group.ticket))
+            self._call(partial(listener.on_committed, group.ticket))
 
-    def _tell(self, listener: Callable[[], None]) -> None:
+    def _call(self, callback: Callable[[], None]) -> None:
         try:
-            listener()
-        except Exception as error:  # noqa: BLE001 -- as above
+            callback()
+        except Exception as error:  # noqa: BLE001 -- one stream's fault must not cost the others their Acks
             self._telemetry.unexpected_error("commit", error)
 
-    async def _written(self, writes: tuple[PendingWrite, ...], thread: ThreadPoolExecutor) -> bool:
-        """Write until it succeeds, while stopping once only; return whether it did."""
+    async def _write(self, writes: tuple[PendingWrite, ...]) -> bool:
+        """Write in the commit thread, and return whether all of it is on disk."""
         loop = asyncio.get_running_loop()
-        attempt = 0
         self._behind_since = self._behind_since or time.monotonic()
-        while True:
-            try:
-                seconds, refused = await loop.run_in_executor(thread, self._write, writes)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
-                self._fail(error)
-            else:
-                self._behind_since = self._error = None
-                self._telemetry.committed(seconds)
-                for row in refused:
-                    self._telemetry.row_refused(row.table, row.error)
-                return True
-            if self._stopping.is_set():
-                return False
-            pause = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
-            await _set_within(self._stopping, pause)
-            attempt += 1
+        try:
+            seconds, refused = await loop.run_in_executor(self._thread, self._transact, writes)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
+            self._record_failure(error)
+            return False
+        self._behind_since = self._error = None
+        self._telemetry.committed(seconds)
+        for row in refused:
+            self._telemetry.row_refused(row.table, row.error)
+        return True
 
-    def _fail(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         self._behind_since = self._behind_since or time.monotonic()
         self._error = error
         self._telemetry.commit_failed(error)
 
-    def _write(self, writes: tuple[PendingWrite, ...]) -> tuple[float, list[RefusedRow]]:
-        """Write all writes; where a value cannot be written, all but the rows that have such values."""
+    def _transact(self, writes: tuple[PendingWrite, ...]) -> tuple[float, list[RefusedRow]]:
+        """Write all in one transaction; where a value cannot be written, all but the rows that have such values."""
         started = time.perf_counter()
         refused: list[RefusedRow] = []
         try:
@@ -242,7 +270,7 @@ class Committer:
                 write.write(transaction)
 
 
-async def _set_within(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float) -> None:
     """Wait until an event is set, or the time is over."""
     if seconds <= 0 or event.is_set():
         return

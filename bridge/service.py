@@ -91,10 +91,14 @@ async def run(
 
         metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
         images = _images(settings, folder, database, telemetry, metrics)
-        await stack.enter_async_context(images.running(drain_seconds=grace_seconds * UPLOAD_PART))
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
-
         rows = JournalRows(database)
+        journal = Journal(
+            rows, (metrics, *spans, commands), telemetry, keeps_records=folder.is_durable
+        )
+        committer = Committer(
+            (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
+        )
         replayed = replay(
             rows,
             (metrics, *spans, images, commands),
@@ -102,17 +106,12 @@ async def run(
             ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
             limit=settings.max_sessions,
         )
-        journal = Journal(
-            rows, (metrics, *spans, commands), telemetry, keeps_records=folder.is_durable
-        )
         journal.resume(replayed)
 
-        committer = Committer(
-            (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
-        )
-        images.wake = committer.request_commit
-        stack.callback(lambda: images.give_up() if committer.is_broken else None)
         await stack.enter_async_context(committer.running())
+        await stack.enter_async_context(
+            images.running(committer, drain_seconds=grace_seconds * UPLOAD_PART)
+        )
         stack.callback(journal.checkpoint_all)
         pipeline = Pipeline(
             sessions=sessions,

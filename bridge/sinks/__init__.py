@@ -37,3 +37,13 @@ class DurableSink(Protocol):
 
     def collect(self) -> PendingWrite | None:
         """Hand over everything since the last call, or None; runs on the event loop."""
+
+
+class GroupCommit(Protocol):
+    """What a sink may ask of whoever commits all sinks together."""
+
+    def request_commit(self) -> None:
+        """Commit soon."""
+
+    async def commit(self) -> bool:
+        """Write at once all that has been consumed by now, and return whether it is on disk."""

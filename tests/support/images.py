@@ -66,6 +66,7 @@ class Bench:
         self.index = ImageIndex(self.database)
         self.telemetry = Telemetry()
         self.settled = Counter()
+        self.commits_requested = 0
         self.received = 0
         clocks = {"clock": clock} if clock else {}
         self.images = Images(
@@ -83,8 +84,9 @@ class Bench:
     async def running(self, *, drain_seconds=5.0):
         """Run it, and close the database behind it."""
         try:
-            async with self.images.running(drain_seconds=drain_seconds):
+            async with self.images.running(_Commits(self), drain_seconds=drain_seconds):
                 yield self
+            self.commit()
         finally:
             self.database.close()
 
@@ -122,3 +124,17 @@ class Bench:
 
     def _settle(self, counted):
         self.settled[counted.result] += counted.images
+
+
+class _Commits:
+    """The committer of a bench whose tests commit by themselves."""
+
+    def __init__(self, bench):
+        self._bench = bench
+
+    def request_commit(self):
+        self._bench.commits_requested += 1
+
+    async def commit(self):
+        self._bench.commit()
+        return True

@@ -183,6 +183,35 @@ async def test_nobody_is_notified_while_a_part_hands_nothing_over(database):
     assert [held for _, held in waiter.tickets] == [["one"]]
 
 
+async def test_what_was_consumed_is_on_disk_when_a_commit_returns(database):
+    """Whoever must not go on before the disk has it can wait for exactly that, idle or not."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+    async with committer.running():
+        notes.new.append("one")
+        ticket = committer.add_waiter(waiter, 10, is_urgent=False)
+        assert await committer.commit()
+
+        assert waiter.tickets == [(ticket, ["one"])]
+        assert await committer.commit(), "nothing to write is no failure"
+
+
+async def test_a_commit_that_fails_goes_to_disk_with_the_next_one(database):
+    """A failure is answered at once, and what it held is neither lost nor written twice."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+    notes.failures = 1
+    notes.new.append("one")
+    committer.add_waiter(waiter, 10)
+    assert not await committer.commit()
+    assert (waiter.tickets, notes.committed) == ([], [])
+    notes.new.append("two")
+    assert await committer.commit()
+
+    assert [rows for _, rows in waiter.tickets] == [["one", "two"]]
+    assert notes.committed == ["one", "two"]
+
+
 async def test_a_stop_takes_a_failed_group_along(database):
     """The last commit never tells of more than is there: all of it is written, or nothing."""
     notes, late = Notes(), Notes()
@@ -194,7 +223,6 @@ async def test_a_stop_takes_a_failed_group_along(database):
         await until(lambda: notes.failures < 2)
         late.new.append("last words")
 
-    assert not committer.is_broken
     rows = database.query("SELECT span_id FROM spans ORDER BY number")
     assert [name for [name] in rows] == ["one", "last words"]
     assert (notes.committed, late.committed) == (["one"], ["last words"])
@@ -209,8 +237,8 @@ async def test_a_stop_on_a_broken_disk_writes_nothing_and_says_so(database):
         notes.new.append("one")
         committer.add_waiter(waiter, 10)
         await until(lambda: notes.failures < 1_000)
+        assert not await committer.commit()
 
-    assert committer.is_broken
     assert not waiter.tickets
     assert database.query("SELECT * FROM spans") == []
 

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.errors import StorageError
 from bridge.model import Batch, Ended, Epoch, Event, Forgotten, Registered
 from bridge.session import Session
+from bridge.sinks import GroupCommit
 from bridge.sinks.images.accounting import Books, Settled
 from bridge.sinks.images.candidate import Offer, Tally
 from bridge.sinks.images.disk_budget import Room
@@ -81,8 +81,6 @@ class Images:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Spool in `folder`, on the way to `store`; nothing is touched before `running`."""
-        self.wake: Callable[[], None] = lambda: None
-        """Called when there is something to commit that no message brought."""
         self._store = store
         self._database = database
         self._telemetry = telemetry
@@ -99,12 +97,11 @@ class Images:
         )
         self._room = Room(folder, max_bytes=limits.spool_bytes)
         self._aside = DamagedFolder(folder.with_name("damaged"), telemetry)
+        self._steps: list[Step] = []
         self._uploader = Uploader(
             store, path_of=self._spool.path, settle=self._ask, telemetry=telemetry
         )
-        self._steps: list[Step] = []
         self._waiting_bytes = 0
-        self._is_given_up = False
         self._is_close_asked = False
         self._problem = ""
         self._remade = 0
@@ -166,10 +163,6 @@ class Images:
                 self._telemetry.unexpected_error("images", error)
                 self._telemetry.dropped("window", "damaged")
 
-    def give_up(self) -> None:
-        """Close and upload nothing more: the last commit has failed, so the next start must find it so."""
-        self._is_given_up = True
-
     def _keep_held(self, state: bytes, tallies: Mapping[str, Tally]) -> None:
         session_id, attempt, *rest = unpacked(state)
         tally = tallies.get(session_id)
@@ -193,16 +186,21 @@ class Images:
         self._steps.append(CloseAll())
 
     @asynccontextmanager
-    async def running(self, *, drain_seconds: float = DRAIN_SECONDS) -> AsyncIterator[None]:
+    async def running(
+        self, committer: GroupCommit, *, drain_seconds: float = DRAIN_SECONDS
+    ) -> AsyncIterator[None]:
         """Keep time and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
 
-        Nothing may be consumed after that, and no other commits may happen.
+        Nothing may be consumed after that. One commit more writes down what has been uploaded.
         """
         is_new = not is_rebuilt(self._database, "store")
         recovery = Recovery(self._spool, self._database, self._telemetry, self._aside)
         await self._recover(recovery)
         self._look()
-        tasks = [asyncio.create_task(self._keep_time()), asyncio.create_task(self._uploader.run())]
+        tasks = [
+            asyncio.create_task(self._keep_time(committer)),
+            asyncio.create_task(self._uploader.run()),
+        ]
         if not recovery.is_finished:
             tasks.append(asyncio.create_task(self._go_on_recovering(recovery)))
         if is_new:
@@ -210,7 +208,7 @@ class Images:
         try:
             yield
         finally:
-            await self._drain(drain_seconds)
+            await self._drain(committer, drain_seconds)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -269,7 +267,6 @@ class Images:
 
     def _ask(self, step: Step) -> None:
         self._steps.append(step)
-        self.wake()
 
     def _committed(self, written: Written) -> None:
         for offer in written.kept:
@@ -291,10 +288,12 @@ class Images:
         for error in written.failures:
             self._telemetry.unexpected_error("spool", error)
 
-    async def _keep_time(self) -> None:
+    async def _keep_time(self, committer: GroupCommit) -> None:
         while True:
             try:
                 self._tick()
+                if self._steps:
+                    committer.request_commit()
             except Exception as error:  # noqa: BLE001 -- time goes on
                 self._telemetry.unexpected_error("images", error)
             await asyncio.sleep(TICK_SECONDS)
@@ -307,8 +306,6 @@ class Images:
             self._steps.append(CloseDue())
         self._look()
         self._uploader.look()
-        if self._steps:
-            self.wake()
 
     def _look(self) -> None:
         self._watch_folder()
@@ -344,29 +341,12 @@ class Images:
         else:
             self._ask(Rebuilt())
 
-    async def _drain(self, seconds: float) -> None:
-        if self._is_given_up:
-            return
+    async def _drain(self, committer: GroupCommit, seconds: float) -> None:
         started = time.monotonic()
         self.flush()
-        await self._commit()
-        await self._uploader.drain(max(0.0, seconds - (time.monotonic() - started)))
-        await self._commit()
-
-    async def _commit(self) -> None:
-        work = self.collect()
-        if work is None:
-            return
-        try:
-            await asyncio.to_thread(self._write, work)
-        except (StorageError, OSError) as error:
-            self._telemetry.commit_failed(error)
-        else:
-            work.on_committed()
-
-    def _write(self, work: "ImagesWrite") -> None:
-        with self._database.transaction() as transaction:
-            work.write(transaction)
+        # Where the disk refuses, the next start takes the spool up as the database knows it.
+        if await committer.commit():
+            await self._uploader.drain(max(0.0, seconds - (time.monotonic() - started)))
 
 
 class ImagesWrite:

@@ -81,18 +81,16 @@ async def test_the_store_gets_shards_named_by_session_day_and_time(tmp_path, sto
 async def test_a_lonely_batch_is_kept_when_its_window_closes(tmp_path, store):
     """Time alone closes a window: the bridge asks for a commit by itself."""
     bench = Bench(tmp_path, store, keep=Keep.SAMPLE, batches_per_second=20)
-    woken = []
-    bench.images.wake = lambda: woken.append(1)
     async with bench.running():
-        await until(lambda: woken)  # the empty store has been read
+        await until(lambda: bench.commits_requested)  # the empty store has been read
         bench.commit()
-        woken.clear()
+        bench.commits_requested = 0
         run = session()
         for number in (0, 1):
             bench.send(run, batch(1, number))
         bench.commit()
         at_first = bench.books()[ImageResult.STORED]
-        await until(lambda: woken)
+        await until(lambda: bench.commits_requested)
         bench.commit()
 
         assert (at_first, bench.books()[ImageResult.STORED]) == (2, 4)
