@@ -1,10 +1,9 @@
 """The sink that keeps the images of batches."""
 
-import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from bridge.sinks import GroupCommit
 from bridge.sinks.images.accounting import Books, Settled
 from bridge.sinks.images.candidate import Offer, Tally
 from bridge.sinks.images.disk_budget import Room
+from bridge.sinks.images.lifecycle import Lifecycle
 from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.shards.layout import pack
@@ -22,27 +22,19 @@ from bridge.sinks.images.shards.operations import (
     CloseAll,
     CloseDue,
     MakeFolder,
-    Rebuilt,
     Step,
     Written,
 )
-from bridge.sinks.images.shards.recovery import Recovery
 from bridge.sinks.images.shards.spool import Spool
-from bridge.sinks.images.upload.rebuild_index import rebuild
+from bridge.sinks.images.spool_watch import SpoolWatch
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database, Transaction
 from bridge.storage.image_counts import ImageCount, add_counts
 from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
-from bridge.storage.shards import is_rebuilt, shard_of
 from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
-
-TICK_SECONDS = 0.1
-
-RETRY_SECONDS = 1.0
-"""What the disk has refused, the recovery of the spool or its folder, is tried again after this."""
 
 DRAIN_SECONDS = 10.0
 
@@ -103,9 +95,18 @@ class Images:
         )
         self._waiting_bytes = 0
         self._is_close_asked = False
-        self._problem = ""
-        self._remade = 0
-        self._folder_due_at = 0.0
+        self._watch = SpoolWatch(self._spool, self._room, telemetry, clock)
+        self._lifecycle = Lifecycle(
+            spool=self._spool,
+            store=store,
+            database=database,
+            uploader=self._uploader,
+            aside=self._aside,
+            telemetry=telemetry,
+            tick=self._tick,
+            flush=self.flush,
+            submit=self._ask,
+        )
         self.reader = ImageReader(self._spool.path, store)
         """Reads what has been committed."""
 
@@ -116,7 +117,7 @@ class Images:
 
     def problem(self) -> str:
         """Return why images cannot be kept at the moment, or ""."""
-        return self._problem
+        return self._watch.problem
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Take the images of batches, and notice where epochs and sessions end."""
@@ -185,46 +186,14 @@ class Images:
         self._keep_all(self._sampler.close_all())
         self._steps.append(CloseAll())
 
-    @asynccontextmanager
-    async def running(
+    def running(
         self, committer: GroupCommit, *, drain_seconds: float = DRAIN_SECONDS
-    ) -> AsyncIterator[None]:
+    ) -> AbstractAsyncContextManager[None]:
         """Keep time and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
 
         Nothing may be consumed after that. One commit more writes down what has been uploaded.
         """
-        is_new = not is_rebuilt(self._database, "store")
-        recovery = Recovery(self._spool, self._database, self._telemetry, self._aside)
-        await self._recover(recovery)
-        self._look()
-        tasks = [
-            asyncio.create_task(self._keep_time(committer)),
-            asyncio.create_task(self._uploader.run()),
-        ]
-        if not recovery.is_finished:
-            tasks.append(asyncio.create_task(self._go_on_recovering(recovery)))
-        if is_new:
-            tasks.append(asyncio.create_task(self._rebuild()))
-        try:
-            yield
-        finally:
-            await self._drain(committer, drain_seconds)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _recover(self, recovery: Recovery) -> None:
-        for shard in await asyncio.to_thread(recovery.run):
-            self._uploader.offer(shard)
-
-    async def _go_on_recovering(self, recovery: Recovery) -> None:
-        """Try again what the disk has refused: new images are kept meanwhile, as far as there is room."""
-        while not recovery.is_finished:
-            await asyncio.sleep(RETRY_SECONDS)
-            try:
-                await self._recover(recovery)
-            except Exception as error:  # noqa: BLE001 -- the next try may do
-                self._telemetry.unexpected_error("recovery of the spool", error)
+        return self._lifecycle.running(committer, drain_seconds=drain_seconds)
 
     def _take_in(self, session: Session, batch: Batch, received: float) -> None:
         tally = self._attempt(session)
@@ -288,65 +257,17 @@ class Images:
         for error in written.failures:
             self._telemetry.unexpected_error("spool", error)
 
-    async def _keep_time(self, committer: GroupCommit) -> None:
-        while True:
-            try:
-                self._tick()
-                if self._steps:
-                    committer.request_commit()
-            except Exception as error:  # noqa: BLE001 -- time goes on
-                self._telemetry.unexpected_error("images", error)
-            await asyncio.sleep(TICK_SECONDS)
-
-    def _tick(self) -> None:
+    def _tick(self) -> bool:
+        """Do what is due, and return whether there is something to commit."""
         now = self._clock()
         self._keep_all(self._sampler.due(now))
         if self._spool.due_at <= now and not self._is_close_asked:
             self._is_close_asked = True
             self._steps.append(CloseDue())
-        self._look()
-        self._uploader.look()
-
-    def _look(self) -> None:
-        self._watch_folder()
-        self._room.look(self._spool.used_bytes)
-        self._telemetry.spool_measured(self._spool.used_bytes, self._room.limit_bytes)
-
-    def _watch_folder(self) -> None:
-        """Notice a spool that somebody has removed or closed, and have it made anew with the next commit."""
-        problem = self._spool.problem()
-        if problem and not self._problem:
-            folder = str(self._spool.folder)
-            self._telemetry.event("the spool cannot be used", problem=problem, folder=folder)
-        self._problem = problem
-        self._telemetry.spool_checked(is_usable=not problem)
-        while self._remade < self._spool.remade:
-            self._remade += 1
-            self._telemetry.spool_remade(str(self._spool.folder))
-        now = self._clock()
-        if problem and now >= self._folder_due_at:
-            self._folder_due_at = now + RETRY_SECONDS
+        if self._watch.check():
             self._steps.append(MakeFolder())
-
-    async def _rebuild(self) -> None:
-        try:
-            await rebuild(
-                self._store,
-                is_known=lambda key: shard_of(self._database, key) is not None,
-                adopt=self._ask,
-                telemetry=self._telemetry,
-            )
-        except Exception as error:  # noqa: BLE001 -- images are kept all the same; the next start reads the rest
-            self._telemetry.unexpected_error("rebuild of the image index", error)
-        else:
-            self._ask(Rebuilt())
-
-    async def _drain(self, committer: GroupCommit, seconds: float) -> None:
-        started = time.monotonic()
-        self.flush()
-        # Where the disk refuses, the next start takes the spool up as the database knows it.
-        if await committer.commit():
-            await self._uploader.drain(max(0.0, seconds - (time.monotonic() - started)))
+        self._uploader.look()
+        return bool(self._steps)
 
 
 class ImagesWrite:
