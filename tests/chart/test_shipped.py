@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import yaml
-from support.charts import CHART, SHIPPED, case, objects, originals
+from support.charts import CHART, GOLDEN, SHIPPED, case, objects, originals
 from support.tools import ROOT, tool
 
 from bridge.families import BRIDGE_FAMILIES
@@ -18,6 +18,10 @@ ALERTS = [
     rule for group in yaml.safe_load(RULE_FILE.read_text())["groups"] for rule in group["rules"]
 ]
 BOARDS = originals(ROOT / "grafana" / "dashboards")
+
+WITH_RULES = ["autoscaled", "keda"]
+WITH_BOARDS = ["autoscaled", "keda", "long-names"]
+"""Cases that ship them."""
 
 LABELS = {
     family.name + suffix: {*family.labels, "le", "job", "instance"}
@@ -54,17 +58,43 @@ def test_the_chart_ships_the_very_files(target):
     assert shipped
 
 
-def test_a_cluster_gets_rules_and_boards_as_they_are():
-    """Templates of alerts and legends pass Helm untouched."""
-    things = objects(case("autoscaled")[0])
-    [rules] = [thing for thing in things if thing["kind"] == "PrometheusRule"]
-    [boards] = [thing for thing in things if thing["metadata"]["name"].endswith("-dashboards")]
+@pytest.mark.parametrize("name", WITH_RULES)
+def test_a_cluster_gets_the_rules_as_they_are(name):
+    """Templates of alerts pass Helm untouched."""
+    values, where = case(name)
+    [rules] = [thing for thing in objects(values, **where) if thing["kind"] == "PrometheusRule"]
 
     assert rules["spec"] == yaml.safe_load(RULE_FILE.read_text())
+
+
+@pytest.mark.parametrize("name", WITH_BOARDS)
+def test_a_cluster_gets_the_boards_as_they_are(name):
+    """Templates of legends pass Helm untouched."""
+    values, where = case(name)
+    things = objects(values, **where)
+    [boards] = [thing for thing in things if thing["metadata"]["name"].endswith("-dashboards")]
+
     assert {name: json.loads(text) for name, text in boards["data"].items()} == {
         f"trainbridge-{path.name}": json.loads(path.read_text()) for path in BOARDS
     }
     assert boards["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("names", "shipped"),
+    [(WITH_RULES, [RULE_FILE]), (WITH_BOARDS, BOARDS)],
+    ids=["rules", "boards"],
+)
+def test_golden_renders_name_what_is_compared_here(names, shipped):
+    """A golden render has the name of a shipped file in place of its content, and no case escapes the comparison."""
+    markers = [f"<{path.name}>" for path in shipped]
+    naming = [
+        path.stem
+        for path in sorted(GOLDEN.glob("*.yaml"))
+        if any(marker in path.read_text() for marker in markers)
+    ]
+
+    assert naming == names
 
 
 def test_a_board_fits_a_configmap():

@@ -115,15 +115,30 @@ def called(entry: tuple[str, dict[str, Any]]) -> str:
 
 
 def golden(name: str) -> str:
-    """Return a case as it is kept: every file that is not empty, and the notes."""
+    """Return a case as it is kept: every file that is not empty, and the notes.
+
+    A shipped file is kept as a line with its name: tests/chart/test_shipped.py compares what is in it.
+    """
     values, where = case(name)
     rendered = files(values, **where)
     parts = []
     for path in sorted(rendered):
         lines = [line.rstrip() for line in rendered[path].strip().splitlines()]
         if any(line not in ("", "---") for line in lines):
-            parts.append(f"# {path.removeprefix('trainbridge/')}\n" + "\n".join(lines) + "\n")
+            text = _without_shipped("\n".join(lines) + "\n")
+            parts.append(f"# {path.removeprefix('trainbridge/')}\n{text}")
     return "---\n".join(parts)
+
+
+def _without_shipped(text: str) -> str:
+    for source in SHIPPED.values():
+        for path in originals(source):
+            for indent in ("  ", "    "):
+                content = "\n".join(
+                    f"{indent}{line}".rstrip() for line in path.read_text().strip().splitlines()
+                )
+                text = text.replace(f"\n{content}\n", f"\n{indent}<{path.name}>\n")
+    return text
 
 
 def values() -> list[Value]:
