@@ -22,7 +22,7 @@ from bridge.client.capture.call_queue import (
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.clock import now_ms
-from bridge.client.commands import Callback, Order, Orders
+from bridge.client.commands import Callback, Command, CommandInbox
 from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
@@ -63,8 +63,8 @@ PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could say so, has been away for so long."""
 
 
-class Link(Protocol):
-    """Takes what is in an outbox to where it is wanted."""
+class Transport(Protocol):
+    """Delivers what is in an outbox."""
 
     server_config: ServerConfig
     session_id: str
@@ -81,10 +81,12 @@ class Link(Protocol):
 
 
 class Bridge(Protocol):
-    """Somewhere to send to that is no address: see bridge.client.testing."""
+    """A bridge in this process, in place of an address: see bridge.client.testing."""
 
-    def link(self, identity: Identity, outbox: Outbox, orders: Orders, stats: Stats) -> Link:
-        """Return what delivers for one session."""
+    def connect(
+        self, identity: Identity, outbox: Outbox, commands: CommandInbox, stats: Stats
+    ) -> Transport:
+        """Return the transport of one session."""
 
 
 class TrainingSession:
@@ -160,21 +162,25 @@ class TrainingSession:
         self._capture = Capture(
             self._queue,
             buffer_bytes,
-            server_config=lambda: self._link.server_config,
+            server_config=lambda: self._transport.server_config,
             left_out=self._accounts[0],
-            check=StrictCheck(config, lambda: self._link.server_config).check if strict else None,
+            check=StrictCheck(config, lambda: self._transport.server_config).check
+            if strict
+            else None,
         )
         self._collector = Collector(
             self._queue,
             self._capture,
             self._outbox,
             config,
-            server_config=lambda: self._link.server_config,
+            server_config=lambda: self._transport.server_config,
             left_out=self._accounts[1],
             resources=ResourceMonitor(gpus=gpus),
         )
-        self._orders = Orders(self._answer, is_owed=self._collector.owes)
-        self._link = self._linked(goal, identity)
+        self._commands = CommandInbox(
+            self._answer, is_answer_pending=self._collector.is_answer_pending
+        )
+        self._transport = self._connected(goal, identity)
         self._threads: tuple[threading.Thread, ...] = ()
         self._spooling: Spooling | None = None
         if not self._rank.reports:
@@ -214,8 +220,8 @@ class TrainingSession:
         if not self._started:
             self._begin()
         self._capture.batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
-        if self._orders.waiting:
-            self._orders.run_waiting()
+        if self._commands.pending:
+            self._commands.run_pending()
 
     def log_epoch(
         self,
@@ -233,7 +239,7 @@ class TrainingSession:
         self._capture.epoch(
             epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
         )
-        self._orders.epoch_ended()
+        self._commands.end_epoch()
 
     def log_scalars(
         self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
@@ -268,7 +274,7 @@ class TrainingSession:
         Only rank 0 is answered; where several ranks train together, call `agree_to_stop` on each.
         """
         self._rank.warn_alone("should_stop")
-        return self._orders.asked_to_stop()
+        return self._commands.acknowledge_stop()
 
     def agree_to_stop(self) -> bool:
         """Return rank 0's `should_stop` on every rank, and hold all of them while rank 0 is paused.
@@ -277,33 +283,33 @@ class TrainingSession:
         waits as long as the group's timeout for one that does not. Without a group it is `should_stop`
         behind `wait_while_paused`.
         """
-        if wait_together(self._orders.is_paused, self._pause):
+        if wait_together(self._commands.acknowledge_pause, self._pause):
             self._go_on()
-        return agree(self._orders.asked_to_stop())
+        return agree(self._commands.acknowledge_stop())
 
     def wait_while_paused(self) -> None:
-        """Return at once, or, when somebody has ordered a pause, when training may go on.
+        """Return at once, or, when a pause has been commanded, when training may go on.
 
-        It goes on at an order to resume or to stop, when the session is closed, or when the bridge has
+        It goes on at a command to resume or to stop, when the session is closed, or when the bridge has
         been out of reach for ten minutes.
         """
         self._rank.warn_alone("wait_while_paused")
-        if self._orders.is_paused():
+        if self._commands.acknowledge_pause():
             self._pause(math.inf)
             self._go_on()
 
     def on(self, type: CommandType, callback: Callback) -> None:
-        """Call `callback(parameters)` when such an order comes, in this thread, at the end of a log_batch.
+        """Call `callback(parameters)` when such a command comes, in this thread, at the end of a log_batch.
 
         The answer goes back by itself: refused where it returns False or raises, else applied, with the
         text it returns, if any.
         """
-        self._orders.on(type, callback)
+        self._commands.on(type, callback)
 
     @property
     def session_id(self) -> str:
         """The name of the session at the bridge."""
-        return self._link.session_id
+        return self._transport.session_id
 
     @property
     def stats(self) -> Stats:
@@ -335,7 +341,9 @@ class TrainingSession:
         lost, but for those that a spool keeps, `stats.kept`. What interrupts it (Ctrl-C, a signal handler
         that raises) ends the waiting. Calling it again does nothing.
         """
-        self.log_status(Status.COMPLETED, "stopped on order" if self._orders.stopping else "")
+        self.log_status(
+            Status.COMPLETED, "stopped by command" if self._commands.is_stopping else ""
+        )
         return self._close(self._close_seconds if timeout is None else timeout)
 
     def __enter__(self) -> Self:
@@ -354,9 +362,9 @@ class TrainingSession:
 
     def forked(self) -> None:
         """Become inert, and free nothing; called in child processes."""
-        self._inherited = (self._queue.close(), self._orders, self._outbox)
+        self._inherited = (self._queue.close(), self._commands, self._outbox)
         self._outbox = Outbox(BUFFER_BYTES, self._stats)  # the lock of the other may be held
-        self._orders = Orders(lambda *_: None)
+        self._commands = CommandInbox(lambda *_: None)
         self._threads = ()
         self._over = True
         if self._spooling is not None:
@@ -367,9 +375,9 @@ class TrainingSession:
         if not self._is_closing:
             self._settle()
             self._end(error)
-            self._orders.close()
+            self._commands.close()
             self._collector.finish(min(process_hooks.EXIT_SECONDS, self._close_seconds))
-            self._link.hurry()
+            self._transport.hurry()
 
     def ended(self, seconds: float) -> None:
         """Close; called when the interpreter ends."""
@@ -378,11 +386,11 @@ class TrainingSession:
         else:
             self._close(min(seconds, self._close_seconds))
 
-    def _linked(self, goal: "Destination | Bridge", identity: Identity) -> Link:
+    def _connected(self, goal: "Destination | Bridge", identity: Identity) -> Transport:
         if not isinstance(goal, Destination):
-            return goal.link(identity, self._outbox, self._orders, self._stats)
+            return goal.connect(identity, self._outbox, self._commands, self._stats)
         return Connection(
-            goal, identity, self._outbox, self._orders, stats=self._stats, notices=self._notices
+            goal, identity, self._outbox, self._commands, stats=self._stats, notices=self._notices
         )
 
     def _start(self) -> None:
@@ -397,7 +405,7 @@ class TrainingSession:
                 daemon=True,
             ),
             threading.Thread(
-                target=self._run, args=(self._link.run,), name="trainbridge-send", daemon=True
+                target=self._run, args=(self._transport.run,), name="trainbridge-send", daemon=True
             ),
         )
         for thread in self._threads:
@@ -426,14 +434,14 @@ class TrainingSession:
             self._is_pausing = True
             self.log_status(Status.PAUSED)
         deadline = time.monotonic() + seconds
-        self._orders.wait_while_paused(self._is_forsaken, lambda: time.monotonic() >= deadline)
+        self._commands.wait_while_paused(self._is_forsaken, lambda: time.monotonic() >= deadline)
 
     def _go_on(self) -> None:
         if not self._is_pausing:
             return
         self._is_pausing = False
         self._queue.put(ResumedCall(time.monotonic()))
-        if not self._orders.stopping:
+        if not self._commands.is_stopping:
             self.log_status(Status.RUNNING)
 
     def _begin(self) -> None:
@@ -444,21 +452,25 @@ class TrainingSession:
         self._collector.note_cuda_devices()
         self.log_status(Status.RUNNING)
 
-    def _answer(self, order: Order, applied: bool, remark: str) -> None:  # noqa: FBT001
-        log.info("order %s %s %s", order.type.name, "applied" if applied else "refused", remark)
-        if order.id:
-            order.at = order.at or self._capture.position
-            self._queue.put(AnswerCall(time.monotonic(), order.id, applied, remark, *order.at))
+    def _answer(self, command: Command, applied: bool, remark: str) -> None:  # noqa: FBT001
+        log.info("command %s %s %s", command.type.name, "applied" if applied else "refused", remark)
+        if command.id:
+            command.answered_at = command.answered_at or self._capture.position
+            self._queue.put(
+                AnswerCall(time.monotonic(), command.id, applied, remark, *command.answered_at)
+            )
 
     def _is_forsaken(self) -> bool:
         """Tell whether nobody is left who could end a pause."""
-        lost_at = self._link.lost_at
+        lost_at = self._transport.lost_at
         away = lost_at is not None and time.monotonic() - lost_at > PAUSE_WITHOUT_BRIDGE_SECONDS
         return away or self._over
 
     def _end(self, error: BaseException | None) -> None:
         if error is None or (isinstance(error, SystemExit) and not error.code):
-            self.log_status(Status.COMPLETED, "stopped on order" if self._orders.stopping else "")
+            self.log_status(
+                Status.COMPLETED, "stopped by command" if self._commands.is_stopping else ""
+            )
         else:
             self.log_status(Status.FAILED, _told(error))
 
@@ -470,9 +482,9 @@ class TrainingSession:
         timeout = _seconds(timeout)
         deadline = time.monotonic() + timeout
         try:
-            self._orders.close()
+            self._commands.close()
             self._collector.finish(timeout)
-            self._link.hurry()
+            self._transport.hurry()
             self._outbox.wait(deadline, until_finished=True)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             left = self._stop(time.monotonic())
@@ -488,7 +500,7 @@ class TrainingSession:
         self._collector.skip_images()
         if self._outbox.is_done:
             sending.join(LAST_WORD_SECONDS)  # the bridge may still report what became of images
-        self._link.stop()
+        self._transport.stop()
         if self._spooling is not None:
             collecting.join(STOP_SECONDS * COLLECT_SHARE)
         self._collector.stop()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge.client.capture.call_queue import StatusCall
 from bridge.client.clock import now_ms
-from bridge.client.commands import Orders
+from bridge.client.commands import CommandInbox
 from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.encoding.encoder import Encoder
@@ -136,7 +136,7 @@ class _Courier:
             destination,
             identity,
             self._outbox,
-            Orders(lambda *_: None),  # nobody is left to obey
+            CommandInbox(lambda *_: None),  # no training loop is left to carry them out
             stats=self._stats,
             notices=notices,
         )

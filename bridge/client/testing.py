@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.client.commands import Order, Orders
+from bridge.client.commands import Command, CommandInbox
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.identity import Identity
@@ -13,22 +13,22 @@ from bridge.client.stats import Stats
 from bridge.protocol import CommandType, Status
 from bridge.wire import metrics_pb2 as wire
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 
 FLUSH_SECONDS = 0.2
-"""A bridge's own: what a loop overwrites between two looks shows in a test as it would in production."""
+"""As a bridge's: what a loop overwrites too early shows in a test as it would in production."""
 
 MESSAGE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a log_batch said, as the bridge would get it."""
+    """A call of log_batch, as the bridge would receive it."""
 
     epoch: int
     batch: int
     loss: float | None
-    """In single precision; None: not known."""
+    """In single precision; None: not reported."""
     images: tuple[bytes, ...]
     """JPEG files; an empty one stands in the place of an image that was left out."""
     predictions: tuple[tuple[int, float], ...]
@@ -39,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """What a log_epoch said; None: nothing."""
+    """A call of log_epoch; None: not reported."""
 
     epoch: int
     loss: float | None
@@ -51,7 +51,7 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Scalars:
-    """What a log_scalars said."""
+    """A call of log_scalars."""
 
     epoch: int
     batch: int
@@ -60,9 +60,9 @@ class Scalars:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the loop made of an order."""
+    """What the loop made of a command."""
 
-    order: str
+    command_id: str
     applied: bool
     message: str
     epoch: int
@@ -72,7 +72,7 @@ class Answer:
 class RecordingBridge:
     """Give it to a TrainingSession in place of an address; look at its lists when the session is closed.
 
-    It takes the images of every batch unless told otherwise, and gives orders with `order`.
+    It takes the images of every batch, unless `image_batches_per_second` says otherwise.
     """
 
     def __init__(self, *, image_batches_per_second: float = math.inf) -> None:
@@ -91,25 +91,27 @@ class RecordingBridge:
         self.scalars: list[Scalars] = []
         self.statuses: list[tuple[Status, str]] = []
         self.answers: list[Answer] = []
-        self._orders: Orders | None = None
-        self._given = 0
+        self._commands: CommandInbox | None = None
+        self._sent = 0
 
-    def link(self, identity: Identity, outbox: Outbox, orders: Orders, stats: Stats) -> "Recorder":
-        """Serve a session."""
+    def connect(
+        self, identity: Identity, outbox: Outbox, commands: CommandInbox, stats: Stats
+    ) -> "Recorder":
+        """Record a session."""
         self.identity = identity
-        self._orders = orders
+        self._commands = commands
         stats.connected = True
         return Recorder(self, identity.session_id, outbox)
 
-    def order(self, type: CommandType, **parameters: object) -> str:
-        """Give the session an order; return the id that its answer will carry."""
-        if self._orders is None:
+    def send_command(self, type: CommandType, **parameters: object) -> str:
+        """Send the session a command; return the id that its answer will carry."""
+        if self._commands is None:
             raise RuntimeError("no session has been made with this bridge yet")
-        self._given += 1
-        told = {name: str(value) for name, value in parameters.items()}
-        order = Order(type, told, f"order-{self._given}")
-        self._orders.receive(order)
-        return order.id
+        self._sent += 1
+        texts = {name: str(value) for name, value in parameters.items()}
+        command = Command(type, texts, f"command-{self._sent}")
+        self._commands.receive(command)
+        return command.id
 
     def record(self, request: wire.MetricsRequest) -> None:
         """Put one message into the list it belongs to."""
@@ -141,7 +143,7 @@ class Recorder:
     """Takes what is in an outbox to a RecordingBridge."""
 
     def __init__(self, bridge: RecordingBridge, session_id: str, outbox: Outbox) -> None:
-        """Serve one session."""
+        """Record one session."""
         self.server_config = bridge.server_config
         self.session_id = session_id
         self.lost_at: float | None = None
@@ -156,7 +158,7 @@ class Recorder:
                 stream,
                 window_bytes=self.server_config.window_bytes,
                 message_bytes=self.server_config.message_bytes,
-                deadline=time.monotonic() + LOOK_SECONDS,
+                deadline=time.monotonic() + POLL_SECONDS,
             )
             if messages is None:
                 return
@@ -178,7 +180,9 @@ def _batch(data: wire.BatchData) -> Batch:
         data.batch_idx,
         None if data.loss_missing else data.batch_loss,
         tuple(image.image_bytes for image in data.images),
-        tuple((told.predicted_class, told.confidence) for told in data.predictions),
+        tuple(
+            (prediction.predicted_class, prediction.confidence) for prediction in data.predictions
+        ),
         tuple(data.ground_truth),
         data.sample_count,
     )

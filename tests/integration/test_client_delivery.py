@@ -195,7 +195,7 @@ def bridge_batches(bridge):
     return bridge.total("training_batches_total", session_id="run")
 
 
-def test_orders_reach_the_loop_and_their_answers_come_back(tmp_path):
+def test_commands_reach_the_loop_and_their_answers_come_back(tmp_path):
     """A learning rate is changed by the loop, and a stop is seen by it."""
     changed = []
     with running_bridge(tmp_path / "state") as bridge:
@@ -206,7 +206,7 @@ def test_orders_reach_the_loop_and_their_answers_come_back(tmp_path):
             session.flush(CLOSE_SECONDS)
             post(url, type="CHANGE_LEARNING_RATE", parameters={"learning_rate": "0.5"})
             post(url, type="STOP_TRAINING")
-            until_true(lambda: session.should_stop, what="the order to stop reaches the loop")
+            until_true(lambda: session.should_stop, what="the command to stop reaches the loop")
             log_batches(session, 0, range(5, 8))
 
         commands = json.loads(bridge.get("/api/v1/sessions/run/commands"))["commands"]

@@ -48,7 +48,7 @@ def stop():
     for step in range(1000):
         session.log_batch(0.5, epoch=0, batch=step)
         if rank == 0 and step == 7:
-            bridge.order(CommandType.STOP_TRAINING)
+            bridge.send_command(CommandType.STOP_TRAINING)
         if agree(session.should_stop):
             break
     report(step=step)

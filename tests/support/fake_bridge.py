@@ -60,7 +60,7 @@ class FakeBridge(service.MetricsServiceServicer):
         self.may_read = threading.Event()
         self.may_read.set()
         """Clear it, and the bridge is frozen."""
-        self.orders = []
+        self.commands = []
         """To be given with the next answer."""
         self.address = ""
 
@@ -121,8 +121,8 @@ class FakeBridge(service.MetricsServiceServicer):
 
     def _answers(self, request, context):
         sequence = request.sequence
-        while self.orders:
-            yield wire.MetricsResponse(command=self.orders.pop(0))
+        while self.commands:
+            yield wire.MetricsResponse(command=self.commands.pop(0))
         if sequence and sequence in self.break_at:
             self.break_at.remove(sequence)
             context.abort(grpc.StatusCode.UNAVAILABLE, "broken on purpose")

@@ -142,7 +142,7 @@ class Collector:
         self._closing = True
         self._queue.wake.set()
 
-    def owes(self, command_id: str) -> bool:
+    def is_answer_pending(self, command_id: str) -> bool:
         """Return whether the bridge has not acknowledged yet what this command was answered."""
         sequence = self._answers.get(command_id)
         return sequence is None or sequence > self._outbox.acknowledged

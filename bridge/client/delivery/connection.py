@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from bridge.client.clock import now_ms
-from bridge.client.commands import Order, Orders
+from bridge.client.commands import Command, CommandInbox
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import described, frame_of, prefix_of, text
@@ -87,14 +87,14 @@ class BrokenOffError(Exception):
 
 
 class Connection:
-    """Takes what is in an outbox to a bridge, and orders back; runs in a thread of its own."""
+    """Takes what is in an outbox to a bridge, and commands back; runs in a thread of its own."""
 
     def __init__(
         self,
         destination: Destination,
         identity: Identity,
         outbox: Outbox,
-        orders: Orders,
+        commands: CommandInbox,
         *,
         stats: Stats,
         notices: Notices,
@@ -109,7 +109,7 @@ class Connection:
         self._destination = destination
         self._identity = identity
         self._outbox = outbox
-        self._orders = orders
+        self._commands = commands
         self._stats = stats
         self._notices = notices
         self._stopping = threading.Event()
@@ -321,10 +321,10 @@ class Connection:
         try:
             kind = CommandType(command.type)
         except ValueError:
-            log.warning("the bridge gave an order that is not known here: %s", command.type)
+            log.warning("unknown command type %s", command.type)
             return
-        log.info("the bridge orders %s", kind.name)
-        self._orders.receive(Order(kind, dict(command.parameters), command.command_id))
+        log.info("received command %s", kind.name)
+        self._commands.receive(Command(kind, dict(command.parameters), command.command_id))
 
     def _take_error(self, error: wire.ErrorResponse) -> None:
         name = wire.ErrorResponse.ErrorCode.Name(error.code) if error.code in _CODES else "ERROR"

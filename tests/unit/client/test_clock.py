@@ -6,7 +6,7 @@ import pytest
 from support.spools import identity_of
 
 from bridge.client.clock import now_ms
-from bridge.client.commands import Orders
+from bridge.client.commands import CommandInbox
 from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.settings import destination
@@ -26,7 +26,7 @@ def test_a_clock_before_1970_is_not_reported(monkeypatch, now, shown):
         destination("", environment={}),
         identity_of(),
         Outbox(1 << 20, stats),
-        Orders(lambda *_: None),
+        CommandInbox(lambda *_: None),
         stats=stats,
         notices=Notices(),
     )

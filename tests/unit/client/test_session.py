@@ -195,18 +195,18 @@ def test_values_are_read_at_the_call(bridge):
 
 
 def test_stop(bridge):
-    """An order to stop is seen by the loop, and answered when it is."""
+    """A command to stop is seen by the loop, and answered when it is."""
     with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=3, batch=4)
         assert not session.should_stop
-        bridge.order(CommandType.STOP_TRAINING)
+        bridge.send_command(CommandType.STOP_TRAINING)
         session.flush()
         assert bridge.answers == []
         assert session.should_stop
 
     (answer,) = bridge.answers
     assert (answer.applied, answer.epoch, answer.batch) == (True, 3, 4)
-    assert bridge.statuses[-1] == (Status.COMPLETED, "stopped on order")
+    assert bridge.statuses[-1] == (Status.COMPLETED, "stopped by command")
 
 
 def test_pause_and_resume(bridge):
@@ -214,12 +214,12 @@ def test_pause_and_resume(bridge):
     with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=0, batch=0)
         session.wait_while_paused()
-        bridge.order(CommandType.PAUSE_TRAINING)
+        bridge.send_command(CommandType.PAUSE_TRAINING)
         loop = threading.Thread(target=session.wait_while_paused, daemon=True)
         loop.start()
         until_true(lambda: Status.PAUSED in [status for status, _ in bridge.statuses])
         assert loop.is_alive()
-        bridge.order(CommandType.RESUME_TRAINING)
+        bridge.send_command(CommandType.RESUME_TRAINING)
         loop.join(10)
         assert not loop.is_alive()
 
@@ -229,16 +229,16 @@ def test_pause_and_resume(bridge):
 
 @pytest.mark.parametrize("end", ["stop", "close"])
 def test_a_pause_never_lasts_for_ever(bridge, end):
-    """An order to stop, or the end of the session, ends a pause too."""
+    """A command to stop, or the end of the session, ends a pause too."""
     session = TrainingSession(bridge)
     session.log_batch(0.5, epoch=0, batch=0)
-    bridge.order(CommandType.PAUSE_TRAINING)
+    bridge.send_command(CommandType.PAUSE_TRAINING)
     loop = threading.Thread(target=session.wait_while_paused, daemon=True)
     loop.start()
     until_true(lambda: Status.PAUSED in [status for status, _ in bridge.statuses])
 
     if end == "stop":
-        bridge.order(CommandType.STOP_TRAINING)
+        bridge.send_command(CommandType.STOP_TRAINING)
     else:
         session.close()
     loop.join(10)
@@ -261,13 +261,13 @@ def test_callbacks_answer(bridge, said, applied, message):
 
     with TrainingSession(bridge) as session:
         session.on(CommandType.CHANGE_LEARNING_RATE, change)
-        order = bridge.order(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.1)
+        command_id = bridge.send_command(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.1)
         assert seen == []
         session.log_batch(0.5, epoch=0, batch=7)
 
     assert seen == [({"learning_rate": "0.1"}, threading.current_thread())]
     (answer,) = bridge.answers
-    assert (answer.order, answer.applied, answer.message) == (order, applied, message)
+    assert (answer.command_id, answer.applied, answer.message) == (command_id, applied, message)
     assert answer.batch == 7
 
 
@@ -275,7 +275,7 @@ def test_a_callback_that_raises_refuses(bridge):
     """Its error is the answer, and the loop goes on."""
     with TrainingSession(bridge) as session:
         session.on(CommandType.ADJUST_BATCH_SIZE, lambda parameters: parameters["batch_size"])
-        bridge.order(CommandType.ADJUST_BATCH_SIZE)
+        bridge.send_command(CommandType.ADJUST_BATCH_SIZE)
         session.log_batch(0.5, epoch=0, batch=0)
 
     (answer,) = bridge.answers
@@ -284,11 +284,11 @@ def test_a_callback_that_raises_refuses(bridge):
 
 
 def test_what_the_loop_does_not_take_is_refused(bridge):
-    """Orders without a callback are answered at once, and those that are never asked about in time."""
+    """Commands without a callback are answered at once, and those that are never asked about in time."""
     with TrainingSession(bridge) as session:
-        bridge.order(CommandType.SAVE_CHECKPOINT)
-        bridge.order(CommandType.RESUME_TRAINING)
-        bridge.order(CommandType.STOP_TRAINING)
+        bridge.send_command(CommandType.SAVE_CHECKPOINT)
+        bridge.send_command(CommandType.RESUME_TRAINING)
+        bridge.send_command(CommandType.STOP_TRAINING)
         for epoch in range(2):
             session.log_epoch(epoch, loss=0.5)
         session.flush()

@@ -35,24 +35,24 @@ def test_what_was_not_said_is_none():
 
 
 def test_answers_name_their_order():
-    """An order's id is what its answer carries."""
+    """A command's id is what its answer carries."""
     bridge = RecordingBridge()
     with TrainingSession(bridge) as session:
         session.on(CommandType.ADJUST_BATCH_SIZE, lambda told: f"now {told['batch_size']}")
-        first = bridge.order(CommandType.ADJUST_BATCH_SIZE, batch_size=64)
-        second = bridge.order(CommandType.SAVE_CHECKPOINT)
+        first = bridge.send_command(CommandType.ADJUST_BATCH_SIZE, batch_size=64)
+        second = bridge.send_command(CommandType.SAVE_CHECKPOINT)
         session.log_batch(0.5, epoch=2, batch=7)
 
     assert first != second
-    answers = {answer.order: answer for answer in bridge.answers}
+    answers = {answer.command_id: answer for answer in bridge.answers}
     assert answers[first] == Answer(first, True, "now 64", 2, 7)
     assert not answers[second].applied
 
 
-def test_an_order_needs_a_session():
+def test_a_command_needs_a_session():
     """A test that gives one too early is told so."""
     with pytest.raises(RuntimeError, match="no session"):
-        RecordingBridge().order(CommandType.STOP_TRAINING)
+        RecordingBridge().send_command(CommandType.STOP_TRAINING)
 
 
 @pytest.mark.parametrize(("rate", "images"), [(math.inf, 10), (0.0, 0)])

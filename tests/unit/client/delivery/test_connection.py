@@ -280,9 +280,9 @@ def test_a_silent_loop_sends_heartbeats():
     assert beats == list(range(1, len(beats) + 1))
 
 
-def test_orders_are_answered(bridge):
-    """An order runs its callback in the loop, and the answer says at which batch."""
-    order = wire.ControlCommand(
+def test_commands_are_answered(bridge):
+    """A command runs its callback in the loop, and the answer says at which batch."""
+    command = wire.ControlCommand(
         type=wire.ControlCommand.CHANGE_LEARNING_RATE,
         parameters={"learning_rate": "0.1"},
         command_id="c-1",
@@ -290,7 +290,7 @@ def test_orders_are_answered(bridge):
     taken = []
     with TrainingSession(bridge.address) as session:
         session.on(CommandType.CHANGE_LEARNING_RATE, taken.append)
-        bridge.orders.append(order)
+        bridge.commands.append(command)
         session.log_batch(0.5, epoch=2, batch=0)
         batch = 0
         while not taken:

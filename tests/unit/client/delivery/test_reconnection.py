@@ -111,44 +111,44 @@ def test_invalid_messages_that_come_again_are_counted_once(bridge):
     assert not {request.sequence for request in bridge.applied} & bridge.invalid
 
 
-def test_an_order_that_nobody_here_knows_is_passed_over(bridge):
-    """A newer bridge may give one; the stream stays, and the orders behind it are carried out."""
-    bridge.orders = [
+def test_a_command_that_nobody_here_knows_is_passed_over(bridge):
+    """A newer bridge may send one; the stream stays, and the commands behind it are carried out."""
+    bridge.commands = [
         wire.ControlCommand(type=99, command_id="a"),
         wire.ControlCommand(type=CommandType.STOP_TRAINING, command_id="b"),
     ]
     with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
         session.log_batch(0.5, epoch=0, batch=0)
-        until_true(lambda: session.should_stop, what="the order to stop reaches the loop")
+        until_true(lambda: session.should_stop, what="the command to stop reaches the loop")
 
     assert session.stats.connections == 1
-    assert [(told.command_id, told.applied) for told in bridge.of("command_result")] == [
+    assert [(result.command_id, result.applied) for result in bridge.of("command_result")] == [
         ("b", True)
     ]
 
 
-def test_an_order_that_is_repeated_on_the_next_stream_is_carried_out_once(bridge):
-    """A bridge gives again what may have been lost with a stream, and gets the same answer again."""
-    order = wire.ControlCommand(type=CommandType.SAVE_CHECKPOINT, command_id="a")
+def test_a_command_that_is_repeated_on_the_next_stream_is_carried_out_once(bridge):
+    """A bridge sends again what may have been lost with a stream, and gets the same answer again."""
+    command = wire.ControlCommand(type=CommandType.SAVE_CHECKPOINT, command_id="a")
     saved = []
     with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
         session.on(CommandType.SAVE_CHECKPOINT, lambda _: saved.append(1))
 
         def log_two_batches() -> None:
-            """The order comes with the answer to the first and is carried out at the second."""
+            """The command comes with the answer to the first and is carried out at the second."""
             for batch in range(2):
                 session.log_batch(0.5, epoch=0, batch=batch)
                 assert session.flush(CLOSE_SECONDS) == 0
 
-        bridge.orders = [order]
+        bridge.commands = [command]
         log_two_batches()
         bridge.break_at = [session.stats.messages + 1]
         log_two_batches()
-        bridge.orders = [order]
+        bridge.commands = [command]
         log_two_batches()
 
     assert session.stats.connections == 2
-    assert bridge.orders == []
+    assert bridge.commands == []
     assert len(saved) == 1
     first, second = bridge.of("command_result")
     assert (first.command_id, first.applied) == ("a", True)
@@ -156,27 +156,27 @@ def test_an_order_that_is_repeated_on_the_next_stream_is_carried_out_once(bridge
 
 
 class Breaking(FakeBridge):
-    """Breaks the stream at the first answer to an order, and gives the order again on the next one."""
+    """Breaks the stream at the first answer to a command, and sends it again on the next one."""
 
     def _answers(self, request, context):
         if request.HasField("command_result") and self.given:
-            self.orders, self.given = self.given, []
+            self.commands, self.given = self.given, []
             context.abort(grpc.StatusCode.UNAVAILABLE, "broken on purpose")
         yield from super()._answers(request, context)
 
 
 def test_an_answer_that_was_lost_with_a_stream_is_given_once():
-    """It is on its way again when the order is repeated; a second one would be one too many."""
+    """It is on its way again when the command is repeated; a second one would be one too many."""
     with serving(Breaking()) as bridge:
         with TrainingSession(bridge.address, close_seconds=CLOSE_SECONDS) as session:
             bridge.given = [wire.ControlCommand(type=CommandType.STOP_TRAINING, command_id="a")]
-            bridge.orders = list(bridge.given)
+            bridge.commands = list(bridge.given)
             session.log_batch(0.5, epoch=0, batch=0)
-            until_true(lambda: session.should_stop, what="the order to stop reaches the loop")
+            until_true(lambda: session.should_stop, what="the command to stop reaches the loop")
             until_true(lambda: bridge.of("command_result"), what="the answer comes again")
             session.log_batch(0.5, epoch=0, batch=1)
             assert session.flush(CLOSE_SECONDS) == 0
 
         assert session.stats.connections == 2
-        assert bridge.orders == []
-        assert [told.command_id for told in bridge.of("command_result")] == ["a"]
+        assert bridge.commands == []
+        assert [result.command_id for result in bridge.of("command_result")] == ["a"]
