@@ -8,32 +8,32 @@ from typing import Protocol
 from weakref import WeakSet
 
 
-class Mortal(Protocol):
+class ForkAware(Protocol):
     """Something that must not outlive its process, nor live twice."""
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Become inert: this is a copy in a child process, without the threads that did the work."""
 
-    def ending(self, error: BaseException | None) -> None:
+    def before_exit(self, error: BaseException | None) -> None:
         """Begin to close: the interpreter is about to end, for this reason. Waits for nothing."""
 
-    def ended(self, seconds: float) -> None:
+    def at_exit(self, seconds: float) -> None:
         """Close within so many seconds, and leave no thread in foreign code."""
 
 
-# gRPC's C core has fork handlers that are on unless told otherwise, and one of them can wait for ever,
-# in the child, for a lock that another thread held: a data loader's worker would hang as it starts.
-# The copy is inert here and needs none of them. gRPC reads this as it is imported, so this module comes
-# before those that do; whoever has set the variable keeps what they chose.
+# gRPC's C core has fork handlers that are on by default, and one of them can wait forever, in the child,
+# for a lock that another thread held: a data loader's worker would hang as it starts. The copy is inert
+# here and needs none of them. gRPC reads this as it is imported, so this module comes before those that
+# import it; whoever has set the variable keeps what they chose.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 EXIT_SECONDS = 3.0
 """How long an interpreter that ends waits for all sessions that nobody has closed."""
 
-_ALIVE: WeakSet[Mortal] = WeakSet()
+_REGISTERED: WeakSet[ForkAware] = WeakSet()
 
-_INERT: list[Mortal] = []
-"""Copies in a child process; nothing that they hold is freed there: GPUs and gRPC bear it badly."""
+_INERT: list[ForkAware] = []
+"""Copies in a child process; nothing that they hold is freed there: neither GPUs nor gRPC would bear it."""
 
 
 class GrpcUse:
@@ -46,55 +46,51 @@ class GrpcUse:
 
     def __init__(self) -> None:
         """Start in a process that has had no channel."""
-        self._is_used = False
-        self.is_lost = False
+        self._has_had_channel = False
+        self.is_broken = False
         """This process was forked from one that had had a channel."""
 
-    def begin(self) -> None:
-        """Note that a channel is about to be made."""
-        self._is_used = True
+    def note_channel(self) -> None:
+        """Remember that a channel is about to be made."""
+        self._has_had_channel = True
 
-    def after_fork(self) -> None:
-        """Look at what the parent had done; with gRPC's own fork handlers on, it does not matter."""
-        has_handlers = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in (
-            "1",
-            "true",
-            "yes",
-        )
-        self.is_lost |= self._is_used and not has_handlers
+    def after_fork_in_child(self) -> None:
+        """Take over what the parent has done; with gRPC's own fork handlers on, it does not matter."""
+        setting = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower()
+        self.is_broken |= self._has_had_channel and setting not in ("1", "true", "yes")
 
 
 GRPC_USE = GrpcUse()
 
 
-def watch(session: Mortal) -> None:
-    """Tell this session when the process forks or ends."""
-    _ALIVE.add(session)
+def register(session: ForkAware) -> None:
+    """Call this session's methods when the process forks or ends."""
+    _REGISTERED.add(session)
 
 
-def forget(session: Mortal) -> None:
+def unregister(session: ForkAware) -> None:
     """Leave it alone from now on."""
-    _ALIVE.discard(session)
+    _REGISTERED.discard(session)
 
 
-def _after_fork() -> None:
-    for session in tuple(_ALIVE):
+def _after_fork_in_child() -> None:
+    for session in tuple(_REGISTERED):
         _INERT.append(session)
-        session.forked()
-    _ALIVE.clear()
-    GRPC_USE.after_fork()
+        session.after_fork_in_child()
+    _REGISTERED.clear()
+    GRPC_USE.after_fork_in_child()
 
 
 def _at_exit() -> None:
     error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    sessions = tuple(_ALIVE)
+    sessions = tuple(_REGISTERED)
     for session in sessions:
-        session.ending(error)
+        session.before_exit(error)
     deadline = time.monotonic() + EXIT_SECONDS
     interrupt: BaseException | None = None
     for session in sessions:
         try:
-            session.ended(max(0.0, deadline - time.monotonic()))
+            session.at_exit(max(0.0, deadline - time.monotonic()))
         except BaseException as raised:  # noqa: BLE001 -- an interrupt must not keep the others' threads
             interrupt, deadline = raised, 0.0
     if interrupt is not None:
@@ -102,5 +98,5 @@ def _at_exit() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

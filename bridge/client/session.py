@@ -360,7 +360,7 @@ class TrainingSession:
         self._end(error)
         self._close(self._close_seconds)
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Become inert, and free nothing; called in child processes."""
         self._inherited = (self._queue.close(), self._commands, self._outbox)
         self._outbox = Outbox(BUFFER_BYTES, self._stats)  # the lock of the other may be held
@@ -368,9 +368,9 @@ class TrainingSession:
         self._threads = ()
         self._over = True
         if self._spooling is not None:
-            self._spooling.forked()
+            self._spooling.after_fork_in_child()
 
-    def ending(self, error: BaseException | None) -> None:
+    def before_exit(self, error: BaseException | None) -> None:
         """Begin to close; called when the interpreter ends."""
         if not self._is_closing:
             self._settle()
@@ -379,7 +379,7 @@ class TrainingSession:
             self._collector.finish(min(process_hooks.EXIT_SECONDS, self._close_seconds))
             self._transport.hurry()
 
-    def ended(self, seconds: float) -> None:
+    def at_exit(self, seconds: float) -> None:
         """Close; called when the interpreter ends."""
         if self._is_closing:  # that was interrupted, or goes on in a thread that will not end it
             self._stop(time.monotonic())
@@ -410,7 +410,7 @@ class TrainingSession:
         )
         for thread in self._threads:
             thread.start()
-        process_hooks.watch(self)
+        process_hooks.register(self)
 
     def _run(self, work: Callable[[], None]) -> None:
         """Work once it is known that this rank reports, if it does."""
@@ -420,12 +420,12 @@ class TrainingSession:
     def _settle(self) -> None:
         """Become inert where training has turned out to have a rank 0 that is another process."""
         if self._threads and not self._rank.settle():
-            process_hooks.forget(self)
+            process_hooks.unregister(self)
             self._become_inert()
 
     def _become_inert(self) -> None:
         self._threads = ()
-        self.forked()
+        self.after_fork_in_child()
         self._capture.close()
 
     def _pause(self, seconds: float) -> None:
@@ -518,7 +518,7 @@ class TrainingSession:
             # Between two steps of one of those calls its images may have belonged to nobody.
             self._accounts[2].add("images", Reason.RAISED, max(0, self.stats.images_waiting))
         self._threads = ()
-        process_hooks.forget(self)
+        process_hooks.unregister(self)
         return left + abandoned
 
     def _report(self, left: int) -> None:

@@ -125,7 +125,7 @@ class Connection:
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`; never raises."""
         attempt = 0
-        if GRPC_USE.is_lost:
+        if GRPC_USE.is_broken:
             self._give_up()
             return
         while not self._is_over():
@@ -185,7 +185,7 @@ class Connection:
 
     def _visit(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
-        GRPC_USE.begin()
+        GRPC_USE.note_channel()
         channel = _channel(self._destination)
         self._channel = channel
         try:

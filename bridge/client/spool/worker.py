@@ -87,7 +87,7 @@ class Spooling:
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def forked(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Touch nothing any more: this is a copy in a child process."""
         self._spool.release()
 
