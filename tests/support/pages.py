@@ -131,3 +131,8 @@ def running(deps, session_id="run-1", *, batches=3, epoch=1, **config):
 def pictures(count=2):
     """Return images of which the even ones are right and the odd ones wrong."""
     return [(jpeg(16, 16, 40 + i), 1, 0.75, 1 - i % 2) for i in range(count)]
+
+
+def coordinates(points):
+    """Return all numbers of an SVG `points` attribute."""
+    return [float(number) for point in points.split() for number in point.split(",")]

@@ -1,11 +1,11 @@
-"""Lay out curves with one value for each epoch."""
+"""A chart of values that are reported once an epoch."""
 
 import math
 from collections.abc import Sequence
 
 from bridge.web.charts.line_chart import (
-    HIGHEST,
-    TICKS,
+    LARGEST,
+    MAX_X_TICKS,
     WIDTH,
     Chart,
     Line,
@@ -14,49 +14,48 @@ from bridge.web.charts.line_chart import (
     y_of,
     y_ticks,
 )
-from bridge.web.charts.loss_chart import SPARK_POINTS
 from bridge.web.charts.scale import Scale, scale_of
 
+MAX_DOTS = 60
+"""A line of more points has only its last one marked."""
+
+LEFT, RIGHT = 0.09, 0.96
+"""Where the first and the last epoch are drawn, with room for dots and labels beside them."""
+
 Series = tuple[str, str, Sequence[float | None]]
-"""Name, style and values of a curve."""
+"""Name, style and values of a line."""
 
 
 def epoch_chart(
-    numbers: Sequence[int],
-    series: Sequence[Series],
-    *,
-    height: int = 190,
+    epochs: Sequence[int], series: Sequence[Series], *, height: int = 190
 ) -> Chart | None:
-    """Draw one dot an epoch for each (name, style, values)."""
-    drawn = [_numbered(numbers, values) for _, _, values in series]
+    """Return a chart with a line for each series, or None where no value can be drawn."""
+    drawn = [_finite_points(epochs, values) for _, _, values in series]
     if not any(drawn):
         return None
     scale = scale_of(value for points in drawn for _, value in points)
-    first, last = numbers[0], max(numbers[-1], numbers[0] + 1)
+    first, last = epochs[0], max(epochs[-1], epochs[0] + 1)
     lines = tuple(
         _line(name, style, points, (first, last), scale, height)
         for (name, style, _), points in zip(series, drawn, strict=True)
         if points
     )
-    ticks = _number_ticks(first, last)
     return Chart(
-        height, (), lines, (), (), (), ticks, y_ticks(scale, height), scale.is_log
-    )  # fmt: skip
-
-
-def _number_ticks(first: int, last: int) -> tuple[Tick, ...]:
-    stride = math.ceil((last - first + 1) / TICKS)
-    return tuple(
-        Tick(round(_across(number, first, last) / WIDTH * 100, 3), str(number))
-        for number in range(first, last + 1, stride)
+        height,
+        scale.is_log,
+        lines,
+        x_ticks=_epoch_ticks(first, last),
+        y_ticks=y_ticks(scale, height),
     )
 
 
-def _numbered(numbers: Sequence[int], values: Sequence[float | None]) -> list[tuple[int, float]]:
+def _finite_points(
+    epochs: Sequence[int], values: Sequence[float | None]
+) -> list[tuple[int, float]]:
     return [
-        (number, value)
-        for number, value in zip(numbers, values, strict=True)
-        if value is not None and abs(value) < HIGHEST
+        (epoch, value)
+        for epoch, value in zip(epochs, values, strict=True)
+        if value is not None and abs(value) < LARGEST
     ]
 
 
@@ -68,12 +67,19 @@ def _line(
     scale: Scale,
     height: int,
 ) -> Line:
-    places = [(_across(number, *span), y_of(scale, value, height)) for number, value in points]
-    few = places if len(places) <= SPARK_POINTS else places[-1:]
-    dots = tuple((round(x / WIDTH * 100, 3), y) for x, y in few)
+    places = [(_x_of(epoch, *span), y_of(scale, value, height)) for epoch, value in points]
+    dotted = places if len(places) <= MAX_DOTS else places[-1:]
+    dots = tuple((round(x / WIDTH * 100, 3), y) for x, y in dotted)
     return Line(name, style, (svg_points(places),), dots, points[-1][1])
 
 
-def _across(number: int, first: int, last: int) -> float:
-    """Place an epoch, with room for its dot and its label at both ends."""
-    return WIDTH * (0.09 + 0.87 * (number - first) / (last - first))
+def _epoch_ticks(first: int, last: int) -> tuple[Tick, ...]:
+    stride = math.ceil((last - first + 1) / MAX_X_TICKS)
+    return tuple(
+        Tick(round(_x_of(epoch, first, last) / WIDTH * 100, 3), str(epoch))
+        for epoch in range(first, last + 1, stride)
+    )
+
+
+def _x_of(epoch: int, first: int, last: int) -> float:
+    return WIDTH * (LEFT + (RIGHT - LEFT) * (epoch - first) / (last - first))

@@ -1,4 +1,4 @@
-"""Lay out curves as the points and places of an SVG."""
+"""A line chart as the shapes and labels of an SVG."""
 
 import math
 from collections.abc import Iterable
@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from bridge.web.charts.scale import Scale
 
 WIDTH = 1000.0
-"""Shapes are stretched from this width to whatever the page has; texts are placed in percent."""
+"""Shapes are stretched from this width to that of the page; labels are placed in percent."""
 
-TICKS = 6
+MAX_X_TICKS = 6
 
-HIGHEST = 1e300
+LARGEST = 1e300
 """Beyond this, sums and differences of finite numbers stop being finite."""
+
+MARGIN = 3
+LABEL_HEIGHT = 14
+"""A label stands above its line, and needs this much room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A labelled place on an axis: percent across, or pixels down."""
+    """A label on the x axis, in percent of the width."""
 
     place: float
     text: str
@@ -25,7 +29,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One bin of a curve, as tall as the picture: where the pointer learns and the click leads."""
+    """One bin of a curve, as tall as the chart: it shows a tooltip and links to its images."""
 
     x: float
     width: float
@@ -46,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A named line, broken where there is nothing to draw."""
+    """A named line, interrupted where there is nothing to draw."""
 
     name: str
     style: str
@@ -57,30 +61,31 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture of one or more curves over a shared axis."""
+    """One or more lines over a shared axis."""
 
     height: int
-    bands: tuple[str, ...]
-    lines: tuple[Line, ...]
-    columns: tuple[Column, ...]
-    spikes: tuple[Column, ...]
-    gaps: tuple[Column, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[tuple[float, float], ...]
     is_log: bool
+    lines: tuple[Line, ...]
+    bands: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    spikes: tuple[Column, ...] = ()
+    gaps: tuple[Column, ...] = ()
+    x_ticks: tuple[Tick, ...] = ()
+    y_ticks: tuple[tuple[float, float], ...] = ()
 
 
 def y_ticks(scale: Scale, height: int) -> tuple[tuple[float, float], ...]:
-    """Return (pixels down, value) of each label that fits."""
+    """Return (pixels from the top, value) of each label that has room."""
     ticks = ((y_of(scale, value, height), value) for value in scale.ticks())
-    return tuple((place, value) for place, value in ticks if 14 <= place <= height - 2)
+    return tuple((y, value) for y, value in ticks if LABEL_HEIGHT <= y <= height - 2)
 
 
 def y_of(scale: Scale, value: float, height: int) -> float:
-    """Return how many pixels down a value is drawn."""
-    return round(height - 3 - (height - 6) * min(1.0, max(0.0, scale.place(value))), 2)
+    """Return how many pixels from the top a value is drawn."""
+    share = min(1.0, max(0.0, scale.place(value)))
+    return round(height - MARGIN - (height - 2 * MARGIN) * share, 2)
 
 
-def svg_points(places: Iterable[tuple[float, float]]) -> str:
+def svg_points(points: Iterable[tuple[float, float]]) -> str:
     """Return the `points` attribute of an SVG shape."""
-    return " ".join(f"{x:.1f},{y:g}" for x, y in places)
+    return " ".join(f"{x:.1f},{y:g}" for x, y in points)

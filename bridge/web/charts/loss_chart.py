@@ -1,4 +1,4 @@
-"""Lay out the loss curve: every bin of it, or a sparkline."""
+"""A chart of the loss of every batch, from the bins of its curve."""
 
 import math
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from bridge.history import Bin
 from bridge.web.charts.line_chart import (
-    HIGHEST,
-    TICKS,
+    LARGEST,
+    MAX_X_TICKS,
     WIDTH,
     Chart,
     Column,
@@ -20,18 +20,22 @@ from bridge.web.charts.line_chart import (
 )
 from bridge.web.charts.scale import Scale, scale_of
 
-SPARK_POINTS = 60
+SPARKLINE_BINS = 60
 
-SPIKES = 6
-
+MAX_SPIKES = 6
 SPIKE_FACTOR = 1.6
-"""A value this much above its surroundings is worth a mark."""
+"""A value this many times the median around it is marked."""
 
-NEIGHBOURHOOD = 8
+SPIKE_NEIGHBOURS = 8
+SPIKE_DISTANCE = 3
+"""Of two spikes no further apart than so many bins, only the higher one is marked."""
+
+GAP_TOP = 12.0
+"""Where the mark of a bin without a finite value is drawn, in pixels."""
 
 
 def loss_chart(bins: Sequence[Bin], *, height: int = 300) -> Chart | None:
-    """Draw every bin: band between extremes, line of means, marks at spikes and at non-finite values."""
+    """Return a band between extremes, a line of means, and marks at spikes and non-finite values."""
     if not bins:
         return None
     scale = _scale(bins)
@@ -39,115 +43,114 @@ def loss_chart(bins: Sequence[Bin], *, height: int = 300) -> Chart | None:
     bands, pieces = _shapes(bins, scale, height)
     return Chart(
         height,
-        bands,
+        scale.is_log,
         (Line("mean", "a", pieces),),
+        bands,
         columns,
         tuple(_spikes(columns)),
         _gaps(columns),
         _epoch_ticks(bins),
         y_ticks(scale, height),
-        scale.is_log,
     )
 
 
 def sparkline(bins: Sequence[Bin], *, height: int = 44) -> Chart | None:
-    """Draw a small picture of a curve, without axes."""
+    """Return a small chart without axes."""
     if not bins:
         return None
-    few = _thinned(bins)
-    scale = _scale(few)
-    bands, pieces = _shapes(few, scale, height)
-    columns = _columns(few, scale, height)
-    line = Line("loss", "a", pieces)
-    return Chart(height, bands, (line,), (), (), _gaps(columns), (), (), scale.is_log)
+    merged = _merged_to(SPARKLINE_BINS, bins)
+    scale = _scale(merged)
+    bands, pieces = _shapes(merged, scale, height)
+    gaps = _gaps(_columns(merged, scale, height))
+    return Chart(height, scale.is_log, (Line("loss", "a", pieces),), bands, gaps=gaps)
 
 
 def _scale(bins: Sequence[Bin]) -> Scale:
-    return scale_of(value for part in bins if part.count for value in _extremes(part))
-
-
-def _extremes(part: Bin) -> tuple[float, float]:
-    return _bounded(part.low), _bounded(part.high)
+    return scale_of(value for bin_ in bins if bin_.count for value in _extremes(bin_))
 
 
 def _shapes(
     bins: Sequence[Bin], scale: Scale, height: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the band's polygons and the line's pieces, one of each for every unbroken run."""
+    """Return the polygons of the band and the pieces of the line, one of each for every run."""
     step = WIDTH / len(bins)
     bands, pieces = [], []
-    for run in _runs(bins):
+    for run in _finite_runs(bins):
         middles = [(index + 0.5) * step for index, _ in run]
-        tops = [y_of(scale, _extremes(part)[1], height) for _, part in run]
-        floors = [y_of(scale, _extremes(part)[0], height) for _, part in run]
-        means = [y_of(scale, _mean(part), height) for _, part in run]
-        bands.append(svg_points([*zip(middles, tops, strict=True),
-                              *reversed(list(zip(middles, floors, strict=True)))]))  # fmt: skip
+        lows = [y_of(scale, _extremes(bin_)[0], height) for _, bin_ in run]
+        highs = [y_of(scale, _extremes(bin_)[1], height) for _, bin_ in run]
+        means = [y_of(scale, _bounded(bin_.mean), height) for _, bin_ in run]
+        outline = [*zip(middles, highs, strict=True), *reversed([*zip(middles, lows, strict=True)])]
+        bands.append(svg_points(outline))
         pieces.append(svg_points(zip(middles, means, strict=True)))
     return tuple(bands), tuple(pieces)
 
 
-def _runs(bins: Sequence[Bin]) -> list[list[tuple[int, Bin]]]:
+def _finite_runs(bins: Sequence[Bin]) -> list[list[tuple[int, Bin]]]:
     """Return the stretches of neighbouring bins that have finite values."""
     runs: list[list[tuple[int, Bin]]] = [[]]
-    for index, part in enumerate(bins):
-        if part.count:
-            runs[-1].append((index, part))
+    for index, bin_ in enumerate(bins):
+        if bin_.count:
+            runs[-1].append((index, bin_))
         elif runs[-1]:
             runs.append([])
     return [run for run in runs if run]
 
 
 def _columns(bins: Sequence[Bin], scale: Scale, height: int) -> tuple[Column, ...]:
-    share = 100 / len(bins)
+    width = 100 / len(bins)
     return tuple(
         Column(
-            round(index * share, 3),
-            round(share, 3),
-            part.start,
-            _mean(part) if part.count else math.nan,
-            part.high if part.count else math.nan,
-            part.nonfinite,
-            part.epoch,
-            part.batch,
-            y_of(scale, _extremes(part)[1], height) if part.count else 12.0,
+            round(index * width, 3),
+            round(width, 3),
+            bin_.start,
+            _bounded(bin_.mean) if bin_.count else math.nan,
+            bin_.high if bin_.count else math.nan,
+            bin_.nonfinite,
+            bin_.epoch,
+            bin_.batch,
+            y_of(scale, _extremes(bin_)[1], height) if bin_.count else GAP_TOP,
         )
-        for index, part in enumerate(bins)
+        for index, bin_ in enumerate(bins)
     )
 
 
 def _spikes(columns: Sequence[Column]) -> list[Column]:
-    """Return the columns whose highest value stands out of its surroundings, at most a few."""
-    found = []
-    for index, column in enumerate(columns):
-        around = [
-            other.mean
-            for other in columns[max(0, index - NEIGHBOURHOOD) : index + NEIGHBOURHOOD + 1]
-            if other is not column and math.isfinite(other.mean)
-        ]
-        if not around or not math.isfinite(column.high):
-            continue
-        usual = sorted(around)[len(around) // 2]
-        if usual > 0 and column.high > usual * SPIKE_FACTOR:
-            found.append((column.high / usual, index, column))
-    found.sort(reverse=True, key=lambda entry: entry[0])
-    chosen: list[tuple[int, Column]] = []
-    for _, index, column in found:
-        if all(abs(index - other) > 3 for other, _ in chosen) and len(chosen) < SPIKES:
-            chosen.append((index, column))
-    return [column for _, column in sorted(chosen, key=lambda entry: entry[0])]
+    """Return the columns that stand out most from those around them, in order."""
+    heights = ((_relative_height(columns, index), index) for index in range(len(columns)))
+    found = [(height, index) for height, index in heights if height > SPIKE_FACTOR]
+    found.sort(key=lambda entry: -entry[0])
+    chosen: list[int] = []
+    for _, index in found:
+        is_apart = all(abs(index - other) > SPIKE_DISTANCE for other in chosen)
+        if is_apart and len(chosen) < MAX_SPIKES:
+            chosen.append(index)
+    return [columns[index] for index in sorted(chosen)]
+
+
+def _relative_height(columns: Sequence[Column], index: int) -> float:
+    """Return a column's highest value over the median of the means around it; 0: there is none."""
+    column = columns[index]
+    around = columns[max(0, index - SPIKE_NEIGHBOURS) : index + SPIKE_NEIGHBOURS + 1]
+    means = sorted(
+        other.mean for other in around if other is not column and math.isfinite(other.mean)
+    )
+    if not means or not math.isfinite(column.high):
+        return 0.0
+    median = means[len(means) // 2]
+    return column.high / median if median > 0 else 0.0
 
 
 def _gaps(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Return the stretches with non-finite values, each as one column that tells of its first."""
+    """Return the stretches with non-finite values, each as one column at the place of its first."""
     gaps: list[Column] = []
     for column in columns:
         if not column.nonfinite:
             continue
         last = gaps[-1] if gaps else None
         if last is not None and column.x - (last.x + last.width) < column.width / 2:
-            width, found = column.x + column.width - last.x, last.nonfinite + column.nonfinite
-            gaps[-1] = replace(last, width=round(width, 3), nonfinite=found)
+            width = round(column.x + column.width - last.x, 3)
+            gaps[-1] = replace(last, width=width, nonfinite=last.nonfinite + column.nonfinite)
         else:
             gaps.append(column)
     return tuple(gaps)
@@ -156,40 +159,40 @@ def _gaps(columns: Sequence[Column]) -> tuple[Column, ...]:
 def _epoch_ticks(bins: Sequence[Bin]) -> tuple[Tick, ...]:
     """Label where epochs begin, as many as there is room for."""
     starts = [(0, bins[0].epoch)]
-    for index, (before, part) in enumerate(pairwise(bins), start=1):
-        if part.epoch > before.epoch:
-            starts.append((index, part.epoch))
-    stride = math.ceil(len(starts) / TICKS)
+    for index, (before, bin_) in enumerate(pairwise(bins), start=1):
+        if bin_.epoch > before.epoch:
+            starts.append((index, bin_.epoch))
+    stride = math.ceil(len(starts) / MAX_X_TICKS)
     return tuple(
         Tick(round(index * 100 / len(bins), 3), f"epoch {epoch}")
         for index, epoch in starts[::stride]
     )
 
 
-def _mean(part: Bin) -> float:
-    return _bounded(part.mean)
+def _extremes(bin_: Bin) -> tuple[float, float]:
+    return _bounded(bin_.low), _bounded(bin_.high)
 
 
 def _bounded(value: float) -> float:
-    """Return a value that can be reckoned with; not a number, as a mean of opposites is, counts as lowest."""
-    return min(HIGHEST, max(-HIGHEST, value))
+    """Return a value that can be calculated with; NaN, which opposite infinities average to, becomes the lowest."""
+    return min(LARGEST, max(-LARGEST, value))
 
 
-def _thinned(bins: Sequence[Bin]) -> list[Bin]:
-    stride = math.ceil(len(bins) / SPARK_POINTS)
+def _merged_to(limit: int, bins: Sequence[Bin]) -> list[Bin]:
+    stride = math.ceil(len(bins) / limit)
     if stride == 1:
         return list(bins)
     return [_merged(bins[index : index + stride]) for index in range(0, len(bins), stride)]
 
 
-def _merged(parts: Sequence[Bin]) -> Bin:
+def _merged(bins: Sequence[Bin]) -> Bin:
     return Bin(
-        parts[0].start,
-        sum(part.count for part in parts),
-        sum(part.total for part in parts),
-        min(part.low for part in parts),
-        max(part.high for part in parts),
-        sum(part.nonfinite for part in parts),
-        parts[0].epoch,
-        parts[0].batch,
+        bins[0].start,
+        sum(bin_.count for bin_ in bins),
+        sum(bin_.total for bin_ in bins),
+        min(bin_.low for bin_ in bins),
+        max(bin_.high for bin_ in bins),
+        sum(bin_.nonfinite for bin_ in bins),
+        bins[0].epoch,
+        bins[0].batch,
     )

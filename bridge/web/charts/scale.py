@@ -4,8 +4,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-WIDE = 40.0
+LOG_FROM_RATIO = 40.0
 """A range of more than this factor is drawn on a logarithmic axis."""
+
+PADDING = 0.06
+"""Of a linear axis, above and below its values."""
 
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
@@ -20,7 +23,7 @@ class Scale:
 
     def place(self, value: float) -> float:
         """Return 0 for the lowest value, 1 for the highest."""
-        low, high, value = (self._even(part) for part in (self.low, self.high, value))
+        low, high, value = (self._linear(part) for part in (self.low, self.high, value))
         return (value - low) / (high - low)
 
     def ticks(self, wanted: int = 4) -> list[float]:
@@ -32,28 +35,27 @@ class Scale:
         powers = [10.0**exponent for exponent in range(first, last + 1, stride)]
         if len(powers) > 2:
             return powers
-        finer = (
-            [power * step for power in (powers[0] / 10, *powers) for step in (1, 2, 5)]
-            if powers
-            else []
-        )
-        fitting = [value for value in finer if self.low <= value <= self.high]
-        return fitting or _round_values(self.low, self.high, wanted)
+        return self._between(powers) or _round_values(self.low, self.high, wanted)
 
-    def _even(self, value: float) -> float:
+    def _between(self, powers: list[float]) -> list[float]:
+        """Return 1, 2 and 5 times few powers of ten, and those of the power below."""
+        if not powers:
+            return []
+        finer = [power * step for power in (powers[0] / 10, *powers) for step in (1, 2, 5)]
+        return [value for value in finer if self.low <= value <= self.high]
+
+    def _linear(self, value: float) -> float:
         return math.log10(max(value, self.low)) if self.is_log else value
 
 
-def scale_of(values: Iterable[float], *, from_zero: bool = False) -> Scale:
+def scale_of(values: Iterable[float]) -> Scale:
     """Return an axis that holds all finite values with a little room."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
-    if low > 0 and high / low > WIDE:
+    if low > 0 and high / low > LOG_FROM_RATIO:
         return Scale(low / 1.2, high * 1.2, is_log=True)
-    if from_zero:
-        low = min(low, 0.0)
-    room = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    lowest = low if from_zero and low == 0 else low - room
+    room = (high - low) * PADDING or abs(high) * 0.1 or 1.0
+    lowest = low - room
     if low >= 0 > lowest:
         lowest = 0.0
     return Scale(lowest, high + room, is_log=False)
