@@ -147,7 +147,9 @@ class _Courier:
         messages, batches = self._spool.count_after(self._acknowledged)
         is_ended = self._spool.ended or self._spool.is_end_unknown or not self._spool.last
         if messages or not is_ended:
-            self._outbox.resume(acknowledged=self._acknowledged, messages=messages, batches=batches)
+            self._outbox.resume(
+                acked_through=self._acknowledged, messages=messages, batches=batches
+            )
             self._send(patience_seconds, progress)
         return self._delivery()
 
@@ -155,7 +157,7 @@ class _Courier:
         sending = threading.Thread(
             target=self._connection.run, name="trainbridge-send", daemon=True
         )
-        self._outbox.keep_in(self._spool.last, self._wake.set)
+        self._outbox.attach_spool(self._spool.last, self._wake.set)
         self._connection.hurry()
         sending.start()
         try:
@@ -163,7 +165,7 @@ class _Courier:
         finally:
             self._connection.stop()
             sending.join(CLOSE_SECONDS)
-            self._spool.mark(self._outbox.acknowledged)
+            self._spool.mark(self._outbox.acked_through)
 
     def _watch(self, patience_seconds: float, progress: Progress) -> None:
         """Hand on what is read, until all is delivered. Raises UndeliverableError, OSError."""
@@ -181,11 +183,11 @@ class _Courier:
             self._wake.wait(LOOK_SECONDS)
 
     def _read(self) -> None:
-        while (missing := self._outbox.missing()) is not None:
+        while (missing := self._outbox.next_refill()) is not None:
             self._outbox.refill(self._spool.read(*missing))
         if time.monotonic() >= self._mark_at:
             self._mark_at = time.monotonic() + MARK_SECONDS
-            self._spool.mark(self._outbox.acknowledged)
+            self._spool.mark(self._outbox.acked_through)
 
     def _tell_end(self) -> None:
         """Say that training is over, where the process itself could not; nothing comes after that.
@@ -194,7 +196,7 @@ class _Courier:
         """
         self._is_told = True
         if not self._spool.ended and not self._spool.is_end_unknown:
-            last = max(self._spool.last, self._outbox.acknowledged)
+            last = max(self._spool.last, self._outbox.acked_through)
             encoder = Encoder(self._identity.config, LeftOut(), last=last)
             end = StatusCall(0.0, Status.FAILED, SILENT_END)
             self._outbox.put([encoder.status(end, now_ms())])

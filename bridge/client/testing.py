@@ -152,9 +152,9 @@ class Recorder:
 
     def run(self) -> None:
         """Record until the session is over."""
-        stream = self._outbox.open()
+        stream = self._outbox.open_stream()
         while True:
-            messages = self._outbox.take(
+            messages = self._outbox.take_frame(
                 stream,
                 window_bytes=self.server_config.window_bytes,
                 message_bytes=self.server_config.message_bytes,
@@ -171,7 +171,7 @@ class Recorder:
 
     def stop(self) -> None:
         """Give up at once."""
-        self._outbox.shut()
+        self._outbox.close_stream()
 
 
 def _batch(data: wire.BatchData) -> Batch:

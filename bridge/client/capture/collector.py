@@ -145,7 +145,7 @@ class Collector:
     def is_answer_pending(self, command_id: str) -> bool:
         """Return whether the bridge has not acknowledged yet what this command was answered."""
         sequence = self._answers.get(command_id)
-        return sequence is None or sequence > self._outbox.acknowledged
+        return sequence is None or sequence > self._outbox.acked_through
 
     def _wait_for_server_config(self) -> None:
         """Leave everything in the queue until the bridge has answered, but not for long.

@@ -1,4 +1,4 @@
-"""The messages that are unacknowledged, in order: in memory, and how many more lie in the spool."""
+"""The unacknowledged messages in order: those in memory, and how many more are in the spool."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,276 +8,296 @@ from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.stats import Stats
 
 ENVELOPE_BYTES = 72
-"""What a frame adds to each message at most: the session id (63 bytes), two tags and two lengths."""
+"""The most that a frame adds to each message: the session id (63 bytes), two tags and two lengths."""
 
 PLACEHOLDER_BYTES = ENVELOPE_BYTES + 16
-"""What goes out in the place of a message that was dropped takes so much at most."""
+"""The most that the placeholder of a dropped message takes in a frame."""
 
 FRAME_BYTES = 1 << 20
-"""A frame that is longer than this is closed."""
+"""A frame is closed before it exceeds this."""
 
 
 class Backlog:
-    """Everything unacknowledged, oldest first: sent, waiting, spilled to disk, and the tail behind that.
+    """Everything unacknowledged, oldest first: in flight, unsent, spilled to disk, and the tail behind that.
 
-    What is spilled is only counted here. The tail is empty while nothing is spilled. Not safe for
-    threads: the outbox sees to that.
+    Spilled messages are only counted here. The tail is empty while nothing is spilled: it holds the
+    messages that are newer than the spilled ones and still wait to be written. Not thread-safe; the
+    outbox locks.
     """
 
     def __init__(self, limit_bytes: int, stats: Stats) -> None:
         """Start empty, to hold `limit_bytes` in memory."""
         self.limit_bytes = limit_bytes
-        self.sent: deque[OutgoingMessage] = deque()
-        self.waiting: deque[OutgoingMessage] = deque()
+        self.in_flight: deque[OutgoingMessage] = deque()
+        self.unsent: deque[OutgoingMessage] = deque()
         self.spilled = 0
-        self.tail: deque[OutgoingMessage] = deque()
-        self.bytes = 0
-        """Of all that is in memory."""
-        self.sent_bytes = 0
-        self.loaded = 0
+        self.unspilled_tail: deque[OutgoingMessage] = deque()
+        self.memory_bytes = 0
+        self.in_flight_bytes = 0
+        self.loaded_through = 0
         """Everything up to this sequence has been in memory ahead of what is spilled."""
-        self.acknowledged = 0
+        self.acked_through = 0
         """The highest sequence the bridge has committed."""
         self.with_images: deque[OutgoingMessage] = deque()
         self.stats = stats
-        self._refused = 0
+        self._refused_count = 0
 
     def __len__(self) -> int:
         """Count what still has to be delivered."""
-        held = len(self.sent) + len(self.waiting) + len(self.tail)
-        return held + self.spilled - self._refused
+        in_memory = len(self.in_flight) + len(self.unsent) + len(self.unspilled_tail)
+        return in_memory + self.spilled - self._refused_count
 
     @property
-    def unsent(self) -> int:
-        """Count what has not been sent on this stream."""
-        return len(self.waiting) + self.spilled + len(self.tail)
+    def unsent_count(self) -> int:
+        """How many messages have not been sent on this stream, in memory and on disk."""
+        return len(self.unsent) + self.spilled + len(self.unspilled_tail)
 
     @property
-    def is_over(self) -> bool:
-        """Tell whether memory is over its limit."""
-        return self.bytes > self.limit_bytes
+    def is_over_limit(self) -> bool:
+        """Whether memory exceeds its limit."""
+        return self.memory_bytes > self.limit_bytes
 
     def add(self, message: OutgoingMessage) -> None:
-        """Take a new message in, behind all others."""
-        self._hold(message, self.tail if self.spilled else self.waiting)
+        """Append a new message behind all others."""
+        self._append(message, self.unspilled_tail if self.spilled else self.unsent)
         self.stats.messages += 1
         self.stats.batches += message.priority is Priority.BATCH
         self.stats.images_sent += message.images
 
     def fits(self, window_bytes: int) -> bool:
-        """Tell whether the next message may be on its way together with what is."""
-        return not self.sent or self.sent_bytes + self.waiting[0].size <= window_bytes
+        """Return whether the window has room for the next message; an empty one has room for any."""
+        return not self.in_flight or self.in_flight_bytes + self.unsent[0].size <= window_bytes
 
-    def frame(
-        self, *, window_bytes: int, message_bytes: int, most: int, without_gaps: bool = False
+    def take_frame(
+        self, *, window_bytes: int, message_bytes: int, max_messages: int, fill_gaps: bool = False
     ) -> list[OutgoingMessage]:
-        """Send the next messages, as many as fit in the window and in one frame.
+        """Move the next messages in flight, as many as fit in the window and in one frame.
 
-        With `without_gaps`, there must be room in it for sequences that are missing between them.
+        With `fill_gaps`, the frame must also have room for placeholders of the sequences missing in between.
         """
         frame: list[OutgoingMessage] = []
         length = 0
-        while self.waiting and len(frame) < most and self.fits(window_bytes):
-            message = self.waiting[0]
+        while self.unsent and len(frame) < max_messages and self.fits(window_bytes):
+            message = self.unsent[0]
             if len(message.body) > message_bytes:
-                self._cut(message)
+                self._shrink_or_drop(message)
                 continue
             length += len(message.body) + ENVELOPE_BYTES
-            if frame and without_gaps:
+            if frame and fill_gaps:
                 length += (message.sequence - frame[-1].sequence - 1) * PLACEHOLDER_BYTES
-                if message.sequence - frame[0].sequence >= most:
+                if message.sequence - frame[0].sequence >= max_messages:
                     break
             if frame and length > min(FRAME_BYTES, message_bytes):
                 break
-            self.waiting.popleft()
-            self.sent.append(message)
-            self.sent_bytes += message.size
+            self.unsent.popleft()
+            self.in_flight.append(message)
+            self.in_flight_bytes += message.size
             frame.append(message)
         return frame
 
     def rewind(self, sequence: int) -> None:
-        """Put what was sent back among what waits, from this sequence on."""
-        while self.sent and self.sent[-1].sequence >= sequence:
-            message = self.sent.pop()
-            self.sent_bytes -= message.size
-            self.waiting.appendleft(message)
+        """Return what is in flight to the unsent, from this sequence on."""
+        while self.in_flight and self.in_flight[-1].sequence >= sequence:
+            message = self.in_flight.pop()
+            self.in_flight_bytes -= message.size
+            self.unsent.appendleft(message)
 
     def acknowledge(self, sequence: int) -> None:
-        """Let go of everything in memory up to this sequence, and of the rest when it is read."""
-        self.acknowledged = max(self.acknowledged, sequence)
-        while self.sent and self.sent[0].sequence <= sequence:
-            self.forget_sent()
-        for queue in (self.waiting, self.tail):
+        """Release everything in memory up to this sequence; what is spilled is skipped when it is read."""
+        self.acked_through = max(self.acked_through, sequence)
+        while self.in_flight and self.in_flight[0].sequence <= sequence:
+            self.release_oldest()
+        for queue in (self.unsent, self.unspilled_tail):
             while queue and queue[0].sequence <= sequence:
-                self._forget(queue.popleft())
+                self._release(queue.popleft())
 
     def acknowledge_batch(self, batch: int) -> None:
-        """Let go of the oldest batch that was sent under this index, and of everything sent before it."""
-        places = (place for place, message in enumerate(self.sent) if message.batch == batch)
+        """Release the oldest batch in flight with this index, and everything sent before it."""
+        places = (place for place, message in enumerate(self.in_flight) if message.batch == batch)
         for _ in range(next(places, -1) + 1):
-            self.forget_sent()
+            self.release_oldest()
 
-    def forget_sent(self) -> None:
-        """Let go of the oldest message on its way."""
-        message = self.sent.popleft()
-        self.sent_bytes -= message.size
-        self._forget(message)
+    def release_oldest(self) -> None:
+        """Release the oldest message in flight as acknowledged."""
+        message = self.in_flight.popleft()
+        self.in_flight_bytes -= message.size
+        self._release(message)
 
-    def refuse(self, sequence: int) -> None:
-        """Note that the bridge will not take this message."""
-        for message in self.sent:
+    def mark_refused(self, sequence: int) -> None:
+        """Record that the bridge rejected this message for good."""
+        for message in self.in_flight:
             if message.sequence == sequence and not message.refused:
                 message.refused = True
-                self._refused += 1
+                self._refused_count += 1
                 self.stats.refused += 1
 
-    def shed(self, message: OutgoingMessage) -> None:
-        """Leave out the images of a message in memory."""
+    def shed_images(self, message: OutgoingMessage) -> None:
+        """Strip the images from a message in memory."""
         before = message.size
         self.stats.images_shed += message.images
         self.stats.images_sent -= message.images
         message.strip()
-        self.bytes += message.size - before
-        if self.sent and message.sequence <= self.sent[-1].sequence:
-            self.sent_bytes += message.size - before
+        self.memory_bytes += message.size - before
+        if self.in_flight and message.sequence <= self.in_flight[-1].sequence:
+            self.in_flight_bytes += message.size - before
 
-    def drop_from(self, queue: deque[OutgoingMessage], lost: Sequence[OutgoingMessage]) -> None:
-        """Let go of some messages of one of the queues, undelivered."""
-        gone = set(map(id, lost))
-        kept = [message for message in queue if id(message) not in gone]
+    def drop_from(self, queue: deque[OutgoingMessage], dropped: Sequence[OutgoingMessage]) -> None:
+        """Drop some messages of one of the queues, undelivered."""
+        dropped_ids = set(map(id, dropped))
+        kept = [message for message in queue if id(message) not in dropped_ids]
         queue.clear()
         queue.extend(kept)
-        for message in lost:
-            self.sent_bytes -= message.size if queue is self.sent else 0
+        for message in dropped:
+            self.in_flight_bytes -= message.size if queue is self.in_flight else 0
             self._drop(message)
 
-    def unwritten(self, written: int, limit_bytes: int) -> list[OutgoingMessage]:
-        """Return copies of the first messages in memory after the sequence that was written last."""
-        found: list[OutgoingMessage] = []
-        for queue in (self.tail, self.waiting, self.sent):
+    def copy_unwritten(self, written_through: int, limit_bytes: int) -> list[OutgoingMessage]:
+        """Return copies of the oldest messages in memory that the spool has not written yet.
+
+        Copies, since the spool writes them without the lock, and images may be shed meanwhile.
+        """
+        unwritten: list[OutgoingMessage] = []
+        for queue in (self.unspilled_tail, self.unsent, self.in_flight):
             for message in reversed(queue):
-                if message.sequence <= written:
+                if message.sequence <= written_through:
                     break
-                found.append(message)
+                unwritten.append(message)
         copies: list[OutgoingMessage] = []
-        while found and limit_bytes > 0:
-            copies.append(replace(found.pop()))
+        while unwritten and limit_bytes > 0:
+            copies.append(replace(unwritten.pop()))
             limit_bytes -= copies[-1].size
         return copies
 
-    def count_behind(self, written: int) -> int:
-        """Count the messages in memory behind the sequence that was written last."""
-        queues = (self.sent, self.waiting, self.tail)
-        return sum(message.sequence > written for queue in queues for message in queue)
+    def count_after(self, sequence: int) -> int:
+        """Count the messages in memory behind a sequence."""
+        queues = (self.in_flight, self.unsent, self.unspilled_tail)
+        return sum(message.sequence > sequence for queue in queues for message in queue)
 
-    def spill(self, written: int) -> None:
-        """Leave to the spool what has been written there and need not, or must not, be in memory.
+    def spill(self, written_through: int) -> None:
+        """Evict from memory what the spool has written, where memory is full or order demands it.
 
-        Once something has been left to it, everything behind that is too: order is kept.
+        A message behind a spilled one can only be sent after it, so once anything is spilled, the tail
+        follows it to disk as soon as it is written, even if memory would have room again: memory in front
+        of the disk is for what is sent next, and `refill` reads it from there in order.
         """
-        if not self.spilled and self.is_over:
-            self._spill_waiting(written)
-        while self.spilled and self.tail and self.tail[0].sequence <= written:
-            self._spill(self.tail.popleft())
+        if not self.spilled and self.is_over_limit:
+            self._spill_unsent(written_through)
+        while self.spilled and self.unspilled_tail:
+            if self.unspilled_tail[0].sequence > written_through:
+                break
+            self._spill(self.unspilled_tail.popleft())
 
     def refill(self, messages: Iterable[OutgoingMessage]) -> None:
         """Take back the next messages from the spool; none means that it has lost the rest."""
-        found = False
+        is_empty = True
         for message in messages:
-            found = True
+            is_empty = False
             self.spilled -= 1
-            self.loaded = message.sequence
-            if message.sequence > self.acknowledged:
-                self._hold(message, self.waiting)
-            else:
-                self._count(message)
-        if not found:
+            self.loaded_through = message.sequence
+            if message.sequence > self.acked_through:
+                self._append(message, self.unsent)
+            else:  # acknowledged while it was on disk: a bridge may have had it all along
+                self._count_acknowledged(message)
+        if is_empty:
             self.stats.dropped += self.spilled
             self.spilled = 0
-        if not self.spilled and self.tail:
-            self.waiting += self.tail
-            self.tail.clear()
-            self.loaded = self.waiting[-1].sequence
-        if self.tail:  # what was read back is older than that
+        if (
+            not self.spilled and self.unspilled_tail
+        ):  # nothing lies between memory and tail any more
+            self.unsent += self.unspilled_tail
+            self.unspilled_tail.clear()
+            self.loaded_through = self.unsent[-1].sequence
+        if (
+            self.unspilled_tail
+        ):  # what was read back is older than the tail, and sheds its images first
             self.with_images = deque(sorted(self.with_images, key=_sequence))
 
-    def lose(self, stripped: Mapping[int, int], dropped: Mapping[int, int]) -> None:
-        """Do as the spool had to: leave out images of some messages (sequence: images), drop others."""
-        for queue in (self.sent, self.waiting):
+    def apply_spool_shedding(self, stripped: Mapping[int, int], dropped: Mapping[int, int]) -> None:
+        """Repeat what a full spool did: strip some messages (sequence: images), drop others.
+
+        What is still in memory ahead of the spilled is changed here; what is not, is only counted.
+        """
+        for queue in (self.in_flight, self.unsent):
             for message in queue:
                 if message.images and message.sequence in stripped:
-                    self.shed(message)
+                    self.shed_images(message)
             if dropped:
                 self.drop_from(queue, [message for message in queue if message.sequence in dropped])
         for sequence, images in [*stripped.items(), *dropped.items()] if self.spilled else ():
-            if sequence > self.loaded:
+            if sequence > self.loaded_through:
                 self.stats.images_shed += images
                 self.stats.images_sent -= images
                 self.stats.dropped += sequence in dropped
                 self.spilled -= sequence in dropped
 
-    def tidy(self) -> None:
-        """Let go of what has no images any more; bring the books up to date."""
+    def update_stats(self) -> None:
+        """Publish how much is unacknowledged, and forget those at the front that have no images any more."""
         self.stats.unacknowledged = len(self)
         while self.with_images and not self.with_images[0].images:
             self.with_images.popleft()
 
-    def _hold(self, message: OutgoingMessage, queue: deque[OutgoingMessage]) -> None:
+    def _append(self, message: OutgoingMessage, queue: deque[OutgoingMessage]) -> None:
         queue.append(message)
-        self.bytes += message.size
+        self.memory_bytes += message.size
         if message.images:
             self.with_images.append(message)
-        if queue is self.waiting:
-            self.loaded = message.sequence
+        if queue is self.unsent:
+            self.loaded_through = message.sequence
 
-    def _cut(self, message: OutgoingMessage) -> None:
-        """Make a message that the bridge would not read smaller, or give it up.
+    def _shrink_or_drop(self, message: OutgoingMessage) -> None:
+        """Strip a message that exceeds the bridge's limit, or drop it where it has no images.
 
-        Sending it as it is would end the stream, and then the next one, for ever.
+        Sent as it is, it would break this stream, and the next one, and so on.
         """
         if message.images:
-            self.shed(message)
+            self.shed_images(message)
             return
-        self.waiting.popleft()
+        self.unsent.popleft()
         self._drop(message)
 
-    def _spill_waiting(self, written: int) -> None:
-        while self.waiting and self.waiting[-1].sequence > written:
-            self.tail.appendleft(self.waiting.pop())
-        while self.waiting and self.bytes > self.limit_bytes * 3 // 4:
-            message = self.waiting.pop()
-            self.loaded = message.sequence - 1
+    def _spill_unsent(self, written_through: int) -> None:
+        # Only what is on disk may leave memory. What is not steps aside into the tail, from the newest on,
+        # so that the newest written message is the last of the unsent.
+        while self.unsent and self.unsent[-1].sequence > written_through:
+            self.unspilled_tail.appendleft(self.unsent.pop())
+        # The newest leave first: the oldest are sent next and would have to be read back at once. A quarter
+        # of the limit is freed, so that the next message does not make this start over.
+        while self.unsent and self.memory_bytes > self.limit_bytes * 3 // 4:
+            message = self.unsent.pop()
+            self.loaded_through = message.sequence - 1  # reading back begins with this one
             self._spill(message)
+        # Memory may be full of what is in flight or not written yet. Then nothing was spilled, and there
+        # is nothing that a tail could be behind.
         if not self.spilled:
-            self.waiting += self.tail
-            self.tail.clear()
+            self.unsent += self.unspilled_tail
+            self.unspilled_tail.clear()
 
     def _spill(self, message: OutgoingMessage) -> None:
-        self.bytes -= message.size
+        self.memory_bytes -= message.size
         self.spilled += 1
-        self._refused -= message.refused  # it will be again
+        self._refused_count -= message.refused  # the bridge will refuse it again
         self.stats.refused -= message.refused
-        message.images = 0  # it may still stand in the list of those with images
+        message.images = 0  # `with_images` may still hold it
         message.body = b""
 
     def _drop(self, message: OutgoingMessage) -> None:
-        self.bytes -= message.size
-        self._refused -= message.refused
+        self.memory_bytes -= message.size
+        self._refused_count -= message.refused
         self.stats.dropped += not message.refused
         self.stats.images_sent -= message.images
         self.stats.images_shed += message.images
         message.images = 0
 
-    def _forget(self, message: OutgoingMessage) -> None:
-        self.bytes -= message.size
-        self._count(message)
-        message.images = 0  # it may still stand in the list of those with images
+    def _release(self, message: OutgoingMessage) -> None:
+        self.memory_bytes -= message.size
+        self._count_acknowledged(message)
+        message.images = 0  # `with_images` may still hold it
         message.body = b""
 
-    def _count(self, message: OutgoingMessage) -> None:
-        self.acknowledged = max(self.acknowledged, message.sequence)
+    def _count_acknowledged(self, message: OutgoingMessage) -> None:
+        self.acked_through = max(self.acked_through, message.sequence)
         if message.refused:
-            self._refused -= 1
+            self._refused_count -= 1
             return
         self.stats.acknowledged += 1
         self.stats.batches_acknowledged += message.priority is Priority.BATCH

@@ -157,7 +157,7 @@ class Connection:
         """Give up at once."""
         self._stopping.set()
         self._hurry.set()
-        self._outbox.shut()
+        self._outbox.close_stream()
         channel = self._channel
         if channel is not None:
             channel.close()
@@ -249,7 +249,7 @@ class Connection:
                 response_deserializer=wire.MetricsResponse.FromString,
             )
         )
-        stream = self._outbox.open()
+        stream = self._outbox.open_stream()
         metadata = self._metadata
         if self._stream_token:
             metadata = (*metadata, (TOKEN_HEADER, self._stream_token))
@@ -263,7 +263,7 @@ class Connection:
                 self._alive = True
                 self._take(response)
         finally:
-            self._outbox.shut()
+            self._outbox.close_stream()
             call.cancel()
             _join(threads)
         if not self.server_config.uses_sequences and self._outbox.is_finished:
@@ -275,14 +275,14 @@ class Connection:
         prefix = prefix_of(self.session_id)
         while True:
             server_config = self.server_config
-            messages = self._outbox.take(
+            messages = self._outbox.take_frame(
                 stream,
                 window_bytes=server_config.window_bytes,
                 message_bytes=server_config.message_bytes - len(prefix) - 16,
                 deadline=time.monotonic() + server_config.heartbeat_seconds,
                 single=not self._frames,
                 until_acknowledged=server_config.uses_sequences,
-                without_gaps=server_config.uses_sequences,
+                fill_gaps=server_config.uses_sequences,
             )
             if messages is None:
                 return
@@ -335,16 +335,18 @@ class Connection:
         is_again = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
         if error.code == wire.ErrorResponse.BUFFER_FULL or (is_again and error.retryable):
             self._notices.once(f"again {name}", said)
-            if not self._outbox.hold(error.sequence, error.retry_after_ms / 1000 or 1.0):
+            if not self._outbox.pause_and_rewind(
+                error.sequence, error.retry_after_ms / 1000 or 1.0
+            ):
                 raise BrokenOffError(said)  # only a new stream may begin behind what it waits for
             return
         self._notices.once(f"{name} {error.message[:40]}", said)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:
-            self._outbox.refuse(error.sequence)
+            self._outbox.mark_refused(error.sequence)
 
     def _take_draining(self, draining: wire.Draining) -> None:
         self._come_back_seconds = draining.reconnect_after_ms / 1000
-        self._outbox.shut()
+        self._outbox.close_stream()
 
     def _shrink(self, error: grpc.RpcError) -> None:
         """Send smaller messages to a bridge that has refused one for its size."""

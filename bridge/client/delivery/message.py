@@ -6,23 +6,26 @@ from enum import IntEnum
 from bridge.wire import metrics_pb2 as wire
 
 OVERHEAD_BYTES = 200
-"""What a message takes up in memory besides its body, roughly."""
+"""What a message takes in memory besides its body, roughly."""
 
 
 class Priority(IntEnum):
-    """What a message is, as far as its delivery depends on it; the spool's files hold these numbers."""
+    """What delivery has to know of a message: whether it may be dropped, and what it counts as.
+
+    The spool's files hold these numbers.
+    """
 
     BATCH = 0
     OTHER = 1
-    """Speed, usage and the user's own scalars."""
+    """Throughput, resource usage and the user's own scalars."""
     CRITICAL = 2
-    """Epochs, statuses and answers to orders: never dropped."""
+    """Epochs, statuses and answers to commands: never dropped."""
     FINAL = 3
-    """The status that ends the session; as precious."""
+    """The status that ends the session: never dropped either."""
 
     @property
     def may_be_dropped(self) -> bool:
-        """Tell whether the run stays readable without it."""
+        """Whether the run stays readable without it."""
         return self < Priority.CRITICAL
 
 
@@ -33,25 +36,25 @@ class OutgoingMessage:
     sequence: int
     priority: Priority
     body: bytes
-    """A MetricsRequest without its session_id, encoded."""
+    """An encoded MetricsRequest without its session_id."""
     batch: int = -1
     images: int = 0
     refused: bool = False
-    """The bridge found it invalid; it waits only to be acknowledged with what came after it."""
+    """The bridge found it invalid; it is released once a later message is acknowledged."""
 
     @property
     def size(self) -> int:
-        """How much room it takes."""
+        """How many bytes of memory it takes."""
         return OVERHEAD_BYTES + len(self.body)
 
     def strip(self) -> None:
-        """Leave the images out."""
+        """Remove the images."""
         request = wire.MetricsRequest.FromString(self.body)
         del request.batch_data.images[:]
         self.body, self.images = request.SerializeToString(), 0
 
 
 def placeholder(sequence: int) -> OutgoingMessage:
-    """Return what goes out under the sequence of a message that was dropped: it changes nothing anywhere."""
+    """Return the empty message that takes the place of a dropped one: it changes nothing at the bridge."""
     request = wire.MetricsRequest(sequence=sequence, heartbeat=wire.Heartbeat())
     return OutgoingMessage(sequence, Priority.OTHER, request.SerializeToString())

@@ -72,7 +72,7 @@ class Spooling:
 
     def start(self) -> None:
         """Take from now on what is put into the outbox."""
-        self._outbox.keep_in(self._written, self._wake.set)
+        self._outbox.attach_spool(self._written, self._wake.set)
         for thread in self._threads:
             thread.start()
 
@@ -115,26 +115,26 @@ class Spooling:
             self._work()
         except Exception as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
             self._trouble(error)
-            self._outbox.written(None)
+            self._outbox.mark_written(None)
             self._again_at = time.monotonic() + AGAIN_SECONDS
 
     def _work(self) -> None:
         """Do what there is to do. Raises OSError."""
-        self._outbox.written(self._written)
+        self._outbox.mark_written(self._written)
         self._read()
         while messages := self._outbox.unwritten():
             self._spool.append(messages)
             self._written = messages[-1].sequence
-            self._outbox.written(self._written)
+            self._outbox.mark_written(self._written)
             while (shed := self._spool.make_room()) is not None:
-                self._outbox.lose(shed.stripped, shed.dropped)
+                self._outbox.apply_spool_shedding(shed.stripped, shed.dropped)
             self._read()
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_SECONDS
-            self._spool.mark(self._outbox.acknowledged)
+            self._spool.mark(self._outbox.acked_through)
 
     def _read(self) -> None:
-        while (missing := self._outbox.missing()) is not None:
+        while (missing := self._outbox.next_refill()) is not None:
             self._outbox.refill(self._spool.read(*missing))
             if self._spool.damaged and not self._is_damage_known:
                 self._is_damage_known = True
@@ -146,7 +146,7 @@ class Spooling:
                 self._spool.remove()
             else:
                 self._stats.kept = self._outbox.count_written(self._written)
-                self._spool.mark(self._outbox.acknowledged)
+                self._spool.mark(self._outbox.acked_through)
                 self._spool.close()
         except OSError as error:
             self._trouble(error)

@@ -34,7 +34,7 @@ class Delivery:
         self.next = 1
         """The sequence that the next frame must start with, on an unbounded outbox."""
         self.priorities = {}
-        self.stream = self.outbox.open()
+        self.stream = self.outbox.open_stream()
 
     def put(self, priority, images=0):
         """Say something."""
@@ -48,7 +48,7 @@ class Delivery:
 
     def take(self, window_messages=PLENTY):
         """Return the sequences of the next frame."""
-        messages = self.outbox.take(
+        messages = self.outbox.take_frame(
             self.stream,
             window_bytes=window_messages * (OVERHEAD_BYTES + len(BODY)),
             message_bytes=PLENTY,
@@ -58,16 +58,16 @@ class Delivery:
         return [message.sequence for message in messages or []]
 
     def acknowledge(self, share):
-        """Acknowledge a part of what was said; more than was sent is what a replay may tell."""
+        """Acknowledge a part of what was said; more than was sent is what a replay may acknowledge."""
         self.acknowledged = max(self.acknowledged, int(self.last * share))
         self.outbox.acknowledge(self.acknowledged)
         self.next = max(self.next, self.acknowledged + 1)
 
     def reconnect(self):
         """Break the stream and open the next one."""
-        self.outbox.shut()
+        self.outbox.close_stream()
         assert self.take() == []
-        self.stream = self.outbox.open()
+        self.stream = self.outbox.open_stream()
         self.next = self.acknowledged + 1
 
 
@@ -114,9 +114,9 @@ MESSAGES = st.lists(st.tuples(st.sampled_from(Priority), st.integers(0, 3)), max
 @settings(deadline=None)
 @given(MESSAGES, st.integers(1, 40), st.integers(0, 60))
 def test_a_full_outbox_keeps_its_promises(messages, room, sent_after):
-    """Memory stays bounded, precious messages stay, images go before numbers, and the books balance.
+    """Memory stays bounded, precious messages stay, images go before numbers, and the counters add up.
 
-    Also when a part of it is on its way already.
+    Also when a part of it is in flight already.
     """
     limit = room * (OVERHEAD_BYTES + len(BODY))
     delivery = Delivery(limit)
@@ -149,8 +149,8 @@ def test_a_full_outbox_keeps_its_promises(messages, room, sent_after):
 
 @settings(deadline=None)
 @given(st.integers(1, 30), st.data())
-def test_a_hold_rewinds_to_the_message_refused(count, data):
-    """Everything from there on comes again, in order; the end is told once all of it has been dealt with."""
+def test_a_pause_rewinds_to_the_message_refused(count, data):
+    """Everything from there on is sent again, in order; the outbox is done once all of it has been dealt with."""
     at = data.draw(st.integers(1, count))
     delivery = Delivery()
     for _ in range(count):
@@ -158,7 +158,7 @@ def test_a_hold_rewinds_to_the_message_refused(count, data):
     delivery.outbox.finish()
     assert delivery.take() == list(range(1, count + 1))
 
-    delivery.outbox.hold(at, 0.0)
+    delivery.outbox.pause_and_rewind(at, 0.0)
 
     assert delivery.take() == list(range(at, count + 1))
     assert not delivery.outbox.is_done

@@ -37,25 +37,25 @@ class Delivery:
         self.last = 0
         self.highest_bytes = 0
         self.got = []
-        self.stream = self.outbox.open()
+        self.stream = self.outbox.open_stream()
 
     def put(self, count=1, priority=Priority.BATCH, **options):
         """Say something; as much at once as a collector does."""
         numbers = range(self.last + 1, self.last + count + 1)
         self.last += count
         self.outbox.put([outgoing_message(number, priority, **options) for number in numbers])
-        self.highest_bytes = max(self.highest_bytes, self.outbox._backlog.bytes)
+        self.highest_bytes = max(self.highest_bytes, self.outbox._backlog.memory_bytes)
 
     def take(self, seconds=0.0):
         """Return the next frame, as it is sent."""
-        frame = self.outbox.take(
+        frame = self.outbox.take_frame(
             self.stream,
             window_bytes=PLENTY,
             message_bytes=PLENTY,
             deadline=time.monotonic() + seconds,
         )
         self.got += map(replace, frame or [])  # the outbox lets go of its own
-        self.highest_bytes = max(self.highest_bytes, self.outbox._backlog.bytes)
+        self.highest_bytes = max(self.highest_bytes, self.outbox._backlog.memory_bytes)
         return frame
 
     def acknowledge(self):
@@ -65,8 +65,10 @@ class Delivery:
 
     def reconnect(self):
         """Break the stream; what was not acknowledged comes again."""
-        self.stream = self.outbox.open()
-        self.got = [message for message in self.got if message.sequence <= self.outbox.acknowledged]
+        self.stream = self.outbox.open_stream()
+        self.got = [
+            message for message in self.got if message.sequence <= self.outbox.acked_through
+        ]
 
     def deliver(self):
         """Take and acknowledge all that there is."""
@@ -99,7 +101,7 @@ def test_an_outage_longer_than_memory_loses_nothing(tmp_path):
     assert sequences(delivery.got) == list(range(1, 2_001))
     assert (delivery.stats.dropped, delivery.stats.batches_acknowledged) == (0, 2_000)
     assert delivery.highest_bytes <= MEMORY_BYTES
-    assert delivery.outbox._backlog.bytes == 0
+    assert delivery.outbox._backlog.memory_bytes == 0
 
 
 def test_memory_stays_bounded_while_a_frozen_bridge_holds_a_window(tmp_path):
@@ -231,7 +233,7 @@ def test_a_full_disk_is_noted_once_and_memory_is_what_is_left(tmp_path, caplog, 
         delivery.put(20)
     until_true(lambda: delivery.stats.spool_faults > 3, what="it is tried again")
 
-    assert delivery.outbox._backlog.bytes <= MEMORY_BYTES
+    assert delivery.outbox._backlog.memory_bytes <= MEMORY_BYTES
     assert delivery.stats.dropped > 0
     assert len([r for r in caplog.records if "No space left" in r.getMessage()]) == 1
     delivery.deliver()
