@@ -87,6 +87,7 @@ EXEMPT = (
     "tests/original/",
     "tests/unit/storage/formats/",
     "tests/repository/not_yet_clean.txt",
+    "tests/repository/public_api.txt",
     "tests/repository/test_language.py",
     "tests/support/language.py",
     "constraints.txt",
