@@ -1,7 +1,6 @@
 """The way to a real bridge: register, stream, and come back whenever the way breaks."""
 
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from bridge.backoff import backoff_seconds
 from bridge.client.clock import now_ms
 from bridge.client.commands import Command, CommandInbox
 from bridge.client.delivery.outbox import Outbox
@@ -34,8 +34,8 @@ LEFT_OVER_HEADER = "trainbridge-left-over"
 TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 
 REGISTER_SECONDS = 10.0
-FIRST_PAUSE_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 30.0
+FIRST_BACKOFF_SECONDS = 0.2
+LONGEST_BACKOFF_SECONDS = 30.0
 SMALLEST_MESSAGE_BYTES = 65_536
 
 JOIN_SECONDS = 0.5
@@ -113,12 +113,12 @@ class Connection:
         self._stats = stats
         self._notices = notices
         self._stopping = threading.Event()
-        self._hurry = threading.Event()
+        self._backoff_skipped = threading.Event()
         self._channel: grpc.Channel | None = None
         self._stream_token = ""
         self._frames = True
         self._alive = False
-        self._come_back_seconds = 0.0
+        self._reconnect_after_seconds = 0.0
         self._heartbeats = 0
         self._largest_bytes: int | None = None
 
@@ -139,7 +139,7 @@ class Connection:
             if self._is_over():
                 break
             attempt = 0 if self._alive else attempt + 1
-            self._rest(attempt)
+            self._back_off(attempt)
 
     def _give_up(self) -> None:
         """Say why nothing can ever be sent from this process, and keep nobody waiting for it."""
@@ -151,12 +151,12 @@ class Connection:
 
     def hurry(self) -> None:
         """Do not wait any longer before the next attempt: the run is over."""
-        self._hurry.set()
+        self._backoff_skipped.set()
 
     def stop(self) -> None:
         """Give up at once."""
         self._stopping.set()
-        self._hurry.set()
+        self._backoff_skipped.set()
         self._outbox.close_stream()
         channel = self._channel
         if channel is not None:
@@ -170,18 +170,16 @@ class Connection:
     def _is_over(self) -> bool:
         return self._stopping.is_set() or self._outbox.is_done
 
-    def _rest(self, attempt: int) -> None:
-        """Wait before the next attempt: a random while, longer each time, so that not all come at once.
-
-        See "Exponential Backoff And Jitter", full jitter, on the AWS Architecture Blog.
-        """
-        longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10))
-        pause = self._come_back_seconds + random.uniform(0, longest)
-        self._come_back_seconds = 0.0
-        if self._hurry.is_set():
-            self._stopping.wait(min(pause, FIRST_PAUSE_SECONDS))
+    def _back_off(self, attempt: int) -> None:
+        """Wait before the next attempt, longer each time."""
+        wait_seconds = self._reconnect_after_seconds + backoff_seconds(
+            attempt, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
+        )
+        self._reconnect_after_seconds = 0.0
+        if self._backoff_skipped.is_set():
+            self._stopping.wait(min(wait_seconds, FIRST_BACKOFF_SECONDS))
         else:
-            self._hurry.wait(pause)
+            self._backoff_skipped.wait(wait_seconds)
 
     def _visit(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
@@ -345,7 +343,7 @@ class Connection:
             self._outbox.mark_refused(error.sequence)
 
     def _take_draining(self, draining: wire.Draining) -> None:
-        self._come_back_seconds = draining.reconnect_after_ms / 1000
+        self._reconnect_after_seconds = draining.reconnect_after_ms / 1000
         self._outbox.close_stream()
 
     def _shrink(self, error: grpc.RpcError) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from bridge.backoff import backoff_seconds
 from bridge.sinks.spans.span import Span
 from bridge.storage.outbox import SpanOutbox
 from bridge.telemetry import Telemetry
@@ -89,17 +90,19 @@ class Delivery:
             if self._stopping.is_set() and not taken:
                 return
             if taken is False:
-                await self._pause(failures)
+                await self._back_off(failures)
             elif taken is None:
                 await self._waiting.wait()
 
-    async def _pause(self, failures: int) -> None:
-        """Wait a random time, on average twice as long with each failure: bridges must not come back as one."""
-        longest = min(
-            LONGEST_BACKOFF_SECONDS, self._first_backoff_seconds * 2 ** min(failures - 1, 10)
+    async def _back_off(self, failures: int) -> None:
+        """Wait before the next attempt, or until delivery stops."""
+        wait_seconds = backoff_seconds(
+            failures - 1,
+            first_seconds=self._first_backoff_seconds,
+            longest_seconds=LONGEST_BACKOFF_SECONDS,
         )
         try:
-            async with asyncio.timeout(random.uniform(0.0, longest)):
+            async with asyncio.timeout(wait_seconds):
                 await self._stopping.wait()
         except TimeoutError:
             pass
