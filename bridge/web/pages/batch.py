@@ -1,4 +1,4 @@
-"""Show the images of a batch."""
+"""The page of a batch: its images, with what was predicted of each."""
 
 import asyncio
 import time
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from bridge.model import Config
-from bridge.storage.index import ImageBatch, IndexedImage
-from bridge.web.dependencies import AppDependencies, deps_of
+from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
+from bridge.web.dependencies import deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params
 from bridge.web.links import image_link
@@ -18,7 +17,7 @@ from bridge.web.templating import html_response, render, root_of
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One image, with what was made of it."""
+    """One image and its prediction."""
 
     link: str
     position: int
@@ -26,12 +25,12 @@ class Figure:
     confidence: float | None
     truth: str
     verdict: str
-    """wrong, right or unknown; also its style."""
+    """wrong, right or unknown; also its CSS class."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the index knows of a batch and of those beside it."""
+class BatchImages:
+    """What the index holds of a batch, and the batches with images before and after it."""
 
     batch: ImageBatch | None
     images: list[IndexedImage]
@@ -40,17 +39,17 @@ class Found:
 
 
 async def batch_page(request: web.Request) -> web.Response:
-    """Answer with the images of a batch."""
+    """Return the page of a batch; 404 with links to the nearest ones where no images are kept."""
     deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
     root, ignored = root_of(request), ignored_params(request)
-    session_id, config = session.id, session.config
+    session_id, names = session.id, session.config.class_names
     at_ms = parse_whole(request.query.get("at", ""), highest=2**53)
 
-    def draw() -> tuple[str, int]:
-        found = _find(deps, session_id, epoch, batch)
-        figures = _figures(session_id, found, config)
+    def render_page() -> tuple[str, int]:
+        found = _load(deps.index, session_id, epoch, batch)
+        figures = _figures(session_id, found, names)
         text = render(
             "batch.html",
             root,
@@ -61,26 +60,26 @@ async def batch_page(request: web.Request) -> web.Response:
             figures=figures,
             wrong=sum(figure.verdict == "wrong" for figure in figures),
             judged=sum(figure.verdict != "unknown" for figure in figures),
-            before_click_seconds=_before(found.batch, at_ms),
+            seconds_before_at=_seconds_before(found.batch, at_ms),
             now=time.time(),
             ignored=ignored,
             grafana_url=deps.grafana_url,
         )
         return text, 200 if found.batch else 404
 
-    text, status = await asyncio.to_thread(draw)
+    text, status = await asyncio.to_thread(render_page)
     return html_response(text, status=status)
 
 
-def _find(deps: AppDependencies, session_id: str, epoch: int, batch: int) -> Found:
-    before, after = deps.index.neighbours(session_id, epoch, batch)
-    known = deps.index.batch(session_id, epoch, batch)
-    images = deps.index.images(session_id, epoch, batch) if known else []
-    return Found(known, images, before, after)
+def _load(index: ImageIndex, session_id: str, epoch: int, batch: int) -> BatchImages:
+    before, after = index.neighbours(session_id, epoch, batch)
+    found = index.batch(session_id, epoch, batch)
+    images = index.images(session_id, epoch, batch) if found else []
+    return BatchImages(found, images, before, after)
 
 
-def _figures(session_id: str, found: Found, config: Config) -> list[Figure]:
-    batch, names = found.batch, config.class_names
+def _figures(session_id: str, found: BatchImages, names: tuple[str, ...]) -> list[Figure]:
+    batch = found.batch
     if batch is None:
         return []
     return [
@@ -102,8 +101,8 @@ def _verdict(image: IndexedImage) -> str:
     return "wrong" if image.is_wrong else "right"
 
 
-def _before(batch: ImageBatch | None, at_ms: int | None) -> float | None:
-    """Return how long before the point that was clicked this batch came; negative: after it."""
+def _seconds_before(batch: ImageBatch | None, at_ms: int | None) -> float | None:
+    """Return how long before the requested time the batch came; negative: after it."""
     if batch is None or at_ms is None:
         return None
     return (at_ms - batch.received_ms) / 1000

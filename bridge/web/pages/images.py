@@ -11,66 +11,65 @@ from bridge.web.links import version_of
 from bridge.web.request_params import batch_of, parse_whole, session_of
 from bridge.web.templating import FOLDER
 
-NEVER_CHANGES = "public, max-age=31536000, immutable"
-
-ASK_AGAIN = "no-cache"
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATE = "no-cache"
 
 NO_IMAGE = (FOLDER / "static" / "no-image.jpg").read_bytes()
 
-GONE = "This image is no longer kept, or never was."
-
 
 async def image(request: web.Request) -> web.Response:
-    """Answer with one JPEG, which never changes under its address."""
+    """Return one JPEG, which never changes under its address."""
     deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
     position = parse_whole(request.match_info["position"])
 
-    def look() -> IndexedImage | None:
+    def find() -> IndexedImage | None:
         images = deps.index.images(session.id, epoch, batch)
         return next((image for image in images if image.position == position), None)
 
-    found = await asyncio.to_thread(look)
+    found = await asyncio.to_thread(find)
     if found is None:
-        raise NotFoundError(GONE)
-    return await _jpeg(request, found, NEVER_CHANGES)
+        raise NotFoundError("this image is not kept any longer, or never was")
+    return await _stored_jpeg(request, found, IMMUTABLE)
 
 
 async def latest_image(request: web.Request) -> web.Response:
-    """Answer with an image of the newest batch that has any, or with one that says there is none."""
+    """Return an image of the newest batch that has any, or a placeholder."""
     deps = deps_of(request)
     session = await session_of(request)
     slot = parse_whole(request.match_info["slot"])
 
-    def look() -> IndexedImage | None:
+    def find() -> IndexedImage | None:
         for newest in deps.index.newest(session.id, limit=1):
             images = deps.index.images(session.id, newest.epoch, newest.batch)
             return next((image for image in images if image.position == slot), None)
         return None
 
-    found = await asyncio.to_thread(look)
+    found = await asyncio.to_thread(find)
     if found is None:
-        return picture(NO_IMAGE, ASK_AGAIN, "")
-    return await _jpeg(request, found, ASK_AGAIN)
+        return jpeg_response(NO_IMAGE, REVALIDATE)
+    return await _stored_jpeg(request, found, REVALIDATE)
 
 
-async def _jpeg(request: web.Request, found: IndexedImage, keep: str) -> web.Response:
-    tag = version_of(found.location)
-    known = request.if_none_match or ()
-    if any(etag.value in (tag, "*") for etag in known):
-        response = web.Response(status=304, headers={"Cache-Control": keep})
-        response.etag = tag
+def jpeg_response(body: bytes, cache_control: str, etag: str = "") -> web.Response:
+    """Return a response with a JPEG, which pages of other origins may embed."""
+    headers = {"Cache-Control": cache_control, "Cross-Origin-Resource-Policy": "cross-origin"}
+    response = web.Response(body=body, content_type="image/jpeg", headers=headers)
+    if etag:
+        response.etag = etag
+    return response
+
+
+async def _stored_jpeg(
+    request: web.Request, image: IndexedImage, cache_control: str
+) -> web.Response:
+    version = version_of(image.location)
+    cached = request.if_none_match or ()
+    if any(etag.value in (version, "*") for etag in cached):
+        response = web.Response(status=304, headers={"Cache-Control": cache_control})
+        response.etag = version
         return response
     deps = deps_of(request)
-    body = await deps.image_threads.run(lambda: deps.read_image(found.location))
-    return picture(body, keep, tag)
-
-
-def picture(body: bytes, keep: str, tag: str) -> web.Response:
-    """Answer with a JPEG, which boards elsewhere may show."""
-    headers = {"Cache-Control": keep, "Cross-Origin-Resource-Policy": "cross-origin"}
-    response = web.Response(body=body, content_type="image/jpeg", headers=headers)
-    if tag:
-        response.etag = tag
-    return response
+    body = await deps.image_threads.run(lambda: deps.read_image(image.location))
+    return jpeg_response(body, cache_control, version)

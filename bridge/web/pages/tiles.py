@@ -1,4 +1,4 @@
-"""Turn JPEGs into the tiles of a contact sheet, at a bounded cost."""
+"""Decode JPEGs into the tiles of a contact sheet, at a bounded cost."""
 
 import io
 from threading import BoundedSemaphore
@@ -6,28 +6,28 @@ from typing import Any
 
 TILE = 150
 
-LARGEST_PIXELS = 4_096**2
-"""Of one image; a larger one is not unpacked for a picture of 150 pixels. One of several scans is held whole
-while it is unpacked, in six bytes a pixel."""
+MAX_PIXELS = 4_096**2
+"""A larger image is not decoded for a tile of 150 pixels. While it is decoded, a progressive one is held in full,
+at six bytes a pixel."""
 
-MOST_SCANS = 32
-"""Of one image, the whole of which is gone through for each; encoders make ten of a progressive one."""
+MAX_SCANS = 32
+"""Each scan goes over the whole image; encoders write about ten into a progressive one."""
 
 START_OF_SCAN = b"\xff\xda"
 
-_unpacking = BoundedSemaphore(2)
-"""However many sheets are drawn, so many images are unpacked at a time."""
+_decoding = BoundedSemaphore(2)
+"""However many sheets are drawn, only so many images are decoded at a time."""
 
 
 def tile_of(jpeg: bytes) -> Any:
-    """Return a picture as browsers show it, as large as fits into a tile, or None where it cannot be unpacked.
+    """Return an image upright and scaled to fit a tile, or None where it cannot be decoded or would cost too much.
 
-    Its own proportions are kept. What would cost much to unpack is not: an image costs itself at most.
+    Its proportions are kept.
     """
     from PIL import Image  # noqa: PLC0415 -- an extra that may be absent
 
     try:
-        with _unpacking, Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
+        with _decoding, Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as image:
             if not _is_cheap(image, jpeg):
                 return None
             longest = max(image.size)
@@ -40,11 +40,11 @@ def tile_of(jpeg: bytes) -> Any:
 
 
 def _is_cheap(image: Any, jpeg: bytes) -> bool:
-    return image.width * image.height <= LARGEST_PIXELS and jpeg.count(START_OF_SCAN) <= MOST_SCANS
+    return image.width * image.height <= MAX_PIXELS and jpeg.count(START_OF_SCAN) <= MAX_SCANS
 
 
 def _upright(tile: Any) -> Any:
-    """Turn a picture as its EXIF orientation says; a damaged one is ignored."""
+    """Return a tile turned by its EXIF orientation; a damaged one is ignored."""
     from PIL import ImageOps  # noqa: PLC0415 -- an extra that may be absent
 
     try:

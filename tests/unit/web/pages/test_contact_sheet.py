@@ -14,11 +14,11 @@ from support.pages import pictures, running
 from bridge.errors import StorageError
 from bridge.web.pages import contact_sheet
 from bridge.web.pages.contact_sheet import (
-    BESIDE,
+    BACKDROP,
     GAP,
-    GREY,
-    HEAD_HEIGHT,
-    TEXT_HEIGHT,
+    HEADER_HEIGHT,
+    LABEL_HEIGHT,
+    MISSING,
 )
 from bridge.web.pages.tiles import TILE, tile_of
 
@@ -170,16 +170,16 @@ async def test_each_picture_has_a_tile_of_its_own(door, shelf):
     drawn = Image.open(io.BytesIO(await response.read())).convert("RGB")
 
     def pixel(column, x, y):
-        return drawn.getpixel((GAP + column * (TILE + GAP) + x, HEAD_HEIGHT + y))
+        return drawn.getpixel((GAP + column * (TILE + GAP) + x, HEADER_HEIGHT + y))
 
-    assert drawn.height == HEAD_HEIGHT + TILE + TEXT_HEIGHT + 2 * GAP
+    assert drawn.height == HEADER_HEIGHT + TILE + LABEL_HEIGHT + 2 * GAP
     assert is_near(pixel(0, 20, 75), RED)
     assert is_near(pixel(0, 130, 75), BLUE)
-    assert is_near(pixel(0, 75, 20), BESIDE)
-    assert is_near(pixel(0, 75, 130), BESIDE)
-    assert is_near(pixel(1, 20, 20), GREY)
+    assert is_near(pixel(0, 75, 20), BACKDROP)
+    assert is_near(pixel(0, 75, 130), BACKDROP)
+    assert is_near(pixel(1, 20, 20), MISSING)
     assert is_near(pixel(2, 60, 75), RED)
-    assert is_near(pixel(2, 20, 75), BESIDE)
+    assert is_near(pixel(2, 20, 75), BACKDROP)
 
 
 async def test_a_store_that_is_away_is_no_traceback(door, shelf, caplog):
