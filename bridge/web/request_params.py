@@ -1,35 +1,11 @@
 """Read the parameters of a request, checked and bounded."""
 
-import asyncio
-
 from aiohttp import web
 
 from bridge.errors import InvalidDataError, NotFoundError
-from bridge.protocol import SESSION_ID
-from bridge.session import Session
-from bridge.web.dependencies import AppDependencies, deps_of
 
 MAX_UINT32 = 2**32 - 1
 """Epochs and batches are uint32 in the protocol."""
-
-NO_SESSION = "there is no session of this name: it was never registered, or was removed long ago"
-
-
-async def session_of(request: web.Request) -> Session:
-    """Return the session in the path, from memory or from the archive; raises NotFoundError."""
-    return await find_session(deps_of(request), request.match_info["session_id"])
-
-
-async def find_session(deps: AppDependencies, session_id: str) -> Session:
-    """Return a session from memory or from the archive; raises NotFoundError."""
-    if not SESSION_ID.fullmatch(session_id):
-        raise NotFoundError(NO_SESSION)
-    session = deps.sessions.find(session_id)
-    if session is None:
-        session = await asyncio.to_thread(deps.archive.find, session_id)
-    if session is None:
-        raise NotFoundError(NO_SESSION)
-    return session
 
 
 def batch_of(request: web.Request) -> tuple[int, int]:

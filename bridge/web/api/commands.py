@@ -13,7 +13,7 @@ from bridge.web.dependencies import deps_of
 from bridge.web.errors import UnsupportedMediaTypeError
 from bridge.web.json_response import json_response
 from bridge.web.links import public_root
-from bridge.web.request_params import session_of
+from bridge.web.session_lookup import session_of
 
 FIELDS = frozenset({"type", "parameters", "command_id"})
 

@@ -13,9 +13,9 @@ from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
 from bridge.web.links import batch_link, image_link, public_root, session_link
-from bridge.web.pages.session_view import SessionView, session_view
-from bridge.web.pages.sessions import FURTHEST, all_sessions
-from bridge.web.request_params import parse_batch, session_of, whole_param
+from bridge.web.request_params import parse_batch, whole_param
+from bridge.web.session_lookup import MAX_OFFSET, all_sessions, session_of
+from bridge.web.session_view import SessionView, session_view
 
 SESSIONS_LIMIT = 100
 IMAGES_LIMIT = 50
@@ -27,7 +27,7 @@ SHOWN_OF_CLIENT = frozenset({"name", "version", "labels"})
 async def list_sessions(request: web.Request) -> web.Response:
     """Tell the sessions, newest first, those that may still send before all others."""
     limit = whole_param(request, "limit", SESSIONS_LIMIT, lowest=1, highest=500)
-    offset = whole_param(request, "offset", 0, highest=FURTHEST)
+    offset = whole_param(request, "offset", 0, highest=MAX_OFFSET)
     root, now = public_root(request), time.time()
     found = await all_sessions(deps_of(request), offset + limit + 1)
     told = [session_json(session_view(one, now), root) for one in found[offset : offset + limit]]

@@ -11,7 +11,8 @@ from bridge.web.dependencies import deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params
 from bridge.web.links import image_link
-from bridge.web.request_params import batch_of, parse_whole, session_of
+from bridge.web.request_params import batch_of, parse_whole
+from bridge.web.session_lookup import session_of
 from bridge.web.templating import html_response, render, root_of
 
 

@@ -11,7 +11,7 @@ from bridge.web.command_request import MAX_PARAMETERS, submit_from_request
 from bridge.web.csrf import check_origin
 from bridge.web.errors import UnsupportedMediaTypeError
 from bridge.web.links import session_link
-from bridge.web.request_params import session_of
+from bridge.web.session_lookup import session_of
 from bridge.web.templating import root_of
 
 

@@ -19,7 +19,7 @@ from bridge.web.pages.image_selection import (
 )
 from bridge.web.pages.images import NO_IMAGE, REVALIDATE, jpeg_response
 from bridge.web.pages.tiles import TILE, tile_of
-from bridge.web.request_params import session_of
+from bridge.web.session_lookup import session_of
 
 COLUMNS = 4
 MAX_TILES = 16

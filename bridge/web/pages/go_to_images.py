@@ -10,7 +10,7 @@ from bridge.web.ignored_params import displayable_names
 from bridge.web.links import batch_link, session_link, with_query
 from bridge.web.pages.batch_lookup import find_batch
 from bridge.web.pages.image_selection import read_selection, usable_parameters
-from bridge.web.request_params import find_session
+from bridge.web.session_lookup import find_session
 from bridge.web.templating import root_of
 
 NO_SESSION_NAMED = (

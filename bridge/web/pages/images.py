@@ -8,7 +8,8 @@ from bridge.errors import NotFoundError
 from bridge.storage.index import IndexedImage
 from bridge.web.dependencies import deps_of
 from bridge.web.links import version_of
-from bridge.web.request_params import batch_of, parse_whole, session_of
+from bridge.web.request_params import batch_of, parse_whole
+from bridge.web.session_lookup import session_of
 from bridge.web.templating import FOLDER
 
 IMMUTABLE = "public, max-age=31536000, immutable"

@@ -21,8 +21,8 @@ from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params
 from bridge.web.links import batch_link, image_link
 from bridge.web.pages.command_forms import FORMS
-from bridge.web.pages.session_view import SessionView, session_view
-from bridge.web.request_params import session_of
+from bridge.web.session_lookup import session_of
+from bridge.web.session_view import SessionView, session_view
 from bridge.web.templating import html_response, render, root_of
 
 BATCHES_SHOWN = 6

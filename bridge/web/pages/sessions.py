@@ -13,12 +13,12 @@ from bridge.web.charts.line_chart import Chart
 from bridge.web.charts.loss_chart import sparkline
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import image_link
-from bridge.web.pages.session_view import SessionView, session_view
 from bridge.web.request_params import whole_param
+from bridge.web.session_lookup import MAX_OFFSET, all_sessions
+from bridge.web.session_view import SessionView, session_view
 from bridge.web.templating import html_response, render, root_of
 
 PER_PAGE = 40
-FURTHEST = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Card:
 async def overview(request: web.Request) -> web.Response:
     """Answer with the first html_response."""
     deps = deps_of(request)
-    offset = whole_param(request, "offset", 0, highest=FURTHEST)
+    offset = whole_param(request, "offset", 0, highest=MAX_OFFSET)
     sessions = await all_sessions(deps, offset + PER_PAGE + 1)
     now = time.time()
     views = [session_view(session, now) for session in sessions[offset : offset + PER_PAGE]]
@@ -58,17 +58,6 @@ async def overview(request: web.Request) -> web.Response:
         )
 
     return html_response(await asyncio.to_thread(draw))
-
-
-async def all_sessions(deps: AppDependencies, limit: int) -> list[Session]:
-    """Return sessions, those that may still send first, then newest first; then those gone from memory."""
-    held = sorted(deps.sessions, key=lambda session: session.registered_at, reverse=True)
-    held.sort(key=lambda session: session.ended_at > 0)
-    if len(held) >= limit:
-        return held[:limit]
-    known = {session.id for session in held}
-    archived = await asyncio.to_thread(deps.archive.recent, limit)
-    return [*held, *(session for session in archived if session.id not in known)][:limit]
 
 
 def _card(deps: AppDependencies, session: SessionView) -> Card:

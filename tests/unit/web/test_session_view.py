@@ -17,7 +17,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.session import Session
-from bridge.web.pages.session_view import session_view
+from bridge.web.session_view import session_view
 
 
 def run(*events, total=4, per_epoch=10):
