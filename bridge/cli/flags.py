@@ -9,7 +9,6 @@ from pydantic import ByteSize
 from bridge.config.settings import (
     GROUPS,
     Settings,
-    about,
     default_of,
     flag_of,
     is_switch,
@@ -41,13 +40,12 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.usage = f"{parser.prog} [--SETTING VALUE] ..."
-    for group in GROUPS:
-        section = parser.add_argument_group(group)
-        for name, field in Settings.model_fields.items():
-            if about(name).group == group:
-                section.add_argument(
-                    flag_of(name), **_options(name, field.annotation, field.description or "")
-                )
+    for title, group in GROUPS.items():
+        section = parser.add_argument_group(title)
+        for name, field in group.model_fields.items():
+            section.add_argument(
+                flag_of(name), **_options(name, field.annotation, field.description or "")
+            )
 
 
 def given(arguments: argparse.Namespace) -> dict[str, Any]:

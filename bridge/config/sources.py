@@ -16,9 +16,9 @@ from pydantic_settings import EnvSettingsSource
 from bridge.addresses import is_loopback
 from bridge.config.settings import (
     Settings,
-    about,
     default_of,
     flag_of,
+    info_of,
     is_secret,
     shown,
     variable_of,
@@ -126,7 +126,7 @@ def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
     for name in NAMES:
         if is_secret(name) and name.startswith("s3_") and environment.get(TEMPORARY_KEYS):
             continue
-        for variable in about(name).fallbacks:
+        for variable in info_of(name).fallbacks:
             if environment.get(variable):
                 yield name, _Given(environment[variable], Origin(Kind.VARIABLE, variable))
 
@@ -193,7 +193,7 @@ def _problem(problem: Mapping[str, Any], given: Mapping[str, _Given]) -> str:
         if found
         else f"{default_of(name)} (the default)"
     )
-    return f"{name} is {value}{', ' if reason else ''}{reason}: give {about(name).right}"
+    return f"{name} is {value}{', ' if reason else ''}{reason}: give {info_of(name).expected}"
 
 
 def _written(name: str, value: object) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 from bridge.config.settings import (
     GROUPS,
     Settings,
-    about,
     default_of,
     flag_of,
+    info_of,
     is_secret,
     is_switch,
     variable_of,
@@ -21,9 +21,8 @@ HEAD = "| key | flag | variable | default | meaning |\n|---|---|---|---|---|\n"
 def tables():
     """Return a heading and a table for each group of settings."""
     return "\n".join(
-        f"### {group}\n\n{HEAD}"
-        + "".join(_row(name) for name in Settings.model_fields if about(name).group == group)
-        for group in GROUPS
+        f"### {title}\n\n{HEAD}" + "".join(map(_row, group.model_fields))
+        for title, group in GROUPS.items()
     )
 
 
@@ -43,8 +42,8 @@ def _row(name):
 
 
 def _meaning(name):
-    known = about(name)
-    told = [Settings.model_fields[name].description, f"Give {known.right}."]
+    known = info_of(name)
+    told = [Settings.model_fields[name].description, f"Give {known.expected}."]
     if is_secret(name):
         told.append(f"A secret: `{variable_of(name)}_FILE` may name a file that holds it.")
     if known.fallbacks:

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.config import load
-from bridge.config.settings import Settings, about, flag_of, is_secret, variable_of
+from bridge.config.settings import Settings, flag_of, info_of, is_secret, variable_of
 from bridge.config.sources import rows
 from bridge.errors import SettingError
 
@@ -307,4 +307,4 @@ def test_every_setting_is_explained():
     """No setting is without its meaning, group, and what would be right."""
     for name, field in Settings.model_fields.items():
         assert field.description.endswith((".", "`")), name
-        assert about(name).right, name
+        assert info_of(name).expected, name

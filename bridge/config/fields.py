@@ -1,0 +1,97 @@
+"""What a setting is made of: its default, its meaning, what may be given for it, and the types of values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from bridge.addresses import check_url, split_address, split_headers
+from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_url
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """What is known of a setting beside its type, default and meaning."""
+
+    expected: str
+    """What may be given, to follow on "give"."""
+    fallbacks: tuple[str, ...] = ()
+    """Variables of other tools that are read when ours is not set, the first one first."""
+    default_text: str = ""
+    """The default in words, where the value would not say it."""
+
+
+def setting(
+    default: Any,
+    meaning: str,
+    *,
+    expected: str,
+    fallbacks: Sequence[str] = (),
+    default_text: str = "",
+    **bounds: Any,
+) -> Any:
+    """Return the field of a setting; `bounds` are those of pydantic's Field."""
+    info = SettingInfo(expected, tuple(fallbacks), default_text)
+    return Field(default, description=meaning, json_schema_extra={"info": info}, **bounds)  # type: ignore[dict-item]  # kept as it is, no schema is made of it
+
+
+def _check_address(text: str) -> str:
+    split_address(text)
+    return text
+
+
+def _check_store(text: str) -> str:
+    parts = urlsplit(text)
+    is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+    is_bucket = parts.scheme == "s3" and bool(parts.netloc) and "@" not in parts.netloc
+    if not (is_folder or is_bucket) or parts.query or parts.fragment:
+        raise ValueError("neither file:///folder nor s3://bucket/prefix")
+    return text
+
+
+def _check_endpoint(text: str) -> str:
+    return check_url(text, has_path=False)
+
+
+def _check_headers(secret: SecretStr) -> SecretStr:
+    split_headers(secret.get_secret_value())
+    return secret
+
+
+def _check_readable(path: Path) -> Path:
+    if not path.expanduser().is_file():
+        raise ValueError("which is no file")
+    return path.expanduser()
+
+
+def _check_parent(path: Path) -> Path:
+    if not path.expanduser().parent.is_dir():
+        raise ValueError("whose folder does not exist")
+    return path.expanduser()
+
+
+def _joined(value: object) -> object:
+    """Return a list of a YAML file as it would be written on a command line."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _lowered(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+Address = Annotated[str, AfterValidator(_check_address)]
+Url = Annotated[str, AfterValidator(check_url)]
+GrafanaUrl = Annotated[str, AfterValidator(check_url), AfterValidator(check_grafana_url)]
+FrameAncestors = Annotated[
+    str, BeforeValidator(_joined), AfterValidator(check_frame_ancestors), Field(min_length=1)
+]
+Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+Store = Annotated[str, AfterValidator(_check_store)]
+Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
+Text = Annotated[str, Field(min_length=1)]
+ReadableFile = Annotated[Path, AfterValidator(_check_readable)]
+WritableFile = Annotated[Path, AfterValidator(_check_parent)]
+LowerCase = BeforeValidator(_lowered)

@@ -1,0 +1,162 @@
+"""Settings of what the bridge serves: its addresses, its pages, its clients and its log."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ByteSize
+
+from bridge.config.fields import (
+    Address,
+    FrameAncestors,
+    GrafanaUrl,
+    LowerCase,
+    ReadableFile,
+    Url,
+    WritableFile,
+    setting,
+)
+
+
+class Listening(BaseModel):
+    """Where the bridge listens, and what it says of it."""
+
+    grpc_address: Address = setting(
+        "127.0.0.1:50051",
+        "Where training processes connect. Port 0 takes a free one.",
+        expected="host:port, such as 127.0.0.1:50051, or 0.0.0.0:50051 for every interface",
+    )
+    http_address: Address = setting(
+        "127.0.0.1:8080",
+        "Where the pages, /metrics and the API are served. Port 0 takes a free one.",
+        expected="host:port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for every interface",
+    )
+    public_url: Url | None = setting(
+        None,
+        "What links to this bridge begin with, in spans, on pages and in bridge_build_info.",
+        expected="a URL such as https://trainbridge.example.org",
+        default_text="http://<http address>",
+    )
+    ports_file: WritableFile | None = setting(
+        None,
+        'A file to write {"grpc": port, "http": port} to as soon as the bridge is ready.',
+        expected="a file name in a folder that exists",
+    )
+    config: Path | None = setting(
+        None,
+        "A YAML file with these settings, under the same names with underscores.",
+        expected="the name of a YAML file",
+    )
+
+
+class Pages(BaseModel):
+    """How pages link to Grafana, and who may frame them."""
+
+    grafana_url: GrafanaUrl | None = setting(
+        None,
+        "Where Grafana is: pages link to the boards there, and its panels may show pages in a frame.",
+        expected="a URL such as https://grafana.example.org",
+    )
+    frame_ancestors: FrameAncestors | None = setting(
+        None,
+        "Who else may show pages in a frame, as sources of a Content-Security-Policy; the bridge itself and "
+        "`grafana_url` always may, unless this is 'none'.",
+        expected="origins separated by spaces, such as https://portal.example.org https://*.example.com, or 'none'",
+        default_text="'self'",
+    )
+
+
+class Tls(BaseModel):
+    """How the gRPC door is secured."""
+
+    tls_cert_file: ReadableFile | None = setting(
+        None,
+        "The bridge's certificate and the chain behind it; renewed files are taken without a restart.",
+        expected="a PEM file, with `tls_key_file` beside it",
+    )
+    tls_key_file: ReadableFile | None = setting(
+        None,
+        "The key of the certificate.",
+        expected="a PEM file, with `tls_cert_file` beside it",
+    )
+    tls_client_ca_file: ReadableFile | None = setting(
+        None,
+        "The certificates that vouch for clients: with it, only clients with such a certificate are let in.",
+        expected="a PEM file, with `tls_cert_file` and `tls_key_file` beside it",
+    )
+
+
+class Sessions(BaseModel):
+    """When a session counts as disconnected or lost, and how long it stays."""
+
+    heartbeat_seconds: float = setting(
+        20.0,
+        "How often clients are asked to send a heartbeat; after three without a word a session shows as disconnected.",
+        expected="a number of seconds from 0.1 to 3600, such as 20",
+        ge=0.1,
+        le=3600,
+    )
+    session_lost_seconds: float = setting(
+        3600.0,
+        "After so long without a word a session counts as lost.",
+        expected="a number of seconds, at least three times `heartbeat_seconds`, such as 3600",
+        gt=0,
+    )
+    session_linger_seconds: float = setting(
+        300.0,
+        "How long the series and pages of a session stay after its end.",
+        expected="a number of seconds, at least 0, such as 300",
+        ge=0,
+    )
+
+
+class Limits(BaseModel):
+    """What clients may take of the bridge."""
+
+    max_sessions: int = setting(
+        2000,
+        "Sessions held at once, ended ones that linger included; it caps the number of series.",
+        expected="a whole number of at least 1, such as 2000",
+        ge=1,
+    )
+    max_new_sessions_per_minute: int = setting(
+        600,
+        "Sessions that may be registered anew in a minute.",
+        expected="a whole number of at least 1, such as 600",
+        ge=1,
+    )
+    max_streams: int = setting(
+        2000,
+        "Streams open at once.",
+        expected="a whole number of at least 1, such as 2000",
+        ge=1,
+    )
+    max_message_bytes: ByteSize = setting(
+        ByteSize(32 << 20),
+        "The largest message taken from a client.",
+        expected="a size from 64KiB to 1GiB, such as 32MiB",
+        ge=64 << 10,
+        le=1 << 30,
+    )
+    grpc_lookahead_bytes: ByteSize = setting(
+        ByteSize(256 << 10),
+        "How much of a stream is buffered ahead; raise it for long fat links, at the price of memory per stream.",
+        expected="a size from 64KiB to 64MiB, such as 256KiB",
+        ge=64 << 10,
+        le=64 << 20,
+    )
+
+
+class Logging(BaseModel):
+    """What is logged, and how."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = setting(
+        "info",
+        "The least important events to log.",
+        expected="debug, info, warning or error",
+    )
+    log_format: Literal["json", "text"] | None = setting(
+        None,
+        "How events are written to standard error.",
+        expected="json or text",
+        default_text="json, but on a terminal text",
+    )
