@@ -20,12 +20,12 @@ def split_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     is_bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not is_bracketed):
-        raise ValueError("not host:port")
+        raise ValueError("which is not host:port")
     host = host[1:-1] if is_bracketed else host
     if is_bracketed:
         ipaddress.IPv6Address(host)
     if not host or any(letter.isspace() or letter in "/@?#" for letter in host):
-        raise ValueError("not host:port")
+        raise ValueError("which is not host:port")
     return host, int(port)
 
 
@@ -41,7 +41,7 @@ def url_of(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Tell whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     host, _ = split_address(address)
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -56,15 +56,15 @@ def check_url(text: str, *, has_path: bool = True) -> str:
     """
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https"):
-        raise ValueError("no http:// or https:// at its beginning")
+        raise ValueError("which does not begin with http:// or https://")
     if "@" in parts.netloc:
-        raise ValueError("a user name or password in a URL would be shown")
+        raise ValueError("which holds a user name or password, and would be shown")
     if not parts.hostname or any(letter.isspace() for letter in text):
-        raise ValueError("no host in it")
+        raise ValueError("which has no host")
     if parts.port == 0 or parts.query or parts.fragment:
-        raise ValueError("more in it than host, port and path")
+        raise ValueError("which has more than host, port and path")
     if not has_path and parts.path.strip("/"):
-        raise ValueError("a path in it")
+        raise ValueError("which has a path")
     return text.rstrip("/")
 
 
@@ -82,8 +82,8 @@ def split_headers(text: str) -> dict[str, str]:
     for pair in filter(None, text.split(",")):
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not HEADER_NAME.fullmatch(name):
-            raise ValueError("not name=value,name=value")
+            raise ValueError("which is not name=value,name=value")
         headers[name.lower()] = unquote(value)
     if not all(value.isascii() and value.isprintable() for value in headers.values()):
-        raise ValueError("a value that no header can carry")
+        raise ValueError("which has a value that no header can carry")
     return headers

@@ -1,4 +1,4 @@
-"""What a setting is made of: its default, its meaning, what may be given for it, and the types of values."""
+"""The parts of a setting's definition: `setting` with its texts, and the types of values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ def _check_store(text: str) -> str:
     is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
     is_bucket = parts.scheme == "s3" and bool(parts.netloc) and "@" not in parts.netloc
     if not (is_folder or is_bucket) or parts.query or parts.fragment:
-        raise ValueError("neither file:///folder nor s3://bucket/prefix")
+        raise ValueError("which is neither file:///folder nor s3://bucket/prefix")
     return text
 
 
@@ -63,7 +63,7 @@ def _check_headers(secret: SecretStr) -> SecretStr:
 
 def _check_readable(path: Path) -> Path:
     if not path.expanduser().is_file():
-        raise ValueError("which is no file")
+        raise ValueError("which is not a file")
     return path.expanduser()
 
 

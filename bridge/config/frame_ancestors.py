@@ -19,18 +19,18 @@ NETLOC = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?|\[[0-9A-Fa-f:.]+\](?::[0-9]+)?
 def check_frame_ancestors(text: str) -> str:
     """Return the sources as a policy takes them, separated by single spaces; raises ValueError."""
     if "\n" in text or "\r" in text:
-        raise ValueError("more than one line")
+        raise ValueError("which has more than one line")
     sources = [KEYWORDS.get(source.strip("'").lower(), source) for source in text.split()]
     for source in sources:
         if source not in KEYWORDS.values() and not SOURCE.fullmatch(source):
-            raise ValueError(f"{source!r} is not a source that browsers understand")
+            raise ValueError(f"in which {source!r} is not a source that browsers understand")
     if NONE in sources and len(sources) > 1:
-        raise ValueError("'none' excludes every other source")
+        raise ValueError("in which 'none' excludes every other source")
     return " ".join(dict.fromkeys(sources))
 
 
 def check_grafana_url(url: str) -> str:
     """Return a URL whose host can stand in a policy; raises ValueError."""
     if not NETLOC.fullmatch(urlsplit(url).netloc):
-        raise ValueError("a host name that browsers do not understand in a policy")
+        raise ValueError("which has a host name that browsers do not understand in a policy")
     return url

@@ -8,23 +8,23 @@ from bridge.config.fields import Endpoint, Headers, ReadableFile, Store, Text, U
 
 
 class Keeping(BaseModel):
-    """Where the bridge keeps its state, and how much of it."""
+    """Where the bridge keeps its state, and how much of it it keeps."""
 
     state: Text = setting(
         "./trainbridge-state",
-        "The folder for the database, the spool and, unless told otherwise, the images; or `memory`: "
-        "a temporary folder that goes with the bridge.",
+        "The folder for the database, the spool and, unless `images_store` is set, the images; or `memory`: "
+        "a temporary folder that is deleted when the bridge stops.",
         expected="a folder that can be written to, or memory",
     )
     spool_max_bytes: ByteSize = setting(
         ByteSize(10 << 30),
-        "How much the images waiting for the object store may take; what comes then is dropped and counted.",
+        "The disk space for images waiting for the object store; images beyond it are dropped and counted.",
         expected="a size of at least 1MiB, such as 10GiB",
         ge=1 << 20,
     )
     shutdown_grace_seconds: float = setting(
         20.0,
-        "How long a stopping bridge goes on delivering what it holds.",
+        "How long the bridge goes on delivering images and spans when it is stopped.",
         expected="a number of seconds from 0 to 3600, such as 20",
         ge=0,
         le=3600,
@@ -36,19 +36,19 @@ class Images(BaseModel):
 
     images_store: Store | None = setting(
         None,
-        "Where shards of images end up.",
+        "The object store or folder for images.",
         expected="file:///folder or s3://bucket/prefix",
         default_text="file://<state>/images",
     )
     images_keep: Literal["sample", "all", "none"] = setting(
         "sample",
-        "Which images are kept: a sample (the batch with the highest loss of each window of time, and the "
-        "first of each epoch), all, or none.",
+        "Which images are kept: a sample (the batch with the highest loss in each window of time, and the "
+        "first batch of each epoch), all, or none.",
         expected="sample, all or none",
     )
     images_batches_per_second: float = setting(
         2.0,
-        "How many batches with images are kept of each session when sampling.",
+        "When sampling, how many batches with images are kept per session and second.",
         expected="a number above 0 and up to 1000, such as 2",
         gt=0,
         le=1000,
@@ -60,7 +60,7 @@ class ObjectStore(BaseModel):
 
     s3_endpoint: Endpoint = setting(
         "https://s3.amazonaws.com",
-        "The address of the store, when `images_store` is s3://...",
+        "The URL of the object store, when `images_store` is s3://...",
         expected="http:// or https:// with host and port, without a path, such as https://s3.example.org:9000",
         fallbacks=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
     )
@@ -72,25 +72,25 @@ class ObjectStore(BaseModel):
     )
     s3_access_key: SecretStr | None = setting(
         None,
-        "The access key, together with `s3_secret_key`; none: what ~/.aws/credentials or the role of the machine gives.",
+        "The access key that goes with `s3_secret_key`; none: taken from ~/.aws/credentials or the role of the machine.",
         expected="the access key of an account that may read and write the bucket",
         fallbacks=("AWS_ACCESS_KEY_ID",),
     )
     s3_secret_key: SecretStr | None = setting(
         None,
-        "The secret key that belongs to `s3_access_key`.",
-        expected="the secret key that belongs to the access key",
+        "The secret key that goes with `s3_access_key`.",
+        expected="the secret key that goes with the access key",
         fallbacks=("AWS_SECRET_ACCESS_KEY",),
     )
     s3_path_style: bool | None = setting(
         None,
-        "Whether the bucket stands in the path of a request rather than in its host name.",
+        "Whether the bucket is in the path of a request rather than in its host name.",
         expected="true or false",
-        default_text="true, but at amazonaws.com false",
+        default_text="true, but false for amazonaws.com",
     )
     s3_ca_file: ReadableFile | None = setting(
         None,
-        "Certificates (PEM) to trust when the store's own authority signed its certificate.",
+        "Certificates (PEM) to trust when a private authority signed the store's certificate.",
         expected="the name of a PEM file",
         fallbacks=("AWS_CA_BUNDLE",),
     )
@@ -101,26 +101,26 @@ class Spans(BaseModel):
 
     otlp_endpoint: Url | None = setting(
         None,
-        "Where spans go over OTLP; none: there are no spans. With http/protobuf, /v1/traces is added.",
+        "The OTLP endpoint for spans; none: no spans are made. With http/protobuf, /v1/traces is appended.",
         expected="http:// or https:// with host and port, such as http://localhost:4317 (without a scheme it "
         "would not be clear whether TLS is meant)",
         fallbacks=("OTEL_EXPORTER_OTLP_ENDPOINT",),
     )
     otlp_traces_endpoint: Url | None = setting(
         None,
-        "The full address for spans where it is not `otlp_endpoint` with /v1/traces; used as it is.",
+        "The full URL for spans, used as it is, where `otlp_endpoint` with /v1/traces is not the right one.",
         expected="a URL such as https://otlp.example.org/custom/traces",
         fallbacks=("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",),
     )
     otlp_protocol: Literal["grpc", "http/protobuf"] = setting(
         "grpc",
-        "How the endpoint is spoken to.",
+        "The OTLP transport.",
         expected="grpc or http/protobuf",
         fallbacks=("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"),
     )
     otlp_headers: Headers | None = setting(
         None,
-        "Headers to send with spans, such as an API key; values percent-encoded.",
+        "Headers sent with spans, such as an API key; values are percent-encoded.",
         expected="name=value,name=value",
         fallbacks=("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"),
     )

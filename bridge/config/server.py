@@ -18,27 +18,27 @@ from bridge.config.fields import (
 
 
 class Listening(BaseModel):
-    """Where the bridge listens, and what it says of it."""
+    """Addresses of the bridge, and where they are written."""
 
     grpc_address: Address = setting(
         "127.0.0.1:50051",
-        "Where training processes connect. Port 0 takes a free one.",
+        "The address that training processes connect to. Port 0 picks a free one.",
         expected="host:port, such as 127.0.0.1:50051, or 0.0.0.0:50051 for every interface",
     )
     http_address: Address = setting(
         "127.0.0.1:8080",
-        "Where the pages, /metrics and the API are served. Port 0 takes a free one.",
+        "The address of the pages, /metrics and the API. Port 0 picks a free one.",
         expected="host:port, such as 127.0.0.1:8080, or 0.0.0.0:8080 for every interface",
     )
     public_url: Url | None = setting(
         None,
-        "What links to this bridge begin with, in spans, on pages and in bridge_build_info.",
+        "The base URL of links to this bridge, in spans, on pages and in bridge_build_info.",
         expected="a URL such as https://trainbridge.example.org",
         default_text="http://<http address>",
     )
     ports_file: WritableFile | None = setting(
         None,
-        'A file to write {"grpc": port, "http": port} to as soon as the bridge is ready.',
+        'A file that gets {"grpc": port, "http": port} as soon as the bridge is ready.',
         expected="a file name in a folder that exists",
     )
     config: Path | None = setting(
@@ -70,17 +70,17 @@ class Tls(BaseModel):
 
     tls_cert_file: ReadableFile | None = setting(
         None,
-        "The bridge's certificate and the chain behind it; renewed files are taken without a restart.",
+        "The bridge's certificate, followed by its chain; renewed files are loaded without a restart.",
         expected="a PEM file, with `tls_key_file` beside it",
     )
     tls_key_file: ReadableFile | None = setting(
         None,
-        "The key of the certificate.",
+        "The private key of the certificate.",
         expected="a PEM file, with `tls_cert_file` beside it",
     )
     tls_client_ca_file: ReadableFile | None = setting(
         None,
-        "The certificates that vouch for clients: with it, only clients with such a certificate are let in.",
+        "The authorities that client certificates are verified against; with it, a client without such a certificate is refused.",
         expected="a PEM file, with `tls_cert_file` and `tls_key_file` beside it",
     )
 
@@ -90,14 +90,14 @@ class Sessions(BaseModel):
 
     heartbeat_seconds: float = setting(
         20.0,
-        "How often clients are asked to send a heartbeat; after three without a word a session shows as disconnected.",
+        "The interval at which clients send heartbeats; a session that misses three counts as disconnected.",
         expected="a number of seconds from 0.1 to 3600, such as 20",
         ge=0.1,
         le=3600,
     )
     session_lost_seconds: float = setting(
         3600.0,
-        "After so long without a word a session counts as lost.",
+        "A session that sends nothing for this long counts as lost.",
         expected="a number of seconds, at least three times `heartbeat_seconds`, such as 3600",
         gt=0,
     )
@@ -110,17 +110,17 @@ class Sessions(BaseModel):
 
 
 class Limits(BaseModel):
-    """What clients may take of the bridge."""
+    """How much the bridge accepts."""
 
     max_sessions: int = setting(
         2000,
-        "Sessions held at once, ended ones that linger included; it caps the number of series.",
+        "Sessions in memory at once, including ended ones that linger; this caps the number of series.",
         expected="a whole number of at least 1, such as 2000",
         ge=1,
     )
     max_new_sessions_per_minute: int = setting(
         600,
-        "Sessions that may be registered anew in a minute.",
+        "New sessions that may be registered per minute.",
         expected="a whole number of at least 1, such as 600",
         ge=1,
     )
@@ -132,14 +132,14 @@ class Limits(BaseModel):
     )
     max_message_bytes: ByteSize = setting(
         ByteSize(32 << 20),
-        "The largest message taken from a client.",
+        "The largest message accepted from a client.",
         expected="a size from 64KiB to 1GiB, such as 32MiB",
         ge=64 << 10,
         le=1 << 30,
     )
     grpc_lookahead_bytes: ByteSize = setting(
         ByteSize(256 << 10),
-        "How much of a stream is buffered ahead; raise it for long fat links, at the price of memory per stream.",
+        "How much of a stream is buffered ahead; raise it for links with high bandwidth and latency, at the cost of memory per stream.",
         expected="a size from 64KiB to 64MiB, such as 256KiB",
         ge=64 << 10,
         le=64 << 20,
@@ -151,12 +151,12 @@ class Logging(BaseModel):
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], LowerCase] = setting(
         "info",
-        "The least important events to log.",
+        "The lowest level of events that are logged.",
         expected="debug, info, warning or error",
     )
     log_format: Literal["json", "text"] | None = setting(
         None,
-        "How events are written to standard error.",
+        "The format of log lines on standard error.",
         expected="json or text",
-        default_text="json, but on a terminal text",
+        default_text="json, or text on a terminal",
     )

@@ -1,4 +1,4 @@
-"""Every setting of the bridge, and how it is called and shown."""
+"""Every setting of the bridge, with its flag, its variable and how its value is shown."""
 
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,12 @@ class Settings(
 
     @property
     def state_folder(self) -> Path | None:
-        """The folder to keep everything in; None: a temporary one."""
+        """The folder that holds everything; None: a temporary one."""
         return None if self.state == "memory" else Path(self.state).expanduser().absolute()
 
     @property
     def spans_endpoint(self) -> str:
-        """The whole address that spans go to; "": nowhere."""
+        """The full URL that spans are sent to; "": none are sent."""
         base = self.otlp_endpoint or ""
         if self.otlp_traces_endpoint or not base:
             return self.otlp_traces_endpoint or ""
@@ -68,25 +68,27 @@ class Settings(
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers to send with spans, by lower-case name."""
+        """The headers sent with spans, by lower-case name."""
         return split_headers(self.otlp_headers.get_secret_value()) if self.otlp_headers else {}
 
     @model_validator(mode="after")
     def _agree(self) -> "Settings":
-        """Refuse settings that make no sense together; each text begins with the setting to change."""
+        """Refuse settings that contradict each other; each text begins with the setting to change."""
         if self.session_lost_seconds < MISSED_HEARTBEATS * self.heartbeat_seconds:
-            raise ValueError("session_lost_seconds: shorter than three heartbeats")
+            raise ValueError("session_lost_seconds: which is shorter than three heartbeats")
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             missing = "tls_cert_file" if self.tls_cert_file is None else "tls_key_file"
-            raise ValueError(f"{missing}: certificate and key come together, and one is missing")
+            raise ValueError(
+                f"{missing}: which is missing, though certificate and key must be set together"
+            )
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
             raise ValueError(
-                "tls_client_ca_file: without tls_cert_file and tls_key_file there is no TLS"
+                "tls_client_ca_file: which needs TLS, that is, tls_cert_file and tls_key_file"
             )
         uses_s3 = (self.images_store or "").startswith("s3:")
         if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key" if self.s3_access_key is None else "s3_secret_key"
-            raise ValueError(f"{missing}: one of the two keys without the other")
+            raise ValueError(f"{missing}: which is missing, though both keys must be set together")
         return self
 
     @classmethod
@@ -98,7 +100,7 @@ class Settings(
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what is given and nothing else: `load` goes through the sources, to know which gave what."""
+        """Take the values given and nothing else: `load` reads the sources, to know which value came from where."""
         return (init_settings,)
 
 
@@ -122,12 +124,12 @@ def variable_of(name: str) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether the value of a setting must never be shown."""
+    """Return whether the value of a setting must never be shown."""
     return SecretStr.__name__ in str(Settings.model_fields[name].annotation)
 
 
 def is_switch(name: str) -> bool:
-    """Tell whether a setting is on or off."""
+    """Return whether a setting is either on or off."""
     return Settings.model_fields[name].annotation in (bool, bool | None)
 
 

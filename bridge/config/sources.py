@@ -1,4 +1,4 @@
-"""Where settings come from: flags, variables, secret files, a YAML file, defaults; the first one that has it wins."""
+"""Loads settings from flags, variables, secret files, a YAML file and defaults; the first that has a value wins."""
 
 import difflib
 import os
@@ -30,16 +30,17 @@ NAMES = tuple(Settings.model_fields)
 NOT_OURS = re.compile(r"TRAINBRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_\w+)?)")
 """Kubernetes gives every container variables like these for a Service called trainbridge."""
 
-OTHERS = frozenset({"TRAINBRIDGE_ADDRESS", "TRAINBRIDGE_SPOOL_BYTES", "TRAINBRIDGE_SPOOL_DIR", "TRAINBRIDGE_TOKEN",
-                    "TRAINBRIDGE_URL"})  # fmt: skip
-"""Read by the SDK or by commands that ask a running bridge: no mistake where a bridge finds them."""
+OTHERS = frozenset(
+    f"TRAINBRIDGE_{name}" for name in ("ADDRESS", "SPOOL_BYTES", "SPOOL_DIR", "TOKEN", "URL")
+)
+"""Variables of the SDK and of commands that query a running bridge: expected where a bridge finds them."""
 
 TEMPORARY_KEYS = "AWS_SESSION_TOKEN"
-"""Keys that come with this are of no use without it; the object store takes all three by itself."""
+"""Keys that come with it are useless without it; the object store reads all three itself."""
 
 
 class Kind(StrEnum):
-    """What a value came from."""
+    """The kinds of sources."""
 
     FLAG = "flag"
     VARIABLE = "variable"
@@ -56,7 +57,7 @@ class Origin:
     name: str = ""
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it as an error message has it."""
         return f"{self.kind} {self.name}".rstrip()
 
 
@@ -71,16 +72,16 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A value somebody gave, as it was written."""
+    """A value from a source, as it was written."""
 
     value: Any
     origin: Origin
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Loaded:
-    """Return what is in effect; `flags` are those given, by setting.
+    """Return the settings in effect; `flags` are those given on the command line, by setting.
 
-    Raises SettingError, with a line for each thing that is wrong.
+    Raises SettingError, with a line for each invalid value.
     """
     environment = os.environ if environment is None else environment
     given: dict[str, _Given] = {}
@@ -135,12 +136,12 @@ def _yaml(path: Path) -> Iterator[tuple[str, _Given]]:
     try:
         content = yaml.safe_load(_read("config", path))
     except yaml.YAMLError as error:
-        raise SettingError(f"config is {path}, which is not YAML: {_where(error)}") from None
+        raise SettingError(f"config is {path}, which is not valid YAML: {_where(error)}") from None
     if content is None:
         return
     if not isinstance(content, dict):
         raise SettingError(
-            f"config is {path}, which holds no settings: give lines like `log_level: info`"
+            f"config is {path}, which holds something other than settings: give lines like `log_level: info`"
         )
     allowed = [name for name in NAMES if name != "config"]
     wrong = [_unknown_key(str(key), path, allowed) for key in content if key not in allowed]
@@ -155,13 +156,13 @@ def _read(setting: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
         raise SettingError(f"{setting} is {path}, which cannot be read: {reason}") from None
 
 
 def _where(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "it cannot be read"
+    problem = getattr(error, "problem", None) or "cannot be parsed"
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
@@ -170,7 +171,7 @@ def _unknown_key(key: str, path: Path, allowed: list[str]) -> str:
     hint = (
         f"; did you mean {near[0]}?" if near else "; `trainbridge serve --help` lists the settings"
     )
-    return f"{key} in {path} is no setting{hint}"
+    return f"unknown setting {key!r} in {path}{hint}"
 
 
 def _checked(given: Mapping[str, _Given]) -> Settings:
@@ -197,7 +198,7 @@ def _problem(problem: Mapping[str, Any], given: Mapping[str, _Given]) -> str:
 
 
 def _written(name: str, value: object) -> str:
-    """Return a value as it was given, unless that would tell a secret."""
+    """Return a value as it was given, unless that would reveal a secret."""
     if is_secret(name) or (isinstance(value, str) and "://" in value and "@" in value):
         return "********"
     return str(value)
@@ -212,14 +213,14 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
         if variable.startswith("TRAINBRIDGE_") and not is_known:
             near = difflib.get_close_matches(variable, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            yield f"the variable {variable} is no setting and is ignored{hint}"
+            yield f"unknown setting {variable!r} in the environment: ignored{hint}"
 
 
 def _cautions(settings: Settings) -> Iterator[str]:
     for name in ("grpc_address", "http_address"):
         address = getattr(settings, name)
         if not is_loopback(address):
-            yield f"{name} is {address}: whoever reaches this address may use the bridge, as it asks nobody for a token"
+            yield f"{name} is {address}: the bridge requires no authentication, so anyone who reaches this address can use it"
 
 
 def rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:

@@ -189,7 +189,7 @@ def test_an_unknown_key_of_the_file_is_refused(yaml_file, key, hint):
     """A misspelt key must not leave a default in effect; the refusal says what was meant."""
     text = refusal(config=yaml_file(f"{key}: 1"))
 
-    assert text.startswith(f"{key} in ")
+    assert text.startswith(f"unknown setting '{key}' in ")
     assert hint in text
 
 
@@ -210,7 +210,7 @@ def test_an_empty_file_changes_nothing(yaml_file):
 
 def test_a_file_cannot_name_another_one(yaml_file):
     """The key `config` in a file would have no effect, so it is refused."""
-    assert "config in " in refusal(config=yaml_file("config: other.yaml"))
+    assert "unknown setting 'config' in " in refusal(config=yaml_file("config: other.yaml"))
 
 
 def test_an_unknown_variable_is_warned_of():
