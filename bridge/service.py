@@ -197,7 +197,7 @@ def _images(
         _store(settings, folder),
         database,
         telemetry,
-        settled=metrics.on_images_resolved,
+        on_resolved=metrics.on_images_resolved,
         sampler=Sampler(keep, batches_per_second=settings.images_batches_per_second),
         limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
     )

@@ -1,4 +1,4 @@
-"""How many images came to what, by session attempt; it is exact, also after a kill."""
+"""How many images had which result, by session attempt; exact even after a kill."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from bridge.model import ImageResult
 from bridge.storage.database import Database, Transaction
 
 PART = "images"
-"""What the counts of a session from before are called among its parts; no checkpoint holds them."""
+"""The key of the counts that a restart restores; checkpoints do not hold them."""
 
 IMAGES = range(2**53)
-"""What a row can have counted: more is no whole number in a series."""
+"""The counts a row may have: above, a series is no longer exact."""
 
 MILLISECONDS = range(2**63)
 
@@ -19,7 +19,7 @@ IS_SOUND = (
     f"typeof(images) = 'integer' AND images >= 0 AND images < {IMAGES.stop}"
     " AND typeof(at_ms) = 'integer' AND at_ms >= 0"
 )
-"""What `counts_of` takes; a row that it does not take begins anew, as the counts in memory have done."""
+"""Rows that `counts_of` accepts; one that it does not starts again at 0, as the counts in memory did."""
 
 ADD = (
     "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
@@ -29,11 +29,11 @@ ADD = (
 )
 RESULTS = frozenset(result.value for result in ImageResult)
 
-OF = "SELECT result, images, at_ms FROM tallies WHERE session_id = ? AND attempt = ?"
+SELECT = "SELECT result, images, at_ms FROM tallies WHERE session_id = ? AND attempt = ?"
 
 
 class ImageCount(NamedTuple):
-    """Images of one session attempt that came to the same."""
+    """Images of one session attempt that had the same result."""
 
     session_id: str
     attempt: int
@@ -49,11 +49,11 @@ class ReadCounts:
 
     counts: tuple[ImageCount, ...]
     damaged: int
-    """Rows that no bridge has written; each costs itself."""
+    """Rows that no bridge has written; each is left out."""
 
 
 def add_counts(transaction: Transaction, counts: Iterable[ImageCount]) -> None:
-    """Add to what is counted."""
+    """Add counts to those stored."""
     transaction.executemany(
         ADD, [(c.session_id, c.attempt, c.result.value, c.images, c.at_ms) for c in counts]
     )
@@ -61,7 +61,7 @@ def add_counts(transaction: Transaction, counts: Iterable[ImageCount]) -> None:
 
 def counts_of(database: Database, session_id: str, attempt: int) -> ReadCounts:
     """Return what has been counted of a session attempt."""
-    rows = database.query(OF, (session_id, attempt))
+    rows = database.query(SELECT, (session_id, attempt))
     counts = tuple(
         ImageCount(session_id, attempt, ImageResult(result), images, at_ms)
         for result, images, at_ms in rows

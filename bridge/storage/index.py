@@ -1,4 +1,4 @@
-"""Which images there are, and where their bytes lie."""
+"""Query the image index: which images there are, and where their bytes lie."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ LAST_MS = 2**63 - 1
 
 
 class Prefer(StrEnum):
-    """Which of several batches is meant."""
+    """Which of several batches in a window is returned."""
 
     MAX_LOSS = "max_loss"
     NEWEST = "newest"
@@ -32,7 +32,7 @@ class ImageBatch:
     batch: int
     received_ms: int
     loss: float | None
-    """None: not reported; NaN: not a number, or infinite."""
+    """None: not reported; NaN: not finite."""
     images: int
 
 
@@ -52,7 +52,7 @@ class IndexedImage:
     """One image of a batch."""
 
     position: int
-    """Its place in the batch, from 0; images that were refused leave gaps."""
+    """Its position in the batch, from 0; images that were refused leave gaps."""
     predicted_class: int | None
     confidence: float | None
     true_class: int | None
@@ -60,16 +60,16 @@ class IndexedImage:
 
     @property
     def is_wrong(self) -> bool:
-        """Tell whether the prediction is known to be wrong."""
+        """Return whether the prediction is known to be wrong."""
         known = self.predicted_class is not None and self.true_class is not None
         return known and self.predicted_class != self.true_class
 
 
 class ImageIndex:
-    """Answers questions about the images that have been committed; every method may run in any thread."""
+    """Queries the images that have been committed; every method may run in any thread."""
 
     def __init__(self, database: Database) -> None:
-        """Ask the database given."""
+        """Query `database`."""
         self._database = database
 
     def batch(self, session_id: str, epoch: int, batch: int) -> ImageBatch | None:
@@ -102,14 +102,14 @@ class ImageIndex:
         )
 
     def worst(self, session_id: str, *, limit: int) -> list[ImageBatch]:
-        """Return the batches with the highest loss; not a number counts as highest, not reported as none."""
+        """Return the batches with the highest loss; one that is not finite counts as highest, one not reported not at all."""
         highest = self._all(f"{BATCH}{BY_LOSS} LIMIT ?", session_id, limit)
         return [batch for batch in highest if batch.loss is not None]
 
     def neighbours(
         self, session_id: str, epoch: int, batch: int
     ) -> tuple[ImageBatch | None, ImageBatch | None]:
-        """Return the batches with images right before and after one, by epoch and batch."""
+        """Return the batches with images just before and just after one, by epoch and batch."""
         return (
             self._first(
                 f"{BATCH} AND (epoch, batch) < (?, ?) ORDER BY epoch DESC, batch DESC LIMIT 1",
@@ -134,9 +134,9 @@ class ImageIndex:
         prefer: Prefer,
         epoch: int | None = None,
     ) -> ImageBatch | None:
-        """Return the batch meant by a moment.
+        """Return the batch for a point in time.
 
-        Within (at - window, at] the one preferred; else the nearest older, else the first after.
+        The preferred one within (at - window, at]; else the nearest older, else the first after.
         """
         order = BY_LOSS if prefer is Prefer.MAX_LOSS else " ORDER BY received_ms DESC"
         older = f"{BATCH}{IN_EPOCH} AND received_ms <= ?3"
@@ -184,7 +184,7 @@ class ImageIndex:
     def page(
         self, session_id: str, *, limit: int, after: tuple[int, int] | None = None
     ) -> list[ImageBatch]:
-        """Return batches with images by (epoch, batch), from the one behind `after`."""
+        """Return batches with images by (epoch, batch), from the one following `after`."""
         return self._all(
             f"{BATCH} AND (epoch, batch) > (?, ?) ORDER BY epoch, batch LIMIT ?",
             session_id,
@@ -204,6 +204,6 @@ def _batch(row: Row) -> ImageBatch:
     return ImageBatch(session_id, epoch, batch, received_ms, loss_of_row(loss), images)
 
 
-def _confidence(kept: float | None) -> float | None:
-    """Return a confidence; rows of older versions also hold 0, which was not reported, and other numbers."""
-    return kept if kept and is_ratio(kept) else None
+def _confidence(stored: float | None) -> float | None:
+    """Return a confidence; rows of older versions have 0 for one not reported, and also other numbers."""
+    return stored if stored and is_ratio(stored) else None

@@ -1,4 +1,4 @@
-"""What open windows hold, so that a kill does not cost the image of a spike that was just acknowledged."""
+"""The candidates of open windows, so that a kill does not cost the image of a spike that was just acknowledged."""
 
 from collections.abc import Iterable
 
@@ -10,14 +10,14 @@ CLEAR = "DELETE FROM windows WHERE session_id = ?"
 
 
 def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]]) -> int:
-    """Write what the window of each session holds, as plain values; None: it is closed.
+    """Write the candidate of each session's window, as plain values; None: the window is closed.
 
-    Return how many could not be written: a kill costs these their batch.
+    Returns how many could not be written: a kill costs these their batch.
     """
     unwritable = 0
-    for session_id, offer in windows:
+    for session_id, candidate in windows:
         try:
-            data = None if offer is None else packed(offer)
+            data = None if candidate is None else packed(candidate)
         except ValueError:
             data, unwritable = None, unwritable + 1
         if data is None:
@@ -28,6 +28,6 @@ def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]])
 
 
 def held_windows(database: Database) -> list[tuple[str, bytes]]:
-    """Return the session and the packed value of each window that was written and not cleared."""
+    """Return session and packed candidate of each window that was open at the last commit."""
     rows = database.query("SELECT session_id, offer FROM windows")
-    return [(session_id, offer) for session_id, offer in rows]
+    return [(session_id, candidate) for session_id, candidate in rows]

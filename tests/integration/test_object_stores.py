@@ -13,7 +13,7 @@ from support.waiting import until
 from bridge.errors import NotFoundError, StorageError
 from bridge.model import ImageResult
 from bridge.sinks.images.shards.layout import parse_index
-from bridge.sinks.images.upload.circuit_breaker import Breaker
+from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker
 from bridge.storage import s3
 from bridge.storage.local import LocalStore
 from bridge.storage.s3 import S3Store
@@ -257,7 +257,7 @@ async def test_a_bucket_that_was_deleted_is_caught_up_with(bucket, tmp_path):
     store = open_bucket(bucket)
     store._client.remove_bucket(BUCKET)
     bench = Bench(tmp_path / "bench", store)
-    bench.images._uploader._breaker = Breaker(last_seconds=1.0)
+    bench.images._uploader._breaker = CircuitBreaker(last_seconds=1.0)
     async with bench.running():
         for epoch in range(1, 6):
             bench.send(session(), batch(epoch, 0))

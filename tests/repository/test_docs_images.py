@@ -2,7 +2,7 @@
 
 import json
 
-from support.images import offer
+from support.images import candidate
 from support.markdown import tables_under
 from support.tools import ROOT
 
@@ -13,19 +13,19 @@ from bridge.sinks.images.shards.layout import BLOCK, pack
 TABLES = tables_under((ROOT / "docs" / "images.md").read_text())
 
 
-def test_every_field_beside_an_image_is_told():
+def test_every_field_beside_an_image_is_documented():
     """The page lists the fields of the JSON members, in their order."""
-    pieces, (spot, _) = pack(offer(), at=0)
-    told = b"".join(pieces)[spot.json_offset : spot.json_offset + spot.json_length]
+    buffers, (extent, _) = pack(candidate(), at=0)
+    text = b"".join(buffers)[extent.json_offset : extent.json_offset + extent.json_length]
 
     fields = [row[0].strip("`") for row in TABLES["In the bucket"]]
 
-    assert spot.offset == BLOCK
-    assert fields == list(json.loads(told))
+    assert extent.offset == BLOCK
+    assert fields == list(json.loads(text))
 
 
-def test_every_way_to_keep_and_every_result_is_told():
-    """The page lists the values of the setting, and what may become of an image."""
+def test_every_way_to_keep_and_every_result_is_documented():
+    """The page lists the values of the setting, and every result of an image."""
     first_words = [row[0].split()[0].strip("`,") for row in TABLES["What is kept"]]
 
     assert {keep.value for keep in Keep} <= set(first_words)

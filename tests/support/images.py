@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 from support.jpegs import jpeg
 
+from bridge.errors import StorageError
 from bridge.model import Batch, Client, Config, Image, ImageResult, Registered
 from bridge.session import Session
 from bridge.sinks.images import Images, Keep, Limits, Sampler
-from bridge.sinks.images.candidate import Offer
+from bridge.sinks.images.candidate import ImageCandidate
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 from bridge.telemetry import Telemetry
@@ -34,10 +35,10 @@ def batch(epoch=1, index=0, *, loss=0.5, images=2, invalid=0, shade=128, sent_ms
     return Batch(epoch, index, loss, pictures, invalid, sent_ms=sent_ms)
 
 
-def offer(epoch=1, index=0, *, session_id="run", received=NOON, starts_epoch=False, **kind):
-    """Return an offer of such a batch."""
+def candidate(epoch=1, index=0, *, session_id="run", received=NOON, starts_epoch=False, **kind):
+    """Return a candidate of such a batch."""
     names = ("cat", "dog", 'a "bird"')
-    return Offer(session_id, batch(epoch, index, **kind), received, names, starts_epoch)
+    return ImageCandidate(session_id, batch(epoch, index, **kind), received, names, starts_epoch)
 
 
 def session(session_id="run", *, attempt=1):
@@ -65,7 +66,7 @@ class Bench:
         self.database = Database(folder / "trainbridge.db", durable=False)
         self.index = ImageIndex(self.database)
         self.telemetry = Telemetry()
-        self.settled = Counter()
+        self.resolved = Counter()
         self.commits_requested = 0
         self.received = 0
         clocks = {"clock": clock} if clock else {}
@@ -74,7 +75,7 @@ class Bench:
             store,
             self.database,
             self.telemetry,
-            settled=self._settle,
+            on_resolved=self._on_resolved,
             sampler=Sampler(keep, batches_per_second=batches_per_second),
             limits=Limits(**limits),
             **clocks,
@@ -82,11 +83,12 @@ class Bench:
 
     @asynccontextmanager
     async def running(self, *, drain_seconds=5.0):
-        """Run it, and close the database behind it."""
+        """Run it, and close the database after it."""
+        committer = _Committer(self)
         try:
-            async with self.images.running(_Commits(self), drain_seconds=drain_seconds):
+            async with self.images.running(committer, drain_seconds=drain_seconds):
                 yield self
-            self.commit()
+            await committer.commit()
         finally:
             self.database.close()
 
@@ -110,9 +112,9 @@ class Bench:
 
     def books(self):
         """Return what has become of images, by result, and check that none is missing."""
-        counted = {result: self.settled[result] for result in ImageResult}
-        assert self.received == sum(counted.values()) + self.images.pending
-        return counted
+        counts = {result: self.resolved[result] for result in ImageResult}
+        assert self.received == sum(counts.values()) + self.images.pending
+        return counts
 
     def metric(self, name, **labels):
         """Return a number from what the bridge says about itself."""
@@ -122,12 +124,12 @@ class Bench:
         """Return the files in the spool."""
         return sorted(self.spool.glob("*"))
 
-    def _settle(self, counted):
-        self.settled[counted.result] += counted.images
+    def _on_resolved(self, count):
+        self.resolved[count.result] += count.images
 
 
-class _Commits:
-    """The committer of a bench whose tests commit by themselves."""
+class _Committer:
+    """What stands for the committer: the test commits, but for the stop."""
 
     def __init__(self, bench):
         self._bench = bench
@@ -136,5 +138,8 @@ class _Commits:
         self._bench.commits_requested += 1
 
     async def commit(self):
-        self._bench.commit()
+        try:
+            self._bench.commit()
+        except StorageError:
+            return False
         return True

@@ -1,127 +1,130 @@
-"""The books of images: what has become of each one received."""
+"""What has become of each image received."""
 
 from collections.abc import Iterable
 from typing import Protocol
 
 from bridge.model import Batch, ImageResult
 from bridge.session import Session
-from bridge.sinks.images.candidate import Offer, Tally
+from bridge.sinks.images.candidate import ImageCandidate, ImageCounts
 from bridge.storage.image_counts import PART, ImageCount
 from bridge.telemetry import Telemetry
 
-Counts = dict[tuple[str, int, ImageResult], ImageCount]
+Uncommitted = dict[tuple[str, int, ImageResult], ImageCount]
 
 
-class Settled(Protocol):
-    """Who wants to know what becomes of images."""
+class OnResolved(Protocol):
+    """Called with each count of images whose result is final."""
 
-    def __call__(self, counted: ImageCount, /) -> None:
-        """Count images that something has become of."""
+    def __call__(self, count: ImageCount, /) -> None:
+        """Add a count."""
 
 
-class Books:
+class ImageAccounting:
     """At any time received = stored + sampled_out + dropped + invalid + `pending`.
 
-    What is decided before a commit goes to disk with it (`take`); what a commit itself decides is
-    written by it, and told here when it has succeeded.
+    What is decided before a commit goes to disk with it (`collect`); what a commit itself decides is written
+    by it, and recorded here when it has succeeded.
     """
 
-    def __init__(self, settled: Settled, telemetry: Telemetry) -> None:
-        """Tell `settled` of each image, once."""
+    def __init__(self, on_resolved: OnResolved, telemetry: Telemetry) -> None:
+        """Call `on_resolved` for each image once."""
         self.pending = 0
-        """Images received of which nothing has become yet."""
-        self._settled = settled
+        """Images received whose result is not known yet."""
+        self._on_resolved = on_resolved
         self._telemetry = telemetry
-        self._tallies: dict[str, Tally] = {}
-        self._decided: Counts = {}
+        self._by_session: dict[str, ImageCounts] = {}
+        self._uncommitted: Uncommitted = {}
 
     def is_new_attempt(self, session: Session) -> bool:
-        """Tell whether the attempt is another one than the last that was opened."""
-        known = self._tallies.get(session.id)
+        """Return whether the attempt differs from the one that was opened last."""
+        known = self._by_session.get(session.id)
         return known is not None and known.attempt != session.attempt
 
-    def open(self, session: Session) -> Tally:
-        """Return the tally of a session's attempt."""
-        known = self._tallies.get(session.id)
+    def open(self, session: Session) -> ImageCounts:
+        """Return the counts of a session's attempt, which begin where a restart left them."""
+        known = self._by_session.get(session.id)
         if known is not None and known.attempt == session.attempt:
             return known
-        tally = self._tallies[session.id] = Tally(session.attempt)
-        self._count_again(tally, session.parts.pop(PART, ()))
-        return tally
+        counts = self._by_session[session.id] = ImageCounts(session.attempt)
+        self._restore(counts, session.parts.pop(PART, ()))
+        return counts
 
     def counts(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many lost or refused."""
-        known = self._tallies.get(session_id)
-        return (known.kept, known.dropped) if known is not None else (0, 0)
+        known = self._by_session.get(session_id)
+        return (known.stored, known.dropped) if known is not None else (0, 0)
 
     def close(self, session_id: str) -> None:
-        """Forget a session."""
-        self._tallies.pop(session_id, None)
+        """Drop the counts of a session."""
+        self._by_session.pop(session_id, None)
 
-    def take(self) -> tuple[ImageCount, ...]:
+    def collect(self) -> tuple[ImageCount, ...]:
         """Hand over what has been decided since the last call, for the next commit."""
-        decided, self._decided = self._decided, {}
-        return tuple(decided.values())
+        uncommitted, self._uncommitted = self._uncommitted, {}
+        return tuple(uncommitted.values())
 
-    def receive(self, offer: Offer) -> None:
-        """Expect something to become of an offer."""
-        self.pending += len(offer.batch.images)
+    def record_received(self, candidate: ImageCandidate) -> None:
+        """Count images as pending."""
+        self.pending += len(candidate.batch.images)
 
-    def refuse(self, session_id: str, batch: Batch, tally: Tally, at_seconds: float) -> None:
-        """Count images that were no good."""
-        count, result = batch.invalid_images, ImageResult.INVALID
-        tally.dropped += count
-        refused = ImageCount(session_id, tally.attempt, result, count, int(at_seconds * 1000))
-        self._decide(refused)
-        self._settled(refused)
+    def record_invalid(
+        self, session_id: str, batch: Batch, counts: ImageCounts, received_ms: int
+    ) -> None:
+        """Count images that were refused."""
+        images = batch.invalid_images
+        counts.dropped += images
+        count = ImageCount(session_id, counts.attempt, ImageResult.INVALID, images, received_ms)
+        self._add_uncommitted(count)
+        self._on_resolved(count)
 
-    def pass_over(self, offer: Offer) -> None:
-        """The sampler has chosen another one."""
-        self._decide(counted(offer, ImageResult.SAMPLED_OUT))
-        self._settle(offer, ImageResult.SAMPLED_OUT)
+    def record_sampled_out(self, candidate: ImageCandidate) -> None:
+        """Count images that the sampler has discarded."""
+        self._add_uncommitted(count_of(candidate, ImageResult.SAMPLED_OUT))
+        self._resolve(candidate, ImageResult.SAMPLED_OUT)
 
-    def drop(self, offer: Offer, reason: str) -> None:
-        """The offer is lost for want of room."""
-        self._decide(counted(offer, ImageResult.DROPPED))
-        self.lose(offer, reason)
+    def record_dropped(self, candidate: ImageCandidate, reason: str) -> None:
+        """Count images that are lost for want of room."""
+        self._add_uncommitted(count_of(candidate, ImageResult.DROPPED))
+        self.record_failed(candidate, reason)
 
-    def lose(self, offer: Offer, reason: str) -> None:
-        """A commit could not write the offer, and has counted it."""
-        count = len(offer.batch.images)
-        offer.tally.dropped += count
-        self._telemetry.dropped("image", reason, count)
-        self._settle(offer, ImageResult.DROPPED)
+    def record_failed(self, candidate: ImageCandidate, reason: str) -> None:
+        """Count images that a commit could not write; it has written that count itself."""
+        images = len(candidate.batch.images)
+        candidate.counts.dropped += images
+        self._telemetry.dropped("image", reason, images)
+        self._resolve(candidate, ImageResult.DROPPED)
 
-    def keep(self, offer: Offer) -> None:
-        """A commit has written and counted the offer."""
-        offer.tally.kept += len(offer.batch.images)
-        self._settle(offer, ImageResult.STORED)
+    def record_stored(self, candidate: ImageCandidate) -> None:
+        """Count images that a commit has written; it has written that count itself."""
+        candidate.counts.stored += len(candidate.batch.images)
+        self._resolve(candidate, ImageResult.STORED)
 
-    def _settle(self, offer: Offer, result: ImageResult) -> None:
-        self.pending -= len(offer.batch.images)
-        self._settled(counted(offer, result))
+    def _resolve(self, candidate: ImageCandidate, result: ImageResult) -> None:
+        self.pending -= len(candidate.batch.images)
+        self._on_resolved(count_of(candidate, result))
 
-    def _decide(self, new: ImageCount) -> None:
-        key = new[:3]
-        before = self._decided.get(key)
+    def _add_uncommitted(self, count: ImageCount) -> None:
+        key = count[:3]
+        before = self._uncommitted.get(key)
         if before is not None:
-            new = new._replace(
-                images=before.images + new.images, at_ms=max(before.at_ms, new.at_ms)
+            count = count._replace(
+                images=before.images + count.images, at_ms=max(before.at_ms, count.at_ms)
             )
-        self._decided[key] = new
+        self._uncommitted[key] = count
 
-    def _count_again(self, tally: Tally, counts: Iterable[ImageCount]) -> None:
-        for count in counts:
-            if count.attempt != tally.attempt:
+    def _restore(self, counts: ImageCounts, committed: Iterable[ImageCount]) -> None:
+        for count in committed:
+            if count.attempt != counts.attempt:
                 continue
             if count.result is ImageResult.STORED:
-                tally.kept += count.images
+                counts.stored += count.images
             elif count.result is not ImageResult.SAMPLED_OUT:
-                tally.dropped += count.images
-            self._settled(count)
+                counts.dropped += count.images
+            self._on_resolved(count)
 
 
-def counted(offer: Offer, result: ImageResult) -> ImageCount:
-    """Return what an offer adds to the counts."""
-    count = len(offer.batch.images)
-    return ImageCount(offer.session_id, offer.tally.attempt, result, count, offer.received_ms)
+def count_of(candidate: ImageCandidate, result: ImageResult) -> ImageCount:
+    """Return what a candidate adds to the counts."""
+    images = len(candidate.batch.images)
+    attempt = candidate.counts.attempt
+    return ImageCount(candidate.session_id, attempt, result, images, candidate.received_ms)

@@ -1,4 +1,4 @@
-"""A batch's images on their way to the store, and the count of what becomes of them."""
+"""The images of one batch, from the sampler to the shard."""
 
 from dataclasses import astuple, dataclass, field
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 from bridge.model import Batch, Image
 
 LAST_MS = 2**53
-"""Of times: later ones are no longer exact."""
+"""Later times are no longer exact."""
 
 
 @dataclass(slots=True)
-class Tally:
+class ImageCounts:
     """What has become of the images of one session attempt."""
 
     attempt: int = 1
-    kept: int = 0
+    stored: int = 0
     """In a shard, and committed."""
     dropped: int = 0
     """Refused, or lost for want of room."""
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """The images of one batch, offered to the sampler."""
+class ImageCandidate:
+    """The images of one batch, which the sampler may choose."""
 
     session_id: str
     batch: Batch
@@ -30,8 +30,8 @@ class Offer:
     """Seconds since 1970, by the clock of this bridge."""
     class_names: tuple[str, ...] = ()
     starts_epoch: bool = False
-    """The first batch with images of its epoch: kept for as long as there is any room."""
-    tally: Tally = field(default_factory=Tally)
+    """The first batch with images of its epoch: kept as long as there is any room."""
+    counts: ImageCounts = field(default_factory=ImageCounts)
 
     @property
     def received_ms(self) -> int:
@@ -46,35 +46,32 @@ class Offer:
     def snapshot(self) -> tuple[Any, ...]:
         """Return what `restored` takes: plain values, JPEGs included."""
         batch = self.batch
-        images = [astuple(image) for image in batch.images]
-        place = (batch.epoch, batch.index, batch.loss, batch.sent_ms)
-        names = self.class_names
         return (
             self.session_id,
-            self.tally.attempt,
+            self.counts.attempt,
             self.received,
             self.starts_epoch,
-            names,
-            place,
-            images,
+            self.class_names,
+            (batch.epoch, batch.index, batch.loss, batch.sent_ms),
+            [astuple(image) for image in batch.images],
         )
 
     @classmethod
-    def restored(cls, state: Any, tally: Tally) -> "Offer":
-        """Return the offer of a snapshot; its batch has what matters to images.
+    def restored(cls, state: Any, counts: ImageCounts) -> "ImageCandidate":
+        """Return the candidate of a snapshot; its batch has only what shards hold.
 
         Raises TypeError or ValueError for what no bridge has written.
         """
-        session_id, attempt, received, starts_epoch, names, place, images = state
-        epoch, index, loss, sent_ms = place
-        _check(str, session_id, *names)
+        session_id, attempt, received, starts_epoch, class_names, fields, images = state
+        epoch, index, loss, sent_ms = fields
+        _check(str, session_id, *class_names)
         _check(int, attempt, epoch, index, sent_ms, *(image[0] for image in images))
         _check(float, received, loss)
         _check(bytes, *(image[1] for image in images))
         if not 0 <= received * 1000 < LAST_MS:
-            raise ValueError("received at no time")
+            raise ValueError("a time of receipt that no clock has shown")
         batch = Batch(epoch, index, loss, tuple(Image(*image) for image in images), sent_ms=sent_ms)
-        return cls(session_id, batch, received, tuple(names), starts_epoch, tally)
+        return cls(session_id, batch, received, tuple(class_names), starts_epoch, counts)
 
 
 def _check(kind: type, *values: object) -> None:

@@ -1,4 +1,4 @@
-"""What runs beside the image sink, from the recovery of its spool to the last upload."""
+"""What runs beside the image sink, from recovering its spool to the last upload."""
 
 import asyncio
 import time
@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bridge.sinks import GroupCommit
-from bridge.sinks.images.shards.operations import Rebuilt, Step
+from bridge.sinks.images.shards.operations import IndexRebuilt, SpoolOp
 from bridge.sinks.images.shards.recovery import Recovery
 from bridge.sinks.images.shards.spool import Spool
-from bridge.sinks.images.upload.rebuild_index import rebuild
+from bridge.sinks.images.upload.rebuild_index import rebuild_index
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
@@ -21,7 +21,7 @@ from bridge.telemetry import Telemetry
 TICK_SECONDS = 0.1
 
 RETRY_SECONDS = 1.0
-"""Recovery of what the disk has refused is tried again after this."""
+"""What recovery could not read or write is tried again after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +38,24 @@ class Lifecycle:
     """Does what is due, and returns whether there is something to commit."""
     flush: Callable[[], None]
     """Closes every window and shard with the next commit."""
-    submit: Callable[[Step], None]
+    submit: Callable[[SpoolOp], None]
     """Takes what the next commit is to do."""
 
     @asynccontextmanager
     async def running(self, committer: GroupCommit, *, drain_seconds: float) -> AsyncIterator[None]:
-        """Keep time and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
-
-        Nothing may be consumed after that. One commit more writes down what has been uploaded.
-        """
+        """Recover, then run until the block is left; see `Images.running`."""
         is_new = not is_rebuilt(self.database, "store")
         recovery = Recovery(self.spool, self.database, self.telemetry, self.aside)
         await self._recover(recovery)
         self.tick()
         tasks = [
-            asyncio.create_task(self._keep_time(committer)),
+            asyncio.create_task(self._tick_forever(committer)),
             asyncio.create_task(self.uploader.run()),
         ]
         if not recovery.is_finished:
-            tasks.append(asyncio.create_task(self._go_on_recovering(recovery)))
+            tasks.append(asyncio.create_task(self._keep_recovering(recovery)))
         if is_new:
-            tasks.append(asyncio.create_task(self._rebuild()))
+            tasks.append(asyncio.create_task(self._rebuild_index()))
         try:
             yield
         finally:
@@ -68,39 +65,39 @@ class Lifecycle:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _recover(self, recovery: Recovery) -> None:
-        for shard in await asyncio.to_thread(recovery.run):
-            self.uploader.offer(shard)
+        for shard in await asyncio.to_thread(recovery.attempt):
+            self.uploader.enqueue(shard)
 
-    async def _go_on_recovering(self, recovery: Recovery) -> None:
+    async def _keep_recovering(self, recovery: Recovery) -> None:
         """Try again what the disk has refused: new images are kept meanwhile, as far as there is room."""
         while not recovery.is_finished:
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self._recover(recovery)
-            except Exception as error:  # noqa: BLE001 -- the next try may do
+            except Exception as error:  # noqa: BLE001 -- the next try may succeed
                 self.telemetry.unexpected_error("recovery of the spool", error)
 
-    async def _keep_time(self, committer: GroupCommit) -> None:
+    async def _tick_forever(self, committer: GroupCommit) -> None:
         while True:
             try:
                 if self.tick():
                     committer.request_commit()
-            except Exception as error:  # noqa: BLE001 -- time goes on
+            except Exception as error:  # noqa: BLE001 -- the next tick may succeed
                 self.telemetry.unexpected_error("images", error)
             await asyncio.sleep(TICK_SECONDS)
 
-    async def _rebuild(self) -> None:
+    async def _rebuild_index(self) -> None:
         try:
-            await rebuild(
+            await rebuild_index(
                 self.store,
                 is_known=lambda key: shard_of(self.database, key) is not None,
                 adopt=self.submit,
                 telemetry=self.telemetry,
             )
-        except Exception as error:  # noqa: BLE001 -- images are kept all the same; the next start reads the rest
+        except Exception as error:  # noqa: BLE001 -- images are kept anyway; the next start reads the rest
             self.telemetry.unexpected_error("rebuild of the image index", error)
         else:
-            self.submit(Rebuilt())
+            self.submit(IndexRebuilt())
 
     async def _drain(self, committer: GroupCommit, seconds: float) -> None:
         started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Read single images back, wherever their shard is."""
+"""Read single images back, from the spool or the object store."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,17 +10,17 @@ from bridge.storage.objects import ObjectStore
 
 
 class ImageReader:
-    """Reads from the spool, and from the object store; every method blocks, and may run in any thread."""
+    """Reads committed images; every method blocks, and may run in any thread."""
 
     def __init__(self, path_of: Callable[[str], Path], store: ObjectStore) -> None:
-        """Look for shards in the files that `path_of` names by key, and in `store`."""
+        """Look for shards in the files that `path_of` returns by key, and in `store`."""
         self._path_of = path_of
         self._store = store
 
     def read(self, location: ImageLocation) -> bytes:
         """Return the bytes of an image, while its shard grows as well as later.
 
-        Raises NotFoundError when they are nowhere, StorageError when the store does not answer.
+        Raises NotFoundError where they are in neither place, StorageError when the store does not answer.
         """
         jpeg = None if location.stored else self._from_spool(location)
         # A shard may reach the store, and leave the spool, after its location was looked up.

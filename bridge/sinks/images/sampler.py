@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.sinks.images.candidate import Offer
+from bridge.sinks.images.candidate import ImageCandidate
 
 
 class Keep(StrEnum):
@@ -18,24 +18,24 @@ class Keep(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is decided by now: offers to keep, oldest first, and offers that nobody will see."""
+class SamplingDecision:
+    """The candidates that are decided by now: those to keep, oldest first, and those nobody will see."""
 
-    kept: tuple[Offer, ...] = ()
-    out: tuple[Offer, ...] = ()
+    kept: tuple[ImageCandidate, ...] = ()
+    discarded: tuple[ImageCandidate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of time of one session, and the best offer that came in it."""
+    """A stretch of time of one session, and the candidate with the highest loss in it."""
 
     ends: float
-    best: Offer
+    worst: ImageCandidate
     size_bytes: int
 
 
 class Sampler:
-    """Keeps one batch per session and window; it knows no clock but the one it is told."""
+    """Keeps one batch per session and window; callers pass the time."""
 
     def __init__(self, keep: Keep = Keep.SAMPLE, *, batches_per_second: float = 2.0) -> None:
         """Make windows of 1 / `batches_per_second`, each beginning with a batch."""
@@ -48,85 +48,87 @@ class Sampler:
         self._epochs: dict[str, int] = {}
         self._changed: set[str] = set()
 
-    def starts_epoch(self, session_id: str, epoch: int) -> bool:
-        """Tell whether a batch of `epoch` is the first of it, and remember that it has been."""
+    def enter_epoch(self, session_id: str, epoch: int) -> bool:
+        """Record a batch of `epoch`, and return whether it is the first of it."""
         is_first = self._epochs.get(session_id) != epoch
         self._epochs[session_id] = epoch
         return is_first
 
-    def offer(self, offer: Offer, now: float) -> Verdict:
-        """Take an offer, and say what is decided by it."""
+    def decide(self, candidate: ImageCandidate, now: float) -> SamplingDecision:
+        """Take a candidate, and return what is decided by it."""
         if self._keep is Keep.ALL:
-            return Verdict(kept=(offer,))
+            return SamplingDecision(kept=(candidate,))
         if self._keep is Keep.NONE:
-            return Verdict(out=(offer,))
-        if offer.starts_epoch:
-            return Verdict(kept=(*self.close(offer.session_id), offer))
-        window = self._windows.get(offer.session_id)
+            return SamplingDecision(discarded=(candidate,))
+        if candidate.starts_epoch:
+            return SamplingDecision(kept=(*self.close(candidate.session_id), candidate))
+        window = self._windows.get(candidate.session_id)
         if window is None or now >= window.ends:
-            kept = self.close(offer.session_id)
-            self._open(offer, now + self._window_seconds)
-            return Verdict(kept=kept)
-        if badness(offer.batch.loss) <= badness(window.best.batch.loss):
-            return Verdict(out=(offer,))
-        self._replace(window, offer)
-        return Verdict(out=(window.best,))
+            kept = self.close(candidate.session_id)
+            self._open(candidate, now + self._window_seconds)
+            return SamplingDecision(kept=kept)
+        if badness(candidate.batch.loss) <= badness(window.worst.batch.loss):
+            return SamplingDecision(discarded=(candidate,))
+        self._replace(window, candidate)
+        return SamplingDecision(discarded=(window.worst,))
 
-    def due(self, now: float) -> Iterable[Offer]:
-        """Close the windows whose time is over, and return what they kept."""
-        over = []
+    def due(self, now: float) -> Iterable[ImageCandidate]:
+        """Close the windows whose time is over, and return their candidates."""
+        due = []
         for session_id, window in self._windows.items():
             if now < window.ends:
                 break
-            over.append(session_id)
-        return [offer for session_id in over for offer in self.close(session_id)]
+            due.append(session_id)
+        return [candidate for session_id in due for candidate in self.close(session_id)]
 
-    def close(self, session_id: str) -> tuple[Offer, ...]:
-        """Close a session's window, and return what it kept."""
+    def close(self, session_id: str) -> tuple[ImageCandidate, ...]:
+        """Close a session's window, and return its candidate."""
         window = self._windows.pop(session_id, None)
         if window is None:
             return ()
         self.held_bytes -= window.size_bytes
         self._changed.add(session_id)
-        return (window.best,)
+        return (window.worst,)
 
-    def close_all(self) -> Iterable[Offer]:
-        """Close every window, and return what they kept."""
-        return [offer for session_id in list(self._windows) for offer in self.close(session_id)]
-
-    def take_changed(self) -> list[tuple[str, Offer | None]]:
-        """Hand over what the windows that have changed since the last call hold now; None: it is closed."""
-        changed, self._changed = self._changed, set()
-        open_ones = self._windows
+    def close_all(self) -> Iterable[ImageCandidate]:
+        """Close every window, and return their candidates."""
         return [
-            (session_id, open_ones[session_id].best if session_id in open_ones else None)
+            candidate for session_id in list(self._windows) for candidate in self.close(session_id)
+        ]
+
+    def collect_windows(self) -> list[tuple[str, ImageCandidate | None]]:
+        """Hand over the windows changed since the last call, each with its candidate; None: it is closed."""
+        changed, self._changed = self._changed, set()
+        windows = self._windows
+        return [
+            (session_id, windows[session_id].worst if session_id in windows else None)
             for session_id in changed
         ]
 
-    def clear(self, session_id: str) -> None:
-        """Have it written that the window of a session is closed."""
+    def mark_closed(self, session_id: str) -> None:
+        """Have the next commit write that the window of a session is closed."""
         self._changed.add(session_id)
 
-    def forget(self, session_id: str) -> None:
+    def reset(self, session_id: str) -> None:
         """Take the next batch of a session for the first of its epoch."""
         self._epochs.pop(session_id, None)
 
-    def _open(self, offer: Offer, ends: float) -> None:
-        size = offer.size_bytes
-        self._windows[offer.session_id] = Window(ends, offer, size)
-        self._changed.add(offer.session_id)
+    def _open(self, candidate: ImageCandidate, ends: float) -> None:
+        size = candidate.size_bytes
+        self._windows[candidate.session_id] = Window(ends, candidate, size)
+        self._changed.add(candidate.session_id)
         self.held_bytes += size
 
-    def _replace(self, window: Window, offer: Offer) -> None:
-        size = offer.size_bytes
+    def _replace(self, window: Window, candidate: ImageCandidate) -> None:
+        size = candidate.size_bytes
         # Assigning to a key that is there keeps its place in the order.
-        self._windows[offer.session_id] = Window(window.ends, offer, size)
-        self._changed.add(offer.session_id)
+        self._windows[candidate.session_id] = Window(window.ends, candidate, size)
+        self._changed.add(candidate.session_id)
         self.held_bytes += size - window.size_bytes
 
 
 def badness(loss: float | None) -> float:
-    """Return what batches are compared by: not finite is the worst, not reported the least."""
+    """Return what batches are compared by: a loss that is not finite is worst, one not reported least."""
     if loss is None:
         return -math.inf
     return loss if math.isfinite(loss) else math.inf

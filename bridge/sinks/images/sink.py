@@ -1,4 +1,4 @@
-"""The sink that keeps the images of batches."""
+"""The sink that samples the images of batches and keeps what is chosen."""
 
 import secrets
 import time
@@ -10,20 +10,20 @@ from pathlib import Path
 from bridge.model import Batch, Ended, Epoch, Event, Forgotten, Registered
 from bridge.session import Session
 from bridge.sinks import GroupCommit
-from bridge.sinks.images.accounting import Books, Settled
-from bridge.sinks.images.candidate import Offer, Tally
-from bridge.sinks.images.disk_budget import Room
+from bridge.sinks.images.accounting import ImageAccounting, OnResolved
+from bridge.sinks.images.candidate import ImageCandidate, ImageCounts
+from bridge.sinks.images.disk_budget import DiskBudget
 from bridge.sinks.images.lifecycle import Lifecycle
 from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.shards.layout import pack
 from bridge.sinks.images.shards.operations import (
-    Close,
     CloseAll,
     CloseDue,
+    CloseShard,
     MakeFolder,
-    Step,
-    Written,
+    SpoolOp,
+    SpoolResult,
 )
 from bridge.sinks.images.shards.spool import Spool
 from bridge.sinks.images.spool_watch import SpoolWatch
@@ -55,7 +55,7 @@ DEFAULT_LIMITS = Limits()
 
 
 class Images:
-    """Takes images in, samples them, has them committed with everything else, and brings them to the store.
+    """Samples the images of batches and commits those that are kept; the store gets them in shards.
 
     At any time received = stored + sampled_out + dropped + invalid + `pending`.
     """
@@ -67,19 +67,18 @@ class Images:
         database: Database,
         telemetry: Telemetry,
         *,
-        settled: Settled,
+        on_resolved: OnResolved,
         sampler: Sampler,
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Spool in `folder`, on the way to `store`; nothing is touched before `running`."""
-        self._store = store
         self._database = database
         self._telemetry = telemetry
         self._sampler = sampler
-        self._limits = limits
+        self._memory_bytes = limits.memory_bytes
         self._clock = clock
-        self._books = Books(settled, telemetry)
+        self._accounting = ImageAccounting(on_resolved, telemetry)
         self._spool = Spool(
             folder,
             bridge_id=secrets.token_hex(4),
@@ -87,15 +86,12 @@ class Images:
             shard_seconds=limits.shard_seconds,
             clock=clock,
         )
-        self._room = Room(folder, max_bytes=limits.spool_bytes)
+        self._disk_budget = DiskBudget(folder, max_bytes=limits.spool_bytes)
+        self._watch = SpoolWatch(self._spool, self._disk_budget, telemetry, clock)
         self._aside = DamagedFolder(folder.with_name("damaged"), telemetry)
-        self._steps: list[Step] = []
         self._uploader = Uploader(
-            store, path_of=self._spool.path, settle=self._ask, telemetry=telemetry
+            store, path_of=self._spool.path, on_resolved=self.submit, telemetry=telemetry
         )
-        self._waiting_bytes = 0
-        self._is_close_asked = False
-        self._watch = SpoolWatch(self._spool, self._room, telemetry, clock)
         self._lifecycle = Lifecycle(
             spool=self._spool,
             store=store,
@@ -105,203 +101,205 @@ class Images:
             telemetry=telemetry,
             tick=self._tick,
             flush=self.flush,
-            submit=self._ask,
+            submit=self.submit,
         )
+        self._operations: list[SpoolOp] = []
+        self._uncommitted_bytes = 0
+        """Of the candidates among the operations, until a commit has written them."""
+        self._is_close_requested = False
         self.reader = ImageReader(self._spool.path, store)
         """Reads what has been committed."""
 
     @property
     def pending(self) -> int:
-        """Images received of which nothing has become yet."""
-        return self._books.pending
-
-    def problem(self) -> str:
-        """Return why images cannot be kept at the moment, or ""."""
-        return self._watch.problem
-
-    def consume(self, session: Session, event: Event, received: float) -> None:
-        """Take the images of batches, and notice where epochs and sessions end."""
-        kind = type(event)
-        if kind is Batch:
-            self._take_in(session, event, received)  # type: ignore[arg-type]
-        elif kind is Epoch or kind is Ended:
-            self._end(session.id)
-        elif kind is Registered:
-            self._attempt(session)
-        elif kind is Forgotten:
-            self._end(session.id)
-            self._sampler.forget(session.id)
-            self._books.close(session.id)
-
-    def collect(self) -> "ImagesWrite | None":
-        """Hand over what is to be written with the next commit."""
-        decided, windows = self._books.take(), self._sampler.take_changed()
-        if not (self._steps or decided or windows):
-            return None
-        steps, self._steps = self._steps, []
-        self._is_close_asked = False
-        return ImagesWrite(self, steps, decided, windows)
-
-    def replay(self, session: Session, event: Event, _received: float) -> None:
-        """Take up the counts of a session from before a restart; its images are in their shards."""
-        if isinstance(event, Registered):
-            self._books.open(session)
-        elif isinstance(event, Forgotten):
-            self._books.close(session.id)
-
-    def resume(self, sessions: Iterable[Session]) -> None:
-        """Go on with the sessions that were replayed: what their open windows held is kept."""
-        tallies = {}
-        for session in sessions:
-            tallies[session.id] = self._books.open(session)
-            if session.batches:
-                self._sampler.starts_epoch(session.id, session.epoch)
-        for session_id, state in held_windows(self._database):
-            self._sampler.clear(session_id)
-            try:
-                self._keep_held(state, tallies)
-            except Exception as error:  # noqa: BLE001 -- whatever it holds, it costs one batch and no start
-                self._telemetry.unexpected_error("images", error)
-                self._telemetry.dropped("window", "damaged")
-
-    def _keep_held(self, state: bytes, tallies: Mapping[str, Tally]) -> None:
-        session_id, attempt, *rest = unpacked(state)
-        tally = tallies.get(session_id)
-        if tally is None or tally.attempt != attempt:
-            tally = Tally(attempt)
-        offer = Offer.restored((session_id, attempt, *rest), tally)
-        pack(offer, at=0)  # raises for values that no shard can hold
-        self._books.receive(offer)
-        self._keep_all([offer])
+        """Images received whose result is not known yet."""
+        return self._accounting.pending
 
     def counts(self, session_id: str) -> tuple[int, int]:
         """Return how many images of a session's attempt are committed, and how many are lost or refused.
 
         Sampled-out images are neither.
         """
-        return self._books.counts(session_id)
+        return self._accounting.counts(session_id)
 
-    def flush(self) -> None:
-        """Close all windows and shards with the next commit; for a bridge that stops."""
-        self._keep_all(self._sampler.close_all())
-        self._steps.append(CloseAll())
+    def problem(self) -> str:
+        """Return why images cannot be kept at the moment, or ""."""
+        return self._watch.problem
 
     def running(
         self, committer: GroupCommit, *, drain_seconds: float = DRAIN_SECONDS
     ) -> AbstractAsyncContextManager[None]:
-        """Keep time and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
+        """Recover, tick and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
 
-        Nothing may be consumed after that. One commit more writes down what has been uploaded.
+        Nothing may be consumed after that. The next commit, the last one, records what has been uploaded.
         """
         return self._lifecycle.running(committer, drain_seconds=drain_seconds)
 
-    def _take_in(self, session: Session, batch: Batch, received: float) -> None:
-        tally = self._attempt(session)
-        if batch.invalid_images:
-            self._books.refuse(session.id, batch, tally, received)
-        if not batch.images:
-            return
-        starts_epoch = self._sampler.starts_epoch(session.id, batch.epoch)
-        names = session.config.class_names
-        offer = Offer(session.id, batch, received, names, starts_epoch, tally)
-        self._books.receive(offer)
-        held_bytes = self._sampler.held_bytes + self._waiting_bytes
-        if held_bytes + offer.size_bytes > self._limits.memory_bytes:
-            self._books.drop(offer, "memory_full")
-            return
-        verdict = self._sampler.offer(offer, self._clock())
-        for out in verdict.out:
-            self._books.pass_over(out)
-        self._keep_all(verdict.kept)
+    def consume(self, session: Session, event: Event, received: float) -> None:
+        """Take the images of batches, and notice where epochs and sessions end."""
+        kind = type(event)
+        if kind is Batch:
+            self._consume_batch(session, event, received)  # type: ignore[arg-type]
+        elif kind is Epoch or kind is Ended:
+            self._end_shard(session.id)
+        elif kind is Registered:
+            self._open_attempt(session)
+        elif kind is Forgotten:
+            self._end_shard(session.id)
+            self._sampler.reset(session.id)
+            self._accounting.close(session.id)
 
-    def _keep_all(self, offers: Iterable[Offer]) -> None:
-        for offer in offers:
-            used_bytes = self._spool.used_bytes + self._waiting_bytes
-            if self._room.is_left(used_bytes, starts_epoch=offer.starts_epoch):
-                self._waiting_bytes += offer.size_bytes
-                self._steps.append(offer)
-            else:
-                self._books.drop(offer, "spool_full")
+    def collect(self) -> "ImagesWrite | None":
+        """Hand over what is to be written with the next commit."""
+        counts, windows = self._accounting.collect(), self._sampler.collect_windows()
+        if not (self._operations or counts or windows):
+            return None
+        operations, self._operations = self._operations, []
+        self._is_close_requested = False
+        return ImagesWrite(self, operations, counts, windows)
 
-    def _end(self, session_id: str) -> None:
-        self._keep_all(self._sampler.close(session_id))
-        self._steps.append(Close(session_id))
-
-    def _attempt(self, session: Session) -> Tally:
-        """Return the tally of a session's attempt; a new one begins with a new shard, too."""
-        if self._books.is_new_attempt(session):
-            self._end(session.id)
-            self._sampler.forget(session.id)
-        return self._books.open(session)
-
-    def _ask(self, step: Step) -> None:
-        self._steps.append(step)
-
-    def _committed(self, written: Written) -> None:
-        for offer in written.kept:
-            self._waiting_bytes -= offer.size_bytes
-            self._books.keep(offer)
-        for lost in written.lost:
-            self._waiting_bytes -= lost.offer.size_bytes
-            self._books.lose(lost.offer, lost.reason)
-        for shard in written.closed:
-            self._uploader.offer(shard)
-        for shard in written.stored:
+    def on_committed(self, result: SpoolResult) -> None:
+        """Count and pass on what a commit has written."""
+        for candidate in result.kept:
+            self._uncommitted_bytes -= candidate.size_bytes
+            self._accounting.record_stored(candidate)
+        for failed in result.failed:
+            self._uncommitted_bytes -= failed.candidate.size_bytes
+            self._accounting.record_failed(failed.candidate, failed.reason)
+        for shard in result.closed:
+            self._uploader.enqueue(shard)
+        for shard in result.stored:
             self._spool.release(shard)
-        for shard in written.gone:
+        for shard in result.missing:
             self._spool.abandon(shard, self._aside)
-        if written.gone:
-            self._telemetry.dropped("shard", "missing", len(written.gone))
-        if written.gone_images:
-            self._telemetry.dropped("image", "missing", written.gone_images)
-        for error in written.failures:
+        if result.missing:
+            self._telemetry.dropped("shard", "missing", len(result.missing))
+        if result.missing_images:
+            self._telemetry.dropped("image", "missing", result.missing_images)
+        for error in result.errors:
             self._telemetry.unexpected_error("spool", error)
+
+    def replay(self, session: Session, event: Event, _received: float) -> None:
+        """Restore the counts of a session from before a restart; its images are in their shards."""
+        if isinstance(event, Registered):
+            self._accounting.open(session)
+        elif isinstance(event, Forgotten):
+            self._accounting.close(session.id)
+
+    def resume(self, sessions: Iterable[Session]) -> None:
+        """Go on with the sessions that were replayed: what their open windows held is kept."""
+        counts = {}
+        for session in sessions:
+            counts[session.id] = self._accounting.open(session)
+            if session.batches:
+                self._sampler.enter_epoch(session.id, session.epoch)
+        for session_id, state in held_windows(self._database):
+            self._sampler.mark_closed(session_id)
+            try:
+                self._keep_restored(state, counts)
+            except Exception as error:  # noqa: BLE001 -- whatever it holds, it costs one batch and no start
+                self._telemetry.unexpected_error("images", error)
+                self._telemetry.dropped("window", "damaged")
+
+    def submit(self, operation: SpoolOp) -> None:
+        """Have the next commit carry out an operation."""
+        self._operations.append(operation)
+
+    def flush(self) -> None:
+        """Close all windows and shards with the next commit; for a bridge that stops."""
+        self._keep(self._sampler.close_all())
+        self._operations.append(CloseAll())
 
     def _tick(self) -> bool:
         """Do what is due, and return whether there is something to commit."""
         now = self._clock()
-        self._keep_all(self._sampler.due(now))
-        if self._spool.due_at <= now and not self._is_close_asked:
-            self._is_close_asked = True
-            self._steps.append(CloseDue())
+        self._keep(self._sampler.due(now))
+        if self._spool.due_at <= now and not self._is_close_requested:
+            self._is_close_requested = True
+            self._operations.append(CloseDue())
         if self._watch.check():
-            self._steps.append(MakeFolder())
-        self._uploader.look()
-        return bool(self._steps)
+            self._operations.append(MakeFolder())
+        self._uploader.check_stalled()
+        return bool(self._operations)
+
+    def _consume_batch(self, session: Session, batch: Batch, received: float) -> None:
+        counts = self._open_attempt(session)
+        if batch.invalid_images:
+            self._accounting.record_invalid(session.id, batch, counts, int(received * 1000))
+        if not batch.images:
+            return
+        starts_epoch = self._sampler.enter_epoch(session.id, batch.epoch)
+        names = session.config.class_names
+        candidate = ImageCandidate(session.id, batch, received, names, starts_epoch, counts)
+        self._accounting.record_received(candidate)
+        in_memory_bytes = self._sampler.held_bytes + self._uncommitted_bytes
+        if in_memory_bytes + candidate.size_bytes > self._memory_bytes:
+            self._accounting.record_dropped(candidate, "memory_full")
+            return
+        decision = self._sampler.decide(candidate, self._clock())
+        for discarded in decision.discarded:
+            self._accounting.record_sampled_out(discarded)
+        self._keep(decision.kept)
+
+    def _keep(self, candidates: Iterable[ImageCandidate]) -> None:
+        for candidate in candidates:
+            used_bytes = self._spool.used_bytes + self._uncommitted_bytes
+            if self._disk_budget.has_capacity(used_bytes, starts_epoch=candidate.starts_epoch):
+                self._uncommitted_bytes += candidate.size_bytes
+                self._operations.append(candidate)
+            else:
+                self._accounting.record_dropped(candidate, "spool_full")
+
+    def _keep_restored(self, state: bytes, counts: Mapping[str, ImageCounts]) -> None:
+        session_id, attempt, *rest = unpacked(state)
+        known = counts.get(session_id)
+        if known is None or known.attempt != attempt:
+            known = ImageCounts(attempt)
+        candidate = ImageCandidate.restored((session_id, attempt, *rest), known)
+        pack(candidate, at=0)  # raises for values that no shard can hold
+        self._accounting.record_received(candidate)
+        self._keep([candidate])
+
+    def _end_shard(self, session_id: str) -> None:
+        self._keep(self._sampler.close(session_id))
+        self._operations.append(CloseShard(session_id))
+
+    def _open_attempt(self, session: Session) -> ImageCounts:
+        """Return the counts of a session's attempt; a new one begins with a new shard, too."""
+        if self._accounting.is_new_attempt(session):
+            self._end_shard(session.id)
+            self._sampler.reset(session.id)
+        return self._accounting.open(session)
 
 
+@dataclass(slots=True)
 class ImagesWrite:
-    """The steps of one commit, what was decided before it, and what open windows hold."""
+    """The operations of one commit, what was decided before it, and what open windows hold."""
 
-    def __init__(
-        self,
-        images: Images,
-        steps: list[Step],
-        decided: Sequence[ImageCount] = (),
-        windows: Sequence[tuple[str, Offer | None]] = (),
-    ) -> None:
-        """Do `steps` for `images`."""
-        self._images = images
-        self._steps = steps
-        self._decided = decided
-        self._windows = windows
-        self._written: Written | None = None
-        self._unwritable = 0
+    images: Images
+    operations: list[SpoolOp]
+    counts: Sequence[ImageCount]
+    windows: Sequence[tuple[str, ImageCandidate | None]]
+    result: SpoolResult | None = None
+    unwritable_windows: int = 0
 
     def write(self, transaction: Transaction) -> None:
-        """Write the files, once, and tell the index, each time."""
-        if self._written is None:
-            self._written = self._images._spool.write(self._steps)
-        self._written.note(transaction, self._images._database)
-        add_counts(transaction, self._decided)
-        self._unwritable = put_windows(
+        """Write the files once, and the index with each try."""
+        if self.result is None:
+            self.result = self.images._spool.write(self.operations)
+        self.result.write_index(transaction, self.images._database)
+        add_counts(transaction, self.counts)
+        self.unwritable_windows = put_windows(
             transaction,
-            [(session_id, offer and offer.snapshot()) for session_id, offer in self._windows],
+            [
+                (session_id, candidate and candidate.snapshot())
+                for session_id, candidate in self.windows
+            ],
         )
 
     def on_committed(self) -> None:
-        """Settle what has been written."""
-        if self._written is not None:
-            self._images._committed(self._written)
-        if self._unwritable:
-            self._images._telemetry.dropped("window", "unwritable", self._unwritable)
+        """Hand back what has become of the operations."""
+        if self.result is not None:
+            self.images.on_committed(self.result)
+        if self.unwritable_windows:
+            self.images._telemetry.dropped("window", "unwritable", self.unwritable_windows)

@@ -11,13 +11,13 @@ from bridge.storage.shards import (
     ShardBatch,
     ShardImage,
     adopt_batches,
-    forget_shard,
-    keep_images,
+    delete_images_except,
+    delete_shard,
     last_shard_id,
     mark_stored,
     put_batches,
     put_shards,
-    waiting_shards,
+    unstored_shards,
 )
 
 KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
@@ -157,13 +157,13 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_newest_batch(database, inde
 def test_a_stored_shard_no_longer_waits(database, index):
     """Marking a shard as stored changes where its images are read, and nothing else."""
     put(database, shard_batch(1, 1, at=1000))
-    before = waiting_shards(database)
+    before = unstored_shards(database)
 
     with database.transaction() as transaction:
         mark_stored(transaction, [1])
 
     assert [shard.key for shard in before] == [KEY]
-    assert waiting_shards(database) == []
+    assert unstored_shards(database) == []
     assert index.images("run", 1, 1)[0].location.stored
     assert last_shard_id(database) == 1
 
@@ -177,12 +177,12 @@ def test_what_was_cut_off_is_forgotten(database, index):
     )
 
     with database.transaction() as transaction:
-        lost = keep_images(transaction, Shard(1, "run", KEY, 4096), [512])
+        lost = delete_images_except(transaction, Shard(1, "run", KEY, 4096), [512])
     kept = index.images("run", 1, 1)
     batch = index.batch("run", 1, 1)
     gone = index.batch("run", 1, 2)
     with database.transaction() as transaction:
-        also_lost = forget_shard(transaction, Shard(1, "run", KEY, 4096))
+        also_lost = delete_shard(transaction, Shard(1, "run", KEY, 4096))
 
     assert (lost, batch.images, also_lost) == (2, 1, 1)
     assert [image.position for image in kept] == [0]

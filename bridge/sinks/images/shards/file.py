@@ -1,4 +1,4 @@
-"""Shards as files: append to one, close it, and find out what of a damaged one is whole."""
+"""Shards as files: append to one, close it, and find what is whole in a damaged one."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from bridge.sinks.images.shards.layout import (
     JPEG,
     JSON,
     TAIL_BYTES,
-    Spot,
+    ImageExtent,
     Trailer,
     ending,
     header,
@@ -26,35 +26,35 @@ from bridge.sinks.images.shards.layout import (
     parse_trailer,
 )
 
-PIECES_PER_WRITE = 1024
-"""More are refused by the kernel (IOV_MAX)."""
+BUFFERS_PER_WRITE = 1024
+"""The kernel refuses more (IOV_MAX)."""
 
 OCTAL = re.compile(rb"[0-7]+")
 
 MISSING = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""What a file raises that somebody removed, or put something else in place of."""
+"""Raised for a file that somebody removed or replaced."""
 
 Identity = tuple[int, int]
-"""Device and inode: what sets a file apart from one that is put in its place."""
+"""Device and inode: they tell a file from another that has taken its place."""
 
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
 def append(
-    path: Path, pieces: Sequence[bytes], *, at: int, identity: Identity | None = None
+    path: Path, buffers: Sequence[bytes], *, at: int, identity: Identity | None = None
 ) -> Identity:
-    """Write pieces at offset `at`, the end of what is known to be good, and have them on disk.
+    """Write buffers to disk at offset `at`, the end of what is known to be good.
 
-    When that fails, whatever is behind `at` is cut off again and OSError is raised; one of `MISSING` where
-    the file is gone, has another `identity`, or is shorter than it was. A file is only made at offset 0.
+    When that fails, whatever follows `at` is cut off again and OSError is raised; one of `MISSING` where
+    the file is gone, has another `identity`, or is shorter than it was. A file is only created at offset 0.
     """
     with _descriptor(path, os.O_WRONLY | (0 if at else os.O_CREAT)) as file:
         found = os.fstat(file)
-        known = (found.st_dev, found.st_ino)
-        if found.st_size < at or identity not in (None, known):
+        current = (found.st_dev, found.st_ino)
+        if found.st_size < at or identity not in (None, current):
             raise FileNotFoundError(errno.ENOENT, "not the file that it was", str(path))
         try:
-            _write(file, pieces, at)
+            _write(file, buffers, at)
             _sync(file)
             if at == 0:
                 sync_folder(path.parent)
@@ -62,22 +62,22 @@ def append(
             with suppress(OSError):
                 os.ftruncate(file, at)
             raise
-    return known
+    return current
 
 
 def close(
     path: Path,
-    spots: Sequence[Spot],
+    extents: Sequence[ImageExtent],
     *,
     at: int,
     changed_seconds: float,
     identity: Identity | None = None,
 ) -> int:
-    """Write index and trailer behind the images, which end at `at`, and return the size of the file.
+    """Write index and trailer after the images, which end at `at`, and return the size of the file.
 
     The same images give the same bytes. Raises OSError as `append` does, and cuts off what it has written.
     """
-    end = ending(list(_index_lines(path, spots)), at=at, changed_seconds=changed_seconds)
+    end = ending(list(_index_lines(path, extents)), at=at, changed_seconds=changed_seconds)
     append(path, [end], at=at, identity=identity)
     size = at + len(end)
     os.truncate(path, size)
@@ -98,10 +98,10 @@ def index_of(path: Path, trailer: Trailer) -> bytes:
         return os.pread(file, trailer.index_length, trailer.index_offset)
 
 
-def walk(path: Path, *, limit: int | None = None) -> list[Spot]:
-    """Return the images that are whole; what is damaged between them is passed over.
+def walk(path: Path, *, limit: int | None = None) -> list[ImageExtent]:
+    """Return where the images that are whole lie; what is damaged between them is skipped.
 
-    Nothing behind `limit` counts, where it is given.
+    Nothing after `limit` counts, where it is given.
     """
     with _descriptor(path, os.O_RDONLY) as file:
         size = os.fstat(file).st_size
@@ -109,95 +109,95 @@ def walk(path: Path, *, limit: int | None = None) -> list[Spot]:
 
 
 def is_whole(path: Path, trailer: Trailer) -> bool:
-    """Tell whether a closed shard is what it was: every image, all between them, and the index."""
-    spots = walk(path, limit=trailer.index_offset - BLOCK)
+    """Return whether a closed shard is undamaged: every image, all between them, and the index."""
+    extents = walk(path, limit=trailer.index_offset - BLOCK)
     return (
-        bool(spots)
-        and len(spots) == trailer.images
-        and spots[-1].end == trailer.index_offset - BLOCK
-        and not gaps(spots)
-        and b"".join(_index_lines(path, spots)) == index_of(path, trailer)
+        bool(extents)
+        and len(extents) == trailer.images
+        and extents[-1].end == trailer.index_offset - BLOCK
+        and not gaps(extents)
+        and b"".join(_index_lines(path, extents)) == index_of(path, trailer)
     )
 
 
 def image_at(path: Path, offset: int, length: int) -> bytes | None:
     """Return the bytes of an image; None where they are not those that were written.
 
-    Raises OSError where they cannot be read; waits for nobody, whatever stands in place of the shard.
+    Raises OSError where they cannot be read; does not block, even where a pipe has replaced the shard.
     """
     with _descriptor(path, os.O_RDONLY | os.O_NONBLOCK) as file:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             return None
-        spot = _spot(file, offset - BLOCK, os.pread(file, BLOCK, offset - BLOCK))
-        if spot is None or spot.length != length or not _is_whole(file, spot):
+        extent = _extent(file, offset - BLOCK, os.pread(file, BLOCK, offset - BLOCK))
+        if extent is None or extent.length != length or not _is_whole(file, extent):
             return None
         return os.pread(file, length, offset)
 
 
-def gaps(spots: Sequence[Spot]) -> list[tuple[int, int]]:
-    """Return where damage lies before and between images: begin and end of each stretch."""
-    ends = [0, *(spot.end for spot in spots)]
-    begins = [spot.offset - BLOCK for spot in spots]
-    return [pair for pair in zip(ends, begins, strict=False) if pair[0] < pair[1]]
+def gaps(extents: Sequence[ImageExtent]) -> list[tuple[int, int]]:
+    """Return the start and end of each damaged stretch before and between images."""
+    ends = [0, *(extent.end for extent in extents)]
+    starts = [extent.offset - BLOCK for extent in extents]
+    return [pair for pair in zip(ends, starts, strict=False) if pair[0] < pair[1]]
 
 
-def bridge_gaps(path: Path, spots: Sequence[Spot]) -> None:
-    """Make what is damaged between images a member of its own, which readers pass over.
+def bridge_gaps(path: Path, extents: Sequence[ImageExtent]) -> None:
+    """Make each damaged stretch between images a member of its own, which readers skip.
 
     No image moves, and the file is a tar file again.
     """
-    if not gaps(spots):
+    if not gaps(extents):
         return
     with _descriptor(path, os.O_WRONLY) as file:
-        for begin, end in gaps(spots):
-            head = header(DAMAGED_NAME % begin, end - begin - BLOCK, b"%011o\0" % 0)
-            _write(file, [head], begin)
+        for start, end in gaps(extents):
+            head = header(DAMAGED_NAME % start, end - start - BLOCK, b"%011o\0" % 0)
+            _write(file, [head], start)
         _sync(file)
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk."""
+    """Write the names in a folder to disk."""
     with _descriptor(folder, os.O_RDONLY) as file:
         os.fsync(file)
 
 
-def _walk(file: int, limit: int) -> Iterator[Spot]:
+def _walk(file: int, limit: int) -> Iterator[ImageExtent]:
     position = 0
     while position < limit:
         head = os.pread(file, BLOCK, position)
         if _is_index(head):
             return
-        spot = _spot(file, position, head)
-        if spot is not None and spot.end <= limit and _is_whole(file, spot):
-            yield spot
-        # What is damaged ends where the next image begins: everything does at a multiple of BLOCK.
-        position = spot.end if spot is not None and spot.end <= limit else position + BLOCK
+        extent = _extent(file, position, head)
+        if extent is not None and extent.end <= limit and _is_whole(file, extent):
+            yield extent
+        # Damage ends where the next image begins, and every member begins at a multiple of BLOCK.
+        position = extent.end if extent is not None and extent.end <= limit else position + BLOCK
 
 
 def _is_index(head: bytes) -> bool:
     return head.startswith(INDEX_NAME + b"\0") and _size(head) is not None
 
 
-def _spot(file: int, position: int, head: bytes) -> Spot | None:
+def _extent(file: int, position: int, head: bytes) -> ImageExtent | None:
     jpeg = _member(head, JPEG)
     if jpeg is None:
         return None
     name, length = jpeg
-    follower = _member(os.pread(file, BLOCK, position + BLOCK + padded(length)), JSON)
-    if follower is None or follower[0] != name:
+    json_member = _member(os.pread(file, BLOCK, position + BLOCK + padded(length)), JSON)
+    if json_member is None or json_member[0] != name:
         return None
-    return Spot(position + BLOCK, length, follower[1])
+    return ImageExtent(position + BLOCK, length, json_member[1])
 
 
 def _member(head: bytes, suffix: bytes) -> tuple[bytes, int] | None:
-    """Return name without suffix and size that a header tells, or None where it is no such header."""
+    """Return the name without suffix and the size in a header, or None where it is not such a header."""
     name = head[:100].rstrip(b"\0")
     size = _size(head) if name.endswith(suffix) else None
     return None if size is None else (name.removesuffix(suffix), size)
 
 
 def _size(head: bytes) -> int | None:
-    """Return the size that a header says, or None where its checksum is not right."""
+    """Return the size in a header, or None where its checksum does not match."""
     if (
         len(head) < BLOCK
         or not OCTAL.fullmatch(head[124:135])
@@ -209,44 +209,44 @@ def _size(head: bytes) -> int | None:
     return int(head[124:135], 8)
 
 
-def _is_whole(file: int, spot: Spot) -> bool:
-    jpeg = os.pread(file, spot.length, spot.offset)
+def _is_whole(file: int, extent: ImageExtent) -> bool:
+    jpeg = os.pread(file, extent.length, extent.offset)
     if jpeg[:2] + jpeg[-2:] != b"\xff\xd8\xff\xd9":
         return False
-    text = os.pread(file, spot.json_length, spot.json_offset)
+    text = os.pread(file, extent.json_length, extent.json_offset)
     try:
-        # It becomes a line of the index, behind what is put before it.
+        # It becomes part of a line of the index, so it must be one line itself.
         is_line = text.startswith(b"{") and b"\n" not in text and b"\r" not in text
-        told = json.loads(text) if is_line else {}
+        fields = json.loads(text) if is_line else {}
         # Shards of earlier versions have no checksum.
-        return bool(told) and told.get("crc32") in (None, zlib.crc32(jpeg))
+        return bool(fields) and fields.get("crc32") in (None, zlib.crc32(jpeg))
     except (ValueError, RecursionError):
         return False
 
 
-def _index_lines(path: Path, spots: Sequence[Spot]) -> Iterator[bytes]:
+def _index_lines(path: Path, extents: Sequence[ImageExtent]) -> Iterator[bytes]:
     with _descriptor(path, os.O_RDONLY) as file:
-        for spot in spots:
-            member = os.pread(file, BLOCK + spot.json_length, spot.json_offset - BLOCK)
+        for extent in extents:
+            member = os.pread(file, BLOCK + extent.json_length, extent.json_offset - BLOCK)
             name = member[:100].rstrip(b"\0").removesuffix(JSON)
-            yield index_line(name, spot, member[BLOCK:])
+            yield index_line(name, extent, member[BLOCK:])
 
 
-def _write(file: int, pieces: Sequence[bytes], at: int) -> None:
-    for first in range(0, len(pieces), PIECES_PER_WRITE):
-        some: Sequence[bytes | memoryview] = pieces[first : first + PIECES_PER_WRITE]
-        while some:
-            written = os.pwritev(file, some, at)
+def _write(file: int, buffers: Sequence[bytes], at: int) -> None:
+    for first in range(0, len(buffers), BUFFERS_PER_WRITE):
+        remaining: Sequence[bytes | memoryview] = buffers[first : first + BUFFERS_PER_WRITE]
+        while remaining:
+            written = os.pwritev(file, remaining, at)
             at += written
-            some = _behind(some, written)
+            remaining = _unwritten(remaining, written)
 
 
-def _behind(pieces: Sequence[bytes | memoryview], written: int) -> Sequence[bytes | memoryview]:
-    """Return what is left of the pieces when `written` bytes of them are out."""
-    for number, piece in enumerate(pieces):
-        if written < len(piece):
-            return [memoryview(piece)[written:], *pieces[number + 1 :]]
-        written -= len(piece)
+def _unwritten(buffers: Sequence[bytes | memoryview], written: int) -> Sequence[bytes | memoryview]:
+    """Return what remains of the buffers after `written` bytes of them."""
+    for number, buffer in enumerate(buffers):
+        if written < len(buffer):
+            return [memoryview(buffer)[written:], *buffers[number + 1 :]]
+        written -= len(buffer)
     return []
 
 

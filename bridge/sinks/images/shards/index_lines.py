@@ -1,4 +1,4 @@
-"""Read the index of a shard: each line is judged by itself."""
+"""Read the index of a shard, checking each line by itself."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from bridge.sinks.images.shards.open_shard import finite
 from bridge.storage.shards import ShardBatch, ShardImage
 
 NAME = re.compile(r"(\d{6,10}-\d{8,10})-\d{2,10}(-r\d+)?\.jpg")
-"""Epoch and batch, image, and which time the batch came."""
+"""Epoch and batch, image, and how often the batch had come before."""
 
 UINT32 = range(2**32)
 MILLISECONDS = range(2**63)
@@ -22,25 +22,25 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ReadIndex:
-    """What an index has said."""
+    """The batches of an index, and how many of its lines are damaged."""
 
     batches: tuple[ShardBatch, ...]
     damaged: int
-    """Lines that are none, or that the database could not hold, or that lead out of the shard."""
+    """Lines that cannot be parsed, that the database could not hold, or that point outside the shard."""
 
 
 def read_index(index: bytes, session_id: str, shard_id: int = 0, *, end: int) -> ReadIndex:
     """Return the batches of an index whose shard has images up to `end`.
 
-    All are of the session given, which is the one that the shard's key names, whatever the lines say: these
-    name their session for people who read a shard elsewhere. Who may write to a store decides what is
-    shown of a session, so a shard that was copied there under another session's key is that session's.
+    All are of the session given, the one in the shard's key, whatever the lines say: they name their session
+    for people who read a shard elsewhere. Whoever may write to a store decides what is shown of a session,
+    so a shard copied under another session's key belongs to that session.
     """
     lines = index.splitlines()
     found = [line for line in map(_line, lines) if line is not None and _is_sound(line, end)]
     groups: dict[object, list[Line]] = {}
     for line in found:
-        groups.setdefault(_place(line), []).append(line)
+        groups.setdefault(_batch_key(line), []).append(line)
     batches = [_batch(group, session_id, shard_id) for group in groups.values()]
     return ReadIndex(tuple(batches), len(lines) - len(found))
 
@@ -54,7 +54,7 @@ def _line(text: bytes) -> Line | None:
 
 
 def _is_sound(line: Line, end: int) -> bool:
-    """Tell whether every value is one that a bridge writes."""
+    """Return whether every value is one that a bridge writes."""
     name, offset = line.get("name"), line.get("offset")
     return (
         isinstance(name, str)
@@ -80,7 +80,7 @@ def _is_number(value: object) -> bool:
     return value is None or type(value) is float or _is_in(value, MILLISECONDS)
 
 
-def _place(line: Line) -> tuple[str, str | None, int, int]:
+def _batch_key(line: Line) -> tuple[str, str | None, int, int]:
     """Return what the lines of one batch share."""
     match = NAME.fullmatch(line["name"])
     assert match is not None  # noqa: S101 -- `_is_sound` has said so
@@ -102,7 +102,7 @@ def _batch(lines: list[Line], session_id: str, shard_id: int) -> ShardBatch:
 
 
 def _loss(line: Line) -> float | None:
-    """Return the loss of a batch; in shards it is null both where it was not finite and where it is missing."""
+    """Return the loss of a batch; in shards it is null both where it was not finite and where it was not reported."""
     if line.get("loss_missing") is True:
         return None
     loss = line.get("batch_loss")

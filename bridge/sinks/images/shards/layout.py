@@ -1,8 +1,8 @@
-"""The form of a shard: a tar file of images, and an index at its end.
+"""The layout of a shard: a tar file of images, and an index at its end.
 
 For each image there are two members, `<epoch>-<batch>-<image>.jpg` and a `.json` of the same name, which is
-what WebDataset takes for one sample. The last two members begin with a dot, which WebDataset passes over:
-`.index.jsonl` has one line an image, and `.trailer.json`, of a fixed size, says where the index begins.
+what WebDataset takes for one sample. The last two members begin with a dot, which WebDataset skips:
+`.index.jsonl` has one line per image, and `.trailer.json`, of a fixed size, says where the index begins.
 """
 
 import json
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from bridge.model import Image
-from bridge.sinks.images.candidate import Offer
+from bridge.sinks.images.candidate import ImageCandidate
 
 BLOCK = 512
 """Everything in a tar file begins at a multiple of this (POSIX.1-1988, "ustar")."""
@@ -23,7 +23,7 @@ FORMAT = "trainbridge-shard-1"
 INDEX_NAME = b".index.jsonl"
 TRAILER_NAME = b".trailer.json"
 DAMAGED_NAME = b".damaged-%d"
-"""A member that takes in what is damaged, so that the file is a tar file again; with its offset."""
+"""A member that covers damage, so that the file is a tar file again; the number is its offset."""
 END_OF_ARCHIVE = bytes(2 * BLOCK)
 TAIL_BYTES = 4 * BLOCK
 """The trailer member, and the end of the archive."""
@@ -32,16 +32,16 @@ JPEG = b".jpg"
 JSON = b".json"
 
 _PADDING = tuple(bytes(size) for size in range(BLOCK))
-_OWNER = b"0000644\0" + b"0000000\0" * 2
-_REST = b"".join(
+_MODE_AND_OWNER = b"0000644\0" + b"0000000\0" * 2
+_TRAILING_FIELDS = b"".join(
     (b"0", bytes(100), b"ustar\x0000", bytes(64), b"0000000\0" * 2, bytes(167)),
 )
-_FIXED_SUM = sum(_OWNER) + sum(_REST) + 8 * ord(" ")
+_FIXED_SUM = sum(_MODE_AND_OWNER) + sum(_TRAILING_FIELDS) + 8 * ord(" ")
 
 
 @dataclass(frozen=True, slots=True)
-class Spot:
-    """Where one image lies in a shard; its JSON begins a header behind the padded JPEG."""
+class ImageExtent:
+    """Where one image lies in a shard; its JSON begins one header after the padded JPEG."""
 
     offset: int
     length: int
@@ -60,14 +60,14 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Trailer:
-    """Where the index of a shard lies, and how many images it tells of."""
+    """Where the index of a shard lies, and how many images it lists."""
 
     index_offset: int
     index_length: int
     images: int
 
     def fits(self, size_bytes: int) -> bool:
-        """Tell whether a shard of this size ends with such an index and this trailer."""
+        """Return whether a shard of this size ends with such an index and this trailer."""
         return self.index_offset + padded(self.index_length) + TAIL_BYTES == size_bytes
 
     @property
@@ -82,18 +82,20 @@ class Trailer:
 
 
 def padded(size: int) -> int:
-    """Return how much room `size` bytes take in a tar file."""
+    """Return how many bytes a member of `size` bytes takes in a tar file."""
     return -(-size // BLOCK) * BLOCK
 
 
-def pack(offer: Offer, *, at: int, repeat: int = 0) -> tuple[list[bytes], list[Spot]]:
+def pack(
+    candidate: ImageCandidate, *, at: int, repeat: int = 0
+) -> tuple[list[bytes], list[ImageExtent]]:
     """Return the members for a batch, to be written from offset `at` on, and where its images will lie.
 
-    `repeat` counts the times that this batch is in the shard already, so that names differ.
+    `repeat` is how often this batch is in the shard already: it makes the names differ.
     """
-    batch = offer.batch
+    batch = candidate.batch
     head = b'{"session_id":%s,"epoch":%d,"batch_idx":%d,"index":' % (
-        _quoted(offer.session_id),
+        _quoted(candidate.session_id),
         batch.epoch,
         batch.index,
     )
@@ -101,18 +103,18 @@ def pack(offer: Offer, *, at: int, repeat: int = 0) -> tuple[list[bytes], list[S
         _number(batch.loss),
         b"true" if batch.loss is None else b"false",
         _whole(batch.sent_ms or None),
-        offer.received_ms,
+        candidate.received_ms,
     )
-    changed = _time_field(offer.received)
-    again = b"-r%d" % repeat if repeat else b""
-    pieces: list[bytes] = []
-    spots: list[Spot] = []
+    changed = _time_field(candidate.received)
+    suffix = b"-r%d" % repeat if repeat else b""
+    buffers: list[bytes] = []
+    extents: list[ImageExtent] = []
     for image in batch.images:
-        name = b"%06d-%08d-%02d%s" % (batch.epoch, batch.index, image.index, again)
-        text = b"".join((head, _columns(image, offer.class_names), tail))
+        name = b"%06d-%08d-%02d%s" % (batch.epoch, batch.index, image.index, suffix)
+        text = b"".join((head, _columns(image, candidate.class_names), tail))
         jpeg = image.jpeg
-        spot = Spot(at + BLOCK, len(jpeg), len(text))
-        pieces += (
+        extent = ImageExtent(at + BLOCK, len(jpeg), len(text))
+        buffers += (
             header(name + JPEG, len(jpeg), changed),
             jpeg,
             b"".join(
@@ -124,9 +126,9 @@ def pack(offer: Offer, *, at: int, repeat: int = 0) -> tuple[list[bytes], list[S
                 )
             ),
         )
-        spots.append(spot)
-        at = spot.end
-    return pieces, spots
+        extents.append(extent)
+        at = extent.end
+    return buffers, extents
 
 
 def header(name: bytes, size: int, changed: bytes) -> bytes:
@@ -136,7 +138,16 @@ def header(name: bytes, size: int, changed: bytes) -> bytes:
     """
     length = b"%011o\0" % size
     checksum = _FIXED_SUM + sum(name) + sum(length) + sum(changed)
-    return b"".join((name.ljust(100, b"\0"), _OWNER, length, changed, b"%06o\0 " % checksum, _REST))
+    return b"".join(
+        (
+            name.ljust(100, b"\0"),
+            _MODE_AND_OWNER,
+            length,
+            changed,
+            b"%06o\0 " % checksum,
+            _TRAILING_FIELDS,
+        )
+    )
 
 
 def ending(lines: list[bytes], *, at: int, changed_seconds: float) -> bytes:
@@ -161,14 +172,19 @@ def ending(lines: list[bytes], *, at: int, changed_seconds: float) -> bytes:
     )
 
 
-def index_line(name: bytes, spot: Spot, text: bytes) -> bytes:
-    """Return the line of the index for an image, given its JSON and the name of it without ending."""
-    place = b'{"name":"%s%s","offset":%d,"length":%d,' % (name, JPEG, spot.offset, spot.length)
-    return b"".join((place, text[1:], b"\n"))
+def index_line(name: bytes, extent: ImageExtent, text: bytes) -> bytes:
+    """Return the index line of an image, given its name without extension and its JSON."""
+    location = b'{"name":"%s%s","offset":%d,"length":%d,' % (
+        name,
+        JPEG,
+        extent.offset,
+        extent.length,
+    )
+    return b"".join((location, text[1:], b"\n"))
 
 
 def parse_trailer(tail: bytes) -> Trailer | None:
-    """Read the trailer from the last `TAIL_BYTES` or more of a shard; None: it has not been closed."""
+    """Return the trailer in the last `TAIL_BYTES` or more of a shard; None: it has not been closed."""
     tail = tail[-TAIL_BYTES:]
     if not tail.startswith(TRAILER_NAME + b"\0") or not tail.endswith(END_OF_ARCHIVE):
         return None
@@ -182,7 +198,7 @@ def parse_trailer(tail: bytes) -> Trailer | None:
 
 
 def parse_index(index: bytes) -> Iterator[dict[str, Any]]:
-    """Yield what the index tells of each image."""
+    """Yield the fields of each image in the index."""
     yield from map(json.loads, index.splitlines())
 
 

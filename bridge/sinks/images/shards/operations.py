@@ -1,17 +1,17 @@
-"""What the spool is asked to do with a commit, and what comes of it."""
+"""What the spool is to do with a commit, and what comes of it."""
 
 from dataclasses import dataclass, field
 
 from bridge.model import ImageResult
-from bridge.sinks.images.accounting import counted
-from bridge.sinks.images.candidate import Offer
+from bridge.sinks.images.accounting import count_of
+from bridge.sinks.images.candidate import ImageCandidate
 from bridge.storage.database import Database, Transaction
 from bridge.storage.image_counts import add_counts
 from bridge.storage.shards import (
     Shard,
     ShardBatch,
     adopt_batches,
-    forget_shard,
+    delete_shard,
     mark_rebuilt,
     mark_stored,
     put_batches,
@@ -20,44 +20,44 @@ from bridge.storage.shards import (
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """The shard of a session has all that it will get."""
+class CloseShard:
+    """Close the shard of a session: its epoch or its attempt is over."""
 
     session_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class CloseDue:
-    """Shards that are old enough are to be closed."""
+    """Close the shards that are old enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseAll:
-    """The bridge stops."""
+    """Close every shard: the bridge stops."""
 
 
 @dataclass(frozen=True, slots=True)
 class MakeFolder:
-    """The folder of the spool is missing."""
+    """Make the folder of the spool, which is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A shard is in the object store."""
+class ShardStored:
+    """Record that a shard is in the object store."""
 
     shard: Shard
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A shard is neither in the spool nor in the object store."""
+class ShardMissing:
+    """Record that a shard is neither in the spool nor in the object store."""
 
     shard: Shard
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
-    """A shard was found in the object store that the index knows nothing of."""
+class AdoptShard:
+    """Index a shard that was found in the object store."""
 
     key: str
     size_bytes: int
@@ -65,48 +65,59 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """Every shard in the object store has been adopted."""
+class IndexRebuilt:
+    """Record that every shard in the object store has been indexed."""
 
 
-Step = Offer | Close | CloseDue | CloseAll | MakeFolder | Stored | Gone | Adopt | Rebuilt
-"""What the spool is asked to do, in order."""
+SpoolOp = (
+    ImageCandidate
+    | CloseShard
+    | CloseDue
+    | CloseAll
+    | MakeFolder
+    | ShardStored
+    | ShardMissing
+    | AdoptShard
+    | IndexRebuilt
+)
+"""One operation of the spool; a candidate is added to its session's shard."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """An offer that could not be written."""
+class FailedWrite:
+    """A candidate that could not be written."""
 
-    offer: Offer
+    candidate: ImageCandidate
     reason: str
 
 
 @dataclass(slots=True)
-class Written:
-    """What became of some steps: files are on disk already, the index is still to be told."""
+class SpoolResult:
+    """What became of some operations: files are on disk already, the index is still to be written."""
 
     shards: dict[int, Shard] = field(default_factory=dict)
     batches: list[ShardBatch] = field(default_factory=list)
-    kept: list[Offer] = field(default_factory=list)
-    lost: list[Lost] = field(default_factory=list)
+    kept: list[ImageCandidate] = field(default_factory=list)
+    failed: list[FailedWrite] = field(default_factory=list)
     closed: list[Shard] = field(default_factory=list)
     stored: list[Shard] = field(default_factory=list)
-    gone: list[Shard] = field(default_factory=list)
-    gone_images: int = 0
-    """Of the shards that are gone: they were committed, and are lost."""
+    missing: list[Shard] = field(default_factory=list)
+    missing_images: int = 0
+    """Of the missing shards: they were committed, and are lost."""
     adopted: list[ShardBatch] = field(default_factory=list)
-    failures: list[Exception] = field(default_factory=list)
-    """Faults of our own, each of which cost one step."""
+    errors: list[Exception] = field(default_factory=list)
+    """Bugs of our own, each of which cost one operation."""
     is_rebuilt: bool = False
 
-    def note(self, transaction: Transaction, database: Database) -> None:
-        """Tell the index."""
+    def write_index(self, transaction: Transaction, database: Database) -> None:
+        """Write what has changed to the index."""
         put_shards(transaction, self.shards.values())
         put_batches(transaction, self.batches)
         adopt_batches(transaction, database, self.adopted)
         if self.is_rebuilt:
             mark_rebuilt(transaction, "store")
-        add_counts(transaction, [counted(offer, ImageResult.STORED) for offer in self.kept])
-        add_counts(transaction, [counted(lost.offer, ImageResult.DROPPED) for lost in self.lost])
+        add_counts(transaction, [count_of(kept, ImageResult.STORED) for kept in self.kept])
+        failed = [count_of(failed.candidate, ImageResult.DROPPED) for failed in self.failed]
+        add_counts(transaction, failed)
         mark_stored(transaction, [shard.shard_id for shard in self.stored])
-        self.gone_images = sum([forget_shard(transaction, shard) for shard in self.gone])
+        self.missing_images = sum([delete_shard(transaction, shard) for shard in self.missing])

@@ -1,4 +1,4 @@
-"""The folder where shards grow, and wait for the object store."""
+"""The folder in which shards grow, and wait for the object store."""
 
 import errno
 import math
@@ -10,21 +10,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bridge.sinks.images.candidate import Offer
+from bridge.sinks.images.candidate import ImageCandidate
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards.open_shard import OpenShard
 from bridge.sinks.images.shards.operations import (
-    Adopt,
-    Close,
+    AdoptShard,
     CloseAll,
     CloseDue,
-    Gone,
-    Lost,
+    CloseShard,
+    FailedWrite,
+    IndexRebuilt,
     MakeFolder,
-    Rebuilt,
-    Step,
-    Stored,
-    Written,
+    ShardMissing,
+    ShardStored,
+    SpoolOp,
+    SpoolResult,
 )
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.shards import Shard
@@ -38,7 +38,7 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class Spool:
     """The shards in one folder; written to by one thread at a time, inside a commit.
 
-    Bytes are on disk before the transaction that tells of them, so the index never knows more than there is.
+    Bytes are on disk before the transaction that records them, so the index never knows more than there is.
     A crash in between leaves bytes that the index does not know, and the next start cuts them off.
     """
 
@@ -64,7 +64,7 @@ class Spool:
         self._unclosed: list[OpenShard] = []
         self._number = 0
         self.remade = 0
-        """How often the folder was missing and was made anew; may be read from any thread."""
+        """How often the folder was missing and has been made again; may be read from any thread."""
         # Two counters with one writer each, instead of one with two: no lock is needed.
         self._grown_bytes = 0
         self._freed_bytes = 0
@@ -87,8 +87,8 @@ class Spool:
             return "the spool cannot be written to: images are dropped"
         return ""
 
-    def found(self, shard: Shard) -> None:
-        """Count a shard that was there before the start."""
+    def add_recovered(self, shard: Shard) -> None:
+        """Count the bytes of a shard that was there before the start."""
         self._grown_bytes += shard.size_bytes
 
     def release(self, shard: Shard) -> None:
@@ -98,137 +98,139 @@ class Spool:
         self._freed_bytes += shard.size_bytes
 
     def abandon(self, shard: Shard, aside: DamagedFolder) -> None:
-        """Have out of the way whatever stands where a shard was that is lost; called on the event loop."""
+        """Set aside whatever stands in the place of a shard that is lost; called on the event loop."""
         path = self.path(shard.key)
         if os.path.lexists(path):
             aside.move(path, "not the shard that it was")
         self._freed_bytes += shard.size_bytes
 
-    def take_id(self) -> int:
-        """Return a number that no shard has."""
+    def allocate_id(self) -> int:
+        """Return an id that no shard has."""
         shard_id = self.next_shard_id
         self.next_shard_id += 1
         return shard_id
 
-    def write(self, steps: Sequence[Step]) -> Written:
-        """Do the steps, and have their bytes on disk; what the disk refuses is told as lost.
+    def write(self, operations: Sequence[SpoolOp]) -> SpoolResult:
+        """Carry out the operations, and write their bytes to disk; what the disk refuses is in `failed`.
 
-        Raises nothing: a step that fails costs itself, or no commit would ever succeed again.
+        Raises nothing: an operation that fails costs itself, or no commit would ever succeed again.
         """
-        written = Written()
-        for step in steps:
+        result = SpoolResult()
+        for operation in operations:
             try:
-                _DO[type(step)](self, step, written)
+                _OPERATIONS[type(operation)](self, operation, result)
             except Exception as error:  # noqa: BLE001 -- see above
-                written.failures.append(error)
-                if isinstance(step, Offer):
-                    written.lost.append(Lost(step, "unwritable"))
+                result.errors.append(error)
+                if isinstance(operation, ImageCandidate):
+                    result.failed.append(FailedWrite(operation, "unwritable"))
         for shard in list(self._open.values()):
-            self._flush(shard, written)
-        self._plan()
-        return written
+            self._flush(shard, result)
+        self._schedule_close()
+        return result
 
-    def _keep(self, offer: Offer, written: Written) -> None:
-        shard = self._open.get(offer.session_id)
-        if shard is not None and self._is_over(shard, offer):
-            self._close(shard, written)
+    def _add(self, candidate: ImageCandidate, result: SpoolResult) -> None:
+        shard = self._open.get(candidate.session_id)
+        if shard is not None and self._is_finished(shard, candidate):
+            self._close(shard, result)
             shard = None
         if shard is None:
-            shard = self._open[offer.session_id] = self._opened(offer)
-        shard.add(offer)
+            shard = self._open[candidate.session_id] = self._new_shard(candidate)
+        shard.add(candidate)
 
-    def _is_over(self, shard: OpenShard, offer: Offer) -> bool:
-        is_full = shard.end > 0 and shard.end + offer.size_bytes > self._shard_bytes
-        return is_full or offer.batch.epoch > shard.epoch
+    def _is_finished(self, shard: OpenShard, candidate: ImageCandidate) -> bool:
+        is_full = shard.end > 0 and shard.end + candidate.size_bytes > self._shard_bytes
+        return is_full or candidate.batch.epoch > shard.epoch
 
-    def _opened(self, offer: Offer) -> OpenShard:
+    def _new_shard(self, candidate: ImageCandidate) -> OpenShard:
         self._number += 1
-        day = datetime.fromtimestamp(offer.received, UTC).date().isoformat()
-        name = f"{offer.received_ms:013d}-{self._bridge_id}-{self._number:06d}.tar"
-        key = f"{offer.session_id}/{day}/{name}"
+        day = datetime.fromtimestamp(candidate.received, UTC).date().isoformat()
+        name = f"{candidate.received_ms:013d}-{self._bridge_id}-{self._number:06d}.tar"
+        key = f"{candidate.session_id}/{day}/{name}"
         return OpenShard(
-            self.take_id(),
-            offer.session_id,
+            self.allocate_id(),
+            candidate.session_id,
             key,
             self.path(key),
-            offer.batch.epoch,
+            candidate.batch.epoch,
             self._clock(),
-            offer.received,
+            candidate.received,
         )
 
-    def _flush(self, shard: OpenShard, written: Written) -> None:
-        waiting = [offer for offer, _ in shard.waiting]
-        if not waiting:
+    def _flush(self, shard: OpenShard, result: SpoolResult) -> None:
+        candidates = [candidate for candidate, _ in shard.pending]
+        if not candidates:
             return
         try:
-            self._append(shard, waiting, written)
+            self._append(shard, candidates, result)
         except shard_file.MISSING:
-            self._give_up(shard, written)
-            self._begin_anew(waiting, written)
+            self._abandon_open(shard, result)
+            self._rewrite(candidates, result)
         except OSError as error:
-            written.lost += [Lost(offer, reason_of(error)) for offer in waiting]
+            result.failed += [FailedWrite(candidate, reason_of(error)) for candidate in candidates]
 
-    def _begin_anew(self, offers: list[Offer], written: Written) -> None:
-        """Write what waited for a shard that is gone to a new one, in a folder that may be new too."""
+    def _rewrite(self, candidates: list[ImageCandidate], result: SpoolResult) -> None:
+        """Write what waited for a missing shard to a new one, in a folder that may be new too."""
         try:
             self._make_folder()
-            shard = self._open[offers[0].session_id] = self._opened(offers[0])
-            for offer in offers:
-                shard.add(offer)
-            self._append(shard, offers, written)
+            shard = self._open[candidates[0].session_id] = self._new_shard(candidates[0])
+            for candidate in candidates:
+                shard.add(candidate)
+            self._append(shard, candidates, result)
         except OSError as error:
-            written.lost += [Lost(offer, reason_of(error)) for offer in offers]
+            result.failed += [FailedWrite(candidate, reason_of(error)) for candidate in candidates]
 
-    def _give_up(self, shard: OpenShard, written: Written) -> None:
-        """Let go of an open shard whose file somebody removed, cut short or replaced."""
+    def _abandon_open(self, shard: OpenShard, result: SpoolResult) -> None:
+        """Drop an open shard whose file somebody removed, truncated or replaced."""
         if self._open.get(shard.session_id) is shard:
             del self._open[shard.session_id]
-        if shard.size_bytes and not shard.is_gone:
-            written.gone.append(shard.told())
-        shard.is_gone = True
+        if shard.size_bytes and not shard.is_missing:
+            result.missing.append(shard.to_index_row())
+        shard.is_missing = True
 
     def _make_folder(
-        self, _step: MakeFolder | None = None, _written: Written | None = None
+        self, _operation: MakeFolder | None = None, _result: SpoolResult | None = None
     ) -> None:
-        """Make the folder where it is missing, though never the one around it: that was moved, or lost."""
+        """Make the folder where it is missing, though never its parent: that was moved, or lost."""
         with suppress(FileExistsError):
             self.folder.mkdir()
             shard_file.sync_folder(self.folder.parent)
             self.remade += 1
 
-    def _append(self, shard: OpenShard, waiting: list[Offer], written: Written) -> None:
+    def _append(
+        self, shard: OpenShard, candidates: list[ImageCandidate], result: SpoolResult
+    ) -> None:
         before = shard.size_bytes
-        flushed = shard.flush()
+        batches = shard.flush()
         self._grown_bytes += shard.size_bytes - before
-        written.kept += waiting
-        written.batches += [batch for _, batch in flushed]
-        written.shards[shard.shard_id] = shard.told()
+        result.kept += candidates
+        result.batches += batches
+        result.shards[shard.shard_id] = shard.to_index_row()
 
-    def _close_session(self, step: Close, written: Written) -> None:
-        shard = self._open.get(step.session_id)
+    def _close_session(self, operation: CloseShard, result: SpoolResult) -> None:
+        shard = self._open.get(operation.session_id)
         if shard is not None:
-            self._close(shard, written)
+            self._close(shard, result)
 
-    def _close_due(self, _step: CloseDue, written: Written) -> None:
+    def _close_due(self, _operation: CloseDue, result: SpoolResult) -> None:
         opened_by = self._clock() - self._shard_seconds
         due = [shard for shard in self._open.values() if shard.opened_at <= opened_by]
-        self._close_many(due, written)
+        self._close_many(due, result)
 
-    def _close_all(self, _step: CloseAll, written: Written) -> None:
-        self._close_many(list(self._open.values()), written)
+    def _close_all(self, _operation: CloseAll, result: SpoolResult) -> None:
+        self._close_many(list(self._open.values()), result)
 
-    def _close_many(self, shards: Iterable[OpenShard], written: Written) -> None:
-        again, self._unclosed = self._unclosed, []
-        for shard in (*again, *shards):
-            self._close(shard, written)
+    def _close_many(self, shards: Iterable[OpenShard], result: SpoolResult) -> None:
+        retried, self._unclosed = self._unclosed, []
+        for shard in (*retried, *shards):
+            self._close(shard, result)
 
-    def _close(self, shard: OpenShard, written: Written) -> None:
+    def _close(self, shard: OpenShard, result: SpoolResult) -> None:
         if self._open.get(shard.session_id) is shard:
             del self._open[shard.session_id]
-        self._flush(shard, written)
-        if shard.is_gone:
+        self._flush(shard, result)
+        if shard.is_missing:
             return
-        if not shard.spots:
+        if not shard.extents:
             with suppress(OSError):
                 shard.path.unlink(missing_ok=True)
             return
@@ -236,53 +238,53 @@ class Spool:
         try:
             shard.close()
         except shard_file.MISSING:
-            self._give_up(shard, written)
+            self._abandon_open(shard, result)
             return
         except OSError:
             self._unclosed.append(shard)
             return
         self._grown_bytes += shard.size_bytes - before
-        closed = shard.told(closed=True)
-        written.shards[shard.shard_id] = closed
-        written.closed.append(closed)
+        closed = shard.to_index_row(closed=True)
+        result.shards[shard.shard_id] = closed
+        result.closed.append(closed)
 
-    def _stored(self, step: Stored, written: Written) -> None:
-        written.stored.append(step.shard)
+    def _record_stored(self, operation: ShardStored, result: SpoolResult) -> None:
+        result.stored.append(operation.shard)
 
-    def _gone(self, step: Gone, written: Written) -> None:
-        written.gone.append(step.shard)
+    def _record_missing(self, operation: ShardMissing, result: SpoolResult) -> None:
+        result.missing.append(operation.shard)
 
-    def _adopt(self, step: Adopt, written: Written) -> None:
-        shard_id = self.take_id()
-        session_id = step.key.partition("/")[0]
-        written.shards[shard_id] = Shard(
-            shard_id, session_id, step.key, step.size_bytes, closed=True, stored=True
+    def _adopt(self, operation: AdoptShard, result: SpoolResult) -> None:
+        shard_id = self.allocate_id()
+        session_id = operation.key.partition("/")[0]
+        result.shards[shard_id] = Shard(
+            shard_id, session_id, operation.key, operation.size_bytes, closed=True, stored=True
         )
-        written.adopted += [replace(batch, shard_id=shard_id) for batch in step.batches]
+        result.adopted += [replace(batch, shard_id=shard_id) for batch in operation.batches]
 
-    def _rebuilt(self, _step: Rebuilt, written: Written) -> None:
-        written.is_rebuilt = True
+    def _record_rebuilt(self, _operation: IndexRebuilt, result: SpoolResult) -> None:
+        result.is_rebuilt = True
 
-    def _plan(self) -> None:
+    def _schedule_close(self) -> None:
         opened = min((shard.opened_at for shard in self._open.values()), default=math.inf)
         self.due_at = opened + self._shard_seconds
         if self._unclosed:
             self.due_at = min(self.due_at, self._clock() + RETRY_SECONDS)
 
 
-_DO: dict[type, Callable[..., None]] = {
-    Offer: Spool._keep,
-    Close: Spool._close_session,
+_OPERATIONS: dict[type, Callable[..., None]] = {
+    ImageCandidate: Spool._add,
+    CloseShard: Spool._close_session,
     CloseDue: Spool._close_due,
     CloseAll: Spool._close_all,
     MakeFolder: Spool._make_folder,
-    Stored: Spool._stored,
-    Gone: Spool._gone,
-    Adopt: Spool._adopt,
-    Rebuilt: Spool._rebuilt,
+    ShardStored: Spool._record_stored,
+    ShardMissing: Spool._record_missing,
+    AdoptShard: Spool._adopt,
+    IndexRebuilt: Spool._record_rebuilt,
 }
 
 
 def reason_of(error: OSError) -> str:
-    """Return why the disk refused, in the words of bridge_dropped_total."""
+    """Return why the disk refused, as a reason of bridge_dropped_total."""
     return "disk_full" if error.errno in NO_ROOM else "disk_failed"

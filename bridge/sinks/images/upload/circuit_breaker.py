@@ -1,4 +1,4 @@
-"""Spare a store that is broken, and notice when it no longer is."""
+"""Spare a broken store, and notice when it works again."""
 
 import random
 import time
@@ -11,7 +11,7 @@ LEAST_SECONDS = 1.0
 """A broken store gets at most one request in this time."""
 
 
-class Breaker:
+class CircuitBreaker:
     """After a failure one request at a time, further and further apart, until one succeeds."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Tell whether the last request failed."""
+        """Return whether the last request failed."""
         return self._failures > 0
 
     @property
@@ -43,24 +43,24 @@ class Breaker:
             return None
         return max(0.0, self._next_at - self._clock())
 
-    def begin(self) -> None:
-        """Take notice that a request starts."""
+    def before_request(self) -> None:
+        """Record that a request starts."""
         self._is_probing = self.is_open
 
-    def succeed(self) -> None:
-        """Take notice that the store did what it was asked."""
+    def record_success(self) -> None:
+        """Close: requests are not held back any more."""
         self._failures = 0
         self._is_probing = False
 
-    def fail(self) -> None:
-        """Take notice that it did not."""
-        pause = pause_seconds(self._failures, last_seconds=self._last_seconds)
-        self._next_at = self._clock() + max(self._least_seconds, pause)
+    def record_failure(self) -> None:
+        """Open, or stay open: the next request waits longer."""
+        backoff = backoff_seconds(self._failures, last_seconds=self._last_seconds)
+        self._next_at = self._clock() + max(self._least_seconds, backoff)
         self._failures += 1
         self._is_probing = False
 
 
-def pause_seconds(failures: int, *, last_seconds: float = LAST_SECONDS) -> float:
+def backoff_seconds(failures: int, *, last_seconds: float = LAST_SECONDS) -> float:
     """Return how long to wait after one failure more than `failures`.
 
     This is "full jitter": anything between nothing and a limit that doubles each time, so that many bridges

@@ -1,4 +1,4 @@
-"""Read the image index of a new database from the shards in the object store."""
+"""Rebuild the image index of a new database from the shards in the object store."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,8 +7,8 @@ from functools import partial
 from bridge.errors import StorageError
 from bridge.sinks.images.shards.index_lines import read_index
 from bridge.sinks.images.shards.layout import TAIL_BYTES, Trailer, parse_trailer
-from bridge.sinks.images.shards.operations import Adopt
-from bridge.sinks.images.upload.circuit_breaker import pause_seconds
+from bridge.sinks.images.shards.operations import AdoptShard
+from bridge.sinks.images.upload.circuit_breaker import backoff_seconds
 from bridge.storage.objects import KEY, ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
@@ -19,30 +19,32 @@ GUESS_BYTES = 256 << 10
 REPORT_SHARDS = 1_000
 
 
-async def rebuild(
+async def rebuild_index(
     store: ObjectStore,
     *,
     is_known: Callable[[str], bool],
-    adopt: Callable[[Adopt], None],
+    adopt: Callable[[AdoptShard], None],
     telemetry: Telemetry,
 ) -> None:
     """Call `adopt` for each shard in the store whose key is not known; waits for a store that is down.
 
-    What is no shard, and what a shard says of images that it has not, is counted and left out.
+    What is not a shard, and index lines of images that a shard does not have, are counted and left out.
     """
-    objects = await _listed(store, telemetry)
+    objects = await _list_shards(store, telemetry)
     read = unreadable = 0
     for found in objects:
         if KEY.fullmatch(found.key) and is_known(found.key):
             continue
-        step, damaged = await run_in_daemon_thread(partial(_step, store, found), name="rebuild")
+        operation, damaged = await run_in_daemon_thread(
+            partial(_read_shard, store, found), name="rebuild"
+        )
         if damaged:
             telemetry.dropped("index_line", "damaged", damaged)
-        if step is None:
+        if operation is None:
             telemetry.dropped("shard", "unreadable")
             unreadable += 1
             continue
-        adopt(step)
+        adopt(operation)
         read += 1
         if read % REPORT_SHARDS == 0:
             telemetry.event("reading the image index from the store", shards=read, of=len(objects))
@@ -50,35 +52,35 @@ async def rebuild(
         telemetry.event("read the image index from the store", shards=read, unreadable=unreadable)
 
 
-async def _listed(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject]:
+async def _list_shards(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject]:
     failures = 0
     while True:
         try:
             objects = await run_in_daemon_thread(lambda: list(store.list()), name="rebuild")
         except StorageError as error:
             telemetry.event("cannot list the store, to rebuild the image index", error=str(error))
-            await asyncio.sleep(1 + pause_seconds(failures))
+            await asyncio.sleep(1 + backoff_seconds(failures))
             failures += 1
         else:
             return [found for found in objects if found.key.endswith(".tar")]
 
 
-def _step(store: ObjectStore, found: StoredObject) -> tuple[Adopt | None, int]:
-    """Return what is to be adopted, and how many lines of the index were damaged."""
+def _read_shard(store: ObjectStore, found: StoredObject) -> tuple[AdoptShard | None, int]:
+    """Return what to adopt, or None for what is not a shard, and how many lines of its index were damaged."""
     if not KEY.fullmatch(found.key):
         return None, 0
     try:
-        trailer, index = _index(store, found)
+        trailer, index = _read_tail(store, found)
         if trailer is None:
             return None, 0
         session_id = found.key.partition("/")[0]
         read = read_index(index, session_id, end=trailer.index_offset)
     except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
         return None, 0
-    return Adopt(found.key, found.size_bytes, read.batches), read.damaged
+    return AdoptShard(found.key, found.size_bytes, read.batches), read.damaged
 
 
-def _index(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:
+def _read_tail(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:
     start = max(0, found.size_bytes - GUESS_BYTES)
     tail = store.read(found.key, start, found.size_bytes - start)
     trailer = parse_trailer(tail) if len(tail) >= TAIL_BYTES else None

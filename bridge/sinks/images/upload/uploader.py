@@ -13,8 +13,8 @@ from typing import TypeVar
 from bridge.errors import StorageError
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards.layout import Trailer
-from bridge.sinks.images.shards.operations import Gone, Stored
-from bridge.sinks.images.upload.circuit_breaker import Breaker, pause_seconds
+from bridge.sinks.images.shards.operations import ShardMissing, ShardStored
+from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker, backoff_seconds
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
@@ -23,8 +23,8 @@ from bridge.threads import run_in_daemon_thread
 WORKERS = 2
 
 NEWEST_OF_THREE = 2
-"""Of three uploads so many take the newest shard, and the rest the oldest: after an outage the present is
-visible first, and the past gets its turn."""
+"""Of three uploads this many take the newest shard, the rest the oldest: after an outage the present is visible
+first, and the past follows."""
 
 SLOW_SECONDS = 8.0
 """A store that holds an upload for longer counts as down until it answers."""
@@ -33,58 +33,58 @@ Result = TypeVar("Result")
 
 
 class Uploader:
-    """Uploads what it is offered, until the store has taken it; nobody ever waits for it."""
+    """Uploads each shard until the store has taken it; nothing on the data path waits for it."""
 
     def __init__(
         self,
         store: ObjectStore,
         *,
         path_of: Callable[[str], Path],
-        settle: Callable[[Stored | Gone], None],
+        on_resolved: Callable[[ShardStored | ShardMissing], None],
         telemetry: Telemetry,
-        breaker: Breaker | None = None,
+        breaker: CircuitBreaker | None = None,
         workers: int = WORKERS,
     ) -> None:
-        """Read the files that `path_of` names by key, and call `settle` on the event loop for each shard."""
+        """Read the files that `path_of` returns by key; call `on_resolved` on the event loop for each shard."""
         self._store = store
         self._path_of = path_of
-        self._settle = settle
+        self._on_resolved = on_resolved
         self._telemetry = telemetry
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or CircuitBreaker()
         self._workers = workers
         self._waiting: list[Shard] = []
         self._under_way: dict[int, float] = {}
         self._failures: dict[int, int] = {}
-        self._bell = asyncio.Event()
-        self._turned = asyncio.Event()
-        self._turn = 0
+        self._changed = asyncio.Event()
+        self._attempted = asyncio.Event()
+        self._picks = 0
 
     @property
     def is_idle(self) -> bool:
-        """Tell whether there is nothing left to upload."""
+        """Return whether there is nothing left to upload."""
         return not (self._waiting or self._under_way or self._failures)
 
-    def offer(self, shard: Shard) -> None:
-        """Take a closed shard on."""
+    def enqueue(self, shard: Shard) -> None:
+        """Add a closed shard."""
         bisect.insort(self._waiting, shard, key=attrgetter("shard_id"))
-        self._bell.set()
+        self._changed.set()
 
     async def run(self) -> None:
-        """Upload for ever."""
+        """Upload until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(self._workers):
                 tasks.create_task(self._work(), name="upload")
 
     async def drain(self, seconds: float) -> None:
-        """Return when all is uploaded, when the store fails, or when the time is over."""
+        """Wait until all is uploaded, the store fails, or the time is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not (self.is_idle or self._breaker.is_open):
-                    self._turned.clear()
-                    await self._turned.wait()
+                    self._attempted.clear()
+                    await self._attempted.wait()
 
-    def look(self) -> None:
-        """Tell of a store that holds an upload for too long; to be called from time to time."""
+    def check_stalled(self) -> None:
+        """Report a store that holds an upload for too long; to be called from time to time."""
         oldest = min(self._under_way.values(), default=None)
         if oldest is not None and time.monotonic() - oldest > SLOW_SECONDS:
             self._telemetry.upload_stalled()
@@ -98,53 +98,53 @@ class Uploader:
             wait = self._breaker.wait_seconds
             if self._waiting and wait == 0.0:
                 return self._pick()
-            self._bell.clear()
+            self._changed.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait if self._waiting else None):
-                    await self._bell.wait()
+                    await self._changed.wait()
 
     def _pick(self) -> Shard:
-        self._turn += 1
-        return self._waiting.pop(-1 if self._turn % 3 < NEWEST_OF_THREE else 0)
+        self._picks += 1
+        return self._waiting.pop(-1 if self._picks % 3 < NEWEST_OF_THREE else 0)
 
     async def _upload(self, shard: Shard) -> None:
-        self._breaker.begin()
+        self._breaker.before_request()
         started = self._under_way[shard.shard_id] = time.monotonic()
         try:
-            step = await run_in_daemon_thread(lambda: self._put(shard), name="upload")
+            resolved = await run_in_daemon_thread(lambda: self._put(shard), name="upload")
         except Exception as error:  # noqa: BLE001 -- whatever it is, the shard must be tried again
-            self._fail(shard, error)
+            self._retry_later(shard, error)
         else:
-            self._breaker.succeed()
+            self._breaker.record_success()
             self._failures.pop(shard.shard_id, None)
-            if isinstance(step, Stored):
+            if isinstance(resolved, ShardStored):
                 seconds = time.monotonic() - started
                 self._telemetry.uploaded(shard.key, shard.size_bytes, seconds)
-            self._settle(step)
+            self._on_resolved(resolved)
         finally:
             del self._under_way[shard.shard_id]
-            self._bell.set()
-            self._turned.set()
+            self._changed.set()
+            self._attempted.set()
 
-    def _fail(self, shard: Shard, error: Exception) -> None:
+    def _retry_later(self, shard: Shard, error: Exception) -> None:
         if not isinstance(error, StorageError):
             self._telemetry.unexpected_error("upload", error)
-        self._breaker.fail()
+        self._breaker.record_failure()
         self._telemetry.upload_failed(shard.key, error)
         failures = self._failures.get(shard.shard_id, 0)
         self._failures[shard.shard_id] = failures + 1
-        # Set aside for a while, a shard that only it has trouble with does not hold up the others.
-        asyncio.get_running_loop().call_later(pause_seconds(failures), self.offer, shard)
+        # It is out of the queue meanwhile: a shard that the store alone refuses does not hold up the others.
+        asyncio.get_running_loop().call_later(backoff_seconds(failures), self.enqueue, shard)
 
-    def _put(self, shard: Shard) -> Stored | Gone:
+    def _put(self, shard: Shard) -> ShardStored | ShardMissing:
         path = self._path_of(shard.key)
         try:
             self._store.put(shard.key, path, _trailer(path).metadata)
         except (FileNotFoundError, NotADirectoryError):
             # It was stored, and the bridge stopped before that was noted; or somebody removed or replaced it.
             is_there = any(found.key == shard.key for found in self._store.list(shard.key))
-            return Stored(shard) if is_there else Gone(shard)
-        return Stored(shard)
+            return ShardStored(shard) if is_there else ShardMissing(shard)
+        return ShardStored(shard)
 
 
 def _trailer(path: Path) -> Trailer:

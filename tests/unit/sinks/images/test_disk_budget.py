@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bridge.sinks.images.disk_budget import Room
+from bridge.sinks.images.disk_budget import DiskBudget
 
 
 @pytest.mark.parametrize(
@@ -12,19 +12,19 @@ from bridge.sinks.images.disk_budget import Room
 )
 def test_images_are_shed_in_order(tmp_path, used, sampled, first):
     """At 90 % of the limit no sampled images, at 95 % none."""
-    room = Room(tmp_path, max_bytes=1000)
+    budget = DiskBudget(tmp_path, max_bytes=1000)
 
-    assert room.is_left(used, starts_epoch=False) is sampled
-    assert room.is_left(used, starts_epoch=True) is first
+    assert budget.has_capacity(used, starts_epoch=False) is sampled
+    assert budget.has_capacity(used, starts_epoch=True) is first
 
 
 def test_a_disk_that_is_nearly_full_lowers_the_limit(tmp_path):
     """However much the spool is allowed, it leaves room to the database."""
     disk = os.statvfs(tmp_path)
     free = disk.f_bavail * disk.f_frsize
-    room = Room(tmp_path, max_bytes=1 << 60)
+    budget = DiskBudget(tmp_path, max_bytes=1 << 60)
 
-    room.look(used_bytes=1000)
+    budget.refresh(used_bytes=1000)
 
-    assert room.limit_bytes < free + 1000
-    assert Room(tmp_path, max_bytes=500).limit_bytes == 500
+    assert budget.limit_bytes < free + 1000
+    assert DiskBudget(tmp_path, max_bytes=500).limit_bytes == 500

@@ -250,8 +250,8 @@ async def test_a_full_disk_costs_images_only(tmp_path, store, monkeypatch):
     bench = Bench(tmp_path, store)
     real = os.pwritev
 
-    def half(file, pieces, at):
-        real(file, [pieces[0][:100]], at)
+    def half(file, buffers, at):
+        real(file, [buffers[0][:100]], at)
         raise OSError(errno.ENOSPC, "No space left on device")
 
     async with bench.running():
@@ -378,7 +378,7 @@ async def test_a_forgotten_session_leaves_nothing_in_memory(tmp_path, store):
 
         assert bench.images.counts("run-1") == (0, 0)
         assert bench.images.pending == 0
-        assert bench.images._sampler._epochs == bench.images._books._tallies == {}
+        assert bench.images._sampler._epochs == bench.images._accounting._by_session == {}
         assert bench.images._spool._open == {}
 
 

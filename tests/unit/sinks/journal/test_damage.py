@@ -20,7 +20,7 @@ from bridge.model import (
 )
 from bridge.storage.database import Database
 from bridge.storage.image_counts import ImageCount, add_counts, counts_of
-from bridge.storage.shards import waiting_shards
+from bridge.storage.shards import unstored_shards
 from bridge.storage.windows import held_windows
 
 EVENTS = (
@@ -241,7 +241,7 @@ def test_a_text_that_is_none_costs_its_row(tmp_path, table, column):
     life = Life(database)
 
     assert life.sessions["good"].batches == 1
-    assert (len(held_windows(database)), len(waiting_shards(database))) == (1, 1)
+    assert (len(held_windows(database)), len(unstored_shards(database))) == (1, 1)
     live_on(life)
     database.close()
 

@@ -57,7 +57,7 @@ async def test_what_an_open_window_holds_survives(tmp_path):
     async with Bench(again, MemoryStore(), keep=Keep.SAMPLE).running() as three:
         assert held_windows(three.database) == []
         taken_up(three, run)
-        assert three.settled[ImageResult.STORED] == 4
+        assert three.resolved[ImageResult.STORED] == 4
 
 
 async def test_every_count_survives_and_goes_on(tmp_path):
@@ -89,12 +89,12 @@ async def test_another_attempt_counts_anew(tmp_path):
         bench.send(first, batch(1, 0))
         bench.commit()
         bench.images.consume(first, Forgotten(), 0.0)
-        bench.settled.clear()
+        bench.resolved.clear()
 
         second.parts["images"] = counts_of(bench.database, "run", 1).counts
         bench.register(second)
 
-        assert not bench.settled
+        assert not bench.resolved
         assert bench.images.counts("run") == (0, 0)
 
 

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from support.images import NOON, Bench, batch, members, offer, session
+from support.images import NOON, Bench, batch, candidate, members, session
 from support.stores import MemoryStore
 from support.waiting import until
 
@@ -51,16 +51,16 @@ class Wreck:
         self.spool = Spool(folder / "spool", bridge_id="b", shard_bytes=1 << 20, shard_seconds=30)
         self.spool.folder.mkdir()
         self.path = self.spool.path(KEY)
-        self.spots, self.rows, at = [], [], 0
+        self.extents, self.rows, at = [], [], 0
         for number in range(BATCHES):
-            one = offer(1, number)
-            pieces, spots = pack(one, at=at)
-            shard_file.append(self.path, pieces, at=at)
-            self.rows.append(batch_of(1, one, spots))
-            self.spots += spots
-            at = spots[-1].end
+            one = candidate(1, number)
+            buffers, extents = pack(one, at=at)
+            shard_file.append(self.path, buffers, at=at)
+            self.rows.append(batch_of(1, one, extents))
+            self.extents += extents
+            at = extents[-1].end
         if is_closed:
-            shard_file.close(self.path, self.spots, at=at, changed_seconds=NOON)
+            shard_file.close(self.path, self.extents, at=at, changed_seconds=NOON)
         self.whole = self.path.read_bytes()
         with self.database.transaction() as transaction:
             if is_known:
@@ -72,7 +72,7 @@ class Wreck:
         """Run the recovery, and return what is ready for the store."""
         aside = DamagedFolder(self.folder / "damaged", self.telemetry)
         self.recovery = Recovery(self.spool, self.database, self.telemetry, aside)
-        return self.recovery.run()
+        return self.recovery.attempt()
 
     def images(self):
         """Return the place of each image that the index has."""
@@ -109,11 +109,11 @@ def test_damage_in_a_shard_costs_what_is_damaged(tmp_path, is_known, is_closed, 
         data[place] ^= change
     end = len(data) if cut is None else int(cut * len(data))
     wreck.path.write_bytes(data[:end])
-    begins = [0, *(spot.end for spot in wreck.spots[:-1])]
+    begins = [0, *(extent.end for extent in wreck.extents[:-1])]
     untouched = [
-        (spot.offset, spot.length)
-        for begin, spot in zip(begins, wreck.spots, strict=True)
-        if spot.end <= end and not any(begin <= place < spot.end for place in places)
+        (extent.offset, extent.length)
+        for begin, extent in zip(begins, wreck.extents, strict=True)
+        if extent.end <= end and not any(begin <= place < extent.end for place in places)
     ]
 
     try:
@@ -122,8 +122,8 @@ def test_damage_in_a_shard_costs_what_is_damaged(tmp_path, is_known, is_closed, 
         assert wreck.recovery.is_finished
         assert set(untouched) <= set(found)
         assert [shard.key for shard in ready] == ([KEY] if found or ready else [])
-        if is_known and len(found) < len(wreck.spots):
-            assert wreck.dropped("image", "damaged") == len(wreck.spots) - len(found)
+        if is_known and len(found) < len(wreck.extents):
+            assert wreck.dropped("image", "damaged") == len(wreck.extents) - len(found)
         if ready and not (is_known and is_closed):
             names = members(wreck.path.read_bytes())
             # One whose JSON is JSON still, though not ours, stays in the file.
@@ -147,11 +147,11 @@ def test_one_byte_of_an_image_is_enough(tmp_path, number, part, change, is_known
     """
     assume(is_known or is_closed or number % (BATCHES * 2) < BATCHES)
     wreck = Wreck(tmp_path / "wreck", is_known=is_known, is_closed=is_closed)
-    spot = wreck.spots[number % len(wreck.spots)]
+    extent = wreck.extents[number % len(wreck.extents)]
     data = bytearray(wreck.whole)
-    data[spot.offset + int(part * spot.length)] ^= change
+    data[extent.offset + int(part * extent.length)] ^= change
     wreck.path.write_bytes(data)
-    others = [(one.offset, one.length) for one in wreck.spots if one is not spot]
+    others = [(one.offset, one.length) for one in wreck.extents if one is not extent]
     try:
         wreck.recover()
 
@@ -170,17 +170,17 @@ def test_a_start_reads_so_much_of_closed_shards_and_no_more(tmp_path, monkeypatc
     """A large spool does not hold it up; an image that it has not read is looked at before it is shown."""
     monkeypatch.setattr(recovery, "CHECK_BYTES", 100)
     wreck = Wreck(tmp_path / "wreck", is_known=True, is_closed=True)
-    spot, other = wreck.spots[:2]
+    extent, other = wreck.extents[:2]
     data = bytearray(wreck.whole)
-    data[spot.offset + 50] ^= 1
+    data[extent.offset + 50] ^= 1
     wreck.path.write_bytes(data)
     reader = ImageReader(wreck.spool.path, MemoryStore())
 
     wreck.recover()
 
-    assert len(wreck.images()) == len(wreck.spots)
+    assert len(wreck.images()) == len(wreck.extents)
     with pytest.raises(NotFoundError, match="damaged"):
-        reader.read(ImageLocation(KEY, stored=False, offset=spot.offset, length=spot.length))
+        reader.read(ImageLocation(KEY, stored=False, offset=extent.offset, length=extent.length))
     jpeg = reader.read(ImageLocation(KEY, stored=False, offset=other.offset, length=other.length))
     assert jpeg == wreck.whole[other.offset : other.offset + other.length]
     wreck.database.close()
@@ -199,7 +199,7 @@ def test_a_shard_of_garbage_is_set_aside(tmp_path, is_known, garbage):
         kept = [path.read_bytes() for path in (wreck.folder / "damaged").glob("*")]
         assert kept == ([garbage] if garbage else [])
         assert wreck.dropped("shard", "damaged") == (1 if garbage or is_known else 0)
-        assert wreck.dropped("image", "damaged") == (len(wreck.spots) if is_known else 0)
+        assert wreck.dropped("image", "damaged") == (len(wreck.extents) if is_known else 0)
     finally:
         wreck.database.close()
 
@@ -231,7 +231,7 @@ def test_what_is_no_file_stops_no_start(tmp_path, put, is_known):
         assert wreck.recover() == []
         assert wreck.images() == []
         assert wreck.dropped("shard", "missing") == is_known
-        assert wreck.dropped("image", "missing") == (len(wreck.spots) if is_known else 0)
+        assert wreck.dropped("image", "missing") == (len(wreck.extents) if is_known else 0)
     finally:
         wreck.database.close()
 
@@ -257,11 +257,11 @@ def test_a_recovery_that_the_disk_refuses_is_tried_again(tmp_path, monkeypatch, 
         assert wreck.path.exists()
         assert not (wreck.folder / "damaged").exists()
     wreck.database._writer.execute("PRAGMA max_page_count=1000000")
-    [shard] = wreck.recovery.run()
+    [shard] = wreck.recovery.attempt()
 
     assert wreck.recovery.is_finished
     assert shard.key == KEY
-    assert len(wreck.images()) == len(wreck.spots)
+    assert len(wreck.images()) == len(wreck.extents)
     assert wreck.dropped("image", "damaged") == 0
     wreck.database.close()
 
@@ -348,7 +348,7 @@ async def test_a_spool_is_not_made_where_its_folder_was_moved_away(tmp_path):
     async with bench.running():
         (tmp_path / "bench").rename(tmp_path / "elsewhere")
         await until(lambda: "missing" in bench.images.problem())
-        bench.images._spool.write([*bench.images._steps])
+        bench.images._spool.write([*bench.images._operations])
         assert not (tmp_path / "bench").exists()
         (tmp_path / "elsewhere").rename(tmp_path / "bench")
         await until(lambda: bench.commit() or not bench.images.problem())
@@ -420,7 +420,7 @@ held = st.recursive(
 )
 snapshots = st.builds(
     lambda place, value: [
-        value if number == place else part for number, part in enumerate(offer(1, 7).snapshot())
+        value if number == place else part for number, part in enumerate(candidate(1, 7).snapshot())
     ],
     st.integers(0, 6),
     held,
@@ -455,5 +455,5 @@ def test_a_damaged_number_of_a_shard_leaves_room_for_the_next(tmp_path, shard_id
 
     wreck.recover()
 
-    assert wreck.spool.take_id() == 2
+    assert wreck.spool.allocate_id() == 2
     wreck.database.close()

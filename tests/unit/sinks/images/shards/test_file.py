@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.images import NOON, members, offer
+from support.images import NOON, candidate, members
 
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards.layout import pack
@@ -17,13 +17,13 @@ def path(tmp_path):
 
 def grow(path, batches=3):
     """Write an open shard; return where its images are."""
-    spots, at = [], 0
+    extents, at = [], 0
     for number in range(batches):
-        pieces, more = pack(offer(1, number), at=at)
-        shard_file.append(path, pieces, at=at)
-        spots += more
+        buffers, more = pack(candidate(1, number), at=at)
+        shard_file.append(path, buffers, at=at)
+        extents += more
         at = more[-1].end
-    return spots
+    return extents
 
 
 def test_an_open_shard_is_walked_to_its_end(path):
@@ -40,7 +40,7 @@ def test_an_open_shard_is_walked_to_its_end(path):
 def test_a_torn_shard_is_whole_up_to_the_tear(path, data):
     """Wherever the file ends, all images before that are found, and nothing half."""
     path.unlink(missing_ok=True)
-    spots = grow(path)
+    extents = grow(path)
     whole = path.read_bytes()
     cut = data.draw(st.integers(0, len(whole)))
     tail = data.draw(st.sampled_from([b"", b"\0" * 600, b"garbage" * 200]))
@@ -49,48 +49,48 @@ def test_a_torn_shard_is_whole_up_to_the_tear(path, data):
     found = shard_file.walk(path)
 
     # Zeros behind the tear may complete the padding of the last image: then it is whole.
-    certain = [spot for spot in spots if spot.end <= cut]
-    possible = [spot for spot in spots if spot.json_offset + spot.json_length <= cut]
+    certain = [extent for extent in extents if extent.end <= cut]
+    possible = [extent for extent in extents if extent.json_offset + extent.json_length <= cut]
     assert found in (certain, possible)
 
 
 def test_bytes_that_never_reached_the_disk_are_noticed(path):
     """After a power loss a file may be long enough, and hold zeros where a picture was."""
-    spots = grow(path)
+    extents = grow(path)
     whole = bytearray(path.read_bytes())
-    last = spots[-1]
+    last = extents[-1]
     whole[last.offset : last.offset + last.length] = bytes(last.length)
     path.write_bytes(whole)
 
-    assert shard_file.walk(path) == spots[:-1]
+    assert shard_file.walk(path) == extents[:-1]
 
 
 def test_nothing_behind_the_limit_counts(path):
     """What no commit told of is not found."""
-    spots = grow(path)
+    extents = grow(path)
 
-    assert shard_file.walk(path, limit=spots[3].end) == spots[:4]
-    assert shard_file.walk(path, limit=spots[3].end - 1) == spots[:3]
+    assert shard_file.walk(path, limit=extents[3].end) == extents[:4]
+    assert shard_file.walk(path, limit=extents[3].end - 1) == extents[:3]
 
 
 def test_closing_again_gives_the_same_bytes(path):
     """A shard that is closed after a crash in the middle of it is none the worse."""
-    spots = grow(path)
-    size = shard_file.close(path, spots, at=spots[-1].end, changed_seconds=NOON)
+    extents = grow(path)
+    size = shard_file.close(path, extents, at=extents[-1].end, changed_seconds=NOON)
     first = path.read_bytes()
     path.write_bytes(first + b"left over from a longer try")
 
-    again = shard_file.close(path, shard_file.walk(path), at=spots[-1].end, changed_seconds=NOON)
+    again = shard_file.close(path, shard_file.walk(path), at=extents[-1].end, changed_seconds=NOON)
 
     assert (again, path.read_bytes()) == (size, first)
-    assert len(members(first)) == 2 * len(spots) + 2
+    assert len(members(first)) == 2 * len(extents) + 2
 
 
 def test_many_pieces_are_written_in_order(path):
-    """More pieces than the kernel takes at once arrive all the same."""
-    pieces = [b"%d," % number for number in range(5000)]
+    """More buffers than the kernel takes at once arrive all the same."""
+    buffers = [b"%d," % number for number in range(5000)]
 
-    shard_file.append(path, pieces, at=0)
-    shard_file.append(path, [b"end"], at=sum(map(len, pieces)))
+    shard_file.append(path, buffers, at=0)
+    shard_file.append(path, [b"end"], at=sum(map(len, buffers)))
 
-    assert path.read_bytes() == b"".join(pieces) + b"end"
+    assert path.read_bytes() == b"".join(buffers) + b"end"

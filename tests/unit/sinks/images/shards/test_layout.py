@@ -13,7 +13,7 @@ import webdataset
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Picture
-from support.images import NOON, NOON_MS, members, offer
+from support.images import NOON, NOON_MS, candidate, members
 from support.tools import tool
 
 from bridge.sinks.images.shards import file as shard_file
@@ -30,17 +30,17 @@ from bridge.sinks.images.shards.layout import (
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
 
-def write(path, *offers):
+def write(path, *candidates):
     """Write a closed shard; return where its images are."""
-    spots, at = [], 0
-    for number, one in enumerate(offers):
-        repeat = sum(1 for other in offers[:number] if other.batch.index == one.batch.index)
-        pieces, more = pack(one, at=at, repeat=repeat)
-        shard_file.append(path, pieces, at=at)
-        spots += more
+    extents, at = [], 0
+    for number, one in enumerate(candidates):
+        repeat = sum(1 for other in candidates[:number] if other.batch.index == one.batch.index)
+        buffers, more = pack(one, at=at, repeat=repeat)
+        shard_file.append(path, buffers, at=at)
+        extents += more
         at = more[-1].end
-    shard_file.close(path, spots, at=at, changed_seconds=NOON)
-    return spots
+    shard_file.close(path, extents, at=at, changed_seconds=NOON)
+    return extents
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def path(tmp_path):
 
 def test_webdataset_reads_samples_and_nothing_else(path):
     """Each sample is one picture with what is known of it, in the order sent; index and trailer are none."""
-    write(path, offer(1, 0), offer(1, 12, images=3, loss=2.5))
+    write(path, candidate(1, 0), candidate(1, 12, images=3, loss=2.5))
 
     samples = list(
         webdataset.WebDataset(str(path), shardshuffle=False).decode("pil").to_tuple("jpg", "json")
@@ -65,7 +65,7 @@ def test_webdataset_reads_samples_and_nothing_else(path):
         "epoch": 1,
         "batch_idx": 12,
         "index": 1,
-        "crc32": zlib.crc32(offer(1, 12, images=3, loss=2.5).batch.images[1].jpeg),
+        "crc32": zlib.crc32(candidate(1, 12, images=3, loss=2.5).batch.images[1].jpeg),
         "predicted_class": 1,
         "predicted_label": "dog",
         "confidence": 0.75,
@@ -80,7 +80,7 @@ def test_webdataset_reads_samples_and_nothing_else(path):
 
 def test_the_tar_program_lists_it(path):
     """Nothing about a shard puzzles tar."""
-    write(path, offer(1, 0, images=1))
+    write(path, candidate(1, 0, images=1))
 
     listed = subprocess.run([tool("tar"), "tf", path], capture_output=True, text=True, check=True)
 
@@ -95,7 +95,7 @@ def test_the_tar_program_lists_it(path):
 
 def test_the_end_of_a_shard_leads_to_every_image(path):
     """One read of the tail finds any picture, whole."""
-    sent = [offer(3, number, images=2) for number in range(4)]
+    sent = [candidate(3, number, images=2) for number in range(4)]
     write(path, *sent)
     whole = path.read_bytes()
 
@@ -114,7 +114,7 @@ def test_the_end_of_a_shard_leads_to_every_image(path):
 
 def test_the_index_tells_what_the_members_tell(path):
     """Index and JSON members agree, but for name and place."""
-    write(path, offer(1, 0), offer(1, 1))
+    write(path, candidate(1, 0), candidate(1, 1))
     held = members(path.read_bytes())
 
     for line in map(json.loads, held[".index.jsonl"].splitlines()):
@@ -124,7 +124,7 @@ def test_the_index_tells_what_the_members_tell(path):
 
 def test_a_batch_sent_twice_has_two_names(path):
     """WebDataset refuses a shard with the same name twice."""
-    write(path, offer(1, 5, images=1), offer(1, 5, images=1))
+    write(path, candidate(1, 5, images=1), candidate(1, 5, images=1))
 
     keys = [sample["__key__"] for sample in webdataset.WebDataset(str(path), shardshuffle=False)]
 
@@ -134,7 +134,7 @@ def test_a_batch_sent_twice_has_two_names(path):
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
 def test_numbers_that_json_does_not_know_are_null(path, strange):
     """A shard is strict JSON, so that every language reads it."""
-    write(path, offer(1, 0, loss=strange, images=1))
+    write(path, candidate(1, 0, loss=strange, images=1))
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -164,8 +164,8 @@ def test_a_large_picture_is_packed_whole(path):
     """Padding and lengths hold for any size, at the edges of a block too."""
     buffer = io.BytesIO()
     Picture.effect_noise((300, 300), 90).save(buffer, "JPEG", quality=95)
-    spots = write(path, offer(1, 0))
-    assert all(spot.offset % BLOCK == 0 and spot.json_offset % BLOCK == 0 for spot in spots)
+    extents = write(path, candidate(1, 0))
+    assert all(extent.offset % BLOCK == 0 and extent.json_offset % BLOCK == 0 for extent in extents)
 
     for extra in (0, 1, 511, 512, 513):
         picture = buffer.getvalue() + bytes(extra)
@@ -176,10 +176,10 @@ def test_a_large_picture_is_packed_whole(path):
 
 def pack_one(picture):
     """Return the members of one picture."""
-    one = offer(1, 0, images=1)
+    one = candidate(1, 0, images=1)
     image = replace(one.batch.images[0], jpeg=picture)
-    pieces, _ = pack(replace(one, batch=replace(one.batch, images=(image,))), at=0)
-    return b"".join(pieces)
+    buffers, _ = pack(replace(one, batch=replace(one.batch, images=(image,))), at=0)
+    return b"".join(buffers)
 
 
 @pytest.mark.parametrize("tail", [b"", bytes(TAIL_BYTES), b"x" * TAIL_BYTES])
@@ -190,12 +190,12 @@ def test_what_is_no_shard_has_no_trailer(tail):
 
 def test_what_is_not_reported_is_null(path):
     """A loss that is missing is told apart from one that is not a number; a confidence and a time are null."""
-    one = offer(1, 0, images=1, loss=None)
+    one = candidate(1, 0, images=1, loss=None)
     images = tuple(replace(image, confidence=None) for image in one.batch.images)
     write(
         path,
         replace(one, batch=replace(one.batch, images=images)),
-        offer(1, 1, images=1, loss=math.nan),
+        candidate(1, 1, images=1, loss=math.nan),
     )
 
     held = members(path.read_bytes())

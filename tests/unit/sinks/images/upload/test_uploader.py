@@ -10,8 +10,8 @@ from support.waiting import until
 
 from bridge.errors import StorageError
 from bridge.sinks.images.shards.layout import ending
-from bridge.sinks.images.shards.operations import Gone, Stored
-from bridge.sinks.images.upload.circuit_breaker import Breaker, pause_seconds
+from bridge.sinks.images.shards.operations import ShardMissing, ShardStored
+from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker, backoff_seconds
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
@@ -21,27 +21,27 @@ SHARD = ending([], at=0, changed_seconds=0)
 
 
 class Desk:
-    """An uploader, its store, and what it has told."""
+    """An uploader, its store, and what has become of its shards."""
 
     def __init__(self, folder, **options):
         """Build it with files in `folder`."""
         self.folder = folder
         self.store = MemoryStore()
-        self.told = []
+        self.resolved = []
         self.telemetry = Telemetry()
         self.uploader = Uploader(
             self.store,
             path_of=folder.joinpath,
-            settle=self.told.append,
+            on_resolved=self.resolved.append,
             telemetry=self.telemetry,
             **options,
         )
 
-    def offer(self, number):
-        """Offer a shard."""
+    def enqueue(self, number):
+        """Enqueue a shard."""
         shard = Shard(number, "run", f"{number:03d}.tar", len(SHARD), closed=True)
         (self.folder / shard.key).write_bytes(SHARD)
-        self.uploader.offer(shard)
+        self.uploader.enqueue(shard)
         return shard
 
     @asynccontextmanager
@@ -65,12 +65,12 @@ async def test_newest_first_and_the_oldest_in_between(tmp_path):
     """After an outage the present is visible first, and the past gets every third turn."""
     desk = Desk(tmp_path, workers=1)
     for number in range(9):
-        desk.offer(number)
+        desk.enqueue(number)
     async with desk.running():
         await desk.uploader.drain(5)
 
     assert desk.order() == [8, 0, 7, 6, 1, 5, 4, 2, 3]
-    assert {step.shard.shard_id for step in desk.told} == set(range(9))
+    assert {resolved.shard.shard_id for resolved in desk.resolved} == set(range(9))
 
 
 async def test_a_broken_store_gets_one_request_a_second(tmp_path):
@@ -78,46 +78,49 @@ async def test_a_broken_store_gets_one_request_a_second(tmp_path):
     desk = Desk(tmp_path, workers=4)
     desk.store.fault = StorageError("500")
     async with desk.running():
-        desk.offer(0)
+        desk.enqueue(0)
         await until(lambda: desk.store.puts() == 1)
         for number in range(1, 50):
-            desk.offer(number)
+            desk.enqueue(number)
         started = time.monotonic()
         await asyncio.sleep(2.2)
         tried, lasted = desk.store.puts() - 1, time.monotonic() - started
 
         assert 1 <= tried <= lasted + 1
-        assert desk.told == []
+        assert desk.resolved == []
         desk.store.fault = None
-        await until(lambda: len(desk.told) == 50)
+        await until(lambda: len(desk.resolved) == 50)
 
 
 async def test_one_bad_shard_does_not_stop_the_others(tmp_path):
     """A shard whose upload is a puzzle is tried again, while the others go."""
-    desk = Desk(tmp_path, workers=1, breaker=Breaker(least_seconds=0.01, last_seconds=0.02))
-    bad = desk.offer(99)
+    desk = Desk(tmp_path, workers=1, breaker=CircuitBreaker(least_seconds=0.01, last_seconds=0.02))
+    bad = desk.enqueue(99)
     (tmp_path / bad.key).unlink()
     (tmp_path / bad.key).mkdir()
     async with desk.running():
         for number in range(5):
-            desk.offer(number)
-        await until(lambda: len(desk.told) == 5)
+            desk.enqueue(number)
+        await until(lambda: len(desk.resolved) == 5)
         (tmp_path / bad.key).rmdir()
         (tmp_path / bad.key).write_bytes(SHARD)
-        await until(lambda: len(desk.told) == 6)
+        await until(lambda: len(desk.resolved) == 6)
 
 
 async def test_a_missing_file_is_looked_for_in_the_store(tmp_path):
     """It was uploaded before, or it is gone: both end the waiting."""
     desk = Desk(tmp_path)
-    there, gone = desk.offer(1), desk.offer(2)
+    there, gone = desk.enqueue(1), desk.enqueue(2)
     for shard in (there, gone):
         (tmp_path / shard.key).unlink()
     desk.store.objects[there.key] = b"tar"
     async with desk.running():
-        await until(lambda: len(desk.told) == 2)
+        await until(lambda: len(desk.resolved) == 2)
 
-    assert sorted(desk.told, key=lambda step: step.shard.shard_id) == [Stored(there), Gone(gone)]
+    assert sorted(desk.resolved, key=lambda resolved: resolved.shard.shard_id) == [
+        ShardStored(there),
+        ShardMissing(gone),
+    ]
 
 
 async def test_drain_ends_when_the_store_is_broken_or_slow(tmp_path):
@@ -125,7 +128,7 @@ async def test_drain_ends_when_the_store_is_broken_or_slow(tmp_path):
     desk = Desk(tmp_path)
     async with desk.running():
         desk.store.gate.clear()
-        desk.offer(1)
+        desk.enqueue(1)
         started = time.monotonic()
         await desk.uploader.drain(0.1)
         slow = time.monotonic() - started
@@ -140,8 +143,8 @@ async def test_drain_ends_when_the_store_is_broken_or_slow(tmp_path):
 
 def test_pauses_are_jittered_and_grow_to_a_minute():
     """0.5 s at most after the first failure, doubling up to 60 s, and anything in between."""
-    first = [pause_seconds(0) for _ in range(200)]
-    late = [pause_seconds(30) for _ in range(200)]
+    first = [backoff_seconds(0) for _ in range(200)]
+    late = [backoff_seconds(30) for _ in range(200)]
 
     assert max(first) <= 0.5
     assert 30 < max(late) <= 60
@@ -151,15 +154,15 @@ def test_pauses_are_jittered_and_grow_to_a_minute():
 def test_the_breaker_lets_one_probe_through():
     """After a failure there is a pause of a second at least, then one request, then everything."""
     now = [100.0]
-    breaker = Breaker(clock=lambda: now[0])
-    breaker.begin()
-    breaker.fail()
+    breaker = CircuitBreaker(clock=lambda: now[0])
+    breaker.before_request()
+    breaker.record_failure()
     at_once = breaker.wait_seconds
     now[0] += at_once
     later = breaker.wait_seconds
-    breaker.begin()
+    breaker.before_request()
     probing = breaker.wait_seconds
-    breaker.succeed()
+    breaker.record_success()
 
     assert at_once >= 1.0
     assert (later, probing, breaker.wait_seconds) == (0.0, None, 0.0)
@@ -173,12 +176,12 @@ async def test_a_store_that_holds_an_upload_counts_as_down(tmp_path, monkeypatch
     desk.telemetry.uploaded("earlier", 1, seconds=0.1)
     async with desk.running():
         desk.store.gate.clear()
-        desk.offer(1)
+        desk.enqueue(1)
         await until(desk.store.puts)
         now = time.monotonic() + seconds
         with monkeypatch.context() as patched:
             patched.setattr(time, "monotonic", lambda: now)
-            desk.uploader.look()
+            desk.uploader.check_stalled()
         up = desk.telemetry.registry.get_sample_value("bridge_object_store_up")
 
     assert up == (0 if seconds else 1)
