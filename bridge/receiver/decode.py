@@ -32,15 +32,13 @@ from bridge.receiver.jpeg import checked
 from bridge.session import SEQUENCE_LIMIT
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
+from bridge.wire.framing import end_of_requests, split_frame
 
 ROUNDING = 1e-3
 """A ratio of numbers with half precision may exceed 1 by so much."""
 
 UNREADABLE = "the message is not a readable MetricsRequest"
 UNREADABLE_FRAME = "the frame is not a readable MetricsRequestBatch"
-
-REQUEST_TAG = 0x0A
-"""Of MetricsRequestBatch.requests: field 1, length-delimited."""
 
 STATUSES = tuple(Status)
 """By number of the protocol's TrainingStatus."""
@@ -80,7 +78,7 @@ def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
 
     What is above the limit is not even built.
     """
-    end = _end_of(raw, limits.requests_per_frame)
+    end = end_of_requests(raw, limits.requests_per_frame)
     if end is None:
         return [InvalidDataError(UNREADABLE_FRAME, is_unreadable=True)]
     results = _decode_whole(raw if end == len(raw) else raw[:end], limits)
@@ -131,78 +129,12 @@ def _decode_whole(raw: bytes, limits: Limits) -> list[Result]:
 
 def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
     results: list[Result] = []
-    for part in _split(raw):
+    for part in split_frame(raw):
         if part is None:
             results.append(InvalidDataError(UNREADABLE_FRAME, is_unreadable=True))
         else:
             results += decode_request(part, limits)
     return results
-
-
-def _end_of(raw: bytes, limit: int) -> int | None:
-    """Return where the first `limit` requests of a frame end, or its length where there are no more.
-
-    None: it holds as many fields that are no requests. Where it breaks off, the length is returned too.
-    """
-    size = len(raw)
-    if size <= 2 * limit:  # a request takes two bytes at least
-        return size
-    position = others = requests = 0
-    while position < size:
-        if raw[position] == REQUEST_TAG:
-            if requests == limit:
-                return position
-            requests += 1
-            length, position = _varint(raw, position + 1)
-        else:
-            others += 1
-            length, position = _other_field(raw, position)
-        if length is None:
-            return size
-        if others > limit:
-            return None
-        position += length
-    return size
-
-
-def _other_field(raw: bytes, position: int) -> tuple[int | None, int]:
-    """Return how long the content of a field that we do not know is, and where it begins."""
-    tag, position = _varint(raw, position)
-    kind = -1 if tag is None else tag & 7
-    if kind == 0:
-        _, position = _varint(raw, position)
-        return 0, position
-    if kind == 2:
-        return _varint(raw, position)
-    return {1: 8, 5: 4}.get(kind), position
-
-
-def _split(raw: bytes) -> Iterator[bytes | None]:
-    """Yield the requests of a frame undecoded, and None where the frame itself breaks off.
-
-    A frame is a row of (tag 0x0A, length as varint, bytes): protobuf encoding, "length-delimited".
-    """
-    position = 0
-    while position < len(raw):
-        length, start = _varint(raw, position + 1)
-        if raw[position] != REQUEST_TAG or length is None or start + length > len(raw):
-            yield None
-            return
-        yield raw[start : start + length]
-        position = start + length
-
-
-def _varint(raw: bytes, position: int) -> tuple[int | None, int]:
-    value = 0
-    for shift in range(0, 35, 7):
-        if position >= len(raw):
-            return None, position
-        byte = raw[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    return None, position
 
 
 def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: list[Result]) -> None:

@@ -1,1 +1,1 @@
-"""Generated from proto/metrics.proto by generate.sh; nothing here is written by hand."""
+"""The protocol: code generated from proto/metrics.proto by generate.sh, and framing by hand."""

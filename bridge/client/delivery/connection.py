@@ -14,13 +14,14 @@ from bridge.client.clock import now_ms
 from bridge.client.commands import Command, CommandInbox
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
-from bridge.client.encoding.encoder import described, frame_of, prefix_of, text
+from bridge.client.encoding.encoder import described, text
 from bridge.client.identity import Identity
 from bridge.client.process_hooks import GRPC_USE
 from bridge.client.settings import Destination
 from bridge.client.stats import Notices, Stats
 from bridge.protocol import CommandType
 from bridge.wire import metrics_pb2 as wire
+from bridge.wire.framing import join_frame, session_prefix
 
 log = logging.getLogger("trainbridge")
 
@@ -270,7 +271,7 @@ class Connection:
     def _requests(self, stream: int, threads: set[threading.Thread]) -> Iterator[bytes]:
         """Yield frames as messages come, and a heartbeat when none come; runs in a thread of gRPC's."""
         threads.add(threading.current_thread())
-        prefix = prefix_of(self.session_id)
+        prefix = session_prefix(self.session_id)
         while True:
             server_config = self.server_config
             messages = self._outbox.take_frame(
@@ -285,7 +286,7 @@ class Connection:
             if messages is None:
                 return
             bodies = [message.body for message in messages] or [self._heartbeat()]
-            frame = frame_of(prefix, bodies) if self._frames else prefix + bodies[0]
+            frame = join_frame(prefix, bodies) if self._frames else prefix + bodies[0]
             self._stats.bytes_sent += len(frame)
             yield frame
 

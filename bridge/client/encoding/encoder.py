@@ -263,34 +263,6 @@ class Encoder:
         return fitting
 
 
-def prefix_of(session_id: str) -> bytes:
-    """Return what makes an encoded message one of this session.
-
-    Encoded messages may be joined: protobuf reads the fields of both (protobuf.dev, "Last One Wins").
-    """
-    return wire.MetricsRequest(session_id=session_id).SerializeToString()
-
-
-def frame_of(prefix: bytes, bodies: Iterable[bytes]) -> bytes:
-    """Return a MetricsRequestBatch of encoded messages, without decoding them.
-
-    Each is field 1, length-delimited: tag 0x0A, length, bytes (protobuf.dev, "Encoding").
-    """
-    parts: list[bytes] = []
-    for body in bodies:
-        parts += (b"\x0a", _varint(len(prefix) + len(body)), prefix, body)
-    return b"".join(parts)
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
-
-
 def scalar_name(name: str) -> str:
     """Return a name as it can be sent; one that had to be changed carries a hash, so that no two become one."""
     sent = text(name)

@@ -6,9 +6,9 @@ import pytest
 
 from bridge.client.delivery.message import OVERHEAD_BYTES, OutgoingMessage, Priority
 from bridge.client.delivery.outbox import Outbox
-from bridge.client.encoding.encoder import frame_of, prefix_of
 from bridge.client.stats import Stats
 from bridge.wire import metrics_pb2 as wire
+from bridge.wire.framing import join_frame, session_prefix
 
 PLENTY = 1 << 30
 
@@ -61,14 +61,14 @@ def test_a_frame_fits_with_its_envelopes(stats):
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open_stream()
     outbox.put(messages(2_000, size=110))
-    prefix = prefix_of("x" * 63)
+    prefix = session_prefix("x" * 63)
 
     frame = outbox.take_frame(
         stream, deadline=time.monotonic(), window_bytes=PLENTY, message_bytes=65_536
     )
 
     assert len(frame) > 100
-    assert len(frame_of(prefix, [message.body for message in frame])) <= 65_536
+    assert len(join_frame(prefix, [message.body for message in frame])) <= 65_536
 
 
 def test_the_next_stream_sends_again_what_is_unacknowledged(stats):

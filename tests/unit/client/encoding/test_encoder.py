@@ -3,15 +3,13 @@
 import math
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.jpegs import jpeg, png
 
 from bridge.client.capture.call_queue import BatchCall, EpochCall, ScalarsCall, StatusCall
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import Unreadable
 from bridge.client.delivery.server_config import ServerConfig
-from bridge.client.encoding.encoder import Encoder, frame_of, prefix_of
+from bridge.client.encoding.encoder import Encoder
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.resource_usage import Gpu, ResourceUsage
@@ -47,24 +45,6 @@ def encoded(batch, left_out=None, server_config=None, images=None):
         [image for image in request.batch_data.images if not image.left_out]
     )
     return request.batch_data
-
-
-@given(st.text(max_size=40), st.lists(st.binary(max_size=300), max_size=5))
-def test_frames_are_what_protobuf_would_write(session_id, payloads):
-    """Joining encoded parts gives what encoding the whole gives."""
-    requests = [
-        wire.MetricsRequest(
-            sequence=place, batch_data=wire.BatchData(images=[wire.ImageData(image_bytes=payload)])
-        )
-        for place, payload in enumerate(payloads, 1)
-    ]
-    frame = frame_of(prefix_of(session_id), [request.SerializeToString() for request in requests])
-
-    read = wire.MetricsRequestBatch.FromString(frame)
-
-    for request in requests:
-        request.session_id = session_id
-    assert list(read.requests) == requests
 
 
 @pytest.mark.parametrize("bad", [b"no picture", Unreadable(TypeError("no image"))])
