@@ -1,11 +1,11 @@
 """Spare a broken store, and notice when it works again."""
 
-import random
 import time
 from collections.abc import Callable
 
-FIRST_SECONDS = 0.5
-LAST_SECONDS = 60.0
+from bridge.backoff import backoff_seconds
+
+LONGEST_BACKOFF_SECONDS = 60.0
 
 LEAST_SECONDS = 1.0
 """A broken store gets at most one request in this time."""
@@ -17,12 +17,12 @@ class CircuitBreaker:
     def __init__(
         self,
         *,
-        last_seconds: float = LAST_SECONDS,
+        longest_seconds: float = LONGEST_BACKOFF_SECONDS,
         least_seconds: float = LEAST_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Let everything through, until something fails."""
-        self._last_seconds = last_seconds
+        self._longest_seconds = longest_seconds
         self._least_seconds = least_seconds
         self._clock = clock
         self._failures = 0
@@ -54,16 +54,7 @@ class CircuitBreaker:
 
     def record_failure(self) -> None:
         """Open, or stay open: the next request waits longer."""
-        backoff = backoff_seconds(self._failures, last_seconds=self._last_seconds)
+        backoff = backoff_seconds(self._failures, longest_seconds=self._longest_seconds)
         self._next_at = self._clock() + max(self._least_seconds, backoff)
         self._failures += 1
         self._is_probing = False
-
-
-def backoff_seconds(failures: int, *, last_seconds: float = LAST_SECONDS) -> float:
-    """Return how long to wait after one failure more than `failures`.
-
-    This is "full jitter": anything between nothing and a limit that doubles each time, so that many bridges
-    do not come back together.
-    """
-    return random.uniform(0.0, min(last_seconds, FIRST_SECONDS * 2 ** min(failures, 16)))

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from bridge.backoff import backoff_seconds
 from bridge.errors import StorageError
 from bridge.sinks.images.shards.index_lines import read_index
 from bridge.sinks.images.shards.layout import TAIL_BYTES, Trailer, parse_trailer
 from bridge.sinks.images.shards.operations import AdoptShard
-from bridge.sinks.images.upload.circuit_breaker import backoff_seconds
 from bridge.storage.objects import KEY, ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread

@@ -10,11 +10,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
+from bridge.backoff import backoff_seconds
 from bridge.errors import StorageError
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards.layout import Trailer
 from bridge.sinks.images.shards.operations import ShardMissing, ShardStored
-from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker, backoff_seconds
+from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
