@@ -10,7 +10,8 @@ from figures import MICROSECONDS, median
 from processes import BenchmarkError
 from row import Row
 
-from bridge.client.capture.call_queue import BatchCall, CallQueue
+from bridge.client.calls import BatchCall
+from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.left_out import LeftOut, Reason

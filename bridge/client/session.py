@@ -12,13 +12,8 @@ from uuid import uuid4
 
 from bridge import __version__
 from bridge.client import process_hooks
-from bridge.client.capture.call_queue import (
-    AnswerCall,
-    CallQueue,
-    FlushCall,
-    ResumedCall,
-    StatusCall,
-)
+from bridge.client.calls import AnswerCall, FlushCall, ResumedCall, StatusCall
+from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.clock import now_ms

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from bridge.client.capture.call_queue import BatchCall, Call, EpochCall, ScalarsCall
+from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
 from bridge.client.capture.collector import ARRIVAL_SECONDS
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder

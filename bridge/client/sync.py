@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bridge.client.capture.call_queue import StatusCall
+from bridge.client.calls import StatusCall
 from bridge.client.clock import now_ms
 from bridge.client.commands import CommandInbox
 from bridge.client.delivery.connection import Connection

@@ -1,107 +1,16 @@
 """What the training loop has said and nobody has looked at yet."""
 
-import threading
 from collections import deque
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import cast
 
-from bridge.client.capture.device import Landing
-from bridge.client.capture.images import ImageCapture
+from bridge.client.calls import BatchCall, Call, Numbers
 from bridge.client.capture.wakeup import Wakeup
-from bridge.protocol import Status
 
 CALL_BYTES = 512
 """What a call takes up, roughly, its arrays not counted."""
 
 SMALLEST_LIMIT = 64
-
-
-class BatchCall(NamedTuple):
-    """One call of log_batch."""
-
-    at: float
-    """Monotonic, in seconds."""
-    loss: Any
-    epoch: Any
-    batch: Any
-    sample_count: Any = None
-    """As given; None: it was not."""
-    counted: int = 0
-    """How many samples there were images, classes or predictions of."""
-    predictions: Any = None
-    ground_truth: Any = None
-    images: ImageCapture | None = None
-    landing: Landing | None = None
-    """Copies that are still on their way from a device."""
-    size_bytes: int = 0
-    """Of the copies of predictions and classes."""
-
-
-class EpochCall(NamedTuple):
-    """One call of log_epoch."""
-
-    at: float
-    epoch: Any
-    loss: Any
-    accuracy: Any
-    validation_loss: Any
-    validation_accuracy: Any
-    learning_rate: Any
-    landing: Landing | None = None
-
-
-class ScalarsCall(NamedTuple):
-    """One call of log_scalars."""
-
-    at: float
-    values: Mapping[Any, Any]
-    epoch: Any
-    batch: Any
-    landing: Landing | None = None
-
-
-class StatusCall(NamedTuple):
-    """The run says what it is doing."""
-
-    at: float
-    status: Status
-    message: str
-    landing: None = None
-
-
-class AnswerCall(NamedTuple):
-    """What became of a command."""
-
-    at: float
-    command_id: str
-    applied: bool
-    message: str
-    epoch: Any
-    batch: Any
-    landing: None = None
-
-
-class ResumedCall(NamedTuple):
-    """Training goes on after a pause."""
-
-    at: float
-    landing: None = None
-
-
-Numbers: TypeAlias = tuple[float, float, int, int]
-"""The first fields of a BatchCall that has no others: the loop need not make what the SDK's thread can."""
-
-
-class FlushCall(NamedTuple):
-    """Somebody waits until everything before it has been handed on."""
-
-    at: float
-    done: threading.Event
-    landing: None = None
-
-
-Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall | FlushCall
 
 
 class CallQueue:

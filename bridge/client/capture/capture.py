@@ -7,7 +7,8 @@ from heapq import heapify, heappop, heappush
 from math import inf, isfinite
 from typing import Any, NamedTuple
 
-from bridge.client.capture.call_queue import BatchCall, Call, CallQueue, EpochCall, ScalarsCall
+from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
+from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.device import CapturingError
 from bridge.client.capture.host import HostBuffers
 from bridge.client.capture.image_sampler import Candidate, ImageSampler

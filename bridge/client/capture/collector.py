@@ -5,17 +5,17 @@ import threading
 import time
 from collections.abc import Callable
 
-from bridge.client.capture.call_queue import (
+from bridge.client.calls import (
     AnswerCall,
     BatchCall,
     Call,
-    CallQueue,
     EpochCall,
     FlushCall,
     ResumedCall,
     ScalarsCall,
     StatusCall,
 )
+from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture, number_or_lowest
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
 from bridge.client.capture.reading import whole_number_of

@@ -4,13 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from bridge.client.capture.call_queue import (
-    AnswerCall,
-    BatchCall,
-    EpochCall,
-    ScalarsCall,
-    StatusCall,
-)
+from bridge.client.calls import AnswerCall, BatchCall, EpochCall, ScalarsCall, StatusCall
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.reading import (
     NotArrivedError,

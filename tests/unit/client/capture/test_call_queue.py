@@ -5,13 +5,8 @@ import threading
 import pytest
 from support.waiting import until_true
 
-from bridge.client.capture.call_queue import (
-    BatchCall,
-    CallQueue,
-    EpochCall,
-    ScalarsCall,
-    StatusCall,
-)
+from bridge.client.calls import BatchCall, EpochCall, ScalarsCall, StatusCall
+from bridge.client.capture.call_queue import CallQueue
 from bridge.protocol import Status
 
 CALLS = {

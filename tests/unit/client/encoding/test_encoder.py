@@ -5,7 +5,7 @@ import math
 import pytest
 from support.jpegs import jpeg, png
 
-from bridge.client.capture.call_queue import BatchCall, EpochCall, ScalarsCall, StatusCall
+from bridge.client.calls import BatchCall, EpochCall, ScalarsCall, StatusCall
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import Unreadable
 from bridge.client.delivery.server_config import ServerConfig
