@@ -153,6 +153,11 @@ class CommandInbox:
         for command in tuple(self._unanswered):
             self._resolve(command, applied=False, remark="training was over before")
 
+    def after_fork_in_child(self) -> None:
+        """Become empty, with a lock that no thread of the parent holds, and free nothing."""
+        self._inherited = dict(vars(self))
+        CommandInbox.__init__(self, lambda *_: None)
+
     def _receive(self, command: Command) -> None:
         if command.type in self._callbacks:
             self.pending.append(command)

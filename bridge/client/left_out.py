@@ -120,12 +120,12 @@ class LeftOut:
             log.warning("%s", _text(self._unsaid.popleft()))
 
 
-def described(error: BaseException | None) -> str:
+def described(error: BaseException | None, limit: int = 500) -> str:
     """Return type and text of an exception, which may be of any making; "" for none."""
     if error is None:
         return ""
     try:
-        return f"{type(error).__name__}: {error}"[:500]
+        return f"{type(error).__name__}: {error}"[:limit]
     except BaseException as fault:  # noqa: BLE001 -- its own text may raise
         let_through(fault)
         return type(error).__name__

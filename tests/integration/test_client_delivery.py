@@ -159,7 +159,7 @@ def test_what_was_dropped_holds_up_nothing(tmp_path):
         for round_ in range(1, 41):
             log_batches(session, round_, range(100))
             session.log_epoch(round_, loss=0.5)
-            until_true(lambda: not len(session._queue))
+            until_true(lambda: not len(session._runtime.queue))
         assert session.stats.dropped > 1_000
         bridge.process.send_signal(signal.SIGCONT)
 

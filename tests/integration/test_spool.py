@@ -175,7 +175,8 @@ def test_an_outage_longer_than_memory_costs_nothing(tmp_path, address):
         session.log_batch(0.5, epoch=0, batch=batch)
         if batch % 500 == 0:
             until_true(
-                lambda: len(session._queue) < 500, what="the loop has no more to say than it has"
+                lambda: len(session._runtime.queue) < 500,
+                what="the loop has no more to say than it has",
             )
     session.log_epoch(0, loss=0.25)
     until_true(lambda: batches_in(tmp_path / "spool") == 30_000, what="all of it is written")

@@ -253,7 +253,7 @@ def test_what_interrupts_close_reaches_the_program(frozen_address):
 
     session = TrainingSession(frozen_address)
     fill(session)
-    threads = session._threads
+    threads = session._runtime._threads
     before = signal.signal(signal.SIGUSR1, handler)
     sending = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
     sending.start()

@@ -15,7 +15,7 @@ from support.jpegs import jpeg  # noqa: E402
 from support.waiting import until_true  # noqa: E402
 
 from bridge.client import TrainingSession  # noqa: E402
-from bridge.client.calls import CallQueue  # noqa: E402
+from bridge.client.capture.call_queue import CallQueue  # noqa: E402
 from bridge.client.capture.capture import Capture  # noqa: E402
 from bridge.client.capture.device import DeviceCopies  # noqa: E402
 from bridge.client.capture.image_sampler import Candidate  # noqa: E402

@@ -1,0 +1,45 @@
+"""A training loop that waits while it is paused."""
+
+import time
+from collections.abc import Callable
+
+from bridge.client.calls import ResumedCall
+from bridge.client.capture.call_queue import CallQueue
+from bridge.client.commands import CommandInbox
+from bridge.protocol import Status
+
+
+class Pause:
+    """Holds the loop while a pause lasts, and reports PAUSED when it begins and RUNNING when it is over."""
+
+    def __init__(
+        self,
+        commands: CommandInbox,
+        queue: CallQueue,
+        *,
+        report: Callable[[Status], None],
+        is_abandoned: Callable[[], bool],
+    ) -> None:
+        """`is_abandoned` returns whether nobody is left who could end a pause."""
+        self._commands = commands
+        self._queue = queue
+        self._report = report
+        self._is_abandoned = is_abandoned
+        self._is_reported = False
+
+    def wait(self, seconds: float) -> None:
+        """Wait until training may go on, or for so many seconds."""
+        if not self._is_reported:
+            self._is_reported = True
+            self._report(Status.PAUSED)
+        deadline = time.monotonic() + seconds
+        self._commands.wait_while_paused(self._is_abandoned, lambda: time.monotonic() >= deadline)
+
+    def end(self) -> None:
+        """Report that training goes on, if it was paused."""
+        if not self._is_reported:
+            return
+        self._is_reported = False
+        self._queue.put(ResumedCall(time.monotonic()))
+        if not self._commands.is_stopping:
+            self._report(Status.RUNNING)
