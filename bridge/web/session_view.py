@@ -1,4 +1,4 @@
-"""What a page shows of a session, copied at one moment."""
+"""What pages and the API show of a session, as it was at one moment."""
 
 import math
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))
 
 @dataclass(frozen=True)
 class SessionView:
-    """A session that changes no more, so that a page may be drawn of it in any thread."""
+    """A copy of a session that no longer changes, so that any thread may render it."""
 
     id: str
     client: Client
@@ -33,7 +33,7 @@ class SessionView:
     batches: int
     loss: float | None
     """Of the last batch that reported one."""
-    bins: tuple[Bin, ...]
+    loss_bins: tuple[Bin, ...]
     epochs: tuple[Epoch, ...]
     performance: Performance | None
     scalars: Mapping[str, float]
@@ -43,7 +43,7 @@ class SessionView:
 
     @property
     def state(self) -> str:
-        """One word for the status pill, which is also its style."""
+        """One word for the status pill, which is also its CSS class."""
         if self.phase is Phase.LOST:
             return "lost"
         if self.phase is Phase.LIVE and not self.connected and self.has_begun:
@@ -54,17 +54,17 @@ class SessionView:
 
     @property
     def is_live(self) -> bool:
-        """Tell whether the session may still send."""
+        """Whether the session may still send."""
         return self.phase is Phase.LIVE
 
     @property
     def has_begun(self) -> bool:
-        """Tell whether anything of the training has come: a batch, an epoch, or scalars."""
+        """Whether anything of the training has been reported: a batch, an epoch, or scalars."""
         return bool(self.batches or self.epochs or self.scalars)
 
     @cached_property
     def epochs_done(self) -> tuple[Epoch, ...]:
-        """The epochs that are over, by number, each once with the newest of each value."""
+        """The finished epochs by number, each once, with the newest report of every value."""
         newest: dict[int, Epoch] = {}
         for epoch in self.epochs:
             known = newest.get(epoch.number)
@@ -72,20 +72,24 @@ class SessionView:
         return tuple(epoch for _, epoch in sorted(newest.items()))
 
     @property
-    def progress(self) -> float | None:
-        """How much of the run is done, 0..1; None where that is not known."""
+    def progress_ratio(self) -> float | None:
+        """How much of the run is done, 0..1; None where that is unknown."""
         total = self.config.total_epochs
-        is_known = bool(total or self.batches or self.epochs)
-        if self.status is Status.COMPLETED and self.has_begun and is_known:
+        has_progress = bool(total or self.batches or self.epochs)
+        if self.status is Status.COMPLETED and self.has_begun and has_progress:
             return 1.0
         if not total or (self.status.is_end and not self.has_begun):
             return None
-        done = float(max(0, self.epoch_reached - self._first_epoch))
+        return min(1.0, self._epochs_of_work_done / total) if self.has_begun else 0.0
+
+    @property
+    def _epochs_of_work_done(self) -> float:
+        before = float(max(0, self.epoch_reached - self._first_epoch))
         if self.epochs_done and self.epochs_done[-1].number >= self.epoch_reached:
-            done += 1
-        elif self.config.batches_per_epoch:
-            done += min(1.0, (self.batch + 1) / self.config.batches_per_epoch)
-        return min(1.0, done / total) if self.has_begun else 0.0
+            return before + 1
+        if self.config.batches_per_epoch:
+            return before + min(1.0, (self.batch + 1) / self.config.batches_per_epoch)
+        return before
 
     @property
     def progress_text(self) -> str:
@@ -103,53 +107,53 @@ class SessionView:
 
     @property
     def epoch_reached(self) -> int:
-        """The epoch of the last batch; without batches the highest that scalars or averages came of."""
+        """The epoch of the last batch; without batches, the highest that scalars or averages were reported for."""
         if self.batches or not self.epochs_done:
             return self.epoch
         return max(self.epoch, self.epochs_done[-1].number)
 
     @property
-    def elapsed(self) -> float:
-        """How long the run has been going, in seconds."""
+    def elapsed_seconds(self) -> float:
+        """How long the run has taken so far, or took in all."""
         return max(0.0, (self.ended_at or self.now) - self.registered_at)
 
     @property
-    def remaining(self) -> float | None:
-        """How long it will still take: as the client estimates it, or reckoned from what is done."""
+    def remaining_seconds(self) -> float | None:
+        """How long the run will still take: the client's own estimate, or one from its progress so far."""
         if not self.is_live:
             return None
         newest = self.performance or NO_PERFORMANCE
         estimate = newest.estimated_time_remaining_seconds
         if estimate is not None and math.isfinite(estimate) and estimate > 0:
             return estimate
-        done = self.progress
-        return self.elapsed * (1 - done) / done if done and done < 1 else None
+        done = self.progress_ratio
+        return self.elapsed_seconds * (1 - done) / done if done and done < 1 else None
 
     @property
     def frames_per_second(self) -> float | None:
-        """The newest throughput reported, if it is a number."""
+        """The newest throughput reported, if it is finite."""
         newest = (self.performance or NO_PERFORMANCE).frames_per_second
         return newest if newest is not None and math.isfinite(newest) else None
 
     @property
     def has_measurements(self) -> bool:
-        """Tell whether the newest performance message reports anything."""
+        """Whether the newest performance message reports anything."""
         return self.performance not in (None, *NOTHING_MEASURED)
 
     @property
-    def gpu_utilization(self) -> float | None:
+    def gpu_utilization_ratio(self) -> float | None:
         """The mean over all GPUs that report theirs, 0..1."""
         resources = self.performance.resources if self.performance else None
-        known = [
+        reported = [
             gpu.utilization_ratio
             for gpu in (resources.gpus if resources else ())
             if gpu.utilization_ratio is not None and math.isfinite(gpu.utilization_ratio)
         ]
-        return sum(known) / len(known) if known else None
+        return sum(reported) / len(reported) if reported else None
 
     @property
     def accuracy(self) -> float | None:
-        """The newest accuracy reported, as it was sent, on validation samples where there is one."""
+        """The newest accuracy reported, as it was sent; on validation samples where there is one."""
         for epoch in reversed(self.epochs_done):
             if epoch.validation_accuracy is not None:
                 return epoch.validation_accuracy
@@ -159,7 +163,7 @@ class SessionView:
 
     @property
     def accuracy_ratio(self) -> float | None:
-        """The same where it is between 0 and 1, or NaN; anything else is no ratio."""
+        """The accuracy where it is between 0 and 1, or NaN; anything else is not a ratio."""
         newest = self.accuracy
         if newest is None or not (is_ratio(newest) or math.isnan(newest)):
             return None
@@ -167,15 +171,14 @@ class SessionView:
 
     @property
     def _first_epoch(self) -> int:
-        """Whether the loop counts epochs from 0 or from 1."""
-        seen = [epoch.number for epoch in self.epochs_done[:1]] + [
-            part.epoch for part in self.bins[:1]
-        ]
-        return 1 if seen and min(seen) == 1 else 0
+        """The number that the loop gives its first epoch: 0 or 1."""
+        first_ones = [epoch.number for epoch in self.epochs_done[:1]]
+        first_ones += [bin_.epoch for bin_ in self.loss_bins[:1]]
+        return 1 if first_ones and min(first_ones) == 1 else 0
 
 
 def session_view(session: Session, now: float) -> SessionView:
-    """Copy what pages show; runs on the event loop, where sessions change."""
+    """Return a copy of a session; runs on the event loop, where sessions change."""
     return SessionView(
         id=session.id,
         client=session.client,
@@ -192,7 +195,7 @@ def session_view(session: Session, now: float) -> SessionView:
         batch=session.batch,
         batches=session.batches,
         loss=session.loss,
-        bins=_frozen(session.losses.bins),
+        loss_bins=_frozen(session.losses.bins),
         epochs=tuple(session.epochs),
         performance=session.performance,
         scalars=dict(session.scalars),

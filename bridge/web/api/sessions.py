@@ -63,7 +63,7 @@ async def one_session(request: web.Request) -> web.Response:
                 "epoch": part.epoch,
                 "batch": part.batch,
             }
-            for part in view.bins
+            for part in view.loss_bins
         ],
     }
     return json_response(told)
@@ -115,12 +115,12 @@ def session_json(view: SessionView, root: str) -> dict[str, Any]:
         "batches": view.batches,
         "total_epochs": view.config.total_epochs or None,
         "batches_per_epoch": view.config.batches_per_epoch or None,
-        "progress_ratio": view.progress,
+        "progress_ratio": view.progress_ratio,
         "loss": view.loss,
         "accuracy_ratio": view.accuracy_ratio,
         "frames_per_second": view.frames_per_second,
-        "gpu_utilization_ratio": view.gpu_utilization,
-        "estimated_time_remaining_seconds": view.remaining,
+        "gpu_utilization_ratio": view.gpu_utilization_ratio,
+        "estimated_time_remaining_seconds": view.remaining_seconds,
         "trace_id": view.trace_id,
         "url": f"{root}/{session_link(view.id)}",
         "api_url": f"{root}/api/v1/sessions/{view.id}",

@@ -43,15 +43,15 @@ def run(*events, total=4, per_epoch=10):
 )
 def test_progress(events, progress):
     """From 0 to 1, whether a loop counts its epochs from 0 or from 1."""
-    assert run(*events).progress == pytest.approx(progress)
+    assert run(*events).progress_ratio == pytest.approx(progress)
 
 
 def test_epochs_alone_tell_how_far_a_run_is():
     """A loop that reports averages and no batches has begun, and is where its last epoch is."""
     seen = run(Epoch(1, 0.5), Epoch(2, 0.4))
 
-    assert (seen.progress, seen.progress_text) == (0.5, "epoch 2 of 4")
-    assert run(Scalars(3, 7, {"reward": 1.0})).progress == pytest.approx(0.95)
+    assert (seen.progress_ratio, seen.progress_text) == (0.5, "epoch 2 of 4")
+    assert run(Scalars(3, 7, {"reward": 1.0})).progress_ratio == pytest.approx(0.95)
     assert run(Epoch(0, 0.5), Epoch(1, 0.4), Batch(0, 4, 0.5)).progress_text == "epoch 0 of 4"
 
 
@@ -67,8 +67,8 @@ def test_no_plan_no_progress():
     """Without planned epochs nothing is pretended."""
     seen = run(Batch(3, 4, 0.5), total=0)
 
-    assert seen.progress is None
-    assert seen.remaining is None
+    assert seen.progress_ratio is None
+    assert seen.remaining_seconds is None
     assert seen.progress_text == "epoch 3"
 
 
@@ -76,10 +76,10 @@ def test_time_to_go_is_told_or_reckoned():
     """What the loop says wins; else the pace so far; nothing for a session that is over."""
     half = (Batch(0, 9, 0.5), Batch(1, 9, 0.5))
 
-    assert run(*half).remaining == pytest.approx(100.0)
-    assert run(*half, Performance(0.1, 1, 33.0, 1, 1)).remaining == 33.0
-    assert run(*half, Performance(0.1, 1, math.nan, 1, 1)).remaining == pytest.approx(100.0)
-    assert run(*half, Ended(Phase.ENDED)).remaining is None
+    assert run(*half).remaining_seconds == pytest.approx(100.0)
+    assert run(*half, Performance(0.1, 1, 33.0, 1, 1)).remaining_seconds == 33.0
+    assert run(*half, Performance(0.1, 1, math.nan, 1, 1)).remaining_seconds == pytest.approx(100.0)
+    assert run(*half, Ended(Phase.ENDED)).remaining_seconds is None
 
 
 def test_a_view_does_not_change():
@@ -91,4 +91,4 @@ def test_a_view_does_not_change():
     session.apply(Batch(0, 1, 9.0), 3.0)
     session.losses.bins[0].high = 99.0
 
-    assert (seen.batch, seen.loss, len(seen.bins), seen.bins[0].high) == (0, 0.5, 1, 0.5)
+    assert (seen.batch, seen.loss, len(seen.loss_bins), seen.loss_bins[0].high) == (0, 0.5, 1, 0.5)

@@ -1,0 +1,55 @@
+"""The charts on a session's page."""
+
+import math
+from dataclasses import dataclass
+
+from bridge.model import Epoch, is_ratio
+from bridge.web.charts.epoch_chart import Series, epoch_chart
+from bridge.web.charts.line_chart import Chart
+from bridge.web.charts.loss_chart import loss_chart
+from bridge.web.session_view import SessionView
+
+MAX_CHARTED_EPOCHS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCurves:
+    """One chart for each thing that a session reports over time; None: it does not report it."""
+
+    loss: Chart | None
+    epoch_loss: Chart | None
+    epoch_accuracy: Chart | None
+    has_accuracy_ratios: bool
+    """Whether all accuracies are between 0 and 1; else they are drawn as they were sent."""
+    learning_rate: Chart | None
+
+
+def session_curves(session: SessionView) -> SessionCurves:
+    """Return the charts of a session."""
+    done = session.epochs_done
+    epochs = done[:: 1 + len(done) // MAX_CHARTED_EPOCHS]
+    numbers = [epoch.number for epoch in epochs]
+    loss: list[Series] = [
+        ("training", "a", [epoch.loss for epoch in epochs]),
+        ("validation", "b", [epoch.validation_loss for epoch in epochs]),
+    ]
+    accuracy: list[Series] = [
+        ("training", "a", [epoch.accuracy for epoch in epochs]),
+        ("validation", "b", [epoch.validation_accuracy for epoch in epochs]),
+    ]
+    rate: list[Series] = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
+    return SessionCurves(
+        loss=loss_chart(session.loss_bins),
+        epoch_loss=epoch_chart(numbers, loss),
+        epoch_accuracy=epoch_chart(numbers, accuracy),
+        has_accuracy_ratios=all(map(_has_accuracy_ratios, epochs)),
+        learning_rate=epoch_chart(numbers, rate),
+    )
+
+
+def _has_accuracy_ratios(epoch: Epoch) -> bool:
+    return all(
+        is_ratio(value)
+        for value in (epoch.accuracy, epoch.validation_accuracy)
+        if value is not None and math.isfinite(value)
+    )
