@@ -8,7 +8,8 @@ from aiohttp import web
 
 from bridge.addresses import GO_TO_IMAGES
 from bridge.web.api.commands import list_commands, post_command
-from bridge.web.api.sessions import list_images, list_sessions, one_session
+from bridge.web.api.images import list_images
+from bridge.web.api.sessions import list_sessions, one_session
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import exposition

@@ -1,24 +1,20 @@
 """Tell sessions and their images as JSON."""
 
-import asyncio
 import time
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
-from bridge.errors import InvalidDataError
 from bridge.model import Performance
-from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
-from bridge.web.links import batch_link, image_link, public_root, session_link
-from bridge.web.request_params import parse_batch, whole_param
+from bridge.web.links import public_root, session_link
+from bridge.web.request_params import whole_param
 from bridge.web.session_lookup import MAX_OFFSET, all_sessions, session_of
 from bridge.web.session_view import SessionView, session_view
 
 SESSIONS_LIMIT = 100
-IMAGES_LIMIT = 50
 
 SHOWN_OF_CLIENT = frozenset({"name", "version", "labels"})
 """Not its instance id: whoever registers with that speaks for the session."""
@@ -69,31 +65,6 @@ async def one_session(request: web.Request) -> web.Response:
     return json_response(told)
 
 
-async def list_images(request: web.Request) -> web.Response:
-    """Tell the batches with images by epoch and batch, each with its images."""
-    deps, root = deps_of(request), public_root(request)
-    session = await session_of(request)
-    limit = whole_param(request, "limit", IMAGES_LIMIT, lowest=1, highest=200)
-    after = request.query.get("after", "")
-    begin = parse_batch(after)
-    if after and begin is None:
-        raise InvalidDataError("after must be <epoch>-<batch>, as in 3-120")
-    names = session.config.class_names
-
-    def look() -> list[dict[str, Any]]:
-        return [
-            _batch_json(batch, deps.index.images(session.id, batch.epoch, batch.batch), names, root)
-            for batch in deps.index.page(session.id, limit=limit, after=begin)
-        ]
-
-    batches = await asyncio.to_thread(look)
-    follow = None
-    if len(batches) == limit:
-        last = f"{batches[-1]['epoch']}-{batches[-1]['batch']}"
-        follow = f"{root}/api/v1/sessions/{session.id}/images?limit={limit}&after={last}"
-    return json_response({"batches": batches, "next": follow})
-
-
 def session_json(view: SessionView, root: str) -> dict[str, Any]:
     """Return a session as lists tell it."""
     return {
@@ -135,36 +106,3 @@ def _performance_json(performance: Performance | None) -> dict[str, Any] | None:
     for gpu in plain["resources"]["gpus"] if plain["resources"] else ():
         gpu["uuid"] = gpu["uuid"] or None
     return plain
-
-
-def _batch_json(
-    batch: ImageBatch, images: list[IndexedImage], names: tuple[str, ...], root: str
-) -> dict[str, Any]:
-    return {
-        "epoch": batch.epoch,
-        "batch": batch.batch,
-        "received_ms": batch.received_ms,
-        "loss": batch.loss,
-        "url": f"{root}/{batch_link(batch.session_id, batch.epoch, batch.batch)}",
-        "images": [_image_json(batch, image, names, root) for image in images],
-    }
-
-
-def _image_json(
-    batch: ImageBatch, image: IndexedImage, names: tuple[str, ...], root: str
-) -> dict[str, Any]:
-    return {
-        "position": image.position,
-        "url": f"{root}/{image_link(batch.session_id, batch, image)}",
-        "predicted_class": image.predicted_class,
-        "predicted_label": _label(image.predicted_class, names),
-        "confidence": image.confidence,
-        "true_class": image.true_class,
-        "true_label": _label(image.true_class, names),
-        "is_wrong": image.is_wrong,
-    }
-
-
-def _label(number: int | None, names: tuple[str, ...]) -> str | None:
-    known = number is not None and 0 <= number < len(names)
-    return names[number] if known and number is not None else None
