@@ -10,7 +10,7 @@ from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, deps_of
 
 MAX_OFFSET = 2_000
-"""How deep lists of sessions go."""
+"""Lists of sessions go no deeper."""
 
 NO_SESSION = "there is no session of this name: it was never registered, or was removed long ago"
 
@@ -33,11 +33,11 @@ async def find_session(deps: AppDependencies, session_id: str) -> Session:
 
 
 async def all_sessions(deps: AppDependencies, limit: int) -> list[Session]:
-    """Return sessions, those that may still send first, then newest first; then those gone from memory."""
-    held = sorted(deps.sessions, key=lambda session: session.registered_at, reverse=True)
-    held.sort(key=lambda session: session.ended_at > 0)
-    if len(held) >= limit:
-        return held[:limit]
-    known = {session.id for session in held}
+    """Return at most `limit` sessions: live ones first, then the newest, then those of the archive."""
+    in_memory = sorted(deps.sessions, key=lambda session: session.registered_at, reverse=True)
+    in_memory.sort(key=lambda session: session.ended_at > 0)
+    if len(in_memory) >= limit:
+        return in_memory[:limit]
+    ids = {session.id for session in in_memory}
     archived = await asyncio.to_thread(deps.archive.recent, limit)
-    return [*held, *(session for session in archived if session.id not in known)][:limit]
+    return [*in_memory, *(session for session in archived if session.id not in ids)][:limit]

@@ -13,32 +13,32 @@ from bridge.web.links import batch_link, image_link, public_root
 from bridge.web.request_params import parse_batch, whole_param
 from bridge.web.session_lookup import session_of
 
-IMAGES_LIMIT = 50
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 
 async def list_images(request: web.Request) -> web.Response:
-    """Tell the batches with images by epoch and batch, each with its images."""
+    """Return the batches with images, by epoch and batch, each with its images."""
     deps, root = deps_of(request), public_root(request)
     session = await session_of(request)
-    limit = whole_param(request, "limit", IMAGES_LIMIT, lowest=1, highest=200)
-    after = request.query.get("after", "")
-    begin = parse_batch(after)
-    if after and begin is None:
+    limit = whole_param(request, "limit", DEFAULT_LIMIT, lowest=1, highest=MAX_LIMIT)
+    after_text = request.query.get("after", "")
+    after = parse_batch(after_text)
+    if after_text and after is None:
         raise InvalidDataError("after must be <epoch>-<batch>, as in 3-120")
     names = session.config.class_names
 
-    def look() -> list[dict[str, Any]]:
+    def load() -> list[dict[str, Any]]:
         return [
             _batch_json(batch, deps.index.images(session.id, batch.epoch, batch.batch), names, root)
-            for batch in deps.index.page(session.id, limit=limit, after=begin)
+            for batch in deps.index.page(session.id, limit=limit, after=after)
         ]
 
-    batches = await asyncio.to_thread(look)
-    follow = None
+    batches = await asyncio.to_thread(load)
+    next_url = None
     if len(batches) == limit:
         last = f"{batches[-1]['epoch']}-{batches[-1]['batch']}"
-        follow = f"{root}/api/v1/sessions/{session.id}/images?limit={limit}&after={last}"
-    return json_response({"batches": batches, "next": follow})
+        next_url = f"{root}/api/v1/sessions/{session.id}/images?limit={limit}&after={last}"
+    return json_response({"batches": batches, "next": next_url})
 
 
 def _batch_json(
@@ -70,5 +70,4 @@ def _image_json(
 
 
 def _label(number: int | None, names: tuple[str, ...]) -> str | None:
-    known = number is not None and 0 <= number < len(names)
-    return names[number] if known and number is not None else None
+    return names[number] if number is not None and 0 <= number < len(names) else None

@@ -1,4 +1,4 @@
-"""Tell sessions and their images as JSON."""
+"""Sessions as JSON."""
 
 import time
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from bridge.history import Bin
 from bridge.model import Performance
 from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
@@ -14,33 +15,32 @@ from bridge.web.request_params import whole_param
 from bridge.web.session_lookup import MAX_OFFSET, all_sessions, session_of
 from bridge.web.session_view import SessionView, session_view
 
-SESSIONS_LIMIT = 100
+DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 
-SHOWN_OF_CLIENT = frozenset({"name", "version", "labels"})
-"""Not its instance id: whoever registers with that speaks for the session."""
+PUBLIC_CLIENT_FIELDS = frozenset({"name", "version", "labels"})
+"""Without the instance id: whoever registers with it may send as the session."""
 
 
 async def list_sessions(request: web.Request) -> web.Response:
-    """Tell the sessions, newest first, those that may still send before all others."""
-    limit = whole_param(request, "limit", SESSIONS_LIMIT, lowest=1, highest=500)
+    """Return the sessions: live ones first, then the newest."""
+    limit = whole_param(request, "limit", DEFAULT_LIMIT, lowest=1, highest=MAX_LIMIT)
     offset = whole_param(request, "offset", 0, highest=MAX_OFFSET)
     root, now = public_root(request), time.time()
     found = await all_sessions(deps_of(request), offset + limit + 1)
-    told = [session_json(session_view(one, now), root) for one in found[offset : offset + limit]]
-    more = len(found) > offset + limit
-    follow = f"{root}/api/v1/sessions?limit={limit}&offset={offset + limit}" if more else None
-    return json_response({"sessions": told, "next": follow})
+    page = [session_json(session_view(session, now), root) for session in found[offset:][:limit]]
+    has_more = len(found) > offset + limit
+    next_url = f"{root}/api/v1/sessions?limit={limit}&offset={offset + limit}" if has_more else None
+    return json_response({"sessions": page, "next": next_url})
 
 
 async def one_session(request: web.Request) -> web.Response:
-    """Tell everything that is known of a session."""
-    root = public_root(request)
+    """Return everything that is known of a session."""
     view = session_view(await session_of(request), time.time())
-    told = session_json(view, root) | {
+    details = {
         "client": {
             name: None if value == "" else value
             for name, value in asdict(view.client).items()
-            if name in SHOWN_OF_CLIENT
+            if name in PUBLIC_CLIENT_FIELDS
         },
         "batch_size": view.config.batch_size or None,
         "class_names": list(view.config.class_names) or None,
@@ -48,25 +48,13 @@ async def one_session(request: web.Request) -> web.Response:
         "performance": _performance_json(view.performance),
         "scalars": dict(view.scalars),
         "notices": [asdict(notice) for notice in view.notices],
-        "losses": [
-            {
-                "start": part.start,
-                "count": part.count,
-                "mean": part.mean if part.count else None,
-                "low": part.low if part.count else None,
-                "high": part.high if part.count else None,
-                "nonfinite": part.nonfinite,
-                "epoch": part.epoch,
-                "batch": part.batch,
-            }
-            for part in view.loss_bins
-        ],
+        "losses": [_bin_json(bin_) for bin_ in view.loss_bins],
     }
-    return json_response(told)
+    return json_response(session_json(view, public_root(request)) | details)
 
 
 def session_json(view: SessionView, root: str) -> dict[str, Any]:
-    """Return a session as lists tell it."""
+    """Return a session as a list of sessions shows it."""
     return {
         "session_id": view.id,
         "state": view.state,
@@ -102,7 +90,20 @@ def session_json(view: SessionView, root: str) -> dict[str, Any]:
 def _performance_json(performance: Performance | None) -> dict[str, Any] | None:
     if performance is None:
         return None
-    plain = asdict(performance)
-    for gpu in plain["resources"]["gpus"] if plain["resources"] else ():
+    fields = asdict(performance)
+    for gpu in fields["resources"]["gpus"] if fields["resources"] else ():
         gpu["uuid"] = gpu["uuid"] or None
-    return plain
+    return fields
+
+
+def _bin_json(bin_: Bin) -> dict[str, Any]:
+    return {
+        "start": bin_.start,
+        "count": bin_.count,
+        "mean": bin_.mean if bin_.count else None,
+        "low": bin_.low if bin_.count else None,
+        "high": bin_.high if bin_.count else None,
+        "nonfinite": bin_.nonfinite,
+        "epoch": bin_.epoch,
+        "batch": bin_.batch,
+    }
