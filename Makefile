@@ -47,6 +47,9 @@ chart: .venv/dev ## write anew what follows from the chart's values: README, sch
 test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
 	@$(venv)/python -m pytest tests/image/checks.py $(arguments)
 
+coverage: .venv/dev ## measure how much of bridge/ the unit tests run, by branches; below the floor in pyproject.toml it fails
+	@$(venv)/python -m pytest tests/unit --quiet --cov --cov-report=term $(arguments)
+
 release: .venv/dev ## build the wheel, the sdist and the chart's package into dist/, and check them
 	@.ci/release $(venv)/python
 
@@ -124,5 +127,5 @@ node_modules/.ready: package.json .venv/bin/python
 	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test test-cuda chart test-image check bench fix proto tools release torch check-oldest clean \
+.PHONY: help demo test test-cuda chart test-image check bench fix proto tools release coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check
