@@ -12,7 +12,7 @@ from bridge.web.dependencies import AppDependencies, deps_of
 MAX_OFFSET = 2_000
 """Lists of sessions go no deeper."""
 
-NO_SESSION = "there is no session of this name: it was never registered, or was removed long ago"
+NO_SESSION = "there is no session with this name: it was never registered, or was removed long ago"
 
 
 async def session_of(request: web.Request) -> Session:

@@ -113,7 +113,7 @@ def test_a_refusal_is_repeated_in_the_words_of_the_bridge(bridge, capsys):
 def test_a_session_id_cannot_leave_its_place(bridge, capsys):
     """Whatever is typed as a session stays one segment of the path."""
     assert cli.main(["command", "stop", "../../metrics?x"]) == 1
-    assert "404: No session of this name is known here" in capsys.readouterr().err
+    assert "404: there is no session with this name" in capsys.readouterr().err
 
 
 def test_the_healthcheck_asks_for_readiness(bridge, capsys):
