@@ -11,7 +11,8 @@ from typing import Protocol
 
 from bridge.errors import DatabaseLostError, UnwritableError
 from bridge.sinks import DurableSink, PendingWrite
-from bridge.storage.database import Database, RefusedRow
+from bridge.storage.database import Database
+from bridge.storage.transaction import RefusedRow
 from bridge.telemetry import Telemetry
 
 COMMIT_SECONDS = 0.01

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from bridge.model import Event
 from bridge.session import Session
-from bridge.storage.database import Transaction
+from bridge.storage.transaction import Transaction
 
 
 class Sink(Protocol):

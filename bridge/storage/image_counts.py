@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.model import ImageResult
-from bridge.storage.database import Database, Transaction
+from bridge.storage.database import Database
+from bridge.storage.transaction import Transaction
 
 PART = "images"
 """The key of the counts that a restart restores; checkpoints do not hold them."""

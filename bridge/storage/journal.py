@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.errors import StorageError
-from bridge.storage.database import Database, Row, Transaction
+from bridge.storage.database import Database, Row
 from bridge.storage.image_counts import ReadCounts, counts_of
+from bridge.storage.transaction import Transaction
 
 PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
 LAST_SEEN = "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ?"

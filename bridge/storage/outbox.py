@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from bridge.storage.database import Database, Transaction
+from bridge.storage.database import Database
+from bridge.storage.transaction import Transaction
 
 NUMBERS_END = 10**18
 """No number of a span comes near it: one that is there is damaged, and the next ones must have room."""

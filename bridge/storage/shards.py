@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.storage.database import Database, Transaction
+from bridge.storage.database import Database
+from bridge.storage.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from bridge.storage.database import Database, Transaction
+from bridge.storage.database import Database
 from bridge.storage.packed import packed
+from bridge.storage.transaction import Transaction
 
 PUT = "INSERT OR REPLACE INTO windows (session_id, offer) VALUES (?, ?)"
 CLEAR = "DELETE FROM windows WHERE session_id = ?"

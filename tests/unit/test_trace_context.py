@@ -7,7 +7,9 @@ from bridge.trace_context import TraceContext, span_id_of, trace_id_of
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-@pytest.mark.parametrize(("flags", "is_sampled"), [("01", True), ("00", False), ("03", True), ("02", False)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("flags", "is_sampled"), [("01", True), ("00", False), ("03", True), ("02", False)]
+)
 def test_a_header_is_parsed_and_written_as_it_was(flags, is_sampled):
     """What a client sent survives a restart."""
     header = f"00-{TRACE}-{SPAN}-{flags}"

@@ -29,10 +29,11 @@ from bridge.sinks.images.shards.spool import Spool
 from bridge.sinks.images.spool_watch import SpoolWatch
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
-from bridge.storage.database import Database, Transaction
+from bridge.storage.database import Database
 from bridge.storage.image_counts import ImageCount, add_counts
 from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
+from bridge.storage.transaction import Transaction
 from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
 

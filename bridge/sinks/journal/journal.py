@@ -11,9 +11,9 @@ from bridge.session import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, encode
 from bridge.sinks.journal.replay import Replayed
-from bridge.storage.database import Transaction
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed
+from bridge.storage.transaction import Transaction
 from bridge.telemetry import Telemetry
 
 CHECKPOINT_SECONDS = 30.0

@@ -28,8 +28,8 @@ from bridge.sinks.spans.events import described
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 from bridge.sinks.spans.trace import Trace
-from bridge.storage.database import Transaction
 from bridge.storage.outbox import SpanOutbox
+from bridge.storage.transaction import Transaction
 from bridge.telemetry import Telemetry
 from bridge.trace_context import span_id_of, trace_id_of
 

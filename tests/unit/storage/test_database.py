@@ -15,10 +15,11 @@ from support.waiting import until_true
 from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
 from bridge.model import ImageResult
 from bridge.sinks.journal import Archive
-from bridge.storage.database import VERSION, Database
+from bridge.storage.database import Database
 from bridge.storage.image_counts import counts_of
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
+from bridge.storage.migrations import VERSION
 from bridge.storage.packed import unpacked
 
 
@@ -154,7 +155,7 @@ class Unlucky(Database):
         super()._check_files(is_inside=is_inside)
         if is_inside and self.is_due:
             self.is_due = False
-            Path(self._log).unlink()
+            Path(f"{self._path}-wal").unlink()
 
 
 def test_a_log_that_is_removed_within_a_commit_is_noticed_by_the_next(path, tmp_path):

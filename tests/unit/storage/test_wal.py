@@ -192,7 +192,7 @@ def test_what_was_in_the_log_before_it_began_anew_is_no_damage(tmp_path):
         put(database, f"{number}")
     with closing(sqlite3.connect(folder / "bridge.db")) as other:
         other.execute("PRAGMA wal_checkpoint(RESTART)")
-    database._written = database._found()
+    database._files.written()
     put(database, "new")
     dead = shutil.copytree(folder, tmp_path / "dead") / "bridge.db"
     database.close()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from bridge.model import ImageResult
 from bridge.sinks.images.accounting import count_of
 from bridge.sinks.images.candidate import ImageCandidate
-from bridge.storage.database import Database, Transaction
+from bridge.storage.database import Database
 from bridge.storage.image_counts import add_counts
 from bridge.storage.shards import (
     Shard,
@@ -17,6 +17,7 @@ from bridge.storage.shards import (
     put_batches,
     put_shards,
 )
+from bridge.storage.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from bridge.sinks.images.shards.index_lines import read_index
 from bridge.sinks.images.shards.layout import ImageExtent
 from bridge.sinks.images.shards.spool import Spool
 from bridge.storage.aside import DamagedFolder
-from bridge.storage.database import Database, RefusedRow, Transaction
+from bridge.storage.database import Database
 from bridge.storage.objects import KEY
 from bridge.storage.shards import (
     Shard,
@@ -28,6 +28,7 @@ from bridge.storage.shards import (
     shard_of,
     unstored_shards,
 )
+from bridge.storage.transaction import RefusedRow, Transaction
 from bridge.telemetry import Telemetry
 
 CHECK_BYTES = 1 << 30

@@ -1,0 +1,66 @@
+"""Creates the tables of a database, or migrates those of an older format."""
+
+import logging
+import sqlite3
+from pathlib import Path
+
+from bridge.errors import StorageError
+from bridge.storage.migrations import MIGRATIONS, VERSION, missing_tables, statements
+
+log = logging.getLogger("bridge")
+
+SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
+
+
+def check_version(writer: sqlite3.Connection) -> None:
+    """Raise StorageError for a database of a newer bridge, before anything of it is touched."""
+    [version] = writer.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StorageError(
+            f"the state folder was written by a newer trainbridge (format {version}, this one knows {VERSION});"
+            " start that one, or give this one a state folder of its own"
+        )
+
+
+def prepare(writer: sqlite3.Connection, path: Path) -> None:
+    """Make the tables, or bring those of an older format up to this one, all of it or nothing.
+
+    A database that is as it should be is not written to: a full disk must not keep a bridge from starting.
+    """
+    [version] = writer.execute("PRAGMA user_version").fetchone()
+    missing = missing_tables(writer, SCHEMA)
+    if version == VERSION and not missing:
+        return
+    [tables] = writer.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        if tables:
+            for migration in MIGRATIONS:
+                if version < migration.makes:
+                    log.info(
+                        "bringing the database up to a newer format",
+                        extra={
+                            "fields": {"path": str(path), "from": version, "to": migration.makes}
+                        },
+                    )
+                    found = migration.run(writer)
+                    log.info("the database has a newer format", extra={"fields": found})
+        for statement in statements(SCHEMA):
+            writer.execute(statement)
+        if tables and "rebuilt" in missing:
+            # Older ones had the whole spool in their index from the start on, and the store is read again.
+            writer.execute("INSERT OR IGNORE INTO rebuilt VALUES ('spool')")
+        writer.execute(f"PRAGMA user_version = {VERSION}")
+        writer.execute("COMMIT")
+    except BaseException as error:
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")
+        if (
+            isinstance(error, sqlite3.OperationalError)
+            and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
+        ):
+            raise StorageError(
+                f"the database {path} has tables that no trainbridge made ({error}); nothing in it was changed."
+                " Give the bridge a state folder of its own"
+            ) from error
+        raise
