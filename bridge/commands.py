@@ -1,4 +1,4 @@
-"""Orders on their way to a training loop, and their answers."""
+"""Commands on their way to a training loop, and their answers."""
 
 import math
 import re
@@ -8,19 +8,20 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
 from bridge.errors import InvalidDataError, LimitError
 from bridge.model import (
     CommandAnswered,
-    CommandAsked,
+    CommandQueued,
     CommandResult,
     CommandSent,
     Event,
-    Forgotten,
+    Expired,
     Registered,
 )
 from bridge.protocol import CommandType
+from bridge.session import Session
 
 KEPT_PER_SESSION = 100
 
@@ -29,8 +30,8 @@ LEARNING_RATE = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 LARGEST_BATCH_SIZE = 2**31 - 1
 """What every loop can hold in an integer."""
 
-PART = "commands"
-"""What a checkpoint calls the orders of a session."""
+CHECKPOINT_KEY = "commands"
+"""Where a checkpoint of a session keeps its commands."""
 
 
 class State(StrEnum):
@@ -44,47 +45,41 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One order, as far as it has come."""
+    """A command and its state."""
 
     id: str
     session_id: str
     type: CommandType
     parameters: Mapping[str, str]
-    asked_at: float
+    queued_at: float
+    """Seconds since 1970."""
     state: State = State.QUEUED
     result: CommandResult | None = None
 
 
-class Known(Protocol):
-    """A session, as far as its orders go."""
-
-    id: str
-    parts: dict[str, Any]
-
-
 class Commands:
-    """The orders of every session, newest last, and a bell that rings when one is waiting."""
+    """The commands of every session, newest last."""
 
-    name = PART
+    name = CHECKPOINT_KEY
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         """Start empty."""
         self._clock = clock
         self._commands: dict[str, dict[str, Command]] = {}
         self._waiting: dict[str, deque[str]] = {}
-        self._bells: dict[str, Callable[[], None]] = {}
+        self._subscribers: dict[str, Callable[[], None]] = {}
 
-    def ask(
+    def submit(
         self,
         session_id: str,
         type: CommandType,
         parameters: Mapping[str, str],
         command_id: str = "",
     ) -> Command:
-        """Queue an order; asking again with the same id returns the one that stands.
+        """Queue a command, or return the one that has this id already.
 
         Raises InvalidDataError for parameters that no loop can use, LimitError when the session has too
-        many orders unanswered.
+        many unanswered commands.
         """
         commands = self._commands.setdefault(session_id, {})
         if command_id in commands:
@@ -96,26 +91,26 @@ class Commands:
         )
         commands[command.id] = command
         self._waiting.setdefault(session_id, deque()).append(command.id)
-        bell = self._bells.get(session_id)
-        if bell is not None:
-            bell()
+        on_available = self._subscribers.get(session_id)
+        if on_available is not None:
+            on_available()
         return command
 
     def find(self, session_id: str, command_id: str) -> Command | None:
-        """Return an order, or None."""
+        """Return a command, or None."""
         return self._commands.get(session_id, {}).get(command_id)
 
-    def listen(self, session_id: str, bell: Callable[[], None]) -> None:
-        """Call `bell` whenever an order is waiting for the session; the newest listener replaces the one before."""
-        self._bells[session_id] = bell
+    def subscribe(self, session_id: str, on_available: Callable[[], None]) -> None:
+        """Call `on_available` whenever a command is queued for the session; replaces the previous subscriber."""
+        self._subscribers[session_id] = on_available
 
-    def unlisten(self, session_id: str, bell: Callable[[], None]) -> None:
-        """Stop calling `bell`."""
-        if self._bells.get(session_id) == bell:
-            del self._bells[session_id]
+    def unsubscribe(self, session_id: str, on_available: Callable[[], None]) -> None:
+        """Stop calling `on_available`, unless another subscriber has replaced it."""
+        if self._subscribers.get(session_id) == on_available:
+            del self._subscribers[session_id]
 
     def take(self, session_id: str) -> list[Command]:
-        """Return the waiting orders of a session, which from now on count as sent."""
+        """Return the queued commands of a session, which count as sent from now on."""
         waiting = self._waiting.pop(session_id, ())
         commands = self._commands.get(session_id, {})
         taken = [
@@ -126,8 +121,8 @@ class Commands:
         commands.update((command.id, command) for command in taken)
         return taken
 
-    def send_again(self, session_id: str) -> None:
-        """Queue what was sent and never answered: the stream it went to may have broken before it arrived."""
+    def requeue_unanswered(self, session_id: str) -> None:
+        """Queue the commands that were sent and not answered: their stream may have broken before they arrived."""
         commands = self._commands.get(session_id, {})
         unanswered = [command for command in commands.values() if command.state is State.SENT]
         if not unanswered:
@@ -138,7 +133,7 @@ class Commands:
         waiting.extendleft(command.id for command in reversed(unanswered))
 
     def answer(self, session_id: str, result: CommandResult) -> Command | None:
-        """Note what became of an order; None for one that nobody gave, or that was answered before."""
+        """Record the answer to a command; return None for a command that is unknown or has its answer."""
         commands = self._commands.get(session_id, {})
         command = commands.get(result.command_id)
         if command is None or command.result is not None:
@@ -148,34 +143,33 @@ class Commands:
         return commands[command.id]
 
     def of(self, session_id: str) -> list[Command]:
-        """Return the orders of a session, oldest first."""
+        """Return the commands of a session, oldest first."""
         return list(self._commands.get(session_id, {}).values())
 
-    def forget(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         """Drop everything of a session."""
         self._commands.pop(session_id, None)
         self._waiting.pop(session_id, None)
-        self._bells.pop(session_id, None)
+        self._subscribers.pop(session_id, None)
 
-    def snapshot(self, session: Known) -> list[tuple[Any, ...]] | None:
-        """Return the orders of a session as plain values, or None where there are none."""
+    def snapshot(self, session: Session) -> list[tuple[Any, ...]] | None:
+        """Return the commands of a session as plain values, or None if it has none."""
         commands = self._commands.get(session.id)
         return [_row_of(command) for command in commands.values()] if commands else None
 
-    def replay(self, session: Known, event: Event, received: float) -> None:
-        """Take an event in once more: what was queued or unanswered before a restart still is."""
+    def replay(self, session: Session, event: Event, received: float) -> None:
+        """Apply an event from the journal: what was queued or unanswered before a restart still is."""
         if isinstance(event, Registered):
-            for row in session.parts.pop(PART, ()):
+            for row in session.restored_state.pop(CHECKPOINT_KEY, ()):
                 self._put(_command_of(session.id, row))
-        elif isinstance(event, CommandAsked):
-            order = (event.command_id, session.id, event.type, event.parameters)
-            self._put(Command(*order, asked_at=received))
+        elif isinstance(event, CommandQueued):
+            self._put(Command(event.command_id, session.id, event.type, event.parameters, received))
         elif isinstance(event, CommandSent):
             self._advance(session.id, event.command_id, State.SENT)
         elif isinstance(event, CommandAnswered):
             self.answer(session.id, event.result)
-        elif isinstance(event, Forgotten):
-            self.forget(session.id)
+        elif isinstance(event, Expired):
+            self.discard(session.id)
 
     def _put(self, command: Command) -> None:
         commands = self._commands.setdefault(command.session_id, {})
@@ -190,7 +184,7 @@ class Commands:
         if command is not None:
             self._commands[session_id][command_id] = replace(command, state=state)
             waiting = self._waiting.get(session_id, ())
-            self._waiting[session_id] = deque(one for one in waiting if one != command_id)
+            self._waiting[session_id] = deque(each for each in waiting if each != command_id)
 
     def _make_room(self, commands: dict[str, Command]) -> None:
         if len(commands) < KEPT_PER_SESSION:
@@ -204,10 +198,10 @@ class Commands:
 
 
 def check_parameters(type: CommandType, parameters: Mapping[str, str]) -> None:
-    """Check what a command asks for, whichever way it came in.
+    """Check the parameters of a command, whichever way it was submitted.
 
     A batch size is a whole number from 1 to LARGEST_BATCH_SIZE, a learning rate a finite number above 0;
-    both must be given. Raises InvalidDataError that says so.
+    both are required. Raises InvalidDataError.
     """
     if type is CommandType.ADJUST_BATCH_SIZE:
         size = parameters.get("batch_size", "")
@@ -223,18 +217,18 @@ def check_parameters(type: CommandType, parameters: Mapping[str, str]) -> None:
 
 def _row_of(command: Command) -> tuple[Any, ...]:
     result = command.result and astuple(command.result)
-    order = (command.id, command.type.value, dict(command.parameters), command.asked_at)
-    return (*order, command.state.value, result)
+    submitted = (command.id, command.type.value, dict(command.parameters), command.queued_at)
+    return (*submitted, command.state.value, result)
 
 
 def _command_of(session_id: str, row: Sequence[Any]) -> Command:
-    command_id, number, parameters, asked_at, state, result = row
+    command_id, number, parameters, queued_at, state, result = row
     return Command(
         command_id,
         session_id,
         CommandType(number),
         parameters,
-        asked_at,
+        queued_at,
         State(state),
         CommandResult(*result) if result else None,
     )

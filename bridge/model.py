@@ -266,8 +266,8 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandAsked:
-    """Somebody has given an order for the training loop."""
+class CommandQueued:
+    """A command was submitted for the training loop."""
 
     command_id: str
     type: CommandType
@@ -299,8 +299,8 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """The session's linger is over: everything held in memory for it goes."""
+class Expired:
+    """The session has lingered long enough after its end: everything held in memory for it is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,11 +321,11 @@ Lifecycle = (
     Registered
     | Connected
     | Disconnected
-    | CommandAsked
+    | CommandQueued
     | CommandSent
     | CommandAnswered
     | Ended
-    | Forgotten
+    | Expired
     | SequenceAdvanced
 )
 """What the bridge itself observes of a session."""

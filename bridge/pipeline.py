@@ -15,7 +15,7 @@ from bridge.errors import (
 from bridge.model import (
     Client,
     CommandAnswered,
-    CommandAsked,
+    CommandQueued,
     CommandResult,
     CommandSent,
     Config,
@@ -23,7 +23,7 @@ from bridge.model import (
     Disconnected,
     Ended,
     Event,
-    Forgotten,
+    Expired,
     Heartbeat,
     Message,
     Performance,
@@ -76,7 +76,7 @@ class Pipeline:
         session_id: str,
         client: Client,
         config: Config,
-        remembered: Session | None = None,
+        archived: Session | None = None,
         *,
         host: str = "",
     ) -> Registration:
@@ -85,16 +85,16 @@ class Pipeline:
         From now on its streams must show the token returned, or, for a client that does not name itself,
         come from a host that it was registered from; `host` is "" where that is not known.
         """
-        registration = self._sessions.register(session_id, client, config, remembered)
+        registration = self._sessions.register(session_id, client, config, archived)
         session = registration.session
         if client.instance_id:
             registration = replace(registration, token=session.issue_token())
         else:
             session.add_host(host)
-        # Orders for an attempt before, or from before it was forgotten, must not stop this one.
-        session.parts.pop(self._commands.name, None)
+        # A command to an earlier attempt, or from before the session expired, must not stop this one.
+        session.restored_state.pop(self._commands.name, None)
         if registration.is_new:
-            self._commands.forget(session.id)
+            self._commands.discard(session.id)
         what = "registered" if registration.is_new else "registered again"
         self._telemetry.session_changed(
             session.id, what, attempt=session.attempt, client=client.name
@@ -169,8 +169,8 @@ class Pipeline:
         self._streams[session_id] = self._streams.get(session_id, 0) + 1
         session = self._sessions.find(session_id)
         if session is not None and session.client.instance_id:
-            # Clients that name themselves know orders by their ids, and obey each of them once.
-            self._commands.send_again(session_id)
+            # Clients that name themselves know commands by their ids, and carry out each once.
+            self._commands.requeue_unanswered(session_id)
 
     def disconnected(self, session_id: str) -> None:
         """A stream that spoke for a session is gone."""
@@ -183,14 +183,14 @@ class Pipeline:
             self._telemetry.session_changed(session_id, "disconnected")
             self._emit(session, Disconnected(), self._clock())
 
-    def ask(
+    def submit(
         self,
         session_id: str,
         type: CommandType,
         parameters: Mapping[str, str],
         command_id: str = "",
     ) -> Command:
-        """Queue an order, as `Commands.ask` does; it outlives the bridge.
+        """Queue a command, as `Commands.submit` does; it outlives the bridge.
 
         Raises UnknownSessionError, InvalidDataError for parameters that no loop can use, and LimitError
         when too many are unanswered.
@@ -199,14 +199,14 @@ class Pipeline:
         known = self._commands.find(session_id, command_id)
         if known is not None:
             return known
-        command = self._commands.ask(session_id, type, parameters, command_id)
-        asked = CommandAsked(command.id, command.type, command.parameters)
-        self._emit(session, asked, self._clock())
+        command = self._commands.submit(session_id, type, parameters, command_id)
+        queued = CommandQueued(command.id, command.type, command.parameters)
+        self._emit(session, queued, self._clock())
         self._committer.request_commit()
         return command
 
     def take_commands(self, session_id: str) -> list[Command]:
-        """Return the orders waiting for a session, which count as sent from now on."""
+        """Return the queued commands of a session, which count as sent from now on."""
         commands = self._commands.take(session_id)
         session = self._sessions.find(session_id)
         if session is None:
@@ -217,13 +217,13 @@ class Pipeline:
         return commands
 
     def expire_sessions(self) -> None:
-        """Do what is due: silent sessions disconnect, dead ones are lost, old ones are forgotten."""
+        """Disconnect the sessions that fell silent, and expire those that have lingered long enough."""
         for session, event in self._sessions.due():
             self._telemetry.session_changed(session.id, type(event).__name__.lower())
             self._emit(session, event, self._clock())
-            if isinstance(event, Forgotten):
-                self._sessions.forget(session)
-                self._commands.forget(session.id)
+            if isinstance(event, Expired):
+                self._sessions.expire(session)
+                self._commands.discard(session.id)
                 self._committer.request_commit()
 
     def _revive(

@@ -16,8 +16,8 @@ from bridge.housekeeping import housekeeping
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.server import bind_server, serve_grpc
-from bridge.receiver.servicer import Servicer, Terms
-from bridge.receiver.stream import Door
+from bridge.receiver.servicer import ServerConfig, Servicer
+from bridge.receiver.stream import StreamDependencies
 from bridge.sessions import Sessions
 from bridge.sinks.images import Images, Keep, Sampler
 from bridge.sinks.images import Limits as ImageLimits
@@ -128,7 +128,7 @@ async def run(
         deps = AppDependencies(
             sessions=sessions,
             commands=commands,
-            order_command=pipeline.ask,
+            submit_command=pipeline.submit,
             index=index,
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),
@@ -146,16 +146,16 @@ async def run(
         )
         await stack.enter_async_context(serve_http(build_app(deps), listener))
 
-        door = Door(
+        stream_deps = StreamDependencies(
             pipeline=pipeline,
             sessions=sessions,
             commands=commands,
             telemetry=telemetry,
             image_counts=images.counts,
-            recall=archive.recall,
-            is_leaving=journal.is_leaving,
+            load_archived=archive.load_archived,
+            is_being_archived=journal.is_being_archived,
         )
-        servicer = Servicer(door, _terms(settings))
+        servicer = Servicer(stream_deps, _server_config(settings))
         await stack.enter_async_context(
             serve_grpc(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
         )
@@ -245,9 +245,9 @@ async def _spans(
     return (await stack.enter_async_context(spans),)
 
 
-def _terms(settings: Settings) -> Terms:
+def _server_config(settings: Settings) -> ServerConfig:
     rates = {"none": 0.0, "all": math.inf, "sample": settings.images_batches_per_second}
-    return Terms(
+    return ServerConfig(
         heartbeat_seconds=settings.heartbeat_seconds,
         max_message_bytes=settings.max_message_bytes,
         image_batches_per_second=rates[settings.images_keep],

@@ -131,8 +131,8 @@ class Session:
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self.images_acknowledged: tuple[int, int] | None = None
         """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
-        self.parts: dict[str, Any] = {}
-        """What other parts of the bridge had said of it before a restart; each takes its own out."""
+        self.restored_state: dict[str, Any] = {}
+        """By CHECKPOINT_KEY, what sinks and commands knew of it before a restart; each takes its own out."""
 
     @property
     def trace_id(self) -> str:
@@ -157,7 +157,7 @@ class Session:
         """Be the attempt after another one, whose client is known from now on as a former one."""
         former = before.client.instance_id
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
-        self.parts = before.parts
+        self.restored_state = before.restored_state
 
     def issue_token(self) -> str:
         """Return what streams of this registration show; those of the last ones stay valid."""

@@ -18,7 +18,7 @@ from bridge.model import (
     Disconnected,
     Ended,
     Event,
-    Forgotten,
+    Expired,
     Phase,
 )
 from bridge.protocol import SESSION_ID
@@ -90,12 +90,12 @@ class Sessions:
         return session
 
     def register(
-        self, session_id: str, client: Client, config: Config, remembered: Session | None = None
+        self, session_id: str, client: Client, config: Config, archived: Session | None = None
     ) -> Registration:
         """Open, resume or start anew.
 
-        `remembered` is the session as it was before it was forgotten, if it was, so that it can be
-        resumed, and so that no attempt of a name is counted twice.
+        `archived` is the session as it was when it expired, if it did, so that it can be resumed, and so
+        that no attempt of a session is counted twice.
 
         The same client instance resumes its session, also an ended one; another one is refused while the
         first is alive (three heartbeats) and starts a new attempt after that. Clients that do not name
@@ -107,13 +107,13 @@ class Sessions:
         session_id = session_id or f"run-{secrets.token_hex(6)}"
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-        known = self._sessions.get(session_id) or remembered
+        known = self._sessions.get(session_id) or archived
         if known is None:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         is_same = known.client.instance_id == client.instance_id
         if is_same and (client.instance_id or known.phase is not Phase.ENDED):
             return Registration(self._resumed(known, client, config), is_new=False)
-        if known is remembered:
+        if known is archived:
             self._estimate_silence(known)
         if known.supersedes(client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
@@ -172,9 +172,9 @@ class Sessions:
             if session.over_since is None:
                 session.over_since = session.heard_at  # it said so itself
             if now - session.over_since >= self._linger_seconds:
-                yield session, Forgotten()
+                yield session, Expired()
 
-    def forget(self, session: Session) -> None:
+    def expire(self, session: Session) -> None:
         """Drop a session from memory."""
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]

@@ -20,7 +20,7 @@ from bridge.receiver.decode import (
     decode_frame,
     decode_request,
 )
-from bridge.receiver.stream import Door, Stream
+from bridge.receiver.stream import Stream, StreamDependencies
 from bridge.session import Session
 from bridge.threads import ThreadLimiter
 from bridge.trace_context import TraceContext
@@ -33,8 +33,8 @@ Decode = Callable[[bytes, Limits], list[Result]]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What clients are told, and held to."""
+class ServerConfig:
+    """What clients learn when they register, and the limits they are held to."""
 
     limits: Limits = field(default_factory=Limits)
     heartbeat_seconds: float = 20.0
@@ -51,13 +51,13 @@ class Terms:
 class Servicer:
     """Serves registrations and streams, and ends the streams when the bridge stops."""
 
-    def __init__(self, door: Door, terms: Terms) -> None:
-        """Serve at the terms given."""
-        self._door = door
-        self._terms = terms
+    def __init__(self, deps: StreamDependencies, config: ServerConfig) -> None:
+        """Serve with the configuration given."""
+        self._deps = deps
+        self._config = config
         self._streams: dict[Stream, asyncio.Task[None]] = {}
         self._draining = False
-        self._recalling = ThreadLimiter("recalling sessions", 4)
+        self._archive_threads = ThreadLimiter("archived sessions", 4)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the calls for a server.
@@ -84,7 +84,7 @@ class Servicer:
         """Tell every stream to go elsewhere, take nothing new, and wait until all is answered."""
         self._draining = True
         for stream in self._streams:
-            stream.drain(round(self._terms.reconnect_seconds * 1000))
+            stream.drain(round(self._config.reconnect_seconds * 1000))
         if self._streams:
             await asyncio.wait(self._streams.values(), timeout=grace_seconds)
 
@@ -104,33 +104,33 @@ class Servicer:
         except LimitError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except StorageError as error:
-            self._door.telemetry.storage_failed("register", error)
+            self._deps.telemetry.storage_failed("register", error)
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE, "a store does not answer; come back soon"
             )
         except BridgeError as error:
-            self._door.admission.note_refusal(info.session_id, caller_of(context))
-            self._door.telemetry.error_answered("REGISTRATION", str(error))
+            self._deps.admission.note_refusal(info.session_id, caller_of(context))
+            self._deps.telemetry.error_answered("REGISTRATION", str(error))
             return wire.SessionResponse(
                 success=False, session_id=info.session_id[:64], message=str(error)
             )
         except Exception as error:  # noqa: BLE001 -- no internal text may reach a client
-            self._door.telemetry.unexpected_error("register", error)
+            self._deps.telemetry.unexpected_error("register", error)
             await context.abort(grpc.StatusCode.INTERNAL, "internal error")
         raise AssertionError  # abort raises
 
     async def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
-        limits = self._terms.limits
+        limits = self._config.limits
         client = client_of(info, _trace_context(context), limits)
         client = replace(client, **_attempt(context))
         config = config_of(info.config, limits)
-        remembered = await self._remembered(info.session_id)
+        archived = await self._load_archived(info.session_id)
         caller = caller_of(context)
-        registration = self._door.pipeline.register(
-            info.session_id, client, config, remembered, host=caller.host
+        registration = self._deps.pipeline.register(
+            info.session_id, client, config, archived, host=caller.host
         )
         session = registration.session
-        self._door.admission.note_registration(session.id, caller)
+        self._deps.admission.note_registration(session.id, caller)
         return wire.SessionResponse(
             success=True,
             session_id=session.id,
@@ -140,38 +140,38 @@ class Servicer:
             stream_token=registration.token,
         )
 
-    async def _remembered(self, session_id: str) -> Session | None:
+    async def _load_archived(self, session_id: str) -> Session | None:
         """Look on the disk, which may hang, for a session that is not in memory."""
-        door = self._door
-        if not session_id or door.sessions.find(session_id) is not None:
+        deps = self._deps
+        if not session_id or deps.sessions.find(session_id) is not None:
             return None
-        remembered = None
-        if not door.is_leaving(session_id):
-            remembered = await self._recalling.run(lambda: door.recall(session_id))
-        if door.is_leaving(session_id):
-            raise StorageError(f"{session_id} was forgotten just now, and is not on disk yet")
-        return remembered
+        archived = None
+        if not deps.is_being_archived(session_id):
+            archived = await self._archive_threads.run(lambda: deps.load_archived(session_id))
+        if deps.is_being_archived(session_id):
+            raise StorageError(f"{session_id} has just expired, and is not on disk yet")
+        return archived
 
     def _server_config(self) -> wire.ServerConfig:
-        terms = self._terms
+        config = self._config
         return wire.ServerConfig(
-            max_batch_size=terms.limits.images_per_batch,
-            max_image_dimension=terms.limits.image_dimension,
-            heartbeat_interval_ms=round(terms.heartbeat_seconds * 1000),
-            buffer_size=terms.buffer_bytes,
-            flush_interval_ms=round(terms.flush_seconds * 1000),
-            max_message_bytes=terms.max_message_bytes,
-            image_batches_per_second=terms.image_batches_per_second,
+            max_batch_size=config.limits.images_per_batch,
+            max_image_dimension=config.limits.image_dimension,
+            heartbeat_interval_ms=round(config.heartbeat_seconds * 1000),
+            buffer_size=config.buffer_bytes,
+            flush_interval_ms=round(config.flush_seconds * 1000),
+            max_message_bytes=config.max_message_bytes,
+            image_batches_per_second=config.image_batches_per_second,
         )
 
     def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:
         async def serve(_requests: object, context: Context) -> None:
             await self._admit(context)
-            stream = Stream(self._door, caller_of(context))
+            stream = Stream(self._deps, caller_of(context))
             reader = asyncio.create_task(self._read(context, stream, decode), name="stream reader")
             writer = asyncio.create_task(stream.write_to(context.write), name="stream writer")
             self._streams[stream] = writer
-            self._door.telemetry.stream_opened()
+            self._deps.telemetry.stream_opened()
             try:
                 await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
                 stream.finish()
@@ -181,7 +181,7 @@ class Servicer:
                     context.set_details("a newer stream of the same client has taken over")
             finally:
                 del self._streams[stream]
-                self._door.telemetry.stream_closed()
+                self._deps.telemetry.stream_closed()
                 stream.close()
                 reader.cancel()
                 writer.cancel()
@@ -194,11 +194,11 @@ class Servicer:
             await context.abort(
                 grpc.StatusCode.UNAVAILABLE, "this bridge is stopping; come back soon"
             )
-        if len(self._streams) >= self._terms.max_streams:
-            self._door.telemetry.error_answered("RESOURCE_EXHAUSTED", "too many streams")
+        if len(self._streams) >= self._config.max_streams:
+            self._deps.telemetry.error_answered("RESOURCE_EXHAUSTED", "too many streams")
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"this bridge already serves {self._terms.max_streams} streams (--max-streams)",
+                f"this bridge already serves {self._config.max_streams} streams (--max-streams)",
             )
 
     async def _read(self, context: Context, stream: Stream, decode: Decode) -> None:
@@ -207,7 +207,7 @@ class Servicer:
         An end of the stream says nothing about the session: only a status message ends that
         (grpc/grpc#36193: kill, cancel and close all look like a clean end first).
         """
-        limits = self._terms.limits
+        limits = self._config.limits
         while (raw := await context.read()) is not grpc.aio.EOF and not self._draining:
             stream.take(decode(raw, limits), len(raw))
             await stream.room()

@@ -58,7 +58,7 @@ CountImages = Callable[[str], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class StreamDependencies:
     """What every stream of a server shares."""
 
     pipeline: Pipeline
@@ -66,9 +66,9 @@ class Door:
     commands: Commands
     telemetry: Telemetry
     image_counts: CountImages
-    recall: Callable[[str], Session | None] = lambda _session_id: None
+    load_archived: Callable[[str], Session | None] = lambda _session_id: None
     """Finds a session that is gone from memory; blocks, and raises StorageError."""
-    is_leaving: Callable[[str], bool] = lambda _session_id: False
+    is_being_archived: Callable[[str], bool] = lambda _session_id: False
     """Tells whether a session is gone from memory and not yet on disk."""
     admission: Admission = field(default_factory=Admission)
     holders: "dict[str, Stream]" = field(default_factory=dict)
@@ -92,11 +92,11 @@ class Stream:
     number has been refused with INVALID_DATA.
     """
 
-    def __init__(self, door: Door, caller: Caller = NOBODY) -> None:
+    def __init__(self, deps: StreamDependencies, caller: Caller = NOBODY) -> None:
         """Start without a session: the first good message tells which one it is."""
         self.is_superseded = False
         """The same client has opened a newer stream: what this one still brings, that one brings again."""
-        self._door = door
+        self._deps = deps
         self.session_id = ""
         self._holder = ("", 0)
         self._committed_batch = 0
@@ -142,7 +142,7 @@ class Stream:
             except BridgeError as error:
                 self._refuse(error, self._sequence_of(result))
             except Exception as error:  # noqa: BLE001 -- one message must not end a stream
-                self._door.telemetry.unexpected_error("receiver", error)
+                self._deps.telemetry.unexpected_error("receiver", error)
                 self._answer_fault(self._sequence_of(result))
         if self._asks_again:
             self._ask_for_next()
@@ -201,15 +201,15 @@ class Stream:
     def close(self) -> None:
         """Let go of the session; the stream is gone."""
         self._count()
-        if self._door.holders.get(self.session_id) is self:
-            del self._door.holders[self.session_id]
+        if self._deps.holders.get(self.session_id) is self:
+            del self._deps.holders[self.session_id]
         if self.session_id:
-            self._door.commands.unlisten(self.session_id, self._wake.set)
-            self._door.pipeline.disconnected(self.session_id)
+            self._deps.commands.unsubscribe(self.session_id, self._wake.set)
+            self._deps.pipeline.disconnected(self.session_id)
 
     def _count(self) -> None:
         if self._frames:
-            self._door.telemetry.received(self._kinds, self._received_bytes)
+            self._deps.telemetry.received(self._kinds, self._received_bytes)
             self._kinds = {}
             self._received_bytes = self._frames = 0
 
@@ -219,7 +219,7 @@ class Stream:
         session = self._session(update.session_id)
         if update.sequence and not self._is_numbered:
             self._begin(session, update.sequence)
-        ticket = self._door.pipeline.accept(update, self)
+        ticket = self._deps.pipeline.accept(update, self)
         if update.sequence:
             self._unreadable = 0
         self._expect(ticket, update, session)
@@ -246,13 +246,13 @@ class Stream:
         """
         has_begun, self._has_begun, self._is_numbered = self._has_begun, True, True
         if not has_begun and session.client.instance_id and sequence > session.accepted + 1:
-            self._door.pipeline.begin_at(session.id, sequence)
+            self._deps.pipeline.begin_at(session.id, sequence)
 
     def _session(self, session_id: str) -> Session:
         """Return the session that this stream speaks for; raises where this is another."""
         if session_id != self.session_id:
             self._bind(session_id)
-        session = self._door.sessions.get(session_id)
+        session = self._deps.sessions.get(session_id)
         if (session.client.instance_id, session.attempt) != self._holder:
             raise ForeignSessionError("another training process has taken the session over")
         return session
@@ -261,7 +261,7 @@ class Stream:
         """Ask for the message that should have come, once a frame; or refuse it, if it never can be read."""
         expected = error.expected
         if expected == self._asked_for:
-            self._door.telemetry.error_answered(
+            self._deps.telemetry.error_answered(
                 "BUFFER_FULL", "not answered: once a frame is enough"
             )
             return
@@ -276,7 +276,7 @@ class Stream:
         Where that was one message that cannot be read, however often it comes, it is refused instead.
         """
         self._asks_again = False
-        session = self._door.sessions.find(self.session_id)
+        session = self._deps.sessions.find(self.session_id)
         if session is None or not self._is_numbered or self._asked_for == session.accepted + 1:
             return
         is_alone = self._unreadable == 1
@@ -324,7 +324,7 @@ class Stream:
     def _give_up(self, sequence: int, error: InvalidDataError) -> None:
         """Refuse a message by its sequence, which Acks cover from now on."""
         try:
-            ticket = self._door.pipeline.refuse(self.session_id, sequence, self)
+            ticket = self._deps.pipeline.refuse(self.session_id, sequence, self)
         except SequenceGapError as gap:
             self._ask_for(gap)
             return
@@ -332,24 +332,24 @@ class Stream:
             self._refuse(refusal, sequence)
             return
         self._refuse(error, sequence)
-        session = self._door.sessions.get(self.session_id)
+        session = self._deps.sessions.get(self.session_id)
         self._expect_sequence(ticket, session.accepted, session.batch)
 
     def _bind(self, session_id: str) -> None:
         """Make this the stream of one session; it stays so."""
-        if self.session_id and self._door.sessions.find(session_id) is not None:
+        if self.session_id and self._deps.sessions.find(session_id) is not None:
             raise InvalidDataError("session_id: this stream belongs to another session")
-        session = self._door.sessions.get(session_id)
+        session = self._deps.sessions.get(session_id)
         if self.session_id:
             return
-        self._door.admission.check(session, self._caller)
+        self._deps.admission.check(session, self._caller)
         self.session_id = session_id
         self._holder = (session.client.instance_id, session.attempt)
         if session.images_acknowledged is None:
-            session.images_acknowledged = self._door.image_counts(session_id)
+            session.images_acknowledged = self._deps.image_counts(session_id)
         self._take_over()
-        self._door.pipeline.connected(session_id)
-        self._door.commands.listen(session_id, self._wake.set)
+        self._deps.pipeline.connected(session_id)
+        self._deps.commands.subscribe(session_id, self._wake.set)
         self._wake.set()
 
     def _take_over(self) -> None:
@@ -357,10 +357,10 @@ class Stream:
 
         Clients that do not name themselves cannot be told apart, so theirs stay.
         """
-        before = self._door.holders.get(self.session_id)
+        before = self._deps.holders.get(self.session_id)
         if before is not None and before._holder == self._holder and self._holder[0]:
             before.supersede()
-        self._door.holders[self.session_id] = self
+        self._deps.holders[self.session_id] = self
 
     def _expect(self, ticket: int, update: Update, session: Session) -> None:
         """Note which acknowledgment the update earns.
@@ -387,10 +387,10 @@ class Stream:
 
     def _images(self) -> tuple[int, int]:
         """Return the images of the session kept and not kept since the last Ack, also that of another stream."""
-        session = self._door.sessions.find(self.session_id)
+        session = self._deps.sessions.find(self.session_id)
         if session is None or (session.client.instance_id, session.attempt) != self._holder:
             return 0, 0
-        kept, dropped = self._door.image_counts(self.session_id)
+        kept, dropped = self._deps.image_counts(self.session_id)
         before, session.images_acknowledged = session.images_acknowledged, (kept, dropped)
         if before is None:
             return 0, 0
@@ -398,7 +398,7 @@ class Stream:
 
     def _owe_last_images(self) -> None:
         """Owe an Ack of the images that were decided on after the last one, before the stream ends."""
-        session = self._door.sessions.find(self.session_id)
+        session = self._deps.sessions.find(self.session_id)
         if session is None or not self._is_numbered or self.is_superseded:
             return
         images = self._images()
@@ -410,7 +410,7 @@ class Stream:
             isinstance(error, UnknownSessionError | ForeignSessionError)
             and not self._may_complain()
         ):
-            self._door.telemetry.error_answered("INVALID_SESSION", "not answered: too many of them")
+            self._deps.telemetry.error_answered("INVALID_SESSION", "not answered: too many of them")
             return
         if isinstance(error, OverloadedError):
             retry_after_ms = error.retry_after_ms
@@ -434,13 +434,13 @@ class Stream:
         sequence: int,
         retry_after_ms: int = 0,
     ) -> None:
-        self._door.telemetry.error_answered(wire.ErrorResponse.ErrorCode.Name(code), text)
+        self._deps.telemetry.error_answered(wire.ErrorResponse.ErrorCode.Name(code), text)
         self._owe(responses.error(code, text, sequence, retry_after_ms))
 
     def _owe_commands(self) -> None:
         if not self.session_id or self._closing:
             return
-        for command in self._door.pipeline.take_commands(self.session_id):
+        for command in self._deps.pipeline.take_commands(self.session_id):
             self._owe(responses.command(command))
 
     def _sequence_of(self, result: Result) -> int:

@@ -8,7 +8,7 @@ from bridge.model import ImageResult
 from bridge.storage.database import Database
 from bridge.storage.transaction import Transaction
 
-PART = "images"
+CHECKPOINT_KEY = "images"
 """The key of the counts that a restart restores; checkpoints do not hold them."""
 
 IMAGES = range(2**53)

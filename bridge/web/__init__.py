@@ -8,7 +8,7 @@ from bridge.web.dependencies import (
     Confusion,
     Exposition,
     MetricsPage,
-    OrderCommand,
+    SubmitCommand,
 )
 from bridge.web.listener import Listener, bind_listener
 
@@ -20,7 +20,7 @@ __all__ = [
     "Exposition",
     "Listener",
     "MetricsPage",
-    "OrderCommand",
+    "SubmitCommand",
     "bind_listener",
     "build_app",
     "serve_http",

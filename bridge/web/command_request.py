@@ -37,7 +37,7 @@ def submit_from_request(
         return existing
     if session.ended_at or deps.sessions.find(session.id) is None:
         raise ConflictError("this session is over: no training loop is left to carry out a command")
-    command = deps.order_command(session.id, *checked)
+    command = deps.submit_command(session.id, *checked)
     deps.telemetry.event(
         "command queued",
         session_id=session.id,

@@ -51,8 +51,8 @@ class Archive(Protocol):
         """Return the sessions registered most recently, newest first."""
 
 
-class OrderCommand(Protocol):
-    """Takes commands for training loops, as `Commands.ask` does."""
+class SubmitCommand(Protocol):
+    """Submits commands to training loops, as `Commands.submit` does."""
 
     def __call__(
         self, session_id: str, type: CommandType, parameters: Mapping[str, str], command_id: str, /
@@ -75,7 +75,7 @@ class AppDependencies:
 
     sessions: Sessions
     commands: Commands
-    order_command: OrderCommand
+    submit_command: SubmitCommand
     index: ImageIndex
     read_image: Callable[[ImageLocation], bytes]
     """Blocks while it reads; raises StorageError or NotFoundError."""

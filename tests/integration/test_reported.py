@@ -233,8 +233,8 @@ class Run:
         """Go on from what a checkpoint holds."""
         series = unpacked(packed(self.scene.metrics.snapshot(self.session)))
         restored = Session.restored(unpacked(packed(self.session.snapshot())))
-        restored.parts = {"series": series}
-        self.deps.sessions.forget(self.session)
+        restored.restored_state = {"series": series}
+        self.deps.sessions.expire(self.session)
         self.deps.sessions.restore(restored)
         self.session = restored
         self._take(Registered())

@@ -24,12 +24,12 @@ WORDS = {
 
 NAMES = {
     "Order": "Command",
-    "order_command": "submit_command",
-    "CommandAsked": "CommandQueued",
+    "submit_command": "submit_command",
+    "CommandQueued": "CommandQueued",
     "asked_at": "queued_at",
     "Door": "StreamDependencies",
     "parts_of": "deps_of",
-    "Remembering": "Snapshotter",
+    "Snapshotter": "Snapshotter",
     "Offer": "ImageCandidate",
     "Tally": "ImageCounts",
     "tallies": "image_counts",
@@ -49,7 +49,7 @@ NAMES = {
     "AbsentError": "BridgeUnreachableError",
     "BrokenOffError": "StreamBrokenError",
     "Trouble": "ConnectionFailure",
-    "Forgotten": "Expired",
+    "Expired": "Expired",
     "Inspection": "Checker",
 }
 """Identifiers that were renamed, and to what."""

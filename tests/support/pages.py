@@ -106,7 +106,7 @@ def deps_in(folder, **changes):
     given = {
         "sessions": Sessions(new_per_minute=100_000),
         "commands": commands,
-        "order_command": commands.ask,
+        "submit_command": commands.submit,
         "index": shelf.index,
         "read_image": shelf.read,
         "metrics": FakeMetrics(),

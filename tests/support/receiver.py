@@ -12,8 +12,8 @@ from bridge.pipeline import Pipeline
 from bridge.receiver.admission import TOKEN_HEADER
 from bridge.receiver.decode import Limits
 from bridge.receiver.server import bind_server, serve_grpc
-from bridge.receiver.servicer import Servicer, Terms
-from bridge.receiver.stream import Door
+from bridge.receiver.servicer import ServerConfig, Servicer
+from bridge.receiver.stream import StreamDependencies
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
 from bridge.telemetry import Telemetry
@@ -64,7 +64,7 @@ class Trainer:
 class Bridge:
     """A receiver with everything below it, and a sink that records."""
 
-    def __init__(self, tmp_path, **terms) -> None:
+    def __init__(self, tmp_path, **config) -> None:
         self.sink = Recording()
         self.telemetry = Telemetry()
         self.sessions = Sessions(limit=5)
@@ -81,14 +81,16 @@ class Bridge:
         self.image_counts: dict[str, tuple[int, int]] = {}
         self.tokens: dict[str, str] = {}
         """By session, what its streams show."""
-        self.door = Door(
+        self.deps = StreamDependencies(
             pipeline=self.pipeline,
             sessions=self.sessions,
             commands=self.commands,
             telemetry=self.telemetry,
             image_counts=lambda session_id: self.image_counts.get(session_id, (0, 0)),
         )
-        self.servicer = Servicer(self.door, Terms(limits=Limits(image_dimension=64), **terms))
+        self.servicer = Servicer(
+            self.deps, ServerConfig(limits=Limits(image_dimension=64), **config)
+        )
 
     def errors(self, code: str) -> float:
         return self.telemetry.registry.get_sample_value("bridge_errors_total", {"code": code}) or 0

@@ -122,12 +122,12 @@ def _digits(deps, shelf, now):
     )
     session.apply(Scalars(3, 250, {"gradient_norm": 0.8123, "temperature": 1.07}), now - 1)
     _command(deps, session, CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"}, now)
-    deps.commands.ask(session.id, CommandType.SAVE_CHECKPOINT, {})
+    deps.commands.submit(session.id, CommandType.SAVE_CHECKPOINT, {})
     deps.metrics.confusions[session.id] = confusion
 
 
 def _command(deps, session, type, parameters, now):
-    command = deps.commands.ask(session.id, type, parameters)
+    command = deps.commands.submit(session.id, type, parameters)
     deps.commands.take(session.id)
     session.apply(CommandSent(command.id, type, parameters), now - 300)
     result = CommandResult(command.id, applied=True, message="done", epoch=2, batch=388)

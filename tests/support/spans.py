@@ -46,7 +46,7 @@ class World:
     def restored(self, session):
         """Return what a restarted bridge knows of a session, told to a sink of its own."""
         restored = Session.restored(unpacked(packed(session.snapshot())))
-        restored.parts = {self.sink.name: unpacked(packed(self.sink.snapshot(session)))}
+        restored.restored_state = {self.sink.name: unpacked(packed(self.sink.snapshot(session)))}
         return restored
 
     def commit(self):

@@ -1,4 +1,4 @@
-"""Orders and their answers."""
+"""Commands and their answers."""
 
 from types import SimpleNamespace
 
@@ -8,10 +8,10 @@ from bridge.commands import KEPT_PER_SESSION, Commands, State
 from bridge.errors import InvalidDataError, LimitError
 from bridge.model import (
     CommandAnswered,
-    CommandAsked,
+    CommandQueued,
     CommandResult,
     CommandSent,
-    Forgotten,
+    Expired,
     Registered,
 )
 from bridge.protocol import CommandType
@@ -20,103 +20,103 @@ from bridge.storage.packed import packed, unpacked
 PAUSE = CommandType.PAUSE_TRAINING
 
 
-def test_an_order_goes_out_once_and_is_answered_once():
+def test_a_command_goes_out_once_and_is_answered_once():
     """Queued, sent, applied; a second answer changes nothing."""
     commands = Commands()
-    asked = commands.ask("run", PAUSE, {}, "c1")
+    queued = commands.submit("run", PAUSE, {}, "c1")
 
     (sent,) = commands.take("run")
     answered = commands.answer("run", CommandResult("c1", True, "ok", 1, 2))
 
-    assert [asked.state, sent.state, answered.state] == [State.QUEUED, State.SENT, State.APPLIED]
+    assert [queued.state, sent.state, answered.state] == [State.QUEUED, State.SENT, State.APPLIED]
     assert commands.take("run") == []
     assert commands.answer("run", CommandResult("c1", False, "no", 1, 2)) is None
     assert commands.of("run") == [answered]
 
 
-def test_asking_again_with_the_same_id_gives_no_second_order():
+def test_submitting_the_same_id_again_queues_no_second_command():
     """A retried request is harmless."""
     commands = Commands()
 
-    assert commands.ask("run", PAUSE, {}, "c1") == commands.ask("run", PAUSE, {}, "c1")
+    assert commands.submit("run", PAUSE, {}, "c1") == commands.submit("run", PAUSE, {}, "c1")
     assert len(commands.take("run")) == 1
 
 
-def test_the_newest_listener_hears_the_bell():
-    """A stream that took over is rung; the one before is not, and cannot unhook it."""
-    rung = []
+def test_the_newest_subscriber_is_called():
+    """A stream that took over is called; the one before is not, and cannot unsubscribe it."""
+    called = []
     commands = Commands()
 
     def old() -> None:
-        rung.append("old")
+        called.append("old")
 
     def new() -> None:
-        rung.append("new")
+        called.append("new")
 
-    commands.listen("run", old)
-    commands.listen("run", new)
-    commands.unlisten("run", old)
-    commands.ask("run", PAUSE, {})
+    commands.subscribe("run", old)
+    commands.subscribe("run", new)
+    commands.unsubscribe("run", old)
+    commands.submit("run", PAUSE, {})
 
-    assert rung == ["new"]
+    assert called == ["new"]
 
 
-def test_a_bell_that_is_taken_off_rings_no_more():
-    """A bound method is a new object each time it is looked up; it is taken off all the same."""
+def test_an_unsubscribed_callback_is_not_called():
+    """A bound method is a new object each time it is looked up; it is unsubscribed all the same."""
 
-    class Listener:
-        rung = 0
+    class Subscriber:
+        called = 0
 
-        def ring(self) -> None:
-            self.rung += 1
+        def on_available(self) -> None:
+            self.called += 1
 
-    listener = Listener()
+    subscriber = Subscriber()
     commands = Commands()
-    commands.listen("run", listener.ring)
-    commands.unlisten("run", listener.ring)
-    commands.ask("run", PAUSE, {})
+    commands.subscribe("run", subscriber.on_available)
+    commands.unsubscribe("run", subscriber.on_available)
+    commands.submit("run", PAUSE, {})
 
-    assert listener.rung == 0
+    assert subscriber.called == 0
 
 
 def test_answers_to_nothing_are_ignored():
-    """Neither an unknown order nor another session's is answered."""
+    """Neither an unknown command nor another session's is answered."""
     commands = Commands()
-    commands.ask("run", PAUSE, {}, "c1")
+    commands.submit("run", PAUSE, {}, "c1")
 
     assert commands.answer("other", CommandResult("c1", True, "", 0, 0)) is None
     assert commands.answer("run", CommandResult("c2", True, "", 0, 0)) is None
 
 
-def test_unanswered_orders_are_bounded():
-    """The oldest answered order makes room; when none is answered the next is refused."""
+def test_unanswered_commands_are_bounded():
+    """The oldest answered command makes room; when none is answered the next is refused."""
     commands = Commands()
     for number in range(KEPT_PER_SESSION):
-        commands.ask("run", PAUSE, {}, f"c{number}")
+        commands.submit("run", PAUSE, {}, f"c{number}")
 
     with pytest.raises(LimitError):
-        commands.ask("run", PAUSE, {})
+        commands.submit("run", PAUSE, {})
     commands.answer("run", CommandResult("c5", False, "no", 0, 0))
-    commands.ask("run", PAUSE, {}, "last")
+    commands.submit("run", PAUSE, {}, "last")
 
     assert len(commands.of("run")) == KEPT_PER_SESSION
-    commands.forget("run")
+    commands.discard("run")
     assert commands.of("run") == []
 
 
-def session(**parts):
+def session(**restored_state):
     """Return what commands need to know of a session."""
-    return SimpleNamespace(id="run", parts=parts)
+    return SimpleNamespace(id="run", restored_state=restored_state)
 
 
 def test_orders_outlive_the_bridge():
     """Queued, sent and answered ones come back as they were; what never went out still will."""
     commands = Commands()
     for name in ("queued", "sent", "answered"):
-        commands.ask("run", PAUSE, {"why": name}, name)
+        commands.submit("run", PAUSE, {"why": name}, name)
     commands.take("run")
     commands.answer("run", CommandResult("answered", True, "ok", 1, 2))
-    commands.ask("run", CommandType.STOP_TRAINING, {}, "late")
+    commands.submit("run", CommandType.STOP_TRAINING, {}, "late")
 
     again = Commands()
     state = unpacked(packed(commands.snapshot(session())))
@@ -124,16 +124,16 @@ def test_orders_outlive_the_bridge():
 
     assert again.of("run") == commands.of("run")
     assert [command.id for command in again.take("run")] == ["late"]
-    assert commands.snapshot(SimpleNamespace(id="other", parts={})) is None
+    assert commands.snapshot(SimpleNamespace(id="other", restored_state={})) is None
 
 
 def test_a_replay_brings_orders_as_far_as_they_had_come():
-    """Events of the journal do to orders what happened to them."""
+    """Events of the journal bring the commands back to where they were."""
     commands = Commands()
     for event in (
-        CommandAsked("a", PAUSE, {}),
-        CommandAsked("b", PAUSE, {}),
-        CommandAsked("c", PAUSE, {}),
+        CommandQueued("a", PAUSE, {}),
+        CommandQueued("b", PAUSE, {}),
+        CommandQueued("c", PAUSE, {}),
         CommandSent("a", PAUSE, {}),
         CommandSent("b", PAUSE, {}),
         CommandAnswered(PAUSE, CommandResult("a", False, "no", 0, 0)),
@@ -142,9 +142,9 @@ def test_a_replay_brings_orders_as_far_as_they_had_come():
 
     states = [(command.id, command.state) for command in commands.of("run")]
     assert states == [("a", State.REFUSED), ("b", State.SENT), ("c", State.QUEUED)]
-    commands.send_again("run")
+    commands.requeue_unanswered("run")
     assert [command.id for command in commands.take("run")] == ["b", "c"]
-    commands.replay(session(), Forgotten(), 6.0)
+    commands.replay(session(), Expired(), 6.0)
     assert commands.of("run") == []
 
 
@@ -165,7 +165,7 @@ def test_what_no_loop_can_use_is_no_command(type, name, value):
 
     for parameters in ({name: value}, {}, {"other": "1"}):
         with pytest.raises(InvalidDataError, match=f"{name} must be a"):
-            commands.ask("run", type, parameters)
+            commands.submit("run", type, parameters)
     assert commands.take("run") == []
 
 
@@ -183,4 +183,4 @@ def test_what_no_loop_can_use_is_no_command(type, name, value):
 )
 def test_what_a_loop_can_use_is_taken(type, parameters):
     """Every way to write such a number, and other commands whatever they carry."""
-    assert Commands().ask("run", type, parameters).parameters == parameters
+    assert Commands().submit("run", type, parameters).parameters == parameters

@@ -13,7 +13,7 @@ from bridge.telemetry import Telemetry
 
 
 async def test_time_goes_on_without_messages(tmp_path):
-    """Silent sessions are lost and forgotten, and the gauges say so, though nothing arrives."""
+    """Silent sessions are lost and expire, and the gauges say so, though nothing arrives."""
     telemetry = Telemetry()
     database = Database(tmp_path / "bridge.db")
     sessions = Sessions(heartbeat_seconds=0.1, lost_seconds=0.3, linger_seconds=1.5)

@@ -16,13 +16,13 @@ from bridge.model import (
     Batch,
     Client,
     CommandAnswered,
-    CommandAsked,
+    CommandQueued,
     CommandResult,
     Config,
     Connected,
     Disconnected,
     Ended,
-    Forgotten,
+    Expired,
     Heartbeat,
     Performance,
     Phase,
@@ -315,7 +315,7 @@ def test_a_command_that_is_answered_twice_was_answered_once():
     """It may have gone out twice, and so has its answer; nobody is told of an error."""
     bridge = Bridge()
     bridge.register()
-    bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {}, "c1")
+    bridge.pipeline.submit("run", CommandType.PAUSE_TRAINING, {}, "c1")
     bridge.pipeline.take_commands("run")
     for sequence in (1, 2):
         bridge.send(CommandResult("c1", applied=True, message="", epoch=0, batch=0), sequence)
@@ -399,8 +399,8 @@ def test_a_lost_session_comes_back_with_its_next_message():
     assert session.connected
 
 
-def test_a_forgotten_session_leaves_nothing():
-    """After the linger neither the session nor its orders are held."""
+def test_an_expired_session_leaves_nothing():
+    """After the linger neither the session nor its commands are held."""
     bridge = Bridge()
     bridge.register()
     bridge.send(StatusChange(Status.FAILED, "boom"))
@@ -408,7 +408,7 @@ def test_a_forgotten_session_leaves_nothing():
 
     bridge.pipeline.expire_sessions()
 
-    assert bridge.sink.events[-1] == Forgotten()
+    assert bridge.sink.events[-1] == Expired()
     assert len(bridge.sessions) == 0
 
 
@@ -417,20 +417,20 @@ def test_an_order_is_an_event_before_it_is_sent():
     bridge = Bridge()
     bridge.register()
 
-    asked = bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {"why": "lunch"}, "c1")
+    queued = bridge.pipeline.submit("run", CommandType.PAUSE_TRAINING, {"why": "lunch"}, "c1")
 
-    assert bridge.sink.of(CommandAsked) == [
-        CommandAsked("c1", CommandType.PAUSE_TRAINING, {"why": "lunch"})
+    assert bridge.sink.of(CommandQueued) == [
+        CommandQueued("c1", CommandType.PAUSE_TRAINING, {"why": "lunch"})
     ]
-    assert bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {}, "c1") == asked
-    assert len(bridge.sink.of(CommandAsked)) == 1
+    assert bridge.pipeline.submit("run", CommandType.PAUSE_TRAINING, {}, "c1") == queued
+    assert len(bridge.sink.of(CommandQueued)) == 1
 
 
 def test_orders_for_an_attempt_do_not_reach_the_next():
     """A stop that the first process never heard must not stop the second."""
     bridge = Bridge()
     bridge.register()
-    bridge.pipeline.ask("run", CommandType.STOP_TRAINING, {})
+    bridge.pipeline.submit("run", CommandType.STOP_TRAINING, {})
     bridge.now += 1_000
 
     session = bridge.pipeline.register("run", Client(instance_id="other"), Config()).session
@@ -457,14 +457,14 @@ def test_a_session_from_before_a_restart_is_disconnected_and_leased():
     assert again.pipeline.register("run", Client(instance_id="other"), Config()).is_new
 
 
-def test_orders_from_before_a_session_was_forgotten_are_not_given_again():
+def test_commands_from_before_a_session_expired_are_not_sent_again():
     """A stop of yesterday must not stop the run that its client has begun today."""
     bridge = Bridge()
-    forgotten = Session("run", Client(instance_id="i"), Config(), now=0.0)
-    forgotten.parts = {"commands": [("c1", 3, {}, 0.0, "queued", None)]}
+    expired = Session("run", Client(instance_id="i"), Config(), now=0.0)
+    expired.restored_state = {"commands": [("c1", 3, {}, 0.0, "queued", None)]}
 
-    session = bridge.pipeline.register("run", Client(instance_id="i"), Config(), forgotten).session
+    session = bridge.pipeline.register("run", Client(instance_id="i"), Config(), expired).session
 
-    assert session is forgotten
-    assert session.parts == {}
+    assert session is expired
+    assert session.restored_state == {}
     assert bridge.pipeline.take_commands("run") == []

@@ -12,7 +12,7 @@ from bridge.errors import InvalidDataError
 from bridge.model import Batch, Client, Config, Heartbeat, Update
 from bridge.pipeline import RETRY_AFTER_MS, Pipeline
 from bridge.receiver.admission import Caller
-from bridge.receiver.stream import Door, Stream
+from bridge.receiver.stream import Stream, StreamDependencies
 from bridge.session import Session, hash_of
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
@@ -91,7 +91,9 @@ class World:
             telemetry=telemetry,
             clock=lambda: self.now,
         )
-        self.door = Door(self.pipeline, self.sessions, commands, telemetry, lambda _: (0, 0))
+        self.deps = StreamDependencies(
+            self.pipeline, self.sessions, commands, telemetry, lambda _: (0, 0)
+        )
         if self.on_disk is not None:
             state, mark, applied = self.on_disk
             del self.applied[applied:]
@@ -137,7 +139,7 @@ class Line:
         self.is_fresh = True
         """Nothing numbered has been sent."""
         self._world = world
-        self._stream = Stream(world.door, world.caller)
+        self._stream = Stream(world.deps, world.caller)
         self._task = world.loop.create_task(self._stream.write_to(self._read))
 
     def take(self, sequence):

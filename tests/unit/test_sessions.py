@@ -15,7 +15,7 @@ from bridge.model import (
     Disconnected,
     Ended,
     Epoch,
-    Forgotten,
+    Expired,
     Gpu,
     Performance,
     Phase,
@@ -208,14 +208,14 @@ def test_few_former_attempts_are_kept(sessions, clock):
     assert session.former[-1] == "298"
 
 
-def test_a_forgotten_session_is_remembered(clock):
+def test_an_expired_session_comes_back_from_the_archive(clock):
     """Gone from memory it can be resumed, and another process makes the next attempt, never the first."""
     old = Session("run", client("a"), Config(), now=clock.now, attempt=4)
     old.apply(Ended(Phase.ENDED), clock.now)
     sessions = Sessions(clock=clock)
 
     followed = sessions.register("run", client("b"), Config(), old)
-    sessions.forget(followed.session)
+    sessions.expire(followed.session)
     resumed = sessions.register("run", client("a"), Config(), old)
 
     assert (followed.is_new, followed.session.attempt) == (True, 5)
@@ -231,16 +231,16 @@ def test_limits_say_which_one_was_met(sessions, clock):
         sessions.register("d", client(), Config())
 
     for name in ("c", "b"):
-        sessions.forget(sessions.get(name))
+        sessions.expire(sessions.get(name))
         sessions.register(name, client(), Config())
-    sessions.forget(sessions.get("a"))
+    sessions.expire(sessions.get("a"))
     with pytest.raises(LimitError, match="a minute"):
         sessions.register("e", client(), Config())
     clock.now += 61
     assert sessions.register("e", client(), Config()).is_new
 
 
-def test_silence_disconnects_then_loses_then_forgets(sessions, clock):
+def test_silence_disconnects_then_loses_then_expires(sessions, clock):
     """Three heartbeats, an hour (here 600 s), then the linger: each is due once."""
     session = sessions.register("run", client(), Config()).session
     session.apply(Connected(), clock.now)
@@ -260,7 +260,7 @@ def test_silence_disconnects_then_loses_then_forgets(sessions, clock):
     assert due() == [Ended(Phase.LOST)]
     assert due() == []
     clock.now += 60
-    assert due() == [Forgotten()]
+    assert due() == [Expired()]
 
 
 def test_an_unknown_session_is_told(sessions):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import ForeignSessionError
-from bridge.model import Client, Config, Connected, Disconnected, Ended, Forgotten, Phase
+from bridge.model import Client, Config, Connected, Disconnected, Ended, Expired, Phase
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
@@ -52,8 +52,8 @@ class World:
         for session, event in self.sessions.due():
             self.gone.append((session.id, type(event)))
             session.apply(event, self.wall)
-            if isinstance(event, Forgotten):
-                self.sessions.forget(session)
+            if isinstance(event, Expired):
+                self.sessions.expire(session)
 
     def passes(self, seconds):
         """Let real time pass, second by second."""
@@ -178,7 +178,7 @@ def test_silence_is_what_has_passed(step):
     world.passes(1)
     assert world.gone == [("run", Disconnected), ("run", Ended)]
     world.passes(LINGER)
-    assert world.gone[2:] == [("run", Forgotten)]
+    assert world.gone[2:] == [("run", Expired)]
 
 
 def test_a_session_that_ends_in_1970_has_ended():

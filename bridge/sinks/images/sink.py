@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.model import Batch, Ended, Epoch, Event, Forgotten, Registered
+from bridge.model import Batch, Ended, Epoch, Event, Expired, Registered
 from bridge.session import Session
 from bridge.sinks import GroupCommit
 from bridge.sinks.images.accounting import ImageAccounting, OnResolved
@@ -145,7 +145,7 @@ class Images:
             self._end_shard(session.id)
         elif kind is Registered:
             self._open_attempt(session)
-        elif kind is Forgotten:
+        elif kind is Expired:
             self._end_shard(session.id)
             self._sampler.reset(session.id)
             self._accounting.close(session.id)
@@ -184,7 +184,7 @@ class Images:
         """Restore the counts of a session from before a restart; its images are in their shards."""
         if isinstance(event, Registered):
             self._accounting.open(session)
-        elif isinstance(event, Forgotten):
+        elif isinstance(event, Expired):
             self._accounting.close(session.id)
 
     def resume(self, sessions: Iterable[Session]) -> None:

@@ -29,11 +29,13 @@ class Archive:
         checkpoint = self._rows.find(session_id)
         return None if checkpoint is None else _at_rest(checkpoint)
 
-    def recall(self, session_id: str) -> Session | None:
+    def load_archived(self, session_id: str) -> Session | None:
         """Return a session as `find` does, with all that the sinks need to continue it."""
         session = self.find(session_id)
         if session is not None:
-            session.parts[image_counts.PART] = self._rows.images(session_id, session.attempt).counts
+            session.restored_state[image_counts.CHECKPOINT_KEY] = self._rows.images(
+                session_id, session.attempt
+            ).counts
         return session
 
     def recent(self, limit: int) -> list[Session]:
@@ -43,34 +45,34 @@ class Archive:
 
 
 def checkpoint_of(
-    session: Session, applied_through: int, parts: dict[str, Any], *, is_held: bool
+    session: Session, applied_through: int, state: dict[str, Any], *, is_held: bool
 ) -> Checkpoint:
     """Return what is written of a session as it stood when the group `applied_through` had been applied.
 
     `is_held`: it is in memory, and the next start restores it, whatever the clock says by then.
     """
-    state = parts[SESSION]
+    own = state[SESSION]
     return Checkpoint(
         session.id,
-        milliseconds(state["registered_at"]),
-        milliseconds(state["updated_at"]),
-        0 if is_held else milliseconds(state["ended_at"]),
+        milliseconds(own["registered_at"]),
+        milliseconds(own["updated_at"]),
+        0 if is_held else milliseconds(own["ended_at"]),
         applied_through,
-        sealed(parts),
+        sealed(state),
     )
 
 
 def session_of(checkpoint: Checkpoint) -> Session:
     """Return a session as it stood; raises StorageError for a checkpoint that is damaged."""
-    parts = unsealed(checkpoint.state)
+    state = unsealed(checkpoint.state)
     try:
         _check_group_number(checkpoint.applied_through)
-        session = Session.restored(parts.pop(SESSION))
+        session = Session.restored(state.pop(SESSION))
         check_session(session, checkpoint.session_id)
         session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
     except Exception as error:
         raise StorageError(f"the session {checkpoint.session_id} is damaged: {error!r}") from error
-    session.parts = parts
+    session.restored_state = state
     return session
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from bridge.model import Event, Forgotten, Heartbeat, Registered, SequenceAdvanced
+from bridge.model import Event, Expired, Heartbeat, Registered, SequenceAdvanced
 from bridge.session import Session
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, encode
@@ -32,11 +32,11 @@ CHECKPOINTING_SECONDS = 0.002
 """Time on the event loop that one commit may spend on checkpoints; the rest follow with the next commits."""
 
 
-class Remembering(Protocol):
-    """A part of the bridge that knows something of each session which must outlive the process."""
+class Snapshotter(Protocol):
+    """Has state of each session that must outlive the process."""
 
     name: str
-    """Under which a checkpoint has it, and `Session.parts` hands it back."""
+    """The key of this state in a checkpoint and in `Session.restored_state`."""
 
     def snapshot(self, session: Session) -> object:
         """Return plain values, none of which changes any more, or None; runs on the event loop."""
@@ -62,19 +62,19 @@ class Journal:
     def __init__(
         self,
         rows: JournalRows,
-        parts: Sequence[Remembering],
+        snapshotters: Sequence[Snapshotter],
         telemetry: Telemetry,
         *,
         keeps_records: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Continue the rows given; checkpoints hold what `parts` know.
+        """Continue the rows given; checkpoints hold the snapshots of `snapshotters`.
 
         Not `keeps_records`: only checkpoints are written, for the pages of sessions that are over.
         """
         self._keeps_records = keeps_records
         self._rows = rows
-        self._parts = tuple(parts)
+        self._snapshotters = tuple(snapshotters)
         self._telemetry = telemetry
         self._clock = clock
         self._number = rows.last_number()
@@ -104,7 +104,7 @@ class Journal:
         if kind is Heartbeat:
             self._last_seen[session.id] = session
             return
-        if kind is Forgotten:
+        if kind is Expired:
             self._evict(session)
             return
         self._touched[session.id] = session
@@ -116,7 +116,7 @@ class Journal:
                 self._drop_outdated_advance(session)
             self._records.append(JournalRecord(session.id, session.accepted, received, event))
 
-    def is_leaving(self, session_id: str) -> bool:
+    def is_being_archived(self, session_id: str) -> bool:
         """Return whether a session has left memory, and its last state is not on disk yet."""
         return session_id in self._evicting
 
@@ -219,11 +219,11 @@ class Journal:
         return [(session.updated_at, name) for name, session in seen.items()]
 
     def _state(self, session: Session) -> dict[str, Any] | None:
-        """Return all that is known of a session, or None where a part fails: its records stay."""
+        """Return all that is known of a session, or None where a snapshot fails: its records stay."""
         try:
-            snapshots = {part.name: part.snapshot(session) for part in self._parts}
+            snapshots = {each.name: each.snapshot(session) for each in self._snapshotters}
             known = {name: state for name, state in snapshots.items() if state is not None}
-            return {SESSION: session.snapshot(), **session.parts, **known}
+            return {SESSION: session.snapshot(), **session.restored_state, **known}
         except Exception as error:  # noqa: BLE001 -- one session must not keep the others from the disk
             self._telemetry.unexpected_error("checkpoint", error)
             return None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bridge.model import (
     Batch,
     CommandAnswered,
-    CommandAsked,
+    CommandQueued,
     CommandResult,
     CommandSent,
     Config,
@@ -17,7 +17,7 @@ from bridge.model import (
     Ended,
     Epoch,
     Event,
-    Forgotten,
+    Expired,
     Gpu,
     Performance,
     Phase,
@@ -134,7 +134,7 @@ def _status(values: Sequence[Any]) -> StatusChange:
     return StatusChange(Status(status), message, config)
 
 
-def _command_fields(command: CommandAsked | CommandSent) -> tuple[Any, ...]:
+def _command_fields(command: CommandQueued | CommandSent) -> tuple[Any, ...]:
     return command.command_id, command.type.value, dict(command.parameters)
 
 
@@ -195,8 +195,8 @@ CODECS = (
     Codec(8, CommandSent, _command(CommandSent), _command_fields),
     Codec(9, CommandAnswered, _answer, _answer_fields),
     Codec(10, Ended, lambda values: Ended(Phase(values[0])), lambda ended: (ended.phase.value,)),
-    Codec(11, Forgotten, lambda _values: Forgotten(), _no_fields),
-    Codec(12, CommandAsked, _command(CommandAsked), _command_fields),
+    Codec(11, Expired, lambda _values: Expired(), _no_fields),
+    Codec(12, CommandQueued, _command(CommandQueued), _command_fields),
     Codec(13, Epoch, lambda values: Epoch(*values), attrgetter(*_names(Epoch))),
     Codec(14, Performance, _performance, _performance_fields),
     Codec(15, SequenceAdvanced, lambda values: SequenceAdvanced(*values[:2]), _advance_fields),

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 from bridge.errors import StorageError
 from bridge.model import (
-    CommandAsked,
+    CommandQueued,
     CommandSent,
     Connected,
     Disconnected,
     Ended,
     Event,
-    Forgotten,
+    Expired,
     Registered,
 )
 from bridge.session import Session
@@ -32,7 +32,7 @@ NUMBERS = (
 OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
 """Attributes that are numbers, or None where they were not reported."""
 
-OBSERVED = (Connected, Disconnected, CommandAsked, CommandSent, Ended, Forgotten)
+OBSERVED = (Connected, Disconnected, CommandQueued, CommandSent, Ended, Expired)
 """What the bridge itself observes is no sign of life of a client."""
 
 
@@ -98,7 +98,7 @@ class _Replay:
         images = self.rows.images(session.id, session.attempt)
         if images.damaged:
             self.telemetry.dropped("image_count", "damaged", images.damaged)
-        session.parts[image_counts.PART] = images.counts
+        session.restored_state[image_counts.CHECKPOINT_KEY] = images.counts
         self.sessions[session.id] = session
         self._replay_to_sinks(session, Registered(), session.updated_at)
 
@@ -146,7 +146,7 @@ class _Replay:
             session.apply(event, record.received)
         except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are applied
             self._count_damaged("entry", error)
-        if isinstance(event, Forgotten):
+        if isinstance(event, Expired):
             del self.sessions[session.id]
 
     def _replay_to_sinks(self, session: Session, event: Event, received: float) -> None:

@@ -29,7 +29,7 @@ Histograms = dict[str, Histogram]
 """By the labels between the session's own and `le`."""
 
 
-PART = "series"
+CHECKPOINT_KEY = "series"
 """What a checkpoint calls the series of a session."""
 
 PLAIN = (
@@ -147,7 +147,7 @@ class SessionSeries:
             pair("correct", "false"): self.wrong,
             pair("correct", "unknown"): self.unjudged,
         }
-        before = session.parts.pop(PART, None)
+        before = session.restored_state.pop(CHECKPOINT_KEY, None)
         if before is not None and before["attempt"] == session.attempt:
             self._restore(before)
         self.show_status(session.status)

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 
-from bridge.model import Batch, Disconnected, Ended, Event, Forgotten, ImageResult
+from bridge.model import Batch, Disconnected, Ended, Event, Expired, ImageResult
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import closed
-from bridge.sinks.metrics.series import PART, SessionSeries, Shared
+from bridge.sinks.metrics.series import CHECKPOINT_KEY, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
 from bridge.storage.image_counts import ImageCount
 from bridge.telemetry import Telemetry
@@ -23,9 +23,9 @@ IMAGE_LABELS = {result: closed(("result", result)) for result in ImageResult}
 
 
 class TrainingMetrics:
-    """A sink whose sessions have series from their registration until they are forgotten."""
+    """A sink whose sessions have series from their registration until they expire."""
 
-    name = PART
+    name = CHECKPOINT_KEY
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TrainingMetrics:
             update(series, event, received)
             if isinstance(event, Batch) and event.loss is not None and isfinite(event.loss):
                 series.extremes.add(event.loss, at)
-        elif isinstance(event, Forgotten):
+        elif isinstance(event, Expired):
             del self._series[session.id]
 
     def snapshot(self, session: Session) -> dict[str, object] | None:
@@ -91,7 +91,7 @@ class TrainingMetrics:
             series.last_image_timestamp_seconds = max(newest, counted.at_ms / 1000)
 
     def confusion(self, session_id: str) -> Confusion:
-        """Return the predictions of a session, empty where there were none or it is forgotten."""
+        """Return the predictions of a session, empty where there were none or it has expired."""
         series = self._series.get(session_id)
         counts: dict[tuple[str, str], int] = {}
         for label, count in series.predictions.items() if series is not None else ():
@@ -109,7 +109,7 @@ class TrainingMetrics:
         """Begin the series of an attempt; what an older attempt still says is none of its business."""
         if known is not None and session.attempt < known.session.attempt:
             return None
-        if isinstance(event, Disconnected | Ended | Forgotten):
+        if isinstance(event, Disconnected | Ended | Expired):
             return known
         series = self._series[session.id] = SessionSeries(session, self._shared)
         return series

@@ -15,7 +15,7 @@ from bridge.model import (
     Ended,
     Epoch,
     Event,
-    Forgotten,
+    Expired,
     Performance,
     Phase,
     Registered,
@@ -33,14 +33,14 @@ from bridge.storage.transaction import Transaction
 from bridge.telemetry import Telemetry
 from bridge.trace_context import span_id_of, trace_id_of
 
-PART = "trace"
+CHECKPOINT_KEY = "trace"
 """What a checkpoint calls the trace of a session."""
 
 
 class Spans:
     """A durable sink of finished spans."""
 
-    name = PART
+    name = CHECKPOINT_KEY
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class Spans:
 
     def replay(self, session: Session, event: Event, received: float) -> None:
         """Take an event once more: the spans that it finished are in the outbox, or delivered."""
-        state = session.parts.get(PART)
+        state = session.restored_state.get(CHECKPOINT_KEY)
         if session.id not in self._traces and (
             state is None or state["attempt"] != session.attempt
         ):
@@ -122,7 +122,7 @@ class Spans:
         return trace
 
     def _restored(self, session: Session) -> Trace | None:
-        state = session.parts.pop(PART, None)
+        state = session.restored_state.pop(CHECKPOINT_KEY, None)
         return None if state is None else Trace.restored(state)
 
     def _registered(
@@ -178,7 +178,7 @@ class Spans:
     ) -> None:
         self._finished += trace.finish(session, at, outcome, message, self.pages)
 
-    def _forget(self, session: Session, _trace: Trace, _event: Forgotten, _received: float) -> None:
+    def _expire(self, session: Session, _trace: Trace, _event: Expired, _received: float) -> None:
         del self._traces[session.id]
 
 
@@ -193,7 +193,7 @@ _TAKE: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
     CommandSent: Spans._told,
     CommandAnswered: Spans._told,
     Ended: Spans._ended,
-    Forgotten: Spans._forget,
+    Expired: Spans._expire,
 }
 
 

@@ -55,7 +55,7 @@ def command_json(command: Command) -> dict[str, Any]:
         "session_id": command.session_id,
         "type": command.type.name,
         "parameters": dict(command.parameters),
-        "asked_at": command.asked_at,
+        "asked_at": command.queued_at,
         "state": str(command.state),
         "result": result
         and {

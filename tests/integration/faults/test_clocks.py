@@ -127,7 +127,7 @@ def looks_for_what_is_due(bridge, name):
 def test_setting_the_clock_ends_no_life(tmp_path):
     """Live, resumed and ended sessions stay what they are, whichever way the clock is set, and over a restart.
 
-    What was lost or forgotten, doubled or disconnected would be in the log.
+    What was lost or expired, doubled or disconnected would be in the log.
     """
     clock, state = Clock(tmp_path / "clock"), tmp_path / "state"
     flags = ("--session-lost-seconds", "900", "--session-linger-seconds", "900")
@@ -172,6 +172,6 @@ def test_setting_the_clock_ends_no_life(tmp_path):
                 if offset > 0:
                     bridge.stop(signal.SIGKILL)
         log = (tmp_path / "state.log").read_text()
-        for word in ("lost", "forgotten", "ended"):
+        for word in ("lost", "expired", "ended"):
             assert f"session {word}" not in log
         assert "Traceback" not in log

@@ -12,7 +12,7 @@ from bridge.model import Batch, Client, Config
 from bridge.pipeline import Pipeline
 from bridge.receiver.admission import Caller
 from bridge.receiver.decode import Limits, decode_frame
-from bridge.receiver.stream import ATTEMPTS, Door, Stream
+from bridge.receiver.stream import ATTEMPTS, Stream, StreamDependencies
 from bridge.session import hash_of
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
@@ -82,7 +82,9 @@ class World:
             telemetry=telemetry,
             clock=lambda: 1_000.0,
         )
-        self._door = Door(self.pipeline, self.sessions, commands, telemetry, lambda _: (0, 0))
+        self._deps = StreamDependencies(
+            self.pipeline, self.sessions, commands, telemetry, lambda _: (0, 0)
+        )
         self._stream = None
         self.connect()
 
@@ -96,7 +98,7 @@ class World:
         self.close()
         registration = self.pipeline.register("run", Client(instance_id="i"), Config())
         caller = Caller(token_hash=hash_of(registration.token))
-        self._stream = Stream(self._door, caller)
+        self._stream = Stream(self._deps, caller)
         self._task = self.loop.create_task(self._stream.write_to(self._read))
         self._is_fresh = True
 

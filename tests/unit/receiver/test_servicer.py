@@ -34,7 +34,7 @@ from bridge.model import (
 )
 from bridge.protocol import CommandType
 from bridge.receiver.server import bind_server
-from bridge.receiver.servicer import Servicer, Terms
+from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.receiver.stream import Stream
 from bridge.wire import metrics_pb2 as wire
 
@@ -277,8 +277,8 @@ async def test_a_disk_that_hangs_holds_up_the_registration_alone(tmp_path):
     """Whether a session is known from before is asked of the disk; streams go on meanwhile."""
     hanging = threading.Event()
     bridge = Bridge(tmp_path)
-    bridge.door = replace(bridge.door, recall=lambda _: hanging.wait(30) and None)
-    bridge.servicer = Servicer(bridge.door, Terms())
+    bridge.deps = replace(bridge.deps, load_archived=lambda _: hanging.wait(30) and None)
+    bridge.servicer = Servicer(bridge.deps, ServerConfig())
     async with bridge.running() as stub:
         registered_here(bridge, "run")
         stream = stub.StreamMetrics()
@@ -329,7 +329,7 @@ async def test_a_heartbeat_promises_nothing_that_is_not_committed(tmp_path):
     """Before the commit it does not name the batch that was received."""
     bridge = Bridge(tmp_path)
     bridge.pipeline.register("run", Client(), Config())
-    stream = Stream(bridge.door)
+    stream = Stream(bridge.deps)
     heard = []
 
     async def write(answer) -> None:
@@ -367,13 +367,13 @@ async def test_a_status_ends_the_session_and_a_lost_stream_does_not(bridge):
 
 
 async def test_commands_go_out_and_their_answers_come_back(bridge):
-    """An order is written to the session's stream; the loop's answer is noted."""
+    """A command is written to the session's stream; the loop's answer is noted."""
     await registered(bridge.stub)
     stream = bridge.stub.StreamMetrics()
     await say(stream, batch(1))
     await hear(stream)
 
-    bridge.commands.ask("run", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}, "c1")
+    bridge.commands.submit("run", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}, "c1")
     command = (await hear(stream)).command
     result = wire.CommandResult(command_id="c1", applied=True, message="ok", epoch=1, batch_idx=1)
     await say(stream, wire.MetricsRequest(session_id="run", command_result=result))
@@ -387,7 +387,7 @@ async def test_commands_go_out_and_their_answers_come_back(bridge):
     assert command.type == wire.ControlCommand.CHANGE_LEARNING_RATE
     assert dict(command.parameters) == {"learning_rate": "0.1"}
     assert bridge.sink.of(CommandSent)
-    assert [order.state for order in bridge.commands.of("run")] == [State.APPLIED]
+    assert [command.state for command in bridge.commands.of("run")] == [State.APPLIED]
     assert "command_id" in refusal.error.message
 
 
@@ -397,7 +397,7 @@ async def test_an_unanswered_command_goes_out_again_on_the_next_stream(bridge):
     stream = bridge.stub.StreamMetrics()
     await say(stream, batch(1, sequence=1))
     await hear(stream)
-    bridge.pipeline.ask("run", CommandType.PAUSE_TRAINING, {}, "c1")
+    bridge.pipeline.submit("run", CommandType.PAUSE_TRAINING, {}, "c1")
     assert (await hear(stream)).command.command_id == "c1"
     stream.cancel()
 

@@ -12,7 +12,7 @@ from support.stores import MemoryStore
 from support.waiting import until
 
 from bridge.errors import StorageError
-from bridge.model import Ended, Epoch, Forgotten, ImageResult, Phase
+from bridge.model import Ended, Epoch, Expired, ImageResult, Phase
 from bridge.sinks.images import Keep
 
 
@@ -363,7 +363,7 @@ async def test_nothing_is_kept_when_nothing_is_wanted(tmp_path, store):
         assert bench.images.counts("run") == (0, 1)
 
 
-async def test_a_forgotten_session_leaves_nothing_in_memory(tmp_path, store):
+async def test_an_expired_session_leaves_nothing_in_memory(tmp_path, store):
     """Sessions come and go without a trace but their shards."""
     bench = Bench(tmp_path, store, keep=Keep.SAMPLE)
     async with bench.running():
@@ -373,7 +373,7 @@ async def test_a_forgotten_session_leaves_nothing_in_memory(tmp_path, store):
             for index in range(3):
                 bench.send(run, batch(1, index))
             bench.images.consume(run, Ended(Phase.ENDED), NOON)
-            bench.images.consume(run, Forgotten(), NOON)
+            bench.images.consume(run, Expired(), NOON)
             bench.commit()
 
         assert bench.images.counts("run-1") == (0, 0)

@@ -10,7 +10,7 @@ from bridge.model import (
     Batch,
     Ended,
     Epoch,
-    Forgotten,
+    Expired,
     ImageResult,
     Performance,
     Phase,
@@ -82,9 +82,9 @@ def live_on(life):
     for session in list(life.sessions.values()):
         life.happen(session, *EVENTS, Ended(Phase.LOST), at=1_900_000_000.0)
         life.commit()
-        life.happen(session, Forgotten())
+        life.happen(session, Expired())
     life.commit()
-    assert life.journal.is_leaving("nobody") is False
+    assert life.journal.is_being_archived("nobody") is False
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
@@ -206,7 +206,7 @@ def test_a_damaged_count_of_images_costs_itself(tmp_path, row):
 
     life = Life(database)
 
-    counts = life.sessions["good"].parts["images"]
+    counts = life.sessions["good"].restored_state["images"]
     assert [(count.result, count.images) for count in counts] == [(ImageResult.STORED, 3)]
     assert life.dropped("image_count") == 1
     assert set(life.sessions) == {"good", "bad"}

@@ -8,7 +8,7 @@ from support.journals import START, Life
 from bridge.model import (
     Batch,
     Ended,
-    Forgotten,
+    Expired,
     Heartbeat,
     Phase,
     Registered,
@@ -182,12 +182,12 @@ def test_many_sessions_are_spread_over_commits(database, monkeypatch):
 
 
 def test_forgetting_leaves_the_record(database):
-    """A forgotten session is gone from memory, not from the archive, and with its very last word."""
+    """An expired session is gone from memory, not from the archive, and with its very last word."""
     life = Life(database)
     session = life.register()
     life.commit()
     life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED), at=START + 1)
-    life.happen(session, Forgotten(), at=START + 300)
+    life.happen(session, Expired(), at=START + 300)
     life.commit()
 
     found = Archive(database).find("run")
@@ -199,21 +199,21 @@ def test_a_bridge_in_memory_writes_no_entries(database):
     life = Life(database, keeps_records=False)
     session = life.register()
     life.happen(session, *[Batch(0, 0, 0.5)] * 10, Ended(Phase.ENDED))
-    life.happen(session, Forgotten())
+    life.happen(session, Expired())
     life.commit()
 
     assert life.groups() == 0
     assert Archive(database).find("run").batches == 10
 
 
-def test_a_session_that_was_forgotten_goes_on_with_all_it_had(database):
+def test_a_session_that_expired_goes_on_with_all_it_had(database):
     """Resumed by its own client after its linger, its series and its trace count on."""
     life = Life(database)
     session = life.register()
     life.happen(session, *[Batch(0, number, 0.5) for number in range(10)], Ended(Phase.LOST))
     life.commit()
     series, trace = life.metrics.snapshot(session), life.spans.snapshot(session)
-    life.happen(session, Forgotten())
+    life.happen(session, Expired())
     life.commit()
     assert life.groups() == 0
     assert life.metrics.snapshot(session) is None
@@ -285,16 +285,16 @@ def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
     session = life.register()
     life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED))
     life.commit()
-    life.happen(session, Forgotten())
-    assert life.journal.is_leaving("run")
+    life.happen(session, Expired())
+    assert life.journal.is_being_archived("run")
 
     work = life.journal.collect()
     with database.transaction() as transaction:
         work.write(transaction)
-    assert life.journal.is_leaving("run")
+    assert life.journal.is_being_archived("run")
     work.on_committed()
 
-    assert not life.journal.is_leaving("run")
+    assert not life.journal.is_being_archived("run")
     assert Archive(database).find("run").batches == 1
 
 
@@ -302,18 +302,18 @@ def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
 def test_what_lingers_at_a_stop_lingers_after_it(database, ahead_ms):
     """Whether a session that is over is in memory is known, and not worked out from a clock that may have been set."""
     life = Life(database)
-    ended, forgotten = life.register("ended"), life.register("forgotten")
+    ended, expired = life.register("ended"), life.register("expired")
     life.happen(ended, Ended(Phase.ENDED))
-    life.happen(forgotten, Ended(Phase.ENDED))
+    life.happen(expired, Ended(Phase.ENDED))
     life.journal.checkpoint_all()
     life.commit()
-    life.happen(forgotten, Forgotten())
+    life.happen(expired, Expired())
     life.commit()
 
     after = Life(database, ended_after_ms=round(START * 1000) + ahead_ms)
 
     assert set(after.sessions) == {"ended"}
-    assert Archive(database).find("forgotten").ended_at == START
+    assert Archive(database).find("expired").ended_at == START
 
 
 def test_a_session_that_the_database_cannot_hold_keeps_its_entries(database, monkeypatch):

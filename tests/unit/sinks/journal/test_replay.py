@@ -15,7 +15,7 @@ from bridge.model import (
     Disconnected,
     Ended,
     Epoch,
-    Forgotten,
+    Expired,
     Performance,
     Phase,
     Prediction,
@@ -90,14 +90,14 @@ def test_what_is_committed_is_known_again_to_the_last_detail(tmp_path, story):
     database.close()
 
 
-def test_a_forgotten_session_is_not_taken_up(database):
+def test_an_expired_session_is_not_taken_up(database):
     """Its series stay away after the kill, though the journal still tells of it."""
     life = Life(database)
     session = life.register()
     life.commit()
     life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED))
     life.commit()
-    life.happen(session, Forgotten())
+    life.happen(session, Expired())
     life.commit()
     database_rows = database.query("SELECT ended_ms FROM sessions")
     assert database_rows != [(0,)]

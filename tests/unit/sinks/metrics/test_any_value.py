@@ -161,7 +161,7 @@ def test_both_loss_histograms_outlive_a_restart():
 
     def restarted(state):
         again, restored = Scene(), Session.restored(unpacked(packed(session.snapshot())))
-        restored.parts = {"series": state}
+        restored.restored_state = {"series": state}
         again.tell(restored, Registered())
         return again
 

@@ -5,7 +5,7 @@ import re
 
 from support.series import NOON, OPENMETRICS, Scene
 
-from bridge.model import Batch, Client, Config, Epoch, Forgotten, Prediction, Registered
+from bridge.model import Batch, Client, Config, Epoch, Expired, Prediction, Registered
 from bridge.session import Session
 from bridge.trace_context import TraceContext
 
@@ -195,7 +195,7 @@ async def test_change_while_rendering_breaks_nothing():
         while not stop.is_set():
             turns += 1
             leaving = sessions.pop(0)
-            scene.tell(leaving, Forgotten())
+            scene.tell(leaving, Expired())
             sessions.append(scene.session(leaving.id, attempt=leaving.attempt + 1))
             predictions = (Prediction(turns % 40, 0.5), Prediction(3, 0.5))
             for session in sessions[:20]:

@@ -21,7 +21,7 @@ from bridge.model import (
     Disconnected,
     Ended,
     Epoch,
-    Forgotten,
+    Expired,
     Gpu,
     Heartbeat,
     Image,
@@ -443,7 +443,7 @@ def test_a_new_attempt_starts_anew(scene):
 
     new = scene.session(attempt=2)
     scene.tell(new, Connected(), Batch(0, 0, 3.0))
-    scene.tell(old, Batch(0, 2, 9.0), Disconnected(), Forgotten())
+    scene.tell(old, Batch(0, 2, 9.0), Disconnected(), Expired())
 
     info = scene.values("training_session_info")
     assert scene.value("training_batches_total") == 1
@@ -475,7 +475,7 @@ def test_a_session_from_before_a_restart_goes_on(scene):
         session.apply(event, NOON)
     page = scene.page(OPENMETRICS)
     restored = Session.restored(unpacked(packed(session.snapshot())))
-    restored.parts = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
+    restored.restored_state = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
 
     scene.tell(restored, Registered())
 
@@ -486,33 +486,33 @@ def test_a_session_from_before_a_restart_goes_on(scene):
 
 
 def test_an_ended_session_lingers(scene):
-    """Its series stay until it is forgotten, then none is left."""
+    """Its series stay until it expires, then none is left."""
     session = scene.session()
     scene.tell(session, Batch(0, 0, 1.0), Ended(Phase.ENDED))
     assert 'session_id="run-1"' in scene.page()
 
-    scene.tell(session, Forgotten())
+    scene.tell(session, Expired())
     assert "run-1" not in scene.page()
     assert scene.metrics.confusion("run-1") == {}
     assert len(scene.metrics) == 0
 
 
-def test_nothing_brings_a_forgotten_session_back_but_a_message(scene):
+def test_nothing_brings_an_expired_session_back_but_a_message(scene):
     """What the bridge notices late, as the end of a stream, opens no series."""
     session = scene.session()
-    scene.tell(session, Forgotten(), Forgotten(), Disconnected(), Ended(Phase.LOST))
+    scene.tell(session, Expired(), Expired(), Disconnected(), Ended(Phase.LOST))
 
     assert len(scene.metrics) == 0
 
 
-def test_a_forgotten_session_leaves_no_memory(scene):
+def test_an_expired_session_leaves_no_memory(scene):
     """The sink holds on to nothing of it."""
     session = scene.session(client=Client(labels={"a": "b"}))
     scene.tell(session, Batch(0, 0, 1.0), Scalars(0, 0, {"x": 1.0}))
     scene.page()
     held = weakref.ref(session)
 
-    scene.tell(session, Forgotten())
+    scene.tell(session, Expired())
     del session
     gc.collect()
 
@@ -523,7 +523,7 @@ def test_random_session_ids_do_not_grow_the_state(scene):
     """A hundred thousand sessions that come and go leave the sink as it was."""
     for number in range(100_000):
         session = Session(f"run-{number}", Client(), Config(), now=NOON)
-        scene.tell(session, Registered(), Forgotten())
+        scene.tell(session, Registered(), Expired())
 
     assert len(scene.metrics) == 0
     assert "run-" not in scene.page()
@@ -619,6 +619,6 @@ def test_a_label_left_out_is_counted_once(scene):
     assert scene.dropped("label", "limit") == 2
 
     restored = Session.restored(unpacked(packed(session.snapshot())))
-    restored.parts = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
+    restored.restored_state = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
     scene.tell(restored, Registered(), StatusChange(Status.RUNNING, config=Config(1)))
     assert scene.dropped("label", "limit") == 2

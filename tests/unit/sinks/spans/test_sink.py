@@ -15,7 +15,7 @@ from bridge.model import (
     Disconnected,
     Ended,
     Epoch,
-    Forgotten,
+    Expired,
     Heartbeat,
     Performance,
     Phase,
@@ -535,7 +535,7 @@ def test_an_attempt_that_began_without_an_endpoint_has_a_root(world):
     world.spans()
     after = World(world.folder / "after")
     second = Session("run", CLIENT, CONFIG, now=START + 100, attempt=2)
-    second.parts = {"trace": state}
+    second.restored_state = {"trace": state}
     after.sink.replay(second, Registered(), START + 100)
 
     after.happen(second, batch(1, 0), at=START + 101)
@@ -560,12 +560,12 @@ def test_a_session_from_before_there_was_an_endpoint_has_a_root(world):
     assert [span.name for span in world.spans()] == ["training.session"]
 
 
-def test_a_forgotten_session_leaves_nothing(world):
+def test_an_expired_session_leaves_nothing(world):
     """Nothing is kept for a session that will not go on."""
     session = world.register()
     world.happen(session, batch(1, 0), *completed(), at=START + 1)
     world.commit()
-    world.happen(session, Forgotten(), at=START + 2)
+    world.happen(session, Expired(), at=START + 2)
     world.commit()
 
     assert world.sink.snapshot(session) is None

@@ -206,7 +206,7 @@ async def test_the_page_of_a_session_sends_commands_without_a_script(client):
 async def test_too_many_unanswered_commands_wait(client):
     """429 says that the loop has yet to answer."""
     for _ in range(KEPT_PER_SESSION):
-        client.deps.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
+        client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
 
     response = await client.post(PATH, json=PAUSE)
 

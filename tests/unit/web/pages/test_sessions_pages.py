@@ -126,7 +126,7 @@ async def test_a_session_shows_everything_it_told(door, shelf):
     session.apply(Performance(0.02, 60, 0, 480, 470, Resources(3.5, 2**30, (gpu,))), 3.0)
     session.apply(Scalars(1, 2, {"gradient_norm": 0.25}), 3.0)
     shelf.add("run-1", 1, 20, pictures(), loss=30.0)
-    command = client.deps.commands.ask("run-1", CommandType.PAUSE_TRAINING, {})
+    command = client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
     client.deps.commands.take("run-1")
     client.deps.commands.answer("run-1", CommandResult(command.id, True, "will do", 1, 30))
 
@@ -191,7 +191,7 @@ async def test_nothing_a_client_says_becomes_html(door, shelf):
     session.client = Client(HOSTILE, HOSTILE, labels={HOSTILE: HOSTILE})
     session.apply(StatusChange(Status.RUNNING, HOSTILE), 2.0)
     session.apply(Scalars(1, 1, {HOSTILE: 1.0}), 2.0)
-    client.deps.commands.ask("run-1", CommandType.PAUSE_TRAINING, {HOSTILE: HOSTILE})
+    client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {HOSTILE: HOSTILE})
     shelf.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):

@@ -5,7 +5,7 @@ import shutil
 from support.images import Bench, batch, session
 from support.stores import MemoryStore
 
-from bridge.model import Forgotten, ImageResult, Registered
+from bridge.model import Expired, ImageResult, Registered
 from bridge.sinks.images import Keep
 from bridge.storage.image_counts import counts_of
 from bridge.storage.windows import held_windows
@@ -19,7 +19,7 @@ def killed(bench, folder):
 
 def taken_up(bench, run):
     """Have a bridge that starts know of a session from before."""
-    run.parts["images"] = counts_of(bench.database, run.id, run.attempt).counts
+    run.restored_state["images"] = counts_of(bench.database, run.id, run.attempt).counts
     bench.images.replay(run, Registered(), 0.0)
     bench.images.resume([run])
     bench.commit()
@@ -88,10 +88,10 @@ async def test_another_attempt_counts_anew(tmp_path):
         bench.register(first)
         bench.send(first, batch(1, 0))
         bench.commit()
-        bench.images.consume(first, Forgotten(), 0.0)
+        bench.images.consume(first, Expired(), 0.0)
         bench.resolved.clear()
 
-        second.parts["images"] = counts_of(bench.database, "run", 1).counts
+        second.restored_state["images"] = counts_of(bench.database, "run", 1).counts
         bench.register(second)
 
         assert not bench.resolved
