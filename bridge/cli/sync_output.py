@@ -15,7 +15,7 @@ from bridge.client.spool.folder import (
     set_aside_in,
     started_ms,
 )
-from bridge.client.sync import AbsentError, Delivery, UndeliverableError, deliver
+from bridge.client.sync import BridgeUnreachableError, SyncResult, UndeliverableError, deliver
 from bridge.errors import BridgeError, SettingError
 
 DONE = 0
@@ -27,7 +27,7 @@ BAR = 30
 def deliver_all(arguments: argparse.Namespace) -> int:
     """Deliver every session that has been left, one line each; return the exit status."""
     logging.getLogger("trainbridge").addHandler(logging.NullHandler())  # all of it is told here
-    goal = _goal(arguments)
+    destination = _goal(arguments)
     folders = _folders(arguments.folder)
     if not folders:
         sys.stdout.write(f"{arguments.folder}: nothing is left to deliver\n")
@@ -36,8 +36,8 @@ def deliver_all(arguments: argparse.Namespace) -> int:
     whole = True
     for place, folder in enumerate(folders, 1):
         try:
-            whole &= _deliver(folder, goal, arguments)
-        except AbsentError as error:
+            whole &= _deliver(folder, destination, arguments)
+        except BridgeUnreachableError as error:
             left = len(folders) - place
             more = f"; {left} more sessions have not been tried" if left else ""
             raise BridgeError(f"{error}{more}") from error
@@ -65,28 +65,28 @@ def _folders(root: Path) -> list[Path]:
         strangers = [path for path in root.iterdir() if not path.name.startswith(".")]
         kept = set_aside_in(root)
     except OSError as error:
-        raise BridgeError(f"{root} is no spool: {error.strerror}") from error
+        raise BridgeError(f"{root} is not a spool: {error.strerror}") from error
     for path in kept:
         sys.stdout.write(f"{path.name}: has been delivered; kept since some of it is damaged\n")
     if strangers and not folders and not kept:
         raise BridgeError(
-            f"{root} is no spool: no session has left anything in it, and it holds other things"
+            f"{root} is not a spool: no session has left anything in it, and it holds other things"
         )
     return folders
 
 
-def _deliver(folder: Path, goal: Destination, arguments: argparse.Namespace) -> bool:
+def _deliver(folder: Path, destination: Destination, arguments: argparse.Namespace) -> bool:
     """Deliver one session, and say what became of it; return whether all of it has arrived."""
     line = _Line(folder.name)
     try:
-        delivery = deliver(
+        result = deliver(
             folder,
-            goal,
+            destination,
             patience_seconds=arguments.patience,
             progress=line.progress,
             session_id=arguments.session_id,
         )
-    except AbsentError:
+    except BridgeUnreachableError:
         line.end(f"not delivered; it stays in {folder}")
         raise
     except InUseError:
@@ -99,23 +99,23 @@ def _deliver(folder: Path, goal: Destination, arguments: argparse.Namespace) -> 
     except (ValueError, OSError) as error:
         line.end(f"not delivered: {error}\n  It stays in {folder}.")
     else:
-        line.end(_summary(delivery, arguments))
-        return delivery.is_whole
+        line.end(_summary(result, arguments))
+        return result.is_whole
     return False
 
 
-def _summary(delivery: Delivery, arguments: argparse.Namespace) -> str:
-    text = f"{delivery.delivered} messages delivered"
+def _summary(result: SyncResult, arguments: argparse.Namespace) -> str:
+    text = f"{result.delivered} messages delivered"
     if arguments.session_id is not None:
-        text += f" as {delivery.session_id}"
-    if delivery.refused:
-        text += f", {delivery.refused} refused by the bridge as invalid"
-    if delivery.lost:
-        least = "at least " if delivery.is_lost_uncounted else ""
-        text += f", {least}{delivery.lost} lost: damaged, missing, or too large for the bridge"
-    if delivery.trouble:
-        return f"{text}\n  {delivery.kept} could not be removed: {delivery.trouble}"
-    return f"{text}\n  What was left is kept in {delivery.kept}" if delivery.kept else text
+        text += f" as {result.session_id}"
+    if result.refused:
+        text += f", {result.refused} refused by the bridge as invalid"
+    if result.lost:
+        least = "at least " if result.is_lost_uncounted else ""
+        text += f", {least}{result.lost} lost: damaged, missing, or too large for the bridge"
+    if result.removal_error:
+        return f"{text}\n  {result.kept} could not be removed: {result.removal_error}"
+    return f"{text}\n  What was left is kept in {result.kept}" if result.kept else text
 
 
 class _Line:

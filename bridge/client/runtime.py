@@ -148,8 +148,11 @@ class Runtime:
 
     def is_abandoned(self) -> bool:
         """Return whether nobody is left who could end a pause."""
-        lost_at = self._transport.lost_at
-        away = lost_at is not None and time.monotonic() - lost_at > PAUSE_WITHOUT_BRIDGE_SECONDS
+        disconnected_since = self._transport.disconnected_since
+        away = (
+            disconnected_since is not None
+            and time.monotonic() - disconnected_since > PAUSE_WITHOUT_BRIDGE_SECONDS
+        )
         return away or self._is_over
 
     def flush(self, timeout: float) -> int:
@@ -177,7 +180,7 @@ class Runtime:
         try:
             self.commands.close()
             self._collector.finish(timeout)
-            self._transport.hurry()
+            self._transport.skip_backoff()
             self._outbox.wait(deadline, until_finished=True)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             left = self._stop(time.monotonic())
@@ -203,7 +206,7 @@ class Runtime:
             self.report_end(error)
             self.commands.close()
             self._collector.finish(min(process_hooks.EXIT_SECONDS, self._options.close_seconds))
-            self._transport.hurry()
+            self._transport.skip_backoff()
 
     def at_exit(self, seconds: float) -> None:
         """Close; called when the interpreter ends."""

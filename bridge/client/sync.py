@@ -36,12 +36,12 @@ class UndeliverableError(Exception):
     """A session cannot be delivered now; nothing of it is lost. The text is for the user."""
 
 
-class AbsentError(UndeliverableError):
+class BridgeUnreachableError(UndeliverableError):
     """No bridge answers, so that no other session could be delivered either."""
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class SyncResult:
     """What became of one session; all are numbers of messages."""
 
     session_id: str
@@ -55,7 +55,7 @@ class Delivery:
     """At least so many are lost; how many more, nobody knows."""
     kept: Path | None = None
     """Where what was left is kept, since some of it is lost, or since it could not be deleted."""
-    trouble: str = ""
+    removal_error: str = ""
     """Why it could not be deleted, or set aside."""
 
     @property
@@ -71,7 +71,7 @@ def deliver(
     patience_seconds: float,
     progress: Progress,
     session_id: str | None = None,
-) -> Delivery:
+) -> SyncResult:
     """Deliver what one session has left in its folder, and delete the folder.
 
     Where some of it cannot be read, the rest is delivered and the folder is kept under another name.
@@ -90,7 +90,9 @@ def deliver(
     spool = Spool(folder, UNLIMITED)
     try:
         spool.load()
-        return _Courier(folder, spool, destination, session_id).deliver(patience_seconds, progress)
+        return _SpoolSender(folder, spool, destination, session_id).deliver(
+            patience_seconds, progress
+        )
     finally:
         spool.release()
 
@@ -111,7 +113,7 @@ def _claimed(path: Path) -> Folder:
     return Folder.claim(path)
 
 
-class _Courier:
+class _SpoolSender:
     """Takes the messages of one session from its spool to a bridge, as the session itself would."""
 
     def __init__(
@@ -142,7 +144,7 @@ class _Courier:
         )
         self._is_told = False
 
-    def deliver(self, patience_seconds: float, progress: Progress) -> Delivery:
+    def deliver(self, patience_seconds: float, progress: Progress) -> SyncResult:
         """Deliver all of it. Raises UndeliverableError, and OSError where it cannot be read."""
         messages, batches = self._spool.count_after(self._acknowledged)
         is_ended = self._spool.ended or self._spool.is_end_unknown or not self._spool.last
@@ -151,14 +153,14 @@ class _Courier:
                 acked_through=self._acknowledged, messages=messages, batches=batches
             )
             self._send(patience_seconds, progress)
-        return self._delivery()
+        return self._finish()
 
     def _send(self, patience_seconds: float, progress: Progress) -> None:
         sending = threading.Thread(
             target=self._connection.run, name="trainbridge-send", daemon=True
         )
         self._outbox.attach_spool(self._spool.last, self._wake.set)
-        self._connection.hurry()
+        self._connection.skip_backoff()
         sending.start()
         try:
             self._watch(patience_seconds, progress)
@@ -203,32 +205,32 @@ class _Courier:
         self._outbox.finish()
 
     def _check(self, is_too_long: bool) -> None:  # noqa: FBT001
-        trouble = self._connection.trouble
-        if trouble is not None and trouble.is_refusal:
-            raise UndeliverableError(f"the bridge at {self._target} refuses it: {trouble.reason}")
-        if is_too_long and trouble is not None:
-            raise AbsentError(f"no bridge answers at {self._target}: {trouble.reason}")
+        failure = self._connection.failure
+        if failure is not None and failure.is_refusal:
+            raise UndeliverableError(f"the bridge at {self._target} refuses it: {failure.reason}")
+        if is_too_long and failure is not None:
+            raise BridgeUnreachableError(f"no bridge at {self._target}: {failure.reason}")
         if is_too_long:
             raise UndeliverableError(f"the bridge at {self._target} takes nothing any more")
 
-    def _delivery(self) -> Delivery:
+    def _finish(self) -> SyncResult:
         """Delete what has been delivered; keep it, under another name, where some of it is lost."""
         stats = self._stats
         lost = self._spool.lost + stats.dropped
-        kept, trouble = None, ""
+        kept, removal_error = None, ""
         try:
             if lost:
                 kept = self._spool.set_aside()
             else:
                 self._spool.remove()
         except OSError as error:
-            kept, trouble = self._path, str(error)
-        return Delivery(
+            kept, removal_error = self._path, str(error)
+        return SyncResult(
             self._identity.session_id,
             stats.acknowledged,
             stats.refused,
             lost,
             self._spool.is_lost_uncounted,
             kept,
-            trouble,
+            removal_error,
         )

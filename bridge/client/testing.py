@@ -146,7 +146,7 @@ class Recorder:
         """Record one session."""
         self.server_config = bridge.server_config
         self.session_id = session_id
-        self.lost_at: float | None = None
+        self.disconnected_since: float | None = None
         self._bridge = bridge
         self._outbox = outbox
 
@@ -166,7 +166,7 @@ class Recorder:
                 self._bridge.record(wire.MetricsRequest.FromString(message.body))
                 self._outbox.acknowledge(message.sequence)
 
-    def hurry(self) -> None:
+    def skip_backoff(self) -> None:
         """Nothing is waited for anyway."""
 
     def stop(self) -> None:

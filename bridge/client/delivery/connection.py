@@ -42,7 +42,7 @@ SMALLEST_MESSAGE_BYTES = 65_536
 JOIN_SECONDS = 0.5
 """So long the end of a stream waits for gRPC's two threads of it: one reads the requests, one the answers."""
 
-JOIN_LOOK_SECONDS = 0.001
+JOIN_POLL_SECONDS = 0.001
 """How often it looks whether one has begun at all."""
 
 REFUSALS = {
@@ -71,7 +71,7 @@ OPTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class ConnectionFailure:
     """Why there is no connection."""
 
     reason: str
@@ -79,11 +79,11 @@ class Trouble:
     """A bridge has answered, and said no."""
 
 
-class RefusedError(Exception):
+class RegistrationRefusedError(Exception):
     """The bridge does not take this session, for now."""
 
 
-class BrokenOffError(Exception):
+class StreamBrokenError(Exception):
     """The stream has to be opened again."""
 
 
@@ -103,9 +103,9 @@ class Connection:
         """Connect to nothing yet."""
         self.server_config = ServerConfig()
         self.session_id = identity.session_id
-        self.lost_at: float | None = time.monotonic()
+        self.disconnected_since: float | None = time.monotonic()
         """Since when there has been no connection; monotonic."""
-        self.trouble: Trouble | None = None
+        self.failure: ConnectionFailure | None = None
         """Why the last attempt failed; None once a stream is open."""
         self._destination = destination
         self._identity = identity
@@ -117,8 +117,8 @@ class Connection:
         self._backoff_skipped = threading.Event()
         self._channel: grpc.Channel | None = None
         self._stream_token = ""
-        self._frames = True
-        self._alive = False
+        self._uses_frames = True
+        self._has_answered = False
         self._reconnect_after_seconds = 0.0
         self._heartbeats = 0
         self._largest_bytes: int | None = None
@@ -130,27 +130,27 @@ class Connection:
             self._give_up()
             return
         while not self._is_over():
-            self._alive = False
+            self._has_answered = False
             try:
-                self._visit()
-            except (grpc.RpcError, RefusedError, BrokenOffError) as error:
-                self._lost(_reason(error), is_refusal=_is_refusal(error))
+                self._connect_once()
+            except (grpc.RpcError, RegistrationRefusedError, StreamBrokenError) as error:
+                self._on_failure(_reason(error), is_refusal=_is_refusal(error))
             except Exception as error:  # noqa: BLE001 -- whatever happens here, training goes on
-                self._lost(f"{type(error).__name__}: {error}")
+                self._on_failure(f"{type(error).__name__}: {error}")
             if self._is_over():
                 break
-            attempt = 0 if self._alive else attempt + 1
+            attempt = 0 if self._has_answered else attempt + 1
             self._back_off(attempt)
 
     def _give_up(self) -> None:
         """Say why nothing can ever be sent from this process, and keep nobody waiting for it."""
-        self.trouble = Trouble(FORKED, is_refusal=False)
+        self.failure = ConnectionFailure(FORKED, is_refusal=False)
         self._notices.once(
             "forked", f"nothing goes to the bridge at {self._destination.target}: {FORKED}"
         )
         self._outbox.give_up()
 
-    def hurry(self) -> None:
+    def skip_backoff(self) -> None:
         """Do not wait any longer before the next attempt: the run is over."""
         self._backoff_skipped.set()
 
@@ -182,7 +182,7 @@ class Connection:
         else:
             self._backoff_skipped.wait(wait_seconds)
 
-    def _visit(self) -> None:
+    def _connect_once(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
         GRPC_USE.note_channel()
         channel = _channel(self._destination)
@@ -193,8 +193,8 @@ class Connection:
                 self._stream(channel)
         finally:
             self._stats.connected = False
-            if self.lost_at is None:
-                self.lost_at = time.monotonic()
+            if self.disconnected_since is None:
+                self.disconnected_since = time.monotonic()
             self._channel = None
             channel.close()
 
@@ -214,10 +214,10 @@ class Connection:
             request_serializer=wire.SessionInfo.SerializeToString,
             response_deserializer=wire.SessionResponse.FromString,
         )
-        metadata = (*self._metadata, *_attempt(identity))
+        metadata = (*self._metadata, *_attempt_metadata(identity))
         response = register(info, timeout=REGISTER_SECONDS, metadata=metadata)
         if not response.success:
-            raise RefusedError(response.message or "the bridge does not say why")
+            raise RegistrationRefusedError(response.message or "the bridge does not say why")
         self.session_id = response.session_id or self.session_id
         self._stream_token = response.stream_token
         server_config = ServerConfig.from_wire(response.server_config)
@@ -233,14 +233,14 @@ class Connection:
         try:
             self._stream_once(channel)
         except grpc.RpcError as error:
-            if not self._frames or error.code() is not grpc.StatusCode.UNIMPLEMENTED:
-                self._shrink(error)
+            if not self._uses_frames or error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+                self._reduce_message_bytes(error)
                 raise
-            self._frames = False
+            self._uses_frames = False
             self._stream_once(channel)
 
     def _stream_once(self, channel: grpc.Channel) -> None:
-        method = "StreamMetricsBatches" if self._frames else "StreamMetrics"
+        method = "StreamMetricsBatches" if self._uses_frames else "StreamMetrics"
         streaming: grpc.StreamStreamMultiCallable[Any, wire.MetricsResponse] = (
             channel.stream_stream(
                 f"{SERVICE}/{method}",
@@ -256,15 +256,15 @@ class Connection:
         call = streaming(self._requests(stream, threads), metadata=metadata)
         call.add_callback(lambda: threads.add(threading.current_thread()))
         self._stats.connections += 1
-        self._connected()
+        self._on_connected()
         try:
             for response in call:
-                self._alive = True
-                self._take(response)
+                self._has_answered = True
+                self._dispatch(response)
         finally:
             self._outbox.close_stream()
             call.cancel()
-            _join(threads)
+            _join_threads(threads)
         if not self.server_config.uses_sequences and self._outbox.is_finished:
             self._outbox.acknowledge_sent()  # it has read all and closed without complaint
 
@@ -279,14 +279,14 @@ class Connection:
                 window_bytes=server_config.window_bytes,
                 message_bytes=server_config.message_bytes - len(prefix) - 16,
                 deadline=time.monotonic() + server_config.heartbeat_seconds,
-                single=not self._frames,
+                single=not self._uses_frames,
                 until_acknowledged=server_config.uses_sequences,
                 fill_gaps=server_config.uses_sequences,
             )
             if messages is None:
                 return
             bodies = [message.body for message in messages] or [self._heartbeat()]
-            frame = join_frame(prefix, bodies) if self._frames else prefix + bodies[0]
+            frame = join_frame(prefix, bodies) if self._uses_frames else prefix + bodies[0]
             self._stats.bytes_sent += len(frame)
             yield frame
 
@@ -296,12 +296,12 @@ class Connection:
         beat = wire.Heartbeat(timestamp_ms=now, sequence_number=self._heartbeats)
         return wire.MetricsRequest(timestamp_ms=now, heartbeat=beat).SerializeToString()
 
-    def _take(self, response: wire.MetricsResponse) -> None:
+    def _dispatch(self, response: wire.MetricsResponse) -> None:
         kind = response.WhichOneof("payload")
         if kind is not None:
-            _TAKE[kind](self, getattr(response, kind))
+            _HANDLERS[kind](self, getattr(response, kind))
 
-    def _take_ack(self, ack: wire.Acknowledgment) -> None:
+    def _on_ack(self, ack: wire.Acknowledgment) -> None:
         self._stats.images_kept += ack.images_kept
         self._stats.images_dropped += ack.images_dropped
         if ack.sequence:
@@ -316,7 +316,7 @@ class Connection:
                 self._notices.once("not taken", f"the bridge did not take batch {ack.batch_idx}")
             self._outbox.acknowledge_batch(ack.batch_idx)
 
-    def _take_command(self, command: wire.ControlCommand) -> None:
+    def _on_command(self, command: wire.ControlCommand) -> None:
         try:
             kind = CommandType(command.type)
         except ValueError:
@@ -325,29 +325,31 @@ class Connection:
         log.info("received command %s", kind.name)
         self._commands.receive(Command(kind, dict(command.parameters), command.command_id))
 
-    def _take_error(self, error: wire.ErrorResponse) -> None:
+    def _on_error(self, error: wire.ErrorResponse) -> None:
         name = wire.ErrorResponse.ErrorCode.Name(error.code) if error.code in _CODES else "ERROR"
         said = f"the bridge says {name}: {error.message}"
         if error.code == wire.ErrorResponse.INVALID_SESSION:
-            self._alive = False
-            raise BrokenOffError(said)
+            self._has_answered = False
+            raise StreamBrokenError(said)
         is_again = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
         if error.code == wire.ErrorResponse.BUFFER_FULL or (is_again and error.retryable):
             self._notices.once(f"again {name}", said)
             if not self._outbox.pause_and_rewind(
                 error.sequence, error.retry_after_ms / 1000 or 1.0
             ):
-                raise BrokenOffError(said)  # only a new stream may begin behind what it waits for
+                raise StreamBrokenError(
+                    said
+                )  # only a new stream may begin behind what it waits for
             return
         self._notices.once(f"{name} {error.message[:40]}", said)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:
             self._outbox.mark_refused(error.sequence)
 
-    def _take_draining(self, draining: wire.Draining) -> None:
+    def _on_draining(self, draining: wire.Draining) -> None:
         self._reconnect_after_seconds = draining.reconnect_after_ms / 1000
         self._outbox.close_stream()
 
-    def _shrink(self, error: grpc.RpcError) -> None:
+    def _reduce_message_bytes(self, error: grpc.RpcError) -> None:
         """Send smaller messages to a bridge that has refused one for its size."""
         too_large = "larger than max" in (error.details() or "")
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and too_large:
@@ -355,17 +357,17 @@ class Connection:
             self._largest_bytes = smaller
             log.warning("the bridge refuses large messages; from now on at most %d bytes", smaller)
 
-    def _connected(self) -> None:
+    def _on_connected(self) -> None:
         self._stats.connected = True
-        self.lost_at = None
-        self.trouble = None
+        self.disconnected_since = None
+        self.failure = None
         log.info("session %s streams to %s", self.session_id, self._destination.target)
 
-    def _lost(self, reason: str, *, is_refusal: bool = False) -> None:
+    def _on_failure(self, reason: str, *, is_refusal: bool = False) -> None:
         if self._stopping.is_set():
             return
-        self.trouble = Trouble(text(reason), is_refusal=is_refusal)
-        if self._alive:
+        self.failure = ConnectionFailure(text(reason), is_refusal=is_refusal)
+        if self._has_answered:
             self._notices.forget("lost")
         self._notices.once(
             "lost",
@@ -374,17 +376,17 @@ class Connection:
         )
 
 
-_TAKE: dict[str, Callable[[Connection, Any], None]] = {
-    "ack": Connection._take_ack,
-    "command": Connection._take_command,
-    "error": Connection._take_error,
-    "draining": Connection._take_draining,
+_HANDLERS: dict[str, Callable[[Connection, Any], None]] = {
+    "ack": Connection._on_ack,
+    "command": Connection._on_command,
+    "error": Connection._on_error,
+    "draining": Connection._on_draining,
 }
 
 _CODES = set(wire.ErrorResponse.ErrorCode.values())
 
 
-def _join(threads: set[threading.Thread]) -> None:
+def _join_threads(threads: set[threading.Thread]) -> None:
     """Wait until gRPC's threads of a call that is over have ended.
 
     They are daemons. One that an interpreter which ends has stopped while it holds the lock of its call
@@ -398,7 +400,7 @@ def _join(threads: set[threading.Thread]) -> None:
         if alive:
             alive[0].join(remaining)
         else:
-            time.sleep(JOIN_LOOK_SECONDS)
+            time.sleep(JOIN_POLL_SECONDS)
 
 
 def _channel(destination: Destination) -> grpc.Channel:
@@ -410,7 +412,7 @@ def _channel(destination: Destination) -> grpc.Channel:
     return grpc.secure_channel(destination.target, credentials, OPTIONS)
 
 
-def _attempt(identity: Identity) -> tuple[tuple[str, str], ...]:
+def _attempt_metadata(identity: Identity) -> tuple[tuple[str, str], ...]:
     """Return what tells a bridge which attempt of a session comes after which."""
     headers = {
         STARTED_HEADER: str(identity.started_ms or ""),
@@ -422,7 +424,7 @@ def _attempt(identity: Identity) -> tuple[tuple[str, str], ...]:
 def _is_refusal(error: Exception) -> bool:
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
         return error.code() in REFUSALS
-    return isinstance(error, RefusedError)
+    return isinstance(error, RegistrationRefusedError)
 
 
 def _reason(error: Exception) -> str:

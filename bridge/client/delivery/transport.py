@@ -14,13 +14,13 @@ class Transport(Protocol):
 
     server_config: ServerConfig
     session_id: str
-    lost_at: float | None
+    disconnected_since: float | None
 
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`."""
 
-    def hurry(self) -> None:
-        """Wait for nothing but answers."""
+    def skip_backoff(self) -> None:
+        """Retry at once: the run is over, and nobody has time for a backoff."""
 
     def stop(self) -> None:
         """Give up at once."""

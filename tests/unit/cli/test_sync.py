@@ -73,9 +73,9 @@ def test_address_and_token_come_from_the_environment(spool, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda path: None, "is no spool: No such file"),
-        (lambda path: path.touch(), "is no spool: Not a directory"),
-        (lambda path: (path / "photos").mkdir(parents=True), "is no spool: no session has left"),
+        (lambda path: None, "is not a spool: No such file"),
+        (lambda path: path.touch(), "is not a spool: Not a directory"),
+        (lambda path: (path / "photos").mkdir(parents=True), "is not a spool: no session has left"),
     ],
     ids=["nothing", "a file", "another folder"],
 )
@@ -199,7 +199,7 @@ def test_without_a_bridge_only_the_first_is_tried(spool, capsys):
     assert cli.main(["sync", str(spool), "--address", address, "--patience", "0.3"]) == 1
 
     said = capsys.readouterr()
-    assert f"no bridge answers at {address}: UNAVAILABLE" in said.err
+    assert f"no bridge at {address}: UNAVAILABLE" in said.err
     assert "1 more sessions have not been tried" in said.err
     assert "two" not in said.out
     assert len(list(spool.iterdir())) == 2

@@ -13,7 +13,13 @@ from bridge.client import TrainingSession
 from bridge.client.delivery.message import Priority
 from bridge.client.settings import Destination
 from bridge.client.spool.folder import InUseError, folders_in
-from bridge.client.sync import SILENT_END, AbsentError, UndeliverableError, deliver, recovered_id
+from bridge.client.sync import (
+    SILENT_END,
+    BridgeUnreachableError,
+    UndeliverableError,
+    deliver,
+    recovered_id,
+)
 from bridge.wire import metrics_pb2 as wire
 
 
@@ -44,12 +50,12 @@ def deliver_to(bridge, path, *, patience_seconds=10.0, progress=lambda *_: None,
 def test_everything_left_is_delivered_in_order_under_its_own_name(tmp_path, bridge):
     """The bridge sees the same session and instance, and each message once; the folder is gone."""
     told = []
-    delivery = deliver_to(
+    result = deliver_to(
         bridge, leave(tmp_path, run()), progress=lambda *progress: told.append(progress)
     )
 
     assert [request.sequence for request in bridge.received] == list(range(1, 303))
-    assert (delivery.delivered, delivery.is_whole) == (302, True)
+    assert (result.delivered, result.is_whole) == (302, True)
     (who,) = bridge.registrations
     assert (who.session_id, who.client_instance_id) == ("run", identity_of().instance_id)
     assert list(who.config.class_names) == ["a", "b"]
@@ -61,10 +67,10 @@ def test_everything_left_is_delivered_in_order_under_its_own_name(tmp_path, brid
 def test_what_the_bridge_has_is_not_sent_again(tmp_path, bridge):
     """Neither what was acknowledged while the process lived nor what the bridge says it has."""
     bridge.accepted = 200
-    delivery = deliver_to(bridge, leave(tmp_path, run(), marked=100))
+    result = deliver_to(bridge, leave(tmp_path, run(), marked=100))
 
     assert [request.sequence for request in bridge.received] == list(range(201, 303))
-    assert delivery.is_whole
+    assert result.is_whole
 
 
 def test_a_silent_end_is_told(tmp_path, bridge):
@@ -83,11 +89,9 @@ def test_a_silent_end_is_told(tmp_path, bridge):
 def test_a_folder_with_nothing_to_deliver_is_removed(tmp_path, messages):
     """No bridge is needed for that."""
     path = leave(tmp_path, messages, marked=302 if messages else 0)
-    delivery = deliver(
-        path, Destination("127.0.0.1:1"), patience_seconds=1, progress=lambda *_: None
-    )
+    result = deliver(path, Destination("127.0.0.1:1"), patience_seconds=1, progress=lambda *_: None)
 
-    assert delivery.is_whole
+    assert result.is_whole
     assert not path.exists()
 
 
@@ -117,9 +121,9 @@ def test_a_delivery_may_be_interrupted_and_run_again(tmp_path, bridge, ended):
 def test_a_bridge_that_is_killed_meanwhile_is_waited_for(tmp_path, bridge):
     """It comes back, and gets the rest."""
     bridge.break_at = [50, 150]
-    delivery = deliver_to(bridge, leave(tmp_path, run()))
+    result = deliver_to(bridge, leave(tmp_path, run()))
 
-    assert delivery.is_whole
+    assert result.is_whole
     assert [request.sequence for request in bridge.delivered] == list(range(1, 303))
     assert len(bridge.registrations) == 3
 
@@ -140,7 +144,7 @@ def test_an_absent_bridge_is_given_up(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     path = leave(tmp_path, run())
-    with pytest.raises(AbsentError, match=f"no bridge answers at 127.0.0.1:{port}: UNAVAILABLE"):
+    with pytest.raises(BridgeUnreachableError, match=f"no bridge at 127.0.0.1:{port}: UNAVAILABLE"):
         deliver(
             path,
             Destination(f"127.0.0.1:{port}"),
@@ -165,9 +169,9 @@ def test_a_frozen_bridge_is_given_up(tmp_path, bridge):
 def test_messages_the_bridge_refuses_are_told(tmp_path, bridge):
     """They are not sent for ever, and not passed over in silence."""
     bridge.invalid = {5}
-    delivery = deliver_to(bridge, leave(tmp_path, run()))
+    result = deliver_to(bridge, leave(tmp_path, run()))
 
-    assert (delivery.delivered, delivery.refused, delivery.is_whole) == (301, 1, False)
+    assert (result.delivered, result.refused, result.is_whole) == (301, 1, False)
 
 
 def test_damaged_messages_are_told(tmp_path, bridge):
@@ -178,19 +182,19 @@ def test_damaged_messages_are_told(tmp_path, bridge):
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
 
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert (delivery.delivered, delivery.lost, delivery.is_whole) == (301, 1, False)
+    assert (result.delivered, result.lost, result.is_whole) == (301, 1, False)
 
 
-def check_books(bridge, path, delivery, written):
+def check_books(bridge, path, result, written):
     """What is delivered is what the bridge has; the folder is kept if something is lost."""
     ends = sum(request.status_update.message == SILENT_END for request in bridge.delivered)
-    assert delivery.delivered == len(bridge.delivered)
-    assert delivery.delivered - ends + delivery.refused + delivery.lost == written
+    assert result.delivered == len(bridge.delivered)
+    assert result.delivered - ends + result.refused + result.lost == written
     assert not path.exists()
-    assert delivery.is_whole == (not delivery.lost) == (delivery.kept is None)
-    assert delivery.kept is None or list(delivery.kept.glob("*.spool"))
+    assert result.is_whole == (not result.lost) == (result.kept is None)
+    assert result.kept is None or list(result.kept.glob("*.spool"))
     assert list(folders_in(path.parent)) == [], "nobody delivers it once more"
 
 
@@ -204,10 +208,10 @@ def test_one_damaged_byte_costs_at_most_one_message(tmp_path, bridge, share, val
     content[int(len(content) * share)] ^= value
     file.write_bytes(content)
 
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert delivery.lost <= 1
-    check_books(bridge, path, delivery, 302)
+    assert result.lost <= 1
+    check_books(bridge, path, result, 302)
 
 
 def test_a_spool_of_the_first_version_is_delivered(tmp_path, bridge):
@@ -218,10 +222,10 @@ def test_a_spool_of_the_first_version_is_delivered(tmp_path, bridge):
     content[len(content) // 2] ^= 1
     first.write_bytes(content)
 
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert delivery.lost == 1
-    check_books(bridge, path, delivery, 302)
+    assert result.lost == 1
+    check_books(bridge, path, result, 302)
 
 
 def test_a_missing_file_is_counted_also_after_an_interruption(tmp_path, bridge):
@@ -239,10 +243,10 @@ def test_a_missing_file_is_counted_also_after_an_interruption(tmp_path, bridge):
 
     with pytest.raises(Interrupted):
         deliver_to(bridge, path, progress=interrupt)
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert delivery.lost == 5_002 - len(bridge.delivered) > 0
-    assert delivery.kept is not None
+    assert result.lost == 5_002 - len(bridge.delivered) > 0
+    assert result.kept is not None
 
 
 def test_a_spool_without_its_identity_is_left(tmp_path, bridge):
@@ -273,10 +277,10 @@ def test_a_spool_of_which_nothing_can_be_read_is_kept(tmp_path, bridge):
     (file,) = path.glob("*.spool")
     file.write_bytes(bytes(1_000))
 
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert (delivery.delivered, delivery.is_whole) == (0, False)
-    assert delivery.kept.is_dir()
+    assert (result.delivered, result.is_whole) == (0, False)
+    assert result.kept.is_dir()
     assert bridge.registrations == []
 
 
@@ -285,12 +289,12 @@ def test_a_folder_that_cannot_be_removed_is_named(tmp_path, bridge):
     path = leave(tmp_path, run())
     (path / "photos").mkdir()
 
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert (delivery.delivered, delivery.lost) == (302, 0)
-    assert not delivery.is_whole
-    assert delivery.kept == path
-    assert "photos" in delivery.trouble
+    assert (result.delivered, result.lost) == (302, 0)
+    assert not result.is_whole
+    assert result.kept == path
+    assert "photos" in result.removal_error
     assert deliver_to(bridge, path).delivered == 0
 
 
@@ -302,9 +306,9 @@ def test_a_disk_that_is_full_is_no_obstacle(tmp_path, bridge, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("bridge.client.spool.spool.os.write", full)
-    delivery = deliver_to(bridge, path)
+    result = deliver_to(bridge, path)
 
-    assert delivery.is_whole
+    assert result.is_whole
     assert len(bridge.delivered) == 302
 
 
@@ -328,12 +332,12 @@ def test_what_is_left_says_that_it_is_and_when_it_began(tmp_path, bridge):
 def test_a_session_may_be_delivered_under_another_name(tmp_path, bridge, name):
     """All that is here of it, also what was acknowledged under its own name."""
     path = leave(tmp_path, run(), marked=100)
-    delivery = deliver_to(bridge, path, session_id=name)
+    result = deliver_to(bridge, path, session_id=name)
 
-    assert delivery.session_id == (name or "run-recovered-01234567")
-    assert {who.session_id for who in bridge.registrations} == {delivery.session_id}
-    assert delivery.delivered == 302
-    assert delivery.is_whole
+    assert result.session_id == (name or "run-recovered-01234567")
+    assert {who.session_id for who in bridge.registrations} == {result.session_id}
+    assert result.delivered == 302
+    assert result.is_whole
 
 
 def test_a_name_that_cannot_be_one_is_refused_before_anything_is_touched(tmp_path, bridge):
@@ -349,9 +353,9 @@ def test_a_name_that_cannot_be_one_is_refused_before_anything_is_touched(tmp_pat
 def test_an_original_bridge_is_served(tmp_path):
     """It acknowledges batch by batch, and knows no frames."""
     with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as bridge:
-        delivery = deliver_to(bridge, leave(tmp_path, run()))
+        result = deliver_to(bridge, leave(tmp_path, run()))
 
-    assert delivery.is_whole
+    assert result.is_whole
     assert len(bridge.batches()) == 300
 
 
