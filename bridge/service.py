@@ -1,4 +1,4 @@
-"""Build everything, start reading down, stop reading up."""
+"""Build every part; they start in the order written here and stop in reverse."""
 
 import asyncio
 import math
@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 from bridge.addresses import url_of
 from bridge.commands import Commands
@@ -19,8 +18,8 @@ from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.receiver.stream import StreamDependencies
 from bridge.sessions import Sessions
-from bridge.sinks.images import Images, Keep, Sampler
-from bridge.sinks.images import Limits as ImageLimits
+from bridge.sinks import Sinks, Snapshotter
+from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.sinks.spans import Endpoint, Spans, open_spans
@@ -34,19 +33,13 @@ from bridge.storage.stores import open_store
 from bridge.telemetry import Telemetry
 from bridge.web import AppDependencies, Check, bind_listener, build_app, serve_http
 
-DRAIN_PART = 0.25
-"""Of the grace: for streams to get their last Acks."""
-
-UPLOAD_PART = 0.5
-"""Of the grace: for shards to reach the object store."""
-
-EXPORT_PART = 0.2
-"""Of the grace: for spans to reach their endpoint."""
+DRAIN_PART, UPLOAD_PART, EXPORT_PART = 0.25, 0.5, 0.2
+"""Of the grace: for the last Acks, for shards to reach the object store, for spans to reach their endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where a bridge listens: host:port of each door."""
+    """Where a bridge listens: host:port of each server."""
 
     grpc: str
     http: str
@@ -57,7 +50,7 @@ async def run(
 ) -> None:
     """Run a bridge until `stopping` is set, then stop it within its grace.
 
-    Raises SettingError for an address or a folder that cannot be had, StorageError for a database that
+    Raises SettingError for an address or a folder that cannot be used, StorageError for a database that
     cannot be opened.
     """
     grace_seconds = settings.shutdown_grace_seconds
@@ -76,16 +69,9 @@ async def run(
         )
 
         aside = DamagedFolder(folder.damaged, telemetry)
-
-        def log_damaged(log: Path, commits: int) -> None:
-            telemetry.dropped("commit", "damaged", commits)
-            if log.exists():
-                aside.copy(log, "commits in the write-ahead log are damaged, and lost")
-
-        database = Database(folder.database, durable=folder.is_durable, log_damaged=log_damaged)
+        database = Database(folder.database, durable=folder.is_durable, log_damaged=aside.copy_log)
         stack.callback(database.close)
         archive = Archive(database)
-        index = ImageIndex(database)
         sessions = _sessions(settings)
         commands = Commands()
 
@@ -93,21 +79,31 @@ async def run(
         images = _images(settings, folder, database, telemetry, metrics)
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
         rows = JournalRows(database)
-        journal = Journal(
-            rows, (metrics, *spans, commands), telemetry, keeps_records=folder.is_durable
+        snapshotters: tuple[Snapshotter, ...] = (metrics, *spans, commands)
+        journal = Journal(rows, snapshotters, telemetry, keeps_records=folder.is_durable)
+        sinks = Sinks(
+            # The journal takes down what is known of a session that expires before the others drop it. Metrics
+            # come before images: the result of an image is counted in the series of its session.
+            consumers=(journal, metrics, images, *spans),
+            # They collect at one moment and write in one transaction: any order would do.
+            durables=(images, *spans, journal),
+            # Each has its own key in a checkpoint: any order would do.
+            snapshotters=snapshotters,
+            # As they consumed; commands replay the events that the pipeline had made of theirs.
+            replayers=(metrics, images, *spans, commands),
         )
-        committer = Committer(
-            (images, *spans, journal), database, telemetry, is_durable=folder.is_durable
-        )
+        committer = Committer(sinks.durables, database, telemetry, is_durable=folder.is_durable)
         replayed = replay(
             rows,
-            (metrics, *spans, images, commands),
+            sinks.replayers,
             telemetry,
             ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
             limit=settings.max_sessions,
         )
         journal.resume(replayed)
 
+        # At a stop images close their shards, commit, and upload; the committer ends with the commit that
+        # records the uploads, and spans deliver what it has put into their outbox.
         await stack.enter_async_context(committer.running())
         await stack.enter_async_context(
             images.running(committer, drain_seconds=grace_seconds * UPLOAD_PART)
@@ -116,7 +112,7 @@ async def run(
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,
-            sinks=(journal, metrics, images, *spans),
+            sinks=sinks.consumers,
             committer=committer,
             telemetry=telemetry,
         )
@@ -129,7 +125,7 @@ async def run(
             sessions=sessions,
             commands=commands,
             submit_command=pipeline.submit,
-            index=index,
+            index=ImageIndex(database),
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),
             archive=archive,
@@ -164,13 +160,11 @@ async def run(
 
 
 def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | None:
-    """Return what the gRPC door shows and asks for, or None for plain text."""
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
+    """Return the certificates of the gRPC server, or None for plain text."""
+    cert, key = settings.tls_cert_file, settings.tls_key_file
+    if cert is None or key is None:
         return None
-    files = CertificateFiles(
-        settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
-    )
-    return Certificates(files, telemetry)
+    return Certificates(CertificateFiles(cert, key, settings.tls_client_ca_file), telemetry)
 
 
 def _sessions(settings: Settings) -> Sessions:
@@ -191,14 +185,14 @@ def _images(
     telemetry: Telemetry,
     metrics: TrainingMetrics,
 ) -> Images:
-    keep = Keep(settings.images_keep)
+    rate = settings.images_batches_per_second
     return Images(
         folder.spool,
         _store(settings, folder),
         database,
         telemetry,
         on_resolved=metrics.on_images_resolved,
-        sampler=Sampler(keep, batches_per_second=settings.images_batches_per_second),
+        sampler=Sampler(Keep(settings.images_keep), batches_per_second=rate),
         limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
     )
 

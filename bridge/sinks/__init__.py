@@ -1,5 +1,6 @@
-"""Where events go: each module delivers to one place."""
+"""Where events go, and what takes part when they are committed, checkpointed and replayed."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.model import Event
@@ -8,7 +9,7 @@ from bridge.storage.transaction import Transaction
 
 
 class Sink(Protocol):
-    """Takes everything that happens, in order, and delivers it somewhere."""
+    """Consumes everything that happens, in order, and delivers it somewhere."""
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Take one event of `session`, received at `received` (seconds since 1970).
@@ -19,7 +20,7 @@ class Sink(Protocol):
 
 
 class PendingWrite(Protocol):
-    """What one sink wants on disk with the next commit."""
+    """What one sink has for the next commit."""
 
     def write(self, transaction: Transaction) -> None:
         """Write it; runs in the commit thread.
@@ -29,18 +30,45 @@ class PendingWrite(Protocol):
         """
 
     def on_committed(self) -> None:
-        """Take notice that the commit has succeeded; runs on the event loop."""
+        """Called on the event loop when the commit has succeeded."""
 
 
 class DurableSink(Protocol):
-    """A sink that has something to keep."""
+    """A sink that has something to commit."""
 
     def collect(self) -> PendingWrite | None:
         """Hand over everything since the last call, or None; runs on the event loop."""
 
 
+class Snapshotter(Protocol):
+    """A part of the bridge with state of each session that must outlive the process."""
+
+    name: str
+    """The key of this state in a checkpoint and in `Session.restored_state`."""
+
+    def snapshot(self, session: Session) -> object:
+        """Return plain values that never change again, or None; runs on the event loop."""
+
+
+class Replayer(Protocol):
+    """A part of the bridge that can apply an event again."""
+
+    def replay(self, session: Session, event: Event, received: float) -> None:
+        """Change as `consume` does, but deliver nothing: that was committed with the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sinks:
+    """Who takes part in what, in the order in which they are called."""
+
+    consumers: tuple[Sink, ...]
+    durables: tuple[DurableSink, ...]
+    snapshotters: tuple[Snapshotter, ...]
+    replayers: tuple[Replayer, ...]
+
+
 class GroupCommit(Protocol):
-    """What a sink may ask of whoever commits all sinks together."""
+    """What a sink may ask of the committer."""
 
     def request_commit(self) -> None:
         """Commit soon."""

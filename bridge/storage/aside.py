@@ -11,7 +11,10 @@ BYTES_LIMIT = 256 << 20
 
 
 class EventLog(Protocol):
-    """Says what happened."""
+    """Reports what happened."""
+
+    def dropped(self, what: str, reason: str, count: int = 1) -> None:
+        """Something is lost."""
 
     def set_aside(self, path: str, reason: str) -> None:
         """Something damaged was moved or copied to the folder for damaged files."""
@@ -48,6 +51,12 @@ class DamagedFolder:
             return False
         self._copied += 1
         return self._take(path, reason, lambda target: _copy(path, target))
+
+    def copy_log(self, log: Path, commits: int) -> None:
+        """Keep a write-ahead log with commits that cannot be read any more, and count them as lost."""
+        self._events.dropped("commit", "damaged", commits)
+        if log.exists():
+            self.copy(log, "commits in the write-ahead log are damaged, and lost")
 
     def _take(self, path: Path, reason: str, bring: Callable[[Path], object]) -> bool:
         try:

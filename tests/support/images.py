@@ -10,7 +10,7 @@ from support.jpegs import jpeg
 from bridge.errors import StorageError
 from bridge.model import Batch, Client, Config, Image, ImageResult, Registered
 from bridge.session import Session
-from bridge.sinks.images import Images, Keep, Limits, Sampler
+from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.images.candidate import ImageCandidate
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
@@ -77,7 +77,7 @@ class Bench:
             self.telemetry,
             on_resolved=self._on_resolved,
             sampler=Sampler(keep, batches_per_second=batches_per_second),
-            limits=Limits(**limits),
+            limits=ImageLimits(**limits),
             **clocks,
         )
 

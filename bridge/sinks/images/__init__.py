@@ -2,6 +2,6 @@
 
 from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.sampler import Keep, Sampler
-from bridge.sinks.images.sink import Images, Limits
+from bridge.sinks.images.sink import ImageLimits, Images
 
-__all__ = ["ImageReader", "Images", "Keep", "Limits", "Sampler"]
+__all__ = ["ImageLimits", "ImageReader", "Images", "Keep", "Sampler"]

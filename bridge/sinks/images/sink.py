@@ -41,8 +41,8 @@ DRAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of what."""
+class ImageLimits:
+    """How much images may take, and when a shard is closed."""
 
     spool_bytes: int = 10 << 30
     """Of images waiting for the object store."""
@@ -52,7 +52,7 @@ class Limits:
     shard_seconds: float = 30.0
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = ImageLimits()
 
 
 class Images:
@@ -70,7 +70,7 @@ class Images:
         *,
         on_resolved: OnResolved,
         sampler: Sampler,
-        limits: Limits = DEFAULT_LIMITS,
+        limits: ImageLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Spool in `folder`, on the way to `store`; nothing is touched before `running`."""

@@ -4,10 +4,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from bridge.model import Event, Expired, Heartbeat, Registered, SequenceAdvanced
 from bridge.session import Session
+from bridge.sinks import Snapshotter
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, encode
 from bridge.sinks.journal.replay import Replayed
@@ -30,16 +31,6 @@ LAST_SEEN_SECONDS = 10.0
 
 CHECKPOINTING_SECONDS = 0.002
 """Time on the event loop that one commit may spend on checkpoints; the rest follow with the next commits."""
-
-
-class Snapshotter(Protocol):
-    """Has state of each session that must outlive the process."""
-
-    name: str
-    """The key of this state in a checkpoint and in `Session.restored_state`."""
-
-    def snapshot(self, session: Session) -> object:
-        """Return plain values, none of which changes any more, or None; runs on the event loop."""
 
 
 @dataclass(frozen=True, slots=True)

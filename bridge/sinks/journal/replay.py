@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from bridge.errors import StorageError
 from bridge.model import (
@@ -16,6 +16,7 @@ from bridge.model import (
     Registered,
 )
 from bridge.session import Session
+from bridge.sinks import Replayer
 from bridge.sinks.journal.archive import session_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, decode
 from bridge.storage import image_counts
@@ -34,13 +35,6 @@ OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy"
 
 OBSERVED = (Connected, Disconnected, CommandQueued, CommandSent, Ended, Expired)
 """What the bridge itself observes is no sign of life of a client."""
-
-
-class Replayer(Protocol):
-    """A sink that can apply an event again."""
-
-    def replay(self, session: Session, event: Event, received: float) -> None:
-        """Change as `consume` does, but deliver nothing: that was committed with the event."""
 
 
 @dataclass(frozen=True, slots=True)
