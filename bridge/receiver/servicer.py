@@ -11,7 +11,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from bridge.errors import BridgeError, LimitError, StorageError
-from bridge.receiver.admission import caller_of
+from bridge.receiver.caller import caller_of
 from bridge.receiver.decode import (
     Limits,
     Result,

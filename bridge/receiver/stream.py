@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from bridge.admission import Admission, Caller
 from bridge.commands import Commands
 from bridge.errors import (
     BridgeError,
@@ -19,7 +20,6 @@ from bridge.errors import (
 from bridge.model import Batch, Heartbeat, Message, Update
 from bridge.pipeline import Pipeline
 from bridge.receiver import responses
-from bridge.receiver.admission import Admission, Caller
 from bridge.receiver.decode import Result
 from bridge.session import SEQUENCE_LIMIT, Session
 from bridge.sessions import Sessions

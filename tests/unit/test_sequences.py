@@ -7,11 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge.admission import Caller
 from bridge.commands import Commands
 from bridge.errors import InvalidDataError
 from bridge.model import Batch, Client, Config, Heartbeat, Update
 from bridge.pipeline import RETRY_AFTER_MS, Pipeline
-from bridge.receiver.admission import Caller
 from bridge.receiver.stream import Stream, StreamDependencies
 from bridge.session import Session, hash_of
 from bridge.sessions import Sessions

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from bridge.admission import Caller
 from bridge.commands import Commands
 from bridge.model import Batch, Client, Config
 from bridge.pipeline import Pipeline
-from bridge.receiver.admission import Caller
 from bridge.receiver.decode import Limits, decode_frame
 from bridge.receiver.stream import ATTEMPTS, Stream, StreamDependencies
 from bridge.session import hash_of

@@ -8,9 +8,10 @@ import pytest
 from support.receiver import batch, hear, registered, say
 from support.waiting import until
 
+from bridge.admission import TOKEN_HEADER, Admission, Caller
 from bridge.errors import ForeignSessionError
 from bridge.model import Batch, Client, Config, Disconnected
-from bridge.receiver.admission import LOOPBACK, TOKEN_HEADER, Admission, Caller, caller_of
+from bridge.receiver.caller import LOOPBACK, caller_of
 from bridge.session import Session, hash_of
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub

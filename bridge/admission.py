@@ -2,21 +2,14 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
-from urllib.parse import unquote
-
-import grpc.aio
 
 from bridge.errors import ForeignSessionError
-from bridge.session import Session, hash_of
+from bridge.session import Session
 
 TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 
 REFUSALS_KEPT = 1_000
 """Connections whose registration was refused, over all sessions."""
-
-LOOPBACK = "loopback"
 
 NO_TOKEN = (
     "this stream does not show the token of a registration of this session; register, and send"
@@ -36,16 +29,6 @@ class Caller:
     """Its address alone: all loopback addresses are one, and so are both forms of an IPv4 address."""
     token_hash: str = ""
     """Of the token it has sent, or ""."""
-
-
-def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
-    """Return who makes this call."""
-    peer = unquote(context.peer() or "")
-    connection = peer if peer.startswith(("ipv4:", "ipv6:")) else ""
-    for key, value in context.invocation_metadata() or ():
-        if key == TOKEN_HEADER and isinstance(value, str):
-            return Caller(connection, _host_of(connection), hash_of(value))
-    return Caller(connection, _host_of(connection))
 
 
 class Admission:
@@ -84,15 +67,3 @@ class Admission:
             raise ForeignSessionError(REFUSED)
         if session.hosts and caller.host and caller.host not in session.hosts:
             raise ForeignSessionError(OTHER_HOST)
-
-
-def _host_of(connection: str) -> str:
-    host = connection.partition(":")[2].rpartition(":")[0].strip("[]").partition("%")[0]
-    if not host:
-        return ""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return host
-    address = getattr(address, "ipv4_mapped", None) or address
-    return LOOPBACK if address.is_loopback else str(address)
