@@ -85,9 +85,9 @@ async def run(
             # The journal takes down what is known of a session that expires before the others drop it. Metrics
             # come before images: the result of an image is counted in the series of its session.
             consumers=(journal, metrics, images, *spans),
-            # They collect at one moment and write in one transaction: any order would do.
+            # They collect at one moment and write in one transaction: their sequence does not matter.
             durables=(images, *spans, journal),
-            # Each has its own key in a checkpoint: any order would do.
+            # Each has its own key in a checkpoint: their sequence does not matter.
             snapshotters=snapshotters,
             # As they consumed; commands replay the events that the pipeline had made of theirs.
             replayers=(metrics, images, *spans, commands),

@@ -8,8 +8,8 @@ from bridge.model import ImageResult
 from bridge.storage.database import Database
 from bridge.storage.transaction import Transaction
 
-CHECKPOINT_KEY = "images"
-"""The key of the counts that a restart restores; checkpoints do not hold them."""
+RESTORED_KEY = "images"
+"""The key of the counts in `Session.restored_state`: from their own table, not from a checkpoint."""
 
 IMAGES = range(2**53)
 """The counts a row may have: above, a series is no longer exact."""

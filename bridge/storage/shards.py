@@ -104,7 +104,7 @@ def put_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
 
 
 def put_batches(transaction: Transaction, batches: Iterable[ShardBatch]) -> None:
-    """Insert batches with their images; a batch that comes again replaces the older one whole."""
+    """Insert batches with their images; a batch that is sent again replaces the older one whole."""
     by_key = {(b.session_id, b.epoch, b.batch): b for b in batches}
     transaction.executemany(DELETE_IMAGES, list(by_key))
     transaction.executemany(

@@ -24,12 +24,12 @@ WORDS = {
 
 NAMES = {
     "Order": "Command",
-    "submit_command": "submit_command",
-    "CommandQueued": "CommandQueued",
+    "order_command": "submit_command",
+    "CommandAsked": "CommandQueued",
     "asked_at": "queued_at",
     "Door": "StreamDependencies",
     "parts_of": "deps_of",
-    "Snapshotter": "Snapshotter",
+    "Remembering": "Snapshotter",
     "Offer": "ImageCandidate",
     "Tally": "ImageCounts",
     "tallies": "image_counts",
@@ -49,7 +49,7 @@ NAMES = {
     "AbsentError": "BridgeUnreachableError",
     "BrokenOffError": "StreamBrokenError",
     "Trouble": "ConnectionFailure",
-    "Expired": "Expired",
+    "Forgotten": "Expired",
     "Inspection": "Checker",
 }
 """Identifiers that were renamed, and to what."""

@@ -1,4 +1,4 @@
-"""An object store in memory, which can be told to misbehave."""
+"""An object store in memory, which misbehaves on request."""
 
 import threading
 

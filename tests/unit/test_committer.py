@@ -19,7 +19,7 @@ from bridge.telemetry import Telemetry
 
 
 class Notes:
-    """A durable sink of texts, which fails as often as it is told."""
+    """A durable sink of texts, which fails as often as `failures` says."""
 
     def __init__(self) -> None:
         self.new: list[str] = []
@@ -113,7 +113,7 @@ async def test_what_was_added_is_committed_on_the_way_out(database):
 
 
 async def test_a_disk_that_refuses_to_the_end_notifies_nobody(database):
-    """Stopping does not hang on a broken disk, and never tells a lie."""
+    """Stopping does not hang on a broken disk, and acknowledges nothing falsely."""
     notes, waiter = Notes(), Waiter(database)
     notes.failures = 1_000_000
     committer = Committer([notes], database, Telemetry())
@@ -139,7 +139,7 @@ async def test_a_notification_needs_no_write(database):
 
 
 async def test_a_fault_of_one_listener_costs_only_itself(database):
-    """A stream that fails at being told does not keep the others from it."""
+    """A stream that fails when notified does not keep the others from it."""
 
     class Broken:
         def on_committed(self, ticket) -> None:
@@ -193,7 +193,7 @@ async def test_what_was_consumed_is_on_disk_when_a_commit_returns(database):
         assert await committer.commit()
 
         assert waiter.tickets == [(ticket, ["one"])]
-        assert await committer.commit(), "nothing to write is no failure"
+        assert await committer.commit(), "nothing to write, nothing that failed"
 
 
 async def test_a_commit_that_fails_goes_to_disk_with_the_next_one(database):
@@ -213,7 +213,7 @@ async def test_a_commit_that_fails_goes_to_disk_with_the_next_one(database):
 
 
 async def test_a_stop_takes_a_failed_group_along(database):
-    """The last commit never tells of more than is there: all of it is written, or nothing."""
+    """The last commit is written whole or not at all."""
     notes, late = Notes(), Notes()
     committer = Committer([notes, late], database, Telemetry())
     async with committer.running():
@@ -344,7 +344,7 @@ async def test_a_part_that_hands_nothing_over_for_long_is_a_problem(database, mo
 
 
 async def test_a_commit_that_hangs_for_long_is_a_problem(database, monkeypatch):
-    """A disk that neither takes nor refuses is no better than one that refuses."""
+    """A disk that neither accepts nor refuses is as bad as one that refuses."""
     hanging = threading.Event()
 
     class Slow(NotesWrite):

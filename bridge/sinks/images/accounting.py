@@ -6,7 +6,7 @@ from typing import Protocol
 from bridge.model import Batch, ImageResult
 from bridge.session import Session
 from bridge.sinks.images.candidate import ImageCandidate, ImageCounts
-from bridge.storage.image_counts import CHECKPOINT_KEY, ImageCount
+from bridge.storage.image_counts import RESTORED_KEY, ImageCount
 from bridge.telemetry import Telemetry
 
 Uncommitted = dict[tuple[str, int, ImageResult], ImageCount]
@@ -46,7 +46,7 @@ class ImageAccounting:
         if known is not None and known.attempt == session.attempt:
             return known
         counts = self._by_session[session.id] = ImageCounts(session.attempt)
-        self._restore(counts, session.restored_state.pop(CHECKPOINT_KEY, ()))
+        self._restore(counts, session.restored_state.pop(RESTORED_KEY, ()))
         return counts
 
     def counts(self, session_id: str) -> tuple[int, int]:

@@ -33,7 +33,7 @@ class Archive:
         """Return a session as `find` does, with all that the sinks need to continue it."""
         session = self.find(session_id)
         if session is not None:
-            session.restored_state[image_counts.CHECKPOINT_KEY] = self._rows.images(
+            session.restored_state[image_counts.RESTORED_KEY] = self._rows.images(
                 session_id, session.attempt
             ).counts
         return session

@@ -92,7 +92,7 @@ class _Replay:
         images = self.rows.images(session.id, session.attempt)
         if images.damaged:
             self.telemetry.dropped("image_count", "damaged", images.damaged)
-        session.restored_state[image_counts.CHECKPOINT_KEY] = images.counts
+        session.restored_state[image_counts.RESTORED_KEY] = images.counts
         self.sessions[session.id] = session
         self._replay_to_sinks(session, Registered(), session.updated_at)
 

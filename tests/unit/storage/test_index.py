@@ -206,7 +206,7 @@ def test_what_is_found_again_does_not_replace_what_is_newer(database, index):
 
 
 def test_a_loss_that_is_not_reported_is_none_and_the_least(database, index):
-    """It is told apart from one that is not a number, and comes behind every loss there is."""
+    """It differs from one that is not a number, and comes after every loss there is."""
     for number, loss in enumerate((None, math.nan, -3.0, math.inf)):
         put(database, shard_batch(1, number, at=1000 + number, loss=loss))
 
@@ -227,7 +227,7 @@ def test_a_loss_that_is_not_reported_is_none_and_the_least(database, index):
     ("kept", "confidence"), [(0.0, None), (5.0, None), (None, None), (0.5, 0.5)]
 )
 def test_rows_of_older_versions_hold_confidences_that_are_none(database, index, kept, confidence):
-    """A 0 was not reported, and what lies outside 0..1 is no confidence."""
+    """A 0 was not reported, and what lies outside 0..1 is not a confidence."""
     image = ShardImage(0, 512, 300, 1, kept, 1)
     put(database, ShardBatch(1, "run", 1, 1, 1000, 0.5, (image,)))
 

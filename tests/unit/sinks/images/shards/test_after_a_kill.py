@@ -37,7 +37,7 @@ async def test_what_an_open_window_holds_survives(tmp_path):
         one.commit()
         assert one.books()[ImageResult.STORED] == 2
         left = killed(one, tmp_path / "two")
-        one.send(run, batch(1, 3, loss=9.0))  # nobody has been told that this one is safe
+        one.send(run, batch(1, 3, loss=9.0))  # this one was never acknowledged
 
     async with Bench(left, MemoryStore(), keep=Keep.SAMPLE).running() as two:
         run.batches, run.epoch = 3, 1

@@ -294,7 +294,7 @@ def test_the_damaged_folder_is_bounded(tmp_path):
 
 
 async def test_a_spool_that_is_removed_is_made_anew(tmp_path):
-    """Images go on being kept; what was lost with it is counted, and is no dead link."""
+    """Images go on being kept; what was lost with it is counted, and leaves no dead link."""
     store = MemoryStore()
     bench = Bench(tmp_path / "bench", store)
     async with bench.running():

@@ -65,8 +65,8 @@ def test_bytes_that_never_reached_the_disk_are_noticed(path):
     assert shard_file.walk(path) == extents[:-1]
 
 
-def test_nothing_behind_the_limit_counts(path):
-    """What no commit told of is not found."""
+def test_nothing_after_the_limit_counts(path):
+    """What no commit has recorded is not found."""
     extents = grow(path)
 
     assert shard_file.walk(path, limit=extents[3].end) == extents[:4]

@@ -58,9 +58,9 @@ def test_webdataset_reads_samples_and_nothing_else(path):
     )
 
     assert len(samples) == 5
-    picture, told = samples[3]
+    picture, fields = samples[3]
     assert (picture.size, picture.mode) == ((16, 16), "RGB")
-    assert told == {
+    assert fields == {
         "session_id": "run",
         "epoch": 1,
         "batch_idx": 12,
@@ -139,8 +139,8 @@ def test_numbers_that_json_does_not_know_are_null(path, strange):
     def refuse(constant):
         raise AssertionError(constant)
 
-    told = members(path.read_bytes())["000001-00000000-00.json"]
-    assert json.loads(told, parse_constant=refuse)["batch_loss"] is None
+    text = members(path.read_bytes())["000001-00000000-00.json"]
+    assert json.loads(text, parse_constant=refuse)["batch_loss"] is None
 
 
 @given(
@@ -189,7 +189,7 @@ def test_what_is_no_shard_has_no_trailer(tail):
 
 
 def test_what_is_not_reported_is_null(path):
-    """A loss that is missing is told apart from one that is not a number; a confidence and a time are null."""
+    """A loss that is missing differs from one that is not a number; a confidence and a time are null."""
     one = candidate(1, 0, images=1, loss=None)
     images = tuple(replace(image, confidence=None) for image in one.batch.images)
     write(

@@ -16,7 +16,7 @@ def store():
 
 
 async def killed(folder, store, *, batches=4, beyond=0):
-    """Return the files of a bridge killed with an open shard, `beyond` bytes of which no commit told of."""
+    """Return the files of a bridge killed with an open shard, `beyond` bytes of which no commit has recorded."""
     live = folder / "live"
     bench = Bench(live, store)
     async with bench.running():
@@ -38,7 +38,7 @@ async def delivered(bench, store, count=1):
 
 @pytest.mark.parametrize("beyond", [0, 1, 700, 5000])
 async def test_what_was_committed_is_delivered(tmp_path, store, beyond):
-    """Each image that a commit told of is in the store and readable, and the torn tail is gone."""
+    """Each committed image is in the store and readable, and the torn tail is gone."""
     dead = await killed(tmp_path, store, beyond=beyond)
 
     bench = Bench(dead, store)
@@ -55,7 +55,7 @@ async def test_what_was_committed_is_delivered(tmp_path, store, beyond):
     assert ".trailer.json" in members(shard)
 
 
-async def test_what_no_commit_told_of_is_cut_off(tmp_path, store):
+async def test_what_no_commit_recorded_is_cut_off(tmp_path, store):
     """Images in the file whose batch was never acknowledged do not appear twice when it is sent again."""
     live = tmp_path / "live"
     bench = Bench(live, store)
@@ -191,7 +191,7 @@ async def test_foreign_files_are_left_alone(tmp_path, store):
 
 
 async def test_a_loss_that_was_not_reported_stays_so_in_a_new_database(tmp_path, store):
-    """An index that is read back from shards tells it apart from one that is not a number, as the first one did."""
+    """An index that is read back from shards distinguishes it from one that is not a number, as the first one did."""
     live = tmp_path / "live"
     bench = Bench(live, store)
     async with bench.running():
