@@ -46,7 +46,7 @@ def percent(ratio: float | None, places: int = 0) -> str:
     """Return a ratio as a percentage."""
     if ratio is None or not math.isfinite(ratio):
         return NOT_KNOWN
-    return f"{ratio * 100:.{places}f} %"
+    return f"{ratio * 100:.{places}f}%"
 
 
 def accuracy(value: float | None) -> str:

@@ -25,6 +25,7 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= formatting.FILTERS
+    environment.policies["truncate.leeway"] = 0
     environment.globals["images_link"] = images_link
     return environment
 

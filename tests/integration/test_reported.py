@@ -126,14 +126,14 @@ FIELDS = (
     Field("EpochData.average_loss", epoch(), epoch(average_loss=0.0, loss_missing=False),
           "training_epoch_loss", 0.0, ("epochs", 0, "loss"), 0.0, cell("0.000</td>")),
     Field("EpochData.average_accuracy", epoch(), epoch(average_accuracy=0.25),
-          "training_epoch_accuracy_ratio", 0.25, ("epochs", 0, "accuracy"), 0.25, cell("25.0 %")),
+          "training_epoch_accuracy_ratio", 0.25, ("epochs", 0, "accuracy"), 0.25, cell("25.0%")),
     Field("EpochData.average_accuracy", epoch(), epoch(accuracy_reported=True),
-          "training_epoch_accuracy_ratio", 0.0, ("accuracy_ratio",), 0.0, tile("Accuracy", "0.0 %")),
+          "training_epoch_accuracy_ratio", 0.0, ("accuracy_ratio",), 0.0, tile("Accuracy", "0.0%")),
     Field("EpochData.average_accuracy", epoch(), epoch(accuracy_reported=True), page="Accuracy by epoch"),
     Field("EpochData.validation_loss", epoch(), epoch(validation_loss=0.0),
           "training_validation_loss", 0.0, ("epochs", 0, "validation_loss"), 0.0, cell("0.000</td>")),
     Field("EpochData.validation_accuracy", epoch(), epoch(validation_accuracy=0.0),
-          "training_validation_accuracy_ratio", 0.0, ("accuracy_ratio",), 0.0, tile("Accuracy", "0.0 %")),
+          "training_validation_accuracy_ratio", 0.0, ("accuracy_ratio",), 0.0, tile("Accuracy", "0.0%")),
     Field("EpochData.learning_rate", epoch(), epoch(learning_rate=0.0),
           "training_learning_rate", 0.0, ("epochs", 0, "learning_rate"), 0.0, cell("0</td>")),
     Field("PerformanceData.time_per_batch_ms", perf(), perf(time_per_batch_ms=500.0),
@@ -144,26 +144,26 @@ FIELDS = (
           ("performance", "epoch_duration_seconds"), 30, tile("Last epoch", "30 s")),
     Field("PerformanceData.estimated_time_remaining_sec", perf(), perf(estimated_time_remaining_sec=30.0),
           "training_estimated_time_remaining_seconds", 30,
-          ("estimated_time_remaining_seconds",), 30, tile("To go", "30 s")),
+          ("estimated_time_remaining_seconds",), 30, tile("Remaining", "30 s")),
     Field("PerformanceData.current_fps", perf(), perf(current_fps=30.0),
           "training_frames_per_second", 30, ("frames_per_second",), 30, tile("Frames/s", "30")),
     Field("PerformanceData.average_fps", perf(), perf(average_fps=30.0), "training_frames_per_second_average", 30,
           ("performance", "frames_per_second_average"), 30, tile("Frames/s, average", "30")),
     Field("ResourceUsage.cpu_percent", used(memory_mb=1.0), used(cpu_percent=50.0),
           "training_cpu_utilization_ratio", 0.5,
-          ("performance", "resources", "cpu_utilization_ratio"), 0.5, tile("CPU", "50 %")),
+          ("performance", "resources", "cpu_utilization_ratio"), 0.5, tile("CPU", "50%")),
     Field("ResourceUsage.memory_mb", used(cpu_percent=1.0), used(memory_mb=1024.0),
           "training_memory_used_bytes", GIB,
           ("performance", "resources", "memory_used_bytes"), GIB, tile("Memory", "1 GiB")),
     Field("ResourceUsage.gpu_percent", used(cpu_percent=1.0), used(gpu_memory_mb=1024.0),
-          "training_gpu_utilization_ratio", 0.0, ("gpu_utilization_ratio",), 0.0, tile("GPU", "0 %")),
+          "training_gpu_utilization_ratio", 0.0, ("gpu_utilization_ratio",), 0.0, tile("GPU", "0%")),
     Field("ResourceUsage.gpu_percent", used(cpu_percent=1.0), used(gpu_percent=50.0),
-          "training_gpu_utilization_ratio", 0.5, ("gpu_utilization_ratio",), 0.5, tile("GPU", "50 %")),
+          "training_gpu_utilization_ratio", 0.5, ("gpu_utilization_ratio",), 0.5, tile("GPU", "50%")),
     Field("ResourceUsage.gpu_memory_mb", used(gpu_percent=50.0), used(gpu_memory_mb=1024.0),
           "training_gpu_memory_used_bytes", GIB, (*GPU_API, "memory_used_bytes"), GIB, cell("1 GiB")),
     Field("GpuUsage.uuid", used(gpus=[wire.GpuUsage()]), gpu(), api=(*GPU_API, "uuid"), answer="u", page='title="u"'),
     Field("GpuUsage.utilization_percent", gpu(), gpu(utilization_percent=0.0),
-          "training_gpu_utilization_ratio", 0.0, ("gpu_utilization_ratio",), 0.0, tile("GPU", "0 %")),
+          "training_gpu_utilization_ratio", 0.0, ("gpu_utilization_ratio",), 0.0, tile("GPU", "0%")),
     Field("GpuUsage.memory_used_mb", gpu(), gpu(memory_used_mb=0.0),
           "training_gpu_memory_used_bytes", 0.0, (*GPU_API, "memory_used_bytes"), 0.0, cell("0 B")),
     Field("GpuUsage.memory_total_mb", gpu(), gpu(memory_total_mb=0.0),
@@ -402,7 +402,7 @@ def test_a_run_that_only_logs_scalars_has_begun(run, end):
     for text in (page, overview):
         assert "epoch 3" in text
         assert "not started" not in text
-        assert "100 %" not in text
+        assert "100%" not in text
         assert "<dt>Loss</dt>" not in text
 
 
@@ -415,7 +415,7 @@ def test_a_run_that_logged_nothing_is_not_complete(run, end):
 
     assert answer["progress_ratio"] is None
     assert "nothing was logged" in page
-    assert "100 %" not in page
+    assert "100%" not in page
 
 
 @pytest.mark.parametrize("sent", [93.5, 1.5, -0.25])

@@ -49,7 +49,7 @@ async def overview(request: web.Request) -> web.Response:
             "sessions.html",
             root,
             live=[card for card in cards if card.session.is_live],
-            over=[card for card in cards if not card.session.is_live],
+            ended=[card for card in cards if not card.session.is_live],
             connections=connections,
             offset=offset,
             previous_offset=max(0, offset - PER_PAGE),
@@ -72,5 +72,5 @@ def _card(index: ImageIndex, session: SessionView) -> Card:
 
 def _connection(session: Session) -> str:
     if session.ended_at:
-        return "over"
+        return "ended"
     return "connected" if session.connected else "not connected"

@@ -25,7 +25,7 @@ async def test_every_image_is_shown_with_prediction_confidence_and_truth(door, s
     assert text.count("✗ wrong") == 2
     assert text.count('<figure class="image right">') == 1
     assert text.count('<figure class="image unknown">') == 1
-    for told in ("75 %", "1.250", "<dd>2 <small>of 3</small>", "2023-11-14 22:13:20 UTC", ">99<"):
+    for told in ("75%", "1.250", "<dd>2 <small>of 3</small>", "2023-11-14 22:13:20 UTC", ">99<"):
         assert told in text
 
 
@@ -123,7 +123,7 @@ async def test_a_contact_sheet_shows_one_batch(door, shelf):
 
 
 async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(door, shelf):
-    """No loss and no confidence: no tile, no "0 %", no meter; the API says null."""
+    """No loss and no confidence: no tile, no "0%", no meter; the API says null."""
     client = await door()
     running(client.deps)
     shelf.add("run-1", 1, 7, [(jpeg(), 1, None, 0), (jpeg(), 1, 0.0, 1)], loss=-math.inf)
@@ -150,4 +150,4 @@ def test_a_contact_sheet_says_no_confidence_that_was_not_reported():
 
     assert label_of(IndexedImage(0, 1, None, 0, location), ("cat", "dog"))[1] == "x dog, is cat"
     assert label_of(IndexedImage(0, 1, None, 1, location), ("cat", "dog"))[1] == "dog"
-    assert label_of(IndexedImage(0, 1, 0.75, 1, location), ("cat", "dog"))[1] == "dog 75 %"
+    assert label_of(IndexedImage(0, 1, 0.75, 1, location), ("cat", "dog"))[1] == "dog 75%"

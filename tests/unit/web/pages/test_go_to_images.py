@@ -97,12 +97,12 @@ async def test_what_cannot_be_used_is_ignored_and_told(client, query, ignored):
 
 
 async def test_how_far_from_the_click_is_told(client):
-    """The page of the batch says how long before the moment asked for it came."""
+    """The page of the batch says how long before the requested time it came."""
     page = await client.get(f"/go/images?session=run-1&{at(15)}&window_ms=5000")
     after = await client.get(f"/go/images?session=run-1&{at(-5)}")
 
-    assert "3.0 s before the moment asked for" in await page.text()
-    assert "5.0 s after the moment asked for" in await after.text()
+    assert "3.0 s before the requested time" in await page.text()
+    assert "5.0 s after the requested time" in await after.text()
 
 
 async def test_a_session_without_images_shows_itself(door):

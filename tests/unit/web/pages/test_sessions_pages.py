@@ -61,7 +61,7 @@ async def test_a_session_is_read_at_a_glance(door, shelf):
     assert "epoch 1 of 4" in text
     assert '<progress class="is-running" value="0.0750" max="1"' in text
     assert '<svg class="spark"' in text
-    for fact in ("0.5000", "480", "80 %", "2 min 5 s", "connected"):
+    for fact in ("0.5000", "480", "80%", "2 min 5 s", "connected"):
         assert fact in text
     assert re.search(r'<img src="\./sessions/run-1/batches/1-2/0\.jpg\?v=[0-9a-f]{16}"', text)
 
@@ -132,7 +132,7 @@ async def test_a_session_shows_everything_it_told(door, shelf):
 
     text = await page(client, "/sessions/run-1")
 
-    for told in ("gradient_norm", "61 °C", "120 W", "350 %", "91.0 %", "0.0005", "will do",
+    for told in ("gradient_norm", "61 °C", "120 W", "350%", "91.0%", "0.0005", "will do",
                  "Learning rate", "epoch 1, batch 20", "2 images, 1 wrong"):  # fmt: skip
         assert told in text
     assert 'aria-label="Spike: loss 30.00 at epoch 1, batch 20; see its images"' in text
@@ -178,8 +178,8 @@ async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(d
     text = await page(client, "/sessions/run-1")
 
     assert 'href="../go/images?session=run-1&amp;actual=0&amp;predicted=1"' in text
-    assert "2 times cat was taken for dog (20.0 %)" in text
-    assert "85.7 % of 21 predictions right" in text
+    assert "cat predicted as dog: 2 (20.0%)" in text
+    assert "85.7% of 21 predictions right" in text
     assert "actual=other" not in text
 
 
