@@ -212,7 +212,7 @@ class Run:
 
     def register(self, message):
         """Register, perhaps again."""
-        client = client_of(message, "", Limits())
+        client = client_of(message, None, Limits())
         known = self.deps.sessions.register("run", client, config_of(message.config, Limits()))
         self.session = known.session
         self._take(Registered(), Connected())
