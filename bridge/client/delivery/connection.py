@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -12,6 +12,20 @@ import grpc
 from bridge.backoff import backoff_seconds
 from bridge.client.clock import now_ms
 from bridge.client.commands import Command, CommandInbox
+from bridge.client.delivery.channel import (
+    SERVICE,
+    SESSION_HEADER,
+    TOKEN_HEADER,
+    attempt_metadata,
+    open_channel,
+)
+from bridge.client.delivery.failure import (
+    ConnectionFailure,
+    RegistrationRefusedError,
+    StreamBrokenError,
+    is_refusal,
+    reason_of,
+)
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import described, text
@@ -25,15 +39,6 @@ from bridge.wire.framing import join_frame, session_prefix
 
 log = logging.getLogger("trainbridge")
 
-SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
-
-SESSION_HEADER = "trainbridge-session"
-STARTED_HEADER = "trainbridge-started-ms"
-"""When the process began this session, by its own clock, since 1970."""
-LEFT_OVER_HEADER = "trainbridge-left-over"
-"""Sent, as 1, by those who deliver what a process has left: that is no new attempt."""
-TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
-
 REGISTER_SECONDS = 10.0
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -45,46 +50,11 @@ JOIN_SECONDS = 0.5
 JOIN_POLL_SECONDS = 0.001
 """How often it looks whether one has begun at all."""
 
-REFUSALS = {
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.UNIMPLEMENTED,
-}
-"""Trying again does not help."""
-
 FORKED = (
     "this process was forked after its parent had connected a session, and gRPC does not work in such a"
     " child; start processes that have sessions of their own with multiprocessing's 'spawn', or fork them"
     " before the first session"
 )
-
-OPTIONS = (
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", 4 << 20),
-    ("grpc.use_local_subchannel_pool", 1),  # another session's failures must not slow this one
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionFailure:
-    """Why there is no connection."""
-
-    reason: str
-    is_refusal: bool
-    """A bridge has answered, and said no."""
-
-
-class RegistrationRefusedError(Exception):
-    """The bridge does not take this session, for now."""
-
-
-class StreamBrokenError(Exception):
-    """The stream has to be opened again."""
 
 
 class Connection:
@@ -134,7 +104,7 @@ class Connection:
             try:
                 self._connect_once()
             except (grpc.RpcError, RegistrationRefusedError, StreamBrokenError) as error:
-                self._on_failure(_reason(error), is_refusal=_is_refusal(error))
+                self._on_failure(reason_of(error), is_refusal=is_refusal(error))
             except Exception as error:  # noqa: BLE001 -- whatever happens here, training goes on
                 self._on_failure(f"{type(error).__name__}: {error}")
             if self._is_over():
@@ -185,7 +155,7 @@ class Connection:
     def _connect_once(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
         GRPC_USE.note_channel()
-        channel = _channel(self._destination)
+        channel = open_channel(self._destination)
         self._channel = channel
         try:
             if not self._stopping.is_set():
@@ -214,7 +184,7 @@ class Connection:
             request_serializer=wire.SessionInfo.SerializeToString,
             response_deserializer=wire.SessionResponse.FromString,
         )
-        metadata = (*self._metadata, *_attempt_metadata(identity))
+        metadata = (*self._metadata, *attempt_metadata(identity))
         response = register(info, timeout=REGISTER_SECONDS, metadata=metadata)
         if not response.success:
             raise RegistrationRefusedError(response.message or "the bridge does not say why")
@@ -401,34 +371,3 @@ def _join_threads(threads: set[threading.Thread]) -> None:
             alive[0].join(remaining)
         else:
             time.sleep(JOIN_POLL_SECONDS)
-
-
-def _channel(destination: Destination) -> grpc.Channel:
-    if not destination.secure:
-        return grpc.insecure_channel(destination.target, OPTIONS)
-    credentials = grpc.ssl_channel_credentials(
-        destination.authority, destination.key, destination.certificate
-    )
-    return grpc.secure_channel(destination.target, credentials, OPTIONS)
-
-
-def _attempt_metadata(identity: Identity) -> tuple[tuple[str, str], ...]:
-    """Return what tells a bridge which attempt of a session comes after which."""
-    headers = {
-        STARTED_HEADER: str(identity.started_ms or ""),
-        LEFT_OVER_HEADER: "1" if identity.is_left_over else "",
-    }
-    return tuple((key, value) for key, value in headers.items() if value)
-
-
-def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        return error.code() in REFUSALS
-    return isinstance(error, RegistrationRefusedError)
-
-
-def _reason(error: Exception) -> str:
-    """Return what a person can do something with."""
-    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        return f"{error.code().name}: {error.details()}"
-    return str(error)
