@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import grpc
 
+from bridge.client.encoding.encoder import text
+
 REFUSALS = {
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -18,27 +20,25 @@ class ConnectionFailure:
     """Why there is no connection."""
 
     reason: str
+    """For people."""
     is_refusal: bool
-    """A bridge has answered, and said no."""
+    """A bridge has answered, and rejected the session."""
 
 
 class RegistrationRefusedError(Exception):
-    """The bridge does not take this session, for now."""
+    """The bridge does not accept this session, for now."""
 
 
 class StreamBrokenError(Exception):
     """The stream has to be opened again."""
 
 
-def is_refusal(error: Exception) -> bool:
-    """Return whether a bridge has answered, and said no."""
+def failure_from(error: Exception) -> ConnectionFailure:
+    """Return what an attempt to connect, or a stream, has failed of."""
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        return error.code() in REFUSALS
-    return isinstance(error, RegistrationRefusedError)
-
-
-def reason_of(error: Exception) -> str:
-    """Return what a person can do something with."""
-    if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        return f"{error.code().name}: {error.details()}"
-    return str(error)
+        reason = f"{error.code().name}: {error.details()}"
+        return ConnectionFailure(text(reason), is_refusal=error.code() in REFUSALS)
+    if isinstance(error, (grpc.RpcError, RegistrationRefusedError, StreamBrokenError)):
+        is_refusal = isinstance(error, RegistrationRefusedError)
+        return ConnectionFailure(text(error), is_refusal=is_refusal)
+    return ConnectionFailure(text(f"{type(error).__name__}: {error}"), is_refusal=False)

@@ -3,14 +3,9 @@
 import time
 
 import pytest
-from support.spools import identity_of
 
 from bridge.client.clock import now_ms
-from bridge.client.commands import CommandInbox
-from bridge.client.delivery.connection import Connection
-from bridge.client.delivery.outbox import Outbox
-from bridge.client.settings import destination
-from bridge.client.stats import Notices, Stats
+from bridge.client.delivery.stream import encoded_heartbeat
 from bridge.wire import metrics_pb2 as wire
 
 
@@ -21,16 +16,7 @@ from bridge.wire import metrics_pb2 as wire
 def test_a_clock_before_1970_is_not_reported(monkeypatch, now, shown):
     """Times of the protocol have no sign: a clock that is set to 1969 costs the time, and no message."""
     monkeypatch.setattr(time, "time_ns", lambda: now)
-    stats = Stats()
-    connection = Connection(
-        destination("", environment={}),
-        identity_of(),
-        Outbox(1 << 20, stats),
-        CommandInbox(lambda *_: None),
-        stats=stats,
-        notices=Notices(),
-    )
 
-    beat = wire.MetricsRequest.FromString(connection._heartbeat())
+    beat = wire.MetricsRequest.FromString(encoded_heartbeat(1))
 
     assert now_ms() == beat.timestamp_ms == beat.heartbeat.timestamp_ms == shown

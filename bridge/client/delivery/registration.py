@@ -1,0 +1,51 @@
+"""How a session is registered with a bridge."""
+
+import grpc
+
+from bridge.client.clock import now_ms
+from bridge.client.delivery.channel import SERVICE, Metadata
+from bridge.client.delivery.failure import RegistrationRefusedError
+from bridge.client.encoding.encoder import described
+from bridge.client.identity import Identity
+from bridge.wire import metrics_pb2 as wire
+
+REGISTER_SECONDS = 10.0
+
+STARTED_HEADER = "trainbridge-started-ms"
+"""When the process began this session, by its own clock, since 1970."""
+LEFT_OVER_HEADER = "trainbridge-left-over"
+"""Sent, as 1, with what a process has left in its spool: that is not a new attempt."""
+
+
+def register(
+    channel: grpc.Channel, identity: Identity, session_id: str, metadata: Metadata
+) -> wire.SessionResponse:
+    """Register a session, and return the bridge's answer. Raises RpcError, RegistrationRefusedError."""
+    info = wire.SessionInfo(
+        session_id=session_id,
+        client_name=identity.client_name,
+        client_version=identity.client_version,
+        config=identity.config.to_wire(),
+        timestamp_ms=now_ms(),
+        client_instance_id=identity.instance_id,
+        labels=described(identity.labels),
+    )
+    register_session = channel.unary_unary(
+        f"{SERVICE}/RegisterTrainingSession",
+        request_serializer=wire.SessionInfo.SerializeToString,
+        response_deserializer=wire.SessionResponse.FromString,
+    )
+    metadata = (*metadata, *_attempt_metadata(identity))
+    response = register_session(info, timeout=REGISTER_SECONDS, metadata=metadata)
+    if not response.success:
+        raise RegistrationRefusedError(response.message or "the bridge does not say why")
+    return response
+
+
+def _attempt_metadata(identity: Identity) -> Metadata:
+    """Return what lets a bridge put the attempts of a session in order."""
+    headers = {
+        STARTED_HEADER: str(identity.started_ms or ""),
+        LEFT_OVER_HEADER: "1" if identity.is_left_over else "",
+    }
+    return tuple((key, value) for key, value in headers.items() if value)

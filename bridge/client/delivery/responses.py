@@ -1,0 +1,107 @@
+"""What a bridge answers on a stream: acknowledgments, commands, errors, and that it is draining."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from bridge.client.commands import Command, CommandInbox
+from bridge.client.delivery.failure import StreamBrokenError
+from bridge.client.delivery.outbox import Outbox
+from bridge.client.stats import Notices, Stats
+from bridge.protocol import CommandType
+from bridge.wire import metrics_pb2 as wire
+
+log = logging.getLogger("trainbridge")
+
+RETRY_SECONDS = 1.0
+"""How long sending pauses where a bridge asks for a pause and does not say how long."""
+
+
+class ResponseHandler:
+    """Passes each response of a bridge to what it concerns: the outbox, the commands, the log."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        commands: CommandInbox,
+        *,
+        stats: Stats,
+        notices: Notices,
+        on_sequences: Callable[[], None],
+    ) -> None:
+        """Handle nothing yet; `on_sequences` is called when acknowledgments turn out to carry sequences."""
+        self.uses_sequences = False
+        """What the bridge's ServerConfig says; true anyway once an acknowledgment carries one."""
+        self.has_answered = False
+        """The bridge has answered, and knows the session; whoever reads this resets it."""
+        self.reconnect_after_seconds = 0.0
+        """What a draining bridge asks for; whoever obeys it resets it."""
+        self._outbox = outbox
+        self._commands = commands
+        self._stats = stats
+        self._notices = notices
+        self._on_sequences = on_sequences
+
+    def handle(self, response: wire.MetricsResponse) -> None:
+        """Handle one response. Raises StreamBrokenError where only a new stream helps."""
+        self.has_answered = True
+        kind = response.WhichOneof("payload")
+        if kind is not None:
+            _HANDLERS[kind](self, getattr(response, kind))
+
+    def _on_ack(self, ack: wire.Acknowledgment) -> None:
+        self._stats.images_kept += ack.images_kept
+        self._stats.images_dropped += ack.images_dropped
+        if ack.sequence:
+            if not self.uses_sequences:
+                self.uses_sequences = True
+                self._on_sequences()
+            self._outbox.acknowledge(ack.sequence)
+        elif not self.uses_sequences:
+            if not ack.success:
+                self._notices.once("rejected", f"the bridge rejected batch {ack.batch_idx}")
+            self._outbox.acknowledge_batch(ack.batch_idx)
+
+    def _on_command(self, command: wire.ControlCommand) -> None:
+        try:
+            kind = CommandType(command.type)
+        except ValueError:
+            log.warning("unknown command type %s", command.type)
+            return
+        log.info("received command %s", kind.name)
+        self._commands.receive(Command(kind, dict(command.parameters), command.command_id))
+
+    def _on_error(self, error: wire.ErrorResponse) -> None:
+        name = wire.ErrorResponse.ErrorCode.Name(error.code) if error.code in _CODES else "ERROR"
+        notice = f"the bridge says {name}: {error.message}"
+        if error.code == wire.ErrorResponse.INVALID_SESSION:
+            self.has_answered = (
+                False  # or a bridge that has lost the session would be asked without backoff
+            )
+            raise StreamBrokenError(notice)
+        is_retry = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
+        if error.code == wire.ErrorResponse.BUFFER_FULL or (is_retry and error.retryable):
+            self._notices.once(f"again {name}", notice)
+            pause_seconds = error.retry_after_ms / 1000 or RETRY_SECONDS
+            if not self._outbox.pause_and_rewind(error.sequence, pause_seconds):
+                raise StreamBrokenError(
+                    notice
+                )  # it asks for what only a new stream may begin behind
+            return
+        self._notices.once(f"{name} {error.message[:40]}", notice)
+        if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:
+            self._outbox.mark_refused(error.sequence)
+
+    def _on_draining(self, draining: wire.Draining) -> None:
+        self.reconnect_after_seconds = draining.reconnect_after_ms / 1000
+        self._outbox.close_stream()
+
+
+_HANDLERS: dict[str, Callable[[ResponseHandler, Any], None]] = {
+    "ack": ResponseHandler._on_ack,
+    "command": ResponseHandler._on_command,
+    "error": ResponseHandler._on_error,
+    "draining": ResponseHandler._on_draining,
+}
+
+_CODES = set(wire.ErrorResponse.ErrorCode.values())
