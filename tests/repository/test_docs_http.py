@@ -33,7 +33,7 @@ def test_every_route_stands_in_the_table():
 
 def test_every_parameter_of_a_link_stands_in_the_table():
     """The page lists everything that a link may select by."""
-    names = [row[0] for row in TABLES["The images of a moment"]]
+    names = [row[0] for row in TABLES["Images by time, batch or mistake"]]
 
     assert names == [f"`{name}`" for name in PARAMETERS]
 
