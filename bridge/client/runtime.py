@@ -25,7 +25,7 @@ from bridge.client.own_gpus import Gpus
 from bridge.client.ranks import RankCheck
 from bridge.client.resource_usage import ResourceMonitor
 from bridge.client.settings import Destination
-from bridge.client.spool.worker import Spooling
+from bridge.client.spool.worker import SpoolWorker
 from bridge.client.stats import Notices, Stats
 from bridge.client.strict import StrictCheck
 from bridge.protocol import Status, status_of
@@ -80,7 +80,7 @@ class Runtime:
         self._is_over = False
         self._is_closing = False
         self._threads: tuple[threading.Thread, ...] = ()
-        self._spool: Spooling | None = None
+        self._spool: SpoolWorker | None = None
         self.queue = CallQueue(options.buffer_bytes)
         self._outbox = Outbox(options.buffer_bytes, self._stats)
         check = StrictCheck(identity.config, self._server_config).check if options.strict else None
@@ -227,7 +227,7 @@ class Runtime:
 
     def _start(self, identity: Identity) -> None:
         if self._options.spool is not None:
-            self._spool = Spooling.beginning(
+            self._spool = SpoolWorker.create(
                 *self._options.spool,
                 identity,
                 self._outbox,

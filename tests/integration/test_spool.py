@@ -87,8 +87,8 @@ def sync(folder, address, *flags):
 def found_in(folder):
     """Return every message in the spool of the only session."""
     (path,) = folders_in(folder)
-    records = [found for segment in segments_in(path) for found, _ in segment.read()]
-    return [found for found in records if isinstance(found, OutgoingMessage)]
+    records = [record for segment in segments_in(path) for record, _ in segment.read()]
+    return [record for record in records if isinstance(record, OutgoingMessage)]
 
 
 def batches_in(folder):

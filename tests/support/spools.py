@@ -40,12 +40,12 @@ def spool_in(root, *, limit_bytes=1 << 30, **who):
     return Spool(Folder.create(root, identity_of(**who)), limit_bytes)
 
 
-def leave(root, messages, *, marked=0, **who):
+def leave(root, messages, *, acked_through=0, **who):
     """Leave a spool as a process does that is killed; return its folder."""
     spool = spool_in(root, **who)
     if messages:
         spool.append(messages)
-    spool.mark(marked)
+    spool.acknowledge(acked_through)
     spool.release()
     return spool.path
 

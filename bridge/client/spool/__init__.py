@@ -1,1 +1,1 @@
-"""What a session says, kept on disk until the bridge has it."""
+"""Messages of a session, kept on disk until the bridge has committed them."""

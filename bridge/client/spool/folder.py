@@ -1,4 +1,4 @@
-"""The folders of a spool: one for each session, locked while somebody works with it."""
+"""The folders of a spool: one for each session, locked while a process uses it."""
 
 import contextlib
 import os
@@ -14,29 +14,29 @@ except ImportError:  # pragma: no cover -- Windows
 
 IDENTITY_FILE = "session.json"
 
-BEGUN_FILE = "begun"
-"""Has the number of the last file with messages, so that it is missed where somebody deletes it."""
+LAST_SEGMENT_FILE = "begun"
+"""Holds the number of the last segment, so that its loss is noticed where somebody deletes it."""
 
 SUFFIX = ".spool"
-"""Ends the name of a file with messages."""
+"""The suffix of a segment, a file with messages."""
 
-SET_ASIDE = ".damaged"
-"""Ends the name of a folder that has been delivered as far as it could be read."""
+SET_ASIDE_SUFFIX = ".damaged"
+"""The suffix of a folder that has been delivered as far as it was readable."""
 
 
 class InUseError(Exception):
-    """Another process works with this folder."""
+    """Another process uses this folder."""
 
 
 class Folder:
     """The folder of one session.
 
-    What locks it is `flock` on its identity file, which ends with the process, however that ends. A
-    forked child shares the lock, so its copy has to let go of the file, which does not unlock it.
+    It is locked by `flock` on its identity file, which the system releases when the process ends, however
+    it ends. A forked child shares the lock and has to close its copy of the file, which does not unlock it.
     """
 
     def __init__(self, path: Path, identity: Identity, lock: int) -> None:
-        """Hold what `create` or `claim` has locked."""
+        """Own the lock that `create` or `claim` has taken."""
         self.path = path
         self.identity = identity
         self._lock = lock
@@ -48,20 +48,22 @@ class Folder:
             raise OSError("spool_dir cannot be used: this system does not lock files")
         path = root / f"{identity.session_id}-{identity.instance_id[:8]}"
         try:
-            return cls(path, identity, _created(path, identity))
+            return cls(path, identity, _create_locked(path, identity))
         except OSError as error:
-            told = f"spool_dir cannot be used: {error.strerror}"
-            raise OSError(error.errno, told, str(root)) from error
+            message = f"spool_dir cannot be used: {error.strerror}"
+            raise OSError(error.errno, message, str(root)) from error
 
     @classmethod
     def claim(cls, path: Path) -> "Folder":
         """Take over the folder of a session whose process is gone.
 
-        Raises InUseError where it is not gone, ValueError where nothing tells whose folder this is, OSError.
+        Raises InUseError where it is alive, ValueError where nothing says which session this is, OSError.
         """
         file = path / IDENTITY_FILE
         if not file.is_file() and _holds_session(path):
-            raise ValueError(f"there is no {IDENTITY_FILE}, which says whose messages these are")
+            raise ValueError(
+                f"there is no {IDENTITY_FILE}, which says which session these messages are of"
+            )
         lock = os.open(file, os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,21 +81,21 @@ class Folder:
         return cls(path, identity, lock)
 
     @property
-    def begun(self) -> int:
-        """The highest number of a file with messages that has been begun, as far as that is noted; 0: none."""
+    def last_segment_number(self) -> int:
+        """The highest number of a segment that has been begun, as far as it was recorded; 0: none."""
         try:
-            text = (self.path / BEGUN_FILE).read_bytes()[:16]
+            text = (self.path / LAST_SEGMENT_FILE).read_bytes()[:16]
         except OSError:
             return 0
         return int(text) if text.isdigit() else 1  # a crash has torn it
 
-    def note_begun(self, number: int) -> None:
-        """Note that a file with messages has been begun, where the disk takes it."""
+    def record_segment(self, number: int) -> None:
+        """Record that a segment has been begun, where the disk takes it."""
         with contextlib.suppress(OSError):
-            (self.path / BEGUN_FILE).write_text(str(number))
+            (self.path / LAST_SEGMENT_FILE).write_text(str(number))
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it; the identity last, so that the rest is never nobody's."""
+        """Delete the folder and everything in it; the identity last, so that the rest always has an owner."""
         for path in self.path.iterdir():
             if path.name != IDENTITY_FILE:
                 path.unlink()
@@ -102,25 +104,25 @@ class Folder:
         self.release()
 
     def set_aside(self) -> Path:
-        """Give the folder a name under which nobody delivers it again; return that. Raises OSError."""
-        target = self.path.with_name(f"{self.path.name}{SET_ASIDE}")
+        """Rename the folder so that it is not delivered again; return its new path. Raises OSError."""
+        target = self.path.with_name(f"{self.path.name}{SET_ASIDE_SUFFIX}")
         number = 1
         while target.exists():
             number += 1
-            target = self.path.with_name(f"{self.path.name}.{number}{SET_ASIDE}")
+            target = self.path.with_name(f"{self.path.name}.{number}{SET_ASIDE_SUFFIX}")
         self.path.rename(target)
         self.release()
         return target
 
     def release(self) -> None:
-        """Leave the folder to others; in a forked child, leave it to the parent. Never raises."""
+        """Leave the folder to others, or, in a forked child, to the parent. Never raises."""
         lock, self._lock = self._lock, -1
         if lock >= 0:
             os.close(lock)
 
 
-def _created(path: Path, identity: Identity) -> int:
-    """Make a folder that nobody sees before it is locked; return what locks it."""
+def _create_locked(path: Path, identity: Identity) -> int:
+    """Create a folder that is visible to others only once it is locked; return the file that locks it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     hidden = path.with_name(f".{path.name}")
     hidden.mkdir(mode=0o700)
@@ -148,7 +150,7 @@ def folders_in(root: Path) -> Iterator[Path]:
 
 
 def started_ms(path: Path) -> int:
-    """Return when the session of a folder began, so that attempts can be delivered in order; 0: not known."""
+    """Return when the session of a folder began, so that attempts are delivered in order; 0: unknown."""
     try:
         return Identity.of_json((path / IDENTITY_FILE).read_text()).started_ms
     except (OSError, ValueError):
@@ -156,8 +158,8 @@ def started_ms(path: Path) -> int:
 
 
 def is_set_aside(path: Path) -> bool:
-    """Tell whether a folder has been delivered, and kept since some of it could not be read."""
-    return path.name.endswith(SET_ASIDE)
+    """Return whether a folder has been delivered, and kept because some of it was unreadable."""
+    return path.name.endswith(SET_ASIDE_SUFFIX)
 
 
 def set_aside_in(root: Path) -> list[Path]:
@@ -166,18 +168,18 @@ def set_aside_in(root: Path) -> list[Path]:
 
 
 def _holds_session(path: Path) -> bool:
-    """Tell whether a folder says whose it is, or holds messages, or hides what it holds."""
+    """Return whether a folder has an identity or messages, or does not let us look."""
     try:
         names = [inner.name for inner in path.iterdir()]
     except PermissionError:
         return path.is_dir()
-    except OSError:  # it is no folder, or its session has just been delivered
+    except OSError:  # not a folder, or its session has just been delivered
         return False
     return any(name == IDENTITY_FILE or name.endswith(SUFFIX) for name in names)
 
 
 def is_abandoned(path: Path) -> bool:
-    """Tell whether nobody works with the folder of a session."""
+    """Return whether the process of a session's folder is gone."""
     try:
         lock = os.open(path / IDENTITY_FILE, os.O_RDONLY)
     except OSError:

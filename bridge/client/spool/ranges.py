@@ -19,7 +19,7 @@ def merged(ranges: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def outside(ranges: Ranges, first: int, last: int) -> Ranges:
-    """Return the sequences from first to last that are in none of the ranges, which are in order."""
+    """Return the sequences from first to last that none of the sorted ranges contains."""
     found: Ranges = []
     for begin, end in ranges:
         if end < first:
@@ -40,7 +40,7 @@ def count(ranges: Ranges) -> int:
 
 
 def to_bytes(ranges: Ranges) -> bytes:
-    """Return what `from_bytes` takes: distances and lengths, which repeat, so that they compress well."""
+    """Return ranges as distances and lengths, which repeat, so that they compress well."""
     numbers = []
     before = 0
     for first, last in ranges:
@@ -50,7 +50,7 @@ def to_bytes(ranges: Ranges) -> bytes:
 
 
 def from_bytes(content: bytes) -> Ranges:
-    """Return what was packed. Raises ValueError where that is something else."""
+    """Return the ranges of `to_bytes`. Raises ValueError for anything else."""
     try:
         numbers = struct.iter_unpack("<QQ", zlib.decompress(content))
         ranges: Ranges = []
@@ -60,5 +60,5 @@ def from_bytes(content: bytes) -> Ranges:
             before = first + length - 1
             ranges.append((first, before))
     except (struct.error, zlib.error) as error:
-        raise ValueError("these are no ranges of sequences") from error
+        raise ValueError("not ranges of sequences") from error
     return ranges

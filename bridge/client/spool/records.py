@@ -1,14 +1,14 @@
-"""The form of a message in a spool file.
+"""The format of a spool file.
 
-A file opens with MAGIC. Each record is, little-endian: MARKER, CRC-32 of the header that follows (4 bytes),
+A file begins with MAGIC. Each record is, little-endian: MARKER, CRC-32 of the header that follows (4 bytes),
 the header, and the body. The header: length of the body (4), sequence (8), batch (8, signed; -1: none),
-images (2), kind (1), CRC-32 of the body (4). The marker is where reading goes on behind something damaged,
-and the header has a check of its own, so that a damaged body still says which message it was.
+images (2), kind (1), CRC-32 of the body (4). Behind damage, reading continues at the next marker; the
+header has a checksum of its own, so that a damaged body still says which message it was.
 
-The kinds are those of `Priority`, and MARK: no message, but a note that everything up to its sequence is
-acknowledged; ABSENT and LOST: notes of sequences that are not here; NEXT: a note that another file follows.
+The kind is a message's `Priority`, or: ACK, everything up to the sequence is acknowledged; ABSENT and LOST,
+sequences that are not in the spool; NEXT_FILE, another file follows.
 
-Files that open with OLD_MAGIC are read too: they have no markers, and one CRC-32 for header and body.
+Files that begin with OLD_MAGIC are read too: they have no markers, and one CRC-32 for header and body.
 """
 
 from collections.abc import Iterator
@@ -24,16 +24,16 @@ MAGIC = b"TBSPOOL2"
 OLD_MAGIC = b"TBSPOOL1"
 MARKER = b"\xf7TB\xb2"
 
-MARK = 255
-MARK_ENDED = 254
-"""A mark of a session whose last status is acknowledged too."""
+ACK = 255
+ACK_END = 254
+"""Everything is acknowledged, including the status that ends the session."""
 ABSENT = 253
 """Sequences that were given up, or acknowledged, before they were written here."""
 LOST = 252
 """Sequences that were found missing by a delivery."""
 
-NEXT = 251
-"""Another file has been begun; its number stands in place of a batch."""
+NEXT_FILE = 251
+"""Another file has been begun; its number is in the field of the batch."""
 
 CHECK = Struct("<I")
 REST = Struct("<IQqHBI")
@@ -41,38 +41,38 @@ HEADER_BYTES = len(MARKER) + CHECK.size + REST.size
 
 OLD_REST = Struct("<IQqHB")
 OLD_HEADER_BYTES = CHECK.size + OLD_REST.size
-OLD_KINDS = {*Priority, MARK, MARK_ENDED}
+OLD_KINDS = {*Priority, ACK, ACK_END}
 
 PRIORITIES = {priority.value: priority for priority in Priority}
 
 WINDOW_BYTES = 64 << 10
-"""So much is searched at once for the next record."""
+"""How much is searched at once for the next record."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class AckRecord:
     """Everything up to a sequence is acknowledged."""
 
     sequence: int
-    ended: bool
-    """That includes the end of the session."""
+    includes_end: bool
+    """It includes the status that ends the session."""
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Sequences that are not in the spool, for a reason that is known."""
+class GapRecord:
+    """Sequences that are not in the spool, for a known reason."""
 
     ranges: Ranges
     is_lost: bool
-    """A delivery found them missing; else they were given up, or acknowledged before they were written."""
+    """A delivery found them missing; otherwise they were dropped, or acknowledged before they were written."""
     unnumbered: int = 0
-    """Messages that were found damaged and whose sequences are not known; at least so many."""
+    """At least how many damaged messages with unknown sequences were found."""
     is_end_unknown: bool = False
     """One of them may have been the status that ends the session."""
 
 
 @dataclass(frozen=True, slots=True)
-class Next:
+class NextFileRecord:
     """Another file has been begun."""
 
     number: int
@@ -84,142 +84,146 @@ class Damage:
 
     size_bytes: int
     sequence: int = 0
-    """Of the message it was, where its header can be read; else 0."""
+    """Of the message it was, where its header is readable; otherwise 0."""
     kind: int = -1
-    """As above; else -1."""
-    is_mark: bool = False
-    """They have the length of a mark, which no message has."""
+    """As above; otherwise -1."""
+    has_ack_length: bool = False
+    """It is as long as an AckRecord, which no message is."""
 
     @property
     def is_unnumbered(self) -> bool:
-        """Tell whether there may have been a message whose sequence is not known."""
-        return not self.sequence and not self.is_mark
+        """Whether there may have been a message whose sequence is unknown."""
+        return not self.sequence and not self.has_ack_length
 
 
-Found = OutgoingMessage | Mark | Gap | Next | Damage
+Record = OutgoingMessage | AckRecord | GapRecord | NextFileRecord | Damage
 
 
-def packed(message: OutgoingMessage) -> bytes:
+def message_record(message: OutgoingMessage) -> bytes:
     """Return the record of a message."""
     return _record(message.sequence, message.batch, message.images, message.priority, message.body)
 
 
-def mark(sequence: int, *, ended: bool) -> bytes:
-    """Return a note that everything up to a sequence is acknowledged."""
-    return _record(sequence, -1, 0, MARK_ENDED if ended else MARK, b"")
+def ack_record(sequence: int, *, includes_end: bool) -> bytes:
+    """Return the record that everything up to a sequence is acknowledged."""
+    return _record(sequence, -1, 0, ACK_END if includes_end else ACK, b"")
 
 
-def gap(found: Gap) -> bytes:
-    """Return a note of sequences that are not here."""
+def gap_record(found: GapRecord) -> bytes:
+    """Return the record of sequences that are not in the spool."""
     last = found.ranges[-1][1] if found.ranges else 0
     kind = LOST if found.is_lost else ABSENT
     batch = 0 if found.is_end_unknown else -1
     return _record(last, batch, found.unnumbered, kind, to_bytes(found.ranges))
 
 
-def following(found: Next) -> bytes:
-    """Return a note that another file follows."""
-    return _record(0, found.number, 0, NEXT, b"")
+def next_file_record(found: NextFileRecord) -> bytes:
+    """Return the record that another file follows."""
+    return _record(0, found.number, 0, NEXT_FILE, b"")
 
 
-def read(file: BinaryIO, size_bytes: int, *, is_old: bool = False) -> Iterator[tuple[Found, int]]:
-    """Yield what stands in a file from its position on, each with the place behind it."""
-    form = OLD_FORM if is_old else FORM
-    place = file.tell()
-    while place < size_bytes:
-        found, end = form.record(file, place, size_bytes)
+def read_records(
+    file: BinaryIO, size_bytes: int, *, is_old: bool = False
+) -> Iterator[tuple[Record, int]]:
+    """Yield the records of a file from its position on, each with the position behind it."""
+    record_format = OLD_FORMAT if is_old else FORMAT
+    position = file.tell()
+    while position < size_bytes:
+        found, end = record_format.record(file, position, size_bytes)
         if isinstance(found, Damage):
-            end = form.next(file, place + 1, size_bytes)
-            size = end - place
-            found = Damage(size, found.sequence, found.kind, is_mark=size == form.mark_bytes)
+            end = record_format.next(file, position + 1, size_bytes)
+            size = end - position
+            found = Damage(
+                size, found.sequence, found.kind, has_ack_length=size == record_format.ack_bytes
+            )
             file.seek(end)
         yield found, end
-        place = end
+        position = end
 
 
-class Form(Protocol):
-    """How records of one version are read."""
+class Format(Protocol):
+    """How records of one version of the format are read."""
 
-    mark_bytes: int
-    """The length of a mark."""
+    ack_bytes: int
+    """The length of an AckRecord."""
 
-    def record(self, file: BinaryIO, place: int, size_bytes: int) -> tuple[Found, int]:
-        """Return the record at the file's position, which is `place`, and the place behind it."""
+    def record(self, file: BinaryIO, position: int, size_bytes: int) -> tuple[Record, int]:
+        """Return the record at the file's position, which is `position`, and the position behind it."""
 
-    def next(self, file: BinaryIO, place: int, size_bytes: int) -> int:
-        """Return where the next record begins at `place` or behind it; the end of the file if none does."""
+    def next(self, file: BinaryIO, position: int, size_bytes: int) -> int:
+        """Return where the next record begins, from `position` on; the end of the file if none does."""
 
 
-class _NewForm:
-    mark_bytes = HEADER_BYTES
+class _CurrentFormat:
+    ack_bytes = HEADER_BYTES
 
-    def record(self, file: BinaryIO, place: int, size_bytes: int) -> tuple[Found, int]:
+    def record(self, file: BinaryIO, position: int, size_bytes: int) -> tuple[Record, int]:
         header = file.read(HEADER_BYTES)
-        if place + HEADER_BYTES > size_bytes or not _is_header(header):
-            return Damage(0), place
+        if position + HEADER_BYTES > size_bytes or not _is_header(header):
+            return Damage(0), position
         length, sequence, batch, images, kind, check = REST.unpack_from(
             header, len(MARKER) + CHECK.size
         )
-        end = place + HEADER_BYTES + length
+        end = position + HEADER_BYTES + length
         body = file.read(length) if end <= size_bytes else b""
         if end > size_bytes or len(body) < length or crc32(body) != check:
-            return Damage(0, sequence, kind), place
-        return _found(sequence, batch, images, kind, body), end
+            return Damage(0, sequence, kind), position
+        return _record_from(sequence, batch, images, kind, body), end
 
-    def next(self, file: BinaryIO, place: int, size_bytes: int) -> int:
-        while place < size_bytes:
-            file.seek(place)
-            window = file.read(min(WINDOW_BYTES + HEADER_BYTES - 1, size_bytes - place))
+    def next(self, file: BinaryIO, position: int, size_bytes: int) -> int:
+        while position < size_bytes:
+            file.seek(position)
+            window = file.read(min(WINDOW_BYTES + HEADER_BYTES - 1, size_bytes - position))
             found = window.find(MARKER)
             while 0 <= found < WINDOW_BYTES:
                 if _is_header(window[found : found + HEADER_BYTES]):
-                    return place + found
+                    return position + found
                 found = window.find(MARKER, found + 1)
-            place += WINDOW_BYTES
+            position += WINDOW_BYTES
         return size_bytes
 
 
-class _OldForm:
-    mark_bytes = OLD_HEADER_BYTES
+class _OldFormat:
+    ack_bytes = OLD_HEADER_BYTES
 
-    def record(self, file: BinaryIO, place: int, size_bytes: int) -> tuple[Found, int]:
+    def record(self, file: BinaryIO, position: int, size_bytes: int) -> tuple[Record, int]:
         header = file.read(OLD_HEADER_BYTES)
-        if place + OLD_HEADER_BYTES > size_bytes or len(header) < OLD_HEADER_BYTES:
-            return Damage(0), place
+        if position + OLD_HEADER_BYTES > size_bytes or len(header) < OLD_HEADER_BYTES:
+            return Damage(0), position
         length, sequence, batch, images, kind = OLD_REST.unpack_from(header, CHECK.size)
-        end = place + OLD_HEADER_BYTES + length
+        end = position + OLD_HEADER_BYTES + length
         if end > size_bytes or kind not in OLD_KINDS:
-            return Damage(0), place
+            return Damage(0), position
         body = file.read(length)
         if CHECK.unpack_from(header)[0] != crc32(body, crc32(header[CHECK.size :])):
-            return Damage(0), place
-        return _found(sequence, batch, images, kind, body), end
+            return Damage(0), position
+        return _record_from(sequence, batch, images, kind, body), end
 
-    def next(self, file: BinaryIO, place: int, size_bytes: int) -> int:
-        """Try every place: nothing marks where an old record begins."""
-        while place + OLD_HEADER_BYTES <= size_bytes:
-            file.seek(place)
-            window = file.read(min(WINDOW_BYTES + OLD_HEADER_BYTES - 1, size_bytes - place))
+    def next(self, file: BinaryIO, position: int, size_bytes: int) -> int:
+        """Try every position: nothing marks where an old record begins."""
+        while position + OLD_HEADER_BYTES <= size_bytes:
+            file.seek(position)
+            window = file.read(min(WINDOW_BYTES + OLD_HEADER_BYTES - 1, size_bytes - position))
             for offset in range(len(window) - OLD_HEADER_BYTES + 1):
                 length, _, batch, _, kind = OLD_REST.unpack_from(window, offset + CHECK.size)
-                end = place + offset + OLD_HEADER_BYTES + length
+                end = position + offset + OLD_HEADER_BYTES + length
                 if kind not in OLD_KINDS or end > size_bytes or not -1 <= batch < 1 << 32:
                     continue
-                file.seek(place + offset)
-                found, _ = self.record(file, place + offset, size_bytes)
+                file.seek(position + offset)
+                found, _ = self.record(file, position + offset, size_bytes)
                 if not isinstance(found, Damage):
-                    return place + offset
-            place += WINDOW_BYTES
+                    return position + offset
+            position += WINDOW_BYTES
         return size_bytes
 
 
-FORM: Form = _NewForm()
-OLD_FORM: Form = _OldForm()
+FORMAT: Format = _CurrentFormat()
+OLD_FORMAT: Format = _OldFormat()
 
 
 def is_old(file: BinaryIO, size_bytes: int) -> bool:
-    """Tell which form the records of a file have whose opening cannot be read."""
-    return FORM.next(file, 0, size_bytes) == size_bytes > OLD_FORM.next(file, 0, size_bytes)
+    """Return whether a file whose beginning is damaged has records of the old format."""
+    return FORMAT.next(file, 0, size_bytes) == size_bytes > OLD_FORMAT.next(file, 0, size_bytes)
 
 
 def _record(sequence: int, batch: int, images: int, kind: int, body: bytes) -> bytes:
@@ -234,14 +238,14 @@ def _is_header(header: bytes) -> bool:
     return header.startswith(check, len(MARKER))
 
 
-def _found(sequence: int, batch: int, images: int, kind: int, body: bytes) -> Found:
+def _record_from(sequence: int, batch: int, images: int, kind: int, body: bytes) -> Record:
     if kind in PRIORITIES:
         return OutgoingMessage(sequence, PRIORITIES[kind], body, batch, images)
-    if kind in (MARK, MARK_ENDED):
-        return Mark(sequence, ended=kind == MARK_ENDED)
-    if kind == NEXT:
-        return Next(batch)
+    if kind in (ACK, ACK_END):
+        return AckRecord(sequence, includes_end=kind == ACK_END)
+    if kind == NEXT_FILE:
+        return NextFileRecord(batch)
     try:
-        return Gap(from_bytes(body), kind == LOST, images, is_end_unknown=batch == 0)
+        return GapRecord(from_bytes(body), kind == LOST, images, is_end_unknown=batch == 0)
     except ValueError:
         return Damage(len(body), sequence, kind)

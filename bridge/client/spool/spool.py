@@ -1,29 +1,33 @@
-"""The messages of one session in files, of which there are never many bytes too many."""
+"""The messages of one session in segment files, within a limit of bytes."""
 
 import contextlib
-import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.client.delivery.message import OutgoingMessage, Priority
-from bridge.client.spool.folder import SUFFIX, Folder, sync_folder
-from bridge.client.spool.loading import read_all
-from bridge.client.spool.records import MAGIC, Gap, Next, following, gap, mark, packed
+from bridge.client.spool.folder import Folder
+from bridge.client.spool.loading import scan
+from bridge.client.spool.records import (
+    GapRecord,
+    ack_record,
+    gap_record,
+    message_record,
+)
 from bridge.client.spool.segment import Change, Segment, segments_in
+from bridge.client.spool.writer import SegmentWriter
 
 SEGMENT_BYTES = 8 << 20
 SEGMENTS = 16
-"""A spool has at least so many segments when it is full: what is deleted or shed at once is one of them."""
+"""How many segments a full spool has at least: one is what is deleted, or sheds, at once."""
 
 READ_ATTEMPTS = 3
-"""A file that could not be read so often is given up, and the others are read."""
+"""A segment that could not be read this often is given up, and the others are read."""
 
 
 @dataclass(slots=True)
 class Shed:
-    """What there was no room for, by sequence: how many images."""
+    """What a full spool gave up, as sequence: number of images."""
 
     stripped: dict[int, int] = field(default_factory=dict)
     """Messages that lost their images."""
@@ -32,41 +36,36 @@ class Shed:
 
 
 class Spool:
-    """Appends messages, reads them back in order, and forgets those that are acknowledged.
+    """Appends messages, reads them back in order, and deletes those that are acknowledged.
 
-    One thread works with it; only `sync` is for another one. Everything raises OSError.
+    For one thread; only `sync` is called by another one. Everything raises OSError.
     """
 
     def __init__(self, folder: Folder, limit_bytes: int) -> None:
-        """Write into an empty folder, at most so much."""
+        """Use an empty folder, for at most `limit_bytes`; or call `load`."""
         self._folder = folder
         self._limit_bytes = limit_bytes
-        self._segment_bytes = min(SEGMENT_BYTES, limit_bytes // SEGMENTS)
         self._segments: list[Segment] = []
-        self._number = 0
-        self._lock = threading.Lock()
-        self._file = -1
-        """Of the last segment, where it is open for writing."""
-        self._rolled: list[int] = []
-        """Files that are full and wait for `sync`."""
-        self._unsynced = False
+        self._writer = SegmentWriter(
+            folder, self._segments, min(SEGMENT_BYTES, limit_bytes // SEGMENTS)
+        )
         self._read_to: tuple[int, Segment, int] | None = None
-        """Up to which sequence has been read, and where the next record stands."""
+        """Up to which sequence was read, and where the next record is."""
         self.last = 0
-        """The highest sequence here."""
-        self.ended = False
+        """The highest sequence written."""
+        self.has_end = False
         """The status that ends the session has been written."""
-        self.marked = 0
-        """The highest sequence that is known, here, to be acknowledged."""
+        self.acked_through = 0
+        """The highest sequence that is recorded as acknowledged."""
         self.damaged = 0
-        """Places that were found damaged when this was loaded, or when it was read."""
+        """How many damaged parts were found when loading or reading."""
         self.lost = 0
-        """Messages that were missing, or could not be read, when this was loaded; at least so many."""
+        """At least how many messages were missing or unreadable when loading."""
         self.is_lost_uncounted = False
-        """More than `lost` may be, since nobody knows what was in a file or behind its end."""
+        """More than `lost` may be: nothing says what was in a missing segment, or behind a damaged end."""
         self.is_end_unknown = False
-        """What could not be read may have been the status that ends the session."""
-        self._keeps_all = False
+        """What was unreadable may have been the status that ends the session."""
+        self._is_loaded = False
 
     @property
     def path(self) -> Path:
@@ -75,28 +74,34 @@ class Spool:
 
     @property
     def size_bytes(self) -> int:
-        """How much room all of it takes."""
+        """How many bytes all segments take."""
         return sum(segment.size_bytes for segment in self._segments)
 
     def load(self) -> None:
-        """Read what another process has left, and note all that is to be known of it.
+        """Read what another process has left, and record what is missing.
 
-        From then on nothing is deleted but all of it at once: something may turn out to be damaged.
+        From then on nothing is deleted but all of it at once: something may still turn out to be damaged.
         """
-        self._keeps_all = True
-        contents = read_all(segments_in(self.path), begun=self._folder.begun)
-        self._segments = contents.segments
-        self._number = contents.number
-        self.last, self.marked, self.ended = contents.last, contents.marked, contents.ended
+        self._is_loaded = True
+        contents = scan(
+            segments_in(self.path), last_segment_number=self._folder.last_segment_number
+        )
+        self._segments += contents.segments
+        self._writer.number = contents.number
+        self.last, self.acked_through, self.has_end = (
+            contents.last,
+            contents.acked_through,
+            contents.has_end,
+        )
         self.damaged, self.lost = contents.damaged, contents.lost
         self.is_lost_uncounted = contents.is_lost_uncounted
         self.is_end_unknown = contents.is_end_unknown
-        if contents.found is not None:
-            self._note(gap(contents.found))
+        if contents.unrecorded_gap is not None:
+            self._try_write(gap_record(contents.unrecorded_gap))
 
-    def unmarked(self) -> tuple[int, int]:
-        """Return how many messages are not known to be acknowledged, and how many of them are batches."""
-        return self.count_after(self.marked)
+    def count_unacknowledged(self) -> tuple[int, int]:
+        """Return how many messages are not recorded as acknowledged, and how many of them are batches."""
+        return self.count_after(self.acked_through)
 
     def count_after(self, sequence: int) -> tuple[int, int]:
         """Return how many messages are behind a sequence, and how many of them are batches."""
@@ -113,55 +118,55 @@ class Spool:
         return messages, batches
 
     def append(self, messages: list[OutgoingMessage]) -> None:
-        """Write messages behind all others; the system has them when this returns, see `sync`."""
-        self._write(b"".join(self._packed(messages)))
+        """Append messages; on return the operating system has them, but not yet the disk: see `sync`."""
+        self._writer.write(b"".join(self._records_of(messages)))
         for message in messages:
-            self._segments[-1].note(message)
-            self.ended |= message.priority is Priority.FINAL
+            self._segments[-1].count_message(message)
+            self.has_end |= message.priority is Priority.FINAL
         self.last = messages[-1].sequence
 
-    def mark(self, sequence: int) -> None:
-        """Note that everything up to a sequence is acknowledged, and delete what is all that."""
-        if sequence <= self.marked or not self._segments:
+    def acknowledge(self, sequence: int) -> None:
+        """Record that everything up to a sequence is acknowledged, and delete the segments that ends with."""
+        if sequence <= self.acked_through or not self._segments:
             return
-        note = mark(sequence, ended=self.ended and sequence >= self.last)
-        if self._keeps_all:
-            self._note(note)
+        record = ack_record(sequence, includes_end=self.has_end and sequence >= self.last)
+        if self._is_loaded:
+            self._try_write(record)
         else:
-            self._mark(note, sequence)
-        self.marked = sequence
+            self._write_ack(record, sequence)
+        self.acked_through = sequence
 
-    def _mark(self, note: bytes, sequence: int) -> None:
-        """Write a note twice, since nothing else says that what is deleted next has not been lost.
+    def _write_ack(self, record: bytes, sequence: int) -> None:
+        """Write the record twice, since nothing else says that what is deleted next was not lost.
 
-        On a full disk it comes afterwards: deleting makes the room for it.
+        On a full disk it is written afterwards: deleting makes room for it.
         """
         try:
-            self._write(note * 2)
+            self._writer.write(record * 2)
         except OSError:
             self._delete(sequence)
-            self._write(note * 2)
+            self._writer.write(record * 2)
         else:
             self._delete(sequence)
 
     def _delete(self, sequence: int) -> None:
         *full, last = self._segments
-        self._segments = [segment for segment in full if segment.last > sequence] + [last]
+        self._segments[:] = [segment for segment in full if segment.last > sequence] + [last]
         for segment in full:
             if segment.last <= sequence:
                 segment.path.unlink(missing_ok=True)
 
     def read(self, after: int, limit_bytes: int) -> list[OutgoingMessage]:
-        """Return the next messages behind a sequence, at least one if there is any that can be read."""
+        """Return the next messages behind a sequence, at least one if any is readable."""
         found: list[OutgoingMessage] = []
         for segment in self._segments:
             if segment.last <= after or segment.failures >= READ_ATTEMPTS:
                 continue
-            place = 0
+            position = 0
             if self._read_to is not None and self._read_to[:2] == (after, segment):
-                place = self._read_to[2]
+                position = self._read_to[2]
             try:
-                for message, end in segment.read_messages(after, place, self._note_damage):
+                for message, end in segment.read_messages(after, position, self._count_damage):
                     found.append(message)
                     after = message.sequence
                     limit_bytes -= message.size
@@ -172,14 +177,14 @@ class Spool:
                 segment.failures = READ_ATTEMPTS
                 self.damaged += 1
             except OSError:
-                segment.failures += READ_ATTEMPTS if self._keeps_all else 1
+                segment.failures += READ_ATTEMPTS if self._is_loaded else 1
                 if segment.failures < READ_ATTEMPTS:
                     raise
                 self.damaged += 1
         return found
 
     def make_room(self) -> Shed | None:
-        """Shed something where there is too much, and return what; None: nothing had to be, or could be.
+        """Shed something where the limit is exceeded, and return what; None: nothing had to go, or could.
 
         Images of the oldest batches go first, then every other message of those that may be dropped.
         """
@@ -189,119 +194,59 @@ class Spool:
             if segment.with_images:
                 return self._strip(segment)
         *full, last = self._segments
-        thick = [segment for segment in full if segment.droppable]
+        thinnable = [segment for segment in full if segment.droppable]
         if (
-            not thick and last.droppable
-        ):  # the last one only then: it is ended by that, however short
-            thick = [last]
-        return self._thin(min(thick, key=_thinned)) if thick else None
+            not thinnable and last.droppable
+        ):  # only then: rewriting the last one ends it, however short it is
+            thinnable = [last]
+        return self._thin(min(thinnable, key=_thinned)) if thinnable else None
 
     def sync(self) -> None:
-        """Bring what has been written to the disk itself, so that it survives a loss of power."""
-        with self._lock:
-            files, self._rolled = self._rolled, []
-            if self._unsynced and self._file >= 0:
-                files.append(os.dup(self._file))
-            self._unsynced = False
-        for file in files:
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
-        if files:
-            sync_folder(self.path)
-
-    def roll(self) -> None:
-        """Begin a new file with the next message."""
-        with self._lock:
-            if self._file >= 0:
-                self._rolled.append(self._file)
-            self._file = -1
+        """Flush what has been written to the disk itself, so that it survives a loss of power."""
+        self._writer.sync()
 
     def close(self) -> None:
-        """Leave what there is to whoever delivers it later."""
+        """Flush everything, and leave it to whoever delivers it later."""
         try:
             self.sync()
         finally:
             self.release()
 
     def set_aside(self) -> Path:
-        """Keep everything where no delivery looks for it; return where. Raises OSError."""
+        """Rename the folder so that no delivery looks for it; return its path. Raises OSError."""
         try:
             return self._folder.set_aside()
         finally:
             self.release()
 
     def remove(self) -> None:
-        """Delete everything: it is delivered."""
+        """Delete everything: it has been delivered."""
         try:
             self._folder.remove()
         finally:
             self.release()
 
     def release(self) -> None:
-        """Let go of all files; in a child process, where the parent's lock stays. Never raises."""
-        files, self._file, self._rolled = [self._file, *self._rolled], -1, []
-        for file in files:
-            with contextlib.suppress(OSError):
-                os.close(file)
+        """Close all files and the lock; in a forked child, the parent keeps the lock. Never raises."""
+        self._writer.release()
         self._folder.release()
 
-    def _write(self, content: bytes) -> None:
-        if self._file < 0 or self._segments[-1].size_bytes >= self._segment_bytes:
-            self._begin()
-        segment = self._segments[-1]
-        view = memoryview(content)
-        try:
-            while view:
-                view = view[os.write(self._file, view) :]
-        except OSError:
-            self.roll()  # the record that was torn ends its file
-            raise
-        segment.size_bytes += len(content)
-        self._unsynced = True
-
-    def _begin(self) -> None:
-        self._number += 1
-        path = self.path / f"{self._number:08}{SUFFIX}"
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        try:
-            os.write(file, MAGIC)
-        except OSError:
-            os.close(file)
-            path.unlink()  # an empty file would look like one that was damaged
-            raise
-        self._folder.note_begun(self._number)
-        self._note_next()
-        self.roll()
-        with self._lock:
-            self._file = file
-        self._segments.append(Segment(path, len(MAGIC)))
-
-    def _note_damage(self) -> None:
+    def _count_damage(self) -> None:
         self.damaged += 1
 
-    def _packed(self, messages: list[OutgoingMessage]) -> Iterator[bytes]:
-        """Yield the records of messages, and of the gaps before them: those are not damage."""
+    def _records_of(self, messages: list[OutgoingMessage]) -> Iterator[bytes]:
+        """Yield the records of messages, and of the gaps before them, which would look like losses."""
         last = self.last
         for message in messages:
             if message.sequence > last + 1:
-                yield gap(Gap([(last + 1, message.sequence - 1)], is_lost=False))
-            yield packed(message)
+                yield gap_record(GapRecord([(last + 1, message.sequence - 1)], is_lost=False))
+            yield message_record(message)
             last = message.sequence
 
-    def _note(self, record: bytes) -> None:
-        """Write what a delivery would find out again, where the disk takes it."""
+    def _try_write(self, record: bytes) -> None:
+        """Write a record that a delivery could do without, where the disk takes it."""
         with contextlib.suppress(OSError):
-            self._write(record)
-
-    def _note_next(self) -> None:
-        """Note in the last file that another one follows: it would not be missed where somebody deletes it."""
-        if self._file < 0:
-            return
-        note = following(Next(self._number))
-        with contextlib.suppress(OSError):
-            self._segments[-1].size_bytes += os.write(self._file, note)
+            self._writer.write(record)
 
     def _strip(self, segment: Segment) -> Shed:
         shed = Shed()
@@ -334,12 +279,12 @@ class Spool:
 
     def _rewrite(self, segment: Segment, change: Change) -> None:
         if segment is self._segments[-1]:
-            self.roll()
+            self._writer.rotate()
         self._read_to = None
         try:
             segment.rewrite(change)
         except FileNotFoundError:
-            segment.with_images = segment.droppable = 0  # somebody has deleted it
+            segment.with_images = segment.droppable = 0  # it has been deleted under us
 
 
 def _thinned(segment: Segment) -> int:

@@ -102,9 +102,9 @@ def test_what_is_not_delivered_is_kept_and_told(tmp_path, caplog):
 
     (path,) = folders_in(tmp_path)
     found = reopened(path)
-    assert left == session.stats.kept == session.stats.messages == found.unmarked()[0]
-    assert found.unmarked()[1] == 100
-    assert found.ended
+    assert left == session.stats.kept == session.stats.messages == found.count_unacknowledged()[0]
+    assert found.count_unacknowledged()[1] == 100
+    assert found.has_end
     assert f"{left} messages are kept in the spool" in caplog.text
     assert f"trainbridge sync {tmp_path}" in caplog.text
 
@@ -157,7 +157,7 @@ def test_a_forked_child_leaves_the_spool_alone(tmp_path):
         parent.wait(10)
 
         assert is_abandoned(path)
-        assert reopened(path).unmarked()[1] == 1
+        assert reopened(path).count_unacknowledged()[1] == 1
     finally:
         parent.kill()
         parent.communicate()

@@ -67,7 +67,7 @@ def test_everything_left_is_delivered_in_order_under_its_own_name(tmp_path, brid
 def test_what_the_bridge_has_is_not_sent_again(tmp_path, bridge):
     """Neither what was acknowledged while the process lived nor what the bridge says it has."""
     bridge.accepted = 200
-    result = deliver_to(bridge, leave(tmp_path, run(), marked=100))
+    result = deliver_to(bridge, leave(tmp_path, run(), acked_through=100))
 
     assert [request.sequence for request in bridge.received] == list(range(201, 303))
     assert result.is_whole
@@ -88,7 +88,7 @@ def test_a_silent_end_is_told(tmp_path, bridge):
 @pytest.mark.parametrize("messages", [[], run()], ids=["nothing said", "all acknowledged"])
 def test_a_folder_with_nothing_to_deliver_is_removed(tmp_path, messages):
     """No bridge is needed for that."""
-    path = leave(tmp_path, messages, marked=302 if messages else 0)
+    path = leave(tmp_path, messages, acked_through=302 if messages else 0)
     result = deliver(path, Destination("127.0.0.1:1"), patience_seconds=1, progress=lambda *_: None)
 
     assert result.is_whole
@@ -152,14 +152,14 @@ def test_an_absent_bridge_is_given_up(tmp_path):
             progress=lambda *_: None,
         )
 
-    assert reopened(path).unmarked() == (302, 300)
+    assert reopened(path).count_unacknowledged() == (302, 300)
 
 
 def test_a_frozen_bridge_is_given_up(tmp_path, bridge):
     """It has taken the connection and says nothing any more."""
     bridge.may_read.clear()
     path = leave(tmp_path, run())
-    with pytest.raises(UndeliverableError, match="takes nothing any more"):
+    with pytest.raises(UndeliverableError, match="acknowledges nothing any more"):
         deliver_to(bridge, path, patience_seconds=0.5)
 
     bridge.may_read.set()
@@ -305,7 +305,7 @@ def test_a_disk_that_is_full_is_no_obstacle(tmp_path, bridge, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("bridge.client.spool.spool.os.write", full)
+    monkeypatch.setattr("bridge.client.spool.writer.os.write", full)
     result = deliver_to(bridge, path)
 
     assert result.is_whole
@@ -331,7 +331,7 @@ def test_what_is_left_says_that_it_is_and_when_it_began(tmp_path, bridge):
 @pytest.mark.parametrize("name", ["other", ""])
 def test_a_session_may_be_delivered_under_another_name(tmp_path, bridge, name):
     """All that is here of it, also what was acknowledged under its own name."""
-    path = leave(tmp_path, run(), marked=100)
+    path = leave(tmp_path, run(), acked_through=100)
     result = deliver_to(bridge, path, session_id=name)
 
     assert result.session_id == (name or "run-recovered-01234567")

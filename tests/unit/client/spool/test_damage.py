@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from support.spools import leave_old, outgoing_message, reopened, sequences, spool_in
 
 from bridge.client.delivery.message import Priority
-from bridge.client.spool.records import read
+from bridge.client.spool.records import read_records
 
 PLENTY = 1 << 40
 BATCHES = 200
 
 
-def leave_files(root, *, ended=True, marked=0):
+def leave_files(root, *, ended=True, acked_through=0):
     """Leave a spool of several files, as a process does that is killed; return its folder."""
     spool = spool_in(root, limit_bytes=1 << 16)
     spool.append([outgoing_message(1, Priority.CRITICAL)])
     for sequence in range(2, BATCHES):
         spool.append([outgoing_message(sequence)])
-        if sequence == marked:
-            spool.mark(marked)
+        if sequence == acked_through:
+            spool.acknowledge(acked_through)
     spool.append([outgoing_message(BATCHES, Priority.FINAL if ended else Priority.BATCH)])
     spool.release()
     return spool.path
@@ -109,20 +109,20 @@ def test_whatever_is_damaged_what_is_read_and_what_is_lost_is_all(kind, file, pl
 
 @settings(deadline=None, max_examples=150)
 @given(st.integers(0, 1 << 20), st.integers(1, 255), st.sampled_from([50, 120, 190]))
-def test_no_byte_makes_what_is_acknowledged_look_lost(place, value, marked):
+def test_no_byte_makes_what_is_acknowledged_look_lost(place, value, acked_through):
     """Files that were deleted since the bridge has what was in them are not missing."""
     root = Path(tempfile.mkdtemp())
-    path = leave_files(root, marked=marked)
+    path = leave_files(root, acked_through=acked_through)
     damaged = files(path)[place % len(files(path))]
     damaged.write_bytes(flip(damaged.read_bytes(), place, value))
 
     found, read = check(path)
     shutil.rmtree(root)
 
-    undelivered = [sequence for sequence in read if sequence > found.marked]
-    assert found.marked in (marked, 0)
-    if found.marked:
-        assert len(undelivered) + found.lost == BATCHES - marked
+    undelivered = [sequence for sequence in read if sequence > found.acked_through]
+    assert found.acked_through in (acked_through, 0)
+    if found.acked_through:
+        assert len(undelivered) + found.lost == BATCHES - acked_through
 
 
 def removed(path):
@@ -176,7 +176,7 @@ def test_the_last_file_is_missed_too(tmp_path):
     found, read = check(path)
 
     assert 0 < len(read) < BATCHES
-    assert (found.lost, found.ended, found.is_end_unknown) == (1, False, True)
+    assert (found.lost, found.has_end, found.is_end_unknown) == (1, False, True)
     again = reopened(path)
     assert again.lost == 1
 
@@ -191,7 +191,7 @@ def test_files_behind_a_cut_are_missed(tmp_path, left):
         last = files(path)[-1]
         with last.open("rb") as file:
             file.seek(8)
-            *_, (_, end), _ = read(file, last.stat().st_size)
+            *_, (_, end), _ = read_records(file, last.stat().st_size)
         os.truncate(last, end)
 
     for _ in range(2):
@@ -262,14 +262,14 @@ def test_what_was_found_missing_is_remembered(tmp_path):
     removed(path)
     found = reopened(path)
     lost = found.lost
-    found.mark(BATCHES - 10)
+    found.acknowledge(BATCHES - 10)
     found.release()
 
     for _ in range(2):
         again = reopened(path)
         again.release()
         assert again.lost == lost > 0
-        assert again.unmarked()[0] == 10
+        assert again.count_unacknowledged()[0] == 10
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -281,9 +281,9 @@ def test_how_a_session_ended_may_be_what_is_damaged(tmp_path, ended):
 
     last.write_bytes(flip(whole, -1, 1))
     found, _ = check(path)
-    assert (found.ended, found.is_end_unknown, found.lost) == (False, ended, 1)
+    assert (found.has_end, found.is_end_unknown, found.lost) == (False, ended, 1)
 
     other = leave_files(tmp_path / "torn", ended=ended)
     files(other)[-1].write_bytes(whole[: len(whole) - len(outgoing_message(BATCHES).body) - 20])
     found, _ = check(other)
-    assert (found.ended, found.is_end_unknown, found.lost) == (False, False, 1)
+    assert (found.has_end, found.is_end_unknown, found.lost) == (False, False, 1)

@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from support.spools import old_packed, outgoing_message, sequences
 
 from bridge.client.delivery.message import OutgoingMessage, Priority
-from bridge.client.spool.records import MAGIC, Damage, Gap, Mark, gap, mark, packed, read
+from bridge.client.spool.records import (
+    MAGIC,
+    AckRecord,
+    Damage,
+    GapRecord,
+    ack_record,
+    gap_record,
+    message_record,
+    read_records,
+)
 
 MESSAGES = st.builds(
     OutgoingMessage,
@@ -22,7 +31,7 @@ MESSAGES = st.builds(
 
 def found_in(content, **options):
     """Return what can be read of a file without its opening."""
-    return [found for found, _ in read(io.BytesIO(content), len(content), **options)]
+    return [found for found, _ in read_records(io.BytesIO(content), len(content), **options)]
 
 
 def fields(message):
@@ -40,13 +49,17 @@ def messages_in(content, **options):
 @given(st.lists(MESSAGES, max_size=5))
 def test_what_was_written_is_read(messages):
     """All of a message comes back, and so do marks and notes of gaps."""
-    note = Gap([(3, 3), (5, 900_000)], is_lost=True, unnumbered=1)
-    content = b"".join(map(packed, messages)) + mark(7, ended=True) + gap(note)
+    note = GapRecord([(3, 3), (5, 900_000)], is_lost=True, unnumbered=1)
+    content = (
+        b"".join(map(message_record, messages))
+        + ack_record(7, includes_end=True)
+        + gap_record(note)
+    )
 
     *found, last, missing = found_in(content)
 
     assert [fields(message) for message in found] == [fields(message) for message in messages]
-    assert (last, missing) == (Mark(7, ended=True), note)
+    assert (last, missing) == (AckRecord(7, includes_end=True), note)
 
 
 @given(st.lists(MESSAGES, max_size=5))
@@ -59,7 +72,7 @@ def test_what_an_earlier_version_wrote_is_read(messages):
     assert [fields(message) for message in found] == [fields(message) for message in messages]
 
 
-@pytest.mark.parametrize("pack", [packed, old_packed])
+@pytest.mark.parametrize("pack", [message_record, old_packed])
 @pytest.mark.parametrize("images", [0, 2])
 def test_a_torn_tail_costs_one_message_wherever_it_was_torn(images, pack):
     """A process killed while it wrote costs the record it was writing and no other; that is seen."""
@@ -75,7 +88,7 @@ def test_a_torn_tail_costs_one_message_wherever_it_was_torn(images, pack):
     assert messages_in(whole + last, is_old=is_old) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("pack", [packed, old_packed])
+@pytest.mark.parametrize("pack", [message_record, old_packed])
 @given(st.integers(0, 7), st.data())
 def test_a_damaged_record_costs_itself(pack, bit, data):
     """Whichever bit of it is wrong, its length included: those behind it are read."""
@@ -93,19 +106,19 @@ def test_a_damaged_record_costs_itself(pack, bit, data):
 
 def test_a_damaged_body_still_says_which_message_it_was():
     """Its header has a check of its own; so has a length of 2^31, which is damage in the header."""
-    broken = bytearray(packed(outgoing_message(2)))
+    broken = bytearray(message_record(outgoing_message(2)))
     broken[-1] ^= 1
     assert found_in(bytes(broken))[0].sequence == 2
 
-    broken = bytearray(packed(outgoing_message(2)))
+    broken = bytearray(message_record(outgoing_message(2)))
     broken[8:12] = (1 << 31).to_bytes(4, "little")
-    assert messages_in(broken + packed(outgoing_message(3))) == [3]
+    assert messages_in(broken + message_record(outgoing_message(3))) == [3]
 
 
 @given(st.integers(0, 400), st.binary(max_size=300), st.integers(0, 300))
 def test_reading_goes_on_behind_whatever_was_put_in_or_left_out(place, inserted, left_out):
     """Bytes that are missing, or too many, cost the records they are in and no other."""
-    records = [packed(outgoing_message(sequence)) for sequence in range(1, 11)]
+    records = [message_record(outgoing_message(sequence)) for sequence in range(1, 11)]
     content = b"".join(records)
     place = min(place, len(content))
     broken = content[:place] + inserted + content[place + left_out :]

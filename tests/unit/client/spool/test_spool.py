@@ -51,26 +51,26 @@ def test_what_is_acknowledged_is_deleted(spool):
     """A file goes when everything in it is acknowledged, and not before."""
     fill(spool, range(1, 401))
     before = files(spool)
-    spool.mark(200)
+    spool.acknowledge(200)
 
     assert len(files(spool)) < len(before)
     assert sequences(spool.read(200, PLENTY)) == list(range(201, 401))
-    spool.mark(400)
+    spool.acknowledge(400)
     assert files(spool) == before[-1:]
 
 
 def test_another_process_finds_all_that_was_left(tmp_path):
     """How much, from where on, and whether the end has been told."""
     messages = [outgoing_message(1, Priority.CRITICAL), *map(outgoing_message, range(2, 9))]
-    found = reopened(leave(tmp_path, messages, marked=3))
+    found = reopened(leave(tmp_path, messages, acked_through=3))
 
-    assert found.unmarked() == (5, 5)
-    assert (found.marked, found.last, found.ended, found.damaged) == (3, 8, False, 0)
+    assert found.count_unacknowledged() == (5, 5)
+    assert (found.acked_through, found.last, found.has_end, found.damaged) == (3, 8, False, 0)
     assert sequences(found.read(3, PLENTY)) == [4, 5, 6, 7, 8]
     found.append([outgoing_message(9, Priority.FINAL)])
     assert sequences(found.read(7, PLENTY)) == [8, 9]
     found.release()
-    assert reopened(found.path).ended
+    assert reopened(found.path).has_end
 
 
 def test_the_end_is_remembered_when_its_message_is_gone(tmp_path):
@@ -79,15 +79,15 @@ def test_the_end_is_remembered_when_its_message_is_gone(tmp_path):
     fill(spool, range(1, 101))
     spool.append([outgoing_message(101, Priority.FINAL)])
     fill(spool, range(102, 202), priority=Priority.CRITICAL)
-    spool.mark(101)
+    spool.acknowledge(101)
     spool.release()
     first = spool.read(101, 1)[0]
 
     found = reopened(spool.path)
 
     assert first.sequence == 102
-    assert found.ended
-    assert found.unmarked() == (100, 0)
+    assert found.has_end
+    assert found.count_unacknowledged() == (100, 0)
 
 
 def test_a_torn_tail_is_followed_by_a_new_file(tmp_path):
@@ -201,13 +201,13 @@ def test_what_is_acknowledged_makes_room_on_a_full_disk(spool, monkeypatch):
         return write(file, content)
 
     monkeypatch.setattr(os, "write", full)
-    spool.mark(300)
+    spool.acknowledge(300)
 
     assert len(files(spool)) < len(before)
-    assert spool.marked == 300
+    assert spool.acked_through == 300
     spool.release()
     found = reopened(spool.path)
-    assert (found.marked, found.lost) == (300, 0)
+    assert (found.acked_through, found.lost) == (300, 0)
 
 
 def test_files_are_closed_when_they_are_on_the_disk(spool):

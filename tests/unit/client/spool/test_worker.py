@@ -19,7 +19,7 @@ from bridge.client.delivery.message import Priority
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.spool import worker as module
 from bridge.client.spool.folder import folders_in
-from bridge.client.spool.worker import Spooling
+from bridge.client.spool.worker import SpoolWorker
 from bridge.client.stats import Notices, Stats
 
 PLENTY = 1 << 40
@@ -33,7 +33,7 @@ class Delivery:
         self.stats = Stats()
         self.outbox = Outbox(memory_bytes, self.stats)
         self.spool = spool
-        self.spooling = Spooling(spool, self.outbox, stats=self.stats, notices=Notices())
+        self.worker = SpoolWorker(spool, self.outbox, stats=self.stats, notices=Notices())
         self.last = 0
         self.highest_bytes = 0
         self.got = []
@@ -83,11 +83,11 @@ class Delivery:
 def delivering(root, *, limit_bytes=1 << 30, **options):
     """Run the threads of a spool with the block."""
     delivery = Delivery(spool_in(root, limit_bytes=limit_bytes), **options)
-    delivery.spooling.start()
+    delivery.worker.start()
     try:
         yield delivery
     finally:
-        delivery.spooling.close(10)
+        delivery.worker.close(10)
 
 
 def test_an_outage_longer_than_memory_loses_nothing(tmp_path):
@@ -226,9 +226,9 @@ class BadDisk:
 
 def test_a_full_disk_is_noted_once_and_memory_is_what_is_left(tmp_path, caplog, monkeypatch):
     """Nothing raises, the outbox sheds as without a spool, and what is in memory is delivered."""
-    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
     delivery = Delivery(BadDisk(spool_in(tmp_path)))
-    delivery.spooling.start()
+    delivery.worker.start()
     for _ in range(200):
         delivery.put(20)
     until_true(lambda: delivery.stats.spool_faults > 3, what="it is tried again")
@@ -238,15 +238,15 @@ def test_a_full_disk_is_noted_once_and_memory_is_what_is_left(tmp_path, caplog, 
     assert len([r for r in caplog.records if "No space left" in r.getMessage()]) == 1
     delivery.deliver()
     assert delivery.stats.acknowledged + delivery.stats.dropped == 4_000
-    delivery.spooling.close(10)
+    delivery.worker.close(10)
 
 
 def test_a_disk_that_has_room_again_is_used_again(tmp_path, monkeypatch):
     """What memory still holds is written then, behind what was written before."""
-    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
     disk = BadDisk(spool_in(tmp_path))
     delivery = Delivery(disk)
-    delivery.spooling.start()
+    delivery.worker.start()
     delivery.put(30)
     until_true(lambda: delivery.stats.spool_faults, what="the disk is full")
     disk.error = None
@@ -254,7 +254,7 @@ def test_a_disk_that_has_room_again_is_used_again(tmp_path, monkeypatch):
     for _ in range(20):
         delivery.put(30)
     delivery.deliver()
-    delivery.spooling.close(10)
+    delivery.worker.close(10)
 
     assert sequences(delivery.got) == list(range(1, 631))
     assert delivery.stats.dropped == 0
@@ -266,13 +266,13 @@ def test_a_disk_that_does_not_answer_holds_up_no_delivery(tmp_path):
     disk.error = None
     disk.may_answer.clear()
     delivery = Delivery(disk)
-    delivery.spooling.start()
+    delivery.worker.start()
     for _ in range(50):
         delivery.put(20)
         delivery.take()
         delivery.acknowledge()
     started = time.monotonic()
-    delivery.spooling.close(0.2)
+    delivery.worker.close(0.2)
 
     assert time.monotonic() - started < 5
     assert sequences(delivery.got) == list(range(1, 1_001))
@@ -282,7 +282,7 @@ def test_a_disk_that_does_not_answer_holds_up_no_delivery(tmp_path):
 
 def test_a_spool_that_cannot_be_read_is_given_up(tmp_path, monkeypatch):
     """Somebody has deleted it: what was in it is counted as lost, and what comes after is delivered."""
-    monkeypatch.setattr(module, "AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0.05)
     with delivering(tmp_path) as delivery:
         for _ in range(50):
             delivery.put(20)
@@ -355,13 +355,13 @@ def test_what_is_not_delivered_is_left_for_later(tmp_path, finished):
     (path,) = folders_in(tmp_path)
     found = reopened(path)
     assert delivery.stats.kept == 380
-    assert found.unmarked() == (380, 380)
+    assert found.count_unacknowledged() == (380, 380)
     assert sequences(found.read(120, PLENTY)) == list(range(121, 501))
 
 
 def test_acknowledgments_reach_the_disk_by_themselves(tmp_path, monkeypatch):
     """A process that is killed later has not kept what was delivered long before."""
-    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "HOUSEKEEPING_SECONDS", 0.01)
     with delivering(tmp_path, limit_bytes=1 << 16) as delivery:
         for _ in range(100):
             delivery.put(20)
@@ -370,5 +370,5 @@ def test_acknowledgments_reach_the_disk_by_themselves(tmp_path, monkeypatch):
         until_true(
             lambda: len(list(delivery.spool.path.glob("*.spool"))) == 1, what="files are deleted"
         )
-        until_true(lambda: delivery.spool.marked == 2_000, what="it is noted")
+        until_true(lambda: delivery.spool.acked_through == 2_000, what="it is noted")
     assert files > 1
