@@ -21,7 +21,7 @@ HOSTILE_RUN = "/sessions/" + "a" * 63
 PAGES = ("/", RUN, HOSTILE_RUN, f"{RUN}/batches/1-302", "/sessions/resnet50-warmup-lr3e-2-seed4")
 
 TIMES = re.compile(r"\d+(\.\d+)? (s|min|h|ms|d)( \d+ (s|min|h))?( ago)?|just now")
-"""What a clock changes between two looks at a page."""
+"""What changes with the time between two views of a page."""
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,10 @@ async def tab(tmp_path):
 async def test_no_page_needs_a_script(tab, site):
     """A reader sees the same words with scripts and without."""
     for path in PAGES:
-        await tab.look(scripts=True)
+        await tab.emulate(scripts=True)
         await tab.open(site + path)
         with_scripts = TIMES.sub("~", await tab.text())
-        await tab.look(scripts=False)
+        await tab.emulate(scripts=False)
         await tab.open(site + path)
         without = TIMES.sub("~", await tab.text())
 
@@ -62,7 +62,7 @@ async def test_no_page_needs_a_script(tab, site):
 
 
 async def test_nothing_breaks_the_policy_or_fails_to_load(tab, site):
-    """The console stays empty: no blocked style, no missing image, no exception, no alert of a client's."""
+    """The console stays empty: no blocked style, no missing image, no exception, no alert from a client's text."""
     for path in PAGES:
         await tab.open(site + path)
         await tab.evaluate(
@@ -74,14 +74,14 @@ async def test_nothing_breaks_the_policy_or_fails_to_load(tab, site):
         )
 
         assert broken == []
-    assert tab.complaints == []
+    assert tab.console_errors == []
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
 async def test_pages_are_painted_and_fit_the_screen(tab, site, width, dark):
-    """At a desk by day and on a phone by night: no blank page, no sideways scrolling."""
+    """On a light desktop and a dark phone: no blank page, no horizontal scrolling."""
     for path in PAGES:
-        await tab.look(width=width, dark=dark)
+        await tab.emulate(width=width, dark=dark)
         await tab.open(site + path)
 
         picture = Image.open(io.BytesIO(await tab.picture(whole=False))).convert("L")
@@ -93,7 +93,7 @@ async def test_pages_are_painted_and_fit_the_screen(tab, site, width, dark):
 
 
 async def test_wrong_images_are_outlined(tab, site):
-    """The eye finds them: another border than right ones, and a word that says so."""
+    """They stand out: a border unlike that of right ones, and a word."""
     await tab.open(f"{site}{RUN}/batches/1-302")
 
     border = "getComputedStyle(document.querySelector('.image.%s')).borderColor"
@@ -105,7 +105,7 @@ async def test_wrong_images_are_outlined(tab, site):
 
 
 async def test_an_open_page_follows_the_run(tab, site, deps):
-    """What arrives shows up by itself, without losing the reader's place."""
+    """New data shows up by itself, without moving the reader's focus."""
     session = deps.sessions.get("digits-2024-11-24")
     await tab.open(site + RUN)
     await tab.evaluate("document.querySelector('.matrix a').focus()")
@@ -119,7 +119,7 @@ async def test_an_open_page_follows_the_run(tab, site, deps):
 
 async def test_a_command_is_given_by_a_click(tab, site, deps):
     """A person without scripts pauses a run from its page and sees that it is on its way."""
-    await tab.look(scripts=False)
+    await tab.emulate(scripts=False)
     await tab.open(site + RUN)
     place = await tab.evaluate(
         "(() => { const box = [...document.querySelectorAll('button')]"
@@ -129,14 +129,14 @@ async def test_a_command_is_given_by_a_click(tab, site, deps):
     )
     async with tab.loading():
         for kind in ("mousePressed", "mouseReleased"):
-            await tab.ask(
+            await tab.send(
                 "Input.dispatchMouseEvent",
                 type=kind, x=place[0], y=place[1], button="left", clickCount=1,
             )  # fmt: skip
 
     assert "The command is on its way" in await tab.text()
-    asked = [command.type for command in deps.commands.of("digits-2024-11-24")]
-    assert asked.count(CommandType.PAUSE_TRAINING) == 1
+    queued = [command.type for command in deps.commands.of("digits-2024-11-24")]
+    assert queued.count(CommandType.PAUSE_TRAINING) == 1
 
 
 async def test_arrow_keys_go_through_the_batches(tab, site):
@@ -145,15 +145,15 @@ async def test_arrow_keys_go_through_the_batches(tab, site):
 
     for key, batch in (("ArrowRight", "1-303"), ("ArrowLeft", "1-302")):
         async with tab.loading():
-            await tab.ask("Input.dispatchKeyEvent", type="keyDown", key=key, code=key)
-            await tab.ask("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
+            await tab.send("Input.dispatchKeyEvent", type="keyDown", key=key, code=key)
+            await tab.send("Input.dispatchKeyEvent", type="keyUp", key=key, code=key)
 
         assert await tab.evaluate("location.pathname") == f"{RUN}/batches/{batch}"
 
 
 @pytest.fixture
 async def board():
-    """Return the address of a page that shows another one, as a text panel of a board does."""
+    """Return the address of a page that frames another one, as a dashboard's text panel does."""
 
     async def panel(request):
         text = f'<!doctype html><title>board</title><iframe src="{request.query["show"]}"></iframe>'
@@ -176,10 +176,10 @@ async def test_grafana_may_frame_the_pages_of_a_bridge_that_knows_it(
         await tab.open(page)
         links = await tab.evaluate("[...document.links].map((link) => link.href)")
         await tab.open(f"{board}?show={page}")
-        tree = await tab.ask("Page.getFrameTree")
+        tree = await tab.send("Page.getFrameTree")
 
     [panel] = tree["frameTree"]["childFrames"]
-    is_blocked = any("frame-ancestors" in complaint for complaint in tab.complaints)
+    is_blocked = any("frame-ancestors" in error for error in tab.console_errors)
     assert (f"{board}d/trainbridge-fleet" in links) == is_known
     assert (panel["frame"]["url"] == page) == is_known
     assert is_blocked != is_known

@@ -5,7 +5,7 @@ import shlex
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from support.markdown import blocks, tables_under
-from support.pages import Shelf, deps_in, pictures, running
+from support.pages import StoredImages, deps_in, pictures, running
 from support.tools import ROOT
 
 from bridge.protocol import CommandType
@@ -80,15 +80,15 @@ async def test_examples_work(example, tmp_path):
         words[place + 1].split(": ", 1) for place, word in enumerate(words) if word == "-H"
     )
     body = words[words.index("-d") + 1].encode() if "-d" in words else None
-    shelf = Shelf(tmp_path)
-    deps, _ = deps_in(tmp_path, shelf=shelf)
+    stored = StoredImages(tmp_path)
+    deps, _ = deps_in(tmp_path, stored=stored)
     running(deps)
-    shelf.add("run-1", 1, 7, pictures())
+    stored.add("run-1", 1, 7, pictures())
 
     async with TestClient(TestServer(build_app(deps))) as client:
         path = address.removeprefix(HERE)
         response = await client.request(method, path, headers=headers, data=body)
         await response.read()
 
-    shelf.database.close()
+    stored.database.close()
     assert response.status == (202 if method == "POST" else 200)

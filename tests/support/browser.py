@@ -26,84 +26,84 @@ class Tab:
     """One page of the browser."""
 
     def __init__(self, socket):
-        """Speak over the socket given."""
+        """Use the socket given."""
         self._socket = socket
         self._number = 0
-        self._answers = {}
+        self._replies = {}
         self._loaded = asyncio.Event()
-        self.complaints = []
-        """What the console says of errors, broken policies and failed requests."""
+        self.console_errors = []
+        """What the console reports: errors, policy violations and failed requests."""
 
     async def listen(self):
-        """Take what the browser says until it hangs up."""
-        async for message in self._socket:
-            told = json.loads(message.data)
-            if "id" in told:
-                self._answers.pop(told["id"]).set_result(told)
-            elif told["method"] == "Page.loadEventFired":
+        """Handle the browser's messages until it closes the socket."""
+        async for frame in self._socket:
+            message = json.loads(frame.data)
+            if "id" in message:
+                self._replies.pop(message["id"]).set_result(message)
+            elif message["method"] == "Page.loadEventFired":
                 self._loaded.set()
-            elif told["method"] in ("Log.entryAdded", "Runtime.exceptionThrown"):
-                self.complaints.append(json.dumps(told["params"]))
+            elif message["method"] in ("Log.entryAdded", "Runtime.exceptionThrown"):
+                self.console_errors.append(json.dumps(message["params"]))
 
-    async def ask(self, method, **parameters):
+    async def send(self, method, **parameters):
         """Send a command and return its result."""
         self._number += 1
-        answer = self._answers[self._number] = asyncio.get_running_loop().create_future()
+        answer = self._replies[self._number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": self._number, "method": method, "params": parameters})
-        told = await asyncio.wait_for(answer, 30)
-        assert "error" not in told, told
-        return told["result"]
+        reply = await asyncio.wait_for(answer, 30)
+        assert "error" not in reply, reply
+        return reply["result"]
 
-    async def look(self, *, width=1280, height=900, dark=False, scripts=True):
-        """Set how wide the page is, how light, and whether it may run scripts."""
-        await self.ask(
+    async def emulate(self, *, width=1280, height=900, dark=False, scripts=True):
+        """Set the size and colour scheme of the page, and whether it may run scripts."""
+        await self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        await self.ask("Emulation.setEmulatedMedia", features=[scheme])
-        await self.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
+        await self.send("Emulation.setEmulatedMedia", features=[scheme])
+        await self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
 
     async def open(self, url):
         """Load a page and everything on it."""
         async with self.loading():
-            await self.ask("Page.navigate", url=url)
+            await self.send("Page.navigate", url=url)
 
     @asynccontextmanager
     async def loading(self):
-        """Do something that leads to another page, and wait until that is there."""
+        """Wait until the page that the block navigates to has loaded."""
         self._loaded.clear()
         yield
         await asyncio.wait_for(self._loaded.wait(), 30)
 
     async def evaluate(self, expression):
-        """Return the value of a JavaScript expression; works where the page itself may run none."""
-        told = await self.ask(
+        """Return the value of a JavaScript expression, even where the page may not run scripts."""
+        reply = await self.send(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
         )
-        assert "exceptionDetails" not in told, told
-        return told["result"].get("value")
+        assert "exceptionDetails" not in reply, reply
+        return reply["result"].get("value")
 
     async def text(self):
         """Return what a reader sees."""
-        root = await self.ask("DOM.getDocument")
-        body = await self.ask("DOM.querySelector", nodeId=root["root"]["nodeId"], selector="body")
-        node = await self.ask("DOM.resolveNode", nodeId=body["nodeId"])
-        told = await self.ask(
+        root = await self.send("DOM.getDocument")
+        body = await self.send("DOM.querySelector", nodeId=root["root"]["nodeId"], selector="body")
+        node = await self.send("DOM.resolveNode", nodeId=body["nodeId"])
+        reply = await self.send(
             "Runtime.callFunctionOn", objectId=node["object"]["objectId"],
             functionDeclaration="function () { return this.innerText }", returnByValue=True,
         )  # fmt: skip
-        return told["result"]["value"]
+        return reply["result"]["value"]
 
     async def picture(self, *, whole=True):
         """Return a PNG of the page."""
-        told = await self.ask("Page.captureScreenshot", captureBeyondViewport=whole)
-        return base64.b64decode(told["data"])
+        reply = await self.send("Page.captureScreenshot", captureBeyondViewport=whole)
+        return base64.b64decode(reply["data"])
 
 
 @asynccontextmanager
 async def chromium(folder):
-    """Run a browser with a profile in the folder given; gives a tab."""
+    """Run a browser with its profile in a folder, and yield a tab."""
     process = await asyncio.create_subprocess_exec(
         tool("chromium"), *FLAGS, f"--user-data-dir={folder}", "about:blank",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
@@ -116,13 +116,13 @@ async def chromium(folder):
             address = await until(lambda: _tab_address(client, port), seconds=30)
             async with client.ws_connect(address, max_msg_size=0) as socket:
                 tab = Tab(socket)
-                listening = asyncio.create_task(tab.listen())
+                listener = asyncio.create_task(tab.listen())
                 for domain in ("Page", "Log", "Runtime", "DOM"):
-                    await tab.ask(f"{domain}.enable")
+                    await tab.send(f"{domain}.enable")
                 yield tab
-                listening.cancel()
+                listener.cancel()
                 with suppress(asyncio.CancelledError):
-                    await listening
+                    await listener
     finally:
         with suppress(ProcessLookupError):
             process.kill()

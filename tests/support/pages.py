@@ -1,4 +1,4 @@
-"""What the HTTP door is built from in tests: real sessions, commands and index, and small fakes beside them."""
+"""What the HTTP open_client is built from in tests: real sessions, commands and index, and small fakes beside them."""
 
 from dataclasses import dataclass, field
 
@@ -27,14 +27,14 @@ class Page:
 
 @dataclass
 class FakeMetrics:
-    """Gives a fixed page, and whatever confusion is put into it."""
+    """Returns a fixed page, and whatever confusion a test puts into it."""
 
     body: bytes = b"# fake\nup 1\n"
-    asked: list[str] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
     confusions: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
 
     async def render(self, accept):
-        self.asked.append(accept)
+        self.accepted.append(accept)
         return Page(self.body, "text/plain; version=0.0.4; charset=utf-8")
 
     def confusion(self, session_id):
@@ -43,7 +43,7 @@ class FakeMetrics:
 
 @dataclass
 class FakeArchive:
-    """Holds the sessions that are gone from memory."""
+    """Holds the sessions that are no longer in memory."""
 
     kept: dict = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ class FakeArchive:
         return newest[:limit]
 
 
-class Shelf:
+class StoredImages:
     """Images in memory, with their rows in a real index."""
 
     def __init__(self, folder):
@@ -100,21 +100,21 @@ class Shelf:
 
 
 def deps_in(folder, **changes):
-    """Return everything the HTTP door needs, empty, with the changes given."""
-    shelf = changes.pop("shelf", None) or Shelf(folder)
+    """Return everything the HTTP open_client needs, empty, with the changes given."""
+    stored = changes.pop("stored", None) or StoredImages(folder)
     commands = Commands()
     given = {
         "sessions": Sessions(new_per_minute=100_000),
         "commands": commands,
         "submit_command": commands.submit,
-        "index": shelf.index,
-        "read_image": shelf.read,
+        "index": stored.index,
+        "read_image": stored.read,
         "metrics": FakeMetrics(),
         "archive": FakeArchive(),
         "telemetry": Telemetry(),
         **changes,
     }
-    return AppDependencies(**given), shelf
+    return AppDependencies(**given), stored
 
 
 def running(deps, session_id="run-1", *, batches=3, epoch=1, **config):
@@ -129,7 +129,7 @@ def running(deps, session_id="run-1", *, batches=3, epoch=1, **config):
 
 
 def pictures(count=2):
-    """Return images of which the even ones are right and the odd ones wrong."""
+    """Return images, the even ones predicted right and the odd ones wrong."""
     return [(jpeg(16, 16, 40 + i), 1, 0.75, 1 - i % 2) for i in range(count)]
 
 

@@ -62,12 +62,12 @@ def _digits_known():
 
 def sample_deps(folder, **changes):
     """Return the dependencies of a bridge that holds sessions in every state."""
-    deps, shelf = deps_in(folder, **changes)
+    deps, stored = deps_in(folder, **changes)
     now = time.time()
-    _digits(deps, shelf, now)
-    _diverging(deps, shelf, now)
+    _digits(deps, stored, now)
+    _diverging(deps, stored, now)
     _hostile(deps, now)
-    _over(deps, shelf, now)
+    _over(deps, stored, now)
     _simple(deps, now)
     return deps
 
@@ -81,8 +81,8 @@ def _run(deps, session_id, *, started, config, client=None):
     return session
 
 
-def _digits(deps, shelf, now):
-    """Add a run in its fourth epoch of six, with two spikes, images, a matrix and commands."""
+def _digits(deps, stored, now):
+    """Add a run in its fourth epoch of six, with spikes, images, a confusion matrix and commands."""
     chance = random.Random(1)
     config = Config(6, 400, 32, "mlp-64-128-10", "handwritten digits", DIGITS)
     session = _run(
@@ -99,7 +99,7 @@ def _digits(deps, shelf, now):
         session.apply(Batch(epoch, index, loss, sample_count=32), at)
         _predict(chance, confusion, step)
         if step % 24 == 0 or step in (702, 703, 1190):
-            _keep(shelf, chance, session.id, (epoch, index), loss, int(at * 1000), step)
+            _keep(stored, chance, session.id, (epoch, index), loss, int(at * 1000), step)
         if index == 399:
             share = 0.7 + epoch * 0.085
             session.apply(
@@ -144,18 +144,18 @@ def _predict(chance, confusion, step):
         confusion[pair] = confusion.get(pair, 0) + 1
 
 
-def _keep(shelf, chance, session_id, place, loss, received_ms, step):
+def _keep(stored, chance, session_id, place, loss, received_ms, step):
     images = []
     for position in range(16):
         content, actual = digit((step * 16 + position) % 1797)
         is_right = chance.random() > min(0.6, loss / 4)
         predicted = actual if is_right else chance.randrange(10)
         images.append((content, predicted, chance.uniform(0.4, 0.999), actual))
-    shelf.add(session_id, *place, images, loss=loss, received_ms=received_ms)
+    stored.add(session_id, *place, images, loss=loss, received_ms=received_ms)
 
 
-def _diverging(deps, shelf, now):
-    """Add a paused run whose loss has become not a number."""
+def _diverging(deps, stored, now):
+    """Add a paused run whose loss has become NaN."""
     chance = random.Random(2)
     config = Config(
         90, 1200, 256, "resnet50", "imagenet-1k (subset of 100 classes)", ("cat", "dog")
@@ -171,7 +171,7 @@ def _diverging(deps, shelf, now):
     session.apply(Epoch(0, 6.1, 0.012, 6.0, 0.015), now - 7000)
     session.apply(Epoch(1, 5.0, 0.061, 5.3, 0.055), now - 5800)
     content, _ = digit(7)
-    shelf.add(session.id, 2, 141, [(content, 0, math.nan, 1), (content, None, None, None)],
+    stored.add(session.id, 2, 141, [(content, 0, math.nan, 1), (content, None, None, None)],
               loss=None, received_ms=int(now * 1000) - 60_000)  # fmt: skip
     session.apply(StatusChange(Status.PAUSED, "paused by command: the loss is not a number"), now)
     session.apply(
@@ -180,7 +180,7 @@ def _diverging(deps, shelf, now):
 
 
 def _hostile(deps, now):
-    """Add a run whose every text tries to be something else."""
+    """Add a run whose every text tries to become HTML."""
     config = Config(3, 10, 8, HOSTILE, "x" * 400, (HOSTILE, "y" * 300))
     client = Client(HOSTILE, "1", labels={HOSTILE: HOSTILE})
     session = _run(deps, "a" * 63, started=now - 400, config=config, client=client)
@@ -192,7 +192,7 @@ def _hostile(deps, now):
     deps.metrics.confusions[session.id] = {("0", "1"): 3, ("other", "0"): 1, ("1", "1"): 2}
 
 
-def _over(deps, shelf, now):
+def _over(deps, stored, now):
     """Add a completed and a failed run."""
     done = _run(deps, "bert-tiny-sst2", started=now - 4000,
                 config=Config(3, 200, 16, "bert-tiny", "sst2", ("negative", "positive")))  # fmt: skip
@@ -222,7 +222,7 @@ def _over(deps, shelf, now):
 
 
 def _simple(deps, now):
-    """Add a run that has only just been registered, and tells nothing of itself."""
+    """Add a run that has only just registered, without any configuration."""
     _run(deps, "run-6fd0a1", started=now - 3, config=Config())
 
 

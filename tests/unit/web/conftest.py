@@ -1,28 +1,28 @@
-"""A client of the HTTP door, with nothing behind it but what a test puts there."""
+"""A client of the HTTP open_client, with nothing behind it but what a test puts there."""
 
 import pytest
 from aiohttp import CookieJar
 from aiohttp.test_utils import TestClient, TestServer
-from support.pages import Shelf, deps_in
+from support.pages import StoredImages, deps_in
 
 from bridge.web import build_app
 
 
 @pytest.fixture
-def shelf(tmp_path):
-    """Return an empty shelf of images."""
-    shelf = Shelf(tmp_path)
-    yield shelf
-    shelf.database.close()
+def stored(tmp_path):
+    """Return an empty store of images."""
+    stored = StoredImages(tmp_path)
+    yield stored
+    stored.database.close()
 
 
 @pytest.fixture
-async def door(tmp_path, shelf):
-    """Return a function that serves the dependencies given; it is closed at the end."""
+async def open_client(tmp_path, stored):
+    """Return a function that serves an app and returns its client; both are closed at the end."""
     clients = []
 
     async def opened(**changes):
-        deps, _ = deps_in(tmp_path, shelf=shelf, **changes)
+        deps, _ = deps_in(tmp_path, stored=stored, **changes)
         client = TestClient(TestServer(build_app(deps)), cookie_jar=CookieJar(unsafe=True))
         await client.start_server()
         clients.append(client)

@@ -1,4 +1,4 @@
-"""What holds for every answer."""
+"""What holds for every response."""
 
 import socket
 
@@ -15,9 +15,9 @@ HOSTILE_IDS = ("..%2F..%2Fx", "%3Cscript%3E", "a%0Ab", "x" * 10_000, "%00", "%C3
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)
-async def test_every_answer_says_how_browsers_may_use_it(door, path):
-    """Scripts, styles, images and connections come from the bridge alone, and types are not guessed."""
-    client = await door()
+async def test_every_answer_says_how_browsers_may_use_it(open_client, path):
+    """Scripts, styles, images and connections come from the bridge alone, and types are not sniffed."""
+    client = await open_client()
 
     response = await client.get(path)
 
@@ -31,9 +31,9 @@ async def test_every_answer_says_how_browsers_may_use_it(door, path):
     assert response.headers["Server"] == "trainbridge"
 
 
-async def test_grafana_may_show_pages_in_a_frame(door):
-    """The board's own origin and those set may frame pages; nobody else."""
-    client = await door(
+async def test_grafana_may_show_pages_in_a_frame(open_client):
+    """Grafana's origin and the configured ones may frame pages, nobody else."""
+    client = await open_client(
         grafana_url="https://grafana.example/sub", frame_ancestors=("https://a.example",)
     )
 
@@ -42,9 +42,9 @@ async def test_grafana_may_show_pages_in_a_frame(door):
     assert policy.endswith("frame-ancestors 'self' https://grafana.example https://a.example")
 
 
-async def test_none_keeps_pages_out_of_every_frame(door):
-    """A bridge told so is not framed, not even by Grafana or by itself."""
-    client = await door(grafana_url="https://grafana.example", frame_ancestors=("'none'",))
+async def test_none_keeps_pages_out_of_every_frame(open_client):
+    """With 'none', not even Grafana or the bridge itself may frame pages."""
+    client = await open_client(grafana_url="https://grafana.example", frame_ancestors=("'none'",))
 
     policy = (await client.get("/")).headers["Content-Security-Policy"]
 
@@ -55,9 +55,9 @@ async def test_none_keeps_pages_out_of_every_frame(door):
 @pytest.mark.parametrize(
     "route", [route for route in ROUTES if "session_id" in route.path], ids=lambda one: one.plain
 )
-async def test_a_hostile_name_is_nobody(door, route, session_id):
-    """What is no session id is not looked up anywhere: 404, or 400 where the line is too long."""
-    client = await door()
+async def test_a_hostile_name_is_nobody(open_client, route, session_id):
+    """An invalid session id is not looked up anywhere: 404, or 400 where the request line is too long."""
+    client = await open_client()
     path = route.plain.replace("{session_id}", session_id)
     for name in ("{epoch}", "{batch}", "{position}", "{slot}"):
         path = path.replace(name, "1")
@@ -71,9 +71,9 @@ async def test_a_hostile_name_is_nobody(door, route, session_id):
         assert b"<script>" not in await response.read()
 
 
-async def test_errors_of_the_api_are_problems(door):
-    """Programs get RFC 9457 problem JSON, for wrong addresses and methods too."""
-    client = await door()
+async def test_errors_of_the_api_are_problems(open_client):
+    """Programs get RFC 9457 problem JSON, also for unknown addresses and methods."""
+    client = await open_client()
 
     missing = await client.get("/api/v1/nothing")
     wrong = await client.delete("/api/v1/sessions")
@@ -86,9 +86,9 @@ async def test_errors_of_the_api_are_problems(door):
     assert set(problem) == {"type", "title", "status", "detail"}
 
 
-async def test_errors_of_pages_are_pages(door):
+async def test_errors_of_pages_are_pages(open_client):
     """People get a page with a sentence, and a way out that works at any depth."""
-    client = await door()
+    client = await open_client()
 
     response = await client.get("/a/b/c")
 
@@ -98,7 +98,7 @@ async def test_errors_of_pages_are_pages(door):
     assert "There is nothing at this address." in text
 
 
-async def test_a_fault_of_ours_tells_nothing(door):
+async def test_a_fault_of_ours_tells_nothing(open_client):
     """An exception inside is a plain 500, without its text."""
 
     class Broken:
@@ -108,7 +108,7 @@ async def test_a_fault_of_ours_tells_nothing(door):
         def recent(self, limit):
             raise ValueError("secret")
 
-    client = await door(archive=Broken())
+    client = await open_client(archive=Broken())
 
     for path in ("/", "/sessions/x", "/api/v1/sessions"):
         response = await client.get(path)
@@ -117,9 +117,9 @@ async def test_a_fault_of_ours_tells_nothing(door):
         assert "secret" not in await response.text()
 
 
-async def test_static_files_are_asked_for_again_but_sent_once(door):
-    """A browser that has a file gets 304."""
-    client = await door()
+async def test_static_files_are_asked_for_again_but_sent_once(open_client):
+    """A browser that has the file cached gets a 304."""
+    client = await open_client()
     first = await client.get("/static/live.js")
 
     again = await client.get("/static/live.js", headers={"If-None-Match": first.headers["ETag"]})
@@ -128,11 +128,11 @@ async def test_static_files_are_asked_for_again_but_sent_once(door):
     assert again.status == 304
 
 
-async def test_no_page_sets_a_cookie(door, shelf):
-    """Pages work in frames that have none."""
-    client = await door()
+async def test_no_page_sets_a_cookie(open_client, stored):
+    """Pages work in frames without cookies."""
+    client = await open_client()
     running(client.deps)
-    shelf.add("run-1", 1, 0, pictures())
+    stored.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):
         response = await client.get(path)
@@ -141,9 +141,9 @@ async def test_no_page_sets_a_cookie(door, shelf):
         assert "Set-Cookie" not in response.headers
 
 
-async def test_served_where_it_was_bound(door):
-    """The listener's address is the one that answers, and it is free again afterwards."""
-    client = await door()
+async def test_served_where_it_was_bound(open_client):
+    """The listener's address is the one that is served, and it is free again afterwards."""
+    client = await open_client()
     with bind_listener("127.0.0.1:0") as listener:
         async with (
             serve_http(build_app(client.deps), listener),

@@ -9,21 +9,21 @@ from bridge.web.exposition import accepts_gzip
 LONG = b"training_loss 1\n" * 500
 
 
-async def test_the_format_asked_for_is_passed_on(door):
-    """Accept reaches whoever renders, and the content type comes back whole."""
+async def test_the_format_asked_for_is_passed_on(open_client):
+    """The Accept header reaches the renderer, whose content type is returned in full."""
     metrics = FakeMetrics()
-    client = await door(metrics=metrics)
+    client = await open_client(metrics=metrics)
 
     response = await client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
 
-    assert metrics.asked == ["application/openmetrics-text"]
+    assert metrics.accepted == ["application/openmetrics-text"]
     assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert await response.read() == metrics.body
 
 
-async def test_a_long_page_is_compressed_for_those_who_take_it(door):
+async def test_a_long_page_is_compressed_for_those_who_take_it(open_client):
     """Prometheus asks for gzip and gets the same page, smaller."""
-    client = await door(metrics=FakeMetrics(LONG))
+    client = await open_client(metrics=FakeMetrics(LONG))
     address = client.make_url("/metrics")
 
     async with client.session.get(address, headers={"Accept-Encoding": "gzip"}) as packed:
@@ -54,19 +54,19 @@ def test_what_is_taken_as_gzip(accepted, takes):
     assert accepts_gzip(accepted) is takes
 
 
-async def test_alive_means_answering(door):
-    """Liveness asks nothing else."""
-    client = await door(readiness=(Check("never", lambda: "broken"),))
+async def test_alive_means_answering(open_client):
+    """Liveness depends on nothing else."""
+    client = await open_client(readiness=(Check("never", lambda: "broken"),))
 
     response = await client.get("/healthz")
 
     assert (response.status, await response.text()) == (200, "ok\n")
 
 
-async def test_readiness_names_what_fails(door):
+async def test_readiness_names_what_fails(open_client):
     """503 names each failing check with its reason, and only those."""
     problems = {"disk": "full", "loop": ""}
-    client = await door(
+    client = await open_client(
         readiness=tuple(Check(name, lambda name=name: problems[name]) for name in problems)
     )
 

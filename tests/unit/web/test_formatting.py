@@ -24,7 +24,7 @@ from bridge.web import formatting
     ],
 )
 def test_numbers(value, text):
-    """Four digits that matter, at any size."""
+    """Four significant digits, at any size."""
     assert formatting.number(value) == text
 
 
@@ -53,7 +53,7 @@ def test_durations(seconds, text):
     [(0.5, "0.5"), (1e255, "1e255"), (20_000.0, "2e4"), (0.00001, "1e-5"), (0.0, "0")],
 )
 def test_labels_of_axes(value, text):
-    """Short, without digits that say nothing."""
+    """Short, without trailing zeros."""
     assert formatting.short(value) == text
 
 

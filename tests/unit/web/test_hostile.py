@@ -1,4 +1,4 @@
-"""Whatever is in an address, no route meets an error of its own, and none leaves a traceback in the log."""
+"""Whatever a URL contains, no route fails with a 500 or leaves a traceback in the log."""
 
 import asyncio
 import itertools
@@ -19,7 +19,7 @@ VALUES = (
     "${at}", "${", "${__value.time}", "%00", "%0a", "%ff%fe", "%ed%a0%80", "%C3%A4", "%", "%zz", "%2e%2e%2f",
     quote("'\"<script>"), quote("1; DROP TABLE images"), quote("١٢"), "cat", "dog", "+", "true", "None", "[]", "{}",
 )  # fmt: skip
-"""As they stand in an address."""
+"""As they appear in a URL."""
 
 NAMES = (*PARAMETERS, "limit", "offset", "after", "note", "ignored", "v", "", "%00", "a.b", "__proto__")  # fmt: skip
 PARTS = ("session_id", "epoch", "batch", "position", "slot")
@@ -27,7 +27,7 @@ GOOD = {"session_id": "run-1", "epoch": "1", "batch": "7", "position": "0", "slo
 
 
 def path_of(route, **parts):
-    """Return an address of a route, with good parts but for those given."""
+    """Return a path of a route, with valid parts except those given."""
     path = route.plain
     for name, value in {**GOOD, **parts}.items():
         path = path.replace(f"{{{name}}}", value)
@@ -35,7 +35,7 @@ def path_of(route, **parts):
 
 
 def queries():
-    """Yield what may stand behind the question mark: each name with each value, twice, and all at once."""
+    """Yield query strings: each name with each value, twice, and all at once."""
     for name, value in itertools.product(NAMES, VALUES):
         yield f"{name}={value}"
     for name in NAMES:
@@ -46,14 +46,14 @@ def queries():
 
 
 def paths(route):
-    """Yield addresses of a route with one bad part each."""
+    """Yield paths of a route with one invalid part each."""
     for part in PARTS:
         if f"{{{part}}}" in route.plain:
             yield from (path_of(route, **{part: value}) for value in VALUES if value)
 
 
-async def asked(client, method, target):
-    """Return the status of an answer to a request whose address is sent as it is."""
+async def status_of(client, method, target):
+    """Return the status of a request whose URL is sent without normalization."""
     address = URL(f"http://{client.host}:{client.port}{target}", encoded=True)
     body = {"json": {"type": "PAUSE_TRAINING"}} if method == "POST" else {}
     async with client.session.request(method, address, allow_redirects=False, **body) as response:
@@ -62,7 +62,7 @@ async def asked(client, method, target):
 
 
 def complaints(caplog):
-    """Return what the log holds of errors and exceptions."""
+    """Return the errors and exceptions in the log."""
     return [
         record.getMessage()
         for record in caplog.records
@@ -71,35 +71,35 @@ def complaints(caplog):
 
 
 @pytest.fixture
-async def client(door, shelf):
+async def client(open_client, stored):
     """Return a client of a bridge with a session that has images."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
-    shelf.add("run-1", 1, 7, pictures(2))
+    stored.add("run-1", 1, 7, pictures(2))
     return client
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda one: f"{one.method} {one.plain}")
 async def test_no_query_is_an_error_of_ours(client, route, caplog):
-    """Unknown names, repeated ones, numbers of any size, bytes that are no text: an answer, or what would be right."""
+    """Unknown names, repeated ones, numbers of any size, bytes that are not text: a response, or what would be right."""
     for query in queries():
-        status = await asked(client, route.method, f"{path_of(route)}?{query}")
+        status = await status_of(client, route.method, f"{path_of(route)}?{query}")
         assert status < 500, query
     assert complaints(caplog) == []
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda one: f"{one.method} {one.plain}")
 async def test_no_part_of_a_path_is_an_error_of_ours(client, route, caplog):
-    """Names that nobody has, numbers beyond any, and bytes that are no text are not found."""
+    """Unknown names, numbers out of range, and bytes that are not text are not found."""
     for path in paths(route):
-        assert await asked(client, route.method, path) < 500, path
+        assert await status_of(client, route.method, path) < 500, path
     assert complaints(caplog) == []
 
 
 @pytest.mark.parametrize("query", ["", "?session=run-1", "?session=x&session=y", "?prefer=x"])
 async def test_a_sheet_is_a_picture(client, query):
-    """Status 200 for whatever it is asked, since a panel would show a broken icon for anything else."""
-    assert await asked(client, "GET", f"/sessions/run-1/sheet.jpg{query}") == 200
+    """Status 200 whatever is requested, since a panel would show a broken image otherwise."""
+    assert await status_of(client, "GET", f"/sessions/run-1/sheet.jpg{query}") == 200
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ async def test_a_sheet_is_a_picture(client, query):
     ids=lambda sent: sent.split(b" HTTP")[0].decode() + f" {len(sent)}",
 )
 async def test_who_hangs_up_is_no_error(client, sent, caplog):
-    """A browser that closes a page, and a program that breaks off in its request, are everyday things."""
+    """Browsers close pages and programs drop connections all the time."""
     for _ in range(5):
         _reader, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(sent)
@@ -129,5 +129,5 @@ async def test_who_hangs_up_is_no_error(client, sent, caplog):
         writer.transport.abort()
         with suppress(OSError):
             await writer.wait_closed()
-    assert await asked(client, "GET", "/healthz") == 200
+    assert await status_of(client, "GET", "/healthz") == 200
     assert complaints(caplog) == []

@@ -1,4 +1,4 @@
-"""What is reckoned from what a session told."""
+"""What is derived from what a session reported."""
 
 import math
 
@@ -21,7 +21,7 @@ from bridge.web.session_view import session_view
 
 
 def run(*events, total=4, per_epoch=10):
-    """Return a session_view at a session after some events, 100 s after it began."""
+    """Return the view of a session after some events, 100 s after it began."""
     session = Session("run-1", Client(), Config(total, per_epoch), now=0.0)
     for event in events:
         session.apply(event, 50.0)
@@ -64,7 +64,7 @@ def test_an_epoch_that_is_reported_in_parts_is_one():
 
 
 def test_no_plan_no_progress():
-    """Without planned epochs nothing is pretended."""
+    """Without planned epochs there is no progress."""
     seen = run(Batch(3, 4, 0.5), total=0)
 
     assert seen.progress_ratio is None
@@ -73,7 +73,7 @@ def test_no_plan_no_progress():
 
 
 def test_time_to_go_is_told_or_reckoned():
-    """What the loop says wins; else the pace so far; nothing for a session that is over."""
+    """The loop's own estimate wins, else the pace so far; none for a session that is over."""
     half = (Batch(0, 9, 0.5), Batch(1, 9, 0.5))
 
     assert run(*half).remaining_seconds == pytest.approx(100.0)
@@ -83,7 +83,7 @@ def test_time_to_go_is_told_or_reckoned():
 
 
 def test_a_view_does_not_change():
-    """A page drawn in a thread sees one moment, whatever arrives meanwhile."""
+    """A page rendered in a thread sees one moment, whatever arrives meanwhile."""
     session = Session("run-1", Client(), Config(), now=0.0)
     session.apply(Batch(0, 0, 0.5), 1.0)
     seen = session_view(session, 2.0)

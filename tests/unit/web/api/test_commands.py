@@ -19,59 +19,61 @@ PAUSE = {"type": "PAUSE_TRAINING"}
 
 
 @pytest.fixture
-async def client(door):
+async def client(open_client):
     """Return a client of a bridge with one running session."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
     return client
 
 
-def waiting(client):
-    """Return the orders on their way, as (type, parameters)."""
+def queued_commands(client):
+    """Return the queued commands, as (type, parameters)."""
     return [(one.type, dict(one.parameters)) for one in client.deps.commands.of("run-1")]
 
 
 async def test_a_command_is_taken_and_can_be_watched(client):
-    """202 names the command and where its answer will stand, which it then does."""
-    order = {"type": "change_learning_rate", "parameters": {"learning_rate": 0.0003}}
+    """The 202 names the command and the URL where its result appears."""
+    command = {"type": "change_learning_rate", "parameters": {"learning_rate": 0.0003}}
 
-    response = await client.post(PATH, json=order)
-    told = await response.json()
+    response = await client.post(PATH, json=command)
+    submitted = await response.json()
     client.deps.commands.take("run-1")
     client.deps.commands.answer(
-        "run-1", CommandResult(told["command_id"], True, "done", epoch=1, batch=9)
+        "run-1", CommandResult(submitted["command_id"], True, "done", epoch=1, batch=9)
     )
     listed = await (await client.get(PATH)).json()
 
     assert response.status == 202
-    assert told["state"] == "queued"
-    assert told["watch"] == response.headers["Location"]
-    assert told["watch"].endswith(PATH)
-    assert waiting(client) == [(CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"})]
+    assert submitted["state"] == "queued"
+    assert submitted["watch"] == response.headers["Location"]
+    assert submitted["watch"].endswith(PATH)
+    assert queued_commands(client) == [
+        (CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"})
+    ]
     assert [one["state"] for one in listed["commands"]] == ["applied"]
     assert listed["commands"][0]["result"] == {
         "applied": True, "message": "done", "epoch": 1, "batch": 9,
     }  # fmt: skip
 
 
-async def test_asking_twice_with_one_id_is_asking_once(client):
-    """A repeated request gets the standing command, also after the session's end; another order is refused."""
-    order = {**PAUSE, "command_id": "alert-1"}
+async def test_one_id_submitted_twice_is_one_command(client):
+    """A repeated request returns the existing command, even after the session's end; a different command is refused."""
+    command = {**PAUSE, "command_id": "alert-1"}
 
-    first = await client.post(PATH, json=order)
-    again = await client.post(PATH, json=order)
+    first = await client.post(PATH, json=command)
+    again = await client.post(PATH, json=command)
     other = await client.post(PATH, json={"type": "STOP_TRAINING", "command_id": "alert-1"})
     client.deps.sessions.get("run-1").apply(Ended(Phase.ENDED), 5.0)
-    late = await client.post(PATH, json=order)
+    late = await client.post(PATH, json=command)
 
     assert [first.status, again.status, other.status, late.status] == [202, 202, 409, 202]
-    assert len(waiting(client)) == 1
+    assert len(queued_commands(client)) == 1
 
 
-async def test_a_session_that_is_over_takes_no_command(door):
+async def test_a_session_that_is_over_takes_no_command(open_client):
     """409 for one that has ended, lingers or is archived; 404 for one that never was."""
     archived = Session("old-1", Client(), Config(), now=1.0)
-    client = await door(archive=FakeArchive({"old-1": archived}))
+    client = await open_client(archive=FakeArchive({"old-1": archived}))
     session = running(client.deps)
     session.apply(StatusChange(State.COMPLETED), 2.0)
     session.apply(Ended(Phase.ENDED), 2.0)
@@ -82,11 +84,11 @@ async def test_a_session_that_is_over_takes_no_command(door):
     ]
 
     assert statuses == [409, 409, 404]
-    assert waiting(client) == []
+    assert queued_commands(client) == []
 
 
 @pytest.mark.parametrize(
-    "order",
+    "command",
     [
         [],
         "PAUSE_TRAINING",
@@ -107,42 +109,42 @@ async def test_a_session_that_is_over_takes_no_command(door):
     ],
     ids=str,
 )
-async def test_what_is_no_command_is_refused_with_a_reason(client, order):
+async def test_an_invalid_command_is_refused_with_a_reason(client, command):
     """400 says what would be right, and nothing is sent."""
-    response = await client.post(PATH, json=order)
+    response = await client.post(PATH, json=command)
 
     problem = await response.json(content_type=None)
     assert (response.status, response.content_type) == (400, "application/problem+json")
     assert problem["detail"]
-    assert waiting(client) == []
+    assert queued_commands(client) == []
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"\xff\xfe\xfd", b"[" * 30_000, b'{"type": "\\ud800"}', b"9" * 6000]
 )
-async def test_a_body_that_is_no_json_is_refused(client, body):
-    """Bytes of any kind are a 400."""
+async def test_a_body_that_is_not_json_is_refused(client, body):
+    """Arbitrary bytes are a 400."""
     response = await client.post(PATH, data=body, headers={"Content-Type": "application/json"})
 
     assert response.status == 400
 
 
 async def test_a_body_too_large_is_refused(client):
-    """No request makes the bridge hold more than a little."""
+    """No request makes the bridge hold much in memory."""
     response = await client.post(PATH, json={**PAUSE, "parameters": {"a": "x" * 100_000}})
 
     assert response.status == 413
 
 
-async def test_a_form_is_no_api_request(client):
-    """What a page of somebody else can send without asking is not taken as JSON."""
+async def test_a_form_is_not_an_api_request(client):
+    """Content types that other sites can send without a preflight request are not read as JSON."""
     for kind in ("text/plain", "application/x-www-form-urlencoded"):
         response = await client.post(
             PATH, data=json.dumps(PAUSE).encode(), headers={"Content-Type": kind}
         )
 
         assert response.status == 415
-    assert waiting(client) == []
+    assert queued_commands(client) == []
 
 
 @pytest.mark.parametrize("form", [True, False])
@@ -159,19 +161,19 @@ async def test_a_form_is_no_api_request(client):
     ids=str,
 )
 async def test_pages_of_others_cannot_send_commands(client, headers, form):
-    """A browser that is made to post from elsewhere is refused, also behind a name that points here."""
+    """A browser that another site makes post is refused, also under a host name rebound to this address."""
     if form:
         response = await client.post("/sessions/run-1/commands", data=PAUSE, headers=headers)
     else:
         response = await client.post(PATH, json=PAUSE, headers=headers)
 
     assert response.status == 403
-    assert waiting(client) == []
+    assert queued_commands(client) == []
 
 
-async def test_our_own_pages_can_send_commands(door):
-    """At this machine's address and at the public one, whatever the proxy calls us."""
-    client = await door(public_url="https://bridge.example")
+async def test_our_own_pages_can_send_commands(open_client):
+    """At this machine's address and at the public one, whatever host name the proxy uses."""
+    client = await open_client(public_url="https://bridge.example")
     running(client.deps)
     own = f"http://{client.host}:{client.port}"
     allowed = (
@@ -188,7 +190,7 @@ async def test_our_own_pages_can_send_commands(door):
 
 
 async def test_the_page_of_a_session_sends_commands_without_a_script(client):
-    """A form brings the command on its way and leads back; sent twice, it counts once."""
+    """A form queues the command and leads back; sent twice, it counts once."""
     page = await (await client.get("/sessions/run-1")).text()
     token = page.partition('name="command_id" value="')[2].partition('"')[0]
     form = {"type": "CHANGE_LEARNING_RATE", "learning_rate": "0.01", "command_id": token}
@@ -198,13 +200,15 @@ async def test_the_page_of_a_session_sends_commands_without_a_script(client):
 
     assert first.status == 303
     assert first.headers["Location"] == "../../sessions/run-1?note=queued"
-    assert waiting(client) == [(CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.01"})]
+    assert queued_commands(client) == [
+        (CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.01"})
+    ]
     followed = await client.post("/sessions/run-1/commands", data={**form, "command_id": "b"})
     assert "on its way" in await followed.text()
 
 
 async def test_too_many_unanswered_commands_wait(client):
-    """429 says that the loop has yet to answer."""
+    """429 while the training loop has commands to answer."""
     for _ in range(KEPT_PER_SESSION):
         client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
 
@@ -222,7 +226,7 @@ BAD = [
 
 @pytest.mark.parametrize(("type", "name", "value"), BAD)
 async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(client, capsys, type, name, value):  # fmt: skip
-    """The API, as text or number, the form of the page, and the command line: 400 with what would be right."""
+    """The API, with a string or a number, the form and the command line: 400 with what would be right."""
     raw = value if value in ("-1", "0", "1.5", "4294967296") else {"nan": "NaN"}.get(value, f'"{value}"')  # fmt: skip
     bodies = [
         json.dumps({"type": type, "parameters": {name: value}}),
@@ -243,15 +247,15 @@ async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(client, capsys
     assert f"{name} must be" in await form.text()
     assert status == 1
     assert name in capsys.readouterr().err
-    assert waiting(client) == []
+    assert queued_commands(client) == []
 
 
 @pytest.mark.parametrize("raw", ["NaN", "Infinity", "-Infinity", "1e999"])
-async def test_no_parameter_is_a_number_that_is_none(client, raw):
-    """JSON readers take NaN and infinity for numbers; no command is sent with one."""
+async def test_a_parameter_is_a_finite_number(client, raw):
+    """JSON parsers accept NaN and infinity; no command is sent with one."""
     body = f'{{"type": "SAVE_CHECKPOINT", "parameters": {{"keep": {raw}}}}}'
 
     response = await client.post(PATH, data=body, headers={"Content-Type": "application/json"})
 
     assert response.status == 400
-    assert waiting(client) == []
+    assert queued_commands(client) == []

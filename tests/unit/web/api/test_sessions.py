@@ -10,14 +10,14 @@ from bridge.session import Session
 
 
 def strict(text):
-    """Parse JSON that holds no number that JSON does not know."""
+    """Parse JSON strictly: NaN and Infinity are errors."""
     return json.loads(text, parse_constant=lambda name: 1 / 0)
 
 
-async def test_sessions_are_listed_page_by_page(door):
+async def test_sessions_are_listed_page_by_page(open_client):
     """Following `next` reaches every session once, in memory or archived."""
     archived = {f"old-{i}": Session(f"old-{i}", Client(), Config(), now=float(i)) for i in range(3)}
-    client = await door(archive=FakeArchive(archived))
+    client = await open_client(archive=FakeArchive(archived))
     for number in range(4):
         running(client.deps, f"run-{number}")
 
@@ -31,43 +31,43 @@ async def test_sessions_are_listed_page_by_page(door):
     assert sorted(found) == [*sorted(archived), *(f"run-{number}" for number in range(4))]
 
 
-async def test_a_session_tells_everything(door):
+async def test_a_session_tells_everything(open_client):
     """Configuration, epochs, curve and scalars are there; numbers that JSON cannot hold are strings."""
-    client = await door(public_url="https://bridge.example/trainbridge/")
-    session = running(client.deps)
-    session.apply(Batch(1, 5, math.nan), session.registered_at)
-    session.apply(Epoch(1, 0.4, 0.9, validation_loss=math.inf), 2.0)
-    session.apply(Scalars(1, 1, {"low": -math.inf}), 2.0)
+    client = await open_client(public_url="https://bridge.example/trainbridge/")
+    run = running(client.deps)
+    run.apply(Batch(1, 5, math.nan), run.registered_at)
+    run.apply(Epoch(1, 0.4, 0.9, validation_loss=math.inf), 2.0)
+    run.apply(Scalars(1, 1, {"low": -math.inf}), 2.0)
 
-    told = strict(await (await client.get("/api/v1/sessions/run-1")).text())
+    session = strict(await (await client.get("/api/v1/sessions/run-1")).text())
 
-    assert told["loss"] == "NaN"
-    assert told["epochs"][0]["validation_loss"] == "Infinity"
-    assert told["scalars"] == {"low": "-Infinity"}
-    assert told["losses"][-1]["nonfinite"] == 1
-    assert told["losses"][-1]["high"] is None
-    assert told["class_names"] == ["cat", "dog"]
-    assert told["url"] == "https://bridge.example/trainbridge/sessions/run-1"
-    assert told["connected"] is True
+    assert session["loss"] == "NaN"
+    assert session["epochs"][0]["validation_loss"] == "Infinity"
+    assert session["scalars"] == {"low": "-Infinity"}
+    assert session["losses"][-1]["nonfinite"] == 1
+    assert session["losses"][-1]["high"] is None
+    assert session["class_names"] == ["cat", "dog"]
+    assert session["url"] == "https://bridge.example/trainbridge/sessions/run-1"
+    assert session["connected"] is True
 
 
-async def test_a_session_without_a_batch_has_no_loss(door):
-    """What is not known is null, unlike a loss that is not a number."""
-    client = await door()
+async def test_a_session_without_a_batch_has_no_loss(open_client):
+    """What is unknown is null, unlike a loss of NaN."""
+    client = await open_client()
     running(client.deps, batches=0)
 
-    told = await (await client.get("/api/v1/sessions/run-1")).json()
+    session = await (await client.get("/api/v1/sessions/run-1")).json()
 
-    assert told["loss"] is None
-    assert told["frames_per_second"] is None
+    assert session["loss"] is None
+    assert session["frames_per_second"] is None
 
 
-async def test_images_are_listed_with_what_is_known_of_them(door, shelf):
-    """Every image's address is one that answers with its bytes."""
-    client = await door()
+async def test_images_are_listed_with_what_is_known_of_them(open_client, stored):
+    """The URL of every image returns its bytes."""
+    client = await open_client()
     running(client.deps)
     for batch in (1, 4, 6):
-        shelf.add("run-1", 1, batch, pictures(2), loss=None if batch == 4 else 0.5)
+        stored.add("run-1", 1, batch, pictures(2), loss=None if batch == 4 else 0.5)
 
     first = strict(await (await client.get("/api/v1/sessions/run-1/images?limit=2")).text())
     second = await (await client.session.get(first["next"])).json()
@@ -85,9 +85,9 @@ async def test_images_are_listed_with_what_is_known_of_them(door, shelf):
         assert await response.read() == pictures(2)[1][0]
 
 
-async def test_bounds_are_kept_and_named(door):
-    """A page too large, or one that starts nowhere, is refused by the parameter's name."""
-    client = await door()
+async def test_bounds_are_kept_and_named(open_client):
+    """A limit or a start out of bounds is refused by the parameter's name."""
+    client = await open_client()
     running(client.deps)
     wrong = {
         "/api/v1/sessions?limit=0": "limit",

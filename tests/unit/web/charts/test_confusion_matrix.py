@@ -1,10 +1,10 @@
-"""The confusion matrix shows every class by itself."""
+"""The confusion matrix gives every class its own row."""
 
 from bridge.web.charts.confusion_matrix import confusion_matrix
 
 
 def test_classes_of_one_name_are_told_apart():
-    """Two classes may be called the same: each is a row of its own, with its number, and no mistake reads as none."""
+    """Classes may share a name: each has a row of its own, with its number, and no mistake looks right."""
     confusion = {("0", "0"): 3, ("0", "2"): 2, ("1", "1"): 1, ("2", "2"): 4}
 
     matrix = confusion_matrix("run", confusion, ("cat", "dog", "cat"))

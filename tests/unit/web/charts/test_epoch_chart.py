@@ -14,7 +14,7 @@ from bridge.web.charts.epoch_chart import epoch_chart
     st.lists(st.tuples(st.integers(0, 2**32 - 1), st.floats() | st.none()), min_size=1, max_size=50)
 )
 def test_any_epochs_are_drawn_inside_the_picture(reported):
-    """Epochs with holes, huge numbers or values that are none stay inside."""
+    """Epochs with gaps, huge values or NaN stay inside."""
     reported = sorted(dict(reported).items())
     chart = epoch_chart(
         [number for number, _ in reported], [("loss", "a", [loss for _, loss in reported])]

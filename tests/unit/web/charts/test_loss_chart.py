@@ -11,7 +11,7 @@ from bridge.web.charts.loss_chart import loss_chart, sparkline
 
 
 def curve(*losses, per_epoch=10):
-    """Return a curve of losses, so many an epoch."""
+    """Return a curve of losses, with so many in an epoch."""
     curve = Curve()
     for number, loss in enumerate(losses):
         curve.add(loss, at=float(number), epoch=number // per_epoch, batch=number % per_epoch)

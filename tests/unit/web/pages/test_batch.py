@@ -9,13 +9,13 @@ from bridge.storage.index import ImageLocation, IndexedImage
 from bridge.web.pages.contact_sheet import label_of
 
 
-async def test_every_image_is_shown_with_prediction_confidence_and_truth(door, shelf):
-    """Wrong ones are marked in words and in style, right ones are told so, unknown ones are neither."""
-    client = await door()
+async def test_every_image_is_shown_with_prediction_confidence_and_truth(open_client, stored):
+    """Wrong ones are marked in words and in style, right ones are called so, unknown ones are neither."""
+    client = await open_client()
     running(client.deps)
     unknown = (jpeg(), None, None, None)
     odd = (jpeg(), 99, math.nan, 0)
-    shelf.add("run-1", 1, 7, [*pictures(2), unknown, odd], loss=1.25)
+    stored.add("run-1", 1, 7, [*pictures(2), unknown, odd], loss=1.25)
 
     text = await (await client.get("/sessions/run-1/batches/1-7")).text()
 
@@ -25,16 +25,22 @@ async def test_every_image_is_shown_with_prediction_confidence_and_truth(door, s
     assert text.count("✗ wrong") == 2
     assert text.count('<figure class="image right">') == 1
     assert text.count('<figure class="image unknown">') == 1
-    for told in ("75%", "1.250", "<dd>2 <small>of 3</small>", "2023-11-14 22:13:20 UTC", ">99<"):
-        assert told in text
+    for fragment in (
+        "75%",
+        "1.250",
+        "<dd>2 <small>of 3</small>",
+        "2023-11-14 22:13:20 UTC",
+        ">99<",
+    ):
+        assert fragment in text
 
 
-async def test_batches_lead_to_each_other(door, shelf):
-    """Previous and next skip the batches of which nothing is kept."""
-    client = await door()
+async def test_batches_lead_to_each_other(open_client, stored):
+    """Previous and next skip batches without images."""
+    client = await open_client()
     running(client.deps)
     for epoch, batch in ((1, 3), (1, 9), (2, 0)):
-        shelf.add("run-1", epoch, batch, pictures(1))
+        stored.add("run-1", epoch, batch, pictures(1))
 
     text = await (await client.get("/sessions/run-1/batches/1-9")).text()
     last = await (await client.get("/sessions/run-1/batches/2-0")).text()
@@ -44,11 +50,11 @@ async def test_batches_lead_to_each_other(door, shelf):
     assert 'rel="next"' not in last
 
 
-async def test_a_batch_without_images_names_the_nearest(door, shelf):
-    """A link to a batch that was not kept is no dead end."""
-    client = await door()
+async def test_a_batch_without_images_names_the_nearest(open_client, stored):
+    """A link to a batch that was not kept leads on to its neighbours."""
+    client = await open_client()
     running(client.deps)
-    shelf.add("run-1", 1, 3, pictures(1))
+    stored.add("run-1", 1, 3, pictures(1))
 
     response = await client.get("/sessions/run-1/batches/1-4")
 
@@ -58,12 +64,12 @@ async def test_a_batch_without_images_names_the_nearest(door, shelf):
     assert "/sessions/run-1/batches/1-3" in text
 
 
-async def test_a_jpeg_is_served_byte_for_byte_and_for_ever(door, shelf):
-    """Type, caching and origin are ours to say; what a browser has is not sent again."""
-    client = await door()
+async def test_a_jpeg_is_served_byte_for_byte_and_for_ever(open_client, stored):
+    """Content type, caching and origin policy are set by the bridge; what a browser has cached is not sent again."""
+    client = await open_client()
     running(client.deps)
     images = pictures(3)
-    shelf.add("run-1", 1, 7, images)
+    stored.add("run-1", 1, 7, images)
 
     response = await client.get("/sessions/run-1/batches/1-7/2.jpg")
     again = await client.get(
@@ -77,11 +83,11 @@ async def test_a_jpeg_is_served_byte_for_byte_and_for_ever(door, shelf):
     assert (again.status, await again.read()) == (304, b"")
 
 
-async def test_an_image_that_is_not_there_is_not_found(door, shelf):
+async def test_an_image_that_is_not_there_is_not_found(open_client, stored):
     """Never kept, never sent, or gone with its shard: 404."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
-    shelf.add("run-1", 1, 7, pictures(1))
+    stored.add("run-1", 1, 7, pictures(1))
 
     for path in ("1-7/1.jpg", "1-8/0.jpg", f"1-7/{'9' * 30}.jpg", f"{'9' * 12}-7/0.jpg"):
         response = await client.get(f"/sessions/run-1/batches/{path}")
@@ -89,14 +95,14 @@ async def test_an_image_that_is_not_there_is_not_found(door, shelf):
         assert response.status == 404
 
 
-async def test_the_latest_image_is_asked_for_again(door, shelf):
-    """A panel that shows a slot gets the newest batch's image, or one that says there is none."""
-    client = await door()
+async def test_the_latest_image_is_asked_for_again(open_client, stored):
+    """A panel that shows a slot gets the newest batch's image, or a placeholder."""
+    client = await open_client()
     running(client.deps)
     empty = await client.get("/sessions/run-1/latest/0.jpg")
     older, newer = pictures(2)
-    shelf.add("run-1", 2, 0, [newer], received_ms=NOON_MS + 1000)
-    shelf.add("run-1", 1, 7, [older], received_ms=NOON_MS)
+    stored.add("run-1", 2, 0, [newer], received_ms=NOON_MS + 1000)
+    stored.add("run-1", 1, 7, [older], received_ms=NOON_MS)
 
     response = await client.get("/sessions/run-1/latest/0.jpg")
 
@@ -105,13 +111,13 @@ async def test_the_latest_image_is_asked_for_again(door, shelf):
     assert response.headers["Cache-Control"] == "no-cache"
 
 
-async def test_a_contact_sheet_shows_one_batch(door, shelf):
-    """The batch meant is drawn as one JPEG; where there is none, a grey one with status 200 says so."""
-    client = await door()
+async def test_a_contact_sheet_shows_one_batch(open_client, stored):
+    """The batch meant is drawn as one JPEG; where there is none, a placeholder with status 200."""
+    client = await open_client()
     running(client.deps)
     empty = await client.get("/sessions/run-1/sheet.jpg?at=${__to}")
     nobody = await client.get("/sessions/nobody/sheet.jpg")
-    shelf.add("run-1", 1, 7, [*pictures(5), (b"torn", 1, 0.5, 1)])
+    stored.add("run-1", 1, 7, [*pictures(5), (b"torn", 1, 0.5, 1)])
 
     response = await client.get("/sessions/run-1/sheet.jpg?prefer=max_loss")
 
@@ -122,11 +128,11 @@ async def test_a_contact_sheet_shows_one_batch(door, shelf):
     assert body != await empty.read()
 
 
-async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(door, shelf):
+async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(open_client, stored):
     """No loss and no confidence: no tile, no "0%", no meter; the API says null."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
-    shelf.add("run-1", 1, 7, [(jpeg(), 1, None, 0), (jpeg(), 1, 0.0, 1)], loss=-math.inf)
+    stored.add("run-1", 1, 7, [(jpeg(), 1, None, 0), (jpeg(), 1, 0.0, 1)], loss=-math.inf)
 
     text = await (await client.get("/sessions/run-1/batches/1-7")).text()
     session = await (await client.get("/sessions/run-1")).text()
@@ -145,7 +151,7 @@ async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(door, shelf):
 
 
 def test_a_contact_sheet_says_no_confidence_that_was_not_reported():
-    """The label of a tile is what is known."""
+    """The label of a tile shows what is known."""
     location = ImageLocation("1.tar", stored=True, offset=0, length=1)
 
     assert label_of(IndexedImage(0, 1, None, 0, location), ("cat", "dog"))[1] == "x dog, is cat"

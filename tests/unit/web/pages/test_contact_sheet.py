@@ -1,4 +1,4 @@
-"""A contact sheet shows pictures as browsers do, and what cannot be unpacked costs itself."""
+"""A contact sheet shows images as browsers do, and one that cannot be decoded costs only its own tile."""
 
 import io
 import struct
@@ -38,7 +38,7 @@ def halves(width, height, *, mode="RGB", orientation=None, **options):
 
 
 def is_near(pixel, colour):
-    """Tell whether a pixel has a colour, as JPEGs keep them."""
+    """Return whether a pixel has a colour, within the loss of JPEG."""
     wanted = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) if isinstance(colour, str) else colour  # fmt: skip
     return all(abs(a - b) < 60 for a, b in zip(pixel, wanted, strict=True))
 
@@ -59,13 +59,13 @@ def is_near(pixel, colour):
     ids=str,
 )
 def test_proportions_are_kept(size, shown):
-    """As large as fits into a tile, and neither side is lost."""
+    """As large as fits into a tile, and neither side shrinks to nothing."""
     assert tile_of(jpeg(*size)).size == shown
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_colours_are_those_of_the_picture(mode):
-    """Of colour, grey and print files alike."""
+    """In RGB, greyscale and CMYK files alike."""
     tile = tile_of(halves(300, 100, mode=mode))
 
     left, right = tile.getpixel((20, 25)), tile.getpixel((130, 25))
@@ -86,7 +86,7 @@ RED_SIDE = {
 
 @pytest.mark.parametrize("orientation", RED_SIDE, ids=str)
 def test_pictures_stand_upright(orientation):
-    """A camera's orientation is applied, as browsers apply it; what is none is not."""
+    """A camera's orientation is applied as browsers do; an invalid one is not."""
     tile = tile_of(halves(300, 100, orientation=orientation))
 
     width, height = tile.size
@@ -101,7 +101,7 @@ def test_pictures_stand_upright(orientation):
 
 
 def test_damaged_exif_costs_the_turn_only():
-    """The picture is shown as it is stored."""
+    """The image is shown as it is stored."""
     content = halves(300, 100, orientation=6)
     place = content.index(b"Exif\0\0") + 6
 
@@ -111,7 +111,7 @@ def test_damaged_exif_costs_the_turn_only():
 
 
 def test_profiles_and_progressive_files_are_pictures_as_well():
-    """What encoders of today write is shown."""
+    """What today's encoders write is shown."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
     for options in ({"progressive": True}, {"icc_profile": profile}, {"subsampling": 2}):
@@ -119,7 +119,7 @@ def test_profiles_and_progressive_files_are_pictures_as_well():
 
 
 def bombs():
-    """Yield files that pass a look at their header and are no pictures, or cost too much."""
+    """Yield files whose header looks fine but that cannot be decoded, or would cost too much."""
     whole = halves(300, 100)
     scan = whole.index(b"\xff\xda")
     yield "cut in its scan", whole[: scan + 40]
@@ -142,7 +142,7 @@ BOMBS = dict(bombs())
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_what_is_no_picture_costs_itself(name):
-    """None rather than an exception, and in no time."""
+    """None rather than an exception, and at once."""
     began = time.process_time()
 
     assert tile_of(BOMBS[name]) is None
@@ -152,19 +152,19 @@ def test_what_is_no_picture_costs_itself(name):
 @given(st.binary(max_size=200), st.integers(0, 1_000), st.binary(max_size=8))
 @settings(max_examples=200, deadline=None)
 def test_no_bytes_raise(tail, place, damage):
-    """Whatever is stored becomes a picture or none."""
+    """Whatever is stored becomes a tile or None."""
     whole = halves(48, 16, orientation=6, progressive=True)
     for content in (whole[:place] + damage + whole[place + len(damage) :], whole[:place] + tail):
         tile = tile_of(content)
         assert tile is None or tile.size[0] * tile.size[1] > 0
 
 
-async def test_each_picture_has_a_tile_of_its_own(door, shelf):
-    """A picture that is not square has a background, and a broken one is grey; the others are shown."""
-    client = await door()
+async def test_each_picture_has_a_tile_of_its_own(open_client, stored):
+    """An image that is not square has a background, a broken one is grey; the others are shown."""
+    client = await open_client()
     running(client.deps)
     wide, tall = halves(300, 100), halves(100, 300)
-    shelf.add("run-1", 1, 7, [(wide, 1, 0.5, 1), (b"torn", 1, 0.5, 1), (tall, 1, 0.5, 1)])
+    stored.add("run-1", 1, 7, [(wide, 1, 0.5, 1), (b"torn", 1, 0.5, 1), (tall, 1, 0.5, 1)])
 
     response = await client.get("/sessions/run-1/sheet.jpg")
     drawn = Image.open(io.BytesIO(await response.read())).convert("RGB")
@@ -182,15 +182,15 @@ async def test_each_picture_has_a_tile_of_its_own(door, shelf):
     assert is_near(pixel(2, 20, 75), BACKDROP)
 
 
-async def test_a_store_that_is_away_is_no_traceback(door, shelf, caplog):
-    """The sheet is the grey picture, and the log has one line that says why."""
+async def test_a_store_that_is_away_is_no_traceback(open_client, stored, caplog):
+    """The sheet is the placeholder, and the log has one line that says why."""
 
     def away(_place):
         raise StorageError("the object store did not answer")
 
-    client = await door(read_image=away)
+    client = await open_client(read_image=away)
     running(client.deps)
-    shelf.add("run-1", 1, 7, pictures())
+    stored.add("run-1", 1, 7, pictures())
     for path in ("sheet.jpg", "sheet.jpg", "batches/1-7/0.jpg", "latest/0.jpg"):
         response = await client.get(f"/sessions/run-1/{path}")
         assert response.status == (200 if path == "sheet.jpg" else 503)
@@ -200,16 +200,16 @@ async def test_a_store_that_is_away_is_no_traceback(door, shelf, caplog):
     assert all(record.exc_info is None for record in lines)
 
 
-async def test_a_crowd_gets_the_grey_picture(door, shelf):
-    """A store that hangs makes no sheet an error."""
+async def test_a_crowd_gets_the_grey_picture(open_client, stored):
+    """A store that hangs turns no sheet into an error."""
 
     class Full:
         async def run(self, _function):
             raise StorageError("200 calls wait already")
 
-    client = await door(image_threads=Full())
+    client = await open_client(image_threads=Full())
     running(client.deps)
-    shelf.add("run-1", 1, 7, pictures())
+    stored.add("run-1", 1, 7, pictures())
 
     response = await client.get("/sessions/run-1/sheet.jpg")
 

@@ -1,4 +1,4 @@
-"""Links from boards find the batch they mean."""
+"""Links from dashboards find the batch they mean."""
 
 import pytest
 from support.pages import NOON_MS, pictures, running
@@ -18,18 +18,18 @@ BATCHES = (  # epoch, batch, seconds after noon, loss
 
 
 @pytest.fixture
-async def client(door, shelf):
+async def client(open_client, stored):
     """Return a client of a bridge with a session of six kept batches."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
     for epoch, batch, seconds, loss in BATCHES:
         wrong = pictures(2) if batch != 8 else pictures(1)
-        shelf.add("run-1", epoch, batch, wrong, loss=loss, received_ms=NOON_MS + seconds * SECOND)
+        stored.add("run-1", epoch, batch, wrong, loss=loss, received_ms=NOON_MS + seconds * SECOND)
     return client
 
 
 def at(seconds):
-    """Return the parameter of a moment."""
+    """Return the parameter of a time."""
     return f"at={NOON_MS + seconds * SECOND}"
 
 
@@ -62,7 +62,7 @@ def at(seconds):
     ],
 )
 async def test_the_batch_meant(client, query, batch):
-    """A moment, a batch, an epoch or a cell of the matrix leads to the batch of that."""
+    """A time, a batch, an epoch or a cell of the matrix leads to its batch."""
     response = await client.get(f"/go/images?session=run-1&{query}", allow_redirects=False)
 
     location = response.headers["Location"]
@@ -88,7 +88,7 @@ async def test_the_batch_meant(client, query, batch):
     ],
 )
 async def test_what_cannot_be_used_is_ignored_and_told(client, query, ignored):
-    """Nobody is sent away for a parameter that Grafana left empty; the page says which it was."""
+    """A parameter that Grafana left empty does no harm; the page says which it was."""
     response = await client.get(f"/go/images?session=run-1&{query}")
 
     text = await response.text()
@@ -105,9 +105,9 @@ async def test_how_far_from_the_click_is_told(client):
     assert "5.0 s after the requested time" in await after.text()
 
 
-async def test_a_session_without_images_shows_itself(door):
+async def test_a_session_without_images_shows_itself(open_client):
     """There is always a page to land on."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
 
     response = await client.get("/go/images?session=run-1&at=1")
@@ -121,7 +121,7 @@ async def test_a_session_without_images_shows_itself(door):
     "query", ["", "session=", "session=${session}", "session=nobody", "session=%3Cb%3E"]
 )
 async def test_no_session_no_images(client, query):
-    """Without a session that is known there is nothing to show, and a sentence says so."""
+    """Without a known session there is nothing to show, and a sentence says so."""
     response = await client.get(f"/go/images?{query}", allow_redirects=False)
 
     assert response.status == 404
@@ -142,7 +142,7 @@ async def test_no_session_no_images(client, query):
     ],
 )
 def test_a_class_is_the_one_that_a_board_means(text, names, number):
-    """Boards give numbers, also where classes are named by other numbers; a name that two have means neither."""
+    """Dashboards give numbers, even where classes are named by other numbers; a name that two classes share means neither."""
     given = {"actual": text, "predicted": text}
 
     selection, unusable = read_selection(given, names)

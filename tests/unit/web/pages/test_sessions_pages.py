@@ -34,9 +34,9 @@ async def page(client, path, status=200):
     return await response.text()
 
 
-async def test_a_bridge_without_sessions_says_how_to_begin(door):
-    """The first page of a new bridge holds lines to paste, with the right address in them."""
-    client = await door(grpc_address="bridge.example:50051")
+async def test_a_bridge_without_sessions_says_how_to_begin(open_client):
+    """The first page of a new bridge has lines to paste, with the right address in them."""
+    client = await open_client(grpc_address="bridge.example:50051")
 
     text = await page(client, "/")
 
@@ -44,16 +44,16 @@ async def test_a_bridge_without_sessions_says_how_to_begin(door):
     assert 'TrainingSession("bridge.example:50051"' in text
 
 
-async def test_a_session_is_read_at_a_glance(door, shelf):
+async def test_a_session_is_read_at_a_glance(open_client, stored):
     """Status, epoch of epochs, progress, loss, speed, GPU, time to go and the last image are on the first page."""
-    client = await door()
+    client = await open_client()
     session = running(client.deps, total_epochs=4)
     session.apply(StatusChange(Status.RUNNING), session.registered_at)
     gpus = (Gpu(0, "", 0.9), Gpu(1, "", 0.7))
     session.apply(
         Performance(0.1, 60, 125, 480, 470, Resources(1.0, 2**30, gpus)), session.registered_at
     )
-    shelf.add("run-1", 1, 2, pictures())
+    stored.add("run-1", 1, 2, pictures())
 
     text = await page(client, "/")
 
@@ -66,9 +66,9 @@ async def test_a_session_is_read_at_a_glance(door, shelf):
     assert re.search(r'<img src="\./sessions/run-1/batches/1-2/0\.jpg\?v=[0-9a-f]{16}"', text)
 
 
-async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(door):
+async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(open_client):
     """The pill says what the bridge knows, also where the loop last said "running"."""
-    client = await door()
+    client = await open_client()
     lost = running(client.deps, "lost-1")
     lost.apply(StatusChange(Status.RUNNING), 1.0)
     lost.apply(Ended(Phase.LOST), 2.0)
@@ -81,13 +81,13 @@ async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(door):
     assert '<span class="pill is-silent">silent</span>' in text
 
 
-async def test_sessions_gone_from_memory_stay_on_the_pages(door):
-    """A restart or the end of the linger takes no run away; in memory wins over the archive."""
+async def test_sessions_gone_from_memory_stay_on_the_pages(open_client):
+    """No run disappears with a restart or the end of its linger; memory wins over the archive."""
     old = Session("old-1", Client(), Config(), now=1.0)
     old.apply(StatusChange(Status.COMPLETED), 2.0)
     old.apply(Ended(Phase.ENDED), 2.0)
     stale = Session("run-1", Client("stale"), Config(), now=1.0)
-    client = await door(archive=FakeArchive({"old-1": old, "run-1": stale}))
+    client = await open_client(archive=FakeArchive({"old-1": old, "run-1": stale}))
     running(client.deps)
 
     first = await page(client, "/")
@@ -99,9 +99,9 @@ async def test_sessions_gone_from_memory_stay_on_the_pages(door):
     assert "<form" not in one
 
 
-async def test_many_sessions_are_paged(door):
+async def test_many_sessions_are_paged(open_client):
     """No page grows without bound, and every session can be reached."""
-    client = await door()
+    client = await open_client()
     for number in range(45):
         running(client.deps, f"run-{number}", batches=1)
 
@@ -114,9 +114,9 @@ async def test_many_sessions_are_paged(door):
     assert second.count('class="card"') == 5
 
 
-async def test_a_session_shows_everything_it_told(door, shelf):
+async def test_a_session_shows_everything_it_reported(open_client, stored):
     """Curves, epochs, images, GPUs, scalars, notices and commands are on one page."""
-    client = await door(grafana_url="http://grafana.example")
+    client = await open_client(grafana_url="http://grafana.example")
     session = running(client.deps, batches=0)
     for index in range(40):
         session.apply(Batch(1, index, 30.0 if index == 20 else 0.5), session.registered_at)
@@ -125,25 +125,25 @@ async def test_a_session_shows_everything_it_told(door, shelf):
     gpu = Gpu(0, "GPU-1", 0.5, 2**30, 2**31, 61.0, 120.0)
     session.apply(Performance(0.02, 60, 0, 480, 470, Resources(3.5, 2**30, (gpu,))), 3.0)
     session.apply(Scalars(1, 2, {"gradient_norm": 0.25}), 3.0)
-    shelf.add("run-1", 1, 20, pictures(), loss=30.0)
+    stored.add("run-1", 1, 20, pictures(), loss=30.0)
     command = client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
     client.deps.commands.take("run-1")
     client.deps.commands.answer("run-1", CommandResult(command.id, True, "will do", 1, 30))
 
     text = await page(client, "/sessions/run-1")
 
-    for told in ("gradient_norm", "61 °C", "120 W", "350%", "91.0%", "0.0005", "will do",
+    for fragment in ("gradient_norm", "61 °C", "120 W", "350%", "91.0%", "0.0005", "will do",
                  "Learning rate", "epoch 1, batch 20", "2 images, 1 wrong"):  # fmt: skip
-        assert told in text
+        assert fragment in text
     assert 'aria-label="Spike: loss 30.00 at epoch 1, batch 20; see its images"' in text
     assert 'href="../go/images?session=run-1&amp;batch=1-20"' in text
     assert "http://grafana.example/d/trainbridge-session?var-session=run-1" in text
     assert text.count("<form") == 6
 
 
-async def test_nan_is_marked_and_breaks_nothing(door):
-    """Losses that are no numbers are marked where they came, and the rest is drawn."""
-    client = await door()
+async def test_nan_is_marked_and_breaks_nothing(open_client):
+    """Losses that are not finite are marked where they occurred, and the rest is drawn."""
+    client = await open_client()
     session = running(client.deps, batches=0)
     for index, loss in enumerate([0.5, math.nan, math.inf, 0.4, -math.inf, 1e308]):
         session.apply(Batch(1, index, loss), session.registered_at)
@@ -159,9 +159,9 @@ async def test_nan_is_marked_and_breaks_nothing(door):
     assert not [value for value in drawn if "nan" in value.lower() or "inf" in value.lower()]
 
 
-async def test_a_session_that_only_sends_nan_has_a_page(door):
+async def test_a_session_that_only_sends_nan_has_a_page(open_client):
     """A run without one finite loss is shown like any other."""
-    client = await door()
+    client = await open_client()
     session = running(client.deps, batches=0)
     session.apply(Batch(1, 0, math.nan), session.registered_at)
 
@@ -169,10 +169,10 @@ async def test_a_session_that_only_sends_nan_has_a_page(door):
     assert "NaN" in await page(client, "/sessions/run-1")
 
 
-async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(door):
-    """Each cell is a link with truth and prediction; those of many classes together are none."""
+async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(open_client):
+    """Each cell is a link with truth and prediction, except those of many classes together."""
     confusion = {("0", "0"): 8, ("0", "1"): 2, ("1", "1"): 10, ("other", "1"): 1}
-    client = await door(metrics=FakeMetrics(confusions={"run-1": confusion}))
+    client = await open_client(metrics=FakeMetrics(confusions={"run-1": confusion}))
     running(client.deps)
 
     text = await page(client, "/sessions/run-1")
@@ -183,16 +183,16 @@ async def test_cells_of_the_confusion_matrix_lead_to_the_images_of_the_mistake(d
     assert "actual=other" not in text
 
 
-async def test_nothing_a_client_says_becomes_html(door, shelf):
+async def test_nothing_a_client_says_becomes_html(open_client, stored):
     """Names, messages, labels, scalars and classes are shown as what they are: text."""
-    client = await door(metrics=FakeMetrics(confusions={"run-1": {("0", "1"): 1}}))
+    client = await open_client(metrics=FakeMetrics(confusions={"run-1": {("0", "1"): 1}}))
     running(client.deps, model_name=HOSTILE, dataset_name=HOSTILE, class_names=(HOSTILE, HOSTILE))
     session = client.deps.sessions.get("run-1")
     session.client = Client(HOSTILE, HOSTILE, labels={HOSTILE: HOSTILE})
     session.apply(StatusChange(Status.RUNNING, HOSTILE), 2.0)
     session.apply(Scalars(1, 1, {HOSTILE: 1.0}), 2.0)
     client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {HOSTILE: HOSTILE})
-    shelf.add("run-1", 1, 0, pictures())
+    stored.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):
         text = await page(client, path)
@@ -202,9 +202,9 @@ async def test_nothing_a_client_says_becomes_html(door, shelf):
 
 
 @pytest.mark.parametrize("note", ["no-images", "queued", "<b>", "other"])
-async def test_a_page_says_only_what_we_wrote(door, note):
+async def test_a_page_says_only_what_we_wrote(open_client, note):
     """The address of a page cannot put words into it."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
 
     text = await page(client, f"/sessions/run-1?note={note}&ignored=at,%3Cb%3E,prefer")
@@ -213,11 +213,11 @@ async def test_a_page_says_only_what_we_wrote(door, note):
     assert "<b>at, prefer</b>" in text
 
 
-async def test_no_style_or_script_stands_in_a_page(door, shelf):
+async def test_no_style_or_script_stands_in_a_page(open_client, stored):
     """Nothing needs what the content policy forbids."""
-    client = await door()
+    client = await open_client()
     running(client.deps)
-    shelf.add("run-1", 1, 0, pictures())
+    stored.add("run-1", 1, 0, pictures())
 
     for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0", "/nope"):
         text = await (await client.get(path)).text()
