@@ -1,4 +1,4 @@
-# A bridge, and nothing else: docs/container.md tells how to build it, run it and check it.
+# A bridge, and nothing else: docs/container.md says how to build it, run it and check it.
 # Only what both BuildKit and Debian's buildah 1.28 understand is used here.
 
 # The tag is for people, the digest decides. A mirror's name with the same digest does as well.
@@ -11,7 +11,7 @@ ENV PIP_NO_CACHE_DIR=1 \
 WORKDIR /build
 
 # The libraries come first, as they change least. The environment has no pip: the one of the base image fills it.
-# A private index, if any, is told by the secret `pip`, which no layer keeps.
+# A private index, if any, comes in the secret `pip`, which no layer keeps.
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python -m venv --without-pip /opt/trainbridge \

@@ -109,7 +109,7 @@ def serving(answer: str, folder: Path) -> Serve:
 
 
 async def run(ports_file: Path, answer: str) -> None:
-    """Serve until told to end, and write the port first."""
+    """Write the port, then serve until stopped."""
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     server = grpc.aio.server(

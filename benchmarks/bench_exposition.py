@@ -45,7 +45,7 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
     yield from uvloop.run(_scraped(sessions, seconds=2 if quick else 8))
 
 
-def told(session_id: str) -> list[wire.MetricsRequest]:
+def requests_of(session_id: str) -> list[wire.MetricsRequest]:
     """Return what a session has said that has been running for a while: about a hundred series."""
     seen = range(CLASSES * CLASSES)
     batches = [
@@ -112,7 +112,7 @@ def _filled(sessions: int) -> Exposition:
         session = Session(f"run-{place:04d}", Client(name="benchmark"), Config(), now=now)
         for event in (Registered(), Connected()):
             metrics.consume(session, event, now)
-        for request in told(session.id):
+        for request in requests_of(session.id):
             for update in decode_request(request.SerializeToString(), Limits(images_per_batch=64)):
                 if not isinstance(update, Update):
                     raise BenchmarkError(f"refused: {update}")
@@ -205,7 +205,7 @@ async def _say(server: Server, names: Sequence[str]) -> None:
         for name in names:
             await register(channel, name)
             call = opened(channel)
-            requests = told(name)
+            requests = requests_of(name)
             for request in requests:
                 await call.write(request.SerializeToString())
             for _ in range(BATCHES):

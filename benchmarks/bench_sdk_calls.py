@@ -170,7 +170,9 @@ def _rows(
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         figure = taken.at(share)
         limit, target = payload.limits.of(gait, share, floor.at(share))
-        told = {} if payload.arguments else {peer: found.at(share) for peer, found in peers.items()}
+        peer_figures = (
+            {} if payload.arguments else {peer: found.at(share) for peer, found in peers.items()}
+        )
         yield Row(
             name=f"log_batch, {payload.name}, {name}",
             regime=gait.name,
@@ -179,7 +181,7 @@ def _rows(
             target=target,
             met=None if limit is None else figure <= limit,
             floor=(FLOOR, floor.at(share)),
-            peers=told,
+            peers=peer_figures,
         )
 
 

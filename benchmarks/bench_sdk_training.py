@@ -126,7 +126,7 @@ def _dead() -> Iterator[Call]:
         _give_up(session)
 
 
-NOTHING = "not told anything"
+NOTHING = "without telemetry"
 CONDITIONS = (
     Condition(NOTHING, _nothing),
     Condition("working", _working),

@@ -1,4 +1,4 @@
-"""A NumPy training loop that tells a bridge what it does.
+"""A NumPy training loop that reports to a bridge.
 
 Start a bridge with `trainbridge serve`, then:  python examples/numpy_loop.py
 Needs: pip install trainbridge[images,system] numpy
@@ -26,7 +26,7 @@ def make_batch(random: np.random.Generator, size: int) -> tuple[np.ndarray, np.n
 
 
 def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64) -> None:
-    """Train a linear classifier; everything that is told to the bridge is in the four lines with `session`."""
+    """Train a linear classifier; everything that is reported to the bridge is in the four lines with `session`."""
     random = np.random.default_rng(0)
     weights = np.zeros((SIDE * SIDE, len(CLASSES)))
     for epoch in range(epochs):

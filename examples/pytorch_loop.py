@@ -1,4 +1,4 @@
-"""A PyTorch training loop that tells a bridge what it does.
+"""A PyTorch training loop that reports to a bridge.
 
 Start a bridge with `trainbridge serve`, then:  python examples/pytorch_loop.py
 Needs: pip install trainbridge[images,system,gpu] torch scikit-learn

@@ -124,14 +124,14 @@ def test_one_bridge_has_no_budget():
 
 def test_the_test_asks_the_bridge_it_has_streamed_to():
     """With several bridges both ways lead to the first one, as a session lives on one of them."""
-    told = {
+    environment = {
         variable["name"]: variable["value"]
         for variable in only("Pod", "tls-cert-manager")["spec"]["containers"][0]["env"]
     }
     bridge = "trainbridge-0.trainbridge-headless.training.svc"
 
-    assert told["TRAINBRIDGE_ADDRESS"] == f"grpcs://{bridge}:50051"
-    assert told["TRAINBRIDGE_URL"] == f"http://{bridge}:8080"
+    assert environment["TRAINBRIDGE_ADDRESS"] == f"grpcs://{bridge}:50051"
+    assert environment["TRAINBRIDGE_URL"] == f"http://{bridge}:8080"
 
 
 @pytest.mark.parametrize(
@@ -143,14 +143,14 @@ def test_the_test_asks_the_bridge_it_has_streamed_to():
     ],
 )
 def test_links_lead_to_where_people_are(case, url):
-    """Without being told, links begin with the way in that there is."""
+    """By default, links begin with the way in that there is."""
     configuration = only("ConfigMap", case)["data"]["trainbridge.yaml"]
 
     assert f'public_url: "{url}"' in configuration
 
 
 def test_links_of_several_bridges_lead_to_the_right_one():
-    """A session is on one bridge: unless told otherwise each tells its own address, and not one that leads to any."""
+    """A session is on one bridge: by default each links to its own address, and not to one that leads to any of them."""
     variables = {
         variable["name"]: variable
         for variable in bridge_of(only("StatefulSet", "tls-cert-manager"))["env"]

@@ -56,8 +56,8 @@ def test_no_secret_stands_in_a_variable_or_a_configuration(name):
     secret = {variable_of(setting) for setting in Settings.model_fields if is_secret(setting)}
     for _, spec in pods(RENDERED[name]):
         for container in spec["containers"]:
-            told = {variable["name"] for variable in container.get("env", [])}
-            assert not told & secret
+            variables = {variable["name"] for variable in container.get("env", [])}
+            assert not variables & secret
             assert not [mount for mount in container.get("volumeMounts", []) if "subPath" in mount]
         for volume in spec["volumes"]:
             if "secret" in volume and volume["name"] != "ca":

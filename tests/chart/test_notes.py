@@ -18,7 +18,7 @@ def test_notes_say_what_an_ack_is_worth():
 
 
 def test_notes_say_what_becomes_of_claims():
-    """Who lets claims go with the release is told what goes with them."""
+    """Who lets claims go with the release learns what goes with them."""
     kept = {**IMAGE, "persistence": {"enabled": True}}
     gone = {**IMAGE, "persistence": {"enabled": True, "retention": {"whenDeleted": "Delete"}}}
 
@@ -27,8 +27,8 @@ def test_notes_say_what_becomes_of_claims():
 
 
 def test_notes_warn_of_what_is_open():
-    """Whoever gets in may do everything; who switches the policy off is told what that means."""
-    assert "Nobody is asked for a token" in notes(IMAGE)
+    """Whoever gets in may do everything; who switches the policy off learns what that means."""
+    assert "The bridge does not authenticate anybody" in notes(IMAGE)
     assert "every pod of the cluster gets in" in notes(
         {**IMAGE, "networkPolicy": {"enabled": False}}
     )

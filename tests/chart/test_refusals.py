@@ -1,4 +1,4 @@
-"""What makes no sense is refused before a cluster sees it, with a sentence that says what to change."""
+"""What contradicts itself is refused before a cluster sees it, with a sentence that says what to change."""
 
 import pytest
 from support.charts import RefusedError, objects
@@ -150,7 +150,7 @@ MISTAKES = {
     "a tag in the name of the image": {"image": {"repository": "registry.example.org/bridge:1"}},
     "half a digest": {"image": {"digest": "sha256:abc"}},
     "a size with no unit known": {"persistence": {"size": "20 gigs"}},
-    "a store that is no bucket": {"images": {"store": "https://bucket"}},
+    "a store that is not a bucket": {"images": {"store": "https://bucket"}},
     "an endpoint without a scheme": {"settings": {"otlp_endpoint": "collector:4317"}},
     "a claim that many may write to": {"persistence": {"accessModes": ["ReadWriteMany"]}},
     "a host with a port": {"ingress": {"http": {"hosts": ["a.example.org:443"]}}},
@@ -200,5 +200,5 @@ def test_everything_wrong_is_said_at_once():
     with pytest.raises(RefusedError) as refused:
         objects(values)
 
-    for told in ("image.repository", "tls.clientCA.existingSecret", "otlp.existingSecret"):
-        assert told in str(refused.value)
+    for named in ("image.repository", "tls.clientCA.existingSecret", "otlp.existingSecret"):
+        assert named in str(refused.value)

@@ -39,7 +39,7 @@ def queries(board):
 
 
 def check_series(query):
-    """Fail where a query asks for a series or a label that is never told."""
+    """Fail where a query asks for a series or a label that does not exist."""
     asked = re.findall(r"((?:training|bridge)_\w+)(?:\{([^}]*)\})?", query)
     assert asked
     for name, matchers in asked:
@@ -225,7 +225,7 @@ def test_every_panel_explains_itself(path):
 
 
 @pytest.mark.parametrize("path", BOARDS, ids=lambda path: path.name)
-def test_nothing_about_a_session_is_told_by_bridge(path):
+def test_nothing_about_a_session_is_identified_by_bridge(path):
     """A session may move: what is about it is aggregated, so that it stays one line."""
     for _, target in queries(json.loads(path.read_text())):
         if "training_" in target["expr"]:

@@ -125,7 +125,7 @@ def test_every_object_is_closed():
 
 
 def test_every_setting_of_the_bridge_can_be_set():
-    """Whatever the bridge can be told, the chart can tell it, or decides it for a reason."""
+    """Whatever can be set on the bridge, the chart can set, or decides it for a reason."""
     assert set(BRIDGE) | set(BY_THE_CHART) == set(Settings.model_fields)
     assert not set(BRIDGE) & set(BY_THE_CHART)
 
@@ -133,13 +133,13 @@ def test_every_setting_of_the_bridge_can_be_set():
 @pytest.mark.parametrize("name", sorted(set(BRIDGE) - set(OTHER_DEFAULTS)))
 def test_defaults_are_those_of_the_bridge(name):
     """A bridge on Kubernetes behaves like any other, unless there is a reason."""
-    told = BRIDGE[name].default
+    default = BRIDGE[name].default
     field = Settings.model_fields[name]
-    if told == "":
+    if default == "":
         assert field.default is None
         return
 
-    assert getattr(Settings(**{name: told}), name) == field.default
+    assert getattr(Settings(**{name: default}), name) == field.default
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -151,13 +151,13 @@ def test_the_bridge_takes_its_configuration(name, tmp_path):
         for thing in objects(given, **where)
         if thing["kind"] == "ConfigMap" and "trainbridge.yaml" in thing["data"]
     ]
-    told = yaml.safe_load(text)
-    for key in [key for key in told if key.endswith("_file")]:
+    configuration = yaml.safe_load(text)
+    for key in [key for key in configuration if key.endswith("_file")]:
         path = tmp_path / key
         path.write_text("")
-        told[key] = str(path)
+        configuration[key] = str(path)
     file = tmp_path / "trainbridge.yaml"
-    file.write_text(yaml.safe_dump(told))
+    file.write_text(yaml.safe_dump(configuration))
 
     settings = load({"config": str(file)}, {}).settings
 

@@ -22,18 +22,18 @@ USELESS = ("usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt"
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 RECIPE = "recipe"
-"""The label that tells a base made by another version of this file."""
+"""The label by which a base made by another version of this file is recognized."""
 
 SECONDS = 400
 
 
 def base(store: Store) -> str:
     """Return the name of a base image that is in the store."""
-    told = os.environ.get("IMAGE_TEST_BASE")
-    if told:
-        if store.tried("image", "exists", told).status != 0:
-            store.podman("pull", "--quiet", told, seconds=SECONDS)
-        return told
+    chosen = os.environ.get("IMAGE_TEST_BASE")
+    if chosen:
+        if store.tried("image", "exists", chosen).status != 0:
+            store.podman("pull", "--quiet", chosen, seconds=SECONDS)
+        return chosen
     found = store.tried("image", "inspect", "--format", f"{{{{.Labels.{RECIPE}}}}}", NAME)
     if found.out.strip() != _recipe():
         _make(store)

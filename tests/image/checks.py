@@ -66,7 +66,7 @@ class Built:
 
 @pytest.fixture(scope="module")
 def built(figures, tmp_path_factory):
-    """Build the image: the first stage with what pip is told here, the second with nothing and no network."""
+    """Build the image: the first stage with the settings of this machine's pip, the second with nothing and no network."""
     tools, pip = store(), pip_settings()
     clear(tools)
     begun = time.monotonic()
@@ -113,7 +113,7 @@ def test_dockerfile_is_clean():
 
 
 def test_it_says_what_it_is(archive, built):
-    """User, entry point, signal, ports, settings and labels are those that the documentation tells."""
+    """User, entry point, signal, ports, settings and labels are those of the documentation."""
     config = archive.config["config"]
     labels = {
         key.removeprefix("org.opencontainers.image."): value
@@ -153,7 +153,7 @@ def test_its_layers_hold_nothing_else(archive):
 
 
 def test_nothing_of_the_build_is_left(archive, built):
-    """Neither files nor history know what pip was told: addresses, proxies, certificates, tokens."""
+    """Neither files nor history have the settings of pip: addresses, proxies, certificates, tokens."""
     secrets = built.pip.secrets
     texts = "\n".join(archive.texts())
 
@@ -206,7 +206,7 @@ def test_it_tells_its_version(built):
 
 
 def test_health_check_tells_three_cases_apart(built):
-    """0: ready; 1: no bridge answers; 2: asked in a way that makes no sense."""
+    """0: ready; 1: no bridge answers; 2: its arguments are wrong."""
     assert once(built.store, built.name, "healthcheck").status == 1
     assert once(built.store, built.name, "healthcheck", "--url", "nowhere").status == 2
     with (
@@ -261,7 +261,7 @@ def test_any_user_will_do(built, tmp_path):
 
 
 class Loop:
-    """A training loop that goes on until it is told to end."""
+    """A training loop that goes on until it is stopped."""
 
     def __init__(self, session: TrainingSession) -> None:
         """Start, in a thread of its own."""
@@ -305,12 +305,12 @@ def test_a_stop_with_a_live_stream_loses_nothing(built, figures):
             status, took = first.terminate(GRACE_SECONDS)
             events = first.events()
         acknowledged = session.stats.snapshot()
-        told_on = session.stats.batches
+        reported = session.stats.batches
 
         with running(built.store, built.name, *options, doors=doors) as second:
             kept = second.metrics_total("training_batches_total", session_id="live")
             until_true(
-                lambda: session.stats.batches > told_on + 100, seconds=30, what="the loop goes on"
+                lambda: session.stats.batches > reported + 100, seconds=30, what="the loop goes on"
             )
             loop.end()
             stats = session.stats

@@ -12,7 +12,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="session")
 def figures(request):
-    """Return what is told at the end of the run, by its name."""
+    """Return what is reported at the end of the run, by its name."""
     return request.config.stash[FIGURES]
 
 

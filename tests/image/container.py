@@ -88,10 +88,12 @@ class Doors:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What podman is told of them."""
+        """The arguments of podman for them."""
         variables = {"GRPC": self.grpc, "HTTP": self.http}
-        told = [f"TRAINBRIDGE_{name}_ADDRESS=127.0.0.1:{port}" for name, port in variables.items()]
-        return ("--network", "host", *(word for value in told for word in ("--env", value)))
+        settings = [
+            f"TRAINBRIDGE_{name}_ADDRESS=127.0.0.1:{port}" for name, port in variables.items()
+        ]
+        return ("--network", "host", *(word for value in settings for word in ("--env", value)))
 
 
 def clear(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""What pip is told on this machine, for pip inside the build.
+"""The settings of pip on this machine, for pip inside the build.
 
 A machine may reach its index only by an address, a proxy or a certificate of its own. They come in as a secret and
 as mounts of the first stage, so that the image, which is made of what that stage leaves, has nothing of them.
@@ -31,7 +31,7 @@ CANARY = "only-pip-may-know-this"
 """Stands in the secret of every build, so that a leak is seen on machines without settings too."""
 
 PUBLIC = ("pypi.org", "pythonhosted.org")
-"""What the names of hosts end in that everybody is told of, and that many packages tell of."""
+"""What the names of public hosts end in, which many packages mention."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ class PipSettings:
     @property
     def secrets(self) -> list[str]:
         """Return what must be nowhere in the image."""
-        told = [
+        values = [
             word for name in TAKEN for word in self.values.get(name, "").split() if len(word) > 5
         ]
-        told += [
+        values += [
             os.environ[name]
             for name in os.environ
             if name.lower().endswith(("http_proxy", "https_proxy"))
         ]
         return [
             CANARY,
-            *(word for word in told if not (urlsplit(word).hostname or word).endswith(PUBLIC)),
+            *(word for word in values if not (urlsplit(word).hostname or word).endswith(PUBLIC)),
         ]
 
     def _folders(self) -> Iterator[str]:
@@ -87,10 +87,10 @@ class PipSettings:
 
 
 def pip_settings() -> PipSettings:
-    """Ask this machine's pip what it is told by files and variables."""
+    """Ask this machine's pip for its settings from files and variables."""
     command = [sys.executable, "-m", "pip", "config", "list"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-    found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.*)$", told, re.MULTILINE)
+    output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    found = re.findall(r"^(global|install|:env:)\.([a-z-]+)=(.*)$", output, re.MULTILINE)
     # A variable wins over a file: sorted so, it comes last, and the last one stands.
     values = {name: ast.literal_eval(value) for _, name, value in sorted(found, reverse=True)}
     return PipSettings({name.removeprefix("default-"): value for name, value in values.items()})

@@ -16,7 +16,7 @@ PROGRAMS = ("buildah", "podman", "debootstrap")
 HOW_TO_GET = "on Debian: apt-get install buildah podman runc debootstrap"
 
 SECONDS = 120
-"""No command takes longer, unless told otherwise."""
+"""No command takes longer, unless it is given more."""
 
 LIMITS = ("--ulimit", "nofile=20000:20000", "--ulimit", "nproc=4096:4096")
 """Said explicitly, as what podman would take may be more than this machine allows."""

@@ -62,15 +62,15 @@ def test_version_is_the_packages():
 def test_settings_and_ports_are_those_of_the_bridge():
     """Variables are settings, the ports are the default ones on every interface, and all are exposed."""
     text = " ".join(said("ENV"))
-    told = dict(re.findall(r"(TRAINBRIDGE_\w+)=(\S+)", text))
+    settings = dict(re.findall(r"(TRAINBRIDGE_\w+)=(\S+)", text))
     ports = []
     for name in ("grpc_address", "http_address"):
-        host, port = split_address(told[variable_of(name)])
+        host, port = split_address(settings[variable_of(name)])
         ports.append(port)
         assert host == "0.0.0.0"
         assert port == split_address(Settings.model_fields[name].default)[1]
 
-    assert set(told) <= {variable_of(name) for name in Settings.model_fields}
+    assert set(settings) <= {variable_of(name) for name in Settings.model_fields}
     assert said("EXPOSE") == [" ".join(map(str, ports))]
 
 

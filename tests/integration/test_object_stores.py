@@ -91,7 +91,7 @@ def file(tmp_path):
 
 
 def test_what_is_put_can_be_read_listed_and_deleted(store, file):
-    """Any part comes back; a retry overwrites; deleting twice is no error."""
+    """Any part comes back; a retry overwrites; deleting twice is not an error."""
     for _ in range(2):
         store.put(KEY, file, {"images": "3"})
 
@@ -161,10 +161,10 @@ async def test_the_metadata_of_an_object_finds_its_index(bucket, tmp_path):
         bench.commit()
     (found,) = store.list()
 
-    told = store.metadata(found.key)
-    index = store.read(found.key, int(told["index-offset"]), int(told["index-length"]))
+    metadata = store.metadata(found.key)
+    index = store.read(found.key, int(metadata["index-offset"]), int(metadata["index-length"]))
 
-    assert told["images"] == "3"
+    assert metadata["images"] == "3"
     assert len(list(parse_index(index))) == 3
     assert found.key.startswith("run/")
     assert [each.key for each in open_bucket(bucket, prefix="").list()] == [
@@ -201,7 +201,7 @@ def test_uploading_costs_little_of_a_core(moto_server, tmp_path):
     assert seconds < 0.25  # in pure Python it would be 0.6
 
 
-def test_what_is_wrong_is_told_without_secrets(bucket, file):
+def test_errors_have_no_secrets(bucket, file):
     """A missing bucket, a wrong key and a port where nobody listens are faults that may pass."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

@@ -51,7 +51,7 @@ def trained(generated, tmp_path_factory):
 
 
 def test_registers(trained):
-    """Registration succeeds under the name asked for and tells the server's limits."""
+    """Registration succeeds under the requested name and returns the server's limits."""
     report, _ = trained
 
     assert report["registered"] is True

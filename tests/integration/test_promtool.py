@@ -31,8 +31,8 @@ def promtool():
     return tool("promtool")
 
 
-def told():
-    """Return a bridge whose sessions have told everything there is."""
+def bridge_with_everything():
+    """Return a bridge whose sessions have reported everything there is."""
     scene = Scene()
     for name in ("run-1", "run-2"):
         client = Client("sdk", "1", labels={"team": 'a"b\\c\nd'})
@@ -55,7 +55,7 @@ def test_promtool_accepts_the_page(promtool):
     """It parses, and its linter has nothing to say of any name, type, unit or help."""
     done = subprocess.run(
         [promtool, "check", "metrics"],
-        input=told().page(),
+        input=bridge_with_everything().page(),
         text=True,
         capture_output=True,
         check=False,
@@ -66,8 +66,8 @@ def test_promtool_accepts_the_page(promtool):
 
 
 def test_promtool_notices_a_broken_page(promtool):
-    """The check above can fail: a page with a family told twice is refused."""
-    page = told().page()
+    """The check above can fail: a page with a family twice is refused."""
+    page = bridge_with_everything().page()
 
     done = subprocess.run(
         [promtool, "check", "metrics"],

@@ -73,7 +73,7 @@ def test_only_clients_that_somebody_vouches_for(tmp_path, authority):
 
 
 def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path, authority):
-    """The next handshake shows it; a renewal that makes no sense changes nothing."""
+    """The next handshake shows it; an invalid renewal changes nothing."""
     files = authority.issue("first", into="bridge")
     with running_bridge(tmp_path / "state", *flags(files)) as bridge:
         assert shown_name(bridge.grpc) == "CN=first"

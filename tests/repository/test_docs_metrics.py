@@ -1,4 +1,4 @@
-"""docs/metrics.md says what /metrics tells."""
+"""docs/metrics.md describes what /metrics has."""
 
 import re
 
@@ -28,7 +28,7 @@ def test_every_family_stands_in_its_table(heading, families):
     assert TABLES[heading] == rows
 
 
-def test_buckets_are_as_told():
+def test_buckets_are_as_documented():
     """Every histogram stands with its bounds, so that a threshold can be one of them."""
     rows = [
         [f"`{f.name}`", ", ".join(f"{bound:g}" for bound in f.buckets)]
@@ -46,7 +46,7 @@ def test_the_queries_are_ready():
 
 @pytest.mark.parametrize("query", QUERIES)
 def test_queries_name_series_that_exist(query):
-    """No ready query asks for a series, or a label of it, that is never told."""
+    """No ready query asks for a series, or a label of it, that does not exist."""
     labels = {
         family.name + suffix: {*family.labels, "le"}
         for family in TRAINING_FAMILIES

@@ -23,16 +23,16 @@ NEW = set(re.findall(r"### (\w+) \*\*\+\*\*", PAGE))
 
 
 def test_every_message_has_a_section():
-    """No message is missing, and none is told of that does not exist."""
+    """No message is missing, and none is described that does not exist."""
     assert set(SECTIONS) == set(MESSAGES)
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES))
-def test_fields_are_as_told(name):
+def test_fields_are_as_documented(name):
     """Each field stands in its message's table with its number and type."""
-    told = {plain(field): (int(number), kind) for field, number, kind, _ in SECTIONS[name]}
+    documented = {plain(field): (int(number), kind) for field, number, kind, _ in SECTIONS[name]}
 
-    assert told == fields_of(MESSAGES[name])
+    assert documented == fields_of(MESSAGES[name])
 
 
 @pytest.mark.parametrize("name", sorted(set(MESSAGES) - NEW))
@@ -42,20 +42,22 @@ def test_additions_are_marked(name):
         assert field.startswith("**+**") == (int(number) >= FIRST_ADDITION), field
 
 
-def test_enums_are_as_told():
+def test_enums_are_as_documented():
     """Each value of each enum is there with its number."""
-    told = {}
+    documented = {}
     for enum, value, number in tables_under(PAGE)["Enums"]:
-        told.setdefault(enum, {})[plain(value)] = int(number)
+        documented.setdefault(enum, {})[plain(value)] = int(number)
 
-    assert told == enums_of(FILE)
+    assert documented == enums_of(FILE)
 
 
-def test_calls_are_as_told():
+def test_calls_are_as_documented():
     """Each call is there with what it takes and answers."""
-    told = {plain(call): (taken, answer) for call, taken, answer, _ in tables_under(PAGE)["Calls"]}
+    documented = {
+        plain(call): (taken, answer) for call, taken, answer, _ in tables_under(PAGE)["Calls"]
+    }
 
-    assert told == methods_of(FILE.services_by_name["MetricsService"])
+    assert documented == methods_of(FILE.services_by_name["MetricsService"])
 
 
 def plain(cell):

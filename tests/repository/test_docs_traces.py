@@ -44,12 +44,12 @@ def spans(tmp_path):
         CommandAnswered(CommandType.PAUSE_TRAINING, refusal),
         Disconnected(),
         Connected(),
-        *[StatusChange(Status.PAUSED, "by order")] * 20,
+        *[StatusChange(Status.PAUSED, "by command")] * 20,
     )
     world.happen(session, batch(1, 0, sample_count=8), batch(1, 1, math.nan), at=START + 1)
     world.happen(session, Performance(0.1, 1.0, 1.0, 60.0, 60.0), *everything, at=START + 2)
-    told = averages(1, validation_loss=1.0, validation_accuracy=0.5, learning_rate=0.1)
-    world.happen(session, told, *everything, at=START + 3)
+    last = averages(1, validation_loss=1.0, validation_accuracy=0.5, learning_rate=0.1)
+    world.happen(session, last, *everything, at=START + 3)
     world.happen(session, StatusChange(Status.COMPLETED), Ended(Phase.ENDED), at=START + 4)
     yield world.spans()
     world.close()
@@ -60,20 +60,20 @@ def general(name):
     return re.sub(r"^(training\.(?:label|command))\.(?!id$|message$).*", r"\1.*", name)
 
 
-def test_attributes_are_as_told(spans):
+def test_attributes_are_as_documented(spans):
     """Every attribute stands on the page with the spans that carry it, and no other does."""
-    told = {
+    documented = {
         (name.strip("`"), SPANS[span])
         for name, carriers, _ in TABLES["Attributes"]
         for span in (SPANS if carriers == "all" else carriers.split(", "))
     }
 
-    assert {(general(name), span.name) for span in spans for name in span.attributes} == told
+    assert {(general(name), span.name) for span in spans for name in span.attributes} == documented
 
 
-def test_events_are_as_told(spans):
+def test_events_are_as_documented(spans):
     """Every event stands on the page with its attributes, and no other does."""
-    told = {
+    documented = {
         name: set(re.findall(r"`([a-z_.*]+)`", attributes))
         for names, attributes in TABLES["Events"]
         for name in re.findall(r"`([^`]+)`", names)
@@ -83,10 +83,10 @@ def test_events_are_as_told(spans):
         for event in span.events:
             found.setdefault(event.name, set()).update(map(general, event.attributes))
 
-    assert found == told
+    assert found == documented
 
 
-def test_limits_are_as_told():
+def test_limits_are_as_documented():
     """The numbers on the page are those of the code."""
     assert EVENTS_LIMIT == 16
     assert "At most sixteen a span" in PAGE

@@ -36,21 +36,21 @@ def test_links_resolve(path):
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_make_targets_exist(path):
-    """Every `make target` that is told of is there."""
+    """Every `make target` that is mentioned exists."""
     text = path.read_text()
-    told = re.findall(r"^make ([a-z-]+)", "\n".join(blocks(text, "console")), re.MULTILINE)
-    told += re.findall(r"`make ([a-z-]+)[^`]*`", text)
+    mentioned = re.findall(r"^make ([a-z-]+)", "\n".join(blocks(text, "console")), re.MULTILINE)
+    mentioned += re.findall(r"`make ([a-z-]+)[^`]*`", text)
 
-    assert set(told) <= TARGETS
+    assert set(mentioned) <= TARGETS
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_flags_exist(path):
     """Every flag of `trainbridge` in an example is a flag it has."""
     lines = re.findall(r"trainbridge (?:serve|demo|check-config)(.*)", path.read_text())
-    told = {flag for line in lines for flag in re.findall(r"(?<!\S)--[a-z0-9-]+", line)}
+    mentioned = {flag for line in lines for flag in re.findall(r"(?<!\S)--[a-z0-9-]+", line)}
 
-    assert told <= FLAGS | COMMANDS_FLAGS
+    assert mentioned <= FLAGS | COMMANDS_FLAGS
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
@@ -66,7 +66,7 @@ def test_examples_can_be_read(path):
 
 @pytest.mark.parametrize("command", ["serve", "demo", "check-config"])
 def test_commands_exist(command, capsys):
-    """The commands that the README tells of explain themselves."""
+    """The commands in the README explain themselves."""
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
 

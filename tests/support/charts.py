@@ -179,7 +179,7 @@ def described(schema: dict[str, Any]) -> dict[str, Any]:
             own = own["properties"][part]
         own["properties"][last] = {
             "description": value.comment,
-            **{key: told for key, told in value.schema.items() if key != "description"},
+            **{key: known for key, known in value.schema.items() if key != "description"},
         }
     return schema
 

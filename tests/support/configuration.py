@@ -43,12 +43,12 @@ def _row(name):
 
 def _meaning(name):
     known = info_of(name)
-    told = [Settings.model_fields[name].description, f"Give {known.expected}."]
+    sentences = [Settings.model_fields[name].description, f"Give {known.expected}."]
     if is_secret(name):
-        told.append(f"A secret: `{variable_of(name)}_FILE` may name a file that holds it.")
+        sentences.append(f"A secret: `{variable_of(name)}_FILE` may name a file that holds it.")
     if known.fallbacks:
-        told.append(f"Else from {', '.join(f'`{variable}`' for variable in known.fallbacks)}.")
-    return " ".join(told).replace("|", "\\|")
+        sentences.append(f"Else from {', '.join(f'`{variable}`' for variable in known.fallbacks)}.")
+    return " ".join(sentences).replace("|", "\\|")
 
 
 if __name__ == "__main__":

@@ -45,6 +45,6 @@ def _type(field):
 
 
 def _is_optional(field):
-    """Tell whether the file says `optional`: proto3 keeps that as a oneof of one."""
+    """Return whether the file says `optional`: proto3 keeps that as a oneof of one."""
     oneof = field.containing_oneof
     return oneof is not None and oneof.name == f"_{field.name}"

@@ -16,7 +16,7 @@ SMALL = Load(streams=2, messages=20, registered=False)
     ("answer", "answers"), [("end", "end"), ("each", "each"), ("kept", "sequence")]
 )
 def test_everything_is_acknowledged(answer, answers):
-    """A load is over when the server has told that it has every message."""
+    """A load is over when the server has reported that it has every message."""
     with bare(answer=answer) as server:
         outcome = load.run(server, replace(SMALL, answers=answers))
 

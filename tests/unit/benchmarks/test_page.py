@@ -10,8 +10,8 @@ MODULES = sorted((ROOT / "benchmarks").glob("bench_*.py"))
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.stem)
-def test_every_benchmark_is_told(module):
-    """The page tells of every benchmark by the name that `--only` takes."""
+def test_every_benchmark_is_described(module):
+    """The page describes every benchmark under the name that `--only` takes."""
     assert f"| `{module.stem.removeprefix('bench_')}` |" in PAGE
 
 

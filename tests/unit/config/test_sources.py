@@ -163,7 +163,7 @@ def test_what_makes_no_sense_is_refused_with_what_would_be_right(name, value, ri
     assert "\n" not in text
 
 
-def test_everything_wrong_is_told_at_once():
+def test_everything_wrong_is_reported_at_once():
     """Nobody should have to start a bridge three times to find three mistakes."""
     text = refusal({"TRAINBRIDGE_MAX_SESSIONS": "none"}, log_level="x", images_keep="y")
 
@@ -214,7 +214,7 @@ def test_a_file_cannot_name_another_one(yaml_file):
 
 
 def test_an_unknown_variable_is_warned_of():
-    """A misspelt variable must not stop a bridge (others may own the name), but is told."""
+    """A misspelt variable must not stop a bridge (others may own the name), but is reported."""
     [warning] = load({}, {"TRAINBRIDGE_GRPC_ADRESS": "x"}).warnings
 
     assert "TRAINBRIDGE_GRPC_ADRESS" in warning

@@ -89,7 +89,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if gt $most 1 -}}true{{- end -}}
 {{- end -}}
 
-{{/* What links begin with. A session lives on one bridge: where there are several, each tells its own address if it can. */}}
+{{/* What links begin with. A session lives on one bridge: where there are several, each links to its own address if it can. */}}
 {{- define "trainbridge.publicUrl" -}}
 {{- $ingress := .Values.ingress.http -}}
 {{- $gateway := .Values.gateway.http -}}

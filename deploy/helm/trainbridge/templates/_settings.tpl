@@ -23,7 +23,7 @@
 {{- end -}}
 
 {{/*
-Which images are kept. On a volume that is no claim nothing is kept for good: it would fill until the pod is evicted,
+Which images are kept. On a volume that is not a claim nothing is kept: it would fill until the pod is evicted,
 and everything on it gone.
 */}}
 {{- define "trainbridge.imagesKeep" -}}
