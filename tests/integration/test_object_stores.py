@@ -257,7 +257,7 @@ async def test_a_bucket_that_was_deleted_is_caught_up_with(bucket, tmp_path):
     store = open_bucket(bucket)
     store._client.remove_bucket(BUCKET)
     bench = Bench(tmp_path / "bench", store)
-    bench.images._uploader._breaker = CircuitBreaker(last_seconds=1.0)
+    bench.images._uploader._breaker = CircuitBreaker(longest_seconds=1.0)
     async with bench.running():
         for epoch in range(1, 6):
             bench.send(session(), batch(epoch, 0))
