@@ -15,7 +15,7 @@ from bridge.client.delivery.channel import Metadata, open_channel
 from bridge.client.delivery.failure import ConnectionFailure, failure_from
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.registration import register
-from bridge.client.delivery.responses import ResponseHandler
+from bridge.client.delivery.responses import ResponseDispatcher
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.delivery.stream import MetricsStream
 from bridge.client.identity import Identity
@@ -64,7 +64,7 @@ class Connection:
         self._outbox = outbox
         self._stats = stats
         self._notices = notices
-        self._responses = ResponseHandler(
+        self._responses = ResponseDispatcher(
             outbox, commands, stats=stats, notices=notices, on_sequences=self._use_sequences
         )
         self._stopping = threading.Event()

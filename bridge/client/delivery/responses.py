@@ -17,7 +17,7 @@ RETRY_SECONDS = 1.0
 """How long sending pauses where a bridge asks for a pause and does not say how long."""
 
 
-class ResponseHandler:
+class ResponseDispatcher:
     """Passes each response of a bridge to what it concerns: the outbox, the commands, the log."""
 
     def __init__(
@@ -29,7 +29,7 @@ class ResponseHandler:
         notices: Notices,
         on_sequences: Callable[[], None],
     ) -> None:
-        """Handle nothing yet; `on_sequences` is called when acknowledgments turn out to carry sequences."""
+        """Pass on nothing yet; `on_sequences` is called when acknowledgments turn out to carry sequences."""
         self.uses_sequences = False
         """What the bridge's ServerConfig says; true anyway once an acknowledgment carries one."""
         self.has_answered = False
@@ -47,7 +47,7 @@ class ResponseHandler:
         self.has_answered = True
         kind = response.WhichOneof("payload")
         if kind is not None:
-            _HANDLERS[kind](self, getattr(response, kind))
+            _DISPATCH[kind](self, getattr(response, kind))
 
     def _on_ack(self, ack: wire.Acknowledgment) -> None:
         self._stats.images_kept += ack.images_kept
@@ -97,11 +97,11 @@ class ResponseHandler:
         self._outbox.close_stream()
 
 
-_HANDLERS: dict[str, Callable[[ResponseHandler, Any], None]] = {
-    "ack": ResponseHandler._on_ack,
-    "command": ResponseHandler._on_command,
-    "error": ResponseHandler._on_error,
-    "draining": ResponseHandler._on_draining,
+_DISPATCH: dict[str, Callable[[ResponseDispatcher, Any], None]] = {
+    "ack": ResponseDispatcher._on_ack,
+    "command": ResponseDispatcher._on_command,
+    "error": ResponseDispatcher._on_error,
+    "draining": ResponseDispatcher._on_draining,
 }
 
 _CODES = set(wire.ErrorResponse.ErrorCode.values())

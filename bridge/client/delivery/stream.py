@@ -10,7 +10,7 @@ import grpc
 from bridge.client.clock import now_ms
 from bridge.client.delivery.channel import SERVICE, Metadata
 from bridge.client.delivery.outbox import Outbox
-from bridge.client.delivery.responses import ResponseHandler
+from bridge.client.delivery.responses import ResponseDispatcher
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.stats import Stats
 from bridge.wire import metrics_pb2 as wire
@@ -32,7 +32,7 @@ class MetricsStream:
     def __init__(
         self,
         outbox: Outbox,
-        responses: ResponseHandler,
+        responses: ResponseDispatcher,
         *,
         session_id: str,
         server_config: Callable[[], ServerConfig],
