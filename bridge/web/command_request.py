@@ -31,26 +31,30 @@ def submit_from_request(
     deps = deps_of(request)
     checked = _checked_type(type), _checked_parameters(parameters), _checked_id(command_id)
     existing = _find(deps, session.id, checked[2])
-    if existing is not None:
-        if (existing.type, existing.parameters) != checked[:2]:
-            raise ConflictError("another command already has this command_id")
+    if existing is not None and (existing.type, existing.parameters) == checked[:2]:
         return existing
+    if existing is not None:
+        raise ConflictError("another command already has this command_id")
     if session.ended_at or deps.sessions.find(session.id) is None:
         raise ConflictError("this session is over: no training loop is left to carry out a command")
     command = deps.submit_command(session.id, *checked)
-    deps.telemetry.event(
-        "command queued",
-        session_id=session.id,
-        type=command.type.name,
-        command_id=command.id,
-        remote=request.remote,
-    )
+    _log_queued(deps, command, request.remote)
     return command
 
 
 def _find(deps: AppDependencies, session_id: str, command_id: str) -> Command | None:
     commands = deps.commands.of(session_id) if command_id else ()
     return next((command for command in commands if command.id == command_id), None)
+
+
+def _log_queued(deps: AppDependencies, command: Command, remote: str | None) -> None:
+    deps.telemetry.event(
+        "command queued",
+        session_id=command.session_id,
+        type=command.type.name,
+        command_id=command.id,
+        remote=remote,
+    )
 
 
 def _checked_type(value: object) -> CommandType:

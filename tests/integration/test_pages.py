@@ -131,8 +131,12 @@ async def test_a_command_is_given_by_a_click(tab, site, deps):
         for kind in ("mousePressed", "mouseReleased"):
             await tab.send(
                 "Input.dispatchMouseEvent",
-                type=kind, x=place[0], y=place[1], button="left", clickCount=1,
-            )  # fmt: skip
+                type=kind,
+                x=place[0],
+                y=place[1],
+                button="left",
+                clickCount=1,
+            )
 
     assert "The command is on its way" in await tab.text()
     queued = [command.type for command in deps.commands.of("digits-2024-11-24")]

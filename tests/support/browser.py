@@ -58,8 +58,11 @@ class Tab:
         """Set the size and colour scheme of the page, and whether it may run scripts."""
         await self.send(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
-        )  # fmt: skip
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.send("Emulation.setEmulatedMedia", features=[scheme])
         await self.send("Emulation.setScriptExecutionDisabled", value=not scripts)
@@ -90,9 +93,11 @@ class Tab:
         body = await self.send("DOM.querySelector", nodeId=root["root"]["nodeId"], selector="body")
         node = await self.send("DOM.resolveNode", nodeId=body["nodeId"])
         reply = await self.send(
-            "Runtime.callFunctionOn", objectId=node["object"]["objectId"],
-            functionDeclaration="function () { return this.innerText }", returnByValue=True,
-        )  # fmt: skip
+            "Runtime.callFunctionOn",
+            objectId=node["object"]["objectId"],
+            functionDeclaration="function () { return this.innerText }",
+            returnByValue=True,
+        )
         return reply["result"]["value"]
 
     async def picture(self, *, whole=True):
@@ -105,9 +110,13 @@ class Tab:
 async def chromium(folder):
     """Run a browser with its profile in a folder, and yield a tab."""
     process = await asyncio.create_subprocess_exec(
-        tool("chromium"), *FLAGS, f"--user-data-dir={folder}", "about:blank",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+        tool("chromium"),
+        *FLAGS,
+        f"--user-data-dir={folder}",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
     try:
         active = folder / "DevToolsActivePort"
         await until(lambda: active.exists() and active.read_text().count("\n"), seconds=60)

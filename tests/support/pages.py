@@ -71,8 +71,19 @@ class StoredImages:
         number, offset, rows = self._shards, 0, []
         for position, (content, *judged) in enumerate(images):
             self._bytes[(f"{number}.tar", offset)] = content
-            rows.append((session_id, epoch, batch, position, number, offset, len(content),
-                         *judged, received_ms))  # fmt: skip
+            rows.append(
+                (
+                    session_id,
+                    epoch,
+                    batch,
+                    position,
+                    number,
+                    offset,
+                    len(content),
+                    *judged,
+                    received_ms,
+                )
+            )
             offset += len(content)
         with self.database.transaction() as transaction:
             transaction.execute(

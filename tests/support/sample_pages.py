@@ -86,9 +86,12 @@ def _digits(deps, stored, now):
     chance = random.Random(1)
     config = Config(6, 400, 32, "mlp-64-128-10", "handwritten digits", DIGITS)
     session = _run(
-        deps, "digits-2024-11-24", started=now - 1500, config=config,
+        deps,
+        "digits-2024-11-24",
+        started=now - 1500,
+        config=config,
         client=Client("trainbridge", "0.1.0", labels={"team": "vision", "git": "4f1c9ab"}),
-    )  # fmt: skip
+    )
     session.apply(StatusChange(Status.RUNNING, "training"), now - 1490)
     confusion = {}
     for step in range(1450):
@@ -171,8 +174,14 @@ def _diverging(deps, stored, now):
     session.apply(Epoch(0, 6.1, 0.012, 6.0, 0.015), now - 7000)
     session.apply(Epoch(1, 5.0, 0.061, 5.3, 0.055), now - 5800)
     content, _ = digit(7)
-    stored.add(session.id, 2, 141, [(content, 0, math.nan, 1), (content, None, None, None)],
-              loss=None, received_ms=int(now * 1000) - 60_000)  # fmt: skip
+    stored.add(
+        session.id,
+        2,
+        141,
+        [(content, 0, math.nan, 1), (content, None, None, None)],
+        loss=None,
+        received_ms=int(now * 1000) - 60_000,
+    )
     session.apply(StatusChange(Status.PAUSED, "paused by command: the loss is not a number"), now)
     session.apply(
         Performance(0.21, 0, 0, 1219, 1220, Resources(11.9, 60 * GIB, (Gpu(0, "", 0.02),))), now
@@ -194,8 +203,12 @@ def _hostile(deps, now):
 
 def _over(deps, stored, now):
     """Add a completed and a failed run."""
-    done = _run(deps, "bert-tiny-sst2", started=now - 4000,
-                config=Config(3, 200, 16, "bert-tiny", "sst2", ("negative", "positive")))  # fmt: skip
+    done = _run(
+        deps,
+        "bert-tiny-sst2",
+        started=now - 4000,
+        config=Config(3, 200, 16, "bert-tiny", "sst2", ("negative", "positive")),
+    )
     chance = random.Random(3)
     for step in range(600):
         session_at = now - 3900 + step * 5
@@ -211,8 +224,9 @@ def _over(deps, stored, now):
             )
     done.apply(StatusChange(Status.COMPLETED, "accuracy 0.90"), now - 800)
     done.apply(Ended(Phase.ENDED), now - 800)
-    failed = _run(deps, "unet-cells-17", started=now - 2000,
-                  config=Config(50, 80, 4, "unet", "cells"))  # fmt: skip
+    failed = _run(
+        deps, "unet-cells-17", started=now - 2000, config=Config(50, 80, 4, "unet", "cells")
+    )
     for step in range(100):
         failed.apply(Batch(step // 80, step % 80, 0.9 - step / 400), now - 1900 + step)
     failed.apply(

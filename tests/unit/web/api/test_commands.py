@@ -52,8 +52,11 @@ async def test_a_command_is_taken_and_can_be_watched(client):
     ]
     assert [one["state"] for one in listed["commands"]] == ["applied"]
     assert listed["commands"][0]["result"] == {
-        "applied": True, "message": "done", "epoch": 1, "batch": 9,
-    }  # fmt: skip
+        "applied": True,
+        "message": "done",
+        "epoch": 1,
+        "batch": 9,
+    }
 
 
 async def test_one_id_submitted_twice_is_one_command(client):
@@ -219,15 +222,27 @@ async def test_too_many_unanswered_commands_wait(client):
 
 
 BAD = [
-    *(("CHANGE_LEARNING_RATE", "learning_rate", bad) for bad in ("nan", "Infinity", "-1", "0", "", "x")),
-    *(("ADJUST_BATCH_SIZE", "batch_size", bad) for bad in ("nan", "Infinity", "-1", "0", "1.5", "", "4294967296")),
-]  # fmt: skip
+    *(
+        ("CHANGE_LEARNING_RATE", "learning_rate", bad)
+        for bad in ("nan", "Infinity", "-1", "0", "", "x")
+    ),
+    *(
+        ("ADJUST_BATCH_SIZE", "batch_size", bad)
+        for bad in ("nan", "Infinity", "-1", "0", "1.5", "", "4294967296")
+    ),
+]
 
 
 @pytest.mark.parametrize(("type", "name", "value"), BAD)
-async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(client, capsys, type, name, value):  # fmt: skip
+async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(
+    client, capsys, type, name, value
+):
     """The API, with a string or a number, the form and the command line: 400 with what would be right."""
-    raw = value if value in ("-1", "0", "1.5", "4294967296") else {"nan": "NaN"}.get(value, f'"{value}"')  # fmt: skip
+    raw = (
+        value
+        if value in ("-1", "0", "1.5", "4294967296")
+        else {"nan": "NaN"}.get(value, f'"{value}"')
+    )
     bodies = [
         json.dumps({"type": type, "parameters": {name: value}}),
         f'{{"type": "{type}", "parameters": {{"{name}": {raw}}}}}',

@@ -78,9 +78,15 @@ async def test_images_are_listed_with_what_is_known_of_them(open_client, stored)
     assert first["batches"][1]["loss"] == "NaN"
     image = first["batches"][0]["images"][1]
     assert image | {"url": ""} == {
-        "position": 1, "url": "", "predicted_class": 1, "predicted_label": "dog",
-        "confidence": 0.75, "true_class": 0, "true_label": "cat", "is_wrong": True,
-    }  # fmt: skip
+        "position": 1,
+        "url": "",
+        "predicted_class": 1,
+        "predicted_label": "dog",
+        "confidence": 0.75,
+        "true_class": 0,
+        "true_label": "cat",
+        "is_wrong": True,
+    }
     async with client.session.get(image["url"]) as response:
         assert await response.read() == pictures(2)[1][0]
 

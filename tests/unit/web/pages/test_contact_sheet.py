@@ -39,7 +39,9 @@ def halves(width, height, *, mode="RGB", orientation=None, **options):
 
 def is_near(pixel, colour):
     """Return whether a pixel has a colour, within the loss of JPEG."""
-    wanted = tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) if isinstance(colour, str) else colour  # fmt: skip
+    wanted = (
+        tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5)) if isinstance(colour, str) else colour
+    )
     return all(abs(a - b) < 60 for a, b in zip(pixel, wanted, strict=True))
 
 
@@ -78,9 +80,19 @@ def test_colours_are_those_of_the_picture(mode):
 
 
 RED_SIDE = {
-    None: "left", 0: "left", 1: "left", 2: "right", 3: "right", 4: "left", 5: "top", 6: "top",
-    7: "bottom", 8: "bottom", 9: "left", 700: "left",
-}  # fmt: skip
+    None: "left",
+    0: "left",
+    1: "left",
+    2: "right",
+    3: "right",
+    4: "left",
+    5: "top",
+    6: "top",
+    7: "bottom",
+    8: "bottom",
+    9: "left",
+    700: "left",
+}
 """Where the stored left edge is seen, by EXIF 2.32, table 4, Orientation."""
 
 

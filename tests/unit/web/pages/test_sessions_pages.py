@@ -132,8 +132,18 @@ async def test_a_session_shows_everything_it_reported(open_client, stored):
 
     text = await page(client, "/sessions/run-1")
 
-    for fragment in ("gradient_norm", "61 °C", "120 W", "350%", "91.0%", "0.0005", "will do",
-                 "Learning rate", "epoch 1, batch 20", "2 images, 1 wrong"):  # fmt: skip
+    for fragment in (
+        "gradient_norm",
+        "61 °C",
+        "120 W",
+        "350%",
+        "91.0%",
+        "0.0005",
+        "will do",
+        "Learning rate",
+        "epoch 1, batch 20",
+        "2 images, 1 wrong",
+    ):
         assert fragment in text
     assert 'aria-label="Spike: loss 30.00 at epoch 1, batch 20; see its images"' in text
     assert 'href="../go/images?session=run-1&amp;batch=1-20"' in text
