@@ -72,7 +72,7 @@ def test_no_plan_no_progress():
     assert seen.progress_text == "epoch 3"
 
 
-def test_time_to_go_is_told_or_reckoned():
+def test_the_remaining_time_is_reported_or_estimated():
     """The loop's own estimate wins, else the pace so far; none for a session that is over."""
     half = (Batch(0, 9, 0.5), Batch(1, 9, 0.5))
 

@@ -3,7 +3,7 @@
 from bridge.web.charts.confusion_matrix import confusion_matrix
 
 
-def test_classes_of_one_name_are_told_apart():
+def test_classes_that_share_a_name_can_be_distinguished():
     """Classes may share a name: each has a row of its own, with its number, and no mistake looks right."""
     confusion = {("0", "0"): 3, ("0", "2"): 2, ("1", "1"): 1, ("2", "2"): 4}
 

@@ -87,7 +87,7 @@ async def test_the_batch_meant(client, query, batch):
         ("%3Cb%3E=1&epoch=", "epoch"),
     ],
 )
-async def test_what_cannot_be_used_is_ignored_and_told(client, query, ignored):
+async def test_unusable_parameters_are_ignored_and_named(client, query, ignored):
     """A parameter that Grafana left empty does no harm; the page says which it was."""
     response = await client.get(f"/go/images?session=run-1&{query}")
 
@@ -96,7 +96,7 @@ async def test_what_cannot_be_used_is_ignored_and_told(client, query, ignored):
     assert f"<b>{ignored.replace(',', ', ')}</b>" in text
 
 
-async def test_how_far_from_the_click_is_told(client):
+async def test_the_page_says_how_far_from_the_requested_time_it_is(client):
     """The page of the batch says how long before the requested time it came."""
     page = await client.get(f"/go/images?session=run-1&{at(15)}&window_ms=5000")
     after = await client.get(f"/go/images?session=run-1&{at(-5)}")
