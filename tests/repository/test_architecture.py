@@ -16,7 +16,7 @@ WORDS = {"/metrics", "SIGTERM", "make check", "spool_dir", "trainbridge", "train
 """What stands between backticks and is not a name in the code."""
 
 TOKENS = sorted(set(re.findall(r"`([^`]+)`", prose(TEXT))) - WORDS)
-PATHS = [token for token in TOKENS if "/" in token or "." in token and token.islower()]
+PATHS = [token for token in TOKENS if "/" in token or ("." in token and token.islower())]
 NAMES = [token for token in TOKENS if token not in PATHS]
 
 PLACED = sorted(set(re.findall(r"`([\w.]+)(?:\(\))?` \(`([\w/]+\.py)`\)", prose(TEXT))))
