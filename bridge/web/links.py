@@ -9,6 +9,11 @@ from aiohttp import web
 from bridge.storage.index import ImageBatch, ImageLocation, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 
+BOARD_UID = "trainbridge-fleet"
+"""The board in grafana/dashboards; its variable `session` selects the sessions it shows."""
+
+BOARD_MARGIN_MS = 5 * 60 * 1000
+
 
 def session_link(session_id: str) -> str:
     """Return the page of a session, whose id needs no quoting."""
@@ -29,6 +34,15 @@ def image_link(session_id: str, batch: ImageBatch, image: IndexedImage) -> str:
 def version_of(location: ImageLocation) -> str:
     """Return a short hash that differs for every image ever stored."""
     return sha256(f"{location.key}/{location.offset}/{location.length}".encode()).hexdigest()[:16]
+
+
+def board_link(grafana_url: str, session_id: str = "", *, around_ms: int | None = None) -> str:
+    """Return a link to the Grafana board, perhaps for one session and the minutes around a time."""
+    query = {"var-session": session_id}
+    if around_ms is not None:
+        query["from"] = str(around_ms - BOARD_MARGIN_MS)
+        query["to"] = str(around_ms + BOARD_MARGIN_MS)
+    return with_query(f"{grafana_url}/d/{BOARD_UID}", query)
 
 
 def with_query(link: str, query: Mapping[str, str]) -> str:

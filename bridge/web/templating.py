@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bridge import __version__
 from bridge.addresses import images_link
 from bridge.web import formatting
+from bridge.web.links import board_link
 
 FOLDER = Path(__file__).parent
 
@@ -26,7 +27,7 @@ def templates() -> Environment:
     )
     environment.filters |= formatting.FILTERS
     environment.policies["truncate.leeway"] = 0
-    environment.globals["images_link"] = images_link
+    environment.globals |= {"images_link": images_link, "board_link": board_link}
     return environment
 
 
