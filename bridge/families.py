@@ -1,4 +1,4 @@
-"""What a family of series is, and the families about the bridge itself, which `Telemetry` is built from."""
+"""What a family of series is, and the table of families about the bridge itself: `Telemetry` is built from it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
 
 
 class Type(StrEnum):
-    """What a family measures, in the words of the exposition formats."""
+    """Types of families, as the exposition formats name them."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -20,18 +20,18 @@ class Type(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Series of one name."""
+    """A metric family: all series of one name."""
 
     name: str
-    """As queries write it; of a histogram, without _bucket, _sum and _count."""
+    """As in queries; for a histogram without _bucket, _sum and _count."""
     type: Type
     help: str
     source: str
     """What feeds it."""
     labels: tuple[str, ...] = ()
-    """All of them, apart from `le`."""
+    """All but `le`."""
     attribute: str = ""
-    """Where a session keeps its series of this family; "" where they are not a session's."""
+    """The attribute of SessionSeries that holds the family; "" for families about the bridge."""
     buckets: tuple[float, ...] = ()
     initial: tuple[str, ...] = ()
     """Values of its only label whose series are on the page, at 0, before anything is counted."""
@@ -60,73 +60,81 @@ def _histogram(name: str, help: str, source: str, buckets: tuple[float, ...]) ->
 BRIDGE_FAMILIES = (
     _gauge(
         "bridge_build_info",
-        "Version and address of this bridge.",
+        "Version and public URL of this bridge; always 1.",
         "settings; dashboards read public_url for their links",
         *("version", "public_url"),
     ),
-    _gauge("bridge_sessions", "Sessions held in memory, by phase.", "the registry", "state"),
+    _gauge("bridge_sessions", "Sessions in memory, by phase.", "the registry", "state"),
     _gauge("bridge_streams", "Open gRPC streams.", "the receiver"),
     _counter(
         "bridge_requests_received_total", "Messages received, by kind.", "the receiver", "kind"
     ),
     _counter("bridge_received_bytes_total", "Bytes of messages received.", "the receiver"),
-    _counter("bridge_errors_total", "Errors answered to clients, by code.", "the receiver", "code"),
+    _counter("bridge_errors_total", "Errors returned to clients, by code.", "the receiver", "code"),
     _counter(
         "bridge_dropped_total",
-        "Things lost, by what and why.",
+        "Data that was dropped, by what and why.",
         "wherever a limit is met",
         *("what", "reason"),
     ),
     _histogram(
-        "bridge_commit_duration_seconds", "Time of one commit.", "the pipeline", COMMIT_BUCKETS
+        "bridge_commit_duration_seconds", "Duration of a commit.", "the pipeline", COMMIT_BUCKETS
     ),
     _counter(
         "bridge_commit_failures_total",
-        "Commits that the disk refused; they are tried again.",
+        "Commits that failed; they are retried.",
         "the pipeline",
     ),
-    _gauge("bridge_journal_bytes", "Size of the database.", "the pipeline"),
+    _gauge("bridge_journal_bytes", "Size of the database and its write-ahead log.", "the pipeline"),
     _gauge(
-        "bridge_event_loop_lag_seconds", "Longest delay of the event loop lately.", "the service"
+        "bridge_event_loop_lag_seconds",
+        "Longest delay of the event loop in the last 15 s.",
+        "the service",
     ),
     _histogram(
         "bridge_exposition_duration_seconds",
-        "Time to render /metrics.",
+        "Time to render the training series of /metrics.",
         "/metrics",
         EXPOSITION_BUCKETS,
     ),
     _gauge("bridge_series", "Training series on the last /metrics page.", "/metrics"),
-    _gauge("bridge_spool_bytes", "Image bytes waiting for the object store.", "the image spool"),
-    _gauge("bridge_spool_limit_bytes", "Image bytes that may wait.", "settings"),
+    _gauge(
+        "bridge_spool_bytes", "Bytes of images waiting for the object store.", "the image spool"
+    ),
+    _gauge("bridge_spool_limit_bytes", "Limit of bridge_spool_bytes.", "settings"),
     _gauge(
         "bridge_spool_up",
-        "1: images can be written to the spool; 0: they cannot, and are dropped.",
+        "1 while images can be written to the spool; 0: they are dropped.",
         "the image spool",
     ),
     _counter(
         "bridge_spool_remade_total",
-        "Times that the spool was missing and was made anew.",
+        "Times that the spool was missing and was created anew.",
         "the image spool",
     ),
     _counter(
         "bridge_uploads_total",
-        "Shards offered to the object store, by result.",
+        "Uploads of shards to the object store, by result.",
         "the uploader",
         "result",
         initial=("stored", "failed"),
     ),
     _histogram(
-        "bridge_upload_duration_seconds", "Time of one upload.", "the uploader", UPLOAD_BUCKETS
+        "bridge_upload_duration_seconds", "Duration of an upload.", "the uploader", UPLOAD_BUCKETS
     ),
-    _counter("bridge_upload_bytes_total", "Bytes stored in the object store.", "the uploader"),
-    _gauge("bridge_object_store_up", "1: the last upload succeeded; 0: it failed.", "the uploader"),
+    _counter("bridge_upload_bytes_total", "Bytes uploaded to the object store.", "the uploader"),
+    _gauge(
+        "bridge_object_store_up",
+        "1 if the last upload succeeded; 0 if it failed or hangs.",
+        "the uploader",
+    ),
     _counter(
         "bridge_spans_total",
-        "Spans, by result.",
+        "Spans exported, failed and dropped.",
         "the span exporter",
         "result",
         initial=("exported", "failed", "dropped"),
     ),
     _gauge("bridge_span_outbox", "Spans waiting for the OTLP endpoint.", "the span outbox"),
 )
-"""Series of this bridge, in the order of the page."""
+"""All of them, in the order of the page."""

@@ -56,7 +56,7 @@ NAMES = {
 
 PHRASES = {
     r"told": "reported, received, sent, described ...",
-    r"tells": "reports, returns, says",
+    r"tells\b": "reports, returns, says",
     r"\ATell whether": "Return whether",
     r"(?<!there )is no (?!longer\b|more than\b|less than\b)": "is not a",
     r"for ever\b": "forever, endlessly",

@@ -1,23 +1,23 @@
-"""Pairs of true and predicted class as labels of a bounded number of series."""
+"""Writes pairs of true and predicted class as labels, for a bounded number of series."""
 
 from collections.abc import Iterator
 
-from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.labels import label_suffix
 
 OTHER = "other"
 
 
 class Classes:
-    """Turns class numbers into labels: the number as text below the cap, "other" for all else."""
+    """Turns class numbers into labels: the number as text below the cap, "other" for all others."""
 
     __slots__ = ("_rows", "_wrong_other", "cap", "pairs")
 
     def __init__(self, cap: int = 32) -> None:
-        """Prepare the text of all pairs of `cap` classes and "other", for every session to share."""
+        """Prepare the labels of all pairs of `cap` classes and "other", which all sessions share."""
         self.cap = cap
         names = [*map(str, range(cap)), OTHER]
-        self._rows = [[_text(a, b, is_right=a == b) for b in names] for a in names]
-        self._wrong_other = _text(OTHER, OTHER, is_right=False)
+        self._rows = [[_text(a, b, is_correct=a == b) for b in names] for a in names]
+        self._wrong_other = _text(OTHER, OTHER, is_correct=False)
         self.pairs = {
             **{
                 self._rows[a][b]: (names[a], names[b])
@@ -26,7 +26,7 @@ class Classes:
             },
             self._wrong_other: (OTHER, OTHER),
         }
-        """(true, predicted) by label text."""
+        """(true, predicted) by labels."""
 
     def text(self, actual: int, predicted: int) -> str:
         """Return the labels of a pair."""
@@ -38,13 +38,15 @@ class Classes:
         return self._rows[row][column]
 
     def diagonal(self, count: int) -> Iterator[str]:
-        """Yield the labels of right predictions of the first `count` classes, and of the others."""
+        """Yield the labels of correct predictions for the first `count` classes, and for "other" if there are more."""
         for number in range(min(count, self.cap)):
             yield self._rows[number][number]
         if count > self.cap:
             yield self._rows[self.cap][self.cap]
 
 
-def _text(actual: str, predicted: str, *, is_right: bool) -> str:
-    correct = "true" if is_right else "false"
-    return closed(("true_class", actual), ("predicted_class", predicted), ("correct", correct))
+def _text(actual: str, predicted: str, *, is_correct: bool) -> str:
+    correct = "true" if is_correct else "false"
+    return label_suffix(
+        ("true_class", actual), ("predicted_class", predicted), ("correct", correct)
+    )

@@ -1,4 +1,4 @@
-"""The /metrics page, rendered without holding the event loop."""
+"""Renders the /metrics page without holding up the event loop."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from bridge.sinks.metrics.lines import pieces
-from bridge.sinks.metrics.negotiation import Format, asked_for
+from bridge.sinks.metrics.negotiation import Format, negotiate_format
 from bridge.sinks.metrics.series import SessionSeries
 from bridge.sinks.metrics.state import Confusion, TrainingMetrics
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
 SLICE_SECONDS = 0.001
-"""The event loop gets its turn after this long."""
+"""Rendering yields to the event loop after this long."""
 
 THREAD_BYTES = 1 << 20
-"""Larger pages are put together in a thread, where copying holds nobody up."""
+"""Larger pages are joined in a thread, where copying does not hold up the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,41 +32,41 @@ class Page:
 
 
 class Exposition:
-    """Renders the series of all sessions, and behind them the bridge's own."""
+    """Renders the series of all sessions, followed by the bridge's own."""
 
     def __init__(self, metrics: TrainingMetrics, telemetry: Telemetry) -> None:
-        """Show the sessions of `metrics` and what `telemetry` has counted."""
+        """Render the sessions of `metrics` and the registry of `telemetry`."""
         self._metrics = metrics
         self._telemetry = telemetry
         self._running: dict[bool, asyncio.Task[bytes]] = {}
 
     async def render(self, accept: str = "") -> Page:
-        """Return the page in the format an Accept header asks for.
+        """Return the page in the format that an Accept header negotiates.
 
-        Who asks while a page of the format is being rendered gets the same one.
+        Requests that come while a page of this format is being rendered share it.
         """
-        wanted = asked_for(accept)
-        body = await asyncio.shield(self._rendering(wanted))
-        return Page(body, wanted.content_type)
+        page_format = negotiate_format(accept)
+        body = await asyncio.shield(self._rendering(page_format))
+        return Page(body, page_format.content_type)
 
     def confusion(self, session_id: str) -> Confusion:
-        """Return the predictions of a session, empty where there were none."""
+        """Return the predictions of a session, empty if there were none."""
         return self._metrics.confusion(session_id)
 
-    def _rendering(self, wanted: Format) -> asyncio.Task[bytes]:
-        key = wanted.is_openmetrics
+    def _rendering(self, page_format: Format) -> asyncio.Task[bytes]:
+        key = page_format.is_openmetrics
         task = self._running.get(key)
         if task is None:
-            task = self._running[key] = asyncio.create_task(self._rendered(key))
-            task.add_done_callback(partial(self._settle, key))
+            task = self._running[key] = asyncio.create_task(self._render(key))
+            task.add_done_callback(partial(self._on_rendered, key))
         return task
 
-    def _settle(self, key: bool, task: asyncio.Task[bytes]) -> None:  # noqa: FBT001 -- a key
+    def _on_rendered(self, key: bool, task: asyncio.Task[bytes]) -> None:  # noqa: FBT001 -- a key
         del self._running[key]
         if not task.cancelled():
-            task.exception()  # whoever still waits gets it; nobody waiting is no reason to warn
+            task.exception()  # raised for whoever still waits; without them asyncio must not warn
 
-    async def _rendered(self, is_openmetrics: bool) -> bytes:  # noqa: FBT001 -- as in the key
+    async def _render(self, is_openmetrics: bool) -> bytes:  # noqa: FBT001 -- as in the key
         started = time.perf_counter()
         chunks, series = await _chunks(self._metrics.all(), is_openmetrics=is_openmetrics)
         self._telemetry.rendered(time.perf_counter() - started, series)
@@ -90,11 +90,11 @@ async def _chunks(
     """Render in slices of time, and count the series."""
     chunks: list[bytes] = []
     series = 0
-    turn_over = time.perf_counter() + SLICE_SECONDS
+    slice_end = time.perf_counter() + SLICE_SECONDS
     for text, count in pieces(sessions, is_openmetrics=is_openmetrics):
         chunks.append(text.encode())
         series += count
-        if time.perf_counter() > turn_over:
+        if time.perf_counter() > slice_end:
             await asyncio.sleep(0)
-            turn_over = time.perf_counter() + SLICE_SECONDS
+            slice_end = time.perf_counter() + SLICE_SECONDS
     return chunks, series

@@ -1,4 +1,4 @@
-"""The families of series on /metrics, as data."""
+"""The table of families of series about training sessions."""
 
 from bridge.families import Family, Type
 
@@ -6,7 +6,7 @@ LOSS_BUCKETS = (
     *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
     *(1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0),
 )
-"""Three to a decade, so that a spike has a bucket, and with it an exemplar, of its own."""
+"""Three per decade, so that a spike has a bucket of its own, and with it an exemplar."""
 
 DURATION_BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5),
@@ -36,7 +36,7 @@ def _histogram(
 TRAINING_FAMILIES = (
     _gauge(
         "training_session_info",
-        "What the session is; always 1.",
+        "Labels that describe the session; always 1.",
         "SessionInfo, TrainingConfig",
         "session_info",
         *("client_name", "client_version", "model_name", "dataset_name", "trace_id", "label_*"),
@@ -50,7 +50,7 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_session_connected",
-        "1 while a stream of the session is open and heard of, else 0.",
+        "1 while a stream of the session is open and not silent, else 0.",
         "the stream",
     ),
     _gauge(
@@ -60,20 +60,26 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_session_last_update_timestamp_seconds",
-        "When the last message of the session came, heartbeats included.",
+        "When the last message of the session arrived, heartbeats included.",
         "the clock of the bridge",
     ),
     _gauge("training_epoch", "Epoch of the last batch.", "BatchData.epoch"),
-    _gauge("training_epochs_planned", "Epochs the run is to have.", "TrainingConfig.total_epochs"),
+    _gauge(
+        "training_epochs_planned",
+        "Epochs the run is planned to have.",
+        "TrainingConfig.total_epochs",
+    ),
     _gauge("training_batch", "Index of the last batch within its epoch.", "BatchData.batch_idx"),
     _gauge(
         "training_batches_per_epoch",
-        "Batches in an epoch.",
+        "Batches per epoch.",
         "TrainingConfig.batches_per_epoch",
     ),
-    _gauge("training_batch_size", "Samples in a batch.", "TrainingConfig.batch_size"),
+    _gauge("training_batch_size", "Samples per batch.", "TrainingConfig.batch_size"),
     _counter("training_batches_total", "Batches received.", "BatchData"),
-    _counter("training_epochs_completed_total", "Epochs whose averages came.", "EpochData"),
+    _counter(
+        "training_epochs_completed_total", "Epochs whose averages were reported.", "EpochData"
+    ),
     _gauge("training_loss", "Loss of the last batch that reported one.", "BatchData.batch_loss"),
     _gauge(
         "training_loss_interval_max",
@@ -87,26 +93,26 @@ TRAINING_FAMILIES = (
     ),
     _histogram(
         "training_batch_loss",
-        "Finite losses of batches that are not negative.",
+        "Finite batch losses that are not negative.",
         "BatchData.batch_loss",
         LOSS_BUCKETS,
     ),
     _histogram(
         "training_batch_loss_negative",
-        "Finite negative losses of batches, without their sign.",
+        "Finite negative batch losses, without their sign.",
         "BatchData.batch_loss",
         LOSS_BUCKETS,
     ),
     _histogram(
         "training_batch_duration_seconds",
         "Time a batch took.",
-        "BatchData.duration_ms; of sessions that never tell it, PerformanceData.time_per_batch_ms",
+        "BatchData.duration_ms; for sessions that never report it, PerformanceData.time_per_batch_ms",
         DURATION_BUCKETS,
     ),
     _counter(
         "training_samples_total",
         "Samples trained on.",
-        "BatchData.sample_count, else how many ground_truth, predictions or images came",
+        "BatchData.sample_count, else the number of ground_truth, predictions or images",
     ),
     _gauge(
         "training_epoch_loss",
@@ -131,20 +137,20 @@ TRAINING_FAMILIES = (
     _gauge("training_learning_rate", "Learning rate last reported.", "EpochData.learning_rate"),
     _gauge(
         "training_epoch_duration_seconds",
-        "Time the epoch took.",
+        "Time that the epoch took.",
         "PerformanceData.total_time_for_epoch_sec",
     ),
     _gauge(
         "training_estimated_time_remaining_seconds",
-        "Time until the end of the run, as the training loop estimates it.",
+        "Time until the end of the run, as estimated by the training loop.",
         "PerformanceData.estimated_time_remaining_sec",
     ),
     _gauge(
-        "training_frames_per_second", "Samples a second, lately.", "PerformanceData.current_fps"
+        "training_frames_per_second", "Recent samples per second.", "PerformanceData.current_fps"
     ),
     _gauge(
         "training_frames_per_second_average",
-        "Samples a second, on average.",
+        "Average samples per second.",
         "PerformanceData.average_fps",
     ),
     _gauge(
@@ -159,19 +165,19 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_gpu_utilization_ratio",
-        "Share of time the GPU was busy.",
+        "Share of the time that the GPU was busy.",
         'ResourceUsage.gpus, or gpu_percent as gpu="0"',
         *("gpu_utilization_ratio", "gpu", "gpu_uuid"),
     ),
     _gauge(
         "training_gpu_memory_used_bytes",
-        "Memory in use on the GPU.",
+        "GPU memory in use.",
         'ResourceUsage.gpus, or gpu_memory_mb as gpu="0"',
         *("gpu_memory_used_bytes", "gpu", "gpu_uuid"),
     ),
     _gauge(
         "training_gpu_memory_total_bytes",
-        "Memory of the GPU.",
+        "Total GPU memory.",
         "ResourceUsage.gpus",
         *("gpu_memory_total_bytes", "gpu", "gpu_uuid"),
     ),
@@ -183,7 +189,7 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_gpu_power_watts",
-        "Power the GPU draws.",
+        "Power drawn by the GPU.",
         "ResourceUsage.gpus",
         *("gpu_power_watts", "gpu", "gpu_uuid"),
     ),
@@ -195,29 +201,33 @@ TRAINING_FAMILIES = (
     ),
     _histogram(
         "training_prediction_confidence",
-        "Confidences of predictions, where reported and between 0 and 1.",
+        "Confidences of predictions, if reported and between 0 and 1.",
         "BatchData.predictions",
         CONFIDENCE_BUCKETS,
         "correct",
     ),
-    _gauge("training_metric", "Numbers of the user's own.", "ScalarData.values", "metric", "name"),
+    _gauge(
+        "training_metric", "User-defined numbers, by name.", "ScalarData.values", "metric", "name"
+    ),
     _counter(
         "training_nonfinite_values_total",
-        "Values that were NaN or infinite, by field of the protocol.",
+        "NaN and infinite values, by field of the protocol.",
         "any float",
         "field",
     ),
-    _counter("training_images_total", "Images by what became of them.", "the sampler", "result"),
+    _counter(
+        "training_images_total", "Images received, by what became of them.", "the sampler", "result"
+    ),
     _gauge(
         "training_last_image_timestamp_seconds",
-        "When the newest image that was stored had come.",
+        "When the newest stored image arrived.",
         "the clock of the bridge",
     ),
     _counter(
         "training_commands_total",
-        "Commands sent to the training loop, and its answers.",
+        "Commands sent to the training loop, and its results.",
         "ControlCommand, CommandResult",
         *("type", "result"),
     ),
 )
-"""Series of sessions, in the order of the page."""
+"""All of them, in the order of the page."""

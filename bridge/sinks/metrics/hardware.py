@@ -1,9 +1,9 @@
-"""How the resources a training process uses change the series of its session."""
+"""How the resources that a training process uses change the series of its session."""
 
 from bridge.model import Gpu, Resources
-from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.labels import label_suffix
 from bridge.sinks.metrics.series import SessionSeries
-from bridge.sinks.metrics.values import measured
+from bridge.sinks.metrics.values import reported_value
 
 GPUS_LIMIT = 64
 """GPUs per session."""
@@ -18,26 +18,27 @@ GPU_FIELDS = (
     ("temperature_celsius", "temperature_celsius"),
     ("power_watts", "power_watts"),
 )
-"""Of a Gpu, and what the protocol calls them."""
+"""Attributes of a Gpu, and their names in the protocol."""
 
 
-def take_resources(series: SessionSeries, used: Resources) -> None:
-    """Show what the process uses, and its GPUs, each index under one UUID at a time.
+def show_resources(series: SessionSeries, used: Resources) -> None:
+    """Set the gauges of the process and of its GPUs, each index under one UUID at a time.
 
-    Only what is reported here: what was measured before and is not now has no value any more.
+    A value that is not in `used` is removed: it belonged to an earlier measurement.
     """
-    series.cpu_utilization_ratio = measured(series, "cpu_percent", used.cpu_utilization_ratio)
-    series.memory_used_bytes = measured(series, "memory_mb", used.memory_used_bytes)
+    series.cpu_utilization_ratio = reported_value(series, "cpu_percent", used.cpu_utilization_ratio)
+    series.memory_used_bytes = reported_value(series, "memory_mb", used.memory_used_bytes)
     newest = {gpu.index: gpu for gpu in used.gpus}
     gpus = list(newest.values())[:GPUS_LIMIT]
     if len(newest) > len(gpus):
         series.shared.telemetry.dropped("gpu", "limit", len(newest) - len(gpus))
     series.gpus = {gpu.index: (gpu.uuid, _gpu_label(series, gpu)) for gpu in gpus}
     for name, field in GPU_FIELDS:
-        found = (
-            (series.gpus[gpu.index][1], measured(series, field, getattr(gpu, name))) for gpu in gpus
+        reported = (
+            (series.gpus[gpu.index][1], reported_value(series, field, getattr(gpu, name)))
+            for gpu in gpus
         )
-        values = {label: value for label, value in found if value is not None}
+        values = {label: value for label, value in reported if value is not None}
         setattr(series, f"gpu_{name}", values)
 
 
@@ -45,4 +46,4 @@ def _gpu_label(series: SessionSeries, gpu: Gpu) -> str:
     known = series.gpus.get(gpu.index)
     if known is not None and known[0] == gpu.uuid:
         return known[1]
-    return closed(("gpu", str(gpu.index)), ("gpu_uuid", gpu.uuid[:GPU_UUID_LIMIT]))
+    return label_suffix(("gpu", str(gpu.index)), ("gpu_uuid", gpu.uuid[:GPU_UUID_LIMIT]))

@@ -1,4 +1,4 @@
-"""Text of labels that no client can break a page with."""
+"""Writes labels so that no value from a client can break the page."""
 
 import re
 from collections.abc import Mapping
@@ -10,16 +10,16 @@ VALUE_LIMIT = 200
 """Characters of a label value."""
 
 NAME_LIMIT = 64
-"""Characters of a name that a client made up."""
+"""Characters of a name that a client chose."""
 
 SUFFIX_LENGTH = 11
-"""Characters: a mark, which no clean name has in this place, and ten hex digits."""
+"""Characters: a mark that no clean name has in this place, and ten hex digits."""
 
 SEPARATORS = re.compile(r"[ .:/-]")
 OWN_LABEL = re.compile(rf"label_[A-Za-z0-9_]{{1,{NAME_LIMIT}}}")
 
 OWN_LABELS_LIMIT = 16
-"""Labels a client may give its session."""
+"""Labels that a client may give its session."""
 
 LINE_SEPARATORS = (0x2028, 0x2029)
 _CONTROLS = {
@@ -33,28 +33,28 @@ _ESCAPES = {**_CONTROLS, ord("\\"): "\\\\", ord('"'): '\\"', ord("\n"): "\\n"}
 
 
 def quoted(value: str, limit: int = VALUE_LIMIT) -> str:
-    """Return a value as it stands between the quotes of a label, cut to `limit` characters."""
+    """Return a value escaped for the quotes of a label, cut to `limit` characters."""
     valid = value[:limit].encode("utf-8", "replace").decode()
     return valid.translate(_ESCAPES)
 
 
 def pair(name: str, value: str) -> str:
-    """Return one label with a comma before it."""
+    """Return one label, with a comma before it."""
     return f',{name}="{quoted(value)}"'
 
 
-def closed(*pairs: tuple[str, str]) -> str:
+def label_suffix(*pairs: tuple[str, str]) -> str:
     """Return what follows the session's own label in a sample, up to the value."""
     return "".join(pair(name, value) for name, value in pairs) + "} "
 
 
 def metric_label(name: str) -> str:
-    """Return what follows the session's own label for a number of the user's own; no two names have the same."""
+    """Return the labels of a user-defined metric that follow the session's own; no two names have the same."""
     return _short_metric_label(name) if len(name) <= NAME_LIMIT else _metric_label(name)
 
 
 def clean_name(name: str) -> str:
-    """Return a name that a client made up as the value of a label: no two names have the same.
+    """Return a name that a client chose as the value of a label: no two names have the same.
 
     Letters and digits of any script and `_ . : / -` stay. A name with anything else, which a link or a
     query would have to escape, or with more than NAME_LIMIT characters, gets `_` for it and a suffix
@@ -69,8 +69,8 @@ def clean_name(name: str) -> str:
 def own_labels(labels: Mapping[str, str]) -> tuple[str, int]:
     """Return the text of a client's own labels as label_*, and how many were left out.
 
-    A name with a blank or one of `. : / -` has `_` for it. One that then is the same as another, or that
-    has lost more than that, gets a suffix made from the whole name.
+    A blank and each of `. : / -` in a name becomes `_`. A name that then equals another one, or that has
+    other characters replaced, gets a suffix made from the whole name.
     """
     plain = {name: "label_" + SEPARATORS.sub("_", name) for name in sorted(labels)}
     claimed: dict[str, list[str]] = {}
@@ -103,7 +103,7 @@ def _digest(name: str) -> str:
 
 
 def _metric_label(name: str) -> str:
-    return closed(("name", clean_name(name)))
+    return label_suffix(("name", clean_name(name)))
 
 
 _short_metric_label = lru_cache(maxsize=4096)(_metric_label)

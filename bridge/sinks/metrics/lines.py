@@ -1,4 +1,4 @@
-"""The lines of session series, family by family."""
+"""Renders the series of sessions as lines of the page, family by family."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ from operator import attrgetter
 from bridge.families import Family, Type
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
 from bridge.sinks.metrics.observations import Exemplar, Histogram
-from bridge.sinks.metrics.series import ALONE, Histograms, Labelled, SessionSeries
+from bridge.sinks.metrics.series import END_OF_LABELS, Histograms, Labelled, SessionSeries
 
 PIECE_LINES = 500
 """A piece is about this long; it grows by the lines of one family of one session at most."""
 
 Lines = Callable[[SessionSeries], list[str]]
-"""Writes one family of one session, [] where it was never told."""
+"""Renders one family of one session; [] where it has no value."""
 
 
 def pieces(sessions: Sequence[SessionSeries], *, is_openmetrics: bool) -> Iterator[tuple[str, int]]:
-    """Yield the page in pieces, each with how many series it tells.
+    """Yield the page in pieces, each with its number of series.
 
-    Every family is in one stretch, and every histogram within one piece, so that whatever changes
-    between two pieces harms none.
+    Every family is contiguous, as the formats require, and no histogram is split between two pieces, so that
+    its parts agree even if the series change in between.
     """
-    for written in OPENMETRICS if is_openmetrics else TEXT:
+    for family in OPENMETRICS if is_openmetrics else TEXT:
         lines: list[str] = []
-        header = written.header
+        header = family.header
         for session in sessions:
-            lines += written.lines(session)
+            lines += family.lines(session)
             if len(lines) >= PIECE_LINES:
                 yield header + "".join(lines), len(lines)
                 lines, header = [], ""
@@ -37,15 +37,15 @@ def pieces(sessions: Sequence[SessionSeries], *, is_openmetrics: bool) -> Iterat
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """How a family is written in one of the formats."""
+class FamilyRenderer:
+    """How a family is rendered in one of the formats."""
 
     header: str
     lines: Lines
 
 
 def number(value: float) -> str:
-    """Return a value as both formats write it."""
+    """Return a value as both formats have it."""
     if isfinite(value):
         return repr(value)
     if value != value:  # noqa: PLR0124 -- only NaN differs from itself
@@ -53,8 +53,10 @@ def number(value: float) -> str:
     return "+Inf" if value > 0 else "-Inf"
 
 
-def _written(family: Family, *, is_openmetrics: bool) -> Written:
-    return Written(_header(family, is_openmetrics=is_openmetrics), _lines(family, is_openmetrics))
+def _renderer(family: Family, *, is_openmetrics: bool) -> FamilyRenderer:
+    return FamilyRenderer(
+        _header(family, is_openmetrics=is_openmetrics), _lines(family, is_openmetrics)
+    )
 
 
 def _header(family: Family, *, is_openmetrics: bool) -> str:
@@ -76,7 +78,7 @@ def _single(
     value = read(series)
     if value is None:
         return []
-    return [f"{name}{series.label}{ALONE}{number(value)}\n"]
+    return [f"{name}{series.label}{END_OF_LABELS}{number(value)}\n"]
 
 
 def _labelled(
@@ -109,16 +111,16 @@ def _histograms(
             lines += [
                 f"{start}{bound}{count}\n" for bound, count in zip(bounds, cumulative, strict=True)
             ]
-        end = f"{series.label}{labels}{ALONE}"
+        end = f"{series.label}{labels}{END_OF_LABELS}"
         lines.append(f"{name}_sum{end}{histogram.total!r}\n")
         lines.append(f"{name}_count{end}{cumulative[-1]}\n")
     return lines
 
 
 def _exemplars(histogram: Histogram, start: str) -> list[str]:
-    told = histogram.exemplars
+    exemplars = histogram.exemplars
     return [
-        _exemplar(start, told[place]) if place in told else ""
+        _exemplar(start, exemplars[place]) if place in exemplars else ""
         for place in range(len(histogram.counts))
     ]
 
@@ -128,5 +130,5 @@ def _exemplar(start: str, exemplar: Exemplar) -> str:
     return f'{start}{epoch}-{batch}"}} {value!r} {at:.3f}'
 
 
-TEXT = tuple(_written(family, is_openmetrics=False) for family in TRAINING_FAMILIES)
-OPENMETRICS = tuple(_written(family, is_openmetrics=True) for family in TRAINING_FAMILIES)
+TEXT = tuple(_renderer(family, is_openmetrics=False) for family in TRAINING_FAMILIES)
+OPENMETRICS = tuple(_renderer(family, is_openmetrics=True) for family in TRAINING_FAMILIES)

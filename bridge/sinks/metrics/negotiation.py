@@ -1,4 +1,4 @@
-"""Which exposition format an Accept header asks for."""
+"""Negotiates the exposition format of a request from its Accept header."""
 
 import re
 from collections.abc import Iterator
@@ -11,28 +11,28 @@ VERSIONS = {
     TEXT: {"": "0.0.4", "0.0.4": "0.0.4", "1.0.0": "0.0.4"},
     OPENMETRICS: {"": "1.0.0", "0.0.1": "0.0.1", "1.0.0": "1.0.0"},
 }
-"""What is answered, by the version asked for; text 1.0.0 only adds names that no series here has."""
+"""Versions served, by the version requested; text 1.0.0 only adds names that no series here has."""
 
 ANYTHING = ("*/*", "text/*")
 
 ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
-"""Ways to write names that are not plain ASCII. All names here are, so each comes to the same."""
+"""Ways to escape names that are not ASCII; all names here are, so that they make no difference."""
 
 QUALITY = re.compile(r"0(\.[0-9]*)?|1(\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a page is written."""
+    """The format of a page."""
 
     media_type: str
     version: str
     escaping: str = ""
-    """Echoed where it was asked for; "" otherwise."""
+    """Echoed if it was requested, else ""."""
 
     @property
     def is_openmetrics(self) -> bool:
-        """Tell whether the page is OpenMetrics rather than the older text format."""
+        """Whether the page is OpenMetrics rather than the older text format."""
         return self.media_type == OPENMETRICS
 
     @property
@@ -43,11 +43,11 @@ class Format:
 
 
 PLAIN = Format(TEXT, "0.0.4")
-"""For everyone who does not ask for anything known."""
+"""For a request that names no format known here."""
 
 
-def asked_for(accept: str) -> Format:
-    """Return the format with the highest quality, the first of equals; text for a header that makes no sense."""
+def negotiate_format(accept: str) -> Format:
+    """Return the format with the highest quality, the first of equals; text for an invalid header."""
     offers = list(_offers(accept))
     return max(offers, key=lambda offer: offer[0])[1] if offers else PLAIN
 

@@ -1,4 +1,4 @@
-"""What is kept of a stream of numbers: a histogram, and recent extremes."""
+"""Aggregates of a stream of numbers: a histogram, and recent extremes."""
 
 import sys
 from bisect import bisect_left
@@ -9,17 +9,17 @@ INTERVAL_SECONDS = 15
 """An extreme stays visible for at least this long, so a scrape this often cannot miss it."""
 
 LARGEST = sys.float_info.max
-"""A sum stays there: it never becomes infinite, and never falls."""
+"""The limit of a sum: it never becomes infinite, and never falls."""
 
 Exemplar = tuple[int, int, float, float]
-"""Epoch, batch, value, and when it came (seconds since 1970)."""
+"""Epoch, batch, value, and when it arrived (seconds since 1970)."""
 
 
 class Histogram:
     """Counts finite values from 0 by bucket.
 
-    A negative one would take from the sum, which must never fall: OpenMetrics forbids it, and rate() takes
-    it for a reset. Such values have a histogram of their own.
+    A negative value would lower the sum: OpenMetrics forbids that, and rate() would take it for a reset.
+    Such values have a histogram of their own.
     """
 
     __slots__ = ("bounds", "counts", "exemplars", "is_shown_empty", "total")
@@ -30,19 +30,19 @@ class Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
         self.is_shown_empty = False
-        """A query needs it, though it has no values."""
+        """Whether it is on the page without values, because a query needs it."""
         self.exemplars: dict[int, Exemplar] = {}
-        """The last one of each bucket, by its place."""
+        """The last one of each bucket, by its index."""
 
     def observe(self, value: float) -> int:
-        """Take a finite value that is not negative, and return the place of its bucket."""
+        """Count a finite value that is not negative, and return the index of its bucket."""
         place = bisect_left(self.bounds, value)
         self.counts[place] += 1
         self.total = min(self.total + value, LARGEST)
         return place
 
     def cumulative(self) -> list[int]:
-        """Return how many values are not above each bound; the last is all of them."""
+        """Return how many values are not above each bound, and at last the number of all."""
         return list(accumulate(self.counts))
 
     def snapshot(self) -> list[Any]:
@@ -50,9 +50,11 @@ class Histogram:
         return [self.bounds, self.counts.copy(), self.total, self.exemplars.copy()]
 
     def restore(self, state: list[Any]) -> None:
-        """Go on from a snapshot; one of other buckets, which only another version made, is left alone."""
+        """Continue from a snapshot; one with other buckets, from another version, is ignored."""
         bounds, counts, total, exemplars = state
-        if tuple(bounds) == self.bounds and total >= 0:  # versions before took negative values, too
+        if (
+            tuple(bounds) == self.bounds and total >= 0
+        ):  # older versions counted negative values, too
             self.counts, self.total = counts, total
             self.exemplars = {place: tuple(exemplar) for place, exemplar in exemplars.items()}
 
@@ -60,9 +62,8 @@ class Histogram:
 class Extremes:
     """The lowest and the highest value of this and the previous interval.
 
-    Intervals begin at whole multiples of INTERVAL_SECONDS of the monotonic clock. A value is reported from
-    when it came until its interval and the next one are over, hence for 15 to 30 seconds, however the
-    wall clock is set meanwhile.
+    Intervals begin at whole multiples of INTERVAL_SECONDS of the monotonic clock. A value is reported
+    until its interval and the next one are over, hence for 15 to 30 seconds, whatever happens to the wall clock.
     """
 
     __slots__ = ("_before", "_interval", "_now")
@@ -74,7 +75,7 @@ class Extremes:
         self._before: tuple[float, float] | None = None
 
     def add(self, value: float, at: float) -> None:
-        """Take a finite value that came at `at`."""
+        """Add a finite value that arrived at `at`."""
         interval = int(at // INTERVAL_SECONDS)
         if interval > self._interval:
             self._before = self._now if interval == self._interval + 1 else None
@@ -89,7 +90,7 @@ class Extremes:
             self._now = (value, known[1])
 
     def at(self, now: float) -> tuple[float, float] | None:
-        """Return (lowest, highest) as of `now`, or None where nothing came lately."""
+        """Return (lowest, highest) as of `now`, or None if there was no recent value."""
         interval = int(now // INTERVAL_SECONDS)
         if interval == self._interval:
             recent = [pair for pair in (self._before, self._now) if pair is not None]
@@ -104,7 +105,7 @@ class Extremes:
         return [int(now // INTERVAL_SECONDS) - self._interval, self._now, self._before]
 
     def restore(self, state: list[Any], then: float) -> None:
-        """Go on from a snapshot that was taken at `then`, by a monotonic clock that may have started anew."""
+        """Continue from a snapshot taken at `then`, in terms of a monotonic clock that may have restarted since."""
         intervals_ago, now, before = state
         self._interval = int(then // INTERVAL_SECONDS) - intervals_ago
         self._now, self._before = now and tuple(now), before and tuple(before)

@@ -1,4 +1,4 @@
-"""The series of one session, as they stand."""
+"""The series of one session."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,29 +8,29 @@ from bridge.model import Client, Config, Status
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
-from bridge.sinks.metrics.labels import closed, own_labels, pair, quoted
+from bridge.sinks.metrics.labels import label_suffix, own_labels, pair, quoted
 from bridge.sinks.metrics.observations import Extremes, Histogram
 from bridge.telemetry import Telemetry
 
-STATUS_LABELS = {status: closed(("status", status)) for status in Status}
+STATUS_LABELS = {status: label_suffix(("status", status)) for status in Status}
 
-ALONE = "} "
-"""What follows the session's label where there is no other."""
+END_OF_LABELS = "} "
+"""What follows the session's label if there is no other."""
 
-BATCH_LOSS_FIELD = closed(("field", "batch_loss"))
+BATCH_LOSS_FIELD = label_suffix(("field", "batch_loss"))
 
 TRACE_ID_LIMIT = 64
-"""Keeps an exemplar's labels below the 128 characters that OpenMetrics allows."""
+"""Characters; keeps the labels of an exemplar below the 128 that OpenMetrics allows."""
 
 Labelled = dict[str, float]
-"""Values by what follows the session's label, up to the value."""
+"""Values by the labels that follow the session's own."""
 
 Histograms = dict[str, Histogram]
-"""By the labels between the session's own and `le`."""
+"""Histograms by the labels between the session's own and `le`."""
 
 
 CHECKPOINT_KEY = "series"
-"""What a checkpoint calls the series of a session."""
+"""The key of a session's series in a checkpoint."""
 
 PLAIN = (
     *("session_last_update_timestamp_seconds", "epoch", "batch", "batches", "epochs_completed"),
@@ -45,7 +45,7 @@ LABELLED = (
     *("predictions", "metric", "nonfinite_values", "commands"),
 )
 OBSERVATIONS = ("losses", "negative_losses", "durations", "right", "wrong", "unjudged")
-"""What outlives a restart; a name that a checkpoint lacks, or that is gone, does no harm."""
+"""Attributes that a checkpoint keeps under these names; an unknown or a missing one does no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ class Shared:
 
 @dataclass(slots=True, eq=False)
 class SessionSeries:
-    """Everything /metrics tells of one attempt of a session.
+    """All series of one attempt of a session.
 
     Each family of the table finds its values in the attribute it names. None, and what is not in a
-    dictionary, is not reported and not on the page.
+    dictionary, was not reported and is not on the page.
     """
 
     session: Session
@@ -92,7 +92,7 @@ class SessionSeries:
     """Their magnitudes."""
     durations: Histogram = field(default_factory=lambda: Histogram(DURATION_BUCKETS))
     tells_durations: bool = False
-    """Its batches carry their own duration, so what PerformanceData says is not counted too."""
+    """Its batches report their duration, so that of PerformanceData is not counted as well."""
     samples: int | None = None
     epoch_loss: float | None = None
     epoch_accuracy_ratio: float | None = None
@@ -122,10 +122,10 @@ class SessionSeries:
     last_image_timestamp_seconds: float | None = None
     commands: dict[str, int] = field(default_factory=dict)
     labels_left_out: int = 0
-    """Of the client's own: so many have been counted as dropped."""
+    """How many of the client's own labels have been counted as dropped."""
     own_labels_of: Client | None = None
     own_labels: str = ""
-    """Their text; a client may have many, and says its status often."""
+    """The client's own labels as text; kept, since a status, which may come often, writes all labels anew."""
 
     batch_loss: Histograms = field(init=False)
     batch_loss_negative: Histograms = field(init=False)
@@ -133,7 +133,7 @@ class SessionSeries:
     prediction_confidence: Histograms = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with what is known of the session: after a restart, with all that was counted before."""
+        """Begin with what is known of the session; after a restart, with all that was counted before."""
         session = self.session
         self.label = f'{{session_id="{quoted(session.id)}"'
         self.session_connected = int(session.connected)
@@ -154,7 +154,7 @@ class SessionSeries:
         self.describe(session.config)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what a series of the same attempt begins with after a restart.
+        """Return what the series of the same attempt continue from after a restart.
 
         Images are not in it: they are counted where they are kept, see `TrainingMetrics.on_images_resolved`.
         """
@@ -182,20 +182,20 @@ class SessionSeries:
 
     @property
     def loss_interval_min(self) -> float | None:
-        """The lowest loss lately."""
+        """The lowest recent loss."""
         extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[0]
 
     @property
     def loss_interval_max(self) -> float | None:
-        """The highest loss lately."""
+        """The highest recent loss."""
         extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[1]
 
     def observe_loss(self, epoch: int, batch: int, loss: float, at: float) -> None:
-        """Take the finite loss of a batch.
+        """Observe the finite loss of a batch.
 
-        Once there has been a negative one both histograms are shown, so that their difference is the mean.
+        Once one was negative both histograms are on the page, since the mean is computed from both.
         """
         histogram = self.losses
         if loss < 0:
@@ -204,15 +204,15 @@ class SessionSeries:
         histogram.exemplars[histogram.observe(loss)] = (epoch, batch, loss, at)
 
     def show_status(self, status: Status) -> None:
-        """Set 1 for a status and 0 for the others."""
+        """Set the series of a status to 1 and the others to 0."""
         for known, label in STATUS_LABELS.items():
             self.session_status[label] = int(known is status)
 
     def describe(self, config: Config) -> None:
-        """Tell who sends the session, and how the run is configured."""
+        """Set the labels that describe the session, and the gauges of its configuration."""
         client, trace_id = self.session.client, self.session.trace_id
         if client is not self.own_labels_of:
-            self._take_own_labels(client)
+            self._update_own_labels(client)
         known = (
             ("client_name", client.name),
             ("client_version", client.version),
@@ -220,7 +220,9 @@ class SessionSeries:
             ("dataset_name", config.dataset_name),
             ("trace_id", trace_id),
         )
-        self.session_info = {"".join(pair(*label) for label in known) + self.own_labels + ALONE: 1}
+        self.session_info = {
+            "".join(pair(*label) for label in known) + self.own_labels + END_OF_LABELS: 1
+        }
         self.exemplar = f' # {{trace_id="{quoted(trace_id, TRACE_ID_LIMIT)}",batch="'
         self.epochs_planned = config.total_epochs or None
         self.batches_per_epoch = config.batches_per_epoch or None
@@ -228,7 +230,7 @@ class SessionSeries:
         for label in self.shared.classes.diagonal(len(config.class_names)):
             self.predictions.setdefault(label, 0)
 
-    def _take_own_labels(self, client: Client) -> None:
+    def _update_own_labels(self, client: Client) -> None:
         self.own_labels_of = client
         self.own_labels, left_out = own_labels(client.labels)
         if left_out > self.labels_left_out:

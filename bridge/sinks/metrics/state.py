@@ -7,19 +7,19 @@ from math import isfinite
 from bridge.model import Batch, Disconnected, Ended, Event, Expired, ImageResult
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
-from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.labels import label_suffix
 from bridge.sinks.metrics.series import CHECKPOINT_KEY, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
 from bridge.storage.image_counts import ImageCount
 from bridge.telemetry import Telemetry
 
 Confusion = Mapping[tuple[str, str], int]
-"""How often each (true class, predicted class) was seen, by the labels of the series."""
+"""Count of predictions by (true class, predicted class), as the labels of the series have them."""
 
 AHEAD_SECONDS = 60.0
-"""A time so far in the future was read before somebody set the clock back."""
+"""A time further in the future than this was read before the clock was set back."""
 
-IMAGE_LABELS = {result: closed(("result", result)) for result in ImageResult}
+IMAGE_LABELS = {result: label_suffix(("result", result)) for result in ImageResult}
 
 
 class TrainingMetrics:
@@ -37,8 +37,8 @@ class TrainingMetrics:
     ) -> None:
         """Start without sessions; classes from `classes_limit` on become "other".
 
-        `clock` returns seconds since 1970; `monotonic` is what intervals are measured by. Without it the
-        clock is taken for one that is never set.
+        `clock` returns seconds since 1970; `monotonic` measures intervals. Without it `clock` is taken for
+        a clock that is never set.
         """
         self._shared = Shared(telemetry, clock, Classes(classes_limit), monotonic or clock)
         self._series: dict[str, SessionSeries] = {}
@@ -48,19 +48,19 @@ class TrainingMetrics:
         return len(self._series)
 
     def consume(self, session: Session, event: Event, received: float) -> None:
-        """Change the series of a session as an event tells."""
+        """Update the series of a session by an event."""
         self._apply(session, event, received, self._shared.monotonic())
 
     def replay(self, session: Session, event: Event, received: float) -> None:
-        """Take an event once more; nothing leaves by it. How old it is only the wall clock knows."""
+        """Apply an event again after a restart; its age is known from the wall clock only."""
         age = max(0.0, self._shared.clock() - received)
         self._apply(session, event, received, self._shared.monotonic() - age)
 
     def _apply(self, session: Session, event: Event, received: float, at: float) -> None:
-        """Change the series; `at` is when the event came, on the monotonic clock."""
+        """Update the series; `at` is when the event arrived, on the monotonic clock."""
         series = self._series.get(session.id)
         if series is None or series.session is not session:
-            series = self._opened(session, event, series)
+            series = self._open(session, event, series)
             if series is None:
                 return
         update = UPDATES.get(type(event))
@@ -72,7 +72,7 @@ class TrainingMetrics:
             del self._series[session.id]
 
     def snapshot(self, session: Session) -> dict[str, object] | None:
-        """Return what the series of a session begin with after a restart, or None where it has none."""
+        """Return what the series of a session continue from after a restart, or None where it has none."""
         series = self._series.get(session.id)
         return None if series is None or series.session is not session else series.snapshot()
 
@@ -91,7 +91,7 @@ class TrainingMetrics:
             series.last_image_timestamp_seconds = max(newest, counted.at_ms / 1000)
 
     def confusion(self, session_id: str) -> Confusion:
-        """Return the predictions of a session, empty where there were none or it has expired."""
+        """Return the predictions of a session, empty if there were none or it has expired."""
         series = self._series.get(session_id)
         counts: dict[tuple[str, str], int] = {}
         for label, count in series.predictions.items() if series is not None else ():
@@ -103,10 +103,10 @@ class TrainingMetrics:
         """Return the series of every session, oldest registration first."""
         return tuple(self._series.values())
 
-    def _opened(
+    def _open(
         self, session: Session, event: Event, known: SessionSeries | None
     ) -> SessionSeries | None:
-        """Begin the series of an attempt; what an older attempt still says is none of its business."""
+        """Return new series for an attempt; None for an event of an attempt older than the series."""
         if known is not None and session.attempt < known.session.attempt:
             return None
         if isinstance(event, Disconnected | Ended | Expired):

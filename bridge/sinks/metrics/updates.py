@@ -1,4 +1,4 @@
-"""How each kind of event changes the series of its session."""
+"""How each type of event changes the series of its session."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -23,23 +23,23 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.protocol import CommandType
-from bridge.sinks.metrics.hardware import take_resources
-from bridge.sinks.metrics.labels import closed, metric_label
+from bridge.sinks.metrics.hardware import show_resources
+from bridge.sinks.metrics.labels import label_suffix, metric_label
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries
 from bridge.sinks.metrics.values import (
-    accuracy,
+    checked_accuracy,
+    checked_value,
     count,
-    measured,
     observe_confidence,
     observe_duration,
-    seen,
+    reported_value,
 )
 
 METRICS_LIMIT = 50
-"""Names of the user's own per session."""
+"""Names of user-defined metrics per session."""
 
 METRICS_EXAMINED = 1_000
-"""Names looked at per message: a message of a million must not hold the event loop."""
+"""Names examined per message: a message with a million of them must not hold up the event loop."""
 
 MEASUREMENTS = (
     ("epoch_duration_seconds", "total_time_for_epoch_sec"),
@@ -47,11 +47,11 @@ MEASUREMENTS = (
     ("frames_per_second", "current_fps"),
     ("frames_per_second_average", "average_fps"),
 )
-"""Of a Performance, and what the protocol calls them."""
+"""Attributes of a Performance, and their names in the protocol."""
 
 NO_RESOURCES = Resources()
 
-SCALAR_FIELD = closed(("field", "values"))
+SCALAR_FIELD = label_suffix(("field", "values"))
 
 
 def _registered(series: SessionSeries, _event: Registered, _at: float) -> None:
@@ -126,17 +126,17 @@ def _epoch(series: SessionSeries, epoch: Epoch, at: float) -> None:
     series.session_last_update_timestamp_seconds = at
     series.epochs_completed += 1
     if epoch.loss is not None:
-        series.epoch_loss = seen(series, "average_loss", epoch.loss)
+        series.epoch_loss = checked_value(series, "average_loss", epoch.loss)
     if epoch.accuracy is not None:
-        series.epoch_accuracy_ratio = accuracy(series, "average_accuracy", epoch.accuracy)
+        series.epoch_accuracy_ratio = checked_accuracy(series, "average_accuracy", epoch.accuracy)
     if epoch.validation_loss is not None:
-        series.validation_loss = seen(series, "validation_loss", epoch.validation_loss)
+        series.validation_loss = checked_value(series, "validation_loss", epoch.validation_loss)
     if epoch.validation_accuracy is not None:
-        series.validation_accuracy_ratio = accuracy(
+        series.validation_accuracy_ratio = checked_accuracy(
             series, "validation_accuracy", epoch.validation_accuracy
         )
     if epoch.learning_rate is not None:
-        series.learning_rate = seen(series, "learning_rate", epoch.learning_rate)
+        series.learning_rate = checked_value(series, "learning_rate", epoch.learning_rate)
 
 
 def _performance(series: SessionSeries, performance: Performance, at: float) -> None:
@@ -144,8 +144,8 @@ def _performance(series: SessionSeries, performance: Performance, at: float) -> 
     if performance.batch_duration_seconds is not None and not series.tells_durations:
         observe_duration(series, "time_per_batch_ms", performance.batch_duration_seconds)
     for name, field in MEASUREMENTS:
-        setattr(series, name, measured(series, field, getattr(performance, name)))
-    take_resources(series, performance.resources or NO_RESOURCES)
+        setattr(series, name, reported_value(series, field, getattr(performance, name)))
+    show_resources(series, performance.resources or NO_RESOURCES)
 
 
 def _status(series: SessionSeries, change: StatusChange, at: float) -> None:
@@ -183,7 +183,7 @@ def _command_answered(series: SessionSeries, answered: CommandAnswered, _at: flo
 
 
 def _command_label(type: CommandType, result: str) -> str:
-    return closed(("type", type.name.lower()), ("result", result))
+    return label_suffix(("type", type.name.lower()), ("result", result))
 
 
 UPDATES: Mapping[type, Callable[[SessionSeries, Any, float], None]] = {

@@ -1,39 +1,39 @@
-"""How single values enter the series of a session, the ones that are no numbers included."""
+"""Checks single values before they enter the series of a session: NaN, infinity and what is out of range."""
 
 from math import isfinite
 
 from bridge.model import is_ratio
-from bridge.sinks.metrics.labels import closed
+from bridge.sinks.metrics.labels import label_suffix
 from bridge.sinks.metrics.observations import Histogram
 from bridge.sinks.metrics.series import SessionSeries
 
-CONFIDENCE_FIELD = closed(("field", "confidence"))
+CONFIDENCE_FIELD = label_suffix(("field", "confidence"))
 
 
-def measured(series: SessionSeries, name: str, value: float | None) -> float | None:
-    """Return what a gauge of the present moment shows: nothing where the newest measurement lacks it."""
-    return None if value is None else seen(series, name, value)
+def reported_value(series: SessionSeries, name: str, value: float | None) -> float | None:
+    """Return the value of a gauge that is measured anew each time: None where the newest message lacks it."""
+    return None if value is None else checked_value(series, name, value)
 
 
-def accuracy(series: SessionSeries, name: str, value: float) -> float | None:
-    """Return an accuracy as `seen` does; what is outside 0..1 is no ratio, and counted as dropped."""
+def checked_accuracy(series: SessionSeries, name: str, value: float) -> float | None:
+    """Return an accuracy as `checked_value` does; one outside 0..1 is dropped and counted."""
     if isfinite(value) and not is_ratio(value):
         series.shared.telemetry.dropped("accuracy", "out_of_range")
         return None
-    return seen(series, name, value)
+    return checked_value(series, name, value)
 
 
-def seen(series: SessionSeries, name: str, value: float) -> float:
-    """Return a value as it is, and count it where it is NaN or infinite."""
+def checked_value(series: SessionSeries, name: str, value: float) -> float:
+    """Return a value unchanged, and count it if it is NaN or infinite."""
     if not isfinite(value):
-        count(series.nonfinite_values, closed(("field", name)))
+        count(series.nonfinite_values, label_suffix(("field", name)))
     return value
 
 
 def observe_duration(series: SessionSeries, name: str, seconds: float) -> None:
-    """Take how long a batch took; less than nothing is left out and counted."""
+    """Observe the duration of a batch; a negative one is dropped and counted."""
     if not isfinite(seconds):
-        count(series.nonfinite_values, closed(("field", name)))
+        count(series.nonfinite_values, label_suffix(("field", name)))
     elif seconds >= 0:
         series.durations.observe(seconds)
     else:
@@ -41,7 +41,7 @@ def observe_duration(series: SessionSeries, name: str, seconds: float) -> None:
 
 
 def observe_confidence(series: SessionSeries, histogram: Histogram, confidence: float) -> None:
-    """Take a confidence; one outside 0..1 is left out and counted."""
+    """Observe a confidence; one outside 0..1 is dropped and counted."""
     if is_ratio(confidence):
         histogram.observe(confidence)
     elif isfinite(confidence):
@@ -51,5 +51,5 @@ def observe_confidence(series: SessionSeries, histogram: Histogram, confidence: 
 
 
 def count(counts: dict[str, int], label: str) -> None:
-    """Add one."""
+    """Add one to the count of a label."""
     counts[label] = counts.get(label, 0) + 1

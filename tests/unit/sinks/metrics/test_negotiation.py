@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sinks.metrics.negotiation import asked_for
+from bridge.sinks.metrics.negotiation import negotiate_format
 
 PROMETHEUS_2 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -50,13 +50,13 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 )
 def test_the_format_is_the_one_asked_for(accept, answer):
     """Scrapers get what they prefer, everything else gets text."""
-    assert asked_for(accept).content_type == answer
+    assert negotiate_format(accept).content_type == answer
 
 
 @given(st.text() | st.from_regex(r"application/openmetrics-text[;=,q0-9. \"]*"))
 def test_no_header_is_an_error(accept):
     """Any header at all is answered, with a header that is one clean line."""
-    content_type = asked_for(accept).content_type
+    content_type = negotiate_format(accept).content_type
 
     assert content_type.isascii()
     assert content_type.isprintable()
