@@ -42,7 +42,6 @@ NOT_YET_REASONED = frozenset(
         "bridge/client/capture/capture.py",
         "bridge/client/ranks.py",
         "bridge/client/spool/worker.py",
-        "bridge/sinks/spans/trace.py",
         "tests/image/base.py",
         "tests/image/checks.py",
         "tests/image/container.py",

@@ -17,7 +17,7 @@ CLIENT = Client("trainer", "1.2", "instance-1", {"team": "vision"})
 
 
 class World:
-    """One bridge as far as spans go; time is told by each event."""
+    """One bridge as far as spans go; each event brings its time."""
 
     def __init__(self, folder, *, limit=OUTBOX_LIMIT, monotonic=None):
         self.folder = folder
@@ -44,7 +44,7 @@ class World:
             session.updated_at = at
 
     def restored(self, session):
-        """Return what a restarted bridge knows of a session, told to a sink of its own."""
+        """Return what a restarted bridge knows of a session, replayed to a sink of its own."""
         restored = Session.restored(unpacked(packed(session.snapshot())))
         restored.restored_state = {self.sink.name: unpacked(packed(self.sink.snapshot(session)))}
         return restored

@@ -69,7 +69,7 @@ class SessionSeries:
     session: Session
     shared: Shared
     label: str = ""
-    """The beginning of every sample of the session, behind the name: its label, not closed."""
+    """The beginning of every sample of the session, after the name: its label, without the closing brace."""
     exemplar: str = ""
     """The beginning of every exemplar of the session."""
 

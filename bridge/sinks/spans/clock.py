@@ -1,9 +1,9 @@
-"""Notice when somebody has set the clock."""
+"""Notices when the wall clock has been set."""
 
 from collections.abc import Callable
 
 STEP_SECONDS = 1.0
-"""Less is the clock being slewed, or a busy process between two readings."""
+"""A smaller step is the clock being slewed, or a busy process between two readings."""
 
 
 class ClockSteps:

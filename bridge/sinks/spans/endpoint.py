@@ -1,4 +1,4 @@
-"""Where spans go, and under which name."""
+"""Where spans are sent, and under which name."""
 
 import socket
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An OTLP endpoint, and who this bridge says it is."""
+    """An OTLP endpoint, and the identity of this bridge there."""
 
     url: str
-    """The whole address; with http/protobuf its path is included."""
+    """The full URL; with http/protobuf it includes the path."""
     protocol: Literal["grpc", "http/protobuf"] = "grpc"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     service_name: str = "trainbridge"

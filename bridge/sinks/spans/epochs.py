@@ -1,4 +1,4 @@
-"""One epoch while it runs: what its span will say."""
+"""Collects what the span of a running epoch will have."""
 
 import math
 from dataclasses import dataclass, field, replace
@@ -9,19 +9,19 @@ from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import SpanEvent, attributes
 
 EVENTS_LIMIT = 16
-"""Events of one span; the place of the last one is kept for the batch with the highest loss."""
+"""Events per span; the last place is reserved for the batch with the highest loss."""
 
 
 @dataclass(slots=True)
 class Events:
-    """What happened, the first `limit` things of it."""
+    """The first `limit` events of a span."""
 
     limit: int
     kept: list[SpanEvent] = field(default_factory=list)
     dropped: int = 0
 
     def add(self, event: SpanEvent) -> None:
-        """Take one, or count it where there is no more room."""
+        """Add an event, or count it as dropped if the limit is reached."""
         if len(self.kept) < self.limit:
             self.kept.append(event)
         else:
@@ -33,19 +33,19 @@ class Events:
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Events":
-        """Return the events as they were written."""
+        """Return the events of a snapshot."""
         kept = [SpanEvent(**event) for event in state["kept"]]
         return cls(state["limit"], kept, state["dropped"])
 
 
 @dataclass(slots=True)
 class OpenEpoch:
-    """An epoch whose averages have not been told yet."""
+    """An epoch whose averages have not been reported yet."""
 
     number: int
     started: float
     last: float
-    """When the last batch came."""
+    """When the last batch arrived."""
     batches: int = 0
     samples: int = 0
     finite: int = 0
@@ -58,7 +58,7 @@ class OpenEpoch:
     events: Events = field(default_factory=lambda: Events(EVENTS_LIMIT - 1))
 
     def add(self, batch: Batch, received: float) -> None:
-        """Take one batch of this epoch."""
+        """Add a batch of this epoch."""
         self.last = received
         self.batches += 1
         self.samples += batch.sample_count or max(len(batch.images), len(batch.predictions))
@@ -80,29 +80,29 @@ class OpenEpoch:
         self.highest_at += seconds
         self.events.shift(seconds)
 
-    def attributes(self, told: Epoch | None) -> dict[str, Any]:
-        """Return what is known of the epoch: what the client told, else what its batches tell."""
+    def attributes(self, averages: Epoch | None) -> dict[str, Any]:
+        """Return the attributes of the span: the averages that the client reported, else those of the batches."""
         mean = self.loss_total / self.finite if self.finite else None
         return attributes(
             {
                 "training.epoch": self.number,
-                "training.epoch.complete": told is not None,
-                "training.loss": told.loss if told else mean,
-                "training.accuracy": told.accuracy if told else None,
-                "training.validation.loss": told.validation_loss if told else None,
-                "training.validation.accuracy": told.validation_accuracy if told else None,
-                "training.learning_rate": told.learning_rate if told else None,
+                "training.epoch.complete": averages is not None,
+                "training.loss": averages.loss if averages else mean,
+                "training.accuracy": averages.accuracy if averages else None,
+                "training.validation.loss": averages.validation_loss if averages else None,
+                "training.validation.accuracy": averages.validation_accuracy if averages else None,
+                "training.learning_rate": averages.learning_rate if averages else None,
                 "training.loss.highest": self.highest_loss,
                 "training.batches": self.batches,
                 "training.samples": self.samples or None,
                 "training.frames_per_second": self.frames_per_second,
-                "training.nonfinite": self.nonfinite + _nonfinite(told),
+                "training.nonfinite": self.nonfinite + _nonfinite(averages),
                 "training.events.dropped": self.events.dropped or None,
             }
         )
 
     def all_events(self, session_id: str, pages: Pages) -> tuple[SpanEvent, ...]:
-        """Return what happened, in order of time, the batch with the highest loss among it."""
+        """Return the events in order of time, including the batch with the highest loss."""
         events = list(self.events.kept)
         if self.highest_loss is not None:
             where = {
@@ -115,7 +115,7 @@ class OpenEpoch:
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "OpenEpoch":
-        """Return the epoch as it was written."""
+        """Return the epoch of a snapshot."""
         return cls(**{**state, "events": Events.restored(state["events"])})
 
     def _add_nonfinite(self, batch: Batch, received: float) -> None:
@@ -125,8 +125,13 @@ class OpenEpoch:
             self.events.add(SpanEvent("non-finite loss", received, attributes(where)))
 
 
-def _nonfinite(told: Epoch | None) -> int:
-    if told is None:
+def _nonfinite(averages: Epoch | None) -> int:
+    if averages is None:
         return 0
-    numbers = (told.loss, told.accuracy, told.validation_loss, told.validation_accuracy)
+    numbers = (
+        averages.loss,
+        averages.accuracy,
+        averages.validation_loss,
+        averages.validation_accuracy,
+    )
     return sum(number is not None and not math.isfinite(number) for number in numbers)

@@ -1,4 +1,4 @@
-"""What happens to a session, as events of its spans."""
+"""Turns what happens to a session into events of its spans."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,28 +14,29 @@ from bridge.model import (
 )
 from bridge.sinks.spans.span import SpanEvent, attributes
 
-Words = tuple[str, dict[str, Any]]
+Named = tuple[str, dict[str, Any]]
+"""The name and the attributes of a span event."""
 
 
-def described(event: Event, received: float) -> SpanEvent | None:
-    """Return the event as spans tell it, or None for one that they do not."""
-    describe = _WORDS.get(type(event))
-    words = describe(event) if describe is not None else None
-    if words is None:
+def to_span_event(event: Event, received: float) -> SpanEvent | None:
+    """Return the event as spans record it, or None for one that they do not record."""
+    convert = _CONVERTERS.get(type(event))
+    named = convert(event) if convert is not None else None
+    if named is None:
         return None
-    name, found = words
-    return SpanEvent(name, received, attributes(found))
+    name, values = named
+    return SpanEvent(name, received, attributes(values))
 
 
-def _status(change: StatusChange) -> Words | None:
-    """Describe what is reported; a message that only brings a configuration reports no status."""
+def _status(change: StatusChange) -> Named | None:
+    """Return None for a message that only brings a configuration."""
     status = None if change.status is Status.UNKNOWN else change.status.value
     if status is None and not change.message:
         return None
     return "status", {"training.status": status, "training.status.message": change.message}
 
 
-def _command_sent(sent: CommandSent) -> Words:
+def _command_sent(sent: CommandSent) -> Named:
     return "command sent", {
         "training.command": sent.type.name,
         "training.command.id": sent.command_id,
@@ -43,7 +44,7 @@ def _command_sent(sent: CommandSent) -> Words:
     }
 
 
-def _command_answered(answered: CommandAnswered) -> Words:
+def _command_answered(answered: CommandAnswered) -> Named:
     result = answered.result
     return "command applied" if result.applied else "command refused", {
         "training.command": answered.type.name,
@@ -54,7 +55,7 @@ def _command_answered(answered: CommandAnswered) -> Words:
     }
 
 
-_WORDS: dict[type, Callable[[Any], Words | None]] = {
+_CONVERTERS: dict[type, Callable[[Any], Named | None]] = {
     StatusChange: _status,
     CommandSent: _command_sent,
     CommandAnswered: _command_answered,

@@ -1,4 +1,4 @@
-"""The pages of this bridge that spans point to."""
+"""Links from spans to the pages of this bridge."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -8,16 +8,16 @@ from bridge.addresses import images_link
 
 @dataclass(slots=True)
 class Pages:
-    """Makes links; they begin with `public_url`, and are left out where that is ""."""
+    """Returns links that begin with `public_url`, or "" where that is ""."""
 
     public_url: str
 
     def session(self, session_id: str) -> str:
-        """Return the page of a session."""
+        """Return the link to the page of a session."""
         return f"{self.public_url}/sessions/{quote(session_id, safe='')}" if self.public_url else ""
 
     def images(self, session_id: str, epoch: int, batch: int | None = None) -> str:
-        """Return where the images of an epoch, or of one batch, are shown."""
+        """Return the link to the images of an epoch, or of one batch."""
         if not self.public_url:
             return ""
         selection = {"epoch": epoch} if batch is None else {"epoch": epoch, "batch": batch}

@@ -1,4 +1,4 @@
-"""Put the parts of the spans sink together."""
+"""Builds the parts of the spans sink."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -24,11 +24,11 @@ async def open_spans(
 ) -> AsyncIterator[Spans]:
     """Yield the sink, whose spans are delivered in the background.
 
-    `monotonic` is the clock that the length of spans is measured by, as in `Spans`.
+    `monotonic` is the clock that measures durations, as in `Spans`.
 
-    Enter it before whatever commits, so that the last commit is delivered too.
+    Enter it before the committer, so that the last commit is delivered too.
 
-    Raises SettingError when the endpoint makes no sense, StorageError when the database cannot be read.
+    Raises SettingError when the endpoint is invalid, StorageError when the database cannot be read.
     """
     # OpenTelemetry takes long to import, and only bridges with an endpoint need it.
     from bridge.sinks.spans.otlp import OtlpExporter  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Spans in the words of OpenTelemetry, and its exporters."""
+"""Exports spans with the exporters of OpenTelemetry."""
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -24,13 +24,13 @@ CODES = {
 class OtlpExporter:
     """Sends spans with the exporter that OpenTelemetry's own SDK uses.
 
-    The OTEL_EXPORTER_OTLP_* variables for certificates, compression and timeout hold for it.
+    The OTEL_EXPORTER_OTLP_* variables for certificates, compression and timeout apply to it.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Send to the endpoint given; nothing is connected to yet.
+        """Send to `endpoint`; nothing is connected yet.
 
-        Raises SettingError when its URL has no scheme or a variable makes no sense.
+        Raises SettingError when its URL has no scheme or a variable is invalid.
         """
         if not endpoint.url.startswith(("http://", "https://")):
             raise SettingError(
@@ -42,11 +42,11 @@ class OtlpExporter:
         except (
             Exception
         ) as error:  # its errors have no common class, and all are about the environment
-            raise SettingError(f"an OTEL_* variable makes no sense: {error}") from error
+            raise SettingError(f"an OTEL_* variable is invalid: {error}") from error
         self._resource = resource_of(endpoint)
 
     def export(self, spans: list[Span]) -> bool:
-        """Return whether the endpoint has taken the spans."""
+        """Return whether the endpoint has accepted the spans."""
         readable = [readable_span(span, self._resource) for span in spans]
         return self._exporter.export(readable) is SpanExportResult.SUCCESS
 
@@ -56,7 +56,7 @@ class OtlpExporter:
 
 
 def resource_of(endpoint: Endpoint) -> Resource:
-    """Return who sends the spans: OTEL_RESOURCE_ATTRIBUTES hold, our own names win."""
+    """Return the resource of the spans: OTEL_RESOURCE_ATTRIBUTES apply, but for the names of ours."""
     return Resource.create(
         {
             "service.name": endpoint.service_name,
@@ -67,10 +67,10 @@ def resource_of(endpoint: Endpoint) -> Resource:
 
 
 def readable_span(span: Span, resource: Resource) -> ReadableSpan:
-    """Return a span as the exporters take it.
+    """Return a span as the exporters accept it.
 
-    The SDK makes these itself, and only of spans that it has started, with ids that it has drawn; a
-    trace that must continue after a restart cannot use that. A test pins what the SDK takes here.
+    The SDK creates these only for spans that it has started itself, with random ids; a trace that must
+    continue after a restart cannot use that. A test pins what the SDK accepts here.
     """
     parent = _context(span.trace_id, span.parent_id, is_remote=span.is_parent_remote)
     return ReadableSpan(

@@ -1,4 +1,4 @@
-"""Turn what happens to sessions into spans that wait in the outbox."""
+"""Turns what happens to sessions into spans in the outbox."""
 
 import asyncio
 import math
@@ -24,7 +24,7 @@ from bridge.model import (
 )
 from bridge.session import Session
 from bridge.sinks.spans.clock import ClockSteps
-from bridge.sinks.spans.events import described
+from bridge.sinks.spans.events import to_span_event
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 from bridge.sinks.spans.trace import Trace
@@ -34,7 +34,7 @@ from bridge.telemetry import Telemetry
 from bridge.trace_context import span_id_of, trace_id_of
 
 CHECKPOINT_KEY = "trace"
-"""What a checkpoint calls the trace of a session."""
+"""The key of a session's trace in a checkpoint."""
 
 
 class Spans:
@@ -52,7 +52,7 @@ class Spans:
     ) -> None:
         """Write spans to `outbox`.
 
-        `monotonic` is the clock that durations are measured by; without it times are taken as they come.
+        `monotonic` is the clock that measures durations; without it the wall clock is trusted.
         """
         self.pages = Pages(public_url)
         self.waiting = asyncio.Event()
@@ -64,10 +64,10 @@ class Spans:
         self._finished: list[Span] = []
 
     def consume(self, session: Session, event: Event, received: float) -> None:
-        """Take one event.
+        """Apply an event.
 
-        A span ends by the clock as it is then, and is as long as it took: what is known of open spans
-        moves along when somebody sets the clock.
+        A span ends at the time of the wall clock and has its true duration: the times of open spans are
+        shifted when the wall clock is set.
         """
         step = self._clock_steps.step(received) if self._clock_steps is not None else 0.0
         if step:
@@ -76,27 +76,27 @@ class Spans:
         self._apply(session, event, received)
 
     def _apply(self, session: Session, event: Event, received: float) -> None:
-        take = _TAKE.get(type(event))
-        if take is None:
+        apply = _APPLY.get(type(event))
+        if apply is None:
             return
         trace = self._traces.get(session.id)
         if trace is None or trace.attempt != session.attempt:
             trace = self._begin(session)
-        take(self, session, trace, event, received)
+        apply(self, session, trace, event, received)
 
     def replay(self, session: Session, event: Event, received: float) -> None:
-        """Take an event once more: the spans that it finished are in the outbox, or delivered."""
+        """Apply an event again: the spans that it finished are in the outbox already, or delivered."""
         state = session.restored_state.get(CHECKPOINT_KEY)
         if session.id not in self._traces and (
             state is None or state["attempt"] != session.attempt
         ):
-            return  # there was no endpoint then; the trace begins with what happens from now on
+            return  # there was no endpoint then: the trace begins now
         before = len(self._finished)
         self._apply(session, event, received)
         del self._finished[before:]
 
     def snapshot(self, session: Session) -> dict[str, Any] | None:
-        """Return what the trace of a session goes on from after a restart, or None where it has none."""
+        """Return what the trace of a session continues from after a restart, or None where it has none."""
         trace = self._traces.get(session.id)
         return None if trace is None else trace.snapshot()
 
@@ -108,7 +108,7 @@ class Spans:
         return SpansWrite(self, tuple(spans))
 
     def _begin(self, session: Session) -> Trace:
-        """Return the trace of an attempt that is new, or that was begun before a restart."""
+        """Return the trace of an attempt: a new one, or one that began before a restart."""
         before = self._traces.pop(session.id, None) or self._restored(session)
         if before is not None and before.attempt == session.attempt:
             self._traces[session.id] = before
@@ -128,7 +128,7 @@ class Spans:
     def _registered(
         self, session: Session, trace: Trace, event: Registered, received: float
     ) -> None:
-        """Do nothing more: whatever comes first has begun the trace."""
+        """Do nothing: the trace has begun, as with any first event."""
 
     def _batch(self, session: Session, trace: Trace, batch: Batch, received: float) -> None:
         trace.add_batch(batch, received)
@@ -141,31 +141,31 @@ class Spans:
     def _performance(
         self, _session: Session, trace: Trace, performance: Performance, _received: float
     ) -> None:
-        speed = performance.frames_per_second_average
-        if trace.running and speed is not None and math.isfinite(speed):
-            trace.running[-1].frames_per_second = speed
+        rate = performance.frames_per_second_average
+        if trace.running and rate is not None and math.isfinite(rate):
+            trace.running[-1].frames_per_second = rate
 
     def _connected(self, session: Session, trace: Trace, event: Connected, received: float) -> None:
         if trace.is_disconnected:
             trace.is_disconnected = False
-            self._told(session, trace, event, received)
+            self._record(session, trace, event, received)
 
     def _disconnected(
         self, session: Session, trace: Trace, event: Disconnected, received: float
     ) -> None:
         trace.is_disconnected = True
-        self._told(session, trace, event, received)
+        self._record(session, trace, event, received)
 
-    def _told(self, _session: Session, trace: Trace, event: Event, received: float) -> None:
-        told = described(event, received)
-        if told is not None:
-            trace.add_event(told)
+    def _record(self, _session: Session, trace: Trace, event: Event, received: float) -> None:
+        span_event = to_span_event(event, received)
+        if span_event is not None:
+            trace.add_event(span_event)
 
     def _ended(self, session: Session, trace: Trace, ended: Ended, received: float) -> None:
         if ended.phase is Phase.LOST:
-            # What the session was heard of by a clock that was set since then says nothing.
-            heard = min(max(session.updated_at, trace.last_heard), received)
-            self._finish(session, trace, heard, Outcome.ERROR, "lost: silent for too long")
+            # A time from before the clock was set may be in the future.
+            last_seen = min(max(session.updated_at, trace.last_heard), received)
+            self._finish(session, trace, last_seen, Outcome.ERROR, "lost: silent for too long")
         elif session.status is Status.FAILED:
             self._finish(
                 session, trace, received, Outcome.ERROR, session.status_message or "failed"
@@ -182,16 +182,16 @@ class Spans:
         del self._traces[session.id]
 
 
-_TAKE: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
+_APPLY: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
     Registered: Spans._registered,
     Batch: Spans._batch,
     Epoch: Spans._epoch,
     Performance: Spans._performance,
-    StatusChange: Spans._told,
+    StatusChange: Spans._record,
     Connected: Spans._connected,
     Disconnected: Spans._disconnected,
-    CommandSent: Spans._told,
-    CommandAnswered: Spans._told,
+    CommandSent: Spans._record,
+    CommandAnswered: Spans._record,
     Ended: Spans._ended,
     Expired: Spans._expire,
 }
@@ -211,14 +211,14 @@ class SpansWrite:
         self.dropped = self.sink._outbox.add(transaction, rows)
 
     def on_committed(self) -> None:
-        """Ring for the delivery, and count what had to go."""
+        """Wake the delivery, and count the spans that the full outbox dropped."""
         if self.dropped:
             self.sink._telemetry.spans_dropped(self.dropped)
         self.sink.waiting.set()
 
 
 def _previous(session: Session, before: Trace | None) -> SpanLink | None:
-    """Return a link to the attempt before, whose ids can be told without having seen it."""
+    """Return a link to the previous attempt, whose ids are known even if its trace is not."""
     if before is not None:
         return before.link()
     if session.attempt == 1:

@@ -1,4 +1,4 @@
-"""A finished span, as it waits for its delivery."""
+"""A finished span, as it waits in the outbox."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 TEXT_LIMIT = 1_024
-"""Longer texts are cut: a trace backend is no place for them, and one span must not fill a request."""
+"""Characters; longer texts are cut: trace backends are not made for them, and one span must not fill a request."""
 
 NAME_LIMIT = 128
 
@@ -17,7 +17,7 @@ Value = str | bool | int | float
 
 
 class Outcome(StrEnum):
-    """How what a span stands for has ended."""
+    """The status of a span."""
 
     UNSET = "unset"
     OK = "ok"
@@ -36,7 +36,7 @@ class SpanEvent:
 
 @dataclass(frozen=True, slots=True)
 class SpanLink:
-    """Another span that belongs to the story."""
+    """A link to a related span."""
 
     trace_id: str
     span_id: str
@@ -59,7 +59,7 @@ class Span:
     links: tuple[SpanLink, ...] = ()
     outcome: Outcome = Outcome.UNSET
     message: str = ""
-    """Why the outcome is an error."""
+    """The reason for an error."""
 
     def to_json(self) -> str:
         """Return what `from_json` takes."""
@@ -76,22 +76,22 @@ class Span:
 
 
 def as_json(value: object) -> str:
-    """Return what is made of dataclasses with slots as JSON; `asdict`, which copies deeply, takes five times as long."""
+    """Return dataclasses with slots as JSON; `asdict`, which copies deeply, takes five times as long."""
     return json.dumps(value, default=_parts, separators=(",", ":"), allow_nan=False)
 
 
-def attributes(found: Mapping[str, Any]) -> dict[str, Value]:
-    """Return what has a value: nothing empty, nothing non-finite, which many backends cannot store."""
-    return {name: cut(value) for name, value in found.items() if _is_told(value)}
+def attributes(values: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the values that are neither empty nor non-finite, which many backends cannot store."""
+    return {name: cut(value) for name, value in values.items() if _is_storable(value)}
 
 
 def cut(value: Value) -> Value:
-    """Return a value, shortened where it is a long text."""
+    """Return a value, cut if it is a long text."""
     return value[:TEXT_LIMIT] if isinstance(value, str) else value
 
 
 def cut_name(name: str) -> str:
-    """Return a name, shortened where it is long: two names that differ still do."""
+    """Return a name, cut if it is long; two different names stay different."""
     if len(name) <= NAME_LIMIT:
         return name
     digest = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -102,7 +102,7 @@ def _parts(value: Any) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}
 
 
-def _is_told(value: object) -> bool:
+def _is_storable(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return value is not None and value != ""

@@ -1,4 +1,4 @@
-"""The trace of one session attempt: from what happens to finished spans."""
+"""The trace of one session attempt: turns what happens into finished spans."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -15,12 +15,12 @@ OPEN_LIMIT = 2
 """Epochs that may wait for their averages: the running one, and the one before it."""
 
 ROOT_SECONDS = 0.001
-"""The first span is sent at once, so it has no duration to tell; backends draw none of length zero."""
+"""The first span is sent at once, so it has no duration of its own; backends do not draw one of length zero."""
 
 
 @dataclass(slots=True)
 class Trace:
-    """What has to be remembered of a trace until its session is over."""
+    """The state of a trace until its session is over."""
 
     session_id: str
     attempt: int
@@ -33,18 +33,18 @@ class Trace:
     epochs: int = 0
     last_loss: float | None = None
     last_epoch: dict[str, Any] = field(default_factory=dict)
-    """The attributes of the last epoch that was told."""
+    """The attributes of the last epoch with averages."""
     highest: int = -1
     """The highest epoch that has a span."""
     rewinds: int = 0
-    """How often an epoch was finished that is not above `highest`; keeps the ids of all spans different."""
+    """How many finished epochs were not above `highest`; makes the ids of their spans unique."""
     ends: int = 0
     last_heard: float = 0.0
-    """When the last batch or event came, or 0."""
+    """When the last batch or event arrived, or 0."""
     is_disconnected: bool = False
     running: list[OpenEpoch] = field(default_factory=list)
     events: Events = field(default_factory=lambda: Events(EVENTS_LIMIT))
-    """What happened while no epoch was running."""
+    """Those that happened while no epoch was running."""
 
     @classmethod
     def of(cls, session: Session) -> "Trace":
@@ -55,16 +55,16 @@ class Trace:
 
     @classmethod
     def restored(cls, state: dict[str, Any]) -> "Trace":
-        """Return the trace that a snapshot was taken of."""
+        """Return the trace of a snapshot."""
         running = [OpenEpoch.restored(epoch) for epoch in state["running"]]
         return cls(**{**state, "running": running, "events": Events.restored(state["events"])})
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what `restored` takes: plain values, none of which changes any more."""
+        """Return plain values for `restored`, none of which changes later."""
         return asdict(self)
 
     def root(self, session: Session, previous: SpanLink | None, pages: Pages) -> Span:
-        """Return the first span: child of the client's own where that is sampled, else linked to it."""
+        """Return the first span: a child of the client's span if that is sampled, else linked to it."""
         remote = session.client.trace_context
         is_child = remote is not None and remote.trace_id == self.trace_id
         links = [previous] if previous else []
@@ -83,21 +83,23 @@ class Trace:
         )
 
     def add_batch(self, batch: Batch, received: float) -> None:
-        """Take a batch; the first one of an epoch starts it."""
+        """Add a batch; the first one of an epoch starts it."""
         self.batches += 1
         self.last_heard = received
         if batch.loss is not None and math.isfinite(batch.loss):
             self.last_loss = batch.loss
         running = self._running(batch.epoch)
         if running is None:
-            took = batch.duration_seconds or 0.0
-            started = max(self.registered, received - took) if math.isfinite(took) else received
+            duration = batch.duration_seconds or 0.0
+            started = (
+                max(self.registered, received - duration) if math.isfinite(duration) else received
+            )
             running = OpenEpoch(batch.epoch, min(started, received), received)
             self.running.append(running)
         running.add(batch, received)
 
     def add_event(self, event: SpanEvent) -> None:
-        """Take something that happened: it belongs to the running epoch, or to none."""
+        """Add an event to the running epoch, or to the session if there is none."""
         self.last_heard = max(self.last_heard, event.at)
         (self.running[-1].events if self.running else self.events).add(event)
 
@@ -112,33 +114,35 @@ class Trace:
 
     @property
     def is_crowded(self) -> bool:
-        """Tell whether more epochs wait for their averages than may."""
+        """Whether more epochs wait for their averages than may."""
         return len(self.running) > OPEN_LIMIT
 
     def overdue(self, session: Session, pages: Pages) -> list[Span]:
-        """Return spans of epochs that were left without their averages when others began."""
+        """Return the spans of epochs whose averages were still missing when later ones began."""
         spans = []
         while self.is_crowded:
             spans.append(self._unfinished(session, self.running.pop(0), pages))
         return spans
 
     def finish_epoch(
-        self, session: Session, told: Epoch, received: float, pages: Pages
+        self, session: Session, averages: Epoch, received: float, pages: Pages
     ) -> list[Span]:
-        """Return the span of an epoch whose averages have come, after those of forgotten earlier ones."""
-        forgotten = [epoch for epoch in self.running if epoch.number < told.number]
-        running = self._running(told.number) or OpenEpoch(told.number, self.last_end, received)
-        self.running = [epoch for epoch in self.running if epoch.number > told.number]
-        spans = [self._unfinished(session, epoch, pages) for epoch in forgotten]
+        """Return the span of an epoch whose averages have arrived, after those of earlier ones without any."""
+        unfinished = [epoch for epoch in self.running if epoch.number < averages.number]
+        running = self._running(averages.number) or OpenEpoch(
+            averages.number, self.last_end, received
+        )
+        self.running = [epoch for epoch in self.running if epoch.number > averages.number]
+        spans = [self._unfinished(session, epoch, pages) for epoch in unfinished]
         self.epochs += 1
         self.last_end = self.last_heard = received
-        self.last_epoch = running.attributes(told)
-        return [*spans, self._epoch(session, running, told, received, pages)]
+        self.last_epoch = running.attributes(averages)
+        return [*spans, self._epoch(session, running, averages, received, pages)]
 
     def finish(
         self, session: Session, at: float, outcome: Outcome, message: str, pages: Pages
     ) -> list[Span]:
-        """Return the last spans: of epochs that never got their averages, and of the whole session."""
+        """Return the last spans: of epochs without averages, and of the whole session."""
         spans = [
             self._unfinished(session, epoch, pages, outcome, message) for epoch in self.running
         ]
@@ -170,8 +174,14 @@ class Trace:
     def _running(self, number: int) -> OpenEpoch | None:
         return next((epoch for epoch in self.running if epoch.number == number), None)
 
-    def _unfinished(self, session: Session, epoch: OpenEpoch, pages: Pages, outcome: Outcome = Outcome.UNSET,
-                    message: str = "") -> Span:  # fmt: skip
+    def _unfinished(
+        self,
+        session: Session,
+        epoch: OpenEpoch,
+        pages: Pages,
+        outcome: Outcome = Outcome.UNSET,
+        message: str = "",
+    ) -> Span:
         outcome = outcome if outcome is Outcome.ERROR else Outcome.UNSET
         return self._epoch(
             session,
@@ -183,12 +193,17 @@ class Trace:
             message if outcome is Outcome.ERROR else "",
         )
 
-    def _epoch(self, session: Session, epoch: OpenEpoch, told: Epoch | None, end: float, pages: Pages,
-               outcome: Outcome = Outcome.UNSET, message: str = "") -> Span:  # fmt: skip
-        found = {**self._everywhere(session), **epoch.attributes(told)}
-        found.update(
-            attributes({"training.images.url": pages.images(self.session_id, epoch.number)})
-        )
+    def _epoch(
+        self,
+        session: Session,
+        epoch: OpenEpoch,
+        averages: Epoch | None,
+        end: float,
+        pages: Pages,
+        outcome: Outcome = Outcome.UNSET,
+        message: str = "",
+    ) -> Span:
+        link = {"training.images.url": pages.images(self.session_id, epoch.number)}
         return Span(
             "training.epoch",
             self.trace_id,
@@ -196,7 +211,11 @@ class Trace:
             epoch.started,
             max(end, epoch.started),
             parent_id=self.root_id,
-            attributes=found,
+            attributes={
+                **self._everywhere(session),
+                **epoch.attributes(averages),
+                **attributes(link),
+            },
             events=epoch.all_events(self.session_id, pages),
             outcome=outcome,
             message=str(cut(message)),
@@ -210,7 +229,7 @@ class Trace:
         return span_id_of(self.session_id, self.attempt, name)
 
     def _everywhere(self, session: Session) -> dict[str, Any]:
-        """Return what makes each span understood by itself."""
+        """Return the attributes that make each span understandable by itself."""
         return attributes(
             {
                 "training.session.id": self.session_id,
@@ -235,9 +254,12 @@ class Trace:
         )
 
 
-FINAL = frozenset({"training.loss", "training.accuracy", "training.validation.loss",
-                   "training.validation.accuracy", "training.learning_rate"})  # fmt: skip
-"""What of the last epoch counts as the result of the session."""
+FINAL = (
+    *("training.loss", "training.accuracy"),
+    *("training.validation.loss", "training.validation.accuracy"),
+    "training.learning_rate",
+)
+"""Attributes of the last epoch that count as results of the session."""
 
 LABELS_LIMIT = 32
 

@@ -136,5 +136,5 @@ def test_an_older_row_may_be_shorter_at_its_end():
     ],
 )  # fmt: skip
 def test_a_zero_of_an_older_row_may_not_have_been_reported(row, event):
-    """Rows from before that could be told apart are read as today's messages of such clients are."""
+    """Rows from before that were distinguished are read as today's messages of such clients are."""
     assert decode(["run", 1, 0.0, *row]).event == event

@@ -90,8 +90,8 @@ def test_what_is_committed_is_known_again_to_the_last_detail(tmp_path, story):
     database.close()
 
 
-def test_an_expired_session_is_not_taken_up(database):
-    """Its series stay away after the kill, though the journal still tells of it."""
+def test_an_expired_session_is_not_restored(database):
+    """Its series stay away after the kill, though the journal still holds it."""
     life = Life(database)
     session = life.register()
     life.commit()
@@ -107,7 +107,7 @@ def test_an_expired_session_is_not_taken_up(database):
 
 
 def test_damage_costs_what_is_damaged_and_no_more(database):
-    """A group, a row, a session that cannot be read is counted and told; the bridge starts with the rest."""
+    """A group, a row, a session that cannot be read is counted and logged; the bridge starts with the rest."""
     life = Life(database)
     good, bad = life.register("good"), life.register("bad")
     life.commit()

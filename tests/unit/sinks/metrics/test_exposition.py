@@ -54,7 +54,7 @@ def test_both_formats_tell_the_same():
 
 
 def test_each_family_is_one_stretch_with_its_type():
-    """No family is told twice, whatever the number of sessions; OpenMetrics ends in one EOF."""
+    """No family appears twice, whatever the number of sessions; OpenMetrics ends in one EOF."""
     scene = Scene()
     crowd(scene, 40)
 
@@ -67,7 +67,7 @@ def test_each_family_is_one_stretch_with_its_type():
 
 
 def test_no_sample_has_a_timestamp():
-    """Prometheus marks series stale by itself only where the page tells no times."""
+    """Prometheus marks series stale by itself only if the page has no timestamps."""
     scene = Scene()
     crowd(scene, 1)
 
@@ -126,7 +126,7 @@ def test_exemplars_keep_to_the_limit():
 
 
 def test_the_content_type_is_what_the_page_is():
-    """A scraper is told which of the two formats it got."""
+    """A scraper learns which of the two formats it got."""
     scene = Scene()
 
     async def content_types():
@@ -141,7 +141,7 @@ def test_the_content_type_is_what_the_page_is():
 
 
 def test_the_page_counts_its_series():
-    """The bridge tells how many series of sessions it last showed, and how long that took."""
+    """The bridge reports how many series of sessions it last showed, and how long that took."""
     scene = Scene()
     crowd(scene, 5)
 
@@ -209,11 +209,11 @@ async def test_change_while_rendering_breaks_nothing():
         page = (await scene.exposition.render(accept)).body.decode()
         names = families_in_order(page)
         lines = [line for line in page.splitlines() if not line.startswith("#")]
-        told = [line.split("} ")[0] for line in lines if line.startswith("training_")]
+        labels = [line.split("} ")[0] for line in lines if line.startswith("training_")]
 
         assert turns > before
         assert len(names) == len(set(names))
-        assert len(told) == len(set(told))
+        assert len(labels) == len(set(labels))
         check_histograms(lines)
     stop.set()
     await changing
@@ -254,7 +254,7 @@ async def test_the_event_loop_gets_its_turns():
 
 
 def test_an_empty_bridge_has_a_page():
-    """Without sessions the page tells the bridge's own series, in both formats."""
+    """Without sessions the page has the bridge's own series, in both formats."""
     scene = Scene()
 
     assert "training_" not in scene.page()

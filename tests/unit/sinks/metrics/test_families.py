@@ -10,7 +10,7 @@ from bridge.telemetry import Telemetry
 
 
 def test_the_bridge_part_is_what_telemetry_registers():
-    """The table tells each family of the bridge as it really is, in the order of the page."""
+    """The registry has each family of the table, in the order of the page."""
     registered = [
         (
             metric._name + ("_total" if metric._type == "counter" else ""),
@@ -22,9 +22,9 @@ def test_the_bridge_part_is_what_telemetry_registers():
         for metric in Telemetry().registry._collector_to_names
     ]
 
-    told = [(f.name, f.type, f.help, f.labels, f.buckets) for f in BRIDGE_FAMILIES]
+    declared = [(f.name, f.type, f.help, f.labels, f.buckets) for f in BRIDGE_FAMILIES]
 
-    assert registered == told
+    assert registered == declared
 
 
 def test_a_session_has_a_place_for_each_of_its_families():
@@ -34,7 +34,7 @@ def test_a_session_has_a_place_for_each_of_its_families():
     assert {family.attribute for family in TRAINING_FAMILIES} <= places
 
 
-def test_names_are_told_once():
+def test_names_are_unique():
     """No two families share a name."""
     names = [family.name for family in (*TRAINING_FAMILIES, *BRIDGE_FAMILIES)]
 

@@ -83,6 +83,6 @@ def test_extremes_outlive_a_restart():
     assert after.at(60.0) is None
 
 
-def test_nothing_told_has_no_extremes():
+def test_no_values_have_no_extremes():
     """Before the first value there is nothing to show."""
     assert Extremes().at(0.0) is None

@@ -51,7 +51,7 @@ def scene():
 
 
 def test_a_registered_session_shows_only_what_is_known(scene):
-    """Values that were never told are absent, not 0."""
+    """Values that were never reported are absent, not 0."""
     scene.session()
 
     names = {family.name for family in scene.families() if family.name.startswith("training_")}
@@ -68,7 +68,7 @@ def test_a_registered_session_shows_only_what_is_known(scene):
 
 
 def test_every_family_is_fed(scene):
-    """Each family of the table is on the page once a session has told everything."""
+    """Each family of the table is on the page once a session has reported everything."""
     session = scene.session(config=Config(3, 10, 32, "m", "d", ("cat", "dog")))
     gpu = Gpu(0, "GPU-1", 0.5, 1.0, 2.0, 3.0, 4.0)
     scene.tell(
@@ -122,13 +122,13 @@ def test_a_configuration_may_come_later(scene):
 
 
 def test_one_status_is_current(scene):
-    """The status told last is 1, all others are 0."""
+    """The last status reported is 1, all others are 0."""
     session = scene.session()
 
     scene.tell(session, StatusChange(Status.RUNNING), StatusChange(Status.PAUSED))
 
-    told = {dict(k)["status"]: v for k, v in scene.values("training_session_status").items()}
-    assert told == {status: float(status is Status.PAUSED) for status in Status}
+    reported = {dict(k)["status"]: v for k, v in scene.values("training_session_status").items()}
+    assert reported == {status: float(status is Status.PAUSED) for status in Status}
 
 
 def test_connected_follows_the_stream(scene):
@@ -215,7 +215,7 @@ def test_nothing_non_finite_enters_a_sum_or_a_count(losses, others):
 
 
 def test_a_loss_that_is_no_number_is_shown(scene):
-    """The gauge tells NaN and infinities as they are."""
+    """The gauge shows NaN and infinities as they are."""
     session = scene.session()
     shown = []
     for loss in (NAN, INF, -INF):
@@ -242,7 +242,7 @@ def test_a_loss_that_is_no_number_is_shown(scene):
     ],
 )
 def test_samples_are_counted_by_the_best_that_is_known(scene, batch, samples):
-    """The count told, else truths, predictions or images; nothing told is nothing shown."""
+    """The count reported, else truths, predictions or images; nothing reported is nothing shown."""
     scene.tell(scene.session(), batch)
 
     assert scene.value("training_samples_total") == samples
@@ -262,7 +262,7 @@ def test_a_duration_is_never_counted_twice(scene):
 
 
 def test_a_measurement_is_shown_while_it_is_reported(scene):
-    """What the newest PerformanceData lacks is not known any more: an old value is no current one, nor is 0."""
+    """What the newest PerformanceData lacks is unknown from then on: an old value is not a current one, and neither is 0."""
     session = scene.session()
     gpus = (Gpu(0, "a", 0.0, 1.0), Gpu(1, "b", 0.5))
     scene.tell(session, Performance(0.1, 2.0, 3.0, 4.0, 5.0, Resources(1.0, 2.0, gpus)))
@@ -406,8 +406,8 @@ def test_images_are_counted_by_what_became_of_them(scene):
     scene.settle("run-1", ImageResult.SAMPLED_OUT, 5, NOON + 20)
     scene.settle("unknown", ImageResult.DROPPED, 1, NOON)
 
-    told = {dict(k)["result"]: v for k, v in scene.values("training_images_total").items()}
-    assert told == {"stored": 32, "sampled_out": 5, "dropped": 0, "invalid": 0}
+    counts = {dict(k)["result"]: v for k, v in scene.values("training_images_total").items()}
+    assert counts == {"stored": 32, "sampled_out": 5, "dropped": 0, "invalid": 0}
     assert scene.value("training_last_image_timestamp_seconds") == NOON + 9
 
 
@@ -419,8 +419,10 @@ def test_commands_are_counted_with_their_answers(scene):
 
     scene.tell(session, order, order, CommandAnswered(CommandType.PAUSE_TRAINING, answer))
 
-    told = {tuple(dict(k).values()): v for k, v in scene.values("training_commands_total").items()}
-    assert told == {
+    counts = {
+        tuple(dict(k).values()): v for k, v in scene.values("training_commands_total").items()
+    }
+    assert counts == {
         ("sent", "pause_training"): 2,
         ("applied", "pause_training"): 0,
         ("refused", "pause_training"): 1,

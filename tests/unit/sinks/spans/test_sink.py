@@ -85,8 +85,10 @@ def test_an_epoch_is_a_span(world):
     world.happen(session, batch(1, 0, 0.5, duration_seconds=2.0, sample_count=32), at=START + 10)
     world.happen(session, batch(1, 1, 0.75, sample_count=32), at=START + 11)
     world.happen(session, Performance(0.1, 1.0, 2.0, 55.0, 60.0), at=START + 12)
-    told = averages(1, 0.625, 0.9, validation_loss=0.7, validation_accuracy=0.8, learning_rate=0.01)
-    world.happen(session, told, at=START + 13)
+    reported = averages(
+        1, 0.625, 0.9, validation_loss=0.7, validation_accuracy=0.8, learning_rate=0.01
+    )
+    world.happen(session, reported, at=START + 13)
 
     [epoch] = world.named("training.epoch")
 
@@ -135,7 +137,7 @@ def test_the_batch_with_the_highest_loss_is_an_event_with_its_images(world):
 
 
 def test_an_epoch_without_batches_starts_where_the_last_one_ended(world):
-    """A client that tells only averages gets spans that lie end to end."""
+    """A client that reports only averages gets spans that lie end to end."""
     session = world.register()
     world.happen(session, averages(1), at=START + 10)
     world.happen(session, averages(2), at=START + 30)
@@ -147,7 +149,7 @@ def test_an_epoch_without_batches_starts_where_the_last_one_ended(world):
     assert second.attributes["training.batches"] == 0
 
 
-def test_events_of_a_session_are_told_where_they_happened(world):
+def test_events_of_a_session_are_recorded_where_they_happened(world):
     """Status, commands with their answers, lost connections and the first NaN are events of the epoch."""
     session = world.register()
     result = CommandResult("c1", applied=True, message="paused", epoch=1, batch=7)
@@ -158,7 +160,7 @@ def test_events_of_a_session_are_told_where_they_happened(world):
     )
     world.happen(session, CommandAnswered(CommandType.PAUSE_TRAINING, result), at=START + 3)
     world.happen(session, CommandAnswered(CommandType.STOP_TRAINING, refused), at=START + 4)
-    world.happen(session, StatusChange(Status.PAUSED, "by order"), at=START + 5)
+    world.happen(session, StatusChange(Status.PAUSED, "as planned"), at=START + 5)
     world.happen(session, Disconnected(), at=START + 6)
     world.happen(session, Connected(), at=START + 7)
     world.happen(session, batch(1, 1, math.nan), batch(1, 2, math.inf), Heartbeat(), at=START + 8)
@@ -178,7 +180,7 @@ def test_events_of_a_session_are_told_where_they_happened(world):
     assert events["command applied"][1]["training.batch"] == 7
     assert events["status"] == (
         5,
-        {"training.status": "paused", "training.status.message": "by order"},
+        {"training.status": "paused", "training.status.message": "as planned"},
     )
     assert events["non-finite loss"] == (8, {"training.batch": 1, "training.loss": "nan"})
     assert epoch.attributes["training.nonfinite"] == 2
@@ -202,8 +204,8 @@ def test_events_are_at_most_sixteen_and_the_highest_loss_is_among_them(world):
 def test_a_non_finite_number_is_left_out_and_counted(world):
     """Backends that cannot store NaN get the span all the same."""
     session = world.register()
-    told = Epoch(1, math.nan, math.inf, validation_loss=-math.inf, learning_rate=math.nan)
-    world.happen(session, batch(1, 0, math.nan), told, at=START + 1)
+    reported = Epoch(1, math.nan, math.inf, validation_loss=-math.inf, learning_rate=math.nan)
+    world.happen(session, batch(1, 0, math.nan), reported, at=START + 1)
 
     [epoch] = world.named("training.epoch")
 
@@ -297,7 +299,7 @@ def test_a_session_that_comes_back_from_the_dead_never_repeats_an_id(world):
     assert len({span.span_id for span in spans}) == 6
 
 
-def test_an_epoch_told_twice_is_two_spans(world):
+def test_an_epoch_reported_twice_is_two_spans(world):
     """A loop that goes back to an earlier epoch gets a span for each time it went through."""
     session = world.register()
     for second, number in enumerate((1, 2, 2, 1, 2)):
@@ -588,7 +590,7 @@ def test_a_full_outbox_drops_the_oldest_and_counts_them(tmp_path):
 
 
 def test_what_is_not_reported_is_in_no_span(world):
-    """A missing loss is neither a mean, nor a highest one, nor one that is no number; the batch still counts."""
+    """A missing loss is neither a mean, nor a highest one, nor a NaN; the batch still counts."""
     session = world.register()
     world.happen(
         session, batch(1, 0, None, sample_count=4), StatusChange(Status.UNKNOWN), at=START + 1
