@@ -9,7 +9,7 @@ from aiohttp import web
 from bridge.addresses import GO_TO_IMAGES
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.images import list_images
-from bridge.web.api.sessions import list_sessions, one_session
+from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import exposition
@@ -21,7 +21,7 @@ from bridge.web.pages.contact_sheet import contact_sheet
 from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.images import image, latest_image
 from bridge.web.pages.session import session_page
-from bridge.web.pages.sessions import overview
+from bridge.web.pages.sessions import sessions_page
 from bridge.web.security_headers import security_headers
 from bridge.web.static_files import STATIC_TYPES, static_file
 
@@ -49,7 +49,7 @@ class Route:
 
 
 ROUTES = (
-    Route("GET", "/", overview),
+    Route("GET", "/", sessions_page),
     Route("GET", SESSION, session_page),
     Route("GET", BATCH, batch_page),
     Route("GET", f"/{GO_TO_IMAGES}", go_to_images),
@@ -61,7 +61,7 @@ ROUTES = (
     Route("GET", "/healthz", liveness),
     Route("GET", "/readyz", readiness),
     Route("GET", "/api/v1/sessions", list_sessions),
-    Route("GET", "/api/v1" + SESSION, one_session),
+    Route("GET", "/api/v1" + SESSION, get_session),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),

@@ -33,7 +33,7 @@ async def list_sessions(request: web.Request) -> web.Response:
     return json_response({"sessions": page, "next": next_url})
 
 
-async def one_session(request: web.Request) -> web.Response:
+async def get_session(request: web.Request) -> web.Response:
     """Return everything that is known of a session."""
     view = session_view(await session_of(request), time.time())
     details = {

@@ -32,7 +32,7 @@ class Card:
     """Link to the newest batch's first image, relative to the root, or ""."""
 
 
-async def overview(request: web.Request) -> web.Response:
+async def sessions_page(request: web.Request) -> web.Response:
     """Return one page of all sessions."""
     deps = deps_of(request)
     offset = whole_param(request, "offset", 0, highest=MAX_OFFSET)

@@ -3,10 +3,7 @@
 import math
 
 from support.jpegs import jpeg
-from support.pages import NOON_MS, pictures, running
-
-from bridge.storage.index import ImageLocation, IndexedImage
-from bridge.web.pages.contact_sheet import label_of
+from support.pages import pictures, running
 
 
 async def test_every_image_is_shown_with_prediction_confidence_and_truth(open_client, stored):
@@ -64,70 +61,6 @@ async def test_a_batch_without_images_names_the_nearest(open_client, stored):
     assert "/sessions/run-1/batches/1-3" in text
 
 
-async def test_a_jpeg_is_served_byte_for_byte_and_for_ever(open_client, stored):
-    """Content type, caching and origin policy are set by the bridge; what a browser has cached is not sent again."""
-    client = await open_client()
-    running(client.deps)
-    images = pictures(3)
-    stored.add("run-1", 1, 7, images)
-
-    response = await client.get("/sessions/run-1/batches/1-7/2.jpg")
-    again = await client.get(
-        "/sessions/run-1/batches/1-7/2.jpg", headers={"If-None-Match": response.headers["ETag"]}
-    )
-
-    assert await response.read() == images[2][0]
-    assert response.content_type == "image/jpeg"
-    assert "immutable" in response.headers["Cache-Control"]
-    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
-    assert (again.status, await again.read()) == (304, b"")
-
-
-async def test_an_image_that_is_not_there_is_not_found(open_client, stored):
-    """Never kept, never sent, or gone with its shard: 404."""
-    client = await open_client()
-    running(client.deps)
-    stored.add("run-1", 1, 7, pictures(1))
-
-    for path in ("1-7/1.jpg", "1-8/0.jpg", f"1-7/{'9' * 30}.jpg", f"{'9' * 12}-7/0.jpg"):
-        response = await client.get(f"/sessions/run-1/batches/{path}")
-
-        assert response.status == 404
-
-
-async def test_the_latest_image_is_asked_for_again(open_client, stored):
-    """A panel that shows a slot gets the newest batch's image, or a placeholder."""
-    client = await open_client()
-    running(client.deps)
-    empty = await client.get("/sessions/run-1/latest/0.jpg")
-    older, newer = pictures(2)
-    stored.add("run-1", 2, 0, [newer], received_ms=NOON_MS + 1000)
-    stored.add("run-1", 1, 7, [older], received_ms=NOON_MS)
-
-    response = await client.get("/sessions/run-1/latest/0.jpg")
-
-    assert (empty.status, empty.content_type) == (200, "image/jpeg")
-    assert await response.read() == newer[0]
-    assert response.headers["Cache-Control"] == "no-cache"
-
-
-async def test_a_contact_sheet_shows_one_batch(open_client, stored):
-    """The batch meant is drawn as one JPEG; where there is none, a placeholder with status 200."""
-    client = await open_client()
-    running(client.deps)
-    empty = await client.get("/sessions/run-1/sheet.jpg?at=${__to}")
-    nobody = await client.get("/sessions/nobody/sheet.jpg")
-    stored.add("run-1", 1, 7, [*pictures(5), (b"torn", 1, 0.5, 1)])
-
-    response = await client.get("/sessions/run-1/sheet.jpg?prefer=max_loss")
-
-    assert (empty.status, nobody.status, response.status) == (200, 200, 200)
-    assert await empty.read() == await nobody.read()
-    body = await response.read()
-    assert body.startswith(b"\xff\xd8\xff")
-    assert body != await empty.read()
-
-
 async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(open_client, stored):
     """No loss and no confidence: no tile, no "0%", no meter; the API says null."""
     client = await open_client()
@@ -148,12 +81,3 @@ async def test_what_is_not_reported_is_not_on_the_page_of_a_batch(open_client, s
     (batch,) = answer["batches"]
     assert batch["loss"] is None
     assert [image["confidence"] for image in batch["images"]] == [None, None]
-
-
-def test_a_contact_sheet_says_no_confidence_that_was_not_reported():
-    """The label of a tile shows what is known."""
-    location = ImageLocation("1.tar", stored=True, offset=0, length=1)
-
-    assert label_of(IndexedImage(0, 1, None, 0, location), ("cat", "dog"))[1] == "x dog, is cat"
-    assert label_of(IndexedImage(0, 1, None, 1, location), ("cat", "dog"))[1] == "dog"
-    assert label_of(IndexedImage(0, 1, 0.75, 1, location), ("cat", "dog"))[1] == "dog 75%"

@@ -12,6 +12,7 @@ from support.jpegs import jpeg
 from support.pages import pictures, running
 
 from bridge.errors import StorageError
+from bridge.storage.index import ImageLocation, IndexedImage
 from bridge.web.pages import contact_sheet
 from bridge.web.pages.contact_sheet import (
     BACKDROP,
@@ -19,6 +20,7 @@ from bridge.web.pages.contact_sheet import (
     HEADER_HEIGHT,
     LABEL_HEIGHT,
     MISSING,
+    label_of,
 )
 from bridge.web.pages.tiles import TILE, tile_of
 
@@ -226,3 +228,29 @@ async def test_a_crowd_gets_the_grey_picture(open_client, stored):
     response = await client.get("/sessions/run-1/sheet.jpg")
 
     assert (response.status, await response.read()) == (200, contact_sheet.NO_IMAGE)
+
+
+async def test_a_contact_sheet_shows_one_batch(open_client, stored):
+    """The batch meant is drawn as one JPEG; where there is none, a placeholder with status 200."""
+    client = await open_client()
+    running(client.deps)
+    empty = await client.get("/sessions/run-1/sheet.jpg?at=${__to}")
+    nobody = await client.get("/sessions/nobody/sheet.jpg")
+    stored.add("run-1", 1, 7, [*pictures(5), (b"torn", 1, 0.5, 1)])
+
+    response = await client.get("/sessions/run-1/sheet.jpg?prefer=max_loss")
+
+    assert (empty.status, nobody.status, response.status) == (200, 200, 200)
+    assert await empty.read() == await nobody.read()
+    body = await response.read()
+    assert body.startswith(b"\xff\xd8\xff")
+    assert body != await empty.read()
+
+
+def test_a_label_shows_no_confidence_that_was_not_reported():
+    """The label of a tile shows what is known."""
+    location = ImageLocation("1.tar", stored=True, offset=0, length=1)
+
+    assert label_of(IndexedImage(0, 1, None, 0, location), ("cat", "dog"))[1] == "x dog, is cat"
+    assert label_of(IndexedImage(0, 1, None, 1, location), ("cat", "dog"))[1] == "dog"
+    assert label_of(IndexedImage(0, 1, 0.75, 1, location), ("cat", "dog"))[1] == "dog 75%"
