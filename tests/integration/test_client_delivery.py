@@ -258,7 +258,7 @@ def test_images_too_large_to_be_sent_are_counted(tmp_path, buffer_bytes, reason)
 
 
 def test_what_a_loop_does_not_report_survives_a_kill(tmp_path):
-    """Batches without a loss and epochs without an accuracy are told again to the last one, and none is dropped."""
+    """Batches without a loss and epochs without an accuracy are reported again down to the last one, and none is dropped."""
     state = tmp_path / "state"
     with (
         running_bridge(state) as bridge,

@@ -212,10 +212,10 @@ def test_a_whole_bridge_sends_spans_that_lead_to_images(tmp_path):
         picture = wire.ImageData(image_bytes=jpeg(shade=10))
         data = wire.BatchData(epoch=1, batch_idx=7, batch_loss=0.5, images=[picture])
         request = wire.MetricsRequest(session_id="whole", batch_data=data)
-        averages_told = wire.MetricsRequest(
+        averages = wire.MetricsRequest(
             session_id="whole", epoch_data=wire.EpochData(epoch=1, average_loss=0.5)
         )
-        list(stub.StreamMetrics(iter([request, averages_told]), timeout=30))
+        list(stub.StreamMetrics(iter([request, averages]), timeout=30))
         until_true(lambda: receiver.named("training.epoch"), seconds=WAIT_SECONDS)
         [epoch] = receiver.named("training.epoch")
         link = epoch.attributes["training.images.url"]
@@ -238,8 +238,8 @@ def run_until_killed(state, receiver, number, *, spans):
         if number == 1:
             stub.RegisterTrainingSession(wire.SessionInfo(session_id="killed"))
         epoch = wire.EpochData(epoch=number)
-        told = wire.MetricsRequest(session_id="killed", epoch_data=epoch, sequence=number)
-        list(stub.StreamMetrics(iter([told]), timeout=30))
+        averages = wire.MetricsRequest(session_id="killed", epoch_data=epoch, sequence=number)
+        list(stub.StreamMetrics(iter([averages]), timeout=30))
         until_true(lambda: bridge.total("bridge_spans_total", result="exported") == spans)
         bridge.process.kill()
         bridge.process.wait()
@@ -257,7 +257,7 @@ def test_a_killed_bridge_goes_on_with_its_traces(tmp_path):
 
 
 def test_a_stop_in_the_middle_of_an_epoch_costs_its_span_nothing(tmp_path):
-    """An epoch that a clean restart falls into is told whole: its start, and every batch."""
+    """An epoch that a clean restart falls into is exported whole: its start, and every batch."""
     with receiving("http/protobuf") as receiver:
         endpoint = receiver.url.removesuffix("/v1/traces")
         flags = ("--otlp-endpoint", endpoint, "--otlp-protocol", "http/protobuf")
@@ -269,11 +269,13 @@ def test_a_stop_in_the_middle_of_an_epoch_costs_its_span_nothing(tmp_path):
                 stub = MetricsServiceStub(channel)
                 if part[0] == 1:
                     stub.RegisterTrainingSession(wire.SessionInfo(session_id="stopped"))
-                list(stub.StreamMetrics(map(told_batch, part), timeout=30))
+                list(stub.StreamMetrics(map(numbered_batch, part), timeout=30))
                 if part[0] == 8:
                     epoch = wire.EpochData(epoch=1)
-                    told = wire.MetricsRequest(session_id="stopped", epoch_data=epoch, sequence=11)
-                    list(stub.StreamMetrics(iter([told]), timeout=30))
+                    averages = wire.MetricsRequest(
+                        session_id="stopped", epoch_data=epoch, sequence=11
+                    )
+                    list(stub.StreamMetrics(iter([averages]), timeout=30))
                 assert bridge.stop() == 0
 
     [epoch] = receiver.named("training.epoch")
@@ -281,7 +283,7 @@ def test_a_stop_in_the_middle_of_an_epoch_costs_its_span_nothing(tmp_path):
     assert len(receiver.named("training.session")) == 1
 
 
-def told_batch(number):
+def numbered_batch(number):
     """Return a batch of epoch 1, numbered."""
     data = wire.BatchData(epoch=1, batch_idx=number, batch_loss=0.5)
     return wire.MetricsRequest(session_id="stopped", batch_data=data, sequence=number)

@@ -80,8 +80,8 @@ def syncing(folder, address, *flags):
 def sync(folder, address, *flags):
     """Run `trainbridge sync`; return its exit status and what it says."""
     process = syncing(folder, address, *flags)
-    told, _ = process.communicate(timeout=CLOSE_SECONDS)
-    return process.returncode, told
+    output, _ = process.communicate(timeout=CLOSE_SECONDS)
+    return process.returncode, output
 
 
 def found_in(folder):
@@ -97,7 +97,7 @@ def batches_in(folder):
 
 
 def test_what_a_killed_trainer_said_arrives_once(tmp_path, address):
-    """No bridge ever saw it alive: batches, epochs and images come from the disk, and its end is told."""
+    """No bridge ever saw it alive: batches, epochs and images come from the disk, and its end is reported."""
     folder = tmp_path / "spool"
     with training(address, folder, 5_000) as trainer:
         until_true(lambda: batches_in(folder) == 5_000, seconds=30, what="all of it is written")
@@ -110,9 +110,9 @@ def test_what_a_killed_trainer_said_arrives_once(tmp_path, address):
     with running_bridge(
         tmp_path / "state", "--grpc-address", address, "--images-keep", "all"
     ) as bridge:
-        status, told = sync(folder, address)
-        assert (status, told.count("\n")) == (0, 1)
-        assert f"{len(left) + 1} messages delivered" in told
+        status, output = sync(folder, address)
+        assert (status, output.count("\n")) == (0, 1)
+        assert f"{len(left) + 1} messages delivered" in output
         assert list(folder.iterdir()) == []
         assert sync(folder, address) == (0, f"{folder}: nothing is left to deliver\n")
 
@@ -156,10 +156,10 @@ def test_a_trainer_killed_at_any_moment_leaves_no_gap_and_no_double(tmp_path, ad
 def check_whole(bridge, folder, written):
     """Deliver the spool; every batch up to the last one in it is counted once."""
     assert sync(folder, bridge.grpc)[0] == 0
-    told = json.loads(bridge.get("/api/v1/sessions/run"))
-    assert told["status"] == "failed"
-    assert told["batches"] == told["batch"] + 1 >= written.batch + 1
-    assert bridge.total("training_batches_total", session_id="run") == told["batches"]
+    session = json.loads(bridge.get("/api/v1/sessions/run"))
+    assert session["status"] == "failed"
+    assert session["batches"] == session["batch"] + 1 >= written.batch + 1
+    assert bridge.total("training_batches_total", session_id="run") == session["batches"]
 
 
 def test_an_outage_longer_than_memory_costs_nothing(tmp_path, address):

@@ -19,7 +19,7 @@ TOKENS = sorted(set(re.findall(r"`([^`]+)`", prose(TEXT))) - WORDS)
 PATHS = [token for token in TOKENS if "/" in token or ("." in token and token.islower())]
 NAMES = [token for token in TOKENS if token not in PATHS]
 
-PLACED = sorted(set(re.findall(r"`([\w.]+)(?:\(\))?` \(`([\w/]+\.py)`\)", prose(TEXT))))
+PLACED = sorted(set(re.findall(r"`([\w.]+)(?:\(\))?`\s+\(`([\w/]+\.py)`\)", prose(TEXT))))
 """Names that the page gives with their file."""
 
 ROWS = [

@@ -55,10 +55,10 @@ def failures(bridge):
 
 
 def is_up(bridge):
-    """Tell whether alerts would say that the store is up."""
+    """Return whether alerts would say that the store is up."""
     return bridge.total("bridge_object_store_up") == 1
 
 
 def everything_is_stored(bridge):
-    """Tell whether nothing waits for the store."""
+    """Return whether nothing waits for the store."""
     return is_up(bridge) and bridge.total("bridge_spool_bytes") == 0

@@ -36,7 +36,7 @@ class Disk:
 
 
 class FailingDisk(Disk):
-    """A disk of which the kernel finds out, when told to, that it is broken."""
+    """A disk that the kernel finds broken, from the moment the test chooses."""
 
     def __init__(self, folder, image):
         """Take the file system in the file `image`."""

@@ -64,8 +64,8 @@ PHRASES = {
     r"makes? no sense": "is invalid, contradicts",
     r"comes? again": "return, is sent again",
     r"orders": "commands",
-    r"(?<!in )(?:an|by|such an|each|every|no|any|one) order(?! of| in which)": "command",
-    r"(?<!in )order (?:to|id|comes|came|is given|is answered|reaches|expires)": "command",
+    r"(?<!in )(?:an|by|such an|each|every|no|any|one) order\b(?! of| in which)": "command",
+    r"(?<!in )order (?:to|id|comes|came|is given|is answered|reaches|expires)\b": "command",
     r"ordered (?:a|to|it|the) ": "requested",
 }
 """Phrases that no message, comment or page has, and what to write instead."""

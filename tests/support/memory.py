@@ -45,5 +45,5 @@ def resident_bytes(pid="self"):
 def peak_bytes(pid):
     """Return the most memory that a process has ever held."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (told,) = (line for line in lines if line.startswith("VmHWM:"))
-    return int(told.split()[1]) * 1024
+    (peak,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024

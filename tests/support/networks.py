@@ -19,7 +19,7 @@ NOWHERE = "02:00:00:00:00:00"
 
 
 @dataclass(frozen=True)
-class Place:
+class Host:
     """One end of the line."""
 
     name: str
@@ -40,45 +40,45 @@ class Place:
 
 @dataclass(frozen=True)
 class Line:
-    """Two places and the line between them."""
+    """Two hosts and the line between them."""
 
-    places: tuple[Place, Place]
+    hosts: tuple[Host, Host]
 
     def cut(self):
         """Lose every packet from now on, either way, and say so to nobody.
 
         Frames go out to an address that is not the other end's, which drops them: unlike a link
-        that is down, no program is told.
+        that is down, no program notices.
         """
-        for here, there in (self.places, self.places[::-1]):
+        for here, there in (self.hosts, self.hosts[::-1]):
             _ip("-n", here.name, "neigh", "replace", there.address, "lladdr", NOWHERE,
                 "dev", "line", "nud", "permanent")  # fmt: skip
 
     def mend(self):
         """Pass packets again."""
-        for here, there in (self.places, self.places[::-1]):
+        for here, there in (self.hosts, self.hosts[::-1]):
             _ip("-n", here.name, "neigh", "del", there.address, "dev", "line")
 
 
 @contextmanager
 def line():
-    """Make two places and a line; both are gone behind the block. A test that may not is skipped."""
+    """Make two hosts and a line; both are gone behind the block. A test that may not is skipped."""
     tag = token_hex(3)
-    places = (Place(f"tb-{tag}-a", "192.0.2.1"), Place(f"tb-{tag}-b", "192.0.2.2"))
+    hosts = (Host(f"tb-{tag}-a", "192.0.2.1"), Host(f"tb-{tag}-b", "192.0.2.2"))
     with ExitStack() as stack:
-        for place in places:
+        for host in hosts:
             try:
-                _ip("netns", "add", place.name)
+                _ip("netns", "add", host.name)
             except subprocess.CalledProcessError as error:
                 pytest.skip(f"ip: {error.stderr.decode().strip()}")
-            stack.callback(_ip, "netns", "del", place.name)
-        first, second = (place.name for place in places)
+            stack.callback(_ip, "netns", "del", host.name)
+        first, second = (host.name for host in hosts)
         _ip("-n", first, "link", "add", "line", "type", "veth", "peer", "line", "netns", second)
-        for place in places:
-            _ip("-n", place.name, "addr", "add", f"{place.address}/24", "dev", "line")
+        for host in hosts:
+            _ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", "line")
             for device in ("lo", "line"):
-                _ip("-n", place.name, "link", "set", device, "up")
-        yield Line(places)
+                _ip("-n", host.name, "link", "set", device, "up")
+        yield Line(hosts)
 
 
 def _enter(namespace):

@@ -88,7 +88,7 @@ def _serving_grpc(receiver: Receiver, port: int):
 
 @contextmanager
 def _serving_http(receiver: Receiver, port: int):
-    class Door(BaseHTTPRequestHandler):
+    class Endpoint(BaseHTTPRequestHandler):
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             is_right = (
@@ -108,7 +108,7 @@ def _serving_http(receiver: Receiver, port: int):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Endpoint)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -1,4 +1,4 @@
-"""A TCP proxy of the tests' own, which can be told to misbehave while it runs."""
+"""A TCP proxy of the tests' own, which can be made to misbehave while it runs."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ RESET = struct.pack("ii", 1, 0)
 class Proxy:
     """Stands before one server; connections meet whatever was last ordered.
 
-    Orders may be given from any thread and hold when the call returns.
+    Its methods may be called from any thread, and take effect before they return.
     """
 
     def __init__(self, target):

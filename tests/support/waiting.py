@@ -35,5 +35,5 @@ def until_true(condition, *, seconds=DEADLINE_SECONDS, what=""):
 def _check(deadline, seconds, condition, what):
     if time.monotonic() < deadline:
         return
-    told = what or inspect.getsource(condition).strip()
-    raise AssertionError(f"not within {seconds:g} s: {told}")
+    condition_text = what or inspect.getsource(condition).strip()
+    raise AssertionError(f"not within {seconds:g} s: {condition_text}")

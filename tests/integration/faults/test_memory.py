@@ -53,7 +53,7 @@ class Trainer(threading.Thread):
         self.session_id = session_id
         self.sent = 0
         self.acknowledged = 0
-        self.images_told = 0
+        self.images_reported = 0
         self._address = address
         self._images = images
         self._room = threading.Semaphore(WINDOW)
@@ -69,7 +69,7 @@ class Trainer(threading.Thread):
             assert response.success
             metadata = (("trainbridge-stream-token", response.stream_token),)
             for answer in stub.StreamMetrics(self._requests(), metadata=metadata):
-                self.images_told += answer.ack.images_kept + answer.ack.images_dropped
+                self.images_reported += answer.ack.images_kept + answer.ack.images_dropped
                 self._room.release(max(0, answer.ack.sequence - self.acknowledged) or 1)
                 self.acknowledged = max(self.acknowledged, answer.ack.sequence)
 
@@ -117,6 +117,6 @@ def test_memory_stays_bounded_and_images_go(tmp_path, slow_store):
         became = {kind: bridge.total("training_images_total", result=kind) for kind in RESULTS}
         assert sum(became.values()) == sent * IMAGES
         assert became["dropped"] == bridge.total("bridge_dropped_total", what="image") > 0
-        assert sum(trainer.images_told for trainer in trainers) == sent * IMAGES
+        assert sum(trainer.images_reported for trainer in trainers) == sent * IMAGES
         assert peak_bytes(bridge.process.pid) < LIMIT_BYTES
         assert "Traceback" not in bridge.log.read_text()

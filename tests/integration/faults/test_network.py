@@ -25,7 +25,7 @@ def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
     run = KnownRun("run", per_epoch=30)
     log = tmp_path / "trainer.log"
     with line() as wire, ExitStack() as stack:
-        there, here = wire.places
+        there, here = wire.hosts
         stack.enter_context(here.entered())
         flags = ("--grpc-address", f"{here.address}:0", "--images-keep", "all")
         bridge = stack.enter_context(running_bridge(tmp_path / "state", *flags))

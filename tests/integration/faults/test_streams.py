@@ -1,4 +1,4 @@
-"""A thousand streams at once are served, and the one too many is told so."""
+"""A thousand streams at once are served, and the one too many gets an error that says so."""
 
 import asyncio
 from contextlib import asynccontextmanager
