@@ -69,9 +69,11 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
     """Measure on the first CUDA device; one row that says so where there is none."""
     if not has_cuda():
         yield Row(
-            name="log_batch on a GPU", regime="not measured here: no CUDA device",
-            figure=None, unit="",
-        )  # fmt: skip
+            name="log_batch on a GPU",
+            regime="not measured here: no CUDA device",
+            figure=None,
+            unit="",
+        )
         return
     with bridge() as served:
         yield from measured("cuda", served.server.grpc_address, quick=quick)
@@ -104,9 +106,11 @@ def measured(device: str, target: str | RecordingBridge, *, quick: bool) -> Iter
     missing = [package for package in PEERS if find_spec(package) is None]
     if missing:
         yield Row(
-            name=f"peers: {', '.join(missing)}", regime="not measured here: not installed",
-            figure=None, unit="",
-        )  # fmt: skip
+            name=f"peers: {', '.join(missing)}",
+            regime="not measured here: not installed",
+            figure=None,
+            unit="",
+        )
 
 
 class Loop:
@@ -234,33 +238,48 @@ def _rows(
 
     percent = slowed(logger.name)
     yield Row(
-        name=f"training slowed, {logger.name}", regime=regime, figure=percent, unit="% of a step",
-        target=f"<= {SLOWED_PERCENT:g} %", met=percent <= SLOWED_PERCENT,
+        name=f"training slowed, {logger.name}",
+        regime=regime,
+        figure=percent,
+        unit="% of a step",
+        target=f"<= {SLOWED_PERCENT:g} %",
+        met=percent <= SLOWED_PERCENT,
         peers={peer: slowed(peer) for peer in peers},
-    )  # fmt: skip
+    )
     for name, share in (("p50", 0.5), ("p99", 0.99)):
         figure = percentile(ours.call_seconds, share) * MICROSECONDS
         limit = logger.limit_microseconds if share == 0.5 else None
         yield Row(
-            name=f"log_batch, {logger.name}, {name}", regime=regime, figure=figure, unit="us",
-            target=f"<= {limit:g} us" if limit else "", met=figure <= limit if limit else None,
+            name=f"log_batch, {logger.name}, {name}",
+            regime=regime,
+            figure=figure,
+            unit="us",
+            target=f"<= {limit:g} us" if limit else "",
+            met=figure <= limit if limit else None,
             peers={
                 peer: percentile(taken[peer].call_seconds, share) * MICROSECONDS for peer in peers
             },
-        )  # fmt: skip
+        )
     if ours.synchronisations is not None:
         yield Row(
-            name=f"log_batch, {logger.name}: synchronisations", regime=regime,
-            figure=ours.synchronisations, unit="a call",
-            target="0", met=not ours.synchronisations,
+            name=f"log_batch, {logger.name}: synchronisations",
+            regime=regime,
+            figure=ours.synchronisations,
+            unit="a call",
+            target="0",
+            met=not ours.synchronisations,
             peers={peer: taken[peer].synchronisations or 0.0 for peer in peers},
-        )  # fmt: skip
+        )
     if ours.peak_bytes is not None and plain.peak_bytes is not None:
         more = (ours.peak_bytes - plain.peak_bytes) / MEBIBYTE
         yield Row(
-            name=f"log_batch, {logger.name}: device memory", regime=regime, figure=more,
-            unit="MiB more than without", target="<= 1 MiB", met=more <= 1,
-        )  # fmt: skip
+            name=f"log_batch, {logger.name}: device memory",
+            regime=regime,
+            figure=more,
+            unit="MiB more than without",
+            target="<= 1 MiB",
+            met=more <= 1,
+        )
 
 
 @contextmanager
@@ -277,9 +296,13 @@ def _ours(target: str | RecordingBridge, loop: Loop, *, loss_only: bool) -> Iter
             session.log_batch(step.loss, epoch=0, batch=number)
         else:
             session.log_batch(
-                step.loss, epoch=0, batch=number, images=loop.images, predictions=step.logits,
+                step.loss,
+                epoch=0,
+                batch=number,
+                images=loop.images,
+                predictions=step.logits,
                 ground_truth=loop.labels,
-            )  # fmt: skip
+            )
 
     yield log
     left = session.close(DELIVERY_SECONDS)

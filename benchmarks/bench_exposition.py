@@ -50,14 +50,17 @@ def requests_of(session_id: str) -> list[wire.MetricsRequest]:
     seen = range(CLASSES * CLASSES)
     batches = [
         wire.BatchData(
-            epoch=3, batch_idx=index, batch_loss=0.5 / (index + 1), duration_ms=16.0,
+            epoch=3,
+            batch_idx=index,
+            batch_loss=0.5 / (index + 1),
+            duration_ms=16.0,
             ground_truth=[place % CLASSES for place in seen],
             predictions=[
                 wire.Prediction(predicted_class=place % CLASSES, confidence=0.9) for place in seen
             ],
         )
         for index in range(BATCHES)
-    ]  # fmt: skip
+    ]
     usage = wire.ResourceUsage(
         cpu_percent=90, memory_mb=2_000, gpus=[wire.GpuUsage(index=0, utilization_percent=95)]
     )
@@ -90,17 +93,23 @@ def _rendered(sessions: int, *, times: int) -> Iterator[Row]:
     hold = median([asyncio.run(_longest_hold(exposition)) for _ in range(times)])
     limit = CPU_LIMIT_MILLISECONDS * samples / 100_000
     yield Row(
-        name="/metrics rendered, CPU", regime=regime, figure=cpu * MILLISECONDS, unit="ms",
+        name="/metrics rendered, CPU",
+        regime=regime,
+        figure=cpu * MILLISECONDS,
+        unit="ms",
         target=f"<= {CPU_LIMIT_MILLISECONDS} ms per 100,000 series",
         met=cpu * MILLISECONDS <= limit,
         floor=("prometheus_client", other * MILLISECONDS),
-    )  # fmt: skip
+    )
     yield Row(
-        name="/metrics rendered, event loop held at most", regime=regime,
-        figure=hold * MILLISECONDS, unit="ms", target=f"<= {HOLD_LIMIT_MILLISECONDS} ms",
+        name="/metrics rendered, event loop held at most",
+        regime=regime,
+        figure=hold * MILLISECONDS,
+        unit="ms",
+        target=f"<= {HOLD_LIMIT_MILLISECONDS} ms",
         met=hold * MILLISECONDS <= HOLD_LIMIT_MILLISECONDS,
         peers={"prometheus_client": other * MILLISECONDS},
-    )  # fmt: skip
+    )
 
 
 def _filled(sessions: int) -> Exposition:
@@ -182,16 +191,21 @@ async def _scraped(sessions: int, *, seconds: float) -> list[Row]:
     p99, floor = (percentile(found.ack_seconds, 0.99) * MILLISECONDS for found in (busy, quiet))
     return [
         Row(
-            name="/metrics over HTTP, OpenMetrics, gzip: CPU of the bridge", regime=regime,
-            figure=cpu * MILLISECONDS, unit="ms",
+            name="/metrics over HTTP, OpenMetrics, gzip: CPU of the bridge",
+            regime=regime,
+            figure=cpu * MILLISECONDS,
+            unit="ms",
         ),
         Row(
             name="/metrics scraped every second: Ack p99",
             regime=f"{regime}, 8 streams x 60/s, {scrapes.count} scrapes",
-            figure=p99, unit="ms", target=f"<= {ACK_LIMIT} x floor", met=p99 <= ACK_LIMIT * floor,
+            figure=p99,
+            unit="ms",
+            target=f"<= {ACK_LIMIT} x floor",
+            met=p99 <= ACK_LIMIT * floor,
             floor=("not scraped", floor),
         ),
-    ]  # fmt: skip
+    ]
 
 
 async def _report(server: Server, sessions: int) -> None:

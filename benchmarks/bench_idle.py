@@ -30,10 +30,14 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
     with bridge("--max-new-sessions-per-minute", "100000") as served:
         found = uvloop.run(_grown(served.server, count, served))
     yield Row(
-        name="idle stream, memory", regime=f"{count:,} streams, {CONNECTIONS} connections",
-        figure=found, unit="KiB each", target=f"<= {LIMIT_KIBIBYTES} KiB",
-        met=found <= LIMIT_KIBIBYTES, floor=("bare servicer, uvloop", floor),
-    )  # fmt: skip
+        name="idle stream, memory",
+        regime=f"{count:,} streams, {CONNECTIONS} connections",
+        figure=found,
+        unit="KiB each",
+        target=f"<= {LIMIT_KIBIBYTES} KiB",
+        met=found <= LIMIT_KIBIBYTES,
+        floor=("bare servicer, uvloop", floor),
+    )
 
 
 async def _grown(server: Server, count: int, served: Bridge | None = None) -> float:

@@ -30,9 +30,7 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
 
 
 def _full_rate(*, quick: bool) -> Iterator[Row]:
-    sent = Load(
-        streams=1, messages=60 if quick else 900, per_second=60, images=jpegs(), window=60
-    )  # fmt: skip
+    sent = Load(streams=1, messages=60 if quick else 900, per_second=60, images=jpegs(), window=60)
     floor = _floor(sent)
     outcome = _bridge(sent)
     name = "full-rate run, all images kept"
@@ -43,20 +41,32 @@ def _full_rate(*, quick: bool) -> Iterator[Row]:
     rss = outcome.rss_bytes / MEBIBYTE
     p99, floor_p99 = (_ack_p99(found) for found in (outcome, floor))
     yield Row(
-        name=name, regime=regime, figure=percent, unit="% of a core",
-        target=f"<= {CORE_LIMIT_PERCENT} %", met=percent <= CORE_LIMIT_PERCENT,
+        name=name,
+        regime=regime,
+        figure=percent,
+        unit="% of a core",
+        target=f"<= {CORE_LIMIT_PERCENT} %",
+        met=percent <= CORE_LIMIT_PERCENT,
         floor=(FLOOR, _core_percent(floor)),
-    )  # fmt: skip
+    )
     yield Row(
-        name=f"{name}: RSS at most", regime=regime, figure=rss, unit="MiB",
-        target=f"<= {RSS_LIMIT_MEBIBYTES} MiB", met=rss <= RSS_LIMIT_MEBIBYTES,
+        name=f"{name}: RSS at most",
+        regime=regime,
+        figure=rss,
+        unit="MiB",
+        target=f"<= {RSS_LIMIT_MEBIBYTES} MiB",
+        met=rss <= RSS_LIMIT_MEBIBYTES,
         floor=(FLOOR, floor.rss_bytes / MEBIBYTE),
-    )  # fmt: skip
+    )
     yield Row(
-        name=f"{name}: Ack p99", regime=regime, figure=p99, unit="ms",
-        target=f"<= {ACK_LIMIT_MILLISECONDS} ms", met=p99 <= ACK_LIMIT_MILLISECONDS,
+        name=f"{name}: Ack p99",
+        regime=regime,
+        figure=p99,
+        unit="ms",
+        target=f"<= {ACK_LIMIT_MILLISECONDS} ms",
+        met=p99 <= ACK_LIMIT_MILLISECONDS,
         floor=(FLOOR, floor_p99),
-    )  # fmt: skip
+    )
 
 
 def _at_the_limit(*, quick: bool) -> Row:
@@ -64,10 +74,14 @@ def _at_the_limit(*, quick: bool) -> Row:
     floor = _per_core(_floor(sent))
     found = _per_core(_bridge(sent))
     return Row(
-        name="images at the limit, all kept", regime="full speed, 8 streams", figure=found,
-        unit="MB/s per core", target=f">= {BYTES_PER_CORE} MB/s per core",
-        met=found >= BYTES_PER_CORE, floor=(FLOOR, floor),
-    )  # fmt: skip
+        name="images at the limit, all kept",
+        regime="full speed, 8 streams",
+        figure=found,
+        unit="MB/s per core",
+        target=f">= {BYTES_PER_CORE} MB/s per core",
+        met=found >= BYTES_PER_CORE,
+        floor=(FLOOR, floor),
+    )
 
 
 def _floor(sent: Load) -> Outcome:

@@ -140,9 +140,11 @@ def _payloads(*, quick: bool) -> tuple[Payload, ...]:
         Payload(f"{count} arrays {side}x{side} (sampled)", _classified(middle), few, LARGE_LIMITS),
         Payload(
             f"{LARGE_BATCH} arrays 3x{side}x{side} float32 (sampled)",
-            _classified(large), few, LARGE_LIMITS,
+            _classified(large),
+            few,
+            LARGE_LIMITS,
         ),
-    )  # fmt: skip
+    )
 
 
 def _classified(images: Any) -> Mapping[str, Any]:
@@ -190,9 +192,13 @@ def _cpu_row(payload: Payload, taken: Taken, idle: Taken) -> Row:
     figure = (taken.cpu_seconds - idle.cpu_seconds) * STEPS_OF_CPU
     limit = payload.limits.cpu_seconds
     return Row(
-        name=f"SDK, {payload.name}: CPU of the whole process", regime=SLEEPING.name,
-        figure=figure, unit=f"s / {STEPS_OF_CPU:,} steps", target=f"<= {limit} s" if limit else "", met=None if limit is None else figure <= limit,
-    )  # fmt: skip
+        name=f"SDK, {payload.name}: CPU of the whole process",
+        regime=SLEEPING.name,
+        figure=figure,
+        unit=f"s / {STEPS_OF_CPU:,} steps",
+        target=f"<= {limit} s" if limit else "",
+        met=None if limit is None else figure <= limit,
+    )
 
 
 @contextmanager

@@ -56,9 +56,12 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
             name=f"training slowed, bridge {name}",
             regime=f"steps of {median(plain_seconds) * MILLISECONDS:.1f} ms, "
             f"{IMAGES_PER_BATCH} arrays each",
-            figure=percent, unit="% of a step", target=f"<= {LIMIT_PERCENT:g} %",
-            met=percent <= LIMIT_PERCENT, peers={"no telemetry, once more": noise},
-        )  # fmt: skip
+            figure=percent,
+            unit="% of a step",
+            target=f"<= {LIMIT_PERCENT:g} %",
+            met=percent <= LIMIT_PERCENT,
+            peers={"no telemetry, once more": noise},
+        )
 
 
 def _computations_of_a_step() -> int:
@@ -156,9 +159,13 @@ def _logging(session: TrainingSession) -> Call:
 
     def log(step: int) -> None:
         session.log_batch(
-            1 / (step + 1), epoch=0, batch=step,
-            images=pixels, predictions=logits, ground_truth=truth,
-        )  # fmt: skip
+            1 / (step + 1),
+            epoch=0,
+            batch=step,
+            images=pixels,
+            predictions=logits,
+            ground_truth=truth,
+        )
 
     return log
 

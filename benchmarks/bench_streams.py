@@ -79,9 +79,12 @@ def _framed(*, quick: bool) -> Iterator[Row]:
         asked = load.flush_seconds(served.server)
     for seconds in sorted({asked, SLOW_FLUSH_SECONDS}):
         framed = Load(
-            streams=50, messages=30 if quick else 480, per_second=60,
-            frame=FRAME, flush_seconds=seconds,
-        )  # fmt: skip
+            streams=50,
+            messages=30 if quick else 480,
+            per_second=60,
+            frame=FRAME,
+            flush_seconds=seconds,
+        )
         floor = _bare_cost(_for_bare(framed, "end"), "end", "uvloop")
         with bridge() as served:
             cost, outcome = _bridge_cost(served, framed)
@@ -101,9 +104,7 @@ def _framed(*, quick: bool) -> Iterator[Row]:
 
 def _updates_per_core(*, quick: bool) -> Row:
     """Send full frames as fast as they are taken."""
-    full = Load(
-        streams=4, messages=10_000 if quick else 200_000, frame=FRAME, window=20 * FRAME
-    )  # fmt: skip
+    full = Load(streams=4, messages=10_000 if quick else 200_000, frame=FRAME, window=20 * FRAME)
     with bridge() as served:
         cost, _ = _bridge_cost(served, full)
     floor = _bare_cost(_for_bare(full, "end"), "end", "uvloop")

@@ -41,9 +41,13 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
 def _row(name: str, waited: list[float], limit: float) -> Row:
     p99 = percentile(waited, 0.99) * MILLISECONDS
     return Row(
-        name=name, regime="one session, one after the other", figure=p99, unit="ms",
-        target=f"<= {limit} ms", met=p99 <= limit,
-    )  # fmt: skip
+        name=name,
+        regime="one session, one after the other",
+        figure=p99,
+        unit="ms",
+        target=f"<= {limit} ms",
+        met=p99 <= limit,
+    )
 
 
 async def _waited(

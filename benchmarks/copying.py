@@ -101,10 +101,13 @@ def _time_row(rounds: int) -> Row:
     figure, floor = (median(taken[5:]) * MICROSECONDS for taken in (calls, copies))
     return Row(
         name=f"log_batch, a call that copies {'x'.join(map(str, SHAPE))}, p50",
-        regime="full speed, in turns", figure=figure, unit="us",
-        target=f"<= {MOST_MEMCPYS} x floor", met=figure <= MOST_MEMCPYS * floor,
+        regime="full speed, in turns",
+        figure=figure,
+        unit="us",
+        target=f"<= {MOST_MEMCPYS} x floor",
+        met=figure <= MOST_MEMCPYS * floor,
         floor=("np.copyto, warm", floor),
-    )  # fmt: skip
+    )
 
 
 def _count_row(windows: int) -> Row:
@@ -122,7 +125,10 @@ def _count_row(windows: int) -> Row:
     figure, expected = copied / windows, math.log(CALLS)
     return Row(
         name=f"log_batch, calls that copy, of {CALLS} in a window",
-        regime="random losses", figure=figure, unit="calls",
-        target="<= ln(n) + 1", met=figure <= expected + 1,
+        regime="random losses",
+        figure=figure,
+        unit="calls",
+        target="<= ln(n) + 1",
+        met=figure <= expected + 1,
         floor=(f"ln({CALLS})", expected),
-    )  # fmt: skip
+    )

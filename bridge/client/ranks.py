@@ -104,8 +104,9 @@ class RankCheck:
         log.warning(
             "rank %d asks %s alone, but commands reach rank 0 only: call agree_to_stop() on every rank "
             "at the same step, or the others go on without rank 0",
-            self.process.rank, call,
-        )  # fmt: skip
+            self.process.rank,
+            call,
+        )
 
 
 def agree(value: bool) -> bool:  # noqa: FBT001 -- as in agree(session.should_stop)

@@ -16,8 +16,15 @@ from image.store import CACHE, Store
 NAME = "docker.io/library/python:3.13-slim-trixie"
 SUITE = "trixie"
 PACKAGES = "ca-certificates,python3,python3-venv"
-USELESS = ("usr/share/doc", "usr/share/locale", "usr/share/man", "var/cache/apt", "var/lib/apt/lists",
-           "usr/share/python-wheels", "root/.cache")  # fmt: skip
+USELESS = (
+    "usr/share/doc",
+    "usr/share/locale",
+    "usr/share/man",
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "usr/share/python-wheels",
+    "root/.cache",
+)
 """What Docker's image does not have either, or nothing here looks at."""
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -65,6 +72,14 @@ def _call(*words: str) -> None:
 def _import(store: Store, root: Path) -> None:
     container = store.buildah("from", "scratch").strip()
     store.buildah("add", "--quiet", container, str(root), "/")
-    store.buildah("config", "--env", f"PATH={PATH}", "--cmd", "python3", "--label",
-                   f"{RECIPE}={_recipe()}", container)  # fmt: skip
+    store.buildah(
+        "config",
+        "--env",
+        f"PATH={PATH}",
+        "--cmd",
+        "python3",
+        "--label",
+        f"{RECIPE}={_recipe()}",
+        container,
+    )
     store.buildah("commit", "--quiet", "--rm", container, NAME)

@@ -76,7 +76,7 @@ def built(figures, tmp_path_factory):
     words = ("--build-arg", f"PYTHON_IMAGE={image.base}")
     secret = pip.write(tmp_path_factory.mktemp("pip") / "pip.conf")
     tools.build(*words, "--target", "build", "--network", "host", "--tag", f"{image.name}-build",
-                "--secret", f"id=pip,src={secret}", *pip.mounts)  # fmt: skip
+                "--secret", f"id=pip,src={secret}", *pip.mounts)  # fmt: skip  # flags beside their values
     tools.build(*words, "--network", "none", "--tag", image.name)
     tools.buildah("rmi", "--prune")
     figures["base"] = f"{image.base}, ready after {made - begun:.0f} s"
@@ -280,9 +280,13 @@ class Loop:
         batch = 0
         while not self._ending.wait(0.005):
             self._session.log_batch(
-                1 / (batch + 1), epoch=batch // 500, batch=batch % 500, images=[jpeg()] * 4,
-                predictions=[0, 1, 2, 3], ground_truth=[0, 1, 2, 2],
-            )  # fmt: skip
+                1 / (batch + 1),
+                epoch=batch // 500,
+                batch=batch % 500,
+                images=[jpeg()] * 4,
+                predictions=[0, 1, 2, 3],
+                ground_truth=[0, 1, 2, 2],
+            )
             batch += 1
 
 

@@ -15,8 +15,16 @@ from support.waiting import until_true
 
 TEMPORARY = "/tmp"  # noqa: S108 -- the container's, which is its own
 
-LOCKED = ("--read-only", "--read-only-tmpfs=false", "--tmpfs", TEMPORARY, "--cap-drop", "ALL",
-          "--security-opt", "no-new-privileges")  # fmt: skip
+LOCKED = (
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--tmpfs",
+    TEMPORARY,
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+)
 """Nothing can be written but /tmp and the volume; podman by itself would add /run, /var/tmp and more."""
 
 STATE = "/var/lib/trainbridge"
@@ -130,7 +138,7 @@ def running(
     container = Container(store, name, http)
     try:
         store.podman("run", "--detach", "--name", name, "--pull=never", *LIMITS, *LOCKED,
-                      *network, *options, image)  # fmt: skip
+                      *network, *options, image)  # fmt: skip  # flags beside their values
         until_true(container.is_ready, seconds=60, what="the bridge in the container is ready")
         yield container
     finally:

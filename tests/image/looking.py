@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FORBIDDEN_PROGRAMS = ("pip", "pip3", "pipx", "uv", "conda", "easy_install", "gcc", "cc", "g++", "ld", "as", "make",
-                      "git", "curl", "wget", "ssh", "nc")  # fmt: skip
+                      "git", "curl", "wget", "ssh", "nc")  # fmt: skip  # a list of words
 FORBIDDEN_MODULES = ("pip", "ensurepip", "setuptools", "wheel", "pytest", "grpc_tools", "torch")
 ELSEWHERE = ("/proc", "/sys", "/dev")
 

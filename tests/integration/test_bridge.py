@@ -98,9 +98,14 @@ def test_a_batch_of_classes_and_places_only(bridge, stub):
     images = [wire.ImageData(image_bytes=jpeg()) if n in (3, 7) else left_out for n in range(16)]
     predictions = [wire.Prediction(predicted_class=n % 2) for n in range(16)]
     data = wire.BatchData(
-        epoch=1, batch_idx=4, batch_loss=NAN, loss_missing=True, images=images,
-        predictions=predictions, ground_truth=[0] * 16,
-    )  # fmt: skip
+        epoch=1,
+        batch_idx=4,
+        batch_loss=NAN,
+        loss_missing=True,
+        images=images,
+        predictions=predictions,
+        ground_truth=[0] * 16,
+    )
 
     answers = stream(stub, wire.MetricsRequest(session_id="bare", batch_data=data))
 

@@ -53,7 +53,7 @@ def test_an_example_arrives_whole(tmp_path, script, flags, batches):
 def test_the_demo_checks_itself():
     """`trainbridge demo --exit` trains, compares what it sent with what arrived, and ends with 0."""
     said = run("-m", "bridge", "demo", "--exit", "--epochs", "1",
-               "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")  # fmt: skip
+               "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")  # fmt: skip  # flags beside their values
 
     assert "What was sent has arrived" in said
     sent, counted, acknowledged = re.search(

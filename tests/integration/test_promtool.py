@@ -108,8 +108,14 @@ def queries():
 
 def dcgm(name, uuid, value, **more):
     """Return a series as DCGM's exporter labels it, in a cluster."""
-    labels = {"gpu": "0", "UUID": uuid, "device": "nvidia0", "modelName": "NVIDIA H100",
-              "Hostname": "node-1", "pod": "dcgm-exporter-x"} | more  # fmt: skip
+    labels = {
+        "gpu": "0",
+        "UUID": uuid,
+        "device": "nvidia0",
+        "modelName": "NVIDIA H100",
+        "Hostname": "node-1",
+        "pod": "dcgm-exporter-x",
+    } | more
     text = ",".join(f'{name}="{value}"' for name, value in labels.items())
     return {"series": f"{name}{{{text}}}", "values": f"{value}x5"}
 

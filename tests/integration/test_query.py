@@ -26,16 +26,24 @@ def test_a_run_is_read_back_and_stopped(tmp_path):
         images = [jpeg(16, 16, 40 * number) for number in range(BATCHES)]
         for number, image in enumerate(images):
             session.log_batch(
-                number / 4, epoch=1, batch=number, images=[image], predictions=[(1, 0.5)],
+                number / 4,
+                epoch=1,
+                batch=number,
+                images=[image],
+                predictions=[(1, 0.5)],
                 ground_truth=[number % 2],
-            )  # fmt: skip
+            )
         until_true(lambda: len(list(client.batches("run-1"))) == BATCHES)
         batches = list(client.batches("run-1", page_size=2))
 
         assert [batch.loss for batch in batches] == [0.0, 0.25, 0.5, 0.75, 1.0]
         assert [one.is_wrong for batch in batches for one in batch.images] == [
-            True, False, True, False, True,
-        ]  # fmt: skip
+            True,
+            False,
+            True,
+            False,
+            True,
+        ]
         assert [client.image("run-1", one.epoch, one.batch, 0) for one in batches] == images
         details = client.session("run-1")
         assert (details.epoch, details.total_epochs, details.batches) == (1, 3, BATCHES)

@@ -22,19 +22,35 @@ GIB = 2.0**30
 
 NO_VALUES = {
     "where it is or who it is from": (
-        "BatchData.epoch", "BatchData.batch_idx", "EpochData.epoch", "ScalarData.epoch",
-        "ScalarData.batch_idx", "PerformanceData.timestamp_ms", "StatusUpdate.timestamp_ms",
-        "SessionInfo.timestamp_ms", "SessionInfo.session_id", "GpuUsage.index", "Prediction.predicted_class",
+        "BatchData.epoch",
+        "BatchData.batch_idx",
+        "EpochData.epoch",
+        "ScalarData.epoch",
+        "ScalarData.batch_idx",
+        "PerformanceData.timestamp_ms",
+        "StatusUpdate.timestamp_ms",
+        "SessionInfo.timestamp_ms",
+        "SessionInfo.session_id",
+        "GpuUsage.index",
+        "Prediction.predicted_class",
     ),
     "what says whether another one is reported": (
-        "BatchData.loss_missing", "EpochData.loss_missing", "EpochData.accuracy_reported",
+        "BatchData.loss_missing",
+        "EpochData.loss_missing",
+        "EpochData.accuracy_reported",
     ),
     "lists and messages, whose parts stand here": (
-        "BatchData.images", "BatchData.predictions", "BatchData.ground_truth", "StatusUpdate.config",
-        "SessionInfo.config", "PerformanceData.resource_usage", "ResourceUsage.gpus", "ScalarData.values",
+        "BatchData.images",
+        "BatchData.predictions",
+        "BatchData.ground_truth",
+        "StatusUpdate.config",
+        "SessionInfo.config",
+        "PerformanceData.resource_usage",
+        "ResourceUsage.gpus",
+        "ScalarData.values",
     ),
     "what is not shown": ("SessionInfo.client_instance_id",),
-}  # fmt: skip
+}
 """Fields that need no row in the table below, by reason."""
 
 
@@ -66,7 +82,11 @@ def cell(value):
 
 def batch(**fields):
     """Return a step that reports nothing but itself, or what is given."""
-    fields = {} if "batch_loss" in fields else {"batch_loss": float("nan"), "loss_missing": True, **fields}  # fmt: skip
+    fields = (
+        {}
+        if "batch_loss" in fields
+        else {"batch_loss": float("nan"), "loss_missing": True, **fields}
+    )
     return wire.BatchData(epoch=1, batch_idx=2, **fields)
 
 
@@ -194,11 +214,15 @@ FIELDS = (
           "training_session_info", ("client_version", "9.9"), ("client", "version"), "9.9"),
     Field("SessionInfo.labels", info(), info(labels={"team": "v"}), "training_session_info", ("label_team", "v"),
           ("client", "labels", "team"), "v", "<dt>team</dt>"),
-)  # fmt: skip
+)  # fmt: skip  # one row a case
 IDS = [f"{number}-{row.name}" for number, row in enumerate(FIELDS)]
-KINDS = {wire.BatchData: "batch_data", wire.EpochData: "epoch_data",
-         wire.PerformanceData: "performance_data", wire.StatusUpdate: "status_update",
-         wire.ScalarData: "scalar_data"}  # fmt: skip
+KINDS = {
+    wire.BatchData: "batch_data",
+    wire.EpochData: "epoch_data",
+    wire.PerformanceData: "performance_data",
+    wire.StatusUpdate: "status_update",
+    wire.ScalarData: "scalar_data",
+}
 
 
 class Run:
@@ -330,8 +354,9 @@ def test_what_is_reported_shows_everywhere(run, row):
 RESULTS = [
     row
     for row in FIELDS
-    if row.name.split(".")[0] in ("BatchData", "EpochData", "TrainingConfig", "SessionInfo", "StatusUpdate")
-]  # fmt: skip
+    if row.name.split(".")[0]
+    in ("BatchData", "EpochData", "TrainingConfig", "SessionInfo", "StatusUpdate")
+]
 
 
 @pytest.mark.parametrize("row", RESULTS, ids=lambda row: row.name)
@@ -347,8 +372,13 @@ def test_a_later_message_without_it_takes_nothing_back(run, row):
         assert found(answer, row.api) == row.answer
 
 
-MEASUREMENTS = [row for row in FIELDS if row.name.startswith(("Performance", "Resource", "Gpu"))
-                and row.series and "batch_duration" not in row.series]  # fmt: skip
+MEASUREMENTS = [
+    row
+    for row in FIELDS
+    if row.name.startswith(("Performance", "Resource", "Gpu"))
+    and row.series
+    and "batch_duration" not in row.series
+]
 
 
 @pytest.mark.parametrize("row", MEASUREMENTS, ids=lambda row: row.name)
@@ -366,7 +396,7 @@ def test_an_old_measurement_is_no_current_one(run, row):
 def test_every_field_of_the_protocol_has_a_row():
     """A field that is added later must say what it means not to be reported."""
     messages = (wire.BatchData, wire.Prediction, wire.EpochData, wire.PerformanceData, wire.ResourceUsage,
-                wire.GpuUsage, wire.StatusUpdate, wire.TrainingConfig, wire.SessionInfo, wire.ScalarData)  # fmt: skip
+                wire.GpuUsage, wire.StatusUpdate, wire.TrainingConfig, wire.SessionInfo, wire.ScalarData)  # fmt: skip  # one row a case
     fields = {f"{m.DESCRIPTOR.name}.{f.name}" for m in messages for f in m.DESCRIPTOR.fields}
 
     rows = {row.name for row in FIELDS} | {name for names in NO_VALUES.values() for name in names}
@@ -468,9 +498,13 @@ def described(run):
 def test_an_empty_configuration_wipes_nothing(run):
     """Neither with a status nor with another registration, whole or in part."""
     whole = wire.TrainingConfig(
-        total_epochs=9, batches_per_epoch=8, batch_size=7, model_name="m", dataset_name="d",
+        total_epochs=9,
+        batches_per_epoch=8,
+        batch_size=7,
+        model_name="m",
+        dataset_name="d",
         class_names=["cat", "dog"],
-    )  # fmt: skip
+    )
     run.say(info(client_name="c", client_version="1", labels={"a": "b"}, config=whole))
     before = run.session.config, run.session.client, described(run)
 

@@ -109,8 +109,9 @@ def check_session(bridge: RunningBridge, sent: Sent) -> None:
     assert sum(part["count"] for part in curve) == len(numbers), name
     losses = [sent.run.loss(number) for number in numbers]
     assert (min(part["low"] for part in curve), max(part["high"] for part in curve)) == (
-        min(losses), max(losses),
-    ), name  # fmt: skip
+        min(losses),
+        max(losses),
+    ), name
     assert name.encode() in bridge.get(f"/sessions/{name}")
 
 
@@ -206,8 +207,9 @@ def check_spans(receiver: Receiver, sent: Sent, *, seconds: float = SPANS_SECOND
     assert all(span == distinct[span.span_id] for span in spans), name
     assert len({span.trace_id for span in spans}) == 1, name
     assert Counter(span.name for span in distinct.values() if span.name != kinds[1]) == {
-        "training.session": 1, "training.session.end": 1,
-    }, name  # fmt: skip
+        "training.session": 1,
+        "training.session.end": 1,
+    }, name
     epochs = [span.attributes for span in distinct.values() if span.name == kinds[1]]
     per_epoch = Counter(run.place(number)[0] for number in sent.numbers)
     batches = sorted((told["training.epoch"], told["training.batches"]) for told in epochs)

@@ -89,7 +89,7 @@ def launched(state: Path, *flags: str, program: Sequence[str] = ("-m", "bridge")
     log = beside / f"{state.name}.log"
     command = [sys.executable, *program, "serve", "--state", str(state),
                "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0",
-               "--ports-file", str(ports_file), *flags]  # fmt: skip
+               "--ports-file", str(ports_file), *flags]  # fmt: skip  # flags beside their values
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)
     }

@@ -43,10 +43,17 @@ def bucket_behind_proxy(server):
 def flags(server, proxy, *, secret=""):
     """Return what has a bridge keep all images in the bucket, reached through the proxy."""
     return (
-        "--images-keep", "all", "--images-store", f"s3://{BUCKET}/runs",
-        "--s3-endpoint", f"http://{proxy.address}",
-        "--s3-access-key", server.access_key, "--s3-secret-key", secret or server.secret_key,
-    )  # fmt: skip
+        "--images-keep",
+        "all",
+        "--images-store",
+        f"s3://{BUCKET}/runs",
+        "--s3-endpoint",
+        f"http://{proxy.address}",
+        "--s3-access-key",
+        server.access_key,
+        "--s3-secret-key",
+        secret or server.secret_key,
+    )
 
 
 def failures(bridge):

@@ -1,6 +1,6 @@
 """Read protobuf descriptors as the words a .proto file uses."""
 
-SCALARS = {1: "double", 2: "float", 4: "uint64", 5: "int32", 8: "bool", 9: "string", 12: "bytes", 13: "uint32"}  # fmt: skip
+SCALARS = {1: "double", 2: "float", 4: "uint64", 5: "int32", 8: "bool", 9: "string", 12: "bytes", 13: "uint32"}  # fmt: skip  # a list of values
 """The names of the types, by descriptor.proto's numbers; those this protocol has."""
 
 

@@ -71,9 +71,11 @@ class Life:
     def known(self):
         """Return all that is known of each session, as plain values that compare, NaN included."""
         return {
-            name: repr((session.snapshot(), self.metrics.snapshot(session), self.spans.snapshot(session)))
+            name: repr(
+                (session.snapshot(), self.metrics.snapshot(session), self.spans.snapshot(session))
+            )
             for name, session in self.sessions.items()
-        }  # fmt: skip
+        }
 
     def groups(self) -> int:
         """Count the groups that wait in the journal."""

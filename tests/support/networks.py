@@ -52,7 +52,7 @@ class Line:
         """
         for here, there in (self.hosts, self.hosts[::-1]):
             _ip("-n", here.name, "neigh", "replace", there.address, "lladdr", NOWHERE,
-                "dev", "line", "nud", "permanent")  # fmt: skip
+                "dev", "line", "nud", "permanent")  # fmt: skip  # flags beside their values
 
     def mend(self):
         """Pass packets again."""

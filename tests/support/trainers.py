@@ -59,7 +59,7 @@ def training(
     """Start a trainer that has begun when this yields; `batches` of 0: until it is told to finish."""
     command = [sys.executable, __file__, address, run.session_id, "--rate", str(rate),
                "--batches", str(batches), "--per-epoch", str(run.per_epoch),
-               "--width", str(run.width), "--pictured", str(run.pictured)]  # fmt: skip
+               "--width", str(run.width), "--pictured", str(run.pictured)]  # fmt: skip  # flags beside their values
     environment, pipe = (
         {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
         subprocess.PIPE,
@@ -91,9 +91,13 @@ def main() -> None:
     told = parser.parse_args()
     run = KnownRun(told.session_id, told.per_epoch, told.width, told.pictured)
     session = TrainingSession(
-        told.address, session_id=run.session_id, batches_per_epoch=run.per_epoch,
-        batch_size=run.width, class_names=CLASSES, close_seconds=CLOSE_SECONDS,
-    )  # fmt: skip
+        told.address,
+        session_id=run.session_id,
+        batches_per_epoch=run.per_epoch,
+        batch_size=run.width,
+        class_names=CLASSES,
+        close_seconds=CLOSE_SECONDS,
+    )
     stopping = threading.Event()
     threading.Thread(target=_watch_input, args=(stopping,), daemon=True).start()
     sys.stdout.write("training\n")

@@ -148,8 +148,8 @@ def test_a_replay_brings_orders_as_far_as_they_had_come():
     assert commands.of("run") == []
 
 
-BAD_RATES = ("", "nan", "NaN", "inf", "Infinity", "-Infinity", "-1", "0", "0.0", "-0", "1e400", "1e-400", "x", "1_0", " 1", "1 ", "0x1p3", "\N{ARABIC-INDIC DIGIT ONE}", "1,5", "1e", ".", "+")  # fmt: skip
-BAD_SIZES = ("", "nan", "Infinity", "-1", "0", "00", "1.5", "64.0", "1e2", "+1", "2147483648", "9" * 200, "1_0", " 1", "\N{ARABIC-INDIC DIGIT ONE}", "x", "true")  # fmt: skip
+BAD_RATES = ("", "nan", "NaN", "inf", "Infinity", "-Infinity", "-1", "0", "0.0", "-0", "1e400", "1e-400", "x", "1_0", " 1", "1 ", "0x1p3", "\N{ARABIC-INDIC DIGIT ONE}", "1,5", "1e", ".", "+")  # fmt: skip  # a list of values
+BAD_SIZES = ("", "nan", "Infinity", "-1", "0", "00", "1.5", "64.0", "1e2", "+1", "2147483648", "9" * 200, "1_0", " 1", "\N{ARABIC-INDIC DIGIT ONE}", "x", "true")  # fmt: skip  # a list of values
 
 
 @pytest.mark.parametrize(

@@ -53,8 +53,16 @@ def test_an_event_is_one_line_of_json(lines):
 def test_hostile_fields_stay_one_valid_line(lines):
     """Nothing that a client sends can break a line, forge another one, or overwrite what we say."""
     read = lines()
-    say(logging.INFO, "refused", id='a"\n{"level":"error"}', loss=float("nan"), level="fake", raw=b"\xff", half="\ud800",
-        deep={"x": [float("inf")]})  # fmt: skip
+    say(
+        logging.INFO,
+        "refused",
+        id='a"\n{"level":"error"}',
+        loss=float("nan"),
+        level="fake",
+        raw=b"\xff",
+        half="\ud800",
+        deep={"x": [float("inf")]},
+    )
 
     [text] = read()
     line = json.loads(text)

@@ -154,10 +154,16 @@ def test_an_attempt_that_was_replaced_does_not_come_back(sessions, clock, ends):
 
 @pytest.mark.parametrize(
     ("known_at", "left_at", "is_taken"),
-    [(100, 200, True), (200, 100, False), (200, 200, False), (200, 0, False), (0, 100, False),
-     (100, 10_000_000, False)],
+    [
+        (100, 200, True),
+        (200, 100, False),
+        (200, 200, False),
+        (200, 0, False),
+        (0, 100, False),
+        (100, 10_000_000, False),
+    ],
     ids=["later", "earlier", "the same", "not reported", "before it registered", "in the future"],
-)  # fmt: skip
+)
 def test_what_was_left_comes_after_what_began_before_it(
     sessions, clock, known_at, left_at, is_taken
 ):
@@ -301,8 +307,15 @@ def test_an_older_snapshot_holds_zeros_that_were_not_reported(clock):
     session = Session("run", Client(), Config(), now=clock.now)
     old = session.snapshot()
     del old["format"]
-    gpu = {"index": 0, "uuid": "u", "utilization_ratio": 0.5, "memory_used_bytes": 0.0,
-           "memory_total_bytes": 0.0, "temperature_celsius": 0.0, "power_watts": 0.0}  # fmt: skip
+    gpu = {
+        "index": 0,
+        "uuid": "u",
+        "utilization_ratio": 0.5,
+        "memory_used_bytes": 0.0,
+        "memory_total_bytes": 0.0,
+        "temperature_celsius": 0.0,
+        "power_watts": 0.0,
+    }
     old |= {
         "loss": float("nan"),
         "epochs": [(0, 0.5, 0.0, None, None, None), (1, 0.5, 0.25, None, 0.0, 0.0)],

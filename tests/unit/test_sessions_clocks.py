@@ -14,7 +14,9 @@ from bridge.storage.packed import packed, unpacked
 
 HEARTBEAT, LEASE, LINGER, LOST = 10, 30, 120, 600
 HOUR = 3_600.0
-STEPS = st.sampled_from([-50 * 365 * 24 * HOUR, -24 * HOUR, -2 * HOUR, -7, -1, 1, 7, 2 * HOUR, 24 * HOUR])  # fmt: skip
+STEPS = st.sampled_from(
+    [-50 * 365 * 24 * HOUR, -24 * HOUR, -2 * HOUR, -7, -1, 1, 7, 2 * HOUR, 24 * HOUR]
+)
 
 
 @dataclass
@@ -111,7 +113,12 @@ def test_a_session_that_streams_is_never_lost(actions):
     assert world.gone == []
 
 
-@given(st.lists(st.one_of(st.tuples(st.just("pass"), st.integers(1, 40)), st.tuples(st.just("set"), STEPS)), max_size=20))  # fmt: skip
+@given(
+    st.lists(
+        st.one_of(st.tuples(st.just("pass"), st.integers(1, 40)), st.tuples(st.just("set"), STEPS)),
+        max_size=20,
+    )
+)
 @settings(max_examples=200)
 def test_an_ended_session_lingers_its_time(actions):
     """What has passed since its end decides, to the second, whatever the clock said then and says now."""

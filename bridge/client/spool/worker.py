@@ -61,8 +61,10 @@ class SpoolWorker:
             log.warning(
                 "the spool in %s holds %d sessions of processes that are gone; deliver them with: "
                 "trainbridge sync %s",
-                root, left, root,
-            )  # fmt: skip
+                root,
+                left,
+                root,
+            )
         return cls(spool, outbox, stats=stats, notices=notices)
 
     @property

@@ -79,9 +79,13 @@ def test_sessions_are_given_to_scripts_as_json(bridge, capsys):
     ("word", "type", "parameters"),
     [
         ("pause", CommandType.PAUSE_TRAINING, {"x": "a=b"}),
-        ("change-learning-rate", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1", "x": "a=b"}),
+        (
+            "change-learning-rate",
+            CommandType.CHANGE_LEARNING_RATE,
+            {"learning_rate": "0.1", "x": "a=b"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_command_is_submitted(bridge, capsys, word, type, parameters):
     """With the protocol's name and its parameters; the output says where to watch."""
     running(bridge.deps, "resnet-1")
@@ -141,8 +145,13 @@ def test_another_program_at_the_address_is_recognized(capsys, body):
 
 @pytest.mark.parametrize(
     "words",
-    [["sessions", "--url", "localhost:8080"], ["command", "explode", "s"], ["command", "stop"], ["command", "stop", "s", "--set", "x"]],
-)  # fmt: skip
+    [
+        ["sessions", "--url", "localhost:8080"],
+        ["command", "explode", "s"],
+        ["command", "stop"],
+        ["command", "stop", "s", "--set", "x"],
+    ],
+)
 def test_what_cannot_be_queried_is_refused_at_once(capsys, words):
     """Misuse exits with 2 before anything is sent."""
     with pytest.raises(SystemExit) as caught:

@@ -61,11 +61,19 @@ NUMBERS = [*good(0, 7, np.int64(3), 4.0), *bad(-1, 1 << 40, "one", None, 1.5, Ru
 IMAGES = [
     *good(None, pictures(1), pictures(4), pictures(20), [pictures(1)[0]] * 3, pictures(2)[0]),
     *bad(
-        object(), "path.png", np.zeros((1, 2, 3, 4, 5)), [b"no picture", pictures(1)[0]], Rude(),
-        [Rude(), None, pictures(1)[0]], [b""] * 18, np.zeros((2, 8, 8, 3), "datetime64[s]"), 7,
-        np.zeros((3, 0, 8, 3), np.uint8), [],
+        object(),
+        "path.png",
+        np.zeros((1, 2, 3, 4, 5)),
+        [b"no picture", pictures(1)[0]],
+        Rude(),
+        [Rude(), None, pictures(1)[0]],
+        [b""] * 18,
+        np.zeros((2, 8, 8, 3), "datetime64[s]"),
+        7,
+        np.zeros((3, 0, 8, 3), np.uint8),
+        [],
     ),
-]  # fmt: skip
+]
 ROWS = [
     *good(None),
     *bad("cat", object(), Rude(), np.zeros((2, 2, 2)), 3, [object()] * 4, {"a": 1}),
@@ -127,9 +135,14 @@ def test_the_account_is_whole_and_good_values_arrive(strict, calls, rate, kibiby
             loss, epoch, images, predictions, truth, count = (each.value for each in call)
             try:
                 session.log_batch(
-                    loss, epoch=epoch, batch=batch, images=images, predictions=predictions,
-                    ground_truth=truth, sample_count=count,
-                )  # fmt: skip
+                    loss,
+                    epoch=epoch,
+                    batch=batch,
+                    images=images,
+                    predictions=predictions,
+                    ground_truth=truth,
+                    sample_count=count,
+                )
             except ValueError:
                 assert strict
                 raised.add(batch)

@@ -111,8 +111,9 @@ def test_images_are_listed_and_read(deps, client):
 
     assert (batch.epoch, batch.batch, batch.loss) == (1, 7, 0.5)
     assert [(one.position, one.predicted_label, one.true_label) for one in batch.images] == [
-        (0, "dog", "dog"), (1, "dog", "cat"),
-    ]  # fmt: skip
+        (0, "dog", "dog"),
+        (1, "dog", "cat"),
+    ]
     assert [one.is_wrong for one in batch.images] == [False, True]
     assert [client.image("run-1", 1, 7, one.position) for one in batch.images] == [
         content for content, *_ in sent

@@ -126,8 +126,10 @@ def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
     RankCheck("zero", {}).warn_alone("should_stop")
 
     assert [record.args for record in caplog.records] == [
-        (1, "should_stop"), (1, "wait_while_paused"), (1, "should_stop"),
-    ]  # fmt: skip
+        (1, "should_stop"),
+        (1, "wait_while_paused"),
+        (1, "should_stop"),
+    ]
 
 
 @pytest.mark.usefixtures("_no_torch")

@@ -153,7 +153,7 @@ def test_an_empty_variable_counts_as_none():
         ("log_level", "loud", "debug"),
         ("log_format", "xml", "json or text"),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_sense_is_refused_with_what_would_be_right(name, value, right):
     """The refusal names setting, value, where it stands, and what to write instead."""
     text = refusal(**{name: value})
@@ -223,8 +223,14 @@ def test_an_unknown_variable_is_warned_of():
 
 @pytest.mark.parametrize(
     "variable",
-    ["TRAINBRIDGE_PORT", "TRAINBRIDGE_SERVICE_HOST", "TRAINBRIDGE_PORT_8080_TCP_ADDR", "TRAINBRIDGE_HTTP_SERVICE_PORT", "TRAINBRIDGE_TOKEN"],
-)  # fmt: skip
+    [
+        "TRAINBRIDGE_PORT",
+        "TRAINBRIDGE_SERVICE_HOST",
+        "TRAINBRIDGE_PORT_8080_TCP_ADDR",
+        "TRAINBRIDGE_HTTP_SERVICE_PORT",
+        "TRAINBRIDGE_TOKEN",
+    ],
+)
 def test_variables_of_others_are_passed_over(variable):
     """Kubernetes makes variables for a Service called trainbridge, and the SDK has its own."""
     assert load({}, {variable: "tcp://10.0.0.1:8080"}).warnings == ()
@@ -258,13 +264,28 @@ def test_a_password_in_a_url_is_refused_without_being_shown():
     ("given", "expected"),
     [
         ({"otlp_endpoint": "http://h:4317"}, "http://h:4317"),
-        ({"otlp_endpoint": "http://h:4318/", "otlp_protocol": "http/protobuf"}, "http://h:4318/v1/traces"),
-        ({"otlp_endpoint": "https://h/otlp", "otlp_protocol": "http/protobuf"}, "https://h/otlp/v1/traces"),
-        ({"otlp_endpoint": "https://h/v1/traces", "otlp_protocol": "http/protobuf"}, "https://h/v1/traces"),
-        ({"otlp_traces_endpoint": "https://h/own", "otlp_protocol": "http/protobuf"}, "https://h/own"),
-        ({"otlp_traces_endpoint": "https://h/own", "otlp_endpoint": "http://other"}, "https://h/own"),
+        (
+            {"otlp_endpoint": "http://h:4318/", "otlp_protocol": "http/protobuf"},
+            "http://h:4318/v1/traces",
+        ),
+        (
+            {"otlp_endpoint": "https://h/otlp", "otlp_protocol": "http/protobuf"},
+            "https://h/otlp/v1/traces",
+        ),
+        (
+            {"otlp_endpoint": "https://h/v1/traces", "otlp_protocol": "http/protobuf"},
+            "https://h/v1/traces",
+        ),
+        (
+            {"otlp_traces_endpoint": "https://h/own", "otlp_protocol": "http/protobuf"},
+            "https://h/own",
+        ),
+        (
+            {"otlp_traces_endpoint": "https://h/own", "otlp_endpoint": "http://other"},
+            "https://h/own",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_path_for_spans_is_added_where_the_protocol_wants_it(given, expected):
     """A base address gets the path of OTLP over HTTP once; a full one is used as it is."""
     assert settings(**given).spans_endpoint == expected

@@ -265,8 +265,15 @@ def grow_log(path, backup):
 
 
 SPOILS = [
-    copy_over, cut_database, empty_database, flip_database, empty_log, cut_log, flip_log, grow_log,
-]  # fmt: skip
+    copy_over,
+    cut_database,
+    empty_database,
+    flip_database,
+    empty_log,
+    cut_log,
+    flip_log,
+    grow_log,
+]
 
 
 @pytest.mark.parametrize("is_inside", [False, True])

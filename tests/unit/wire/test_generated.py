@@ -12,7 +12,12 @@ def test_generating_again_changes_nothing(tmp_path):
     generate(tmp_path)
     names = sorted(path.name for path in (tmp_path / "bridge" / "wire").iterdir())
 
-    assert names == ["metrics_pb2.py", "metrics_pb2.pyi", "metrics_pb2_grpc.py", "metrics_pb2_grpc.pyi"]  # fmt: skip
+    assert names == [
+        "metrics_pb2.py",
+        "metrics_pb2.pyi",
+        "metrics_pb2_grpc.py",
+        "metrics_pb2_grpc.pyi",
+    ]
     for name in names:
         written = (tmp_path / "bridge" / "wire" / name).read_text()
         committed = (ROOT / "bridge" / "wire" / name).read_text()
@@ -23,8 +28,10 @@ def test_importing_warns_of_nothing():
     """With warnings as errors, the SDK imports and its messages travel."""
     ran = subprocess.run(
         [sys.executable, "-W", "error", ROOT / "tests" / "alone.py"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert ran.returncode == 0, ran.stderr
     assert "messages travel" in ran.stdout

@@ -109,8 +109,11 @@ def test_images_that_do_not_fit_into_a_message_are_counted():
     data = encoded(batch, left_out, server_config, images=[large, large, small, small])
 
     assert [len(image.image_bytes) for image in data.images] == [
-        len(large), 0, len(small), len(small),
-    ]  # fmt: skip
+        len(large),
+        0,
+        len(small),
+        len(small),
+    ]
     assert len(data.predictions) == len(data.ground_truth) == 4
     assert left_out.counts == {("images", Reason.TOO_LARGE): 1}
 

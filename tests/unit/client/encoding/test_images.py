@@ -298,9 +298,15 @@ def no_pillow(monkeypatch):
 def test_ready_files_need_no_pillow():
     """A JPEG is cut at its end without Pillow; what must be encoded says what is missing."""
     found, faults = encoded(
-        jpeg(), jpeg() + bytes(512), b"xx" + jpeg(), png(), jpeg()[:-2], jpeg(80, 8), np.zeros((8, 8)),
+        jpeg(),
+        jpeg() + bytes(512),
+        b"xx" + jpeg(),
+        png(),
+        jpeg()[:-2],
+        jpeg(80, 8),
+        np.zeros((8, 8)),
         dimension=64,
-    )  # fmt: skip
+    )
 
     assert found == [(0, jpeg()), (1, jpeg()), (2, jpeg())]
     assert [place for place, _ in faults] == [3, 4, 5, 6]

@@ -124,17 +124,41 @@ def test_an_older_row_may_be_shorter_at_its_end():
 @pytest.mark.parametrize(
     ("row", "event"),
     [
-        ([1, 1, 2, 0.5, None, 0, [3], [0.0], [3], 0],
-         Batch(1, 2, 0.5, predictions=(Prediction(3, None),), ground_truth=(3,))),
+        (
+            [1, 1, 2, 0.5, None, 0, [3], [0.0], [3], 0],
+            Batch(1, 2, 0.5, predictions=(Prediction(3, None),), ground_truth=(3,)),
+        ),
         ([2, 1, 0.5, 0.0], Epoch(1, 0.5, None)),
         ([2, 1, 0.0, 0.25, None, 0.0, 0.0], Epoch(1, 0.0, 0.25, None, 0.0, 0.0)),
         ([3, 0.5, 0.0, 0.0, 30.0, 0.0, None], Performance(0.5, frames_per_second=30.0)),
-        ([3, 0.0, 0.0, 0.0, 0.0, 0.0, {"cpu_utilization_ratio": 0.0, "memory_used_bytes": 2.0, "gpus": [
-            {"index": 0, "uuid": "", "utilization_ratio": 0.5, "memory_used_bytes": 0.0,
-             "memory_total_bytes": None, "temperature_celsius": 0.0, "power_watts": 0.0}]}],
-         Performance(resources=Resources(None, 2.0, (Gpu(0, "", 0.5),)))),
+        (
+            [
+                3,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                0.0,
+                {
+                    "cpu_utilization_ratio": 0.0,
+                    "memory_used_bytes": 2.0,
+                    "gpus": [
+                        {
+                            "index": 0,
+                            "uuid": "",
+                            "utilization_ratio": 0.5,
+                            "memory_used_bytes": 0.0,
+                            "memory_total_bytes": None,
+                            "temperature_celsius": 0.0,
+                            "power_watts": 0.0,
+                        }
+                    ],
+                },
+            ],
+            Performance(resources=Resources(None, 2.0, (Gpu(0, "", 0.5),))),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_zero_of_an_older_row_may_not_have_been_reported(row, event):
     """Rows from before that were distinguished are read as today's messages of such clients are."""
     assert decode(["run", 1, 0.0, *row]).event == event

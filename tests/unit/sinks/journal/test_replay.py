@@ -33,8 +33,14 @@ events = st.one_of(
     st.builds(Batch, epochs, st.integers(0, 9), numbers, sample_count=st.integers(0, 64)),
     st.builds(
         lambda epoch, pairs: Batch(
-            epoch, 0, 0.5, (), 0, tuple(Prediction(p, 0.5) for p, _ in pairs),
-            tuple(truth for _, truth in pairs), 0.1,
+            epoch,
+            0,
+            0.5,
+            (),
+            0,
+            tuple(Prediction(p, 0.5) for p, _ in pairs),
+            tuple(truth for _, truth in pairs),
+            0.1,
         ),
         epochs,
         st.lists(st.tuples(st.integers(-1, 40), st.integers(-1, 40)), min_size=1, max_size=4),
@@ -46,11 +52,9 @@ events = st.one_of(
     st.just(Connected()),
     st.just(Disconnected()),
     st.just(CommandSent("c", CommandType.PAUSE_TRAINING, {})),
-    st.just(
-        CommandAnswered(CommandType.PAUSE_TRAINING, CommandResult("c", True, "", 0, 0))
-    ),
+    st.just(CommandAnswered(CommandType.PAUSE_TRAINING, CommandResult("c", True, "", 0, 0))),
     st.just(Ended(Phase.LOST)),
-)  # fmt: skip
+)
 steps = st.one_of(
     st.tuples(st.just("event"), st.sampled_from("ab"), events),
     st.tuples(st.just("commit"), st.floats(0, 20), st.none()),

@@ -81,7 +81,9 @@ def test_no_number_breaks_the_page_or_lowers_a_count(values):
         before = now
 
 
-@given(st.lists(LOSSES.filter(lambda loss: abs(loss) < 1e30 or not math.isfinite(loss)), max_size=30))  # fmt: skip
+@given(
+    st.lists(LOSSES.filter(lambda loss: abs(loss) < 1e30 or not math.isfinite(loss)), max_size=30)
+)
 @settings(deadline=None)
 def test_the_mean_loss_can_be_had(losses):
     """Sum less negative sum over all counts is the mean of the finite losses, whatever their signs."""
@@ -102,7 +104,9 @@ def test_the_mean_loss_can_be_had(losses):
     if finite:
         total, count, negative_total, negative_count = (part or 0.0 for part in parts)
         assert count + negative_count == len(finite)
-        assert total - negative_total == pytest.approx(math.fsum(finite), rel=1e-9, abs=1e-6 * max(map(abs, finite)))  # fmt: skip
+        assert total - negative_total == pytest.approx(
+            math.fsum(finite), rel=1e-9, abs=1e-6 * max(map(abs, finite))
+        )
 
 
 def test_a_negative_loss_has_a_bucket_and_an_exemplar_of_its_own():

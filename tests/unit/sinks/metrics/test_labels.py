@@ -56,7 +56,7 @@ def test_a_metric_name_needs_no_escaping(name):
     assert metric_label(name) == f',name="{text}"}} '
 
 
-CLOSE = st.sampled_from(["a b", "a_b", "a.b", "a/b", "A b", "", "_", "__", " ", "损失", "精度", "é", "e\u0301", "~", "a~b", "x" * 64, "x" * 65, "x" * 4_096 + "a", "x" * 4_096 + "b", "\ud800", "?", "a\0", "a\u200b"])  # fmt: skip
+CLOSE = st.sampled_from(["a b", "a_b", "a.b", "a/b", "A b", "", "_", "__", " ", "损失", "精度", "é", "e\u0301", "~", "a~b", "x" * 64, "x" * 65, "x" * 4_096 + "a", "x" * 4_096 + "b", "\ud800", "?", "a\0", "a\u200b"])  # fmt: skip  # a list of values
 
 
 @given(st.sets(st.one_of(ANY_TEXT, CLOSE, CLOSE.map(clean_name)), max_size=30))
@@ -65,7 +65,9 @@ def test_two_names_are_two_series(names):
     assert len({metric_label(name) for name in names}) == len(names)
 
 
-@pytest.mark.parametrize("name", ["loss/train", "grad_norm", "a.b:c-d", "损失", "Überlauf", "9", "x" * 64])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["loss/train", "grad_norm", "a.b:c-d", "损失", "Überlauf", "9", "x" * 64]
+)
 def test_a_good_name_stays_as_it_is(name):
     """In any script, so that a board shows what the user wrote."""
     assert clean_name(name) == name

@@ -465,13 +465,19 @@ def test_a_session_from_before_a_restart_goes_on(scene):
     gpu = Gpu(0, "u", 0.5)
     events = (
         StatusChange(Status.RUNNING),
-        Batch(1, 7, 0.5, predictions=(Prediction(0, 0.75), Prediction(1, math.nan)), ground_truth=(0, 0)),
+        Batch(
+            1,
+            7,
+            0.5,
+            predictions=(Prediction(0, 0.75), Prediction(1, math.nan)),
+            ground_truth=(0, 0),
+        ),
         Batch(1, 8, math.inf, duration_seconds=0.25),
         Epoch(1, 0.5, 0.25),
         Performance(0.5, 1.0, 2.0, 3.0, 4.0, Resources(1.0, 2.0, (gpu,))),
         Scalars(1, 8, {"gradient": 2.0}),
         CommandSent("c", CommandType.PAUSE_TRAINING, {}),
-    )  # fmt: skip
+    )
     scene.tell(session, *events)
     for event in events:
         session.apply(event, NOON)
@@ -601,7 +607,7 @@ def test_an_image_time_from_the_future_gives_way(scene):
 
 def test_names_in_any_script_are_series_of_their_own(scene):
     """Both parsers read back what the user wrote, and each number under its own name."""
-    names = {"损失": 0.5, "精度": 0.9, "a b": 1.0, "a_b": 2.0, "a\tb": 3.0, "": 4.0, "é": 5.0, "e\u0301": 6.0}  # fmt: skip
+    names = {"损失": 0.5, "精度": 0.9, "a b": 1.0, "a_b": 2.0, "a\tb": 3.0, "": 4.0, "é": 5.0, "e\u0301": 6.0}  # fmt: skip  # a list of values
     scene.tell(scene.session(), Scalars(0, 0, names))
 
     shown = scene.values("training_metric")

@@ -36,7 +36,9 @@ def world(tmp_path, clocks):
     world.close()
 
 
-@pytest.mark.parametrize("steps", [(2 * HOUR,), (-2 * HOUR,), (HOUR, -3 * HOUR), (-50 * 365 * 24 * HOUR,)])  # fmt: skip
+@pytest.mark.parametrize(
+    "steps", [(2 * HOUR,), (-2 * HOUR,), (HOUR, -3 * HOUR), (-50 * 365 * 24 * HOUR,)]
+)
 def test_a_span_is_as_long_as_it_took(world, clocks, steps):
     """Of an epoch and of the whole session, with everything in them in its place; they end by the clock as it is."""
     session = world.register()

@@ -53,8 +53,11 @@ def test_the_encoder_takes_every_part_of_a_span():
         1_700_000_001_500_000_000,
     )
     assert {pair.key: pair.value.WhichOneof("value") for pair in wire.attributes} == {
-        "text": "string_value", "whole": "int_value", "part": "double_value", "yes": "bool_value",
-    }  # fmt: skip
+        "text": "string_value",
+        "whole": "int_value",
+        "part": "double_value",
+        "yes": "bool_value",
+    }
     assert [(event.name, event.time_unix_nano) for event in wire.events] == [
         ("status", 1_700_000_001_000_000_000)
     ]

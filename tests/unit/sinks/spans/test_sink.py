@@ -170,12 +170,23 @@ def test_events_of_a_session_are_recorded_where_they_happened(world):
     events = {event.name: (event.at - START, event.attributes) for event in epoch.events}
 
     assert list(events) == [
-        "highest loss", "command sent", "command applied", "command refused", "status", "disconnected",
-        "reconnected", "non-finite loss",
-    ]  # fmt: skip
+        "highest loss",
+        "command sent",
+        "command applied",
+        "command refused",
+        "status",
+        "disconnected",
+        "reconnected",
+        "non-finite loss",
+    ]
     assert events["command sent"] == (
-        2, {"training.command": "PAUSE_TRAINING", "training.command.id": "c1", "training.command.why": "alert"},
-    )  # fmt: skip
+        2,
+        {
+            "training.command": "PAUSE_TRAINING",
+            "training.command.id": "c1",
+            "training.command.why": "alert",
+        },
+    )
     assert events["command applied"][1]["training.command.message"] == "paused"
     assert events["command applied"][1]["training.batch"] == 7
     assert events["status"] == (
@@ -601,8 +612,13 @@ def test_what_is_not_reported_is_in_no_span(world):
     [epoch] = world.named("training.epoch")
     [end] = world.named("training.session.end")
 
-    absent = {"training.loss", "training.accuracy", "training.loss.highest", "training.batch.loss",
-              "training.frames_per_second"}  # fmt: skip
+    absent = {
+        "training.loss",
+        "training.accuracy",
+        "training.loss.highest",
+        "training.batch.loss",
+        "training.frames_per_second",
+    }
     assert not absent & (epoch.attributes.keys() | end.attributes.keys())
     assert epoch.events == ()
     assert epoch.attributes["training.nonfinite"] == 0
