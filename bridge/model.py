@@ -1,4 +1,4 @@
-"""What the inside of the bridge speaks: frozen facts about training sessions."""
+"""The model of a training session inside the bridge: frozen messages and events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from bridge.protocol import CommandType
 from bridge.trace_context import TraceContext
 
 MISSED_HEARTBEATS = 3
-"""A session without a message for this many heartbeats counts as disconnected, and its lease is over."""
+"""A session that misses this many heartbeats counts as disconnected, and its lease is over."""
 
 
 class Status(StrEnum):
-    """What a training session says it is doing."""
+    """The status that a training session reports."""
 
     UNKNOWN = "unknown"
     INITIALIZING = "initializing"
@@ -24,19 +24,19 @@ class Status(StrEnum):
 
     @property
     def is_end(self) -> bool:
-        """Tell whether a session that says this is over."""
+        """Whether a session with this status is over."""
         return self in (Status.COMPLETED, Status.FAILED)
 
 
 class Phase(StrEnum):
-    """Where a session is in its life, as the bridge sees it."""
+    """The phase of a session's life, as the bridge sees it."""
 
     LIVE = "live"
-    """Registered and not over; it may be disconnected for the moment."""
+    """Registered and not over; it may be disconnected."""
     ENDED = "ended"
-    """It said COMPLETED or FAILED."""
+    """It reported COMPLETED or FAILED."""
     LOST = "lost"
-    """It has been silent for longer than a session may be."""
+    """It was silent for longer than a session may be."""
 
 
 class ImageResult(StrEnum):
@@ -47,7 +47,7 @@ class ImageResult(StrEnum):
     SAMPLED_OUT = "sampled_out"
     """Not chosen by the sampler."""
     DROPPED = "dropped"
-    """Lost for want of room."""
+    """Lost because a limit was reached."""
     INVALID = "invalid"
     """Not a JPEG, or one too large."""
 
@@ -74,7 +74,7 @@ class Config:
     class_names: tuple[str, ...] = ()
 
     def updated(self, later: "Config") -> "Config":
-        """Return this with what `later` reports; what it leaves out stays."""
+        """Return this with the values that `later` reports; those that it leaves out stay."""
         return Config(
             later.total_epochs or self.total_epochs,
             later.batches_per_epoch or self.batches_per_epoch,
@@ -92,17 +92,17 @@ class Client:
     name: str = ""
     version: str = ""
     instance_id: str = ""
-    """Random per training process; "" for clients that know nothing of it."""
+    """Random per training process; "" for clients that do not send one."""
     labels: Mapping[str, str] = field(default_factory=dict)
     trace_context: TraceContext | None = None
     """Of the span it was in when it registered; None: not reported."""
     started_ms: int = 0
     """When its process began the session, by its own clock, since 1970; 0: not reported."""
     is_left_over: bool = False
-    """It delivers what a process has left that is gone, rather than what one says now."""
+    """It delivers what a process that is gone has left, rather than messages of one that runs."""
 
     def updated(self, later: "Client") -> "Client":
-        """Return this with what `later` reports; what it leaves out stays."""
+        """Return this with the values that `later` reports; those that it leaves out stay."""
         return Client(
             later.name or self.name,
             later.version or self.version,
@@ -114,7 +114,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What the model made of one image."""
+    """The model's prediction for one image."""
 
     predicted_class: int
     confidence: float | None
@@ -123,14 +123,14 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One JPEG that has passed the header check, and what is known of it."""
+    """One JPEG that has passed the header check, with its prediction."""
 
     index: int
     """Its place in the batch as sent, from 0."""
     jpeg: bytes
     predicted_class: int | None = None
     confidence: float | None = None
-    """0..1; None: not reported, or nothing of the kind."""
+    """0..1; None: not reported, or out of range."""
     true_class: int | None = None
 
 
@@ -217,7 +217,7 @@ class Performance:
 
 @dataclass(frozen=True, slots=True)
 class StatusChange:
-    """The training loop says what it is doing."""
+    """The training loop reports its status."""
 
     status: Status
     """UNKNOWN: not reported."""
@@ -227,7 +227,7 @@ class StatusChange:
 
 @dataclass(frozen=True, slots=True)
 class Scalars:
-    """Numbers of the user's own, by name."""
+    """User-defined numbers, by name."""
 
     epoch: int
     batch: int
@@ -257,7 +257,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A stream of the session said its first word."""
+    """The first message of a stream of the session has arrived."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +285,7 @@ class CommandSent:
 
 @dataclass(frozen=True, slots=True)
 class CommandAnswered:
-    """The training loop said what became of a command."""
+    """The training loop has reported the result of a command."""
 
     type: CommandType
     result: CommandResult
@@ -293,7 +293,7 @@ class CommandAnswered:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The session is over: it said so, or it was silent for too long."""
+    """The session is over: it reported so, or was silent for too long."""
 
     phase: Phase
 

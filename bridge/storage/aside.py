@@ -1,4 +1,4 @@
-"""The folder for what is damaged: nobody reads it any more, and nothing there is deleted without a word."""
+"""The folder for damaged files: nothing reads them any more, and nothing there is deleted without a log line."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ class EventLog(Protocol):
 
 
 class DamagedFolder:
-    """At most so many files and bytes; the oldest go first."""
+    """Holds a limited number of files and bytes; the oldest are deleted first."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class DamagedFolder:
         files: int = FILES_LIMIT,
         total_bytes: int = BYTES_LIMIT,
     ) -> None:
-        """Keep things in `folder`, which is made with the first one."""
+        """Keep files in `folder`, which is created with the first one."""
         self._folder = folder
         self._events = events
         self._files = files
@@ -42,11 +42,11 @@ class DamagedFolder:
         self._copied = 0
 
     def move(self, path: Path, reason: str) -> bool:
-        """Move a file or folder here; False: the disk did not let it."""
+        """Move a file or folder here; False: the disk refused."""
         return self._take(path, reason, path.replace)
 
     def copy(self, path: Path, reason: str) -> bool:
-        """Keep a copy of a file that is to be mended; False: there was no room, or there were too many."""
+        """Keep a copy of a file that will be repaired; False: there was no space, or there were too many."""
         if self._copied >= self._files:
             return False
         self._copied += 1

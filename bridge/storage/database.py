@@ -20,17 +20,17 @@ log = logging.getLogger("bridge")
 Row = tuple[Any, ...]
 
 PAGE_BYTES = 4096
-"""Of SQLite, unless it is built otherwise."""
+"""SQLite's default."""
 
 WAL_PAGES = (16, 1000)
-"""The write-ahead log is copied into the database when it has so many pages, by the size of the disk."""
+"""The write-ahead log is copied into the database at a number of pages between these, by the size of the disk."""
 
 WAL_PART = 64
-"""Of the disk: what waits in the log of a full disk must find room in the database, or both are stuck."""
+"""The fraction of the disk for the log: on a full disk the log must still fit into the database, or both are stuck."""
 
 WAY_OUT = (
     "If it is damaged, move it away with its -wal and -shm files and start again: "
-    "the images are found again, sessions and counts are lost"
+    "images will be found again, sessions and counts are lost"
 )
 
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
@@ -59,7 +59,7 @@ class Database:
         self._read_lock = threading.Lock()
         self._files = DatabaseFiles(path)
         try:
-            _look_over_log(path, log_damaged)
+            _check_log(path, log_damaged)
             self._connect()
         except BaseException:
             self._files.close()
@@ -67,12 +67,12 @@ class Database:
 
     @contextmanager
     def transaction(self, *, refused: list[RefusedRow] | None = None) -> Iterator[Transaction]:
-        """Commit everything done inside, or nothing of it.
+        """Commit everything done inside, or nothing.
 
         With `refused`, rows that the database cannot hold are left out and added to it.
 
-        Raises UnwritableError for such a row otherwise, DatabaseLostError when the file is no longer
-        where or as the last commit left it, StorageError when the disk is full, read-only or failing.
+        Raises UnwritableError for such a row without it, DatabaseLostError when the file is no longer
+        where, or as, the last commit left it, StorageError when the disk is full, read-only or failing.
         """
         with self._write_lock:
             self._check_files()
@@ -101,7 +101,7 @@ class Database:
                 raise
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Return all rows of what has been committed."""
+        """Return all rows of a query on what has been committed."""
         with self._read_lock:
             try:
                 return self._reader.execute(sql, parameters).fetchall()
@@ -110,12 +110,12 @@ class Database:
 
     @property
     def size_bytes(self) -> int:
-        """How much room the database and its write-ahead log take."""
+        """The size of the database and its write-ahead log."""
         names = (self._path, Path(f"{self._path}-wal"))
         return sum(name.stat().st_size for name in names if name.exists())
 
     def close(self) -> None:
-        """Close both connections; nothing may be called after it, but this again, which does nothing."""
+        """Close both connections; nothing may be called after it but `close`, which then does nothing."""
         with self._write_lock, self._read_lock:
             self._reader.close()
             self._writer.close()
@@ -128,16 +128,16 @@ class Database:
             check_version(self._writer)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'OFF'}")
-            # Until it commits a transaction writes nothing: what changes meanwhile is not from here.
+            # A transaction writes nothing before it commits, so that any change until then comes from outside.
             self._writer.execute("PRAGMA cache_spill=OFF")
-            # Its room is kept for the next rows: a disk that others have filled meanwhile goes on taking them.
+            # The log keeps its size and is reused: a disk that others fill meanwhile still takes the next rows.
             self._writer.execute(f"PRAGMA wal_autocheckpoint={_wal_pages(self._path.parent)}")
             prepare(self._writer, self._path)
             self._reader = _connection(self._path, opened)
-            # A text that is damaged costs its row, not the whole answer.
+            # A damaged text costs its row, not the whole result.
             self._reader.text_factory = _text
             self._reader.execute("PRAGMA query_only=1")
-            # It opens its files now: pages are served also when these are removed later.
+            # It opens its files now, so that pages are served even if these are removed later.
             self._reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except BaseException as error:
             for connection in opened:
@@ -173,7 +173,7 @@ class Database:
             self._connect()
 
     def _make_room(self, error: sqlite3.Error) -> None:
-        """Give back what the write-ahead log takes without need, when the disk is full."""
+        """Truncate the write-ahead log when the disk is full."""
         if error.sqlite_errorcode & 0xFF in NO_ROOM:
             with suppress(sqlite3.Error):
                 self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -187,7 +187,7 @@ class Database:
                 self._writer.execute("ROLLBACK")
 
 
-def _look_over_log(path: Path, log_damaged: Callable[[Path, int], object]) -> None:
+def _check_log(path: Path, log_damaged: Callable[[Path, int], object]) -> None:
     log_path = Path(f"{path}-wal")
     try:
         damage = damage_of(path)
@@ -207,7 +207,7 @@ def _wal_pages(folder: Path) -> int:
 
 
 def _way_out(error: Exception) -> str:
-    """Say what to do where the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB), and only there."""
+    """Return what to do if the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB), else ""."""
     return f". {WAY_OUT}" if type(error) is sqlite3.DatabaseError else ""
 
 

@@ -1,4 +1,4 @@
-"""The state folder of one bridge, held by it alone."""
+"""The state folder of a bridge, locked against other bridges."""
 
 import errno
 import fcntl
@@ -16,25 +16,25 @@ from pathlib import Path
 from bridge.errors import SettingError
 
 NAME = re.compile(r"[!-~]{1,300}")
-"""What a bridge may be called: printable, on one line."""
+"""A valid instance id: printable, on one line."""
 
 NAME_BYTES = 1_000
-"""No more is read of the file with the name."""
+"""The most that is read of the file with the instance id."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateFolder:
-    """Where a bridge keeps what must outlive it."""
+    """The folder for whatever outlives the process."""
 
     path: Path
     is_durable: bool
-    """False: it goes with the process."""
+    """False: it is deleted with the process."""
 
     @property
     def instance_id(self) -> str:
-        """A name of its own for the bridge that lives here, the same after a restart.
+        """The unique name of the bridge with this folder, the same after a restart.
 
-        One that cannot be read, or is none, is replaced; on a disk that is full it holds until the next start.
+        One that cannot be read or is invalid is replaced; on a full disk the new one lasts until the next start.
         """
         file = self.path / "instance-id"
         with suppress(OSError, ValueError):
@@ -61,7 +61,7 @@ class StateFolder:
 
     @property
     def damaged(self) -> Path:
-        """The folder where damaged things are set aside."""
+        """The folder for damaged files that were set aside."""
         return self.path / "damaged"
 
     @property
@@ -72,9 +72,9 @@ class StateFolder:
 
 @contextmanager
 def state_folder(path: Path | None) -> Iterator[StateFolder]:
-    """Make the folder where it is missing and hold it; None: a temporary one.
+    """Create the folder if it is missing, and lock it; None: a temporary one.
 
-    What is held is the folder itself, by whatever path it was reached, and whatever is removed in it.
+    The lock is on the folder itself, whatever path leads to it and whatever is removed in it.
 
     Raises SettingError when it cannot be written to, or another bridge holds it.
     """
@@ -87,10 +87,10 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
         try:
             path.mkdir(parents=True, exist_ok=True)
             held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
-            # Bridges of the first releases hold only this file, and are kept out by it.
+            # Bridges of the first releases lock only this file, and are kept out by it.
             held.append(open_file(path / "lock", os.O_RDWR | os.O_CREAT))
         except OSError as error:
-            # The folder is held, and a full disk must not keep a bridge from starting.
+            # The folder is locked, and a full disk must not keep a bridge from starting.
             if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 text = f"state: {path} cannot be written to ({error.strerror})"
                 raise SettingError(text) from error
@@ -103,7 +103,7 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
 
 
 def open_file(path: Path, flags: int) -> int:
-    """Return a descriptor of a file; waits for nobody, whatever stands in its place.
+    """Return a descriptor of a file without blocking, whatever is in its place.
 
     Raises OSError where it cannot be opened, and where it is a pipe, a device or a folder.
     """
@@ -128,5 +128,5 @@ def _lock(descriptor: int, path: Path) -> None:
     except BlockingIOError as error:
         raise SettingError(f"state: {path} is in use by another bridge") from error
     except OSError:
-        # Some network file systems lock no folders; the database, which every bridge holds, must be locked.
+        # Some network file systems cannot lock folders; the database, which every bridge locks, must be lockable.
         return

@@ -11,21 +11,20 @@ from bridge.storage.folder import open_file
 from bridge.storage.objects import StoredObject, checked_key
 
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
-"""How a file system says that it will not link: another one, or one without links."""
+"""Errors of a link to another file system, or on one without links."""
 
 
 class LocalStore:
-    """Keeps each object as one file; what has been put survives a power loss."""
+    """Keeps each object as one file; an object that was put survives a power loss."""
 
     def __init__(self, folder: Path) -> None:
-        """Keep objects under `folder`, which is made with the first one."""
+        """Keep objects under `folder`, which is created with the first one."""
         self._folder = folder
 
     def put(self, key: str, file: Path, metadata: Mapping[str, str]) -> None:
         """Store a file; `metadata` is not kept, since shards carry all of it themselves.
 
-        On the same file system nothing is copied: both names stand for the same bytes, which nobody
-        changes any more.
+        On the same file system nothing is copied: both names refer to the same bytes, which never change.
         """
         del metadata
         target = self._path(key)
@@ -40,7 +39,7 @@ class LocalStore:
             staged.unlink(missing_ok=True)
             _sync_folder(target.parent)
         except OSError as error:
-            # Only a file that is not there is missing: it may be a folder of the store that was removed.
+            # Only if the file itself is missing: what was removed may be a folder of the store.
             if isinstance(error, FileNotFoundError) and not file.exists():
                 raise
             raise StorageError(f"cannot store {key}: {error.strerror}") from error
@@ -59,7 +58,7 @@ class LocalStore:
             raise StorageError(f"cannot read {key}: {error.strerror}") from error
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Go through the objects by key."""
+        """Yield the objects by key."""
         for folder, folders, names in os.walk(self._folder):
             folders.sort()
             inside = Path(folder).relative_to(self._folder)
@@ -96,7 +95,7 @@ def _link_or_copy(file: Path, target: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it, and have each noted on disk in the one that holds it."""
+    """Create a folder and its parents, and sync the folder that holds each."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

@@ -1,4 +1,4 @@
-"""The formats that a database may have, and the way from each to the next."""
+"""Migrates a database from each format to the next."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from typing import Any
 from bridge.storage.packed import packed
 
 VERSION = 2
-"""Of the tables, as `PRAGMA user_version` says it."""
+"""The format of the tables, as in `PRAGMA user_version`."""
 
 EPOCH_FIELDS = (
     "number",
@@ -26,25 +26,25 @@ TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """The steps that make one format of the one before."""
+    """The steps from one format to the next."""
 
     makes: int
     steps: tuple[str | Callable[[sqlite3.Connection], dict[str, int]], ...]
-    """Statements, and functions that return what they have brought over, to be logged."""
+    """Statements, and functions that return counts of what they migrated, for the log."""
 
     def run(self, connection: sqlite3.Connection) -> dict[str, int]:
-        """Do the steps inside the transaction that is open, and return what was brought over."""
-        found: dict[str, int] = {}
+        """Run the steps inside the open transaction, and return counts of what was migrated."""
+        counts: dict[str, int] = {}
         for step in self.steps:
             if isinstance(step, str):
                 connection.execute(step)
             else:
-                found |= step(connection)
-        return found
+                counts |= step(connection)
+        return counts
 
 
 def statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script one by one: `executescript` would commit what is open."""
+    """Yield the statements of a script one by one: `executescript` would commit the open transaction."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -60,7 +60,7 @@ def missing_tables(connection: sqlite3.Connection, schema: str) -> set[str]:
 
 
 def _add_closed(connection: sqlite3.Connection) -> dict[str, int]:
-    """The first bridges did not note which shards have their index: those in the store do."""
+    """Add a column that the first bridges did not have; the shards in the store have their index."""
     columns = [row[1] for row in connection.execute("PRAGMA table_info(shards)")]
     if "closed" not in columns:
         connection.execute("ALTER TABLE shards ADD COLUMN closed INTEGER NOT NULL DEFAULT 0")
@@ -68,13 +68,13 @@ def _add_closed(connection: sqlite3.Connection) -> dict[str, int]:
     return {}
 
 
-def _bring_sessions(connection: sqlite3.Connection) -> dict[str, int]:
-    """Sessions were JSON beside a table of traces; now both are one MessagePack value."""
+def _migrate_sessions(connection: sqlite3.Connection) -> dict[str, int]:
+    """Turn sessions in JSON, beside a table of traces, into one MessagePack value each."""
     traces = dict(connection.execute("SELECT session_id, trace FROM traces_before").fetchall())
     rows = connection.execute(
         "SELECT session_id, registered_ms, updated_ms, sequence, state FROM sessions_before"
     ).fetchall()
-    brought = with_trace = 0
+    migrated = with_trace = 0
     for session_id, registered_ms, updated_ms, sequence, text in rows:
         try:
             state = _session_state(json.loads(text), sequence)
@@ -88,13 +88,13 @@ def _bring_sessions(connection: sqlite3.Connection) -> dict[str, int]:
             " WHERE session_id = ?1 HAVING count(*) > 0",
             (session_id, state["attempt"]),
         )
-        brought += 1
+        migrated += 1
         with_trace += "trace" in parts
-    return {"sessions": brought, "damaged_sessions": len(rows) - brought, "traces": with_trace}
+    return {"sessions": migrated, "damaged_sessions": len(rows) - migrated, "traces": with_trace}
 
 
 def _session_state(state: dict[str, Any], sequence: int) -> dict[str, Any]:
-    """Return a session as format 2 has it; what format 0 did not know is as for one just restored."""
+    """Return a session as format 2 has it; values missing in format 0 are those of a restored session."""
     epochs = [[epoch.get(name) for name in EPOCH_FIELDS] for epoch in state["epochs"]]
     return {
         **{name: value for name, value in state.items() if name != "committed"},
@@ -108,7 +108,7 @@ def _session_state(state: dict[str, Any], sequence: int) -> dict[str, Any]:
 
 
 def _trace_part(text: str | None) -> dict[str, Any]:
-    """Return the trace of a session that has one; a damaged one costs itself."""
+    """Return the trace of a session, if it has one; a damaged one is left out."""
     try:
         trace = json.loads(text) if text is not None else None
     except ValueError:
@@ -143,10 +143,10 @@ MIGRATIONS = (
             SESSIONS_2,
             TALLIES_2,
             _add_closed,
-            _bring_sessions,
+            _migrate_sessions,
             "DROP TABLE sessions_before",
             "DROP TABLE traces_before",
         ),
     ),
 )
-"""In order. A step that is here has databases that need it: it never changes; the next format adds one."""
+"""In order. A step never changes once it is released, since databases depend on it; a new format adds another."""

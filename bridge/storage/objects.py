@@ -1,4 +1,4 @@
-"""What the bridge asks of a place that keeps objects for good."""
+"""The protocol of object stores."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Keeps immutable objects by key; every method blocks, and may be called from any thread.
 
-    All raise StorageError when the store did not do it and trying again may help.
+    All raise StorageError when the store failed and a retry may help.
     """
 
     def put(self, key: str, file: Path, metadata: Mapping[str, str]) -> None:
@@ -36,14 +36,14 @@ class ObjectStore(Protocol):
         """Return part of an object; raises NotFoundError when there is no such object."""
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Go through the objects whose key begins with `prefix`."""
+        """Yield the objects whose key begins with `prefix`."""
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that is not there is no error."""
+        """Remove an object; a missing one is ignored."""
 
 
 def checked_key(key: str) -> str:
-    """Return the key, or raise StorageError where it could lead out of the store."""
+    """Return the key; raises StorageError for one that could lead out of the store."""
     if not KEY.fullmatch(key):
         raise StorageError(f"not a key: {key!r}")
     return key

@@ -1,4 +1,4 @@
-"""Plain values as bytes: what the database keeps of messages and sessions."""
+"""Packs plain values into bytes, as the database holds messages and sessions."""
 
 import zlib
 from typing import Any
@@ -13,13 +13,13 @@ CHECKSUM = "checksum"
 CHECKSUM_BYTES = 4
 
 SURROGATES = "surrogatepass"
-"""A text may be of any making; one that is no valid Unicode must not stop a commit."""
+"""A text may hold anything; one that is not valid Unicode must not stop a commit."""
 
 
 def packed(value: object) -> bytes:
     """Return None, numbers, texts, bytes, lists, tuples and dictionaries of them as MessagePack.
 
-    Not-a-number and infinities survive; tuples come back as lists. Raises ValueError for anything else.
+    Not-a-number and infinities survive; tuples come back as lists. Raises ValueError for any other value.
     """
     try:
         data: bytes = msgpack.packb(value, unicode_errors=SURROGATES)
@@ -29,7 +29,7 @@ def packed(value: object) -> bytes:
 
 
 def unpacked(data: bytes) -> Any:
-    """Return what was packed; raises StorageError for bytes that never were."""
+    """Return the value that was packed; raises StorageError for bytes that are damaged."""
     try:
         return msgpack.unpackb(data, strict_map_key=False, unicode_errors=SURROGATES)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
@@ -38,19 +38,19 @@ def unpacked(data: bytes) -> Any:
 
 
 def sealed(value: dict[str, Any]) -> bytes:
-    """Return a dictionary as `packed` does, such that `unsealed` notices every change in it."""
+    """Return a dictionary as `packed` does, with a checksum that `unsealed` verifies."""
     data = packed({**value, CHECKSUM: 0xFFFFFFFF})[:-CHECKSUM_BYTES]
     return data + zlib.crc32(data).to_bytes(CHECKSUM_BYTES, "big")
 
 
 def unsealed(data: bytes) -> Any:
-    """Return what was sealed; raises StorageError where it is not the same any more.
+    """Return the value that was sealed; raises StorageError where the checksum does not match.
 
-    What was packed without a checksum, or by a bridge that did not know it, is taken as it is.
+    A value packed without a checksum, as older versions did, is returned unverified.
     """
     value = unpacked(data)
     if not isinstance(value, dict) or next(reversed(value), None) != CHECKSUM:
         return value
     if value.pop(CHECKSUM) != zlib.crc32(data[:-CHECKSUM_BYTES]):
-        raise StorageError("a damaged value in the database (its checksum is another one)")
+        raise StorageError("a damaged value in the database (its checksum does not match)")
     return value

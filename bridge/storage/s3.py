@@ -29,10 +29,10 @@ SMALLEST_PART_BYTES = 5 << 20
 """Parts may not be smaller (Amazon S3 User Guide, "multipart upload limits")."""
 
 STALL_SECONDS = 5.0
-"""How long connecting, and sending each piece of a body, may take."""
+"""Limit for connecting, and for sending each piece of a body."""
 
 ANSWER_SECONDS = 20.0
-"""How long the store may think before its answer, and between pieces of it."""
+"""Limit for the first byte of a response, and between its pieces."""
 
 PIECE_BYTES = 64 << 10
 
@@ -59,7 +59,7 @@ class S3Store:
         Without `access_key` the credentials come from the AWS_* variables, ~/.aws/credentials, or the
         role of the machine. `path_style` None: as the endpoint's host name suggests.
 
-        Raises SettingError where these make no sense.
+        Raises SettingError where these are invalid.
         """
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
@@ -108,7 +108,7 @@ class S3Store:
                 answer.release_conn()
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Go through the objects by key, a thousand a request."""
+        """Yield the objects by key, a thousand per request."""
         with _translated(prefix):
             for item in self._client.list_objects(
                 self._bucket, prefix=self._prefix + prefix, recursive=True
@@ -143,7 +143,7 @@ class S3Store:
 
 
 class _Pool(urllib3.PoolManager):
-    """Connections that give up early and never try again by themselves: the uploader does that."""
+    """Connections that time out early and never retry: the uploader does that."""
 
     def __init__(self, ca_file: str) -> None:
         super().__init__(
@@ -160,8 +160,8 @@ class _Pool(urllib3.PoolManager):
     ) -> urllib3.BaseHTTPResponse:
         """Send a body piece by piece, each with its own timeout.
 
-        Given whole, all of it would have to leave within the timeout for connecting: 16 MiB over a slow
-        line would never arrive.
+        Otherwise all of it would have to be sent within the timeout for connecting: 16 MiB would never get
+        through a slow line.
         """
         body = options.get("body")
         if isinstance(body, bytes) and len(body) > PIECE_BYTES:
@@ -179,7 +179,7 @@ def _credentials(access_key: str, secret_key: str, http: urllib3.PoolManager) ->
 
 @contextmanager
 def _translated(key: str) -> Iterator[None]:
-    """Turn what the client library raises into our own errors, without its details."""
+    """Turn errors of the client library into our own, without its details."""
     try:
         yield
     except S3Error as error:
@@ -188,7 +188,7 @@ def _translated(key: str) -> Iterator[None]:
         raise StorageError(f"the object store answered {error.code} for {key}") from error
     except (ServerError, InvalidResponseError) as error:
         status = getattr(error, "status_code", None) or getattr(error, "_code", None)
-        text = HTTPStatus(status).phrase if status in set(HTTPStatus) else "nonsense"
+        text = HTTPStatus(status).phrase if status in set(HTTPStatus) else "invalid"
         raise StorageError(f"the object store answered {status} {text} for {key}") from error
     except (urllib3.exceptions.HTTPError, MinioException, ValueError) as error:
         raise StorageError(f"no answer from the object store: {type(error).__name__}") from error

@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS windows (
   offer      BLOB    NOT NULL       -- MessagePack of Offer
 );
 
--- What a new database has been told of the images that were there before it: "spool", "store".
+-- Where a new database has found the images that were there before it: "spool", "store".
 CREATE TABLE IF NOT EXISTS rebuilt (
   place TEXT PRIMARY KEY
 ) WITHOUT ROWID;

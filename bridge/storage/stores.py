@@ -1,4 +1,4 @@
-"""Open the object store that a URL names."""
+"""Opens the object store that a URL names."""
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,7 +18,7 @@ def open_store(
     path_style: bool | None = None,
     ca_file: str = "",
 ) -> ObjectStore:
-    """Return the store behind file:///folder or s3://bucket/prefix; nothing is connected to yet.
+    """Return the store behind file:///folder or s3://bucket/prefix; nothing is connected yet.
 
     Everything but `url` concerns S3 only; see `S3Store`. Raises SettingError for any other URL.
     """

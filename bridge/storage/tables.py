@@ -13,7 +13,7 @@ SCHEMA = (Path(__file__).parent / "schema.sql").read_text()
 
 
 def check_version(writer: sqlite3.Connection) -> None:
-    """Raise StorageError for a database of a newer bridge, before anything of it is touched."""
+    """Raise StorageError for a database of a newer bridge, before anything in it is touched."""
     [version] = writer.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StorageError(
@@ -23,9 +23,9 @@ def check_version(writer: sqlite3.Connection) -> None:
 
 
 def prepare(writer: sqlite3.Connection, path: Path) -> None:
-    """Make the tables, or bring those of an older format up to this one, all of it or nothing.
+    """Create the tables, or migrate those of an older format, completely or not at all.
 
-    A database that is as it should be is not written to: a full disk must not keep a bridge from starting.
+    A database that needs neither is not written to: a full disk must not keep a bridge from starting.
     """
     [version] = writer.execute("PRAGMA user_version").fetchone()
     missing = missing_tables(writer, SCHEMA)
@@ -38,17 +38,17 @@ def prepare(writer: sqlite3.Connection, path: Path) -> None:
             for migration in MIGRATIONS:
                 if version < migration.makes:
                     log.info(
-                        "bringing the database up to a newer format",
+                        "migrating the database to a newer format",
                         extra={
                             "fields": {"path": str(path), "from": version, "to": migration.makes}
                         },
                     )
                     found = migration.run(writer)
-                    log.info("the database has a newer format", extra={"fields": found})
+                    log.info("the database was migrated", extra={"fields": found})
         for statement in statements(SCHEMA):
             writer.execute(statement)
         if tables and "rebuilt" in missing:
-            # Older ones had the whole spool in their index from the start on, and the store is read again.
+            # Older databases had the whole spool in their index from the start; the store is read again.
             writer.execute("INSERT OR IGNORE INTO rebuilt VALUES ('spool')")
         writer.execute(f"PRAGMA user_version = {VERSION}")
         writer.execute("COMMIT")
@@ -60,7 +60,7 @@ def prepare(writer: sqlite3.Connection, path: Path) -> None:
             and error.sqlite_errorcode == sqlite3.SQLITE_ERROR
         ):
             raise StorageError(
-                f"the database {path} has tables that no trainbridge made ({error}); nothing in it was changed."
+                f"the database {path} has tables that no trainbridge created ({error}); nothing in it was changed."
                 " Give the bridge a state folder of its own"
             ) from error
         raise

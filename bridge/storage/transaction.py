@@ -1,4 +1,4 @@
-"""What is done inside a transaction, statement by statement."""
+"""Statements of a transaction, and how rows that the database cannot hold are left out of it."""
 
 import re
 import sqlite3
@@ -16,13 +16,13 @@ REFUSALS = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
 )
-"""What sqlite3 raises for a value that it cannot hold: the same row is refused again, the others are not."""
+"""Errors of sqlite3 for a value that it cannot hold: the same row is refused each time, others are not."""
 
 TABLE = re.compile(r"\b(?:INTO|UPDATE|FROM)\s+(\w+)")
 
 
-class Outcome(Protocol):
-    """What a statement did."""
+class StatementResult(Protocol):
+    """The result of a statement."""
 
     @property
     def rowcount(self) -> int:
@@ -30,9 +30,9 @@ class Outcome(Protocol):
 
 
 class Transaction(Protocol):
-    """What may be done inside a transaction."""
+    """An open transaction."""
 
-    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Outcome:
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> StatementResult:
         """Run one statement."""
 
     def executemany(self, sql: str, rows: Sequence[Sequence[object]], /) -> object:
@@ -48,31 +48,31 @@ class RefusedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class NothingDone:
-    """The outcome of a statement that was refused."""
+class RefusedStatement:
+    """The result of a statement that was refused."""
 
     rowcount: int = 0
 
 
 class RowByRow:
-    """A transaction that leaves out what the database cannot hold, and keeps a list of it."""
+    """A transaction that leaves out rows that the database cannot hold, and lists them."""
 
     def __init__(self, connection: sqlite3.Connection, refused: list[RefusedRow]) -> None:
         """Write to `connection`, and add to `refused`."""
         self._connection = connection
         self._refused = refused
 
-    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Outcome:
-        """Run one statement; where its values are refused it does nothing.
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> StatementResult:
+        """Run one statement; if its values are refused, it has no effect.
 
-        Raises StorageError where it is the disk that refuses: then the whole transaction must end.
+        Raises StorageError for any other failure: then the whole transaction must end.
         """
         try:
             return self._connection.execute(sql, parameters)
         except REFUSALS as error:
             table = TABLE.search(sql)
             self._refused.append(RefusedRow(table[1] if table else "unknown", repr(error)))
-            return NothingDone()
+            return RefusedStatement()
         except sqlite3.Error as error:
             raise StorageError(f"the database refused a statement: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The write-ahead log as a file: what of it is damaged, before SQLite passes over that without a word.
+"""Finds damage in a write-ahead log, before SQLite silently ignores the rest of it.
 
 The format is that of sqlite.org/fileformat2.html, section 4, and sqlite.org/walformat.html for its index.
 """
@@ -25,13 +25,13 @@ WORD_ORDER = {0x377F0682: "<", 0x377F0683: ">"}
 FORMAT = 3_007_000
 PAGE_SIZES = tuple(2**power for power in range(9, 17))
 PAGE_BYTES = 4096
-"""Where the header does not say it."""
+"""Where the header is damaged."""
 
 INDEX = struct.Struct("=16xI12x8sII")
-"""Of the index: how many frames are committed, the salts of the log, and a checksum of what is before it."""
+"""Of the index: the number of committed frames, the salts of the log, and a checksum of the bytes before it."""
 
 INDEX_BYTES = 100
-"""The same twice, and how many frames are in the database already."""
+"""The same twice, and the number of frames already in the database."""
 
 MASK = 0xFFFFFFFF
 
@@ -40,10 +40,10 @@ Checksum = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class LogDamage:
-    """What a start loses of a log."""
+    """What a start loses of a damaged log."""
 
     commits: int
-    """That were acknowledged, or about to be, and cannot be read: at least so many, where the log was cut."""
+    """Unreadable commits that were acknowledged, or about to be; at least this many, where the log was cut."""
     hides_newer: bool
     """The database has newer pages than what is left of the log, which must not be read any more."""
 
@@ -54,7 +54,7 @@ class _Frame:
     ends_commit: bool
     checksum: Checksum
     summed: bytes
-    """What the checksum is of; empty where it is not read."""
+    """The bytes that the checksum covers; empty where they are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class _Index:
     salts: bytes = b""
     committed: int = 0
     copied: int = 0
-    """How many frames are in the database already."""
+    """How many frames are already in the database."""
 
 
 class _Log:
@@ -83,7 +83,7 @@ class _Log:
         )
 
     def frames(self, first: int = 0, *, is_whole: bool = False) -> Iterator[_Frame]:
-        """Yield the frames from one on; `is_whole`: with what their checksums are of."""
+        """Yield the frames from one on; `is_whole`: with the bytes that their checksums cover."""
         if self._file is None:
             return
         step = FRAME.size + self.page_bytes
@@ -106,11 +106,11 @@ class _Log:
 
 
 def damage_of(database: Path) -> LogDamage | None:
-    """Return what is damaged of the log of a database that nobody has open; None: nothing.
+    """Return the damage of the log of a database that nobody has open; None: there is none.
 
-    A transaction that a kill broke off is no damage: its frames end before its commit, or with one that is
-    torn. Frames behind one that is not sound were written after it, so that it had been whole. So were those
-    that the index calls committed: it is never ahead of what is on disk.
+    A transaction that a kill interrupted does not count as damage: its frames end before its commit, or with
+    a torn one. Frames after a damaged one were written later, so it was once intact. So were all frames that
+    the index calls committed: it is never ahead of the disk.
 
     Raises OSError where the log cannot be read.
     """
@@ -129,7 +129,7 @@ def _damage(log: _Log, index: _Index) -> LogDamage | None:
     salts, sound, committed = log.salts, 0, 0
     if log.is_sound:
         sound, committed = log.sound_frames()
-        # The one that is not sound may be all that a kill left of the last transaction.
+        # The first damaged one may be the torn end of the last transaction.
         behind = list(log.frames(sound + 1))
     else:
         behind = list(log.frames())
@@ -145,7 +145,7 @@ def _damage(log: _Log, index: _Index) -> LogDamage | None:
 
 
 def _index(path: Path) -> _Index:
-    """Return what the index says; nothing where there is none, or it was not finished."""
+    """Return the contents of the index; an empty one if it is missing or was not finished."""
     with suppress(OSError):
         file = open_file(path, os.O_RDONLY)
         try:

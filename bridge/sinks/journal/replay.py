@@ -34,7 +34,7 @@ OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy"
 """Attributes that are numbers, or None where they were not reported."""
 
 OBSERVED = (Connected, Disconnected, CommandQueued, CommandSent, Ended, Expired)
-"""What the bridge itself observes is no sign of life of a client."""
+"""Events that the bridge itself observes: they are not a sign of life of the client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def test_an_upgrade_keeps_every_session(tmp_path):
     with running_bridge(state, *FLAGS) as bridge:
         found = json.loads(bridge.get("/api/v1/sessions/run"))
         assert found["batches"] == 13
-        assert b"the database has a newer format" in bridge.log.read_bytes()
+        assert b"the database was migrated" in bridge.log.read_bytes()
         assert bridge.stop() == 0
     with running_bridge(state, *FLAGS) as bridge:
         assert json.loads(bridge.get("/api/v1/sessions/run"))["batches"] == 13

@@ -49,7 +49,7 @@ def test_a_newer_format_is_refused(tmp_path):
 
 
 def test_only_damage_is_called_damage(tmp_path):
-    """Nobody is told to move a good database away for a full disk, or for a folder that cannot be written to."""
+    """No message says to move an intact database away for a full disk, or for a folder that cannot be written to."""
     spoiled = tmp_path / "bridge.db"
     spoiled.write_bytes(b"no database" * 1_000)
     with pytest.raises(StorageError, match="move it away"):
@@ -472,7 +472,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path):
         other.execute("CREATE TABLE sessions (cookie TEXT)")
         other.execute("INSERT INTO sessions VALUES ('mine')")
 
-    with pytest.raises(StorageError, match="no trainbridge made"):
+    with pytest.raises(StorageError, match="no trainbridge created"):
         Database(path)
 
     with closing(sqlite3.connect(path)) as other:

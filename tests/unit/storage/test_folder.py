@@ -19,7 +19,7 @@ def test_a_missing_folder_is_made(tmp_path):
 
 
 def test_a_folder_gives_its_bridge_a_name(tmp_path):
-    """Two bridges on one host are told apart, and each keeps its name over restarts."""
+    """Two bridges on one host have different names, and each keeps its name over restarts."""
     names = []
     for folder in ("a", "b", "a"):
         with state_folder(tmp_path / folder) as state:
@@ -29,7 +29,7 @@ def test_a_folder_gives_its_bridge_a_name(tmp_path):
 
 
 def test_two_bridges_cannot_share_a_folder(tmp_path):
-    """The second one is told so at once; after the first has gone it may have it."""
+    """The second one is refused at once; after the first has gone it may have it."""
     with (
         state_folder(tmp_path),
         pytest.raises(SettingError, match="in use by another bridge"),

@@ -72,7 +72,7 @@ def test_nothing_is_copied_where_a_link_will_do(store, file, tmp_path):
     assert (tmp_path / "images" / KEY).samefile(file)
 
 
-def test_what_is_missing_is_told_from_what_fails(store, file):
+def test_a_missing_file_is_distinguished_from_a_failure(store, file):
     """A missing object, a missing file and a broken store are three things."""
     with pytest.raises(NotFoundError):
         store.read(KEY, 0, 1)
@@ -84,7 +84,7 @@ def test_what_is_missing_is_told_from_what_fails(store, file):
 
 
 def test_delete_removes_and_does_not_mind(store, file):
-    """Deleting twice is no error."""
+    """A second deletion is not an error."""
     store.put(KEY, file, {})
 
     store.delete(KEY)
@@ -134,7 +134,7 @@ def test_only_a_missing_file_is_called_missing(tmp_path):
 
 
 def test_what_cannot_be_looked_at_is_not_listed(tmp_path):
-    """A link to nowhere is no object, and hides no other."""
+    """A link to nowhere is not an object, and hides no other."""
     file = tmp_path / "file"
     file.write_bytes(b"content")
     store = LocalStore(tmp_path / "store")

@@ -60,13 +60,13 @@ def flip(path, at, count=1):
 
 def opened(path):
     """Return the rows that a start finds, and the commits that it calls damaged."""
-    told = []
+    reported = []
     database = Database(
-        path, log_damaged=lambda log, commits: told.append((log.read_bytes(), commits))
+        path, log_damaged=lambda log, commits: reported.append((log.read_bytes(), commits))
     )
     names = [name for [name] in database.query("SELECT span_id FROM spans ORDER BY number")]
     database.close()
-    return names, told
+    return names, reported
 
 
 def frames_in(path):
@@ -91,10 +91,10 @@ def test_every_commit_behind_damage_is_counted(path, part, within):
     flip(path, HEADER.size + frame * STEP + within)
     spoiled = log_of(path).read_bytes()
 
-    names, told = opened(path)
+    names, reported = opened(path)
 
     assert names == [f"{n}" for n in range(len(names))]
-    [(log, commits)] = told
+    [(log, commits)] = reported
     unsure = 1 if within < FRAME.size else 0
     assert log == spoiled
     assert commits >= 1
@@ -107,10 +107,10 @@ def test_a_damaged_header_costs_all_that_is_in_the_log(path, at):
     """SQLite takes such a log for an empty one; we do not."""
     flip(path, at)
 
-    names, told = opened(path)
+    names, reported = opened(path)
 
     assert names == []
-    assert [commits for _, commits in told] == [COMMITS]
+    assert [commits for _, commits in reported] == [COMMITS]
 
 
 def as_after_a_power_loss(path):
@@ -127,9 +127,9 @@ def test_a_torn_end_is_no_damage(path, cut):
     as_after_a_power_loss(path)
     os.truncate(log_of(path), max(0, log_of(path).stat().st_size - cut))
 
-    names, told = opened(path)
+    names, reported = opened(path)
 
-    assert told == []
+    assert reported == []
     assert names == [f"{n}" for n in range(len(names))]
 
 
@@ -138,9 +138,9 @@ def test_a_log_that_is_cut_after_a_kill_is_damaged(path, cut):
     """The index says that there was more; how many commits nobody can tell."""
     os.truncate(log_of(path), max(0, log_of(path).stat().st_size - cut))
 
-    names, told = opened(path)
+    names, reported = opened(path)
 
-    assert [commits for _, commits in told] == [1]
+    assert [commits for _, commits in reported] == [1]
     assert names == [f"{n}" for n in range(len(names))]
     assert opened(path) == (names, []), "it is reported once"
 
