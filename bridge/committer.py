@@ -133,6 +133,10 @@ class Committer:
 
         What the disk refuses is written with the next commit, all of it or nothing.
         """
+        # A caller that is cancelled must not take a group along that is half on its way to the disk.
+        return await asyncio.shield(self._commit())
+
+    async def _commit(self) -> bool:
         async with self._turn:
             group = self._collect()
             if group is None:
@@ -165,15 +169,15 @@ class Committer:
         failures = 0
         while not self._stopping.is_set():
             started = time.monotonic()
-            if await self.commit():
+            if await self._commit():
                 failures = 0
                 await self._wait_for_group(started)
             else:
                 await _wait(self._stopping, RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
                 failures += 1
         # Nobody comes after this one, so a refusal is not final before it has come twice.
-        if not await self.commit():
-            await self.commit()
+        if not await self._commit():
+            await self._commit()
 
     async def _wait_for_group(self, started: float) -> None:
         """Wait until the next commit is worth its fsync."""

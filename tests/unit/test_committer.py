@@ -24,6 +24,9 @@ class Notes:
     def __init__(self) -> None:
         self.new: list[str] = []
         self.failures = 0
+        self.writing = threading.Event()
+        self.gate = threading.Event()
+        self.gate.set()
         self.committed: list[str] = []
 
     def collect(self):
@@ -40,6 +43,8 @@ class NotesWrite:
         self.notes, self.texts = notes, texts
 
     def write(self, transaction) -> None:
+        self.notes.writing.set()
+        self.notes.gate.wait(30)
         rows = [(text, "") for text in self.texts]
         transaction.executemany("INSERT INTO spans (span_id, span) VALUES (?, ?)", rows)
         if self.notes.failures:
@@ -212,6 +217,24 @@ async def test_a_commit_that_fails_goes_to_disk_with_the_next_one(database):
     assert notes.committed == ["one", "two"]
 
 
+async def test_a_caller_that_is_cancelled_costs_no_group(database):
+    """What was on its way to the disk arrives, and whoever waits for it is notified."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], database, Telemetry())
+    notes.gate.clear()
+    notes.new.append("one")
+    committer.add_waiter(waiter, 10)
+    caller = asyncio.create_task(committer.commit())
+    await until(notes.writing.is_set)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    notes.gate.set()
+
+    assert await committer.commit()
+    assert [rows for _, rows in waiter.tickets] == [["one"]]
+
+
 async def test_a_stop_takes_a_failed_group_along(database):
     """The last commit is written whole or not at all."""
     notes, late = Notes(), Notes()
@@ -345,25 +368,15 @@ async def test_a_part_that_hands_nothing_over_for_long_is_a_problem(database, mo
 
 async def test_a_commit_that_hangs_for_long_is_a_problem(database, monkeypatch):
     """A disk that neither accepts nor refuses is as bad as one that refuses."""
-    hanging = threading.Event()
-
-    class Slow(NotesWrite):
-        def write(self, transaction):
-            hanging.wait(30)
-            super().write(transaction)
-
-    class SlowNotes(Notes):
-        def collect(self):
-            return Slow(self, self.new) if super().collect() else None
-
-    notes = SlowNotes()
+    notes = Notes()
+    notes.gate.clear()
     monkeypatch.setattr("bridge.committer.BEHIND_SECONDS", 0.0)
     committer = Committer([notes], database, Telemetry())
     async with committer.running():
         notes.new.append("one")
         committer.request_commit()
         await until(lambda: "does not answer" in committer.problem())
-        hanging.set()
+        notes.gate.set()
         await until(lambda: committer.problem() == "")
 
 
