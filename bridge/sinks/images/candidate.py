@@ -66,7 +66,7 @@ class ImageCandidate:
         epoch, index, loss, sent_ms = fields
         _check(str, session_id, *class_names)
         _check(int, attempt, epoch, index, sent_ms, *(image[0] for image in images))
-        _check(float, received, loss)
+        _check(float, received, 0.0 if loss is None else loss)
         _check(bytes, *(image[1] for image in images))
         if not 0 <= received * 1000 < LAST_MS:
             raise ValueError("a time of receipt that no clock has shown")

@@ -60,6 +60,27 @@ async def test_what_an_open_window_holds_survives(tmp_path):
         assert three.resolved[ImageResult.STORED] == 4
 
 
+async def test_a_held_batch_without_a_loss_survives(tmp_path):
+    """A loss that was not reported does not count as damage: the batch was acknowledged, and is kept."""
+    run = session()
+    async with Bench(
+        tmp_path / "one", MemoryStore(), keep=Keep.SAMPLE, batches_per_second=0.01
+    ).running() as one:
+        one.register(run)
+        one.send(run, batch(1, 0))
+        one.send(run, batch(1, 1, loss=None))
+        one.commit()
+        left = killed(one, tmp_path / "two")
+
+    async with Bench(left, MemoryStore(), keep=Keep.SAMPLE).running() as two:
+        run.batches, run.epoch = 2, 1
+        taken_up(two, run)
+        found = two.index.newest("run", limit=10)
+
+    assert {row.batch: row.loss for row in found} == {0: 0.5, 1: None}
+    assert two.metric("bridge_dropped_total", what="window", reason="damaged") is None
+
+
 async def test_every_count_survives_and_goes_on(tmp_path):
     """Stored, sampled out, dropped and invalid: each image once, over any number of kills."""
     run, folder, expected = session(), tmp_path / "0", 0
