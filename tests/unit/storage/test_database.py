@@ -461,8 +461,10 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
         assert math.isnan(session.loss)
         assert (parts.get("trace") is not None) == ("traces" in schema.name)
         assert [(count.result, count.images) for count in counts] == [(ImageResult.STORED, 1)]
-        said = [record for record in caplog.records if "newer format" in record.message]
-        assert said[-1].fields["sessions"] == said[-1].fields["damaged_sessions"] == 1
+        lines = [
+            record for record in caplog.records if "the database was migrated" in record.message
+        ]
+        assert lines[-1].fields["sessions"] == lines[-1].fields["damaged_sessions"] == 1
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path):
