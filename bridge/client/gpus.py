@@ -196,7 +196,7 @@ class GpuReader:
         return {name: value for name, value in found.items() if value is not None}
 
     def _memory(self, handle: Any) -> tuple[float, float]:
-        """Return MB used and in all; only version 2 tells used memory from reserved (NVML API)."""
+        """Return MB used and in all; only version 2 separates used memory from reserved (NVML API)."""
         nvml = self._nvml
         try:
             memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)

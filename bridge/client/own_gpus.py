@@ -199,7 +199,7 @@ def _by_mig(devices: Sequence[Device], entry: str) -> Target | _Unknown | None:
 
 
 def _is_at(device: Device, instance: MigInstance, path: re.Match[str]) -> bool:
-    """Tell whether this is the slice that MIG-<GPU UUID>/<GPU instance>/<compute instance> names."""
+    """Return whether this is the slice that MIG-<GPU UUID>/<GPU instance>/<compute instance> names."""
     places = (instance.gpu_instance, instance.compute_instance)
     return device.uuid.startswith(path[1]) and places == (int(path[2]), int(path[3]))
 

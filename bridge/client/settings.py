@@ -53,8 +53,11 @@ class Destination:
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What goes with every call."""
         trace = os.environ.get("TRACEPARENT", "")
-        told = {"authorization": f"Bearer {self.token}" if self.token else "", "traceparent": trace}
-        return tuple((key, value) for key, value in told.items() if value)
+        headers = {
+            "authorization": f"Bearer {self.token}" if self.token else "",
+            "traceparent": trace,
+        }
+        return tuple((key, value) for key, value in headers.items() if value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,12 @@ def destination(
     def given(argument: str, variable: str) -> str:
         return argument or environment.get(f"TRAINBRIDGE_{variable}", "")
 
-    told = given(address, "ADDRESS") or DEFAULT_ADDRESS
-    scheme, separator, target = told.rpartition("://")
+    chosen = given(address, "ADDRESS") or DEFAULT_ADDRESS
+    scheme, separator, target = chosen.rpartition("://")
     target = target.rstrip("/")
     if (separator and scheme not in SCHEMES) or not target or any(map(str.isspace, target)):
         raise ValueError(
-            f"address: {told!r} is not host:port, grpc://host:port or grpcs://host:port"
+            f"address: {chosen!r} is not host:port, grpc://host:port or grpcs://host:port"
         )
     authority, certificate, key = (
         _contents(given(ca_file, "CA_FILE")),
@@ -119,13 +122,15 @@ def spool_location(
     What is not given comes from TRAINBRIDGE_SPOOL_DIR and TRAINBRIDGE_SPOOL_BYTES. Raises ValueError
     for a size that is none.
     """
-    told = folder or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
-    if not told:
+    root = folder or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
+    if not root:
         return None
     size = limit_bytes or environment.get("TRAINBRIDGE_SPOOL_BYTES", "") or SPOOL_BYTES
     if not str(size).isdecimal() or int(size) < SMALLEST_SPOOL_BYTES:
-        raise ValueError(f"spool_bytes: {size!r} is no number of at least {SMALLEST_SPOOL_BYTES}")
-    return Path(told).expanduser(), int(size)
+        raise ValueError(
+            f"spool_bytes: {size!r} is not a number of at least {SMALLEST_SPOOL_BYTES}"
+        )
+    return Path(root).expanduser(), int(size)
 
 
 def process_rank(environment: Mapping[str, str] = os.environ) -> ProcessRank:

@@ -35,7 +35,7 @@ class CertificateFiles:
 class Certificates:
     """Reads the files at the start, and again at the first handshake after they have changed.
 
-    A renewal that cannot be used is told once, and the certificate before stays in use.
+    A renewal that cannot be used is logged once, and the certificate before stays in use.
     """
 
     files: CertificateFiles
@@ -43,7 +43,7 @@ class Certificates:
     _seen: Stamp = field(default=())
 
     def credentials(self) -> grpc.ServerCredentials:
-        """Return what a server is bound with; raises SettingError for files that make no sense together."""
+        """Return what a server is bound with; raises SettingError for files that do not belong together."""
         self._seen = _stamp(self.files)
         try:
             first = _configuration(self.files)

@@ -12,7 +12,7 @@ def checked(data: bytes, *, max_dimension: int) -> tuple[bytes, str | None]:
     """Return a JPEG file without what lies behind its end, and what is wrong with it, or None.
 
     Walks the segments to the frame header (SOF). The entropy-coded data is read only where the file
-    does not end with an end marker: data behind the end (Motion Photos, padding) is no fault. At most
+    does not end with an end marker: data behind the end (Motion Photos, padding) is not a fault. At most
     `max_dimension` pixels a side pass.
     """
     if not data:

@@ -35,13 +35,13 @@ def error(
     )
 
 
-def command(order: Command) -> wire.MetricsResponse:
-    """Pass on an order."""
+def command(sent: Command) -> wire.MetricsResponse:
+    """Pass on a command."""
     return wire.MetricsResponse(
         command=wire.ControlCommand(
-            type=wire.ControlCommand.CommandType.ValueType(order.type),
-            parameters=dict(order.parameters),
-            command_id=order.id,
+            type=wire.ControlCommand.CommandType.ValueType(sent.type),
+            parameters=dict(sent.parameters),
+            command_id=sent.id,
         )
     )
 

@@ -26,7 +26,6 @@ NAMES = {
     "Order": "Command",
     "order_command": "submit_command",
     "CommandAsked": "CommandQueued",
-    "asked_at": "queued_at",
     "Door": "StreamDependencies",
     "parts_of": "deps_of",
     "Remembering": "Snapshotter",

@@ -109,7 +109,7 @@ def session(**restored_state):
     return SimpleNamespace(id="run", restored_state=restored_state)
 
 
-def test_orders_outlive_the_bridge():
+def test_commands_outlive_the_bridge():
     """Queued, sent and answered ones come back as they were; what never went out still will."""
     commands = Commands()
     for name in ("queued", "sent", "answered"):
@@ -127,7 +127,7 @@ def test_orders_outlive_the_bridge():
     assert commands.snapshot(SimpleNamespace(id="other", restored_state={})) is None
 
 
-def test_a_replay_brings_orders_as_far_as_they_had_come():
+def test_a_replay_brings_commands_as_far_as_they_had_come():
     """Events of the journal bring the commands back to where they were."""
     commands = Commands()
     for event in (

@@ -32,7 +32,7 @@ from bridge.trace_context import TraceContext
 
 
 class Clock:
-    """A clock that stands still until it is told."""
+    """A clock that stands still until the test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -76,7 +76,7 @@ def test_an_empty_id_gets_one_made(sessions):
     "bad", ["../../x", "<script>", "x" * 64, "a\nb", "-a", ".a", "a/b", "ü", "a b", "x" * 10_000]
 )
 def test_ids_that_are_not_url_safe_are_refused(sessions, bad):
-    """What a client sends never becomes a path, and the rule is told."""
+    """What a client sends never becomes a path, and the error says the rule."""
     with pytest.raises(InvalidDataError, match="must match"):
         sessions.register(bad, client(), Config())
 
@@ -167,7 +167,7 @@ def test_an_attempt_that_was_replaced_does_not_come_back(sessions, clock, ends):
 def test_what_was_left_comes_after_what_began_before_it(
     sessions, clock, known_at, left_at, is_taken
 ):
-    """The bridge may never have seen its process alive: what began earlier is no attempt after a later one."""
+    """The bridge may never have seen its process alive: what began earlier is not an attempt after a later one."""
     known = sessions.register("run", started("b", known_at), Config()).session
     known.apply(Ended(Phase.ENDED), clock.now)
     left = started("a", left_at, is_left_over=True)
@@ -269,7 +269,7 @@ def test_silence_disconnects_then_loses_then_expires(sessions, clock):
     assert due() == [Expired()]
 
 
-def test_an_unknown_session_is_told(sessions):
+def test_an_unknown_session_is_reported(sessions):
     """Asking for what is not there is an error that says what to do."""
     with pytest.raises(UnknownSessionError, match="register it first"):
         sessions.get("nobody")
@@ -389,7 +389,7 @@ def test_a_restart_gives_every_live_session_a_lease(clock):
 
 @pytest.mark.parametrize("jump", [86_400, -86_400])
 def test_a_clock_that_is_set_makes_nobody_silent(clock, jump):
-    """A day more or less on the clock is no day of silence, no endless lease, and no limit met."""
+    """A day more or less on the clock means neither a day of silence, nor an endless lease, nor a limit that is met."""
     steady = Clock()
     sessions = Sessions(
         heartbeat_seconds=10, lost_seconds=600, new_per_minute=2, clock=clock, monotonic=steady

@@ -234,7 +234,7 @@ class Capture:
         self._left_out.add("images", reason, count, error=error)
 
     def _named(self, values: Any) -> Mapping[str, Any]:
-        """Return numbers by name; a name that is no text is what it says, and never another's."""
+        """Return numbers by name; a name that is not a text becomes what it prints as, and never another's."""
         try:
             given = dict(values)
         except BaseException as error:  # noqa: BLE001 -- anything may be given

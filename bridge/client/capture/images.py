@@ -159,7 +159,7 @@ def _copied_one(image: Any, values: Values) -> Any:
         return _copied(image, kind_of(image), values)
     except CapturingError:
         raise
-    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is not an Exception
         let_through(error)
         return Unreadable(error)
 
@@ -169,7 +169,7 @@ def _copied(image: Any, kind: Kind, values: Values) -> Any:
         return _copied_tensor(image, values)
     copied = _COPIED.get(kind)
     if copied is None:
-        return Unreadable(TypeError(f"a {type_name(image)} is no image"))
+        return Unreadable(TypeError(f"a {type_name(image)} is not an image"))
     return copied(image)
 
 
@@ -214,7 +214,7 @@ def _size_of_kind(image: Any, kind: Kind) -> int:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a plain number, which is no image."""
+    """Return whether a value is a plain number, which is not an image."""
     return kind_of(value) is Kind.CONSTANT and not isinstance(value, (str, type(None)))
 
 

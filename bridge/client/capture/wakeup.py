@@ -7,7 +7,7 @@ class Wakeup:
     """A flag that one thread sets and another waits for.
 
     Each of its verbs is one call into C. A `threading.Event` takes a lock in Python code, where a signal
-    handler may raise, or ask for the same lock, and so leave the training loop waiting for ever; or a fork
+    handler may raise, or ask for the same lock, and so leave the training loop waiting endlessly; or a fork
     may leave it locked.
     """
 

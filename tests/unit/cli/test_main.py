@@ -63,13 +63,13 @@ def test_a_word_that_is_no_command_is_refused(capsys):
     assert "serve" in err
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_printed(capsys):
     """A bug report can say what it is about."""
     assert outcome(capsys, "--version") == (0, f"trainbridge {__version__}\n", "")
 
 
 def test_a_library_of_an_extra_that_is_missing_names_the_extra(capsys, broken_command):
-    """Who installed only the SDK is told what to install, not shown a traceback."""
+    """Who installed only the SDK learns what to install, and sees no traceback."""
     for library, extra in (("aiohttp", "server"), ("sklearn", "demo")):
         broken_command(ModuleNotFoundError(f"No module named {library!r}", name=f"{library}.x"))
 

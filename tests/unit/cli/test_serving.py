@@ -164,7 +164,7 @@ def test_the_ports_file_is_written_when_ready(tmp_path):
 
 
 def test_an_address_in_use_is_one_sentence():
-    """What goes wrong on this machine is told by its text alone; main exits with 1."""
+    """What goes wrong on this machine is reported by its text alone; main exits with 1."""
 
     async def bridge(settings, stopping, ready):
         raise SettingError("grpc_address: '127.0.0.1:1' cannot be bound")
@@ -189,7 +189,7 @@ def test_settings_arrive_as_given():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_a_bridge_in_order(process, number):
-    """The bridge is told to stop, finishes by itself, and the exit status is 0."""
+    """The bridge is asked to stop, finishes by itself, and the exit status is 0."""
     program = process(stderr=subprocess.PIPE)
     program.send_signal(number)
 
@@ -226,7 +226,7 @@ def test_a_second_signal_is_fast(process, manner):
     assert program.returncode != 0
 
 
-def test_a_terminal_is_told_what_to_open():
+def test_a_terminal_shows_what_to_open():
     """Who starts a bridge by hand sees the address of the pages, of /metrics, and for training."""
     ours, theirs = pty.openpty()
     program = subprocess.Popen(

@@ -19,7 +19,7 @@ from bridge.client.testing import RecordingBridge
 
 
 class Rude:
-    """A value that raises something that is no Exception, as a Rust extension's panic is."""
+    """A value that raises something that is not an Exception, as a Rust extension's panic is."""
 
     def __float__(self):
         raise Panic

@@ -80,7 +80,7 @@ def run(program: str):
     return json.loads(done.stdout)
 
 
-def test_training_is_told_without_any_extra():
+def test_training_is_reported_without_any_extra():
     """Lists are predictions, JPEG files are images, and other bytes cost that image."""
     said = run(f"jpeg = {jpeg()!r}" + TRAINING)
 

@@ -117,7 +117,7 @@ def test_an_answer_on_its_way_is_not_given_again(answers):
 
 
 def test_commands_without_an_id_are_all_carried_out(commands):
-    """An original bridge gives none, so nothing tells two of them apart."""
+    """An original bridge gives none, so two of them cannot be distinguished."""
     heard = []
     commands.on(CommandType.ADJUST_BATCH_SIZE, heard.append)
     for size in ("8", "16"):
@@ -231,7 +231,7 @@ def test_a_waiting_loop_goes_on_when_nobody_could_resume_it(commands):
     assert not commands.acknowledge_pause()
 
 
-def test_a_waiting_loop_still_carries_out_orders(commands, answers):
+def test_a_waiting_loop_still_carries_out_commands(commands, answers):
     """A checkpoint may be saved, in the loop's own thread, while training is paused."""
     threads = []
     commands.on(CommandType.SAVE_CHECKPOINT, lambda _: threads.append(threading.current_thread()))

@@ -64,7 +64,7 @@ from bridge.client import TrainingSession
 """
 
 
-def test_grpc_is_told_to_leave_forks_alone():
+def test_grpc_leaves_forks_alone():
     """Its own fork handlers can hang a child; they are off before gRPC is imported."""
     environment = {k: v for k, v in os.environ.items() if k != "GRPC_ENABLE_FORK_SUPPORT"}
     ran = subprocess.run(

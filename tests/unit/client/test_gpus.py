@@ -180,7 +180,7 @@ def test_a_lost_gpu_keeps_its_place():
 
 
 def test_the_gpus_of_others_are_left_alone():
-    """One that hangs, or is lost, is no concern of this process."""
+    """One that hangs, or is lost, does not concern this process."""
     nvml = two()
     read = reader(nvml, CUDA_VISIBLE_DEVICES="1").read
     read()
@@ -239,7 +239,7 @@ def test_a_driver_that_is_reloaded_is_met_again(error, caplog):
 
 
 def test_one_answer_can_say_that_nvml_itself_is_down():
-    """Then it is no fault of the GPU that was asked."""
+    """Then it is not the fault of the GPU that was asked."""
     clock, nvml = Clock(), two()
     read = reader(nvml, clock).read
     read()

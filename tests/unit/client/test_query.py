@@ -207,7 +207,7 @@ def test_something_else_at_the_address(body):
 
 
 def test_an_answer_that_breaks_off():
-    """Half a body is no body."""
+    """Half a body counts as none."""
     with answering(200, b"up 1\n", "text/plain", length=100) as url, pytest.raises(NoBridgeError):
         BridgeClient(url).metrics()
 

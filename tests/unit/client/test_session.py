@@ -167,9 +167,9 @@ def test_nonfinite_numbers_are_data(bridge):
         for batch, loss in enumerate((math.nan, math.inf, -math.inf)):
             session.log_batch(loss, epoch=0, batch=batch)
 
-    told = [batch.loss for batch in bridge.batches]
-    assert math.isnan(told[0])
-    assert told[1:] == [math.inf, -math.inf]
+    losses = [batch.loss for batch in bridge.batches]
+    assert math.isnan(losses[0])
+    assert losses[1:] == [math.inf, -math.inf]
     assert session.stats.faults == 0
 
 
@@ -210,7 +210,7 @@ def test_stop(bridge):
 
 
 def test_pause_and_resume(bridge):
-    """A paused loop waits, says so, and goes on when told."""
+    """A paused loop waits, says so, and goes on when commanded."""
     with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=0, batch=0)
         session.wait_while_paused()
@@ -385,7 +385,7 @@ def test_a_closed_session_keeps_nothing_alive(bridge):
 
 @pytest.mark.parametrize("session_id", ["../../x", "a b", "x" * 64, "-x"])
 def test_an_impossible_name_is_refused_at_once(session_id):
-    """What no bridge would take is told while the run is being set up."""
+    """What no bridge would accept is reported while the run is being set up."""
     with pytest.raises(ValueError, match="session_id"):
         TrainingSession(session_id=session_id)
 
@@ -427,7 +427,7 @@ def test_what_is_not_a_status_ends_nothing(bridge, status):
     assert session.stats.left_out == {"statuses: unreadable": 1}
 
 
-def test_names_that_are_no_text_are_told_apart(bridge):
+def test_names_that_are_no_text_stay_distinct(bridge):
     """Whatever the order, and whatever becomes of the name afterwards."""
 
     class Name:

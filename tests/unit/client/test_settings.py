@@ -122,7 +122,7 @@ def test_every_launcher_names_the_rank(environment, rank, world_size, group):
     )
 )
 def test_whatever_the_variables_hold_there_is_a_rank(environment):
-    """What is no number is left out; nothing is raised while a run is being set up."""
+    """What is not a number is left out; nothing is raised while a run is being set up."""
     assert process_rank(environment).rank >= 0
 
 

@@ -15,7 +15,7 @@ def record(bridge: RecordingBridge, **payload) -> None:
     bridge.record(wire.MetricsRequest(**payload))
 
 
-def test_who_registers_is_told():
+def test_who_registers_is_recorded():
     """The plan and labels of a run can be looked at before it says anything."""
     bridge = RecordingBridge()
     with TrainingSession(
@@ -27,7 +27,7 @@ def test_who_registers_is_told():
 
 
 def test_what_was_not_said_is_none():
-    """0 and nothing said are told apart."""
+    """0 and nothing reported stay distinct."""
     bridge = RecordingBridge()
     record(bridge, epoch_data=wire.EpochData(epoch=1, validation_loss=0.0))
 
@@ -38,7 +38,9 @@ def test_answers_name_their_order():
     """A command's id is what its answer carries."""
     bridge = RecordingBridge()
     with TrainingSession(bridge) as session:
-        session.on(CommandType.ADJUST_BATCH_SIZE, lambda told: f"now {told['batch_size']}")
+        session.on(
+            CommandType.ADJUST_BATCH_SIZE, lambda parameters: f"now {parameters['batch_size']}"
+        )
         first = bridge.send_command(CommandType.ADJUST_BATCH_SIZE, batch_size=64)
         second = bridge.send_command(CommandType.SAVE_CHECKPOINT)
         session.log_batch(0.5, epoch=2, batch=7)
@@ -50,14 +52,14 @@ def test_answers_name_their_order():
 
 
 def test_a_command_needs_a_session():
-    """A test that gives one too early is told so."""
+    """A test that sends one too early gets an error that says so."""
     with pytest.raises(RuntimeError, match="no session"):
         RecordingBridge().send_command(CommandType.STOP_TRAINING)
 
 
 @pytest.mark.parametrize(("rate", "images"), [(math.inf, 10), (0.0, 0)])
 def test_as_many_images_as_wanted(rate, images):
-    """All of them unless told otherwise; the batches all come in any case."""
+    """All of them by default; the batches all come in any case."""
     bridge = RecordingBridge(image_batches_per_second=rate)
     with TrainingSession(bridge) as session:
         for batch in range(10):
@@ -75,7 +77,7 @@ def test_one_bridge_serves_many_sessions():
         with TrainingSession(bridge) as session:
             session.log_epoch(epoch, loss=0.5)
 
-    assert [told.epoch for told in bridge.epochs] == [0, 1]
+    assert [epoch.epoch for epoch in bridge.epochs] == [0, 1]
     assert [status for status, _ in bridge.statuses].count(Status.COMPLETED) == 2
 
 

@@ -207,7 +207,7 @@ class Call:
         ("ipv4:nonsense", ""),
     ],
 )
-def test_a_host_is_told_by_its_address(peer, host):
+def test_a_host_is_known_by_its_address(peer, host):
     """Ports change, loopback is one host, and an IPv4 address has two forms."""
     assert caller_of(Call(peer)).host == host
 

@@ -54,7 +54,7 @@ def batch(*images: bytes, **fields) -> wire.MetricsRequest:
     )
 
 
-def test_a_batch_keeps_everything_it_told():
+def test_a_batch_keeps_everything_it_reported():
     """Images come with their predictions and truths, in order."""
     predictions = [
         wire.Prediction(predicted_class=3, confidence=0.75),
@@ -207,7 +207,7 @@ def test_an_image_has_the_confidence_that_is_one(sent, confidence):
 
 
 def test_a_whole_batch_of_predictions_needs_no_images():
-    """Predictions may be told for more samples than are shown."""
+    """Predictions may be reported for more samples than are shown."""
     message = decoded(batch(predictions=[wire.Prediction()] * 9, ground_truth=[0] * 9)).message
 
     assert (len(message.predictions), message.sample_count) == (9, 9)
@@ -289,7 +289,7 @@ def test_a_frame_that_breaks_off_is_refused_once():
 
 @pytest.mark.parametrize("tail", [b"", b"\x0a\x02\xff\xfe"], ids=["readable", "not"])
 def test_a_frame_of_countless_requests_is_cut_short(tail):
-    """A small frame cannot make the bridge answer for ever."""
+    """A small frame cannot make the bridge answer endlessly."""
     results = decode_frame(b"\x0a\x00" * 100_000 + tail, LIMITS)
 
     assert len(results) <= LIMITS.requests_per_frame + 1

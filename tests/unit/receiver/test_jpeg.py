@@ -34,7 +34,7 @@ def test_real_files_pass(options):
     ],
 )
 def test_everything_else_is_refused_with_a_reason(data, reason):
-    """Empty, foreign, cut-off and oversized files are told apart."""
+    """Empty, foreign, cut-off and oversized files get different errors."""
     assert reason in fault_of(data, max_dimension=64)
 
 
@@ -45,7 +45,7 @@ def test_padding_behind_the_end_is_tolerated():
 
 @given(st.binary(max_size=200))
 def test_any_bytes_get_an_answer(noise):
-    """No bytes make the walk fail or run on, and what passes tells its size."""
+    """No bytes make the walk fail or run on, and what passes has a size."""
     data = b"\xff\xd8" + noise + b"\xff\xd9"
 
     fault = fault_of(data, max_dimension=0)

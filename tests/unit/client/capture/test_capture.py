@@ -542,7 +542,7 @@ def test_what_only_gives_its_content_is_a_picture():
     "numbers", [list(jpeg()), array.array("B", jpeg()), [0.5, 0.25], np.arange(64.0).tolist()]
 )
 def test_a_list_of_numbers_is_one_fault(numbers):
-    """A picture as a list of its bytes or values is no list of that many images."""
+    """A picture as a list of its bytes or values is not a list of that many images."""
     loop = Loop()
     loop.batch(images=numbers)
 
