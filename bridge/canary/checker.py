@@ -5,11 +5,11 @@ import threading
 import time
 from dataclasses import dataclass
 
-from bridge.canary.books import Books, Mark
 from bridge.canary.gallery import Gallery, Seen
 from bridge.canary.page import Page
+from bridge.canary.record import Books, Mark
+from bridge.canary.shown import Reader, Shown, UnreadableError
 from bridge.canary.verdict import Finding, Found, Kind, Verdict, What
-from bridge.canary.watch import Reader, Shown, UnreadableError
 
 log = logging.getLogger("bridge")
 

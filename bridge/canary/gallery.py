@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.canary.run import Place, has_images, image_of, loss_of, sample_of
+from bridge.canary.shown import Listed, UnreadableError
 from bridge.canary.verdict import Finding, Kind, What
-from bridge.canary.watch import Listed, UnreadableError
 
 READ_AT_ONCE = 200
 """So many images are fetched in one look at most; the others follow with the next."""

@@ -4,9 +4,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from bridge.canary.books import Books
 from bridge.canary.checker import Inspection
 from bridge.canary.page import Page
+from bridge.canary.record import Books
 from bridge.canary.run import (
     EPOCH_BATCHES,
     Place,

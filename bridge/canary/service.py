@@ -8,12 +8,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from bridge.canary.books import Books
 from bridge.canary.checker import Inspection, Patience
 from bridge.canary.page import Page
+from bridge.canary.record import Books
 from bridge.canary.run import EPOCH_BATCHES
 from bridge.canary.sender import Pace, Sender
-from bridge.canary.watch import Reader
+from bridge.canary.shown import Reader
 from bridge.client import TrainingSession
 
 log = logging.getLogger("bridge")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from support import books
+from support import checks
 from support.bridges import launched, running_bridge
 from support.known_run import KnownRun
 from support.otlp import receiving
@@ -49,8 +49,8 @@ def messages(name):
 
 def check(bridge, name, *, began):
     """Series and images of a run are there, and of the time when they were received."""
-    sent = books.Sent.whole(run_of(name), BATCHES)
-    books.check(bridge, sent, keeps_all=True)
+    sent = checks.Sent.whole(run_of(name), BATCHES)
+    checks.check(bridge, sent, keeps_all=True)
     for what in ("session_last_update", "session_start", "last_image"):
         at = bridge.total(f"training_{what}_timestamp_seconds", session_id=name)
         assert began - 1 <= at <= time.time() + 1, (name, what)
@@ -74,20 +74,20 @@ def test_time_is_when_a_message_was_received(tmp_path):
                     client.send_new()
                     client.settle()
                 check(bridge, name, began=began)
-            books.check_log(bridge)
+            checks.check_log(bridge)
             bridge.stop(signal.SIGKILL)
 
         with running_bridge(state, *flags) as bridge:
             for name in CLOCKS:
                 check(bridge, name, began=began)
-                books.check_spans(receiver, books.Sent.whole(run_of(name), BATCHES))
+                checks.check_spans(receiver, checks.Sent.whole(run_of(name), BATCHES))
             for span in receiver.spans:
                 assert (began - 1) * 1e9 <= span.start_ns <= span.end_ns <= (time.time() + 1) * 1e9
-            books.check_log(bridge)
+            checks.check_log(bridge)
 
 
 HOUR = 3_600
-STEPPED = Path(books.__file__).with_name("stepped_bridge.py")
+STEPPED = Path(checks.__file__).with_name("stepped_bridge.py")
 
 
 class Clock:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from support import crashing_bridge
-from support.books import Sent, check, check_log, check_shards, check_spans, index_of
 from support.bridges import launched, running_bridge
+from support.checks import Sent, check, check_log, check_shards, check_spans, index_of
 from support.known_run import KnownRun
 from support.otlp import receiving
 from support.ports import free_port

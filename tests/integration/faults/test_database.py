@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from support import crashing_bridge
-from support.books import bodies, check_log
 from support.bridges import launched, running_bridge
+from support.checks import bodies, check_log
 from support.known_run import KnownRun
 from support.raw_client import RawClient
 from support.waiting import until_true

@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from support import books
+from support import checks
 from support.bridges import running_bridge
 from support.disks import failing_disk, small_disk
 from support.known_run import KnownRun
@@ -113,9 +113,9 @@ def test_no_ack_is_false(fault, tmp_path, port):
 
         with bridge_on(disk, port) as bridge:
             loop.stop()  # it has compared resume_sequence with what was acknowledged
-            books.check_series(bridge, books.Sent.whole(RUN, loop.batches))
-            books.check_session(bridge, books.Sent.whole(RUN, loop.batches))
-            books.check_log(bridge)
+            checks.check_series(bridge, checks.Sent.whole(RUN, loop.batches))
+            checks.check_session(bridge, checks.Sent.whole(RUN, loop.batches))
+            checks.check_log(bridge)
 
 
 @pytest.mark.parametrize("fault", [Full(), Failing()], ids=lambda f: type(f).__name__)
@@ -140,8 +140,8 @@ def test_a_disk_that_is_well_again_is_used_within_seconds(fault, tmp_path, port)
             seconds=RECOVERY_SECONDS - (time.monotonic() - ended),
         )
         loop.stop()
-        books.check(bridge, books.Sent.whole(RUN, loop.batches))
-        books.check_log(bridge)
+        checks.check(bridge, checks.Sent.whole(RUN, loop.batches))
+        checks.check_log(bridge)
 
 
 def test_a_disk_that_hangs_holds_up_nothing_but_acks(tmp_path, port):
@@ -156,8 +156,8 @@ def test_a_disk_that_hangs_holds_up_nothing_but_acks(tmp_path, port):
             until_true(lambda: bridge.total("training_batches_total") > sent + 100)
             assert loop.client.acknowledged <= sent + 1
         loop.stop()
-        books.check(bridge, books.Sent.whole(RUN, loop.batches), keeps_all=True)
-        books.check_log(bridge)
+        checks.check(bridge, checks.Sent.whole(RUN, loop.batches), keeps_all=True)
+        checks.check_log(bridge)
 
 
 def test_too_much_waiting_for_the_disk_is_refused(tmp_path, port):
@@ -179,7 +179,7 @@ def test_too_much_waiting_for_the_disk_is_refused(tmp_path, port):
 
         assert summary.batches > 100_000
         assert (summary.left, summary.stats["dropped"], summary.stats["refused"]) == (0, 0, 0)
-        books.check_series(bridge, books.Sent.whole(run, summary.batches))
+        checks.check_series(bridge, checks.Sent.whole(run, summary.batches))
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_at_the_start(tmp_path):
@@ -229,8 +229,8 @@ def test_a_bridge_that_starts_on_a_full_disk_takes_images_once_there_is_room(tmp
                 what="the store has what was spooled",
             )
             loop.stop()
-            books.check_series(bridge, books.Sent.whole(RUN, loop.batches))
-            books.check_log(bridge)
+            checks.check_series(bridge, checks.Sent.whole(RUN, loop.batches))
+            checks.check_log(bridge)
             assert bridge.total("bridge_dropped_total", reason="damaged") == 0
 
 

@@ -5,7 +5,7 @@ import signal
 import time
 from contextlib import contextmanager
 
-from support import books
+from support import checks
 from support.bridges import running_bridge
 from support.known_run import KnownRun
 from support.memory import resident_bytes
@@ -56,9 +56,9 @@ def test_training_goes_on_as_fast_and_all_of_it_arrives(tmp_path):
         assert told.call_median_seconds < 4 * calm.call_median_seconds + 0.000_1
         assert told.call_longest_seconds < 1
         assert (told.left, told.stats["dropped"]) == (0, 0)
-        sent = books.Sent.whole(run, told.batches, images=told.stats["images_sent"])
-        books.check(bridge, sent, keeps_all=True)
-        books.check_log(bridge)
+        sent = checks.Sent.whole(run, told.batches, images=told.stats["images_sent"])
+        checks.check(bridge, sent, keeps_all=True)
+        checks.check_log(bridge)
 
 
 def test_what_waits_takes_no_more_memory_than_it_may(tmp_path):

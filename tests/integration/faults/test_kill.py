@@ -8,7 +8,8 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-from support.books import (
+from support.bridges import launched, running_bridge
+from support.checks import (
     Sent,
     check,
     check_images,
@@ -18,7 +19,6 @@ from support.books import (
     check_spans,
     index_of,
 )
-from support.bridges import launched, running_bridge
 from support.known_run import KnownRun
 from support.otlp import receiving
 from support.ports import free_port

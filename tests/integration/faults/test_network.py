@@ -4,7 +4,7 @@ import os
 import time
 from contextlib import ExitStack
 
-from support import books
+from support import checks
 from support.bridges import running_bridge
 from support.known_run import KnownRun
 from support.networks import line
@@ -53,9 +53,9 @@ def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
 
         assert (told.left, told.stats["dropped"]) == (0, 0)
         assert told.call_longest_seconds < 1
-        sent = books.Sent.whole(run, told.batches, images=told.stats["images_sent"])
-        books.check(bridge, sent, keeps_all=True)
-        books.check_log(bridge)
+        sent = checks.Sent.whole(run, told.batches, images=told.stats["images_sent"])
+        checks.check(bridge, sent, keeps_all=True)
+        checks.check_log(bridge)
 
 
 def test_connections_that_are_cut_again_and_again_lose_nothing(tmp_path):
@@ -74,6 +74,6 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(tmp_path):
 
         assert told.stats["connections"] >= CUT_SECONDS / BETWEEN_CUTS_SECONDS / 2
         assert (told.left, told.stats["dropped"]) == (0, 0)
-        sent = books.Sent.whole(run, told.batches, images=told.stats["images_sent"])
-        books.check(bridge, sent, keeps_all=True)
-        books.check_log(bridge)
+        sent = checks.Sent.whole(run, told.batches, images=told.stats["images_sent"])
+        checks.check(bridge, sent, keeps_all=True)
+        checks.check_log(bridge)

@@ -4,8 +4,8 @@ import signal
 from contextlib import ExitStack
 
 import pytest
-from support.books import Sent, check_log, check_series, check_spans
 from support.bridges import running_bridge
+from support.checks import Sent, check_log, check_series, check_spans
 from support.known_run import KnownRun
 from support.otlp import PROTOCOLS, receiving
 from support.ports import free_port

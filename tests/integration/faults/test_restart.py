@@ -8,8 +8,8 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from support.books import Sent, check, check_log
 from support.bridges import running_bridge
+from support.checks import Sent, check, check_log
 from support.known_run import KnownRun
 from support.ports import free_port
 from support.raw_client import RawClient

@@ -1,6 +1,6 @@
 """A store that stays away costs images when the spool is full; and those in order."""
 
-from support import books
+from support import checks
 from support.bridges import running_bridge
 from support.buckets import bucket_behind_proxy, everything_is_stored, flags, moto
 from support.known_run import KnownRun
@@ -37,8 +37,8 @@ def test_a_full_spool_sheds_in_order(tmp_path):
         other.start()
         for number in range(1, 81):
             other.stream(*firsts.requests(number, number))
-        kept = {number for _, number, _ in books.index_of(bridge, bulk)}
-        kept_firsts = sorted(number for _, number, _ in books.index_of(bridge, firsts))
+        kept = {number for _, number, _ in checks.index_of(bridge, bulk)}
+        kept_firsts = sorted(number for _, number, _ in checks.index_of(bridge, firsts))
 
         assert kept == set(range(1, len(kept) + 1))
         assert 20 < len(kept) < 190
@@ -53,6 +53,6 @@ def test_a_full_spool_sheds_in_order(tmp_path):
         one.stream(bulk.status(wire.COMPLETED))
         until_true(lambda: everything_is_stored(bridge), seconds=CATCH_UP_SECONDS)
         other.stream(*firsts.requests(81, 82))
-        until_true(lambda: len(books.index_of(bridge, firsts)) == len(kept_firsts) + 2)
-        books.check(bridge, books.Sent.whole(bulk, 200))
-        books.check(bridge, books.Sent.whole(firsts, 82))
+        until_true(lambda: len(checks.index_of(bridge, firsts)) == len(kept_firsts) + 2)
+        checks.check(bridge, checks.Sent.whole(bulk, 200))
+        checks.check(bridge, checks.Sent.whole(firsts, 82))

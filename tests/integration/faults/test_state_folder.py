@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from support import books
+from support import checks
 from support.bridges import launched, running_bridge
 from support.known_run import KnownRun
 from support.ports import free_port
@@ -93,7 +93,7 @@ def test_nothing_that_is_removed_lets_a_second_bridge_in(tmp_path, loop_on, remo
 
     with running_bridge(state, *FLAGS, "--grpc-address", f"127.0.0.1:{port}") as bridge:
         loop.stop()  # it has compared resume_sequence with what was acknowledged
-        books.check_series(bridge, books.Sent.whole(RUN, loop.batches))
+        checks.check_series(bridge, checks.Sent.whole(RUN, loop.batches))
 
 
 def test_of_bridges_that_start_at_once_one_gets_the_folder(tmp_path):
@@ -177,7 +177,7 @@ def test_a_spool_that_is_removed_costs_what_was_in_it(tmp_path, loop_on):
         stored = bridge.total("training_images_total", result="stored")
         until_true(lambda: bridge.total("training_images_total", result="stored") > stored + 20)
         loop.stop()
-        books.check_series(bridge, books.Sent.whole(RUN, loop.batches))
+        checks.check_series(bridge, checks.Sent.whole(RUN, loop.batches))
         assert bridge.total("bridge_dropped_total", what="shard", reason="missing") >= 1
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from urllib.error import HTTPError
 
 import pytest
-from support import books
+from support import checks
 from support.bridges import running_bridge
 from support.buckets import (
     BUCKET,
@@ -104,10 +104,10 @@ def test_nothing_but_the_upload_notices_a_broken_store(moto_server, tmp_path):
         loop.stop()
 
         until_true(lambda: everything_is_stored(bridge), seconds=CATCH_UP_SECONDS)
-        sent = books.Sent.whole(run, loop.batches)
-        books.check(bridge, sent, keeps_all=True)
-        books.check_spans(receiver, sent)
-        books.check_log(bridge)
+        sent = checks.Sent.whole(run, loop.batches)
+        checks.check(bridge, sent, keeps_all=True)
+        checks.check_spans(receiver, sent)
+        checks.check_log(bridge)
 
 
 def test_after_an_outage_the_newest_images_come_first(moto_server, tmp_path):
@@ -153,7 +153,7 @@ def test_a_wrong_key_costs_nothing_either(tmp_path):
 
         with running_bridge(state, *flags(server, proxy)) as bridge:
             until_true(lambda: everything_is_stored(bridge), seconds=CATCH_UP_SECONDS)
-            shown = books.index_of(bridge, run)
+            shown = checks.index_of(bridge, run)
             assert len(shown) == loop.batches * run.width
             for (_, number, position), url in shown.items():
                 assert bridge.get(url) == run.images(number)[position]
@@ -170,7 +170,7 @@ def test_old_images_that_hang_hold_up_nothing_else(moto_server, tmp_path):
         client.start()
         client.stream(*run.requests(1, 10))
         until_true(lambda: everything_is_stored(bridge), seconds=CATCH_UP_SECONDS)
-        old = books.index_of(bridge, run).values()
+        old = checks.index_of(bridge, run).values()
         with ThreadPoolExecutor(len(old)) as viewers, frozen(proxy):
             before = proxy.connections
             for path in old:

@@ -4,8 +4,8 @@ import json
 import signal
 
 import pytest
-from support.books import Sent, check, check_log
 from support.bridges import running_bridge
+from support.checks import Sent, check, check_log
 from support.known_run import KnownRun
 from support.raw_client import RawClient
 from support.waiting import until_true

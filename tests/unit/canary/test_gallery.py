@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from bridge.canary.gallery import Gallery
 from bridge.canary.run import Place, image_of, loss_of, sample_of
+from bridge.canary.shown import Listed, UnreadableError
 from bridge.canary.verdict import Kind
-from bridge.canary.watch import Listed, UnreadableError
 
 NAME = "canary-1"
 

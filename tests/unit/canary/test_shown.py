@@ -7,8 +7,8 @@ import pytest
 from support.series import NOON, Scene
 
 from bridge.canary.run import Place
+from bridge.canary.shown import Reader, UnreadableError
 from bridge.canary.verdict import What
-from bridge.canary.watch import Reader, UnreadableError
 from bridge.model import Batch, Epoch, ImageResult, Prediction
 
 
