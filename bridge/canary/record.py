@@ -1,134 +1,84 @@
-"""The canary's own books of one run: what it said, when, and what has been acknowledged of it."""
+"""What the canary has sent of one run and when, and what of it has been acknowledged."""
 
-import time
-from collections import deque
-from dataclasses import dataclass, field
-from typing import Protocol
+import threading
+from collections import defaultdict
 
-from bridge.canary.run import Cell, Sample, loss_of
-from bridge.canary.verdict import Account, Values, What, is_sum
-from bridge.client import Stats
-
-
-class Session(Protocol):
-    """What the SDK knows of the deliveries of a run."""
-
-    @property
-    def stats(self) -> Stats:
-        """What has been sent, acknowledged and lost so far."""
-
-    def flush(self, timeout: float, /) -> int:
-        """Return how many messages are not acknowledged after so many seconds."""
+from bridge.canary.clock import RunningClock
+from bridge.canary.run import KnownRun
+from bridge.canary.verdict import Expectation, What
+from bridge.client import TrainingSession
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """How far a run has come."""
+class Timeline:
+    """When things were sent, and how many of them have been seen."""
 
-    batches: int
-    epochs: int
-
-
-@dataclass(slots=True)
-class Waiting:
-    """When things were said that have not been noticed yet, in their order."""
-
-    times: deque[float] = field(default_factory=deque)
-    noticed: int = 0
+    def __init__(self) -> None:
+        self.sent_at: list[float] = []
+        self._seen = 0
 
     @property
-    def oldest(self) -> float | None:
-        """When the first of them was said."""
-        try:
-            return self.times[0]
-        except IndexError:
-            return None
+    def oldest_unseen(self) -> float | None:
+        """When the first of those was sent that have not been seen."""
+        unseen = self.sent_at[self._seen : self._seen + 1]
+        return unseen[0] if unseen else None
 
-    def take(self, total: int) -> list[float]:
-        """Return when those were said that are noticed now, `total` being all of them so far."""
-        taken = [self.times.popleft() for _ in range(min(total - self.noticed, len(self.times)))]
-        self.noticed += len(taken)
-        return taken
+    def see(self, total: int) -> list[float]:
+        """Return when those were sent that are seen for the first time, now that the first `total` are."""
+        new = self.sent_at[self._seen : total]
+        self._seen += len(new)
+        return new
 
 
-class Books:
-    """One thread says things, others ask what is known of them; as large as the run, and no larger."""
+class SentRecord:
+    """One thread adds what it sends, another asks what must be shown; as large as the run, and no larger."""
 
-    def __init__(self, session: Session, *, samples: int) -> None:
-        """Start before the first batch; each will have so many samples."""
+    def __init__(self, run: KnownRun, session: TrainingSession, clock: RunningClock) -> None:
+        self.run = run
+        self.clock = clock
         self._session = session
-        self._samples = samples
-        self._sums = [0.0]
-        self._cells: dict[Cell, int] = {}
-        self._epochs = 0
-        self._epoch_has_ended = False
-        """Nothing was said since an epoch; until then a bridge may wait with the choice of images."""
-        self.said_at: list[float] = []
-        """When each batch was said; monotonic."""
-        self.unacknowledged = Waiting()
-        self.unseen_batches = Waiting()
-        self.unseen_epochs = Waiting()
+        self._lock = threading.Lock()
+        self._values = {what: defaultdict[str, float](float) for what in What}
+        self._loss_sums = [0.0]
+        self.acknowledged = Timeline()
+        self.batches = Timeline()
+        self.epochs = Timeline()
 
-    @property
-    def mark(self) -> Mark:
-        """How much has been said so far."""
-        return Mark(len(self.said_at), self._epochs)
+    def add_batch(self, number: int) -> None:
+        """Note a batch, right before it is sent."""
+        with self._lock:
+            for what, name, amount in self.run.amounts(number):
+                self._values[what][name] += amount
+            self._loss_sums.append(self._values[What.LOSS]["sum"])
+            self.acknowledged.sent_at.append(self.clock.now())
+            self.batches.sent_at.append(self.clock.now())
 
-    @property
-    def refused(self) -> int:
-        """Messages that the bridge has found invalid."""
-        return self._session.stats.refused
+    def add_epoch(self) -> None:
+        """Note an epoch, right before it is sent."""
+        self.epochs.sent_at.append(self.clock.now())
 
-    def batch(self, samples: list[Sample]) -> None:
-        """Note a batch, right before it is said."""
-        now = time.monotonic()
-        self._epoch_has_ended = False
-        self._sums.append(self._sums[-1] + loss_of(len(self.said_at)))
-        for sample in samples:
-            cell = str(sample.true_class), str(sample.predicted_class)
-            self._cells[cell] = self._cells.get(cell, 0) + 1
-        self.unacknowledged.times.append(now)
-        self.unseen_batches.times.append(now)
-        self.said_at.append(now)
-
-    def epoch(self) -> None:
-        """Note an epoch, right before it is said."""
-        self.unseen_epochs.times.append(time.monotonic())
-        self._epochs += 1
-        self._epoch_has_ended = True
+    def has_sent(self, number: int) -> bool:
+        """Return whether a batch has been sent by now."""
+        return 1 <= number <= len(self.batches.sent_at)
 
     def is_beginning(self, losses: int, loss_sum: float) -> bool:
-        """Tell whether these are just the first losses that were said."""
-        return losses < len(self._sums) and is_sum(loss_sum, self._sums[losses])
+        """Return whether these are exactly the first losses that were sent."""
+        return losses < len(self._loss_sums) and loss_sum == self._loss_sums[losses]
 
-    def account(self) -> Account:
-        """Return what is known at this moment.
-
-        What is said is counted first: if it is still the same later, nothing was said in between.
-        """
-        mark, has_ended = self.mark, self._epoch_has_ended
-        batches, epochs = mark.batches, mark.epochs
-        values = Values(self._sums[batches], dict(self._cells))
-        is_quiet = not self._session.flush(0.0)
-        stats = self._session.stats
-        acknowledged = stats.batches_acknowledged
-        is_whole = not stats.refused  # else it might have been an epoch, or images
-        return Account(
-            said={
-                What.BATCH: batches,
-                What.LOSS: batches,
-                What.EPOCH: epochs,
-                What.PREDICTION: batches * self._samples,
-                What.IMAGE: stats.images_sent + stats.images_shed,
-            },
-            owed={
-                What.BATCH: acknowledged,
-                What.LOSS: acknowledged,
-                What.EPOCH: epochs if is_whole else 0,
-                What.PREDICTION: acknowledged * self._samples,
-                What.IMAGE: stats.images_sent if is_whole and has_ended else 0,
-            },
+    def expectation(self, *, is_paused: bool) -> Expectation:
+        """Return what must be shown now; `is_paused`: nothing has been sent since the last epoch."""
+        with self._lock:
+            values = {what: dict(amounts) for what, amounts in self._values.items()}
+            batches, epochs = len(self.batches.sent_at), len(self.epochs.sent_at)
+        is_quiet = is_paused and not self._session.flush(0.0)
+        stats, counts = self._session.stats, self.run.counts
+        acknowledged, sent, shed = stats.batches_acknowledged, stats.images_sent, stats.images_shed
+        # A refused message may have been an epoch, or had images.
+        due_epochs, due_images = (0, 0) if stats.refused else (epochs, sent)
+        return Expectation(
+            sent=counts(batches=batches, epochs=epochs, images=sent + shed),
+            expected=counts(batches=acknowledged, epochs=due_epochs, images=due_images),
             is_quiet=is_quiet,
+            refused=stats.refused,
             images_kept=stats.images_kept,
             values=values if is_quiet and acknowledged == batches else None,
         )

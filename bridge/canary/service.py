@@ -1,136 +1,166 @@
-"""One known run after the other, for ever or for a while."""
+"""One known run after the other, without end or for a while."""
 
 import itertools
-import logging
 import math
 import secrets
 import threading
 import time
-from dataclasses import dataclass
 
-from bridge.canary.checker import Inspection, Patience
+from bridge.canary.checker import Checker
+from bridge.canary.clock import LONGEST_GAP_SECONDS, RunningClock
+from bridge.canary.options import CanaryOptions
 from bridge.canary.page import Page
-from bridge.canary.record import Books
-from bridge.canary.run import EPOCH_BATCHES
-from bridge.canary.sender import Pace, Sender
-from bridge.canary.shown import Reader
+from bridge.canary.record import SentRecord
+from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, KnownRun
 from bridge.client import TrainingSession
-
-log = logging.getLogger("bridge")
-
-PREFIX = "canary-"
-"""What the names of all sessions of all canaries begin with."""
-
-OVERDUE_FACTOR = 3
-"""What is not there after so many times the time after which it is late is missing."""
 
 BUFFER_BYTES = 16 << 20
 CLOSE_SECONDS = 5.0
 STOP_SECONDS = 2.0
+
+SETTLE_INTERVAL_SECONDS = 15.0
+"""Between two pauses. While batches come, a count that is too low may mean one on its way; in a pause it may not."""
+
 SETTLE_SECONDS = 20.0
-"""Beyond twice the time for a verdict, for the last comparison of a canary that is to end by itself."""
+"""What a pause may take, beyond twice the time for a verdict; the last one has no end if the canary has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one canary does."""
+def watch(options: CanaryOptions, page: Page, stopping: threading.Event) -> bool:
+    """Stream runs and compare them until `stopping` is set, or the duration is over.
 
-    address: str = ""
-    """Of the bridge's gRPC door, as the SDK takes it."""
-    bridge_url: str = "http://127.0.0.1:8080"
-    batches_per_second: float = 1.0
-    images: int = 1
-    run_batches: int = 600
-    late_seconds: float = 5.0
-    look_seconds: float = 2.0
-    duration_seconds: float | None = None
-    """None: for ever."""
-
-    @property
-    def epochs(self) -> int:
-        """Whole epochs of a run."""
-        return max(1, round(self.run_batches / EPOCH_BATCHES))
-
-
-def watch(plan: Plan, page: Page, stopping: threading.Event) -> bool:
-    """Stream runs and compare them until `stopping` is set, or the plan's time is over.
-
-    Returns whether nothing was found, and everything could be compared as far as there was time.
-
-    Raises ValueError for an address that is none, OSError for a credential file that cannot be read.
+    Returns whether nothing was found, and everything could be compared as far as there was time. Raises
+    ValueError for an invalid address, OSError for a credential file that cannot be read.
     """
-    seconds = plan.duration_seconds
-    ends_at = None if seconds is None else time.monotonic() + seconds
-    name = PREFIX + secrets.token_hex(3)
+    seconds = options.duration_seconds
+    ends_at = math.inf if seconds is None else time.monotonic() + seconds
+    name = f"canary-{secrets.token_hex(3)}"
     is_settled = True
     for number in itertools.count(1):
-        run = Round(f"{name}-{number:06d}", plan, page, stopping, ends_at)
+        run = CanaryRun(f"{name}-{number:06d}", options, page, stopping, ends_at)
         is_settled = run.run() and is_settled
-        if stopping.is_set() or (ends_at is not None and time.monotonic() >= ends_at):
+        if stopping.is_set() or time.monotonic() >= ends_at:
             break
     return is_settled and not page.findings
 
 
-class Round:
-    """One run, from its registration to its last comparison."""
+class CanaryRun:
+    """One run, from its registration to its last comparison, sent in the thread that calls it."""
 
     def __init__(
         self,
         session_id: str,
-        plan: Plan,
+        options: CanaryOptions,
         page: Page,
         stopping: threading.Event,
-        ends_at: float | None,
+        ends_at: float,
     ) -> None:
         """Open the session; raises what TrainingSession raises."""
         page.runs.inc()
-        patience = Patience(
-            plan.look_seconds, plan.late_seconds, plan.late_seconds * OVERDUE_FACTOR
-        )
-        pace = Pace(
-            epochs=plan.epochs,
-            batches_per_second=plan.batches_per_second,
-            images=plan.images,
-            patience_seconds=patience.overdue_seconds + 2 * plan.look_seconds,
-            ends_at=ends_at,
-        )
-        session = TrainingSession(
-            plan.address,
+        self._options = options
+        self._page = page
+        self._stopping = stopping
+        self._ends_at = ends_at
+        self._epochs = max(1, round(options.run_batches / EPOCH_BATCHES))
+        images_every = IMAGES_EVERY if options.images else 0
+        self._run = KnownRun(session_id, samples=max(1, options.images), images_every=images_every)
+        self._session = TrainingSession(
+            options.address,
             session_id=session_id,
             model="canary",
             dataset="known run",
-            epochs=plan.epochs,
+            epochs=self._epochs,
             batches_per_epoch=EPOCH_BATCHES,
-            batch_size=pace.samples,
+            batch_size=self._run.samples,
             client_name="trainbridge-canary",
             buffer_bytes=BUFFER_BYTES,
         )
-        books = Books(session, samples=pace.samples)
-        self._session = session
-        self._inspection = Inspection(
-            session_id,
-            books,
-            Reader(plan.bridge_url),
-            page,
-            samples=pace.samples,
-            patience=patience,
-        )
-        self._sender = Sender(session, books, self._inspection, page, pace, stopping)
-        self._stopping = stopping
-        self._settle_seconds = (
-            math.inf if ends_at is None else 2 * patience.overdue_seconds + SETTLE_SECONDS
-        )
+        self._clock = RunningClock()
+        self._record = SentRecord(self._run, self._session, self._clock)
+        self._checker = Checker(self._record, page, options)
+        self._next_at = time.monotonic()
+        self._settle_at = time.monotonic() + SETTLE_INTERVAL_SECONDS
 
     def run(self) -> bool:
-        """Say the run and have it compared; return whether there was an end to that."""
-        thread = threading.Thread(target=self._inspection.run, name="canary-look", daemon=True)
+        """Send the run and have it compared; return whether that came to an end."""
+        thread = threading.Thread(target=self._checker.run, name="canary-check", daemon=True)
         thread.start()
         try:
-            self._sender.run()
-            # Before the session ends: a bridge need not show one that is over.
-            is_settled = self._sender.settle(self._settle_seconds, is_last=True)
+            self._send()
+            is_settled = self._settle(is_last=True)  # a bridge need not show a session that is over
         finally:
-            self._inspection.finish()
+            self._checker.finish()
             self._session.close(STOP_SECONDS if self._stopping.is_set() else CLOSE_SECONDS)
             thread.join(STOP_SECONDS)
         return is_settled or self._stopping.is_set()
+
+    def _send(self) -> None:
+        """Send the run, or as much of it as there is time for; one with a finding ends at its next pause."""
+        for epoch in range(1, self._epochs + 1):
+            self._send_epoch(epoch)
+            if self._is_over():
+                return
+            if time.monotonic() >= self._settle_at:
+                self._settle(is_last=False)
+                if not self._checker.is_clean:
+                    return
+                self._settle_at = time.monotonic() + SETTLE_INTERVAL_SECONDS
+
+    def _settle(self, *, is_last: bool) -> bool:
+        """Pause until all that was sent has been compared, or it takes too long; return whether it has."""
+        seconds = 2 * self._options.overdue_seconds + SETTLE_SECONDS
+        is_patient = is_last and self._ends_at == math.inf
+        deadline = math.inf if is_patient else self._clock.now() + seconds
+        settled = self._checker.pause(is_last=is_last)
+        while not settled.wait(0.02) and self._clock.now() < deadline:
+            self._note_acknowledged()
+            if self._stopping.is_set():
+                break
+        self._checker.resume()
+        self._note_acknowledged()
+        return settled.is_set()
+
+    def _is_over(self) -> bool:
+        is_stopped = self._stopping.is_set() or self._session.should_stop
+        return is_stopped or time.monotonic() >= self._ends_at
+
+    def _send_epoch(self, epoch: int) -> None:
+        first = self._run.number(epoch, 0)
+        for number in range(first, first + EPOCH_BATCHES):
+            self._wait_for_turn()
+            if self._is_over():
+                break
+            self._send_batch(number)
+        if not self._stopping.is_set():
+            self._record.add_epoch()
+            self._session.log_epoch(epoch, loss=self._run.epoch_loss(epoch), accuracy=0.5)
+
+    def _send_batch(self, number: int) -> None:
+        run = self._run
+        epoch, batch = run.place(number)
+        self._record.add_batch(number)
+        self._page.sent.inc()
+        self._session.log_batch(
+            run.loss(number),
+            epoch=epoch,
+            batch=batch,
+            images=run.images(number) or None,
+            predictions=(run.predictions(number), run.confidences(number)),
+            ground_truth=run.truths(number),
+        )
+
+    def _wait_for_turn(self) -> None:
+        """Wait until the next batch is due, and note acknowledgments; a missed turn is not made up for."""
+        self._clock.tick()
+        while (left := self._next_at - time.monotonic()) > 0 and not self._stopping.is_set():
+            self._stopping.wait(min(left, self._note_acknowledged()))
+        self._next_at = max(self._next_at, time.monotonic()) + 1 / self._options.batches_per_second
+
+    def _note_acknowledged(self) -> float:
+        """Note what has been acknowledged by now; return when to look again, in seconds."""
+        self._clock.tick()
+        now, waiting = self._clock.now(), self._record.acknowledged
+        for sent_at in waiting.see(self._session.stats.batches_acknowledged):
+            self._page.acknowledged.inc()
+            self._page.ack.observe(now - sent_at)
+        age = now - (waiting.oldest_unseen or 0.0)
+        return min(LONGEST_GAP_SECONDS / 2, max(0.002, age / 10))

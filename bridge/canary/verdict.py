@@ -1,11 +1,8 @@
-"""Compare what was said and acknowledged with what was found."""
+"""Compare what was sent and acknowledged with what the bridge shows."""
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-
-from bridge.canary.run import Cell
 
 
 class What(StrEnum):
@@ -19,22 +16,18 @@ class What(StrEnum):
 
 
 class Kind(StrEnum):
-    """What can be the matter."""
+    """What can be the matter with it; page.py says what each means."""
 
     MISSING = "missing"
-    """Acknowledged, and not there."""
     DUPLICATE = "duplicate"
-    """There more often than it was said."""
     WRONG = "wrong"
-    """There, with another value."""
     LATE = "late"
-    """There only after longer than is allowed."""
 
 
 Counts = Mapping[What, int]
 
-Short = Mapping[What, tuple[int, int]]
-"""How much there must be, and how much there is."""
+Values = Mapping[What, Mapping[str, float]]
+"""What the counted things add up to, by name; none of these sums is rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,175 +39,127 @@ class Finding:
     expected: object
     found: object
     count: int = 1
-    """How many things it is about."""
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
-    """What the counted things come to."""
+class Expectation:
+    """What a run must show at one moment."""
 
-    loss_sum: float
-    cells: Mapping[Cell, int]
-    """Predictions by true and predicted class."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What the canary itself knows of its run at one moment."""
-
-    said: Counts
-    """At most this much can be there."""
-    owed: Counts
-    """At least this much must be there, once nothing is on its way."""
+    sent: Counts
+    """At most this much can be shown."""
+    expected: Counts
+    """At least this much must be shown, once nothing is on its way."""
     is_quiet: bool
-    """Everything said has been acknowledged, or is known to be lost on this side."""
+    """Nothing is on its way: all was acknowledged, or is known to be lost on this side."""
+    refused: int = 0
+    """Messages that the bridge called invalid, though all of them are valid."""
     images_kept: int = 0
     """Images that acknowledgments say are kept."""
     values: Values | None = None
-    """What everything said comes to; None where not all of it may have arrived."""
+    """What everything sent adds up to; None where not all of it may have arrived."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the bridge shows of the run at one moment."""
+class Shown:
+    """What the bridge shows of a run at one moment."""
 
     counts: Counts
     values: Values
     images_stored: int
     """Images that /metrics says are stored."""
-    images_listed: int | None
-    """Images that the index lists; None: it could not be read."""
+    images_there: int | None = None
+    """Different images that are listed and could be read; None: that was not looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What came out of one comparison."""
-
-    findings: tuple[Finding, ...]
-    """Those that are new."""
-    is_settled: bool
-    """Nothing was on its way, and everything is there or has been told."""
+Judgement = tuple[list[Finding], bool]
+"""New findings, and whether all is settled: shown, or reported as missing."""
 
 
-def shortfall(account: Account, found: Found) -> Short:
-    """Return what there is too little of."""
-    short = {
-        what: (owed, found.counts.get(what, 0))
-        for what, owed in account.owed.items()
-        if found.counts.get(what, 0) < owed
-    }
-    listed = found.images_listed
-    kept = min(account.said[What.IMAGE], max(account.images_kept, found.images_stored))
-    counted = short.get(What.IMAGE, (0, 0))
-    if listed is not None and kept - listed > counted[0] - counted[1]:
-        short[What.IMAGE] = (kept, listed)
-    return short
+def shortages(expectation: Expectation, shown: Shown) -> list[Finding]:
+    """Return what is shown too rarely."""
+    pairs = {what: (least, shown.counts[what]) for what, least in expectation.expected.items()}
+    if shown.images_there is not None:
+        stored = max(expectation.images_kept, shown.images_stored)
+        kept = min(expectation.sent[What.IMAGE], stored), shown.images_there
+        pairs[What.IMAGE] = max(pairs[What.IMAGE], kept, key=lambda pair: pair[0] - pair[1])
+    return [
+        Finding(Kind.MISSING, what, least, found, least - found)
+        for what, (least, found) in pairs.items()
+        if found < least
+    ]
 
 
-def surplus(account: Account, found: Found) -> Short:
-    """Return what there is too much of: how much there may be, and how much there is."""
-    return {
-        what: (said, found.counts.get(what, 0))
-        for what, said in account.said.items()
-        if found.counts.get(what, 0) > said
-    }
+def excesses(expectation: Expectation, shown: Shown) -> list[Finding]:
+    """Return what cannot come right any more: what is shown too often, and valid messages that were refused."""
+    refused = Finding(Kind.WRONG, What.BATCH, "accepted", "refused", expectation.refused)
+    return [
+        Finding(Kind.DUPLICATE, what, most, shown.counts[what], shown.counts[what] - most)
+        for what, most in expectation.sent.items()
+        if shown.counts[what] > most
+    ] + [refused] * bool(expectation.refused)
 
 
-def differences(account: Account, found: Found) -> Iterator[Finding]:
-    """Yield values that are wrong though their number is right."""
-    values, said = account.values, account.said
-    if values is None:
-        return
-    if found.counts.get(What.LOSS) == said[What.LOSS] and not is_sum(
-        found.values.loss_sum, values.loss_sum
-    ):
-        yield Finding(Kind.WRONG, What.LOSS, values.loss_sum, found.values.loss_sum)
-    if found.counts.get(What.PREDICTION) == said[What.PREDICTION]:
-        cells = {*values.cells, *found.values.cells}
-        wrong = [cell for cell in sorted(cells) if _of(values, cell) != _of(found.values, cell)]
-        if wrong:
-            yield Finding(
-                Kind.WRONG, What.PREDICTION, _told(values, wrong), _told(found.values, wrong)
-            )
-
-
-def is_sum(found: float, expected: float) -> bool:
-    """Tell whether two sums of losses are the same, which may have been added in another order."""
-    return math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-9)
-
-
-def _of(values: Values, cell: Cell) -> int:
-    return values.cells.get(cell, 0)
-
-
-def _told(values: Values, cells: list[Cell]) -> dict[str, int]:
-    return {"/".join(cell): _of(values, cell) for cell in cells}
+def differences(expectation: Expectation, shown: Shown) -> list[Finding]:
+    """Return values that are wrong though their number is right."""
+    findings = []
+    for what, expected in (expectation.values or {}).items():
+        found = shown.values[what]
+        names = {*expected, *found}
+        wrong = sorted(name for name in names if expected.get(name, 0) != found.get(name, 0))
+        if wrong and shown.counts[what] == expectation.sent[what]:
+            one, other = ({name: side.get(name, 0) for name in wrong} for side in (expected, found))
+            findings.append(Finding(Kind.WRONG, what, one, other))
+    return findings
 
 
 class Verdict:
-    """The comparisons of one run: it says everything once, and nothing while it may still come right.
+    """The comparisons of one run: reports everything once, and nothing that may still come right.
 
-    Something is missing only when nothing is on its way, and it has stayed away for `overdue_seconds`
+    Something is missing only when nothing is on its way, and it has been absent for `overdue_seconds`
     of unbroken watching: a page that could not be read, or a bridge that has just come back, proves nothing.
     """
 
     def __init__(self, *, overdue_seconds: float) -> None:
-        """Begin a run."""
         self._overdue_seconds = overdue_seconds
-        self._short_at: float | None = None
-        """When the last page was read, if something was missing on it."""
+        self._last_short_at: float | None = None
         self._watched_seconds = 0.0
-        self._said: Counts = {}
-        self._missing: dict[What, int] = {}
-        self._doubled: dict[What, int] = {}
-        self._wrong: set[What] = set()
+        self._sent: Counts = {}
+        self._reported: dict[tuple[Kind, What], int] = {}
 
-    def judge(self, before: Account, after: Account, found: Found, *, at: float) -> Judgement:
-        """Compare a page with what was known before it was asked for, at `at` (monotonic), and after it came."""
-        findings = [*self._surplus(after, found)]
-        if not before.is_quiet or before.said != after.said:
-            self._watch({}, {}, at)
-            return Judgement(tuple(findings), is_settled=False)
-        short = shortfall(before, found)
-        self._watch(before.said, short, at)
-        findings += self._shortfall(short)
-        findings += self._differences(before, found)
-        is_settled = all(
-            owed - there <= self._missing.get(what, 0) for what, (owed, there) in short.items()
-        )
-        return Judgement(tuple(findings), is_settled)
+    def judge(self, expectation: Expectation, shown: Shown, *, at: float) -> Judgement:
+        """Compare a page that was requested at `at` with what is known since it arrived."""
+        findings = [*self._new(excesses(expectation, shown))]
+        if not expectation.is_quiet:
+            self._watch({}, at, is_short=False)
+            return findings, False
+        short = shortages(expectation, shown)
+        self._watch(expectation.sent, at, is_short=bool(short))
+        counts = {one.what: one.count for one in short}
+        for what in What:  # what has come back may be missing once more
+            key = Kind.MISSING, what
+            self._reported[key] = min(self._reported.get(key, 0), counts.get(what, 0))
+        if self._watched_seconds >= self._overdue_seconds:
+            findings += self._new(short)
+        findings += self._new(differences(expectation, shown))
+        return findings, all(one.count <= self._reported[one.kind, one.what] for one in short)
 
-    def unreadable(self) -> None:
+    def note_unreadable(self) -> None:
         """Note that there was no page: what was seen before it and what comes after it do not join."""
-        self._short_at = None
+        self._last_short_at = None
 
-    def _watch(self, said: Counts, short: Short, at: float) -> None:
-        """Add up how long the same things have been short."""
-        if said != self._said or not short:
+    def _watch(self, sent: Counts, at: float, *, is_short: bool) -> None:
+        """Add up how long something has been missing of the same run."""
+        if sent != self._sent or not is_short:
             self._watched_seconds = 0.0
-        elif self._short_at is not None:
-            self._watched_seconds += at - self._short_at
-        self._said = said
-        self._short_at = at if short else None
+        elif self._last_short_at is not None:
+            self._watched_seconds += at - self._last_short_at
+        self._sent = sent
+        self._last_short_at = at if is_short else None
 
-    def _shortfall(self, short: Short) -> Iterator[Finding]:
-        for what in What:
-            owed, there = short.get(what, (0, 0))
-            told = min(self._missing.get(what, 0), owed - there)  # what has come back may go again
-            if self._watched_seconds >= self._overdue_seconds and owed - there > told:
-                yield Finding(Kind.MISSING, what, owed, there, owed - there - told)
-                told = owed - there
-            self._missing[what] = told
-
-    def _surplus(self, after: Account, found: Found) -> Iterator[Finding]:
-        for what, (said, there) in surplus(after, found).items():
-            new = there - said - self._doubled.get(what, 0)
+    def _new(self, findings: Sequence[Finding]) -> Iterator[Finding]:
+        for finding in findings:
+            key = finding.kind, finding.what
+            new = finding.count - self._reported.get(key, 0)
             if new > 0:
-                self._doubled[what] = there - said
-                yield Finding(Kind.DUPLICATE, what, said, there, new)
-
-    def _differences(self, account: Account, found: Found) -> Iterator[Finding]:
-        for finding in differences(account, found):
-            if finding.what not in self._wrong:
-                self._wrong.add(finding.what)
-                yield finding
+                self._reported[key] = finding.count
+                yield replace(finding, count=new)

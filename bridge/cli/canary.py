@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bridge import canary, logs  # noqa: PLC0415
 
     _check_destination(arguments.address)
-    plan = canary.Plan(
+    options = canary.CanaryOptions(
         address=arguments.address,
         bridge_url=arguments.bridge_url,
         batches_per_second=arguments.rate,
@@ -121,10 +121,10 @@ def run(arguments: argparse.Namespace) -> int:
     stopping = _set_by_signals()
     page = canary.Page()
     with canary.serving(page, arguments.listen) as listening:
-        log.info("ready", extra={"fields": {"http": listening, "bridge": plan.bridge_url}})
+        log.info("ready", extra={"fields": {"http": listening, "bridge": options.bridge_url}})
         if arguments.ports_file is not None:
             write_ports_file(arguments.ports_file, http=split_address(listening)[1])
-        is_well = canary.watch(plan, page, stopping)
+        is_well = canary.watch(options, page, stopping)
     log.info("over", extra={"fields": {"findings": page.findings}})
     return 0 if is_well or arguments.duration_seconds is None else 1
 

@@ -83,6 +83,11 @@ class ShownBridge(FakeBridge):
         yield f"training_batches_total{{{label}}} {len(batches)}"
         yield f"training_batch_loss_sum{{{label}}} {sum(one.batch_loss for one in batches)!r}"
         yield f"training_batch_loss_count{{{label}}} {len(batches)}"
+        samples = [told for one in batches for told in one.predictions]
+        yield f"training_samples_total{{{label}}} {len(samples)}"
+        sure = sum(told.confidence for told in samples)
+        yield f"training_prediction_confidence_sum{{{label}}} {sure!r}"
+        yield f"training_prediction_confidence_count{{{label}}} {len(samples)}"
         epochs = len(self.seen(session_id, "epoch_data"))
         yield f"training_epochs_completed_total{{{label}}} {epochs}"
         images = sum(len(one.images) for one in batches)
@@ -100,10 +105,14 @@ class ShownBridge(FakeBridge):
             {
                 "epoch": one.epoch,
                 "batch": one.batch_idx,
+                "received_ms": 0,
                 "loss": one.batch_loss,
+                "url": "",
                 "images": [
                     {
                         "position": position,
+                        "url": "",
+                        "is_wrong": False,
                         "predicted_class": one.predictions[position].predicted_class,
                         "confidence": one.predictions[position].confidence,
                         "true_class": one.ground_truth[position],

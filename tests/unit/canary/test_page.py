@@ -26,8 +26,8 @@ def families(page):
         labels = sorted(
             {label for sample in family.samples for label in sample.labels if label != "le"}
         )
-        told = ", ".join(f"`{label}`" for label in labels)
-        rows.append([f"`{name}`", family.type, told, family.documentation])
+        names = ", ".join(f"`{label}`" for label in labels)
+        rows.append([f"`{name}`", family.type, names, family.documentation])
     return rows
 
 
@@ -36,25 +36,25 @@ def test_every_series_stands_in_the_table():
     assert tables_under(DOCUMENT)["Series"] == families(Page())
 
 
-def test_buckets_are_as_told():
+def test_buckets_are_as_documented():
     """The bounds stand on the page, so that a threshold can be one of them."""
     assert ", ".join(f"{bound:g}" for bound in BUCKETS) in DOCUMENT
 
 
-def test_every_rule_asks_for_series_that_exist():
+def test_every_rule_uses_series_that_exist():
     """No alert waits for a series, or a value of `what`, that never comes."""
     known = {row[0].strip("`") for row in families(Page())}
-    asked = [
+    used = [
         name
         for rule in RULES["groups"][0]["rules"]
         for name in re.findall(r"canary_\w+", rule["expr"])
     ]
 
-    assert {name.removesuffix("_bucket") for name in asked} <= known
-    assert len(asked) > 6
+    assert {name.removesuffix("_bucket") for name in used} <= known
+    assert len(used) > 6
 
 
-def test_every_flag_is_told(capsys):
+def test_every_flag_is_documented(capsys):
     """The document names every flag of the command, and none that it has not."""
     with pytest.raises(SystemExit):
         cli.main(["canary", "--help"])
@@ -82,7 +82,7 @@ def test_counts_are_there_from_the_start():
 def test_a_finding_is_counted_and_logged(caplog):
     """Once each, with everything that a search needs."""
     page = Page()
-    page.found("canary-1", [Finding(Kind.MISSING, What.BATCH, 9, 7, 2)])
+    page.report("canary-1", [Finding(Kind.MISSING, What.BATCH, 9, 7, 2)])
 
     assert page.registry.get_sample_value("canary_missing_total", {"what": "batch"}) == 2
     assert page.findings == 2

@@ -10,8 +10,8 @@ import pytest
 from support.shown_bridge import ShownBridge, shown
 from support.waiting import until_true
 
-import bridge.canary.sender
-from bridge.canary import Page, Plan, watch
+import bridge.canary.service
+from bridge.canary import CanaryOptions, Page, watch
 from bridge.wire import metrics_pb2 as wire
 
 PATIENT = 20.0
@@ -35,9 +35,9 @@ def page():
     return Page()
 
 
-def plan_for(bridge, late_seconds=PATIENT, **changes):
-    """Return a quick plan: forty batches, eight of them with an image."""
-    plan = Plan(
+def options_for(bridge, late_seconds=PATIENT, **changes):
+    """Return quick options: forty batches, eight of them with an image."""
+    options = CanaryOptions(
         bridge.address,
         bridge.url,
         batches_per_second=1_000.0,
@@ -46,7 +46,7 @@ def plan_for(bridge, late_seconds=PATIENT, **changes):
         look_seconds=0.05,
         duration_seconds=0.6,
     )
-    return replace(plan, **changes)
+    return replace(options, **changes)
 
 
 def counted(page):
@@ -68,11 +68,11 @@ def value(page, name):
 
 
 @contextmanager
-def singing(plan, page):
+def running(options, page):
     """Run a canary that has no end, while the block lasts."""
     stopping = threading.Event()
     thread = threading.Thread(
-        target=watch, args=(replace(plan, duration_seconds=None), page, stopping)
+        target=watch, args=(replace(options, duration_seconds=None), page, stopping)
     )
     thread.start()
     try:
@@ -92,9 +92,9 @@ def batch_at(request, number):
     """Tell whether this is the batch of that number in the first run."""
     if not request.session_id.endswith("-000001"):
         return False
-    place = divmod(number, 20)
+    epoch, index = divmod(number - 1, 20)
     data = request.batch_data
-    return request.HasField("batch_data") and (data.epoch, data.batch_idx) == place
+    return request.HasField("batch_data") and (data.epoch, data.batch_idx) == (epoch + 1, index)
 
 
 def altered(request, change):
@@ -106,7 +106,7 @@ def altered(request, change):
 
 def test_an_honest_bridge_is_left_in_peace(fake, page):
     """All is sent, acknowledged, seen and compared, and nothing is found; the session ends as completed."""
-    assert watch(plan_for(fake), page, threading.Event())
+    assert watch(options_for(fake), page, threading.Event())
 
     assert counted(page) == {}
     assert value(page, "batches_sent_total") == value(page, "batches_acknowledged_total") > 0
@@ -119,12 +119,12 @@ def test_an_honest_bridge_is_left_in_peace(fake, page):
     assert ends == value(page, "runs_total")
 
 
-@pytest.mark.parametrize("number", [0, 5, 35])
+@pytest.mark.parametrize("number", [5, 10, 40])
 def test_a_lost_batch_is_missing(fake, page, caplog, number):
     """Acknowledged and not counted: each of its parts is told once, with what was expected and found."""
     fake.distort = lambda request: [] if batch_at(request, number) else [request]
 
-    assert not watch(plan_for(fake, SHARP), page, threading.Event())
+    assert not watch(options_for(fake, SHARP), page, threading.Event())
 
     found = {key: count for key, count in counted(page).items() if key[0] != "late"}
     assert found == {
@@ -142,7 +142,7 @@ def test_a_lost_epoch_is_missing(fake, page):
     """An epoch is owed as soon as everything is acknowledged."""
     fake.distort = lambda request: [] if request.HasField("epoch_data") else [request]
 
-    assert not watch(plan_for(fake, SHARP), page, threading.Event())
+    assert not watch(options_for(fake, SHARP), page, threading.Event())
 
     assert {key for key in counted(page) if key[0] != "late"} == {("missing", "epoch")}
 
@@ -151,7 +151,7 @@ def test_a_doubled_batch_is_a_duplicate(fake, page):
     """What is counted more often than it was sent is told once, and nothing of it is called missing."""
     fake.distort = lambda request: [request] * (2 if batch_at(request, 5) else 1)
 
-    assert not watch(plan_for(fake), page, threading.Event())
+    assert not watch(options_for(fake), page, threading.Event())
 
     found = counted(page)
     assert found["duplicate", "batch"] == found["duplicate", "loss"] == 1
@@ -169,7 +169,7 @@ def test_one_lost_and_one_doubled_do_not_make_up_for_each_other(fake, page):
 
     fake.distort = swap
 
-    assert not watch(plan_for(fake, SHARP), page, threading.Event())
+    assert not watch(options_for(fake, SHARP), page, threading.Event())
     assert counted(page)["wrong", "loss"] == 1
 
 
@@ -182,7 +182,7 @@ def test_an_altered_loss_is_wrong(fake, page):
     fake.config.image_batches_per_second = 0.0
     fake.distort = lambda request: [altered(request, change) if batch_at(request, 11) else request]
 
-    assert not watch(plan_for(fake, images=0), page, threading.Event())
+    assert not watch(options_for(fake, images=0), page, threading.Event())
     assert counted(page) == {("wrong", "loss"): 1}
 
 
@@ -195,7 +195,7 @@ def test_an_altered_prediction_is_wrong(fake, page):
     fake.config.image_batches_per_second = 0.0
     fake.distort = lambda request: [altered(request, change) if batch_at(request, 11) else request]
 
-    assert not watch(plan_for(fake, images=0), page, threading.Event())
+    assert not watch(options_for(fake, images=0), page, threading.Event())
     assert counted(page) == {("wrong", "prediction"): 1}
 
 
@@ -203,7 +203,7 @@ def test_an_altered_image_is_wrong(fake, page):
     """Every image is compared byte for byte."""
     fake.picture = lambda image: image[:-3] + b"\0" + image[-2:]
 
-    assert not watch(plan_for(fake), page, threading.Event())
+    assert not watch(options_for(fake), page, threading.Event())
 
     assert counted(page) == {("wrong", "image"): images_in(fake)}
 
@@ -212,7 +212,7 @@ def test_an_image_that_is_listed_and_not_there_is_missing(fake, page):
     """A 404 for an image that the index has is told when it lasts."""
     fake.picture = lambda _image: None
 
-    assert not watch(plan_for(fake, SHARP), page, threading.Event())
+    assert not watch(options_for(fake, SHARP), page, threading.Event())
 
     assert counted(page)["missing", "image"] == images_in(fake)
 
@@ -225,7 +225,7 @@ def test_an_image_that_is_lost_is_missing(fake, page):
 
     fake.distort = lambda request: [altered(request, change) if batch_at(request, 15) else request]
 
-    assert not watch(plan_for(fake, SHARP), page, threading.Event())
+    assert not watch(options_for(fake, SHARP), page, threading.Event())
 
     assert {key for key in counted(page) if key[0] != "late"} == {("missing", "image")}
 
@@ -234,7 +234,7 @@ def test_what_shows_late_is_late_and_not_missing(fake, page):
     """A page that is behind by more than is allowed, and by less than what counts as missing."""
     fake.delay_seconds = 1.2
 
-    assert not watch(plan_for(fake, late_seconds=0.8), page, threading.Event())
+    assert not watch(options_for(fake, late_seconds=0.8), page, threading.Event())
 
     found = counted(page)
     assert {kind for kind, _ in found} == {"late"}
@@ -245,14 +245,14 @@ def test_a_page_that_is_a_little_behind_is_fine(fake, page):
     """While batches come the page may always lack the newest ones."""
     fake.delay_seconds = 0.3
 
-    assert watch(plan_for(fake), page, threading.Event())
+    assert watch(options_for(fake), page, threading.Event())
     assert counted(page) == {}
 
 
 def test_a_page_that_cannot_be_read_proves_nothing(fake, page):
     """It says that the bridge is not up, and nothing about what is there; later all is compared."""
     fake.status = 503
-    with singing(plan_for(fake, SHARP), page):
+    with running(options_for(fake, SHARP), page):
         until_true(lambda: fake.looks > 20)
         assert value(page, "bridge_up") == 0
         assert value(page, "last_success_timestamp_seconds") == 0
@@ -270,7 +270,7 @@ def test_a_page_that_cannot_be_read_proves_nothing(fake, page):
 def test_a_page_of_somebody_else_proves_nothing(fake, page):
     """A proxy that answers with a page of its own must not look like a bridge that has lost everything."""
     fake._metrics = lambda: "<html>sorry</html>"
-    with singing(plan_for(fake, SHARP), page):
+    with running(options_for(fake, SHARP), page):
         until_true(lambda: fake.looks > 20)
 
     assert value(page, "bridge_up") == 0
@@ -280,7 +280,7 @@ def test_a_page_of_somebody_else_proves_nothing(fake, page):
 def test_what_is_not_acknowledged_is_not_missing(fake, page):
     """A frozen bridge owes nothing yet, but all is not well either."""
     fake.may_read.clear()
-    with singing(plan_for(fake, SHARP), page):
+    with running(options_for(fake, SHARP), page):
         until_true(lambda: value(page, "batches_sent_total") >= 40)
         until_true(lambda: fake.looks > 30)
         assert value(page, "batches_acknowledged_total") == 0
@@ -299,7 +299,7 @@ def test_a_stream_that_breaks_is_no_finding(fake, page):
     """What is sent again is applied once, and counts once."""
     fake.break_at = [5, 17, 30]
 
-    assert watch(plan_for(fake), page, threading.Event())
+    assert watch(options_for(fake), page, threading.Event())
     assert counted(page) == {}
     assert len(fake.streams) > 1
 
@@ -307,17 +307,17 @@ def test_a_stream_that_breaks_is_no_finding(fake, page):
 def test_a_batch_that_is_refused_is_wrong(fake, page):
     """All that the canary says is valid; a bridge that says otherwise is at fault."""
     fake.invalid = {9}
-    plan = plan_for(fake, run_batches=100_000)
+    options = options_for(fake, run_batches=100_000)
 
-    assert not watch(plan, page, threading.Event())
+    assert not watch(options, page, threading.Event())
     assert counted(page)["wrong", "batch"] == 1
 
 
 def test_a_loss_is_found_while_the_run_goes_on(fake, page, monkeypatch):
     """Now and then sending pauses until all is compared; after a finding the next run begins clean."""
-    monkeypatch.setattr(bridge.canary.sender, "BREATH_SECONDS", 0.2)
+    monkeypatch.setattr(bridge.canary.service, "SETTLE_INTERVAL_SECONDS", 0.2)
     fake.distort = lambda request: [] if batch_at(request, 3) else [request]
-    with singing(plan_for(fake, SHARP, run_batches=100_000), page):
+    with running(options_for(fake, SHARP, run_batches=100_000), page):
         until_true(lambda: counted(page).get(("missing", "batch"), 0) == 1)
         until_true(lambda: value(page, "runs_total") >= 2)
         before = value(page, "last_success_timestamp_seconds")
@@ -330,7 +330,7 @@ def test_images_that_cannot_be_read_are_told_as_unchecked(fake, page):
     """A store that is away is no proof that an image is gone; the canary goes on without them."""
     fake.images_status = 503
 
-    assert watch(plan_for(fake, SHARP), page, threading.Event()) is not None
+    assert watch(options_for(fake, SHARP), page, threading.Event()) is not None
     assert not any(kind in ("missing", "wrong") for kind, _ in counted(page))
     assert counted(page)["unchecked", "image"] > 0
     assert value(page, "last_success_timestamp_seconds") == 0
@@ -338,7 +338,7 @@ def test_images_that_cannot_be_read_are_told_as_unchecked(fake, page):
 
 def test_one_run_follows_the_other(fake, page):
     """Each has a session of its own, which ends before the next one begins, and leaves no thread behind."""
-    with singing(plan_for(fake, run_batches=20), page):
+    with running(options_for(fake, run_batches=20), page):
         until_true(lambda: value(page, "runs_total") >= 3)
         threads = threading.active_count()
         until_true(lambda: value(page, "runs_total") >= 8)
@@ -351,9 +351,9 @@ def test_one_run_follows_the_other(fake, page):
 
 def test_a_canary_without_a_bridge_stops_when_told(page):
     """Nothing listens there; that is told by bridge_up, and being told to stop ends it soon."""
-    plan = Plan("127.0.0.1:9", "http://127.0.0.1:9", look_seconds=0.05)
+    options = CanaryOptions("127.0.0.1:9", "http://127.0.0.1:9", look_seconds=0.05)
     started = time.monotonic()
-    with singing(plan, page):
+    with running(options, page):
         until_true(lambda: value(page, "batches_sent_total") > 0)
         assert value(page, "bridge_up") == 0
 
@@ -365,7 +365,7 @@ def test_every_finding_is_one_line(fake, page, caplog):
     """Kind, what, session, expected and found are fields, so that a log search finds them."""
     caplog.set_level(logging.INFO)
     fake.picture = lambda image: image + b"\0"
-    watch(plan_for(fake, duration_seconds=0.05), page, threading.Event())
+    watch(options_for(fake, duration_seconds=0.05), page, threading.Event())
     (first, *_) = [record for record in caplog.records if record.getMessage() == "wrong"]
 
     assert set(first.fields) == {"what", "session", "expected", "found", "count"}

@@ -1,0 +1,26 @@
+"""What one canary does."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryOptions:
+    """Where a canary sends and reads, how much, and how long things may take."""
+
+    address: str = ""
+    """Of the bridge's gRPC server, as the SDK takes it."""
+    bridge_url: str = "http://127.0.0.1:8080"
+    batches_per_second: float = 1.0
+    images: int = 1
+    """In each batch that has any; 0: in none."""
+    run_batches: int = 600
+    """Rounded to whole epochs."""
+    late_seconds: float = 5.0
+    look_seconds: float = 2.0
+    duration_seconds: float | None = None
+    """None: without end."""
+
+    @property
+    def overdue_seconds(self) -> float:
+        """What does not appear within this time is missing."""
+        return 3 * self.late_seconds
