@@ -14,6 +14,8 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from support.waiting import until_true
 
+from bridge.client import BridgeClient
+
 FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_")
 """Settings of whoever runs the tests; none of them may reach a bridge."""
 
@@ -31,6 +33,11 @@ class RunningBridge:
     process: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def client(self) -> BridgeClient:
+        """What reads it."""
+        return BridgeClient(f"http://{self.http}", timeout_seconds=30)
+
     def get(self, path: str, **headers: str) -> bytes:
         """Return the body of a page."""
         request = urllib.request.Request(f"http://{self.http}{path}", headers=headers)
@@ -40,7 +47,7 @@ class RunningBridge:
     def metrics(self) -> dict[str, dict[Labels, float]]:
         """Return every sample of /metrics by name and labels."""
         found: dict[str, dict[Labels, float]] = {}
-        for family in text_string_to_metric_families(self.get("/metrics").decode()):
+        for family in text_string_to_metric_families(self.client.metrics()):
             for sample in family.samples:
                 found.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
         return found

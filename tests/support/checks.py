@@ -1,13 +1,13 @@
-"""Check that what a bridge shows is exactly what it was sent: series, pages, image index, shards and spans."""
+"""Check that a bridge shows exactly what it was sent: series, pages, image index, shards and spans.
+
+Series and images are compared by the canary's own verdict.
+"""
 
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Collection
 from dataclasses import dataclass
-from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 
 from support.bridges import RunningBridge
@@ -15,18 +15,29 @@ from support.known_run import KnownRun
 from support.otlp import Receiver
 from support.waiting import until_true
 
+from bridge.canary.gallery import Gallery
+from bridge.canary.shown import read_shown
+from bridge.canary.verdict import (
+    Expectation,
+    Shown,
+    What,
+    differences,
+    excesses,
+    shortages,
+)
+
 SETTLED_SECONDS = 10.0
 """How long images may wait for the end of their window."""
 
 SPANS_SECONDS = 90.0
 
 Position = tuple[str, int, int]
-"""Session, number of the batch, place in it."""
+"""Session, number of the batch, position in it."""
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What a bridge has been told of a run."""
+    """What a bridge has been sent of a run."""
 
     run: KnownRun
     numbers: Collection[int]
@@ -39,10 +50,21 @@ class Sent:
     @classmethod
     def whole(cls, run: KnownRun, batches: int, *, images: int | None = None) -> "Sent":
         """Return what was sent of a run of so many batches; `images`: where not all of them were sent."""
-        pictured = batches // run.pictured if run.pictured else 0
-        sent = pictured * run.width if images is None else images
-        epochs = range(1, batches // run.per_epoch + 1)
+        with_images = batches // run.images_every if run.images_every else 0
+        sent = with_images * run.samples if images is None else images
+        epochs = range(1, batches // run.epoch_batches + 1)
         return cls(run, range(1, batches + 1), epochs, sent)
+
+    def expectation(self, shown: Shown) -> Expectation:
+        """Return that all of it must be shown, and no more; images are still to be decided about."""
+        counts = self.run.counts(
+            batches=len(self.numbers), epochs=len(self.epochs), images=shown.counts[What.IMAGE]
+        )
+        values = {what: Counter() for what in What}
+        for number in self.numbers:
+            for what, name, amount in self.run.amounts(number):
+                values[what][name] += amount
+        return Expectation(sent=counts, expected=counts, is_quiet=True, values=values)
 
 
 def check(bridge: RunningBridge, sent: Sent, *, keeps_all: bool = False) -> None:
@@ -54,118 +76,57 @@ def check(bridge: RunningBridge, sent: Sent, *, keeps_all: bool = False) -> None
 
 def check_series(bridge: RunningBridge, sent: Sent) -> None:
     """Counters and histograms count every batch once; none of these sums is rounded."""
-    run, numbers, name = sent.run, sent.numbers, sent.run.session_id
-    found = {
-        what: bridge.total(f"training_{what}", session_id=name)
-        for what in (
-            "batches_total",
-            "batch_loss_count",
-            "batch_loss_sum",
-            "samples_total",
-            "epochs_completed_total",
-            "prediction_confidence_count",
-            "prediction_confidence_sum",
-        )
-    }
-    assert found == {
-        "batches_total": len(numbers),
-        "batch_loss_count": len(numbers),
-        "batch_loss_sum": sum(map(run.loss, numbers)),
-        "samples_total": len(numbers) * run.width,
-        "epochs_completed_total": len(sent.epochs),
-        "prediction_confidence_count": len(numbers) * run.width,
-        "prediction_confidence_sum": sum(sum(run.confidences(number)) for number in numbers),
-    }, name
-    assert predictions_shown(bridge, name) == predictions_made(sent), name
-
-
-def predictions_made(sent: Sent) -> Counter[tuple[str, str]]:
-    """Return how often each class was predicted for each true class."""
-    run = sent.run
-    return Counter(
-        (str(truth), str(guess))
-        for number in sent.numbers
-        for truth, guess in zip(run.truths(number), run.predictions(number), strict=True)
-    )
-
-
-def predictions_shown(bridge: RunningBridge, session_id: str) -> Counter[tuple[str, str]]:
-    """Return the same as /metrics tells it."""
-    shown: Counter[tuple[str, str]] = Counter()
-    for found, value in bridge.metrics().get("training_predictions_total", {}).items():
-        labels = dict(found)
-        if labels["session_id"] == session_id:
-            shown[labels["true_class"], labels["predicted_class"]] += int(value)
-    return +shown
+    shown = read_shown(bridge.client, sent.run.session_id)
+    expectation = sent.expectation(shown)
+    findings = [
+        *shortages(expectation, shown),
+        *excesses(expectation, shown),
+        *differences(expectation, shown),
+    ]
+    assert findings == [], sent.run.session_id
 
 
 def check_session(bridge: RunningBridge, sent: Sent) -> None:
-    """The session's page and JSON tell the same numbers, and its curve holds every loss."""
+    """The session's page and JSON have the same numbers, and its curve holds every loss."""
     name, numbers = sent.run.session_id, sent.numbers
-    told = json.loads(bridge.get(f"/api/v1/sessions/{name}"))
-    assert told["batches"] == len(numbers), name
-    assert [epoch["number"] for epoch in told["epochs"]] == list(sent.epochs), name
-    curve = told["losses"]
-    assert sum(part["count"] for part in curve) == len(numbers), name
+    details = bridge.client.session(name)
+    assert details.batches == len(numbers), name
+    assert [epoch.number for epoch in details.epochs] == list(sent.epochs), name
+    curve = details.losses
+    assert sum(part.count for part in curve) == len(numbers), name
     losses = [sent.run.loss(number) for number in numbers]
-    assert (min(part["low"] for part in curve), max(part["high"] for part in curve)) == (
-        min(losses),
-        max(losses),
-    ), name
+    extremes = min(part.low for part in curve), max(part.high for part in curve)
+    assert extremes == (min(losses), max(losses)), name
     assert name.encode() in bridge.get(f"/sessions/{name}")
 
 
 def check_images(bridge: RunningBridge, sent: Sent, *, keeps_all: bool) -> None:
     """Each image sent is counted by what became of it; the index has the stored ones, byte for byte."""
-    run, name = sent.run, sent.run.session_id
+    name, numbers = sent.run.session_id, frozenset(sent.numbers)
 
-    def results() -> dict[str, float]:
-        kinds = ("stored", "sampled_out", "dropped", "invalid")
-        return {
-            kind: bridge.total("training_images_total", session_id=name, result=kind)
-            for kind in kinds
-        }
+    def counted() -> float:
+        return bridge.total("training_images_total", session_id=name)
 
-    def told() -> str:
-        return f"{name}: {sent.images} images sent, of which {results()}"
-
-    until_true(lambda: sum(results().values()) >= sent.images, seconds=SETTLED_SECONDS, what=told())
-    became = results()
-    assert sum(became.values()) == sent.images, told()
+    what = f"{name}: it is decided about {sent.images} images"
+    until_true(lambda: counted() >= sent.images, seconds=SETTLED_SECONDS, what=what)
+    shown = read_shown(bridge.client, name)
+    assert shown.counts[What.IMAGE] == sent.images, name
     if keeps_all:
-        assert became["stored"] == sent.images, told()
-    shown = index_of(bridge, run)
-    assert len(shown) == became["stored"], told()
-    for (_, number, position), image in zip(shown, bodies(bridge, shown.values()), strict=True):
-        assert image == run.images(number)[position], (name, number, position)
-    assert {number for _, number, _ in shown} <= set(sent.numbers), name
+        assert shown.images_stored == sent.images, name
+    seen = Gallery(sent.run, bridge.client, numbers.__contains__).check(is_whole=True)
+    assert (seen.findings, seen.there) == ([], shown.images_stored), name
+    assert seen.is_complete, name
 
 
 def index_of(bridge: RunningBridge, run: KnownRun) -> dict[Position, str]:
-    """Return the address of every image of a session, from the API."""
-    root = f"/api/v1/sessions/{run.session_id}/images?limit=200"
-    shown: dict[Position, str] = {}
-    page = root
-    while page:
-        told = json.loads(bridge.get(page))
-        for batch in told["batches"]:
-            number = run.number(batch["epoch"], batch["batch"])
-            for image in batch["images"]:
-                path = image["url"].partition(bridge.http)[2]
-                shown[run.session_id, number, image["position"]] = path
-        page = (told["next"] or "").partition(bridge.http)[2]
-    return shown
-
-
-def bodies(bridge: RunningBridge, paths: Iterable[str]) -> Iterator[bytes]:
-    """Yield what lies at each address, over one connection."""
-    with closing(HTTPConnection(bridge.http, timeout=30)) as connection:
-        for path in paths:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            body = response.read()
-            assert response.status == HTTPStatus.OK, (path, response.status, body[:200])
-            yield body
+    """Return the path of every image of a session, from the API."""
+    return {
+        (run.session_id, run.number(batch.epoch, batch.batch), image.position): image.url.partition(
+            bridge.http
+        )[2]
+        for batch in bridge.client.batches(run.session_id)
+        for image in batch.images
+    }
 
 
 def check_shards(state: Path, runs: Collection[KnownRun]) -> Counter[Position]:
@@ -177,9 +138,10 @@ def check_shards(state: Path, runs: Collection[KnownRun]) -> Counter[Position]:
             for member in archive:
                 if not member.name.endswith(".json") or member.name.startswith("."):
                     continue
-                told = json.load(archive.extractfile(member))
-                run = known[told["session_id"]]
-                number, position = run.number(told["epoch"], told["batch_idx"]), told["index"]
+                sidecar = json.load(archive.extractfile(member))
+                run = known[sidecar["session_id"]]
+                number = run.number(sidecar["epoch"], sidecar["batch_idx"])
+                position = sidecar["index"]
                 picture = archive.extractfile(member.name.replace(".json", ".jpg")).read()
                 assert picture == run.images(number)[position], (path, member.name)
                 found[run.session_id, number, position] += 1
@@ -211,10 +173,10 @@ def check_spans(receiver: Receiver, sent: Sent, *, seconds: float = SPANS_SECOND
         "training.session.end": 1,
     }, name
     epochs = [span.attributes for span in distinct.values() if span.name == kinds[1]]
-    per_epoch = Counter(run.place(number)[0] for number in sent.numbers)
-    batches = sorted((told["training.epoch"], told["training.batches"]) for told in epochs)
-    assert batches == sorted(per_epoch.items()), name
-    complete = [told["training.epoch"] for told in epochs if told["training.epoch.complete"]]
+    by_epoch = Counter(run.place(number)[0] for number in sent.numbers)
+    batches = sorted((one["training.epoch"], one["training.batches"]) for one in epochs)
+    assert batches == sorted(by_epoch.items()), name
+    complete = [one["training.epoch"] for one in epochs if one["training.epoch.complete"]]
     assert sorted(complete) == list(sent.epochs), name
     return len(spans) - len(distinct)
 

@@ -41,7 +41,7 @@ class Loop(threading.Thread):
     @property
     def epochs(self) -> int:
         """Epochs said to be complete so far."""
-        return self.batches // self.run_of.per_epoch
+        return self.batches // self.run_of.epoch_batches
 
     def stop(self) -> None:
         """End the session, wait until all of it is delivered, and hang up."""

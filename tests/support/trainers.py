@@ -21,7 +21,7 @@ TESTS = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a trainer says of itself at its end."""
+    """What a trainer reports at its end."""
 
     batches: int
     epochs: int
@@ -46,20 +46,20 @@ class Trainer:
         self.run = run
 
     def finish(self) -> Summary:
-        """Have it stop training, deliver everything and end; return what it says."""
-        told, _ = self.process.communicate(timeout=CLOSE_SECONDS + 30)
+        """Have it stop training, deliver everything and end; return what it reports."""
+        output, _ = self.process.communicate(timeout=CLOSE_SECONDS + 30)
         assert self.process.returncode == 0, f"the trainer ended with {self.process.returncode}"
-        return Summary(**json.loads(told.splitlines()[-1]))
+        return Summary(**json.loads(output.splitlines()[-1]))
 
 
 @contextmanager
 def training(
     address: str, run: KnownRun, *, rate: float, batches: int = 0, log: Path | None = None
 ):
-    """Start a trainer that has begun when this yields; `batches` of 0: until it is told to finish."""
+    """Start a trainer that has begun when this yields; `batches` of 0: until `finish`."""
+    sizes = (run.epoch_batches, run.samples, run.images_every)
     command = [sys.executable, __file__, address, run.session_id, "--rate", str(rate),
-               "--batches", str(batches), "--per-epoch", str(run.per_epoch),
-               "--width", str(run.width), "--pictured", str(run.pictured)]  # fmt: skip  # flags beside their values
+               "--batches", str(batches), "--run", *map(str, sizes)]  # fmt: skip  # flags beside their values
     environment, pipe = (
         {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"},
         subprocess.PIPE,
@@ -86,15 +86,14 @@ def main() -> None:
     parser.add_argument("session_id")
     parser.add_argument("--rate", type=float, default=60.0)
     parser.add_argument("--batches", type=int, default=0)
-    for name, value in (("per_epoch", 100), ("width", 2), ("pictured", 1)):
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
-    told = parser.parse_args()
-    run = KnownRun(told.session_id, told.per_epoch, told.width, told.pictured)
+    parser.add_argument("--run", type=int, nargs=3, default=(100, 2, 1))
+    arguments = parser.parse_args()
+    run = KnownRun(arguments.session_id, *arguments.run)
     session = TrainingSession(
-        told.address,
+        arguments.address,
         session_id=run.session_id,
-        batches_per_epoch=run.per_epoch,
-        batch_size=run.width,
+        batches_per_epoch=run.epoch_batches,
+        batch_size=run.samples,
         class_names=CLASSES,
         close_seconds=CLOSE_SECONDS,
     )
@@ -102,7 +101,7 @@ def main() -> None:
     threading.Thread(target=_watch_input, args=(stopping,), daemon=True).start()
     sys.stdout.write("training\n")
     sys.stdout.flush()
-    calls, wall_seconds = _train(session, run, told.rate, told.batches, stopping)
+    calls, wall_seconds = _train(session, run, arguments.rate, arguments.batches, stopping)
     left = session.close()
     sys.stdout.write(json.dumps(asdict(_summary(session, run, calls, wall_seconds, left))) + "\n")
 
@@ -128,7 +127,7 @@ def _train(session, run, rate, batches, stopping) -> tuple[list[float], float]:
         session.log_batch(run.loss(number), epoch=epoch, batch=index, **given)
         calls.append(time.perf_counter() - called)
         if run.ends_epoch(number):
-            session.log_epoch(epoch, loss=epoch / 1024, accuracy=0.5)
+            session.log_epoch(epoch, loss=run.epoch_loss(epoch), accuracy=0.5)
         stopping.wait(max(0.0, began + number / rate - time.monotonic()))
     return calls, time.monotonic() - began
 
@@ -137,7 +136,7 @@ def _summary(session, run, calls, wall_seconds, left) -> Summary:
     ordered = sorted(calls) or [0.0]
     return Summary(
         batches=len(calls),
-        epochs=len(calls) // run.per_epoch,
+        epochs=len(calls) // run.epoch_batches,
         left=left,
         stats=asdict(session.stats),
         wall_seconds=wall_seconds,

@@ -32,7 +32,7 @@ BATCHES = 20
 
 def run_of(name):
     """Return the run of the client with such a clock."""
-    return KnownRun(name, per_epoch=10, width=2)
+    return KnownRun(name, epoch_batches=10, samples=2)
 
 
 def messages(name):
@@ -131,7 +131,7 @@ def test_setting_the_clock_ends_no_life(tmp_path):
     """
     clock, state = Clock(tmp_path / "clock"), tmp_path / "state"
     flags = ("--session-lost-seconds", "900", "--session-linger-seconds", "900")
-    live, done = KnownRun("live", per_epoch=1_000), KnownRun("done", per_epoch=1_000)
+    live, done = KnownRun("live", epoch_batches=1_000), KnownRun("done", epoch_batches=1_000)
     numbers = count(1)
 
     with RawClient("", live) as client:

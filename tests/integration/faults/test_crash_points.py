@@ -26,7 +26,7 @@ RATE = 150.0
 def test_a_death_around_a_commit_costs_nothing(tmp_path, moment, keep):
     """Files are written but no row tells of them, or rows are but no Ack does: all counts once all the same."""
     state, address = tmp_path / "state", f"127.0.0.1:{free_port()}"
-    run = KnownRun("awkward", per_epoch=7, pictured=2)
+    run = KnownRun("awkward", epoch_batches=7, images_every=2)
     loop = NumberedLoop(RawClient(address, run), batches_per_second=RATE)
     with receiving("grpc") as receiver:
         flags = ("--grpc-address", address, "--images-keep", keep, "--otlp-endpoint", receiver.url,

@@ -25,7 +25,7 @@ MEBIBYTE = 1 << 20
 NOTICE_SECONDS = 30
 RECOVERY_SECONDS = 10
 
-RUN = KnownRun("run", per_epoch=50, width=2, pictured=3)
+RUN = KnownRun("run", epoch_batches=50, samples=2, images_every=3)
 
 
 class Full:
@@ -162,7 +162,7 @@ def test_a_disk_that_hangs_holds_up_nothing_but_acks(tmp_path, port):
 
 def test_too_much_waiting_for_the_disk_is_refused(tmp_path, port):
     """Above 100,000 updates the SDK is told to wait; in the end nothing is missing and nothing double."""
-    run = KnownRun("run", per_epoch=1_000, width=1, pictured=0)
+    run = KnownRun("run", epoch_batches=1_000, samples=1, images_every=0)
     with (
         small_disk(tmp_path / "disk", size_bytes=64 * MEBIBYTE) as disk,
         bridge_on(disk, port) as bridge,

@@ -40,8 +40,8 @@ def trained(bridge, run, *, meanwhile):
 
 def test_training_goes_on_as_fast_and_all_of_it_arrives(tmp_path):
     """Steps take what they take beside a bridge that is well; behind the pause everything comes, once."""
-    calm_run = KnownRun("calm", per_epoch=30)
-    run = KnownRun("run", per_epoch=30)
+    calm_run = KnownRun("calm", epoch_batches=30)
+    run = KnownRun("run", epoch_batches=30)
     with running_bridge(tmp_path / "state", "--images-keep", "all") as bridge:
 
         def freeze():

@@ -46,18 +46,20 @@ LIFE_SECONDS = 1.0
 class Load:
     """Four sessions: two told by the SDK, one that numbers its messages, one of an original client."""
 
-    def __init__(self, port, *, pictured):
+    def __init__(self, port, *, images_every):
         address = f"127.0.0.1:{port}"
         self.runs = [
-            KnownRun("sdk-pictured", per_epoch=90, pictured=pictured),
-            KnownRun("sdk-plain", per_epoch=35, pictured=0),
+            KnownRun("sdk-pictured", epoch_batches=90, images_every=images_every),
+            KnownRun("sdk-plain", epoch_batches=35, images_every=0),
         ]
         self.numbered = NumberedLoop(
-            RawClient(address, KnownRun("numbered", per_epoch=60, pictured=pictured)),
+            RawClient(address, KnownRun("numbered", epoch_batches=60, images_every=images_every)),
             batches_per_second=RATE,
         )
         self.original = OriginalLoop(
-            RawClient(address, KnownRun("original", per_epoch=100, pictured=1), numbered=False),
+            RawClient(
+                address, KnownRun("original", epoch_batches=100, images_every=1), numbered=False
+            ),
             batches_per_second=RATE / 2,
         )
         self.loops = (self.numbered, self.original)
@@ -131,7 +133,7 @@ def test_what_is_acknowledged_outlives_every_kill(tmp_path, keep, kills):
     """
     state, port = tmp_path / "state", free_port()
     chance = random.Random(SEED)
-    load = Load(port, pictured=4)
+    load = Load(port, images_every=4)
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving("grpc"))
         flags = ("--grpc-address", f"127.0.0.1:{port}", "--images-keep", keep,
@@ -167,7 +169,7 @@ def check_original(bridge, loop, receiver, *, keeps_all):
     told = json.loads(bridge.get(f"/api/v1/sessions/{run.session_id}"))
     epochs = [epoch["number"] for epoch in told["epochs"]]
     assert set(epochs) <= set(range(1, loop.epochs + 1))
-    sent = Sent(run, numbers, epochs, len(numbers) * run.width)
+    sent = Sent(run, numbers, epochs, len(numbers) * run.samples)
     check_series(bridge, sent)
     check_images(bridge, sent, keeps_all=True)
     check_spans(receiver, sent)

@@ -22,7 +22,7 @@ NOTICE_SECONDS = 40 + 10
 
 def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
     """Within 40 s the session shows as disconnected, and the SDK says so; behind it the rest arrives."""
-    run = KnownRun("run", per_epoch=30)
+    run = KnownRun("run", epoch_batches=30)
     log = tmp_path / "trainer.log"
     with line() as wire, ExitStack() as stack:
         there, here = wire.hosts
@@ -60,7 +60,7 @@ def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
 
 def test_connections_that_are_cut_again_and_again_lose_nothing(tmp_path):
     """Every two seconds, in the middle of whatever is under way: loss 0, duplicates 0."""
-    run = KnownRun("run", per_epoch=50)
+    run = KnownRun("run", epoch_batches=50)
     with (
         running_bridge(tmp_path / "state", "--images-keep", "all") as bridge,
         proxying(bridge.grpc) as proxy,

@@ -31,7 +31,8 @@ def test_every_span_arrives_once_after_an_outage(tmp_path, protocol):
     flags = ("--grpc-address", address, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol,
              "--images-keep", "none", "--shutdown-grace-seconds", "5")  # fmt: skip
     runs = [
-        KnownRun(f"run-{number}", per_epoch=PER_EPOCH, pictured=0) for number in range(SESSIONS)
+        KnownRun(f"run-{number}", epoch_batches=PER_EPOCH, images_every=0)
+        for number in range(SESSIONS)
     ]
     with ExitStack() as stack:
         clients = [stack.enter_context(RawClient(address, run)) for run in runs]

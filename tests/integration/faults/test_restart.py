@@ -41,14 +41,14 @@ def test_rolling_restarts_cost_nothing(tmp_path):
     flags = ("--grpc-address", address, "--images-keep", "all",
              "--shutdown-grace-seconds", str(GRACE_SECONDS))  # fmt: skip
     numbered = NumberedLoop(
-        RawClient(address, KnownRun("numbered", pictured=4)), batches_per_second=RATE
+        RawClient(address, KnownRun("numbered", images_every=4)), batches_per_second=RATE
     )
     original = OriginalLoop(
-        RawClient(address, KnownRun("original", pictured=0), numbered=False),
+        RawClient(address, KnownRun("original", images_every=0), numbered=False),
         batches_per_second=RATE,
     )
     with ExitStack() as stack:
-        run = KnownRun("sdk", pictured=4)
+        run = KnownRun("sdk", images_every=4)
         for loop in (numbered, original):
             loop.start()
         for restart in range(RESTARTS):
@@ -101,7 +101,7 @@ def test_a_second_signal_is_fast(tmp_path):
 def test_a_running_session_goes_on(tmp_path, number):
     """Counters, histograms, confusion, curve, page and images are after a restart what they were, and go on."""
     state, flags = tmp_path / "state", ("--images-keep", "all")
-    run = KnownRun("running", per_epoch=40, pictured=3)
+    run = KnownRun("running", epoch_batches=40, images_every=3)
     with running_bridge(state, *flags) as bridge, RawClient(bridge.grpc, run) as client:
         client.start()
         client.stream(run.status(wire.RUNNING), *run.requests(1, 130))
@@ -124,7 +124,7 @@ def test_a_running_session_goes_on(tmp_path, number):
 @SIGNALS
 def test_an_ended_session_lingers_through_a_restart(tmp_path, number):
     """What ended shortly before a restart can still be scraped after it, and is still over."""
-    state, run = tmp_path / "state", KnownRun("ended", pictured=0)
+    state, run = tmp_path / "state", KnownRun("ended", images_every=0)
     with running_bridge(state) as bridge, RawClient(bridge.grpc, run) as client:
         client.start()
         client.stream(*run.requests(1, 20), run.status(wire.COMPLETED))
@@ -142,7 +142,7 @@ def test_an_ended_session_lingers_through_a_restart(tmp_path, number):
 @SIGNALS
 def test_a_session_forgotten_before_a_restart_stays_away(tmp_path, number):
     """A restart brings no series back whose time was over."""
-    state, run = tmp_path / "state", KnownRun("forgotten", pictured=0)
+    state, run = tmp_path / "state", KnownRun("forgotten", images_every=0)
     flags = ("--session-linger-seconds", "0.5")
     with running_bridge(state, *flags) as bridge, RawClient(bridge.grpc, run) as client:
         client.start()
@@ -157,7 +157,7 @@ def test_a_session_forgotten_before_a_restart_stays_away(tmp_path, number):
 @pytest.mark.timeout(240)
 def test_a_kill_after_a_burst_is_replayed_whole(tmp_path):
     """A hundred thousand messages that came too fast for any checkpoint are all there after a kill."""
-    state, run = tmp_path / "state", KnownRun("burst", per_epoch=7_000, pictured=0)
+    state, run = tmp_path / "state", KnownRun("burst", epoch_batches=7_000, images_every=0)
     with (
         running_bridge(state) as bridge,
         RawClient(bridge.grpc, run, frames=True) as client,

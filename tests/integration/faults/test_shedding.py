@@ -18,8 +18,8 @@ def test_a_full_spool_sheds_in_order(tmp_path):
     When the store is back, everything that was kept gets there, and images are kept again.
     """
     bulk, firsts = (
-        KnownRun("bulk", per_epoch=1_000, width=8),
-        KnownRun("firsts", per_epoch=2, width=1),
+        KnownRun("bulk", epoch_batches=1_000, samples=8),
+        KnownRun("firsts", epoch_batches=2, samples=1),
     )
     with (
         moto() as server,

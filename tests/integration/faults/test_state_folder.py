@@ -25,8 +25,8 @@ from bridge.storage.migrations import VERSION
 from bridge.wire import metrics_pb2 as wire
 
 FLAGS = ("--images-keep", "all")
-RUN = KnownRun("run", per_epoch=20, width=2)
-OTHER = KnownRun("other", per_epoch=20, width=2)
+RUN = KnownRun("run", epoch_batches=20, samples=2)
+OTHER = KnownRun("other", epoch_batches=20, samples=2)
 EXIT_SECONDS = 30
 FORMATS = Path(__file__).parents[2] / "unit/storage/formats"
 
@@ -203,11 +203,11 @@ def test_one_bad_shard_in_the_store_stops_nobody(tmp_path):
 
     with running_bridge(state, *FLAGS) as bridge:
         until_true(lambda: bridge.total("bridge_dropped_total", what="index_line") > 0)
-        with RawClient(bridge.grpc, KnownRun("new", per_epoch=20)) as client:
+        with RawClient(bridge.grpc, KnownRun("new", epoch_batches=20)) as client:
             client.start()
             client.stream(*client.run.requests(1, 20))
-        assert len(images_of(bridge, OTHER)) == 20 * OTHER.width
-        assert len(images_of(bridge, RUN)) == 20 * RUN.width - 1
+        assert len(images_of(bridge, OTHER)) == 20 * OTHER.samples
+        assert len(images_of(bridge, RUN)) == 20 * RUN.samples - 1
         assert bridge.total("bridge_commit_failures_total") == 0
         assert readiness(bridge)[0] == 200
 
@@ -226,7 +226,7 @@ def test_a_wrong_byte_in_the_spool_stops_no_start(tmp_path):
     spooled.write_bytes(spooled.read_bytes().replace(b'"received_ms"', b'"receivedXms"', 1))
 
     with running_bridge(state, *FLAGS) as bridge:
-        assert len(images_of(bridge, RUN)) == 10 * RUN.width - 1
+        assert len(images_of(bridge, RUN)) == 10 * RUN.samples - 1
         assert bridge.total("bridge_dropped_total", what="image", reason="damaged") == 1
 
 

@@ -73,7 +73,7 @@ def test_nothing_but_the_upload_notices_a_broken_store(moto_server, tmp_path):
 
     Alerts are told, the store is left in peace, and it is caught up with each time without a restart.
     """
-    run = KnownRun("run", per_epoch=30, width=1, pictured=3)
+    run = KnownRun("run", epoch_batches=30, samples=1, images_every=3)
     with (
         bucket_behind_proxy(moto_server) as (client, proxy),
         receiving("grpc") as receiver,
@@ -112,7 +112,7 @@ def test_nothing_but_the_upload_notices_a_broken_store(moto_server, tmp_path):
 
 def test_after_an_outage_the_newest_images_come_first(moto_server, tmp_path):
     """Two of three uploads are of the newest shards, so that the present is visible soon."""
-    run = KnownRun("run", per_epoch=2, width=1)
+    run = KnownRun("run", epoch_batches=2, samples=1)
     with (
         bucket_behind_proxy(moto_server) as (_, proxy),
         running_bridge(tmp_path / "state", *flags(moto_server, proxy)) as bridge,
@@ -136,7 +136,7 @@ def test_after_an_outage_the_newest_images_come_first(moto_server, tmp_path):
 
 def test_a_wrong_key_costs_nothing_either(tmp_path):
     """A store that checks signatures refuses the bridge, which is then given the right key."""
-    run = KnownRun("run", per_epoch=10, width=2)
+    run = KnownRun("run", epoch_batches=10, samples=2)
     state = tmp_path / "state"
     with (
         swift(tmp_path / "swift") as server,
@@ -154,14 +154,14 @@ def test_a_wrong_key_costs_nothing_either(tmp_path):
         with running_bridge(state, *flags(server, proxy)) as bridge:
             until_true(lambda: everything_is_stored(bridge), seconds=CATCH_UP_SECONDS)
             shown = checks.index_of(bridge, run)
-            assert len(shown) == loop.batches * run.width
+            assert len(shown) == loop.batches * run.samples
             for (_, number, position), url in shown.items():
                 assert bridge.get(url) == run.images(number)[position]
 
 
 def test_old_images_that_hang_hold_up_nothing_else(moto_server, tmp_path):
     """Whoever looks at them waits for the store; scrapes and pages do not, however many look."""
-    run = KnownRun("run", per_epoch=2, width=4)
+    run = KnownRun("run", epoch_batches=2, samples=4)
     with (
         bucket_behind_proxy(moto_server) as (_, proxy),
         running_bridge(tmp_path / "state", *flags(moto_server, proxy)) as bridge,

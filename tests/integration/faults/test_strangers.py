@@ -14,7 +14,7 @@ from bridge.session import hash_of
 from bridge.web.app import ROUTES
 from bridge.wire import metrics_pb2 as wire
 
-RUN = KnownRun("run", per_epoch=50, pictured=0)
+RUN = KnownRun("run", epoch_batches=50, images_every=0)
 
 
 def counted(bridge):
@@ -61,7 +61,7 @@ def speak_out_of_turn(bridge):
     assert counted(bridge) == before
 
 
-PICTURED = KnownRun("run", per_epoch=4)
+PICTURED = KnownRun("run", epoch_batches=4)
 ADDRESSES = {"session_id": "run", "epoch": "0", "batch": "1", "position": "0", "slot": "0"}
 FORMATS = ("text/plain", "application/openmetrics-text; version=1.0.0", "text/html")
 

@@ -10,8 +10,8 @@ from support.known_run import KnownRun
 from support.raw_client import RawClient
 from support.waiting import until_true
 
-PICTURED = KnownRun("claimed", per_epoch=10)
-RUN = KnownRun("claimed", per_epoch=10, pictured=0)
+PICTURED = KnownRun("claimed", epoch_batches=10)
+RUN = KnownRun("claimed", epoch_batches=10, images_every=0)
 SHORT_LEASE = ("--heartbeat-seconds", "0.3")
 """Three heartbeats are a lease."""
 
