@@ -48,7 +48,7 @@ class Canary:
         return self.value("batches_acknowledged_total")
 
     def findings(self):
-        """Return what was found so far, as its log tells it."""
+        """Return what was found so far, as its log has it."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
         return [line for line in lines if {"what", "expected", "found"} <= line.keys()]
 
@@ -86,7 +86,7 @@ def canary(folder, grpc, http, *flags):
             until_true(
                 lambda: ports_file.exists() or process.poll() is not None,
                 seconds=60,
-                what="the canary sings",
+                what="the canary is ready",
             )
             assert process.poll() is None, log.read_text()
             yield Canary(process, json.loads(ports_file.read_text())["http"], log)
@@ -116,7 +116,7 @@ def test_a_sound_bridge_gives_no_cause(tmp_path, keep):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_canary_that_is_told_to_stop_ends_its_session(tmp_path, number):
+def test_a_canary_that_is_stopped_ends_its_session(tmp_path, number):
     """Exit status 0, and on the bridge the session is over rather than lost."""
     with (
         running_bridge(tmp_path / "state") as bridge,
@@ -175,15 +175,15 @@ def test_prometheus_takes_the_alert_rules(tmp_path):
 
 
 def test_a_frozen_canary_blames_nobody(tmp_path):
-    """What it could not look at while it was stopped itself is neither late nor missing."""
-    flags = ("--duration-seconds", "6", "--late-seconds", "2")
+    """What it could neither send nor see while it was stopped itself is neither late nor missing."""
+    flags = ("--duration-seconds", "10", "--late-seconds", "5")
     with (
         running_bridge(tmp_path / "state") as bridge,
         canary(tmp_path, bridge.grpc, bridge.http, *flags) as bird,
     ):
         until_true(lambda: bird.acknowledged() > 40)
         bird.process.send_signal(signal.SIGSTOP)
-        time.sleep(3)  # the silence itself is what is tested
+        time.sleep(6)  # longer than what is late: the silence itself is what is tested
         bird.process.send_signal(signal.SIGCONT)
         assert bird.process.wait(60) == 0, bird.log.read_text()
 

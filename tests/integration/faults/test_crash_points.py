@@ -30,7 +30,7 @@ def test_a_death_around_a_commit_costs_nothing(tmp_path, moment, keep):
     loop = NumberedLoop(RawClient(address, run), batches_per_second=RATE)
     with receiving("grpc") as receiver:
         flags = ("--grpc-address", address, "--images-keep", keep, "--otlp-endpoint", receiver.url,
-                 "--images-batches-per-second", "50")  # fmt: skip
+                 "--images-batches-per-second", "50")  # fmt: skip  # flags beside their values
         loop.start()
         for commit in COMMITS:
             program = (str(Path(crashing_bridge.__file__)), moment, str(commit))

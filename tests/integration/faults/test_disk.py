@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_at_the_start(tmp_path):
     with small_disk(tmp_path / "disk", size_bytes=MEBIBYTE) as disk:
         subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)
         command = [sys.executable, "-m", "bridge", "serve", "--state", str(disk.folder / "state"),
-                   "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]  # fmt: skip
+                   "--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"]  # fmt: skip  # flags beside their values
         ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert ended.returncode != 0

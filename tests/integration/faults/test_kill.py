@@ -137,7 +137,7 @@ def test_what_is_acknowledged_outlives_every_kill(tmp_path, keep, kills):
     with ExitStack() as stack:
         receiver = stack.enter_context(receiving("grpc"))
         flags = ("--grpc-address", f"127.0.0.1:{port}", "--images-keep", keep,
-                 "--otlp-endpoint", receiver.url)  # fmt: skip
+                 "--otlp-endpoint", receiver.url)  # fmt: skip  # flags beside their values
         load.start(stack)
         torn = 0
         for _ in range(kills):

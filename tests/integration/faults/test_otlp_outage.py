@@ -29,7 +29,7 @@ def test_every_span_arrives_once_after_an_outage(tmp_path, protocol):
     with receiving(protocol) as receiver:
         endpoint = receiver.url.removesuffix("/v1/traces")
     flags = ("--grpc-address", address, "--otlp-endpoint", endpoint, "--otlp-protocol", protocol,
-             "--images-keep", "none", "--shutdown-grace-seconds", "5")  # fmt: skip
+             "--images-keep", "none", "--shutdown-grace-seconds", "5")  # fmt: skip  # flags beside their values
     runs = [
         KnownRun(f"run-{number}", epoch_batches=PER_EPOCH, images_every=0)
         for number in range(SESSIONS)

@@ -39,7 +39,7 @@ def test_rolling_restarts_cost_nothing(tmp_path):
     state, port, chance = tmp_path / "state", free_port(), random.Random(3)
     address = f"127.0.0.1:{port}"
     flags = ("--grpc-address", address, "--images-keep", "all",
-             "--shutdown-grace-seconds", str(GRACE_SECONDS))  # fmt: skip
+             "--shutdown-grace-seconds", str(GRACE_SECONDS))  # fmt: skip  # flags beside their values
     numbered = NumberedLoop(
         RawClient(address, KnownRun("numbered", images_every=4)), batches_per_second=RATE
     )
@@ -81,7 +81,7 @@ def test_a_second_signal_is_fast(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         slow = ("--otlp-endpoint", endpoint, "--shutdown-grace-seconds", "300",
-                "--images-keep", "all")  # fmt: skip
+                "--images-keep", "all")  # fmt: skip  # flags beside their values
         with running_bridge(state, *slow) as bridge, RawClient(bridge.grpc, run) as client:
             client.start()
             client.stream(*run.requests(1, 50))

@@ -260,7 +260,7 @@ def test_an_upgrade_keeps_every_session(tmp_path):
                    "dataset_name": "d", "class_names": []},
         "losses": {"size": 240, "stride": 1, "bins": []}, "epochs": [], "performance": None,
         "notices": [],
-    }  # fmt: skip
+    }  # fmt: skip  # flags beside their values
     with closing(sqlite3.connect(state / "trainbridge.db")) as database, database:
         database.executescript((FORMATS / "0-traces.sql").read_text())
         row = ("run", 1_700_000_000_000, 1_700_000_060_000, 7, json.dumps(session))
