@@ -154,7 +154,7 @@ class BatchData(_message.Message):
     duration_ms: _builtins.float
     """This batch's own duration."""
     sample_count: _builtins.int
-    """Samples in the batch, which may be more than the images shown. 0: not told."""
+    """Samples in the batch, which may be more than the images shown. 0: not reported."""
     loss_missing: _builtins.bool
     """The loss is not known; batch_loss is not-a-number then, for servers that do not know this field."""
     @_builtins.property
@@ -681,7 +681,7 @@ Global___Acknowledgment: _TypeAlias = Acknowledgment  # noqa: Y015
 
 @_typing.final
 class ControlCommand(_message.Message):
-    """An order to the training loop, answered with a CommandResult by clients that know of it."""
+    """A command to the training loop; clients that know CommandResult answer with one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
