@@ -29,13 +29,8 @@ NOT_YET_SHORT = frozenset(
 NOT_YET_REASONED = frozenset(
     {
         "bridge/client/capture/capture.py",
-        "tests/integration/faults/test_crash_points.py",
-        "tests/integration/faults/test_disk.py",
-        "tests/integration/faults/test_kill.py",
-        "tests/integration/faults/test_otlp_outage.py",
-        "tests/integration/faults/test_restart.py",
-        "tests/integration/faults/test_state_folder.py",
         "tests/unit/canary/test_service.py",
+        "tests/unit/canary/test_shown.py",
         "tests/unit/cli/test_canary.py",
     }
 )
