@@ -1,8 +1,8 @@
-"""What can go wrong, by who must act."""
+"""The exceptions of the bridge, by who must act."""
 
 
 class BridgeError(Exception):
-    """Anything the bridge refuses; its text may be shown to whoever asked."""
+    """Base of all; the text may be shown to whoever made the request."""
 
 
 class InvalidDataError(BridgeError):
@@ -16,13 +16,13 @@ class InvalidDataError(BridgeError):
         session_id: str = "",
         is_unreadable: bool = False,
     ) -> None:
-        """Say what is wrong, and with which message; 0: it has no number, or could not be read."""
+        """Raise for the message with a sequence; 0: it has none, or could not be decoded."""
         super().__init__(message)
         self.sequence = sequence
         self.session_id = session_id
         """The session that the sequence belongs to; "" where the sequence itself is not valid."""
         self.is_unreadable = is_unreadable
-        """The message could not be decoded, so that nobody knows which one it was."""
+        """The message could not be decoded, so that its sequence is unknown."""
 
 
 class FrameLimitError(BridgeError):
@@ -33,7 +33,7 @@ class SequenceGapError(BridgeError):
     """The sender must send again from the sequence `expected` on."""
 
     def __init__(self, message: str, *, expected: int) -> None:
-        """Say what came, and which sequence is the next."""
+        """Raise for a sequence other than the `expected` one."""
         super().__init__(message)
         self.expected = expected
 
@@ -47,33 +47,33 @@ class ForeignSessionError(BridgeError):
 
 
 class LimitError(BridgeError):
-    """The sender may come back later; the text says which limit was met."""
+    """The sender may retry later; the text names the limit that was reached."""
 
 
 class OverloadedError(BridgeError):
     """The sender must wait `retry_after_ms` and send the same again."""
 
     def __init__(self, message: str, *, retry_after_ms: int) -> None:
-        """Say what is full, and when to come back."""
+        """Raise for something that is full, with the time until a retry."""
         super().__init__(message)
         self.retry_after_ms = retry_after_ms
 
 
 class NotFoundError(BridgeError):
-    """What was asked for does not exist here."""
+    """What was requested does not exist here."""
 
 
 class SettingError(BridgeError):
-    """The operator must change a setting; the text says which, and to what."""
+    """The operator must change a setting; the text names it, and what to give instead."""
 
 
 class StorageError(BridgeError):
-    """A store did not do what it was asked; trying again may help."""
+    """A store failed; a retry may help."""
 
 
 class DatabaseLostError(StorageError):
-    """The operator must put the database back, or start the bridge again: it is not where it was."""
+    """The operator must put the database back, or restart the bridge: the file was removed or replaced."""
 
 
 class UnwritableError(StorageError):
-    """Nobody can help: the database cannot hold a value, however often it is tried."""
+    """Nobody can help: the database cannot hold a value, and a retry will not change that."""

@@ -1,4 +1,4 @@
-"""Curves of a whole run in a fixed number of points."""
+"""Downsamples a curve of unlimited length to a fixed number of points."""
 
 import math
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Any
 
 @dataclass(slots=True)
 class Bin:
-    """Neighbouring values, drawn as one point."""
+    """Consecutive values, drawn as one point."""
 
     start: float
-    """When its first value came, seconds since 1970."""
+    """When its first value arrived, in seconds since 1970."""
     count: int = 0
     total: float = 0.0
     low: float = math.inf
     high: float = -math.inf
     nonfinite: int = 0
     epoch: int = 0
-    """Where the highest (or a non-finite) value was."""
+    """Of the highest, or of a non-finite value."""
     batch: int = 0
 
     @property
     def mean(self) -> float:
-        """The mean of the finite values; not a number where there were none."""
+        """The mean of the finite values; NaN if there were none."""
         return self.total / self.count if self.count else math.nan
 
 
@@ -38,7 +38,7 @@ class Curve:
         self.bins: list[Bin] = []
 
     def add(self, value: float, *, at: float, epoch: int, batch: int) -> None:
-        """Take one value of the batch given."""
+        """Add the value of a batch."""
         bins = self.bins
         if not bins or bins[-1].count + bins[-1].nonfinite >= self._stride:
             if len(bins) == self._size:
@@ -76,7 +76,7 @@ class Curve:
 
     @classmethod
     def restored(cls, snapshot: dict[str, Any]) -> "Curve":
-        """Return the curve a snapshot was taken of."""
+        """Return the curve of a snapshot."""
         curve = cls(snapshot["size"])
         curve._stride = snapshot["stride"]
         for start, count, total, *bounds, nonfinite, epoch, batch in snapshot["bins"]:

@@ -1,4 +1,4 @@
-"""Events as lines on standard error: JSON for machines, text on a terminal."""
+"""Writes events as lines on standard error: JSON for machines, text on a terminal."""
 
 import json
 import logging
@@ -11,10 +11,10 @@ LIBRARIES = {
     "aiohttp": logging.WARNING,
     "asyncio": logging.WARNING,
     "grpc": logging.WARNING,
-    "opentelemetry": logging.ERROR,  # it warns of each of its own attempts, which the outbox repeats anyway
+    "opentelemetry": logging.ERROR,  # it warns of each failed attempt, which the outbox retries anyway
     "urllib3": logging.ERROR,
 }
-"""The least important events of libraries that are worth a line."""
+"""The lowest level at which events of libraries are logged."""
 
 
 def configure(
@@ -39,7 +39,7 @@ def configure(
 
 
 class JsonLine(logging.Formatter):
-    """One JSON object an event: time, level, event, then the fields of the event."""
+    """One JSON object per event: time, level, event, then the fields of the event."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; whatever a field holds, it stays one line of valid JSON."""
@@ -64,8 +64,8 @@ class TextLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; control characters of a field are escaped, so that none can forge a line."""
         moment = _time(record, "seconds")[11:19]
-        fields = "".join(f" {key}={_word(value)}" for key, value in _fields(record).items())
-        text = f"{moment} {record.levelname.lower():<7} {_word(record.getMessage(), quoted=False)}{fields}"
+        fields = "".join(f" {key}={_shown(value)}" for key, value in _fields(record).items())
+        text = f"{moment} {record.levelname.lower():<7} {_shown(record.getMessage(), quoted=False)}{fields}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return text
@@ -82,7 +82,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can carry; anything it has no word for, NaN included, becomes text."""
+    """Return a value that JSON can hold; any other, NaN included, becomes text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if value is None or isinstance(value, bool | int | float | str):
@@ -94,6 +94,6 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _word(value: object, *, quoted: bool = True) -> str:
+def _shown(value: object, *, quoted: bool = True) -> str:
     text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(value))
     return f'"{text}"' if quoted and (not text or " " in text) else text

@@ -117,7 +117,9 @@ def remove(state):
 
 def replace(state):
     """Put a backup in its place, as somebody who wants the old state back."""
-    shutil.copytree(state, state.with_name("backup"))
+    shutil.copytree(
+        state, state.with_name("backup"), ignore=shutil.ignore_patterns("*.partial")
+    )  # those may be renamed meanwhile
     remove(state)
     for file in state.with_name("backup").glob("trainbridge.db*"):
         shutil.copy(file, state)
