@@ -20,7 +20,6 @@ NOT_YET_SHORT = frozenset(
         "bridge/client/capture/capture.py",
         "bridge/client/capture/collector.py",
         "bridge/client/capture/device.py",
-        "bridge/client/encoding/predictions.py",
         "bridge/receiver/stream.py",
     }
 )

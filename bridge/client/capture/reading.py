@@ -8,7 +8,8 @@ from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import BestRows, Frozen, Snapshot, Unreadable
 from bridge.client.encoding import scalars
 from bridge.client.encoding.isolation import fault_from
-from bridge.client.encoding.predictions import NO_CLASS, is_distribution
+from bridge.client.encoding.output_layout import is_distribution
+from bridge.client.encoding.predictions import NO_CLASS
 
 LATER = (Landed, Frozen, Snapshot)
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 from bridge.client.capture.device import CUDA, DeviceCopies, Landing, check_tensor
 from bridge.client.capture.host import copied_array, to_numpy
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
-from bridge.client.encoding import predictions
+from bridge.client.encoding import output_layout
 from bridge.client.encoding.isolation import let_through
-from bridge.client.encoding.predictions import prediction_rows
+from bridge.client.encoding.sample_rows import prediction_rows
 from bridge.client.encoding.scalars import number_of
 
 CONSTANT, NUMPY, TORCH, SEQUENCE = Kind.CONSTANT, Kind.NUMPY, Kind.TORCH, Kind.SEQUENCE
@@ -226,7 +226,7 @@ def may_be_cut(pair: Any, limit: int) -> bool:
     """Return whether two parts are columns, of which the first samples are enough.
 
     Two of the same type and length may each be the scores of one sample: then they are needed whole, and
-    the encoder decides (`predictions.are_columns`).
+    the encoder decides (`output_layout.are_columns`).
     """
     if min(map(len, pair)) <= limit or hasattr(pair, "indices"):
         return True
@@ -238,7 +238,7 @@ def holds_integers(values: Any) -> bool:
     """Return whether an array, a tensor or a list of numbers holds integers, by its type where it has one."""
     if kind_of(values) is Kind.TORCH:
         return not values.is_floating_point()
-    return bool(predictions.holds_integers(values))
+    return bool(output_layout.holds_integers(values))
 
 
 def length_of(value: Any, *, is_truth: bool = False) -> int:
@@ -263,7 +263,7 @@ def are_columns(pair: Any) -> bool:
     if any(kind_of(part) is Kind.FROZEN_ARRAY or not is_on_host(part) for part in pair):
         return False
     parts = [to_numpy(part) if kind_of(part) is Kind.TORCH else part for part in pair]
-    return bool(predictions.are_columns(*parts))
+    return bool(output_layout.are_columns(*parts))
 
 
 def is_on_host(value: Any) -> bool:

@@ -11,14 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from bridge.client.encoding import predictions
-from bridge.client.encoding.predictions import (
-    classes_of,
-    number_of,
-    prediction_rows,
-    predictions_of,
-    ratio_of,
-)
+from bridge.client.encoding import output_layout, predictions, sample_rows
+from bridge.client.encoding.predictions import classes_of, predictions_of
+from bridge.client.encoding.sample_rows import prediction_rows
+from bridge.client.encoding.scalars import number_of, ratio_of
 
 SCORES = [
     [[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]],
@@ -49,7 +45,8 @@ SCORES = [
 def test_lists_are_read_alike_without_numpy(scores, monkeypatch):
     """NumPy is an extra, and nothing but speed hangs on it."""
     expected = predictions_of(scores, 16)
-    monkeypatch.setattr(predictions, "np", None)
+    for module in (output_layout, predictions, sample_rows):
+        monkeypatch.setattr(module, "np", None)
 
     found = predictions_of(scores, 16)
 

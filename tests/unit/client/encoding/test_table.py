@@ -14,13 +14,8 @@ from support.markdown import tables_under
 from support.tools import ROOT
 
 from bridge.client.encoding.images import batch_layout, encode_images
-from bridge.client.encoding.predictions import (
-    NOT_REPORTED,
-    classes_of,
-    number_of,
-    predictions_of,
-    ratio_of,
-)
+from bridge.client.encoding.predictions import NOT_REPORTED, classes_of, predictions_of
+from bridge.client.encoding.scalars import number_of, ratio_of
 
 DIMENSION = 1_000
 """What the bridge of this test takes."""
