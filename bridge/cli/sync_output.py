@@ -1,4 +1,4 @@
-"""Deliver every session of a spool, and say what becomes of each."""
+"""Deliver every session of a spool, and report each of them."""
 
 import argparse
 import logging
@@ -25,26 +25,26 @@ BAR = 30
 
 
 def deliver_all(arguments: argparse.Namespace) -> int:
-    """Deliver every session that has been left, one line each; return the exit status."""
-    logging.getLogger("trainbridge").addHandler(logging.NullHandler())  # all of it is told here
-    destination = _goal(arguments)
+    """Deliver every session that has been left, with one line for each; return the exit status."""
+    logging.getLogger("trainbridge").addHandler(logging.NullHandler())  # all of it is reported here
+    destination = _destination(arguments)
     folders = _folders(arguments.folder)
     if not folders:
         sys.stdout.write(f"{arguments.folder}: nothing is left to deliver\n")
     if arguments.session_id is not None and len(folders) != 1:
         raise SettingError("--as delivers one session: name its folder")
-    whole = True
-    for place, folder in enumerate(folders, 1):
+    is_whole = True
+    for number, folder in enumerate(folders, 1):
         try:
-            whole &= _deliver(folder, destination, arguments)
+            is_whole &= _deliver(folder, destination, arguments)
         except BridgeUnreachableError as error:
-            left = len(folders) - place
+            left = len(folders) - number
             more = f"; {left} more sessions have not been tried" if left else ""
             raise BridgeError(f"{error}{more}") from error
-    return DONE if whole else FAILED
+    return DONE if is_whole else FAILED
 
 
-def _goal(arguments: argparse.Namespace) -> Destination:
+def _destination(arguments: argparse.Namespace) -> Destination:
     try:
         return destination(
             arguments.address,
@@ -59,16 +59,16 @@ def _goal(arguments: argparse.Namespace) -> Destination:
 
 def _folders(root: Path) -> list[Path]:
     if is_set_aside(root):
-        raise BridgeError(f"{root} has been delivered, and is kept since some of it is damaged")
+        raise BridgeError(f"{root} has been delivered, and is kept because some of it is damaged")
     try:
         folders = sorted(folders_in(root), key=started_ms)  # one attempt after the other
-        strangers = [path for path in root.iterdir() if not path.name.startswith(".")]
+        others = [path for path in root.iterdir() if not path.name.startswith(".")]
         kept = set_aside_in(root)
     except OSError as error:
         raise BridgeError(f"{root} is not a spool: {error.strerror}") from error
     for path in kept:
-        sys.stdout.write(f"{path.name}: has been delivered; kept since some of it is damaged\n")
-    if strangers and not folders and not kept:
+        sys.stdout.write(f"{path.name}: has been delivered; kept because some of it is damaged\n")
+    if others and not folders and not kept:
         raise BridgeError(
             f"{root} is not a spool: no session has left anything in it, and it holds other things"
         )
@@ -76,7 +76,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _deliver(folder: Path, destination: Destination, arguments: argparse.Namespace) -> bool:
-    """Deliver one session, and say what became of it; return whether all of it has arrived."""
+    """Deliver one session, and report it; return whether all of it has arrived."""
     line = _Line(folder.name)
     try:
         result = deliver(
@@ -119,16 +119,16 @@ def _summary(result: SyncResult, arguments: argparse.Namespace) -> str:
 
 
 class _Line:
-    """The line of one session, which moves while it is delivered where somebody can see that."""
+    """The line of one session; on a terminal, it shows progress."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._is_seen = sys.stdout.isatty()
+        self._is_terminal = sys.stdout.isatty()
         self._started_at = time.monotonic()
 
     def progress(self, _session_id: str, done: int, messages: int) -> None:
-        """Show how far it is."""
-        if not self._is_seen:
+        """Show how much is delivered."""
+        if not self._is_terminal:
             return
         share = done / messages if messages else 1.0
         bar = ("=" * round(share * BAR)).ljust(BAR)
@@ -136,9 +136,9 @@ class _Line:
         self._write(f"\r{self._name}: [{bar}] {done}/{messages} messages, {rate:.0f}/s\x1b[K")
 
     def end(self, text: str) -> None:
-        """Say what became of it."""
+        """Replace the progress by the outcome."""
         self._write(
-            f"\r{self._name}: {text}\x1b[K\n" if self._is_seen else f"{self._name}: {text}\n"
+            f"\r{self._name}: {text}\x1b[K\n" if self._is_terminal else f"{self._name}: {text}\n"
         )
 
     @staticmethod

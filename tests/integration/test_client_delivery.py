@@ -104,7 +104,7 @@ def test_a_bridge_that_comes_later_gets_everything(tmp_path, port):
 def test_a_bridge_that_comes_back_gets_the_rest(tmp_path, port, number, least):
     """The new bridge gets what the old one had not committed, once.
 
-    After an orderly stop it also goes on counting where the old one was; after a kill its counts may
+    After a graceful stop it also goes on counting where the old one was; after a kill its counts may
     lack what was acknowledged since they were last written, which is what the journal is to mend.
     """
     flags = ("--grpc-address", f"127.0.0.1:{port}")

@@ -27,7 +27,7 @@ ORIGINAL = {
 
 
 class FakeBridge(service.MetricsServiceServicer):
-    """Applies every sequence once, as a bridge does, unless it has been told to misbehave."""
+    """Applies every sequence once, as a bridge does, unless it is configured to misbehave."""
 
     def __init__(self, *, config=None, frames=True, uses_sequences=True):
         """Offer frames or not, acknowledge by sequence or batch by batch."""
@@ -50,7 +50,7 @@ class FakeBridge(service.MetricsServiceServicer):
         self.lost_at = {}
         """Sequences that are not taken, so many times, with what is answered; those behind wait for them."""
         self.full_at = 0
-        """A sequence to answer with BUFFER_FULL, once, and all behind it until it comes again."""
+        """A sequence to answer with BUFFER_FULL, once, and all behind it until it is sent again."""
         self.forget_at = 0
         """A sequence at which to forget the session, until it registers again."""
         self.break_at = []

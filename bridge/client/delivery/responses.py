@@ -42,8 +42,8 @@ class ResponseDispatcher:
         self._notices = notices
         self._on_sequences = on_sequences
 
-    def handle(self, response: wire.MetricsResponse) -> None:
-        """Handle one response. Raises StreamBrokenError where only a new stream helps."""
+    def dispatch(self, response: wire.MetricsResponse) -> None:
+        """Dispatch one response. Raises StreamBrokenError where only a new stream helps."""
         self.has_answered = True
         kind = response.WhichOneof("payload")
         if kind is not None:

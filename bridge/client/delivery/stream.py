@@ -1,4 +1,4 @@
-"""One stream to a bridge: frames from the outbox go out, and the responses to a handler."""
+"""One stream to a bridge: frames from the outbox go out, and the responses to whom they concern."""
 
 import threading
 import time
@@ -66,10 +66,10 @@ class MetricsStream:
         self._call.add_callback(lambda: self._threads.add(threading.current_thread()))
 
     def run(self) -> None:
-        """Handle responses until the stream ends. Raises RpcError, StreamBrokenError."""
+        """Dispatch responses until the stream ends. Raises RpcError, StreamBrokenError."""
         try:
             for response in self._call:
-                self._responses.handle(response)
+                self._responses.dispatch(response)
         finally:
             self._outbox.close_stream()
             self._call.cancel()

@@ -1,1 +1,1 @@
-"""How the SDK reads pictures, predictions and numbers: pure functions of what the loop gave."""
+"""Encode images, predictions and numbers: pure functions of what the loop has logged."""

@@ -1,4 +1,4 @@
-"""From the loop's words to the protocol's."""
+"""Encode what the loop has reported as messages of the protocol."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,23 +31,23 @@ T = TypeVar("T")
 
 TEXT_LIMIT = 4_096
 ROOM_BYTES = 4_096
-"""Of a message, for everything in it that is no image."""
+"""The part of a message that is reserved for everything but images."""
 
 IMAGE_BYTES = 16
-"""What an image takes in a message beside its bytes."""
+"""What an image takes in a message besides its bytes."""
 
 UINT32_MAX = (1 << 32) - 1
 NO_LOSS = float("nan")
-"""Stands where no loss is known, beside the field that says so: servers that do not know it count this."""
+"""The loss where none is known, besides the field that says so: servers that do not know that field count NaN."""
 
 
 def text(value: object) -> str:
-    """Return anything as text that can be sent: protobuf takes no lone surrogates."""
+    """Return anything as text that can be sent: protobuf rejects lone surrogates."""
     return str(value)[:TEXT_LIMIT].encode(errors="replace").decode()
 
 
 class Encoder:
-    """Makes messages, numbered from 1; what cannot be read is left out and counted."""
+    """Makes messages, numbered from 1; what is unreadable is left out and counted."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Encoder:
         self._is_over = is_over
 
     def samples(self, call: BatchCall) -> int:
-        """Return how many samples a batch had: as given, or as many as were given, or as planned."""
+        """Return how many samples a batch had: as given, or as many as have images or classes, or as configured."""
         samples = self._read("sample_count", call.sample_count, whole_number_of)
         if samples is not None and not 0 <= samples <= UINT32_MAX:
             error = ValueError(f"{samples} samples: give a number from 0 to {UINT32_MAX}")
@@ -111,7 +111,9 @@ class Encoder:
         jpegs = (
             self._jpegs(pictures, server_config, _shortest(predictions, truth)) if pictures else []
         )
-        if jpegs and not server_config.uses_sequences:  # an original server knows nothing of places
+        if (
+            jpegs and not server_config.uses_sequences
+        ):  # an original server expects images without gaps
             places = [place for place, _ in jpegs]
             predictions = [predictions[place] for place in places if predictions]
             truth = [truth[place] for place in places if truth]
@@ -146,7 +148,7 @@ class Encoder:
         return self._message(Priority.CRITICAL, clock_ms, epoch_data=data)
 
     def scalars(self, call: ScalarsCall, clock_ms: int) -> OutgoingMessage:
-        """Encode numbers of the user's own."""
+        """Encode the user's own metrics."""
         values: dict[str, float] = {}
         for name, captured in call.values.items():
             key = scalar_name(name)
@@ -163,7 +165,7 @@ class Encoder:
         return self._message(Priority.OTHER, clock_ms, scalar_data=data)
 
     def status(self, call: StatusCall, clock_ms: int) -> OutgoingMessage:
-        """Encode what the run says it is doing."""
+        """Encode the status of the run."""
         status = Status(int(call.status))
         data = wire.StatusUpdate(
             status=wire.TrainingStatus.ValueType(status),
@@ -175,7 +177,7 @@ class Encoder:
         return self._message(priority, clock_ms, status_update=data)
 
     def answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
-        """Encode what became of a command."""
+        """Encode the answer to a command."""
         data = wire.CommandResult(
             command_id=call.command_id,
             applied=call.applied,
@@ -188,7 +190,7 @@ class Encoder:
     def performance(
         self, throughput: Throughput, usage: ResourceUsage | None, clock_ms: int
     ) -> OutgoingMessage:
-        """Encode how fast training goes and what it uses."""
+        """Encode throughput and resource usage."""
         data = wire.PerformanceData(
             time_per_batch_ms=throughput.batch_seconds * 1000,
             total_time_for_epoch_sec=throughput.epoch_seconds,
@@ -204,11 +206,11 @@ class Encoder:
         sequence = self._sequence + 1
         request = wire.MetricsRequest(timestamp_ms=clock_ms, sequence=sequence, **payload)
         message = OutgoingMessage(sequence, priority, request.SerializeToString())
-        self._sequence = sequence  # only now: what could not be encoded must leave no gap
+        self._sequence = sequence  # only now: a message that cannot be encoded must not leave a gap
         return message
 
     def _read(self, what: str, captured: Any, read: Callable[[Any], T]) -> T | None:
-        """Return what was captured; None where nothing was given, or nothing that can be read, which is counted."""
+        """Return what was captured; None where nothing was given, or where it is unreadable, which is counted."""
         if captured is None:
             return None
         try:
@@ -258,7 +260,7 @@ class Encoder:
 
 
 def scalar_name(name: str) -> str:
-    """Return a name as it can be sent; one that had to be changed carries a hash, so that no two become one."""
+    """Return a name as it can be sent; a changed name carries a hash, so that no two become the same."""
     sent = text(name)
     if sent == name:
         return sent

@@ -13,7 +13,7 @@ STOPPING = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 class UnreadableValueError(ValueError):
-    """A value raised something that is no Exception: a Rust extension's panic, CancelledError."""
+    """A value raised something other than an Exception: a Rust extension's panic, CancelledError."""
 
 
 def let_through(error: BaseException) -> None:

@@ -65,7 +65,7 @@ def _may_be_classes(row: Vector) -> bool:
 
 
 def _row_of(part: Any) -> "Vector | None":
-    """Return scores of one sample; None for what has more dimensions, or is no numbers."""
+    """Return scores of one sample; None for what has more dimensions, or does not hold numbers."""
     try:
         return vector_of(part, "predictions")
     except ValueError:

@@ -137,4 +137,4 @@ if Image is not None:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }
-"""By the value of the EXIF tag; 1 and what is no such value: as it is."""
+"""By the value of the EXIF tag; for 1 and any other value the picture stays as it is."""

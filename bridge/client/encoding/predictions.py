@@ -47,7 +47,7 @@ def predictions_of(outputs: Any, limit: int) -> Predictions:
     the scores of class 1 against class 0: probabilities if all are 0..1, else logits; integers,
     booleans, and floats that are all whole and not negative, (N,) or (N,1): classes, as are one-hot
     booleans (N, classes); two arrays (classes, confidences) or, as torch.max and torch.topk return
-    them, (values, indices), which `are_columns` tells from two rows of scores; a list of pairs
+    them, (values, indices), which `are_columns` distinguishes from two rows of scores; a list of pairs
     (class, confidence). Raises ValueError for all else.
     """
     if (

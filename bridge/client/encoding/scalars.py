@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 HALF_ROUNDING = 1e-3
-"""So far above 1 or below 0 a ratio of half-precision numbers may be by rounding."""
+"""How far above 1 or below 0 rounding may bring a ratio of half-precision numbers."""
 
 
 def number_of(value: Any) -> float:
@@ -30,9 +30,9 @@ def number_of(value: Any) -> float:
 
 
 def ratio_of(value: Any, name: str = "accuracy") -> float:
-    """Return a number of 0..1; NaN is one too, and what rounding brings beyond is cut off.
+    """Return a number from 0 to 1, or NaN; what rounding brings beyond is cut off.
 
-    Raises ValueError, which calls it by `name`, for a percentage and for what is no number.
+    Raises ValueError, which calls it by `name`, for a percentage and for what is not a number.
     """
     ratio = number_of(value)
     if math.isnan(ratio) or 0 <= ratio <= 1:

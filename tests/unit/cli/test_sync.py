@@ -1,4 +1,4 @@
-"""`trainbridge sync`: what it is told, and what it says."""
+"""`trainbridge sync`: its arguments, and its output."""
 
 import os
 import pty
@@ -40,8 +40,8 @@ class Bridges(FakeBridge):
         return super().RegisterTrainingSession(request, context)
 
 
-def test_every_session_is_delivered_and_told(spool, capsys):
-    """One line each; the second time there is nothing left, which is no failure."""
+def test_every_session_is_delivered_and_reported(spool, capsys):
+    """One line each; the second time there is nothing left, which is not a failure."""
     with serving(Bridges()) as bridge:
         assert cli.main(["sync", str(spool), "--address", bridge.address]) == 0
         said = capsys.readouterr().out
@@ -79,7 +79,7 @@ def test_address_and_token_come_from_the_environment(spool, monkeypatch):
     ],
     ids=["nothing", "a file", "another folder"],
 )
-def test_what_is_no_spool_is_told(tmp_path, capsys, make, said):
+def test_what_is_not_a_spool_is_an_error(tmp_path, capsys, make, said):
     """A mistyped folder must not look like success."""
     make(tmp_path / "x")
 
@@ -130,7 +130,7 @@ def test_a_damaged_spool_is_delivered_once_and_kept(spool, capsys):
         "two-22222222: 100 messages delivered\n"
     )
     assert again == (
-        "one-11111111.damaged: has been delivered; kept since some of it is damaged\n"
+        "one-11111111.damaged: has been delivered; kept because some of it is damaged\n"
         f"{spool}: nothing is left to deliver\n"
     )
     assert "has been delivered" in capsys.readouterr().err
@@ -139,7 +139,7 @@ def test_a_damaged_spool_is_delivered_once_and_kept(spool, capsys):
 
 @pytest.mark.parametrize("is_cut", [True, False], ids=["cut", "removed"])
 def test_what_nobody_can_count_is_said_to_be_at_least_so_many(spool, bridge, capsys, is_cut):
-    """A file that is cut off, or gone altogether, is no success, and is kept."""
+    """A file that is cut off, or gone altogether, is not a success, and is kept."""
     file = next((spool / "one-11111111").glob("*.spool"))
     if is_cut:
         os.truncate(file, file.stat().st_size * 2 // 3)

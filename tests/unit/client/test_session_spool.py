@@ -64,7 +64,7 @@ def test_a_spool_may_be_asked_for_in_the_environment(tmp_path):
             spool_location("/here", 0, environment={"TRAINBRIDGE_SPOOL_BYTES": wrong})
 
 
-def test_a_spool_that_cannot_be_is_told_at_once(tmp_path):
+def test_an_unusable_spool_raises_at_once(tmp_path):
     """While the run is set up, and before any thread has started."""
     file = tmp_path / "file"
     file.touch()
@@ -82,7 +82,7 @@ def test_ranks_that_do_not_report_have_no_spool(tmp_path, monkeypatch):
 
 
 def test_what_is_delivered_is_not_kept(tmp_path):
-    """After an orderly end nothing is left."""
+    """After a graceful end nothing is left."""
     with (
         serving(FakeBridge()) as bridge,
         TrainingSession(bridge.address, spool_dir=tmp_path) as session,
@@ -94,7 +94,7 @@ def test_what_is_delivered_is_not_kept(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_delivered_is_kept_and_told(tmp_path, caplog):
+def test_what_is_not_delivered_is_kept_and_logged(tmp_path, caplog):
     """`close` returns its number, and the log names the command; the session has ended in it."""
     session = TrainingSession(NOWHERE, spool_dir=tmp_path, session_id="run")
     log(session, 100)
@@ -109,15 +109,15 @@ def test_what_is_not_delivered_is_kept_and_told(tmp_path, caplog):
     assert f"trainbridge sync {tmp_path}" in caplog.text
 
 
-def test_a_session_tells_of_what_others_have_left(tmp_path, caplog):
+def test_a_session_logs_what_others_have_left(tmp_path, caplog):
     """Once, and of those only whose process is gone."""
     leave(tmp_path, [outgoing_message(1)], instance_id="1" * 32)
     leave(tmp_path, [outgoing_message(1)], instance_id="2" * 32)
     living = TrainingSession(RecordingBridge(), spool_dir=tmp_path)
-    told = [record.getMessage() for record in caplog.records]
+    messages = [record.getMessage() for record in caplog.records]
     living.close()
 
-    (line,) = (text for text in told if "spool" in text)
+    (line,) = (text for text in messages if "spool" in text)
     assert "2 sessions" in line
     assert f"trainbridge sync {tmp_path}" in line
 

@@ -25,7 +25,7 @@ from bridge.wire import metrics_pb2 as wire
 
 @pytest.fixture
 def bridge():
-    """Return a bridge that behaves until it is told otherwise."""
+    """Return a bridge that behaves unless a test changes that."""
     with serving(FakeBridge()) as one:
         yield one
 
@@ -49,9 +49,9 @@ def deliver_to(bridge, path, *, patience_seconds=10.0, progress=lambda *_: None,
 
 def test_everything_left_is_delivered_in_order_under_its_own_name(tmp_path, bridge):
     """The bridge sees the same session and instance, and each message once; the folder is gone."""
-    told = []
+    reported = []
     result = deliver_to(
-        bridge, leave(tmp_path, run()), progress=lambda *progress: told.append(progress)
+        bridge, leave(tmp_path, run()), progress=lambda *progress: reported.append(progress)
     )
 
     assert [request.sequence for request in bridge.received] == list(range(1, 303))
@@ -59,8 +59,8 @@ def test_everything_left_is_delivered_in_order_under_its_own_name(tmp_path, brid
     (who,) = bridge.registrations
     assert (who.session_id, who.client_instance_id) == ("run", identity_of().instance_id)
     assert list(who.config.class_names) == ["a", "b"]
-    assert {name for name, *_ in told} == {"run"}
-    assert {messages for *_, messages in told} == {302}
+    assert {name for name, *_ in reported} == {"run"}
+    assert {messages for *_, messages in reported} == {302}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -73,7 +73,7 @@ def test_what_the_bridge_has_is_not_sent_again(tmp_path, bridge):
     assert result.is_whole
 
 
-def test_a_silent_end_is_told(tmp_path, bridge):
+def test_a_silent_end_is_reported(tmp_path, bridge):
     """A process that was killed has failed; the number is higher than all the bridge has."""
     bridge.accepted = 400  # more than what is left: the power was lost
     deliver_to(bridge, leave(tmp_path, run(ended=False)))
@@ -128,7 +128,7 @@ def test_a_bridge_that_is_killed_meanwhile_is_waited_for(tmp_path, bridge):
     assert len(bridge.registrations) == 3
 
 
-def test_a_refusal_is_told_and_costs_nothing(tmp_path, bridge):
+def test_a_refusal_is_reported_and_costs_nothing(tmp_path, bridge):
     """The session is another process's now: everything stays where it is."""
     path = leave(tmp_path, run())
     bridge.refuse_registration = "this session is being sent by another training process"
@@ -166,15 +166,15 @@ def test_a_frozen_bridge_is_given_up(tmp_path, bridge):
     assert deliver_to(bridge, path).is_whole
 
 
-def test_messages_the_bridge_refuses_are_told(tmp_path, bridge):
-    """They are not sent for ever, and not passed over in silence."""
+def test_messages_the_bridge_refuses_are_counted(tmp_path, bridge):
+    """They are not sent again and again, and not passed over in silence."""
     bridge.invalid = {5}
     result = deliver_to(bridge, leave(tmp_path, run()))
 
     assert (result.delivered, result.refused, result.is_whole) == (301, 1, False)
 
 
-def test_damaged_messages_are_told(tmp_path, bridge):
+def test_damaged_messages_are_counted(tmp_path, bridge):
     """The others are delivered."""
     path = leave(tmp_path, run())
     (file,) = path.glob("*.spool")
@@ -272,7 +272,7 @@ def test_a_spool_without_its_identity_is_left(tmp_path, bridge):
 
 
 def test_a_spool_of_which_nothing_can_be_read_is_kept(tmp_path, bridge):
-    """That is no empty one."""
+    """It is not taken for an empty one."""
     path = leave(tmp_path, run())
     (file,) = path.glob("*.spool")
     file.write_bytes(bytes(1_000))

@@ -16,7 +16,7 @@ EXPECTED = [(0, batch) for batch in range(BATCHES)]
 
 @pytest.fixture
 def bridge():
-    """Return a bridge that behaves until it is told otherwise."""
+    """Return a bridge that behaves unless a test changes that."""
     with serving(FakeBridge()) as one:
         yield one
 
@@ -81,7 +81,7 @@ def test_an_original_bridge_is_served_in_full():
 
 
 def test_a_broken_stream_is_replayed(bridge):
-    """After each break everything unacknowledged comes again, and is applied once."""
+    """After each break everything unacknowledged is sent again, and is applied once."""
     bridge.break_at = [5, 17, 30]
 
     stats = train(bridge)
@@ -169,11 +169,11 @@ def test_a_stream_shows_what_its_registration_returned(bridge):
     bridge.break_at = [5]
     train(bridge)
 
-    shown = [told.get("trainbridge-stream-token") for told in bridge.metadata]
+    shown = [metadata.get("trainbridge-stream-token") for metadata in bridge.metadata]
     assert shown == [None, "proof", None, "proof"]
     with serving(FakeBridge(config=ORIGINAL, frames=False, uses_sequences=False)) as original:
         train(original, batches=1)
-    assert not any("trainbridge-stream-token" in told for told in original.metadata)
+    assert not any("trainbridge-stream-token" in metadata for metadata in original.metadata)
 
 
 def test_draining_leads_to_another_stream(bridge):
@@ -215,7 +215,7 @@ def test_the_loop_goes_on_while_the_bridge_is_frozen(bridge):
     assert len(bridge.batches()) == 2_000
 
 
-def test_what_a_dead_bridge_missed_is_told():
+def test_close_returns_what_a_dead_bridge_missed():
     """Without a bridge nothing raises, and `close` returns how many messages were not delivered."""
     session = TrainingSession(f"127.0.0.1:{_unused_port()}")
     log(session)
@@ -249,14 +249,14 @@ def test_images_that_do_not_fit_are_left_out():
                 0.5, epoch=0, batch=batch, images=[large] * 4, ground_truth=[1, 2, 3, 4]
             )
 
-    told = bridge.of("batch_data")
-    assert [sum(not image.left_out for image in data.images) for data in told] == [2] * 5
-    assert [list(data.ground_truth) for data in told] == [[1, 2, 3, 4]] * 5
+    batches = bridge.of("batch_data")
+    assert [sum(not image.left_out for image in data.images) for data in batches] == [2] * 5
+    assert [list(data.ground_truth) for data in batches] == [[1, 2, 3, 4]] * 5
     assert len(bridge.registrations) == 1
 
 
 def test_a_bridge_that_refuses_large_messages_gets_smaller_ones():
-    """A limit that nobody has told about is found, instead of the same message being sent for ever."""
+    """An undocumented limit is found, instead of the same message being sent again and again."""
     config = {**OURS, "image_batches_per_second": 1e9}
     large = large_jpeg(60_000)
     options = {"grpc.max_receive_message_length": 200_000}
@@ -309,9 +309,9 @@ def test_credentials_and_name_go_with_every_call(bridge):
     train(bridge, batches=1, token="secret")
 
     assert len(bridge.metadata) >= 2
-    for told in bridge.metadata:
-        assert told["authorization"] == "Bearer secret"
-        assert told["trainbridge-session"] == "run"
+    for metadata in bridge.metadata:
+        assert metadata["authorization"] == "Bearer secret"
+        assert metadata["trainbridge-session"] == "run"
 
 
 def _unused_port():

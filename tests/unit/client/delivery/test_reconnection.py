@@ -13,7 +13,7 @@ CLOSE_SECONDS = 30.0
 
 @pytest.fixture
 def bridge():
-    """Return a bridge that behaves until it is told otherwise."""
+    """Return a bridge that behaves unless a test changes that."""
     with serving(FakeBridge()) as bridge:
         yield bridge
 
@@ -36,7 +36,7 @@ class Naming(FakeBridge):
 
 
 def test_the_name_that_the_bridge_gives_is_used():
-    """In every message, and when registering again; the session tells it."""
+    """In every message, and when registering again; the session has it."""
     with serving(Naming()) as bridge:
         bridge.break_at = [5]
         session = TrainingSession(bridge.address, session_id="wanted", close_seconds=CLOSE_SECONDS)
@@ -46,7 +46,10 @@ def test_the_name_that_the_bridge_gives_is_used():
 
         assert session.session_id == "given"
         assert {request.session_id for request in bridge.received} == {"given"}
-        assert [told.session_id for told in bridge.registrations] == ["wanted", "given"]
+        assert [registration.session_id for registration in bridge.registrations] == [
+            "wanted",
+            "given",
+        ]
 
 
 def test_it_is_one_process_however_often_it_registers(bridge):
@@ -56,8 +59,8 @@ def test_it_is_one_process_however_often_it_registers(bridge):
     assert train(bridge).connections == 3
 
     assert len(bridge.registrations) == 3
-    assert len({told.client_instance_id for told in bridge.registrations}) == 1
-    assert all(told.client_instance_id for told in bridge.registrations)
+    assert len({registration.client_instance_id for registration in bridge.registrations}) == 1
+    assert all(registration.client_instance_id for registration in bridge.registrations)
 
 
 class Mute(FakeBridge):
@@ -173,7 +176,7 @@ def test_an_answer_that_was_lost_with_a_stream_is_given_once():
             bridge.commands = list(bridge.given)
             session.log_batch(0.5, epoch=0, batch=0)
             until_true(lambda: session.should_stop, what="the command to stop reaches the loop")
-            until_true(lambda: bridge.of("command_result"), what="the answer comes again")
+            until_true(lambda: bridge.of("command_result"), what="the answer is sent again")
             session.log_batch(0.5, epoch=0, batch=1)
             assert session.flush(CLOSE_SECONDS) == 0
 

@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_known_costs_the_loss(loss):
 
 
 def test_what_is_not_reported_of_an_epoch_is_not_sent_as_zero():
-    """An accuracy of 0 that was measured is told apart from none."""
+    """An accuracy of 0 that was measured is distinguished from none."""
     encoder = Encoder(RunConfig(), LeftOut())
 
     def epoch(loss, accuracy):
@@ -229,7 +229,7 @@ def performance(usage):
 
 
 def test_what_is_not_measured_is_not_sent():
-    """A GPU's value that is absent is no 0, while a 0 that was measured is sent."""
+    """A GPU's value that is absent is not 0, while a 0 that was measured is sent."""
     known = {"utilization_percent": 0.0, "power_watts": 70.0}
 
     (gpu,) = performance(ResourceUsage(None, None, (Gpu(3, "GPU-3", **known),))).gpus
@@ -260,7 +260,7 @@ def test_bridges_that_know_one_gpu_are_sent_the_first_or_none():
     ("loss", "arrives"), [(1e39, math.inf), (-1e39, -math.inf), (1e-46, 0.0), (3e38, 3e38)]
 )
 def test_losses_travel_as_32_bits(loss, arrives):
-    """What is beyond their range is infinite, as in a loop that computes in 32 bits; it is no fault."""
+    """What is beyond their range is infinite, as in a loop that computes in 32 bits; that is not a fault."""
     left_out = LeftOut()
 
     assert encoded(call(loss=loss), left_out).batch_loss == pytest.approx(arrives)

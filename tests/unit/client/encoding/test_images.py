@@ -19,7 +19,7 @@ from bridge.client.encoding.pixels import levels_of
 
 
 class Panic(BaseException):
-    """What an extension written in Rust raises; it is no Exception."""
+    """What an extension written in Rust raises; not an Exception."""
 
 
 class Hostile(Image.Image):
@@ -142,7 +142,7 @@ def test_a_pillow_image_is_left_as_it_was():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_every_orientation_is_the_one_that_pillow_shows(orientation):
-    """The eight ways to hold a camera, and what is no such way."""
+    """The eight ways to hold a camera, and values that mean none of them."""
     from PIL import ImageOps  # noqa: PLC0415 -- what is compared with
 
     picture = Image.radial_gradient("L").resize((64, 32)).crop((0, 0, 40, 20))

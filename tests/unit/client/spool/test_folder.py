@@ -45,7 +45,7 @@ def test_a_folder_tells_whose_it_is(tmp_path):
 
 
 def test_a_folder_is_one_process_s_at_a_time(tmp_path):
-    """Whoever comes second is told, and can look without taking it away."""
+    """Whoever comes second gets an error, and can look without taking it over."""
     folder = Folder.create(tmp_path, identity_of())
     assert not is_abandoned(folder.path)
     with pytest.raises(InUseError):

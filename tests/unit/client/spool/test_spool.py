@@ -1,4 +1,4 @@
-"""The files of one session: in order, bounded, and forgotten when acknowledged."""
+"""The files of one session: in order, bounded, and deleted when acknowledged."""
 
 import errno
 import os
@@ -60,7 +60,7 @@ def test_what_is_acknowledged_is_deleted(spool):
 
 
 def test_another_process_finds_all_that_was_left(tmp_path):
-    """How much, from where on, and whether the end has been told."""
+    """How much, from where on, and whether the session has ended."""
     messages = [outgoing_message(1, Priority.CRITICAL), *map(outgoing_message, range(2, 9))]
     found = reopened(leave(tmp_path, messages, acked_through=3))
 
@@ -159,7 +159,7 @@ def test_then_every_other_message_goes_and_precious_ones_never(spool):
 
 
 def test_a_spool_of_precious_messages_alone_stays_whole(spool):
-    """There is nothing that may go, so nothing goes, and nobody tries for ever."""
+    """There is nothing that may go, so nothing goes, and no loop tries endlessly."""
     fill(spool, range(1, 3_001), priority=Priority.CRITICAL)
 
     assert spool.size_bytes > 1 << 16

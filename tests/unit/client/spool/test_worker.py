@@ -64,7 +64,7 @@ class Delivery:
             self.outbox.acknowledge(self.got[-1].sequence)
 
     def reconnect(self):
-        """Break the stream; what was not acknowledged comes again."""
+        """Break the stream; what was not acknowledged is sent again."""
         self.stream = self.outbox.open_stream()
         self.got = [
             message for message in self.got if message.sequence <= self.outbox.acked_through
@@ -206,7 +206,7 @@ def test_images_go_before_numbers_on_the_disk_too(tmp_path):
 
 
 class BadDisk:
-    """A spool whose disk does not take anything until it is told to."""
+    """A spool whose disk does not take anything until a test says so."""
 
     def __init__(self, spool):
         self._spool = spool
