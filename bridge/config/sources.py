@@ -91,11 +91,11 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         _files(environment),
         _fallbacks(environment),
     ):
-        for name, found in layer:
-            given.setdefault(name, found)
+        for name, value in layer:
+            given.setdefault(name, value)
     if "config" in given:
-        for name, found in _yaml(Path(str(given["config"].value)).expanduser()):
-            given.setdefault(name, found)
+        for name, value in _yaml(Path(str(given["config"].value)).expanduser()):
+            given.setdefault(name, value)
     settings = _checked(given)
     origins = {
         name: given[name].origin if name in given else Origin(Kind.DEFAULT) for name in NAMES
@@ -176,7 +176,7 @@ def _unknown_key(key: str, path: Path, allowed: list[str]) -> str:
 
 def _checked(given: Mapping[str, _Given]) -> Settings:
     try:
-        return Settings(**{name: found.value for name, found in given.items()})
+        return Settings(**{name: source.value for name, source in given.items()})
     except ValidationError as error:
         problems = [_problem(dict(problem), given) for problem in error.errors(include_url=False)]
         raise SettingError("\n".join(dict.fromkeys(problems))) from None
@@ -188,10 +188,10 @@ def _problem(problem: Mapping[str, Any], given: Mapping[str, _Given]) -> str:
         name = str(problem["loc"][0])
     else:
         name, _, reason = reason.partition(": ")
-    found = given.get(name)
+    source = given.get(name)
     value = (
-        f"{_written(name, found.value)!r} (from {found.origin})"
-        if found
+        f"{_written(name, source.value)!r} (from {source.origin})"
+        if source
         else f"{default_of(name)} (the default)"
     )
     return f"{name} is {value}{', ' if reason else ''}{reason}: give {info_of(name).expected}"

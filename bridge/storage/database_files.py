@@ -87,10 +87,10 @@ class DatabaseFiles:
 def _state_of(file: str | Path | int) -> FileState | None:
     """Return what shows whether a file was replaced or written to; None where there is none."""
     try:
-        found = os.stat(file)  # noqa: PTH116 -- of a descriptor too
+        stat = os.stat(file)  # noqa: PTH116 -- of a descriptor too
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _identity(state: FileState | None) -> tuple[int, ...] | None:

@@ -43,8 +43,8 @@ def prepare(writer: sqlite3.Connection, path: Path) -> None:
                             "fields": {"path": str(path), "from": version, "to": migration.makes}
                         },
                     )
-                    found = migration.run(writer)
-                    log.info("the database was migrated", extra={"fields": found})
+                    counts = migration.run(writer)
+                    log.info("the database was migrated", extra={"fields": counts})
         for statement in statements(SCHEMA):
             writer.execute(statement)
         if tables and "rebuilt" in missing:

@@ -40,8 +40,8 @@ class Archive:
 
     def recent(self, limit: int) -> list[Session]:
         """Return the latest registrations, newest first."""
-        found = map(_at_rest, self._rows.recent(limit))
-        return [session for session in found if session is not None]
+        sessions = map(_at_rest, self._rows.recent(limit))
+        return [session for session in sessions if session is not None]
 
 
 def checkpoint_of(

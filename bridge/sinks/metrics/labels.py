@@ -62,7 +62,7 @@ def clean_name(name: str) -> str:
     """
     if 0 < len(name) <= NAME_LIMIT and all(map(_stays, name)):
         return name
-    stem = "".join(one if _stays(one) else "_" for one in name[: NAME_LIMIT - SUFFIX_LENGTH])
+    stem = "".join(c if _stays(c) else "_" for c in name[: NAME_LIMIT - SUFFIX_LENGTH])
     return f"{stem or '_'}~{_digest(name)}"
 
 
