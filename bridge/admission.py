@@ -31,6 +31,9 @@ class Caller:
     """Of the token it has sent, or ""."""
 
 
+UNKNOWN_CALLER = Caller()
+
+
 class Admission:
     """Remembers whose registration was refused, and admits streams to sessions."""
 
@@ -39,7 +42,7 @@ class Admission:
         self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def note_refusal(self, session_id: str, caller: Caller) -> None:
-        """Remember that this connection has not been let in."""
+        """Remember that a registration over this connection was refused."""
         if not caller.connection:
             return
         key = (session_id[:64], caller.connection)
@@ -49,7 +52,7 @@ class Admission:
             self._refused.popitem(last=False)
 
     def note_registration(self, session_id: str, caller: Caller) -> None:
-        """Remember that this connection has been let in."""
+        """Forget that a registration over this connection was refused."""
         self._refused.pop((session_id, caller.connection), None)
 
     def check(self, session: Session, caller: Caller) -> None:

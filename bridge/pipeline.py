@@ -1,12 +1,14 @@
-"""The way of a message: admit it, give it to every sink, have it committed."""
+"""The path of a message: admit it, give it to every sink, have it committed."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from bridge.admission import UNKNOWN_CALLER, Admission, Caller
 from bridge.commands import Command, Commands
 from bridge.committer import CommitListener, Committer
 from bridge.errors import (
+    ForeignSessionError,
     InvalidDataError,
     OverloadedError,
     SequenceGapError,
@@ -35,7 +37,7 @@ from bridge.model import (
     Update,
 )
 from bridge.protocol import CommandType
-from bridge.session import Session
+from bridge.session import Holder, Session
 from bridge.sessions import Registration, Sessions
 from bridge.sinks import Sink
 from bridge.telemetry import Telemetry
@@ -43,10 +45,10 @@ from bridge.telemetry import Telemetry
 RETRY_AFTER_MS = 1_000
 
 SILENT = (Heartbeat, CommandResult)
-"""Messages that may leave nothing in the journal but their sequence."""
+"""Messages of which the journal may hold nothing but their sequence."""
 
 INCIDENTAL = (Heartbeat, CommandResult, Performance)
-"""What a process says beside its loop, perhaps after that has ended: it neither resumes a session nor is refused."""
+"""Messages that do not come from the training loop and may follow its end: they neither resume a session nor are refused."""
 
 
 class Pipeline:
@@ -69,6 +71,7 @@ class Pipeline:
         self._committer = committer
         self._telemetry = telemetry
         self._clock = clock
+        self._admission = Admission()
         self._streams: dict[str, int] = {}
 
     def register(
@@ -78,19 +81,24 @@ class Pipeline:
         config: Config,
         archived: Session | None = None,
         *,
-        host: str = "",
+        caller: Caller = UNKNOWN_CALLER,
     ) -> Registration:
         """Register a session, as `Sessions.register` does; raises what that raises.
 
         From now on its streams must show the token returned, or, for a client that does not name itself,
-        come from a host that it was registered from; `host` is "" where that is not known.
+        come from a host that it was registered from.
         """
-        registration = self._sessions.register(session_id, client, config, archived)
+        try:
+            registration = self._sessions.register(session_id, client, config, archived)
+        except (InvalidDataError, ForeignSessionError):
+            self._admission.note_refusal(session_id, caller)
+            raise
         session = registration.session
+        self._admission.note_registration(session.id, caller)
         if client.instance_id:
             registration = replace(registration, token=session.issue_token())
         else:
-            session.add_host(host)
+            session.add_host(caller.host)
         # A command to an earlier attempt, or from before the session expired, must not stop this one.
         session.restored_state.pop(self._commands.name, None)
         if registration.is_new:
@@ -104,25 +112,40 @@ class Pipeline:
         return registration
 
     def restore(self, session: Session) -> None:
-        """Take up a session from before a restart; whoever was connected to it is not any more."""
+        """Add a session from before a restart; nobody is connected to it any more."""
         self._sessions.restore(session)
         if session.connected:
             self._emit(session, Disconnected(), self._clock())
 
-    def accept(self, update: Update, listener: CommitListener) -> int:
-        """Apply one update, and return the ticket of the commit that makes it durable.
+    def admit(self, session_id: str, caller: Caller, *, bound_to: str) -> Session:
+        """Return the session that a stream is to belong to; `bound_to` is the one it belongs to, or "".
+
+        Raises UnknownSessionError, ForeignSessionError for a caller that has not registered the session,
+        InvalidDataError for a stream that belongs to another session.
+        """
+        session = self._sessions.get(session_id)
+        if bound_to:
+            raise InvalidDataError("session_id: this stream belongs to another session")
+        self._admission.check(session, caller)
+        return session
+
+    def accept(
+        self, update: Update, holder: Holder, listener: CommitListener
+    ) -> tuple[int, Session]:
+        """Apply one update; return the ticket of the commit that makes it durable, and its session.
 
         An update that has been applied before is not applied again, and none is applied before those that
         its client numbered lower: an Ack covers all of these.
 
         Raises UnknownSessionError, also for a session that has ended and was not registered again,
-        InvalidDataError, SequenceGapError, and OverloadedError when too much waits for the disk.
+        ForeignSessionError unless `holder` sends the session, InvalidDataError, SequenceGapError, and
+        OverloadedError when too much waits for the disk.
         """
-        session = self._sessions.get(update.session_id)
+        session = self._sessions.held_by(update.session_id, holder)
         sequence = update.sequence
         is_new = not sequence or sequence > session.accepted
-        says_something = is_new and not isinstance(update.message, INCIDENTAL)
-        if says_something and session.phase is Phase.ENDED and not session.is_resumed:
+        is_from_loop = is_new and not isinstance(update.message, INCIDENTAL)
+        if is_from_loop and session.phase is Phase.ENDED and not session.is_resumed:
             raise UnknownSessionError("this session has ended; register it again to go on")
         if sequence:
             _check_sequence(session, sequence)
@@ -131,49 +154,62 @@ class Pipeline:
             raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
         self._sessions.touch(session, now)
         if not session.connected:
-            self._revive(session, update.message, now, says_something=says_something)
+            self._revive(session, update.message, now, is_from_loop=is_from_loop)
         if is_new:
             if sequence:
                 session.accepted = sequence
                 if isinstance(update.message, SILENT):
                     self._emit(session, SequenceAdvanced(), now)
             self._apply(session, update, now)
-        return self._committer.add_waiter(listener, update.size_bytes, is_urgent=not sequence)
+        ticket = self._committer.add_waiter(listener, update.size_bytes, is_urgent=not sequence)
+        return ticket, session
 
-    def refuse(self, session_id: str, sequence: int, listener: CommitListener) -> int:
-        """Pass over a message that its client is told, by its sequence, will never be applied.
+    def refuse(
+        self, session_id: str, sequence: int, holder: Holder, listener: CommitListener
+    ) -> tuple[int, Session]:
+        """Pass over a message that will never be applied, as its client learns from its sequence.
 
-        Returns the ticket of the commit that makes this durable. Raises UnknownSessionError,
-        SequenceGapError.
+        Returns the ticket of the commit that makes this durable, and the session. Raises
+        UnknownSessionError, ForeignSessionError, SequenceGapError.
         """
-        session = self._sessions.get(session_id)
+        session = self._sessions.held_by(session_id, holder)
         if not session.has_skipped(sequence):
             _check_sequence(session, sequence)
         session.updated_at = now = self._clock()
         if sequence > session.accepted:
             session.accepted = sequence
             self._emit(session, SequenceAdvanced(), now)
-        return self._committer.add_waiter(listener, 0, is_urgent=False)
+        return self._committer.add_waiter(listener, 0, is_urgent=False), session
 
-    def begin_at(self, session_id: str, sequence: int) -> None:
-        """Let a client go on with a sequence above the next one: it has nothing below that any more.
+    def begin_at(
+        self, session_id: str, sequence: int, holder: Holder, *, may_skip: bool = True
+    ) -> None:
+        """Let a client that names itself begin its stream at any sequence: it has nothing lower any more.
 
-        Either it has given that up, or another bridge has it, or this one before it lost its state.
+        Either it has given that up, or another bridge has it, or this one had it before it lost its state.
+        Raises UnknownSessionError, ForeignSessionError.
         """
-        session = self._sessions.get(session_id)
+        session = self._sessions.held_by(session_id, holder)
+        if not may_skip or not holder.instance_id or sequence <= session.accepted + 1:
+            return
         first, session.accepted = session.accepted + 1, sequence - 1
         self._emit(session, SequenceAdvanced(first, session.accepted), self._clock())
 
-    def connected(self, session_id: str) -> None:
-        """A stream speaks for a session from now on."""
+    def held_by(self, session_id: str, holder: Holder) -> Session | None:
+        """Return a session, or None where it has expired or another process has taken it over."""
+        session = self._sessions.find(session_id)
+        return session if session is not None and session.holder == holder else None
+
+    def connect(self, session_id: str) -> None:
+        """Count a stream of a session, and send it the commands that may not have arrived."""
         self._streams[session_id] = self._streams.get(session_id, 0) + 1
         session = self._sessions.find(session_id)
         if session is not None and session.client.instance_id:
             # Clients that name themselves know commands by their ids, and carry out each once.
             self._commands.requeue_unanswered(session_id)
 
-    def disconnected(self, session_id: str) -> None:
-        """A stream that spoke for a session is gone."""
+    def disconnect(self, session_id: str) -> None:
+        """Count a stream less; without the last one the session is disconnected."""
         left = self._streams.pop(session_id, 0) - 1
         if left > 0:
             self._streams[session_id] = left
@@ -227,10 +263,10 @@ class Pipeline:
                 self._committer.request_commit()
 
     def _revive(
-        self, session: Session, message: Message, now: float, *, says_something: bool
+        self, session: Session, message: Message, now: float, *, is_from_loop: bool
     ) -> None:
-        """Take a session for connected again, and for live where it was lost or has been resumed."""
-        is_resuming = session.phase is Phase.ENDED and session.is_resumed and says_something
+        """Mark a session as connected, and as live where it was lost or has been resumed."""
+        is_resuming = session.phase is Phase.ENDED and session.is_resumed and is_from_loop
         if session.phase is Phase.LOST or is_resuming:
             session.phase = Phase.LIVE
         if session.phase is Phase.LIVE:
@@ -251,7 +287,7 @@ class Pipeline:
 
     def _answer(self, session: Session, result: CommandResult, now: float) -> None:
         if self._commands.find(session.id, result.command_id) is None:
-            raise InvalidDataError("command_result.command_id: nobody has given such a command")
+            raise InvalidDataError("command_result.command_id: unknown command")
         command = self._commands.answer(session.id, result)
         if command is None:
             return  # answered before: the command went out twice, and so did the answer

@@ -14,9 +14,9 @@ from bridge.config import Settings
 from bridge.housekeeping import housekeeping
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
+from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
-from bridge.receiver.stream import StreamDependencies
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks, Snapshotter
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
@@ -147,7 +147,7 @@ async def run(
             sessions=sessions,
             commands=commands,
             telemetry=telemetry,
-            image_counts=images.counts,
+            count_images=images.counts,
             load_archived=archive.load_archived,
             is_being_archived=journal.is_being_archived,
         )

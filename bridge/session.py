@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.history import Curve
 from bridge.model import (
@@ -77,6 +77,13 @@ class Notice:
     text: str
 
 
+class Holder(NamedTuple):
+    """Who sends a session: a client instance, in one attempt."""
+
+    instance_id: str = ""
+    attempt: int = 0
+
+
 class Session:
     """What the bridge knows of one session, apart from its series, spans and images."""
 
@@ -133,6 +140,11 @@ class Session:
         """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
         self.restored_state: dict[str, Any] = {}
         """By CHECKPOINT_KEY, what sinks and commands knew of it before a restart; each takes its own out."""
+
+    @property
+    def holder(self) -> Holder:
+        """Who may send the session now; streams of anybody else are refused."""
+        return Holder(self.client.instance_id, self.attempt)
 
     @property
     def trace_id(self) -> str:

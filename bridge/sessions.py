@@ -22,7 +22,7 @@ from bridge.model import (
     Phase,
 )
 from bridge.protocol import SESSION_ID
-from bridge.session import EARLIEST, Session
+from bridge.session import EARLIEST, Holder, Session
 
 SUPERSEDED = (
     "a newer attempt of this session has taken its place; nothing more of this one is taken"
@@ -87,6 +87,13 @@ class Sessions:
         session = self._sessions.get(session_id)
         if session is None:
             raise UnknownSessionError("this session is not registered here; register it first")
+        return session
+
+    def held_by(self, session_id: str, holder: Holder) -> Session:
+        """Return a session that `holder` sends; raises UnknownSessionError, ForeignSessionError."""
+        session = self.get(session_id)
+        if session.attempt != holder.attempt or session.client.instance_id != holder.instance_id:
+            raise ForeignSessionError("another training process has taken the session over")
         return session
 
     def register(

@@ -20,13 +20,18 @@ from bridge.receiver.decode import (
     decode_frame,
     decode_request,
 )
-from bridge.receiver.stream import Stream, StreamDependencies
+from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.errors import answer_to
+from bridge.receiver.stream import Stream
 from bridge.session import Session
 from bridge.threads import ThreadLimiter
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
+
+STOPPING = "this bridge is stopping; reconnect soon"
+UNREADABLE_INFO = "the message is not a readable SessionInfo"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Decode = Callable[[bytes, Limits], list[Result]]
@@ -45,7 +50,7 @@ class ServerConfig:
     image_batches_per_second: float = 2.0
     max_streams: int = 2_000
     reconnect_seconds: float = 1.0
-    """When to come back after a stop."""
+    """How long a client waits before it reconnects, when this bridge stops."""
 
 
 class Servicer:
@@ -56,7 +61,7 @@ class Servicer:
         self._deps = deps
         self._config = config
         self._streams: dict[Stream, asyncio.Task[None]] = {}
-        self._draining = False
+        self._is_draining = False
         self._archive_threads = ThreadLimiter("archived sessions", 4)
 
     def handlers(self) -> grpc.GenericRpcHandler:
@@ -81,56 +86,54 @@ class Servicer:
         return grpc.method_handlers_generic_handler(SERVICE, calls)
 
     async def drain(self, grace_seconds: float) -> None:
-        """Tell every stream to go elsewhere, take nothing new, and wait until all is answered."""
-        self._draining = True
+        """Have every client reconnect elsewhere, accept nothing new, and wait until all is answered."""
+        self._is_draining = True
         for stream in self._streams:
             stream.drain(round(self._config.reconnect_seconds * 1000))
         if self._streams:
             await asyncio.wait(self._streams.values(), timeout=grace_seconds)
 
     async def _register(self, raw: bytes, context: Context) -> wire.SessionResponse:
-        if self._draining:
-            await context.abort(
-                grpc.StatusCode.UNAVAILABLE, "this bridge is stopping; come back soon"
-            )
+        if self._is_draining:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
         try:
             info = wire.SessionInfo.FromString(raw)
         except DecodeError:
-            await context.abort(
-                grpc.StatusCode.INVALID_ARGUMENT, "this is not a readable SessionInfo"
-            )
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, UNREADABLE_INFO)
         try:
-            return await self._registered(info, context)
-        except LimitError as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        except StorageError as error:
-            self._deps.telemetry.storage_failed("register", error)
-            await context.abort(
-                grpc.StatusCode.UNAVAILABLE, "a store does not answer; come back soon"
-            )
-        except BridgeError as error:
-            self._deps.admission.note_refusal(info.session_id, caller_of(context))
-            self._deps.telemetry.error_answered("REGISTRATION", str(error))
-            return wire.SessionResponse(
-                success=False, session_id=info.session_id[:64], message=str(error)
-            )
+            return await self._register_session(info, context)
         except Exception as error:  # noqa: BLE001 -- no internal text may reach a client
-            self._deps.telemetry.unexpected_error("register", error)
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            self._report(error)
+            answer = answer_to(error)
+            text = answer.text or str(error)
+            if answer.status is None:
+                return wire.SessionResponse(
+                    success=False, session_id=info.session_id[:64], message=text
+                )
+            await context.abort(answer.status, text)
         raise AssertionError  # abort raises
 
-    async def _registered(self, info: wire.SessionInfo, context: Context) -> wire.SessionResponse:
+    def _report(self, error: Exception) -> None:
+        telemetry = self._deps.telemetry
+        if isinstance(error, StorageError):
+            telemetry.storage_failed("register", error)
+        elif not isinstance(error, BridgeError):
+            telemetry.unexpected_error("register", error)
+        elif not isinstance(error, LimitError):
+            telemetry.error_answered("REGISTRATION", str(error))
+
+    async def _register_session(
+        self, info: wire.SessionInfo, context: Context
+    ) -> wire.SessionResponse:
         limits = self._config.limits
         client = client_of(info, _trace_context(context), limits)
         client = replace(client, **_attempt(context))
         config = config_of(info.config, limits)
         archived = await self._load_archived(info.session_id)
-        caller = caller_of(context)
         registration = self._deps.pipeline.register(
-            info.session_id, client, config, archived, host=caller.host
+            info.session_id, client, config, archived, caller=caller_of(context)
         )
         session = registration.session
-        self._deps.admission.note_registration(session.id, caller)
         return wire.SessionResponse(
             success=True,
             session_id=session.id,
@@ -190,10 +193,8 @@ class Servicer:
         return serve
 
     async def _admit(self, context: Context) -> None:
-        if self._draining:
-            await context.abort(
-                grpc.StatusCode.UNAVAILABLE, "this bridge is stopping; come back soon"
-            )
+        if self._is_draining:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
         if len(self._streams) >= self._config.max_streams:
             self._deps.telemetry.error_answered("RESOURCE_EXHAUSTED", "too many streams")
             await context.abort(
@@ -208,9 +209,9 @@ class Servicer:
         (grpc/grpc#36193: kill, cancel and close all look like a clean end first).
         """
         limits = self._config.limits
-        while (raw := await context.read()) is not grpc.aio.EOF and not self._draining:
-            stream.take(decode(raw, limits), len(raw))
-            await stream.room()
+        while (raw := await context.read()) is not grpc.aio.EOF and not self._is_draining:
+            stream.receive(decode(raw, limits), len(raw))
+            await stream.wait_for_capacity()
 
 
 def _attempt(context: Context) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from bridge.committer import Committer
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.receiver.decode import Limits
+from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
-from bridge.receiver.stream import StreamDependencies
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
 from bridge.telemetry import Telemetry
@@ -86,7 +86,7 @@ class Bridge:
             sessions=self.sessions,
             commands=self.commands,
             telemetry=self.telemetry,
-            image_counts=lambda session_id: self.image_counts.get(session_id, (0, 0)),
+            count_images=lambda session_id: self.image_counts.get(session_id, (0, 0)),
         )
         self.servicer = Servicer(
             self.deps, ServerConfig(limits=Limits(image_dimension=64), **config)

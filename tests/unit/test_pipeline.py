@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.admission import Caller
 from bridge.commands import Commands
 from bridge.errors import (
     ForeignSessionError,
@@ -35,7 +36,7 @@ from bridge.model import (
 )
 from bridge.pipeline import Pipeline
 from bridge.protocol import CommandType
-from bridge.session import SKIPS_KEPT, Session
+from bridge.session import SKIPS_KEPT, Holder, Session
 from bridge.sessions import Sessions
 from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
@@ -104,7 +105,16 @@ class Bridge:
         return self.pipeline.register("run", Client(instance_id="i"), Config()).session
 
     def send(self, message, sequence=0):
-        return self.pipeline.accept(Update("run", message, sequence), Nobody())
+        update = Update("run", message, sequence)
+        return self.pipeline.accept(update, self.holder, Nobody())
+
+    def begin_at(self, sequence):
+        self.pipeline.begin_at("run", sequence, self.holder)
+
+    @property
+    def holder(self):
+        session = self.sessions.find("run")
+        return Holder() if session is None else session.holder
 
 
 def batch(index: int) -> Batch:
@@ -116,7 +126,7 @@ def test_a_message_reaches_sinks_and_session():
     """Registering, connecting and a batch, in this order."""
     bridge = Bridge()
     session = bridge.register()
-    bridge.pipeline.connected("run")
+    bridge.pipeline.connect("run")
 
     bridge.send(batch(4), sequence=1)
 
@@ -165,7 +175,7 @@ def test_a_client_may_begin_behind_what_is_known_here():
     session = bridge.register()
     bridge.send(batch(1), 1)
 
-    bridge.pipeline.begin_at("run", 5_000)
+    bridge.begin_at(5_000)
     bridge.send(batch(2), 5_000)
 
     assert session.accepted == 5_000
@@ -182,7 +192,7 @@ def test_all_that_a_client_began_behind_stays_named():
     applied = [1, 100, 101, 200, 500]
     for sequence in applied:
         if sequence > session.accepted + 1:
-            bridge.pipeline.begin_at("run", sequence)
+            bridge.begin_at(sequence)
         bridge.send(batch(sequence), sequence)
     replayed = Session("run", session.client, session.config, now=0.0)
     for event in map(journaled, bridge.sink.of(SequenceAdvanced)):
@@ -199,10 +209,10 @@ def test_few_ranges_that_a_client_began_behind_are_kept():
     bridge = Bridge()
     session = bridge.register()
     for sequence in range(2, 2 * SKIPS_KEPT + 20, 2):
-        bridge.pipeline.begin_at("run", sequence)
+        bridge.begin_at(sequence)
         bridge.send(batch(sequence), sequence)
-    bridge.pipeline.begin_at("run", session.accepted + 5)
-    bridge.pipeline.begin_at("run", session.accepted + 5)
+    bridge.begin_at(session.accepted + 5)
+    bridge.begin_at(session.accepted + 5)
 
     assert len(session.skipped) == SKIPS_KEPT
     assert session.skipped[-1] == (session.accepted - 7, session.accepted)
@@ -259,7 +269,7 @@ def test_an_original_client_that_trains_twice_makes_two_attempts():
     bridge = Bridge()
 
     def register():
-        return bridge.pipeline.register("run", Client(), Config(), host="h").session
+        return bridge.pipeline.register("run", Client(), Config(), caller=Caller(host="h")).session
 
     first = register()
     bridge.send(batch(1))
@@ -279,7 +289,7 @@ def test_what_changes_nothing_is_in_the_journal_with_its_sequence():
     bridge.register()
 
     bridge.send(Heartbeat(), 1)
-    bridge.pipeline.refuse("run", 2, Nobody())
+    bridge.pipeline.refuse("run", 2, bridge.holder, Nobody())
     bridge.send(Heartbeat())
 
     assert len(bridge.sink.of(SequenceAdvanced)) == 2
@@ -357,12 +367,12 @@ def test_two_streams_of_a_session_disconnect_together():
     bridge = Bridge()
     bridge.register()
     for _ in range(2):
-        bridge.pipeline.connected("run")
+        bridge.pipeline.connect("run")
     bridge.send(Heartbeat())
 
-    bridge.pipeline.disconnected("run")
+    bridge.pipeline.disconnect("run")
     assert not bridge.sink.of(Disconnected)
-    bridge.pipeline.disconnected("run")
+    bridge.pipeline.disconnect("run")
 
     assert len(bridge.sink.of(Disconnected)) == 1
 

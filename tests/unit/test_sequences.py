@@ -12,7 +12,8 @@ from bridge.commands import Commands
 from bridge.errors import InvalidDataError
 from bridge.model import Batch, Client, Config, Heartbeat, Update
 from bridge.pipeline import RETRY_AFTER_MS, Pipeline
-from bridge.receiver.stream import Stream, StreamDependencies
+from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.stream import Stream
 from bridge.session import Session, hash_of
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
@@ -147,7 +148,7 @@ class Line:
         message = Batch(0, sequence, 0.5) if sequence else Heartbeat()
         self.asked_for = None
         self.is_fresh = self.is_fresh and not sequence
-        self._stream.take([Update("run", message, sequence)], 1)
+        self._stream.receive([Update("run", message, sequence)], 1)
         self._world.settle()
         return self.asked_for is None
 
@@ -155,7 +156,7 @@ class Line:
         """Have a message arrive that cannot be read."""
         self.asked_for = None
         self.is_fresh = False
-        self._stream.take([InvalidDataError("noise", is_unreadable=True)], 1)
+        self._stream.receive([InvalidDataError("noise", is_unreadable=True)], 1)
         self._world.settle()
 
     def end(self):

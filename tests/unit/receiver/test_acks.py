@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from bridge.admission import Caller
 from bridge.commands import Commands
-from bridge.model import Batch, Client, Config
+from bridge.model import Batch, Client, Config, Ended, Phase
 from bridge.pipeline import Pipeline
 from bridge.receiver.decode import Limits, decode_frame
-from bridge.receiver.stream import ATTEMPTS, Stream, StreamDependencies
+from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.failures import ATTEMPTS
+from bridge.receiver.stream import Stream
 from bridge.session import hash_of
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
@@ -50,11 +52,11 @@ class FaultyPipeline(Pipeline):
 
     fails = 0
 
-    def accept(self, update, listener):
+    def accept(self, update, holder, listener):
         if self.fails:
             self.fails -= 1
             raise RuntimeError("a fault of ours")
-        return super().accept(update, listener)
+        return super().accept(update, holder, listener)
 
 
 class World:
@@ -114,7 +116,7 @@ class World:
             self.given_up.append(range(self.session.accepted + 1, sequence))
         self._is_fresh = self._is_fresh and all(part is BEAT for part in parts)
         frame = b"".join(part if part == BROKEN else _enveloped(part) for part in parts)
-        self._stream.take(decode_frame(frame, LIMITS), len(frame))
+        self._stream.receive(decode_frame(frame, LIMITS), len(frame))
         self.settle()
 
     def settle(self):
@@ -388,6 +390,21 @@ def test_a_message_of_another_session_has_no_number_here(world, build, is_known)
     assert {error.sequence for error in errors} == {0}
     world.send(good(2))
     assert world.applied == [1, 2]
+
+
+def test_a_stream_of_an_earlier_attempt_gives_up_no_message_of_the_next(world):
+    """What cannot be read on it, however often, is not taken for what the new process sends."""
+    world.send(good(1))
+    session = world.session
+    session.apply(Ended(Phase.ENDED), 1_000.0)
+    world.pipeline.register("run", Client(instance_id="other"), Config())
+
+    for _ in range(2 * ATTEMPTS):
+        world.send(noise(2))
+
+    assert world.session.attempt == 2
+    assert world.session.accepted == 0
+    assert world.refused == {0}
 
 
 def test_what_meets_a_fault_of_ours_is_tried_again_and_then_refused(world):

@@ -335,7 +335,7 @@ async def test_a_heartbeat_promises_nothing_that_is_not_committed(tmp_path):
     async def write(answer) -> None:
         heard.append(answer.ack.batch_idx)
 
-    stream.take([Update("run", Batch(1, 7, 0.5)), Update("run", Heartbeat())], 10)
+    stream.receive([Update("run", Batch(1, 7, 0.5)), Update("run", Heartbeat())], 10)
     writing = asyncio.create_task(stream.write_to(write))
     await until(lambda: heard)
     assert heard == [0]
@@ -479,7 +479,7 @@ async def test_no_internal_text_reaches_a_client(bridge, monkeypatch):
     stream = bridge.stub.StreamMetrics()
     accept = bridge.pipeline.accept
 
-    def broken(update, listener):
+    def broken(update, holder, listener):
         monkeypatch.setattr(bridge.pipeline, "accept", accept)
         raise RuntimeError("secret internals")
 

@@ -1,0 +1,38 @@
+"""What the streams and registrations of a server share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bridge.commands import Commands
+from bridge.pipeline import Pipeline
+from bridge.receiver.acks import CountImages
+from bridge.session import Holder, Session
+from bridge.sessions import Sessions
+from bridge.telemetry import Telemetry
+
+
+class OpenStream(Protocol):
+    """A stream, as far as the one that follows it needs to know."""
+
+    holder: Holder
+
+    def supersede(self) -> None:
+        """Make way for a newer stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDependencies:
+    """What the streams and registrations of a server share."""
+
+    pipeline: Pipeline
+    sessions: Sessions
+    commands: Commands
+    telemetry: Telemetry
+    count_images: CountImages
+    load_archived: Callable[[str], Session | None] = lambda _session_id: None
+    """Returns a session that has expired, or None; blocks, and raises StorageError."""
+    is_being_archived: Callable[[str], bool] = lambda _session_id: False
+    """Whether a session has expired and is not on disk yet."""
+    streams: dict[str, OpenStream] = field(default_factory=dict)
+    """The newest stream of each session."""
