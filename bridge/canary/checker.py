@@ -80,6 +80,7 @@ class Checker:
         """Read once, and report what is new."""
         pause, previous_at = self._pause, self._began_at
         self._began_at = at = self._record.clock.now()
+        is_quiet = pause is not None and not self._record.session.flush(0.0)
         try:
             shown = read_shown(self._client, self._session_id)
         except QueryError as error:
@@ -92,7 +93,7 @@ class Checker:
             self._images_failing_since = self._images_failing_since or at
         elif pause:
             self._images_failing_since = None
-        expectation = self._record.expectation(is_paused=pause is not None)
+        expectation = self._record.expectation(is_quiet=is_quiet)
         shown = replace(shown, images_there=images.there)
         judged, is_settled = self._verdict.judge(expectation, shown, at=at)
         findings = [*judged, *images.findings]

@@ -35,7 +35,7 @@ class SentRecord:
     def __init__(self, run: KnownRun, session: TrainingSession, clock: RunningClock) -> None:
         self.run = run
         self.clock = clock
-        self._session = session
+        self.session = session
         self._lock = threading.Lock()
         self._values = {what: defaultdict[str, float](float) for what in What}
         self._loss_sums = [0.0]
@@ -64,13 +64,12 @@ class SentRecord:
         """Return whether these are exactly the first losses that were sent."""
         return losses < len(self._loss_sums) and loss_sum == self._loss_sums[losses]
 
-    def expectation(self, *, is_paused: bool) -> Expectation:
-        """Return what must be shown now; `is_paused`: nothing has been sent since the last epoch."""
+    def expectation(self, *, is_quiet: bool) -> Expectation:
+        """Return what must be shown now; `is_quiet`: all was acknowledged before the bridge was read."""
         with self._lock:
             values = {what: dict(amounts) for what, amounts in self._values.items()}
             batches, epochs = len(self.batches.sent_at), len(self.epochs.sent_at)
-        is_quiet = is_paused and not self._session.flush(0.0)
-        stats, counts = self._session.stats, self.run.counts
+        stats, counts = self.session.stats, self.run.counts
         acknowledged, sent, shed = stats.batches_acknowledged, stats.images_sent, stats.images_shed
         # A refused message may have been an epoch, or had images.
         due_epochs, due_images = (0, 0) if stats.refused else (epochs, sent)

@@ -79,7 +79,9 @@ def canary(folder, grpc, http, *flags):
     ports_file, log = folder / "canary.json", folder / "canary.log"
     command = [sys.executable, "-m", "bridge", "canary", "--address", grpc,
                "--bridge-url", f"http://{http}", "--ports-file", str(ports_file), *QUICK, *flags]  # fmt: skip  # flags beside their values
-    clean = {name: told for name, told in os.environ.items() if not name.startswith("TRAINBRIDGE_")}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith("TRAINBRIDGE_")
+    }
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=clean)
         try:

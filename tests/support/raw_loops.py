@@ -60,7 +60,7 @@ class Loop(threading.Thread):
                 else:
                     self._go_on()
                 time.sleep(TICK_SECONDS)
-        except Exception as error:  # noqa: BLE001 -- told by `stop`, in the thread of the test
+        except Exception as error:  # noqa: BLE001 -- raised by `stop`, in the thread of the test
             self.faults.append(repr(error))
         finally:
             self.client.cut()
@@ -104,8 +104,8 @@ class NumberedLoop(Loop):
         if not response.success:
             self.faults.append(response.message)
         if not client.acknowledged <= resume <= client.sent:
-            told = f"of {client.sent} sent, {client.acknowledged} acknowledged"
-            self.faults.append(f"resume_sequence {resume}, {told}")
+            counts = f"of {client.sent} sent, {client.acknowledged} acknowledged"
+            self.faults.append(f"resume_sequence {resume}, {counts}")
         client.open()
         client.acknowledged = max(client.acknowledged, resume)
         client.send(max(1, resume + 1 - REPEATED), client.sent)

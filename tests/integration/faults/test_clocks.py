@@ -37,13 +37,13 @@ def run_of(name):
 
 def messages(name):
     """Yield a whole run whose every timestamp is the client's."""
-    run, told = run_of(name), CLOCKS[name]
+    run, now_ms = run_of(name), CLOCKS[name]
     yield run.status(wire.RUNNING)
     yield from run.requests(1, BATCHES)
-    performance = wire.PerformanceData(time_per_batch_ms=1, timestamp_ms=told)
+    performance = wire.PerformanceData(time_per_batch_ms=1, timestamp_ms=now_ms)
     yield wire.MetricsRequest(session_id=name, performance_data=performance)
-    yield wire.MetricsRequest(session_id=name, heartbeat=wire.Heartbeat(timestamp_ms=told))
-    ended = wire.StatusUpdate(status=wire.COMPLETED, timestamp_ms=told)
+    yield wire.MetricsRequest(session_id=name, heartbeat=wire.Heartbeat(timestamp_ms=now_ms))
+    ended = wire.StatusUpdate(status=wire.COMPLETED, timestamp_ms=now_ms)
     yield wire.MetricsRequest(session_id=name, status_update=ended)
 
 
@@ -65,12 +65,12 @@ def test_time_is_when_a_message_was_received(tmp_path):
     with receiving("grpc") as receiver:
         flags = ("--images-keep", "all", "--otlp-endpoint", receiver.url)
         with running_bridge(state, *flags) as bridge:
-            for name, told in CLOCKS.items():
+            for name, now_ms in CLOCKS.items():
                 with RawClient(bridge.grpc, run_of(name)) as client:
                     client.start()
                     client.say(*messages(name))
                     for request in client.said:
-                        request.timestamp_ms = told
+                        request.timestamp_ms = now_ms
                     client.send_new()
                     client.settle()
                 check(bridge, name, began=began)

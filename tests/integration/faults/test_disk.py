@@ -161,7 +161,7 @@ def test_a_disk_that_hangs_holds_up_nothing_but_acks(tmp_path, port):
 
 
 def test_too_much_waiting_for_the_disk_is_refused(tmp_path, port):
-    """Above 100,000 updates the SDK is told to wait; in the end nothing is missing and nothing double."""
+    """Above 100,000 updates the SDK must wait; in the end nothing is missing and nothing double."""
     run = KnownRun("run", epoch_batches=1_000, samples=1, images_every=0)
     with (
         small_disk(tmp_path / "disk", size_bytes=64 * MEBIBYTE) as disk,

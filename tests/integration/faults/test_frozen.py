@@ -49,14 +49,14 @@ def test_training_goes_on_as_fast_and_all_of_it_arrives(tmp_path):
                 time.sleep(FROZEN_SECONDS)
 
         calm = trained(bridge, calm_run, meanwhile=lambda: None)
-        told = trained(bridge, run, meanwhile=freeze)
+        summary = trained(bridge, run, meanwhile=freeze)
 
-        assert told.batches > 0.8 * RATE * FROZEN_SECONDS
-        assert told.batches / told.wall_seconds > 0.8 * RATE
-        assert told.call_median_seconds < 4 * calm.call_median_seconds + 0.000_1
-        assert told.call_longest_seconds < 1
-        assert (told.left, told.stats["dropped"]) == (0, 0)
-        sent = checks.Sent.whole(run, told.batches, images=told.stats["images_sent"])
+        assert summary.batches > 0.8 * RATE * FROZEN_SECONDS
+        assert summary.batches / summary.wall_seconds > 0.8 * RATE
+        assert summary.call_median_seconds < 4 * calm.call_median_seconds + 0.000_1
+        assert summary.call_longest_seconds < 1
+        assert (summary.left, summary.stats["dropped"]) == (0, 0)
+        sent = checks.Sent.whole(run, summary.batches, images=summary.stats["images_sent"])
         checks.check(bridge, sent, keeps_all=True)
         checks.check_log(bridge)
 

@@ -1,6 +1,5 @@
 """A bridge that is killed at random moments under load, again and again."""
 
-import json
 import os
 import random
 import time
@@ -44,7 +43,7 @@ LIFE_SECONDS = 1.0
 
 
 class Load:
-    """Four sessions: two told by the SDK, one that numbers its messages, one of an original client."""
+    """Four sessions: two streamed by the SDK, one that numbers its messages, one of an original client."""
 
     def __init__(self, port, *, images_every):
         address = f"127.0.0.1:{port}"
@@ -166,8 +165,7 @@ def check_original(bridge, loop, receiver, *, keeps_all):
         return
     numbers = sorted({number for _, number, _ in index_of(bridge, run)})
     assert loop.client.answered <= set(numbers) <= set(range(1, loop.batches + 1))
-    told = json.loads(bridge.get(f"/api/v1/sessions/{run.session_id}"))
-    epochs = [epoch["number"] for epoch in told["epochs"]]
+    epochs = [epoch.number for epoch in bridge.client.session(run.session_id).epochs]
     assert set(epochs) <= set(range(1, loop.epochs + 1))
     sent = Sent(run, numbers, epochs, len(numbers) * run.samples)
     check_series(bridge, sent)

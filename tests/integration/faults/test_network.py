@@ -49,11 +49,11 @@ def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
         )
         assert bridge.total("bridge_streams") == 0
         wire.mend()
-        told = trainer.finish()
+        summary = trainer.finish()
 
-        assert (told.left, told.stats["dropped"]) == (0, 0)
-        assert told.call_longest_seconds < 1
-        sent = checks.Sent.whole(run, told.batches, images=told.stats["images_sent"])
+        assert (summary.left, summary.stats["dropped"]) == (0, 0)
+        assert summary.call_longest_seconds < 1
+        sent = checks.Sent.whole(run, summary.batches, images=summary.stats["images_sent"])
         checks.check(bridge, sent, keeps_all=True)
         checks.check_log(bridge)
 
@@ -70,10 +70,10 @@ def test_connections_that_are_cut_again_and_again_lose_nothing(tmp_path):
         while time.monotonic() < ends:
             time.sleep(BETWEEN_CUTS_SECONDS)
             proxy.cut()
-        told = trainer.finish()
+        summary = trainer.finish()
 
-        assert told.stats["connections"] >= CUT_SECONDS / BETWEEN_CUTS_SECONDS / 2
-        assert (told.left, told.stats["dropped"]) == (0, 0)
-        sent = checks.Sent.whole(run, told.batches, images=told.stats["images_sent"])
+        assert summary.stats["connections"] >= CUT_SECONDS / BETWEEN_CUTS_SECONDS / 2
+        assert (summary.left, summary.stats["dropped"]) == (0, 0)
+        sent = checks.Sent.whole(run, summary.batches, images=summary.stats["images_sent"])
         checks.check(bridge, sent, keeps_all=True)
         checks.check_log(bridge)

@@ -76,7 +76,7 @@ def test_rolling_restarts_cost_nothing(tmp_path):
 
 
 def test_a_second_signal_is_fast(tmp_path):
-    """A stop that waits for something dead ends at once when told again, and costs nothing acknowledged."""
+    """A stop that waits for something dead ends at once at a second signal, and costs nothing acknowledged."""
     state, run = tmp_path / "state", KnownRun("hurried")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -89,9 +89,9 @@ def test_a_second_signal_is_fast(tmp_path):
             until_true(client.drained.is_set)
             time.sleep(1.0)  # what follows sooner counts as an echo of the first signal
             assert bridge.process.poll() is None, "it was to wait for the endpoint"
-            told = time.monotonic()
+            signalled_at = time.monotonic()
             assert bridge.stop() != 0
-            assert time.monotonic() - told < 5
+            assert time.monotonic() - signalled_at < 5
     with running_bridge(state, "--images-keep", "all") as bridge:
         check(bridge, Sent.whole(run, 50), keeps_all=True)
         check_log(bridge)
@@ -135,8 +135,8 @@ def test_an_ended_session_lingers_through_a_restart(tmp_path, number):
         check(bridge, Sent.whole(run, 20))
         over = bridge.total("training_session_status", session_id="ended", status="completed")
         assert over == 1
-        told = json.loads(bridge.get("/api/v1/sessions/ended"))
-        assert (told["phase"], told["connected"]) == ("ended", False)
+        ended = bridge.client.session("ended")
+        assert (ended.phase, ended.connected) == ("ended", False)
 
 
 @SIGNALS
@@ -148,10 +148,15 @@ def test_a_session_forgotten_before_a_restart_stays_away(tmp_path, number):
         client.start()
         client.stream(*run.requests(1, 5), run.status(wire.COMPLETED))
         until_true(lambda: not bridge.total("training_batches_total"))
+        with RawClient(bridge.grpc, KnownRun("later", images_every=0)) as later:
+            later.start()
+            later.stream(
+                later.run.batch(1)
+            )  # acknowledged: what happened before is on the disk, too
         bridge.stop(number)
     with running_bridge(state, *flags) as bridge:
-        assert not bridge.total("training_batches_total")
-        assert json.loads(bridge.get("/api/v1/sessions/forgotten"))["batches"] == 5
+        assert not bridge.total("training_batches_total", session_id="forgotten")
+        assert bridge.client.session("forgotten").batches == 5
 
 
 @pytest.mark.timeout(240)
@@ -199,6 +204,6 @@ def series_of(bridge, session_id):
 
 def page_of(bridge, session_id):
     """Return what the API tells of a session, but for what is of this moment or of this process."""
-    told = json.loads(bridge.get(f"/api/v1/sessions/{session_id}"))
+    details = json.loads(bridge.get(f"/api/v1/sessions/{session_id}"))
     passing = {"connected", "state", "url", "api_url", "images_url", "notices", "updated_at"}
-    return {name: value for name, value in told.items() if name not in passing}
+    return {name: value for name, value in details.items() if name not in passing}

@@ -13,7 +13,7 @@ CATCH_UP_SECONDS = 60
 
 
 def test_a_full_spool_sheds_in_order(tmp_path):
-    """At 90 % sampled images go, at 95 % the first of each epoch too; all are counted, and told.
+    """At 90 % sampled images go, at 95 % the first of each epoch too; all are counted, and reported.
 
     When the store is back, everything that was kept gets there, and images are kept again.
     """

@@ -71,7 +71,7 @@ FAULTS = {
 def test_nothing_but_the_upload_notices_a_broken_store(moto_server, tmp_path):
     """One fault after the other on one bridge: Acks, series and spans go on, and images wait.
 
-    Alerts are told, the store is left in peace, and it is caught up with each time without a restart.
+    Alerts fire, the store is left in peace, and it is caught up with each time without a restart.
     """
     run = KnownRun("run", epoch_batches=30, samples=1, images_every=3)
     with (
@@ -87,7 +87,7 @@ def test_nothing_but_the_upload_notices_a_broken_store(moto_server, tmp_path):
             began, failed, asked = time.monotonic(), failures(bridge), len(proxy.requests)
             if not loop.is_alive():
                 loop.start()
-            what = f"alerts are told that {name}"
+            what = f"the alerts show that {name}"
             until_true(lambda: not is_up(bridge), seconds=ALERT_SECONDS, what=what)
             goes_on(bridge, loop, receiver, seconds=3)
             took = time.monotonic() - began

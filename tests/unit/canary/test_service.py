@@ -18,12 +18,12 @@ PATIENT = 20.0
 """Nothing is late on the slowest of machines."""
 
 SHARP = 0.15
-"""What is missing is told soon: after three times this."""
+"""What is missing is reported soon: after three times this."""
 
 
 @pytest.fixture
 def fake():
-    """A bridge that behaves until it is told otherwise."""
+    """A bridge that behaves until a test changes that."""
     with shown(ShownBridge()) as bridge:
         bridge.config.image_batches_per_second = 1_000.0
         yield bridge
@@ -89,7 +89,7 @@ def images_in(bridge):
 
 
 def batch_at(request, number):
-    """Tell whether this is the batch of that number in the first run."""
+    """Return whether this is the batch of that number in the first run."""
     if not request.session_id.endswith("-000001"):
         return False
     epoch, index = divmod(number - 1, 20)
@@ -115,13 +115,13 @@ def test_an_honest_bridge_is_left_in_peace(fake, page):
     assert value(page, "image_visible_duration_seconds_count") == images_in(fake) > 0
     assert value(page, "bridge_up") == 1
     assert time.time() - value(page, "last_success_timestamp_seconds") < 60
-    ends = [told.status for told in fake.of("status_update")].count(wire.COMPLETED)
+    ends = [update.status for update in fake.of("status_update")].count(wire.COMPLETED)
     assert ends == value(page, "runs_total")
 
 
 @pytest.mark.parametrize("number", [5, 10, 40])
 def test_a_lost_batch_is_missing(fake, page, caplog, number):
-    """Acknowledged and not counted: each of its parts is told once, with what was expected and found."""
+    """Acknowledged and not counted: each of its parts is reported once, with what was expected and found."""
     fake.distort = lambda request: [] if batch_at(request, number) else [request]
 
     assert not watch(options_for(fake, SHARP), page, threading.Event())
@@ -130,11 +130,11 @@ def test_a_lost_batch_is_missing(fake, page, caplog, number):
     assert found == {
         ("missing", "batch"): 1, ("missing", "loss"): 1, ("missing", "prediction"): 1,
         ("missing", "image"): 1,
-    }  # fmt: skip
+    }  # fmt: skip  # as a table
     lines = [record.fields for record in caplog.records if record.getMessage() == "missing"]
-    (told,) = [line for line in lines if line["what"] == "batch"]
-    assert told["session"].startswith("canary-")
-    assert told["expected"] == told["found"] + 1
+    (line,) = [one for one in lines if one["what"] == "batch"]
+    assert line["session"].startswith("canary-")
+    assert line["expected"] == line["found"] + 1
     assert len(lines) == 4
 
 
@@ -148,7 +148,7 @@ def test_a_lost_epoch_is_missing(fake, page):
 
 
 def test_a_doubled_batch_is_a_duplicate(fake, page):
-    """What is counted more often than it was sent is told once, and nothing of it is called missing."""
+    """What is counted more often than it was sent is reported once, and nothing of it is called missing."""
     fake.distort = lambda request: [request] * (2 if batch_at(request, 5) else 1)
 
     assert not watch(options_for(fake), page, threading.Event())
@@ -174,7 +174,7 @@ def test_one_lost_and_one_doubled_do_not_make_up_for_each_other(fake, page):
 
 
 def test_an_altered_loss_is_wrong(fake, page):
-    """A loss that was sent as another one is told, once."""
+    """A loss that was sent as another one is reported, once."""
 
     def change(batch):
         batch.batch_loss = 7.0
@@ -187,7 +187,7 @@ def test_an_altered_loss_is_wrong(fake, page):
 
 
 def test_an_altered_prediction_is_wrong(fake, page):
-    """A prediction counted in another cell of the confusion matrix is told."""
+    """A prediction counted in another cell of the confusion matrix is reported."""
 
     def change(batch):
         batch.predictions[0].predicted_class = 9
@@ -209,7 +209,7 @@ def test_an_altered_image_is_wrong(fake, page):
 
 
 def test_an_image_that_is_listed_and_not_there_is_missing(fake, page):
-    """A 404 for an image that the index has is told when it lasts."""
+    """A 404 for an image that the index has is reported when it lasts."""
     fake.picture = lambda _image: None
 
     assert not watch(options_for(fake, SHARP), page, threading.Event())
@@ -327,7 +327,7 @@ def test_a_loss_is_found_while_the_run_goes_on(fake, page, monkeypatch):
 
 
 def test_images_that_cannot_be_read_are_told_as_unchecked(fake, page):
-    """A store that is away is no proof that an image is gone; the canary goes on without them."""
+    """A store that is away does not prove that an image is gone; the canary goes on without them."""
     fake.images_status = 503
 
     assert watch(options_for(fake, SHARP), page, threading.Event()) is not None
@@ -350,7 +350,7 @@ def test_one_run_follows_the_other(fake, page):
 
 
 def test_a_canary_without_a_bridge_stops_when_told(page):
-    """Nothing listens there; that is told by bridge_up, and being told to stop ends it soon."""
+    """Nothing listens there; bridge_up says so, and a stop ends it soon."""
     options = CanaryOptions("127.0.0.1:9", "http://127.0.0.1:9", look_seconds=0.05)
     started = time.monotonic()
     with running(options, page):

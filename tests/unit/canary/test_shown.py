@@ -21,11 +21,11 @@ def test_a_real_page_is_understood():
     scene = Scene()
     for name in ("canary-1", "canary-11"):
         session = scene.session(name)
-        told = (Prediction(1, 0.5), Prediction(2, 0.5))
+        predictions = (Prediction(1, 0.5), Prediction(2, 0.5))
         scene.tell(
             session,
-            Batch(0, 0, 0.5, (), 0, told, (1, 1)),
-            Batch(0, 1, 0.25, (), 0, told, (2, 2)),
+            Batch(0, 0, 0.5, (), 0, predictions, (1, 1)),
+            Batch(0, 1, 0.25, (), 0, predictions, (2, 2)),
             Epoch(0, 0.4, 0.5),
         )
         scene.settle(name, ImageResult.STORED, 3, NOON)
@@ -43,7 +43,7 @@ def test_a_real_page_is_understood():
     assert shown.values[What.LOSS] == {"sum": 0.75}
     assert shown.values[What.PREDICTION] == {
         "1/1": 1, "1/2": 1, "2/1": 1, "2/2": 1, "confidences": 4, "confidence sum": 2.0,
-    }  # fmt: skip
+    }  # fmt: skip  # as a table
     assert shown.images_stored == 3
     assert set(other.counts.values()) == {0}
 
