@@ -84,6 +84,7 @@ class Runtime:
         self.queue = CallQueue(options.buffer_bytes)
         self._outbox = Outbox(options.buffer_bytes, self._stats)
         check = StrictCheck(identity.config, self._server_config).check if options.strict else None
+        self._resources = ResourceMonitor(gpus=options.gpus)
         self.capture = Capture(
             self.queue,
             options.buffer_bytes,
@@ -98,7 +99,7 @@ class Runtime:
             identity.config,
             server_config=self._server_config,
             left_out=self._accounts[1],
-            resources=ResourceMonitor(gpus=options.gpus),
+            resources=self._resources,
         )
         self.commands = CommandInbox(
             self._answer, is_answer_pending=self._collector.is_answer_pending
@@ -122,7 +123,7 @@ class Runtime:
         """Report that training runs, at the first call of the loop."""
         self._settle()
         if not self.queue.is_closed:
-            self._collector.note_cuda_devices()
+            self._resources.note_cuda_devices()
             self.report_status(Status.RUNNING)
 
     def report_status(self, status: Status, message: str = "") -> None:
@@ -161,13 +162,7 @@ class Runtime:
         self._settle()
         if not self._threads or self._is_closing:
             return 0
-        handed_on = threading.Event()
-        self.queue.put(FlushCall(time.monotonic(), handed_on))
-        self._collector.poke()
-        waiting = 0
-        if not handed_on.wait(deadline - time.monotonic()):
-            waiting = max(0, len(self.queue) + self._collector.in_hand - 1)
-        return waiting + self._outbox.wait(deadline, until_finished=False)
+        return self._flush_queue(deadline) + self._outbox.wait_until_delivered(deadline)
 
     def close(self, timeout: float | None = None) -> int:
         """Deliver what there is, for `timeout` seconds, and stop; return how many messages are left."""
@@ -179,9 +174,8 @@ class Runtime:
         deadline = time.monotonic() + timeout
         try:
             self.commands.close()
-            self._collector.finish(timeout)
-            self._transport.skip_backoff()
-            self._outbox.wait(deadline, until_finished=True)
+            self._close_input(timeout)
+            self._outbox.wait_until_drained(deadline)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             left = self._stop(time.monotonic())
         self._log_end(left)
@@ -189,7 +183,7 @@ class Runtime:
 
     def after_fork_in_child(self) -> None:
         """Become inert, and free nothing; called in child processes."""
-        self._inherited = (self.queue.close(), self._outbox)
+        self._inherited = (self.queue.abandon(), self._outbox)
         self._outbox = Outbox(
             self._options.buffer_bytes, self._stats
         )  # the other's lock may be held
@@ -205,8 +199,7 @@ class Runtime:
             self._settle()
             self.report_end(error)
             self.commands.close()
-            self._collector.finish(min(process_hooks.EXIT_SECONDS, self._options.close_seconds))
-            self._transport.skip_backoff()
+            self._close_input(min(process_hooks.EXIT_SECONDS, self._options.close_seconds))
 
     def at_exit(self, seconds: float) -> None:
         """Close; called when the interpreter ends."""
@@ -273,24 +266,39 @@ class Runtime:
                 AnswerCall(time.monotonic(), command.id, applied, remark, *command.answered_at)
             )
 
+    def _flush_queue(self, deadline: float) -> int:
+        """Wait until a marker has come through the collector; return how many calls before it have not."""
+        marker = FlushCall(time.monotonic(), threading.Event())
+        self.queue.put(marker)
+        self.queue.wake.set()
+        if self.queue.is_closed or marker.done.wait(deadline - time.monotonic()):
+            return 0  # closed: by another thread, and maybe before the marker was put in
+        return max(0, self.queue.unfinished - 1)
+
+    def _close_input(self, seconds: float) -> None:
+        """Take nothing more in: each stage passes on what it has, closes the next one's input, and ends."""
+        self._collector.deadlines.end_within(seconds)
+        self.queue.close()
+        self._transport.skip_backoff()
+
     def _stop(self, now: float) -> int:
         """Take all threads out of what they do, within `STOP_SECONDS`; return how many messages are left."""
         if not self._threads:
             return 0
         deadline = now + STOP_SECONDS
         collecting, sending = self._threads
-        self._collector.skip_images()
+        self._collector.deadlines.expire()
+        self.queue.close()  # an interrupt may have come before
         if self._outbox.is_done:
             sending.join(LAST_WORD_SECONDS)  # the bridge may still report what became of images
         self._transport.stop()
         if self._spool is not None:
             collecting.join(STOP_SECONDS * COLLECT_SHARE)
-        self._collector.stop()
-        self._outbox.abandon()
         abandoned = self._collector.abandon(self._accounts[2])
+        self._outbox.abandon()
         if self._spool is None:
             collecting.join(max(0.0, deadline - time.monotonic()))
-        left = self._outbox.wait(0.0, until_finished=False) + self._collector.in_hand
+        left = self._outbox.wait_until_delivered(0.0) + self.queue.in_hand
         if self._spool is not None:
             self._spool.close(max(0.0, deadline - time.monotonic()))
         sending.join(max(0.0, deadline - time.monotonic()))

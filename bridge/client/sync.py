@@ -204,7 +204,7 @@ class _SpoolSender:
             encoder = Encoder(self._identity.config, LeftOut(), last=last)
             end = StatusCall(0.0, Status.FAILED, SILENT_END)
             self._outbox.put([encoder.status(end, now_ms())])
-        self._outbox.finish()
+        self._outbox.close()
 
     def _check_progress(self, is_stalled: bool) -> None:  # noqa: FBT001
         failure = self._connection.failure

@@ -1,6 +1,13 @@
-"""How fast training goes, worked out from the calls that the loop makes."""
+"""How fast training goes, measured by the calls that the loop makes."""
 
+import math
 from dataclasses import dataclass
+
+REPORT_SECONDS = 5.0
+"""How often throughput is reported."""
+
+FIRST_REPORT_SECONDS = 1.0
+"""How soon after the first batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +22,10 @@ class Throughput:
 
 
 class ThroughputMeter:
-    """Notes when batches and epochs ended; all moments are monotonic, in seconds."""
+    """Records when batches and epochs ended; all moments are monotonic, in seconds."""
 
     def __init__(self, *, epochs: int, batches_per_epoch: int) -> None:
-        """Know the plan, as far as it is known; 0: not told."""
+        """Start with no batch; 0: not reported."""
         self._epochs = epochs
         self._batches_per_epoch = batches_per_epoch
         self._first_epoch: int | None = None
@@ -31,13 +38,17 @@ class ThroughputMeter:
         self._busy_seconds = 0.0
         self._samples = 0
         self._reported = (0, 0, 0.0)
+        self.due_at = math.inf
+        """When the next measurement is to be taken."""
 
     def record_batch(self, at: float, epoch: int, samples: int) -> float | None:
-        """Note the end of a batch; return how long it took, or None where that cannot be known."""
+        """Record the end of a batch; return how long it took, or None where that cannot be known."""
         if self._first_epoch is None or epoch != self._epoch:
             self._start_epoch(at, epoch)
         duration = None if self._previous is None else max(0.0, at - self._previous)
         self._previous = at
+        if self.due_at == math.inf:
+            self.due_at = at + FIRST_REPORT_SECONDS
         self._epoch_batches += 1
         if duration is not None:
             self._batches += 1
@@ -46,7 +57,8 @@ class ThroughputMeter:
         return duration
 
     def record_epoch(self, at: float) -> None:
-        """Note the end of an epoch."""
+        """Record the end of an epoch, after which a measurement is due."""
+        self.due_at = min(self.due_at, at)
         if self._first_epoch is not None:
             self._last_epoch_seconds = at - self._epoch_started
             self._epoch_started = at
@@ -54,13 +66,14 @@ class ThroughputMeter:
         self._previous = at
 
     def record_resume(self, at: float) -> None:
-        """Note that training goes on after a pause, which is not counted as training."""
+        """Record that training goes on after a pause, which is not counted as training."""
         if self._previous is not None:
             self._epoch_started += at - self._previous
         self._previous = at
 
     def measure(self, at: float) -> Throughput | None:
-        """Return the speed since the last report and on average; None before there is any."""
+        """Return the throughput since the last measurement and on average; None before there is any."""
+        self.due_at = at + REPORT_SECONDS
         if not self._batches:
             return None
         batches, samples, busy = self._reported
@@ -80,7 +93,7 @@ class ThroughputMeter:
         if self._first_epoch is None:
             self._first_epoch = epoch
             self._epoch_started = at
-        elif self._epoch_batches:  # the loop does not say when epochs end
+        elif self._epoch_batches:  # the loop does not report when epochs end
             self._last_epoch_seconds = at - self._epoch_started
             self._epoch_started = at
             self._epoch_batches = 0
@@ -88,7 +101,7 @@ class ThroughputMeter:
         self._epoch = epoch
 
     def _remaining(self, at: float) -> float:
-        """Return what is left of this epoch and of those to come; 0 where the plan is not known."""
+        """Return what is left of this epoch and of those to come; 0 where the number of epochs was not reported."""
         if not self._epochs:
             return 0.0
         average = self._busy_seconds / self._batches

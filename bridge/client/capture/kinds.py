@@ -11,7 +11,7 @@ from bridge.client.encoding.isolation import let_through
 
 try:  # both are extras, and imported here so that nothing is imported while training runs
     import numpy as np
-    import numpy.ma  # loaded by numpy when it is first asked for
+    import numpy.ma  # noqa: F401 -- numpy would import it at the first call
 except ImportError:  # pragma: no cover
     np = None  # type: ignore[assignment]
 try:

@@ -50,7 +50,7 @@ class Outbox:
         """The sequence this stream has to continue with; 0: any, nothing has been sent on it."""
         self._given_up = False
         self._paused_until = 0.0
-        self._finished = False
+        self._is_closed = False
         self._is_abandoned = False
 
     def put(self, messages: Iterable[OutgoingMessage]) -> None:
@@ -64,10 +64,10 @@ class Outbox:
             make_room(self._backlog)
             self._update_and_notify()
 
-    def finish(self) -> None:
-        """Declare that nothing more will be put in."""
+    def close(self) -> None:
+        """Declare that nothing more will be put in; it is done once what is in it is delivered."""
         with self._change:
-            self._finished = True
+            self._is_closed = True
             self._change.notify_all()
 
     def abandon(self) -> None:
@@ -77,15 +77,15 @@ class Outbox:
             self._change.notify_all()
 
     @property
-    def is_finished(self) -> bool:
+    def is_closed(self) -> bool:
         """Whether nothing more will be put in."""
-        return self._finished
+        return self._is_closed
 
     @property
     def is_done(self) -> bool:
         """Whether everything there will ever be has been acknowledged, refused or dropped."""
         with self._change:
-            return self._finished and not self._backlog
+            return self._is_closed and not self._backlog
 
     @property
     def acked_through(self) -> int:
@@ -103,15 +103,15 @@ class Outbox:
         with self._change:
             return self._backlog.stats.snapshot(*accounts)
 
-    def wait(self, deadline: float, *, until_finished: bool) -> int:
+    def wait_until_delivered(self, deadline: float) -> int:
         """Wait until all is delivered, or until the monotonic deadline; return how many messages are left."""
-        with self._change:
-            while (self._backlog and not self._given_up) or (until_finished and not self._finished):
-                remaining = deadline - time.monotonic()
-                if remaining <= 0 or self._is_abandoned:
-                    break
-                self._change.wait(remaining)
-            return len(self._backlog)
+        return self._wait(lambda: not self._backlog or self._given_up, deadline)
+
+    def wait_until_drained(self, deadline: float) -> int:
+        """Wait until the outbox is closed and all is delivered; return how many messages are left."""
+        return self._wait(
+            lambda: self._is_closed and (not self._backlog or self._given_up), deadline
+        )
 
     def open_stream(self) -> int:
         """Start a stream, which resends what is unacknowledged; return its number for `take_frame`."""
@@ -152,7 +152,7 @@ class Outbox:
                 window_bytes = min(window_bytes, backlog.limit_bytes // 2)
             while True:
                 left = len(backlog) if until_acknowledged else backlog.unsent_count
-                if stream != self._stream or (self._finished and not left):
+                if stream != self._stream or (self._is_closed and not left):
                     return None
                 now = time.monotonic()
                 if now >= self._paused_until and backlog.unsent and backlog.fits(window_bytes):
@@ -289,6 +289,12 @@ class Outbox:
             return frame
         by_sequence = {message.sequence: message for message in frame}
         return [by_sequence.get(number) or placeholder(number) for number in range(begin, end)]
+
+    def _wait(self, is_over: Callable[[], bool], deadline: float) -> int:
+        with self._change:
+            remaining = max(0.0, deadline - time.monotonic())
+            self._change.wait_for(lambda: is_over() or self._is_abandoned, remaining)
+            return len(self._backlog)
 
     def _wait_for_spool(self, deadline: float) -> None:
         """Wait until the spool has taken what is too much, but no longer than a healthy disk would need."""

@@ -74,7 +74,7 @@ class MetricsStream:
             self._outbox.close_stream()
             self._call.cancel()
             _join(self._threads)
-        if not self._server_config().uses_sequences and self._outbox.is_finished:
+        if not self._server_config().uses_sequences and self._outbox.is_closed:
             self._outbox.acknowledge_sent()  # the bridge has read all of it and closed without an error
 
     def _requests(self, stream: int) -> Iterator[bytes]:

@@ -1,8 +1,10 @@
 """How fast training goes."""
 
+import math
+
 import pytest
 
-from bridge.client.throughput import ThroughputMeter
+from bridge.client.throughput import FIRST_REPORT_SECONDS, REPORT_SECONDS, ThroughputMeter
 
 
 def test_durations_lie_between_calls():
@@ -58,3 +60,16 @@ def test_a_pause_is_no_training():
 
     assert meter.record_batch(101.0, 0, 1) == 1.0
     assert meter.measure(101.0).epoch_seconds == pytest.approx(2.0)
+
+
+def test_a_measurement_is_due_soon_after_the_first_batch_then_at_epochs_and_at_intervals():
+    """A short run reports its throughput too, and an epoch's end is not reported late."""
+    meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
+    assert meter.due_at == math.inf
+    meter.record_batch(10.0, 0, 1)
+    meter.record_batch(10.5, 0, 1)
+    assert meter.due_at == 10.0 + FIRST_REPORT_SECONDS
+    meter.measure(11.0)
+    assert meter.due_at == 11.0 + REPORT_SECONDS
+    meter.record_epoch(12.0)
+    assert meter.due_at == 12.0

@@ -87,11 +87,11 @@ def test_a_closed_queue_keeps_nothing():
         queue.put(call)
     queue.wake.clear()
 
-    assert queue.close() == batches(2)
+    assert queue.abandon() == batches(2)
     for call in batches(3):
         queue.put(call)
 
-    assert queue.close() == []
+    assert queue.abandon() == []
     assert len(queue) == 0
     assert not queue.wake.is_set()
 
@@ -138,3 +138,32 @@ def test_numbers_find_room_or_say_that_there_is_none():
     assert queue.wake.is_set()
     assert queue.is_full
     assert len(queue) == taken
+
+
+def test_a_closed_queue_hands_over_what_is_in_it_and_takes_nothing_in():
+    """Who takes calls is woken for the rest of them, and knows then that these were all."""
+    queue = CallQueue(1 << 20)
+    for call in batches(3):
+        queue.put(call)
+
+    queue.close()
+    assert queue.wake.is_set()
+    queue.put(CALLS["epoch"])
+    queue.put_numbers((1.0, 0.5, 2, 3))
+
+    assert queue.take(2) == batches(2)
+    assert not queue.is_drained
+    assert queue.take(2) == batches(3)[2:]
+    assert queue.is_drained
+
+
+def test_what_was_taken_is_unfinished_until_it_is_handed_on():
+    """Whoever counts what is left must not miss what is between two stages."""
+    queue = CallQueue(1 << 20)
+    for call in batches(3):
+        queue.put(call)
+    queue.take(2)
+
+    assert queue.unfinished == 3
+    queue.in_hand = 0
+    assert queue.unfinished == 1

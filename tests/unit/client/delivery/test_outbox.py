@@ -295,12 +295,12 @@ def test_a_stream_ends_when_all_is_delivered(stats):
     outbox = Outbox(PLENTY, stats)
     stream = outbox.open_stream()
     outbox.put(messages(1))
-    outbox.finish()
+    outbox.close()
     assert taken(outbox, stream) == [1]
 
     assert taken(outbox, stream, until_acknowledged=False) is None
     assert taken(outbox, stream) == []
-    assert outbox.wait(time.monotonic(), until_finished=True) == 1
+    assert outbox.wait_until_drained(time.monotonic()) == 1
     outbox.acknowledge(1)
     assert taken(outbox, stream) is None
     assert outbox.is_done

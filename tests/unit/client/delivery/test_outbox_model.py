@@ -155,7 +155,7 @@ def test_a_pause_rewinds_to_the_message_refused(count, data):
     delivery = Delivery()
     for _ in range(count):
         delivery.put(Priority.OTHER)
-    delivery.outbox.finish()
+    delivery.outbox.close()
     assert delivery.take() == list(range(1, count + 1))
 
     delivery.outbox.pause_and_rewind(at, 0.0)

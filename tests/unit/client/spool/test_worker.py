@@ -309,7 +309,7 @@ def test_a_spool_that_is_damaged_while_it_is_used_costs_what_is_damaged(tmp_path
         for _ in range(10):
             delivery.put(20)
         delivery.deliver()
-        delivery.outbox.finish()
+        delivery.outbox.close()
 
     stats = delivery.stats
     assert stats.dropped == (0 if at == 0 else 1)
@@ -335,7 +335,7 @@ def test_what_is_delivered_leaves_nothing_behind(tmp_path):
     """The folder of a session that is over is removed."""
     with delivering(tmp_path) as delivery:
         delivery.put(100)
-        delivery.outbox.finish()
+        delivery.outbox.close()
         delivery.deliver()
 
     assert list(tmp_path.iterdir()) == []
@@ -350,7 +350,7 @@ def test_what_is_not_delivered_is_left_for_later(tmp_path, finished):
         delivery.take(1)
         delivery.outbox.acknowledge(120)
         if finished:
-            delivery.outbox.finish()
+            delivery.outbox.close()
 
     (path,) = folders_in(tmp_path)
     found = reopened(path)

@@ -1,0 +1,166 @@
+"""Captured calls made into messages: which images are sent, and what becomes of the memory of the others."""
+
+import time
+from collections.abc import Callable
+
+from bridge.client.calls import (
+    AnswerCall,
+    BatchCall,
+    Call,
+    EpochCall,
+    FlushCall,
+    ResumedCall,
+    ScalarsCall,
+    StatusCall,
+)
+from bridge.client.capture.capture import Capture, number_or_lowest
+from bridge.client.capture.image_sampler import Candidate, ImageSampler
+from bridge.client.capture.reading import whole_number_of
+from bridge.client.commands import REMEMBERED
+from bridge.client.delivery.message import OutgoingMessage
+from bridge.client.delivery.server_config import ServerConfig
+from bridge.client.encoding.encoder import Encoder
+from bridge.client.left_out import LeftOut, Reason
+from bridge.client.throughput import ThroughputMeter
+
+NAMES: dict[type, str] = {
+    BatchCall: "batches",
+    EpochCall: "epochs",
+    ScalarsCall: "scalars",
+    StatusCall: "statuses",
+    AnswerCall: "answers",
+    ResumedCall: "pauses",
+}
+"""What a user calls the making of each call."""
+
+
+class CallEncoder:
+    """Makes messages of calls; what of a call cannot be sent is left out and counted."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        capture: Capture,
+        meter: ThroughputMeter,
+        *,
+        server_config: Callable[[], ServerConfig],
+        left_out: LeftOut,
+    ) -> None:
+        """Count what is left out into `left_out`."""
+        self._encoder = encoder
+        self._capture = capture
+        self._meter = meter
+        self._server_config = server_config
+        self._left_out = left_out
+        self._sampler = ImageSampler()
+        self._answers: dict[str, int] = {}
+
+    def encode(
+        self, calls: list[Call], *, is_abandoned: Callable[[], bool]
+    ) -> list[OutgoingMessage]:
+        """Return the messages of calls; once `is_abandoned`, what is left is left out."""
+        chosen = self._choose(calls)
+        offset = time.time() - time.monotonic()
+        messages = []
+        for place, call in enumerate(calls):
+            if is_abandoned():
+                self.leave_out(call, self._left_out)
+                continue
+            message = self._encode(call, round((call.at + offset) * 1000), place in chosen)
+            if message is not None:
+                messages.append(message)
+        return messages
+
+    def answer_sequence(self, command_id: str) -> int | None:
+        """Return the sequence of the last answer to a command; None where there is none."""
+        return self._answers.get(command_id)
+
+    def leave_out(self, call: Call, account: LeftOut) -> None:
+        """Count a call that the end of the session has overtaken."""
+        if type(call) is not FlushCall:
+            account.add(NAMES[type(call)], Reason.CLOSED)
+        self._release(call, Reason.CLOSED, account)
+
+    def _choose(self, calls: list[Call]) -> set[int]:
+        """Return the places of the batches whose images are sent, of those that the loop has not decided on."""
+        places: list[int] = []
+        candidates: list[Candidate] = []
+        chosen: set[int] = set()
+        for place, call in enumerate(calls):
+            if type(call) is not BatchCall or call.images is None:
+                continue
+            if call.images.is_chosen:
+                chosen.add(place)
+            elif call.images.is_chosen is None:
+                places.append(place)
+                candidates.append(Candidate(call.at, number_or_lowest(call.loss), call.epoch))
+        rate = self._server_config().image_batches_per_second
+        return chosen | {places[found] for found in self._sampler.choose(candidates, rate)}
+
+    def _encode(self, call: Call, clock_ms: int, is_chosen: bool) -> OutgoingMessage | None:  # noqa: FBT001
+        try:
+            message = self._message(call, clock_ms, is_chosen)
+        except BaseException as error:  # noqa: BLE001 -- anything may have been given
+            self._left_out.add(NAMES[type(call)], Reason.UNREADABLE, error=error)
+            self._release(call, Reason.UNREADABLE, self._left_out)
+            return None
+        self._release(call, Reason.SAMPLED_OUT, self._left_out)
+        return message
+
+    def _message(self, call: Call, clock_ms: int, is_chosen: bool) -> OutgoingMessage | None:  # noqa: FBT001
+        if type(call) is BatchCall:
+            return self._batch(call, clock_ms, is_chosen=is_chosen)
+        if type(call) is EpochCall:
+            self._meter.record_epoch(call.at)
+            return self._encoder.epoch(call, clock_ms)
+        if type(call) is ScalarsCall:
+            return self._encoder.scalars(call, clock_ms)
+        if type(call) is StatusCall:
+            return self._encoder.status(call, clock_ms)
+        if type(call) is AnswerCall:
+            return self._answer(call, clock_ms)
+        if type(call) is ResumedCall:
+            self._meter.record_resume(call.at)
+        return None
+
+    def _answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
+        message = self._encoder.answer(call, clock_ms)
+        self._answers[call.command_id] = message.sequence
+        while len(self._answers) > REMEMBERED:
+            del self._answers[next(iter(self._answers))]
+        return message
+
+    def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> OutgoingMessage:
+        epoch = whole_number_of(call.epoch)
+        samples = self._encoder.samples(call)
+        duration = self._meter.record_batch(call.at, epoch, samples)
+        images = call.images
+        pictures = images.claim() if images is not None and is_chosen else None
+        try:
+            return self._encoder.batch(
+                call,
+                samples=samples,
+                clock_ms=clock_ms,
+                duration=duration,
+                pictures=pictures,
+                server_config=self._server_config(),
+            )
+        except BaseException:
+            if images is not None and pictures is not None:
+                self._left_out.add("images", Reason.UNREADABLE, images.count)
+            raise
+        finally:
+            if images is not None and pictures is not None:
+                self._capture.release(images, pictures)
+
+    def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:
+        """Give back what a call still holds; images that nobody has claimed are left out for this reason."""
+        if type(call) is BatchCall:
+            self._capture.bytes_out += call.size_bytes
+            images = call.images
+            pictures = images.claim() if images is not None else None
+            if images is not None and pictures is not None:
+                self._capture.release(images, pictures)
+                account.add("images", reason, images.count)
+        if call.landing is not None:
+            call.landing.release()
