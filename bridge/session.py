@@ -71,7 +71,7 @@ _EPOCH_FIELDS = attrgetter(*Epoch.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something worth telling on a session's page."""
+    """Something worth showing on a session's page."""
 
     at: float
     text: str
@@ -155,7 +155,7 @@ class Session:
         return trace_id_of(self.id, self.attempt)
 
     def supersedes(self, client: Client, now: float) -> bool:
-        """Tell whether this attempt has taken the place of the one that a client belongs to.
+        """Return whether this attempt has taken the place of the one that a client belongs to.
 
         What a process has left says when that began: it never replaces an attempt that began later. A
         process that registers alive comes later whatever its clock says, unless it was here before.
@@ -166,7 +166,7 @@ class Session:
         return client.is_left_over and not began_ms < client.started_ms <= now * 1000
 
     def follow(self, before: "Session") -> None:
-        """Be the attempt after another one, whose client is known from now on as a former one."""
+        """Become the attempt after another one, whose client counts as a former one from now on."""
         former = before.client.instance_id
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
         self.restored_state = before.restored_state
@@ -178,7 +178,7 @@ class Session:
         return token
 
     def accepts_token_hash(self, token_hash: str) -> bool:
-        """Tell whether a stream has shown the token of one of the last registrations."""
+        """Return whether a stream has shown the token of one of the last registrations."""
         matches = [hmac.compare_digest(known, token_hash) for known in self.token_hashes]
         return any(matches)
 
@@ -188,12 +188,12 @@ class Session:
             self.hosts = (*self.hosts, host)[-HOSTS_KEPT:]
 
     def has_skipped(self, sequence: int) -> bool:
-        """Tell whether the client has begun behind a sequence, which then is not to come any more."""
+        """Return whether the client has begun behind a sequence, which then is not to come any more."""
         at = bisect_right(self.skipped, sequence, key=itemgetter(0)) - 1
         return at >= 0 and sequence <= self.skipped[at][1]
 
     def apply(self, event: Event, now: float) -> None:
-        """Take notice of an event."""
+        """Update the state by an event."""
         apply = _APPLY.get(type(event))
         if apply is not None:
             apply(self, event, now)

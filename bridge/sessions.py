@@ -104,10 +104,10 @@ class Sessions:
         `archived` is the session as it was when it expired, if it did, so that it can be resumed, and so
         that no attempt of a session is counted twice.
 
-        The same client instance resumes its session, also an ended one; another one is refused while the
-        first is alive (three heartbeats) and starts a new attempt after that. Clients that do not name
-        themselves are taken for the same one until the session has ended, and then for another. What belongs to an attempt before the one
-        that is known is refused, however that one has ended.
+        The same client instance resumes its session, also an ended one. Another instance is refused while
+        the first one is alive (three heartbeats), and begins a new attempt after that or after the end. A
+        client that does not name itself resumes its session until that has ended; registered after its
+        end, it begins a new attempt. What belongs to an earlier attempt is refused, however that ended.
 
         Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
         """
@@ -131,7 +131,7 @@ class Sessions:
         return Registration(session, is_new=True)
 
     def is_leased(self, session: Session) -> bool:
-        """Tell whether a session has been heard of within three heartbeats."""
+        """Return whether a session has been heard of within three heartbeats."""
         heard_until = session.heard_at + self.lease_seconds
         return self._monotonic() < max(heard_until, session.leased_until)
 

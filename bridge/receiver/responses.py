@@ -1,4 +1,4 @@
-"""What the bridge says to a client, in protobuf."""
+"""Builds what the bridge sends to a client, in protobuf."""
 
 from bridge.commands import Command
 from bridge.wire import metrics_pb2 as wire

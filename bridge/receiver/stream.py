@@ -205,7 +205,7 @@ class Stream:
     def _replace_predecessor(self) -> None:
         """Close the stream that this one follows, which may be dead without knowing it.
 
-        Clients that do not name themselves cannot be told apart, so theirs stay.
+        Clients that do not name themselves cannot be distinguished, so theirs stay.
         """
         predecessor = self._deps.streams.get(self.session_id)
         if (

@@ -1,4 +1,4 @@
-"""The way of a message."""
+"""The path of a message."""
 
 import pytest
 from hypothesis import given
@@ -44,7 +44,7 @@ from bridge.telemetry import Telemetry
 
 
 class Recording:
-    """A sink that remembers, and fails where it is told."""
+    """A sink that records, and fails on the events given."""
 
     def __init__(self, fails_on=()) -> None:
         self.events: list[object] = []
@@ -60,7 +60,7 @@ class Recording:
 
 
 class Journal:
-    """A committer that only counts, and is full when told."""
+    """A committer that only counts, and is full on demand."""
 
     def __init__(self) -> None:
         self.is_full = False
@@ -308,7 +308,7 @@ def test_a_session_that_cannot_take_an_event_does_not_undo_it():
 
 
 def test_nothing_is_applied_while_too_much_waits_for_the_disk():
-    """The client is told when to come again; heartbeats get through, so the session still shows as alive."""
+    """The client learns when to retry; heartbeats get through, so the session still shows as alive."""
     bridge = Bridge()
     session = bridge.register()
     bridge.journal.is_full = True
@@ -322,7 +322,7 @@ def test_nothing_is_applied_while_too_much_waits_for_the_disk():
 
 
 def test_a_command_that_is_answered_twice_was_answered_once():
-    """It may have gone out twice, and so has its answer; nobody is told of an error."""
+    """It may have gone out twice, and so has its answer; nobody gets an error."""
     bridge = Bridge()
     bridge.register()
     bridge.pipeline.submit("run", CommandType.PAUSE_TRAINING, {}, "c1")
@@ -422,7 +422,7 @@ def test_an_expired_session_leaves_nothing():
     assert len(bridge.sessions) == 0
 
 
-def test_an_order_is_an_event_before_it_is_sent():
+def test_a_command_is_an_event_before_it_is_sent():
     """So it is on disk, whoever is there to take it."""
     bridge = Bridge()
     bridge.register()
@@ -436,7 +436,7 @@ def test_an_order_is_an_event_before_it_is_sent():
     assert len(bridge.sink.of(CommandQueued)) == 1
 
 
-def test_orders_for_an_attempt_do_not_reach_the_next():
+def test_commands_for_an_attempt_do_not_reach_the_next():
     """A stop that the first process never heard must not stop the second."""
     bridge = Bridge()
     bridge.register()
