@@ -13,8 +13,9 @@ from bridge.client.calls import (
     ScalarsCall,
     StatusCall,
 )
-from bridge.client.capture.capture import Capture, number_or_lowest
+from bridge.client.capture.capture import Capture
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
+from bridge.client.capture.losses import number_or_lowest
 from bridge.client.capture.reading import whole_number_of
 from bridge.client.commands import REMEMBERED
 from bridge.client.delivery.message import OutgoingMessage

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from heapq import heapify, heappop, heappush
-from math import inf, isfinite
+from math import inf
 from typing import Any, NamedTuple
 
 from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
@@ -21,7 +21,12 @@ from bridge.client.capture.images import (
     size_of,
 )
 from bridge.client.capture.kinds import type_name
-from bridge.client.capture.reading import number_of
+from bridge.client.capture.losses import (
+    badness_of,
+    has_arrived,
+    loss_while_waiting,
+    number_or_lowest,
+)
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
 from bridge.client.delivery.server_config import ServerConfig
@@ -33,8 +38,6 @@ COPIES_SHARE = 2
 
 MOST_WAITING = 256
 """So many are in the heap before those that wait no longer are taken out of it."""
-
-LOWEST = -1e300
 
 LOOK_SECONDS = 0.001
 
@@ -437,34 +440,3 @@ class _Waiting(NamedTuple):
     def discard(self) -> bool:
         """Let go of them, as the bridge would."""
         return self.capture._let_go(self.images, Reason.SAMPLED_OUT)
-
-
-def has_arrived(loss: Any) -> bool:
-    """Return whether a captured number can be read without waiting."""
-    return bool(getattr(loss, "has_arrived", True))
-
-
-def number_or_lowest(loss: Any) -> float:
-    """Return a loss that has arrived; the lowest number there is where it cannot be read."""
-    try:
-        return number_of(loss)
-    except BaseException as error:  # noqa: BLE001 -- said when the batch is encoded
-        let_through(error)
-        return LOWEST
-
-
-def loss_while_waiting(images: ImageCapture) -> float | None:
-    """Return a loss that has arrived; None where somebody has claimed the images, and may be done with them.
-
-    The memory that the loss lies in may hold a later one then.
-    """
-    loss = number_or_lowest(images.loss) if images.is_waiting else None
-    return loss if images.is_waiting else None
-
-
-def badness_of(loss: Any) -> float:
-    """Return what waiting batches are compared by; a loss that is not known yet may be the highest."""
-    if not has_arrived(loss):
-        return inf
-    number = number_or_lowest(loss)
-    return number if isfinite(number) else inf

@@ -5,10 +5,9 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from typing import Any, Protocol
 
-from bridge.client.capture.kinds import np
+from bridge.client.capture.tensors import BFLOAT16, array_of, is_dense, plain, torch_module, widened
 
 SMALL_BYTES = 4096
 """Copies up to this size share large blocks: pinning memory costs a system call each time."""
@@ -22,15 +21,6 @@ FLAG_SPACING = 64
 """Bytes from one flag to the next: a cache line."""
 
 MOST_STREAMS = 64
-
-DTYPES = {
-    f"torch.{name}": name
-    for name in (
-        *("float16", "float32", "float64", "bool"),
-        *("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
-    )
-}
-"""What NumPy calls a type; bfloat16, which it has not, is brought over as it is and widened later."""
 
 LARGER = 3
 """A free block of up to so many sizes more is taken before more memory is pinned."""
@@ -163,7 +153,7 @@ class Landed:
     def array(self) -> Any:
         """Return it as NumPy's: valid until it, or its landing, is released."""
         array = self._array
-        return widened(array) if array.dtype == _BFLOAT16 else array
+        return widened(array) if array.dtype == BFLOAT16 else array
 
     def release(self) -> None:
         """Give the memory of rows that are separate back; call it once."""
@@ -240,9 +230,9 @@ class DeviceCopies:
 
     def _pinned(self, size: int) -> Any:
         """Return new memory: a tensor that may be written to in every mode that the loop may be in."""
-        with _torch().inference_mode(False):
+        with torch_module().inference_mode(False):
             pinned = self.copier.pinned(size)
-        if type(pinned) is not _torch().Tensor:
+        if type(pinned) is not torch_module().Tensor:
             raise NoPinnedMemoryError(
                 "a mode of PyTorch gives tensors without memory (FakeTensorMode)"
             )
@@ -264,16 +254,16 @@ class Block:
 
     def as_like(self, rows: Any) -> tuple[Any, Any]:
         """Return the block as a tensor that looks like `rows`, and as an array of the same memory."""
-        stride = rows.stride() if _is_dense(rows) else None
+        stride = rows.stride() if is_dense(rows) else None
         like = (rows.dtype, rows.shape, stride)
         if like != self._like:
             size = rows.numel() * rows.element_size()
-            with _torch().inference_mode(
+            with torch_module().inference_mode(
                 False
             ):  # a view made in it could not be written to outside
                 flat = self.bytes[:size].view(rows.dtype)
                 target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
-            self._views = (target, _array_of(self.bytes, size, target))
+            self._views = (target, array_of(self.bytes, size, target))
             self._like = like
         return self._views
 
@@ -303,11 +293,11 @@ class CudaCopier:
 
     def is_capturing(self) -> bool:
         """Return whether the current stream is being captured."""
-        return bool(_torch().cuda.is_current_stream_capturing())
+        return bool(torch_module().cuda.is_current_stream_capturing())
 
     def pinned(self, size_bytes: int) -> Any:
         """Return page-locked memory; raises NoPinnedMemoryError."""
-        torch = _torch()
+        torch = torch_module()
         try:
             pinned = torch.empty(size_bytes, dtype=torch.uint8, device="cpu", pin_memory=True)
         except RuntimeError as error:
@@ -324,7 +314,7 @@ class CudaCopier:
 
         Where `source` was made on another stream, its memory is not used again there before it is copied.
         """
-        torch = _torch()
+        torch = torch_module()
         index = source.device.index
         stream = torch.cuda.current_stream(index)
         if CUDAGRAPH_TREES not in sys.modules:
@@ -354,67 +344,3 @@ def keep_for_good(tensor: Any) -> None:
     a graph, in a forked child, or after a kernel has failed that call fails, and PyTorch ends the process.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(tensor))
-
-
-def check_tensor(tensor: Any) -> None:
-    """Raise TypeError for a tensor that has no values of its own in one piece of memory.
-
-    Nothing is asked of the device, and none of the tensor's own operations is run.
-    """
-    if hasattr(tensor, "full_tensor"):  # reading it would need all processes
-        raise TypeError("a DTensor is spread over processes; give its full_tensor(), or to_local()")
-    if hasattr(tensor, "fake_mode") or tensor.is_meta:
-        raise TypeError("a tensor without values; log what a real step has computed")
-    if tensor.is_nested:
-        raise TypeError("a nested tensor; give a list, e.g. of its unbind()")
-    layout = _name(tensor.layout)
-    if layout != "torch.strided":
-        raise TypeError(f"a tensor of layout {layout}; give its to_dense()")
-
-
-def plain(rows: Any) -> Any:
-    """Return a detached tensor of a type that a copy brings over as it is; raises TypeError for complex ones."""
-    if rows.is_quantized:
-        rows = rows.dequantize()
-    name = _name(rows.dtype)
-    if name in DTYPES or name == "torch.bfloat16":
-        return rows.resolve_neg()  # PyTorch would negate the copy before it has arrived
-    if rows.is_complex():
-        raise TypeError("a complex number; give its absolute value or its real part")
-    return rows.float()
-
-
-_name = cache(str)
-"""Of a type or a layout; there are few."""
-
-_BFLOAT16 = None if np is None else np.dtype([("bfloat16", "u2")])
-
-
-def widened(array: Any) -> Any:
-    """Return bfloat16 as float32: the same number with 16 more bits behind it."""
-    return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-
-
-def _array_of(bytes_: Any, size: int, target: Any) -> Any:
-    """Return the array of the memory of `target`, a view of `bytes_`."""
-    name = _name(target.dtype)
-    dtype = _BFLOAT16 if name == "torch.bfloat16" else np.dtype(DTYPES[name])
-    strides = [stride * target.element_size() for stride in target.stride()]
-    flat = bytes_.numpy()[:size].view(dtype)
-    return np.lib.stride_tricks.as_strided(flat, tuple(target.shape), strides)
-
-
-def _is_dense(rows: Any) -> bool:
-    """Return whether the memory of some rows has no gaps, in whatever order, and is one plain copy."""
-    if rows.is_contiguous():
-        return True
-    expected = 1
-    for stride, length in sorted(zip(rows.stride(), rows.shape, strict=True)):
-        if length > 1 and stride != expected:
-            return False
-        expected *= length
-    return True
-
-
-def _torch() -> Any:
-    return sys.modules["torch"]

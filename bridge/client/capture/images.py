@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple
 
-from bridge.client.capture.device import CapturingError, Landed, check_tensor
+from bridge.client.capture.device import CapturingError, Landed
 from bridge.client.capture.host import (
     HostBuffers,
     as_array,
@@ -14,6 +14,7 @@ from bridge.client.capture.host import (
     own_bytes,
 )
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
+from bridge.client.capture.tensors import check_tensor
 from bridge.client.capture.values import (
     NUMPY,
     Frozen,

@@ -6,9 +6,10 @@ from itertools import islice
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from bridge.client.capture.device import CUDA, DeviceCopies, Landing, check_tensor
+from bridge.client.capture.device import CUDA, DeviceCopies, Landing
 from bridge.client.capture.host import copied_array, to_numpy
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
+from bridge.client.capture.tensors import check_tensor
 from bridge.client.encoding import output_layout
 from bridge.client.encoding.isolation import let_through
 from bridge.client.encoding.sample_rows import prediction_rows

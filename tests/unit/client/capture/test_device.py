@@ -18,9 +18,8 @@ from bridge.client.capture.device import (  # noqa: E402
     DeviceCopies,
     NoPinnedMemoryError,
     keep_for_good,
-    plain,
-    widened,
 )
+from bridge.client.capture.tensors import plain, widened  # noqa: E402
 
 
 @pytest.fixture
