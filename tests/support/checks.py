@@ -151,7 +151,7 @@ def check_shards(state: Path, runs: Collection[KnownRun]) -> Counter[Position]:
 def check_spans(receiver: Receiver, sent: Sent, *, seconds: float = SPANS_SECONDS) -> int:
     """A session that has ended arrives once: root, each epoch with its batches, end.
 
-    A span may come again only as it was: the bridge died between the receiver's answer and its own
+    A span may be sent again only as it was: the bridge died between the receiver's answer and its own
     note of it. Returns how many did.
     """
     run, name = sent.run, sent.run.session_id

@@ -14,7 +14,7 @@ IMAGE = re.compile(r"/sessions/([^/]+)/batches/(\d+)-(\d+)/(\d+)\.jpg")
 
 
 class ShownBridge(FakeBridge):
-    """Shows over HTTP what it has applied, unless it has been told to misbehave."""
+    """Shows over HTTP what it has applied, unless it is set to misbehave."""
 
     def __init__(self):
         """Show everything, at once, as it came."""
@@ -83,9 +83,9 @@ class ShownBridge(FakeBridge):
         yield f"training_batches_total{{{label}}} {len(batches)}"
         yield f"training_batch_loss_sum{{{label}}} {sum(one.batch_loss for one in batches)!r}"
         yield f"training_batch_loss_count{{{label}}} {len(batches)}"
-        samples = [told for one in batches for told in one.predictions]
+        samples = [prediction for one in batches for prediction in one.predictions]
         yield f"training_samples_total{{{label}}} {len(samples)}"
-        sure = sum(told.confidence for told in samples)
+        sure = sum(prediction.confidence for prediction in samples)
         yield f"training_prediction_confidence_sum{{{label}}} {sure!r}"
         yield f"training_prediction_confidence_count{{{label}}} {len(samples)}"
         epochs = len(self.seen(session_id, "epoch_data"))
@@ -94,10 +94,12 @@ class ShownBridge(FakeBridge):
         yield f'training_images_total{{{label},result="stored"}} {images}'
         cells = {}
         for one in batches:
-            for told, true in zip(one.predictions, one.ground_truth, strict=True):
-                cells[true, told.predicted_class] = cells.get((true, told.predicted_class), 0) + 1
-        for (true, told), count in cells.items():
-            classes = f'true_class="{true}",predicted_class="{told}"'
+            for prediction, true in zip(one.predictions, one.ground_truth, strict=True):
+                cells[true, prediction.predicted_class] = (
+                    cells.get((true, prediction.predicted_class), 0) + 1
+                )
+        for (true, prediction), count in cells.items():
+            classes = f'true_class="{true}",predicted_class="{prediction}"'
             yield f"training_predictions_total{{{label},{classes}}} {count}"
 
     def _images(self, session_id, after):
@@ -136,7 +138,7 @@ class ShownBridge(FakeBridge):
 def shown(bridge, **options):
     """Serve a fake bridge and its pages; their places are in `bridge.address` and `bridge.url`."""
 
-    class Door(BaseHTTPRequestHandler):
+    class Pages(BaseHTTPRequestHandler):
         def do_GET(self):
             status, body = bridge.answer(self.path)
             self.send_response(status)
@@ -147,7 +149,7 @@ def shown(bridge, **options):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Pages)
     bridge.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

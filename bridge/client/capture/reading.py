@@ -69,7 +69,7 @@ def _image_of(image: Any) -> Any:
         return value_of(image)
     except NotArrivedError:
         raise
-    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+    except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is not an Exception
         return Unreadable(fault_from(error))
 
 

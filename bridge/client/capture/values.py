@@ -99,7 +99,7 @@ class Values:
         try:
             kind = kind_of(value)
             return value if kind is CONSTANT else self._number(value, kind)
-        except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is no Exception
+        except BaseException as error:  # noqa: BLE001 -- a Rust extension's panic is not an Exception
             let_through(error)
             return Unreadable(error)
 
@@ -243,7 +243,7 @@ def holds_integers(values: Any) -> bool:
 
 
 def length_of(value: Any, *, is_truth: bool = False) -> int:
-    """Return how many samples predictions or classes are of; 0 where nothing tells. Never raises.
+    """Return how many samples predictions or classes are of; 0 where nothing shows it. Never raises.
 
     Two columns are of as many samples as they are long. Whether two that lie on a device are columns is
     judged by their types alone.

@@ -24,7 +24,7 @@ RATE = 150.0
 @pytest.mark.parametrize("keep", ["all", "sample"])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_death_around_a_commit_costs_nothing(tmp_path, moment, keep):
-    """Files are written but no row tells of them, or rows are but no Ack does: all counts once all the same."""
+    """Files are written but no row has them, or rows are but no Ack does: all counts once all the same."""
     state, address = tmp_path / "state", f"127.0.0.1:{free_port()}"
     run = KnownRun("awkward", epoch_batches=7, images_every=2)
     loop = NumberedLoop(RawClient(address, run), batches_per_second=RATE)
