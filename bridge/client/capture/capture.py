@@ -99,9 +99,15 @@ class Capture:
         """Of copies that are not needed any more; counted by whoever empties the queue."""
 
     def batch(
-        self, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any, ground_truth: Any,
+        self,
+        loss: Any,
+        epoch: Any,
+        batch: Any,
+        images: Any,
+        predictions: Any,
+        ground_truth: Any,
         sample_count: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Keep a batch."""
         if (
             images is predictions is ground_truth is sample_count is self._check is None
@@ -139,9 +145,14 @@ class Capture:
             self.caller = None
 
     def epoch(
-        self, epoch: Any, loss: Any, accuracy: Any, validation_loss: Any, validation_accuracy: Any,
+        self,
+        epoch: Any,
+        loss: Any,
+        accuracy: Any,
+        validation_loss: Any,
+        validation_accuracy: Any,
         learning_rate: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Keep the averages of an epoch."""
         if self._queue.is_closed:
             return
@@ -153,10 +164,15 @@ class Capture:
         self.caller = threading.get_ident()
         try:
             call = EpochCall(
-                self._clock(), number(epoch), number(loss), number(accuracy),
-                number(validation_loss), number(validation_accuracy), number(learning_rate),
+                self._clock(),
+                number(epoch),
+                number(loss),
+                number(accuracy),
+                number(validation_loss),
+                number(validation_accuracy),
+                number(learning_rate),
                 self._values.seal(),
-            )  # fmt: skip
+            )
             self._put(call)
         finally:
             self.caller = None
@@ -262,9 +278,16 @@ class Capture:
         named[key] = self._values.number(value)
 
     def _batch(
-        self, at: float, loss: Any, epoch: Any, batch: Any, images: Any, predictions: Any,
-        ground_truth: Any, sample_count: Any,
-    ) -> BatchCall:  # fmt: skip
+        self,
+        at: float,
+        loss: Any,
+        epoch: Any,
+        batch: Any,
+        images: Any,
+        predictions: Any,
+        ground_truth: Any,
+        sample_count: Any,
+    ) -> BatchCall:
         values = self._values
         limit = self._server_config().images_per_batch
         loss, epoch, batch = values.number(loss), values.number(epoch), values.number(batch)
