@@ -103,7 +103,7 @@ class World:
             self.pipeline.restore(session)
 
     def register(self):
-        """Register the client, and return what it is told to resume from."""
+        """Register the client, and return the sequence to resume from."""
         registration = self.pipeline.register("run", Client(instance_id="i"), Config())
         self.caller = Caller(token_hash=hash_of(registration.token))
         return registration.session.committed
@@ -193,7 +193,7 @@ class Trainer:
             self._line.under_way.extend(range(first, self._next))
 
     def arrive(self, count):
-        """Have so many messages arrive; of what is refused, the trainer is told at once."""
+        """Have so many messages arrive; of what is refused, the trainer hears at once."""
         waiting = self._line.under_way
         for _ in range(min(count, len(waiting))):
             self._line.take(waiting.popleft())
@@ -260,7 +260,7 @@ class Trainer:
 
 @pytest.fixture(scope="module")
 def loop():
-    """Return an event loop that runs when it is told to."""
+    """Return an event loop that runs on demand."""
     with asyncio.Runner() as runner:
         yield runner.get_loop()
 
@@ -277,7 +277,7 @@ WILD = st.one_of(
 def test_whatever_arrives_is_applied_in_its_turn(loop, steps):
     """Only what comes next is applied, once; what is refused leaves no trace; marks never fall.
 
-    Only the first message of a stream may come from further on: its client has nothing before it. And an Ack never tells of more than a kill at that moment would leave.
+    Only the first message of a stream may come from further on: its client has nothing before it. And an Ack never covers more than a kill at that moment would leave.
     """
     world = World(loop)
     line, committed = Line(world), 0

@@ -26,7 +26,7 @@ BROKEN = b"\x0a\x7f\x00"
 
 
 class Disk:
-    """A committer that is full when told, and commits when told."""
+    """A committer that is full, and commits, on demand."""
 
     def __init__(self):
         self.is_full = False
@@ -48,7 +48,7 @@ class Disk:
 
 
 class FaultyPipeline(Pipeline):
-    """A pipeline that fails when told, before it has done anything."""
+    """A pipeline that fails on demand, before it has done anything."""
 
     fails = 0
 
@@ -188,7 +188,7 @@ def _sequence_of(part):
 
 @pytest.fixture(scope="module")
 def loop():
-    """Return an event loop that runs when it is told to."""
+    """Return an event loop that runs on demand."""
     with asyncio.Runner() as runner:
         yield runner.get_loop()
 
@@ -425,7 +425,7 @@ def test_what_meets_a_fault_of_ours_is_tried_again_and_then_refused(world):
 
 
 def test_a_refused_message_is_covered_by_an_ack(world):
-    """INVALID_DATA has named it, so its client knows; it need not be sent for ever."""
+    """INVALID_DATA has named it, so its client knows; it need not be sent again and again."""
     world.send(good(1), invalid(2))
     world.commit()
 

@@ -145,7 +145,7 @@ async def test_a_broken_rule_is_named_and_the_stream_lives(bridge, request_, rea
     assert len(bridge.sink.of(Batch)) == 1
 
 
-async def test_a_bad_image_is_told_and_the_batch_counts(bridge):
+async def test_a_bad_image_is_reported_and_the_batch_counts(bridge):
     """PNG and empty images cost only themselves."""
     await registered(bridge.stub)
     stream = bridge.stub.StreamMetrics()
@@ -184,28 +184,28 @@ async def test_acks_tell_what_became_of_images(bridge):
 @pytest.mark.parametrize("drains", [False, True], ids=["ends", "drains"])
 async def test_what_became_of_images_after_the_last_ack_is_reported_too(bridge, drains):
     """Whether a stream ends or its bridge does, or the client has connected again: the sum is what there is."""
-    told = []
+    acks = []
     for round_ in (1, 2):
         await registered(bridge.stub)
         stream = bridge.stub.StreamMetrics()
         await say(stream, batch(round_, sequence=round_))
         while not (answer := await hear(stream)).ack.sequence:
             pass
-        told.append(answer.ack)
+        acks.append(answer.ack)
         bridge.image_counts["run"] = (3 * round_, round_)
         if drains and round_ == 2:
             await bridge.servicer.drain(5.0)
         else:
             await stream.done_writing()
         while (answer := await stream.read()) is not grpc.aio.EOF:
-            told.append(answer.ack)
+            acks.append(answer.ack)
         bridge.image_counts["run"] = (3 * round_ + 1, round_)
 
-    assert sum(ack.images_kept for ack in told) == 6
-    assert sum(ack.images_dropped for ack in told) == 2
+    assert sum(ack.images_kept for ack in acks) == 6
+    assert sum(ack.images_dropped for ack in acks) == 2
 
 
-async def test_an_unknown_session_is_told_once_and_makes_no_series(bridge):
+async def test_an_unknown_session_is_reported_once_and_makes_no_series(bridge):
     """A flood of foreign messages gets one INVALID_SESSION a second, and the stream stays open."""
     stream = bridge.stub.StreamMetrics()
 
@@ -255,7 +255,7 @@ async def test_a_heartbeat_is_answered_at_once(bridge):
     assert (ack.success, ack.sequence, ack.batch_idx) == (True, 1, 1)
 
 
-async def test_a_stream_that_was_superseded_is_told_so(bridge):
+async def test_a_stream_that_was_superseded_is_aborted(bridge):
     """Another process has taken the session over: what the first one says late is refused, not mixed in."""
     await registered(bridge.stub)
     stream = bridge.stub.StreamMetrics()
@@ -315,7 +315,7 @@ async def test_the_newest_stream_of_a_client_wins(bridge):
 
 
 async def test_clients_without_a_name_keep_their_streams(bridge):
-    """Nothing tells two of them apart, so neither is closed for the other."""
+    """Nothing distinguishes two of them, so neither is closed for the other."""
     assert (await bridge.stub.RegisterTrainingSession(wire.SessionInfo(session_id="run"))).success
     streams = [bridge.stub.StreamMetrics() for _ in range(2)]
     for stream in (*streams, *streams):
@@ -428,7 +428,7 @@ async def test_an_oversized_message_costs_its_stream_only(bridge):
     await other.done_writing()
 
 
-async def test_limits_are_told_by_name(tmp_path):
+async def test_limits_are_reported_by_name(tmp_path):
     """One stream over the limit is refused with a reason, the others are served."""
     bridge = Bridge(tmp_path, max_streams=1)
     async with bridge.running() as stub:
