@@ -64,7 +64,7 @@ class Loop:
             pictures = images.claim()
             if pictures is not None:
                 self._kept += images.count
-                self._capture.release(images, pictures)
+                self._capture.copies.release(images, pictures)
         return len(copied)
 
     def check(self) -> None:

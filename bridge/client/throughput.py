@@ -97,7 +97,7 @@ class ThroughputMeter:
             self._last_epoch_seconds = at - self._epoch_started
             self._epoch_started = at
             self._epoch_batches = 0
-            self._previous = None  # what lay in between, a validation say, is no batch
+            self._previous = None  # what lay in between, such as a validation pass, is not a batch
         self._epoch = epoch
 
     def _remaining(self, at: float) -> float:

@@ -1,27 +1,16 @@
 """One language: words that a reader of this field would stumble over do not come back."""
 
 import pytest
-from support.language import NOT_YET_CLEAN, checked, findings
+from support.language import checked, findings
 from support.repository import name_of
 
-LISTED = frozenset(NOT_YET_CLEAN.read_text().split())
 HOW = "run `PYTHONPATH=tests .venv/bin/python -m support.language` for all of them"
 
 
 @pytest.mark.parametrize("path", checked(), ids=name_of)
 def test_no_banned_word(path):
-    """Identifiers, messages, comments and pages use the field's own terms; a listed file becomes clean once."""
-    found = findings(path)
-
-    if name_of(path) in LISTED:
-        assert found, f"clean now: remove it from {NOT_YET_CLEAN.name}"
-    else:
-        assert not found, "\n".join([HOW, *found])
-
-
-def test_only_files_that_exist_are_listed():
-    """A file that is renamed or removed leaves the list."""
-    assert {name_of(path) for path in checked()} >= LISTED
+    """Identifiers, messages, comments and pages use the field's own terms."""
+    assert not findings(path), HOW
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
-"""Words that this project does not use, and where they still stand.
+"""Words that this project does not use, and where they stand.
 
-Run as a program (`python -m support.language`), it prints every finding in the files named, or in all of them. With --list it writes
-tests/repository/not_yet_clean.txt anew, which may only become shorter.
+Run as a program (`python -m support.language`), it prints every finding in the files named, or in all of them.
 """
 
 import ast
@@ -13,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from support.repository import files, name_of
-
-NOT_YET_CLEAN = Path(__file__).parents[1] / "repository" / "not_yet_clean.txt"
 
 WORDS = {
     "told": "by content: reported, received, sent ...",
@@ -85,7 +82,6 @@ EXEMPT = (
     "tests/chart/schemas/",
     "tests/original/",
     "tests/unit/storage/formats/",
-    "tests/repository/not_yet_clean.txt",
     "tests/repository/public_api.txt",
     "tests/repository/test_language.py",
     "tests/support/language.py",
@@ -148,10 +144,6 @@ def _in_text(text: str, first_line: int) -> Iterator[tuple[int, str, str]]:
 
 
 def _main() -> None:
-    if sys.argv[1:] == ["--list"]:
-        names = [name_of(path) for path in checked() if findings(path)]
-        NOT_YET_CLEAN.write_text("".join(f"{name}\n" for name in names))
-        return
     for path in [Path(name).resolve() for name in sys.argv[1:]] or checked():
         for finding in findings(path):
             sys.stdout.write(f"{name_of(path)}:{finding}\n")

@@ -152,16 +152,16 @@ class CallEncoder:
             raise
         finally:
             if images is not None and pictures is not None:
-                self._capture.release(images, pictures)
+                self._capture.copies.release(images, pictures)
 
     def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:
         """Give back what a call still holds; images that nobody has claimed are left out for this reason."""
         if type(call) is BatchCall:
-            self._capture.bytes_out += call.size_bytes
+            self._capture.copies.bytes_out += call.size_bytes
             images = call.images
             pictures = images.claim() if images is not None else None
             if images is not None and pictures is not None:
-                self._capture.release(images, pictures)
+                self._capture.copies.release(images, pictures)
                 account.add("images", reason, images.count)
         if call.landing is not None:
             call.landing.release()

@@ -3,30 +3,15 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from heapq import heapify, heappop, heappush
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any
 
 from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
 from bridge.client.capture.call_queue import CallQueue
-from bridge.client.capture.device import CapturingError
-from bridge.client.capture.host import HostBuffers
-from bridge.client.capture.image_sampler import Candidate, ImageSampler
-from bridge.client.capture.images import (
-    Given,
-    ImageCapture,
-    Pictures,
-    copied_images,
-    given_images,
-    size_of,
-)
+from bridge.client.capture.image_copies import ImageCopies
+from bridge.client.capture.image_sampler import Candidate
+from bridge.client.capture.images import Given, given_images
 from bridge.client.capture.kinds import type_name
-from bridge.client.capture.losses import (
-    badness_of,
-    has_arrived,
-    loss_while_waiting,
-    number_or_lowest,
-)
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
 from bridge.client.delivery.server_config import ServerConfig
@@ -35,9 +20,6 @@ from bridge.client.left_out import LeftOut, Reason
 
 COPIES_SHARE = 2
 """Copies that wait to be encoded may take up this part of the whole buffer."""
-
-MOST_WAITING = 256
-"""So many are in the heap before those that wait no longer are taken out of it."""
 
 LOOK_SECONDS = 0.001
 
@@ -70,33 +52,25 @@ class Capture:
         `check` may raise for a call, which is not kept then.
         """
         self._queue = queue
-        self._limit_bytes = max(1, limit_bytes // COPIES_SHARE)
         self._server_config = server_config
         self._left_out = left_out
         self._check = check
         self._values = values or Values()
         self._clock = clock
-        self._buffers = HostBuffers()
-        self._sampler = ImageSampler()
-        self._undecided: list[tuple[Candidate, ImageCapture]] = []
-        self._waiting: list[tuple[float, int, ImageCapture]] = []
-        """A heap: the lowest loss comes first."""
+        self.copies = ImageCopies(
+            limit_bytes // COPIES_SHARE,
+            server_config=server_config,
+            left_out=left_out,
+            encode_soon=queue.wake.set,
+        )
         self.position: tuple[Any, Any] = (0, 0)
         """Epoch and index of the last batch."""
-        self._count = 0
-        self._unsettled = 0
-        """Images of the present call that nothing has been decided about."""
-        self._captured: ImageCapture | None = None
-        """Those of the present call that have been copied."""
         self.was_interrupted = False
         """The program has ended a call by an exception, wherever that was at the moment."""
         self.caller: int | None = None
         """The thread that is inside a call at the moment, and may be in another library."""
-        self._bytes_in = 0
         self._rows_bytes = 0
         """Of the copies of predictions and classes of the present call."""
-        self.bytes_out = 0
-        """Of copies that are not needed any more; counted by whoever empties the queue."""
 
     def batch(
         self,
@@ -137,11 +111,11 @@ class Capture:
             )
             self._put(call)
             if queue.is_closed:  # meanwhile, by another thread, which has not seen this call
-                self._leave_out_call(Reason.CLOSED)
+                self.copies.leave_out_call(Reason.CLOSED)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, training goes on
             self._failed(error)
         finally:
-            self._captured = None
+            self.copies.end_call()
             self.caller = None
 
     def epoch(
@@ -197,11 +171,6 @@ class Capture:
         finally:
             self.caller = None
 
-    def release(self, images: ImageCapture, pictures: Pictures) -> None:
-        """Give back the memory of images that whoever empties the queue has claimed and needs no longer."""
-        pictures.release()
-        self.bytes_out += images.size_bytes
-
     def announce(self) -> None:
         """Log what the loop's calls have left out; called by the SDK's own thread."""
         self._left_out.announce()
@@ -216,9 +185,7 @@ class Capture:
 
     def close(self) -> None:
         """Let go of all copies; takes no lock."""
-        self._undecided.clear()
-        self._waiting.clear()
-        self._buffers.clear()
+        self.copies.close()
 
     def _put(self, call: Call) -> None:
         if self._check is not None:
@@ -228,29 +195,17 @@ class Capture:
     def _failed(self, error: BaseException) -> None:
         """Give up a batch; raise where that is what the program wants."""
         was_interrupted, self.was_interrupted = self.was_interrupted, True
-        self._leave_out_call(Reason.RAISED)
+        self.copies.leave_out_call(Reason.RAISED)
         landing = self._values.seal()
         if landing is not None:
             landing.release()
-        self._bytes_in -= self._rows_bytes
+        self.copies.bytes_in -= self._rows_bytes
         self._rows_bytes = 0
         let_through(error)
         self.was_interrupted = was_interrupted
         if self._left_out.is_strict and isinstance(error, ValueError):
             raise error
         self._left_out.add("batches", Reason.UNREADABLE, error=error)
-
-    def _leave_out_call(self, reason: Reason) -> None:
-        """Count the images of the present call as left out, but for those that have been counted."""
-        count, self._unsettled = self._unsettled, 0
-        self._left_out.add("images", reason, count)
-        if self._captured is not None:
-            self._let_go(self._captured, reason)
-
-    def _leave_out(self, reason: Reason, count: int, error: BaseException | None = None) -> None:
-        """Count images of the present call as left out."""
-        self._unsettled -= count
-        self._left_out.add("images", reason, count, error=error)
 
     def _named(self, values: Any) -> Mapping[str, Any]:
         """Return numbers by name; a name that is not a text becomes what it prints as, and never another's."""
@@ -297,7 +252,7 @@ class Capture:
         given = None if images is None else self._given(images, labelled or samples)
         capture = None
         if given is not None:
-            capture = self._capture(Candidate(at, loss, epoch), given, limit)
+            capture = self.copies.take(Candidate(at, loss, epoch), given, limit, values)
         counted = (given.total if given else 0) or labelled
         if predictions is not None:
             predictions = self._rows("predictions", predictions, limit)
@@ -322,10 +277,10 @@ class Capture:
     def _rows(self, what: str, rows: Any, limit: int) -> Any:
         """Copy predictions or classes, where there is room for them: large ones cost images first."""
         size = rows_bytes(rows, limit)
-        if size > SMALL_ROWS_BYTES and not self._make_room(size, 1, inf):
+        if size > SMALL_ROWS_BYTES and not self.copies.make_room(size, 1, inf):
             self._left_out.add(what, Reason.MEMORY)
             return None
-        self._bytes_in += size
+        self.copies.bytes_in += size
         self._rows_bytes += size
         return self._values.rows(rows, limit, what)
 
@@ -338,128 +293,3 @@ class Capture:
             self._left_out.add("images", Reason.UNREADABLE, error=error)
             return None
         return given
-
-    def _capture(self, candidate: Candidate, given: Given, limit: int) -> ImageCapture | None:
-        """Copy the images of a batch, where they may be sent; the others are counted as left out."""
-        self._left_out.images_given += given.total
-        self._unsettled = given.total
-        if self._undecided:
-            self._decide()
-        is_chosen = self._is_chosen(candidate)
-        if is_chosen is False or not given.total:
-            self._leave_out(Reason.SAMPLED_OUT, given.total)
-            return None
-        count = min(limit, given.total)
-        self._leave_out(Reason.SAMPLED_OUT, given.total - count)
-        capture = self._copied(candidate, given, count)
-        if capture is None:
-            return None
-        capture.is_chosen = is_chosen
-        if is_chosen is None:
-            self._undecided.append((candidate, capture))
-        elif self._server_config().image_batches_per_second != inf:
-            self._sampler.keep(_Waiting(self, capture))
-        return capture
-
-    def _is_chosen(self, candidate: Candidate) -> bool | None:
-        """Return whether images are wanted; None while the loss, or what the bridge wants, is not known."""
-        server_config = self._server_config()
-        if server_config.image_batches_per_second <= 0:
-            return False
-        if not server_config.is_received:
-            return None
-        if type(candidate.loss) is not float:
-            if not has_arrived(candidate.loss):
-                return None
-            candidate = candidate._replace(loss=number_or_lowest(candidate.loss))
-        return self._sampler.wants(candidate, server_config.image_batches_per_second)
-
-    def _decide(self) -> None:
-        """Choose among the batches whose losses have arrived since, and let go of the others."""
-        server_config = self._server_config()
-        if not server_config.is_received:
-            return
-        undecided, self._undecided = self._undecided, []
-        for place, (candidate, capture) in enumerate(undecided):
-            if capture.is_waiting and not has_arrived(candidate.loss):
-                self._undecided = undecided[place:]
-                return
-            loss = loss_while_waiting(capture)
-            if loss is None:
-                continue
-            known = candidate._replace(loss=loss)
-            if not self._sampler.wants(known, server_config.image_batches_per_second):
-                self._let_go(capture, Reason.SAMPLED_OUT)
-                continue
-            capture.is_chosen = True
-            if server_config.image_batches_per_second < inf:
-                self._sampler.keep(_Waiting(self, capture))
-
-    def _copied(self, candidate: Candidate, given: Given, count: int) -> ImageCapture | None:
-        """Copy as many images as there is room for; the others are counted as left out."""
-        try:
-            badness = badness_of(candidate.loss)
-            size = size_of(given, count)
-            fitting = self._make_room(size, count, badness)
-            pictures = None
-            if fitting:
-                pictures = copied_images(given, fitting, self._values, self._buffers)
-        except CapturingError as error:
-            self._leave_out(Reason.CAPTURING, count, error)
-            return None
-        except BaseException as error:  # noqa: BLE001 -- anything may be given
-            let_through(error)
-            self._leave_out(Reason.UNREADABLE, count, error)
-            return None
-        capture = None
-        if pictures is not None:
-            size = size * fitting // count
-            capture = ImageCapture(pictures, fitting, size, candidate.loss)
-            self._bytes_in += size
-            self._captured, self._unsettled = capture, count - fitting
-            self._count += 1
-            heappush(self._waiting, (badness, self._count, capture))
-        self._leave_out(Reason.MEMORY, count - fitting)
-        return capture
-
-    def _make_room(self, size: int, count: int, badness: float) -> int:
-        """Return how many of `count` images of `size` bytes may be copied, at the cost of lower losses."""
-        if len(self._waiting) > MOST_WAITING:
-            self._waiting = [entry for entry in self._waiting if entry[2].is_waiting]
-            heapify(self._waiting)
-        while self.held_bytes + size > self._limit_bytes and self._waiting:
-            if self._waiting[0][2].is_waiting and self._waiting[0][0] >= badness:
-                break
-            self._let_go(heappop(self._waiting)[2], Reason.MEMORY)
-        room = self._limit_bytes - self.held_bytes
-        if self.held_bytes + size > self._limit_bytes // 2:
-            self._queue.wake.set()
-        if size <= room:
-            return count
-        return max(0, count * room // size, 0 if self.held_bytes else 1)
-
-    @property
-    def held_bytes(self) -> int:
-        """Return how many bytes of copies wait, or are being encoded."""
-        return self._bytes_in - self.bytes_out
-
-    def _let_go(self, capture: ImageCapture, reason: Reason) -> bool:
-        """Give up images that nobody has begun to encode; return whether they still were there."""
-        pictures = capture.claim()
-        if pictures is None:
-            return False
-        pictures.release()
-        self._bytes_in -= capture.size_bytes
-        self._left_out.add("images", reason, capture.count)
-        return True
-
-
-class _Waiting(NamedTuple):
-    """Images that a later batch of the window may replace."""
-
-    capture: Capture
-    images: ImageCapture
-
-    def discard(self) -> bool:
-        """Let go of them, as the bridge would."""
-        return self.capture._let_go(self.images, Reason.SAMPLED_OUT)

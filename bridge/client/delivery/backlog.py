@@ -201,16 +201,14 @@ class Backlog:
         if is_empty:
             self.stats.dropped += self.spilled
             self.spilled = 0
-        if (
-            not self.spilled and self.unspilled_tail
-        ):  # nothing lies between memory and tail any more
+        if not self.unspilled_tail:
+            return
+        # What was read back is older than the tail, and sheds its images first.
+        self.with_images = deque(sorted(self.with_images, key=_sequence))
+        if not self.spilled:  # nothing lies between memory and tail any more
             self.unsent += self.unspilled_tail
             self.unspilled_tail.clear()
             self.loaded_through = self.unsent[-1].sequence
-        if (
-            self.unspilled_tail
-        ):  # what was read back is older than the tail, and sheds its images first
-            self.with_images = deque(sorted(self.with_images, key=_sequence))
 
     def apply_spool_shedding(self, stripped: Mapping[int, int], dropped: Mapping[int, int]) -> None:
         """Repeat what a full spool did: strip some messages (sequence: images), drop others.

@@ -91,7 +91,7 @@ def started(bridge):
 
 
 def commits_fail(bridge):
-    """Tell whether the bridge has noticed; it is alive all the time, and serves its pages."""
+    """Return whether the bridge has noticed; it is alive all the time, and serves its pages."""
     assert bridge.process.poll() is None, bridge.log.read_text()
     bridge.metrics()
     return b"a commit failed" in bridge.log.read_bytes()
@@ -182,7 +182,7 @@ def test_too_much_waiting_for_the_disk_is_refused(tmp_path, port):
         checks.check_series(bridge, checks.Sent.whole(run, summary.batches))
 
 
-def test_a_folder_that_cannot_be_written_to_is_told_at_the_start(tmp_path):
+def test_a_folder_that_cannot_be_written_to_is_named_at_the_start(tmp_path):
     """An operator reads which folder it is, and no traceback."""
     with small_disk(tmp_path / "disk", size_bytes=MEBIBYTE) as disk:
         subprocess.run(["mount", "-o", "remount,ro", disk.folder], check=True)

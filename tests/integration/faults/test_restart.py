@@ -203,7 +203,7 @@ def series_of(bridge, session_id):
 
 
 def page_of(bridge, session_id):
-    """Return what the API tells of a session, but for what is of this moment or of this process."""
+    """Return what the API reports of a session, but for what is of this moment or of this process."""
     details = json.loads(bridge.get(f"/api/v1/sessions/{session_id}"))
     passing = {"connected", "state", "url", "api_url", "images_url", "notices", "updated_at"}
     return {name: value for name, value in details.items() if name not in passing}

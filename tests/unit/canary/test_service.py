@@ -326,7 +326,7 @@ def test_a_loss_is_found_while_the_run_goes_on(fake, page, monkeypatch):
     assert counted(page)["missing", "batch"] == 1
 
 
-def test_images_that_cannot_be_read_are_told_as_unchecked(fake, page):
+def test_images_that_cannot_be_read_count_as_unchecked(fake, page):
     """A store that is away does not prove that an image is gone; the canary goes on without them."""
     fake.images_status = 503
 
@@ -349,7 +349,7 @@ def test_one_run_follows_the_other(fake, page):
     assert counted(page) == {}
 
 
-def test_a_canary_without_a_bridge_stops_when_told(page):
+def test_a_canary_without_a_bridge_stops_on_request(page):
     """Nothing listens there; bridge_up says so, and a stop ends it soon."""
     options = CanaryOptions("127.0.0.1:9", "http://127.0.0.1:9", look_seconds=0.05)
     started = time.monotonic()

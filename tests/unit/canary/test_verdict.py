@@ -154,7 +154,7 @@ def test_a_message_that_was_refused_is_wrong():
 
 
 def test_values_are_compared_only_where_their_number_is_right():
-    """A sum that lacks a batch is no wrong sum."""
+    """A sum that lacks a batch is not a wrong sum."""
     verdict = Verdict(overdue_seconds=OVERDUE_SECONDS)
     known = expectation(5, 5, is_quiet=True, loss_sum=10.0)
 

@@ -8,7 +8,7 @@ from bridge.client.throughput import FIRST_REPORT_SECONDS, REPORT_SECONDS, Throu
 
 
 def test_durations_lie_between_calls():
-    """The first batch has none, nor the first of an epoch whose start nobody told."""
+    """The first batch has none, nor the first of an epoch whose start nobody reported."""
     meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
 
     assert meter.record_batch(10.0, 0, 32) is None

@@ -226,7 +226,7 @@ def test_a_batch_that_does_not_beat_its_window_is_not_copied():
     losses = [random.Random(1).random() for _ in range(100)]
     for loss in losses:
         loop.batch(loss, images=images)
-        assert loop.capture.held_bytes <= 2 * images.nbytes
+        assert loop.capture.copies.held_bytes <= 2 * images.nbytes
 
     waiting = [place for place, found in enumerate(loop.images()) if found is not None]
     assert waiting == sorted({0, losses.index(max(losses))})
@@ -290,7 +290,7 @@ def test_the_account_is_whole(batches, rate):
                 pictures = call.images.claim() if call.images else None
                 if pictures is not None:
                     taken += call.images.count
-                    loop.capture.release(call.images, pictures)
+                    loop.capture.copies.release(call.images, pictures)
     waiting = 0
     for call in loop.calls():
         waiting += call.images.count if call.images and call.images.is_waiting else 0
@@ -298,7 +298,7 @@ def test_the_account_is_whole(batches, rate):
     out = sum(count for (what, _), count in loop.left_out.counts.items() if what == "images")
     assert loop.left_out.images_given == sum(count for _, count, _ in batches)
     assert loop.left_out.images_given == taken + waiting + out
-    assert 0 <= loop.capture.held_bytes <= 5_000
+    assert 0 <= loop.capture.copies.held_bytes <= 5_000
 
 
 def test_before_the_bridge_has_answered_everything_waits():

@@ -166,7 +166,7 @@ def test_a_device_that_never_delivers_fills_no_list():
         loop.batch(loop.device.tensor([0.0]), images)
         loop.queue.take(1, only_arrived=False)[0].images.claim()
 
-    assert len(loop.capture._undecided) <= 1
+    assert len(loop.capture.copies._undecided) <= 1
 
 
 def test_a_list_of_images_during_a_capture_is_left_out_for_its_reason():
@@ -183,7 +183,7 @@ def test_a_device_without_copies_of_its_own_is_waited_for_by_our_thread():
     loop = Loop(rate=2.0)
     loss = Snapshot(torch.tensor([2.0]))
     assert not loss.has_arrived
-    assert loop.capture._is_chosen(Candidate(10.0, loss, 0)) is None
+    assert loop.capture.copies._is_chosen(Candidate(10.0, loss, 0)) is None
     assert number_of(loss) == 2.0
     assert loss.has_arrived
 
