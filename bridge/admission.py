@@ -4,9 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from bridge.errors import ForeignSessionError
+from bridge.protocol import TOKEN_HEADER
 from bridge.session import Session
-
-TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 
 REFUSALS_KEPT = 1_000
 """Connections whose registration was refused, over all sessions."""

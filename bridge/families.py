@@ -78,18 +78,18 @@ BRIDGE_FAMILIES = (
         *("what", "reason"),
     ),
     _histogram(
-        "bridge_commit_duration_seconds", "Duration of a commit.", "the pipeline", COMMIT_BUCKETS
+        "bridge_commit_duration_seconds", "Duration of a commit.", "the committer", COMMIT_BUCKETS
     ),
     _counter(
         "bridge_commit_failures_total",
         "Commits that failed; they are retried.",
-        "the pipeline",
+        "the committer",
     ),
-    _gauge("bridge_journal_bytes", "Size of the database and its write-ahead log.", "the pipeline"),
+    _gauge("bridge_journal_bytes", "Size of the database and its write-ahead log.", "housekeeping"),
     _gauge(
         "bridge_event_loop_lag_seconds",
         "Longest delay of the event loop in the last 15 s.",
-        "the service",
+        "housekeeping",
     ),
     _histogram(
         "bridge_exposition_duration_seconds",

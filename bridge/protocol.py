@@ -9,6 +9,15 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 MEBIBYTE = 1 << 20
 """The protocol's MB."""
 
+TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
+"""Metadata of a stream: `SessionResponse.stream_token` of the registration it belongs to."""
+
+STARTED_HEADER = "trainbridge-started-ms"
+"""Metadata of a registration: when the process began this session, by its own clock, since 1970."""
+
+LEFT_OVER_HEADER = "trainbridge-left-over"
+"""Metadata of a registration: 1 with what a process has left in its spool, which is not a new attempt."""
+
 
 class CommandType(IntEnum):
     """Commands that a bridge sends to a training loop; the numbers are the protocol's."""

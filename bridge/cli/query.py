@@ -68,7 +68,7 @@ def sessions(arguments: argparse.Namespace) -> int:
         return 0
     rows = [_row(session) for session in itertools.islice(client.sessions(), LISTED_SESSIONS)]
     if not rows:
-        sys.stdout.write("This bridge knows no training session.\n")
+        sys.stdout.write("No sessions on this bridge.\n")
         return 0
     _print_table([COLUMNS, *rows])
     return 0

@@ -140,7 +140,9 @@ class CommandInbox:
             command.epochs_waited += 1
             if command.epochs_waited >= PATIENCE_EPOCHS:
                 self._resolve(
-                    command, applied=False, remark="this training loop does not ask for it"
+                    command,
+                    applied=False,
+                    remark="this training loop does not support this command",
                 )
 
     def close(self) -> None:
@@ -151,7 +153,7 @@ class CommandInbox:
             self._pause = None
             self._change.notify_all()
         for command in tuple(self._unanswered):
-            self._resolve(command, applied=False, remark="training was over before")
+            self._resolve(command, applied=False, remark="training ended first")
 
     def after_fork_in_child(self) -> None:
         """Become empty, with a lock that no thread of the parent holds, and free nothing."""
@@ -176,7 +178,7 @@ class CommandInbox:
             is_paused = self._pause is not None
             self._replace_pause(None)
             self._resolve(
-                command, applied=is_paused, remark="" if is_paused else "it was not paused"
+                command, applied=is_paused, remark="" if is_paused else "training was not paused"
             )
 
     def _replace_pause(self, command: Command | None) -> None:

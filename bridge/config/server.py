@@ -66,7 +66,7 @@ class Pages(BaseModel):
 
 
 class Tls(BaseModel):
-    """How the gRPC door is secured."""
+    """How the gRPC server is secured."""
 
     tls_cert_file: ReadableFile | None = setting(
         None,

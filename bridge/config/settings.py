@@ -15,7 +15,7 @@ from bridge.model import MISSED_HEARTBEATS
 GROUPS: dict[str, type[BaseModel]] = {
     "Listening": Listening,
     "Pages and Grafana": Pages,
-    "TLS on the gRPC door": Tls,
+    "TLS on the gRPC server": Tls,
     "Keeping": Keeping,
     "Images": Images,
     "S3-compatible object store": ObjectStore,

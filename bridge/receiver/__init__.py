@@ -1,1 +1,1 @@
-"""The gRPC door: from raw bytes to updates, and answers back."""
+"""The gRPC server: from raw bytes to updates, and answers back."""

@@ -6,7 +6,8 @@ from urllib.parse import unquote
 
 import grpc.aio
 
-from bridge.admission import TOKEN_HEADER, Caller
+from bridge.admission import Caller
+from bridge.protocol import TOKEN_HEADER
 from bridge.session import hash_of
 
 LOOPBACK = "loopback"

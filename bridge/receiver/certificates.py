@@ -1,4 +1,4 @@
-"""TLS for the gRPC door, from files that may be renewed while the bridge runs."""
+"""TLS for the gRPC server, from files that may be renewed while the bridge runs."""
 
 import ssl
 import tempfile

@@ -11,6 +11,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from bridge.errors import BridgeError, LimitError, StorageError
+from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
 from bridge.receiver.caller import caller_of
 from bridge.receiver.decode import (
     Limits,
@@ -217,11 +218,11 @@ class Servicer:
 def _attempt(context: Context) -> dict[str, Any]:
     """Return when the attempt began that registers, and whether its process is gone, where that is reported."""
     found = dict(context.invocation_metadata() or ())
-    started = found.get("trainbridge-started-ms", "")
+    started = found.get(STARTED_HEADER, "")
     is_time = isinstance(started, str) and re.fullmatch(r"[0-9]{1,15}", started)
     return {
         "started_ms": int(started) if is_time else 0,
-        "is_left_over": found.get("trainbridge-left-over") == "1",
+        "is_left_over": found.get(LEFT_OVER_HEADER) == "1",
     }
 
 

@@ -1,4 +1,4 @@
-"""TLS on the gRPC door, with real certificates and a real bridge."""
+"""TLS on the gRPC server, with real certificates and a real bridge."""
 
 import socket
 import ssl

@@ -5,11 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc.aio
 
-from bridge.admission import TOKEN_HEADER
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
+from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.decode import Limits
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.server import bind_server, serve_grpc

@@ -22,11 +22,11 @@ from bridge.client.identity import Identity
 from bridge.client.process_hooks import GRPC_USE
 from bridge.client.settings import Destination
 from bridge.client.stats import Notices, Stats
+from bridge.protocol import TOKEN_HEADER
 
 log = logging.getLogger("trainbridge")
 
 SESSION_HEADER = "trainbridge-session"
-TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 30.0

@@ -7,14 +7,10 @@ from bridge.client.delivery.channel import SERVICE, Metadata
 from bridge.client.delivery.failure import RegistrationRefusedError
 from bridge.client.encoding.encoder import described
 from bridge.client.identity import Identity
+from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
 from bridge.wire import metrics_pb2 as wire
 
 REGISTER_SECONDS = 10.0
-
-STARTED_HEADER = "trainbridge-started-ms"
-"""When the process began this session, by its own clock, since 1970."""
-LEFT_OVER_HEADER = "trainbridge-left-over"
-"""Sent, as 1, with what a process has left in its spool: that is not a new attempt."""
 
 
 def register(

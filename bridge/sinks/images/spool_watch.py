@@ -7,7 +7,7 @@ from bridge.sinks.images.shards.spool import Spool
 from bridge.telemetry import Telemetry
 
 RETRY_SECONDS = 1.0
-"""A missing folder is requested again after this."""
+"""A missing folder is made again after this."""
 
 
 class SpoolWatch:

@@ -57,7 +57,7 @@ def test_sessions_are_a_table(bridge, capsys):
 def test_no_session_is_said_so(bridge, capsys):
     """An empty table would look like a mistake."""
     assert cli.main(["sessions"]) == 0
-    assert capsys.readouterr().out == "This bridge knows no training session.\n"
+    assert capsys.readouterr().out == "No sessions on this bridge.\n"
 
 
 def test_sessions_are_given_to_scripts_as_json(bridge, capsys):

@@ -65,7 +65,7 @@ def test_a_resume_without_a_pause_is_refused(commands, answers):
     """Nothing was changed, and the answer says why."""
     commands.receive(command(CommandType.RESUME_TRAINING))
 
-    assert answers == [("a", False, "it was not paused")]
+    assert answers == [("a", False, "training was not paused")]
 
 
 @pytest.mark.parametrize("second", [CommandType.PAUSE_TRAINING, CommandType.RESUME_TRAINING])
@@ -191,7 +191,7 @@ def test_a_loop_that_never_asks_refuses(commands, answers):
     commands.end_epoch()
     commands.end_epoch()
 
-    assert answers == [("a", False, "this training loop does not ask for it")]
+    assert answers == [("a", False, "this training loop does not support this command")]
 
 
 def test_what_is_left_at_the_end_is_refused(commands, answers):
@@ -204,8 +204,8 @@ def test_what_is_left_at_the_end_is_refused(commands, answers):
     commands.run_pending()
 
     assert sorted(answers) == [
-        ("a", False, "training was over before"),
-        ("b", False, "training was over before"),
+        ("a", False, "training ended first"),
+        ("b", False, "training ended first"),
     ]
 
 

@@ -8,9 +8,10 @@ import pytest
 from support.receiver import batch, hear, registered, say
 from support.waiting import until
 
-from bridge.admission import TOKEN_HEADER, Admission, Caller
+from bridge.admission import Admission, Caller
 from bridge.errors import ForeignSessionError
 from bridge.model import Batch, Client, Config, Disconnected
+from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.caller import LOOPBACK, caller_of
 from bridge.session import Session, hash_of
 from bridge.wire import metrics_pb2 as wire

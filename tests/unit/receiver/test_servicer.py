@@ -1,4 +1,4 @@
-"""The gRPC door, over real gRPC."""
+"""The gRPC server, over real gRPC."""
 
 import asyncio
 import threading
