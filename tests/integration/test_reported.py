@@ -382,7 +382,7 @@ MEASUREMENTS = [
 
 
 @pytest.mark.parametrize("row", MEASUREMENTS, ids=lambda row: row.name)
-def test_an_old_measurement_is_no_current_one(run, row):
+def test_an_old_measurement_is_not_a_current_one(run, row):
     """What the newest measurement lacks is gone from series, API and page."""
     run.say(row.given, row.without)
 
@@ -450,7 +450,7 @@ def test_a_run_that_logged_nothing_is_not_complete(run, end):
 
 @pytest.mark.parametrize("sent", [93.5, 1.5, -0.25])
 @pytest.mark.parametrize("name", ["average_accuracy", "validation_accuracy"])
-def test_an_accuracy_that_is_no_ratio_is_shown_as_it_was_sent(run, name, sent):
+def test_an_accuracy_that_is_not_a_ratio_is_shown_as_it_was_sent(run, name, sent):
     """A number outside 0..1 is never a percentage or a ratio; series leave it out and count it."""
     run.say(epoch(average_accuracy=0.5, validation_accuracy=0.5))
     run.say(wire.EpochData(epoch=2, loss_missing=True, **{name: sent}))
@@ -470,7 +470,7 @@ def test_an_accuracy_that_is_no_ratio_is_shown_as_it_was_sent(run, name, sent):
     assert run.scene.dropped("accuracy", "out_of_range") == 1
 
 
-def test_a_confidence_that_is_no_ratio_is_none(run):
+def test_a_confidence_that_is_not_a_ratio_is_none(run):
     """It enters no histogram and is counted; a hair above 1 is 1, since half precision rounds so."""
     sent = (5.0, -0.5, float("nan"), 1.0005, 0.0, 0.25)
     predictions = [wire.Prediction(predicted_class=1, confidence=value) for value in sent]

@@ -24,6 +24,8 @@ def test_no_banned_word(path):
         ('raise ValueError(f"{name} is no setting, and stays so for ever")', ["is no", "for ever"]),
         ("class Order:\n    pass", ["Order"]),
         ('"""There is no such file; it is no longer kept, in order of arrival."""', []),
+        ("def test_a_pause_is_no_end():\n    pass", ["test_a_pause_is_no_end"]),
+        ("def there_is_no_end():\n    pass", []),
         ("def in_order(byte_order):\n    return sorted(byte_order, order=1)", []),
     ],
 )

@@ -72,6 +72,9 @@ PATTERNS = {
 }
 PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
+IS_NO = re.compile(r"(?<!there)_is_no_(?!larger|longer|more|less)")
+"""What no identifier says either."""
+
 TEXTS = (
     *(".md", ".html", ".js", ".sh", ".sql", ".proto", ".toml", ".tpl", ".txt", ".yaml", ".yml"),
     *("Dockerfile", "Makefile", ".ci/run", ".ci/release"),
@@ -130,6 +133,8 @@ def _identifiers(node: ast.AST) -> Iterator[str]:
 def _in_identifier(name: str, line: int) -> Iterator[tuple[int, str, str]]:
     if instead := NAMES.get(name.lstrip("_")):
         yield line, name, instead
+    if IS_NO.search(name):
+        yield line, name, "is_not_a"
     for part in PARTS.findall(name):
         if instead := WORDS.get(part.lower()):
             yield line, name, instead

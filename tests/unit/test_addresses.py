@@ -44,7 +44,7 @@ def test_an_address_has_host_and_port(text, host, port):
         "http://h:1",
     ],
 )
-def test_what_is_no_address_is_refused(text):
+def test_what_is_not_an_address_is_refused(text):
     """Nothing is guessed: what is not host:port is an error."""
     with pytest.raises(ValueError, match=r"\w"):
         split_address(text)
@@ -78,7 +78,7 @@ def test_loopback_is_recognized():
         "http://h /",
     ],
 )
-def test_what_is_no_plain_url_is_refused(text):
+def test_what_is_not_a_plain_url_is_refused(text):
     """A URL has http(s), host, perhaps port and path, and no password that would be shown."""
     with pytest.raises(ValueError, match=r"\w"):
         check_url(text)

@@ -159,7 +159,7 @@ BAD_SIZES = ("", "nan", "Infinity", "-1", "0", "00", "1.5", "64.0", "1e2", "+1",
         *((CommandType.ADJUST_BATCH_SIZE, "batch_size", value) for value in BAD_SIZES),
     ],
 )
-def test_what_no_loop_can_use_is_no_command(type, name, value):
+def test_what_no_loop_can_use_is_not_a_command(type, name, value):
     """A learning rate is finite and above 0, a batch size a whole number from 1; the refusal says so, and nothing waits."""
     commands = Commands()
 

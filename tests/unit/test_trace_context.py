@@ -38,7 +38,7 @@ def test_a_header_is_parsed_and_written_as_it_was(flags, is_sampled):
         f"00-{TRACE}-{SPAN}-0g",
     ],
 )
-def test_a_malformed_header_is_no_context(header):
+def test_a_malformed_header_is_not_a_context(header):
     """Such a client has a trace of its own, as if it had sent none."""
     assert TraceContext.parse(header) is None
 

@@ -295,7 +295,7 @@ def test_what_is_not_acknowledged_is_not_missing(fake, page):
     assert {kind for kind, _ in counted(page)} <= {"late"}
 
 
-def test_a_stream_that_breaks_is_no_finding(fake, page):
+def test_a_stream_that_breaks_is_not_a_finding(fake, page):
     """What is sent again is applied once, and counts once."""
     fake.break_at = [5, 17, 30]
 

@@ -54,7 +54,7 @@ def test_each_command_explains_itself(capsys, command):
     assert out.startswith(f"usage: trainbridge {command}")
 
 
-def test_a_word_that_is_no_command_is_refused(capsys):
+def test_a_word_that_is_not_a_command_is_refused(capsys):
     """The refusal lists what there is."""
     status, _, err = outcome(capsys, "server")
 
@@ -94,7 +94,7 @@ def test_a_failure_is_one_sentence(capsys, broken_command):
     assert outcome(capsys, "broken") == (1, "", "trainbridge: cannot open the database\n")
 
 
-def test_ctrl_c_is_no_accident(capsys, broken_command):
+def test_ctrl_c_is_not_an_accident(capsys, broken_command):
     """An interrupted command exits as shells expect, silently."""
     broken_command(KeyboardInterrupt())
 
@@ -110,7 +110,7 @@ def test_it_runs_as_a_module():
     assert done.stdout == f"trainbridge {__version__}\n"
 
 
-def test_output_that_nobody_reads_is_no_error():
+def test_output_that_nobody_reads_is_not_an_error():
     """`trainbridge check-config | head` ends quietly."""
     command = f"{sys.executable} -m bridge check-config | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

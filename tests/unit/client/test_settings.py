@@ -30,7 +30,7 @@ def test_addresses(address, target, secure):
 
 
 @pytest.mark.parametrize("address", ["ftp://x:1", "grpc://", "a b:1"])
-def test_what_is_no_address(address):
+def test_what_is_not_an_address(address):
     """It is refused while the run is being set up."""
     with pytest.raises(ValueError, match="address"):
         destination(address, environment={})

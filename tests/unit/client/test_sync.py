@@ -298,7 +298,7 @@ def test_a_folder_that_cannot_be_removed_is_named(tmp_path, bridge):
     assert deliver_to(bridge, path).delivered == 0
 
 
-def test_a_disk_that_is_full_is_no_obstacle(tmp_path, bridge, monkeypatch):
+def test_a_disk_that_is_full_is_not_an_obstacle(tmp_path, bridge, monkeypatch):
     """What has been left is read; notes of how far it is are not needed."""
     path = leave(tmp_path, run(ended=False))
 

@@ -51,7 +51,7 @@ def test_remaining_time(base):
     assert meter.measure(14.0).remaining_seconds == pytest.approx(26)
 
 
-def test_a_pause_is_no_training():
+def test_a_pause_is_not_training():
     """The time between the last batch and the resumption is not counted."""
     meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
     meter.record_batch(0.0, 0, 1)

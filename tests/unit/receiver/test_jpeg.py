@@ -57,7 +57,7 @@ def test_any_bytes_get_an_answer(noise):
 @pytest.mark.parametrize(
     "behind", [bytes(8), bytes(512), b"\x00\x00\x00\x18ftypmp42" + bytes(9_000)]
 )
-def test_data_behind_the_end_is_no_fault(behind):
+def test_data_behind_the_end_is_not_a_fault(behind):
     """Files with whatever behind their end are taken, and can be cut there."""
     file = jpeg() + behind
 

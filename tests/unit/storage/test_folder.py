@@ -132,7 +132,7 @@ STRANGE = [as_a_pipe, as_a_device, as_a_folder]
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("put", STRANGE)
 @pytest.mark.parametrize("name", ["instance-id", "instance-id.new"])
-def test_a_name_that_is_no_file_is_replaced(tmp_path, put, name):
+def test_a_name_that_is_not_a_file_is_replaced(tmp_path, put, name):
     """The start waits for nobody, and reads no more than a name."""
     put(tmp_path / name)
 
@@ -142,7 +142,7 @@ def test_a_name_that_is_no_file_is_replaced(tmp_path, put, name):
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("put", STRANGE)
-def test_a_lock_that_is_no_file_is_refused(tmp_path, put):
+def test_a_lock_that_is_not_a_file_is_refused(tmp_path, put):
     """It is named, and the start does not wait for the other end of a pipe."""
     put(tmp_path / "lock")
 
@@ -156,7 +156,7 @@ def test_a_lock_that_is_no_file_is_refused(tmp_path, put):
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("put", STRANGE)
 @pytest.mark.parametrize("name", ["trainbridge.db", "trainbridge.db-wal", "trainbridge.db-shm"])
-def test_a_database_that_is_no_file_is_refused(tmp_path, put, name):
+def test_a_database_that_is_not_a_file_is_refused(tmp_path, put, name):
     """So are its log and the index of that; each is named."""
     put(tmp_path / name)
 

@@ -82,7 +82,7 @@ def test_a_batch_that_comes_again_replaces_all_of_its_older_self(database, index
     assert index.batch("run", 1, 1).received_ms == 3000
 
 
-def test_worst_begins_with_what_is_no_number(database, index):
+def test_worst_begins_with_what_is_not_a_number(database, index):
     """A batch whose loss is not a number is the worst of all."""
     for number, loss in enumerate((0.5, math.nan, 3.0, 1.0)):
         put(database, shard_batch(1, number, at=1000 + number, loss=loss))

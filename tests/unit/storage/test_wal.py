@@ -74,7 +74,7 @@ def frames_in(path):
     return (log_of(path).stat().st_size - HEADER.size) // STEP
 
 
-def test_a_whole_log_is_no_damage(path):
+def test_a_whole_log_is_not_damage(path):
     """All is found, nothing is reported."""
     assert damage_of(path) is None
     assert opened(path) == ([f"{n}" for n in range(COMMITS)], [])
@@ -122,7 +122,7 @@ CUTS = [1, FRAME.size, PAGE_BYTES, STEP, STEP + 1, 5 * STEP, 10**9]
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_torn_end_is_no_damage(path, cut):
+def test_a_torn_end_is_not_damage(path, cut):
     """A power loss breaks off the last transaction, which was not acknowledged, anywhere."""
     as_after_a_power_loss(path)
     os.truncate(log_of(path), max(0, log_of(path).stat().st_size - cut))
@@ -154,7 +154,7 @@ def test_a_log_that_is_removed_after_a_kill_is_damage(path):
 
 
 @pytest.mark.parametrize("within", [0, 9, 17, 2_000])
-def test_a_torn_last_frame_is_no_damage_after_a_power_loss(path, within):
+def test_a_torn_last_frame_is_not_damage_after_a_power_loss(path, within):
     """It may be what was on disk of it; after a kill the index knows that it was whole."""
     flip(path, log_of(path).stat().st_size - STEP + within)
     assert damage_of(path).commits == 1
@@ -183,7 +183,7 @@ def test_an_index_with_a_flipped_byte_says_nothing(path, at):
     assert damage_of(path) is None
 
 
-def test_what_was_in_the_log_before_it_began_anew_is_no_damage(tmp_path):
+def test_what_was_in_the_log_before_it_began_anew_is_not_damage(tmp_path):
     """SQLite writes over the frames that the database has, and leaves the rest of them behind the new ones."""
     folder = tmp_path / "state"
     folder.mkdir()

@@ -173,7 +173,7 @@ async def test_a_sheet_is_a_picture(client, query):
     ],
     ids=lambda sent: sent.split(b" HTTP")[0].decode() + f" {len(sent)}",
 )
-async def test_who_hangs_up_is_no_error(client, sent, caplog):
+async def test_who_hangs_up_is_not_an_error(client, sent, caplog):
     """Browsers close pages and programs drop connections all the time."""
     for _ in range(5):
         _reader, writer = await asyncio.open_connection(client.host, client.port)

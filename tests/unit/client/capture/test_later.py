@@ -422,7 +422,7 @@ def test_each_picture_of_a_list_has_its_channels_where_its_library_has_them():
 @pytest.mark.parametrize(
     "bad", [torch.eye(8).to_sparse(), torch.zeros(8, 8, device="meta")], ids=["sparse", "meta"]
 )
-def test_a_tensor_that_is_no_picture_costs_itself(bad):
+def test_a_tensor_that_is_not_a_picture_costs_itself(bad):
     """One that cannot say how large it is, or has no values, takes no neighbours with it."""
     bridge = RecordingBridge()
     images = [torch.zeros(8, 8), bad, torch.zeros(8, 8)]

@@ -202,7 +202,7 @@ def test_files_behind_a_cut_are_missed(tmp_path, left):
         assert found.is_end_unknown
 
 
-def test_damage_beside_a_message_that_is_known_is_no_other_message(tmp_path):
+def test_damage_beside_a_message_that_is_known_is_not_an_other_message(tmp_path):
     """What is lost is never more than what was written: a note of it says "at least"."""
     path = leave_files(tmp_path)
     last = files(path)[-1]

@@ -135,7 +135,7 @@ def test_reading_goes_on_behind_whatever_was_put_in_or_left_out(place, inserted,
 
 @pytest.mark.parametrize("is_old", [False, True])
 @given(content=st.binary(max_size=500))
-def test_garbage_is_no_message(is_old, content):
+def test_garbage_is_not_a_message(is_old, content):
     """Whatever stands in a file, reading it ends, and finds nothing that was not written."""
     for garbage in (content, MAGIC + bytes(500)):
         assert {type(found) for found in found_in(garbage, is_old=is_old)} <= {Damage}

@@ -93,7 +93,7 @@ def test_no_more_is_kept_than_the_rate_allows(pauses, rate):
 
 
 @pytest.mark.parametrize("strange", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_no_number_is_the_worst(strange):
+def test_a_loss_that_is_not_a_number_is_the_worst(strange):
     """The first batch whose loss is not finite wins its window, against any number."""
     sampler = Sampler()
     losses = (1e30, strange, 2e30, math.nan)

@@ -257,7 +257,7 @@ UNREPORTED = (
 
 
 @pytest.mark.parametrize("event", UNREPORTED, ids=repr)
-def test_what_was_not_reported_is_no_damage(database, event):
+def test_what_was_not_reported_is_not_damage(database, event):
     """A row in which every optional number is missing is taken up as it was written, and nothing is counted."""
     life = Life(database)
     life.happen(life.register(), event)

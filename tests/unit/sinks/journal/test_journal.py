@@ -34,7 +34,7 @@ def test_a_session_can_be_read_back(database):
     assert Archive(database).find("other") is None
 
 
-def test_nothing_new_is_no_work(database):
+def test_nothing_new_is_not_work(database):
     """Silence costs no commit."""
     life = Life(database)
     life.register()

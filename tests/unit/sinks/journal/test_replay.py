@@ -195,7 +195,7 @@ def test_parts_and_rows_of_wrong_shape_cost_only_themselves(database):
     assert again.dropped("entry") >= 2
 
 
-def test_what_the_bridge_observes_is_no_sign_of_life(database):
+def test_what_the_bridge_observes_is_not_a_sign_of_life(database):
     """A session whose trainer is gone is lost in time, however often the bridge is restarted."""
     life = Life(database)
     session = life.register()

@@ -214,7 +214,7 @@ def test_nothing_non_finite_enters_a_sum_or_a_count(losses, others):
             assert all(math.isfinite(sample.value) for sample in family.samples)
 
 
-def test_a_loss_that_is_no_number_is_shown(scene):
+def test_a_loss_that_is_not_a_number_is_shown(scene):
     """The gauge shows NaN and infinities as they are."""
     session = scene.session()
     shown = []

@@ -226,7 +226,7 @@ def test_a_damaged_number_of_a_span_leaves_room_for_the_next(tmp_path, number, i
     database.close()
 
 
-async def test_an_export_that_outlives_the_grace_is_no_fault(world, endpoint, delivery, caplog):
+async def test_an_export_that_outlives_the_grace_is_not_a_fault(world, endpoint, delivery, caplog):
     """It comes back to a database that is closed: its spans are sent again by the next start."""
     epochs(world, 1)
     endpoint.hold = threading.Event()

@@ -155,7 +155,7 @@ BOMBS = dict(bombs())
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_what_is_no_picture_costs_itself(name):
+def test_what_is_not_a_picture_costs_itself(name):
     """None rather than an exception, and at once."""
     began = time.process_time()
 
@@ -196,7 +196,7 @@ async def test_each_picture_has_a_tile_of_its_own(open_client, stored):
     assert is_near(pixel(2, 20, 75), BACKDROP)
 
 
-async def test_a_store_that_is_away_is_no_traceback(open_client, stored, caplog):
+async def test_a_store_that_is_away_is_not_a_traceback(open_client, stored, caplog):
     """The sheet is the placeholder, and the log has one line that says why."""
 
     def away(_place):

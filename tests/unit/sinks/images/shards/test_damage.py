@@ -222,7 +222,7 @@ def a_loop(path):
 
 @pytest.mark.parametrize("is_known", [True, False])
 @pytest.mark.parametrize("put", [a_folder, a_pipe, a_loop])
-def test_what_is_no_file_stops_no_start(tmp_path, put, is_known):
+def test_what_is_not_a_file_stops_no_start(tmp_path, put, is_known):
     """A folder, a pipe or a link in place of a shard costs the shard."""
     wreck = Wreck(tmp_path / "wreck", is_known=is_known, is_closed=False)
     wreck.path.unlink()

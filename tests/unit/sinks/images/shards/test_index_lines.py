@@ -76,7 +76,7 @@ def test_a_line_that_cannot_be_written_costs_itself(tmp_path, name, value):
 @given(st.binary(max_size=300))
 @example(b"[" * 100_000)
 @example(b"null\n5\n[]\n{}\n\xff\n")
-def test_what_is_no_line_is_counted(garbage):
+def test_what_is_not_a_line_is_counted(garbage):
     """Anything at all between two lines is passed over, and counted by the line."""
     if b"\n" in garbage or b"\r" in garbage or garbage.startswith(b"{"):
         garbage = b"?"

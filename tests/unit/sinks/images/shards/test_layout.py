@@ -183,7 +183,7 @@ def pack_one(picture):
 
 
 @pytest.mark.parametrize("tail", [b"", bytes(TAIL_BYTES), b"x" * TAIL_BYTES])
-def test_what_is_no_shard_has_no_trailer(tail):
+def test_what_is_not_a_shard_has_no_trailer(tail):
     """An open or foreign file is not taken for a closed shard."""
     assert parse_trailer(tail) is None
 
