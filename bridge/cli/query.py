@@ -1,7 +1,6 @@
 """Commands that query a running bridge: `sessions`, `command` and `healthcheck`."""
 
 import argparse
-import itertools
 import json
 import math
 import sys
@@ -12,8 +11,6 @@ from bridge.cli.arguments import default_url, http_url
 from bridge.client.query import BridgeClient
 from bridge.client.query_types import SessionSummary
 from bridge.protocol import CommandType
-
-LISTED_SESSIONS = 100
 
 COMMAND_TYPES: Mapping[str, CommandType] = {
     "pause": CommandType.PAUSE_TRAINING,
@@ -31,7 +28,9 @@ def add_sessions_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sessions`."""
     _add_url(parser)
     parser.add_argument(
-        "--json", action="store_true", help="print the API's answer (default: a table)"
+        "--json",
+        action="store_true",
+        help="print the first page of the API's response (default: a table of all sessions)",
     )
 
 
@@ -66,7 +65,7 @@ def sessions(arguments: argparse.Namespace) -> int:
         answer = client.get_json("/api/v1/sessions")
         sys.stdout.write(json.dumps(answer, indent=2) + "\n")
         return 0
-    rows = [_row(session) for session in itertools.islice(client.sessions(), LISTED_SESSIONS)]
+    rows = [_row(session) for session in client.sessions()]
     if not rows:
         sys.stdout.write("No sessions on this bridge.\n")
         return 0

@@ -54,6 +54,16 @@ def test_sessions_are_a_table(bridge, capsys):
     ]
 
 
+def test_all_sessions_are_listed(bridge, capsys):
+    """Also where the API returns them on several pages."""
+    names = {f"run-{number}" for number in range(101)}
+    for name in names:
+        running(bridge.deps, name, batches=0)
+
+    assert cli.main(["sessions"]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == names
+
+
 def test_no_session_is_said_so(bridge, capsys):
     """An empty table would look like a mistake."""
     assert cli.main(["sessions"]) == 0
