@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from bridge.client.capture.device import Landing
+from bridge.client.capture.device import Transfer
 from bridge.client.capture.images import ImageCapture
 from bridge.protocol import Status
 
@@ -24,7 +24,7 @@ class BatchCall(NamedTuple):
     predictions: Any = None
     ground_truth: Any = None
     images: ImageCapture | None = None
-    landing: Landing | None = None
+    transfer: Transfer | None = None
     """Copies that are still on their way from a device."""
     size_bytes: int = 0
     """Of the copies of predictions and classes."""
@@ -40,7 +40,7 @@ class EpochCall(NamedTuple):
     validation_loss: Any
     validation_accuracy: Any
     learning_rate: Any
-    landing: Landing | None = None
+    transfer: Transfer | None = None
 
 
 class ScalarsCall(NamedTuple):
@@ -50,7 +50,7 @@ class ScalarsCall(NamedTuple):
     values: Mapping[Any, Any]
     epoch: Any
     batch: Any
-    landing: Landing | None = None
+    transfer: Transfer | None = None
 
 
 class StatusCall(NamedTuple):
@@ -59,7 +59,7 @@ class StatusCall(NamedTuple):
     at: float
     status: Status
     message: str
-    landing: None = None
+    transfer: None = None
 
 
 class AnswerCall(NamedTuple):
@@ -71,14 +71,14 @@ class AnswerCall(NamedTuple):
     message: str
     epoch: Any
     batch: Any
-    landing: None = None
+    transfer: None = None
 
 
 class ResumedCall(NamedTuple):
     """Training goes on after a pause."""
 
     at: float
-    landing: None = None
+    transfer: None = None
 
 
 Numbers: TypeAlias = tuple[float, float, int, int]
@@ -90,7 +90,7 @@ class FlushCall(NamedTuple):
 
     at: float
     done: threading.Event
-    landing: None = None
+    transfer: None = None
 
 
 Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall | FlushCall

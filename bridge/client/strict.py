@@ -25,7 +25,7 @@ class StrictCheck:
     def check(self, call: Call) -> None:
         """Raise ValueError for a call of which something would be left out."""
         deadline = time.monotonic() + ARRIVAL_SECONDS
-        while call.landing is not None and not call.landing.has_arrived:
+        while call.transfer is not None and not call.transfer.has_arrived:
             if time.monotonic() >= deadline:
                 break
             time.sleep(LOOK_SECONDS)

@@ -163,5 +163,5 @@ class CallEncoder:
             if images is not None and pictures is not None:
                 self._capture.copies.release(images, pictures)
                 account.add("images", reason, images.count)
-        if call.landing is not None:
-            call.landing.release()
+        if call.transfer is not None:
+            call.transfer.release()

@@ -67,7 +67,7 @@ class CallQueue:
                 call = _whole(calls.popleft())
             except IndexError:  # another thread has abandoned the queue meanwhile
                 break
-            if only_arrived and call.landing is not None and not call.landing.has_arrived:
+            if only_arrived and call.transfer is not None and not call.transfer.has_arrived:
                 calls.appendleft(call)
                 break
             taken.append(call)

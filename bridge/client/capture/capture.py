@@ -196,9 +196,9 @@ class Capture:
         """Give up a batch; raise where that is what the program wants."""
         was_interrupted, self.was_interrupted = self.was_interrupted, True
         self.copies.leave_out_call(Reason.RAISED)
-        landing = self._values.seal()
-        if landing is not None:
-            landing.release()
+        transfer = self._values.seal()
+        if transfer is not None:
+            transfer.release()
         self.copies.bytes_in -= self._rows_bytes
         self._rows_bytes = 0
         let_through(error)
@@ -258,7 +258,7 @@ class Capture:
             predictions = self._rows("predictions", predictions, limit)
         if ground_truth is not None:
             ground_truth = self._rows("ground_truth", ground_truth, limit)
-        landing = values.seal()
+        transfer = values.seal()
         size, self._rows_bytes = self._rows_bytes, 0
         return BatchCall(
             at,
@@ -270,7 +270,7 @@ class Capture:
             predictions,
             ground_truth,
             capture,
-            landing,
+            transfer,
             size,
         )
 

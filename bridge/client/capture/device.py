@@ -57,7 +57,7 @@ class Copier(Protocol):
         """Return a key of the stream that a copy of `source` will go on, and a tensor there that holds 1."""
 
 
-class Landing:
+class Transfer:
     """What one call has had copied, and whether it has arrived.
 
     The last copy on each stream sets a flag in host memory, so whoever waits looks there and asks the
@@ -82,7 +82,7 @@ class Landing:
         *,
         is_separate: bool = False,
         reduce: Callable[[Any], Any] = lambda rows: rows,
-    ) -> "Landed":
+    ) -> "TransferredArray":
         """Have rows copied, or what `reduce` makes of them; released alone where they are separate.
 
         Raises whatever PyTorch raises.
@@ -101,7 +101,7 @@ class Landing:
             raise
         if not is_separate:
             self._blocks.append(block)
-        return Landed(self, block, array)
+        return TransferredArray(self, block, array)
 
     def seal(self) -> None:
         """Have the flags set behind all that was added; what a broken device does not set never arrives."""
@@ -130,34 +130,34 @@ class Landing:
         if self.has_arrived:
             self._owner.give_back(block)
         else:
-            self._owner.late.append((self, block))
+            self._owner.unfinished.append((self, block))
 
 
-class Landed:
+class TransferredArray:
     """An array that a device copies to."""
 
-    __slots__ = ("_array", "_block", "_landing")
+    __slots__ = ("_array", "_block", "_transfer")
 
-    def __init__(self, landing: Landing, block: "Block", array: Any) -> None:
-        """Wrap what `Landing.add` has made room for."""
-        self._landing = landing
+    def __init__(self, transfer: Transfer, block: "Block", array: Any) -> None:
+        """Wrap what `Transfer.add` has made room for."""
+        self._transfer = transfer
         self._block = block
         self._array = array
 
     @property
     def has_arrived(self) -> bool:
         """Return whether it can be read."""
-        return self._landing.has_arrived
+        return self._transfer.has_arrived
 
     @property
     def array(self) -> Any:
-        """Return it as NumPy's: valid until it, or its landing, is released."""
+        """Return it as NumPy's: valid until it, or its transfer, is released."""
         array = self._array
         return widened(array) if array.dtype == BFLOAT16 else array
 
     def release(self) -> None:
         """Give the memory of rows that are separate back; call it once."""
-        self._landing.give_back(self._block)
+        self._transfer.give_back(self._block)
 
 
 class DeviceCopies:
@@ -170,17 +170,17 @@ class DeviceCopies:
         self._flags: deque[Flag] = deque()
         self.size_bytes = 0
         """Pinned so far."""
-        self.late: deque[tuple[Landing, Block]] = deque()
+        self.unfinished: deque[tuple[Transfer, Block]] = deque()
         """Given up before the device had written to them."""
 
-    def begin(self) -> Landing:
+    def begin(self) -> Transfer:
         """Return room for the copies of one call; raises CapturingError."""
         if self.copier.is_capturing():
             raise CapturingError(
                 "a CUDA graph was being captured, so there were no values yet; log what it computes"
                 " after graph.replay()"
             )
-        return Landing(self)
+        return Transfer(self)
 
     def block(self, size_bytes: int) -> "Block":
         """Return a block of at least this size; sizes are powers of two, so that few are ever needed."""
@@ -224,9 +224,9 @@ class DeviceCopies:
 
     def _recover(self) -> None:
         """Let the next calls have what the device has written to since it was given up."""
-        for _ in range(len(self.late)):
-            landing, block = self.late.popleft()
-            landing.give_back(block)
+        for _ in range(len(self.unfinished)):
+            transfer, block = self.unfinished.popleft()
+            transfer.give_back(block)
 
     def _pinned(self, size: int) -> Any:
         """Return new memory: a tensor that may be written to in every mode that the loop may be in."""

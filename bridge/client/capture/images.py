@@ -4,7 +4,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple
 
-from bridge.client.capture.device import CapturingError, Landed
+from bridge.client.capture.device import CapturingError, TransferredArray
 from bridge.client.capture.host import (
     HostBuffers,
     as_array,
@@ -133,8 +133,8 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
     if given.kind is Kind.ARRAY:
         return Pictures(own_array(rows), given.channels_first, count, _nothing)
     if given.kind is Kind.TORCH and values.devices.copier.holds(rows):
-        landed = values.landing().add(rows, is_separate=True)
-        return Pictures(landed, True, count, landed.release)
+        transferred = values.transfer().add(rows, is_separate=True)
+        return Pictures(transferred, True, count, transferred.release)
     if given.kind is Kind.TORCH and rows.device.type != "cpu":
         return Pictures(Snapshot(rows), True, count, _nothing)
     rows = as_array(rows)
@@ -145,10 +145,10 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
 
 def _copied_list(given: Given, count: int, values: Values) -> Pictures:
     images = [_copied_one(image, values) for image in islice(given.value, count)]
-    landed = [image for image in images if isinstance(image, Landed)]
+    transferred = [image for image in images if isinstance(image, TransferredArray)]
 
     def release() -> None:
-        for image in landed:
+        for image in transferred:
             image.release()
 
     return Pictures(images, given.channels_first, count, release)
@@ -181,7 +181,7 @@ def _copied_tensor(image: Any, values: Values) -> Any:
             -3, -1
         )  # where NumPy's have them, which may lie beside it in the list
     if values.devices.copier.holds(image):
-        return values.landing().add(image.detach(), is_separate=True)
+        return values.transfer().add(image.detach(), is_separate=True)
     return copied_array(image) if image.device.type == "cpu" else Snapshot(image)
 
 

@@ -3,7 +3,7 @@
 from math import inf, isnan, nan
 from typing import Any
 
-from bridge.client.capture.device import Landed
+from bridge.client.capture.device import TransferredArray
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.values import BestRows, Frozen, Snapshot, Unreadable
 from bridge.client.encoding import scalars
@@ -11,7 +11,7 @@ from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.output_layout import is_distribution
 from bridge.client.encoding.predictions import NO_CLASS
 
-LATER = (Landed, Frozen, Snapshot)
+LATER = (TransferredArray, Frozen, Snapshot)
 
 
 class NotArrivedError(RuntimeError):
@@ -25,7 +25,7 @@ def value_of(captured: Any) -> Any:
     if type(captured) is BestRows:
         return _predictions(captured.parts.array)
     if isinstance(captured, LATER):
-        if not captured.has_arrived and type(captured) is Landed:
+        if not captured.has_arrived and type(captured) is TransferredArray:
             raise NotArrivedError("the device did not deliver its copy")
         return captured.array
     if type(captured) in (list, tuple):

@@ -6,7 +6,7 @@ from itertools import islice
 from math import inf
 from typing import Any, NamedTuple, Protocol
 
-from bridge.client.capture.device import CUDA, DeviceCopies, Landing
+from bridge.client.capture.device import CUDA, DeviceCopies, Transfer
 from bridge.client.capture.host import copied_array, to_numpy
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
 from bridge.client.capture.tensors import check_tensor
@@ -92,7 +92,7 @@ class Values:
     def __init__(self, devices: DeviceCopies | None = None) -> None:
         """Use the devices given, CUDA's by default."""
         self.devices = devices or CUDA
-        self._landing: Landing | None = None
+        self._transfer: Transfer | None = None
 
     def number(self, value: Any) -> Any:
         """Return a number that stays as it is now: itself, a Python number, `Later` or `Unreadable`."""
@@ -111,22 +111,22 @@ class Values:
             let_through(error)
             return Unreadable(error)
 
-    def landing(self) -> Landing:
-        """Return the landing of this call; raises CapturingError."""
-        if self._landing is None:
-            self._landing = self.devices.begin()
-        return self._landing
+    def transfer(self) -> Transfer:
+        """Return the transfer of this call; raises CapturingError."""
+        if self._transfer is None:
+            self._transfer = self.devices.begin()
+        return self._transfer
 
-    def seal(self) -> Landing | None:
+    def seal(self) -> Transfer | None:
         """End a call: return what it has had copied by devices, if anything."""
-        landing, self._landing = self._landing, None
-        if landing is None:
+        transfer, self._transfer = self._transfer, None
+        if transfer is None:
             return None
         try:
-            landing.seal()
+            transfer.seal()
         except BaseException as error:  # noqa: BLE001 -- a device that fails never delivers; said then
             let_through(error)
-        return landing
+        return transfer
 
     def _number(self, value: Any, kind: Kind) -> Any:
         if kind is TORCH:
@@ -144,7 +144,7 @@ class Values:
         if tensor.numel() != 1:
             return number_of(tensor)  # raises, before anything of it is read
         if self.devices.copier.holds(tensor):
-            return self.landing().add(tensor.detach())
+            return self.transfer().add(tensor.detach())
         return tensor.item() if tensor.device.type == "cpu" else Snapshot(tensor)
 
     def _rows(self, value: Any, kind: Kind, limit: int, name: str) -> Any:
@@ -175,8 +175,8 @@ class Values:
             return copied_array(rows) if tensor.device.type == "cpu" else Snapshot(rows)
         is_large = rows.numel() * rows.element_size() > LARGE_ROWS_BYTES
         if is_large and rows.dim() == 2 and rows.shape[1] > 1 and is_float:
-            return BestRows(self.landing().add(rows, reduce=best_rows))
-        return self.landing().add(rows)
+            return BestRows(self.transfer().add(rows, reduce=best_rows))
+        return self.transfer().add(rows)
 
     def _listed_rows(self, value: Sequence[Any], limit: int, name: str) -> Any:
         if name == "predictions" and is_pair(value):

@@ -17,7 +17,7 @@ CALLS = {
 }
 
 
-class Landing:
+class Transfer:
     """Copies that are on their way."""
 
     has_arrived = False
@@ -68,14 +68,14 @@ def test_it_is_bounded():
 def test_nothing_overtakes_what_has_not_arrived():
     """Messages are numbered in the order of the calls, so what is behind a copy on its way waits too."""
     queue = CallQueue(1 << 20)
-    landing = Landing()
+    transfer = Transfer()
     queue.put(BatchCall(0.0, 0.5, 0, 0))
-    queue.put(BatchCall(0.0, 0.5, 0, 1, landing=landing))
+    queue.put(BatchCall(0.0, 0.5, 0, 1, transfer=transfer))
     queue.put(BatchCall(0.0, 0.5, 0, 2))
 
     assert [call.batch for call in queue.take(9)] == [0]
     assert queue.take(9) == []
-    landing.has_arrived = True
+    transfer.has_arrived = True
     assert [call.batch for call in queue.take(9)] == [1, 2]
 
 

@@ -34,37 +34,37 @@ def copies(device):
     return DeviceCopies(device)
 
 
-def landed(copies, *tensors):
+def transferred(copies, *tensors):
     """Have tensors copied as one call does."""
-    landing = copies.begin()
-    arrays = [landing.add(tensor) for tensor in tensors]
-    landing.seal()
-    return landing, arrays
+    transfer = copies.begin()
+    arrays = [transfer.add(tensor) for tensor in tensors]
+    transfer.seal()
+    return transfer, arrays
 
 
 def test_what_arrives_is_what_was_there_in_the_order_of_the_work(device, copies):
     """A buffer that the loop overwrites behind the call is copied before that, though nothing has run yet."""
     buffer = device.tensor([0.0])
-    landings = []
+    transfers = []
     for step in range(100):
         device.then(lambda step=step: buffer.fill_(step))
-        landings.append(landed(copies, buffer))
+        transfers.append(transferred(copies, buffer))
     device.then(lambda: buffer.fill_(-1.0))
 
     device.run()
 
-    assert [float(array.array[0]) for _, (array,) in landings] == list(range(100))
+    assert [float(array.array[0]) for _, (array,) in transfers] == list(range(100))
 
 
 def test_nothing_has_arrived_before_the_device_has_copied_it(device, copies):
     """The flag is set behind everything it stands for, and stays set once it has been seen."""
-    landing, arrays = landed(copies, device.tensor([1.0, 2.0]), device.tensor([3]))
+    transfer, arrays = transferred(copies, device.tensor([1.0, 2.0]), device.tensor([3]))
 
     while device.work:
-        assert not landing.has_arrived
+        assert not transfer.has_arrived
         device.run(1)
 
-    assert landing.has_arrived
+    assert transfer.has_arrived
     assert [array.array.tolist() for array in arrays] == [[1.0, 2.0], [3.0]]
 
 
@@ -73,14 +73,14 @@ def test_memory_is_used_again_and_never_before_it_has_arrived(device, copies):
     tensor = device.tensor([1.0] * 1_000)
     for step in range(50):
         device.then(lambda step=step: tensor.fill_(step))
-        landing, (array,) = landed(copies, tensor)
+        transfer, (array,) = transferred(copies, tensor)
         device.run()
         assert array.array[0] == step
-        landing.release()
+        transfer.release()
     pinned = device.pinned_bytes
-    landing, (late,) = landed(copies, tensor)
-    landing.release()  # though it has not arrived
-    other, _ = landed(copies, device.tensor([7.0] * 1_000))
+    transfer, (late,) = transferred(copies, tensor)
+    transfer.release()  # though it has not arrived
+    other, _ = transferred(copies, device.tensor([7.0] * 1_000))
     device.run()
 
     assert pinned < 1 << 20
@@ -90,19 +90,19 @@ def test_memory_is_used_again_and_never_before_it_has_arrived(device, copies):
 
 def test_images_are_given_back_apart_from_the_rest(device, copies):
     """A batch whose images are not wanted gives their memory back while its loss is still needed."""
-    landing = copies.begin()
-    loss = landing.add(device.tensor([0.5]))
-    images = landing.add(device.tensor([1.0] * 5_000), is_separate=True)
-    landing.seal()
+    transfer = copies.begin()
+    loss = transfer.add(device.tensor([0.5]))
+    images = transfer.add(device.tensor([1.0] * 5_000), is_separate=True)
+    transfer.seal()
     device.run()
     images.release()
-    again, (other,) = landed(copies, device.tensor([2.0] * 5_000))
+    again, (other,) = transferred(copies, device.tensor([2.0] * 5_000))
     device.run()
 
     assert np.shares_memory(other.array, images.array)
     assert loss.array[0] == 0.5
     again.release()
-    landing.release()
+    transfer.release()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_images_are_given_back_apart_from_the_rest(device, copies):
 def test_any_layout_and_type_arrives(device, copies, make):
     """Transposed, strided, expanded, empty, and in every type that NumPy has, or bfloat16."""
     tensor = make(torch.arange(2 * 4 * 3 * 6, dtype=torch.float32).reshape(2, 4, 3, 6))
-    _, (array,) = landed(copies, device.put(tensor))
+    _, (array,) = transferred(copies, device.put(tensor))
     device.run()
 
     expected = tensor.float().numpy() if tensor.dtype is torch.bfloat16 else tensor.numpy()
@@ -147,16 +147,16 @@ def test_memory_taken_in_one_mode_serves_in_every_other(device, copies, mode):
     """A validation pass in inference mode comes first; tensors made there may not be written to outside."""
     tensor = device.tensor([1.0] * 5_000)  # large enough for a block that the next call gets again
     with mode():
-        landing, _ = landed(copies, tensor)
+        transfer, _ = transferred(copies, tensor)
         device.run()
-        landing.release()
+        transfer.release()
     for value in (2.0, 3.0):
         tensor.fill_(value)
-        landing, (array,) = landed(copies, tensor)
+        transfer, (array,) = transferred(copies, tensor)
         device.run()
 
         assert array.array[0] == value
-        landing.release()
+        transfer.release()
 
 
 def test_a_mode_that_gives_no_memory_costs_the_value_only(device, copies):
@@ -164,8 +164,8 @@ def test_a_mode_that_gives_no_memory_costs_the_value_only(device, copies):
     mode = pytest.importorskip("torch._subclasses.fake_tensor").FakeTensorMode
     tensor = device.tensor([1.0])
     with mode(allow_non_fake_inputs=True), pytest.raises(NoPinnedMemoryError):
-        landed(copies, tensor)
-    _, (array,) = landed(copies, tensor)
+        transferred(copies, tensor)
+    _, (array,) = transferred(copies, tensor)
     device.run()
 
     assert array.array[0] == 1.0
@@ -191,7 +191,7 @@ def test_a_negated_view_is_resolved_before_it_is_copied():
 )
 def test_a_type_that_numpy_lacks_is_widened_on_the_device(device, copies, make):
     """As it is on the host: the number is the same."""
-    _, (array,) = landed(copies, make(torch.tensor([1.0, 0.5])))
+    _, (array,) = transferred(copies, make(torch.tensor([1.0, 0.5])))
     device.run()
 
     assert array.array.tolist() == [1.0, 0.5]
@@ -201,7 +201,7 @@ def test_a_complex_number_is_refused_in_words(copies, device):
     """Which of its parts is meant, only the loop knows; no memory is lost over it."""
     for _ in range(3):
         with pytest.raises(TypeError, match="real part"):
-            landed(copies, device.put(torch.ones(2, dtype=torch.complex64)))
+            transferred(copies, device.put(torch.ones(2, dtype=torch.complex64)))
     assert device.pinned_bytes == 0
 
 
@@ -209,8 +209,8 @@ def test_memory_given_up_early_is_used_again_once_it_has_arrived(device, copies)
     """A session that ends while its device is behind costs the next one nothing."""
     tensor = device.tensor([1.0] * 5_000)
     for _ in range(20):
-        landing, _ = landed(copies, tensor)
-        landing.release()
+        transfer, _ = transferred(copies, tensor)
+        transfer.release()
         device.run()
 
     assert device.pinned_bytes < 1 << 18
@@ -219,10 +219,12 @@ def test_memory_given_up_early_is_used_again_once_it_has_arrived(device, copies)
 def test_images_of_ever_new_sizes_share_memory(device, copies):
     """A loop whose pictures differ in size pins little more than twice its largest, not one block a size."""
     for side in range(8, 800, 8):
-        landing, (array,) = landed(copies, device.put(torch.full((3, side, side), float(side))))
+        transfer, (array,) = transferred(
+            copies, device.put(torch.full((3, side, side), float(side)))
+        )
         device.run()
         assert array.array[0, 0, 0] == side
-        landing.release()
+        transfer.release()
 
     assert device.pinned_bytes < 20 << 20
 
@@ -230,16 +232,16 @@ def test_images_of_ever_new_sizes_share_memory(device, copies):
 def test_a_copy_that_fails_leaves_nothing_behind(device, copies):
     """What it had taken is used by the next, which arrives."""
     copy, device.copy = device.copy, lambda target, source: 1 / 0
-    landing = copies.begin()
+    transfer = copies.begin()
     with pytest.raises(ZeroDivisionError):
-        landing.add(device.tensor([1.0]))
+        transfer.add(device.tensor([1.0]))
     device.copy = copy
-    array = landing.add(device.tensor([2.0]))
-    landing.seal()
-    assert not landing.has_arrived
+    array = transfer.add(device.tensor([2.0]))
+    transfer.seal()
+    assert not transfer.has_arrived
     device.run()
 
-    assert landing.has_arrived
+    assert transfer.has_arrived
     assert array.array[0] == 2.0
 
 
@@ -254,27 +256,27 @@ def test_copies_that_fail_again_and_again_pin_nothing_more(device, copies):
 
     device.copy = failing
     for _ in range(3_000):
-        landing = copies.begin()
+        transfer = copies.begin()
         with pytest.raises(RuntimeError):
-            landing.add(tensor)
-        landing.seal()
-        landing.release()
+            transfer.add(tensor)
+        transfer.seal()
+        transfer.release()
 
     assert device.pinned_bytes < 1 << 20
 
 
 def test_a_device_that_breaks_at_the_end_of_a_call_delivers_nothing(device, copies):
     """Nothing raises, and nothing is read that was not written."""
-    landing = copies.begin()
-    landing.add(device.tensor([1.0]))
+    transfer = copies.begin()
+    transfer.add(device.tensor([1.0]))
 
     def broken(target, source):
         raise RuntimeError("unspecified launch failure")
 
     device.copy = broken
-    landing.seal()
+    transfer.seal()
 
-    assert not landing.has_arrived
+    assert not transfer.has_arrived
 
 
 def test_pinned_memory_is_never_freed():

@@ -148,7 +148,7 @@ def test_memory_used_again_says_nothing_of_an_earlier_loss():
     loop.device.run()
     (call,) = loop.queue.take(1)  # as the SDK's thread does, before the loop's next call
     call.images.claim().release()
-    call.landing.release()
+    call.transfer.release()
     loss.fill_(9.0)
     loop.batch(loss)
     loop.device.run()
