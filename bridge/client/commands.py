@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.client.encoding.isolation import let_through
-from bridge.client.left_out import described
+from bridge.client.left_out import error_text
 from bridge.protocol import CommandType
 
 Callback = Callable[[Mapping[str, str]], bool | str | None]
@@ -99,7 +99,7 @@ class CommandInbox:
             try:
                 result = self._callbacks[command.type](command.parameters)
             except BaseException as error:  # noqa: BLE001 -- a callback's fault is an answer, not an end
-                self._give_answer(command, False, described(error))
+                self._give_answer(command, False, error_text(error))
                 let_through(error)
                 continue
             remark = result if isinstance(result, str) else ""

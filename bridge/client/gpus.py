@@ -15,12 +15,12 @@ from bridge.client.own_gpus import (
     MigInstance,
     Target,
     own_gpus,
-    relevant,
+    selection_variables,
 )
 from bridge.protocol import MEBIBYTE
 
 FIRST_RETRY_SECONDS = 10.0
-LONGEST_RETRY_SECONDS = 300.0
+MAX_RETRY_SECONDS = 300.0
 """How long NVML is left alone when it does not work at all: at first, and at most."""
 
 UNSUPPORTED = (
@@ -118,7 +118,7 @@ class GpuReader:
         self._failures = {}
         devices = [self._described(index) for index in range(self._nvml.nvmlDeviceGetCount())]
         if self._chosen is None:  # CUDA looks once, too: what is set later concerns other processes
-            self._chosen = relevant(self._environment)
+            self._chosen = selection_variables(self._environment)
         targets = own_gpus(devices, self._gpus, self._chosen, self.cuda)
         found = tuple(self._gpu(target) for target in targets)
         self._report({target.device.index for target in targets})
@@ -254,7 +254,7 @@ class GpuReader:
                 self._nvml.nvmlShutdown()
         self._is_up = False
         self._retry_at = self._now() + self._retry_seconds
-        self._retry_seconds = min(2 * self._retry_seconds, LONGEST_RETRY_SECONDS)
+        self._retry_seconds = min(2 * self._retry_seconds, MAX_RETRY_SECONDS)
 
 
 def _errors(nvml: Any, names: tuple[str, ...]) -> tuple[type[BaseException], ...]:

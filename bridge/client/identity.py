@@ -48,14 +48,14 @@ class Identity:
     """What is delivered is what its process has left; that process is gone."""
 
     def to_json(self) -> str:
-        """Return the text that `of_json` reads; it holds no secrets."""
+        """Return the text that `from_json` reads; it holds no secrets."""
         fields = asdict(self)
         del fields["is_left_over"]
         fields["plan"] = fields.pop("config")  # its name in the files of every version
         return json.dumps({**fields, "checksum": _checksum(fields)}, indent=2)
 
     @classmethod
-    def of_json(cls, text: str) -> "Identity":
+    def from_json(cls, text: str) -> "Identity":
         """Return the identity in the text; raises ValueError where it is damaged."""
         try:
             fields: dict[str, Any] = json.loads(text)

@@ -9,7 +9,7 @@ from bridge.client.encoding.isolation import let_through
 
 log = logging.getLogger("trainbridge")
 
-MOST_SENTENCES = 200
+MAX_SENTENCES = 200
 """So many different ones are logged for one session."""
 
 
@@ -93,7 +93,7 @@ class LeftOut:
         self.record(what, reason, count, error=error)
         if self.is_strict and reason not in EXPECTED:
             raise ValueError(
-                f"{what}: {_detail(_Sentence(what, reason, described(error)))}"
+                f"{what}: {_detail(_Sentence(what, reason, error_text(error)))}"
             ) from error
 
     def record(
@@ -106,9 +106,9 @@ class LeftOut:
         if reason in EXPECTED or self.is_strict:
             return
         kind = (what, reason, type(error).__name__)
-        if kind not in self._seen and len(self._seen) < MOST_SENTENCES:
+        if kind not in self._seen and len(self._seen) < MAX_SENTENCES:
             self._seen.add(kind)
-            self._unsaid.append(_Sentence(what, reason, described(error)))
+            self._unsaid.append(_Sentence(what, reason, error_text(error)))
 
     def of(self, what: str, *reasons: Reason) -> int:
         """Return how many of something were left out for these reasons."""
@@ -120,7 +120,7 @@ class LeftOut:
             log.warning("%s", _text(self._unsaid.popleft()))
 
 
-def described(error: BaseException | None, limit: int = 500) -> str:
+def error_text(error: BaseException | None, limit: int = 500) -> str:
     """Return type and text of an exception, which may be of any making; "" for none."""
     if error is None:
         return ""

@@ -11,7 +11,7 @@ from bridge.client.encoding.isolation import let_through
 Gpus = Literal["visible", "all", "none"]
 """Those that CUDA shows this process, those of the whole machine, or none."""
 
-VARIABLES = "CUDA_VISIBLE_DEVICES"
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
 LOCAL_RANKS = (
     ("LOCAL_RANK", "LOCAL_WORLD_SIZE"),
@@ -106,9 +106,9 @@ def cuda_view() -> CudaView | None:
         return None
 
 
-def relevant(environment: Mapping[str, str]) -> dict[str, str]:
+def selection_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return a copy of the variables that `own_gpus` reads."""
-    names = (VARIABLES, *(name for pair in LOCAL_RANKS for name in pair))
+    names = (VISIBLE_DEVICES, *(name for pair in LOCAL_RANKS for name in pair))
     return {name: environment[name] for name in names if name in environment}
 
 
@@ -129,7 +129,7 @@ def own_gpus(
     if gpus == "all":
         return [Target(device) for device in devices]
     seen = [] if cuda is None else _known_to_cuda(devices, cuda.uuids)
-    targets = seen or _enumerated(_visible(devices, environment.get(VARIABLES)))
+    targets = seen or _enumerated(_visible(devices, environment.get(VISIBLE_DEVICES)))
     return _of_local_rank(targets, environment, cuda.current if cuda and seen else 0)
 
 

@@ -21,7 +21,7 @@ WAIT_ALONE_SECONDS = 2.0
 SIGNS_OF_A_GROUP = ("MASTER_ADDR", "WORLD_SIZE")
 """Variables that launchers set for a process group."""
 
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 
 PAUSE_SECONDS = 1.0
 """How often ranks that pause together ask rank 0 whether they still do; far below the time after which
@@ -87,7 +87,7 @@ class RankCheck:
         `wait_seconds` at the latest: then there is one process, as far as anybody can tell.
         """
         deadline = time.monotonic() + self._wait_seconds
-        while not self._settled.wait(LOOK_SECONDS):
+        while not self._settled.wait(POLL_SECONDS):
             now = process_rank(self._environment)
             if now.is_certain:
                 self.process = now
@@ -96,7 +96,7 @@ class RankCheck:
                 self._settled.set()
         return self.reports
 
-    def warn_alone(self, call: str) -> None:
+    def warn_unless_rank_zero(self, call: str) -> None:
         """Log once that this rank has asked alone what only rank 0 is answered."""
         if self.process.rank == 0 or call in self._warned:
             return

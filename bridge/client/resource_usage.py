@@ -26,7 +26,7 @@ __all__ = ["CudaView", "Gpu", "Gpus", "ResourceMonitor", "ResourceUsage"]
 WAIT_SECONDS = 0.5
 """So long a reading of the GPUs is waited for, once; one that takes longer is met when it is done."""
 
-CURRENT_SECONDS = 15.0
+MAX_AGE_SECONDS = 15.0
 """A reading that was begun longer ago is not current any more."""
 
 log = logging.getLogger("trainbridge")
@@ -64,7 +64,7 @@ class ResourceMonitor:
         if self._process is not None:
             _measured(self._process.cpu_percent)
 
-    def note_cuda_devices(self) -> None:
+    def record_cuda_devices(self) -> None:
         """Take over which GPUs torch uses, where it has any; to be called in the thread that trains."""
         self._reader.cuda = cuda_view() or self._reader.cuda
 
@@ -111,9 +111,9 @@ class Readings:
             self._begin()
             self._done.wait(WAIT_SECONDS)
         last, now = self._last, self._now()
-        if not self._done.is_set() and now - self._begun_at > CURRENT_SECONDS:
+        if not self._done.is_set() and now - self._begun_at > MAX_AGE_SECONDS:
             self._log_hang(now - self._begun_at)
-        if last is None or now - last[0] > CURRENT_SECONDS:
+        if last is None or now - last[0] > MAX_AGE_SECONDS:
             return ()
         return last[1]
 

@@ -20,7 +20,7 @@ from bridge.client.delivery.transport import InProcessBridge, Transport
 from bridge.client.encoding.encoder import TEXT_LIMIT, text
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity
-from bridge.client.left_out import LeftOut, Reason, described
+from bridge.client.left_out import LeftOut, Reason, error_text
 from bridge.client.own_gpus import Gpus
 from bridge.client.ranks import RankCheck
 from bridge.client.resource_usage import ResourceMonitor
@@ -123,7 +123,7 @@ class Runtime:
         """Report that training runs, at the first call of the loop."""
         self._settle()
         if not self.queue.is_closed:
-            self._resources.note_cuda_devices()
+            self._resources.record_cuda_devices()
             self.report_status(Status.RUNNING)
 
     def report_status(self, status: Status, message: str = "") -> None:
@@ -145,7 +145,7 @@ class Runtime:
             message = "stopped by command" if self.commands.is_stopping else ""
             self.report_status(Status.COMPLETED, message)
         else:
-            self.report_status(Status.FAILED, described(error, TEXT_LIMIT).removesuffix(": "))
+            self.report_status(Status.FAILED, error_text(error, TEXT_LIMIT).removesuffix(": "))
 
     def is_abandoned(self) -> bool:
         """Return whether nobody is left who could end a pause."""

@@ -176,7 +176,7 @@ class TrainingSession:
 
         Only rank 0 is answered; where several ranks train together, call `agree_to_stop` on each.
         """
-        self._rank.warn_alone("should_stop")
+        self._rank.warn_unless_rank_zero("should_stop")
         return self._commands.acknowledge_stop()
 
     def agree_to_stop(self) -> bool:
@@ -196,7 +196,7 @@ class TrainingSession:
         It goes on at a command to resume or to stop, when the session is closed, or when the bridge has
         been out of reach for ten minutes.
         """
-        self._rank.warn_alone("wait_while_paused")
+        self._rank.warn_unless_rank_zero("wait_while_paused")
         if self._commands.acknowledge_pause():
             self._pause.wait(math.inf)
             self._pause.end()

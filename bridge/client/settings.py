@@ -13,7 +13,7 @@ from bridge.client.encoding.isolation import let_through
 from bridge.protocol import MEBIBYTE, SESSION_ID
 
 SPOOL_BYTES = 1_024 * MEBIBYTE
-SMALLEST_SPOOL_BYTES = MEBIBYTE
+MIN_SPOOL_BYTES = MEBIBYTE
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
@@ -44,7 +44,7 @@ class Destination:
     """host:port, or anything else that gRPC resolves."""
     secure: bool = False
     token: str = field(default="", repr=False)
-    authority: bytes | None = None
+    root_certificates: bytes | None = None
     """The certificates that vouch for the bridge; None: those of the system."""
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
@@ -99,16 +99,16 @@ def destination(
         raise ValueError(
             f"address: {chosen!r} is not host:port, grpc://host:port or grpcs://host:port"
         )
-    authority, certificate, key = (
+    root_certificates, certificate, key = (
         _contents(given(ca_file, "CA_FILE")),
         _contents(given(cert_file, "CERT_FILE")),
         _contents(given(key_file, "KEY_FILE")),
     )
     return Destination(
         target,
-        SCHEMES.get(scheme, authority is not None),
+        SCHEMES.get(scheme, root_certificates is not None),
         given(token, "TOKEN") or (_contents(given("", "TOKEN_FILE")) or b"").decode().strip(),
-        authority,
+        root_certificates,
         certificate,
         key,
     )
@@ -126,10 +126,8 @@ def spool_location(
     if not root:
         return None
     size = limit_bytes or environment.get("TRAINBRIDGE_SPOOL_BYTES", "") or SPOOL_BYTES
-    if not str(size).isdecimal() or int(size) < SMALLEST_SPOOL_BYTES:
-        raise ValueError(
-            f"spool_bytes: {size!r} is not a number of at least {SMALLEST_SPOOL_BYTES}"
-        )
+    if not str(size).isdecimal() or int(size) < MIN_SPOOL_BYTES:
+        raise ValueError(f"spool_bytes: {size!r} is not a number of at least {MIN_SPOOL_BYTES}")
     return Path(root).expanduser(), int(size)
 
 

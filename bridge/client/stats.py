@@ -98,12 +98,12 @@ class Notices:
         """Start with nothing said."""
         self._said: set[str] = set()
 
-    def once(self, key: str, text: str, *, level: int = logging.WARNING) -> None:
+    def log_once(self, key: str, text: str, *, level: int = logging.WARNING) -> None:
         """Log the text unless something was logged under this key before."""
         if key not in self._said:
             self._said.add(key)
             log.log(level, text)
 
-    def forget(self, key: str) -> None:
+    def reset(self, key: str) -> None:
         """Let a thing be said again."""
         self._said.discard(key)

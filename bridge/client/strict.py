@@ -9,9 +9,9 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import RunConfig
-from bridge.client.left_out import LeftOut, described
+from bridge.client.left_out import LeftOut, error_text
 
-LOOK_SECONDS = 0.001
+POLL_SECONDS = 0.001
 
 
 class StrictCheck:
@@ -28,14 +28,14 @@ class StrictCheck:
         while call.transfer is not None and not call.transfer.has_arrived:
             if time.monotonic() >= deadline:
                 break
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         try:
             self._encode(call)
         except ValueError:
             raise
         except BaseException as error:
             let_through(error)
-            raise ValueError(described(error)) from error
+            raise ValueError(error_text(error)) from error
 
     def _encode(self, call: Call) -> None:
         if type(call) is EpochCall:

@@ -10,7 +10,7 @@ from bridge.client.capture.wakeup import Wakeup
 CALL_BYTES = 512
 """What a call takes up, roughly, its arrays not counted."""
 
-SMALLEST_LIMIT = 64
+MIN_CALLS = 64
 
 
 class CallQueue:
@@ -21,7 +21,7 @@ class CallQueue:
         self._calls: deque[Call | Numbers] = deque()
         self._input = self._calls
         """Where calls are put: once the queue is closed, a deque that keeps nothing."""
-        self._limit = max(SMALLEST_LIMIT, limit_bytes // CALL_BYTES)
+        self._limit = max(MIN_CALLS, limit_bytes // CALL_BYTES)
         self.wake = Wakeup()
         """Ends the rest of the collector."""
         self.is_watched = False

@@ -10,7 +10,7 @@ from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.image_copies import ImageCopies
 from bridge.client.capture.image_sampler import Candidate
-from bridge.client.capture.images import Given, given_images
+from bridge.client.capture.images import GivenImages, given_images
 from bridge.client.capture.kinds import type_name
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
@@ -21,7 +21,7 @@ from bridge.client.left_out import LeftOut, Reason
 COPIES_SHARE = 2
 """Copies that wait to be encoded may take up this part of the whole buffer."""
 
-LOOK_SECONDS = 0.001
+POLL_SECONDS = 0.001
 
 SMALL_ROWS_BYTES = 1 << 16
 """Predictions and classes up to this size are counted, and always taken."""
@@ -181,7 +181,7 @@ class Capture:
         A daemon thread that is in a library's C++ code when the interpreter ends can abort the process.
         """
         while self.caller not in (None, threading.get_ident()) and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
         """Let go of all copies; takes no lock."""
@@ -284,7 +284,7 @@ class Capture:
         self._rows_bytes += size
         return self._values.rows(rows, limit, what)
 
-    def _given(self, images: Any, samples: Any) -> Given | None:
+    def _given(self, images: Any, samples: Any) -> GivenImages | None:
         try:
             given = given_images(images, samples)
         except BaseException as error:  # noqa: BLE001 -- anything may be given

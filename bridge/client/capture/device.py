@@ -20,9 +20,9 @@ FLAGS = 1024
 FLAG_SPACING = 64
 """Bytes from one flag to the next: a cache line."""
 
-MOST_STREAMS = 64
+MAX_STREAMS = 64
 
-LARGER = 3
+LARGER_SIZES = 3
 """A free block of up to so many sizes more is taken before more memory is pinned."""
 
 
@@ -188,7 +188,7 @@ class DeviceCopies:
         with suppress(KeyError, IndexError):
             return self._free[size].popleft()
         self._recover()
-        for larger in range(LARGER):
+        for larger in range(LARGER_SIZES):
             with suppress(KeyError, IndexError):
                 return self._free[size << larger].popleft()
         if size > SMALL_BYTES:
@@ -323,7 +323,7 @@ class CudaCopier:
         key = (index, stream.cuda_stream)
         one = self._ones.get(key)
         if one is None:
-            if len(self._ones) >= MOST_STREAMS:
+            if len(self._ones) >= MAX_STREAMS:
                 self._ones.clear()
             if self._pinned_one is None:
                 self._pinned_one = self.pinned(1).fill_(1)

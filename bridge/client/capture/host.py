@@ -49,7 +49,7 @@ def copied_array(array: Any) -> Any:
     return as_array(array).copy()
 
 
-def own_bytes(array: Any) -> int:
+def copy_bytes(array: Any) -> int:
     """Return how many bytes a copy in host memory takes of a NumPy array or a tensor."""
     if not hasattr(array, "detach"):
         size = getattr(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bridge.client.capture.device import CapturingError
 from bridge.client.capture.host import HostBuffers
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
-from bridge.client.capture.images import Given, ImageCapture, Pictures, copied_images, size_of
+from bridge.client.capture.images import GivenImages, ImageCapture, Pictures, copied_images, size_of
 from bridge.client.capture.losses import (
     badness_of,
     has_arrived,
@@ -20,7 +20,7 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
 
-MOST_WAITING = 256
+MAX_WAITING = 256
 """So many are in the heap before those that wait no longer are taken out of it."""
 
 
@@ -65,7 +65,7 @@ class ImageCopies:
         return self.bytes_in - self.bytes_out
 
     def take(
-        self, candidate: Candidate, given: Given, limit: int, values: Values
+        self, candidate: Candidate, given: GivenImages, limit: int, values: Values
     ) -> ImageCapture | None:
         """Copy the images of a batch, where they may be sent; the others are counted as left out."""
         self._left_out.images_given += given.total
@@ -90,7 +90,7 @@ class ImageCopies:
 
     def make_room(self, size: int, count: int, badness: float) -> int:
         """Return how many of `count` images of `size` bytes may be copied, at the cost of lower losses."""
-        if len(self._waiting) > MOST_WAITING:
+        if len(self._waiting) > MAX_WAITING:
             self._waiting = [entry for entry in self._waiting if entry[2].is_waiting]
             heapify(self._waiting)
         while self.held_bytes + size > self._limit_bytes and self._waiting:
@@ -176,7 +176,7 @@ class ImageCopies:
                 self._sampler.keep(_Waiting(self, capture))
 
     def _copied(
-        self, candidate: Candidate, given: Given, count: int, values: Values
+        self, candidate: Candidate, given: GivenImages, count: int, values: Values
     ) -> ImageCapture | None:
         """Copy as many images as there is room for; the others are counted as left out."""
         try:

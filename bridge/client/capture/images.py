@@ -10,8 +10,8 @@ from bridge.client.capture.host import (
     as_array,
     copied_array,
     copied_into,
+    copy_bytes,
     own_array,
-    own_bytes,
 )
 from bridge.client.capture.kinds import Kind, kind_of, np, type_name
 from bridge.client.capture.tensors import check_tensor
@@ -25,13 +25,13 @@ from bridge.client.capture.values import (
 from bridge.client.encoding.images import batch_layout, copied_picture, has_two_ends
 from bridge.client.encoding.isolation import let_through
 
-LOOKED_AT = 16
+CHECKED_ELEMENTS = 16
 """So many numbers in a row are no list of images."""
 
 ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
 
 
-class Given(NamedTuple):
+class GivenImages(NamedTuple):
     """What was given as the images of a batch; nothing of it has been looked at but its shape."""
 
     value: Any
@@ -86,11 +86,11 @@ class ImageCapture:
             return None
 
 
-def given_images(value: Any, samples: int | None) -> Given:
+def given_images(value: Any, samples: int | None) -> GivenImages:
     """Return what was given; raises ValueError or TypeError for what can be no images."""
     kind = kind_of(value)
     if kind is NUMPY:
-        return Given(value, kind, *batch_layout(value.shape, samples), channels_first=False)
+        return GivenImages(value, kind, *batch_layout(value.shape, samples), channels_first=False)
     if kind is Kind.ARRAY and not hasattr(value, "shape"):
         value = np.asarray(value)
     if kind in ARRAYS:
@@ -98,25 +98,25 @@ def given_images(value: Any, samples: int | None) -> Given:
         if is_torch and value.is_nested:  # and so has no shape
             check_tensor(value)
         layout = batch_layout(tuple(value.shape), samples)
-        return Given(value, kind, *layout, channels_first=is_torch)
+        return GivenImages(value, kind, *layout, channels_first=is_torch)
     if kind in (Kind.FILE, Kind.BUFFER, Kind.PICTURE):
-        return Given((value,), Kind.SEQUENCE, 1, False, False)
+        return GivenImages((value,), Kind.SEQUENCE, 1, False, False)
     if kind is Kind.SEQUENCE:
-        if len(value) and all(map(is_number, islice(value, LOOKED_AT))):
+        if len(value) and all(map(is_number, islice(value, CHECKED_ELEMENTS))):
             raise TypeError(f"a {type_name(value)} of numbers; give an array, or a file as bytes")
-        return Given(value, kind, len(value), False, False)
+        return GivenImages(value, kind, len(value), False, False)
     raise TypeError(f"a {type_name(value)} is neither an array nor a list of images")
 
 
-def size_of(given: Given, limit: int) -> int:
+def size_of(given: GivenImages, limit: int) -> int:
     """Return how many bytes a copy of the first `limit` images takes."""
     if given.kind is Kind.SEQUENCE:
         return sum(_size_of_one(image) for image in islice(given.value, limit))
-    size = own_bytes(given.value)
+    size = copy_bytes(given.value)
     return size if given.is_single else size * min(limit, given.total) // max(1, given.total)
 
 
-def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers) -> Pictures:
+def copied_images(given: GivenImages, count: int, values: Values, buffers: HostBuffers) -> Pictures:
     """Copy the first `count` images, on the device where they lie on one.
 
     Raises whatever the library that they come from raises.
@@ -143,7 +143,7 @@ def copied_images(given: Given, count: int, values: Values, buffers: HostBuffers
     return Pictures(copied, given.channels_first, count, lambda: buffers.give_back(buffer))
 
 
-def _copied_list(given: Given, count: int, values: Values) -> Pictures:
+def _copied_list(given: GivenImages, count: int, values: Values) -> Pictures:
     images = [_copied_one(image, values) for image in islice(given.value, count)]
     transferred = [image for image in images if isinstance(image, TransferredArray)]
 
@@ -206,7 +206,7 @@ def _size_of_one(image: Any) -> int:
 
 def _size_of_kind(image: Any, kind: Kind) -> int:
     if kind in ARRAYS:
-        return own_bytes(image)
+        return copy_bytes(image)
     if kind in (Kind.FILE, Kind.BUFFER):
         return len(image)
     if kind is Kind.PICTURE:

@@ -31,7 +31,7 @@ FROZEN_ARRAYS = {
 Other types of these packages may change (Variable, Ref), so that they are copied at the call.
 """
 
-MOST_TYPES = 512
+MAX_CACHED_TYPES = 512
 """So many types are known again; a program that makes types without end must not fill memory."""
 
 
@@ -61,7 +61,7 @@ def kind_of(value: object) -> Kind:
     A class that cannot be asked what it is, since its own class is of some odd making, is another kind.
     """
     try:
-        return _KNOWN.get(type(value)) or _learned(type(value))
+        return _KNOWN.get(type(value)) or _learn(type(value))
     except BaseException as error:  # noqa: BLE001 -- see above
         let_through(error)
         return Kind.OTHER
@@ -72,9 +72,9 @@ _CONSTANTS = (int, float, complex, str, type(None), Decimal, Fraction)
 _KNOWN: dict[type, Kind] = dict.fromkeys(_CONSTANTS, Kind.CONSTANT)
 
 
-def _learned(type_: type) -> Kind:
+def _learn(type_: type) -> Kind:
     kind = _kind_of_type(type_)
-    if len(_KNOWN) >= MOST_TYPES:
+    if len(_KNOWN) >= MAX_CACHED_TYPES:
         _KNOWN.clear()
     _KNOWN[type_] = kind
     return kind

@@ -25,6 +25,6 @@ def open_channel(destination: Destination) -> grpc.Channel:
     if not destination.secure:
         return grpc.insecure_channel(destination.target, OPTIONS)
     credentials = grpc.ssl_channel_credentials(
-        destination.authority, destination.key, destination.certificate
+        destination.root_certificates, destination.key, destination.certificate
     )
     return grpc.secure_channel(destination.target, credentials, OPTIONS)

@@ -116,7 +116,7 @@ class Connection:
     def _give_up(self) -> None:
         """Log why nothing can ever be sent from this process, and keep nobody waiting for it."""
         self.failure = ConnectionFailure(FORKED, is_refusal=False)
-        self._notices.once(
+        self._notices.log_once(
             "forked", f"nothing is sent to the bridge at {self._destination.target}: {FORKED}"
         )
         self._outbox.give_up()
@@ -209,8 +209,8 @@ class Connection:
             return
         self.failure = failure
         if self._responses.has_answered:
-            self._notices.forget("lost")
-        self._notices.once(
+            self._notices.reset("lost")
+        self._notices.log_once(
             "lost",
             f"no connection to the bridge at {self._destination.target} ({failure.reason}); "
             "training goes on, and its messages are kept and sent later",

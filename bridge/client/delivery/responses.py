@@ -59,7 +59,7 @@ class ResponseDispatcher:
             self._outbox.acknowledge(ack.sequence)
         elif not self.uses_sequences:
             if not ack.success:
-                self._notices.once("rejected", f"the bridge rejected batch {ack.batch_idx}")
+                self._notices.log_once("rejected", f"the bridge rejected batch {ack.batch_idx}")
             self._outbox.acknowledge_batch(ack.batch_idx)
 
     def _on_command(self, command: wire.ControlCommand) -> None:
@@ -81,14 +81,14 @@ class ResponseDispatcher:
             raise StreamBrokenError(notice)
         is_retry = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
         if error.code == wire.ErrorResponse.BUFFER_FULL or (is_retry and error.retryable):
-            self._notices.once(f"again {name}", notice)
+            self._notices.log_once(f"again {name}", notice)
             pause_seconds = error.retry_after_ms / 1000 or RETRY_SECONDS
             if not self._outbox.pause_and_rewind(error.sequence, pause_seconds):
                 raise StreamBrokenError(
                     notice
                 )  # it asks for what only a new stream may begin behind
             return
-        self._notices.once(f"{name} {error.message[:40]}", notice)
+        self._notices.log_once(f"{name} {error.message[:40]}", notice)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:
             self._outbox.mark_refused(error.sequence)
 

@@ -67,7 +67,7 @@ class Folder:
         lock = os.open(file, os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            identity = Identity.of_json(os.read(lock, os.fstat(lock).st_size + 1).decode())
+            identity = Identity.from_json(os.read(lock, os.fstat(lock).st_size + 1).decode())
             file.stat()  # it may have been delivered before we had the lock
         except UnicodeDecodeError as error:
             os.close(lock)
@@ -152,7 +152,7 @@ def folders_in(root: Path) -> Iterator[Path]:
 def started_ms(path: Path) -> int:
     """Return when the session of a folder began, so that attempts are delivered in order; 0: unknown."""
     try:
-        return Identity.of_json((path / IDENTITY_FILE).read_text()).started_ms
+        return Identity.from_json((path / IDENTITY_FILE).read_text()).started_ms
     except (OSError, ValueError):
         return 0
 

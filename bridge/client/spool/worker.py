@@ -155,7 +155,7 @@ class SpoolWorker:
 
     def _report_fault(self, error: Exception) -> None:
         self._stats.spool_faults += 1
-        self._notices.once(
+        self._notices.log_once(
             "spool",
             f"the spool in {self._spool.path} failed, and training goes on without it: {error}",
         )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from support.fake_nvml import MEBIBYTE, Card, FakeNvml, NVMLError, Slice
 
-from bridge.client.gpus import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, Gpu, GpuReader
+from bridge.client.gpus import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Gpu, GpuReader
 
 
 class Clock:
@@ -230,11 +230,11 @@ def test_a_driver_that_is_reloaded_is_met_again(error, caplog):
             tries.append(clock.seconds)
     pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert tries[0] == FIRST_RETRY_SECONDS
-    assert max(pauses) == pauses[-1] == LONGEST_RETRY_SECONDS
+    assert max(pauses) == pauses[-1] == MAX_RETRY_SECONDS
     assert len(caplog.records) == 1
 
     nvml.driver_fault = None
-    clock.seconds += LONGEST_RETRY_SECONDS
+    clock.seconds += MAX_RETRY_SECONDS
     assert indices(read()) == [0, 1]
 
 

@@ -119,11 +119,11 @@ def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
     distributed.rank = 1
     check = RankCheck("zero", {})
     for _ in range(3):
-        check.warn_alone("should_stop")
-        check.warn_alone("wait_while_paused")
-    RankCheck("all", {}).warn_alone("should_stop")
+        check.warn_unless_rank_zero("should_stop")
+        check.warn_unless_rank_zero("wait_while_paused")
+    RankCheck("all", {}).warn_unless_rank_zero("should_stop")
     distributed.rank = 0
-    RankCheck("zero", {}).warn_alone("should_stop")
+    RankCheck("zero", {}).warn_unless_rank_zero("should_stop")
 
     assert [record.args for record in caplog.records] == [
         (1, "should_stop"),

@@ -8,7 +8,7 @@ from support.fake_nvml import Card, FakeNvml
 from support.waiting import until_true
 
 from bridge.client import resource_usage as module
-from bridge.client.resource_usage import CURRENT_SECONDS, ResourceMonitor
+from bridge.client.resource_usage import MAX_AGE_SECONDS, ResourceMonitor
 
 
 class Clock:
@@ -97,7 +97,7 @@ def test_a_hanging_driver_holds_nobody_up(monkeypatch, caplog):
 
     for _ in range(20):
         assert len(watched.read().gpus) == 2
-    clock.seconds += CURRENT_SECONDS + 1
+    clock.seconds += MAX_AGE_SECONDS + 1
     for _ in range(20):
         assert watched.read().gpus == ()
         assert watched.read().memory_mb > 0
@@ -118,7 +118,7 @@ def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
     watched = monitor(nvml, now=clock)
     assert watched.read().gpus == ()
     (thread,) = [t for t in threading.enumerate() if t.name == "trainbridge-gpus"]
-    clock.seconds += CURRENT_SECONDS + 1
+    clock.seconds += MAX_AGE_SECONDS + 1
     monkeypatch.setattr(threading.Thread, "start", no_thread)
 
     nvml.goes_on.set()
@@ -142,12 +142,12 @@ def test_a_process_without_room_for_a_thread_reports_no_gpus(monkeypatch):
 def test_what_cuda_shows_is_taken_over(monkeypatch):
     """Once it is initialised; before that, and where torch is not loaded, nothing changes."""
     watched = monitor(two())
-    watched.note_cuda_devices()
+    watched.record_cuda_devices()
     assert [gpu.uuid for gpu in watched.read().gpus] == ["GPU-a", "GPU-b"]
 
     monkeypatch.setattr(module, "cuda_view", lambda: module.CudaView(("b", "a"), 0))
-    watched.note_cuda_devices()
+    watched.record_cuda_devices()
     monkeypatch.setattr(module, "cuda_view", lambda: None)
-    watched.note_cuda_devices()
+    watched.record_cuda_devices()
 
     assert [gpu.uuid for gpu in watched.read().gpus] == ["GPU-b", "GPU-a"]

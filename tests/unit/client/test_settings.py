@@ -57,7 +57,7 @@ def test_a_certificate_authority_means_tls(tmp_path):
     found = destination("there:1", ca_file=str(authority), environment={})
 
     assert found.secure
-    assert found.authority == b"certificate"
+    assert found.root_certificates == b"certificate"
     with pytest.raises(FileNotFoundError):
         destination("there:1", ca_file=str(tmp_path / "none"), environment={})
 

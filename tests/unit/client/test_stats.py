@@ -20,11 +20,11 @@ def test_a_notice_is_given_once_until_forgotten(caplog):
     notices = Notices()
     with caplog.at_level(logging.WARNING, "trainbridge"):
         for _ in range(3):
-            notices.once("lost", "no connection")
-            notices.once("full", "no room")
-        notices.forget("lost")
-        notices.forget("never said")
-        notices.once("lost", "no connection")
-        notices.once("full", "no room")
+            notices.log_once("lost", "no connection")
+            notices.log_once("full", "no room")
+        notices.reset("lost")
+        notices.reset("never said")
+        notices.log_once("lost", "no connection")
+        notices.log_once("full", "no room")
 
     assert caplog.messages == ["no connection", "no room", "no connection"]

@@ -85,7 +85,7 @@ def test_a_forked_child_neither_frees_a_folder_nor_holds_it(tmp_path):
 def test_a_folder_that_tells_nothing_is_refused(tmp_path, text):
     """Nobody is made up."""
     with pytest.raises(ValueError):  # noqa: PT011 -- json has texts of its own
-        Identity.of_json(text)
+        Identity.from_json(text)
     path = tmp_path / "run"
     path.mkdir()
     (path / "session.json").write_text(text)
