@@ -1,4 +1,4 @@
-"""What NVML says of the GPUs of a process."""
+"""What NVML reports about the GPUs of a process."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ from bridge.protocol import MEBIBYTE
 
 FIRST_RETRY_SECONDS = 10.0
 MAX_RETRY_SECONDS = 300.0
-"""How long NVML is left alone when it does not work at all: at first, and at most."""
+"""How long to wait before NVML is tried again after it failed: at first, and at most."""
 
 UNSUPPORTED = (
     "NotSupported",
@@ -37,14 +37,14 @@ LOST = ("GpuIsLost", "ResetRequired", "GpuNotFound", "Timeout")
 """Errors that concern a whole GPU."""
 
 DOWN = ("Uninitialized", "DriverNotLoaded", "LibRmVersionMismatch", "LibraryNotFound")
-"""Errors that concern NVML itself; the driver was unloaded or replaced, say."""
+"""Errors of NVML itself, such as a driver that was unloaded or replaced."""
 
 log = logging.getLogger("trainbridge")
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU, or MIG slice of one, at one moment; None: it does not report that. 1 MB is 2^20 bytes."""
+    """One GPU, or MIG slice of one, at one moment; None: not reported. 1 MB is 2^20 bytes."""
 
     index: int
     """As NVML, nvidia-smi and DCGM number them."""
@@ -77,21 +77,22 @@ class GpuReader:
         self._unsupported = _errors(nvml, UNSUPPORTED)
         self._lost = _errors(nvml, LOST)
         self._down = _errors(nvml, DOWN)
-        self._older: tuple[type[BaseException], ...] = (
+        self._version_errors: tuple[type[BaseException], ...] = (
             AttributeError,
             TypeError,
             *self._unsupported,
         )
-        """What an older binding or driver answers to a question of a newer version."""
+        """What an older binding or driver raises for a call that it does not know yet."""
         self.cuda: CudaView | None = None
-        """What CUDA shows, once the training thread has said so."""
-        self._chosen: dict[str, str] | None = None
+        """What CUDA shows; set by the training thread, once it is known."""
+        self._variables: dict[str, str] | None = None
+        """The variables that select GPUs, as they were at the first reading."""
         self._devices: dict[int, Device] = {}
-        """Those that have been described; one out of reach keeps its description, without a handle."""
+        """By index, once described; one that NVML cannot reach keeps its description, without a handle."""
         self._failures: dict[int, BaseException] = {}
-        """What is wrong with which GPU in this pass."""
+        """By index: what failed during this reading."""
         self._reported: set[int] = set()
-        """Those whose failure has been logged, for as long as it lasts."""
+        """Indices whose failure has been logged, for as long as it lasts."""
         self._is_up = False
         self._has_started = False
         self._outage_is_logged = False
@@ -99,33 +100,35 @@ class GpuReader:
         self._retry_seconds = FIRST_RETRY_SECONDS
 
     def read(self) -> tuple[Gpu | None, ...]:
-        """Return the GPUs of this process, the first one first; None for one out of reach."""
+        """Return the GPUs of this process, the first one first; None for one that NVML cannot reach."""
         if self._nvml is None or self._gpus == "none":
             return ()
         if not self._is_up and self._now() < self._retry_at:
             return ()
         try:
             self._start()
-            found = self._read()
-        except BaseException as error:  # noqa: BLE001 -- whatever a driver or its binding makes of it
+            gpus = self._read()
+        except BaseException as error:  # noqa: BLE001 -- a driver or its binding may raise anything
             self._stop(error)
             return ()
         self._retry_seconds = FIRST_RETRY_SECONDS
         self._outage_is_logged = False
-        return found
+        return gpus
 
     def _read(self) -> tuple[Gpu | None, ...]:
         self._failures = {}
-        devices = [self._described(index) for index in range(self._nvml.nvmlDeviceGetCount())]
-        if self._chosen is None:  # CUDA looks once, too: what is set later concerns other processes
-            self._chosen = selection_variables(self._environment)
-        targets = own_gpus(devices, self._gpus, self._chosen, self.cuda)
-        found = tuple(self._gpu(target) for target in targets)
-        self._report({target.device.index for target in targets})
-        return found
+        devices = [self._device(index) for index in range(self._nvml.nvmlDeviceGetCount())]
+        if (
+            self._variables is None
+        ):  # CUDA reads them once, too: what is set later is for child processes
+            self._variables = selection_variables(self._environment)
+        targets = own_gpus(devices, self._gpus, self._variables, self.cuda)
+        gpus = tuple(self._gpu(target) for target in targets)
+        self._log_changes({target.device.index for target in targets})
+        return gpus
 
-    def _described(self, index: int) -> Device:
-        """Return what is known of a GPU; one that is known is not touched: it may be another's."""
+    def _device(self, index: int) -> Device:
+        """Return the description of a GPU; one described before is not touched: it may be another process's."""
         known = self._devices.get(index, Device(index, ""))
         if known.handle is not None:
             return known
@@ -133,7 +136,7 @@ class GpuReader:
             known = self._describe(index)
         except self._down:
             raise
-        except BaseException as error:  # noqa: BLE001 -- it costs this GPU
+        except BaseException as error:  # noqa: BLE001 -- only this GPU is not reported
             self._failures[index] = error
         self._devices[index] = known
         return known
@@ -143,13 +146,13 @@ class GpuReader:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         uuid = self._supported(lambda: _text(nvml.nvmlDeviceGetUUID(handle))) or ""
         mode = self._supported(lambda: nvml.nvmlDeviceGetMigMode(handle)[0])
-        places = range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if mode else 0)
-        slices = [self._value(index, partial(self._slice, handle, place)) for place in places]
+        slots = range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle) if mode else 0)
+        slices = [self._value(index, partial(self._slice, handle, slot)) for slot in slots]
         return Device(index, uuid, handle, bool(mode), tuple(filter(None, slices)))
 
-    def _slice(self, parent: Any, place: int) -> MigInstance:
+    def _slice(self, parent: Any, slot: int) -> MigInstance:
         nvml = self._nvml
-        handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(parent, place)
+        handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(parent, slot)
         return MigInstance(
             _text(nvml.nvmlDeviceGetUUID(handle)),
             nvml.nvmlDeviceGetGpuInstanceId(handle),
@@ -158,31 +161,33 @@ class GpuReader:
         )
 
     def _gpu(self, target: Target) -> Gpu | None:
-        device, part = target.device, target.instance
+        device, instance = target.device, target.instance
         if device.handle is None:
             return None
-        handle = device.handle if part is None else part.handle
+        handle = device.handle if instance is None else instance.handle
         try:
             values = self._values(device.index, handle)
         except self._lost as error:
             self._failures[device.index] = error
             values = {}
-        if not values:  # the handle may be that of a slice that has been made anew
+        if (
+            not values
+        ):  # the slice may have been destroyed and created anew: look its handle up again
             self._devices[device.index] = replace(device, handle=None)
         if not values and device.index in self._failures:
             return None
         uuid = device.uuid
-        if part is not None:
-            uuid = f"MIG-{device.uuid}/{part.gpu_instance}/{part.compute_instance}"
+        if instance is not None:
+            uuid = f"MIG-{device.uuid}/{instance.gpu_instance}/{instance.compute_instance}"
         return Gpu(device.index, uuid, **values)
 
     def _values(self, index: int, handle: Any) -> dict[str, float]:
-        """Return what this GPU reports, by the names of Gpu."""
+        """Return what this GPU reports, by the fields of Gpu."""
         nvml = self._nvml
         memory = self._value(index, lambda: self._memory(handle))
         used, total = memory or (None, None)
         sensor = getattr(nvml, "NVML_TEMPERATURE_GPU", 0)
-        found = {
+        values = {
             "utilization_percent": self._value(
                 index, lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu)
             ),
@@ -193,40 +198,40 @@ class GpuReader:
             ),
             "power_watts": self._value(index, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in values.items() if value is not None}
 
     def _memory(self, handle: Any) -> tuple[float, float]:
-        """Return MB used and in all; only version 2 separates used memory from reserved (NVML API)."""
+        """Return MB used and MB in total; only version 2 separates used from reserved memory (NVML API)."""
         nvml = self._nvml
         try:
             memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
-        except self._older:
+        except self._version_errors:
             memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         return memory.used / MEBIBYTE, memory.total / MEBIBYTE
 
-    def _supported(self, question: Callable[[], Any]) -> Any:
-        """Return an answer; None where this GPU, or this version of NVML or its binding, has none."""
+    def _supported(self, query: Callable[[], Any]) -> Any:
+        """Return what a query returns; None where this GPU, NVML or its binding does not support it."""
         try:
-            return question()
+            return query()
         except AttributeError:
             return None
         except self._unsupported:
             return None
 
-    def _value(self, index: int, question: Callable[[], Any]) -> Any:
-        """Return an answer, or None; raises only for what concerns the whole GPU, or NVML."""
+    def _value(self, index: int, query: Callable[[], Any]) -> Any:
+        """Return what a query returns, or None; raises only what concerns the whole GPU, or NVML."""
         try:
-            return self._supported(question)
+            return self._supported(query)
         except self._lost:
             raise
         except self._down:
             raise
-        except BaseException as error:  # noqa: BLE001 -- it costs this value
+        except BaseException as error:  # noqa: BLE001 -- only this value is not reported
             self._failures[index] = error
             return None
 
-    def _report(self, own: set[int]) -> None:
-        """Log each failure of an own GPU when it begins, and its end."""
+    def _log_changes(self, own: set[int]) -> None:
+        """Log where a failure of one of the process's own GPUs begins, and where it ends."""
         failing = own & self._failures.keys()
         for index in sorted(failing - self._reported):
             error = self._failures[index]
@@ -245,11 +250,11 @@ class GpuReader:
         self._devices = {}
 
     def _stop(self, error: BaseException) -> None:
-        """Leave NVML alone for a while; where it has never started, this machine has no such GPU."""
+        """Shut NVML down for a while; where it has never started, this machine has no such GPU: log nothing."""
         if self._has_started and not self._outage_is_logged:
             self._outage_is_logged = True
             log.warning("GPUs are not reported while NVML does not work: %s", _reason(error))
-        if self._is_up:  # else it would go on with what it knew of a driver that is gone
+        if self._is_up:  # else it would keep its state of a driver that is gone
             with suppress(BaseException):
                 self._nvml.nvmlShutdown()
         self._is_up = False
@@ -258,15 +263,15 @@ class GpuReader:
 
 
 def _errors(nvml: Any, names: tuple[str, ...]) -> tuple[type[BaseException], ...]:
-    """Return those classes of errors that this version of the library has."""
-    found = (getattr(nvml, f"NVMLError_{name}", None) for name in names)
-    return tuple(kind for kind in found if kind is not None)
+    """Return those of the error classes that this version of the library has."""
+    classes = (getattr(nvml, f"NVMLError_{name}", None) for name in names)
+    return tuple(class_ for class_ in classes if class_ is not None)
 
 
 def _reason(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 -- NVML's own texts come from the library that fails
+    except Exception:  # noqa: BLE001 -- the text of an error comes from the library that has failed
         return type(error).__name__
 
 

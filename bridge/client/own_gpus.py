@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from bridge.client.encoding.isolation import let_through
 
 Gpus = Literal["visible", "all", "none"]
-"""Those that CUDA shows this process, those of the whole machine, or none."""
+"""The GPUs that CUDA shows this process, those of the whole machine, or none."""
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -19,14 +19,14 @@ LOCAL_RANKS = (
     ("MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
     ("SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"),
 )
-"""How launchers name a process among those of its node, and how many these are."""
+"""The variables of each launcher: the rank of a process on its node, and how many processes run there."""
 
-TASKS = re.compile(r"(?<![x0-9])[0-9]+")
-"""The numbers in 4, and in SLURM's 4(x2),1 for three nodes."""
+TASK_COUNTS = re.compile(r"(?<![x0-9])[0-9]+")
+"""The numbers of tasks in "4", and in SLURM's "4(x2),1" for three nodes."""
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 LEADING_NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
-"""As much of one as is needed to see that there is no such GPU."""
+"""Of as many digits as show that there is no such GPU."""
 
 MIG_PATH = re.compile(r"MIG-(GPU-[^/]+)/([0-9]{1,9})/([0-9]{1,9})")
 
@@ -47,7 +47,7 @@ class Device:
     """One GPU as NVML describes it."""
 
     index: int
-    """NVML's, in the order of the PCI bus."""
+    """As NVML counts: in the order of the PCI bus."""
     uuid: str
     """GPU-...; "" where it is not known."""
     handle: Any = field(default=None, compare=False)
@@ -71,7 +71,7 @@ class CudaView:
     uuids: tuple[str, ...]
     """In CUDA's order, without "GPU-" or "MIG-"."""
     current: int
-    """The device of the thread that was asked."""
+    """The current device of the training thread."""
 
 
 class _Unknown:
@@ -82,17 +82,17 @@ _UNKNOWN = _Unknown()
 
 
 def checked_gpus(gpus: str) -> Gpus:
-    """Return the setting; raises ValueError for an unknown one."""
+    """Return a valid setting as it is; raises ValueError for any other."""
     if gpus not in get_args(Gpus):
-        raise ValueError(f"gpus: {gpus!r} is none of {', '.join(get_args(Gpus))}")
+        raise ValueError(f"gpus: {gpus!r} is not one of {', '.join(get_args(Gpus))}")
     return gpus  # type: ignore[return-value]
 
 
 def cuda_view() -> CudaView | None:
-    """Return what torch knows of its GPUs; None where it is not loaded or has not initialised CUDA.
+    """Return which GPUs torch sees; None where it is not loaded or has not initialised CUDA.
 
-    To be called in the thread that trains, since the current device belongs to a thread. It initialises
-    nothing and waits for no GPU: `get_device_properties` reads what the driver has stored.
+    Call it in the training thread: each thread has a current device of its own. It initialises nothing
+    and waits for no GPU: `get_device_properties` reads what the driver has stored.
     """
     torch = sys.modules.get("torch")
     try:
@@ -101,7 +101,7 @@ def cuda_view() -> CudaView | None:
         count = torch.cuda.device_count()
         uuids = tuple(str(torch.cuda.get_device_properties(i).uuid) for i in range(count))
         return CudaView(uuids, int(torch.cuda.current_device()))
-    except Exception as error:  # noqa: BLE001 -- older versions have no uuid; the environment has to do
+    except Exception as error:  # noqa: BLE001 -- older versions have no uuid; the variables decide then
         let_through(error)
         return None
 
@@ -118,9 +118,9 @@ def own_gpus(
     environment: Mapping[str, str],
     cuda: CudaView | None = None,
 ) -> list[Target]:
-    """Return the GPUs that are this process's own, the first one first.
+    """Return the GPUs that this process uses, the first one first.
 
-    `devices` are those of NVML, each at the place of its index. Without `cuda`, an index in
+    `devices` are those of NVML, ordered by index. Without `cuda`, an index in
     CUDA_VISIBLE_DEVICES is taken as NVML's, which is exact with CUDA_DEVICE_ORDER=PCI_BUS_ID and
     wherever all GPUs are of one model.
     """
@@ -128,47 +128,47 @@ def own_gpus(
         return []
     if gpus == "all":
         return [Target(device) for device in devices]
-    seen = [] if cuda is None else _known_to_cuda(devices, cuda.uuids)
-    targets = seen or _enumerated(_visible(devices, environment.get(VISIBLE_DEVICES)))
-    return _of_local_rank(targets, environment, cuda.current if cuda and seen else 0)
+    shown = [] if cuda is None else _shown_by_cuda(devices, cuda.uuids)
+    targets = shown or _enumerated(_visible(devices, environment.get(VISIBLE_DEVICES)))
+    return _of_local_rank(targets, environment, cuda.current if cuda and shown else 0)
 
 
-def _known_to_cuda(devices: Sequence[Device], uuids: Iterable[str]) -> list[Target]:
+def _shown_by_cuda(devices: Sequence[Device], uuids: Iterable[str]) -> list[Target]:
     by_uuid = {device.uuid.removeprefix("GPU-"): Target(device) for device in devices}
     by_uuid |= {
         instance.uuid.removeprefix("MIG-"): Target(device, instance)
         for device in devices
         for instance in device.instances
     }
-    found = (by_uuid.get(uuid.removeprefix("GPU-").removeprefix("MIG-")) for uuid in uuids)
-    return [target for target in found if target is not None]
+    targets = (by_uuid.get(uuid.removeprefix("GPU-").removeprefix("MIG-")) for uuid in uuids)
+    return [target for target in targets if target is not None]
 
 
-def _visible(devices: Sequence[Device], text: str | None) -> list[Target]:
+def _visible(devices: Sequence[Device], variable: str | None) -> list[Target]:
     """Read CUDA_VISIBLE_DEVICES as the driver does.
 
-    Entries behind the first invalid one do not count (CUDA Programming Guide, "CUDA Environment
-    Variables"); a repeated one leaves no device at all, and the first entry says whether the list holds
+    Entries after the first invalid one are ignored (CUDA Programming Guide, "CUDA Environment
+    Variables"); a repeated entry leaves no device at all, and the first entry decides whether the list holds
     indices or UUIDs (PyTorch, torch.cuda._parse_visible_devices).
     """
-    if text is None:
+    if variable is None:
         return [Target(device) for device in devices]
     find = _by_index
-    if text.startswith("GPU-"):
+    if variable.startswith("GPU-"):
         find = _by_uuid
-    elif text.startswith("MIG-"):
+    elif variable.startswith("MIG-"):
         find = _by_mig
-    found: list[Target] = []
-    for entry in text.split(","):
+    targets: list[Target] = []
+    for entry in variable.split(","):
         target = find(devices, entry.strip())
         if target is None:
             break
         if isinstance(target, _Unknown):
             continue
-        if target in found:
+        if target in targets:
             return []
-        found.append(target)
-    return found
+        targets.append(target)
+    return targets
 
 
 def _by_index(devices: Sequence[Device], entry: str) -> Target | _Unknown | None:
@@ -200,12 +200,12 @@ def _by_mig(devices: Sequence[Device], entry: str) -> Target | _Unknown | None:
 
 def _is_at(device: Device, instance: MigInstance, path: re.Match[str]) -> bool:
     """Return whether this is the slice that MIG-<GPU UUID>/<GPU instance>/<compute instance> names."""
-    places = (instance.gpu_instance, instance.compute_instance)
-    return device.uuid.startswith(path[1]) and places == (int(path[2]), int(path[3]))
+    ids = (instance.gpu_instance, instance.compute_instance)
+    return device.uuid.startswith(path[1]) and ids == (int(path[2]), int(path[3]))
 
 
 def _only(matches: list[Target], devices: Sequence[Device]) -> Target | _Unknown | None:
-    """Return the one match: what fits several GPUs is as invalid as what fits none."""
+    """Return the only match: an entry that matches several GPUs is as invalid as one that matches none."""
     if len(matches) == 1:
         return matches[0]
     if not matches and any(not device.uuid for device in devices):
@@ -214,9 +214,9 @@ def _only(matches: list[Target], devices: Sequence[Device]) -> Target | _Unknown
 
 
 def _enumerated(targets: Sequence[Target]) -> list[Target]:
-    """Leave what CUDA can show at once.
+    """Return those of the targets that CUDA can show at the same time.
 
-    It shows a single MIG slice, the first, and no other GPU beside it (NVIDIA MIG User Guide, "Device
+    It shows one MIG slice, the first, and no other GPU beside it (NVIDIA MIG User Guide, "Device
     Enumeration"); a GPU in MIG mode without slices cannot be used.
     """
     slices = [
@@ -230,22 +230,22 @@ def _enumerated(targets: Sequence[Target]) -> list[Target]:
 def _of_local_rank(
     targets: list[Target], environment: Mapping[str, str], current: int
 ) -> list[Target]:
-    """Leave one where a launcher has started a process for each GPU, and they all see all of them.
+    """Return only this process's GPU where a launcher has started one process per GPU, each of which sees all.
 
     That is torch's current device where the process has set one, else the one of its local rank.
     """
-    place = current or _local_rank(environment) or 0
-    if _local_rank(environment) is None or place >= len(targets):
+    index = current or _local_rank(environment) or 0
+    if _local_rank(environment) is None or index >= len(targets):
         return targets
-    return [targets[place]]
+    return [targets[index]]
 
 
 def _local_rank(environment: Mapping[str, str]) -> int | None:
-    """Return this process's number among several on this node; None where it is the only one."""
+    """Return this process's rank among several on this node; None where it is the only one."""
     for rank, size in LOCAL_RANKS:
         if not NUMBER.fullmatch(environment.get(rank, "")):
             continue
-        sizes = TASKS.findall(environment.get(size, ""))
+        sizes = TASK_COUNTS.findall(environment.get(size, ""))
         if (sizes and set(sizes) == {"1"}) or (not sizes and rank == "SLURM_LOCALID"):
             return None  # in a batch script SLURM_LOCALID is 0 whatever runs there
         return int(environment[rank])

@@ -1,4 +1,4 @@
-"""Which of several training processes reports, and how all of them come to one decision."""
+"""Which of several training processes reports, and how all of them agree on a decision."""
 
 import logging
 import os
@@ -13,12 +13,12 @@ from bridge.client.encoding.isolation import let_through
 from bridge.client.settings import ProcessRank, Ranks, process_rank
 
 WAIT_SECONDS = 30.0
-"""So long a session of one of several processes is held back, at most, until its rank is known."""
+"""How long the connection of one of several processes is held back, at most, until its rank is known."""
 
 WAIT_ALONE_SECONDS = 2.0
-"""The same where nothing says that there are several processes."""
+"""The same where nothing suggests that there are several processes."""
 
-SIGNS_OF_A_GROUP = ("MASTER_ADDR", "WORLD_SIZE")
+GROUP_VARIABLES = ("MASTER_ADDR", "WORLD_SIZE")
 """Variables that launchers set for a process group."""
 
 POLL_SECONDS = 0.05
@@ -27,17 +27,17 @@ PAUSE_SECONDS = 1.0
 """How often ranks that pause together ask rank 0 whether they still do; far below the time after which
 a process group gives up a collective (10 minutes for nccl, 30 for others, unless set otherwise)."""
 
-ON_CPU = ("gloo", "mpi", "ucc", "undefined")
-"""Backends that take a tensor in memory; a group of the default backends calls itself undefined."""
+CPU_BACKENDS = ("gloo", "mpi", "ucc", "undefined")
+"""Backends that take a tensor in host memory; a group of the default backends calls itself undefined."""
 
 log = logging.getLogger("trainbridge")
 
 
 class RankCheck:
-    """Says whether this process reports: at once where that is certain, else when training begins.
+    """Decides whether this process reports: at once where that is certain, else when training begins.
 
-    A session is often built before `init_process_group`, and nothing may have named the ranks until then.
-    So what is held back until the first call is the connection, not the loop.
+    A session is often built before `init_process_group`, and the ranks may be unknown until then. So the
+    connection is held back until the first call; the loop never is.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class RankCheck:
         *,
         wait_seconds: float | None = None,
     ) -> None:
-        """Look a first time; raises ValueError for an unknown `ranks`."""
+        """Check a first time; raises ValueError for an unknown `ranks`."""
         if ranks not in get_args(Ranks):
-            raise ValueError(f"ranks: {ranks!r} is none of {', '.join(get_args(Ranks))}")
+            raise ValueError(f"ranks: {ranks!r} is not one of {', '.join(get_args(Ranks))}")
         self._ranks = ranks
         self._environment = environment
         is_one_of_several = parent_process() is not None or any(
-            name in environment for name in SIGNS_OF_A_GROUP
+            name in environment for name in GROUP_VARIABLES
         )
-        usual = WAIT_SECONDS if is_one_of_several else WAIT_ALONE_SECONDS
-        self._wait_seconds = usual if wait_seconds is None else wait_seconds
+        default = WAIT_SECONDS if is_one_of_several else WAIT_ALONE_SECONDS
+        self._wait_seconds = default if wait_seconds is None else wait_seconds
         self._settled = threading.Event()
         self._warned: set[str] = set()
         self.process: ProcessRank = process_rank(environment)
-        """As it was seen last."""
+        """As of the last check."""
         if ranks == "all" or self.process.is_certain or not _may_form_a_group():
             self._settled.set()
 
@@ -70,34 +70,34 @@ class RankCheck:
         return self._ranks == "all" or self.process.rank == 0
 
     def settle(self) -> bool:
-        """Look again, as training begins, and return whether this process reports.
+        """Check again, as training begins, and return whether this process reports.
 
-        To be called in the training thread, by the first call of log_* and by close and flush. A rank that
-        reported until now, since nothing spoke against it, may turn out not to.
+        Called in the training thread, by the first call of log_* and by close and flush. A process that
+        was taken for rank 0 until now may turn out to be another.
         """
-        if not self.process.rank:  # another rank stays one when its group is gone
+        if not self.process.rank:  # any other rank stays what it is when its group is gone
             self.process = process_rank(self._environment)
         self._settled.set()
         return self.reports
 
     def wait(self) -> bool:
-        """Return whether this process reports, once that is known; to be called in the SDK's threads.
+        """Return whether this process reports, once that is known; called in the SDK's threads.
 
         It is known at the first call of the training loop, as soon as there is a process group, and after
-        `wait_seconds` at the latest: then there is one process, as far as anybody can tell.
+        `wait_seconds` at the latest: then this is taken for the only process.
         """
         deadline = time.monotonic() + self._wait_seconds
         while not self._settled.wait(POLL_SECONDS):
-            now = process_rank(self._environment)
-            if now.is_certain:
-                self.process = now
+            process = process_rank(self._environment)
+            if process.is_certain:
+                self.process = process
                 self._settled.set()
             elif time.monotonic() > deadline:
                 self._settled.set()
         return self.reports
 
     def warn_unless_rank_zero(self, call: str) -> None:
-        """Log once that this rank has asked alone what only rank 0 is answered."""
+        """Log once per call that this rank reads commands, which reach rank 0 only."""
         if self.process.rank == 0 or call in self._warned:
             return
         self._warned.add(call)
@@ -112,11 +112,11 @@ class RankCheck:
 def agree(value: bool) -> bool:  # noqa: FBT001 -- as in agree(session.should_stop)
     """Return rank 0's value on every rank; a collective over torch's default process group.
 
-    Every rank has to call it at the same step. One that waits for a rank that does not, waits as a
-    gradient reduction would: until the timeout of the process group. Then, and wherever the group fails,
-    the fault is logged and this rank's own value returned: the group is lost, and the next reduction of
-    the loop itself will raise. Without a process group it is the value. With nccl the answer comes from
-    the GPU, so that the caller waits for what is launched before it.
+    Every rank has to call it at the same step. Where one does not, the others wait as they would in a
+    gradient reduction: until the timeout of the process group. Then, and wherever the group fails, the
+    error is logged and this rank's own value returned: the group is lost, and the loop's own next
+    reduction will raise. Without a process group the value is returned as it is. With nccl the answer
+    comes from the GPU, so the caller waits for all work launched before it.
     """
     distributed = sys.modules.get("torch.distributed")
     try:
@@ -134,8 +134,8 @@ def agree(value: bool) -> bool:  # noqa: FBT001 -- as in agree(session.should_st
 def wait_together(is_paused: Callable[[], bool], wait: Callable[[float], None]) -> bool:
     """Hold every rank while rank 0 is paused; return whether there was a pause.
 
-    A collective like `agree`. Only rank 0's `is_paused` counts; its `wait` waits for so many seconds, or
-    until the pause ends. The other ranks wait for its next answer.
+    A collective like `agree`. Only rank 0's `is_paused` counts; its `wait` waits for the given number of
+    seconds, or until the pause ends. The other ranks wait for its next answer.
     """
     was_paused = False
     while agree(is_paused()):
@@ -147,21 +147,20 @@ def wait_together(is_paused: Callable[[], bool], wait: Callable[[float], None]) 
 
 def _broadcast(torch: Any, distributed: Any, value: bool) -> bool:  # noqa: FBT001
     backend = str(distributed.get_backend())
-    if backend in ON_CPU or "cpu" in backend:
+    if backend in CPU_BACKENDS or "cpu" in backend:
         answer = torch.full((1,), int(value), dtype=torch.int32, device="cpu")
         distributed.broadcast(answer, src=0)
         return bool(answer.item())
     if "nccl" in backend:
         return _broadcast_on_gpu(torch, distributed, value)
-    answers = [
-        value
-    ]  # finds the device of the backend by itself, at the price of a second broadcast
+    # Finds the backend's device by itself, at the price of a second broadcast.
+    answers = [value]
     distributed.broadcast_object_list(answers, src=0)
     return bool(answers[0])
 
 
 def _broadcast_on_gpu(torch: Any, distributed: Any, value: bool) -> bool:  # noqa: FBT001
-    """Wait for the answer by an event: `item()` raises in `set_sync_debug_mode("error")`."""
+    """Wait for the answer on an event: `item()` raises in `set_sync_debug_mode("error")`."""
     device = torch.device("cuda", torch.cuda.current_device())
     answer = torch.full((1,), int(value), dtype=torch.int32, device=device)
     distributed.broadcast(answer, src=0)

@@ -18,7 +18,7 @@ MIN_SPOOL_BYTES = MEBIBYTE
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 SCHEMES = {"grpc": False, "http": False, "grpcs": True, "https": True}
-"""Whether an address that starts so means TLS."""
+"""Whether the scheme of an address means TLS."""
 
 Ranks = Literal["zero", "all"]
 
@@ -30,32 +30,31 @@ LAUNCHERS = (
     ("PMI_RANK", "PMI_SIZE"),
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
-"""How launchers other than torchrun number the processes of a job, and say how many they are."""
+"""The variables of launchers other than torchrun: the rank of a process, and how many there are."""
 
 NODE_RANKS = ("GROUP_RANK", "NODE_RANK", "SLURM_NODEID")
-"""How they number the nodes."""
+"""The variables that number the nodes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A bridge, and what it wants to see."""
+    """A bridge's address, and the credentials for it."""
 
     target: str
     """host:port, or anything else that gRPC resolves."""
     secure: bool = False
     token: str = field(default="", repr=False)
     root_certificates: bytes | None = None
-    """The certificates that vouch for the bridge; None: those of the system."""
+    """The certificate authorities that the bridge is verified with; None: those of the system."""
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What goes with every call."""
-        trace = os.environ.get("TRACEPARENT", "")
+        """Return the metadata of every call."""
         headers = {
             "authorization": f"Bearer {self.token}" if self.token else "",
-            "traceparent": trace,
+            "traceparent": os.environ.get("TRACEPARENT", ""),
         }
         return tuple((key, value) for key, value in headers.items() if value)
 
@@ -70,7 +69,7 @@ class ProcessRank:
     world_size: int = field(default=0, compare=False)
     """How many processes train together; 0 where it is not known."""
     is_certain: bool = field(default=False, compare=False)
-    """No process group that is made later can say otherwise."""
+    """A process group that is created later cannot change it."""
 
 
 def destination(
@@ -82,32 +81,32 @@ def destination(
     key_file: str = "",
     environment: Mapping[str, str] = os.environ,
 ) -> Destination:
-    """Read the address and credentials; what is not given comes from TRAINBRIDGE_* variables.
+    """Return the address and credentials; those not given come from TRAINBRIDGE_* variables.
 
     An address is host:port, or with a scheme grpc://, http:// (plain), grpcs://, https:// (TLS).
 
-    Raises ValueError for an address that is none, OSError for a file that cannot be read.
+    Raises ValueError for an invalid address, OSError for a file that cannot be read.
     """
 
-    def given(argument: str, variable: str) -> str:
+    def setting(argument: str, variable: str) -> str:
         return argument or environment.get(f"TRAINBRIDGE_{variable}", "")
 
-    chosen = given(address, "ADDRESS") or DEFAULT_ADDRESS
-    scheme, separator, target = chosen.rpartition("://")
+    url = setting(address, "ADDRESS") or DEFAULT_ADDRESS
+    scheme, separator, target = url.rpartition("://")
     target = target.rstrip("/")
     if (separator and scheme not in SCHEMES) or not target or any(map(str.isspace, target)):
         raise ValueError(
-            f"address: {chosen!r} is not host:port, grpc://host:port or grpcs://host:port"
+            f"address: {url!r} is not host:port, grpc://host:port or grpcs://host:port"
         )
     root_certificates, certificate, key = (
-        _contents(given(ca_file, "CA_FILE")),
-        _contents(given(cert_file, "CERT_FILE")),
-        _contents(given(key_file, "KEY_FILE")),
+        _contents(setting(ca_file, "CA_FILE")),
+        _contents(setting(cert_file, "CERT_FILE")),
+        _contents(setting(key_file, "KEY_FILE")),
     )
     return Destination(
         target,
         SCHEMES.get(scheme, root_certificates is not None),
-        given(token, "TOKEN") or (_contents(given("", "TOKEN_FILE")) or b"").decode().strip(),
+        setting(token, "TOKEN") or (_contents(setting("", "TOKEN_FILE")) or b"").decode().strip(),
         root_certificates,
         certificate,
         key,
@@ -117,10 +116,10 @@ def destination(
 def spool_location(
     folder: str, limit_bytes: int, *, environment: Mapping[str, str] = os.environ
 ) -> tuple[Path, int] | None:
-    """Return where a spool is to be, and how large at most; None: nowhere.
+    """Return the folder of the spool and its maximum size in bytes; None: no spool.
 
     What is not given comes from TRAINBRIDGE_SPOOL_DIR and TRAINBRIDGE_SPOOL_BYTES. Raises ValueError
-    for a size that is none.
+    for an invalid size.
     """
     root = folder or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
     if not root:
@@ -132,21 +131,21 @@ def spool_location(
 
 
 def process_rank(environment: Mapping[str, str] = os.environ) -> ProcessRank:
-    """Find out which of several training processes this is.
+    """Return which of several training processes this is.
 
-    A process group of torch.distributed knows best, then RANK, which torchrun sets. Any other launcher
-    makes a process rank 0 only where none says otherwise: a batch job's own script is SLURM_PROCID=0,
-    and so are the processes that it starts by other means. The task of a job array is alone in its job.
+    A process group of torch.distributed decides, then RANK, which torchrun sets. Of the other launchers'
+    variables the first that is not 0 decides: a batch job's own script has SLURM_PROCID=0, and so have
+    the processes that it starts by other means. The task of a job array is alone in its job.
     """
     group = _torch_group()
     rank = _number(environment, "RANK")
-    run = environment.get("TORCHELASTIC_RUN_ID", "") if rank is not None else ""
-    name = "" if run == "none" else run
+    run_id = environment.get("TORCHELASTIC_RUN_ID", "") if rank is not None else ""
+    name = "" if run_id == "none" else run_id
     if group is not None:
         return ProcessRank(group[0], name, group[1], is_certain=True)
     if rank is not None:
         return ProcessRank(rank, name, _number(environment, "WORLD_SIZE") or 0, is_certain=True)
-    found = [
+    candidates = [
         (number, size or 0)
         for variable, size_variable in LAUNCHERS
         if (number := _number(environment, variable)) is not None
@@ -154,15 +153,15 @@ def process_rank(environment: Mapping[str, str] = os.environ) -> ProcessRank:
     ]
     local = _rank_by_node(environment)
     if local is not None:
-        found.append((local, _number(environment, "WORLD_SIZE") or 0))
-    if not found:
+        candidates.append((local, _number(environment, "WORLD_SIZE") or 0))
+    if not candidates:
         return ProcessRank()
-    number, size = max(found, key=lambda one: bool(one[0]))  # the first that is not 0
+    number, size = max(candidates, key=lambda pair: bool(pair[0]))  # the first that is not 0
     return ProcessRank(number, "", size, is_certain=number > 0)
 
 
 def _rank_by_node(environment: Mapping[str, str]) -> int | None:
-    """Return the rank that LOCAL_RANK, which counts from 0 on each node, means; None without it."""
+    """Return the rank by LOCAL_RANK, which counts from 0 on each node; None where it is not set."""
     local = _number(environment, "LOCAL_RANK")
     if local is None:
         return None
@@ -181,12 +180,12 @@ def _torch_group() -> tuple[int, int] | None:
         if distributed is None or not distributed.is_initialized():
             return None
         rank = int(distributed.get_rank())
-    except Exception as error:  # noqa: BLE001 -- whatever torch makes of it, one process alone is rank 0
+    except Exception as error:  # noqa: BLE001 -- a build without distributed training, say: one process is rank 0
         let_through(error)
         return None
     try:
         return rank, int(distributed.get_world_size())
-    except Exception as error:  # noqa: BLE001 -- it is only for messages
+    except Exception as error:  # noqa: BLE001 -- the size is only used in messages
         let_through(error)
         return rank, 0
 
@@ -197,10 +196,10 @@ def _number(environment: Mapping[str, str], variable: str) -> int | None:
 
 
 def session_name(wanted: str, model: str, process: ProcessRank, ranks: Ranks) -> str:
-    """Return the id of a session: the one wanted, or one made of the model's name.
+    """Return the id of a session: the one wanted, or one derived from the model's name.
 
-    A launcher's name for a run stands behind the model's: many jobs are started as run "100". Raises
-    ValueError where the wanted one breaks the protocol's rule.
+    A launcher's name for a run is appended to the model's: many jobs are started as run "100". Raises
+    ValueError where the wanted id breaks the protocol's rule.
     """
     if wanted and not SESSION_ID.fullmatch(wanted):
         raise ValueError(f"session_id: {wanted!r} does not match {SESSION_ID.pattern}")

@@ -99,7 +99,7 @@ def test_all_and_none():
     assert own(SLICED, gpus="all") == [0, 1]
     assert own(gpus="none") == []
     assert checked_gpus("all") == "all"
-    with pytest.raises(ValueError, match="gpus: 'mine' is none of visible, all, none"):
+    with pytest.raises(ValueError, match="gpus: 'mine' is not one of visible, all, none"):
         checked_gpus("mine")
 
 
