@@ -1,8 +1,8 @@
-"""The wall clock, as the protocol has it."""
+"""The wall clock, in the protocol's unit."""
 
 import time
 
 
 def now_ms() -> int:
-    """Return milliseconds since 1970; 0, not reported, while the clock is set to a time before that."""
+    """Return milliseconds since 1970; 0, which means not reported, where the clock is set to before that."""
     return max(0, time.time_ns() // 1_000_000)

@@ -34,7 +34,7 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who registers."""
+    """Which session registers, by which client."""
 
     session_id: str
     instance_id: str
@@ -43,24 +43,24 @@ class Identity:
     config: RunConfig
     labels: Mapping[str, str] = field(default_factory=dict)
     started_ms: int = 0
-    """When the session was constructed, by the clock of its machine, since 1970; 0: not reported."""
+    """When the session was constructed, in ms since 1970 by its machine's clock; 0: not reported."""
     is_left_over: bool = False
-    """What is delivered is what its process has left; that process is gone."""
+    """Whether its process is gone, and what it left in its spool is delivered by another."""
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads; it holds no secrets."""
         fields = asdict(self)
         del fields["is_left_over"]
-        fields["plan"] = fields.pop("config")  # its name in the files of every version
+        fields["plan"] = fields.pop("config")  # its name in the files of all versions
         return json.dumps({**fields, "checksum": _checksum(fields)}, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> "Identity":
-        """Return the identity in the text; raises ValueError where it is damaged."""
+        """Return the identity from its JSON; raises ValueError where that is damaged."""
         try:
             fields: dict[str, Any] = json.loads(text)
             checksum = fields.pop("checksum", None)  # the first versions wrote none
-            is_whole = checksum in (None, _checksum(fields))
+            is_intact = checksum in (None, _checksum(fields))
             config = fields.pop("plan")
             config["class_names"] = tuple(config["class_names"])
             identity = cls(**fields, config=RunConfig(**config))
@@ -68,7 +68,7 @@ class Identity:
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(DAMAGED) from error
         texts = (identity.session_id, identity.instance_id, *identity.labels.values())
-        if not is_whole or not all(isinstance(text, str) and text for text in texts):
+        if not is_intact or not all(isinstance(text, str) and text for text in texts):
             raise ValueError(DAMAGED)
         return identity
 
@@ -77,5 +77,5 @@ DAMAGED = "session.json is damaged: it does not say whose messages these are"
 
 
 def _checksum(fields: Mapping[str, Any]) -> int:
-    """Return a checksum of all fields: a name with one wrong letter is another session's."""
+    """Return a checksum of all fields: with one wrong letter, the name would be another session's."""
     return crc32(json.dumps(fields, sort_keys=True).encode())

@@ -1,4 +1,4 @@
-"""What was given and is not sent: counted by reason, said once with what to change, raised where strict."""
+"""What was given and is not sent: counted by reason, logged once with a remedy, raised in strict mode."""
 
 import logging
 from collections import deque
@@ -10,35 +10,35 @@ from bridge.client.encoding.isolation import let_through
 log = logging.getLogger("trainbridge")
 
 MAX_SENTENCES = 200
-"""So many different ones are logged for one session."""
+"""How many different ones are logged for one session."""
 
 
 class Reason(StrEnum):
     """Why something was left out."""
 
     SAMPLED_OUT = "sampled out"
-    """The bridge wants no more images: its rate, and its number a batch, say so."""
+    """The bridge wants no more images: by its image rate, or its images per batch."""
     MEMORY = "no memory"
-    """More came than could be encoded and sent in the memory that there is."""
+    """More was given than could be encoded and sent within the memory limit."""
     TOO_LARGE = "too large"
-    """They do not fit into one message that the bridge takes."""
+    """They do not fit into one message of the size that the bridge accepts."""
     UNREADABLE = "unreadable"
-    """It is nothing that can be sent."""
+    """It is not of a kind that can be sent, or it could not be read."""
     CAPTURING = "graph capture"
     """A CUDA graph was being captured."""
     NOT_ARRIVED = "device"
-    """A device was asked for a copy, and did not deliver it."""
+    """A device was asked for a copy and did not deliver it."""
     CLOSED = "closed"
     """The session was closed before it could be encoded."""
     RAISED = "call raised"
-    """The call that gave it has raised: where strict, for something else in it; or the program interrupted it."""
+    """The call that gave it raised: in strict mode for another argument, or because the program interrupted it."""
 
 
 MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
-"""Reasons that lie in what was given."""
+"""Reasons that are mistakes of the caller."""
 
 EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED})
-"""Reasons that nobody has to do anything about, or that the program has seen itself."""
+"""Reasons that need no action, or that the program has noticed itself."""
 
 REMEDIES = {
     ("images", Reason.MEMORY): (
@@ -71,23 +71,23 @@ class _Sentence(NamedTuple):
 
 
 class LeftOut:
-    """The account of one thread: only that thread adds to it, everybody may read it."""
+    """The account of one thread: only that thread adds to it; any thread may read it."""
 
     def __init__(self, *, strict: bool = False) -> None:
-        """Begin with nothing left out; a strict one raises what would be."""
+        """Start with nothing left out; a strict account raises instead."""
         self.counts: dict[tuple[str, Reason], int] = {}
-        """By what it was and why."""
+        """By what was left out and why."""
         self.mistakes = 0
-        """Times that something was given that could not be used."""
+        """How often something was given that could not be used."""
         self.images_given = 0
         self.is_strict = strict
         self._seen: set[tuple[str, Reason, str]] = set()
-        self._unsaid: deque[_Sentence] = deque()
+        self._unlogged: deque[_Sentence] = deque()
 
     def add(
         self, what: str, reason: Reason, count: int = 1, *, error: BaseException | None = None
     ) -> None:
-        """Count what is left out; then raises ValueError where strict, unless it is as the bridge wants it."""
+        """Count what is left out; then raise ValueError in strict mode, unless that is expected."""
         if not count:
             return
         self.record(what, reason, count, error=error)
@@ -99,7 +99,7 @@ class LeftOut:
     def record(
         self, what: str, reason: Reason, count: int, *, error: BaseException | None = None
     ) -> None:
-        """Count what is left out, and raise nothing."""
+        """Count what is left out, without raising."""
         key = (what, reason)
         self.counts[key] = self.counts.get(key, 0) + count
         self.mistakes += reason in MISTAKES
@@ -108,7 +108,7 @@ class LeftOut:
         kind = (what, reason, type(error).__name__)
         if kind not in self._seen and len(self._seen) < MAX_SENTENCES:
             self._seen.add(kind)
-            self._unsaid.append(_Sentence(what, reason, error_text(error)))
+            self._unlogged.append(_Sentence(what, reason, error_text(error)))
 
     def of(self, what: str, *reasons: Reason) -> int:
         """Return how many of something were left out for these reasons."""
@@ -116,17 +116,17 @@ class LeftOut:
 
     def announce(self) -> None:
         """Log what has not been logged yet; called by the SDK's own thread."""
-        while self._unsaid:
-            log.warning("%s", _text(self._unsaid.popleft()))
+        while self._unlogged:
+            log.warning("%s", _text(self._unlogged.popleft()))
 
 
 def error_text(error: BaseException | None, limit: int = 500) -> str:
-    """Return type and text of an exception, which may be of any making; "" for none."""
+    """Return type and text of an exception of whatever class; "" for None."""
     if error is None:
         return ""
     try:
         return f"{type(error).__name__}: {error}"[:limit]
-    except BaseException as fault:  # noqa: BLE001 -- its own text may raise
+    except BaseException as fault:  # noqa: BLE001 -- __str__ may raise
         let_through(fault)
         return type(error).__name__
 
@@ -136,6 +136,6 @@ def _text(sentence: _Sentence) -> str:
 
 
 def _detail(sentence: _Sentence) -> str:
-    """Return what was wrong, and what to change."""
+    """Return what was wrong and how to remedy it."""
     remedy = REMEDIES.get((sentence.what, sentence.reason), "")
     return "; ".join(part for part in (sentence.error, remedy) if part) or str(sentence.reason)

@@ -1,4 +1,4 @@
-"""A training loop that waits while it is paused."""
+"""Pausing the training loop."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from bridge.protocol import Status
 
 
 class Pause:
-    """Holds the loop while a pause lasts, and reports PAUSED when it begins and RUNNING when it is over."""
+    """Blocks the loop while it is paused; reports PAUSED when a pause begins and RUNNING when it ends."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class Pause:
         report: Callable[[Status], None],
         is_abandoned: Callable[[], bool],
     ) -> None:
-        """`is_abandoned` returns whether nobody is left who could end a pause."""
+        """`is_abandoned` returns whether nothing is left that could end a pause."""
         self._commands = commands
         self._queue = queue
         self._report = report
@@ -28,7 +28,7 @@ class Pause:
         self._is_reported = False
 
     def wait(self, seconds: float) -> None:
-        """Wait until training may go on, or for so many seconds."""
+        """Wait until training may go on, for at most `seconds`."""
         if not self._is_reported:
             self._is_reported = True
             self._report(Status.PAUSED)
@@ -36,7 +36,7 @@ class Pause:
         self._commands.wait_while_paused(self._is_abandoned, lambda: time.monotonic() >= deadline)
 
     def end(self) -> None:
-        """Report that training goes on, if it was paused."""
+        """Report that training resumes, if it was reported as paused."""
         if not self._is_reported:
             return
         self._is_reported = False

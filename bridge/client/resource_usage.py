@@ -1,4 +1,4 @@
-"""What this process uses: processor, memory and GPUs."""
+"""What this process uses: CPU, memory and GPUs."""
 
 import logging
 import os
@@ -24,10 +24,10 @@ except ImportError:  # pragma: no cover
 __all__ = ["CudaView", "Gpu", "Gpus", "ResourceMonitor", "ResourceUsage"]
 
 WAIT_SECONDS = 0.5
-"""So long a reading of the GPUs is waited for, once; one that takes longer is met when it is done."""
+"""How long a reading of the GPUs is waited for; a later one is returned by the call after it is done."""
 
 MAX_AGE_SECONDS = 15.0
-"""A reading that was begun longer ago is not current any more."""
+"""A reading that began longer ago is out of date."""
 
 log = logging.getLogger("trainbridge")
 
@@ -37,16 +37,16 @@ class ResourceUsage:
     """What is used at one moment; None: not reported. 1 MB is 2^20 bytes."""
 
     cpu_percent: float | None
-    """Since the last time; 100 is one core."""
+    """Since the last reading; 100 is one core."""
     memory_mb: float | None
     gpus: tuple[Gpu, ...]
     """Those of this process that can be read, the first one first."""
     first_gpu_missing: bool = False
-    """The first GPU of this process is not among them, since it cannot be read."""
+    """Whether the first GPU of this process is not among them, since it cannot be read."""
 
 
 class ResourceMonitor:
-    """Looks at this process and its GPUs; never raises, and never waits for a GPU that hangs."""
+    """Measures this process and its GPUs; never raises, and never waits for a GPU that hangs."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class ResourceMonitor:
         environment: Mapping[str, str] = os.environ,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start counting; raises ValueError for an unknown `gpus`, and does not touch NVML yet."""
+        """Start measuring; raises ValueError for an unknown `gpus`, and does not load NVML yet."""
         self._reader = GpuReader(nvml, checked_gpus(gpus), environment, now=now)
         self._readings = Readings(self._reader.read, now=now)
         self._has_gpus = nvml is not None and gpus != "none"
@@ -65,28 +65,30 @@ class ResourceMonitor:
             _measured(self._process.cpu_percent)
 
     def record_cuda_devices(self) -> None:
-        """Take over which GPUs torch uses, where it has any; to be called in the thread that trains."""
+        """Record which GPUs torch uses, if any; call it in the training thread."""
         self._reader.cuda = cuda_view() or self._reader.cuda
 
     def read(self) -> ResourceUsage | None:
-        """Return what is used now; None where nothing is known."""
+        """Return what is used now; None where nothing can be read."""
         process = self._process
         cpu = memory = None
         if process is not None:
             cpu = _measured(process.cpu_percent)
             memory = _measured(lambda: process.memory_info().rss / MEBIBYTE)
-        found = self._readings.latest() if self._has_gpus else ()
-        gpus = tuple(gpu for gpu in found if gpu is not None)
+        reading = self._readings.latest() if self._has_gpus else ()
+        gpus = tuple(gpu for gpu in reading if gpu is not None)
         if cpu is None and memory is None and not gpus:
             return None
-        return ResourceUsage(cpu, memory, gpus, first_gpu_missing=bool(found) and found[0] is None)
+        return ResourceUsage(
+            cpu, memory, gpus, first_gpu_missing=bool(reading) and reading[0] is None
+        )
 
 
 class Readings:
-    """Takes each reading in a thread of its own, so that one that hangs holds nobody up.
+    """Takes each reading in a thread of its own, so that a hanging one blocks nothing else.
 
     A call into a driver cannot be interrupted, and a GPU that falls off its bus can hang one for good.
-    Then no further reading is begun until it comes back: one thread hangs, never two.
+    Then no other reading begins until that one returns: one thread hangs, never two.
     """
 
     def __init__(
@@ -103,10 +105,10 @@ class Readings:
         self._begun_at = 0.0
         self._hang_is_logged = False
         self._last: tuple[float, tuple[Gpu | None, ...]] | None = None
-        """When the last finished reading was begun, and what it found."""
+        """When the last finished reading began, and its result."""
 
     def latest(self) -> tuple[Gpu | None, ...]:
-        """Return a new reading, or the last one where that is late but still current, or nothing."""
+        """Return a new reading, or else the last one while that is up to date, or else nothing."""
         if self._done.is_set():
             self._begin()
             self._done.wait(WAIT_SECONDS)
@@ -123,7 +125,7 @@ class Readings:
         thread = threading.Thread(target=self._run, name="trainbridge-gpus", daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # no more threads: the process is at its limit, or ending
+        except RuntimeError:  # the process is at its limit of threads, or ending
             self._done.set()
 
     def _run(self) -> None:
@@ -144,9 +146,9 @@ class Readings:
             )
 
 
-def _measured(question: Callable[[], Any]) -> Any:
-    """Return an answer of psutil; None where the system gives none."""
+def _measured(measure: Callable[[], Any]) -> Any:
+    """Return what psutil measures; None where the system does not provide it."""
     try:
-        return question()
-    except Exception:  # noqa: BLE001 -- permissions, /proc not mounted, a value of an unknown form
+        return measure()
+    except Exception:  # noqa: BLE001 -- no permission, /proc not mounted, a value in an unknown format
         return None

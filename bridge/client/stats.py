@@ -1,4 +1,4 @@
-"""What a session has done so far, in numbers."""
+"""The counters of a session."""
 
 import logging
 from dataclasses import dataclass, field, fields
@@ -8,12 +8,12 @@ from bridge.client.left_out import MISTAKES, LeftOut, Reason
 log = logging.getLogger("trainbridge")
 
 CALLS = ("batches", "scalars")
-"""What becomes a message of its own, which is lost where there is no memory."""
+"""Calls that become a message each, which is dropped where there is no memory for it."""
 
 
 @dataclass(slots=True)
 class Stats:
-    """The books of one session; every number counts from its start."""
+    """The counters of one session; all of them start at 0 with it."""
 
     batches: int = 0
     """Calls of log_batch that became a message."""
@@ -26,44 +26,44 @@ class Stats:
     refused: int = 0
     """Those that the bridge found invalid; they are not sent again."""
     dropped: int = 0
-    """Those that were lost for want of room while the bridge was away or slow."""
+    """Those that were dropped for lack of memory while the bridge was unreachable or slow."""
     unacknowledged: int = 0
-    """Those that wait to be sent or acknowledged."""
+    """Those that are still to be sent or acknowledged."""
     kept: int = 0
     """Those that `close` left in the spool; `trainbridge sync` delivers them."""
     images_given: int = 0
-    """Images given to log_batch: those sent, waiting, sampled out, shed and unreadable, at any moment."""
+    """Images given to log_batch: at any moment the sum of those sent, waiting, sampled out, shed and unreadable."""
     images_waiting: int = 0
     """Images that wait to be encoded."""
     images_shed: int = 0
-    """Images left out for want of room; their batches' numbers were still sent."""
+    """Images left out for lack of memory; the numbers of their batches were still sent."""
     images_sent: int = 0
     """Images that went into a message."""
     images_sampled_out: int = 0
-    """Images left out because the bridge wants no more: its image rate, or its number a batch."""
+    """Images left out because the bridge wants no more: by its image rate, or its images per batch."""
     images_unreadable: int = 0
     """Images left out because they could not be read; the first of each kind is logged."""
     images_kept: int = 0
-    """Images that the bridge says it has kept."""
+    """Images that the bridge reports as kept."""
     images_dropped: int = 0
-    """Images that reached the bridge, which says it has not kept them."""
+    """Images that reached the bridge, and that it reports as not kept."""
     faults: int = 0
     """Arguments that could not be used; the first of each kind is logged."""
     left_out: dict[str, int] = field(default_factory=dict)
-    """Everything that was given and not sent, as "what: reason"."""
+    """Everything that was given and not sent, by "what: reason"."""
     spool_faults: int = 0
-    """Times that the disk did not take, or give back, what the spool wanted."""
+    """How often the spool could not write to the disk, or read from it."""
     connections: int = 0
-    """Times that a stream to the bridge was opened."""
+    """How often a stream to the bridge was opened."""
     bytes_sent: int = 0
     connected: bool = False
-    """A stream to the bridge is open at the moment."""
+    """Whether a stream to the bridge is open at the moment."""
 
     def snapshot(self, *accounts: LeftOut) -> "Stats":
-        """Return a copy that stands still, with what the threads have left out.
+        """Return a copy that no longer changes, with what the threads have left out.
 
-        Called with the outbox at rest, which moves images from sent to shed. An image is counted as given
-        before it is counted as anything else, so reading given last never finds more than were given.
+        Call it while the outbox, which moves images from sent to shed, is locked. An image is counted as
+        given before it is counted as anything else, so where given is read last it is never too low.
         """
         stats = Stats(*(getattr(self, each.name) for each in fields(self)))
         overflow = {"images: overflow": stats.images_shed, "messages: overflow": stats.dropped}
@@ -71,8 +71,8 @@ class Stats:
         for account in accounts:
             stats._add(account)
         stats.images_given = sum(account.images_given for account in accounts)
-        seen = stats.images_sent + stats.images_sampled_out + stats.images_shed
-        stats.images_waiting = stats.images_given - seen - stats.images_unreadable
+        handled = stats.images_sent + stats.images_sampled_out + stats.images_shed
+        stats.images_waiting = stats.images_given - handled - stats.images_unreadable
         return stats
 
     def _add(self, account: LeftOut) -> None:
@@ -92,18 +92,18 @@ class Stats:
 
 
 class Notices:
-    """Says a thing once, however often it happens."""
+    """Logs each notice once, however often its cause occurs."""
 
     def __init__(self) -> None:
-        """Start with nothing said."""
-        self._said: set[str] = set()
+        """Start with nothing logged."""
+        self._logged: set[str] = set()
 
     def log_once(self, key: str, text: str, *, level: int = logging.WARNING) -> None:
         """Log the text unless something was logged under this key before."""
-        if key not in self._said:
-            self._said.add(key)
+        if key not in self._logged:
+            self._logged.add(key)
             log.log(level, text)
 
     def reset(self, key: str) -> None:
-        """Let a thing be said again."""
-        self._said.discard(key)
+        """Let a notice be logged again."""
+        self._logged.discard(key)

@@ -1,4 +1,4 @@
-"""Raise, at the call, what would be left out."""
+"""Raises, within the call, what would be left out."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ POLL_SECONDS = 0.001
 
 
 class StrictCheck:
-    """Encodes each call at once, and raises what would be left out."""
+    """Encodes each call at once and raises what would be left out."""
 
     def __init__(self, config: RunConfig, server_config: Callable[[], ServerConfig]) -> None:
         """Check for a run of this configuration."""

@@ -16,7 +16,7 @@ from bridge.wire import metrics_pb2 as wire
 POLL_SECONDS = 0.2
 
 FLUSH_SECONDS = 0.2
-"""As a bridge's: what a loop overwrites too early shows in a test as it would in production."""
+"""As with a real bridge: what a loop overwrites too early shows in a test as it would in production."""
 
 MESSAGE_BYTES = 32 << 20
 
@@ -30,7 +30,7 @@ class Batch:
     loss: float | None
     """In single precision; None: not reported."""
     images: tuple[bytes, ...]
-    """JPEG files; an empty one stands in the place of an image that was left out."""
+    """JPEG files; empty bytes stand for an image that was left out."""
     predictions: tuple[tuple[int, float], ...]
     """Class and confidence; 0.0: not reported."""
     ground_truth: tuple[int, ...]
@@ -60,7 +60,7 @@ class Scalars:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the loop made of a command."""
+    """The loop's answer to a command."""
 
     command_id: str
     applied: bool
@@ -70,13 +70,13 @@ class Answer:
 
 
 class RecordingBridge:
-    """Give it to a TrainingSession in place of an address; look at its lists when the session is closed.
+    """Pass it to a TrainingSession in place of an address; read its lists once the session is closed.
 
-    It takes the images of every batch, unless `image_batches_per_second` says otherwise.
+    It accepts the images of every batch, unless `image_batches_per_second` says otherwise.
     """
 
     def __init__(self, *, image_batches_per_second: float = math.inf) -> None:
-        """Record one session after the other into the same lists."""
+        """Record into the same lists for all sessions, one after the other."""
         self.server_config = ServerConfig(
             is_received=True,
             image_batches_per_second=image_batches_per_second,
@@ -85,7 +85,7 @@ class RecordingBridge:
             uses_sequences=True,
         )
         self.identity: Identity | None = None
-        """Who registered last: its session_id, config and labels."""
+        """The session that registered last: its session_id, config and labels."""
         self.batches: list[Batch] = []
         self.epochs: list[Epoch] = []
         self.scalars: list[Scalars] = []
@@ -108,8 +108,8 @@ class RecordingBridge:
         if self._commands is None:
             raise RuntimeError("no session has been made with this bridge yet")
         self._sent += 1
-        texts = {name: str(value) for name, value in parameters.items()}
-        command = Command(type, texts, f"command-{self._sent}")
+        strings = {name: str(value) for name, value in parameters.items()}
+        command = Command(type, strings, f"command-{self._sent}")
         self._commands.receive(command)
         return command.id
 
@@ -140,7 +140,7 @@ class RecordingBridge:
 
 
 class Recorder:
-    """Takes what is in an outbox to a RecordingBridge."""
+    """Records the messages of an outbox into a RecordingBridge."""
 
     def __init__(self, bridge: RecordingBridge, session_id: str, outbox: Outbox) -> None:
         """Record one session."""
@@ -167,10 +167,10 @@ class Recorder:
                 self._outbox.acknowledge(message.sequence)
 
     def skip_backoff(self) -> None:
-        """Nothing is waited for anyway."""
+        """Do nothing: there is no backoff."""
 
     def stop(self) -> None:
-        """Give up at once."""
+        """Stop at once, whatever is left in the outbox."""
         self._outbox.close_stream()
 
 

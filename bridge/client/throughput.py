@@ -1,4 +1,4 @@
-"""How fast training goes, measured by the calls that the loop makes."""
+"""Training throughput, measured by when the loop makes its calls."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ REPORT_SECONDS = 5.0
 """How often throughput is reported."""
 
 FIRST_REPORT_SECONDS = 1.0
-"""How soon after the first batch."""
+"""How soon it is first reported, after the first batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """The numbers of PerformanceData."""
+    """The numbers of a PerformanceData message."""
 
     batch_seconds: float
     epoch_seconds: float
@@ -22,10 +22,10 @@ class Throughput:
 
 
 class ThroughputMeter:
-    """Records when batches and epochs ended; all moments are monotonic, in seconds."""
+    """Records when batches and epochs end; all times are monotonic, in seconds."""
 
     def __init__(self, *, epochs: int, batches_per_epoch: int) -> None:
-        """Start with no batch; 0: not reported."""
+        """Start before the first batch; 0: not reported."""
         self._epochs = epochs
         self._batches_per_epoch = batches_per_epoch
         self._first_epoch: int | None = None
@@ -39,10 +39,10 @@ class ThroughputMeter:
         self._samples = 0
         self._reported = (0, 0, 0.0)
         self.due_at = math.inf
-        """When the next measurement is to be taken."""
+        """When the next measurement is due."""
 
     def record_batch(self, at: float, epoch: int, samples: int) -> float | None:
-        """Record the end of a batch; return how long it took, or None where that cannot be known."""
+        """Record the end of a batch; return how long it took, or None where that is not known."""
         if self._first_epoch is None or epoch != self._epoch:
             self._start_epoch(at, epoch)
         duration = None if self._previous is None else max(0.0, at - self._previous)
@@ -66,7 +66,7 @@ class ThroughputMeter:
         self._previous = at
 
     def record_resume(self, at: float) -> None:
-        """Record that training goes on after a pause, which is not counted as training."""
+        """Record that training resumes after a pause, which does not count as training time."""
         if self._previous is not None:
             self._epoch_started += at - self._previous
         self._previous = at
@@ -80,12 +80,12 @@ class ThroughputMeter:
         self._reported = (self._batches, self._samples, self._busy_seconds)
         if self._batches == batches:
             batches, samples, busy = 0, 0, 0.0
-        recent = max(self._busy_seconds - busy, 1e-9)
+        recent_seconds = max(self._busy_seconds - busy, 1e-9)
         return Throughput(
-            batch_seconds=recent / (self._batches - batches),
+            batch_seconds=recent_seconds / (self._batches - batches),
             epoch_seconds=self._last_epoch_seconds or at - self._epoch_started,
             remaining_seconds=self._remaining(at),
-            samples_per_second=(self._samples - samples) / recent,
+            samples_per_second=(self._samples - samples) / recent_seconds,
             samples_per_second_average=self._samples / max(self._busy_seconds, 1e-9),
         )
 
@@ -101,13 +101,13 @@ class ThroughputMeter:
         self._epoch = epoch
 
     def _remaining(self, at: float) -> float:
-        """Return what is left of this epoch and of those to come; 0 where the number of epochs was not reported."""
+        """Return the time left of this epoch and those to come; 0 where the number of epochs was not reported."""
         if not self._epochs:
             return 0.0
         average = self._busy_seconds / self._batches
-        whole = self._last_epoch_seconds or average * self._batches_per_epoch
+        epoch_seconds = self._last_epoch_seconds or average * self._batches_per_epoch
         base = 1 if self._first_epoch else 0  # loops count from 0 or from 1
-        to_come = max(0, self._epochs - 1 - (self._epoch - base))
-        ended = self._epoch_batches == 0
-        rest = 0.0 if ended else max(0.0, whole - (at - self._epoch_started))
-        return whole * to_come + rest
+        epochs_to_come = max(0, self._epochs - 1 - (self._epoch - base))
+        has_ended = self._epoch_batches == 0
+        rest = 0.0 if has_ended else max(0.0, epoch_seconds - (at - self._epoch_started))
+        return epoch_seconds * epochs_to_come + rest

@@ -82,7 +82,7 @@ def test_sentences_are_bounded():
         error = type(f"Error{number}", (Exception,), {})()
         account.add("loss", Reason.UNREADABLE, error=error)
 
-    assert len(account._unsaid) <= 200
+    assert len(account._unlogged) <= 200
     assert account.mistakes == 1_000
 
 
