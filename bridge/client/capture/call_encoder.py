@@ -1,4 +1,4 @@
-"""Captured calls made into messages: which images are sent, and what becomes of the memory of the others."""
+"""Encodes captured calls: chooses the images that are sent, and releases the memory of all of them."""
 
 import time
 from collections.abc import Callable
@@ -32,11 +32,11 @@ NAMES: dict[type, str] = {
     AnswerCall: "answers",
     ResumedCall: "pauses",
 }
-"""What a user calls the making of each call."""
+"""What each call is named in messages to the user."""
 
 
 class CallEncoder:
-    """Makes messages of calls; what of a call cannot be sent is left out and counted."""
+    """Encodes calls as messages; what cannot be sent of a call is left out and counted."""
 
     def __init__(
         self,
@@ -59,15 +59,15 @@ class CallEncoder:
     def encode(
         self, calls: list[Call], *, is_abandoned: Callable[[], bool]
     ) -> list[OutgoingMessage]:
-        """Return the messages of calls; once `is_abandoned`, what is left is left out."""
+        """Return the messages of calls; once `is_abandoned`, the remaining calls are left out."""
         chosen = self._choose(calls)
         offset = time.time() - time.monotonic()
         messages = []
-        for place, call in enumerate(calls):
+        for index, call in enumerate(calls):
             if is_abandoned():
                 self.leave_out(call, self._left_out)
                 continue
-            message = self._encode(call, round((call.at + offset) * 1000), place in chosen)
+            message = self._encode(call, round((call.at + offset) * 1000), index in chosen)
             if message is not None:
                 messages.append(message)
         return messages
@@ -77,26 +77,26 @@ class CallEncoder:
         return self._answers.get(command_id)
 
     def leave_out(self, call: Call, account: LeftOut) -> None:
-        """Count a call that the end of the session has overtaken."""
+        """Count a call that was not encoded before the session ended."""
         if type(call) is not FlushCall:
             account.add(NAMES[type(call)], Reason.CLOSED)
         self._release(call, Reason.CLOSED, account)
 
     def _choose(self, calls: list[Call]) -> set[int]:
-        """Return the places of the batches whose images are sent, of those that the loop has not decided on."""
-        places: list[int] = []
+        """Return the indices of the batches whose images are sent; decide on those still undecided."""
+        undecided: list[int] = []
         candidates: list[Candidate] = []
         chosen: set[int] = set()
-        for place, call in enumerate(calls):
+        for index, call in enumerate(calls):
             if type(call) is not BatchCall or call.images is None:
                 continue
             if call.images.is_chosen:
-                chosen.add(place)
+                chosen.add(index)
             elif call.images.is_chosen is None:
-                places.append(place)
+                undecided.append(index)
                 candidates.append(Candidate(call.at, number_or_lowest(call.loss), call.epoch))
         rate = self._server_config().image_batches_per_second
-        return chosen | {places[found] for found in self._sampler.choose(candidates, rate)}
+        return chosen | {undecided[i] for i in self._sampler.choose(candidates, rate)}
 
     def _encode(self, call: Call, clock_ms: int, is_chosen: bool) -> OutgoingMessage | None:  # noqa: FBT001
         try:
@@ -155,7 +155,7 @@ class CallEncoder:
                 self._capture.copies.release(images, pictures)
 
     def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:
-        """Give back what a call still holds; images that nobody has claimed are left out for this reason."""
+        """Release the memory that a call still holds; images not claimed yet are left out for this reason."""
         if type(call) is BatchCall:
             self._capture.copies.bytes_out += call.size_bytes
             images = call.images

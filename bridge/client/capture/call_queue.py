@@ -8,7 +8,7 @@ from bridge.client.calls import BatchCall, Call, Numbers
 from bridge.client.capture.wakeup import Wakeup
 
 CALL_BYTES = 512
-"""What a call takes up, roughly, its arrays not counted."""
+"""The approximate size of a call, without its arrays."""
 
 MIN_CALLS = 64
 
@@ -17,24 +17,24 @@ class CallQueue:
     """A bounded queue that never makes the training loop wait: appending to a deque takes no lock."""
 
     def __init__(self, limit_bytes: int) -> None:
-        """Hold as many calls as fit into `limit_bytes`, the copies that belong to them not counted."""
+        """Hold as many calls as fit into `limit_bytes`, not counting the copies of their arrays."""
         self._calls: deque[Call | Numbers] = deque()
         self._input = self._calls
-        """Where calls are put: once the queue is closed, a deque that keeps nothing."""
+        """Where calls are put: `_calls`, or a deque that keeps nothing once the queue is closed."""
         self._limit = max(MIN_CALLS, limit_bytes // CALL_BYTES)
         self.wake = Wakeup()
-        """Ends the rest of the collector."""
+        """Wakes the collector."""
         self.is_watched = False
-        """The next call sets `wake`; else it need not cost the loop that."""
+        """Whether the next call has to set `wake`; otherwise the loop is spared that cost."""
         self.is_closed = False
-        """Nothing more is taken in."""
+        """Whether new calls are ignored."""
         self.in_hand = 0
-        """How many of the calls that were taken are not in the outbox yet; the collector sets it to 0 then."""
+        """How many calls were taken but are not in the outbox yet; the collector resets it."""
         self._is_abandoned = False
 
     @property
     def is_full(self) -> bool:
-        """Return whether another batch, or more scalars, would be too many."""
+        """Return whether there is no room for another batch, or for scalars."""
         return len(self._calls) >= self._limit
 
     @property
@@ -43,13 +43,13 @@ class CallQueue:
         return len(self._calls) > self._limit // 2
 
     def put(self, call: Call) -> None:
-        """Keep a call."""
+        """Append a call."""
         self._input.append(call)
         if self.is_watched:
             self.wake.set()
 
     def put_numbers(self, numbers: Numbers) -> bool:
-        """Keep a batch that consists of numbers alone, if there is room; return whether there was."""
+        """Append a batch that consists of numbers only, if there is room; return whether there was."""
         if len(self._calls) >= self._limit:
             return False
         self._input.append(numbers)
@@ -58,13 +58,13 @@ class CallQueue:
         return True
 
     def take(self, limit: int, *, only_arrived: bool = True) -> list[Call]:
-        """Hand over the oldest calls, up to the first whose copies have not arrived."""
+        """Remove and return the oldest calls, up to the first whose copies have not arrived."""
         calls = self._calls
-        self.in_hand = min(len(calls), limit)  # never too few, for who counts meanwhile
+        self.in_hand = min(len(calls), limit)  # never too low for `unfinished` in another thread
         taken: list[Call] = []
         while calls and len(taken) < limit:
             try:
-                call = _whole(calls.popleft())
+                call = _to_call(calls.popleft())
             except IndexError:  # another thread has abandoned the queue meanwhile
                 break
             if only_arrived and call.transfer is not None and not call.transfer.has_arrived:
@@ -75,41 +75,41 @@ class CallQueue:
         return taken
 
     def close(self) -> None:
-        """Take nothing more in; what was put in before can still be taken."""
+        """Ignore new calls; those put before can still be taken."""
         self.is_closed = True
         self._input = deque(maxlen=0)
         self.wake.set()
 
     @property
     def is_drained(self) -> bool:
-        """Return whether the queue is closed, and everything has been taken."""
+        """Return whether the queue is closed and all of its calls have been taken."""
         return self.is_closed and not self._calls
 
     def abandon(self) -> list[Call]:
-        """Take nothing more in, and hand over what is left; takes no lock, so it works after a fork."""
+        """Ignore new calls, and remove and return those left; takes no lock, so it works after a fork."""
         self.is_closed = self._is_abandoned = True
         self._input = deque(maxlen=0)
         self.is_watched = False
         left: list[Call] = []
         with suppress(IndexError):
             while True:  # another thread may be taking some of them at the same time
-                left.append(_whole(self._calls.popleft()))
+                left.append(_to_call(self._calls.popleft()))
         return left
 
     def is_abandoned(self) -> bool:
-        """Return whether what was taken is not wanted any more, either."""
+        """Return whether the calls taken before are no longer wanted either."""
         return self._is_abandoned
 
     @property
     def unfinished(self) -> int:
-        """Count the calls that are not in the outbox yet."""
+        """Return how many calls are not in the outbox yet."""
         return len(self._calls) + self.in_hand
 
     def __len__(self) -> int:
-        """Count the calls that wait."""
+        """Return how many calls wait in the queue."""
         return len(self._calls)
 
 
-def _whole(call: Call | Numbers) -> Call:
-    """Return a call as what it is, whichever way it was put."""
+def _to_call(call: Call | Numbers) -> Call:
+    """Return an entry of the queue as a call."""
     return BatchCall(*call) if type(call) is tuple else cast("Call", call)

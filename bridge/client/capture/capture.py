@@ -1,4 +1,4 @@
-"""What the training loop's calls do: look, copy what will be sent, and return."""
+"""What the training loop's calls do: check their arguments, copy what will be sent, and return."""
 
 import threading
 import time
@@ -19,21 +19,21 @@ from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
 
 COPIES_SHARE = 2
-"""Copies that wait to be encoded may take up this part of the whole buffer."""
+"""Copies that wait to be encoded may take up the whole buffer divided by this."""
 
 POLL_SECONDS = 0.001
 
 SMALL_ROWS_BYTES = 1 << 16
-"""Predictions and classes up to this size are counted, and always taken."""
+"""Predictions and classes up to this size count toward the limit, but are always copied."""
 
 
 class Capture:
-    """Keeps what each call says, as it is at the call; runs in the training loop, and never raises.
+    """Captures the arguments of each call as they are then; runs in the training loop, and never raises.
 
-    A batch's images are copied only where they may be sent. Where the loss is a number the loop has, that
-    is decided at once; where it still lies on a device, at the next call after it has arrived. Waiting
-    copies take up a bounded number of bytes; where that is too little, the batch with the lowest loss
-    gives up its images. The calls of one session come from one thread at a time.
+    A batch's images are copied only where they may be sent. Where the loss is a number on the host, that
+    is decided at once; where it is still on a device, at the next call after it has arrived. Waiting
+    copies take up a bounded number of bytes; where those do not suffice, the images of the batch with
+    the lowest loss are discarded. A session is called from one thread at a time.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Capture:
     ) -> None:
         """Put calls into `queue`; `server_config` returns what the bridge asks for at the moment.
 
-        `check` may raise for a call, which is not kept then.
+        `check` may raise for a call, which is then not queued.
         """
         self._queue = queue
         self._server_config = server_config
@@ -66,11 +66,11 @@ class Capture:
         self.position: tuple[Any, Any] = (0, 0)
         """Epoch and index of the last batch."""
         self.was_interrupted = False
-        """The program has ended a call by an exception, wherever that was at the moment."""
+        """Whether an exception from outside, such as of a signal handler, has ended a call at any point."""
         self.caller: int | None = None
-        """The thread that is inside a call at the moment, and may be in another library."""
+        """The thread that is inside a call at the moment, perhaps in the code of another library."""
         self._rows_bytes = 0
-        """Of the copies of predictions and classes of the present call."""
+        """Size of the current call's copies of predictions and classes."""
 
     def batch(
         self,
@@ -82,7 +82,7 @@ class Capture:
         ground_truth: Any,
         sample_count: Any,
     ) -> None:
-        """Keep a batch."""
+        """Capture a batch."""
         if (
             images is predictions is ground_truth is sample_count is self._check is None
             and type(loss) is float
@@ -110,10 +110,10 @@ class Capture:
                 self._clock(), loss, epoch, batch, images, predictions, ground_truth, sample_count
             )
             self._put(call)
-            if queue.is_closed:  # meanwhile, by another thread, which has not seen this call
+            if queue.is_closed:  # by another thread meanwhile, which has not counted this call
                 self.copies.leave_out_call(Reason.CLOSED)
         except BaseException as error:  # noqa: BLE001 -- whatever it is, training goes on
-            self._failed(error)
+            self._abandon_batch(error)
         finally:
             self.copies.end_call()
             self.caller = None
@@ -127,7 +127,7 @@ class Capture:
         validation_accuracy: Any,
         learning_rate: Any,
     ) -> None:
-        """Keep the averages of an epoch."""
+        """Capture the averages of an epoch."""
         if self._queue.is_closed:
             return
         if is_traced():
@@ -152,7 +152,7 @@ class Capture:
             self.caller = None
 
     def scalars(self, values: Any, epoch: Any, batch: Any) -> None:
-        """Keep numbers by name."""
+        """Capture numbers by name."""
         if self._queue.is_full:
             self._left_out.add("scalars", Reason.MEMORY)
             return
@@ -165,8 +165,8 @@ class Capture:
         number = self._values.number
         self.caller = threading.get_ident()
         try:
-            kept = self._named(values)
-            call = ScalarsCall(at, kept, number(epoch), number(batch), self._values.seal())
+            named = self._named_numbers(values)
+            call = ScalarsCall(at, named, number(epoch), number(batch), self._values.seal())
             self._put(call)
         finally:
             self.caller = None
@@ -176,7 +176,7 @@ class Capture:
         self._left_out.announce()
 
     def wait_for_caller(self, deadline: float) -> None:
-        """Wait until no other thread is inside a call, or the monotonic deadline.
+        """Wait until no other thread is inside a call, or until the monotonic deadline.
 
         A daemon thread that is in a library's C++ code when the interpreter ends can abort the process.
         """
@@ -184,7 +184,7 @@ class Capture:
             time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
-        """Let go of all copies; takes no lock."""
+        """Release all copies; takes no lock."""
         self.copies.close()
 
     def _put(self, call: Call) -> None:
@@ -192,8 +192,8 @@ class Capture:
             self._check(call)
         self._queue.put(call)
 
-    def _failed(self, error: BaseException) -> None:
-        """Give up a batch; raise where that is what the program wants."""
+    def _abandon_batch(self, error: BaseException) -> None:
+        """Release what a failed call has captured; raise the error where it is meant for the program."""
         was_interrupted, self.was_interrupted = self.was_interrupted, True
         self.copies.leave_out_call(Reason.RAISED)
         transfer = self._values.seal()
@@ -207,8 +207,8 @@ class Capture:
             raise error
         self._left_out.add("batches", Reason.UNREADABLE, error=error)
 
-    def _named(self, values: Any) -> Mapping[str, Any]:
-        """Return numbers by name; a name that is not a text becomes what it prints as, and never another's."""
+    def _named_numbers(self, values: Any) -> Mapping[str, Any]:
+        """Return numbers by name; a name that is not a string is converted to one that no other number has."""
         try:
             given = dict(values)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
@@ -219,13 +219,13 @@ class Capture:
         named = {name: number(value) for name, value in given.items() if type(name) is str}
         for name, value in given.items():
             if type(name) is not str:
-                self._name(named, name, value)
+                self._add_number(named, name, value)
         return named
 
-    def _name(self, named: dict[str, Any], name: Any, value: Any) -> None:
+    def _add_number(self, named: dict[str, Any], name: Any, value: Any) -> None:
         try:
             text = str(name)
-        except BaseException as error:  # noqa: BLE001 -- a name may be of any making too
+        except BaseException as error:  # noqa: BLE001 -- __str__ may raise anything
             let_through(error)
             self._left_out.add("values", Reason.UNREADABLE, error=error)
             return
@@ -275,7 +275,7 @@ class Capture:
         )
 
     def _rows(self, what: str, rows: Any, limit: int) -> Any:
-        """Copy predictions or classes, where there is room for them: large ones cost images first."""
+        """Copy predictions or classes where there is room; large ones displace waiting images."""
         size = rows_bytes(rows, limit)
         if size > SMALL_ROWS_BYTES and not self.copies.make_room(size, 1, inf):
             self._left_out.add(what, Reason.MEMORY)
@@ -289,7 +289,7 @@ class Capture:
             given = given_images(images, samples)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
             let_through(error)
-            self._left_out.images_given += 1  # how many it was meant to be is not known
+            self._left_out.images_given += 1  # how many were meant is not known
             self._left_out.add("images", Reason.UNREADABLE, error=error)
             return None
         return given

@@ -1,4 +1,4 @@
-"""The SDK's own thread: makes messages of captured calls."""
+"""The SDK's own thread: encodes captured calls as messages."""
 
 import time
 from collections.abc import Callable
@@ -18,22 +18,22 @@ from bridge.client.resource_usage import ResourceMonitor
 from bridge.client.throughput import ThroughputMeter
 
 CALLS_AT_ONCE = 512
-"""So many calls are made messages before they are handed on."""
+"""How many calls are encoded before their messages are put into the outbox."""
 
 IDLE_SECONDS = 1.0
 """How often the thread checks what is due while the loop reports nothing."""
 
 ARRIVAL_SECONDS = 60.0
-"""So long a copy that a device was asked for may take; a device that fails never delivers."""
+"""How long a device may take to deliver a copy; one that has failed never does."""
 
 POLL_SECONDS = 0.002
-"""How often it checks what cannot wake it: a flag that a device sets in memory, the bridge's first answer."""
+"""How often the thread polls what cannot wake it: a flag that a device sets, the bridge's first response."""
 
 
 class Collector:
     """Takes calls from the queue every few milliseconds, and puts their messages into the outbox.
 
-    It ends when the queue is closed and empty, and closes the outbox then.
+    It ends once the queue is closed and empty, and then closes the outbox.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Collector:
         self._calls = CallEncoder(
             self._encoder, capture, self._meter, server_config=server_config, left_out=left_out
         )
-        self._moved_at = time.monotonic()
-        """When calls were last taken, or there were none."""
+        self._progress_at = time.monotonic()
+        """When calls were last taken, or the queue was empty."""
 
     def run(self) -> None:
-        """Work until the queue is closed, and all that was put into it is in the outbox."""
+        """Work until the queue is closed and all of its messages are in the outbox."""
         self.deadlines.begin()
         self._wait_for_server_config()
         while not self._queue.is_drained:
-            count = self._work()
+            count = self._process()
             if count < CALLS_AT_ONCE:
-                self._rest(count)
+                self._wait(count)
         self._outbox.close()
 
     def is_answer_pending(self, command_id: str) -> bool:
@@ -81,7 +81,7 @@ class Collector:
         return sequence is None or sequence > self._outbox.acked_through
 
     def abandon(self, account: LeftOut) -> int:
-        """Take away what is left in the queue, and count it as left out; return how many calls.
+        """Empty the queue and count its calls as left out; return how many there were.
 
         Called by the thread that closes the session, which has an account of its own: the collecting
         thread may still be in the middle of an image.
@@ -94,9 +94,9 @@ class Collector:
         return sum(type(call) is not FlushCall for call in calls)
 
     def _wait_for_server_config(self) -> None:
-        """Leave everything in the queue until the bridge has answered, but not for long.
+        """Leave all calls in the queue until the bridge has responded, but not for long.
 
-        Also when the session is over already: a short one would lose its images otherwise.
+        Also where the session is closed already: a short one would lose its images otherwise.
         """
         while not (
             self._server_config().is_received
@@ -105,8 +105,8 @@ class Collector:
         ):
             time.sleep(POLL_SECONDS)
 
-    def _rest(self, count: int) -> None:
-        """Let calls collect for a frame; after nothing came, the next one is not kept waiting."""
+    def _wait(self, count: int) -> None:
+        """Let calls collect for one frame; after an idle time, process the next one at once."""
         queue = self._queue
         if queue.is_closed:
             if len(queue):
@@ -119,33 +119,33 @@ class Collector:
                 queue.wake.wait(IDLE_SECONDS)
             queue.is_watched = False
 
-    def _work(self) -> int:
-        """Do what there is to do; return how many calls there were. Never raises."""
+    def _process(self) -> int:
+        """Process the calls in the queue and what is due; return how many calls there were. Never raises."""
         self._queue.wake.clear()
         calls: list[Call] = []
         try:
             calls = self._take()
-            self._hand_on(calls)
+            self._encode(calls)
             self._report_performance()
             self._left_out.announce()
             self._capture.announce()
-        except BaseException as error:  # noqa: BLE001 -- whatever happens here, training and sending go on
+        except BaseException as error:  # noqa: BLE001 -- training and sending go on in any case
             self._left_out.add("session", Reason.UNREADABLE, error=error)
         return len(calls)
 
     def _take(self) -> list[Call]:
-        """Take what has arrived; a device that does not deliver must not hold everything up."""
+        """Take the calls that have arrived; a device that never delivers must not block the others forever."""
         now = time.monotonic()
         is_too_late = self.deadlines.is_too_late_for_arrivals()
         calls = self._queue.take(CALLS_AT_ONCE, only_arrived=not is_too_late)
         if calls or not len(self._queue):
-            self._moved_at = now
-        elif now >= self._moved_at + ARRIVAL_SECONDS:
+            self._progress_at = now
+        elif now >= self._progress_at + ARRIVAL_SECONDS:
             calls = self._queue.take(1, only_arrived=False)
         return calls
 
-    def _hand_on(self, calls: list[Call]) -> None:
-        """Put the messages of calls into the outbox; then nobody has to wait for them here."""
+    def _encode(self, calls: list[Call]) -> None:
+        """Put the messages of calls into the outbox, and end the flushes among them."""
         try:
             if calls:
                 self._outbox.put(self._calls.encode(calls, is_abandoned=self._queue.is_abandoned))
@@ -154,7 +154,7 @@ class Collector:
             _end_flushes(calls)
 
     def _report_performance(self) -> None:
-        """Report throughput and resource usage when it is time."""
+        """Report throughput and resource usage when they are due."""
         now = time.monotonic()
         if now < self._meter.due_at or self.deadlines.is_too_late_for_images():
             return

@@ -1,4 +1,4 @@
-"""Losses that may still be on their way from a device, and how batches are compared by them."""
+"""Losses that may not have arrived from a device yet, and how batches are compared by them."""
 
 from math import inf, isfinite
 from typing import Any
@@ -16,25 +16,25 @@ def has_arrived(loss: Any) -> bool:
 
 
 def number_or_lowest(loss: Any) -> float:
-    """Return a loss that has arrived; the lowest number there is where it cannot be read."""
+    """Return a loss that has arrived; `LOWEST` where it cannot be read."""
     try:
         return number_of(loss)
-    except BaseException as error:  # noqa: BLE001 -- said when the batch is encoded
+    except BaseException as error:  # noqa: BLE001 -- logged when the batch is encoded
         let_through(error)
         return LOWEST
 
 
 def loss_while_waiting(images: ImageCapture) -> float | None:
-    """Return a loss that has arrived; None where somebody has claimed the images, and may be done with them.
+    """Return a loss that has arrived; None where the images have been claimed.
 
-    The memory that the loss lies in may hold a later one then.
+    The memory of the loss may be released then, and hold that of a later batch.
     """
     loss = number_or_lowest(images.loss) if images.is_waiting else None
     return loss if images.is_waiting else None
 
 
 def badness_of(loss: Any) -> float:
-    """Return what waiting batches are compared by; a loss that is not known yet may be the highest."""
+    """Return the value that batches are compared by; a loss that is not known yet may be the highest."""
     if not has_arrived(loss):
         return inf
     number = number_or_lowest(loss)

@@ -1,4 +1,4 @@
-"""Ends the rest of another thread."""
+"""A flag that wakes a waiting thread, and that signal handlers and forks cannot break."""
 
 import threading
 
@@ -6,9 +6,9 @@ import threading
 class Wakeup:
     """A flag that one thread sets and another waits for.
 
-    Each of its verbs is one call into C. A `threading.Event` takes a lock in Python code, where a signal
-    handler may raise, or ask for the same lock, and so leave the training loop waiting endlessly; or a fork
-    may leave it locked.
+    Each method is a single call into C. A `threading.Event` takes a lock in Python code, where a signal
+    handler may raise or take the same lock, which would block the training loop forever; and a fork may
+    leave it locked.
     """
 
     __slots__ = ("_unset",)
@@ -19,14 +19,14 @@ class Wakeup:
         self._unset.acquire()  # held while it is not set
 
     def set(self) -> None:
-        """End the present wait, or the next one."""
+        """End the current wait, or the next one."""
         try:
             self._unset.release()
         except RuntimeError:
             return  # it is set already
 
     def wait(self, seconds: float) -> None:
-        """Wait until it is set, or so many seconds, and unset it."""
+        """Wait until it is set, for at most `seconds`, and unset it."""
         self._unset.acquire(timeout=seconds)
 
     def clear(self) -> None:
