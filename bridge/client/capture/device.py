@@ -15,7 +15,7 @@ SMALL_BYTES = 4096
 SHARED_BYTES = 1 << 18
 
 FLAGS = 1024
-"""Flags made at once."""
+"""Flags allocated together."""
 
 FLAG_SPACING = 64
 """Bytes from one flag to the next: a cache line."""
@@ -23,7 +23,7 @@ FLAG_SPACING = 64
 MAX_STREAMS = 64
 
 LARGER_SIZES = 3
-"""A free block of up to so many sizes more is taken before more memory is pinned."""
+"""How many block sizes are tried, from the one needed upwards, before more memory is pinned."""
 
 
 CUDAGRAPH_TREES = "torch._inductor.cudagraph_trees"
@@ -31,18 +31,18 @@ CUDAGRAPH_TREES = "torch._inductor.cudagraph_trees"
 
 
 class CapturingError(RuntimeError):
-    """A CUDA graph is being captured: nothing has been computed yet that could be copied."""
+    """A CUDA graph is being captured: there are no computed values yet that could be copied."""
 
 
 class NoPinnedMemoryError(RuntimeError):
-    """The system gives no memory that a GPU can write to by itself."""
+    """The system provides no page-locked memory, which a GPU can write to by itself."""
 
 
 class Copier(Protocol):
-    """Copies on the stream that the calling thread works on, without waiting for it."""
+    """Copies on the current stream of the calling thread, without waiting for it."""
 
     def holds(self, tensor: Any) -> bool:
-        """Return whether a tensor lies in the memory of such a device."""
+        """Return whether a tensor is in the memory of such a device."""
 
     def is_capturing(self) -> bool:
         """Return whether the thread's work is being recorded instead of done."""
@@ -51,29 +51,29 @@ class Copier(Protocol):
         """Return a tensor of bytes that the device can write to; raises NoPinnedMemoryError."""
 
     def copy(self, target: Any, source: Any) -> None:
-        """Have the device copy when it has done all it was given so far."""
+        """Enqueue a copy, which the device makes after all work enqueued so far."""
 
     def one(self, source: Any) -> tuple[Any, Any]:
-        """Return a key of the stream that a copy of `source` will go on, and a tensor there that holds 1."""
+        """Return a key of the stream that a copy of `source` is enqueued on, and a tensor there that holds 1."""
 
 
 class Transfer:
-    """What one call has had copied, and whether it has arrived.
+    """The copies that one call has enqueued, and whether they have arrived.
 
-    The last copy on each stream sets a flag in host memory, so whoever waits looks there and asks the
-    device nothing: no thread of ours makes a CUDA call, ever (a call would end the capture of a graph,
-    and a thread inside one at the end of the process aborts it).
+    The last copy on each stream sets a flag in host memory, and waiting means reading that flag: no
+    thread of the SDK ever makes a CUDA call (one would invalidate the capture of a graph, and a thread
+    that is inside one when the process ends aborts it).
     """
 
     __slots__ = ("_blocks", "_flags", "_has_arrived", "_owner", "_streams")
 
     def __init__(self, owner: "DeviceCopies") -> None:
-        """Begin with nothing."""
+        """Start empty."""
         self._owner = owner
         self._blocks: list[Block] = []
         self._flags: list[Flag] = []
         self._streams: dict[Any, tuple[Any, Flag]] = {}
-        """What is to be copied behind the rest, and to where."""
+        """By stream: the 1 that is copied after all else, and the flag that it is copied to."""
         self._has_arrived = False
 
     def add(
@@ -83,7 +83,7 @@ class Transfer:
         is_separate: bool = False,
         reduce: Callable[[Any], Any] = lambda rows: rows,
     ) -> "TransferredArray":
-        """Have rows copied, or what `reduce` makes of them; released alone where they are separate.
+        """Enqueue a copy of rows, or of what `reduce` returns for them; separate ones are released separately.
 
         Raises whatever PyTorch raises.
         """
@@ -104,7 +104,7 @@ class Transfer:
         return TransferredArray(self, block, array)
 
     def seal(self) -> None:
-        """Have the flags set behind all that was added; what a broken device does not set never arrives."""
+        """Enqueue the setting of the flags after all copies; where a broken device sets none, they never arrive."""
         for one, flag in self._streams.values():
             self._flags.append(flag)
             with suppress(RuntimeError):
@@ -113,20 +113,20 @@ class Transfer:
 
     @property
     def has_arrived(self) -> bool:
-        """Return whether everything is there; once it is, it stays so."""
+        """Return whether all copies have arrived; once true, it stays true."""
         if not self._has_arrived and not self._streams:
             self._has_arrived = all(flag.array[0] for flag in self._flags)
         return self._has_arrived
 
     def release(self) -> None:
-        """Give the memory back, but for what is separate; call it once."""
+        """Give back all memory but that of separate rows; call it once."""
         for block in self._blocks:
             self.give_back(block)
         if self.has_arrived:
             self._owner.give_back_flags(self._flags)
 
     def give_back(self, block: "Block") -> None:
-        """Give a block back; one that the device may still write to waits until it has."""
+        """Give back a block; one that the device may still write to is set aside until it has."""
         if self.has_arrived:
             self._owner.give_back(block)
         else:
@@ -134,12 +134,12 @@ class Transfer:
 
 
 class TransferredArray:
-    """An array that a device copies to."""
+    """An array in host memory that a device copies to."""
 
     __slots__ = ("_array", "_block", "_transfer")
 
     def __init__(self, transfer: Transfer, block: "Block", array: Any) -> None:
-        """Wrap what `Transfer.add` has made room for."""
+        """Wrap an array in a block of a transfer."""
         self._transfer = transfer
         self._block = block
         self._array = array
@@ -151,30 +151,30 @@ class TransferredArray:
 
     @property
     def array(self) -> Any:
-        """Return it as NumPy's: valid until it, or its transfer, is released."""
+        """Return the NumPy array; valid until it or its transfer is released."""
         array = self._array
         return widened(array) if array.dtype == BFLOAT16 else array
 
     def release(self) -> None:
-        """Give the memory of rows that are separate back; call it once."""
+        """Give back the memory of separate rows; call it once."""
         self._transfer.give_back(self._block)
 
 
 class DeviceCopies:
-    """Memory that devices copy to, used again by one call after the other, of whichever session."""
+    """Host memory that devices copy to, reused by all calls of all sessions."""
 
     def __init__(self, copier: Copier) -> None:
-        """Own nothing yet."""
+        """Start without any memory."""
         self.copier = copier
         self._free: dict[int, deque[Block]] = {}
         self._flags: deque[Flag] = deque()
         self.size_bytes = 0
-        """Pinned so far."""
+        """Bytes pinned so far."""
         self.unfinished: deque[tuple[Transfer, Block]] = deque()
-        """Given up before the device had written to them."""
+        """Blocks given back before the device has written to them."""
 
     def begin(self) -> Transfer:
-        """Return room for the copies of one call; raises CapturingError."""
+        """Return a transfer for the copies of one call; raises CapturingError."""
         if self.copier.is_capturing():
             raise CapturingError(
                 "a CUDA graph was being captured, so there were no values yet; log what it computes"
@@ -183,7 +183,7 @@ class DeviceCopies:
         return Transfer(self)
 
     def block(self, size_bytes: int) -> "Block":
-        """Return a block of at least this size; sizes are powers of two, so that few are ever needed."""
+        """Return a block of at least this size; sizes are powers of two, so there are few of them."""
         size = 1 << (max(64, size_bytes) - 1).bit_length()
         with suppress(KeyError, IndexError):
             return self._free[size].popleft()
@@ -201,7 +201,7 @@ class DeviceCopies:
         return first
 
     def flag(self) -> "Flag":
-        """Return a flag that is not set."""
+        """Return an unset flag."""
         try:
             flag = self._flags.popleft()
         except IndexError:
@@ -215,21 +215,21 @@ class DeviceCopies:
         return flag
 
     def give_back(self, block: "Block") -> None:
-        """Let the next calls have this block; in whichever thread."""
+        """Make a block available to the next calls; safe in any thread."""
         self._free.setdefault(block.size, deque()).append(block)
 
     def give_back_flags(self, flags: "list[Flag]") -> None:
-        """Let the next calls have these flags; in whichever thread."""
+        """Make flags available to the next calls; safe in any thread."""
         self._flags.extend(flags)
 
     def _recover(self) -> None:
-        """Let the next calls have what the device has written to since it was given up."""
+        """Make unfinished blocks available that the device has written to since."""
         for _ in range(len(self.unfinished)):
             transfer, block = self.unfinished.popleft()
             transfer.give_back(block)
 
     def _pinned(self, size: int) -> Any:
-        """Return new memory: a tensor that may be written to in every mode that the loop may be in."""
+        """Return new memory as a tensor that can be written to in any mode of PyTorch."""
         with torch_module().inference_mode(False):
             pinned = self.copier.pinned(size)
         if type(pinned) is not torch_module().Tensor:
@@ -241,7 +241,7 @@ class DeviceCopies:
 
 
 class Block:
-    """Some pinned bytes, and how they were looked at last: a loop gives the same shapes each time."""
+    """Pinned bytes, and their last views, kept since a loop gives the same shapes each time."""
 
     __slots__ = ("_like", "_views", "bytes", "size")
 
@@ -253,14 +253,13 @@ class Block:
         self._views: tuple[Any, Any] = (None, None)
 
     def as_like(self, rows: Any) -> tuple[Any, Any]:
-        """Return the block as a tensor that looks like `rows`, and as an array of the same memory."""
+        """Return the block as a tensor with the type and layout of `rows`, and as an array of the same memory."""
         stride = rows.stride() if is_dense(rows) else None
         like = (rows.dtype, rows.shape, stride)
         if like != self._like:
             size = rows.numel() * rows.element_size()
-            with torch_module().inference_mode(
-                False
-            ):  # a view made in it could not be written to outside
+            # A view made in inference mode could not be written to outside of it.
+            with torch_module().inference_mode(False):
                 flat = self.bytes[:size].view(rows.dtype)
                 target = flat.view(rows.shape) if stride is None else flat.as_strided(*like[1:])
             self._views = (target, array_of(self.bytes, size, target))
@@ -280,15 +279,15 @@ class Flag:
 
 
 class CudaCopier:
-    """Copies with PyTorch's CUDA; AMD's GPUs go by the same name there."""
+    """Copies with torch.cuda, which also drives AMD's GPUs."""
 
     def __init__(self) -> None:
-        """Touch nothing: PyTorch is loaded and CUDA in use once a tensor of it has been given."""
+        """Initialise nothing: CUDA is in use by the time that a tensor on it is given."""
         self._ones: dict[tuple[int, int], Any] = {}
         self._pinned_one: Any = None
 
     def holds(self, tensor: Any) -> bool:
-        """Return whether a tensor lies on a CUDA device."""
+        """Return whether a tensor is on a CUDA device."""
         return bool(tensor.is_cuda)
 
     def is_capturing(self) -> bool:
@@ -310,15 +309,15 @@ class CudaCopier:
         target.copy_(source, non_blocking=True)
 
     def one(self, source: Any) -> tuple[Any, Any]:
-        """Return a 1 that was made on the stream that it is used on, so that it is never read before.
+        """Return a 1 that was made on the stream it is used on, so that it is never read too early.
 
-        Where `source` was made on another stream, its memory is not used again there before it is copied.
+        Where `source` was made on another stream, its memory is not reused there before it is copied.
         """
         torch = torch_module()
         index = source.device.index
         stream = torch.cuda.current_stream(index)
         if CUDAGRAPH_TREES not in sys.modules:
-            with suppress(RuntimeError):  # memory that PyTorch does not manage stays by itself
+            with suppress(RuntimeError):  # memory that PyTorch does not manage is not reused anyway
                 source.record_stream(stream)
         key = (index, stream.cuda_stream)
         one = self._ones.get(key)
@@ -334,13 +333,13 @@ class CudaCopier:
 
 
 CUDA = DeviceCopies(CudaCopier())
-"""What all sessions of a process use."""
+"""Shared by all sessions of a process."""
 
 
 def keep_for_good(tensor: Any) -> None:
-    """Never let go of a tensor, not even when the interpreter ends.
+    """Never free a tensor, not even when the interpreter exits.
 
-    Freeing pinned memory calls CUDA, in whichever thread and process that happens: during the capture of
-    a graph, in a forked child, or after a kernel has failed that call fails, and PyTorch ends the process.
+    Freeing pinned memory calls CUDA in whatever thread and process it happens: while a graph is captured,
+    in a forked child, or after a kernel has failed, that call fails, and PyTorch ends the process.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(tensor))

@@ -21,14 +21,14 @@ from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
 
 MAX_WAITING = 256
-"""So many are in the heap before those that wait no longer are taken out of it."""
+"""How many entries the heap has before those that no longer wait are removed."""
 
 
 class ImageCopies:
     """Copies the images of the batches that are chosen, and bounds the bytes of all copies that wait.
 
-    Where there is too little room, the batch with the lowest loss gives up its images. Used by the
-    training loop alone, but for `release` and `bytes_out`.
+    Where that is too little, the images of the batch with the lowest loss are discarded. Used by the
+    training loop only, apart from `release` and `bytes_out`.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ImageCopies:
         left_out: LeftOut,
         encode_soon: Callable[[], None],
     ) -> None:
-        """Hold up to `limit_bytes`; `encode_soon` is called where half of them are taken."""
+        """Hold up to `limit_bytes`; `encode_soon` is called once half of them are in use."""
         self._limit_bytes = max(1, limit_bytes)
         self._server_config = server_config
         self._left_out = left_out
@@ -50,14 +50,14 @@ class ImageCopies:
         self._waiting: list[tuple[float, int, ImageCapture]] = []
         """A heap: the lowest loss comes first."""
         self._count = 0
-        self._unsettled = 0
-        """Images of the present call that nothing has been decided about."""
+        self._uncounted = 0
+        """Images of the current call that are neither copied nor counted as left out yet."""
         self._captured: ImageCapture | None = None
-        """Those of the present call that have been copied."""
+        """The copies of the current call."""
         self.bytes_in = 0
-        """Of all copies so far, those of predictions and classes included."""
+        """Size of all copies so far, including those of predictions and classes."""
         self.bytes_out = 0
-        """Of copies that are not needed any more; counted by whoever empties the queue."""
+        """Size of the copies no longer needed; counted by the thread that empties the queue."""
 
     @property
     def held_bytes(self) -> int:
@@ -67,9 +67,9 @@ class ImageCopies:
     def take(
         self, candidate: Candidate, given: GivenImages, limit: int, values: Values
     ) -> ImageCapture | None:
-        """Copy the images of a batch, where they may be sent; the others are counted as left out."""
+        """Copy the images of a batch that may be sent; count the others as left out."""
         self._left_out.images_given += given.total
-        self._unsettled = given.total
+        self._uncounted = given.total
         if self._undecided:
             self._decide()
         is_chosen = self._is_chosen(candidate)
@@ -89,7 +89,7 @@ class ImageCopies:
         return capture
 
     def make_room(self, size: int, count: int, badness: float) -> int:
-        """Return how many of `count` images of `size` bytes may be copied, at the cost of lower losses."""
+        """Return how many of `count` images of `size` bytes may be copied; discard those of lower losses for them."""
         if len(self._waiting) > MAX_WAITING:
             self._waiting = [entry for entry in self._waiting if entry[2].is_waiting]
             heapify(self._waiting)
@@ -97,31 +97,31 @@ class ImageCopies:
             if self._waiting[0][2].is_waiting and self._waiting[0][0] >= badness:
                 break
             self.discard(heappop(self._waiting)[2], Reason.MEMORY)
-        room = self._limit_bytes - self.held_bytes
+        free_bytes = self._limit_bytes - self.held_bytes
         if self.held_bytes + size > self._limit_bytes // 2:
             self._encode_soon()
-        if size <= room:
+        if size <= free_bytes:
             return count
-        return max(0, count * room // size, 0 if self.held_bytes else 1)
+        return max(0, count * free_bytes // size, 0 if self.held_bytes else 1)
 
     def leave_out_call(self, reason: Reason) -> None:
-        """Count the images of the present call as left out, but for those that have been counted."""
-        count, self._unsettled = self._unsettled, 0
+        """Count the images of the current call as left out, apart from those counted already."""
+        count, self._uncounted = self._uncounted, 0
         self._left_out.add("images", reason, count)
         if self._captured is not None:
             self.discard(self._captured, reason)
 
     def end_call(self) -> None:
-        """Let the images of the present call go their way."""
+        """Forget the copies of the current call, which is over."""
         self._captured = None
 
     def release(self, images: ImageCapture, pictures: Pictures) -> None:
-        """Give back the memory of images that whoever empties the queue has claimed and needs no longer."""
+        """Give back the memory of claimed images; called by the thread that empties the queue."""
         pictures.release()
         self.bytes_out += images.size_bytes
 
     def discard(self, capture: ImageCapture, reason: Reason) -> bool:
-        """Give up images that nobody has begun to encode; return whether they still were there."""
+        """Discard images unless they have been claimed; return whether they were discarded."""
         pictures = capture.claim()
         if pictures is None:
             return False
@@ -131,14 +131,14 @@ class ImageCopies:
         return True
 
     def close(self) -> None:
-        """Let go of all copies; takes no lock."""
+        """Release all copies; takes no lock."""
         self._undecided.clear()
         self._waiting.clear()
         self._buffers.clear()
 
     def _leave_out(self, reason: Reason, count: int, error: BaseException | None = None) -> None:
-        """Count images of the present call as left out."""
-        self._unsettled -= count
+        """Count images of the current call as left out."""
+        self._uncounted -= count
         self._left_out.add("images", reason, count, error=error)
 
     def _is_chosen(self, candidate: Candidate) -> bool | None:
@@ -155,14 +155,14 @@ class ImageCopies:
         return self._sampler.wants(candidate, server_config.image_batches_per_second)
 
     def _decide(self) -> None:
-        """Choose among the batches whose losses have arrived since, and let go of the others."""
+        """Decide on the batches whose losses have arrived since; discard the images that are not wanted."""
         server_config = self._server_config()
         if not server_config.is_received:
             return
         undecided, self._undecided = self._undecided, []
-        for place, (candidate, capture) in enumerate(undecided):
+        for index, (candidate, capture) in enumerate(undecided):
             if capture.is_waiting and not has_arrived(candidate.loss):
-                self._undecided = undecided[place:]
+                self._undecided = undecided[index:]
                 return
             loss = loss_while_waiting(capture)
             if loss is None:
@@ -178,7 +178,7 @@ class ImageCopies:
     def _copied(
         self, candidate: Candidate, given: GivenImages, count: int, values: Values
     ) -> ImageCapture | None:
-        """Copy as many images as there is room for; the others are counted as left out."""
+        """Copy as many images as there is room for; count the others as left out."""
         try:
             badness = badness_of(candidate.loss)
             size = size_of(given, count)
@@ -198,7 +198,7 @@ class ImageCopies:
             size = size * fitting // count
             capture = ImageCapture(pictures, fitting, size, candidate.loss)
             self.bytes_in += size
-            self._captured, self._unsettled = capture, count - fitting
+            self._captured, self._uncounted = capture, count - fitting
             self._count += 1
             heappush(self._waiting, (badness, self._count, capture))
         self._leave_out(Reason.MEMORY, count - fitting)
@@ -206,11 +206,11 @@ class ImageCopies:
 
 
 class _Waiting(NamedTuple):
-    """Images that a later batch of the window may replace."""
+    """Images that a later batch of the same window may replace."""
 
     copies: ImageCopies
     images: ImageCapture
 
     def discard(self) -> bool:
-        """Let go of them, as the bridge would."""
+        """Discard them, as the bridge would."""
         return self.copies.discard(self.images, Reason.SAMPLED_OUT)

@@ -1,17 +1,17 @@
-"""Choose the batches whose images are copied and sent."""
+"""Chooses the batches whose images are copied and sent."""
 
 import math
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 FREE_CHOICES = 4
-"""How often a window may send a new highest loss before it must be higher by more."""
+"""How many new highest losses a window may send before the next must be steeply higher."""
 
 CHOICES_PER_SECOND = 8
-"""The same for long windows."""
+"""The same for long windows, per second."""
 
 STEEP = 1.5
-"""By how much more: as a factor of the distance from the window's lowest loss to its highest."""
+"""What is steeply higher: so many times the distance from the window's lowest loss to its highest."""
 
 
 class Candidate(NamedTuple):
@@ -27,18 +27,18 @@ class Replaceable(Protocol):
     """Images that wait to be encoded."""
 
     def discard(self) -> bool:
-        """Let go of them, unless they are being encoded already; return whether they were let go of."""
+        """Discard them unless they are being encoded; return whether they were discarded."""
 
 
 class ImageSampler:
-    """Takes what the bridge's own sampler may want, and little else.
+    """Selects what the bridge's own sampler may want, and little else.
 
     The bridge keeps the batch with the highest loss of each window of time, and the first of each
     epoch. A batch that does not beat its window's highest loss so far can be neither, so it is never
-    copied: of n batches in a window, in random order, about ln(n) are. The one that it beats is let go
-    of, where it still waits. Only what was already being encoded is sent beside a later and higher one,
-    since holding it back until the window is over would make its numbers late; a loss that rises for a
-    whole window must rise steeply to be sent again and again.
+    copied: of n batches in a window, in random order, about ln(n) are. The images that it beats are
+    discarded if they still wait. Only those already being encoded are sent in addition to later and
+    higher ones, since holding them back until the window ends would delay their numbers; a loss that
+    rises throughout a window must rise steeply to be sent again and again.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class ImageSampler:
         self._best: Replaceable | None = None
         self._epoch: int | None = None
         self._starts_epoch = self._is_best = False
-        """What was true of the batch that was wanted last."""
+        """Of the last call of `wants`."""
 
     def wants(self, candidate: Candidate, batches_per_second: float) -> bool:
         """Return whether the images of a batch are to be copied; call it for each, in order."""
@@ -73,7 +73,7 @@ class ImageSampler:
         return self._is_best or self._starts_epoch
 
     def keep(self, images: Replaceable) -> None:
-        """Hold on to the images of the batch that was wanted last, in place of its window's best before."""
+        """Remember the images of the last wanted batch as the best of its window; discard the best before."""
         if not self._is_best:
             return
         # The first of an epoch is sent, whatever comes after it.
@@ -82,14 +82,14 @@ class ImageSampler:
             self._sent -= 1
 
     def choose(self, candidates: Iterable[Candidate], batches_per_second: float) -> set[int]:
-        """Return the places of those whose images are sent, where several are there at once."""
+        """Return the indices of those whose images are sent, of several at once."""
         chosen: dict[int, Candidate] = {}
-        for place, candidate in enumerate(candidates):
+        for index, candidate in enumerate(candidates):
             if self.wants(candidate, batches_per_second):
-                chosen[place] = candidate
+                chosen[index] = candidate
                 if batches_per_second < math.inf:
-                    self.keep(_Chosen(chosen, place))
-        self._best = None  # whatever is chosen is sent now
+                    self.keep(_Chosen(chosen, index))
+        self._best = None  # all chosen ones are sent now
         return set(chosen)
 
     def _beats(self, badness: float) -> bool:
@@ -104,11 +104,11 @@ class ImageSampler:
 
 
 class _Chosen(NamedTuple):
-    """A place among those chosen so far."""
+    """One of those chosen so far."""
 
     chosen: dict[int, Candidate]
-    place: int
+    position: int
 
     def discard(self) -> bool:
-        """Choose it no longer."""
-        return self.chosen.pop(self.place, None) is not None
+        """Remove it from those chosen."""
+        return self.chosen.pop(self.position, None) is not None
