@@ -15,7 +15,7 @@ SIDE = 32
 
 
 def make_batch(random: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures (N, 32, 32) of which one side is brighter, and which side that is (N,)."""
+    """Return pictures (N, 32, 32) with one brighter side, and which side that is (N,)."""
     truths = random.integers(0, len(CLASSES), size)
     images = random.integers(0, 160, (size, SIDE, SIDE), dtype=np.uint8)
     half = SIDE // 2
@@ -26,7 +26,7 @@ def make_batch(random: np.random.Generator, size: int) -> tuple[np.ndarray, np.n
 
 
 def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64) -> None:
-    """Train a linear classifier; everything that is reported to the bridge is in the four lines with `session`."""
+    """Train a linear classifier; the lines with `session` are all that reports to the bridge."""
     random = np.random.default_rng(0)
     weights = np.zeros((SIDE * SIDE, len(CLASSES)))
     for epoch in range(epochs):
@@ -35,8 +35,8 @@ def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64
             images, truths = make_batch(random, size)
             inputs = images.reshape(size, -1) / 255 - 0.5
             scores = inputs @ weights
-            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-            probabilities = powers / powers.sum(axis=1, keepdims=True)
+            exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
+            probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
             loss = -np.log(probabilities[np.arange(size), truths]).mean()
             weights -= 0.02 * inputs.T @ (probabilities - np.eye(len(CLASSES))[truths]) / size
             losses.append(loss)
@@ -56,7 +56,7 @@ def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64
 
 
 def main() -> None:
-    """Train, telling the bridge at --address."""
+    """Train, and report to the bridge at --address."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", default="127.0.0.1:50051")
     parser.add_argument("--epochs", type=int, default=10)

@@ -16,21 +16,27 @@ from bridge.client import CommandType, TrainingSession
 
 
 def digits(batch_size: int) -> tuple[DataLoader, DataLoader]:
-    """Return handwritten digits (N, 1, 8, 8) with values 0..1 to train on and to validate with."""
+    """Return loaders of handwritten digits (N, 1, 8, 8) with values 0..1, for training and validation."""
     bunch = load_digits()
     images = torch.tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / 16
     data = TensorDataset(images, torch.tensor(bunch.target))
-    parts = torch.utils.data.random_split(data, [0.8, 0.2], torch.Generator().manual_seed(0))
+    training, validation = torch.utils.data.random_split(
+        data, [0.8, 0.2], torch.Generator().manual_seed(0)
+    )
     return (
-        DataLoader(parts[0], batch_size, shuffle=True, drop_last=True),
-        DataLoader(parts[1], batch_size),
+        DataLoader(training, batch_size, shuffle=True, drop_last=True),
+        DataLoader(validation, batch_size),
     )
 
 
 def train(
-    session: TrainingSession, model: nn.Module, loader: DataLoader, check: DataLoader, epochs: int
+    session: TrainingSession,
+    model: nn.Module,
+    loader: DataLoader,
+    validation_loader: DataLoader,
+    epochs: int,
 ) -> None:
-    """Train; the tensors are handed over as they are, and what will be sent of them is copied at the call."""
+    """Train; tensors are passed as they are, and log_batch copies what will be sent of them."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
 
     def change_learning_rate(parameters: Mapping[str, str]) -> None:
@@ -59,7 +65,7 @@ def train(
             session.wait_while_paused()
             if session.should_stop:
                 return
-        validation_loss, validation_accuracy = validate(model, check)
+        validation_loss, validation_accuracy = validate(model, validation_loader)
         session.log_epoch(
             epoch,
             loss=total / seen,
@@ -81,12 +87,12 @@ def validate(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Train, telling the bridge at --address."""
+    """Train, and report to the bridge at --address."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", default="127.0.0.1:50051")
     parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
-    loader, check = digits(batch_size=32)
+    loader, validation_loader = digits(batch_size=32)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(16 * 64, 10)
     )
@@ -98,7 +104,7 @@ def main() -> None:
         batches_per_epoch=len(loader),
         class_names=[str(digit) for digit in range(10)],
     ) as session:
-        train(session, model, loader, check, arguments.epochs)
+        train(session, model, loader, validation_loader, arguments.epochs)
     stats = session.stats
     print(
         f"{session.session_id}: {stats.batches_acknowledged} of {stats.batches} batches acknowledged"

@@ -26,13 +26,13 @@ from bridge.client.encoding.images import batch_layout, copied_picture, has_two_
 from bridge.client.encoding.isolation import let_through
 
 CHECKED_ELEMENTS = 16
-"""So many numbers in a row are no list of images."""
+"""How many elements of a list are checked: where all are numbers, it is not a list of images."""
 
 ARRAYS = frozenset({Kind.NUMPY, Kind.TORCH, Kind.FROZEN_ARRAY, Kind.ARRAY})
 
 
 class GivenImages(NamedTuple):
-    """What was given as the images of a batch; nothing of it has been looked at but its shape."""
+    """What was given as the images of a batch; only its shape has been read."""
 
     value: Any
     kind: Kind
@@ -40,22 +40,22 @@ class GivenImages(NamedTuple):
     is_single: bool
     """One picture, rather than a batch of them."""
     channels_first: bool
-    """Of an array; the pictures of a list are each copied so that this need not be known."""
+    """Of an array; those of a list are each copied in a layout that does not depend on it."""
 
 
 class Pictures(NamedTuple):
     """The first images of a batch, as they were at the call."""
 
     images: Any
-    """A list, an array (n, ...), or `Later`: the arrays among them may lie in a buffer."""
+    """A list, an array (n, ...), or `Later`; arrays may be in a buffer."""
     channels_first: bool
     total: int
     release: Callable[[], None]
-    """Give the memory back; nothing of `images` may be used after that."""
+    """Give the memory back; `images` must not be used after that."""
 
 
 class ImageCapture:
-    """The images of one call, owned by whoever claims them first: the encoder, or who lets go of them."""
+    """The images of one call, owned by whoever claims them first: to encode them, or to discard them."""
 
     __slots__ = ("_pictures", "count", "is_chosen", "loss", "size_bytes")
 
@@ -71,7 +71,7 @@ class ImageCapture:
 
     @property
     def is_waiting(self) -> bool:
-        """Return whether nobody has claimed them."""
+        """Return whether they have not been claimed."""
         return bool(self._pictures)
 
     def peek(self) -> Pictures | None:
@@ -79,7 +79,7 @@ class ImageCapture:
         return self._pictures[0] if self._pictures else None
 
     def claim(self) -> Pictures | None:
-        """Return the images to the first that asks, None to everybody else; safe between threads."""
+        """Return the images to the first caller, None to all others; safe in any thread."""
         try:
             return self._pictures.pop()
         except IndexError:
@@ -87,7 +87,7 @@ class ImageCapture:
 
 
 def given_images(value: Any, samples: int | None) -> GivenImages:
-    """Return what was given; raises ValueError or TypeError for what can be no images."""
+    """Return what was given; raises ValueError or TypeError where that cannot be images."""
     kind = kind_of(value)
     if kind is NUMPY:
         return GivenImages(value, kind, *batch_layout(value.shape, samples), channels_first=False)
@@ -95,7 +95,7 @@ def given_images(value: Any, samples: int | None) -> GivenImages:
         value = np.asarray(value)
     if kind in ARRAYS:
         is_torch = kind is Kind.TORCH
-        if is_torch and value.is_nested:  # and so has no shape
+        if is_torch and value.is_nested:  # it has no shape: say what is wrong
             check_tensor(value)
         layout = batch_layout(tuple(value.shape), samples)
         return GivenImages(value, kind, *layout, channels_first=is_torch)
@@ -117,7 +117,7 @@ def size_of(given: GivenImages, limit: int) -> int:
 
 
 def copied_images(given: GivenImages, count: int, values: Values, buffers: HostBuffers) -> Pictures:
-    """Copy the first `count` images, on the device where they lie on one.
+    """Copy the first `count` images; those on a device are copied by it.
 
     Raises whatever the library that they come from raises.
     """
@@ -155,7 +155,7 @@ def _copied_list(given: GivenImages, count: int, values: Values) -> Pictures:
 
 
 def _copied_one(image: Any, values: Values) -> Any:
-    """Return a copy of one image of a list; `Unreadable` costs only itself."""
+    """Return a copy of one image of a list, or `Unreadable`, without failing the others."""
     try:
         return _copied(image, kind_of(image), values)
     except CapturingError:
@@ -177,9 +177,7 @@ def _copied(image: Any, kind: Kind, values: Values) -> Any:
 def _copied_tensor(image: Any, values: Values) -> Any:
     check_tensor(image)
     if has_two_ends(tuple(image.shape)):
-        image = image.movedim(
-            -3, -1
-        )  # where NumPy's have them, which may lie beside it in the list
+        image = image.movedim(-3, -1)  # as in NumPy arrays, which may be in the same list
     if values.devices.copier.holds(image):
         return values.transfer().add(image.detach(), is_separate=True)
     return copied_array(image) if image.device.type == "cpu" else Snapshot(image)
@@ -196,7 +194,7 @@ _COPIED: dict[Kind, Callable[[Any], Any]] = {
 
 
 def _size_of_one(image: Any) -> int:
-    """Return how many bytes a copy takes; 0 where the image does not say, which costs it when it is copied."""
+    """Return how many bytes a copy takes; 0 where that cannot be read: copying it will fail."""
     try:
         return _size_of_kind(image, kind_of(image))
     except BaseException as error:  # noqa: BLE001 -- anything may be given
@@ -220,4 +218,4 @@ def is_number(value: Any) -> bool:
 
 
 def _nothing() -> None:
-    """There is nothing to give back."""
+    """Give nothing back."""

@@ -26,25 +26,25 @@ FROZEN_ARRAYS = {
     "jaxlib": frozenset({"Array", "ArrayImpl"}),
     "tensorflow": frozenset({"Tensor", "EagerTensor"}),
 }
-"""Types by package whose arrays never change once made; reading one may wait for its device.
+"""Types, by package, of arrays that never change; reading one may wait for its device.
 
-Other types of these packages may change (Variable, Ref), so that they are copied at the call.
+Other types of these packages may change (Variable, Ref), so they are copied at the call.
 """
 
 MAX_CACHED_TYPES = 512
-"""So many types are known again; a program that makes types without end must not fill memory."""
+"""How many types are cached; a program that keeps creating types must not fill the memory."""
 
 
 class Kind(Enum):
-    """What has to be done with a value at the call, so that it stays what it is."""
+    """Kinds of values, by what has to be done at the call to preserve a value."""
 
     CONSTANT = auto()
-    """It never changes: Python's own numbers and texts, NumPy's scalars."""
+    """It never changes: Python's own numbers and strings, NumPy's scalars."""
     NUMPY = auto()
     TORCH = auto()
     FROZEN_ARRAY = auto()
     ARRAY = auto()
-    """Anything else that gives NumPy its content (`__array__`)."""
+    """Anything else that NumPy can convert (`__array__`)."""
     PICTURE = auto()
     """Pillow's."""
     FILE = auto()
@@ -56,9 +56,9 @@ class Kind(Enum):
 
 
 def kind_of(value: object) -> Kind:
-    """Return the kind of a value without asking the value itself anything; never raises.
+    """Return the kind of a value by its type, without calling the value; never raises.
 
-    A class that cannot be asked what it is, since its own class is of some odd making, is another kind.
+    A class that cannot be examined, since its metaclass raises, is of kind OTHER.
     """
     try:
         return _KNOWN.get(type(value)) or _learn(type(value))
@@ -105,5 +105,5 @@ def _kind_of_type(type_: type) -> Kind:
 
 
 def type_name(value: Any) -> str:
-    """Return what a person would call the type of a value."""
+    """Return the name of the type of a value, for messages."""
     return type(value).__name__

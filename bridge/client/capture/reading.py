@@ -1,4 +1,4 @@
-"""What was captured, as plain values: read when it has arrived, and encoded after that."""
+"""Reads captured values as plain values, once they have arrived."""
 
 from math import inf, isnan, nan
 from typing import Any
@@ -19,7 +19,7 @@ class NotArrivedError(RuntimeError):
 
 
 def value_of(captured: Any) -> Any:
-    """Return a captured value as what it is in host memory; raises the error of one that is unreadable."""
+    """Return a captured value in host memory; raises the error of an unreadable one."""
     if type(captured) is Unreadable:
         raise captured.error
     if type(captured) is BestRows:
@@ -34,12 +34,12 @@ def value_of(captured: Any) -> Any:
 
 
 def number_of(captured: Any) -> float:
-    """Return a captured number; raises as `scalars.number_of` does, or the error of one that is unreadable."""
+    """Return a captured number; raises as `scalars.number_of` does, or the error of an unreadable one."""
     return scalars.number_of(value_of(captured))
 
 
 def whole_number_of(captured: Any) -> int:
-    """Return a captured whole number; raises as `number_of` does, and ValueError for any other number."""
+    """Return a captured whole number; raises as `number_of` does, and ValueError for a fraction."""
     value = value_of(captured)
     if type(value) is int:
         return value
@@ -50,19 +50,19 @@ def whole_number_of(captured: Any) -> int:
 
 
 def ratio_of(captured: Any) -> float:
-    """Return a captured ratio; raises as `number_of` does, and ValueError for one that is not 0..1."""
+    """Return a captured ratio; raises as `number_of` does, and ValueError for one outside 0..1."""
     return scalars.ratio_of(value_of(captured))
 
 
 def images_of(pictures: Pictures) -> list[Any]:
-    """Return captured images one by one: arrays, Pillow's, files, and what stands for one that is unreadable."""
+    """Return captured images as a list of arrays, Pillow images and files, or `Unreadable`."""
     if not isinstance(pictures.images, list):
         return list(value_of(pictures.images))
     return [_image_of(image) for image in pictures.images]
 
 
 def _image_of(image: Any) -> Any:
-    """Return one image of a list; what reading it raises costs only itself."""
+    """Return one image of a list, or `Unreadable`, without failing the others."""
     if type(image) is Unreadable:
         return image
     try:

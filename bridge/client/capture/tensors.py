@@ -1,4 +1,4 @@
-"""Tensors as they lie in memory, without asking their device anything."""
+"""The memory layout of tensors, read without waiting for their device."""
 
 import sys
 from functools import cache
@@ -13,13 +13,13 @@ DTYPES = {
         *("uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
     )
 }
-"""What NumPy calls a type; bfloat16, which it has not, is brought over as it is and widened later."""
+"""NumPy's names of types; bfloat16, which it lacks, is copied as it is and widened later."""
 
 
 def check_tensor(tensor: Any) -> None:
-    """Raise TypeError for a tensor that has no values of its own in one piece of memory.
+    """Raise TypeError for a tensor without values of its own in a single piece of memory.
 
-    Nothing is asked of the device, and none of the tensor's own operations is run.
+    It does not wait for the device, and runs none of the tensor's own operations.
     """
     if hasattr(tensor, "full_tensor"):  # reading it would need all processes
         raise TypeError("a DTensor is spread over processes; give its full_tensor(), or to_local()")
@@ -33,7 +33,7 @@ def check_tensor(tensor: Any) -> None:
 
 
 def plain(rows: Any) -> Any:
-    """Return a detached tensor of a type that a copy brings over as it is; raises TypeError for complex ones."""
+    """Return a tensor of a type that can be copied byte by byte; raises TypeError for complex ones."""
     if rows.is_quantized:
         rows = rows.dequantize()
     name = _name(rows.dtype)
@@ -45,18 +45,18 @@ def plain(rows: Any) -> Any:
 
 
 _name = cache(str)
-"""Of a type or a layout; there are few."""
+"""The name of a type or a layout, of which there are few."""
 
 BFLOAT16 = None if np is None else np.dtype([("bfloat16", "u2")])
 
 
 def widened(array: Any) -> Any:
-    """Return bfloat16 as float32: the same number with 16 more bits behind it."""
+    """Return bfloat16 as float32: the same number with 16 more bits at the end."""
     return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
 def array_of(bytes_: Any, size: int, target: Any) -> Any:
-    """Return the array of the memory of `target`, a view of `bytes_`."""
+    """Return an array of the memory of `target`, which is a view of `bytes_`."""
     name = _name(target.dtype)
     dtype = BFLOAT16 if name == "torch.bfloat16" else np.dtype(DTYPES[name])
     strides = [stride * target.element_size() for stride in target.stride()]
@@ -65,7 +65,7 @@ def array_of(bytes_: Any, size: int, target: Any) -> Any:
 
 
 def is_dense(rows: Any) -> bool:
-    """Return whether the memory of some rows has no gaps, in whatever order, and is one plain copy."""
+    """Return whether the memory of rows has no gaps, so that one plain copy suffices, in whatever order of dimensions."""
     if rows.is_contiguous():
         return True
     expected = 1
@@ -77,5 +77,5 @@ def is_dense(rows: Any) -> bool:
 
 
 def torch_module() -> Any:
-    """Return PyTorch, which has been imported by whoever made a tensor."""
+    """Return PyTorch, which the creator of a tensor has imported."""
     return sys.modules["torch"]

@@ -1,4 +1,4 @@
-"""Numbers and rows of numbers, as they are at the call."""
+"""Captures numbers and rows of numbers as they are at the call."""
 
 import sys
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from bridge.client.encoding.sample_rows import prediction_rows
 from bridge.client.encoding.scalars import number_of
 
 CONSTANT, NUMPY, TORCH, SEQUENCE = Kind.CONSTANT, Kind.NUMPY, Kind.TORCH, Kind.SEQUENCE
-"""Named here since each look into an Enum costs a call a tenth of a microsecond."""
+"""Named here since each lookup in an Enum costs a call a tenth of a microsecond."""
 
 LARGE_ROWS_BYTES = 1 << 18
-"""Scores above this size are reduced to class and confidence where they lie, on the device."""
+"""Scores larger than this are reduced to class and confidence on their device."""
 
 
 class Unreadable(NamedTuple):
-    """Stands where a value was given that could not be read."""
+    """Takes the place of a value that could not be read."""
 
     error: BaseException
 
 
 class Later(Protocol):
-    """A value that was fixed at the call and arrives by itself."""
+    """A value that was captured at the call and arrives later."""
 
     @property
     def has_arrived(self) -> bool:
@@ -37,65 +37,65 @@ class Later(Protocol):
 
     @property
     def array(self) -> Any:
-        """Return it as NumPy's."""
+        """Return it as a NumPy array."""
 
 
 class Snapshot:
-    """A copy on a device that cannot copy to the host by itself; read by the SDK's thread, which waits."""
+    """A copy on a device whose copies to the host cannot be enqueued; the SDK's thread waits for it and reads it."""
 
     def __init__(self, tensor: Any) -> None:
-        """Copy on the device, in the order of the loop's work."""
+        """Enqueue a copy on the device, after the loop's work so far."""
         self._tensor = tensor.detach().clone()
         self._array: Any = None
 
     @property
     def has_arrived(self) -> bool:
-        """Return whether it has been read: nobody but the SDK's thread may wait for it."""
+        """Return whether it has been read: only the SDK's thread may wait for it."""
         return self._array is not None
 
     @property
     def array(self) -> Any:
-        """Wait for it."""
+        """Wait for it; return it as a NumPy array."""
         if self._array is None:
             self._array = copied_array(self._tensor.cpu())
         return self._array
 
 
 class Frozen:
-    """An array that nobody can change, of JAX or TensorFlow; it may still be being computed."""
+    """An immutable array of JAX or TensorFlow, which may not be computed yet."""
 
     def __init__(self, array: Any) -> None:
-        """Keep it."""
+        """Keep an array, which needs no copy."""
         self._array = array
 
     @property
     def has_arrived(self) -> bool:
-        """Return whether it has been computed, where it can say so."""
+        """Return whether it has been computed; True where that cannot be known."""
         is_ready = getattr(self._array, "is_ready", None)
         return is_ready is None or bool(is_ready())
 
     @property
     def array(self) -> Any:
-        """Wait for it."""
+        """Wait for it; return it as a NumPy array."""
         return np.asarray(self._array)
 
 
 class BestRows(NamedTuple):
-    """The best class of each row of scores, and what its confidence is computed from, as one array (6, N)."""
+    """Rows of scores, reduced to an array (6, N): the best class and what its confidence is computed from."""
 
     parts: Later
 
 
 class Values:
-    """Captures what one call gives; devices are asked to copy, and the copies arrive by themselves."""
+    """Captures the arguments of one call after the other; devices copy theirs later, without being waited for."""
 
     def __init__(self, devices: DeviceCopies | None = None) -> None:
-        """Use the devices given, CUDA's by default."""
+        """Use these devices; CUDA's by default."""
         self.devices = devices or CUDA
         self._transfer: Transfer | None = None
 
     def number(self, value: Any) -> Any:
-        """Return a number that stays as it is now: itself, a Python number, `Later` or `Unreadable`."""
+        """Return a number that no longer changes: itself, a Python number, `Later` or `Unreadable`."""
         try:
             kind = kind_of(value)
             return value if kind is CONSTANT else self._number(value, kind)
@@ -104,7 +104,7 @@ class Values:
             return Unreadable(error)
 
     def rows(self, value: Any, limit: int, name: str) -> Any:
-        """Return the first `limit` rows of predictions or classes, copied: arrays, lists, `Later`, `Unreadable`."""
+        """Return a copy of the first `limit` rows of predictions or classes: arrays, lists, `Later`, `Unreadable`."""
         try:
             return self._rows(value, kind_of(value), limit, name)
         except BaseException as error:  # noqa: BLE001 -- see above
@@ -112,19 +112,19 @@ class Values:
             return Unreadable(error)
 
     def transfer(self) -> Transfer:
-        """Return the transfer of this call; raises CapturingError."""
+        """Return the transfer of the current call; raises CapturingError."""
         if self._transfer is None:
             self._transfer = self.devices.begin()
         return self._transfer
 
     def seal(self) -> Transfer | None:
-        """End a call: return what it has had copied by devices, if anything."""
+        """End the call; return its copies from devices, if any."""
         transfer, self._transfer = self._transfer, None
         if transfer is None:
             return None
         try:
             transfer.seal()
-        except BaseException as error:  # noqa: BLE001 -- a device that fails never delivers; said then
+        except BaseException as error:  # noqa: BLE001 -- the copies of a failed device never arrive, which is logged then
             let_through(error)
         return transfer
 
@@ -142,7 +142,7 @@ class Values:
     def _tensor_number(self, tensor: Any) -> Any:
         check_tensor(tensor)
         if tensor.numel() != 1:
-            return number_of(tensor)  # raises, before anything of it is read
+            return number_of(tensor)  # raises before any value is read
         if self.devices.copier.holds(tensor):
             return self.transfer().add(tensor.detach())
         return tensor.item() if tensor.device.type == "cpu" else Snapshot(tensor)
@@ -160,7 +160,7 @@ class Values:
                 TypeError(f"{name}: a {type_name(value)} is neither an array nor a list")
             )
         array = np.asanyarray(value) if kind is Kind.ARRAY else value
-        dtype = getattr(array.dtype, "as_numpy_dtype", array.dtype)  # of TensorFlow's types
+        dtype = getattr(array.dtype, "as_numpy_dtype", array.dtype)  # TensorFlow's types
         prediction_rows(tuple(array.shape), np.dtype(dtype).kind, name=name)
         if kind is Kind.FROZEN_ARRAY:
             return Frozen(array)
@@ -203,7 +203,7 @@ class Values:
 
 
 def is_row(value: Any) -> bool:
-    """Return whether a value is more than one number: it has a length, and where it has a shape, dimensions."""
+    """Return whether a value is more than one number: it has a length, and dimensions if it has a shape."""
     if kind_of(value) in (Kind.CONSTANT, Kind.OTHER):
         return False
     shape = getattr(value, "shape", None)
@@ -216,7 +216,7 @@ def is_pair(value: Any) -> bool:
 
 
 def sorted_pair(pair: Any) -> Any:
-    """Return two columns or rows; those of `torch.max` and `topk` so that their types say which are indices."""
+    """Return two columns or rows; those of `torch.max` and `topk` with types that show which are the indices."""
     values: Any = getattr(pair, "values", None)
     if kind_of(values) is not Kind.TORCH or values.is_floating_point():
         return pair
@@ -224,9 +224,9 @@ def sorted_pair(pair: Any) -> Any:
 
 
 def may_be_cut(pair: Any, limit: int) -> bool:
-    """Return whether two parts are columns, of which the first samples are enough.
+    """Return whether two parts are columns, of which the first `limit` samples suffice.
 
-    Two of the same type and length may each be the scores of one sample: then they are needed whole, and
+    Two of the same type and length may each be the scores of one sample: then all of them are needed, and
     the encoder decides (`output_layout.are_columns`).
     """
     if min(map(len, pair)) <= limit or hasattr(pair, "indices"):
@@ -236,23 +236,23 @@ def may_be_cut(pair: Any, limit: int) -> bool:
 
 
 def holds_integers(values: Any) -> bool:
-    """Return whether an array, a tensor or a list of numbers holds integers, by its type where it has one."""
+    """Return whether an array, a tensor or a list of numbers holds integers; by its type if it has one."""
     if kind_of(values) is Kind.TORCH:
         return not values.is_floating_point()
     return bool(output_layout.holds_integers(values))
 
 
 def length_of(value: Any, *, is_truth: bool = False) -> int:
-    """Return how many samples predictions or classes are of; 0 where nothing shows it. Never raises.
+    """Return the number of samples of predictions or classes; 0 where it is not known. Never raises.
 
-    Two columns are of as many samples as they are long. Whether two that lie on a device are columns is
-    judged by their types alone.
+    Two columns have one sample per row. Whether two parts on a device are columns is decided by their
+    types alone.
     """
     try:
         if not is_truth and is_pair(value) and are_columns(value):
             value = value[0]
         return len(value)
-    except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is read
+    except BaseException as error:  # noqa: BLE001 -- reported when it is read
         let_through(error)
         return 0
 
@@ -268,14 +268,14 @@ def are_columns(pair: Any) -> bool:
 
 
 def is_on_host(value: Any) -> bool:
-    """Return whether a value can be looked at without waiting for a device."""
+    """Return whether a value can be read without waiting for a device."""
     return kind_of(value) is not Kind.TORCH or value.device.type == "cpu"
 
 
 def best_rows(scores: Any) -> Any:
-    """Reduce scores (N, classes) on their device to what `predictions_of` says of them.
+    """Reduce scores (N, classes), on their device, to what their predictions are computed from.
 
-    (6, N): best score, class, sum of exp(score - best), how many are infinite, sum, lowest.
+    (6, N): best score, class, sum of exp(score - best), number of infinite scores, sum, lowest.
     """
     if scores.element_size() < 8:
         scores = scores.float()
@@ -288,7 +288,7 @@ def best_rows(scores: Any) -> Any:
 
 
 def rows_bytes(value: Any, limit: int) -> int:
-    """Return how many bytes a copy of the first `limit` rows of an array, of two, or of a list, takes; 0: not known."""
+    """Return how many bytes a copy of the first `limit` rows takes, of an array, a pair or a list; 0: not known."""
     try:
         if is_pair(value):
             limit = limit if may_be_cut(value, limit) else sys.maxsize
@@ -297,7 +297,7 @@ def rows_bytes(value: Any, limit: int) -> int:
         if hasattr(value, "nbytes"):
             return int(value.nbytes if length <= limit else value.nbytes * limit // length)
         return sum(_row_bytes(row) for row in islice(value, limit))
-    except BaseException as error:  # noqa: BLE001 -- what is wrong with it is said when it is copied
+    except BaseException as error:  # noqa: BLE001 -- reported when it is copied
         let_through(error)
         return 0
 

@@ -1,4 +1,4 @@
-"""From a ready picture file in memory to a JPEG file that every browser shows."""
+"""Converts a picture file in memory to a JPEG file that every browser shows."""
 
 from io import BytesIO
 
@@ -13,7 +13,7 @@ from bridge.jpeg_file import END, end_of, frame_of, has_scan
 START_OF_JPEG = b"\xff\xd8\xff"
 
 GARBAGE_BYTES = 4_096
-"""A JPEG may begin so far behind the begin of a file of no known kind, if it is most of that file."""
+"""How many bytes may precede a JPEG in a file of no known format, if the JPEG is most of that file."""
 
 CONTAINERS = (
     b"PK",
@@ -27,20 +27,20 @@ CONTAINERS = (
     b"MM",
     b"8BPS",
 )
-"""Begins of files that hold pictures among other things: an archive, a document, a film, a camera's raw file."""
+"""Signatures of files that contain pictures among other things: archives, documents, videos, camera raw files."""
 
 BOXES = b"ftyp"
-"""Stands at the fifth byte of HEIC, AVIF and MP4 (ISO/IEC 14496-12, 4.3)."""
+"""The signature of HEIC, AVIF and MP4, at their fifth byte (ISO/IEC 14496-12, 4.3)."""
 
 FORMATS = ("PNG", "WEBP", "GIF", "BMP", "TIFF", "JPEG2000", "AVIF", "PPM", "ICO")
-"""What Pillow reads by itself. Some of its other readers start programs (EPS) or take any bytes."""
+"""Formats that Pillow decodes itself. Some of its other readers start programs (EPS) or accept any bytes."""
 
 
 def jpeg_of_file(data: bytes, dimension: int) -> bytes:
     """Return a JPEG file of at most `dimension` pixels a side.
 
-    A JPEG that every browser shows is returned as it is, without what lies behind its end. Larger
-    ones, CMYK, one that breaks off and files of other kinds are encoded anew, their first frame.
+    A JPEG that every browser shows is returned as it is, without what follows its end. Larger ones,
+    CMYK, truncated ones and files of other formats are re-encoded, from their first frame.
     Raises ValueError, or what Pillow raises, where that is not possible.
     """
     if data.startswith(START_OF_JPEG):
@@ -49,26 +49,26 @@ def jpeg_of_file(data: bytes, dimension: int) -> bytes:
     if picture is not None:
         with picture:
             return jpeg_of_picture(picture, dimension)
-    hidden = _behind_garbage(data)
-    if hidden is not None:
-        return _jpeg(hidden, dimension)
+    embedded = _after_garbage(data)
+    if embedded is not None:
+        return _jpeg(embedded, dimension)
     if not data:
         raise ValueError("an empty file")
     kind = "JPEG" if Image is None else "picture"
     raise ValueError(f"{len(data)} bytes that are not a {kind} file: they begin with {data[:8]!r}")
 
 
-def _behind_garbage(data: bytes) -> bytes | None:
-    """Return the JPEG that a file is, apart from some bytes in front of it; None where it is none.
+def _after_garbage(data: bytes) -> bytes | None:
+    """Return the JPEG in a file that begins with some other bytes; None where there is none.
 
-    A thumbnail in a file of another kind is not that file's picture.
+    A thumbnail in a file of another format is not that file's picture.
     """
-    begin = data.find(START_OF_JPEG, 0, GARBAGE_BYTES)
-    if begin < 0 or data.startswith(CONTAINERS) or data.startswith(BOXES, 4):
+    start = data.find(START_OF_JPEG, 0, GARBAGE_BYTES)
+    if start < 0 or data.startswith(CONTAINERS) or data.startswith(BOXES, 4):
         return None
-    found = data[begin:]
-    length = end_of(found) or len(found)
-    return found if 2 * length > len(data) else None
+    rest = data[start:]
+    length = end_of(rest) or len(rest)
+    return rest if 2 * length > len(data) else None
 
 
 def _jpeg(data: bytes, dimension: int) -> bytes:
@@ -85,8 +85,8 @@ def _jpeg(data: bytes, dimension: int) -> bytes:
     if end is None:
         if not has_scan(data):
             raise ValueError("a JPEG that breaks off before its picture")
-        data += END  # without which Pillow refuses what other decoders show
-    with JpegImagePlugin.JpegImageFile(BytesIO(data)) as picture:  # also of a file of several
+        data += END  # without it Pillow rejects what other decoders show
+    with JpegImagePlugin.JpegImageFile(BytesIO(data)) as picture:  # for MPO, too: its first picture
         picture.draft(None, (2 * dimension, 2 * dimension))
         return jpeg_of_picture(picture, dimension)
 

@@ -1,6 +1,6 @@
-"""What the shape of an array says: how many pictures, and where their channels are.
+"""How many pictures an array holds and which dimension is their channels, by its shape alone.
 
-Nothing of the array is read, and NumPy is not needed.
+No values are read, and NumPy is not needed.
 """
 
 CHANNELS = (1, 3, 4)
@@ -8,13 +8,13 @@ CHANNELS = (1, 3, 4)
 
 
 def batch_layout(shape: tuple[int, ...], samples: int | None = None) -> tuple[int, bool]:
-    """Return how many pictures `images=` holds, and whether it is a single picture, no batch.
+    """Return how many pictures `images=` holds, and whether it is a single picture rather than a batch.
 
-    Takes (N,H,W), (N,H,W,C) and (N,C,H,W), and one picture (H,W), (H,W,C) or (C,H,W). Of three
-    dimensions, a last one of 1, 3 or 4 is the channels of one picture, and so is a first one,
-    unless that is as many as the `samples` (labels, predictions) given with it.
+    Accepts (N,H,W), (N,H,W,C) and (N,C,H,W), and one picture (H,W), (H,W,C) or (C,H,W). Of three
+    dimensions, a last one of 1, 3 or 4 is the channels of one picture, and so is a first one, unless
+    it equals the number of `samples` (labels, predictions) given with it.
 
-    Raises ValueError, which says what to give instead.
+    Raises ValueError with a hint what to give instead.
     """
     dimensions = len(shape)
     if dimensions == 4:
@@ -55,8 +55,8 @@ def _two_dimensions(shape: tuple[int, ...], samples: int | None) -> tuple[int, b
 def channel_axis(shape: tuple[int, ...], *, channels_first: bool) -> int | None:
     """Return which dimension of one picture is its channels: None for (H,W), else 0 or 2.
 
-    `channels_first` decides where both ends could be the channels. Raises ValueError for what is
-    no picture.
+    `channels_first` decides where both ends could be the channels. Raises ValueError for a shape
+    that is not a picture's.
     """
     if len(shape) not in (2, 3):
         hint = f"; give picture.reshape({_sides(shape[0])})" if len(shape) == 1 else ""
@@ -89,7 +89,7 @@ def _counted(dimensions: int) -> str:
 
 
 def _sides(values: int) -> str:
-    """Return the sides of a picture of so many values, where they can be guessed."""
+    """Return the sides of a picture with this number of values, where they can be guessed."""
     for channels, last in ((1, ""), (3, ", 3")):
         side = round((values / channels) ** 0.5)
         if side * side * channels == values:

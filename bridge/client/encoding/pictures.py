@@ -1,4 +1,4 @@
-"""From a Pillow image of any mode to a JPEG file."""
+"""Encodes Pillow images of any mode as JPEG files."""
 
 from io import BytesIO
 from typing import Any
@@ -18,42 +18,41 @@ from bridge.client.encoding.pixels import Pixels, levels_of
 QUALITY = 90
 
 MAX_PIXELS = 89_478_485
-"""From here on Pillow warns of a decompression bomb (PIL.Image.MAX_IMAGE_PIXELS)."""
+"""Above this Pillow warns of a decompression bomb (PIL.Image.MAX_IMAGE_PIXELS)."""
 
 ORIENTATION = 0x0112
-"""The EXIF tag that says how the camera was held (Exif 2.32, 4.6.4)."""
+"""The EXIF tag of the camera's orientation (Exif 2.32, 4.6.4)."""
 
 SIXTEEN_BIT_FORMATS = frozenset({"PNG", "PPM"})
-"""Files whose 16-bit pictures older Pillows open in mode I."""
+"""Formats whose 16-bit pictures older versions of Pillow open in mode I."""
 
 NO_PILLOW = "making JPEGs needs Pillow: pip install trainbridge[images]"
 
 
 def jpeg_of_picture(picture: "Image.Image", dimension: int) -> bytes:
-    """Return a picture as a JPEG file, grey or in colours, with at most `dimension` pixels a side.
+    """Return a picture as a JPEG file, grey or RGB, with at most `dimension` pixels a side.
 
-    Takes every mode of Pillow's; transparent pixels are shown on white, and a picture that the
-    camera's EXIF says is turned is turned. The picture itself is left as it is.
-    Raises ValueError where it has too many pixels to be read.
+    Accepts all of Pillow's modes; transparent pixels are shown on white, and the EXIF orientation is
+    applied. The picture itself is not modified. Raises ValueError where it has too many pixels.
     """
     width, height = picture.size
     if width * height > MAX_PIXELS:
         raise ValueError(f"a picture of {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
-    picture.load()  # Pillow turns a TIFF here, and only then says that it lies as it should
-    shown = _smaller(_grey_or_colours(picture), dimension)
-    turn = _TURNS.get(_orientation_of(picture))
-    if turn is not None:
-        shown = shown.transpose(turn)
+    picture.load()  # here Pillow rotates a TIFF, and only then resets its orientation
+    shown = _shrunk(_grey_or_rgb(picture), dimension)
+    transposition = _TRANSPOSITIONS.get(_orientation_of(picture))
+    if transposition is not None:
+        shown = shown.transpose(transposition)
     file = BytesIO()
     shown.save(file, "JPEG", quality=QUALITY, comment=b"")
     return file.getvalue()
 
 
 def copied_picture(picture: "Image.Image") -> "Image.Image":
-    """Return a copy, in memory, that is shown as the picture is.
+    """Return a copy in memory that looks the same when encoded.
 
-    Pillow's own copies lack what the reader needs beside pixels and `info`: the format, and an
-    orientation that was set on the object rather than read from its file.
+    Pillow's own copies lack what is needed besides pixels and `info`: the format, and an orientation
+    that was set on the object rather than read from its file.
     """
     copied = picture.copy()
     copied.format = picture.format
@@ -70,7 +69,7 @@ def jpeg_of_pixels(pixels: Pixels, dimension: int) -> bytes:
     return jpeg_of_picture(Image.fromarray(np.ascontiguousarray(pixels)), dimension)
 
 
-def _grey_or_colours(picture: "Image.Image") -> "Image.Image":
+def _grey_or_rgb(picture: "Image.Image") -> "Image.Image":
     """Return a picture in mode L or RGB."""
     mode = picture.mode
     if mode.startswith("I;16") or (mode == "I" and picture.format in SIXTEEN_BIT_FORMATS):
@@ -94,19 +93,19 @@ def _has_transparency(picture: "Image.Image") -> bool:
 
 
 def _from_sixteen_bits(picture: "Image.Image") -> "Image.Image":
-    """Show 65535 as 255. Pillow's own way of making 8 bits of 16 cuts off above 255."""
+    """Scale 65535 to 255; Pillow's own conversion from 16 bits to 8 clips above 255."""
     return picture.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
 
 
 def _on_white(picture: "Image.Image") -> "Image.Image":
-    if picture.mode == "La":  # from which Pillow goes one step only
+    if picture.mode == "La":  # which Pillow converts to LA only
         picture = picture.convert("LA")
     layers = picture.convert("RGBA")
     white = Image.new("RGBA", layers.size, "white")
     return Image.alpha_composite(white, layers).convert("RGB")
 
 
-def _smaller(picture: "Image.Image", dimension: int) -> "Image.Image":
+def _shrunk(picture: "Image.Image", dimension: int) -> "Image.Image":
     longest = max(picture.size)
     if longest <= dimension:
         return picture
@@ -117,18 +116,18 @@ def _smaller(picture: "Image.Image", dimension: int) -> "Image.Image":
 def _orientation_of(picture: "Image.Image") -> Any:
     try:
         orientation = picture.getexif().get(ORIENTATION)
-    except Exception as error:  # noqa: BLE001 -- a damaged EXIF segment costs no picture
+    except Exception as error:  # noqa: BLE001 -- a picture with damaged EXIF data is still shown
         let_through(error)
         return None
     return orientation if isinstance(orientation, int) else None
 
 
-_TURNS: dict[Any, Any] = {}
+_TRANSPOSITIONS: dict[Any, Any] = {}
 if Image is not None:
-    # Now, rather than with the first picture: what Pillow loads for it calls eval(), and an eval() while
-    # the interpreter ends makes a program that Ctrl-C has ended exit with status 1 instead of by the signal.
+    # Now rather than with the first picture: what Pillow loads then calls eval(), and an eval() while the
+    # interpreter exits makes a program that Ctrl-C has ended exit with status 1 instead of by the signal.
     Image.init()
-    _TURNS = {
+    _TRANSPOSITIONS = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
         4: Image.Transpose.FLIP_TOP_BOTTOM,

@@ -1,4 +1,4 @@
-"""From an array of whichever type and range to the pixels that are shown."""
+"""Converts arrays of any type and range to 8-bit pixels."""
 
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -11,29 +11,29 @@ except ImportError:  # pragma: no cover
 from bridge.client.encoding.layouts import channel_axis
 
 Pixels: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
-"""One picture, 0..255, grey (H,W) or colours (H,W,3); or a channel of one."""
+"""One picture, 0..255, grey (H,W) or RGB (H,W,3); or a channel of one."""
 
 ROUNDING = 0.02
-"""Of a range: so far outside it values still are inside, such as 1.004 of a bfloat16 tensor that
-was normalised and brought back."""
+"""The share of a range by which values may leave it through rounding, such as 1.004 in a bfloat16
+tensor that was normalised and denormalised."""
 
 OVERSHOOT = 0.25
-"""Of a range: so far outside it interpolation, noise and brighter colours may bring values."""
+"""The share of a range by which values may leave it through interpolation, noise and brighter colours."""
 
 OUTLIERS = 1_000
-"""One value in so many may lie anywhere."""
+"""One value in so many may be anywhere."""
 
 FAR_NOISE = 1 / 3
-"""Of the values below black, or above white: so many may lie beyond the overshoot. Of noise of deviation
-0.2 about a fifth does."""
+"""The share of the values below black, or above white, that may lie beyond the overshoot. With noise of
+standard deviation 0.2 about a fifth does."""
 
 DARKEST_WHITE = 25.5
-"""A picture of 0..255 has something brighter than a tenth of white, or whole numbers only."""
+"""A picture of 0..255 has a value of at least a tenth of white, or whole numbers only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Which values are black and white, and how many may lie outside."""
+    """Which values are black and white, and how many values may lie outside."""
 
     black: float
     white: float
@@ -50,16 +50,16 @@ class Range:
 
 UNIT = Range(0.0, 1.0, below=0.25, above=1.0)
 SIGNED = Range(-1.0, 1.0, below=0.05, above=0.05)
-"""Of standardised values (mean 0, deviation 1) about 16 % lie beyond each end."""
+"""Of standardised values (mean 0, standard deviation 1) about 16 % lie beyond each end."""
 BYTE = Range(0.0, 255.0, below=0.25, above=1.0)
 
 
 def pixels_of(picture: "np.ndarray[Any, Any]", *, channels_first: bool) -> Pixels:
-    """Return one picture as bytes, grey (H,W) or colours (H,W,3).
+    """Return one picture as bytes, grey (H,W) or RGB (H,W,3).
 
-    Takes (H,W), (H,W,C) or (C,H,W) with 1, 3 or 4 channels, also with one dimension of 1 in front;
-    transparent pixels are shown on white, masked ones black. `channels_first` decides where both ends could be the
-    channels. Raises ValueError for anything else.
+    Accepts (H,W), (H,W,C) or (C,H,W) with 1, 3 or 4 channels, also with a leading dimension of 1.
+    Transparent pixels are shown on white, masked ones black. `channels_first` decides where both ends
+    could be the channels. Raises ValueError for anything else.
     """
     if isinstance(picture, np.ma.MaskedArray):
         picture = _without_mask(picture)
@@ -77,12 +77,12 @@ def pixels_of(picture: "np.ndarray[Any, Any]", *, channels_first: bool) -> Pixel
 
 
 def levels_of(values: "np.ndarray[Any, Any]") -> Pixels:
-    """Return values as 0..255; which of them are black and white is judged by these values alone.
+    """Return values as 0..255; the range is determined from these values alone.
 
     Booleans are black and white, unsigned 16-bit integers are 0..65535 by their type. Other
     integers are 0..255 (8-bit ones with negative values -128..127), or 0..65535; floats are 0..1,
-    -1..1 or 0..255: what overshoots is cut off. Values of no such range are stretched from their
-    lowest to their highest, without the outermost thousandth. NaN is black.
+    -1..1 or 0..255, and what overshoots is clipped. Values in none of these ranges are stretched from
+    their lowest to their highest, without the outermost thousandth. NaN is black.
     """
     dtype = values.dtype
     if dtype == np.uint8:
@@ -99,14 +99,14 @@ def levels_of(values: "np.ndarray[Any, Any]") -> Pixels:
 
 
 def _without_mask(picture: "np.ma.MaskedArray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Return a picture whose masked values say nothing: NaN, or 0 where the type has none."""
+    """Return a picture with its masked values replaced by NaN, or by 0 where the type has none."""
     return picture.filled(np.nan if picture.dtype.kind == "f" else 0)
 
 
 def _with_opacity(channels: "np.ndarray[Any, Any]") -> tuple[Pixels, Pixels]:
-    """Return the colours of a picture (H,W,4), and its opacity, whose range is judged by itself.
+    """Return the colours of a picture (H,W,4) and its opacity, whose range is determined separately.
 
-    8-bit integers have one sign for both; their highest, 127, is opaque.
+    Where 8-bit integers have a sign, both have; their highest, 127, is opaque.
     """
     colours, alpha = channels[:, :, :3], channels[:, :, 3:]
     if channels.dtype != np.int8:
@@ -144,9 +144,11 @@ def _of_integers(values: "np.ndarray[Any, Any]") -> Pixels:
 
 
 def _of_floats(values: "np.ndarray[Any, Any]") -> Pixels:
-    with np.errstate(all="ignore"):  # whatever is in them
+    with np.errstate(all="ignore"):  # NaN, infinity and overflow are handled
         numbers = values.astype(np.float32 if values.dtype.itemsize <= 4 else np.float64)
-        if numbers.min() >= -ROUNDING and numbers.max() <= 1 + ROUNDING:  # the usual one; no NaN
+        if (
+            numbers.min() >= -ROUNDING and numbers.max() <= 1 + ROUNDING
+        ):  # the common case, without NaN
             return _scaled(numbers, UNIT.black, UNIT.white)
         finite = numbers[np.isfinite(numbers)]
         if not finite.size:
@@ -158,15 +160,15 @@ def _of_floats(values: "np.ndarray[Any, Any]") -> Pixels:
 
 
 def _fits(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
-    """Return whether finite values are of this range, apart from overshoot, outliers and noise."""
+    """Return whether finite values are in this range, apart from overshoot, outliers and noise."""
     return _fits_closely(values, wanted) or (wanted.is_dark_at_zero and _is_noisy(values, wanted))
 
 
 def _is_noisy(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
-    """Return whether this is a picture of a range from 0 on, with noise that goes far below its black.
+    """Return whether this is a picture of a range from 0, with noise far below its black.
 
-    Most of the noise around black and white lies near them; what is darker than mid-grey in a picture
-    of -1..1 lies anywhere down to -1, and nothing above 1.
+    Most of the noise around black and white is close to them, whereas in a picture of -1..1 what is
+    darker than mid-grey is anywhere down to -1, and nothing is above 1.
     """
     white, reach, few = wanted.white, OVERSHOOT * wanted.white, values.size // OUTLIERS
     below, above = np.count_nonzero(values < 0), np.count_nonzero(values > white)
@@ -196,28 +198,30 @@ def _fits_closely(values: "np.ndarray[Any, Any]", wanted: Range) -> bool:
 
 
 def _uses_bytes(values: "np.ndarray[Any, Any]", *, must_be_bright: bool) -> bool:
-    """Return whether values are 0..255 rather than some few units around 0."""
+    """Return whether values are 0..255 rather than a few units around 0."""
     if values.max() >= DARKEST_WHITE:
         return True
     return not must_be_bright and bool(values.min() >= 0) and not _has_fractions(values)
 
 
 def _has_fractions(values: "np.ndarray[Any, Any]") -> bool:
-    """Return whether not all are whole numbers; a few whole ones beside one outlier prove no range."""
+    """Return whether any value is not a whole number; a few whole ones beside an outlier do not prove a range."""
     return bool((values != np.rint(values)).any())
 
 
 def _stretched(numbers: "np.ndarray[Any, Any]", finite: "np.ndarray[Any, Any]") -> Pixels:
-    """Show the lowest as black and the highest as white; one single value is mid-grey."""
-    left_out = finite.size // OUTLIERS
-    ordered = np.partition(finite, (left_out, finite.size - 1 - left_out))
-    lowest, highest = float(ordered[left_out]), float(ordered[finite.size - 1 - left_out])
-    if lowest == highest:  # all but the outermost are the same
+    """Map the lowest value to black and the highest to white; a single value becomes mid-grey."""
+    outliers = finite.size // OUTLIERS
+    ordered = np.partition(finite, (outliers, finite.size - 1 - outliers))
+    lowest, highest = float(ordered[outliers]), float(ordered[finite.size - 1 - outliers])
+    if lowest == highest:  # all but the outliers are the same
         lowest, highest = float(finite.min()), float(finite.max())
     if lowest == highest:
         return np.full(numbers.shape, 128, np.uint8)
     with np.errstate(all="ignore"):
-        return _scaled(numbers / 4, lowest / 4, highest / 4)  # their distance may overflow
+        return _scaled(
+            numbers / 4, lowest / 4, highest / 4
+        )  # the difference of large ones may overflow
 
 
 def _scaled(values: "np.ndarray[Any, Any]", black: float, white: float) -> Pixels:
