@@ -1,4 +1,4 @@
-"""The examples and the demo, run as a reader would."""
+"""The examples and the demo, run as a reader would run them."""
 
 import os
 import re
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(*command: str) -> str:
-    """Run a command and return what it said; it must succeed."""
+    """Run a command, which must succeed, and return its output."""
     environment = {n: v for n, v in os.environ.items() if not n.startswith("TRAINBRIDGE_")}
     done = subprocess.run(
         [sys.executable, *command],
@@ -38,7 +38,7 @@ def run(*command: str) -> str:
     ],
 )
 def test_an_example_arrives_whole(tmp_path, script, flags, batches):
-    """Each example trains for real, and every batch and some of its images are at the bridge."""
+    """Each example trains for real, and all of its batches and some images reach the bridge."""
     if script.startswith("pytorch") and find_spec("torch") is None:
         missing("PyTorch is not installed here", "`make torch` gets it, into .venv")
     with running_bridge(tmp_path / "state") as bridge:
@@ -64,7 +64,7 @@ def test_the_demo_checks_itself():
 
 
 def test_a_demo_that_cannot_start_says_why(tmp_path):
-    """A taken port is one clear sentence and a failure, not a traceback."""
+    """A port in use is reported in one clear sentence with a failure status, not as a traceback."""
     with running_bridge(tmp_path / "state") as bridge:
         done = subprocess.run(
             [sys.executable, "-m", "bridge", "demo", "--exit", "--http-address", bridge.http],

@@ -1,4 +1,4 @@
-"""What is filled from the wall clock."""
+"""Times from the wall clock."""
 
 import time
 
@@ -14,7 +14,7 @@ from bridge.wire import metrics_pb2 as wire
     [(-1, 0), (-(10**18), 0), (0, 0), (1_700_000_000_123_456_789, 1_700_000_000_123)],
 )
 def test_a_clock_before_1970_is_not_reported(monkeypatch, now, shown):
-    """Times of the protocol have no sign: a clock that is set to 1969 costs the time, and no message."""
+    """The protocol's times are unsigned: with a clock set to 1969 a message has no time, but is sent."""
     monkeypatch.setattr(time, "time_ns", lambda: now)
 
     beat = wire.MetricsRequest.FromString(encoded_heartbeat(1))

@@ -1,4 +1,4 @@
-"""What NVML says of the GPUs of a process."""
+"""What NVML reports about the GPUs of a process."""
 
 import itertools
 import logging
@@ -11,7 +11,7 @@ from bridge.client.gpus import FIRST_RETRY_SECONDS, MAX_RETRY_SECONDS, Gpu, GpuR
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is set."""
 
     seconds = 0.0
 
@@ -25,17 +25,17 @@ def reader(nvml, clock=None, gpus="visible", **environment):
 
 
 def two():
-    """Return a machine of two GPUs."""
+    """Return a machine with two GPUs."""
     return FakeNvml(Card("GPU-a"), Card("GPU-b", utilization=0))
 
 
 def indices(found):
-    """Return those of the GPUs that were read."""
+    """Return the GPUs that were read."""
     return [gpu.index for gpu in found if gpu is not None]
 
 
 def test_every_value_is_read():
-    """With the units of the protocol; an idle GPU is at 0, which is a value."""
+    """In the units of the protocol; an idle GPU is at 0, which is a value."""
     first, second = reader(two()).read()
 
     assert first == Gpu(0, "GPU-a", 50.0, 10.0, 80.0, 60.0, 300.0)
@@ -43,7 +43,7 @@ def test_every_value_is_read():
 
 
 def test_reserved_memory_is_not_used_memory():
-    """Version 1 of the call counts what the driver reserves; an older binding has no other."""
+    """Version 1 of the call includes what the driver reserves; an older binding has only that."""
     assert reader(FakeNvml(Card("GPU-a"))).read()[0].memory_used_mb == 10
 
     class Older(FakeNvml):
@@ -72,7 +72,7 @@ def test_reserved_memory_is_not_used_memory():
 )
 @pytest.mark.parametrize("error", ["NotSupported", "InvalidArgument", "Unknown", "NoPermission"])
 def test_what_a_gpu_does_not_report_is_absent(function, names, error):
-    """It is None, never 0, and costs no other value."""
+    """It is None, never 0, and no other value is affected."""
     nvml = two()
     nvml.cards[0].faults[function] = getattr(nvml, f"NVMLError_{error}")()
 
@@ -99,7 +99,7 @@ def test_a_function_that_the_binding_lacks_costs_its_value():
 
 
 def test_a_mig_slice_reports_its_own_memory_and_no_utilization():
-    """Its name holds DCGM's UUID and GPU_I_ID."""
+    """Its name contains DCGM's UUID and GPU_I_ID."""
     slices = [Slice("MIG-1", 3, 0, used_mb=4), Slice("MIG-2", 5, 1)]
     nvml = FakeNvml(Card("GPU-a"), Card("GPU-b", slices=slices))
 
@@ -109,7 +109,7 @@ def test_a_mig_slice_reports_its_own_memory_and_no_utilization():
 
 
 def test_a_slice_that_is_made_anew_is_found_again():
-    """Its handle has become invalid, and so has that of its predecessor."""
+    """Its handle is invalid, and so is that of its predecessor."""
     nvml = FakeNvml(Card("GPU-a", slices=[Slice("MIG-1", 3, 0)]))
     read = reader(nvml).read
     read()
@@ -137,7 +137,7 @@ def test_a_slice_that_is_made_anew_is_found_again():
 )
 @pytest.mark.parametrize("since", ["the start", "later"])
 def test_a_bad_gpu_costs_itself_while_it_is_bad(function, error, since, caplog):
-    """Whatever NVML or its binding raises for it; the others go on, and it comes back."""
+    """Whatever NVML or its binding raises; the others are still reported, and it recovers."""
     caplog.set_level(logging.INFO, "trainbridge")
     nvml = two()
     read = reader(nvml).read
@@ -160,7 +160,7 @@ def test_a_bad_gpu_costs_itself_while_it_is_bad(function, error, since, caplog):
 
 
 def test_a_gpu_that_is_lost_between_two_values_is_not_reported_in_part():
-    """What was read before is of a GPU that is gone."""
+    """Earlier readings belong to a GPU that is gone."""
     nvml = two()
     nvml.cards[1].faults["nvmlDeviceGetPowerUsage"] = nvml.NVMLError_GpuIsLost()
 
@@ -168,7 +168,7 @@ def test_a_gpu_that_is_lost_between_two_values_is_not_reported_in_part():
 
 
 def test_a_lost_gpu_keeps_its_place():
-    """The others are still found by UUID and by local rank, and the missing one can be seen."""
+    """The others are still found by UUID and by local rank, and the missing one is visible as such."""
     nvml = two()
     read = reader(nvml, CUDA_VISIBLE_DEVICES="GPU-a,GPU-b").read
     read()
@@ -180,7 +180,7 @@ def test_a_lost_gpu_keeps_its_place():
 
 
 def test_the_gpus_of_others_are_left_alone():
-    """One that hangs, or is lost, does not concern this process."""
+    """A hanging or lost one does not affect this process."""
     nvml = two()
     read = reader(nvml, CUDA_VISIBLE_DEVICES="1").read
     read()
@@ -192,7 +192,7 @@ def test_the_gpus_of_others_are_left_alone():
 
 
 def test_the_variable_counts_as_it_was_at_the_first_reading():
-    """CUDA looks once; a later value is for processes that are started with it."""
+    """CUDA reads the variables once; a later value is for child processes."""
     environment = {"CUDA_VISIBLE_DEVICES": "1"}
     read = GpuReader(two(), "visible", environment).read
     assert indices(read()) == [1]
@@ -239,7 +239,7 @@ def test_a_driver_that_is_reloaded_is_met_again(error, caplog):
 
 
 def test_one_answer_can_say_that_nvml_itself_is_down():
-    """Then it is not the fault of the GPU that was asked."""
+    """It is not a failure of the GPU that was queried."""
     clock, nvml = Clock(), two()
     read = reader(nvml, clock).read
     read()
@@ -254,7 +254,7 @@ def test_one_answer_can_say_that_nvml_itself_is_down():
 
 
 def test_a_machine_without_a_driver_is_not_worth_a_word(caplog):
-    """It has no GPU of that make."""
+    """The machine has no NVIDIA GPU."""
     nvml = two()
     nvml.driver_fault = nvml.NVMLError_DriverNotLoaded()
 
@@ -263,7 +263,7 @@ def test_a_machine_without_a_driver_is_not_worth_a_word(caplog):
 
 
 def test_none_asks_nothing():
-    """Not even whether there is a driver."""
+    """Not even to find out whether there is a driver."""
     nvml = two()
 
     assert reader(nvml, gpus="none").read() == ()

@@ -1,4 +1,4 @@
-"""What is left out is counted by reason, said once, and raised where strict."""
+"""What is left out is counted by reason, logged once, and raised in strict mode."""
 
 import logging
 
@@ -8,7 +8,7 @@ from bridge.client.left_out import EXPECTED, REMEDIES, LeftOut, Reason
 
 
 def test_everything_is_counted_by_what_and_why():
-    """However often; nothing left out is not counted at all."""
+    """However often; a count of 0 makes no entry."""
     account = LeftOut()
     account.add("images", Reason.MEMORY, 16)
     account.add("images", Reason.MEMORY, 4)
@@ -20,8 +20,8 @@ def test_everything_is_counted_by_what_and_why():
     assert account.mistakes == 1
 
 
-def test_each_kind_is_said_once(caplog):
-    """With what was wrong and what to change; never from the thread that counts."""
+def test_each_kind_is_logged_once(caplog):
+    """With the cause and a remedy; never from the thread that counts."""
     account = LeftOut()
     with caplog.at_level(logging.WARNING, "trainbridge"):
         for _ in range(100):
@@ -32,15 +32,15 @@ def test_each_kind_is_said_once(caplog):
         account.announce()
         account.announce()
 
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 3
-    assert "buffer_bytes" in said[0]
-    assert "ValueError: seven" in said[1]
-    assert "TypeError: eight" in said[2]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 3
+    assert "buffer_bytes" in messages[0]
+    assert "ValueError: seven" in messages[1]
+    assert "TypeError: eight" in messages[2]
 
 
-def test_what_the_bridge_does_not_want_is_not_worth_a_word(caplog):
-    """Images that the bridge's rate does not take are counted and nothing else, also where strict."""
+def test_what_the_bridge_does_not_want_is_not_logged(caplog):
+    """Images beyond the bridge's rate are only counted, also in strict mode."""
     account = LeftOut(strict=True)
     with caplog.at_level(logging.WARNING, "trainbridge"):
         account.add("images", Reason.SAMPLED_OUT, 16)
@@ -52,7 +52,7 @@ def test_what_the_bridge_does_not_want_is_not_worth_a_word(caplog):
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - EXPECTED))
 def test_strict_raises(reason):
-    """In tests of a loop, whatever would be left out shows where it is made."""
+    """In tests of a loop, whatever would be left out raises where it is given."""
     cause = ValueError("why")
 
     with pytest.raises(ValueError, match="images: ValueError: why") as raised:
@@ -62,7 +62,7 @@ def test_strict_raises(reason):
 
 
 def test_an_error_that_cannot_be_described_is_named():
-    """An exception may be of any making, its text included."""
+    """The `__str__` of an exception may raise, too."""
 
     class WorseError(Exception):
         def __str__(self):
@@ -87,7 +87,7 @@ def test_sentences_are_bounded():
 
 
 def test_every_remedy_has_its_reason():
-    """Reasons of want of room say what to change."""
+    """Every lack of memory comes with a remedy."""
     assert {reason for _, reason in REMEDIES} <= set(Reason)
     for what in ("images", "batches", "scalars"):
         assert (what, Reason.MEMORY) in REMEDIES

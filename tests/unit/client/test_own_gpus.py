@@ -1,4 +1,4 @@
-"""Which GPUs are a process's own."""
+"""Which GPUs a process uses."""
 
 import sys
 from types import SimpleNamespace
@@ -58,7 +58,7 @@ def own(devices=DEVICES, gpus="visible", cuda=None, **environment):
     ],
 )
 def test_cuda_visible_devices_is_read_as_cuda_reads_it(text, indices):
-    """Indices, UUIDs and their beginnings; nothing behind an entry that is not valid."""
+    """Indices, UUIDs and their prefixes; nothing after an invalid entry."""
     environment = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
 
     assert own(**environment) == indices
@@ -82,7 +82,7 @@ def test_cuda_visible_devices_is_read_as_cuda_reads_it(text, indices):
     ],
 )
 def test_cuda_shows_one_mig_slice_and_nothing_beside_it(text, found):
-    """Named by its own UUID or by GPU and instances; else the first one."""
+    """The one named by its own UUID or by GPU and instances; else the first one."""
     environment = {} if text is None else {"CUDA_VISIBLE_DEVICES": text}
 
     assert own(SLICED, **environment) == found
@@ -94,7 +94,7 @@ def test_a_gpu_in_mig_mode_without_slices_is_nobodys():
 
 
 def test_all_and_none():
-    """The whole machine whatever CUDA shows, or nothing; an unknown setting is refused."""
+    """The whole machine whatever CUDA shows, or nothing; an unknown setting is rejected."""
     assert own(gpus="all", CUDA_VISIBLE_DEVICES="1", LOCAL_RANK="0") == [0, 1, 2, 3]
     assert own(SLICED, gpus="all") == [0, 1]
     assert own(gpus="none") == []
@@ -126,7 +126,7 @@ def test_a_process_for_each_gpu_has_that_gpu(environment, indices):
 
 
 def test_what_cuda_shows_comes_before_the_variable():
-    """The fastest GPU is CUDA's first unless it is asked for the order of the bus."""
+    """CUDA's first GPU is the fastest one unless CUDA_DEVICE_ORDER is PCI_BUS_ID."""
     view = CudaView(("11110000-d72c", "8932f937-d72c"), 0)
 
     assert own(cuda=view, CUDA_VISIBLE_DEVICES="0,1") == [2, 0]
@@ -141,7 +141,7 @@ def test_what_cuda_shows_comes_before_the_variable():
     st.text("0123456789,+- xGPUMI/af\uff13", max_size=30) | st.just("9" * 5000), st.text(max_size=9)
 )
 def test_whatever_the_variables_hold_means_some_gpus_or_none(text, rank):
-    """Nothing is raised, and no GPU stands there twice."""
+    """Nothing is raised, and no GPU is listed twice."""
     found = own(CUDA_VISIBLE_DEVICES=text)
 
     assert len(found) == len(set(found))
@@ -150,14 +150,14 @@ def test_whatever_the_variables_hold_means_some_gpus_or_none(text, rank):
 
 
 def test_a_uuid_that_cannot_be_read_now_ends_no_list():
-    """A GPU that is lost from the start may be the one that is named."""
+    """A GPU that was lost from the start may be the one that is meant."""
     lost = [Device(0, ""), *DEVICES[1:]]
 
     assert own(lost, CUDA_VISIBLE_DEVICES="GPU-8932f,GPU-1111") == [2]
 
 
 class Cuda:
-    """torch.cuda, which must not be initialised by us."""
+    """A torch.cuda that the SDK must not initialise."""
 
     def __init__(self, *, is_initialized, uuids=("a", "b")):
         self.is_initialized = lambda: is_initialized
@@ -181,7 +181,7 @@ class Cuda:
 
 
 def test_torch_is_asked_only_where_it_has_initialised_cuda(monkeypatch):
-    """It is not imported, and nothing is initialised for the sake of a number."""
+    """Nothing is imported or initialised just to read it."""
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert cuda_view() is None
     assert "torch" not in sys.modules

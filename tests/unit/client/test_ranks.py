@@ -55,7 +55,7 @@ def test_without_torch_the_launcher_decides_at_once():
     ["RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"],
 )
 def test_one_process_of_a_job_has_a_session(variable, monkeypatch):
-    """Whichever launcher has numbered them: rank 1 adds none, rank 0 has one."""
+    """Whichever launcher has numbered them: rank 1 adds no session, rank 0 has one."""
     batches = []
     for rank in ("0", "1"):
         monkeypatch.setenv(variable, rank)
@@ -69,7 +69,7 @@ def test_one_process_of_a_job_has_a_session(variable, monkeypatch):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_group_that_is_made_later_decides(distributed, rank):
-    """By the first call at the latest; another rank stays one, whatever becomes of the group."""
+    """At the first call at the latest; any other rank stays what it is, whatever happens to the group."""
     check = RankCheck("zero", {})
     assert check.reports
 
@@ -82,7 +82,7 @@ def test_a_group_that_is_made_later_decides(distributed, rank):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_what_sends_waits_until_the_rank_is_known(distributed, rank):
-    """It is let go when there is a group, so that rank 0 shows before its first step."""
+    """It ends as soon as there is a group, so that rank 0 appears before its first step."""
     check = RankCheck("zero", {})
     decisions = []
     thread = threading.Thread(target=lambda: decisions.append(check.wait()))
@@ -98,7 +98,7 @@ def test_what_sends_waits_until_the_rank_is_known(distributed, rank):
 
 @pytest.mark.usefixtures("distributed")
 def test_one_process_with_torch_reports_at_its_first_call_or_after_a_while():
-    """Nobody waits for a group that never comes."""
+    """The wait for a process group that is never created is bounded."""
     check = RankCheck("zero", {})
     check.settle()
     assert check.wait()
@@ -108,14 +108,14 @@ def test_one_process_with_torch_reports_at_its_first_call_or_after_a_while():
 @pytest.mark.usefixtures("distributed")
 @pytest.mark.parametrize("environment", [{"RANK": "0"}, {"RANK": "1"}, {"SLURM_PROCID": "2"}])
 def test_a_launcher_that_is_sure_is_not_waited_for(environment):
-    """A process that torchrun has numbered is certain, and so is every number but 0."""
+    """A rank set by torchrun is certain, and so is any rank other than 0."""
     check = RankCheck("zero", environment, wait_seconds=1e9)
 
     assert check.wait() == (environment == {"RANK": "0"})
 
 
 def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
-    """Commands reach rank 0 only; each call is named, and rank 0 may ask as it likes."""
+    """Commands reach rank 0 only; each call is named once, and rank 0 is never warned."""
     distributed.rank = 1
     check = RankCheck("zero", {})
     for _ in range(3):
@@ -134,7 +134,7 @@ def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
 
 @pytest.mark.usefixtures("_no_torch")
 def test_one_process_agrees_with_itself():
-    """Without a group there is nobody to ask."""
+    """Without a group there is no other rank."""
     assert agree(value=True)
     assert not agree(value=False)
     left = [True, True]
@@ -143,7 +143,7 @@ def test_one_process_agrees_with_itself():
 
 
 def test_a_group_that_fails_ends_no_training(distributed, caplog):
-    """The rank goes on with its own answer; the loop's next reduction will raise by itself."""
+    """The rank goes on with its own value; the loop's next reduction will raise by itself."""
     distributed.rank = 0  # and there is no torch.distributed.get_backend
 
     assert agree(value=True)

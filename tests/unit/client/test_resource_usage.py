@@ -12,7 +12,7 @@ from bridge.client.resource_usage import MAX_AGE_SECONDS, ResourceMonitor
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is set."""
 
     seconds = 0.0
 
@@ -21,12 +21,12 @@ class Clock:
 
 
 def monitor(nvml, **arguments):
-    """Return what looks at these GPUs, in an environment that names none."""
+    """Return a monitor of these GPUs, in an environment that selects none."""
     return ResourceMonitor(nvml, environment={}, **arguments)
 
 
 def two():
-    """Return a machine of two GPUs."""
+    """Return a machine with two GPUs."""
     return FakeNvml(Card("GPU-a"), Card("GPU-b"))
 
 
@@ -48,7 +48,7 @@ def test_this_process_is_reported():
 
 
 def test_gpus_can_be_left_out():
-    """An unknown choice is refused while the run is being set up."""
+    """An unknown setting is rejected when the session is constructed."""
     nvml = two()
 
     assert monitor(nvml, gpus="none").read().gpus == ()
@@ -58,7 +58,7 @@ def test_gpus_can_be_left_out():
 
 
 def test_a_first_gpu_that_is_lost_is_not_mistaken_for_the_second():
-    """For bridges that know one GPU, the first."""
+    """Older bridges know only one GPU, the first."""
     nvml = two()
     nvml.cards[0].faults[""] = nvml.NVMLError_GpuIsLost()
 
@@ -72,8 +72,8 @@ def test_a_first_gpu_that_is_lost_is_not_mistaken_for_the_second():
     ("broken", "left"), [("cpu_percent", "memory_mb"), ("memory_info", "cpu_percent")]
 )
 @pytest.mark.parametrize("error", [psutil.AccessDenied(), OSError(), ValueError()], ids=repr)
-def test_processor_and_memory_fail_alone(broken, left, error, monkeypatch):
-    """What the system does not give is not reported; the other, and the GPUs, are."""
+def test_cpu_and_memory_fail_independently(broken, left, error, monkeypatch):
+    """What the system does not provide is not reported; the other, and the GPUs, are."""
 
     def fail(*_arguments):
         raise error
@@ -87,8 +87,8 @@ def test_processor_and_memory_fail_alone(broken, left, error, monkeypatch):
     assert len(usage.gpus) == 2
 
 
-def test_a_hanging_driver_holds_nobody_up(monkeypatch, caplog):
-    """The process is still reported, the last reading only while it is current; one thread hangs."""
+def test_a_hanging_driver_blocks_nothing_else(monkeypatch, caplog):
+    """The process is still reported, the last reading only while it is up to date; one thread hangs."""
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
     clock, nvml = Clock(), two()
     watched = monitor(nvml, now=clock)
@@ -111,7 +111,7 @@ def test_a_hanging_driver_holds_nobody_up(monkeypatch, caplog):
 
 
 def test_a_reading_that_took_long_is_old_when_it_is_done(monkeypatch):
-    """Its first values are from its beginning."""
+    """Its first values were read when it began."""
     monkeypatch.setattr(module, "WAIT_SECONDS", 0.01)
     clock, nvml = Clock(), two()
     nvml.goes_on.clear()
@@ -133,13 +133,13 @@ def no_thread(_thread):
 
 
 def test_a_process_without_room_for_a_thread_reports_no_gpus(monkeypatch):
-    """And nothing is raised."""
+    """Nothing is raised."""
     monkeypatch.setattr(threading.Thread, "start", no_thread)
 
     assert monitor(two()).read().gpus == ()
 
 
-def test_what_cuda_shows_is_taken_over(monkeypatch):
+def test_what_cuda_shows_decides(monkeypatch):
     """Once it is initialised; before that, and where torch is not loaded, nothing changes."""
     watched = monitor(two())
     watched.record_cuda_devices()

@@ -1,4 +1,4 @@
-"""Where a session goes, and as whom."""
+"""The address, credentials and id of a session."""
 
 import sys
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from bridge.protocol import SESSION_ID
     ],
 )
 def test_addresses(address, target, secure):
-    """With or without a scheme, which says whether there is TLS."""
+    """With or without a scheme, which decides about TLS."""
     found = destination(address, environment={})
 
     assert (found.target, found.secure) == (target, secure)
@@ -31,13 +31,13 @@ def test_addresses(address, target, secure):
 
 @pytest.mark.parametrize("address", ["ftp://x:1", "grpc://", "a b:1"])
 def test_what_is_not_an_address(address):
-    """It is refused while the run is being set up."""
+    """It is rejected when the session is constructed."""
     with pytest.raises(ValueError, match="address"):
         destination(address, environment={})
 
 
 def test_arguments_come_before_variables(tmp_path):
-    """What is not given comes from the environment; secrets also from files."""
+    """Settings not given come from the environment; secrets also from files."""
     secret = tmp_path / "token"
     secret.write_text("from a file\n")
     environment = {"TRAINBRIDGE_ADDRESS": "there:1", "TRAINBRIDGE_TOKEN_FILE": str(secret)}
@@ -50,11 +50,11 @@ def test_arguments_come_before_variables(tmp_path):
 
 
 def test_a_certificate_authority_means_tls(tmp_path):
-    """Nobody names one for a plain connection."""
-    authority = tmp_path / "ca.pem"
-    authority.write_bytes(b"certificate")
+    """A plain connection needs none."""
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(b"certificate")
 
-    found = destination("there:1", ca_file=str(authority), environment={})
+    found = destination("there:1", ca_file=str(ca_file), environment={})
 
     assert found.secure
     assert found.root_certificates == b"certificate"
@@ -64,7 +64,7 @@ def test_a_certificate_authority_means_tls(tmp_path):
 
 @pytest.fixture
 def group(monkeypatch):
-    """Return what sets the process group of torch.distributed: rank and size, or None."""
+    """Return a function that sets the process group of torch.distributed: rank and size, or None."""
 
     def set_group(rank=None, size=0):
         fake = SimpleNamespace(
@@ -122,12 +122,12 @@ def test_every_launcher_names_the_rank(environment, rank, world_size, group):
     )
 )
 def test_whatever_the_variables_hold_there_is_a_rank(environment):
-    """What is not a number is left out; nothing is raised while a run is being set up."""
+    """What is not a number is ignored; nothing is raised when a session is constructed."""
     assert process_rank(environment).rank >= 0
 
 
 def test_a_process_group_knows_best(group):
-    """It numbers processes that no launcher has started, or started for something else."""
+    """It numbers processes that no launcher started, or that it started for another purpose."""
     environment = {"RANK": "0", "TORCHELASTIC_RUN_ID": "job", "SLURM_PROCID": "7"}
     group()
     assert process_rank(environment) == ProcessRank(0, "job")
@@ -166,7 +166,7 @@ def test_runs_of_different_models_have_different_names(run, model, rank):
 
 
 def test_names():
-    """A name is made of the model's where none is wanted, and always fits the protocol."""
+    """It is derived from the model's where none is wanted, and always fits the protocol."""
     assert session_name("mine", "m", ProcessRank(), "zero") == "mine"
     made = session_name("", "Résnet 18/v2!", ProcessRank(), "zero")
     assert made.startswith("r-snet-18-v2-")

@@ -1,12 +1,12 @@
-"""The books, and things said once."""
+"""The counters of a session, and notices that are logged once."""
 
 import logging
 
 from bridge.client.stats import Notices, Stats
 
 
-def test_a_snapshot_stands_still():
-    """What was looked at does not change afterwards."""
+def test_a_snapshot_does_not_change():
+    """The counters go on; the snapshot stays as it was taken."""
     stats = Stats(batches=3)
     snapshot = stats.snapshot()
     stats.batches += 1
@@ -15,15 +15,15 @@ def test_a_snapshot_stands_still():
     assert stats.snapshot() == stats
 
 
-def test_a_notice_is_given_once_until_forgotten(caplog):
-    """A log is not filled with what has been said, and says it anew when it happens anew."""
+def test_a_notice_is_logged_once_until_it_is_reset(caplog):
+    """The log is not filled with repetitions; what happens anew is logged anew."""
     notices = Notices()
     with caplog.at_level(logging.WARNING, "trainbridge"):
         for _ in range(3):
             notices.log_once("lost", "no connection")
             notices.log_once("full", "no room")
         notices.reset("lost")
-        notices.reset("never said")
+        notices.reset("never logged")
         notices.log_once("lost", "no connection")
         notices.log_once("full", "no room")
 

@@ -1,4 +1,4 @@
-"""The bridge that records, as users test their loops with it."""
+"""The recording bridge, used as users do to test their loops."""
 
 import math
 
@@ -11,12 +11,12 @@ from bridge.wire import metrics_pb2 as wire
 
 
 def record(bridge: RecordingBridge, **payload) -> None:
-    """Give a bridge a message."""
+    """Send a bridge a message."""
     bridge.record(wire.MetricsRequest(**payload))
 
 
 def test_who_registers_is_recorded():
-    """The plan and labels of a run can be looked at before it says anything."""
+    """The configuration and labels of a run are available before its first call."""
     bridge = RecordingBridge()
     with TrainingSession(
         bridge, session_id="run", model="resnet", epochs=3, labels={"team": "vision"}
@@ -27,7 +27,7 @@ def test_who_registers_is_recorded():
 
 
 def test_what_was_not_said_is_none():
-    """0 and nothing reported stay distinct."""
+    """0 and not reported stay distinct."""
     bridge = RecordingBridge()
     record(bridge, epoch_data=wire.EpochData(epoch=1, validation_loss=0.0))
 
@@ -35,7 +35,7 @@ def test_what_was_not_said_is_none():
 
 
 def test_answers_name_their_order():
-    """A command's id is what its answer carries."""
+    """The answer to a command has its id."""
     bridge = RecordingBridge()
     with TrainingSession(bridge) as session:
         session.on(
@@ -52,14 +52,14 @@ def test_answers_name_their_order():
 
 
 def test_a_command_needs_a_session():
-    """A test that sends one too early gets an error that says so."""
+    """A test that sends one too early gets a clear error."""
     with pytest.raises(RuntimeError, match="no session"):
         RecordingBridge().send_command(CommandType.STOP_TRAINING)
 
 
 @pytest.mark.parametrize(("rate", "images"), [(math.inf, 10), (0.0, 0)])
 def test_as_many_images_as_wanted(rate, images):
-    """All of them by default; the batches all come in any case."""
+    """All of them by default; all batches are recorded in any case."""
     bridge = RecordingBridge(image_batches_per_second=rate)
     with TrainingSession(bridge) as session:
         for batch in range(10):
@@ -82,7 +82,7 @@ def test_one_bridge_serves_many_sessions():
 
 
 def test_everything_is_acknowledged():
-    """The books of a session are those it would have with a real bridge."""
+    """A session counts as it would with a real bridge."""
     bridge = RecordingBridge()
     with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=0, batch=0)

@@ -1,4 +1,4 @@
-"""How fast training goes."""
+"""Training throughput."""
 
 import math
 
@@ -8,7 +8,7 @@ from bridge.client.throughput import FIRST_REPORT_SECONDS, REPORT_SECONDS, Throu
 
 
 def test_durations_lie_between_calls():
-    """The first batch has none, nor the first of an epoch whose start nobody reported."""
+    """The first batch has none, nor has the first of an epoch whose start was not reported."""
     meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
 
     assert meter.record_batch(10.0, 0, 32) is None
@@ -19,7 +19,7 @@ def test_durations_lie_between_calls():
 
 
 def test_speed_is_recent_and_average():
-    """Frames a second since the last report, and since the start."""
+    """Samples per second since the last report, and since the start."""
     meter = ThroughputMeter(epochs=0, batches_per_epoch=0)
     assert meter.measure(0.0) is None
     for tick in range(11):
@@ -38,7 +38,7 @@ def test_speed_is_recent_and_average():
 
 @pytest.mark.parametrize("base", [0, 1])
 def test_remaining_time(base):
-    """What is left of this epoch, and the epochs to come, counted from 0 or from 1."""
+    """The rest of this epoch and the epochs to come, counted from 0 or from 1."""
     meter = ThroughputMeter(epochs=4, batches_per_epoch=10)
     for batch in range(10):
         meter.record_batch(batch * 1.0, base, 1)

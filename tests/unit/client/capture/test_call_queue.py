@@ -1,4 +1,4 @@
-"""Who takes calls is woken when it rests, and not otherwise; what has not arrived is waited for."""
+"""The queue of captured calls: bounded, in order, waking the collector only while that waits."""
 
 import threading
 
@@ -18,19 +18,19 @@ CALLS = {
 
 
 class Transfer:
-    """Copies that are on their way."""
+    """Copies that have not arrived yet."""
 
     has_arrived = False
 
 
 def batches(count):
-    """Return calls that are numbered."""
+    """Return numbered calls."""
     return [BatchCall(0.0, 0.5, 0, batch) for batch in range(count)]
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_only_a_watched_queue_wakes(call):
-    """Setting an event costs the loop more than keeping a call, so it happens only when it is needed."""
+    """Setting the flag costs the loop more than appending a call, so it is set only when needed."""
     queue = CallQueue(1 << 20)
 
     queue.put(call)
@@ -41,7 +41,7 @@ def test_only_a_watched_queue_wakes(call):
     assert queue.wake.is_set()
 
 
-def test_calls_come_in_order_and_in_portions():
+def test_calls_are_taken_in_order_and_in_portions():
     """The oldest first, at most as many as asked for, and none twice."""
     queue = CallQueue(1 << 20)
     for call in batches(5):
@@ -54,7 +54,7 @@ def test_calls_come_in_order_and_in_portions():
 
 
 def test_it_is_bounded():
-    """It says when it is full; what never may be lost is kept all the same."""
+    """It reports that it is full; calls that must never be lost are kept all the same."""
     queue = CallQueue(512 * 100)
     for call in batches(100):
         assert not queue.is_full
@@ -66,7 +66,7 @@ def test_it_is_bounded():
 
 
 def test_nothing_overtakes_what_has_not_arrived():
-    """Messages are numbered in the order of the calls, so what is behind a copy on its way waits too."""
+    """Messages are numbered in the order of the calls, so calls after one whose copies are missing wait too."""
     queue = CallQueue(1 << 20)
     transfer = Transfer()
     queue.put(BatchCall(0.0, 0.5, 0, 0))
@@ -80,7 +80,7 @@ def test_nothing_overtakes_what_has_not_arrived():
 
 
 def test_a_closed_queue_keeps_nothing():
-    """What was left is handed over once; nothing wakes, or is kept, after that."""
+    """What was left is returned once; after that nothing is kept, and nothing wakes the collector."""
     queue = CallQueue(1 << 20)
     queue.is_watched = True
     for call in batches(2):
@@ -118,7 +118,7 @@ def test_putting_and_taking_at_once_loses_nothing():
 
 
 def test_numbers_alone_come_out_as_the_batch_they_are():
-    """In their place among the others; whoever takes them sees no difference."""
+    """At their place among the others, and indistinguishable from them."""
     queue = CallQueue(1 << 20)
     queue.put(CALLS["epoch"])
     assert queue.put_numbers((1.0, 0.5, 2, 3))
@@ -128,7 +128,7 @@ def test_numbers_alone_come_out_as_the_batch_they_are():
 
 
 def test_numbers_find_room_or_say_that_there_is_none():
-    """The bound is the same as for any batch, and who watches is woken."""
+    """The bound is the same as for any batch, and the collector is woken."""
     queue = CallQueue(0)
     queue.is_watched = True
     taken = 0
@@ -140,8 +140,8 @@ def test_numbers_find_room_or_say_that_there_is_none():
     assert len(queue) == taken
 
 
-def test_a_closed_queue_hands_over_what_is_in_it_and_takes_nothing_in():
-    """Who takes calls is woken for the rest of them, and knows then that these were all."""
+def test_a_closed_queue_returns_its_calls_and_accepts_no_others():
+    """The collector is woken for the remaining calls, and can then tell that there are no more."""
     queue = CallQueue(1 << 20)
     for call in batches(3):
         queue.put(call)
@@ -157,8 +157,8 @@ def test_a_closed_queue_hands_over_what_is_in_it_and_takes_nothing_in():
     assert queue.is_drained
 
 
-def test_what_was_taken_is_unfinished_until_it_is_handed_on():
-    """Whoever counts what is left must not miss what is between two stages."""
+def test_what_was_taken_is_unfinished_until_it_is_in_the_outbox():
+    """A count of what is left must include what is between two stages."""
     queue = CallQueue(1 << 20)
     for call in batches(3):
         queue.put(call)
