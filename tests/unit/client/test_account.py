@@ -1,4 +1,4 @@
-"""Whatever a loop gives: every good value arrives, and every image is accounted for at every moment."""
+"""Whatever a loop gives, every valid value arrives, and every image is accounted for at any moment."""
 
 import gc
 import math
@@ -19,7 +19,7 @@ from bridge.client.testing import RecordingBridge
 
 
 class Rude:
-    """A value that raises something that is not an Exception, as a Rust extension's panic is."""
+    """A value that raises something other than an Exception, like a Rust extension's panic."""
 
     def __float__(self):
         raise Panic
@@ -32,7 +32,7 @@ class Panic(BaseException):
 
 
 class Given(NamedTuple):
-    """A value, and whether it is one that can be sent."""
+    """A value, and whether it can be sent."""
 
     value: object
     is_good: bool = True
@@ -100,7 +100,7 @@ def is_whole(stats):
 
 @contextmanager
 def watched(session):
-    """Look at the account from another thread all the while; yield what was wrong with it."""
+    """Check the account from another thread all the while; yield what was wrong with it."""
     wrong, is_over = [], threading.Event()
 
     def look():

@@ -253,7 +253,7 @@ def test_one_answer_can_say_that_nvml_itself_is_down():
     assert nvml.calls.count(("nvmlInit",)) == 2
 
 
-def test_a_machine_without_a_driver_is_not_worth_a_word(caplog):
+def test_a_machine_without_a_driver_logs_nothing(caplog):
     """The machine has no NVIDIA GPU."""
     nvml = two()
     nvml.driver_fault = nvml.NVMLError_DriverNotLoaded()

@@ -1,4 +1,4 @@
-"""What arrives is what was true at the call, in bounded memory."""
+"""What arrives is what was given at the call, in bounded memory."""
 
 import array
 import math
@@ -24,7 +24,7 @@ from bridge.client.left_out import LeftOut, Reason
 
 
 class Loop:
-    """A capture, and what a training loop gives to it."""
+    """A training loop with its capture."""
 
     def __init__(self, *, limit_bytes=64 << 20, rate=math.inf, is_received=True, **more):
         self.server_config = ServerConfig(image_batches_per_second=rate, is_received=is_received)
@@ -47,7 +47,7 @@ class Loop:
         self.step += 1
 
     def calls(self):
-        """Take what was kept."""
+        """Take the captured calls from the queue."""
         return self.queue.take(10_000)
 
     def images(self):
@@ -72,7 +72,7 @@ NUMBERS = {
 
 @pytest.mark.parametrize("make", NUMBERS.values(), ids=NUMBERS)
 def test_an_array_of_one_element_is_a_number(make):
-    """Of whatever shape; what its array holds later does not matter."""
+    """Of any shape; later changes to its array have no effect."""
     loop = Loop()
     value = make(3)
     loop.batch(value)
@@ -132,7 +132,7 @@ ARGUMENT = {
 
 @pytest.mark.parametrize("name", MUTABLE)
 def test_what_is_overwritten_afterwards_does_not_arrive(name):
-    """Every argument that can change is copied at the call: buffers are used again by the next step."""
+    """Every argument that can change is copied at the call: the next step reuses its buffers."""
     make, read = MUTABLE[name]
     loop = Loop()
     value = make()
@@ -167,11 +167,11 @@ def test_a_list_that_is_cleared_afterwards_arrives():
 
 
 class PanicException(BaseException):
-    """No Exception."""
+    """Not an Exception."""
 
 
 class PanickingNumber:
-    """A number of an extension that fails."""
+    """A number whose conversion panics in an extension."""
 
     def __init__(self, error):
         self.error = error
@@ -181,7 +181,7 @@ class PanickingNumber:
 
 
 class Panicking(Sequence):
-    """A list of an extension that fails."""
+    """A list of an extension that panics."""
 
     def __init__(self, error):
         self.error = error
@@ -195,7 +195,7 @@ class Panicking(Sequence):
 
 @pytest.mark.parametrize("error", [PanicException("panic"), ValueError("no"), RecursionError()])
 def test_what_a_value_raises_costs_that_value(error):
-    """Be it an Exception or not: the batch is kept with all the rest."""
+    """Whether it is an Exception or not: the batch is kept with all other arguments."""
     loop = Loop()
     number, bad = PanickingNumber(error), Panicking(error)
     loop.batch(number, images=[jpeg()], predictions=[1], ground_truth=[1])
@@ -214,7 +214,7 @@ def test_what_a_value_raises_costs_that_value(error):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
 def test_what_ends_a_program_goes_through(error):
-    """A signal's handler may raise at any moment, in the middle of a call too: it must end the program."""
+    """A signal handler may raise at any moment, even in the middle of a call: it must end the program."""
     with pytest.raises(type(error)):
         Loop().batch(PanickingNumber(error))
 
@@ -234,7 +234,7 @@ def test_a_batch_that_does_not_beat_its_window_is_not_copied():
 
 
 def test_the_lowest_loss_gives_up_its_images_never_the_newest():
-    """Where more waits than there is room for, whatever the order."""
+    """Where more images wait than there is room for, in whatever order they came."""
     image = np.zeros((1, 100, 100), np.uint8)
     losses = list(range(30))
     random.Random(2).shuffle(losses)
@@ -250,7 +250,7 @@ def test_the_lowest_loss_gives_up_its_images_never_the_newest():
 
 
 def test_nothing_is_given_up_for_a_lower_loss():
-    """A new batch with the lowest loss is the one that gives way."""
+    """A new batch with the lowest loss is itself left out."""
     image = np.zeros((1, 100, 100), np.uint8)
     loop = Loop(limit_bytes=4 * image.nbytes)
     for loss in (5.0, 4.0, 1.0):
@@ -260,7 +260,7 @@ def test_nothing_is_given_up_for_a_lower_loss():
 
 
 def test_of_a_batch_that_is_too_large_the_first_images_are_kept():
-    """As many as there is room for, and one in any case."""
+    """As many as there is room for, and at least one."""
     images = np.zeros((8, 100, 100), np.uint8)
     loop = Loop(limit_bytes=2 * 3 * 10_000)
     loop.batch(images=images)
@@ -280,7 +280,7 @@ def test_of_a_batch_that_is_too_large_the_first_images_are_kept():
     st.sampled_from([2.0, math.inf]),
 )
 def test_the_account_is_whole(batches, rate):
-    """Given is what waits, what was taken and what was left out, at any moment and whatever happens."""
+    """Images given = waiting + taken + left out, at any moment and whatever happens."""
     loop = Loop(limit_bytes=5_000, rate=rate)
     taken = 0
     for loss, count, takes in batches:
@@ -302,7 +302,7 @@ def test_the_account_is_whole(batches, rate):
 
 
 def test_before_the_bridge_has_answered_everything_waits():
-    """What it wants is not known yet: as much is kept as there is room for, and chosen later."""
+    """What it wants is not known yet: as many are kept as there is room for, and chosen later."""
     loop = Loop(rate=2.0, is_received=False)
     for _ in range(20):
         loop.batch(0.5, images=[jpeg()])
@@ -321,7 +321,7 @@ def test_a_bridge_that_wants_no_images_gets_none():
 
 
 def test_a_full_queue_costs_the_newest_batches():
-    """A thread that cannot keep up costs messages, not memory; epochs are kept."""
+    """Where the thread cannot keep up, calls are dropped instead of filling the memory; epochs are kept."""
     loop = Loop(limit_bytes=512 * 100)
     for _ in range(150):
         loop.batch()
@@ -332,7 +332,7 @@ def test_a_full_queue_costs_the_newest_batches():
 
 
 def test_large_predictions_are_bounded_too():
-    """They cost images first, and are left out where there is no room at all."""
+    """They displace images first, and are left out where there is still no room."""
     loop = Loop(limit_bytes=4 << 20)
     scores = np.zeros((16, 16_384), np.float32)
     loop.batch(images=np.zeros((16, 100, 100), np.uint8))
@@ -349,7 +349,7 @@ def test_large_predictions_are_bounded_too():
     "shape", [(8, 512, 320), (16, 21, 12, 12)], ids=["language model", "segmentation"]
 )
 def test_shapes_are_looked_at_before_anything_is_copied(shape):
-    """Scores of more than two dimensions cost a sentence, not seconds and gigabytes."""
+    """Scores of more than two dimensions are rejected at once, without taking seconds and gigabytes."""
     loop = Loop()
     loop.batch(predictions=np.zeros(shape, np.float32), ground_truth=np.zeros(shape, int))
 
@@ -408,7 +408,7 @@ def test_two_labels_are_two_labels(name):
     ids=["classes, confidences", "values, indices", "lists", "the k best"],
 )
 def test_two_columns_are_cut_to_the_first_samples(columns):
-    """Of columns, which their types tell from rows, no more is copied than is sent."""
+    """Of columns, which their types distinguish from rows, no more is copied than is sent."""
     loop = Loop()
     loop.batch(predictions=columns)
 
@@ -419,7 +419,7 @@ def test_two_columns_are_cut_to_the_first_samples(columns):
 
 
 def test_two_large_rows_are_bounded_too():
-    """What is copied of a tuple of two counts in the memory for copies."""
+    """Copies of a tuple of two count toward the memory limit."""
     loop = Loop(limit_bytes=4 << 20)
     rows = tuple(np.full((2, 65_536), 0.5))
     for _ in range(4):
@@ -457,7 +457,7 @@ def test_samples_are_counted(given_, count):
 
 
 class OnlyArray:
-    """Gives NumPy its content, and has neither a shape nor a size."""
+    """An object that NumPy can convert, with neither a shape nor a size."""
 
     def __init__(self, array):
         """Hold it."""
@@ -469,14 +469,14 @@ class OnlyArray:
 
 
 def released():
-    """Return a view of memory that is not there any more."""
+    """Return a view of memory that has been released."""
     view = memoryview(bytearray(b"x"))
     view.release()
     return view
 
 
 class NoSize(OnlyArray):
-    """Raises where its size is asked for."""
+    """Raises when its size is read."""
 
     @property
     def nbytes(self):
@@ -494,7 +494,7 @@ class NoSize(OnlyArray):
     ids=["released memory", "no size", "a class", "nothing", "a list"],
 )
 def test_an_image_whose_size_is_not_known_costs_itself(bad):
-    """The pictures around it in the list are copied."""
+    """The other pictures of the list are copied."""
     loop = Loop()
     picture = np.full((8, 8), 100, np.uint8)
     loop.batch(images=[picture, bad, picture])
@@ -505,7 +505,7 @@ def test_an_image_whose_size_is_not_known_costs_itself(bad):
 
 
 class Deleted(OnlyArray):
-    """An array whose memory was given to somebody else before it was read."""
+    """An array whose memory was handed to another owner before it was read."""
 
     shape, nbytes = (8, 8), 64
 
@@ -515,7 +515,7 @@ class Deleted(OnlyArray):
 
 
 def test_an_image_that_cannot_be_read_later_costs_itself():
-    """Of what is kept, not copied, at the call, one may be gone when it is read."""
+    """An image that is kept without a copy may be gone when it is read."""
     make = type("ArrayImpl", (Deleted,), {"__module__": "jaxlib._jax"})
     loop = Loop()
     picture = np.full((8, 8), 100, np.uint8)
@@ -527,7 +527,7 @@ def test_an_image_that_cannot_be_read_later_costs_itself():
 
 
 def test_what_only_gives_its_content_is_a_picture():
-    """By itself, as a batch, and in a list."""
+    """As a single image, as a batch, and in a list."""
     loop = Loop()
     pictures = np.arange(128, dtype=np.uint8).reshape(2, 8, 8)
     for images in (OnlyArray(pictures), list(map(OnlyArray, pictures))):
@@ -552,7 +552,7 @@ def test_a_list_of_numbers_is_one_fault(numbers):
 
 
 def test_masked_values_stay_masked():
-    """In a batch, in a list, and of one element: what lies under a mask says nothing."""
+    """In a batch, in a list, and of one element: masked values are ignored."""
     loop = Loop()
     picture = np.ma.array(np.full((2, 8, 8), 0.5), mask=np.zeros((2, 8, 8)))
     picture[:, :4] = np.ma.masked
@@ -572,7 +572,7 @@ def test_masked_values_stay_masked():
 
 
 class Variable(OnlyArray):
-    """Poses as one of another library."""
+    """An array that looks like another library's."""
 
     shape = property(lambda self: self.content.shape)
     dtype = property(lambda self: self.content.dtype)
@@ -597,7 +597,7 @@ class Variable(OnlyArray):
     ],
 )
 def test_what_can_be_assigned_to_is_copied(module, name):
-    """Of the packages whose arrays never change only these arrays are kept; variables are no such."""
+    """Only immutable arrays of these packages are kept without a copy; variables are copied."""
     make = type(name, (Variable,), {"__module__": module})
     loop = Loop()
     loss, labels, images = np.array(2.0), np.array([2, 1]), np.full((2, 8, 8), 100, np.uint8)
@@ -617,7 +617,7 @@ def test_what_can_be_assigned_to_is_copied(module, name):
     [("jaxlib._jax", "ArrayImpl"), ("tensorflow.python.framework.ops", "EagerTensor")],
 )
 def test_arrays_that_never_change_are_kept(module, name):
-    """They are read later, and may have no size in bytes, as those of TensorFlow."""
+    """They are read later, and like TensorFlow's may have no `nbytes`."""
     make = type(name, (Variable,), {"__module__": module})
     loop = Loop()
     loop.batch(make(np.array(2.0)), images=make(np.full((2, 8, 8), 100, np.uint8)))

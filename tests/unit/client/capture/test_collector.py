@@ -1,4 +1,4 @@
-"""The collector ends when its input has, and closes the input of the next stage then."""
+"""The collector ends when its input does, and then closes the input of the next stage."""
 
 import threading
 
@@ -20,7 +20,7 @@ LIMIT_BYTES = 1 << 20
 
 
 class Stages:
-    """A queue, a collector that empties it, and the outbox behind that."""
+    """A queue, a collector that empties it, and the outbox after it."""
 
     def __init__(self):
         self.queue = CallQueue(LIMIT_BYTES)
@@ -45,14 +45,14 @@ class Stages:
         self.thread = threading.Thread(target=self.collector.run, daemon=True)
 
     def has_ended(self):
-        """Wait for the thread; return whether it came to an end."""
+        """Wait for the thread; return whether it has ended."""
         self.thread.join(PATIENCE_SECONDS)
         return not self.thread.is_alive()
 
 
 @pytest.fixture
 def stages():
-    """Return stages that have not begun to work."""
+    """Return stages that have not been started."""
     return Stages()
 
 
@@ -62,8 +62,8 @@ def batches(queue, count):
         queue.put(BatchCall(0.0, 0.5, 0, batch))
 
 
-def test_a_closed_queue_closes_the_outbox_behind_its_last_message(stages):
-    """All that was put in before is a message then, however many portions that takes."""
+def test_a_closed_queue_closes_the_outbox_after_its_last_message(stages):
+    """All calls put before are messages by then, however many portions that takes."""
     batches(stages.queue, 2_000)
     stages.queue.close()
     stages.thread.start()
@@ -73,8 +73,8 @@ def test_a_closed_queue_closes_the_outbox_behind_its_last_message(stages):
     assert stages.outbox.stats().batches == 2_000
 
 
-def test_closing_ends_the_rest_of_a_collector_that_has_nothing_to_do(stages):
-    """It is woken, and does not look whether it should end."""
+def test_closing_wakes_an_idle_collector(stages):
+    """It is woken, rather than polling for the end."""
     marker = FlushCall(0.0, threading.Event())
     stages.thread.start()
     stages.queue.put(marker)
@@ -86,8 +86,8 @@ def test_closing_ends_the_rest_of_a_collector_that_has_nothing_to_do(stages):
     assert stages.outbox.is_closed
 
 
-def test_a_marker_comes_through_behind_the_calls_before_it(stages):
-    """When it is set, their messages are in the outbox."""
+def test_a_flush_ends_after_the_calls_before_it(stages):
+    """When it is done, their messages are in the outbox."""
     marker = FlushCall(0.0, threading.Event())
     batches(stages.queue, 600)
     stages.queue.put(marker)
@@ -99,8 +99,8 @@ def test_a_marker_comes_through_behind_the_calls_before_it(stages):
     assert stages.has_ended()
 
 
-def test_what_is_abandoned_is_counted_and_ends_who_waits_for_it(stages):
-    """A session that has no time left counts what nobody has looked at, and keeps nobody waiting."""
+def test_abandoned_calls_are_counted_and_flushes_end(stages):
+    """A session that has no time left counts the calls it did not encode, and keeps no thread waiting."""
     account, marker = LeftOut(), FlushCall(0.0, threading.Event())
     batches(stages.queue, 3)
     stages.queue.put(marker)

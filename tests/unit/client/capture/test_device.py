@@ -1,4 +1,4 @@
-"""Copies are made by the device itself, in the order of the loop's work; nobody waits for them."""
+"""The device makes copies itself, in the order of the loop's work; no thread waits for them."""
 
 import gc
 import weakref
@@ -30,12 +30,12 @@ def device():
 
 @pytest.fixture
 def copies(device):
-    """Return memory that the device copies to."""
+    """Return the memory that the device copies to."""
     return DeviceCopies(device)
 
 
 def transferred(copies, *tensors):
-    """Have tensors copied as one call does."""
+    """Enqueue copies of tensors as one call does."""
     transfer = copies.begin()
     arrays = [transfer.add(tensor) for tensor in tensors]
     transfer.seal()
@@ -43,7 +43,7 @@ def transferred(copies, *tensors):
 
 
 def test_what_arrives_is_what_was_there_in_the_order_of_the_work(device, copies):
-    """A buffer that the loop overwrites behind the call is copied before that, though nothing has run yet."""
+    """A buffer that the loop overwrites after the call is copied before that, though nothing has run yet."""
     buffer = device.tensor([0.0])
     transfers = []
     for step in range(100):
@@ -57,7 +57,7 @@ def test_what_arrives_is_what_was_there_in_the_order_of_the_work(device, copies)
 
 
 def test_nothing_has_arrived_before_the_device_has_copied_it(device, copies):
-    """The flag is set behind everything it stands for, and stays set once it has been seen."""
+    """The flag is set after all copies that it stands for, and stays set once it has been read."""
     transfer, arrays = transferred(copies, device.tensor([1.0, 2.0]), device.tensor([3]))
 
     while device.work:
@@ -68,8 +68,8 @@ def test_nothing_has_arrived_before_the_device_has_copied_it(device, copies):
     assert [array.array.tolist() for array in arrays] == [[1.0, 2.0], [3.0]]
 
 
-def test_memory_is_used_again_and_never_before_it_has_arrived(device, copies):
-    """Pinned memory does not grow with the calls; what is given up too early is never written to twice."""
+def test_memory_is_reused_and_never_before_its_copy_has_arrived(device, copies):
+    """Pinned memory does not grow with the calls; what is released too early is never written to twice."""
     tensor = device.tensor([1.0] * 1_000)
     for step in range(50):
         device.then(lambda step=step: tensor.fill_(step))
@@ -89,7 +89,7 @@ def test_memory_is_used_again_and_never_before_it_has_arrived(device, copies):
 
 
 def test_images_are_given_back_apart_from_the_rest(device, copies):
-    """A batch whose images are not wanted gives their memory back while its loss is still needed."""
+    """The images of a batch are released when they are not wanted, while its loss is still needed."""
     transfer = copies.begin()
     loss = transfer.add(device.tensor([0.5]))
     images = transfer.add(device.tensor([1.0] * 5_000), is_separate=True)
@@ -144,7 +144,7 @@ def test_bfloat16_is_widened_exactly(numbers):
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
 def test_memory_taken_in_one_mode_serves_in_every_other(device, copies, mode):
-    """A validation pass in inference mode comes first; tensors made there may not be written to outside."""
+    """A validation pass in inference mode comes first; tensors made there cannot be written to outside."""
     tensor = device.tensor([1.0] * 5_000)  # large enough for a block that the next call gets again
     with mode():
         transfer, _ = transferred(copies, tensor)
@@ -172,7 +172,7 @@ def test_a_mode_that_gives_no_memory_costs_the_value_only(device, copies):
 
 
 def test_a_negated_view_is_resolved_before_it_is_copied():
-    """PyTorch copies the memory as it is and negates the copy at once, before it has arrived."""
+    """PyTorch would copy the memory as it is and negate the copy at once, before it has arrived."""
     view = torch.tensor([1 + 2j]).conj().imag
     assert view.is_neg()
 
@@ -190,7 +190,7 @@ def test_a_negated_view_is_resolved_before_it_is_copied():
     ],
 )
 def test_a_type_that_numpy_lacks_is_widened_on_the_device(device, copies, make):
-    """As it is on the host: the number is the same."""
+    """The number is the same as on the host."""
     _, (array,) = transferred(copies, make(torch.tensor([1.0, 0.5])))
     device.run()
 
@@ -198,7 +198,7 @@ def test_a_type_that_numpy_lacks_is_widened_on_the_device(device, copies, make):
 
 
 def test_a_complex_number_is_refused_in_words(copies, device):
-    """Which of its parts is meant, only the loop knows; no memory is lost over it."""
+    """Only the loop knows which of its parts is meant; no memory is leaked."""
     for _ in range(3):
         with pytest.raises(TypeError, match="real part"):
             transferred(copies, device.put(torch.ones(2, dtype=torch.complex64)))
@@ -206,7 +206,7 @@ def test_a_complex_number_is_refused_in_words(copies, device):
 
 
 def test_memory_given_up_early_is_used_again_once_it_has_arrived(device, copies):
-    """A session that ends while its device is behind costs the next one nothing."""
+    """A session that ends while its device is behind does not affect the next one."""
     tensor = device.tensor([1.0] * 5_000)
     for _ in range(20):
         transfer, _ = transferred(copies, tensor)
@@ -230,7 +230,7 @@ def test_images_of_ever_new_sizes_share_memory(device, copies):
 
 
 def test_a_copy_that_fails_leaves_nothing_behind(device, copies):
-    """What it had taken is used by the next, which arrives."""
+    """Its memory is used by the next one, which arrives."""
     copy, device.copy = device.copy, lambda target, source: 1 / 0
     transfer = copies.begin()
     with pytest.raises(ZeroDivisionError):
@@ -280,7 +280,7 @@ def test_a_device_that_breaks_at_the_end_of_a_call_delivers_nothing(device, copi
 
 
 def test_pinned_memory_is_never_freed():
-    """Freeing it calls CUDA, which ends the process in a forked child or behind a failed kernel."""
+    """Freeing it calls CUDA, which ends the process in a forked child or after a failed kernel."""
     tensor = torch.zeros(1)
     alive = weakref.ref(tensor)
     keep_for_good(tensor)

@@ -12,7 +12,7 @@ RATE = 2.0
 
 
 class Images:
-    """Images that wait until somebody lets go of them."""
+    """Images that wait until they are discarded."""
 
     def __init__(self, loss):
         self.loss = loss
@@ -24,10 +24,10 @@ class Images:
 
 
 def chosen(losses, *, at=10.0, sampler=None, epoch=0):
-    """Return the losses chosen among batches that are there at once."""
+    """Return the losses chosen among batches that are encoded together."""
     candidates = [Candidate(at, loss, epoch) for loss in losses]
-    places = (sampler or ImageSampler()).choose(candidates, RATE)
-    return [losses[place] for place in sorted(places)]
+    indices = (sampler or ImageSampler()).choose(candidates, RATE)
+    return [losses[index] for index in sorted(indices)]
 
 
 def waiting_after(losses, *, rate=RATE, epoch=0, sampler=None):
@@ -42,13 +42,13 @@ def waiting_after(losses, *, rate=RATE, epoch=0, sampler=None):
 
 
 def test_the_highest_loss_of_a_window_is_chosen():
-    """Of what is there at once, the worst; and the first batch of the epoch."""
+    """Of several at once the worst, and the first batch of the epoch."""
     assert chosen([0.5, 0.9, 0.7]) == [0.5, 0.9]
     assert waiting_after([0.5, 0.9, 0.7, 1.5, 0.2]) == [0.5, 1.5]
 
 
 def test_what_is_not_a_number_counts_as_highest():
-    """A loss that exploded is worth a look."""
+    """The images of a diverged loss are worth seeing."""
     assert math.isnan(chosen([0.5, math.nan, 0.7])[-1])
 
 
@@ -77,7 +77,7 @@ def test_nothing_is_chosen_where_nothing_is_wanted():
 
 
 def test_everything_is_chosen_where_everything_is_wanted():
-    """A bridge that keeps all images gets all, however few come at once, and whatever their losses."""
+    """A bridge that keeps all images gets all of them, whatever their losses."""
     candidates = [Candidate(1.0, 1.0 / (1 + place), 0) for place in range(50)]
 
     assert ImageSampler().choose(candidates, math.inf) == set(range(50))
@@ -87,7 +87,7 @@ def test_everything_is_chosen_where_everything_is_wanted():
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))
 def test_the_worst_of_a_window_is_never_missed_by_much(losses):
-    """Where each is sent at once: what was taken is at least as bad as the worst, but for a slow rise."""
+    """Where each is sent at once, what was taken is at least as bad as the worst, but for a slow rise."""
     sampler = ImageSampler()
     taken = [loss for loss in losses if chosen([loss], sampler=sampler)]
 

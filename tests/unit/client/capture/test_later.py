@@ -1,4 +1,4 @@
-"""Values that lie on a device: copied there at the call, and decided on when they arrive."""
+"""Values on a device: copied by it at the call, and decided on when they arrive."""
 
 import io
 import math
@@ -28,7 +28,7 @@ from bridge.client.testing import RecordingBridge  # noqa: E402
 
 
 class Loop:
-    """A loop on a device, and the capture it talks to."""
+    """A loop on a device, with its capture."""
 
     def __init__(self, *, rate=math.inf, limit_bytes=64 << 20):
         self.device = FakeDevice()
@@ -83,7 +83,7 @@ def test_static_buffers_arrive_as_they_were():
 
 
 def test_images_are_chosen_when_the_loss_arrives():
-    """At the next call after that; until then each waits, and the loser gives its memory back."""
+    """At the next call after that; until then each waits, and the loser releases its memory."""
     loop = Loop(rate=2.0)
     loss, images = loop.device.tensor([0.0]), loop.device.put(torch.zeros(4, 3, 8, 8))
     for step, value in enumerate([1.0, 3.0, 2.0, 9.0, 4.0]):
@@ -124,7 +124,7 @@ def test_a_device_far_behind_costs_images_never_losses():
 
 
 def test_a_loss_on_the_device_decides_on_images_of_the_host():
-    """They are copied at the call, as the loop overwrites them, and let go of when the loss has arrived."""
+    """They are copied at the call, since the loop overwrites them, and discarded when the loss has arrived."""
     loop = Loop(rate=2.0)
     loss, images = loop.device.tensor([0.0]), np.zeros((4, 8, 8, 3), np.uint8)
     for step, value in enumerate([1.0, 3.0, 2.0]):
@@ -141,7 +141,7 @@ def test_a_loss_on_the_device_decides_on_images_of_the_host():
 
 
 def test_memory_used_again_says_nothing_of_an_earlier_loss():
-    """What the SDK's thread is done with may hold a later loss; a spike is not compared with itself."""
+    """Memory that the SDK's thread has released may hold a later loss; a spike is not compared with itself."""
     loop = Loop(rate=2.0)
     loss, images = loop.device.tensor([0.0]), loop.device.put(torch.zeros(4, 3, 8, 8))
     loop.batch(loss, images)
@@ -159,7 +159,7 @@ def test_memory_used_again_says_nothing_of_an_earlier_loss():
 
 
 def test_a_device_that_never_delivers_fills_no_list():
-    """Batches that somebody has decided on without their loss are not kept for it."""
+    """Batches that were decided on without their loss are not kept for it."""
     loop = Loop(rate=2.0)
     images = loop.device.put(torch.zeros(4, 3, 8, 8))
     for _ in range(50):
@@ -170,7 +170,7 @@ def test_a_device_that_never_delivers_fills_no_list():
 
 
 def test_a_list_of_images_during_a_capture_is_left_out_for_its_reason():
-    """As an array of them is."""
+    """Like an array of them."""
     loop = Loop()
     loop.device.capturing = True
     loop.batch(0.5, [loop.device.put(torch.zeros(3, 8, 8)) for _ in range(4)])
@@ -179,7 +179,7 @@ def test_a_list_of_images_during_a_capture_is_left_out_for_its_reason():
 
 
 def test_a_device_without_copies_of_its_own_is_waited_for_by_our_thread():
-    """The loop reads no loss that would make it wait; images wait with it until our thread has."""
+    """The loop never reads a loss that it would have to wait for; images wait until the SDK's thread has."""
     loop = Loop(rate=2.0)
     loss = Snapshot(torch.tensor([2.0]))
     assert not loss.has_arrived
@@ -210,14 +210,14 @@ def test_large_scores_are_reduced_on_the_device():
 
 
 def _reducing(device, scores):
-    """Return scores on the device; what is computed from them there lies there too."""
+    """Return scores on the device; what is computed from them there is on it, too."""
     holds = device.holds
     device.holds = lambda tensor: holds(tensor) or tensor.shape == scores.shape
     return device.put(scores)
 
 
 def test_during_the_capture_of_a_graph_nothing_is_copied():
-    """The batch is kept; what was not there yet is left out and said."""
+    """The batch is kept; what was not computed yet is left out and logged."""
     loop = Loop()
     loop.device.capturing = True
     loop.batch(loop.device.tensor([1.0]), loop.device.put(torch.zeros(4, 3, 8, 8)))
@@ -230,7 +230,7 @@ def test_during_the_capture_of_a_graph_nothing_is_copied():
 
 
 def test_without_pinned_memory_the_batch_is_kept():
-    """What cannot be copied without waiting is left out and said, and nothing raises."""
+    """What cannot be copied without waiting is left out and logged, and nothing raises."""
     loop = Loop()
     loop.device.has_memory = False
     loop.batch(loop.device.tensor([1.0]))
@@ -263,7 +263,7 @@ def test_tensors_in_host_memory_are_read_at_the_call(grad):
 
 
 def test_a_device_that_never_delivers_holds_up_nothing_for_good():
-    """At the end the batch goes without its loss, and what is behind it is sent."""
+    """At the end the batch is sent without its loss, and those after it are sent."""
     bridge = RecordingBridge()
     session = TrainingSession(bridge)
     device = FakeDevice()
@@ -310,7 +310,7 @@ WITHOUT_VALUES = {
 @pytest.mark.filterwarnings("ignore:Sparse CSR", "ignore:The PyTorch API of nested")
 @pytest.mark.parametrize("make", WITHOUT_VALUES.values(), ids=WITHOUT_VALUES)
 def test_a_tensor_that_cannot_be_copied_is_refused_before_anything_is_read(make):
-    """It costs itself: the batch arrives, each argument is counted, and the log says what to give."""
+    """Only it is left out: the batch arrives, each argument is counted, and the log says what to give."""
     bridge = RecordingBridge()
     with TrainingSession(bridge) as session:
         value = make()
@@ -325,7 +325,7 @@ def test_a_tensor_that_cannot_be_copied_is_refused_before_anything_is_read(make)
 
 
 class Picture(torch.Tensor):
-    """A tensor of somebody's own type, as those of torchvision are."""
+    """A tensor of a user's own type, as torchvision's are."""
 
 
 HOST_IMAGES = {
@@ -344,7 +344,7 @@ HOST_IMAGES = {
 @pytest.mark.parametrize("make", HOST_IMAGES.values(), ids=HOST_IMAGES)
 @pytest.mark.parametrize("is_late", [False, True], ids=["host", "device"])
 def test_images_of_every_type_of_tensor_arrive(make, is_late):
-    """Also of those that take up more room as NumPy's than as PyTorch's; as one tensor, and as a list."""
+    """Also of types that NumPy needs more memory for than PyTorch; as one tensor, and as a list."""
     bridge = RecordingBridge()
     with LateDevice() as device, TrainingSession(bridge) as session:
         if is_late:
@@ -387,7 +387,7 @@ def mean_of(jpeg):
 
 
 def test_images_that_are_none_are_counted_as_given():
-    """What was given is what was sent and left out, also where nothing of it could be looked at."""
+    """Images given = sent + left out, also where none of them could be read."""
     with TrainingSession(RecordingBridge()) as session:
         session.log_batch(0.5, epoch=0, batch=0, images=object())
 
@@ -423,7 +423,7 @@ def test_each_picture_of_a_list_has_its_channels_where_its_library_has_them():
     "bad", [torch.eye(8).to_sparse(), torch.zeros(8, 8, device="meta")], ids=["sparse", "meta"]
 )
 def test_a_tensor_that_is_not_a_picture_costs_itself(bad):
-    """One that cannot say how large it is, or has no values, takes no neighbours with it."""
+    """One that has no size, or no values, does not affect its neighbours."""
     bridge = RecordingBridge()
     images = [torch.zeros(8, 8), bad, torch.zeros(8, 8)]
     with TrainingSession(bridge) as session:
@@ -437,7 +437,7 @@ def test_a_tensor_that_is_not_a_picture_costs_itself(bad):
 @pytest.mark.parametrize("split", [lambda rows: rows.unbind(0), lambda rows: rows.split(1)])
 @pytest.mark.parametrize("classes", [20, 40_000])
 def test_two_rows_of_a_device_are_two_rows(on_device, split, classes):
-    """Whole, wherever they lie: `unbind` and `split` of scores of two samples."""
+    """Whole, on host or device: `unbind` and `split` of scores of two samples."""
     scores = torch.randn(2, classes, generator=torch.Generator().manual_seed(1))
     scores[0, 17], scores[1, 19] = 90.0, 80.0
     loop = Loop()

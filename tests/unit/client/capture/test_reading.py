@@ -1,4 +1,4 @@
-"""What a device has reduced is read as the whole would have been."""
+"""What a device has reduced is read like the full scores."""
 
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ def test_the_reduction_says_what_the_whole_says(dtype, scores, is_softmax):
 
 
 def test_near_logits_far_from_zero_keep_their_confidence():
-    """The distance of two logits counts, not what 32 bits leave of a sum of them."""
+    """The difference of two logits counts, not what 32 bits leave of their sum."""
     scores = np.array([[1e5, 1e5 - 1.0, 0.0]], np.float32)
 
     assert reduced(scores)[0][1] == pytest.approx(1 / (1 + np.exp(-1)), rel=1e-6)

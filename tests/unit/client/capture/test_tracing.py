@@ -1,4 +1,4 @@
-"""A loop whose step is compiled, the calls of the SDK with it."""
+"""A loop whose step is compiled together with its calls of the SDK."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def _fresh():
 @pytest.mark.usefixtures("_fresh")
 @pytest.mark.filterwarnings("ignore")
 def test_calls_inside_a_compiled_function_are_made_for_real(monkeypatch):
-    """What arrives is what each step computed, and none of our copies becomes part of the graph."""
+    """What arrives is what each step computed, and none of the SDK's copies becomes part of the graph."""
     seen = []
     make = capture.BatchCall
     monkeypatch.setattr(
@@ -49,5 +49,5 @@ def test_calls_inside_a_compiled_function_are_made_for_real(monkeypatch):
 
 
 def test_nothing_is_traced_without_a_compiler():
-    """Outside of a compiled function a call goes straight on."""
+    """Outside a compiled function a call proceeds as usual."""
     assert not is_traced()

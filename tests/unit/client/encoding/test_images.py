@@ -1,4 +1,4 @@
-"""Pictures of whichever kind become JPEG files, each by itself."""
+"""Pictures of any kind become JPEG files, each independently of the others."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ class Panic(BaseException):
 
 
 class Hostile(Image.Image):
-    """A Pillow image that raises when it is looked at."""
+    """A Pillow image that raises when its size is read."""
 
     def __init__(self, error):
         """Raise this."""
@@ -37,7 +37,7 @@ class Hostile(Image.Image):
 
 
 class Unprintable(Panic):
-    """An error whose text cannot be had either."""
+    """An error whose `__str__` raises, too."""
 
     def __str__(self):
         """Raise."""
@@ -45,7 +45,7 @@ class Unprintable(Panic):
 
 
 def encoded(*given, dimension=1_000):
-    """Encode what is given."""
+    """Encode images."""
     return encode_images(given, dimension=dimension, channels_first=False)
 
 
@@ -62,7 +62,7 @@ def decoded(picture, **options):
     ids=lambda error: type(error).__name__,
 )
 def test_whatever_a_picture_raises_costs_that_picture(error):
-    """The pictures around it arrive in their places, also where it raises no Exception."""
+    """The others arrive at their places, also where it raises something other than an Exception."""
     found, faults = encoded(jpeg(), Hostile(error), jpeg())
 
     assert found == [(0, jpeg()), (2, jpeg())]
@@ -108,7 +108,7 @@ def test_each_picture_is_judged_alone(other):
     )
 )
 def test_any_numbers_are_a_picture(values):
-    """Whatever numbers, in whichever byte order: no warning, no error, and brighter is not darker."""
+    """Any numbers in any byte order: no warning, no error, and no higher value is darker."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         levels = levels_of(values)
@@ -187,7 +187,7 @@ def saved(picture, kind, **options):
 
 
 def lying():
-    """Return a picture that lies on its side, which only the object says."""
+    """Return a picture that is rotated by an orientation set on the object only."""
     picture = Image.new("RGB", (8, 6), (200, 100, 50))
     picture.getexif()[0x0112] = 6
     return picture
@@ -201,7 +201,7 @@ def put_upright():
 
 
 def second_frame():
-    """Return a film that stands at its second frame."""
+    """Return an animation at its second frame."""
     frames = [Image.new("RGB", (8, 6), shade) for shade in ("black", "white")]
     picture = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
     picture.seek(1)
@@ -268,7 +268,7 @@ def test_a_picture_of_both_signs_is_not_taken_for_a_noisy_one(darkest):
 
 @pytest.mark.parametrize("value", [0, 9, "sideways", b"\x06"])
 def test_an_odd_orientation_costs_no_picture(value):
-    """A camera's nonsense is not obeyed."""
+    """An invalid orientation is ignored."""
     picture = Image.new("L", (8, 6))
     picture.getexif()[0x0112] = value
 
@@ -276,7 +276,7 @@ def test_an_odd_orientation_costs_no_picture(value):
 
 
 def test_half_a_photo_is_shown():
-    """Of a JPEG that breaks off, what can be decoded is shown."""
+    """Of a truncated JPEG, what can be decoded is shown."""
     buffer = BytesIO()
     Image.new("L", (640, 480), 250).save(buffer, "JPEG", quality=100)
     half = buffer.getvalue()[: len(buffer.getvalue()) * 3 // 4]

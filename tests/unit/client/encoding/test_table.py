@@ -1,4 +1,4 @@
-"""What docs/sdk.md says becomes of images, losses and predictions is what becomes of them."""
+"""Images, losses and predictions become what docs/sdk.md says."""
 
 import re
 import struct
@@ -284,14 +284,14 @@ def test_labels(kind, example, expected):
 
 
 def test_no_maker_without_a_row():
-    """Whatever this module can make is on the page, so that no input is tested but undocumented."""
+    """Everything that this module can make is on the page, so no input is tested but undocumented."""
     examples = " ".join(cell for row in PICTURES for cell in row[1:2])
 
     assert [name for name in MAKERS if name not in examples] == []
 
 
 def test_every_mode_of_pillow_has_a_row():
-    """A mode that a new Pillow brings is decided on, not met by chance."""
+    """A mode that a new version of Pillow adds needs a decision."""
     named = {row[0].split()[1].rstrip(":,") for row in PICTURES if row[0].startswith("mode ")}
 
     assert set(Image.MODES) <= named
