@@ -205,19 +205,27 @@ def test_an_interrupted_sync_is_taken_up_again(tmp_path, number):
     )
     with running_bridge(tmp_path / "state") as bridge, proxying(bridge.grpc) as proxy:
         proxy.slow(500_000)  # or it would be over before it is interrupted
-        for share in (0.05, 0.1):
+        for _ in range(2):
+            connections = proxy.connections
             process = syncing(folder, proxy.address)
             until_true(
-                lambda share=share: (
-                    bridge.total("training_batches_total", session_id="run") > share * batches
+                lambda connections=connections: proxy.connections > connections,
+                seconds=30,
+                what="it has connected",
+            )
+            arrived = bridge.total("training_batches_total", session_id="run")
+            until_true(
+                lambda arrived=arrived: (
+                    bridge.total("training_batches_total", session_id="run")
+                    > arrived + 0.05 * batches
                 ),
                 seconds=30,
                 what="a part of it has arrived",
             )
             process.send_signal(number)
             _, complaints = process.communicate(timeout=20)
-            assert process.returncode == (130 if number == signal.SIGINT else -number)
-            assert complaints == ""
+            status = 130 if number == signal.SIGINT else -number
+            assert (process.returncode, complaints) == (status, "")
             assert bridge.total("training_batches_total", session_id="run") < batches
 
         assert sync(folder, bridge.grpc)[0] == 0
