@@ -196,8 +196,9 @@ ENDINGS = {
     "SIGALRM raises in close": Ending(
         "signal.signal(signal.SIGALRM, handler)\n"
         "session = new(); train(session)\n"
-        "signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.05))\n"
-        "try: session.close(60); time.sleep(60)\n"
+        "try:\n"
+        "    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0005, 0.05))\n"
+        "    session.close(60); time.sleep(60)\n"
         "except Late: print('late')",
         ALL,
     ),
