@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from hypothesis import settings
+from support.bridges import FOREIGN
 
 # How fast a machine is decides nothing here.
 settings.register_profile("untimed", deadline=None)
@@ -13,9 +14,6 @@ settings.load_profile("untimed")
 # A shell that starts the tests in the background has them ignore Ctrl-C, and programs inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_")
-"""Settings of whoever runs the tests; none of them may change a result."""
 
 
 @pytest.fixture(autouse=True, scope="session")

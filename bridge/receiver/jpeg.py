@@ -3,11 +3,6 @@
 from bridge.jpeg_file import END, START, end_of, frame_of
 
 
-def fault_of(data: bytes, *, max_dimension: int) -> str | None:
-    """Return what is wrong with a JPEG file, or None; see `checked`."""
-    return checked(data, max_dimension=max_dimension)[1]
-
-
 def checked(data: bytes, *, max_dimension: int) -> tuple[bytes, str | None]:
     """Return a JPEG file without what lies behind its end, and what is wrong with it, or None.
 

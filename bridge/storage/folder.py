@@ -130,3 +130,12 @@ def _lock(descriptor: int, path: Path) -> None:
     except OSError:
         # Some network file systems cannot lock folders; the database, which every bridge locks, must be lockable.
         return
+
+
+def sync_folder(folder: Path) -> None:
+    """Write the names in a folder to disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -66,10 +66,11 @@ def counts_of(database: Database, session_id: str, attempt: int) -> ReadCounts:
     counts = tuple(
         ImageCount(session_id, attempt, ImageResult(result), images, at_ms)
         for result, images, at_ms in rows
-        if result in RESULTS and _is_in(images, IMAGES) and _is_in(at_ms, MILLISECONDS)
+        if result in RESULTS and is_in(images, IMAGES) and is_in(at_ms, MILLISECONDS)
     )
     return ReadCounts(counts, len(rows) - len(counts))
 
 
-def _is_in(value: object, values: range) -> bool:
+def is_in(value: object, values: range) -> bool:
+    """Return whether a value that was read is an integer, and none but those of the range."""
     return type(value) is int and value in values

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.errors import NotFoundError, StorageError
-from bridge.storage.folder import open_file
+from bridge.storage.folder import open_file, sync_folder
 from bridge.storage.objects import StoredObject, checked_key
 
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.ENOSYS)
@@ -37,7 +37,7 @@ class LocalStore:
             staged.replace(target)
             # Renaming one link of a file over another does nothing, and leaves both.
             staged.unlink(missing_ok=True)
-            _sync_folder(target.parent)
+            sync_folder(target.parent)
         except OSError as error:
             # Only if the file itself is missing: what was removed may be a folder of the store.
             if isinstance(error, FileNotFoundError) and not file.exists():
@@ -100,12 +100,4 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(folder.parent)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from PIL import Image
 
 from bridge.canary.run import KnownRun
-from bridge.receiver.jpeg import fault_of
+from bridge.receiver.jpeg import checked
 
 RUN = KnownRun("canary-1", samples=16)
 
@@ -18,7 +18,7 @@ def test_an_image_is_a_real_jpeg_that_says_which_one_it_is():
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         image.load()
 
-    assert fault_of(data, max_dimension=64) is None
+    assert checked(data, max_dimension=64)[1] is None
     assert image.info["comment"] == b"canary-1 3-9 2"
 
 

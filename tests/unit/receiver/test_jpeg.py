@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from support.jpegs import jpeg, png
 
-from bridge.receiver.jpeg import end_of, fault_of
+from bridge.jpeg_file import end_of
+from bridge.receiver.jpeg import checked
+
+
+def fault_of(data, *, max_dimension):
+    """Return what is wrong with a JPEG, or None."""
+    return checked(data, max_dimension=max_dimension)[1]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from bridge.sinks.images.shards.layout import (
     padded,
     parse_trailer,
 )
+from bridge.storage.folder import sync_folder
 
 BUFFERS_PER_WRITE = 1024
 """The kernel refuses more (IOV_MAX)."""
@@ -153,12 +154,6 @@ def bridge_gaps(path: Path, extents: Sequence[ImageExtent]) -> None:
             head = header(DAMAGED_NAME % start, end - start - BLOCK, b"%011o\0" % 0)
             _write(file, [head], start)
         _sync(file)
-
-
-def sync_folder(folder: Path) -> None:
-    """Write the names in a folder to disk."""
-    with _descriptor(folder, os.O_RDONLY) as file:
-        os.fsync(file)
 
 
 def _walk(file: int, limit: int) -> Iterator[ImageExtent]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bridge.sinks.images.shards.open_shard import finite
+from bridge.storage.image_counts import MILLISECONDS, is_in
 from bridge.storage.shards import ShardBatch, ShardImage
 
 NAME = re.compile(r"(\d{6,10}-\d{8,10})-\d{2,10}(-r\d+)?\.jpg")
 """Epoch and batch, image, and how often the batch had come before."""
 
 UINT32 = range(2**32)
-MILLISECONDS = range(2**63)
 INT32 = range(-(2**31), 2**31)
 
 Line = dict[str, Any]
@@ -59,25 +59,21 @@ def _is_sound(line: Line, end: int) -> bool:
     return (
         isinstance(name, str)
         and NAME.fullmatch(name) is not None
-        and all(_is_in(line.get(key), UINT32) for key in ("epoch", "batch_idx", "index"))
-        and _is_in(line.get("received_ms"), MILLISECONDS)
-        and _is_in(offset, range(end))
-        and _is_in(line.get("length"), range(1, end - int(offset or 0) + 1))
+        and all(is_in(line.get(key), UINT32) for key in ("epoch", "batch_idx", "index"))
+        and is_in(line.get("received_ms"), MILLISECONDS)
+        and is_in(offset, range(end))
+        and is_in(line.get("length"), range(1, end - int(offset or 0) + 1))
         and all(_is_class(line.get(key)) for key in ("predicted_class", "true_class"))
         and all(_is_number(line.get(key)) for key in ("confidence", "batch_loss"))
     )
 
 
-def _is_in(value: object, values: range) -> bool:
-    return type(value) is int and value in values
-
-
 def _is_class(value: object) -> bool:
-    return value is None or _is_in(value, INT32)
+    return value is None or is_in(value, INT32)
 
 
 def _is_number(value: object) -> bool:
-    return value is None or type(value) is float or _is_in(value, MILLISECONDS)
+    return value is None or type(value) is float or is_in(value, MILLISECONDS)
 
 
 def _batch_key(line: Line) -> tuple[str, str | None, int, int]:

@@ -27,6 +27,7 @@ from bridge.sinks.images.shards.operations import (
     SpoolResult,
 )
 from bridge.storage.aside import DamagedFolder
+from bridge.storage.folder import sync_folder
 from bridge.storage.shards import Shard
 
 RETRY_SECONDS = 1.0
@@ -193,7 +194,7 @@ class Spool:
         """Make the folder where it is missing, though never its parent: that was moved, or lost."""
         with suppress(FileExistsError):
             self.folder.mkdir()
-            shard_file.sync_folder(self.folder.parent)
+            sync_folder(self.folder.parent)
             self.remade += 1
 
     def _append(
