@@ -128,6 +128,12 @@ BRIDGE_FAMILIES = (
         "1 if the last upload succeeded; 0 if it failed or hangs.",
         "the uploader",
     ),
+    _gauge(
+        "bridge_connection_up",
+        "1 if the last check of a connection succeeded, 0 if it failed: state_folder, object_store, otlp.",
+        "checks of connections",
+        "connection",
+    ),
     _counter(
         "bridge_spans_total",
         "Spans exported, failed and dropped.",

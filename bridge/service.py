@@ -11,7 +11,9 @@ from bridge.addresses import url_of
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
+from bridge.connections import ConnectionWatch
 from bridge.housekeeping import housekeeping
+from bridge.outputs import connections, image_store, span_endpoint
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
@@ -22,14 +24,12 @@ from bridge.sinks import Sinks, Snapshotter
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
-from bridge.sinks.spans import Endpoint, Spans, open_spans
+from bridge.sinks.spans import Spans, open_spans
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder, state_folder
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
-from bridge.storage.objects import ObjectStore
-from bridge.storage.stores import open_store
 from bridge.telemetry import Telemetry
 from bridge.web import AppDependencies, Check, bind_listener, build_app, serve_http
 
@@ -121,6 +121,9 @@ async def run(
             pipeline.restore(session)
         await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
 
+        connection_watch = ConnectionWatch(connections(settings), telemetry)
+        await stack.enter_async_context(connection_watch.running())
+
         deps = AppDependencies(
             sessions=sessions,
             commands=commands,
@@ -135,6 +138,7 @@ async def run(
                 Check("commits", committer.problem),
                 Check("spool", images.problem),
             ),
+            connection_checks=connection_watch.checks,
             public_url=settings.public_url or "",
             grafana_url=settings.grafana_url or "",
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
@@ -188,25 +192,12 @@ def _images(
     rate = settings.images_batches_per_second
     return Images(
         folder.spool,
-        _store(settings, folder),
+        image_store(settings, folder),
         database,
         telemetry,
         on_resolved=metrics.on_images_resolved,
         sampler=Sampler(Keep(settings.images_keep), batches_per_second=rate),
         limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
-    )
-
-
-def _store(settings: Settings, folder: StateFolder) -> ObjectStore:
-    access, secret = settings.s3_access_key, settings.s3_secret_key
-    return open_store(
-        settings.images_store or folder.images.as_uri(),
-        endpoint=settings.s3_endpoint,
-        region=settings.s3_region,
-        access_key=access.get_secret_value() if access else "",
-        secret_key=secret.get_secret_value() if secret else "",
-        path_style=settings.s3_path_style,
-        ca_file=str(settings.s3_ca_file or ""),
     )
 
 
@@ -219,15 +210,9 @@ async def _spans(
     public_url: str,
 ) -> tuple[Spans, ...]:
     """Return the spans sink, or nothing where no endpoint is set."""
-    if not settings.spans_endpoint:
+    endpoint = span_endpoint(settings, folder.instance_id)
+    if endpoint is None:
         return ()
-    endpoint = Endpoint(
-        settings.spans_endpoint,
-        protocol=settings.otlp_protocol,
-        headers=settings.headers,
-        service_name=settings.otlp_service_name,
-        instance_id=folder.instance_id,
-    )
     spans = open_spans(
         database,
         telemetry,

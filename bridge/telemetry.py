@@ -169,6 +169,15 @@ class Telemetry:
         """The object store has held an upload for too long without an answer."""
         self._gauges["bridge_object_store_up"].set(0)
 
+    def connection_changed(self, name: str, target: str, error: str | None) -> None:
+        """A check of a connection showed something else than the one before; None: it works now."""
+        self._gauges["bridge_connection_up"].labels(name).set(error is None)
+        fields = {"connection": name, "target": target}
+        if error is None:
+            log.info("a connection works", extra={"fields": fields})
+        else:
+            log.warning("a connection does not work", extra={"fields": {**fields, "error": error}})
+
     def spans_waiting(self, count: int) -> None:
         """The spans in the outbox were counted."""
         self._gauges["bridge_span_outbox"].set(count)

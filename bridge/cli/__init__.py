@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge import __version__
-from bridge.cli import canary, demo, query, serving, sync
+from bridge.cli import canary, check_config, demo, query, serving, sync
 from bridge.client.query import QueryError
 from bridge.errors import BridgeError, SettingError
 
@@ -55,9 +55,9 @@ COMMANDS = (
     Command("serve", "run a bridge", serving.add_arguments, serving.serve),
     Command(
         "check-config",
-        "show the settings in effect and where each comes from, or what is wrong with them",
-        serving.add_arguments,
-        serving.check_config,
+        "show the settings in effect and where each comes from, or what is wrong with them; with --connect, try what they lead to",
+        check_config.add_arguments,
+        check_config.run,
     ),
     Command(
         "sessions",

@@ -1,4 +1,4 @@
-"""`trainbridge serve` and `trainbridge check-config`."""
+"""`trainbridge serve`."""
 
 import argparse
 import asyncio
@@ -51,21 +51,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser)
 
 
-def check_config(arguments: argparse.Namespace) -> int:
-    """Print every setting with its origin; raises SettingError for invalid ones."""
-    from bridge.cli.flags import given  # noqa: PLC0415
-    from bridge.config.sources import load, rows  # noqa: PLC0415
-
-    loaded = load(given(arguments))
-    table = [("setting", "value", "from"), *rows(loaded)]
-    names, values = (max(len(row[column]) for row in table) for column in (0, 1))
-    for name, value, origin in table:
-        sys.stdout.write(f"{name:<{names}}  {value:<{values}}  {origin}\n")
-    for warning in loaded.warnings:
-        sys.stdout.write(f"warning: {warning}\n")
-    return 0
-
-
 def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
     """Run a bridge until a signal arrives; tests replace `run`.
 
@@ -80,8 +65,7 @@ def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
     logs.configure(settings.log_level, settings.log_format)
     for warning in loaded.warnings:
         log.warning(warning)
-    # gRPC's C core would write lines of its own between ours; its errors arrive as exceptions too.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    silence_grpc()
     deadlines: list[threading.Timer] = []
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -92,6 +76,11 @@ def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
     finally:
         for deadline in deadlines:
             deadline.cancel()
+
+
+def silence_grpc() -> None:
+    """Keep gRPC's C core from writing lines of its own between ours: its errors arrive as exceptions too."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 async def _until_stopped(run: Run, settings: Any, deadlines: list[threading.Timer]) -> int:

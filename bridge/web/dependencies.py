@@ -7,6 +7,7 @@ from typing import Protocol
 from aiohttp import web
 
 from bridge.commands import Command, Commands
+from bridge.connections import ConnectionCheck
 from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sessions import Sessions
@@ -87,6 +88,8 @@ class AppDependencies:
     page_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("compressing", 2))
     """For work on /metrics, which must answer whatever else hangs."""
     readiness: tuple[Check, ...] = ()
+    connection_checks: Callable[[], tuple[ConnectionCheck, ...]] = tuple
+    """Returns the last check of each connection, without trying any."""
     public_url: str = ""
     """The start of links in API responses; "": the address that the request was sent to."""
     grafana_url: str = ""

@@ -11,12 +11,24 @@ async def liveness(_request: web.Request) -> web.Response:
 
 
 async def readiness(request: web.Request) -> web.Response:
-    """Return 200 when every check passes, else 503 with the name and problem of each that fails."""
+    """Return 200 when every check passes, else 503 with the name and problem of each that fails.
+
+    With `?verbose` every check is there, and what is known of the connections, on which nothing depends here.
+    """
+    is_verbose = "verbose" in request.query
     checks = [(check.name, check.problem()) for check in deps_of(request).readiness]
-    failing = [f"{name}: {problem}\n" for name, problem in checks if problem]
-    if failing:
-        return _text("".join(failing), status=503)
-    return _text("".join(f"{name}: ok\n" for name, _ in checks) or "ok\n")
+    failing = [name for name, problem in checks if problem]
+    lines = [
+        f"{name}: {problem or 'ok'}\n"
+        for name, problem in checks
+        if problem or is_verbose or not failing
+    ]
+    if is_verbose:
+        lines += [
+            f"connection {check.name} ({check.target}): {check.result}\n"
+            for check in deps_of(request).connection_checks()
+        ]
+    return _text("".join(lines) or "ok\n", status=503 if failing else 200)
 
 
 def _text(text: str, status: int = 200) -> web.Response:

@@ -2,6 +2,7 @@
 
 from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.opening import open_spans
+from bridge.sinks.spans.probe import probe_endpoint
 from bridge.sinks.spans.sink import Spans
 
-__all__ = ["Endpoint", "Spans", "open_spans"]
+__all__ = ["Endpoint", "Spans", "open_spans", "probe_endpoint"]

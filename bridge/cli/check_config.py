@@ -1,0 +1,83 @@
+"""`trainbridge check-config`."""
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from bridge.cli import serving
+
+if TYPE_CHECKING:
+    from bridge.config import Loaded
+    from bridge.connections import ConnectionCheck
+
+DONE, FAILED = 0, 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for every setting, and for what is done with them."""
+    serving.add_arguments(parser)
+    section = parser.add_argument_group("What is checked")
+    section.add_argument(
+        "--connect",
+        action="store_true",
+        help="also try the state folder, the object store and the OTLP endpoint; exit status 1 if one does not work",
+    )
+    section.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every setting with its origin, and try every connection where asked to.
+
+    Raises SettingError for invalid settings.
+    """
+    # The settings come with the [server] extra; the other commands do without.
+    from bridge.cli.flags import given  # noqa: PLC0415
+    from bridge.config import load  # noqa: PLC0415
+
+    loaded = load(given(arguments))
+    if not arguments.json:
+        _print_settings(loaded)
+    checks = _connect(loaded) if arguments.connect else ()
+    if arguments.json:
+        _print_json(loaded, checks)
+    else:
+        for check in checks:
+            sys.stdout.write(f"connection {check.name} ({check.target}): {check.result}\n")
+    return FAILED if any(check.error for check in checks) else DONE
+
+
+def _connect(loaded: "Loaded") -> "tuple[ConnectionCheck, ...]":
+    from bridge.connections import check_all  # noqa: PLC0415
+    from bridge.outputs import connections  # noqa: PLC0415
+
+    sys.stdout.flush()
+    serving.silence_grpc()
+    return asyncio.run(check_all(connections(loaded.settings)))
+
+
+def _print_settings(loaded: "Loaded") -> None:
+    from bridge.config.sources import rows  # noqa: PLC0415
+
+    table = [("setting", "value", "from"), *rows(loaded)]
+    names, values = (max(len(row[column]) for row in table) for column in (0, 1))
+    for name, value, origin in table:
+        sys.stdout.write(f"{name:<{names}}  {value:<{values}}  {origin}\n")
+    for warning in loaded.warnings:
+        sys.stdout.write(f"warning: {warning}\n")
+
+
+def _print_json(loaded: "Loaded", checks: "tuple[ConnectionCheck, ...]") -> None:
+    from bridge.config.sources import rows  # noqa: PLC0415
+
+    settings = [dict(zip(("name", "value", "from"), row, strict=True)) for row in rows(loaded)]
+    connections = [
+        {"name": check.name, "target": check.target, "error": check.error} for check in checks
+    ]
+    content = {
+        "settings": settings,
+        "warnings": list(loaded.warnings),
+        "connections": connections,
+    }
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")

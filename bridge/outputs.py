@@ -1,0 +1,63 @@
+"""Build what the bridge writes to from its settings, and the connections that try it."""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from bridge.config import Settings
+from bridge.connections import Connection, probe_folder
+from bridge.sinks.spans import Endpoint, probe_endpoint
+from bridge.storage.folder import StateFolder
+from bridge.storage.objects import ObjectStore
+from bridge.storage.probe import probe_store
+from bridge.storage.stores import open_store
+
+
+def image_store(settings: Settings, folder: StateFolder) -> ObjectStore:
+    """Return the store for images; raises SettingError for settings that contradict each other."""
+    access, secret = settings.s3_access_key, settings.s3_secret_key
+    return open_store(
+        settings.images_store or folder.images.as_uri(),
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        access_key=access.get_secret_value() if access else "",
+        secret_key=secret.get_secret_value() if secret else "",
+        path_style=settings.s3_path_style,
+        ca_file=str(settings.s3_ca_file or ""),
+    )
+
+
+def span_endpoint(settings: Settings, instance_id: str) -> Endpoint | None:
+    """Return where spans go, or None where no endpoint is set."""
+    if not settings.spans_endpoint:
+        return None
+    return Endpoint(
+        settings.spans_endpoint,
+        protocol=settings.otlp_protocol,
+        headers=settings.headers,
+        service_name=settings.otlp_service_name,
+        instance_id=instance_id,
+    )
+
+
+def connections(settings: Settings) -> tuple[Connection, ...]:
+    """Return every connection that these settings make a bridge depend on; nothing is tried yet."""
+    state = settings.state_folder or Path(tempfile.gettempdir())
+    found = [Connection("state_folder", str(state), partial(probe_folder, state, setting="state"))]
+    if settings.images_keep != "none":
+        found.append(_store_connection(settings, StateFolder(state, is_durable=True)))
+    endpoint = span_endpoint(settings, "connection-check")
+    if endpoint is not None:
+        found.append(Connection("otlp", endpoint.url, partial(probe_endpoint, endpoint)))
+    return tuple(found)
+
+
+def _store_connection(settings: Settings, folder: StateFolder) -> Connection:
+    url = settings.images_store or folder.images.as_uri()
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        path = Path(unquote(parts.path))
+        return Connection("object_store", url, partial(probe_folder, path, setting="images_store"))
+    target = f"{url} at {settings.s3_endpoint}"
+    return Connection("object_store", target, lambda: probe_store(image_store(settings, folder)))

@@ -1,0 +1,50 @@
+"""`trainbridge check-config`."""
+
+import json
+
+from support.otlp import receiving
+from support.ports import free_port
+
+from bridge import cli
+from bridge.config.settings import Settings
+
+
+def test_connections_are_tried_only_when_asked(capsys, tmp_path):
+    """Without --connect nothing outside the settings is touched."""
+    words = ["check-config", "--state", str(tmp_path / "state")]
+
+    assert cli.main(words) == 0
+    assert "\nconnection" not in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_neighbor_is_one_line(capsys, tmp_path):
+    """What works is ok; what does not is named with its address, and the exit status is 1."""
+    words = ["check-config", "--connect", "--state", str(tmp_path / "state")]
+    with receiving("grpc") as receiver:
+        assert cli.main([*words, "--otlp-endpoint", receiver.url]) == 0
+        fine = [line for line in capsys.readouterr().out.splitlines() if "connection " in line]
+    closed = f"http://127.0.0.1:{free_port()}"
+    assert cli.main([*words, "--otlp-endpoint", closed]) == 1
+    wrong = capsys.readouterr().out.splitlines()[-1]
+
+    assert fine == [
+        f"connection state_folder ({tmp_path}/state): ok",
+        f"connection object_store (file://{tmp_path}/state/images): ok",
+        f"connection otlp ({receiver.url}): ok",
+    ]
+    assert wrong.startswith(f"connection otlp ({closed}): ")
+    assert not wrong.endswith("ok")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_for_programs(capsys, tmp_path):
+    """The same, as one JSON object; secrets are masked there too."""
+    words = ["check-config", "--connect", "--json", "--state", str(tmp_path)]
+    assert cli.main([*words, "--s3-secret-key", "hunter2"]) == 0
+    out = capsys.readouterr().out
+    content = json.loads(out)
+
+    assert {row["name"] for row in content["settings"]} == set(Settings.model_fields)
+    assert [row["error"] for row in content["connections"]] == [None, None]
+    assert "hunter2" not in out
