@@ -69,7 +69,7 @@ def is_loopback_host(host: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     address = _address(name)
-    return address is not None and address.is_loopback
+    return address is not None and (address.is_loopback or address.is_unspecified)
 
 
 def _read(variable: str, environment: Mapping[str, str]) -> tuple[str, str]:

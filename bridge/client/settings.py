@@ -1,5 +1,6 @@
 """Where a session goes and as whom: arguments first, then the environment."""
 
+import logging
 import os
 import re
 import sys
@@ -9,16 +10,24 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Literal
 
+from bridge.client.address import parse_address
+from bridge.client.credentials import (
+    TRACEPARENT,
+    check_certificates,
+    checked_token,
+    file_content,
+    token_from_file,
+)
 from bridge.client.encoding.isolation import let_through
 from bridge.protocol import MEBIBYTE, SESSION_ID
+from bridge.proxies import GRPC_VARIABLES, Proxy, proxy_for
+
+log = logging.getLogger("trainbridge")
 
 SPOOL_BYTES = 1_024 * MEBIBYTE
 MIN_SPOOL_BYTES = MEBIBYTE
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-
-SCHEMES = {"grpc": False, "http": False, "grpcs": True, "https": True}
-"""Whether the scheme of an address means TLS."""
 
 Ranks = Literal["zero", "all"]
 
@@ -41,22 +50,31 @@ class Destination:
     """A bridge's address, and the credentials for it."""
 
     target: str
-    """host:port, or anything else that gRPC resolves."""
+    """host:port, or unix:PATH."""
     secure: bool = False
     token: str = field(default="", repr=False)
     root_certificates: bytes | None = None
     """The certificate authorities that the bridge is verified with; None: those of the system."""
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
+    source: str = ""
+    """Where the address comes from, for people."""
+    proxy: Proxy | None = None
+    """What stands between; None: nothing does."""
+    traceparent: str = ""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return the metadata of every call."""
         headers = {
             "authorization": f"Bearer {self.token}" if self.token else "",
-            "traceparent": os.environ.get("TRACEPARENT", ""),
+            "traceparent": self.traceparent,
         }
         return tuple((key, value) for key, value in headers.items() if value)
+
+    def __str__(self) -> str:
+        """Return the address, and where it comes from."""
+        return f"{self.target} ({self.source})" if self.source else self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,7 @@ class ProcessRank:
 
 
 def destination(
-    address: str,
+    address: str | None,
     *,
     token: str = "",
     ca_file: str = "",
@@ -83,34 +101,65 @@ def destination(
 ) -> Destination:
     """Return the address and credentials; those not given come from TRAINBRIDGE_* variables.
 
-    An address is host:port, or with a scheme grpc://, http:// (plain), grpcs://, https:// (TLS).
-
-    Raises ValueError for an invalid address, OSError for a file that cannot be read.
+    What an address may be, `parse_address` says. Raises ValueError for an address, a token or files that
+    cannot be used, OSError for a file that cannot be read.
     """
 
-    def setting(argument: str, variable: str) -> str:
-        return argument or environment.get(f"TRAINBRIDGE_{variable}", "")
+    def setting(argument: object, name: str) -> tuple[str, str]:
+        """Return the text of a setting, and where it comes from."""
+        if argument and (text := _as_text(argument, name)).strip():
+            return text, f"the argument {name}"
+        variable = f"TRAINBRIDGE_{name.upper()}"
+        return environment.get(variable, ""), variable
 
-    url = setting(address, "ADDRESS") or DEFAULT_ADDRESS
-    scheme, separator, target = url.rpartition("://")
-    target = target.rstrip("/")
-    if (separator and scheme not in SCHEMES) or not target or any(map(str.isspace, target)):
-        raise ValueError(
-            f"address: {url!r} is not host:port, grpc://host:port or grpcs://host:port"
+    text, source = setting(address, "address")
+    if not text.strip():
+        text, source = (
+            DEFAULT_ADDRESS,
+            "the default: neither address nor TRAINBRIDGE_ADDRESS is given",
         )
-    root_certificates, certificate, key = (
-        _contents(setting(ca_file, "CA_FILE")),
-        _contents(setting(cert_file, "CERT_FILE")),
-        _contents(setting(key_file, "KEY_FILE")),
+    found = parse_address(text, source)
+    ca, cert, key = (
+        setting(ca_file, "ca_file"),
+        setting(cert_file, "cert_file"),
+        setting(key_file, "key_file"),
     )
+    root_certificates, certificate, private_key = (file_content(*file) for file in (ca, cert, key))
+    uses_files = bool(ca[0] or cert[0] or key[0])
+    if uses_files:
+        check_certificates(ca, cert, key)
+    secret = checked_token(*setting(token, "token")) or token_from_file(*setting("", "token_file"))
     return Destination(
-        target,
-        SCHEMES.get(scheme, root_certificates is not None),
-        setting(token, "TOKEN") or (_contents(setting("", "TOKEN_FILE")) or b"").decode().strip(),
+        found.target,
+        uses_files if found.is_secure is None else found.is_secure,
+        secret,
         root_certificates,
         certificate,
-        key,
+        private_key,
+        source=source,
+        proxy=proxy_for(found.host, found.port, variables=GRPC_VARIABLES, environment=environment)
+        if found.host
+        else None,
+        traceparent=_traceparent(environment),
     )
+
+
+def _as_text(value: object, name: str) -> str:
+    """Return an argument that has to be text, or a path. Raises ValueError."""
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name}: a {type(value).__name__} is not text")
+    return os.fspath(value)
+
+
+def _traceparent(environment: Mapping[str, str]) -> str:
+    """Return the trace that the process belongs to; one that no header can carry would end all calls."""
+    value = environment.get("TRACEPARENT", "").strip()
+    if value and not TRACEPARENT.fullmatch(value):
+        log.warning(
+            "TRACEPARENT is not a W3C traceparent and is ignored: spans of this run get a trace of their own"
+        )
+        return ""
+    return value
 
 
 def spool_location(
@@ -212,7 +261,3 @@ def session_name(wanted: str, model: str, process: ProcessRank, ranks: Ranks) ->
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:48]
-
-
-def _contents(path: str) -> bytes | None:
-    return Path(path).expanduser().read_bytes() if path else None

@@ -11,31 +11,6 @@ from bridge.client.settings import ProcessRank, destination, process_rank, sessi
 from bridge.protocol import SESSION_ID
 
 
-@pytest.mark.parametrize(
-    ("address", "target", "secure"),
-    [
-        ("", "127.0.0.1:50051", False),
-        ("bridge:50051", "bridge:50051", False),
-        ("grpc://bridge:50051", "bridge:50051", False),
-        ("http://bridge:50051/", "bridge:50051", False),
-        ("grpcs://bridge:443", "bridge:443", True),
-        ("https://bridge:443", "bridge:443", True),
-    ],
-)
-def test_addresses(address, target, secure):
-    """With or without a scheme, which decides about TLS."""
-    found = destination(address, environment={})
-
-    assert (found.target, found.secure) == (target, secure)
-
-
-@pytest.mark.parametrize("address", ["ftp://x:1", "grpc://", "a b:1"])
-def test_what_is_not_an_address(address):
-    """It is rejected when the session is constructed."""
-    with pytest.raises(ValueError, match="address"):
-        destination(address, environment={})
-
-
 def test_arguments_come_before_variables(tmp_path):
     """Settings not given come from the environment; secrets also from files."""
     secret = tmp_path / "token"
@@ -49,17 +24,30 @@ def test_arguments_come_before_variables(tmp_path):
     assert "mine" not in repr(found)
 
 
-def test_a_certificate_authority_means_tls(tmp_path):
-    """A plain connection needs none."""
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_bytes(b"certificate")
+PROXY = "http://user:pw@proxy.example:3128"
 
-    found = destination("there:1", ca_file=str(ca_file), environment={})
 
-    assert found.secure
-    assert found.root_certificates == b"certificate"
-    with pytest.raises(FileNotFoundError):
-        destination("there:1", ca_file=str(tmp_path / "none"), environment={})
+@pytest.mark.parametrize(
+    ("address", "environment", "variable"),
+    [
+        ("bridge", {"http_proxy": PROXY}, "http_proxy"),
+        ("bridge", {"HTTPS_PROXY": PROXY, "http_proxy": "http://other"}, "HTTPS_PROXY"),
+        ("bridge", {"grpc_proxy": PROXY, "https_proxy": "http://other"}, "grpc_proxy"),
+        ("bridge", {"http_proxy": PROXY, "no_proxy": "bridge"}, None),
+        ("[fd00::1]:7", {"http_proxy": PROXY, "no_proxy": "fd00::/8"}, None),
+        ("127.0.0.1", {"http_proxy": PROXY}, None),
+        ("::1", {"http_proxy": PROXY}, None),
+        ("localhost", {"HTTP_PROXY": PROXY}, None),
+        ("unix:/run/bridge.sock", {"http_proxy": PROXY}, None),
+        ("", {"http_proxy": PROXY}, None),
+    ],
+)
+def test_a_proxy_stands_before_other_machines_only(address, environment, variable):
+    """It is named by the first variable that is set; no_proxy and loopback are reached directly."""
+    found = destination(address, environment=environment)
+
+    assert (found.proxy and found.proxy.variable) == variable
+    assert "pw" not in repr(found)
 
 
 @pytest.fixture
