@@ -109,6 +109,7 @@
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
+{{- $wrong = concat $wrong (include "trainbridge.upgradeChecks" . | fromJsonArray) -}}
 {{- if $wrong -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $wrong)) -}}
 {{- end -}}

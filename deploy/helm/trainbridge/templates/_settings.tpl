@@ -1,7 +1,7 @@
 {{/* A size such as 10Gi, 10GiB, 10G or 1048576, in bytes. */}}
 {{- define "trainbridge.bytes" -}}
-{{- $factors := dict "" 1 "k" 1000 "m" 1000000 "g" 1000000000 "t" 1000000000000
-      "ki" 1024 "mi" 1048576 "gi" 1073741824 "ti" 1099511627776 -}}
+{{- $factors := dict "" 1 "k" 1000 "m" 1000000 "g" 1000000000 "t" 1000000000000 "p" 1000000000000000
+      "ki" 1024 "mi" 1048576 "gi" 1073741824 "ti" 1099511627776 "pi" 1125899906842624 -}}
 {{- $text := kindIs "string" . | ternary . (printf "%.0f" (float64 .)) -}}
 {{- $number := regexFind "^[0-9]+(\\.[0-9]+)?" $text -}}
 {{- $unit := trimPrefix $number $text | trim | lower | trimSuffix "b" -}}
