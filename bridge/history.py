@@ -1,6 +1,7 @@
 """Downsamples a curve of unlimited length to a fixed number of points."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,15 @@ class Bin:
     high: float = -math.inf
     nonfinite: int = 0
     epoch: int = 0
-    """Of the highest, or of a non-finite value."""
+    """Of its worst value: the highest, or one that is not finite."""
     batch: int = 0
+    worst_at: float = 0.0
+    """When its worst value arrived."""
+    images: int | None = None
+    """How many images came with its worst value; None: not known."""
+    first_epoch: int = 0
+    """Of its first value."""
+    first_batch: int = 0
 
     @property
     def mean(self) -> float:
@@ -37,18 +45,20 @@ class Curve:
         self._stride = 1
         self.bins: list[Bin] = []
 
-    def add(self, value: float, *, at: float, epoch: int, batch: int) -> None:
-        """Add the value of a batch."""
+    def add(
+        self, value: float, *, at: float, epoch: int, batch: int, images: int | None = None
+    ) -> None:
+        """Add the value of a batch, and how many images came with it."""
         bins = self.bins
         if not bins or bins[-1].count + bins[-1].nonfinite >= self._stride:
             if len(bins) == self._size:
                 self._halve()
                 bins = self.bins
-            bins.append(Bin(at, epoch=epoch, batch=batch))
+            bins.append(Bin(at, first_epoch=epoch, first_batch=batch))
         last = bins[-1]
         if not math.isfinite(value):
             last.nonfinite += 1
-            last.epoch, last.batch = epoch, batch
+            last.epoch, last.batch, last.worst_at, last.images = epoch, batch, at, images
             return
         last.count += 1
         last.total += value
@@ -56,7 +66,7 @@ class Curve:
         if value > last.high:
             last.high = value
             if not last.nonfinite:
-                last.epoch, last.batch = epoch, batch
+                last.epoch, last.batch, last.worst_at, last.images = epoch, batch, at, images
 
     def snapshot(self) -> dict[str, Any]:
         """Return what `restored` takes, ready for JSON."""
@@ -72,16 +82,19 @@ class Curve:
             ]
             for b in self.bins
         ]
-        return {"size": self._size, "stride": self._stride, "bins": rows}
+        places = [[b.worst_at, b.images, b.first_epoch, b.first_batch] for b in self.bins]
+        return {"size": self._size, "stride": self._stride, "bins": rows, "places": places}
 
     @classmethod
     def restored(cls, snapshot: dict[str, Any]) -> "Curve":
         """Return the curve of a snapshot."""
         curve = cls(snapshot["size"])
         curve._stride = snapshot["stride"]
-        for start, count, total, *bounds, nonfinite, epoch, batch in snapshot["bins"]:
+        rows = snapshot["bins"]
+        for row, place in zip(rows, snapshot.get("places") or _places_of(rows), strict=True):
+            start, count, total, *bounds, nonfinite, epoch, batch = row
             low, high = bounds if count else (math.inf, -math.inf)
-            curve.bins.append(Bin(start, count, total, low, high, nonfinite, epoch, batch))
+            curve.bins.append(Bin(start, count, total, low, high, nonfinite, epoch, batch, *place))
         return curve
 
     def _halve(self) -> None:
@@ -100,4 +113,13 @@ def _joined(a: Bin, b: Bin) -> Bin:
         a.nonfinite + b.nonfinite,
         worst.epoch,
         worst.batch,
+        worst.worst_at,
+        worst.images,
+        a.first_epoch,
+        a.first_batch,
     )
+
+
+def _places_of(rows: Sequence[Sequence[Any]]) -> list[tuple[float, None, int, int]]:
+    """Return what older versions did not write: a bin's first batch is taken for its worst one."""
+    return [(row[0], None, row[-2], row[-1]) for row in rows]

@@ -152,6 +152,8 @@ class Batch:
     """Samples trained on; 0: not reported."""
     sent_ms: int = 0
     """The client's clock, informative only; 0: not reported."""
+    images_received: int = 0
+    """Images that came with this batch, also where `images` is no longer at hand."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,7 +243,8 @@ class Session:
         self.batches += 1
         if batch.loss is not None:
             self.loss = batch.loss
-            self.losses.add(batch.loss, at=now, epoch=batch.epoch, batch=batch.index)
+            place = {"epoch": batch.epoch, "batch": batch.index}
+            self.losses.add(batch.loss, at=now, images=batch.images_received, **place)
 
     def _epoch(self, epoch: Epoch, _now: float) -> None:
         self.epochs.append(epoch)

@@ -196,6 +196,7 @@ def _batch(request: wire.MetricsRequest, limits: Limits, faults: list[str]) -> B
         _duration(data),
         data.sample_count or len(classes) or count,
         request.timestamp_ms,
+        len(kept) + len(faults),
     )
 
 

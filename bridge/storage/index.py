@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.model import is_ratio
+from bridge.model import ImageResult, is_ratio
 from bridge.storage.database import Database, Row
+from bridge.storage.image_counts import counts_of
 from bridge.storage.shards import loss_of_row
 
 BATCH = (
@@ -94,6 +95,11 @@ class ImageIndex:
             )
             for position, predicted, confidence, true, key, stored, *where in rows
         ]
+
+    def results(self, session_id: str, attempt: int) -> dict[ImageResult, int]:
+        """Return what has become of the images of a session's attempt: how many had which result."""
+        counts = counts_of(self._database, session_id, attempt).counts
+        return {count.result: count.images for count in counts}
 
     def newest(self, session_id: str, *, limit: int) -> list[ImageBatch]:
         """Return the latest batches with images, newest first."""

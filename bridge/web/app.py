@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.addresses import GO_TO_IMAGES
 from bridge.web.api.commands import list_commands, post_command
-from bridge.web.api.images import list_images
+from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
@@ -63,6 +63,7 @@ ROUTES = (
     Route("GET", "/api/v1/sessions", list_sessions),
     Route("GET", "/api/v1" + SESSION, get_session),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
+    Route("GET", "/api/v1" + BATCH, get_batch),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
 )

@@ -58,3 +58,28 @@ def test_a_snapshot_brings_everything_back(values):
     restored.add(1.0, at=999.0, epoch=1, batch=1)
     curve.add(1.0, at=999.0, epoch=1, batch=1)
     assert restored.snapshot() == curve.snapshot()
+
+
+def test_a_bin_knows_its_first_batch_and_its_worst_one():
+    """Where a bin begins, when its worst value came, and how many images came with that, outlive thinning."""
+    curve = Curve(2)
+    for index, value in enumerate((1.0, 1.0, 1.0, 1.0, 1.0, 9.0, 1.0)):
+        curve.add(value, at=100.0 + index, epoch=0, batch=index, images=index)
+
+    first, second = curve.bins
+    assert (first.first_epoch, first.first_batch) == (0, 0)
+    assert (second.first_batch, second.batch, second.worst_at, second.images) == (4, 5, 105.0, 5)
+
+
+def test_a_snapshot_of_an_older_version_is_read():
+    """What it does not hold is taken for unknown, and the curve goes on."""
+    snapshot = curve_of([1.0, 9.0, 2.0]).snapshot()
+    del snapshot["places"]
+
+    restored = Curve.restored(snapshot)
+
+    assert [(part.batch, part.first_batch, part.images) for part in restored.bins] == [
+        (0, 0, None),
+        (1, 1, None),
+        (2, 2, None),
+    ]

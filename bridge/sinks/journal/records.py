@@ -67,7 +67,8 @@ def decode(row: Sequence[Any]) -> JournalRecord:
 
 def _batch_fields(batch: Batch) -> tuple[Any, ...]:
     always = (batch.epoch, batch.index, batch.loss, batch.duration_seconds, batch.sample_count)
-    if not (batch.predictions or batch.ground_truth or batch.invalid_images):
+    images = batch.invalid_images or batch.images_received
+    if not (batch.predictions or batch.ground_truth or images):
         return always
     return (
         *always,
@@ -75,6 +76,7 @@ def _batch_fields(batch: Batch) -> tuple[Any, ...]:
         [prediction.confidence for prediction in batch.predictions],
         batch.ground_truth,
         batch.invalid_images,
+        batch.images_received,
     )
 
 
@@ -85,6 +87,7 @@ def _batch(values: Sequence[Any]) -> Batch:
             epoch, index, loss, duration_seconds=duration_seconds, sample_count=sample_count
         )
     classes, confidences, truths, invalid_images = rest[:4]
+    images_received = rest[4] if len(rest) > 4 else 0  # older versions did not write it
     return Batch(
         epoch,
         index,
@@ -94,6 +97,7 @@ def _batch(values: Sequence[Any]) -> Batch:
         ground_truth=tuple(truths),
         duration_seconds=duration_seconds,
         sample_count=sample_count,
+        images_received=images_received,
     )
 
 

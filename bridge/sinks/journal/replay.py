@@ -25,7 +25,7 @@ from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
 
 NUMBERS = (
-    *("epoch", "index", "number", "batch", "sample_count", "invalid_images"),
+    *("epoch", "index", "number", "batch", "sample_count", "invalid_images", "images_received"),
     *("first_skipped", "last_skipped"),
 )
 """Attributes that are numbers in every event that has them."""

@@ -3,6 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
+from bridge.history import Bin
 from bridge.model import Client, Config, Epoch
 from bridge.session import PLAIN, Session
 
@@ -34,9 +35,8 @@ def check_session(session: Session, session_id: str) -> None:
         values = [getattr(epoch, name) for name in Epoch.__slots__]
         _check_numbers("epochs", [value for value in values if value is not None])
     for point in session.losses.bins:
-        _check_numbers(
-            "losses", [point.start, point.count, point.total, point.low, point.high, point.epoch]
-        )
+        values = [getattr(point, name) for name in Bin.__slots__]
+        _check_numbers("losses", [value for value in values if value is not None])
 
 
 def _check(name: str, value: object, example: object) -> None:

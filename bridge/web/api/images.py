@@ -1,17 +1,22 @@
 """The images of a session as JSON."""
 
 import asyncio
+import time
 from typing import Any
 
 from aiohttp import web
 
-from bridge.errors import InvalidDataError
+from bridge.errors import InvalidDataError, NotFoundError
 from bridge.storage.index import ImageBatch, IndexedImage
+from bridge.web.api.sessions import bin_json
+from bridge.web.batch_record import BatchOnRecord, batch_on_record, reason_of
 from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
 from bridge.web.links import batch_link, image_link, public_root
-from bridge.web.request_params import parse_batch, whole_param
+from bridge.web.missing_images import images_problem
+from bridge.web.request_params import batch_of, parse_batch, whole_param
 from bridge.web.session_lookup import session_of
+from bridge.web.session_view import SessionView, session_view
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
@@ -39,6 +44,58 @@ async def list_images(request: web.Request) -> web.Response:
         last = f"{batches[-1]['epoch']}-{batches[-1]['batch']}"
         next_url = f"{root}/api/v1/sessions/{session.id}/images?limit={limit}&after={last}"
     return json_response({"batches": batches, "next": next_url})
+
+
+async def get_batch(request: web.Request) -> web.Response:
+    """Return what is known of one batch, its images included; raises NotFoundError where it was never reported."""
+    deps, root = deps_of(request), public_root(request)
+    session = session_view(await session_of(request), time.time())
+    place, problem = batch_of(request), images_problem(deps)
+
+    def load() -> dict[str, Any]:
+        found = batch_on_record(deps.index, session, place)
+        if not found.is_reported:
+            raise NotFoundError(_never_reported(found))
+        reason = reason_of(deps.index, session, found, problem)
+        return _record_json(session, found, root) | {"images_missing_because": reason or None}
+
+    return json_response(await asyncio.to_thread(load))
+
+
+def _record_json(session: SessionView, found: BatchOnRecord, root: str) -> dict[str, Any]:
+    numbers, batch = found.numbers, found.batch
+    names = session.config.class_names
+    images = [_image_json(batch, image, names, root) for image in found.images if batch]
+    return {
+        "epoch": found.place[0],
+        "batch": found.place[1],
+        "loss": batch.loss if batch else numbers.loss,
+        "received_ms": batch.received_ms if batch else _milliseconds(numbers.received_at),
+        "around": None if numbers.around is None else bin_json(numbers.around),
+        "images_received": numbers.images,
+        "images": images,
+        "previous_with_images": _address(found.before, root),
+        "next_with_images": _address(found.after, root),
+        "url": f"{root}/{batch_link(session.id, *found.place)}",
+    }
+
+
+def _never_reported(found: BatchOnRecord) -> str:
+    name = "-".join(map(str, found.place))
+    if found.known is None:
+        return f"batch {name} is not on record: this session has not reported a batch"
+    first, last = ("-".join(map(str, place)) for place in (found.known.first, found.known.last))
+    return f"batch {name} is not on record: the batches of this session go from {first} to {last}"
+
+
+def _milliseconds(at: float | None) -> int | None:
+    return None if at is None else int(at * 1000)
+
+
+def _address(batch: ImageBatch | None, root: str) -> str | None:
+    if batch is None:
+        return None
+    return f"{root}/api/v1/sessions/{batch.session_id}/batches/{batch.epoch}-{batch.batch}"
 
 
 def _batch_json(

@@ -48,7 +48,7 @@ async def get_session(request: web.Request) -> web.Response:
         "performance": _performance_json(view.performance),
         "scalars": dict(view.scalars),
         "notices": [asdict(notice) for notice in view.notices],
-        "losses": [_bin_json(bin_) for bin_ in view.loss_bins],
+        "losses": [bin_json(bin_) for bin_ in view.loss_bins],
     }
     return json_response(session_json(view, public_root(request)) | details)
 
@@ -96,7 +96,8 @@ def _performance_json(performance: Performance | None) -> dict[str, Any] | None:
     return fields
 
 
-def _bin_json(bin_: Bin) -> dict[str, Any]:
+def bin_json(bin_: Bin) -> dict[str, Any]:
+    """Return a bin of a loss curve as the API shows it."""
     return {
         "start": bin_.start,
         "count": bin_.count,

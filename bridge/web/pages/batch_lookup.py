@@ -9,8 +9,8 @@ DEFAULT_WINDOW_MS = 60_000
 
 def find_batch(index: ImageIndex, session_id: str, selection: Selection) -> ImageBatch | None:
     """Return the batch meant, by the most specific part of the selection; None: no images are kept."""
-    if selection.epoch is not None and selection.batch is not None:
-        return _batch_or_nearest(index, session_id, selection.epoch, selection.batch)
+    if selection.place is not None:
+        return _batch_or_nearest(index, session_id, *selection.place)
     if selection.actual is not None and selection.predicted is not None:
         cell = {"actual": selection.actual, "predicted": selection.predicted}
         in_range = index.of_cell(
@@ -35,7 +35,7 @@ def _batch_or_nearest(
 
 
 def _by_time(index: ImageIndex, session_id: str, selection: Selection) -> ImageBatch | None:
-    window = _window(selection)
+    window = window_of(selection)
     if window is None:
         return next(iter(index.newest(session_id, limit=1)), None)
     at_ms, window_ms = window
@@ -48,7 +48,7 @@ def _by_time(index: ImageIndex, session_id: str, selection: Selection) -> ImageB
     )
 
 
-def _window(selection: Selection) -> tuple[int, int] | None:
+def window_of(selection: Selection) -> tuple[int, int] | None:
     """Return the end and the length of the time to look in; None: only the newest batch is meant."""
     if selection.at_ms is not None:
         given = selection.window_ms

@@ -64,7 +64,7 @@ def _sheet_of(
         if batch is None or not images:
             return None
         tiles = (tile_of(deps.read_image(image.location)) for image in images)
-        return _draw(batch, images, tiles, names)
+        return _draw(batch, images, tiles, names, instead_of=selection.place)
     except (StorageError, NotFoundError) as error:
         deps.telemetry.storage_failed("contact sheet", error)
     except ModuleNotFoundError:
@@ -79,7 +79,12 @@ def _images_of(index: ImageIndex, batch: ImageBatch | None) -> list[IndexedImage
 
 
 def _draw(
-    batch: ImageBatch, images: Sequence[IndexedImage], tiles: Iterable[Any], names: tuple[str, ...]
+    batch: ImageBatch,
+    images: Sequence[IndexedImage],
+    tiles: Iterable[Any],
+    names: tuple[str, ...],
+    *,
+    instead_of: tuple[int, int] | None,
 ) -> bytes:
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 -- an extra that may be absent
 
@@ -89,8 +94,7 @@ def _draw(
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.font = ImageFont.load_default(13)
-    loss = "not reported" if batch.loss is None else number(batch.loss)
-    pen.text((GAP, 6), f"epoch {batch.epoch}, batch {batch.batch}, loss {loss}", INK)
+    pen.text((GAP, 6), header_of(batch, instead_of), INK)
     for position, (image, tile) in enumerate(zip(images, tiles, strict=True)):
         left = GAP + position % COLUMNS * (TILE + GAP)
         top = HEADER_HEIGHT + position // COLUMNS * (TILE + LABEL_HEIGHT + GAP)
@@ -112,6 +116,16 @@ def _draw_tile(sheet: Any, pen: Any, corner: tuple[int, int], tile: Any) -> None
         pen.text((left + TILE // 2, top + TILE // 2), UNREADABLE, INK, anchor="mm")
     else:
         sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
+
+
+def header_of(batch: ImageBatch, instead_of: tuple[int, int] | None) -> str:
+    """Return the line above the images, which says where they are not of the batch that was asked for."""
+    loss = "not reported" if batch.loss is None else number(batch.loss)
+    text = f"epoch {batch.epoch}, batch {batch.batch}, loss {loss}"
+    if instead_of in (None, (batch.epoch, batch.batch)):
+        return text
+    epoch, index = instead_of
+    return f"no images of epoch {epoch}, batch {index}; nearest: {text}"
 
 
 def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:

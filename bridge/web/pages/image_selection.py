@@ -41,6 +41,13 @@ class Selection:
     from_ms: int | None = None
     to_ms: int | None = None
 
+    @property
+    def place(self) -> tuple[int, int] | None:
+        """The one batch that is meant, as epoch and batch; None: it is selected by something else."""
+        if self.epoch is None or self.batch is None:
+            return None
+        return self.epoch, self.batch
+
 
 def usable_parameters(query: Mapping[str, str]) -> dict[str, str]:
     """Return the parameters that are known, not empty, and not left uninterpolated by Grafana."""

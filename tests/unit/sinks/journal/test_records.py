@@ -40,6 +40,7 @@ EVENTS = (
     Batch(1, 2, 0.5),
     Batch(2**32 - 1, 0, -math.inf, duration_seconds=0.25, sample_count=2**32 - 1),
     Batch(0, 0, 1.0, invalid_images=3),
+    Batch(0, 0, 1.0, images_received=4),
     Batch(0, 0, None),
     Batch(0, 0, None, predictions=(Prediction(3, None), Prediction(4, 0.5)), ground_truth=(3, 4)),
     Batch(0, 0, 1.0, predictions=(Prediction(3, 0.5), Prediction(-1, 0.25)), ground_truth=(3, 4)),

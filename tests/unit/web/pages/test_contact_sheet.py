@@ -12,7 +12,7 @@ from support.jpegs import jpeg
 from support.pages import pictures, running
 
 from bridge.errors import StorageError
-from bridge.storage.index import ImageLocation, IndexedImage
+from bridge.storage.index import ImageBatch, ImageLocation, IndexedImage
 from bridge.web.pages import contact_sheet
 from bridge.web.pages.contact_sheet import (
     BACKDROP,
@@ -20,6 +20,7 @@ from bridge.web.pages.contact_sheet import (
     HEADER_HEIGHT,
     LABEL_HEIGHT,
     MISSING,
+    header_of,
     label_of,
 )
 from bridge.web.pages.tiles import TILE, tile_of
@@ -254,3 +255,11 @@ def test_a_label_shows_no_confidence_that_was_not_reported():
     assert label_of(IndexedImage(0, 1, None, 0, location), ("cat", "dog"))[1] == "x dog, is cat"
     assert label_of(IndexedImage(0, 1, None, 1, location), ("cat", "dog"))[1] == "dog"
     assert label_of(IndexedImage(0, 1, 0.75, 1, location), ("cat", "dog"))[1] == "dog 75%"
+
+
+def test_a_sheet_of_another_batch_says_so():
+    """Where the batch asked for has no images, the line above those of the nearest one names both."""
+    batch = ImageBatch("run-1", 0, 160, 0, 0.5, 1)
+
+    assert header_of(batch, None) == header_of(batch, (0, 160)) == "epoch 0, batch 160, loss 0.5000"
+    assert header_of(batch, (0, 150)).startswith("no images of epoch 0, batch 150; nearest: epoch")

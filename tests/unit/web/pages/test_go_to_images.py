@@ -47,8 +47,7 @@ def at(seconds):
         (f"at={NOON_MS // 1000 + 15}&window_ms=5000", "1-9"),
         ("epoch=1&batch=5", "1-5"),
         ("batch=1-5", "1-5"),
-        ("epoch=1&batch=6", "1-5"),
-        ("epoch=1&batch=100", "1-12"),
+        ("epoch=1&batch=6", "1-6"),
         ("epoch=1", "1-9"),
         ("epoch=1&prefer=newest", "1-12"),
         ("prefer=max_loss", "2-3"),
@@ -102,7 +101,20 @@ async def test_the_page_says_how_far_from_the_requested_time_it_is(client):
     after = await client.get(f"/go/images?session=run-1&{at(-5)}")
 
     assert "3.0 s before the requested time" in await page.text()
-    assert "5.0 s after the requested time" in await after.text()
+    assert "the nearest, 5.0 s after it" in await after.text()
+
+
+async def test_the_page_says_when_images_are_outside_of_the_time_asked_for(client):
+    """An older batch, or a mistake from outside of the time range, never looks like what was asked for."""
+    older = await client.get(f"/go/images?session=run-1&{at(40)}&window_ms=5000")
+    cell = f"actual=0&predicted=1&from={NOON_MS - 9000}&to={NOON_MS - 5000}"
+    mistake = await client.get(f"/go/images?session=run-1&{cell}")
+    inside = await client.get("/go/images?session=run-1&actual=0&predicted=1")
+
+    assert "No images were kept in the 5.0 s before the requested time." in await older.text()
+    assert "the nearest, 25 s before it" in await older.text()
+    assert "in the requested time range" in await mistake.text()
+    assert "requested time" not in await inside.text()
 
 
 async def test_a_session_without_images_shows_itself(open_client):

@@ -1,0 +1,50 @@
+"""What is on record of a batch: its numbers, its images, and why there are none."""
+
+from dataclasses import dataclass
+
+from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
+from bridge.web.batch_numbers import (
+    BatchKey,
+    BatchNumbers,
+    BatchRange,
+    is_reported,
+    numbers_of,
+    places_of,
+)
+from bridge.web.missing_images import why_missing
+from bridge.web.session_view import SessionView
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOnRecord:
+    """What is known of a batch, and the batches with images before and after it."""
+
+    place: BatchKey
+    batch: ImageBatch | None
+    """None: it has no images."""
+    images: list[IndexedImage]
+    before: ImageBatch | None
+    after: ImageBatch | None
+    numbers: BatchNumbers
+    known: BatchRange | None
+    is_reported: bool
+
+
+def batch_on_record(index: ImageIndex, session: SessionView, place: BatchKey) -> BatchOnRecord:
+    """Return what is known of a batch."""
+    before, after = index.neighbours(session.id, *place)
+    found = index.batch(session.id, *place)
+    images = index.images(session.id, *place) if found else []
+    known = places_of(session, index)
+    is_known = found is not None or is_reported(session, known, place)
+    return BatchOnRecord(
+        place, found, images, before, after, numbers_of(session, place), known, is_known
+    )
+
+
+def reason_of(index: ImageIndex, session: SessionView, found: BatchOnRecord, problem: str) -> str:
+    """Return why a batch that was reported has no images; "": it has some, or was never reported."""
+    if found.batch or not found.is_reported:
+        return ""
+    results = index.results(session.id, session.attempt)
+    return why_missing(found.numbers, results, now=session.now, problem=problem)

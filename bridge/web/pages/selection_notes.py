@@ -1,0 +1,68 @@
+"""Say where the batch on a page is not what its link asked for."""
+
+import math
+
+from bridge.history import Bin
+from bridge.storage.index import ImageBatch, Prefer
+from bridge.web.batch_numbers import highest_loss
+from bridge.web.formatting import duration, number
+from bridge.web.pages.batch_lookup import window_of
+from bridge.web.pages.image_selection import END_OF_TIME_MS, Selection
+from bridge.web.session_view import SessionView
+
+
+def time_note(selection: Selection, batch: ImageBatch) -> str:
+    """Return how far from the requested time a batch came, and whether that is outside of what was asked for."""
+    if selection.actual is not None and selection.predicted is not None:
+        return _range_note(selection, batch)
+    window = window_of(selection)
+    if window is None or window[0] == END_OF_TIME_MS:
+        return ""
+    at_ms, window_ms = window
+    before_ms = at_ms - batch.received_ms
+    if 0 <= before_ms < max(window_ms, 1):
+        return f"{duration(before_ms / 1000)} before the requested time."
+    side = "before" if before_ms >= 0 else "after"
+    return (
+        f"No images were kept in the {duration(window_ms / 1000)} before the requested time."
+        f" These are the nearest, {duration(abs(before_ms) / 1000)} {side} it."
+    )
+
+
+def higher_loss(selection: Selection, batch: ImageBatch, session: SessionView) -> Bin | None:
+    """Return where a higher loss was reported than that of the batch selected as having the highest; None: nowhere."""
+    window = window_of(selection)
+    is_judged = selection.actual is not None and selection.predicted is not None
+    if window is None or is_judged or selection.prefer is Prefer.NEWEST:
+        return None
+    at_ms, window_ms = window
+    worst = highest_loss(
+        session,
+        after=(at_ms - window_ms) / 1000,
+        until=at_ms / 1000,
+        epoch=selection.epoch,
+    )
+    if worst is None or (worst.epoch, worst.batch) == (batch.epoch, batch.batch):
+        return None
+    return worst if _is_higher(worst, batch.loss) else None
+
+
+def loss_text(worst: Bin) -> str:
+    """Return the loss of a bin's worst batch in words."""
+    return "not finite" if worst.nonfinite else number(worst.high)
+
+
+def _is_higher(worst: Bin, loss: float | None) -> bool:
+    if loss is None:
+        return True
+    if math.isnan(loss):
+        return False
+    return bool(worst.nonfinite) or worst.high > loss * (1 + 1e-9)
+
+
+def _range_note(selection: Selection, batch: ImageBatch) -> str:
+    first = 0 if selection.from_ms is None else selection.from_ms
+    last = END_OF_TIME_MS if selection.to_ms is None else selection.to_ms
+    if first <= batch.received_ms <= last:
+        return ""
+    return "No images of this mistake were kept in the requested time range. These are the newest outside of it."
