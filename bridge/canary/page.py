@@ -99,7 +99,10 @@ def serving(page: Page, address: str) -> Iterator[str]:
         server, thread = prometheus.start_http_server(port, host, page.registry)
     except OSError as error:
         reason = error.strerror or error
-        raise SettingError(f"--listen: {address!r} cannot be bound ({reason})") from error
+        raise SettingError(
+            f"--listen: {address} cannot be bound: {reason}; give an address of this machine with a free port,"
+            " or port 0 for any free one"
+        ) from error
     try:
         yield join_address(host, server.server_port)
     finally:

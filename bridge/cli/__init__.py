@@ -1,38 +1,29 @@
 """The command `trainbridge`."""
 
 import argparse
+import contextlib
+import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge import __version__
-from bridge.cli import canary, check_config, demo, query, serving, sync
-from bridge.client.query import QueryError
+from bridge.cli import canary, check_config, command, demo, healthcheck, serving, sessions, sync
+from bridge.cli.extras import DEMO, SERVER, libraries_of, way_to_install
+from bridge.cli.parsing import MISUSED, Parser
+from bridge.client.query import ProblemError, QueryError
 from bridge.errors import BridgeError, SettingError
 
 DONE = 0
 FAILED = 1
-MISUSED = 2
-"""A flag, variable or file must be changed; also what argparse exits with."""
-
 INTERRUPTED = 130
 
-SERVER_LIBRARIES = frozenset(
-    {
-        "aiohttp",
-        "grpc_health",
-        "grpc_reflection",
-        "jinja2",
-        "minio",
-        "opentelemetry",
-        "prometheus_client",
-        "pydantic",
-        "pydantic_settings",
-        "yaml",
-    }
+FORBIDDEN = (401, 403, 407)
+PROXY_HINT = (
+    "a proxy in front of the bridge wants to know who asks, and this command sends no credentials:"
+    " use an address that leads to the bridge itself, with --url or TRAINBRIDGE_URL"
 )
-DEMO_LIBRARIES = frozenset({"numpy", "PIL", "psutil", "sklearn", "tqdm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +34,8 @@ class Command:
     summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    extra: str = ""
+    """What it needs beyond the SDK."""
 
 
 COMMANDS = (
@@ -51,25 +44,27 @@ COMMANDS = (
         "train a small real model and show it live: the quickest way to see what this is",
         demo.add_arguments,
         demo.run,
+        DEMO,
     ),
-    Command("serve", "run a bridge", serving.add_arguments, serving.serve),
+    Command("serve", "run a bridge", serving.add_arguments, serving.serve, SERVER),
     Command(
         "check-config",
-        "show the settings in effect and where each comes from, or what is wrong with them; with --connect, try what they lead to",
+        "show the settings in effect and where each comes from, or what is wrong with them",
         check_config.add_arguments,
         check_config.run,
+        SERVER,
     ),
     Command(
         "sessions",
         "list the training sessions of a running bridge",
-        query.add_sessions_arguments,
-        query.sessions,
+        sessions.add_arguments,
+        sessions.run,
     ),
     Command(
         "command",
         "send a command to a training session: pause, resume, stop ...",
-        query.add_command_arguments,
-        query.command,
+        command.add_arguments,
+        command.run,
     ),
     Command(
         "sync",
@@ -80,60 +75,55 @@ COMMANDS = (
     Command(
         "healthcheck",
         "check whether a running bridge is ready; exit status 0 if it is",
-        query.add_healthcheck_arguments,
-        query.healthcheck,
+        healthcheck.add_arguments,
+        healthcheck.run,
     ),
     Command(
         "canary",
         "stream a known run without end, and report on /metrics what is missing, doubled, wrong or late",
         canary.add_arguments,
         canary.run,
+        SERVER,
     ),
 )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and return its exit status: 0 done, 1 failed, 2 a setting must be changed."""
+    """Run one command, and return its exit status: 0 done, 1 failed, 2 a setting must be changed, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((command for command in COMMANDS if words and command.name == words[0]), None)
     try:
-        status = _run(words)
-        sys.stdout.flush()
-    except SettingError as error:
-        return _fail(MISUSED, *str(error).splitlines())
-    except (BridgeError, QueryError) as error:
-        return _fail(FAILED, str(error))
-    except ModuleNotFoundError as error:
-        return _fail(FAILED, _missing(error))
-    except BrokenPipeError:
-        # The reader of our output has closed it; without this Python prints a traceback while it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return _overview(words) if chosen is None else _run(chosen, words[1:])
     except KeyboardInterrupt:
         return INTERRUPTED
-    else:
-        return status
+    except BrokenPipeError:
+        _flush_or_discard()
+        return DONE
+    except (BridgeError, QueryError, ModuleNotFoundError, OSError) as error:
+        _flush_or_discard()
+        return _fail(
+            MISUSED if isinstance(error, SettingError) else FAILED, *_sentences(error, chosen)
+        )
 
 
-def _run(words: list[str]) -> int:
-    chosen = next((command for command in COMMANDS if words and command.name == words[0]), None)
-    if chosen is None:
-        _overview().parse_args(words)
-        _overview().print_help()
-        return DONE if words else MISUSED
-    parser = argparse.ArgumentParser(
+def _run(chosen: Command, words: list[str]) -> int:
+    parser = Parser(
         f"trainbridge {chosen.name}",
         description=f"{chosen.summary[0].upper()}{chosen.summary[1:]}.",
         allow_abbrev=False,
     )
     chosen.arguments(parser)
-    return chosen.run(parser.parse_args(words[1:]))
+    try:
+        return chosen.run(parser.parse_args(words))
+    finally:
+        _flush()  # here, where an error can be said: the flush of Python itself comes too late
 
 
-def _overview() -> argparse.ArgumentParser:
-    """Return the parser of `trainbridge --help`; a command's own flags are added when it is chosen."""
+def _overview(words: list[str]) -> int:
+    """Print what there is, or say that the first word is not a command; a command's own flags are added when it is chosen."""
     width = max(len(command.name) for command in COMMANDS)
     lines = "\n".join(f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "trainbridge",
         usage="trainbridge COMMAND [--help] ...",
         description="Live telemetry of model training: from gRPC to Prometheus, OpenTelemetry and object storage.",
@@ -141,21 +131,60 @@ def _overview() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"trainbridge {__version__}")
-    parser.add_argument(
-        "command", nargs="?", choices=[command.name for command in COMMANDS], help=argparse.SUPPRESS
-    )
-    return parser
+    if words and not words[0].startswith("-"):
+        parser.error(_unknown(words[0]))
+    parser.parse_args(words)
+    parser.print_help()
+    return MISUSED
 
 
-def _missing(error: ModuleNotFoundError) -> str:
+def _unknown(word: str) -> str:
+    names = [command.name for command in COMMANDS]
+    close = difflib.get_close_matches(word, names, n=1)
+    meant = f"did you mean `trainbridge {close[0]}`?" if close else f"there are {', '.join(names)}"
+    return f"unknown command {word!r}: {meant}"
+
+
+def _sentences(error: Exception, chosen: Command | None) -> list[str]:
+    """Return what is wrong, and what to do; raises what is a mistake of our own."""
+    if isinstance(error, ModuleNotFoundError):
+        return [_missing(error, chosen)]
+    if isinstance(error, OSError):
+        # Of this machine, not of the program: a full disk, a file without permission.
+        reason = error.strerror or str(error) or type(error).__name__
+        return [f"{error.filename}: {reason}" if error.filename else f"cannot go on: {reason}"]
+    if isinstance(error, ProblemError) and error.status in FORBIDDEN:
+        return [str(error), PROXY_HINT]
+    return str(error).splitlines()
+
+
+def _missing(error: ModuleNotFoundError, chosen: Command | None) -> str:
     name = (error.name or "").partition(".")[0]
-    if name in SERVER_LIBRARIES | DEMO_LIBRARIES:
-        extra = "demo" if name in DEMO_LIBRARIES else "server"
-        return f"this command needs more than the SDK ({name} is missing): pip install 'trainbridge[{extra}]'"
-    raise error
+    if chosen is None or not chosen.extra or name not in libraries_of(chosen.extra):
+        raise error
+    return (
+        f"`trainbridge {chosen.name}` needs more than the SDK ({name} is missing):"
+        f" {way_to_install(chosen.extra)}"
+    )
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _flush_or_discard() -> None:
+    """Write what is still buffered, or send it nowhere: otherwise Python prints a traceback while it exits."""
+    try:
+        _flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(status: int, *lines: str) -> int:
-    for line in lines:
-        sys.stderr.write(f"trainbridge: {line}\n")
+    with contextlib.suppress(
+        OSError, AttributeError
+    ):  # where even stderr is closed, the status says it
+        for line in lines:
+            sys.stderr.write(f"trainbridge: {line}\n")
     return status

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from bridge.addresses import split_address
-from bridge.cli.arguments import checked, default_url, http_url, write_ports_file
+from bridge.cli.arguments import add_url, chosen_url, write_ports_file
+from bridge.cli.parsing import listen_address, positive_number, whole_number
 from bridge.errors import SettingError
 
 log = logging.getLogger("bridge")
@@ -35,44 +36,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where the bridge takes telemetry (default: 127.0.0.1:50051) [TRAINBRIDGE_ADDRESS]",
     )
-    parser.add_argument(
-        "--bridge-url",
-        type=http_url,
-        default=default_url(),
-        metavar="URL",
-        help="where its pages and /metrics are (default: %(default)s) [TRAINBRIDGE_URL]",
-    )
+    add_url(parser, "--bridge-url")
     parser.add_argument(
         "--listen",
-        type=_address,
+        type=listen_address,
         default="127.0.0.1:9464",
         metavar="HOST:PORT",
         help="where the canary serves its own /metrics; port 0 takes a free one (default: %(default)s)",
     )
     parser.add_argument(
         "--rate",
-        type=_positive,
+        type=positive_number,
         default=1.0,
         metavar="NUMBER",
         help="batches per second (default: %(default)g)",
     )
     parser.add_argument(
         "--images",
-        type=_images,
+        type=whole_number(0, MOST_IMAGES),
         default=1,
         metavar="NUMBER",
         help="images in every fifth batch, 0 to 16 (default: %(default)s)",
     )
     parser.add_argument(
         "--run-batches",
-        type=_batches,
+        type=whole_number(1, LONGEST_RUN_BATCHES),
         metavar="NUMBER",
         help="batches of a run, after which its session ends and the next one begins; "
         "rounded to whole epochs of 20 (default: ten minutes of them)",
     )
     parser.add_argument(
         "--late-seconds",
-        type=_positive,
+        type=positive_number,
         default=5.0,
         metavar="SECONDS",
         help="what appears later than this is late, what does not within three times as long is missing "
@@ -80,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--look-seconds",
-        type=_positive,
+        type=positive_number,
         default=2.0,
         metavar="SECONDS",
         help="how often the bridge's /metrics is read (default: %(default)g)",
@@ -93,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--duration-seconds",
-        type=_positive,
+        type=positive_number,
         metavar="SECONDS",
         help="end after this time, with exit status 1 if anything was wrong (default: run without end)",
     )
@@ -107,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_destination(arguments.address)
     options = canary.CanaryOptions(
         address=arguments.address,
-        bridge_url=arguments.bridge_url,
+        bridge_url=chosen_url(arguments.bridge_url),
         batches_per_second=arguments.rate,
         images=arguments.images,
         run_batches=_run_batches(arguments.run_batches, arguments.rate),
@@ -161,31 +156,3 @@ def _set_by_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     return stopping
-
-
-def _address(text: str) -> str:
-    checked(split_address, text, "host:port, such as 127.0.0.1:9464")
-    return text
-
-
-def _images(text: str) -> int:
-    return _between(checked(int, text, "a whole number"), MOST_IMAGES, least=0)
-
-
-def _batches(text: str) -> int:
-    return _between(checked(int, text, "a whole number"), LONGEST_RUN_BATCHES, least=1)
-
-
-def _positive(text: str) -> float:
-    number = checked(float, text, "a number above 0")
-    if not (0 < number < math.inf):
-        raise argparse.ArgumentTypeError(f"invalid value {text!r}: give a number above 0")
-    return number
-
-
-def _between(number: int, highest: int, *, least: int) -> int:
-    if not least <= number <= highest:
-        raise argparse.ArgumentTypeError(
-            f"invalid value {number}: give a whole number from {least} to {highest}"
-        )
-    return number

@@ -1,6 +1,11 @@
 """`trainbridge demo`."""
 
 import argparse
+import sys
+
+from bridge.cli.parsing import listen_address, whole_number
+
+EPOCHS = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -8,23 +13,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exit",
         action="store_true",
-        help="exit after training, with a summary that has been checked (default: keep serving until Ctrl-C)",
+        help="exit after one run, with a summary that has been checked (default: one run after the other until Ctrl-C)",
     )
     parser.add_argument(
         "--epochs",
-        type=_epochs,
-        default=6,
+        type=whole_number(1),
+        default=EPOCHS,
         metavar="NUMBER",
-        help="epochs to train (default: %(default)s)",
+        help="epochs of a run, about three seconds each (default: %(default)s)",
     )
     parser.add_argument(
         "--grpc-address",
+        type=listen_address,
         default="127.0.0.1:50051",
         metavar="HOST:PORT",
         help="where the training connects; port 0 takes a free one (default: %(default)s)",
     )
     parser.add_argument(
         "--http-address",
+        type=listen_address,
         default="127.0.0.1:8080",
         metavar="HOST:PORT",
         help="where the pages are; port 0 takes a free one (default: %(default)s)",
@@ -38,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo, and return its exit status."""
-    # The demo's libraries take long to import, and only the extra [demo] brings them.
+    # The demo's libraries take seconds to import, and only the extra [demo] brings them.
+    sys.stdout.write("Loading the digits and the network ...\n")
+    sys.stdout.flush()
     from bridge.demo import run as train  # noqa: PLC0415
 
     return train(
@@ -48,10 +57,3 @@ def run(arguments: argparse.Namespace) -> int:
         http_address=arguments.http_address,
         state=arguments.state,
     )
-
-
-def _epochs(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number

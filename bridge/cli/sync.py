@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from bridge.cli.parsing import positive_number
+
 CONNECTION = (
     (
         "--address",
@@ -46,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--patience",
-        type=float,
+        type=positive_number,
         default=30.0,
         metavar="SECONDS",
         help="give up after so long without progress (default: %(default)g)",

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from bridge import __version__, cli
+from bridge.cli import extras
 from bridge.errors import StorageError
 
 
@@ -68,17 +69,6 @@ def test_the_version_is_printed(capsys):
     assert outcome(capsys, "--version") == (0, f"trainbridge {__version__}\n", "")
 
 
-def test_a_library_of_an_extra_that_is_missing_names_the_extra(capsys, broken_command):
-    """Who installed only the SDK learns what to install, and sees no traceback."""
-    for library, extra in (("aiohttp", "server"), ("sklearn", "demo")):
-        broken_command(ModuleNotFoundError(f"No module named {library!r}", name=f"{library}.x"))
-
-        status, _, err = outcome(capsys, "broken")
-
-        assert status == 1
-        assert f"pip install 'trainbridge[{extra}]'" in err
-
-
 def test_a_mistake_of_our_own_is_not_taken_for_a_missing_extra(broken_command):
     """A module of ours that is missing is a bug, and looks like one."""
     broken_command(ModuleNotFoundError("No module named 'bridge.x'", name="bridge.x"))
@@ -120,7 +110,7 @@ def test_output_that_nobody_reads_is_not_an_error():
 
 def test_the_overview_loads_no_server_library():
     """`trainbridge --help` is quick, and works where only the SDK is installed."""
-    heavy = sorted(cli.SERVER_LIBRARIES | cli.DEMO_LIBRARIES | {"grpc"})
+    heavy = sorted(extras.libraries_of(extras.DEMO) | {"grpc"})
     program = f"import sys; from bridge import cli; cli.main([]); sys.exit(str([m for m in {heavy} if m in sys.modules]))"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False

@@ -7,7 +7,7 @@ import pytest
 from support.pages import FakeArchive, running
 
 from bridge import cli
-from bridge.cli.query import COMMAND_TYPES
+from bridge.cli.command import TYPES
 from bridge.commands import KEPT_PER_SESSION
 from bridge.model import Client, CommandResult, Config, Ended, Phase, StatusChange
 from bridge.model import Status as State
@@ -251,7 +251,7 @@ async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(
     kind = {"Content-Type": "application/json"}
     responses = [await client.post(PATH, data=body, headers=kind) for body in bodies]
     form = await client.post("/sessions/run-1/commands", data={"type": type, name: value})
-    words = {spoken: word for word, spoken in COMMAND_TYPES.items()}
+    words = {spoken: word for word, spoken in TYPES.items()}
     url = f"http://{client.host}:{client.port}"
     arguments = ["command", words[CommandType[type]], "run-1", "--set", f"{name}={value}"]
     status = await asyncio.to_thread(cli.main, [*arguments, "--url", url])

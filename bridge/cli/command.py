@@ -1,0 +1,157 @@
+"""`trainbridge command`."""
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from urllib.parse import quote
+
+from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.parsing import name_and_value, positive_number
+from bridge.client.query import BridgeClient, NoBridgeError, ProblemError, QueryError
+from bridge.client.query_types import SubmittedCommand
+from bridge.errors import SettingError
+from bridge.protocol import CommandType
+
+DONE = 0
+REFUSED = 1
+NOT_ANSWERED = 3
+"""The time of --timeout is over: the command stays with the bridge, and the loop may still apply it."""
+
+TYPES: Mapping[str, CommandType] = {
+    "pause": CommandType.PAUSE_TRAINING,
+    "resume": CommandType.RESUME_TRAINING,
+    "stop": CommandType.STOP_TRAINING,
+    "adjust-batch-size": CommandType.ADJUST_BATCH_SIZE,
+    "change-learning-rate": CommandType.CHANGE_LEARNING_RATE,
+    "save-checkpoint": CommandType.SAVE_CHECKPOINT,
+}
+REQUIRED = {
+    CommandType.ADJUST_BATCH_SIZE: ("batch_size", "64"),
+    CommandType.CHANGE_LEARNING_RATE: ("learning_rate", "0.0003"),
+}
+"""The parameter that a command cannot do without, and an example of it."""
+
+STATUSES = {"applied": DONE, "refused": REFUSED}
+WAIT_SECONDS = 60.0
+POLL_SECONDS = 0.25
+
+EPILOG = """\
+exit status: 0 if the command is queued, or with --wait applied; 1 if it is refused or cannot be carried out;
+2 if it is incomplete; 3 if the training loop has not answered within --timeout.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `command`."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("type", choices=list(TYPES), metavar="TYPE", help=", ".join(TYPES))
+    parser.add_argument(
+        "session", metavar="SESSION", help="the session's id, as `trainbridge sessions` lists it"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        type=name_and_value,
+        dest="parameters",
+        metavar="NAME=VALUE",
+        help="a parameter of the command, such as batch_size=64 or learning_rate=0.001; may be repeated",
+    )
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait until the training loop has answered (default: exit when the command is queued)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=positive_number,
+        metavar="SECONDS",
+        help=f"wait no longer than this; means --wait (default: {WAIT_SECONDS:g})",
+    )
+    add_json(parser, "the command and its state")
+    add_url(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Submit a command, print how far it has come, and return the exit status."""
+    type_, parameters = TYPES[arguments.type], _parameters(arguments)
+    client = BridgeClient(chosen_url(arguments.url))
+    command = _submit(client, arguments.session, type_, parameters)
+    is_waiting = arguments.wait or arguments.timeout is not None
+    if is_waiting:
+        command = _answered(client, command, arguments.timeout or WAIT_SECONDS)
+    if arguments.json:
+        sys.stdout.write(json.dumps(asdict(command), indent=2) + "\n")
+    else:
+        sys.stdout.write(f"{arguments.type} {_described(client, command)}\n")
+    return STATUSES.get(command.state, NOT_ANSWERED if is_waiting else DONE)
+
+
+def _parameters(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the parameters; raises SettingError where one is missing or given twice."""
+    parameters = dict(arguments.parameters)
+    if len(parameters) < len(arguments.parameters):
+        names = sorted(name for name, _ in arguments.parameters)
+        twice = next(name for name, following in itertools.pairwise(names) if name == following)
+        raise SettingError(f"--set: {twice} is given more than once; give it once")
+    name, example = REQUIRED.get(TYPES[arguments.type], ("", ""))
+    if name and name not in parameters:
+        raise SettingError(f"{arguments.type} needs a value: give --set {name}={example}")
+    return parameters
+
+
+def _submit(
+    client: BridgeClient, session_id: str, type_: CommandType, parameters: Mapping[str, str]
+) -> SubmittedCommand:
+    try:
+        return client.submit_command(session_id, type_, parameters)
+    except ProblemError as problem:
+        if problem.status != 404 or not problem.detail:
+            raise
+        raise QueryError(
+            f"there is no session {session_id!r} on the bridge at {client.url}; `trainbridge sessions` lists those there are"
+        ) from problem
+
+
+def _answered(client: BridgeClient, command: SubmittedCommand, seconds: float) -> SubmittedCommand:
+    """Return the command when it has its answer, or as it is when the time is over.
+
+    A bridge that restarts meanwhile is waited for. Raises QueryError when the session has ended without an answer.
+    """
+    deadline = time.monotonic() + seconds
+    while command.state not in STATUSES and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        try:
+            is_over = client.session(command.session_id).phase != "live"
+            command = _found(client, command)
+        except NoBridgeError:
+            continue
+        except ProblemError as problem:
+            if problem.status < 500:
+                raise
+            continue
+        if is_over and command.state not in STATUSES:
+            raise QueryError(
+                f"the session {command.session_id!r} has ended without an answer to the command"
+            )
+    return command
+
+
+def _found(client: BridgeClient, command: SubmittedCommand) -> SubmittedCommand:
+    """Return the command as the bridge knows it now."""
+    commands = client.commands(command.session_id)
+    return next((each for each in commands if each.command_id == command.command_id), command)
+
+
+def _described(client: BridgeClient, command: SubmittedCommand) -> str:
+    result = command.result
+    if result is not None:
+        message = f": {result.message}" if result.message else ""
+        return f"{command.state} by {command.session_id} at epoch {result.epoch}, batch {result.batch}{message}"
+    page = f"{client.url}/sessions/{quote(command.session_id, safe='')}"
+    return f"{command.state} for {command.session_id}, not answered yet; --wait waits for the answer, and {page} shows it"

@@ -1,0 +1,122 @@
+"""`trainbridge sessions`."""
+
+import argparse
+import itertools
+import json
+import math
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.parsing import whole_number
+from bridge.client.query import BridgeClient
+from bridge.client.query_types import SessionSummary
+
+COLUMNS = ("SESSION", "STATE", "CONNECTED", "EPOCH", "BATCH", "LOSS", "LAST MESSAGE")
+AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (0, "s"))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sessions`."""
+    add_url(parser)
+    parser.add_argument(
+        "--status",
+        metavar="STATE",
+        help="only sessions in this state, as the column STATE has it: running, silent, completed, failed ...",
+    )
+    parser.add_argument(
+        "--query",
+        metavar="TEXT",
+        help="only sessions with this text in their name, model, dataset or client",
+    )
+    parser.add_argument(
+        "--limit",
+        type=whole_number(1),
+        metavar="NUMBER",
+        help="print at most so many, and say if there are more (default: all)",
+    )
+    add_json(parser, 'the sessions as the API describes them, {"sessions": [...], "more": false},')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the sessions of a bridge: one line each, or as one JSON object."""
+    client = BridgeClient(chosen_url(arguments.url))
+    found = (session for session in client.sessions() if _is_wanted(session, arguments))
+    listed = list(itertools.islice(found, arguments.limit))
+    has_more = next(found, None) is not None
+    if arguments.json:
+        sessions = [_json(session) for session in listed]
+        sys.stdout.write(json.dumps({"sessions": sessions, "more": has_more}, indent=2) + "\n")
+        return 0
+    if not listed:
+        sys.stdout.write(_nothing(client, arguments))
+        return 0
+    now = time.time()
+    _print_table([COLUMNS, *(_row(session, now) for session in listed)])
+    if has_more:
+        sys.stdout.flush()
+        sys.stderr.write(f"{len(listed)} of more sessions; without --limit all are listed\n")
+    return 0
+
+
+def _is_wanted(session: SessionSummary, arguments: argparse.Namespace) -> bool:
+    status, query = arguments.status, arguments.query
+    texts = (session.session_id, session.model_name, session.dataset_name, session.client_name)
+    return (status is None or status.casefold() in (session.state, session.status)) and (
+        query is None or any(query.casefold() in (text or "").casefold() for text in texts)
+    )
+
+
+def _json(session: SessionSummary) -> dict[str, Any]:
+    """Return a session as the API describes it, which spells out numbers that JSON does not have."""
+    return {
+        name: json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(session).items()
+    }
+
+
+def _nothing(client: BridgeClient, arguments: argparse.Namespace) -> str:
+    if arguments.status is None and arguments.query is None:
+        return f"No sessions on the bridge at {client.url}.\n"
+    return f"No session on the bridge at {client.url} matches; without --status and --query all are listed.\n"
+
+
+def _row(session: SessionSummary, now: float) -> tuple[str, ...]:
+    return (
+        session.session_id,
+        session.state,
+        "yes" if session.connected else "no",
+        _epoch(session),
+        "-" if session.batch is None else str(session.batch),
+        _number(session.loss),
+        _age(now - session.updated_at),
+    )
+
+
+def _epoch(session: SessionSummary) -> str:
+    if session.epoch is None:
+        return "-"
+    return f"{session.epoch}/{session.total_epochs}" if session.total_epochs else f"{session.epoch}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if math.isfinite(value) else json.dumps(value)
+
+
+def _age(seconds: float) -> str:
+    """Return how long ago something was, in its largest unit."""
+    whole = max(0, int(seconds))
+    length, unit = next(each for each in AGES if whole >= each[0])
+    return f"{whole // length if length else whole} {unit} ago"
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write("  ".join(cells).rstrip() + "\n")

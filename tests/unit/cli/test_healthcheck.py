@@ -1,0 +1,14 @@
+"""`trainbridge healthcheck`."""
+
+from support.answers import answering
+
+from bridge import cli
+
+
+def test_the_healthcheck_asks_for_readiness(bridge, capsys):
+    """0: ready; 1: not, with the failing check; so it fits a container's HEALTHCHECK."""
+    assert cli.main(["healthcheck"]) == 0
+
+    with answering(503, b"stopping: it is stopping\n", "text/plain") as url:
+        assert cli.main(["healthcheck", "--url", url]) == 1
+    assert "stopping: it is stopping" in capsys.readouterr().err

@@ -1,0 +1,122 @@
+"""`trainbridge sessions`, against a bridge's real HTTP server."""
+
+import json
+
+import pytest
+from support.pages import running
+
+from bridge import cli
+from bridge.cli import sessions
+from bridge.model import Batch, Ended, Phase, Status, StatusChange
+
+
+def listed(capsys, *words):
+    """Return the rows of the table, split at spaces, without the header."""
+    assert cli.main(["sessions", *words]) == 0
+    return [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+
+
+def test_sessions_are_a_table(bridge, capsys):
+    """One line each: what runs, how far it is, how well it does, and when it was last heard of."""
+    resnet = running(bridge.deps, "resnet-1", batches=0, total_epochs=10)
+    resnet.apply(Batch(3, 17, 0.123456), resnet.registered_at)
+    resnet.apply(StatusChange(Status.RUNNING), resnet.registered_at)
+    bert = running(bridge.deps, "bert", batches=0, total_epochs=0)
+    bert.apply(Batch(0, 0, float("nan")), bert.registered_at)
+    bert.apply(Ended(Phase.LOST), bert.registered_at)
+    bridge.deps.sessions.register("new", resnet.client, resnet.config)
+
+    assert cli.main(["sessions"]) == 0
+    header, *lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines]
+    assert " ".join(header.split()) == "SESSION STATE CONNECTED EPOCH BATCH LOSS LAST MESSAGE"
+    assert sorted(row[:6] for row in rows) == [
+        ["bert", "lost", "no", "0", "0", "NaN"],
+        ["new", "registered", "no", "-", "-", "-"],
+        ["resnet-1", "running", "yes", "3/10", "17", "0.1235"],
+    ]
+    assert all(row[-1] == "ago" for row in rows)
+
+
+def test_a_silent_run_is_not_called_running(bridge, capsys):
+    """What it reported last may have been true long ago: it is silent, and since when is beside it."""
+    session = running(bridge.deps, "quiet", batches=0)
+    session.apply(StatusChange(Status.RUNNING), session.registered_at)
+    session.apply(Batch(0, 0, 0.5), session.registered_at)
+    session.connected = False
+
+    ((_, state, connected, *_),) = listed(capsys)
+    assert (state, connected) == ("silent", "no")
+
+
+def test_all_sessions_are_listed(bridge, capsys):
+    """Also where the API returns them on several pages."""
+    names = {f"run-{number}" for number in range(101)}
+    for name in names:
+        running(bridge.deps, name, batches=0)
+
+    assert {row[0] for row in listed(capsys)} == names
+
+
+def test_a_limit_says_that_there_are_more(bridge, capsys):
+    """Nobody takes the first few for all; where the limit takes all, nothing is said."""
+    for number in range(3):
+        running(bridge.deps, f"run-{number}", batches=0)
+
+    assert cli.main(["sessions", "--limit", "2"]) == 0
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 3
+    assert captured.err == "2 of more sessions; without --limit all are listed\n"
+    assert cli.main(["sessions", "--limit", "3"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_sessions_can_be_chosen(bridge, capsys):
+    """By state, and by a part of the name or the model, in any case of letters."""
+    running(bridge.deps, "resnet-1", batches=1)
+    over = running(bridge.deps, "bert-1", batches=1)
+    over.apply(Ended(Phase.LOST), over.registered_at)
+
+    assert [row[0] for row in listed(capsys, "--status", "Lost")] == ["bert-1"]
+    assert [row[0] for row in listed(capsys, "--query", "RESNET-")] == ["resnet-1"]
+    assert listed(capsys, "--status", "lost", "--query", "resnet-") == []
+
+
+def test_no_session_is_said_so(bridge, capsys):
+    """An empty table would look like a mistake; where a filter is the reason, it is named."""
+    assert cli.main(["sessions"]) == 0
+    assert capsys.readouterr().out == f"No sessions on the bridge at {bridge.url}.\n"
+    assert cli.main(["sessions", "--query", "x"]) == 0
+    assert "without --status and --query all are listed" in capsys.readouterr().out
+
+
+def test_sessions_are_given_to_scripts_as_json(bridge, capsys):
+    """With --json everything in the API's answer is there, for all sessions or as many as the limit."""
+    running(bridge.deps, "resnet-1", total_epochs=10)
+    for number in range(100):
+        running(bridge.deps, f"run-{number}", batches=0)
+
+    assert cli.main(["sessions", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    (session,) = [one for one in answer["sessions"] if one["session_id"] == "resnet-1"]
+    assert (session["total_epochs"], session["loss"]) == (10, 0.5)
+    assert len(answer["sessions"]) == 101
+    assert answer["more"] is False
+    assert cli.main(["sessions", "--json", "--limit", "1"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (len(answer["sessions"]), answer["more"]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s ago"),
+        (59.9, "59 s ago"),
+        (3599, "59 min ago"),
+        (7200, "2 h ago"),
+        (2e5, "2 d ago"),
+    ],
+)
+def test_an_age_has_one_unit(seconds, text):
+    """A clock that is ahead makes nothing negative."""
+    assert sessions._age(seconds) == text
