@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from bridge import __version__
+from bridge.errors import StorageError
 from bridge.families import BRIDGE_FAMILIES, Family, Type
 from bridge.model import (
     Batch,
@@ -161,9 +162,8 @@ class Telemetry:
         """The object store did not accept a shard; the upload is retried."""
         self._counters["bridge_uploads_total"].labels("failed").inc()
         self._gauges["bridge_object_store_up"].set(0)
-        self._log_rate_limited(
-            logging.WARNING, "upload", "an upload failed", key=key, error=type(error).__name__
-        )
+        text = str(error) if isinstance(error, StorageError) else type(error).__name__
+        self._log_rate_limited(logging.WARNING, "upload", "an upload failed", key=key, error=text)
 
     def upload_stalled(self) -> None:
         """The object store has held an upload for too long without an answer."""

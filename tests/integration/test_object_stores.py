@@ -14,9 +14,8 @@ from bridge.errors import NotFoundError, StorageError
 from bridge.model import ImageResult
 from bridge.sinks.images.shards.layout import parse_index
 from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker
-from bridge.storage import s3
 from bridge.storage.local import LocalStore
-from bridge.storage.s3 import S3Store
+from bridge.storage.s3 import S3Store, transport
 from bridge.storage.stores import open_store
 
 BUCKET = "training-images"
@@ -230,7 +229,7 @@ def test_errors_have_no_secrets(bucket, file):
 
 def test_a_store_that_says_nothing_is_given_up_on(file, monkeypatch):
     """A connection that is accepted and never answered ends with the timeout, once, without retries."""
-    monkeypatch.setattr(s3, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(transport, "ANSWER_SECONDS", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         endpoint = f"http://127.0.0.1:{mute.getsockname()[1]}"
         store = S3Store(BUCKET, endpoint=endpoint, access_key="a", secret_key="b")

@@ -1,0 +1,77 @@
+"""Carries requests to an object store: through proxies, with timeouts, and never twice."""
+
+import os
+from io import BytesIO
+from typing import Any
+from urllib.parse import urlsplit
+
+import certifi
+import urllib3
+
+from bridge.errors import StorageError
+from bridge.proxies import HTTP_VARIABLES, HTTPS_VARIABLES, Proxy, proxy_for
+
+STALL_SECONDS = 5.0
+"""Limit for connecting, and for sending each piece of a body."""
+
+ANSWER_SECONDS = 20.0
+"""Limit for the first byte of a response, and between its pieces."""
+
+PIECE_BYTES = 64 << 10
+
+
+class Transport(urllib3.PoolManager):
+    """Connections that time out early and never retry: the uploader does that."""
+
+    def __init__(self, ca_file: str) -> None:
+        """Trust the authorities of `ca_file`, of the file in SSL_CERT_FILE, or those of certifi."""
+        self._options: dict[str, Any] = {
+            "maxsize": 32,
+            "timeout": urllib3.Timeout(connect=STALL_SECONDS, read=ANSWER_SECONDS),
+            "retries": urllib3.Retry(total=False, redirect=0),
+            "cert_reqs": "CERT_REQUIRED",
+            "ca_certs": ca_file or os.environ.get("SSL_CERT_FILE") or certifi.where(),
+            "blocksize": PIECE_BYTES,
+        }
+        self._proxies: dict[str, urllib3.ProxyManager] = {}
+        super().__init__(**self._options)
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, **options: Any
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a body piece by piece, each with its own timeout.
+
+        Otherwise all of it would have to be sent within the timeout for connecting: 16 MiB would never get
+        through a slow line.
+        """
+        body = options.get("body")
+        if isinstance(body, bytes) and len(body) > PIECE_BYTES:
+            options["body"] = BytesIO(body)
+        proxy = proxy_of(url)
+        if proxy is None:
+            return super().urlopen(method, url, **options)
+        return self._through(proxy).urlopen(method, url, **options)
+
+    def _through(self, proxy: Proxy) -> urllib3.ProxyManager:
+        if proxy.url not in self._proxies:
+            if not proxy.is_usable:
+                raise StorageError(
+                    f"{proxy} cannot be used: give http://HOST:PORT there, or name the store's host in no_proxy"
+                )
+            credentials = urllib3.util.parse_url(proxy.url).auth
+            headers = urllib3.make_headers(proxy_basic_auth=credentials) if credentials else None
+            self._proxies[proxy.url] = urllib3.ProxyManager(
+                proxy.url, proxy_headers=headers, **self._options
+            )
+        return self._proxies[proxy.url]
+
+
+def proxy_of(url: str) -> Proxy | None:
+    """Return the proxy that the environment names for a URL, or None where it is reached directly."""
+    parts = urlsplit(url)
+    is_tls = parts.scheme == "https"
+    return proxy_for(
+        parts.hostname or "",
+        parts.port or (443 if is_tls else 80),
+        variables=HTTPS_VARIABLES if is_tls else HTTP_VARIABLES,
+    )
