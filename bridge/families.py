@@ -7,6 +7,16 @@ COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.
 UPLOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 EXPOSITION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+HTTP_REFUSALS = (
+    "connections",
+    "connections_per_address",
+    "slow_request",
+    "slow_reader",
+    "malformed",
+    "host",
+)
+"""Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host."""
+
 UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
 
 
@@ -68,6 +78,14 @@ BRIDGE_FAMILIES = (
     _gauge("bridge_streams", "Open gRPC streams.", "the receiver"),
     _counter(
         "bridge_requests_received_total", "Messages received, by kind.", "the receiver", "kind"
+    ),
+    _gauge("bridge_http_connections", "Open HTTP connections.", "the HTTP server"),
+    _counter(
+        "bridge_http_refused_total",
+        "HTTP connections and requests that were refused or cut, by reason.",
+        "the HTTP server",
+        "reason",
+        initial=HTTP_REFUSALS,
     ),
     _counter("bridge_received_bytes_total", "Bytes of messages received.", "the receiver"),
     _counter("bridge_errors_total", "Errors returned to clients, by code.", "the receiver", "code"),

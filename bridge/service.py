@@ -31,7 +31,14 @@ from bridge.storage.folder import StateFolder, state_folder
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.telemetry import Telemetry
-from bridge.web import AppDependencies, Check, bind_listener, build_app, serve_http
+from bridge.web import (
+    AppDependencies,
+    Check,
+    ConnectionLimits,
+    bind_listener,
+    build_app,
+    serve_http,
+)
 
 DRAIN_PART, UPLOAD_PART, EXPORT_PART = 0.25, 0.5, 0.2
 """Of the grace: for the last Acks, for shards to reach the object store, for spans to reach their endpoint."""
@@ -143,6 +150,8 @@ async def run(
             grafana_url=settings.grafana_url or "",
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
             grpc_address=grpc_server.address,
+            allowed_hosts=tuple((settings.allowed_hosts or "").split()),
+            connection_limits=_connection_limits(settings),
         )
         await stack.enter_async_context(serve_http(build_app(deps), listener))
 
@@ -222,6 +231,15 @@ async def _spans(
         monotonic=time.monotonic,
     )
     return (await stack.enter_async_context(spans),)
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections=settings.http_max_connections,
+        connections_per_address=settings.http_max_connections_per_address,
+        request_seconds=settings.http_request_seconds,
+        idle_seconds=settings.http_idle_seconds,
+    )
 
 
 def _server_config(settings: Settings) -> ServerConfig:

@@ -117,6 +117,17 @@ class Telemetry:
         """A stream ended, whoever ended it."""
         self._gauges["bridge_streams"].dec()
 
+    def http_connections_counted(self, count: int) -> None:
+        """An HTTP connection was opened or closed."""
+        self._gauges["bridge_http_connections"].set(count)
+
+    def http_refused(self, reason: str, **fields: object) -> None:
+        """An HTTP connection or request was refused for how it came, not for what it asked."""
+        self._counters["bridge_http_refused_total"].labels(reason).inc()
+        self._log_rate_limited(
+            logging.WARNING, f"http.{reason}", "an HTTP client was refused", reason=reason, **fields
+        )
+
     def database_measured(self, size_bytes: int) -> None:
         """The size of the database and its write-ahead log is known."""
         self._gauges["bridge_journal_bytes"].set(size_bytes)

@@ -1,5 +1,6 @@
 """The parts of a setting's definition: `setting` with its texts, and the types of values."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from bridge.addresses import check_url, split_address, split_headers
 from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_url
+
+HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:]+")
+"""A name without a port, perhaps for all names below it; or an IPv6 address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,13 @@ def _joined(value: object) -> object:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
+def _check_hosts(text: str) -> str:
+    for name in text.split():
+        if name != "*" and not HOST_NAME.fullmatch(name):
+            raise ValueError(f"in which {name!r} is not a host name, nor *.name, nor *")
+    return " ".join(text.split())
+
+
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -88,6 +99,7 @@ GrafanaUrl = Annotated[str, AfterValidator(check_url), AfterValidator(check_graf
 FrameAncestors = Annotated[
     str, BeforeValidator(_joined), AfterValidator(check_frame_ancestors), Field(min_length=1)
 ]
+Hosts = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_hosts), Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Store = Annotated[str, AfterValidator(_check_store)]
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]

@@ -9,6 +9,7 @@ from bridge.config.fields import (
     Address,
     FrameAncestors,
     GrafanaUrl,
+    Hosts,
     LowerCase,
     ReadableFile,
     Url,
@@ -35,6 +36,14 @@ class Listening(BaseModel):
         "The base URL of links to this bridge, in spans, on pages and in bridge_build_info.",
         expected="a URL such as https://trainbridge.example.org",
         default_text="http://<http address>",
+    )
+    allowed_hosts: Hosts | None = setting(
+        None,
+        "Names under which the bridge answers over HTTP, besides the one in `public_url`, this machine's name, IP "
+        "addresses, names without a dot and those of private networks (localhost, .local, .internal, .svc): under "
+        "any other, a page of another site could read the bridge's (DNS rebinding).",
+        expected="host names separated by spaces, such as trainbridge.example.org, *.example.org for all below it, or * "
+        "for every name",
     )
     ports_file: WritableFile | None = setting(
         None,
@@ -136,6 +145,32 @@ class Limits(BaseModel):
         expected="a size from 64KiB to 1GiB, such as 32MiB",
         ge=64 << 10,
         le=1 << 30,
+    )
+    http_max_connections: int = setting(
+        1000,
+        "HTTP connections open at once; one more is answered with 503 and closed.",
+        expected="a whole number of at least 1, such as 1000",
+        ge=1,
+    )
+    http_max_connections_per_address: int = setting(
+        250,
+        "HTTP connections open at once from one address; behind a proxy, that is the proxy's.",
+        expected="a whole number of at least 1, such as 250",
+        ge=1,
+    )
+    http_request_seconds: float = setting(
+        30.0,
+        "How long an HTTP client may take to send its request, and again to take each 64 KiB of the response.",
+        expected="a number of seconds from 1 to 3600, such as 30",
+        ge=1,
+        le=3600,
+    )
+    http_idle_seconds: float = setting(
+        75.0,
+        "How long an HTTP connection stays open between two requests.",
+        expected="a number of seconds from 1 to 3600, such as 75",
+        ge=1,
+        le=3600,
     )
     grpc_lookahead_bytes: ByteSize = setting(
         ByteSize(256 << 10),

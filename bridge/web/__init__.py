@@ -1,6 +1,7 @@
 """The HTTP server: pages, images, /metrics and the API."""
 
 from bridge.web.app import build_app, serve_http
+from bridge.web.connections import ConnectionLimits
 from bridge.web.dependencies import (
     AppDependencies,
     Archive,
@@ -17,6 +18,7 @@ __all__ = [
     "Archive",
     "Check",
     "Confusion",
+    "ConnectionLimits",
     "Exposition",
     "Listener",
     "MetricsPage",

@@ -1,5 +1,6 @@
 """The HTTP app: its routes, its static files and the headers of every response."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from bridge.addresses import GO_TO_IMAGES
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.sessions import get_session, list_sessions
+from bridge.web.connections import Connections
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import exposition
 from bridge.web.health import liveness, readiness
-from bridge.web.listener import Listener
+from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
+from bridge.web.listener import BACKLOG, Listener
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.contact_sheet import contact_sheet
@@ -22,12 +25,17 @@ from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.images import image, latest_image
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
+from bridge.web.request_limits import CONNECTIONS, limit_requests
 from bridge.web.security_headers import security_headers
+from bridge.web.server_log import server_log
 from bridge.web.static_files import STATIC_TYPES, static_file
 
 MAX_BODY_BYTES = 64 * 1024
 
 GRACE_SECONDS = 5.0
+
+LINGERING_SECONDS = 10.0
+"""How long the rest of a body is read that was not wanted, so that its client gets the answer."""
 
 SESSION = "/sessions/{session_id}"
 
@@ -71,8 +79,11 @@ ROUTES = (
 
 def build_app(deps: AppDependencies) -> web.Application:
     """Return the application with every route."""
-    app = web.Application(middlewares=[error_middleware], client_max_size=MAX_BODY_BYTES)
+    middlewares = [error_middleware, limit_requests]
+    app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[DEPENDENCIES] = deps
+    app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
+    app[CONNECTIONS] = Connections(deps.connection_limits, deps.telemetry)
     app.router.add_routes(web.route(route.method, route.path, route.endpoint) for route in ROUTES)
     for name, content_type in STATIC_TYPES.items():
         app.router.add_get(f"/static/{name}", static_file(name, content_type))
@@ -89,12 +100,24 @@ def build_app(deps: AppDependencies) -> web.Application:
 @asynccontextmanager
 async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[None]:
     """Serve on a bound socket while the context lasts."""
+    connections = app[CONNECTIONS]
     runner = web.AppRunner(
-        app, handle_signals=False, access_log=None, shutdown_timeout=GRACE_SECONDS
+        app,
+        handle_signals=False,
+        access_log=None,
+        shutdown_timeout=GRACE_SECONDS,
+        keepalive_timeout=connections.limits.idle_seconds,
+        lingering_time=min(LINGERING_SECONDS, connections.limits.request_seconds),
+        logger=server_log(connections.telemetry),
     )
     await runner.setup()
+    speak_http = runner.server
+    assert speak_http is not None  # noqa: S101 -- it has been set up
+    server = await asyncio.get_running_loop().create_server(
+        lambda: connections.protocol(speak_http()), sock=listener.socket, backlog=BACKLOG
+    )
     try:
-        await web.SockSite(runner, listener.socket).start()
         yield
     finally:
+        server.close()
         await runner.cleanup()

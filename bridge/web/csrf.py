@@ -1,12 +1,12 @@
 """Refuse requests that another site's page makes a browser send (cross-site request forgery)."""
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from bridge.web.dependencies import deps_of
 from bridge.web.errors import ForbiddenError
+from bridge.web.hosts import ALLOWED_HOSTS
 from bridge.web.links import public_url
 
 OWN_SITES = ("same-origin", "none")
@@ -28,9 +28,10 @@ def check_origin(request: web.Request) -> None:
         origin is not None and _host_of(origin) not in {request.host, own_host} - {""}
     ):
         raise ForbiddenError("a browser may only send commands from this bridge's own pages")
-    if request.host != own_host and not _is_fixed(request.host):
+    if request.host != own_host and not request.app[ALLOWED_HOSTS].know(request.host):
         raise ForbiddenError(
             "a browser may only send commands to the bridge's public address (--public-url)"
+            " or a name that is given to it (--allowed-hosts)"
         )
 
 
@@ -39,15 +40,3 @@ def _host_of(origin: str) -> str:
         return urlsplit(origin).netloc
     except ValueError:
         return ""
-
-
-def _is_fixed(host: str) -> bool:
-    """Return whether no foreign name server can point this host at the bridge (DNS rebinding)."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        if name == "localhost":
-            return True
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -14,6 +14,7 @@ from bridge.sessions import Sessions
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter
+from bridge.web.connections import ConnectionLimits
 
 
 class MetricsPage(Protocol):
@@ -98,6 +99,9 @@ class AppDependencies:
     """Where training loops connect, shown to newcomers on the first page."""
     frame_ancestors: tuple[str, ...] = ()
     """CSP sources that may frame pages, besides this bridge and Grafana; ("'none'",): nobody may."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which the bridge answers, besides its public URL and those that cannot be rebound."""
+    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
 
 
 DEPENDENCIES = web.AppKey("dependencies", AppDependencies)

@@ -16,6 +16,7 @@ from bridge.errors import (
     UnknownSessionError,
 )
 from bridge.web.dependencies import deps_of
+from bridge.web.hosts import ForeignHostError
 from bridge.web.json_response import json_response
 from bridge.web.templating import render_response
 
@@ -30,6 +31,10 @@ class ForbiddenError(BridgeError):
     """A browser sent the request from a page that may not send it."""
 
 
+class SlowRequestError(BridgeError):
+    """The client took too long to send the body of its request."""
+
+
 class UnsupportedMediaTypeError(BridgeError):
     """The body is not of the type that the endpoint reads."""
 
@@ -39,9 +44,11 @@ STATUS_OF: dict[type[BridgeError], int] = {
     ForbiddenError: 403,
     NotFoundError: 404,
     UnknownSessionError: 404,
+    SlowRequestError: 408,
     ConflictError: 409,
     ForeignSessionError: 409,
     UnsupportedMediaTypeError: 415,
+    ForeignHostError: 421,
     LimitError: 429,
     OverloadedError: 503,
     StorageError: 503,
@@ -82,6 +89,8 @@ def _error_response(
     else:
         response = render_response(request, "error.html", status=status, title=title, detail=detail)
     response.headers.update(headers or {})
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        response.force_close()  # the rest of the body may come after all
     if status in RETRY_AFTER_SECONDS:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS[status]
     return response

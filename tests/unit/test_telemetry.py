@@ -20,6 +20,8 @@ OCCURRENCES = {
     "sessions_counted": lambda t: t.sessions_counted({Phase.LIVE: 3}),
     "stream_opened": lambda t: t.stream_opened(),
     "stream_closed": lambda t: t.stream_closed(),
+    "http_connections_counted": lambda t: t.http_connections_counted(3),
+    "http_refused": lambda t: t.http_refused("malformed", address="10.0.0.1"),
     "database_measured": lambda t: t.database_measured(4096),
     "loop_lag_measured": lambda t: t.loop_lag_measured(0.5),
     "spool_measured": lambda t: t.spool_measured(5, 10),

@@ -31,10 +31,32 @@ and everything on it gone.
 {{- .Values.settings.images_keep | default ($hasPlace | ternary "sample" "none") -}}
 {{- end -}}
 
+{{/*
+Names under which the bridge answers: those of its Services and pods, of the ingress and the gateway, and those given.
+Names that end in .svc it answers anyway.
+*/}}
+{{- define "trainbridge.allowedHosts" -}}
+{{- $service := include "trainbridge.fullname" . -}}
+{{- $headless := include "trainbridge.headless" . -}}
+{{- $names := splitList " " .Values.settings.allowed_hosts -}}
+{{- $names = append $names (printf "%s.%s" $service .Release.Namespace) -}}
+{{- $names = append $names (printf "*.%s" $headless) -}}
+{{- $names = append $names (printf "*.%s.%s" $headless .Release.Namespace) -}}
+{{- $names = append $names (printf "*.%s.svc.%s" .Release.Namespace .Values.clusterDomain) -}}
+{{- if .Values.ingress.http.enabled -}}
+{{- $names = concat $names .Values.ingress.http.hosts -}}
+{{- end -}}
+{{- if .Values.gateway.http.enabled -}}
+{{- $names = concat $names .Values.gateway.http.hostnames -}}
+{{- end -}}
+{{- $names | compact | uniq | join " " -}}
+{{- end -}}
+
 {{/* The bridge's configuration file. Whole numbers stay whole: YAML of a big one would be 1e+06. */}}
 {{- define "trainbridge.settings" -}}
 {{- $all := deepCopy .Values.settings -}}
 {{- $all = set $all "public_url" (contains "$(POD_NAME)" (include "trainbridge.publicUrl" .) | ternary "" (include "trainbridge.publicUrl" .)) -}}
+{{- $all = set $all "allowed_hosts" (include "trainbridge.allowedHosts" .) -}}
 {{- $all = set $all "spool_max_bytes" (include "trainbridge.spoolBytes" . | int64) -}}
 {{- $all = set $all "images_keep" (include "trainbridge.imagesKeep" .) -}}
 {{- $all = set $all "images_store" .Values.images.store -}}

@@ -1,0 +1,80 @@
+"""What holds for every request before its endpoint sees it: its host is this bridge, and its body arrives in time."""
+
+import asyncio
+
+from aiohttp import payload, web
+from aiohttp.abc import AbstractStreamWriter
+
+from bridge.web.connections import SLOW_REQUEST, Connections
+from bridge.web.dependencies import deps_of
+from bridge.web.errors import Endpoint, SlowRequestError
+from bridge.web.hosts import ForeignHostError, check_host
+
+CONNECTIONS = web.AppKey("connections", Connections)
+
+SLICE_BYTES = 64 * 1024
+"""Larger bodies are handed to the network piece by piece, so that a slow reader holds no copy of its own."""
+
+
+class SlicedPayload(payload.Payload):
+    """A body that is written no faster than it is read."""
+
+    _value: bytes
+
+    def __init__(self, body: bytes, content_type: str) -> None:
+        """Send a whole body."""
+        super().__init__(body, content_type=content_type)
+        self._size = len(body)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text."""
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write slices, and wait after each until there is room for the next."""
+        view = memoryview(self._value)
+        for start in range(0, len(view), SLICE_BYTES):
+            await writer.write(view[start : start + SLICE_BYTES])
+
+
+@web.middleware
+async def limit_requests(request: web.Request, handler: Endpoint) -> web.StreamResponse:
+    """Refuse a foreign host and a body that does not come; send large bodies at the reader's pace."""
+    request.app[CONNECTIONS].request_arrived(request.transport)
+    _check_host(request)
+    if request.can_read_body:
+        await _read_body(request)
+    response = await handler(request)
+    if isinstance(response, web.Response):
+        _slice_body(response)
+    return response
+
+
+def _slice_body(response: web.Response) -> None:
+    body = response.body
+    if isinstance(body, bytes) and len(body) > SLICE_BYTES:
+        response.body = SlicedPayload(body, content_type=response.content_type)
+
+
+def _check_host(request: web.Request) -> None:
+    try:
+        check_host(request)
+    except ForeignHostError:
+        deps_of(request).telemetry.http_refused(
+            "host", host=request.host[:100], address=request.remote
+        )
+        raise
+
+
+async def _read_body(request: web.Request) -> None:
+    """Read the body, which the endpoint then finds read."""
+    deps = deps_of(request)
+    seconds = deps.connection_limits.request_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            await request.read()
+    except TimeoutError:
+        deps.telemetry.http_refused(SLOW_REQUEST, address=request.remote)
+        raise SlowRequestError(
+            f"the request's body did not arrive within {seconds:g} s (--http-request-seconds)"
+        ) from None
