@@ -103,7 +103,3 @@ class Notices:
         if key not in self._logged:
             self._logged.add(key)
             log.log(level, text)
-
-    def reset(self, key: str) -> None:
-        """Let a notice be logged again."""
-        self._logged.discard(key)

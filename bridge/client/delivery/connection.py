@@ -11,6 +11,8 @@ import grpc
 
 from bridge.backoff import backoff_seconds
 from bridge.client.commands import CommandInbox
+from bridge.client.credentials import is_header_value
+from bridge.client.delivery.attempts import Attempts
 from bridge.client.delivery.channel import Metadata, open_channel
 from bridge.client.delivery.failure import ConnectionFailure, failure_from
 from bridge.client.delivery.outbox import Outbox
@@ -31,6 +33,11 @@ SESSION_HEADER = "trainbridge-session"
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 30.0
 SMALLEST_MESSAGE_BYTES = 65_536
+
+MISROUTED = (
+    "one bridge registers the session and its stream reaches another; have the proxy or load balancer in"
+    f" front of them send all calls with the same {SESSION_HEADER} header to the same bridge"
+)
 
 FORKED = (
     "this process was forked after its parent had connected a session, and gRPC does not work in such a"
@@ -74,23 +81,25 @@ class Connection:
         self._uses_frames = True
         self._heartbeats: Iterator[int] = count(1)
         self._largest_bytes: int | None = None
+        self._attempts = Attempts()
 
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`; never raises."""
         if GRPC_USE.is_broken:
             self._give_up()
             return
-        failures = 0
+        attempts = self._attempts
         while not self._is_over():
-            self._responses.has_answered = False
+            self._responses.begin_stream()
+            attempts.begin()
             try:
                 self._connect_once()
             except Exception as error:  # noqa: BLE001 -- whatever happens here, training goes on
-                self._on_failure(failure_from(error))
+                self._on_failure(failure_from(error, self._destination))
             if self._is_over():
                 break
-            failures = 0 if self._responses.has_answered else failures + 1
-            self._back_off(failures)
+            attempts.end(has_worked=self._responses.has_acknowledged)
+            self._back_off(attempts.failures)
 
     def skip_backoff(self) -> None:
         """Do not wait any longer before the next attempt: the run is over."""
@@ -108,7 +117,7 @@ class Connection:
     @property
     def _metadata(self) -> Metadata:
         """What goes with every call; the session's name, so that a proxy can route all of them to one bridge."""
-        return (*self._destination.metadata, (SESSION_HEADER, self.session_id))
+        return (*self._destination.metadata, *_header(SESSION_HEADER, self.session_id))
 
     def _is_over(self) -> bool:
         return self._stopping.is_set() or self._outbox.is_done
@@ -181,8 +190,7 @@ class Connection:
             heartbeats=self._heartbeats,
             stats=self._stats,
         )
-        token = ((TOKEN_HEADER, self._stream_token),) if self._stream_token else ()
-        stream.open(channel, (*self._metadata, *token))
+        stream.open(channel, (*self._metadata, *_header(TOKEN_HEADER, self._stream_token)))
         self._on_connected()
         stream.run()
 
@@ -207,11 +215,20 @@ class Connection:
     def _on_failure(self, failure: ConnectionFailure) -> None:
         if self._stopping.is_set():
             return
+        if self._responses.is_unknown_here and self._attempts.failures:
+            failure = replace(failure, reason=f"{MISROUTED} ({failure.reason})")
         self.failure = failure
-        if self._responses.has_answered:
-            self._notices.reset("lost")
-        self._notices.log_once(
-            "lost",
-            f"no connection to the bridge at {self._destination.target} ({failure.reason}); "
-            "training goes on, and its messages are kept and sent later",
-        )
+        if self._responses.has_acknowledged:
+            self._attempts.forget_reasons()
+        if self._attempts.is_new(failure.reason):
+            log.warning(
+                "no connection to the bridge at %s: %s."
+                " Training goes on, and its messages are kept and sent later",
+                self._destination,
+                failure.reason,
+            )
+
+
+def _header(name: str, value: str) -> Metadata:
+    """Return a header of what a bridge has given; none where no header can carry it."""
+    return ((name, value),) if value and is_header_value(value) else ()

@@ -1,10 +1,15 @@
 """Why there is no connection, and whether a bridge said so."""
 
+import logging
 from dataclasses import dataclass
 
 import grpc
 
+from bridge.client.delivery.diagnosis import explain
 from bridge.client.encoding.encoder import text
+from bridge.client.settings import Destination
+
+log = logging.getLogger("trainbridge")
 
 REFUSALS = {
     grpc.StatusCode.UNAUTHENTICATED,
@@ -33,11 +38,13 @@ class StreamBrokenError(Exception):
     """The stream has to be opened again."""
 
 
-def failure_from(error: Exception) -> ConnectionFailure:
-    """Return what an attempt to connect, or a stream, has failed of."""
+def failure_from(error: Exception, destination: Destination) -> ConnectionFailure:
+    """Return what an attempt to connect there, or a stream, has failed of."""
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        reason = f"{error.code().name}: {error.details()}"
-        return ConnectionFailure(text(reason), is_refusal=error.code() in REFUSALS)
+        code, details = error.code(), error.details() or ""
+        log.debug("gRPC says %s: %s", code.name, details)
+        reason = explain(code, details, destination)
+        return ConnectionFailure(text(reason), is_refusal=code in REFUSALS)
     if isinstance(error, (grpc.RpcError, RegistrationRefusedError, StreamBrokenError)):
         is_refusal = isinstance(error, RegistrationRefusedError)
         return ConnectionFailure(text(error), is_refusal=is_refusal)

@@ -32,8 +32,10 @@ class ResponseDispatcher:
         """Pass on nothing yet; `on_sequences` is called when acknowledgments turn out to carry sequences."""
         self.uses_sequences = False
         """What the bridge's ServerConfig says; true anyway once an acknowledgment carries one."""
-        self.has_answered = False
-        """The bridge has answered, and knows the session; whoever reads this resets it."""
+        self.has_acknowledged = False
+        """The bridge has acknowledged something new on this stream."""
+        self.is_unknown_here = False
+        """The bridge that the stream has reached is not the one that has registered the session."""
         self.reconnect_after_seconds = 0.0
         """What a draining bridge asks for; whoever obeys it resets it."""
         self._outbox = outbox
@@ -42,9 +44,12 @@ class ResponseDispatcher:
         self._notices = notices
         self._on_sequences = on_sequences
 
+    def begin_stream(self) -> None:
+        """Begin to watch what a stream comes to."""
+        self.has_acknowledged = self.is_unknown_here = False
+
     def dispatch(self, response: wire.MetricsResponse) -> None:
         """Dispatch one response. Raises StreamBrokenError where only a new stream helps."""
-        self.has_answered = True
         kind = response.WhichOneof("payload")
         if kind is not None:
             _DISPATCH[kind](self, getattr(response, kind))
@@ -56,10 +61,12 @@ class ResponseDispatcher:
             if not self.uses_sequences:
                 self.uses_sequences = True
                 self._on_sequences()
+            self.has_acknowledged |= ack.sequence > self._outbox.acked_through
             self._outbox.acknowledge(ack.sequence)
         elif not self.uses_sequences:
             if not ack.success:
                 self._notices.log_once("rejected", f"the bridge rejected batch {ack.batch_idx}")
+            self.has_acknowledged = True
             self._outbox.acknowledge_batch(ack.batch_idx)
 
     def _on_command(self, command: wire.ControlCommand) -> None:
@@ -75,18 +82,17 @@ class ResponseDispatcher:
         name = wire.ErrorResponse.ErrorCode.Name(error.code) if error.code in _CODES else "ERROR"
         notice = f"the bridge says {name}: {error.message}"
         if error.code == wire.ErrorResponse.INVALID_SESSION:
-            self.has_answered = (
-                False  # or a bridge that has lost the session would be asked without backoff
-            )
+            self.is_unknown_here = not self.has_acknowledged
             raise StreamBrokenError(notice)
         is_retry = error.code == wire.ErrorResponse.INTERNAL_ERROR and error.sequence
         if error.code == wire.ErrorResponse.BUFFER_FULL or (is_retry and error.retryable):
             self._notices.log_once(f"again {name}", notice)
             pause_seconds = error.retry_after_ms / 1000 or RETRY_SECONDS
             if not self._outbox.pause_and_rewind(error.sequence, pause_seconds):
+                self.is_unknown_here = not self.has_acknowledged
                 raise StreamBrokenError(
                     notice
-                )  # it asks for what only a new stream may begin behind
+                )  # only a new stream may begin behind what it asks for
             return
         self._notices.log_once(f"{name} {error.message[:40]}", notice)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:

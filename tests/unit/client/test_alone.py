@@ -96,7 +96,7 @@ def test_no_server_code_is_loaded():
     loaded = run(LOADED)
 
     ours = {name.split(".")[1] for name in loaded if name.startswith("bridge.")}
-    assert ours == {"backoff", "client", "jpeg_file", "protocol", "wire"}
+    assert ours == {"backoff", "client", "jpeg_file", "protocol", "proxies", "wire"}
     assert not {"aiohttp", "boto3", "prometheus_client"} & set(loaded)
 
 

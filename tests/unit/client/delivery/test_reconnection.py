@@ -183,3 +183,78 @@ def test_an_answer_that_was_lost_with_a_stream_is_given_once():
         assert session.stats.connections == 2
         assert bridge.commands == []
         assert [result.command_id for result in bridge.of("command_result")] == ["a"]
+
+
+class Misrouted(FakeBridge):
+    """Registers a session, and knows nothing of it on its streams, as another bridge behind a proxy."""
+
+    rewinds = False
+    """Asks for what was acknowledged already, as a bridge with an older state."""
+
+    def RegisterTrainingSession(self, request, context):  # noqa: N802 -- the protocol's name
+        response = super().RegisterTrainingSession(request, context)
+        response.resume_sequence = 1 if self.rewinds else 0
+        return response
+
+    def _answers(self, request, context):
+        code = (
+            wire.ErrorResponse.BUFFER_FULL if self.rewinds else wire.ErrorResponse.INVALID_SESSION
+        )
+        error = wire.ErrorResponse(code=code, message="on purpose", sequence=1)
+        yield wire.MetricsResponse(error=error)
+
+
+@pytest.mark.parametrize("rewinds", [False, True])
+def test_a_stream_that_never_works_is_not_opened_over_and_over(rewinds, caplog, monkeypatch):
+    """The pauses grow until something is acknowledged, and the log says what the proxy has to do."""
+    pauses = []
+
+    def record(failures, **_):
+        pauses.append(failures)
+        return 0.0
+
+    monkeypatch.setattr("bridge.client.delivery.connection.backoff_seconds", record)
+    bridge = Misrouted()
+    bridge.rewinds = rewinds
+    with serving(bridge), caplog.at_level("WARNING", "trainbridge"):
+        session = TrainingSession(bridge.address)
+        session.log_batch(0.5, epoch=0, batch=0)
+        until_true(lambda: len(pauses) >= 5)
+        session.close(0)
+
+    assert pauses[:5] == [1, 2, 3, 4, 5]
+    (advice,) = (
+        r.getMessage() for r in caplog.records if "proxy or load balancer" in r.getMessage()
+    )
+    assert "with the same trainbridge-session header to the same bridge" in advice
+
+
+def test_a_stream_that_works_starts_the_pauses_anew(bridge, monkeypatch):
+    """Each of these breaks comes after something was acknowledged."""
+    pauses = []
+
+    def record(failures, **_):
+        pauses.append(failures)
+        return 0.0
+
+    monkeypatch.setattr("bridge.client.delivery.connection.backoff_seconds", record)
+    bridge.break_at = [5, 9, 13]
+
+    train(bridge)
+
+    assert pauses == [0, 0, 0]
+
+
+def test_a_name_that_no_header_can_carry_costs_the_header_alone():
+    """An original bridge may call a session what it likes."""
+
+    class Odd(FakeBridge):
+        def RegisterTrainingSession(self, request, context):  # noqa: N802 -- the protocol's name
+            response = super().RegisterTrainingSession(request, context)
+            response.session_id, response.stream_token = "é\n", "\n"
+            return response
+
+    with serving(Odd()) as bridge:
+        assert train(bridge).unacknowledged == 0
+
+    assert "trainbridge-session" not in bridge.metadata[-1]
