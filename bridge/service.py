@@ -207,6 +207,7 @@ def _images(
         on_resolved=metrics.on_images_resolved,
         sampler=Sampler(Keep(settings.images_keep), batches_per_second=rate),
         limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
+        keeps_spool=folder.is_durable,
     )
 
 

@@ -180,6 +180,23 @@ class Telemetry:
         """The object store has held an upload for too long without an answer."""
         self._gauges["bridge_object_store_up"].set(0)
 
+    def left_in_spool(self, shards: int, images: int, folder: str, *, is_kept: bool) -> None:
+        """A bridge stops before these were uploaded; where the spool is kept, the next start uploads them."""
+        fields = {"images": images, "shards": shards, "spool": folder}
+        if is_kept:
+            log.warning(
+                "images were not uploaded: kept in the spool for the next start, unless that folder goes with the"
+                " process (emptyDir)",
+                extra={"fields": fields},
+            )
+            return
+        self._counters["bridge_dropped_total"].labels("image", "not_uploaded").inc(images)
+        log.error(
+            "images were not uploaded, and are lost with the temporary state folder: give --state a folder, or a"
+            " longer --shutdown-grace-seconds",
+            extra={"fields": fields},
+        )
+
     def connection_changed(self, name: str, target: str, error: str | None) -> None:
         """A check of a connection showed something else than the one before; None: it works now."""
         self._gauges["bridge_connection_up"].labels(name).set(error is None)

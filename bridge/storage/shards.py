@@ -172,6 +172,24 @@ def unstored_shards(database: Database) -> list[Shard]:
     return _shards(database, f"{SHARDS} WHERE stored = 0 ORDER BY shard_id")
 
 
+@dataclass(frozen=True, slots=True)
+class Unstored:
+    """How much has not reached the object store."""
+
+    shards: int
+    images: int
+
+
+def unstored(database: Database) -> Unstored:
+    """Return how many shards, with how many images, have not reached the object store."""
+    sql = (
+        "SELECT count(*), (SELECT count(*) FROM images WHERE shard_id IN"
+        " (SELECT shard_id FROM shards WHERE stored = 0)) FROM shards WHERE stored = 0"
+    )
+    [[shards, images]] = database.query(sql)
+    return Unstored(shards, images)
+
+
 def shard_of(database: Database, key: str) -> Shard | None:
     """Return the shard with this key, or None."""
     return next(iter(_shards(database, f"{SHARDS} WHERE key = ?", key)), None)

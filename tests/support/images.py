@@ -57,7 +57,15 @@ class Bench:
     """An image sink with everything around it, under one folder."""
 
     def __init__(
-        self, folder, store, *, keep=Keep.ALL, batches_per_second=2.0, clock=None, **limits
+        self,
+        folder,
+        store,
+        *,
+        keep=Keep.ALL,
+        batches_per_second=2.0,
+        clock=None,
+        keeps_spool=True,
+        **limits,
     ):
         """Build it; it runs inside `running`."""
         folder.mkdir(exist_ok=True)
@@ -78,6 +86,7 @@ class Bench:
             on_resolved=self._on_resolved,
             sampler=Sampler(keep, batches_per_second=batches_per_second),
             limits=ImageLimits(**limits),
+            keeps_spool=keeps_spool,
             **clocks,
         )
 

@@ -32,6 +32,7 @@ OCCURRENCES = {
     "uploaded": lambda t: t.uploaded("key", 10, 0.1),
     "upload_failed": lambda t: t.upload_failed("key", OSError("gone")),
     "upload_stalled": lambda t: t.upload_stalled(),
+    "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
     "connection_changed": lambda t: t.connection_changed("otlp", "http://host:4317", "refused"),
     "spans_waiting": lambda t: t.spans_waiting(3),
     "spans_exported": lambda t: t.spans_exported(3),

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bridge.errors import StorageError
 from bridge.sinks import GroupCommit
 from bridge.sinks.images.shards.operations import IndexRebuilt, SpoolOp
 from bridge.sinks.images.shards.recovery import Recovery
@@ -15,7 +16,7 @@ from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.objects import ObjectStore
-from bridge.storage.shards import is_rebuilt, shard_of
+from bridge.storage.shards import is_rebuilt, shard_of, unstored
 from bridge.telemetry import Telemetry
 
 TICK_SECONDS = 0.1
@@ -40,6 +41,8 @@ class Lifecycle:
     """Closes every window and shard with the next commit."""
     submit: Callable[[SpoolOp], None]
     """Takes what the next commit is to do."""
+    keeps_spool: bool = True
+    """Whether the next start finds the spool as this bridge leaves it."""
 
     @asynccontextmanager
     async def running(self, committer: GroupCommit, *, drain_seconds: float) -> AsyncIterator[None]:
@@ -105,3 +108,16 @@ class Lifecycle:
         # Where the disk refuses, the next start takes the spool up as the database knows it.
         if await committer.commit():
             await self.uploader.drain(max(0.0, seconds - (time.monotonic() - started)))
+            await committer.commit()
+        self._report_left()
+
+    def _report_left(self) -> None:
+        try:
+            left = unstored(self.database)
+        except StorageError as error:
+            self.telemetry.storage_failed("images that were not uploaded", error)
+            return
+        if left.shards:
+            self.telemetry.left_in_spool(
+                left.shards, left.images, str(self.spool.folder), is_kept=self.keeps_spool
+            )

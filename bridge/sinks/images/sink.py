@@ -61,7 +61,7 @@ class Images:
     At any time received = stored + sampled_out + dropped + invalid + `pending`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- all that the sink is built from
         self,
         folder: Path,
         store: ObjectStore,
@@ -72,8 +72,12 @@ class Images:
         sampler: Sampler,
         limits: ImageLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
+        keeps_spool: bool = True,
     ) -> None:
-        """Spool in `folder`, on the way to `store`; nothing is touched before `running`."""
+        """Spool in `folder`, on the way to `store`; nothing is touched before `running`.
+
+        `keeps_spool`: the folder outlives this process.
+        """
         self._database = database
         self._telemetry = telemetry
         self._sampler = sampler
@@ -103,6 +107,7 @@ class Images:
             tick=self._tick,
             flush=self.flush,
             submit=self.submit,
+            keeps_spool=keeps_spool,
         )
         self._operations: list[SpoolOp] = []
         self._uncommitted_bytes = 0

@@ -15,7 +15,11 @@ from bridge.errors import StorageError
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards.layout import Trailer
 from bridge.sinks.images.shards.operations import ShardMissing, ShardStored
-from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker
+from bridge.sinks.images.upload.circuit_breaker import (
+    LEAST_SECONDS,
+    LONGEST_BACKOFF_SECONDS,
+    CircuitBreaker,
+)
 from bridge.storage.objects import ObjectStore
 from bridge.storage.shards import Shard
 from bridge.telemetry import Telemetry
@@ -56,6 +60,8 @@ class Uploader:
         self._waiting: list[Shard] = []
         self._under_way: dict[int, float] = {}
         self._failures: dict[int, int] = {}
+        self._retries: dict[int, tuple[asyncio.TimerHandle, Shard]] = {}
+        self._is_draining = False
         self._changed = asyncio.Event()
         self._attempted = asyncio.Event()
         self._picks = 0
@@ -77,10 +83,14 @@ class Uploader:
                 tasks.create_task(self._work(), name="upload")
 
     async def drain(self, seconds: float) -> None:
-        """Wait until all is uploaded, the store fails, or the time is over."""
+        """Wait until all is uploaded, or the time is over; a store that fails is tried again until then."""
+        self._is_draining = True
+        self._breaker.hurry()
+        for shard_id in list(self._retries):
+            self._retry(shard_id)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not (self.is_idle or self._breaker.is_open):
+                while not self.is_idle:
                     self._attempted.clear()
                     await self._attempted.wait()
 
@@ -135,7 +145,15 @@ class Uploader:
         failures = self._failures.get(shard.shard_id, 0)
         self._failures[shard.shard_id] = failures + 1
         # It is out of the queue meanwhile: a shard that the store alone refuses does not hold up the others.
-        asyncio.get_running_loop().call_later(backoff_seconds(failures), self.enqueue, shard)
+        longest = LEAST_SECONDS if self._is_draining else LONGEST_BACKOFF_SECONDS
+        pause = backoff_seconds(failures, longest_seconds=longest)
+        timer = asyncio.get_running_loop().call_later(pause, self._retry, shard.shard_id)
+        self._retries[shard.shard_id] = timer, shard
+
+    def _retry(self, shard_id: int) -> None:
+        timer, shard = self._retries.pop(shard_id)
+        timer.cancel()
+        self.enqueue(shard)
 
     def _put(self, shard: Shard) -> ShardStored | ShardMissing:
         path = self._path_of(shard.key)

@@ -351,6 +351,23 @@ async def test_stopping_delivers_what_fits_and_keeps_the_rest(tmp_path, store):
     assert len(store.objects) == 1
 
 
+@pytest.mark.parametrize("keeps_spool", [True, False])
+async def test_what_a_stop_leaves_behind_is_reported(tmp_path, store, caplog, keeps_spool):
+    """With its number; it is lost, and counted, only where the spool goes with the process."""
+    store.fault = StorageError("the bucket is away")
+    bench = Bench(tmp_path, store, keeps_spool=keeps_spool)
+    with caplog.at_level("WARNING", logger="bridge"):
+        async with bench.running(drain_seconds=0.05):
+            bench.send(session(), batch(1, 0, images=3))
+            bench.commit()
+
+    (record,) = [found for found in caplog.records if "not uploaded" in found.message]
+    assert record.fields == {"images": 3, "shards": 1, "spool": str(bench.spool)}
+    assert ("next start" in record.message) == keeps_spool
+    lost = bench.metric("bridge_dropped_total", what="image", reason="not_uploaded")
+    assert lost == (None if keeps_spool else 3)
+
+
 async def test_nothing_is_kept_when_nothing_is_wanted(tmp_path, store):
     """With keep=none no file is made, and every image is counted."""
     bench = Bench(tmp_path, store, keep=Keep.NONE)
