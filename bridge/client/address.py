@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 DEFAULT_PORT = 50051
 
+PORTS = "a bridge has gRPC on port 50051 and HTTP on 8080, unless it was started with others"
+
 SCHEMES = {"grpc": False, "http": False, "grpcs": True, "https": True, "dns": None, "": None}
 """Whether the scheme of an address means TLS; None: that is decided elsewhere."""
 

@@ -6,8 +6,10 @@ from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
+from bridge.client.address import PORTS
+from bridge.client.query_failures import checked_url, explain
 from bridge.client.query_types import (
     ListedBatch,
     SessionDetails,
@@ -16,6 +18,7 @@ from bridge.client.query_types import (
     from_json,
 )
 from bridge.protocol import CommandType
+from bridge.proxies import HTTP_VARIABLES, HTTPS_VARIABLES, proxy_for
 
 Record = TypeVar("Record")
 
@@ -55,13 +58,21 @@ class BridgeClient:
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         """Query the bridge at this URL, such as http://127.0.0.1:8080; a proxy may serve it under a path.
 
-        `timeout_seconds` bounds connecting and each wait for data. Raises ValueError for what is not an http(s) URL.
+        `timeout_seconds` bounds connecting and each wait for data. Bridges on other machines are reached
+        through the proxy of http_proxy or https_proxy, except those that no_proxy names. Raises ValueError
+        for what is not an http(s) URL.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"not a URL such as http://127.0.0.1:8080: {url!r}")
-        self.url = url.rstrip("/")
+        parts = checked_url(url)
+        self.url = url.strip().rstrip("/")
         self._timeout_seconds = timeout_seconds
+        proxy = proxy_for(
+            parts.hostname or "",
+            parts.port or (443 if parts.scheme == "https" else 80),
+            variables=HTTPS_VARIABLES if parts.scheme == "https" else HTTP_VARIABLES,
+        )
+        self._proxy = proxy if proxy is not None and proxy.is_usable else None
+        proxies = {parts.scheme: self._proxy.url} if self._proxy else {}
+        self._opener = build_opener(ProxyHandler(proxies))
 
     def sessions(self, *, page_size: int = SESSIONS_PER_PAGE) -> Iterator[SessionSummary]:
         """Yield all sessions, those that may still send first, then the newest."""
@@ -158,22 +169,23 @@ class BridgeClient:
         return record
 
     def _not_a_bridge(self) -> NoBridgeError:
-        return NoBridgeError(f"no bridge at {self.url}: something else answers there")
+        return NoBridgeError(
+            f"no bridge at {self.url}: something else answers there; check host, port and path: {PORTS}"
+        )
 
     def _fetch(self, path: str, data: bytes | None = None) -> bytes:
         headers = {"Accept": "application/json, */*", "Content-Type": "application/json"}
         request = Request(self.url + path, data, headers)  # noqa: S310 -- http and https only, see __init__
         try:
-            with urlopen(request, timeout=self._timeout_seconds) as response:  # noqa: S310
+            with self._opener.open(request, timeout=self._timeout_seconds) as response:
                 body: bytes = response.read()
                 return body
         except HTTPError as error:
             with error:
                 raise _problem(error) from error
         except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", error)
-            text = f"no bridge at {self.url}: {reason or type(error).__name__}"
-            raise NoBridgeError(text) from error
+            cause = explain(error, self.url, self._proxy)
+            raise NoBridgeError(f"no bridge at {self.url}: {cause}") from error
 
 
 def _session_path(session_id: str) -> str:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import grpc
 
+from bridge.client.address import PORTS
 from bridge.client.settings import Destination
 from bridge.proxies import is_loopback_host
-
-PORTS = "a bridge has gRPC on port 50051 and HTTP on 8080, unless it was started with others"
 
 
 class Cause(NamedTuple):

@@ -199,7 +199,7 @@ def test_without_a_bridge_only_the_first_is_tried(spool, capsys):
     assert cli.main(["sync", str(spool), "--address", address, "--patience", "0.3"]) == 1
 
     said = capsys.readouterr()
-    assert f"no bridge at {address}: UNAVAILABLE" in said.err
+    assert f"no bridge at {address}: nothing listens there" in said.err
     assert "1 more sessions have not been tried" in said.err
     assert "two" not in said.out
     assert len(list(spool.iterdir())) == 2

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 from support.answers import answering
+from support.fake_bridge import FakeBridge, serving
 from support.pages import deps_in, pictures, running
 from support.served_app import served_app
 
@@ -213,9 +214,70 @@ def test_an_answer_that_breaks_off():
 
 
 @pytest.mark.parametrize(
-    "url", ["127.0.0.1:8080", "", "ftp://there", "file:///etc/passwd", "http://"]
+    ("url", "words"),
+    [
+        ("127.0.0.1:8080", "is not a URL of a bridge"),
+        ("", "is not a URL of a bridge"),
+        ("ftp://there", "is not a URL of a bridge"),
+        ("file:///etc/passwd", "is not a URL of a bridge"),
+        ("http://", "is not a URL of a bridge"),
+        ("http://there:port", "host or port is invalid"),
+        ("http://[::1", "host or port is invalid"),
+        ("http://user:pw@there", "holds a user name"),
+        ("http://there/a b", "odd letters"),
+        ("http://there\n:1", "odd letters"),
+        ("http://th\u00e9re", "odd letters"),
+        ("http://there?x=1", "more than scheme"),
+        (None, "a NoneType is not a URL"),
+        (8080, "a int is not a URL"),
+    ],
 )
-def test_what_is_not_a_url(url):
-    """Is refused before anything is sent."""
-    with pytest.raises(ValueError, match="not a URL"):
+def test_what_is_not_a_url(url, words):
+    """Is refused before anything is sent, with one that would be right, and without its password."""
+    with pytest.raises(ValueError, match=words) as refusal:
         BridgeClient(url)
+
+    assert "http://127.0.0.1:8080" in str(refusal.value)
+    assert "pw" not in str(refusal.value)
+
+
+def test_a_bridge_on_this_machine_is_reached_without_a_proxy(deps, monkeypatch):
+    """Whatever the variables say."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with served_app(deps[0]) as url:
+        BridgeClient(f"{url}/").check_ready()
+
+
+def test_a_bridge_elsewhere_is_reached_through_the_proxy(monkeypatch):
+    """Where that fails, it is named with its variable, and without its password."""
+    with answering(200, b"up 1\n", "text/plain") as url:
+        monkeypatch.setenv("HTTP_PROXY", url)
+        assert BridgeClient("http://192.0.2.1:8080").metrics() == "up 1\n"
+    host = url.removeprefix("http://")
+    monkeypatch.setenv("HTTP_PROXY", f"http://user:pw@{host}")
+
+    with pytest.raises(NoBridgeError, match="nothing listens where the proxy should be") as caught:
+        BridgeClient("http://192.0.2.1:8080").metrics()
+
+    assert f"went through the proxy http://{host} of HTTP_PROXY" in str(caught.value)
+    assert "pw" not in str(caught.value)
+
+
+def test_the_grpc_port_is_not_the_http_port():
+    """What answers there is not HTTP; the sentence says which port is meant."""
+    with serving(FakeBridge()) as bridge:
+        url = f"http://{bridge.address}"
+        with pytest.raises(
+            NoBridgeError, match="if it is the bridge's gRPC port, give the HTTP port"
+        ) as caught:
+            BridgeClient(url).check_ready()
+
+        assert str(caught.value).isprintable()
+        with pytest.raises(NoBridgeError, match="does not answer in TLS; use http://"):
+            BridgeClient(url.replace("http", "https")).check_ready()
+
+
+def test_a_name_that_nobody_knows():
+    """The host is named."""
+    with pytest.raises(NoBridgeError, match=r"the host bridge\.invalid is unknown here"):
+        BridgeClient("http://bridge.invalid").check_ready()

@@ -144,7 +144,9 @@ def test_an_absent_bridge_is_given_up(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     path = leave(tmp_path, run())
-    with pytest.raises(BridgeUnreachableError, match=f"no bridge at 127.0.0.1:{port}: UNAVAILABLE"):
+    with pytest.raises(
+        BridgeUnreachableError, match=f"no bridge at 127.0.0.1:{port}: nothing listens there"
+    ):
         deliver(
             path,
             Destination(f"127.0.0.1:{port}"),
