@@ -74,10 +74,25 @@ class BridgeClient:
         proxies = {parts.scheme: self._proxy.url} if self._proxy else {}
         self._opener = build_opener(ProxyHandler(proxies))
 
-    def sessions(self, *, page_size: int = SESSIONS_PER_PAGE) -> Iterator[SessionSummary]:
-        """Yield all sessions, those that may still send first, then the newest."""
+    def sessions(
+        self,
+        *,
+        query: str = "",
+        status: str = "",
+        model: str = "",
+        sort: str = "",
+        page_size: int = SESSIONS_PER_PAGE,
+    ) -> Iterator[SessionSummary]:
+        """Yield the sessions that match; without a search all, those that may still send first, then the newest.
+
+        `query` holds words that must all occur in the name, model, dataset, client or labels; `status` is one
+        as in `SessionSummary.state`, or "live" or "ended", or several with commas; `model` is a model's whole
+        name; `sort` is "live", "newest", "oldest", "updated", "name", "model" or "loss".
+        """
+        search = {"query": query, "status": status, "model": model, "sort": sort}
+        given = {name: quote(text, safe="") for name, text in search.items() if text}
         path = "/api/v1/sessions"
-        return self._pages(path, "sessions", SessionSummary, {"limit": page_size})
+        return self._pages(path, "sessions", SessionSummary, {**given, "limit": page_size})
 
     def session(self, session_id: str) -> SessionDetails:
         """Return everything that the bridge knows of a session."""

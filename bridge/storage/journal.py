@@ -38,6 +38,16 @@ class Checkpoint:
     state: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointEntry:
+    """That there is a checkpoint of a session, and as of when; another one differs in its times or its group."""
+
+    session_id: str
+    registered_ms: int
+    updated_ms: int
+    applied_through: int
+
+
 class JournalRows:
     """Groups of records in order, and at most one checkpoint per session."""
 
@@ -118,10 +128,13 @@ class JournalRows:
         rows = self._database.query(sql, (session_id,))
         return _checkpoint(rows[0]) if rows else None
 
-    def recent(self, limit: int) -> list[Checkpoint]:
-        """Return the checkpoints of the latest registrations, newest first."""
-        sql = f"SELECT {COLUMNS} FROM sessions ORDER BY registered_ms DESC LIMIT ?"  # noqa: S608 -- a constant
-        return [_checkpoint(row) for row in self._database.query(sql, (limit,))]
+    def entries(self, limit: int) -> list[CheckpointEntry]:
+        """Return which checkpoints there are of the latest registrations, newest first."""
+        sql = (
+            "SELECT session_id, registered_ms, updated_ms, through FROM sessions"
+            " ORDER BY registered_ms DESC LIMIT ?"
+        )
+        return [CheckpointEntry(*row) for row in self._database.query(sql, (limit,))]
 
     def unfinished(self, ended_after_ms: int, limit: int) -> list[Checkpoint]:
         """Return the checkpoints of sessions that were held in memory, the oldest registration first.

@@ -28,6 +28,7 @@ from bridge.web.pages.sessions import sessions_page
 from bridge.web.request_limits import CONNECTIONS, limit_requests
 from bridge.web.security_headers import security_headers
 from bridge.web.server_log import server_log
+from bridge.web.session_catalog import CATALOG, SessionCatalog
 from bridge.web.static_files import STATIC_TYPES, static_file
 
 MAX_BODY_BYTES = 64 * 1024
@@ -84,6 +85,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[DEPENDENCIES] = deps
     app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
     app[CONNECTIONS] = Connections(deps.connection_limits, deps.telemetry)
+    app[CATALOG] = SessionCatalog(deps)
     app.router.add_routes(web.route(route.method, route.path, route.endpoint) for route in ROUTES)
     for name, content_type in STATIC_TYPES.items():
         app.router.add_get(f"/static/{name}", static_file(name, content_type))

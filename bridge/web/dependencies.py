@@ -1,6 +1,6 @@
 """What the web app needs from the rest of the bridge."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,14 +43,22 @@ class Exposition(Protocol):
         """Return the predictions of a session, empty where there were none."""
 
 
+class ArchiveEntry(Protocol):
+    """That a session is in the archive, and as of when: two that are equal mean the same content."""
+
+    @property
+    def session_id(self) -> str:
+        """The session."""
+
+
 class Archive(Protocol):
     """The sessions that are no longer in memory; safe to call from any thread."""
 
     def find(self, session_id: str, /) -> Session | None:
         """Return a session as it was last written, or None."""
 
-    def recent(self, limit: int, /) -> list[Session]:
-        """Return the sessions registered most recently, newest first."""
+    def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
+        """Return an entry for each of the sessions registered most recently, newest first."""
 
 
 class SubmitCommand(Protocol):

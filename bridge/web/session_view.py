@@ -8,6 +8,7 @@ from functools import cached_property
 from bridge.history import Bin
 from bridge.model import Client, Config, Epoch, Performance, Phase, Resources, Status, is_ratio
 from bridge.session import Notice, Session
+from bridge.web.session_state import state_of
 
 NO_PERFORMANCE = Performance()
 NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))
@@ -44,13 +45,12 @@ class SessionView:
     @property
     def state(self) -> str:
         """One word for the status pill, which is also its CSS class."""
-        if self.phase is Phase.LOST:
-            return "lost"
-        if self.phase is Phase.LIVE and not self.connected and self.has_begun:
-            return "silent"
-        if self.status is Status.UNKNOWN and self.phase is Phase.LIVE:
-            return "running" if self.has_begun else "registered"
-        return str(self.status)
+        return state_of(
+            phase=self.phase,
+            status=self.status,
+            connected=self.connected,
+            has_begun=self.has_begun,
+        )
 
     @property
     def is_live(self) -> bool:

@@ -41,6 +41,15 @@ class FakeMetrics:
         return self.confusions.get(session_id, {})
 
 
+@dataclass(frozen=True)
+class FakeEntry:
+    """Changes with the session that it stands for."""
+
+    session_id: str
+    identity: int
+    updated_at: float
+
+
 @dataclass
 class FakeArchive:
     """Holds the sessions that are no longer in memory."""
@@ -50,9 +59,9 @@ class FakeArchive:
     def find(self, session_id):
         return self.kept.get(session_id)
 
-    def recent(self, limit):
+    def entries(self, limit):
         newest = sorted(self.kept.values(), key=lambda one: one.registered_at, reverse=True)
-        return newest[:limit]
+        return [FakeEntry(one.id, id(one), one.updated_at) for one in newest[:limit]]
 
 
 class StoredImages:

@@ -8,7 +8,13 @@ from bridge.session import Session
 from bridge.sinks.journal.soundness import check_session
 from bridge.storage import image_counts
 from bridge.storage.database import Database
-from bridge.storage.journal import NUMBERS_END, Checkpoint, JournalRows, milliseconds
+from bridge.storage.journal import (
+    NUMBERS_END,
+    Checkpoint,
+    CheckpointEntry,
+    JournalRows,
+    milliseconds,
+)
 from bridge.storage.packed import sealed, unsealed
 
 log = logging.getLogger("bridge")
@@ -38,10 +44,9 @@ class Archive:
             ).counts
         return session
 
-    def recent(self, limit: int) -> list[Session]:
-        """Return the latest registrations, newest first."""
-        sessions = map(_at_rest, self._rows.recent(limit))
-        return [session for session in sessions if session is not None]
+    def entries(self, limit: int) -> list[CheckpointEntry]:
+        """Return an entry for each of the latest registrations, newest first, without reading the sessions."""
+        return self._rows.entries(limit)
 
 
 def checkpoint_of(

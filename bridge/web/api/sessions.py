@@ -8,11 +8,12 @@ from aiohttp import web
 
 from bridge.history import Bin
 from bridge.model import Performance
-from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
-from bridge.web.links import public_root, session_link
+from bridge.web.links import public_root, session_link, with_query
 from bridge.web.request_params import whole_param
-from bridge.web.session_lookup import MAX_OFFSET, all_sessions, session_of
+from bridge.web.session_catalog import CATALOG, MAX_SESSIONS
+from bridge.web.session_lookup import session_of
+from bridge.web.session_query import query_of
 from bridge.web.session_view import SessionView, session_view
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500
@@ -22,15 +23,21 @@ PUBLIC_CLIENT_FIELDS = frozenset({"name", "version", "labels"})
 
 
 async def list_sessions(request: web.Request) -> web.Response:
-    """Return the sessions: live ones first, then the newest."""
+    """Return the sessions that match a search, page by page; without one all, those that may still send first."""
     limit = whole_param(request, "limit", DEFAULT_LIMIT, lowest=1, highest=MAX_LIMIT)
-    offset = whole_param(request, "offset", 0, highest=MAX_OFFSET)
+    offset = whole_param(request, "offset", 0, highest=MAX_SESSIONS)
+    query, cursor = query_of(request), request.query.get("cursor", "")
+    catalog = request.app[CATALOG]
+    selected = query.select(await catalog.rows())
+    rest = query.rows_after(cursor, selected) if cursor else selected[offset:]
+    page = rest[:limit]
     root, now = public_root(request), time.time()
-    found = await all_sessions(deps_of(request), offset + limit + 1)
-    page = [session_json(session_view(session, now), root) for session in found[offset:][:limit]]
-    has_more = len(found) > offset + limit
-    next_url = f"{root}/api/v1/sessions?limit={limit}&offset={offset + limit}" if has_more else None
-    return json_response({"sessions": page, "next": next_url})
+    sessions = [session_json(session_view(one, now), root) for one in await catalog.load(page)]
+    next_url = None
+    if len(rest) > limit:
+        following = {**query.parameters, "limit": str(limit), "cursor": query.cursor(page[-1])}
+        next_url = with_query(f"{root}/api/v1/sessions", following)
+    return json_response({"sessions": sessions, "total": len(selected), "next": next_url})
 
 
 async def get_session(request: web.Request) -> web.Response:

@@ -3,22 +3,26 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from bridge.session import Session
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.charts.line_chart import Chart
 from bridge.web.charts.loss_chart import sparkline
 from bridge.web.dependencies import deps_of
-from bridge.web.links import image_link
+from bridge.web.links import image_link, with_query
+from bridge.web.missing_images import images_problem
 from bridge.web.request_params import whole_param
-from bridge.web.session_lookup import MAX_OFFSET, all_sessions
+from bridge.web.session_catalog import CATALOG, MAX_SESSIONS, SessionRow
+from bridge.web.session_query import SORT_TEXTS, STATUSES, SessionQuery, Sort, query_of
 from bridge.web.session_view import SessionView, session_view
 from bridge.web.templating import html_response, render, root_of
 
-PER_PAGE = 40
+PER_PAGE = 50
+
+MAX_MODELS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,33 +36,81 @@ class Card:
     """Link to the newest batch's first image, relative to the root, or ""."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pager:
+    """Which of the sessions that match are on the page, and the addresses of those before and after."""
+
+    first: int
+    last: int
+    matching: int
+    newer: str
+    older: str
+
+
 async def sessions_page(request: web.Request) -> web.Response:
-    """Return one page of all sessions."""
-    deps = deps_of(request)
-    offset = whole_param(request, "offset", 0, highest=MAX_OFFSET)
-    sessions = await all_sessions(deps, offset + PER_PAGE + 1)
-    now = time.time()
-    views = [session_view(session, now) for session in sessions[offset : offset + PER_PAGE]]
-    next_offset = offset + PER_PAGE if len(sessions) > offset + PER_PAGE else None
-    connections = Counter(map(_connection, deps.sessions))
-    root = root_of(request)
+    """Return one page of the sessions that match a search, which is part of its address."""
+    deps, catalog = deps_of(request), request.app[CATALOG]
+    query = query_of(request)
+    offset = whole_param(request, "offset", 0, highest=MAX_SESSIONS)
+    rows = await catalog.rows()
+    selected = query.select(rows)
+    page = await catalog.load(selected[offset : offset + PER_PAGE])
+    now, root = time.time(), root_of(request)
+    views = [session_view(session, now) for session in page]
+    problem = images_problem(deps)
 
     def render_page() -> str:
         cards = [_card(deps.index, view) for view in views]
         return render(
             "sessions.html",
             root,
-            live=[card for card in cards if card.session.is_live],
-            ended=[card for card in cards if not card.session.is_live],
-            connections=connections,
-            offset=offset,
-            previous_offset=max(0, offset - PER_PAGE),
-            next_offset=next_offset,
+            groups=_groups(cards, query.sort),
+            live=sum(row.is_live for row in rows),
+            connections=Counter(map(_connection, rows)),
+            total=len(rows),
+            query=query,
+            statuses=STATUSES,
+            models=_models(rows, query),
+            sorts=SORT_TEXTS,
+            pager=_pager(query, root, offset, len(cards), len(selected)),
+            problem=problem,
             grpc_address=deps.grpc_address,
             grafana_url=deps.grafana_url,
         )
 
     return html_response(await asyncio.to_thread(render_page))
+
+
+def _groups(cards: list[Card], sort: Sort) -> list[tuple[str, list[Card]]]:
+    """Return headings and the cards below them; "": no heading."""
+    if sort is not Sort.LIVE:
+        return [("", cards)] if cards else []
+    live = [card for card in cards if card.session.is_live]
+    ended = [card for card in cards if not card.session.is_live]
+    return [(name, group) for name, group in (("", live), ("Ended", ended)) if group]
+
+
+def _models(rows: Iterable[SessionRow], query: SessionQuery) -> list[str]:
+    """Return the models to choose from: the most frequent ones, by name, and the one that is chosen."""
+    counts = Counter(row.model for row in rows if row.model)
+    frequent = {name for name, _ in counts.most_common(MAX_MODELS)}
+    return sorted(frequent | ({query.model} if query.model else set()), key=str.casefold)
+
+
+def _pager(query: SessionQuery, root: str, offset: int, shown: int, matching: int) -> Pager:
+    def address(start: int) -> str:
+        parameters = {**query.parameters, "offset": str(start) if start else ""}
+        return with_query(root, parameters)
+
+    following = offset + PER_PAGE
+    last_page = max(0, matching - 1) // PER_PAGE * PER_PAGE
+    return Pager(
+        offset + 1,
+        offset + shown,
+        matching,
+        address(max(0, min(offset - PER_PAGE, last_page))) if offset else "",
+        address(following) if following < matching else "",
+    )
 
 
 def _card(index: ImageIndex, session: SessionView) -> Card:
@@ -70,7 +122,7 @@ def _card(index: ImageIndex, session: SessionView) -> Card:
     return Card(session, sparkline(session.loss_bins), newest, thumbnail)
 
 
-def _connection(session: Session) -> str:
-    if session.ended_at:
+def _connection(row: SessionRow) -> str:
+    if not row.is_live:
         return "ended"
-    return "connected" if session.connected else "not connected"
+    return "connected" if row.is_connected else "not connected"

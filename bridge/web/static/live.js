@@ -45,7 +45,7 @@ async function keepFresh() {
 }
 
 document.addEventListener("keydown", (event) => {
-  if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input")) return;
+  if (event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select")) return;
   const way = { ArrowLeft: "prev", ArrowRight: "next" }[event.key];
   const link = way && document.querySelector(`a[rel="${way}"]`);
   if (link && !event.target.closest(".scroll")) location.assign(link.href);

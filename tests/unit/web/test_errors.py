@@ -35,7 +35,7 @@ async def test_an_internal_error_reveals_nothing(open_client):
         def find(self, session_id):
             raise ValueError("secret")
 
-        def recent(self, limit):
+        def entries(self, limit):
             raise ValueError("secret")
 
     client = await open_client(archive=Broken())

@@ -23,6 +23,7 @@ from bridge.model import (
 )
 from bridge.protocol import CommandType
 from bridge.session import Session
+from bridge.web.dependencies import Check
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -100,18 +101,114 @@ async def test_sessions_gone_from_memory_stay_on_the_pages(open_client):
 
 
 async def test_many_sessions_are_paged(open_client):
-    """No page grows without bound, and every session can be reached."""
+    """No page grows without bound, every session can be reached, and each page says where it is."""
     client = await open_client()
-    for number in range(45):
+    for number in range(55):
         running(client.deps, f"run-{number}", batches=1)
 
     first = await page(client, "/")
-    second = await page(client, "/?offset=40")
+    second = await page(client, "/?offset=50")
+    beyond = await page(client, "/?offset=5000")
     await page(client, "/?offset=x", status=400)
 
-    assert first.count('class="card"') == 40
-    assert 'href="./?offset=40" rel="next"' in first
+    assert first.count('class="card"') == 50
+    assert 'href="./?offset=50" rel="next"' in first
+    assert "1\N{EN DASH}50 of 55" in first
     assert second.count('class="card"') == 5
+    assert "51\N{EN DASH}55 of 55" in second
+    assert "No more sessions" in beyond
+    assert 'href="./?offset=50"' in beyond
+
+
+@pytest.fixture
+async def listed(open_client):
+    """Return a client of a bridge with sessions of two models, live and archived."""
+    archived = {}
+    for name, status, model in (
+        ("old-bert", Status.COMPLETED, "bert"),
+        ("old-unet", Status.FAILED, "unet"),
+    ):
+        session = Session(
+            name, Client(labels={"team": "Vision"}), Config(model_name=model), now=1.0
+        )
+        session.apply(StatusChange(status), 2.0)
+        session.apply(Ended(Phase.ENDED), 2.0)
+        archived[name] = session
+    client = await open_client(archive=FakeArchive(archived))
+    running(client.deps, "new-bert", model_name="BERT", dataset_name="sst2")
+    running(client.deps, "new-unet", model_name="unet")
+    return client
+
+
+LISTS = [
+    ("", ["new-bert", "new-unet", "old-bert", "old-unet"]),
+    ("query=bert", ["new-bert", "old-bert"]),
+    ("query=BERT+new", ["new-bert"]),
+    ("query=team%3Dvision", ["old-bert", "old-unet"]),
+    ("query=sst2", ["new-bert"]),
+    ("query=nothing", []),
+    ("status=failed", ["old-unet"]),
+    ("status=completed,running", ["new-bert", "new-unet", "old-bert"]),
+    ("status=ended", ["old-bert", "old-unet"]),
+    ("model=Bert&status=live", ["new-bert"]),
+    ("model=ber", []),
+    ("query=&status=&model=&sort=", ["new-bert", "new-unet", "old-bert", "old-unet"]),
+]
+
+
+@pytest.mark.parametrize(("search", "names"), LISTS)
+async def test_page_and_api_find_the_same_sessions(listed, search, names):
+    """Search, status and model select from memory and archive alike."""
+    text = await page(listed, f"/?{search}")
+    answer = await (await listed.get(f"/api/v1/sessions?{search}")).json()
+
+    assert sorted(re.findall(r'<h3><a href="\./sessions/([^"]+)"', text)) == names
+    assert sorted(one["session_id"] for one in answer["sessions"]) == names
+    assert answer["total"] == len(names)
+
+
+async def test_a_search_is_kept_in_the_address_and_in_the_form(listed):
+    """What was chosen stands in the form again, and on the links to other pages of the list."""
+    for number in range(60):
+        running(listed.deps, f"more-{number}", batches=1, model_name="unet")
+
+    text = await page(listed, "/?query=more&status=running&model=unet&sort=name")
+
+    assert 'name="query" value="more"' in text
+    for chosen in ('value="unet" selected', "<option selected>running", 'value="name" selected'):
+        assert chosen in text
+    assert (
+        'href="./?query=more&amp;status=running&amp;model=unet&amp;sort=name&amp;offset=50"' in text
+    )
+    assert "1\N{EN DASH}50 of 60 that match, 64 in all" in text
+
+
+async def test_an_empty_result_says_what_to_do(listed):
+    """It says what a search looks at, and leads back to all sessions."""
+    text = await page(listed, "/?query=nothing&status=failed")
+
+    assert "No session matches" in text
+    assert '<a href="./">Show all 4 sessions</a>' in text
+
+
+@pytest.mark.parametrize(
+    ("search", "word"),
+    [("status=over", "completed"), ("sort=best", "newest"), ("query=" + "x" * 201, "200")],
+)
+async def test_a_search_that_cannot_be_read_is_refused(listed, search, word):
+    """Page and API say what would be right."""
+    answer = await listed.get(f"/api/v1/sessions?{search}")
+
+    assert word in await page(listed, f"/?{search}", status=400)
+    assert answer.status == 400
+    assert word in (await answer.json(content_type=None))["detail"]
+
+
+async def test_what_keeps_images_from_being_kept_is_on_the_first_page(open_client):
+    """A full disk is not found out by missing images."""
+    client = await open_client(readiness=(Check("spool", lambda: "the disk is full"),))
+
+    assert "Images cannot be kept at the moment: the disk is full." in await page(client, "/")
 
 
 async def test_a_session_shows_everything_it_reported(open_client, stored):

@@ -1,0 +1,20 @@
+"""One word for what a session is doing."""
+
+from bridge.model import Phase, Status
+
+STATES = (
+    *("registered", "initializing", "running", "paused", "silent"),
+    *("completed", "failed", "lost", "unknown"),
+)
+"""Every word that `state_of` returns: those of sessions that may still send come first."""
+
+
+def state_of(*, phase: Phase, status: Status, connected: bool, has_begun: bool) -> str:
+    """Return the word on the status pill, which is also its CSS class."""
+    if phase is Phase.LOST:
+        return "lost"
+    if phase is Phase.LIVE and not connected and has_begun:
+        return "silent"
+    if status is Status.UNKNOWN and phase is Phase.LIVE:
+        return "running" if has_begun else "registered"
+    return str(status)
