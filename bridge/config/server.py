@@ -33,7 +33,7 @@ class Listening(BaseModel):
     )
     public_url: Url | None = setting(
         None,
-        "The base URL of links to this bridge, in spans, on pages and in bridge_build_info.",
+        "The base URL of links to this bridge, in spans, on pages and in bridge_build_info; with a path, pages are served below it too.",
         expected="a URL such as https://trainbridge.example.org",
         default_text="http://<http address>",
     )

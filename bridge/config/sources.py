@@ -35,6 +35,9 @@ OTHERS = frozenset(
 )
 """Variables of the SDK and of commands that query a running bridge: expected where a bridge finds them."""
 
+IN_A_POD = "KUBERNETES_SERVICE_HOST"
+"""A variable that Kubernetes gives every container."""
+
 TEMPORARY_KEYS = "AWS_SESSION_TOKEN"
 """Keys that come with it are useless without it; the object store reads all three itself."""
 
@@ -100,7 +103,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     origins = {
         name: given[name].origin if name in given else Origin(Kind.DEFAULT) for name in NAMES
     }
-    return Loaded(settings, origins, (*_unknown(environment), *_cautions(settings)))
+    return Loaded(settings, origins, (*_unknown(environment), *_cautions(settings, environment)))
 
 
 def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, _Given]]:
@@ -216,7 +219,10 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"unknown setting {variable!r} in the environment: ignored{hint}"
 
 
-def _cautions(settings: Settings) -> Iterator[str]:
+def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
+    """Warn of addresses that others reach; but in a pod the bridge must listen on all, and policies decide who gets in."""
+    if IN_A_POD in environment:
+        return
     for name in ("grpc_address", "http_address"):
         address = getattr(settings, name)
         if not is_loopback(address):

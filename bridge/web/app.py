@@ -17,6 +17,7 @@ from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
+from bridge.web.links import root_path
 from bridge.web.listener import BACKLOG, Listener
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
@@ -86,9 +87,10 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
     app[CONNECTIONS] = Connections(deps.connection_limits, deps.telemetry)
     app[CATALOG] = SessionCatalog(deps)
-    app.router.add_routes(web.route(route.method, route.path, route.endpoint) for route in ROUTES)
-    for name, content_type in STATIC_TYPES.items():
-        app.router.add_get(f"/static/{name}", static_file(name, content_type))
+    _add_routes(app.router, "")
+    if root := root_path(deps):
+        _add_routes(app.router, root)
+        app.router.add_get(root, _add_slash)
     headers = security_headers(deps)
 
     async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -97,6 +99,20 @@ def build_app(deps: AppDependencies) -> web.Application:
 
     app.on_response_prepare.append(add_headers)
     return app
+
+
+def _add_routes(router: web.UrlDispatcher, root: str) -> None:
+    """Add every route below a path: the public one too, since not every proxy removes it."""
+    router.add_routes(
+        web.route(route.method, f"{root}{route.path}", route.endpoint) for route in ROUTES
+    )
+    for name, content_type in STATIC_TYPES.items():
+        router.add_get(f"{root}/static/{name}", static_file(name, content_type))
+
+
+async def _add_slash(request: web.Request) -> web.Response:
+    """Redirect to the same address with a slash, which relative links need."""
+    return web.Response(status=308, headers={"Location": f"{request.rel_url.raw_name}/"})
 
 
 @asynccontextmanager

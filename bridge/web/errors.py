@@ -18,6 +18,7 @@ from bridge.errors import (
 from bridge.web.dependencies import deps_of
 from bridge.web.hosts import ForeignHostError
 from bridge.web.json_response import json_response
+from bridge.web.links import local_path
 from bridge.web.templating import render_response
 
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -83,7 +84,7 @@ def _error_response(
     request: web.Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> web.Response:
     title = HTTPStatus(status).phrase
-    if request.path.startswith("/api/"):
+    if local_path(request).startswith("/api/"):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = json_response(problem, status=status, type="application/problem+json")
     else:

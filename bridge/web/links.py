@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import sha256
-from urllib.parse import urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from aiohttp import web
 
@@ -11,6 +11,9 @@ from bridge.web.dependencies import AppDependencies, deps_of
 
 BOARD_UID = "trainbridge-fleet"
 """The board in grafana/dashboards; its variable `session` selects the sessions it shows."""
+
+OWN_NAMES = frozenset({"api", "go", "healthz", "metrics", "readyz", "sessions", "static"})
+"""What paths of the bridge begin with: below a public path of such a name, only a proxy that removes it leads to pages."""
 
 BOARD_MARGIN_MS = 5 * 60 * 1000
 
@@ -49,6 +52,18 @@ def with_query(link: str, query: Mapping[str, str]) -> str:
     """Return a link with the parameters that are not empty."""
     encoded = urlencode({name: value for name, value in query.items() if value})
     return f"{link}?{encoded}" if encoded else link
+
+
+def root_path(deps: AppDependencies) -> str:
+    """Return the path of the public URL, without a trailing slash; empty where pages begin at the root of a host."""
+    path = quote(unquote(urlsplit(deps.public_url).path.rstrip("/")))
+    return "" if path.lstrip("/").partition("/")[0] in OWN_NAMES else path
+
+
+def local_path(request: web.Request) -> str:
+    """Return the path of a request below the root, whether or not a proxy has removed the public path."""
+    path, root = request.rel_url.raw_path, root_path(deps_of(request))
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
 
 
 def public_root(request: web.Request) -> str:

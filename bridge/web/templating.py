@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bridge import __version__
 from bridge.addresses import images_link
 from bridge.web import formatting
-from bridge.web.links import board_link
+from bridge.web.links import board_link, local_path
 
 FOLDER = Path(__file__).parent
 
@@ -36,7 +36,7 @@ def root_of(request: web.Request) -> str:
 
     So links stay right behind a proxy that serves the bridge under a path of its own.
     """
-    depth = request.rel_url.raw_path.count("/") - 1
+    depth = local_path(request).count("/") - 1
     return "../" * depth or "./"
 
 

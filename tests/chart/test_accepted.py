@@ -1,6 +1,7 @@
 """A cluster takes every object: valid on each version, in one namespace, under names that fit."""
 
 import copy
+import re
 
 import jsonschema
 import kubernetes_validate
@@ -129,6 +130,18 @@ def test_long_names_stay_different():
     )
 
     assert not first & second
+
+
+@pytest.mark.parametrize("release", ["my.release", "a" * 53, "a.b" * 17])
+def test_every_release_has_names_that_kubernetes_takes(release):
+    """Helm lets a release have dots and 53 characters; names of Services are DNS labels that begin with a letter."""
+    everything = {**IMAGE, "replicas": 2, "persistence": {"enabled": True}}
+    things = objects(everything, name=release)
+
+    for thing in things:
+        assert re.fullmatch(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?", thing["metadata"]["name"])
+        assert kubernetes_validate.validate(thing, "1.34", strict=True)
+    assert len({(thing["kind"], thing["metadata"]["name"]) for thing in things}) == len(things)
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -164,3 +164,114 @@ def test_links_of_several_bridges_lead_to_the_right_one():
     # Kubernetes fills in only what was declared before.
     assert list(variables).index("POD_NAME") < list(variables).index("TRAINBRIDGE_PUBLIC_URL")
     assert "public_url" not in configuration
+
+
+@pytest.mark.parametrize("scaled", [{"replicas": 2}, {"autoscaling": {"enabled": True}}])
+def test_several_bridges_prefer_nodes_of_their_own(scaled):
+    """One lost node takes one bridge along, also where nodes have no zone."""
+    spec = made("StatefulSet", **scaled)[0]["spec"]["template"]["spec"]
+    [term] = spec["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+
+    assert term["podAffinityTerm"]["topologyKey"] == "kubernetes.io/hostname"
+    assert term["podAffinityTerm"]["labelSelector"]["matchLabels"].items() <= (
+        made("StatefulSet", **scaled)[0]["spec"]["template"]["metadata"]["labels"].items()
+    )
+    assert [constraint["topologyKey"] for constraint in spec["topologySpreadConstraints"]] == [
+        "topology.kubernetes.io/zone",
+        "kubernetes.io/hostname",
+    ]
+
+
+def test_an_affinity_of_ones_own_is_kept():
+    """What is said of pods replaces the default; what is said of nodes stands beside it."""
+    nodes = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}}
+    kept, replaced, single = (
+        made("StatefulSet", **values)[0]["spec"]["template"]["spec"].get("affinity")
+        for values in (
+            {"replicas": 2, "affinity": nodes},
+            {"replicas": 2, "affinity": {"podAntiAffinity": {}}},
+            {},
+        )
+    )
+
+    assert set(kept) == {"nodeAffinity", "podAntiAffinity"}
+    assert replaced == {"podAntiAffinity": {}}
+    assert single is None
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "made_of_it"),
+    [
+        ("1.31.0", "PreferClose", "PreferClose"),
+        ("1.33.4", "PreferSameZone", "PreferClose"),
+        ("1.34.0", "PreferClose", "PreferSameZone"),
+        ("1.36.1", "PreferSameZone", "PreferSameZone"),
+        ("1.34.0", "PreferSameNode", "PreferSameNode"),
+    ],
+)
+def test_a_preference_has_the_name_of_the_cluster(version, asked, made_of_it):
+    """Kubernetes 1.34 renamed PreferClose, and warns of the old name."""
+    services = made("Service", kubeVersionOverride=version, service={"trafficDistribution": asked})
+
+    found = {service["spec"].get("trafficDistribution") for service in services}
+    assert found == {made_of_it, None}
+
+
+def test_a_frozen_bridge_is_not_given_time_to_stop():
+    """The grace of a stop is for bridges that use it: one that does not answer is restarted after seconds."""
+    bridge = bridge_of(only("StatefulSet"))
+
+    for probe in ("livenessProbe", "startupProbe"):
+        assert bridge[probe]["terminationGracePeriodSeconds"] == 10
+    assert "terminationGracePeriodSeconds" not in bridge["readinessProbe"]
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(CASES) if name != "everything-off"])
+def test_the_log_of_the_test_can_be_read_after_it(name):
+    """A test pod that is deleted at its end takes its log along before `helm test --logs` reads it."""
+    annotations = only("Pod", name)["metadata"]["annotations"]
+
+    assert annotations["helm.sh/hook"] == "test"
+    assert annotations["helm.sh/hook-delete-policy"] == "before-hook-creation"
+
+
+def test_the_test_trusts_a_secret_of_kubectl():
+    """`kubectl create secret tls` stores a certificate and a key, and no authority; the key stays out of the test."""
+    pod = made("Pod", tls={"existingSecret": "pair"})[0]
+    [volume] = [volume for volume in pod["spec"]["volumes"] if volume["name"] == "ca"]
+
+    assert [item["key"] for item in volume["secret"]["items"]] == ["tls.crt"]
+
+
+@pytest.mark.parametrize(
+    ("path", "url"),
+    [
+        ("/", "https://a.example.org"),
+        ("/trainbridge", "https://a.example.org/trainbridge"),
+        ("/ml/trainbridge/", "https://a.example.org/ml/trainbridge"),
+        ("/*", "https://a.example.org"),
+    ],
+)
+def test_pages_may_be_below_a_path(path, url):
+    """The path of an ingress is part of links, and the bridge serves pages below it."""
+    ingress = {
+        "enabled": True,
+        "hosts": ["a.example.org"],
+        "path": path,
+        "pathType": "ImplementationSpecific" if "*" in path else "Prefix",
+        "tls": [{"secretName": "web"}],
+    }
+    values = {"ingress": {"http": ingress}, "networkPolicy": {"httpFrom": [{"podSelector": {}}]}}
+    [configuration], [made_of_it] = made("ConfigMap", **values), made("Ingress", **values)
+
+    assert f'public_url: "{url}"' in configuration["data"]["trainbridge.yaml"]
+    assert made_of_it["spec"]["rules"][0]["http"]["paths"][0]["path"] == path
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_both_ports_listen_on_one_address(host):
+    """On clusters with IPv6, [::] is for both ports, and takes IPv4 as well."""
+    arguments = bridge_of(made("StatefulSet", listenHost=host)[0])["args"]
+
+    assert f"--http-address={host}:8080" in arguments
+    assert f"--grpc-address={host}:50051" in arguments

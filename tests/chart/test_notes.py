@@ -32,3 +32,11 @@ def test_notes_warn_of_what_is_open():
     assert "every pod of the cluster gets in" in notes(
         {**IMAGE, "networkPolicy": {"enabled": False}}
     )
+
+
+def test_notes_name_both_places_for_images():
+    """Who has no object store learns that a claim keeps images too; so does who wants none."""
+    assert "images.store=s3://bucket/prefix, or persistence.enabled=true" in notes(IMAGE)
+    assert "No images are kept: settings.images_keep is none." in notes(
+        {**IMAGE, "persistence": {"enabled": True}, "settings": {"images_keep": "none"}}
+    )

@@ -159,6 +159,25 @@ MISTAKES = {
         "extraEnv": [{"name": "A", "value": "b", "valueFrom": {"secretKeyRef": {}}}]
     },
     "a name with capitals": {"fullnameOverride": "Bridge"},
+    "a Secret with capitals": {"tls": {"existingSecret": "Pair"}},
+    "a Secret's name with a slash": {"s3": {"existingSecret": "team/keys"}},
+    "a pull secret that is none": {"imagePullSecrets": [{"name": "my registry"}]},
+    "a class with a space": {"ingress": {"http": {"className": "my nginx"}}},
+    "a label that is a sentence": {"commonLabels": {"team": "computer vision"}},
+    "a label that is too long": {"podLabels": {"team": "x" * 64}},
+    "a label's name with a space": {"service": {"labels": {"my team": "vision"}}},
+    "an annotation's name with a space": {"podAnnotations": {"my note": "x"}},
+    "a node that no label describes": {"nodeSelector": {"pool": "a b"}},
+    "peers that no label describes": {
+        "networkPolicy": {"grpcFrom": [{"podSelector": {"matchLabels": {"a": "b c"}}}]}
+    },
+    "peers of half an address": {
+        "networkPolicy": {"httpFrom": [{"ipBlock": {"cidr": "10.0.0.1"}}]}
+    },
+    "links without a scheme": {"settings": {"public_url": "bridge.example.org"}},
+    "a size in words": {"emptyDir": {"sizeLimit": "plenty"}},
+    "a size of memory with a space": {"resources": {"limits": {"memory": "512 MB"}}},
+    "an address that probes do not reach": {"listenHost": "127.0.0.1"},
 }
 
 

@@ -243,6 +243,13 @@ def test_an_open_address_is_warned_of():
     assert warning.startswith("http_address is 0.0.0.0:8080")
 
 
+def test_the_open_address_of_a_pod_is_not_warned_of():
+    """A pod must listen on all its addresses; who reaches them is for a NetworkPolicy to say."""
+    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+
+    assert load({"http_address": "0.0.0.0:8080"}, pod).warnings == ()
+
+
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if is_secret(name)])
 def test_secrets_are_never_shown(name):
     """Neither the settings in effect, nor their representation, nor a refusal holds a secret."""

@@ -109,7 +109,9 @@
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{- $wrong = concat $wrong (include "trainbridge.upgradeChecks" . | fromJsonArray) -}}
+{{- range $more := list "networkChecks" "podChecks" "upgradeChecks" -}}
+{{- $wrong = concat $wrong (include (printf "trainbridge.%s" $more) $ | fromJsonArray) -}}
+{{- end -}}
 {{- if $wrong -}}
 {{- fail (printf "\n\n%s\n" (join "\n" $wrong)) -}}
 {{- end -}}

@@ -28,7 +28,7 @@
 {{- $namespace := $own.namespace | default $root.Release.Namespace -}}
 {{- /* In a namespace that is shared, releases of the same name must not take each other's objects. */ -}}
 {{- if ne $namespace $root.Release.Namespace -}}
-{{- $name = printf "%s-%s" $root.Release.Namespace $name | trunc 52 | trimSuffix "-" -}}
+{{- $name = printf "%s-%s" $root.Release.Namespace $name | include "trainbridge.shortened" -}}
 {{- end -}}
 name: {{ $name }}{{ index . 2 }}
 namespace: {{ $namespace }}

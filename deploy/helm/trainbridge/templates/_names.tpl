@@ -4,20 +4,25 @@
 {{- end -}}
 
 {{/*
-The name of all objects. At most 52 characters: the name of a StatefulSet comes back in a label of its pods with ten
-more behind it. What is cut ends in a hash, so that two long names stay two.
+A name of at most 52 characters: that of a StatefulSet comes back in a label of its pods with ten more behind it. What
+is cut ends in a hash, so that two long names stay two.
 */}}
+{{- define "trainbridge.shortened" -}}
+{{- if gt (len .) 52 -}}
+{{- printf "%s-%s" (. | trunc 43 | trimSuffix "-") (. | sha256sum | trunc 8) -}}
+{{- else -}}
+{{- . | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of all objects. Services have no dots in theirs, releases may. */}}
 {{- define "trainbridge.fullname" -}}
 {{- $name := .Values.nameOverride | default .Chart.Name -}}
 {{- $whole := .Values.fullnameOverride -}}
 {{- if not $whole -}}
 {{- $whole = contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
 {{- end -}}
-{{- if gt (len $whole) 52 -}}
-{{- printf "%s-%s" ($whole | trunc 43 | trimSuffix "-") ($whole | sha256sum | trunc 8) -}}
-{{- else -}}
-{{- $whole | trimSuffix "-" -}}
-{{- end -}}
+{{- $whole | replace "." "-" | include "trainbridge.shortened" -}}
 {{- end -}}
 
 {{- define "trainbridge.headless" -}}
@@ -81,6 +86,15 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- regexFind "[0-9]+\\.[0-9]+\\.[0-9]+" $version | default "1.27.0" -}}
 {{- end -}}
 
+{{/* Which bridges a Service prefers, in the words of the cluster: 1.34 renamed PreferClose. */}}
+{{- define "trainbridge.trafficDistribution" -}}
+{{- $wanted := .Values.service.trafficDistribution -}}
+{{- if has $wanted (list "PreferClose" "PreferSameZone") -}}
+{{- $wanted = semverCompare ">=1.34.0" (include "trainbridge.kubeVersion" .) | ternary "PreferSameZone" "PreferClose" -}}
+{{- end -}}
+{{- $wanted -}}
+{{- end -}}
+
 {{/* Whether there can be more than one bridge: "true" or "". */}}
 {{- define "trainbridge.isMany" -}}
 {{- $most := int64 (.Values.replicas | default 0) -}}
@@ -96,7 +110,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if .Values.settings.public_url -}}
 {{- .Values.settings.public_url -}}
 {{- else if and $ingress.enabled $ingress.hosts -}}
-{{- printf "%s://%s%s" (empty $ingress.tls | ternary "http" "https") (first $ingress.hosts) (trimSuffix "/" $ingress.path) -}}
+{{- printf "%s://%s%s" (empty $ingress.tls | ternary "http" "https") (first $ingress.hosts) ($ingress.path | trimSuffix "*" | trimSuffix "/") -}}
 {{- else if and $gateway.enabled $gateway.hostnames -}}
 {{- printf "https://%s" (first $gateway.hostnames) -}}
 {{- else if include "trainbridge.isMany" . -}}

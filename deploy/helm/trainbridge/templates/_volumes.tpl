@@ -122,6 +122,19 @@ httpGet:
 {{ toYaml (index . 2) }}
 {{- end -}}
 
+{{/* Where pods would rather run: several bridges on several nodes, also where no node has a zone. */}}
+{{- define "trainbridge.affinity" -}}
+{{- $affinity := deepCopy .Values.affinity -}}
+{{- if and (include "trainbridge.isMany" .) (not (hasKey $affinity "podAntiAffinity")) -}}
+{{- $labels := set (include "trainbridge.selectorLabels" . | fromYaml) "app.kubernetes.io/component" "bridge" -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" $labels) -}}
+{{- $affinity = set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term))) -}}
+{{- end -}}
+{{- with $affinity -}}
+{{- toYaml . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Labels of pods to spread, where a constraint names none. */}}
 {{- define "trainbridge.spread" -}}
 {{- $root := . -}}
