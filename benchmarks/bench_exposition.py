@@ -19,7 +19,8 @@ from prometheus_client.registry import Collector
 from row import Row
 
 from bridge.model import Client, Config, Connected, Registered, Update
-from bridge.receiver.decode import Limits, decode_request
+from bridge.receiver.decode import decode_request
+from bridge.receiver.limits import Limits
 from bridge.session import Session
 from bridge.sinks.metrics.exposition import Exposition
 from bridge.sinks.metrics.state import TrainingMetrics

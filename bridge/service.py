@@ -17,6 +17,7 @@ from bridge.outputs import connections, image_store, span_endpoint
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.limits import Limits as MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.sessions import Sessions
@@ -246,6 +247,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
 def _server_config(settings: Settings) -> ServerConfig:
     rates = {"none": 0.0, "all": math.inf, "sample": settings.images_batches_per_second}
     return ServerConfig(
+        limits=MessageLimits(values=settings.max_message_values),
         heartbeat_seconds=settings.heartbeat_seconds,
         max_message_bytes=settings.max_message_bytes,
         image_batches_per_second=rates[settings.images_keep],

@@ -146,6 +146,14 @@ class Limits(BaseModel):
         ge=64 << 10,
         le=1 << 30,
     )
+    max_message_values: int = setting(
+        131_072,
+        "Values in one message, of whatever kind: predictions, classes, names, messages in a frame ... What has more is "
+        "refused before any of it is built.",
+        expected="a whole number from 16384 to 16777216, such as 131072",
+        ge=16_384,
+        le=1 << 24,
+    )
     http_max_connections: int = setting(
         1000,
         "HTTP connections open at once; one more is answered with 503 and closed.",

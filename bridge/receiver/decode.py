@@ -1,7 +1,6 @@
 """From protobuf to the frozen model, or a clear refusal."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -9,17 +8,13 @@ from google.protobuf.message import DecodeError
 from bridge.errors import BridgeError, FrameLimitError, InvalidDataError
 from bridge.model import (
     Batch,
-    Client,
     CommandResult,
-    Config,
     Epoch,
-    Gpu,
     Heartbeat,
     Image,
     Message,
     Performance,
     Prediction,
-    Resources,
     Scalars,
     Status,
     StatusChange,
@@ -27,12 +22,14 @@ from bridge.model import (
     is_ratio,
     reported,
 )
-from bridge.protocol import MEBIBYTE
 from bridge.receiver.jpeg import checked
+from bridge.receiver.limits import Limits
+from bridge.receiver.resources import resources_of
+from bridge.receiver.run_info import config_of
 from bridge.session import SEQUENCE_LIMIT
-from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.framing import end_of_requests, split_frame
+from bridge.wire.values import FRAME, REQUEST, count_values, has_more, without_payload
 
 ROUNDING = 1e-3
 """A ratio of numbers with half precision may exceed 1 by so much."""
@@ -44,26 +41,18 @@ STATUSES = tuple(Status)
 """By number of the protocol's TrainingStatus."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one message may hold."""
-
-    images_per_batch: int = 16
-    image_dimension: int = 4096
-    """Pixels a side."""
-    requests_per_frame: int = 4_096
-    scalars: int = 1_000
-    """Values in one ScalarData."""
-    text: int = 4_096
-    """Characters of any text that is shown to people."""
-
-
 Result = Update | BridgeError
 """An update, or what is wrong: with a whole message, with images of the update before, or with what follows."""
 
 
 def decode_request(raw: bytes, limits: Limits) -> list[Result]:
-    """Read one MetricsRequest."""
+    """Read one MetricsRequest; what holds too many values is not even built."""
+    if has_more(raw, REQUEST, limits.values):
+        return [_too_many_values(raw, limits)]
+    return _decode_request(raw, limits)
+
+
+def _decode_request(raw: bytes, limits: Limits) -> list[Result]:
     try:
         request = wire.MetricsRequest.FromString(raw)
     except DecodeError:
@@ -81,7 +70,10 @@ def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
     end = end_of_requests(raw, limits.requests_per_frame)
     if end is None:
         return [InvalidDataError(UNREADABLE_FRAME, is_unreadable=True)]
-    results = _decode_whole(raw if end == len(raw) else raw[:end], limits)
+    taken = raw if end == len(raw) else raw[:end]
+    if has_more(taken, FRAME, limits.values):
+        return _decode_first(taken, limits)
+    results = _decode_whole(taken, limits)
     if end < len(raw):
         results.append(
             FrameLimitError(
@@ -90,29 +82,6 @@ def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
             )
         )
     return results
-
-
-def client_of(info: wire.SessionInfo, trace_context: TraceContext | None, limits: Limits) -> Client:
-    """Return who is registering."""
-    return Client(
-        name=info.client_name[: limits.text],
-        version=info.client_version[: limits.text],
-        instance_id=info.client_instance_id[:128],
-        labels=dict(info.labels),
-        trace_context=trace_context,
-    )
-
-
-def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
-    """Return how a run was configured."""
-    return Config(
-        total_epochs=config.total_epochs,
-        batches_per_epoch=config.batches_per_epoch,
-        batch_size=config.batch_size,
-        model_name=config.model_name[: limits.text],
-        dataset_name=config.dataset_name[: limits.text],
-        class_names=tuple(name[:256] for name in config.class_names[:10_000]),
-    )
 
 
 def _decode_whole(raw: bytes, limits: Limits) -> list[Result]:
@@ -127,13 +96,49 @@ def _decode_whole(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
+def _decode_first(raw: bytes, limits: Limits) -> list[Result]:
+    """Read the first requests of a frame that holds too many values, as far as the limit allows."""
+    results: list[Result] = []
+    left = limits.values
+    for part in split_frame(raw):
+        if part is None:
+            results.append(InvalidDataError(UNREADABLE_FRAME, is_unreadable=True))
+            break
+        count = count_values(part, REQUEST, limits.values)
+        if count > limits.values:
+            results.append(_too_many_values(part, limits))
+            left = 0
+        elif count > left:
+            text = f"values: more than the {limits.values} allowed in one frame; those above that were not taken"
+            results.append(FrameLimitError(text))
+            break
+        else:
+            left -= count
+            results += _decode_request(part, limits)
+    return results
+
+
+def _too_many_values(raw: bytes, limits: Limits) -> InvalidDataError:
+    """Return the refusal of a request, under the number it has if that can be read."""
+    error = (
+        f"values: more than the {limits.values} that one message may hold (--max-message-values)"
+    )
+    try:
+        whose = wire.MetricsRequest.FromString(without_payload(raw))
+    except DecodeError:
+        return InvalidDataError(error, is_unreadable=True)
+    if not 0 < whose.sequence <= SEQUENCE_LIMIT:
+        return InvalidDataError(error, is_unreadable=not whose.sequence)
+    return InvalidDataError(error, sequence=whose.sequence, session_id=whose.session_id)
+
+
 def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
     results: list[Result] = []
     for part in split_frame(raw):
         if part is None:
             results.append(InvalidDataError(UNREADABLE_FRAME, is_unreadable=True))
         else:
-            results += decode_request(part, limits)
+            results += _decode_request(part, limits)
     return results
 
 
@@ -263,39 +268,7 @@ def _performance(request: wire.MetricsRequest, _limits: Limits, _faults: list[st
         reported(data.estimated_time_remaining_sec),
         reported(data.current_fps),
         reported(data.average_fps),
-        _resources(data.resource_usage) if data.HasField("resource_usage") else None,
-    )
-
-
-def _resources(usage: wire.ResourceUsage) -> Resources:
-    return Resources(
-        reported(usage.cpu_percent / 100), reported(usage.memory_mb * MEBIBYTE), _gpus(usage)
-    )
-
-
-def _gpus(usage: wire.ResourceUsage) -> tuple[Gpu, ...]:
-    """Return every GPU; the single one of the original protocol is GPU 0, where it says anything.
-
-    That one is idle where it uses memory and no time; it cannot say that it uses no memory.
-    """
-    if usage.gpus:
-        return tuple(_gpu(gpu) for gpu in usage.gpus[:64])
-    if usage.gpu_percent or usage.gpu_memory_mb:
-        memory = reported(usage.gpu_memory_mb * MEBIBYTE)
-        return (Gpu(0, "", usage.gpu_percent / 100, memory),)
-    return ()
-
-
-def _gpu(gpu: wire.GpuUsage) -> Gpu:
-    has = gpu.HasField
-    return Gpu(
-        gpu.index,
-        gpu.uuid[:64],
-        gpu.utilization_percent / 100 if has("utilization_percent") else None,
-        gpu.memory_used_mb * MEBIBYTE if has("memory_used_mb") else None,
-        gpu.memory_total_mb * MEBIBYTE if has("memory_total_mb") else None,
-        gpu.temperature_celsius if has("temperature_celsius") else None,
-        gpu.power_watts if has("power_watts") else None,
+        resources_of(data.resource_usage) if data.HasField("resource_usage") else None,
     )
 
 
@@ -317,7 +290,13 @@ def _scalars(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -
         raise InvalidDataError(
             f"values: {len(data.values)} are more than the {limits.scalars} allowed"
         )
-    return Scalars(data.epoch, data.batch_idx, dict(data.values))
+    values = dict(data.values)
+    longest = max(map(len, values), default=0)
+    if longest > limits.text:
+        raise InvalidDataError(
+            f"values: a name of {longest} characters is longer than the {limits.text} allowed"
+        )
+    return Scalars(data.epoch, data.batch_idx, values)
 
 
 def _command_result(

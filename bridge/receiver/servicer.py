@@ -13,26 +13,26 @@ from google.protobuf.message import DecodeError
 from bridge.errors import BridgeError, LimitError, StorageError
 from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
 from bridge.receiver.caller import caller_of
-from bridge.receiver.decode import (
-    Limits,
-    Result,
-    client_of,
-    config_of,
-    decode_frame,
-    decode_request,
-)
+from bridge.receiver.decode import Result, decode_frame, decode_request
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.errors import answer_to
+from bridge.receiver.limits import Limits
+from bridge.receiver.run_info import client_of, config_of
 from bridge.receiver.stream import Stream
 from bridge.session import Session
 from bridge.threads import ThreadLimiter
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
+from bridge.wire.values import SESSION_INFO, has_more
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
 
 STOPPING = "this bridge is stopping; reconnect soon"
 UNREADABLE_INFO = "the message is not a readable SessionInfo"
+
+TOO_MANY_VALUES = (
+    "the SessionInfo holds more labels and class names than one message may (--max-message-values)"
+)
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Decode = Callable[[bytes, Limits], list[Result]]
@@ -97,6 +97,9 @@ class Servicer:
     async def _register(self, raw: bytes, context: Context) -> wire.SessionResponse:
         if self._is_draining:
             await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
+        if has_more(raw, SESSION_INFO, self._config.limits.values):
+            self._deps.telemetry.error_answered("REGISTRATION", TOO_MANY_VALUES)
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, TOO_MANY_VALUES)
         try:
             info = wire.SessionInfo.FromString(raw)
         except DecodeError:
@@ -129,6 +132,9 @@ class Servicer:
         limits = self._config.limits
         client = client_of(info, _trace_context(context), limits)
         client = replace(client, **_attempt(context))
+        left_out = len(info.labels) - len(client.labels)
+        if left_out:
+            self._deps.telemetry.dropped("label", "limit", left_out)
         config = config_of(info.config, limits)
         archived = await self._load_archived(info.session_id)
         registration = self._deps.pipeline.register(

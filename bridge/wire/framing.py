@@ -32,7 +32,7 @@ def split_frame(raw: bytes) -> Iterator[bytes | None]:
     """Yield the requests of a frame undecoded, and None where the frame itself breaks off."""
     position = 0
     while position < len(raw):
-        length, start = _read_varint(raw, position + 1)
+        length, start = read_varint(raw, position + 1)
         if raw[position] != REQUEST_TAG or length is None or start + length > len(raw):
             yield None
             return
@@ -55,7 +55,7 @@ def end_of_requests(raw: bytes, limit: int) -> int | None:
             if requests == limit:
                 return position
             requests += 1
-            length, position = _read_varint(raw, position + 1)
+            length, position = read_varint(raw, position + 1)
         else:
             others += 1
             length, position = _unknown_field(raw, position)
@@ -69,17 +69,17 @@ def end_of_requests(raw: bytes, limit: int) -> int | None:
 
 def _unknown_field(raw: bytes, position: int) -> tuple[int | None, int]:
     """Return how long the content of an unknown field is, and where it begins."""
-    tag, position = _read_varint(raw, position)
+    tag, position = read_varint(raw, position)
     wire_type = -1 if tag is None else tag & 7
     if wire_type == 0:
-        _, position = _read_varint(raw, position)
+        _, position = read_varint(raw, position)
         return 0, position
     if wire_type == 2:
-        return _read_varint(raw, position)
+        return read_varint(raw, position)
     return {1: 8, 5: 4}.get(wire_type), position
 
 
-def _read_varint(raw: bytes, position: int) -> tuple[int | None, int]:
+def read_varint(raw: bytes, position: int) -> tuple[int | None, int]:
     """Return a varint of at most 35 bits, and where it ends; None where it breaks off or is longer."""
     value = 0
     for shift in range(0, 35, 7):

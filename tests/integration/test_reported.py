@@ -11,7 +11,9 @@ from support.pages import deps_in
 from support.series import Scene
 
 from bridge.model import Connected, Registered, Update
-from bridge.receiver.decode import Limits, client_of, config_of, decode_request
+from bridge.receiver.decode import decode_request
+from bridge.receiver.limits import Limits
+from bridge.receiver.run_info import client_of, config_of
 from bridge.session import Session
 from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked

@@ -10,8 +10,8 @@ from bridge.committer import Committer
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.protocol import TOKEN_HEADER
-from bridge.receiver.decode import Limits
 from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.limits import Limits
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.sessions import Sessions

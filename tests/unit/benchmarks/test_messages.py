@@ -5,7 +5,8 @@ import io
 from messages import IMAGES_PER_BATCH, Batches, jpegs, staggered
 from PIL import Image
 
-from bridge.receiver.decode import Limits, decode_frame, decode_request
+from bridge.receiver.decode import decode_frame, decode_request
+from bridge.receiver.limits import Limits
 
 
 def test_jpegs_are_real_and_of_about_30_kb():

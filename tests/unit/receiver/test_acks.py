@@ -11,9 +11,10 @@ from bridge.admission import Caller
 from bridge.commands import Commands
 from bridge.model import Batch, Client, Config, Ended, Phase
 from bridge.pipeline import Pipeline
-from bridge.receiver.decode import Limits, decode_frame
+from bridge.receiver.decode import decode_frame
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.failures import ATTEMPTS
+from bridge.receiver.limits import Limits
 from bridge.receiver.stream import Stream
 from bridge.session import hash_of
 from bridge.sessions import Sessions

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.jpegs import jpeg, png
 
-from bridge.errors import InvalidDataError
+from bridge.errors import FrameLimitError, InvalidDataError
 from bridge.model import (
     Batch,
     CommandResult,
@@ -21,8 +21,10 @@ from bridge.model import (
     StatusChange,
     Update,
 )
-from bridge.receiver.decode import Limits, decode_frame, decode_request
+from bridge.receiver.decode import decode_frame, decode_request
+from bridge.receiver.limits import Limits
 from bridge.wire import metrics_pb2 as wire
+from bridge.wire.values import FRAME, count_values, without_payload
 
 LIMITS = Limits(images_per_batch=4, image_dimension=64, scalars=3, text=100)
 
@@ -301,3 +303,112 @@ def test_long_texts_are_cut():
     status = request(status_update=wire.StatusUpdate(status=wire.FAILED, message="x" * 999))
 
     assert len(decoded(status).message.message) == 100
+
+
+def field(tag: int, content: bytes) -> bytes:
+    """Return an encoded field of bytes."""
+    encoded = bytearray()
+    for number in (tag << 3 | 2, len(content)):
+        left = number
+        while left > 0x7F:
+            encoded.append(left & 0x7F | 0x80)
+            left >>= 7
+        encoded.append(left)
+    return bytes(encoded) + content
+
+
+MANY = 2_000
+FEW = Limits(values=1_000)
+CRAMMED = {
+    "empty images": field(3, field(3, b"") * MANY),
+    "empty predictions": field(3, field(4, b"") * MANY),
+    "packed classes": field(3, field(5, b"\x01" * MANY)),
+    "packed classes of two bytes": field(3, field(5, b"\x80\x01" * MANY)),
+    "classes one by one": field(3, b"\x28\x01" * MANY),
+    "class names": field(6, field(3, field(6, b"") * MANY)),
+    "scalars": field(16, b"".join(field(3, field(1, b"%d" % i)) for i in range(MANY))),
+    "GPUs": field(5, field(6, field(16, b"") * MANY)),
+    "payloads that replace each other": (field(3, b"") + field(4, b"")) * MANY,
+    "unknown fields": field(3, b"\xa0\x06\x01" * MANY),
+    "unknown groups": field(3, b"\xa3\x06" * MANY),
+    "numbers of eight bytes": field(3, (b"\xa1\x06" + bytes(8)) * MANY),
+}
+"""Requests of a few bytes for each of very many objects."""
+NUMBERED = request().SerializeToString()
+
+
+@pytest.mark.parametrize("crammed", CRAMMED.values(), ids=CRAMMED)
+def test_a_request_of_too_many_values_is_refused_unbuilt(crammed, monkeypatch):
+    """Whatever the field: nothing is parsed but the session and the sequence that the refusal is for."""
+    parsed = []
+    parse = wire.MetricsRequest.FromString
+    monkeypatch.setattr(
+        "bridge.receiver.decode.wire.MetricsRequest.FromString",
+        lambda raw: parsed.append(len(raw)) or parse(raw),
+        raising=False,
+    )
+
+    (error,) = decode_request(NUMBERED + crammed, FEW)
+
+    assert isinstance(error, InvalidDataError)
+    assert "--max-message-values" in str(error)
+    assert (error.sequence, error.session_id, error.is_unreadable) == (7, "run", False)
+    assert max(parsed, default=0) < 100
+
+
+@pytest.mark.parametrize("crammed", CRAMMED.values(), ids=CRAMMED)
+def test_a_frame_is_taken_up_to_its_limit_of_values(crammed):
+    """What comes before is applied, the request itself refused for good, and the rest is sent again."""
+    good = request(heartbeat=wire.Heartbeat()).SerializeToString()
+    frame = field(1, good) + field(1, NUMBERED + crammed) + field(1, good)
+
+    first, second, third = decode_frame(frame, FEW)
+
+    assert isinstance(first, Update)
+    assert isinstance(second, InvalidDataError)
+    assert second.sequence == 7
+    assert isinstance(third, FrameLimitError)
+
+
+def test_requests_that_are_fine_alone_are_too_many_in_one_frame():
+    """Those above the limit are not taken, and the client is asked for them."""
+    one = request(scalar_data=wire.ScalarData(values=dict.fromkeys("abc", 1.0)))
+    frame = field(1, one.SerializeToString()) * 300
+
+    results = decode_frame(frame, FEW)
+
+    assert isinstance(results[-1], FrameLimitError)
+    assert 100 < len(results) < 300
+    assert all(isinstance(result, Update) for result in results[:-1])
+
+
+def test_a_request_whose_number_is_lost_is_unreadable():
+    """It then holds up the others until it has been sent as often as any that cannot be read."""
+    (error,) = decode_request(CRAMMED["empty predictions"] + NUMBERED[:1], FEW)
+
+    assert isinstance(error, InvalidDataError)
+    assert error.is_unreadable
+
+
+def test_large_images_are_few_values():
+    """What counts is how much would be built, not how long it is."""
+    images = [jpeg(64, 64) + bytes(100_000)] * 4
+    message = batch(*images)
+
+    (result,) = decode_request(message.SerializeToString(), Limits(values=1_000))
+
+    assert isinstance(result, Update)
+
+
+@given(st.binary(max_size=300))
+def test_counting_takes_any_bytes(raw):
+    """It never fails, and never counts more than the bytes there are."""
+    assert count_values(raw, FRAME, 1_000) <= len(raw)
+    without_payload(raw)
+
+
+def test_a_name_of_a_scalar_has_a_limit():
+    """It would be kept as long as its session."""
+    error = refused(request(scalar_data=wire.ScalarData(values={"x" * 101: 1.0})))
+
+    assert "a name of 101 characters" in str(error)

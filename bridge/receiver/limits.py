@@ -1,0 +1,25 @@
+"""What one message or registration may hold."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one message may hold."""
+
+    images_per_batch: int = 16
+    image_dimension: int = 4096
+    """Pixels a side."""
+    requests_per_frame: int = 4_096
+    values: int = 131_072
+    """Values in one message or frame, of whatever field: predictions, classes, names, requests ..."""
+    scalars: int = 1_000
+    """Values in one ScalarData."""
+    text: int = 4_096
+    """Characters of any text that is shown to people."""
+    labels: int = 64
+    """Labels of a session."""
+    label: int = 256
+    """Characters of the name of a label, and of its value."""
+    class_names: int = 256 * 1024
+    """Characters of all class names together."""

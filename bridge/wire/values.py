@@ -1,0 +1,112 @@
+"""Counts what a message would build, without building it: two bytes may stand for an object of a hundred.
+
+Only wire types are read (protobuf.dev, "Encoding"). Every field counts, wherever it stands, and every number
+of a packed one; what is inside a message that can only hold single values does not.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Union
+
+from bridge.wire import metrics_pb2 as wire
+from bridge.wire.framing import read_varint
+
+PACKED = "packed"
+"""Stands for a field that may hold many numbers in one."""
+
+Shape = Mapping[int, Union["Shape", str]]
+"""By number, the fields of a message that are looked into."""
+
+CONTINUED = bytes(range(0x80, 0x100))
+"""Bytes of a varint that are not its last one."""
+
+FIXED_SIZES = {0: 0, 1: 8, 3: 0, 4: 0, 5: 4}
+"""By wire type, the bytes that follow a tag; those of a varint are read apart, and groups are looked into."""
+
+
+def shape_of(descriptor: Any) -> Shape:
+    """Return the shape of a message; none is looked into that can only hold single values."""
+    shape: dict[int, Shape | str] = {}
+    for field in descriptor.fields:
+        if field.type == field.TYPE_MESSAGE:
+            inner = shape_of(field.message_type)
+            if inner or _has_many(field.message_type):
+                shape[field.number] = inner
+        elif field.is_repeated and field.is_packed:
+            shape[field.number] = PACKED
+    return shape
+
+
+def _has_many(descriptor: Any) -> bool:
+    return any(field.is_repeated or field.type == field.TYPE_MESSAGE for field in descriptor.fields)
+
+
+FRAME = shape_of(wire.MetricsRequestBatch.DESCRIPTOR)
+REQUEST = shape_of(wire.MetricsRequest.DESCRIPTOR)
+SESSION_INFO = shape_of(wire.SessionInfo.DESCRIPTOR)
+
+
+def has_more(raw: bytes, shape: Shape, limit: int) -> bool:
+    """Return whether a message holds more than `limit` values; where it breaks off, the parser finds out."""
+    # A value takes a byte at least, so small messages cost nothing here.
+    return len(raw) > limit and count_values(raw, shape, limit) > limit
+
+
+def count_values(raw: bytes, shape: Shape, limit: int) -> int:
+    """Return how many values a message holds; it stops counting soon after `limit`."""
+    count = position = 0
+    outer: list[tuple[int, Shape]] = []
+    end = len(raw)
+    while count <= limit:
+        while position >= end:
+            if not outer:
+                return count
+            end, shape = outer.pop()
+        count += 1
+        tag, position = read_varint(raw, position)
+        if tag is None:
+            return count
+        length, position = _content(raw, position, tag & 7)
+        if length is None or position + length > end:
+            return count
+        inner = shape.get(tag >> 3) if tag & 7 == 2 else None
+        if isinstance(inner, str):
+            count += len(raw[position : position + length].translate(None, CONTINUED))
+        elif inner is not None:
+            outer.append((end, shape))
+            end, shape = position + length, inner
+            continue
+        position += length
+    return count
+
+
+def _content(raw: bytes, position: int, wire_type: int) -> tuple[int | None, int]:
+    """Return how long the content of a field is, and where it begins."""
+    if wire_type == 2:
+        return read_varint(raw, position)
+    if wire_type == 0:
+        while position < len(raw) and raw[position] >= 0x80:
+            position += 1
+        return 0, position + 1
+    return FIXED_SIZES.get(wire_type), position
+
+
+def without_payload(raw: bytes, limit: int = 64) -> bytes:
+    """Return the first fields of an encoded MetricsRequest that say whose it is: its session and its sequence."""
+    kept: list[bytes] = []
+    position = 0
+    for _ in range(limit):
+        start = position
+        tag, position = read_varint(raw, position)
+        if tag is None:
+            break
+        length, position = _content(raw, position, tag & 7)
+        if length is None or position + length > len(raw):
+            break
+        position += length
+        if tag in IDENTITY_TAGS:
+            kept.append(raw[start:position])
+    return b"".join(kept)
+
+
+IDENTITY_TAGS = (1 << 3 | 2, 18 << 3 | 0)
+"""Of MetricsRequest.session_id and .sequence."""
