@@ -146,6 +146,13 @@ BRIDGE_FAMILIES = (
         "1 if the last upload succeeded; 0 if it failed or hangs.",
         "the uploader",
     ),
+    _counter(
+        "bridge_tiles_refused_total",
+        "Images that are grey on a contact sheet, by reason: damaged, too_large, too_slow.",
+        "contact sheets",
+        "reason",
+        initial=("damaged", "too_large", "too_slow"),
+    ),
     _gauge(
         "bridge_connection_up",
         "1 if the last check of a connection succeeded, 0 if it failed: state_folder, object_store, otlp.",

@@ -36,6 +36,8 @@ from bridge.web import (
     AppDependencies,
     Check,
     ConnectionLimits,
+    TileDecoder,
+    TileLimits,
     bind_listener,
     build_app,
     serve_http,
@@ -139,6 +141,13 @@ async def run(
             index=ImageIndex(database),
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),
+            tiles=TileDecoder(
+                TileLimits(
+                    seconds=settings.images_decode_seconds,
+                    memory_bytes=settings.images_decode_memory_bytes,
+                    pixels=settings.images_decode_pixels,
+                )
+            ),
             archive=archive,
             telemetry=telemetry,
             readiness=(

@@ -197,6 +197,13 @@ class Telemetry:
             extra={"fields": fields},
         )
 
+    def tile_refused(self, reason: str) -> None:
+        """An image is grey on a contact sheet: it cannot be decoded, or would cost too much."""
+        self._counters["bridge_tiles_refused_total"].labels(reason).inc()
+        self._log_rate_limited(
+            logging.WARNING, f"tile.{reason}", "an image was not drawn on a sheet", reason=reason
+        )
+
     def connection_changed(self, name: str, target: str, error: str | None) -> None:
         """A check of a connection showed something else than the one before; None: it works now."""
         self._gauges["bridge_connection_up"].labels(name).set(error is None)

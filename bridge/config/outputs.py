@@ -55,6 +55,32 @@ class Images(BaseModel):
     )
 
 
+class Decoding(BaseModel):
+    """What decoding an image for a contact sheet may cost; one that would cost more is grey."""
+
+    images_decode_seconds: float = setting(
+        2.0,
+        "The processor time that an image may take.",
+        expected="a number of seconds from 0.1 to 60, such as 2",
+        ge=0.1,
+        le=60,
+    )
+    images_decode_pixels: int = setting(
+        4096**2,
+        "The most pixels that an image may have.",
+        expected="a whole number from 1 to 1000000000, such as 16777216",
+        ge=1,
+        le=10**9,
+    )
+    images_decode_memory_bytes: ByteSize = setting(
+        ByteSize(512 << 20),
+        "The memory of each of the two processes that decode.",
+        expected="a size from 256MiB to 16GiB, such as 512MiB",
+        ge=256 << 20,
+        le=16 << 30,
+    )
+
+
 class ObjectStore(BaseModel):
     """How an S3-compatible object store is reached."""
 

@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bridge.addresses import split_headers
 from bridge.config.fields import SettingInfo
-from bridge.config.outputs import Images, Keeping, ObjectStore, Spans
+from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
 from bridge.config.server import Limits, Listening, Logging, Pages, Sessions, Tls
 from bridge.model import MISSED_HEARTBEATS
 
@@ -18,6 +18,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "TLS on the gRPC server": Tls,
     "Keeping": Keeping,
     "Images": Images,
+    "Contact sheets": Decoding,
     "S3-compatible object store": ObjectStore,
     "Spans (OpenTelemetry)": Spans,
     "Sessions": Sessions,
@@ -34,6 +35,7 @@ class Settings(
     Sessions,
     Spans,
     ObjectStore,
+    Decoding,
     Images,
     Keeping,
     Tls,

@@ -12,6 +12,7 @@ from bridge.web.dependencies import (
     SubmitCommand,
 )
 from bridge.web.listener import Listener, bind_listener
+from bridge.web.pages.tiles import TileDecoder, TileLimits
 
 __all__ = [
     "AppDependencies",
@@ -23,6 +24,8 @@ __all__ = [
     "Listener",
     "MetricsPage",
     "SubmitCommand",
+    "TileDecoder",
+    "TileLimits",
     "bind_listener",
     "build_app",
     "serve_http",

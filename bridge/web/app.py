@@ -97,7 +97,11 @@ def build_app(deps: AppDependencies) -> web.Application:
         for name, value in headers.items():
             response.headers[name] = value
 
+    async def end_decoding(_app: web.Application) -> None:
+        deps.tiles.close()
+
     app.on_response_prepare.append(add_headers)
+    app.on_cleanup.append(end_decoding)
     return app
 
 

@@ -15,6 +15,7 @@ from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter
 from bridge.web.connections import ConnectionLimits
+from bridge.web.pages.tiles import TileDecoder
 
 
 class MetricsPage(Protocol):
@@ -94,6 +95,8 @@ class AppDependencies:
     telemetry: Telemetry
     image_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("reading images", 8))
     """For calls of `read_image`: a store that hangs holds up images and nothing else."""
+    tiles: TileDecoder = field(default_factory=TileDecoder)
+    """Decodes images for contact sheets; it is closed with the app."""
     page_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("compressing", 2))
     """For work on /metrics, which must answer whatever else hangs."""
     readiness: tuple[Check, ...] = ()

@@ -33,6 +33,7 @@ OCCURRENCES = {
     "upload_failed": lambda t: t.upload_failed("key", OSError("gone")),
     "upload_stalled": lambda t: t.upload_stalled(),
     "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
+    "tile_refused": lambda t: t.tile_refused("too_slow"),
     "connection_changed": lambda t: t.connection_changed("otlp", "http://host:4317", "refused"),
     "spans_waiting": lambda t: t.spans_waiting(3),
     "spans_exported": lambda t: t.spans_exported(3),

@@ -18,7 +18,7 @@ from bridge.web.pages.image_selection import (
     usable_parameters,
 )
 from bridge.web.pages.images import NO_IMAGE, REVALIDATE, jpeg_response
-from bridge.web.pages.tiles import TILE, tile_of
+from bridge.web.pages.tile_worker import TILE
 from bridge.web.session_lookup import session_of
 
 COLUMNS = 4
@@ -63,13 +63,22 @@ def _sheet_of(
         images = _images_of(deps.index, batch)
         if batch is None or not images:
             return None
-        tiles = (tile_of(deps.read_image(image.location)) for image in images)
+        tiles = (_tile_of(deps, image) for image in images)
         return _draw(batch, images, tiles, names, instead_of=selection.place)
     except (StorageError, NotFoundError) as error:
         deps.telemetry.storage_failed("contact sheet", error)
     except ModuleNotFoundError:
         deps.telemetry.event("no contact sheets: install trainbridge[images]")
     return None
+
+
+def _tile_of(deps: AppDependencies, image: IndexedImage) -> Any:
+    """Return the tile of an image, or None where it cannot be decoded or would cost too much."""
+    tile = deps.tiles.tile_of(deps.read_image(image.location))
+    if isinstance(tile, str):
+        deps.telemetry.tile_refused(tile)
+        return None
+    return tile
 
 
 def _images_of(index: ImageIndex, batch: ImageBatch | None) -> list[IndexedImage]:

@@ -1,6 +1,7 @@
 """A contact sheet shows images as browsers do, and one that cannot be decoded costs only its own tile."""
 
 import io
+import random
 import struct
 import time
 
@@ -13,7 +14,7 @@ from support.pages import pictures, running
 
 from bridge.errors import StorageError
 from bridge.storage.index import ImageBatch, ImageLocation, IndexedImage
-from bridge.web.pages import contact_sheet
+from bridge.web.pages import contact_sheet, tile_worker
 from bridge.web.pages.contact_sheet import (
     BACKDROP,
     GAP,
@@ -23,7 +24,14 @@ from bridge.web.pages.contact_sheet import (
     header_of,
     label_of,
 )
-from bridge.web.pages.tiles import TILE, tile_of
+from bridge.web.pages.tile_worker import TILE
+from bridge.web.pages.tiles import TileDecoder, TileLimits
+
+
+def tile_of(content):
+    """Return a tile as the process that decodes would draw it, or None."""
+    return tile_worker.tile_of(content)[1]
+
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 
@@ -164,6 +172,81 @@ def test_what_is_not_a_picture_costs_itself(name):
     assert time.process_time() - began < 1
 
 
+@pytest.fixture
+def decoder():
+    """Return a decoder with small limits."""
+    decoder = TileDecoder(TileLimits(seconds=0.1))
+    yield decoder
+    decoder.close()
+
+
+def noise(side, **options):
+    """Return a JPEG of noise, the most expensive content there is."""
+    buffer = io.BytesIO()
+    image = Image.frombytes("RGB", (side, side), random.Random(1).randbytes(3 * side * side))
+    image.save(buffer, "JPEG", quality=95, **options)
+    return buffer.getvalue()
+
+
+def test_a_file_that_takes_too_long_costs_its_limit_once(decoder):
+    """It is refused by processor time, not decoded again, and the next one is drawn."""
+    slow = noise(3_000, progressive=True)
+
+    assert decoder.tile_of(slow) == "too_slow"
+    began = time.process_time()
+    assert decoder.tile_of(slow) == "too_slow"
+    assert time.process_time() - began < 0.2
+    assert decoder.tile_of(halves(300, 100)).size == (150, 50)
+
+
+def test_a_file_that_takes_too_much_memory_is_refused():
+    """At six bytes a pixel a progressive file of 64 million does not fit; the next one is drawn."""
+    large = halves(8_000, 8_000, progressive=True, subsampling=0)
+    decoder = TileDecoder(TileLimits(seconds=20, memory_bytes=256 << 20, pixels=8_000**2))
+    try:
+        assert isinstance(decoder.tile_of(large), str)
+        assert decoder.tile_of(halves(300, 100)).size == (150, 50)
+    finally:
+        decoder.close()
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_what_is_not_a_picture_has_a_reason(decoder, name):
+    """The reason becomes a label; there are three."""
+    assert decoder.tile_of(BOMBS[name]) in ("damaged", "too_large")
+
+
+def test_a_decoder_that_is_killed_costs_one_tile(decoder):
+    """Whoever kills it, the next image has a new process."""
+    whole = halves(300, 100)
+    decoder.tile_of(whole)
+    (worker,) = decoder._idle
+    worker._process.kill()
+    worker._process.wait()
+
+    assert decoder.tile_of(halves(100, 300)) == "too_slow"
+    assert decoder.tile_of(whole).size == (150, 50)
+
+
+def test_a_decoder_that_is_closed_leaves_no_process(decoder):
+    """And starts no other."""
+    decoder.tile_of(halves(300, 100))
+    (worker,) = decoder._idle
+    decoder.close()
+
+    assert worker._process.returncode is not None
+    assert isinstance(decoder.tile_of(halves(100, 300)), str)
+
+
+def test_the_process_that_decodes_ends_with_its_bridge(decoder):
+    """Also where that was killed: its input has ended."""
+    decoder.tile_of(halves(300, 100))
+    (worker,) = decoder._idle
+    worker._process.stdin.close()
+
+    assert worker._process.wait(timeout=30) == 0
+
+
 @given(st.binary(max_size=200), st.integers(0, 1_000), st.binary(max_size=8))
 @settings(max_examples=200, deadline=None)
 def test_no_bytes_raise(tail, place, damage):
@@ -195,6 +278,8 @@ async def test_each_picture_has_a_tile_of_its_own(open_client, stored):
     assert is_near(pixel(1, 20, 20), MISSING)
     assert is_near(pixel(2, 60, 75), RED)
     assert is_near(pixel(2, 20, 75), BACKDROP)
+    refused = client.deps.telemetry.registry.get_sample_value
+    assert refused("bridge_tiles_refused_total", {"reason": "damaged"}) == 1
 
 
 async def test_a_store_that_is_away_is_not_a_traceback(open_client, stored, caplog):
