@@ -103,9 +103,8 @@ class Session:
         self.connected = False
         self.is_resumed = False
         """Registered again after its end: the next thing it says makes it live."""
-        self.registered_at = now
-        self.updated_at = now
-        """When the last message came."""
+        self.registered_at = self.updated_at = now
+        """When it was registered, and when the last message came."""
         self.ended_at = 0.0
         """When it ended or was lost; 0 while live."""
         self.heard_at = -math.inf
@@ -124,11 +123,12 @@ class Session:
         """Of what a stream must show one of, as SHA-256 in hex: one for each of the last registrations."""
         self.hosts: tuple[str, ...] = ()
         """Where a client that does not name itself has registered from; empty where that is not known."""
-        self.epoch = 0
-        self.batch = 0
+        self.epoch = self.batch = 0
         """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
         self.batches = 0
         """Batches received in this attempt."""
+        self.stepped_at = 0.0
+        """When the last batch came, in seconds since 1970; 0: none came."""
         self.loss: float | None = None
         """Of the last batch that reported one."""
         self.losses = Curve()
@@ -213,6 +213,7 @@ class Session:
             "scalars": dict(self.scalars),
             "notices": [(notice.at, notice.text) for notice in self.notices],
             "token_hashes": self.token_hashes,
+            "stepped_at": self.stepped_at,
             "hosts": self.hosts,
         }
 
@@ -234,13 +235,17 @@ class Session:
         session.performance = performance_of(state["performance"])
         session.scalars = state["scalars"]
         session.notices.extend(Notice(at, text) for at, text in state["notices"])
-        session.token_hashes = tuple(state.get("token_hashes", ()))  # older versions wrote neither
+        session.token_hashes = tuple(
+            state.get("token_hashes", ())
+        )  # older versions wrote none of these
         session.hosts = tuple(state.get("hosts", ()))
+        session.stepped_at = state.get("stepped_at", 0.0)
         return session
 
     def _batch(self, batch: Batch, now: float) -> None:
         self.epoch, self.batch = batch.epoch, batch.index
         self.batches += 1
+        self.stepped_at = now
         if batch.loss is not None:
             self.loss = batch.loss
             place = {"epoch": batch.epoch, "batch": batch.index}

@@ -193,6 +193,8 @@ class SubmittedCommand:
     state: str
     """ "queued", "sent", "applied" or "refused"."""
     result: CommandOutcome | None = None
+    note: str | None = None
+    """Why there is no result yet, where that is known: the loop does not look for commands, the run was over first ..."""
 
 
 def from_json(kind: Any, value: Any) -> Any:

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 
+from bridge.connections.check import ConnectionCheck
 from bridge.model import ImageResult
 from bridge.web.batch_numbers import BatchNumbers
 from bridge.web.dependencies import AppDependencies
 from bridge.web.formatting import count
+
+STORE_CHECK = "object_store"
+"""The connection over which images are stored and read back."""
 
 DECIDED_AFTER_SECONDS = 3.0
 """By then the window of a batch is closed, and what was kept has been committed."""
@@ -42,6 +46,12 @@ def images_problem(deps: AppDependencies) -> str:
     """Return why no images can be kept at the moment, as readiness says it, or ""."""
     problems = (check.problem() for check in deps.readiness if check.name == SPOOL_CHECK)
     return next(problems, "")
+
+
+def store_problem(deps: AppDependencies) -> ConnectionCheck | None:
+    """Return the last check of the image store where it failed."""
+    failed = (check for check in deps.connection_checks() if check.error)
+    return next((check for check in failed if check.name == STORE_CHECK), None)
 
 
 def why_missing(

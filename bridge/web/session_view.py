@@ -32,6 +32,8 @@ class SessionView:
     epoch: int
     batch: int
     batches: int
+    stepped_at: float
+    """When the last batch came; 0: none came."""
     loss: float | None
     """Of the last batch that reported one."""
     loss_bins: tuple[Bin, ...]
@@ -194,6 +196,7 @@ def session_view(session: Session, now: float) -> SessionView:
         epoch=session.epoch,
         batch=session.batch,
         batches=session.batches,
+        stepped_at=session.stepped_at,
         loss=session.loss,
         loss_bins=_frozen(session.losses.bins),
         epochs=tuple(session.epochs),

@@ -29,6 +29,7 @@ def check_session(session: Session, session_id: str) -> None:
     _check_texts("labels", (*session.client.labels, *session.client.labels.values()))
     _check_texts("scalars", session.scalars)
     _check_texts("notices", [notice.text for notice in session.notices])
+    _check_numbers("stepped_at", [session.stepped_at])
     _check_numbers("scalars", session.scalars.values())
     _check_numbers("notices", [notice.at for notice in session.notices])
     for epoch in session.epochs:

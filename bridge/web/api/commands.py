@@ -1,12 +1,14 @@
 """Submit and list commands as JSON."""
 
 import json
+import time
 from typing import Any
 
 from aiohttp import web
 
 from bridge.commands import Command
 from bridge.errors import InvalidDataError
+from bridge.web.command_notes import note_of
 from bridge.web.command_request import submit_from_request
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import deps_of
@@ -14,6 +16,7 @@ from bridge.web.errors import UnsupportedMediaTypeError
 from bridge.web.json_response import json_response
 from bridge.web.links import public_root
 from bridge.web.session_lookup import session_of
+from bridge.web.session_view import SessionView, session_view
 
 FIELDS = frozenset({"type", "parameters", "command_id"})
 
@@ -35,7 +38,8 @@ async def post_command(request: web.Request) -> web.Response:
         command_id=fields.get("command_id", ""),
     )
     watch = f"{public_root(request)}/api/v1/sessions/{session.id}/commands"
-    response = json_response({**command_json(command), "watch": watch}, status=202)
+    view = session_view(session, time.time())
+    response = json_response({**command_json(command, view), "watch": watch}, status=202)
     response.headers["Location"] = watch
     return response
 
@@ -44,10 +48,11 @@ async def list_commands(request: web.Request) -> web.Response:
     """Return the commands of a session, oldest first."""
     session = await session_of(request)
     commands = deps_of(request).commands.of(session.id)
-    return json_response({"commands": [command_json(command) for command in commands]})
+    view = session_view(session, time.time())
+    return json_response({"commands": [command_json(command, view) for command in commands]})
 
 
-def command_json(command: Command) -> dict[str, Any]:
+def command_json(command: Command, session: SessionView) -> dict[str, Any]:
     """Return a command as the API shows it."""
     result = command.result
     return {
@@ -57,6 +62,7 @@ def command_json(command: Command) -> dict[str, Any]:
         "parameters": dict(command.parameters),
         "asked_at": command.queued_at,
         "state": str(command.state),
+        "note": note_of(command, session) or None,
         "result": result
         and {
             "applied": result.applied,

@@ -12,7 +12,7 @@ from bridge.web.dependencies import deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params
 from bridge.web.links import image_link
-from bridge.web.missing_images import images_problem
+from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.image_selection import read_selection, usable_parameters
 from bridge.web.pages.selection_notes import higher_loss, loss_text, time_note
 from bridge.web.pages.strips import strips_of
@@ -43,7 +43,7 @@ async def batch_page(request: web.Request) -> web.Response:
     root, ignored = root_of(request), ignored_params(request)
     names = session.config.class_names
     selection, _ = read_selection(usable_parameters(request.query), names)
-    problem = images_problem(deps)
+    problem, store = images_problem(deps), store_problem(deps)
 
     def render_page() -> tuple[str, int]:
         found = batch_on_record(deps.index, session, place)
@@ -65,6 +65,7 @@ async def batch_page(request: web.Request) -> web.Response:
             higher=higher_loss(selection, found.batch, session) if found.batch else None,
             loss_text=loss_text,
             ignored=ignored,
+            store=store,
             grafana_url=deps.grafana_url,
         )
         return text, 200 if found.is_reported else 404

@@ -9,8 +9,10 @@ from aiohttp import web
 from bridge.commands import Command
 from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
+from bridge.web.command_notes import note_of
 from bridge.web.dependencies import AppDependencies, Confusion, deps_of
 from bridge.web.ignored_params import ignored_params
+from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
 from bridge.web.pages.strips import strips_of
 from bridge.web.session_lookup import session_of
@@ -20,9 +22,11 @@ from bridge.web.templating import html_response, render, root_of
 MAX_STRIPS = 6
 MAX_LISTED_EPOCHS = 200
 
+QUEUED = "queued"
+
 NOTES = {
     "no-images": "No images of this session are kept that match the link.",
-    "queued": "The command is on its way; its result will appear below.",
+    QUEUED: "The command is on its way; its result will appear below.",
 }
 """Texts that a redirect may show on this page, by name, so that a link cannot put words of its own here."""
 
@@ -35,7 +39,8 @@ async def session_page(request: web.Request) -> web.Response:
     commands = deps.commands.of(session.id)
     confusion = dict(deps.metrics.confusion(session.id))
     root, ignored = root_of(request), ignored_params(request)
-    note = NOTES.get(request.query.get("note", ""), "")
+    note = _note(request.query.get("note", ""), view, commands)
+    problem, store = images_problem(deps), store_problem(deps)
 
     def render_page() -> str:
         return render(
@@ -46,10 +51,20 @@ async def session_page(request: web.Request) -> web.Response:
             token=secrets.token_hex(8),
             ignored=ignored,
             note=note,
+            problem=problem,
+            store=store,
             grafana_url=deps.grafana_url,
         )
 
     return html_response(await asyncio.to_thread(render_page))
+
+
+def _note(name: str, session: SessionView, commands: list[Command]) -> str:
+    """Return the text of a note while it is true: a command is on its way until it is answered or the run is over."""
+    is_waiting = any(command.result is None for command in commands)
+    if name == QUEUED and not (session.is_live and is_waiting):
+        return ""
+    return NOTES.get(name, "")
 
 
 def _contents(
@@ -65,6 +80,6 @@ def _contents(
         "newest": strips_of(index, index.newest(session.id, limit=MAX_STRIPS), names),
         "worst": strips_of(index, index.worst(session.id, limit=MAX_STRIPS), names),
         "matrix": confusion_matrix(session.id, confusion, names),
-        "commands": commands[::-1],
+        "commands": [(command, note_of(command, session)) for command in reversed(commands)],
         "epochs": tuple(reversed(session.epochs_done[-MAX_LISTED_EPOCHS:])),
     }

@@ -13,7 +13,7 @@ from bridge.web.charts.line_chart import Chart
 from bridge.web.charts.loss_chart import sparkline
 from bridge.web.dependencies import deps_of
 from bridge.web.links import image_link, with_query
-from bridge.web.missing_images import images_problem
+from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.request_params import whole_param
 from bridge.web.session_catalog import CATALOG, MAX_SESSIONS, SessionRow
 from bridge.web.session_query import SORT_TEXTS, STATUSES, SessionQuery, Sort, query_of
@@ -57,7 +57,7 @@ async def sessions_page(request: web.Request) -> web.Response:
     page = await catalog.load(selected[offset : offset + PER_PAGE])
     now, root = time.time(), root_of(request)
     views = [session_view(session, now) for session in page]
-    problem = images_problem(deps)
+    problem, store = images_problem(deps), store_problem(deps)
 
     def render_page() -> str:
         cards = [_card(deps.index, view) for view in views]
@@ -75,6 +75,7 @@ async def sessions_page(request: web.Request) -> web.Response:
             pager=_pager(query, root, offset, len(cards), len(selected)),
             problem=problem,
             grpc_address=deps.grpc_address,
+            store=store,
             grafana_url=deps.grafana_url,
         )
 

@@ -12,7 +12,11 @@ function isBusy(region) {
 function replace(name, fresh) {
   const region = document.querySelector(`[data-live="${name}"]`);
   const next = fresh.querySelector(`[data-live="${name}"]`);
-  if (!region || !next || isBusy(region) || region.innerHTML === next.innerHTML) return;
+  if (!region || !next) return;
+  // A region with a version is replaced only when that changes, and then also while it is being used.
+  const version = next.dataset.version;
+  if (version ? version === region.dataset.version : isBusy(region) || region.innerHTML === next.innerHTML) return;
+  if (version) region.dataset.version = version;
   const active = region.contains(document.activeElement) ? document.activeElement : null;
   const scrolled = [...region.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   region.replaceChildren(...document.adoptNode(next).childNodes);

@@ -6,6 +6,7 @@ import re
 import pytest
 from support.pages import FakeArchive, FakeMetrics, pictures, running
 
+from bridge.connections.check import ConnectionCheck
 from bridge.model import (
     Batch,
     Client,
@@ -308,7 +309,51 @@ async def test_nothing_a_client_says_becomes_html(open_client, stored):
         assert "&lt;script&gt;" in text
 
 
-@pytest.mark.parametrize("note", ["no-images", "queued", "<b>", "other"])
+async def test_what_can_be_done_ends_with_the_run(open_client):
+    """When a run is over, its forms and the note that a command is on its way go, also from a page that is open."""
+    client = await open_client()
+    session = running(client.deps)
+    client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
+    before = await page(client, "/sessions/run-1?note=queued")
+    session.apply(StatusChange(Status.COMPLETED), 2.0)
+    session.apply(Ended(Phase.ENDED), 2.0)
+    after = await page(client, "/sessions/run-1?note=queued")
+
+    regions = ('data-live="note"', 'data-live="forms"')
+    assert all(region in text for region in regions for text in (before, after))
+    assert "on its way" in before
+    assert 'data-version="live"' in before
+    assert "on its way" not in after
+    assert "<form" not in after
+    assert 'data-version="over"' in after
+    assert "never answered: the run was over first" in after
+
+
+async def test_a_command_that_was_answered_is_not_on_its_way(open_client):
+    """The note goes as soon as the result is there."""
+    client = await open_client()
+    running(client.deps)
+    command = client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
+    client.deps.commands.take("run-1")
+    client.deps.commands.answer("run-1", CommandResult(command.id, True, "", 1, 3))
+
+    assert "on its way" not in await page(client, "/sessions/run-1?note=queued")
+
+
+async def test_a_store_that_does_not_work_is_on_every_page_with_images(open_client, stored):
+    """The sentence is that of the last check of the connection, which names the way out."""
+    check = ConnectionCheck("object_store", "s3://images", "no answer; check --s3-endpoint")
+    client = await open_client(connection_checks=lambda: (check,))
+    running(client.deps)
+    stored.add("run-1", 1, 0, pictures())
+
+    for path in ("/", "/sessions/run-1", "/sessions/run-1/batches/1-0"):
+        text = await page(client, path)
+
+        assert "does not work at the moment (s3://images): no answer; check --s3-endpoint" in text
+
+
+@pytest.mark.parametrize("note", ["no-images", "<b>", "other"])
 async def test_a_page_says_only_what_we_wrote(open_client, note):
     """The address of a page cannot put words into it."""
     client = await open_client()
@@ -316,7 +361,7 @@ async def test_a_page_says_only_what_we_wrote(open_client, note):
 
     text = await page(client, f"/sessions/run-1?note={note}&ignored=at,%3Cb%3E,prefer")
 
-    assert ('role="status"' in text) == (note in ("no-images", "queued"))
+    assert ('role="status"' in text) == (note == "no-images")
     assert "<b>at, prefer</b>" in text
 
 

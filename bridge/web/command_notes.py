@@ -1,0 +1,31 @@
+"""What to think of a command that has not been answered."""
+
+from bridge.commands import Command, State
+from bridge.web.formatting import duration
+from bridge.web.session_view import SessionView
+
+PATIENCE_SECONDS = 30.0
+"""A loop that goes on for so long without looking for a command may not look for any."""
+
+RUN_ENDED = "never answered: the run was over first"
+NOT_CONNECTED = "waits until the training loop is connected again"
+NO_STEP = "waits for the loop's next step"
+DOES_NOT_LOOK = (
+    "this loop does not seem to look for commands: it has gone on for {} without an answer. Loops look where they"
+    " check should_stop, call wait_while_paused, or have a callback for the command"
+)
+
+
+def note_of(command: Command, session: SessionView) -> str:
+    """Return why a command has no answer yet; "" where there is one, or where one may come any moment."""
+    if command.state not in (State.QUEUED, State.SENT):
+        return ""
+    if not session.is_live:
+        return RUN_ENDED
+    if not session.connected:
+        return NOT_CONNECTED
+    waited = session.now - command.queued_at
+    if command.state is State.QUEUED or waited < PATIENCE_SECONDS:
+        return ""
+    ignored = session.stepped_at - command.queued_at
+    return DOES_NOT_LOOK.format(duration(ignored)) if ignored >= PATIENCE_SECONDS else NO_STEP
