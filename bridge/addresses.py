@@ -9,6 +9,9 @@ WILDCARDS = ("0.0.0.0", "::", "")  # noqa: S104 -- recognized here, not bound
 GO_TO_IMAGES = "go/images"
 """The path of the page that redirects to the images meant by its parameters, relative to the root."""
 
+OTLP_PORTS = {4317: "grpc", 4318: "http/protobuf"}
+"""The usual port of each protocol (OTLP specification, "Default Port")."""
+
 HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -66,6 +69,15 @@ def check_url(text: str, *, has_path: bool = True) -> str:
     if not has_path and parts.path.strip("/"):
         raise ValueError("which has a path")
     return text.rstrip("/")
+
+
+def unusual_otlp_port(url: str, protocol: str) -> str:
+    """Return what to change where a URL has the usual port of the other protocol, else ""."""
+    port = urlsplit(url).port
+    usual = OTLP_PORTS.get(port or 0, protocol)
+    if usual == protocol:
+        return ""
+    return f"port {port} is usually {usual}: set otlp_protocol (--otlp-protocol {usual})"
 
 
 def images_link(session_id: str, **selection: object) -> str:

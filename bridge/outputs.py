@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bridge.config import Settings
-from bridge.connections import Connection, probe_folder
+from bridge.connections import Connection, blocking, probe_folder
 from bridge.sinks.spans import Endpoint, probe_endpoint
 from bridge.storage.folder import StateFolder
 from bridge.storage.objects import ObjectStore
@@ -38,13 +38,20 @@ def span_endpoint(settings: Settings, instance_id: str) -> Endpoint | None:
         headers=settings.headers,
         service_name=settings.otlp_service_name,
         instance_id=instance_id,
+        resource_attributes=settings.resource_attributes,
+        timeout_seconds=settings.otlp_timeout_seconds,
+        compression=settings.otlp_compression,
+        ca_file=str(settings.otlp_ca_file or ""),
+        client_cert_file=str(settings.otlp_client_cert_file or ""),
+        client_key_file=str(settings.otlp_client_key_file or ""),
     )
 
 
 def connections(settings: Settings) -> tuple[Connection, ...]:
     """Return every connection that these settings make a bridge depend on; nothing is tried yet."""
     state = settings.state_folder or Path(tempfile.gettempdir())
-    found = [Connection("state_folder", str(state), partial(probe_folder, state, setting="state"))]
+    probe = blocking(partial(probe_folder, state, setting="state"))
+    found = [Connection("state_folder", str(state), probe)]
     if settings.images_keep != "none":
         found.append(_store_connection(settings, StateFolder(state, is_durable=True)))
     endpoint = span_endpoint(settings, "connection-check")
@@ -58,6 +65,9 @@ def _store_connection(settings: Settings, folder: StateFolder) -> Connection:
     parts = urlsplit(url)
     if parts.scheme == "file":
         path = Path(unquote(parts.path))
-        return Connection("object_store", url, partial(probe_folder, path, setting="images_store"))
+        probe = blocking(partial(probe_folder, path, setting="images_store"))
+        return Connection("object_store", url, probe)
     target = f"{url} at {settings.s3_endpoint}"
-    return Connection("object_store", target, lambda: probe_store(image_store(settings, folder)))
+    return Connection(
+        "object_store", target, blocking(lambda: probe_store(image_store(settings, folder)))
+    )

@@ -26,6 +26,9 @@ log = logging.getLogger("bridge")
 QUIET_SECONDS = 10.0
 """Occurrences of one kind are logged at most this often; they are always counted."""
 
+WORDS_LIMIT = 300
+"""Characters logged of what another program says."""
+
 MESSAGE_KINDS: dict[type[Message], str] = {
     Batch: "batch_data",
     Epoch: "epoch_data",
@@ -221,10 +224,23 @@ class Telemetry:
         """The OTLP endpoint has accepted spans."""
         self._counters["bridge_spans_total"].labels("exported").inc(count)
 
-    def span_export_failed(self, count: int) -> None:
+    def span_export_failed(self, count: int, error: Exception) -> None:
         """The OTLP endpoint did not accept spans; the export is retried."""
         self._counters["bridge_spans_total"].labels("failed").inc(count)
-        self._log_rate_limited(logging.WARNING, "spans", "a span export failed", count=count)
+        self._log_rate_limited(
+            logging.WARNING, "spans", "a span export failed", count=count, error=str(error)
+        )
+
+    def spans_rejected(self, count: int, message: str) -> None:
+        """The OTLP endpoint accepted an export but for `count` spans, which are lost; or it warns of something."""
+        if count:
+            self._counters["bridge_spans_total"].labels("dropped").inc(count)
+            self._counters["bridge_dropped_total"].labels("span", "rejected").inc(count)
+        words = " ".join(message.split())[:WORDS_LIMIT]
+        text = "the OTLP endpoint rejected spans" if count else "the OTLP endpoint warns"
+        self._log_rate_limited(
+            logging.WARNING, "spans.rejected", text, count=count, endpoint_says=words
+        )
 
     def spans_dropped(self, count: int, reason: str = "outbox_full") -> None:
         """Spans are lost: the oldest of a full outbox, or those that can never be delivered."""

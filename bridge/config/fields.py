@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from bridge.addresses import check_url, split_address, split_headers
+from bridge.config.attributes import split_attributes
 from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_url
 
 HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:]+")
@@ -65,6 +66,11 @@ def _check_headers(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _check_attributes(text: str) -> str:
+    split_attributes(text)
+    return text
+
+
 def _check_readable(path: Path) -> Path:
     if not path.expanduser().is_file():
         raise ValueError("which is not a file")
@@ -102,6 +108,7 @@ FrameAncestors = Annotated[
 Hosts = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_hosts), Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Store = Annotated[str, AfterValidator(_check_store)]
+ResourceAttributes = Annotated[str, AfterValidator(_check_attributes)]
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
 Text = Annotated[str, Field(min_length=1)]
 ReadableFile = Annotated[Path, AfterValidator(_check_readable)]

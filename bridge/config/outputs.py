@@ -4,7 +4,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ByteSize, SecretStr
 
-from bridge.config.fields import Endpoint, Headers, ReadableFile, Store, Text, Url, setting
+from bridge.config.fields import (
+    Endpoint,
+    Headers,
+    ReadableFile,
+    ResourceAttributes,
+    Store,
+    Text,
+    Url,
+    setting,
+)
 
 
 class Keeping(BaseModel):
@@ -155,4 +164,47 @@ class Spans(BaseModel):
         "The service.name of all spans.",
         expected="a name, such as trainbridge",
         fallbacks=("OTEL_SERVICE_NAME",),
+    )
+    otlp_resource_attributes: ResourceAttributes | None = setting(
+        None,
+        "Attributes of the resource of all spans; they replace those that trainbridge sets itself. "
+        "A service.name among them counts where `otlp_service_name` is not set.",
+        expected="name=value,name=value, with percent-encoded values, such as deployment.environment.name=lab",
+        fallbacks=("OTEL_RESOURCE_ATTRIBUTES",),
+    )
+    otlp_timeout_seconds: float = setting(
+        10.0,
+        "The longest time for one export, from connecting to the last byte of the answer. The variables of "
+        "OpenTelemetry are in milliseconds, as its specification has it.",
+        expected="a number of seconds above 0 and up to 600, such as 10",
+        fallbacks=("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+        gt=0,
+        le=600,
+    )
+    otlp_compression: Literal["none", "gzip"] = setting(
+        "none",
+        "How exports are compressed.",
+        expected="none or gzip",
+        fallbacks=("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "OTEL_EXPORTER_OTLP_COMPRESSION"),
+    )
+    otlp_ca_file: ReadableFile | None = setting(
+        None,
+        "Certificates (PEM) to trust when a private authority signed the endpoint's certificate.",
+        expected="the name of a PEM file",
+        fallbacks=("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+    )
+    otlp_client_cert_file: ReadableFile | None = setting(
+        None,
+        "The certificate that the bridge shows to the endpoint, followed by its chain.",
+        expected="a PEM file, with `otlp_client_key_file` beside it",
+        fallbacks=(
+            "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+            "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        ),
+    )
+    otlp_client_key_file: ReadableFile | None = setting(
+        None,
+        "The private key of that certificate.",
+        expected="a PEM file, with `otlp_client_cert_file` beside it",
+        fallbacks=("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
     )

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ByteSize, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.addresses import split_headers
+from bridge.config.attributes import split_attributes
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
 from bridge.config.server import Limits, Listening, Logging, Pages, Sessions, Tls
@@ -73,6 +74,11 @@ class Settings(
         """The headers sent with spans, by lower-case name."""
         return split_headers(self.otlp_headers.get_secret_value()) if self.otlp_headers else {}
 
+    @property
+    def resource_attributes(self) -> dict[str, str]:
+        """The attributes that the operator adds to the resource of spans."""
+        return split_attributes(self.otlp_resource_attributes or "")
+
     @model_validator(mode="after")
     def _agree(self) -> "Settings":
         """Refuse settings that contradict each other; each text begins with the setting to change."""
@@ -86,6 +92,12 @@ class Settings(
         if self.tls_client_ca_file is not None and self.tls_cert_file is None:
             raise ValueError(
                 "tls_client_ca_file: which needs TLS, that is, tls_cert_file and tls_key_file"
+            )
+        cert, key = self.otlp_client_cert_file, self.otlp_client_key_file
+        if self.spans_endpoint and (cert is None) != (key is None):
+            given = "otlp_client_cert_file" if key is None else "otlp_client_key_file"
+            raise ValueError(
+                f"{given}: which is not enough, since certificate and key must be set together"
             )
         uses_s3 = (self.images_store or "").startswith("s3:")
         if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):

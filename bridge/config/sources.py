@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +14,9 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from bridge.addresses import is_loopback
+from bridge.addresses import is_loopback, unusual_otlp_port
+from bridge.config import opentelemetry
+from bridge.config.attributes import split_attributes
 from bridge.config.settings import (
     Settings,
     default_of,
@@ -40,6 +43,10 @@ IN_A_POD = "KUBERNETES_SERVICE_HOST"
 
 TEMPORARY_KEYS = "AWS_SESSION_TOKEN"
 """Keys that come with it are useless without it; the object store reads all three itself."""
+
+
+SUSPICIOUS_TIMEOUT_SECONDS = 0.1
+"""A shorter one was probably meant in another unit."""
 
 
 class Kind(StrEnum):
@@ -87,7 +94,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     Raises SettingError, with a line for each invalid value.
     """
     environment = os.environ if environment is None else environment
-    given: dict[str, _Given] = {}
+    candidates: dict[str, list[_Given]] = {name: [] for name in NAMES}
     for layer in (
         _flags(flags),
         _variables(environment),
@@ -95,15 +102,35 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         _fallbacks(environment),
     ):
         for name, value in layer:
-            given.setdefault(name, value)
-    if "config" in given:
-        for name, value in _yaml(Path(str(given["config"].value)).expanduser()):
-            given.setdefault(name, value)
-    settings = _checked(given)
+            candidates[name].append(value)
+    if candidates["config"]:
+        for name, value in _yaml(Path(str(candidates["config"][0].value)).expanduser()):
+            candidates[name].append(value)
+    warnings = [*opentelemetry.warnings(environment), *_switch_off_spans(candidates, environment)]
+    settings, given = _checked(candidates, warnings)
     origins = {
         name: given[name].origin if name in given else Origin(Kind.DEFAULT) for name in NAMES
     }
-    return Loaded(settings, origins, (*_unknown(environment), *_cautions(settings, environment)))
+    return Loaded(
+        settings, origins, (*_unknown(environment), *warnings, *_cautions(settings, environment))
+    )
+
+
+def _switch_off_spans(
+    candidates: dict[str, list[_Given]], environment: Mapping[str, str]
+) -> Iterator[str]:
+    """Drop the endpoints where a variable of OpenTelemetry asks for no spans; yield a warning if there were any."""
+    switch = opentelemetry.switched_off(environment)
+    if not switch:
+        return
+    for name in ("otlp_endpoint", "otlp_traces_endpoint"):
+        dropped, candidates[name] = candidates[name], []
+        if not dropped:
+            continue
+        origin = dropped[0].origin
+        candidates[name].append(_Given(None, Origin(Kind.VARIABLE, switch.partition("=")[0])))
+        if not origin.name.startswith(opentelemetry.PREFIX):
+            yield f"{switch}: no spans are sent, though {name} is set (from {origin}); unset the variable to send them"
 
 
 def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, _Given]]:
@@ -132,7 +159,8 @@ def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
             continue
         for variable in info_of(name).fallbacks:
             if environment.get(variable):
-                yield name, _Given(environment[variable], Origin(Kind.VARIABLE, variable))
+                value = opentelemetry.setting_value(variable, environment[variable], environment)
+                yield name, _Given(value, Origin(Kind.VARIABLE, variable))
 
 
 def _yaml(path: Path) -> Iterator[tuple[str, _Given]]:
@@ -177,20 +205,68 @@ def _unknown_key(key: str, path: Path, allowed: list[str]) -> str:
     return f"unknown setting {key!r} in {path}{hint}"
 
 
-def _checked(given: Mapping[str, _Given]) -> Settings:
-    try:
-        return Settings(**{name: source.value for name, source in given.items()})
-    except ValidationError as error:
-        problems = [_problem(dict(problem), given) for problem in error.errors(include_url=False)]
-        raise SettingError("\n".join(dict.fromkeys(problems))) from None
+def _checked(
+    candidates: dict[str, list[_Given]], warnings: list[str]
+) -> tuple[Settings, dict[str, _Given]]:
+    """Return the settings, and the first candidate of each; what may be ignored is, with a warning.
+
+    Raises SettingError for what may not.
+    """
+    while True:
+        given = {name: values[0] for name, values in candidates.items() if values}
+        _name_service(given)
+        try:
+            return Settings(**{name: source.value for name, source in given.items()}), given
+        except ValidationError as error:
+            problems = {
+                _name_of(problem): _problem(problem, given)
+                for problem in map(dict, error.errors(include_url=False))
+            }
+            ignored = [name for name in problems if _may_ignore(given.get(name), given)]
+            if not ignored:
+                raise SettingError("\n".join(dict.fromkeys(problems.values()))) from None
+            for name in ignored:
+                warnings.append(f"{problems[name]}; it is ignored")
+                candidates[name].remove(given[name])
+
+
+def _name_service(given: dict[str, _Given]) -> None:
+    """Take service.name from the attributes of the resource where it is set nowhere else."""
+    attributes = given.get("otlp_resource_attributes")
+    if attributes is None or "otlp_service_name" in given:
+        return
+    with suppress(ValueError):
+        name = split_attributes(str(attributes.value)).get("service.name")
+        if name:
+            given["otlp_service_name"] = _Given(name, attributes.origin)
+
+
+def _may_ignore(source: _Given | None, given: Mapping[str, _Given]) -> bool:
+    """Return whether the bridge starts without a value that it cannot use.
+
+    "Environment Variable Specification" of OpenTelemetry asks for it. Those of AWS are meant for other
+    programs where no bucket is used.
+    """
+    if source is None or source.origin.kind is not Kind.VARIABLE:
+        return False
+    store = given.get("images_store")
+    uses_s3 = store is not None and str(store.value).startswith("s3:")
+    return source.origin.name.startswith(
+        opentelemetry.PREFIX if uses_s3 else (opentelemetry.PREFIX, "AWS_")
+    )
+
+
+def _name_of(problem: Mapping[str, Any]) -> str:
+    if problem["loc"]:
+        return str(problem["loc"][0])
+    return str(problem["ctx"]["error"]).partition(": ")[0]
 
 
 def _problem(problem: Mapping[str, Any], given: Mapping[str, _Given]) -> str:
+    name = _name_of(problem)
     reason = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else ""
-    if problem["loc"]:
-        name = str(problem["loc"][0])
-    else:
-        name, _, reason = reason.partition(": ")
+    if not problem["loc"]:
+        reason = reason.partition(": ")[2]
     source = given.get(name)
     value = (
         f"{_written(name, source.value)!r} (from {source.origin})"
@@ -227,6 +303,11 @@ def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[st
         address = getattr(settings, name)
         if not is_loopback(address):
             yield f"{name} is {address}: the bridge requires no authentication, so anyone who reaches this address can use it"
+    if settings.spans_endpoint and settings.otlp_timeout_seconds < SUSPICIOUS_TIMEOUT_SECONDS:
+        yield f"otlp_timeout_seconds is {settings.otlp_timeout_seconds:g}, too short for most endpoints: OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds"
+    hint = unusual_otlp_port(settings.spans_endpoint, settings.otlp_protocol)
+    if hint:
+        yield f"spans go to {settings.spans_endpoint} by {settings.otlp_protocol}: {hint}"
 
 
 def rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:

@@ -1,8 +1,9 @@
 """One attempt to use a neighbour of the bridge, and what came of it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from bridge.errors import BridgeError
 from bridge.threads import run_in_daemon_thread
@@ -19,8 +20,8 @@ class Connection:
     """From a small fixed set: it is the label of a series."""
     target: str
     """Where it is, without secrets."""
-    probe: Callable[[], None]
-    """Uses it once as the bridge does, in a thread; raises BridgeError with the cause and the way out."""
+    probe: Callable[[], Coroutine[Any, Any, None]]
+    """Uses it once as the bridge does; raises BridgeError with the cause and the way out. See `blocking`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,12 @@ async def check_all(
 
 def start_probe(connection: Connection) -> "asyncio.Task[None]":
     """Start to try a connection; the task ends when the probe does."""
-    return asyncio.ensure_future(
-        run_in_daemon_thread(connection.probe, name=f"check {connection.name}")
-    )
+    return asyncio.create_task(connection.probe(), name=f"check {connection.name}")
+
+
+def blocking(probe: Callable[[], None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return the probe of a connection for a function that blocks: it runs in a thread of its own."""
+    return lambda: run_in_daemon_thread(probe, name="check a connection")
 
 
 def outcome(

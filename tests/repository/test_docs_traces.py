@@ -8,6 +8,8 @@ from support.markdown import tables_under
 from support.spans import START, World, averages, batch
 from support.tools import ROOT
 
+from bridge.config.opentelemetry import READ
+from bridge.config.settings import Settings, info_of
 from bridge.model import (
     CommandAnswered,
     CommandResult,
@@ -84,6 +86,20 @@ def test_events_are_as_documented(spans):
             found.setdefault(event.name, set()).update(map(general, event.attributes))
 
     assert found == documented
+
+
+def test_variables_are_as_documented():
+    """Each variable that is read stands in the table with what it sets, and each fallback of a setting is one of them."""
+    assert TABLES["Variables of OpenTelemetry"] == [
+        [f"`{name}`", meaning] for name, meaning in READ.items()
+    ]
+    fallbacks = {
+        variable.replace("OTLP_TRACES_", "OTLP_").replace("OTLP_", "OTLP_[TRACES_]")
+        for name in Settings.model_fields
+        for variable in info_of(name).fallbacks
+        if variable.startswith("OTEL_")
+    }
+    assert fallbacks < set(READ)
 
 
 def test_limits_are_as_documented():

@@ -1,6 +1,5 @@
 """Builds the parts of the spans sink."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -33,9 +32,10 @@ async def open_spans(
     # OpenTelemetry takes long to import, and only bridges with an endpoint need it.
     from bridge.sinks.spans.otlp import OtlpExporter  # noqa: PLC0415
 
-    exporter = await asyncio.to_thread(OtlpExporter, endpoint)
+    exporter = OtlpExporter(endpoint)
     outbox = SpanOutbox(database)
     misnumbered = outbox.discard_misnumbered()
+    telemetry.spans_waiting(outbox.count())
     if misnumbered:
         telemetry.spans_dropped(misnumbered, "damaged")
     sink = Spans(outbox, telemetry, public_url=public_url, monotonic=monotonic)

@@ -4,13 +4,13 @@ import threading
 
 import pytest
 
-from bridge.connections import Connection, ConnectionCheck, check, check_all, probe_folder
+from bridge.connections import Connection, ConnectionCheck, blocking, check, check_all, probe_folder
 from bridge.errors import StorageError
 
 
 def connection(probe, name="otlp"):
     """Return a connection that is tried with `probe`."""
-    return Connection(name, "http://host:4317", probe)
+    return Connection(name, "http://host:4317", blocking(probe))
 
 
 def failing(error):

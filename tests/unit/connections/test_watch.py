@@ -5,7 +5,7 @@ import threading
 
 from support.waiting import until
 
-from bridge.connections import Connection, ConnectionWatch
+from bridge.connections import Connection, ConnectionWatch, blocking
 from bridge.errors import StorageError
 from bridge.telemetry import Telemetry
 
@@ -28,7 +28,7 @@ class Neighbor:
 
 def watching(neighbor, telemetry, **options):
     """Watch one neighbour, with pauses for tests."""
-    connection = Connection("otlp", "http://host:4317", neighbor.probe)
+    connection = Connection("otlp", "http://host:4317", blocking(neighbor.probe))
     pauses = {"first_pause_seconds": 0.01, "quiet_pause_seconds": 0.01} | options
     return ConnectionWatch([connection], telemetry, **pauses)
 

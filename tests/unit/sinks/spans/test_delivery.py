@@ -1,13 +1,14 @@
 """From the outbox to an endpoint that is not always there."""
 
 import asyncio
-import threading
 
 import pytest
 from support.spans import START, averages
 from support.waiting import until
 
 from bridge.sinks.spans.delivery import SPANS_PER_EXPORT, Delivery
+from bridge.sinks.spans.otlp.encoding import Accepted
+from bridge.sinks.spans.otlp.errors import ExportError
 from bridge.storage.database import Database
 from bridge.storage.outbox import SpanOutbox
 
@@ -24,26 +25,25 @@ class Endpoint:
         self.is_closed = False
         self.hold = None
         self.hated = ()
+        self.answer = Accepted()
+        self.retry_after_seconds = 0.0
 
-    def export(self, spans):
+    async def export(self, spans):
         self.attempts += 1
         self.largest = max(self.largest, len(spans))
         if self.hold is not None:
-            self.hold.wait(10)
+            await self.hold.wait()
         if self.fault is not None:
             raise self.fault
-        if self.is_up and any(
-            span.attributes.get("training.epoch") in self.hated for span in spans
-        ):
-            return False
-        if self.is_up:
-            self.taken += spans
-        return self.is_up
+        if not self.is_up:
+            raise ExportError("down", retry_after_seconds=self.retry_after_seconds)
+        if any(span.attributes.get("training.epoch") in self.hated for span in spans):
+            raise ExportError("refused", is_refusal=True)
+        self.taken += spans
+        return self.answer
 
-    def close(self):
+    async def close(self):
         self.is_closed = True
-        if self.hold is not None:
-            self.hold.set()
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_a_stop_does_not_wait_for_an_endpoint_that_is_down(world, endpoint
 
 async def test_a_stop_does_not_wait_for_an_endpoint_that_hangs(world, delivery, endpoint):
     """After the grace the exporter is closed, whatever it was doing."""
-    endpoint.hold = threading.Event()
+    endpoint.hold = asyncio.Event()
     async with delivery.running(grace_seconds=0.1):
         epochs(world, 1)
         await until(lambda: endpoint.attempts == 1)
@@ -226,15 +226,66 @@ def test_a_damaged_number_of_a_span_leaves_room_for_the_next(tmp_path, number, i
     database.close()
 
 
-async def test_an_export_that_outlives_the_grace_is_not_a_fault(world, endpoint, delivery, caplog):
-    """It comes back to a database that is closed: its spans are sent again by the next start."""
-    epochs(world, 1)
-    endpoint.hold = threading.Event()
-    endpoint.close = lambda: None
+async def test_spans_that_wait_are_counted_before_they_are_sent(world, delivery, endpoint):
+    """An endpoint that hangs does not hide how many spans wait for it, nor do spans of the time before the start."""
+    endpoint.hold = asyncio.Event()
+    epochs(world, 2)
     async with delivery.running(grace_seconds=0.01):
         await until(lambda: endpoint.attempts == 1)
-    world.close()
-    endpoint.hold.set()
-    await until(lambda: not any(t.name.startswith("spans") for t in threading.enumerate()))
+        assert world.telemetry.registry.get_sample_value("bridge_span_outbox") == 3
+        endpoint.hold.set()
+        await until(lambda: world.telemetry.registry.get_sample_value("bridge_span_outbox") == 0)
 
-    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+async def test_what_is_rejected_for_good_is_dropped_and_said(world, delivery, endpoint, caplog):
+    """A partial success is not sent again: what it rejects is lost, counted, and logged in the endpoint's words."""
+    endpoint.answer = Accepted(rejected=2, message="spans from\nthe future")
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 4)
+        await until(lambda: world.outbox.count() == 0)
+
+    assert (world.count("exported"), world.count("dropped")) == (3, 2)
+    [record] = [one for one in caplog.records if "rejected" in one.getMessage()]
+    assert record.fields == {"count": 2, "endpoint_says": "spans from the future"}
+
+
+async def test_a_warning_of_the_endpoint_costs_nothing(world, delivery, endpoint, caplog):
+    """A partial success without rejected spans only has something to say."""
+    endpoint.answer = Accepted(message="use another path")
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 1)
+        await until(lambda: world.outbox.count() == 0)
+
+    assert (world.count("exported"), world.count("dropped")) == (2, 0)
+    assert [one.fields["endpoint_says"] for one in caplog.records] == ["use another path"]
+
+
+async def test_an_endpoint_says_when_to_come_back(world, delivery, endpoint):
+    """Retry-After is longer than our own pause: nothing is sent before."""
+    endpoint.is_up, endpoint.retry_after_seconds = False, 3_600
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 1)
+        await until(lambda: world.count("failed") > 0)
+        await asyncio.sleep(0.1)
+        assert endpoint.attempts == 1
+
+
+async def test_the_cause_of_a_failure_is_logged(world, delivery, endpoint, caplog):
+    """An operator reads why, not only that."""
+    endpoint.is_up = False
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 1)
+        await until(lambda: endpoint.attempts >= 3)
+
+    assert [one.fields["error"] for one in caplog.records] == ["down"]
+
+
+async def test_an_outage_blames_no_span(world, delivery, endpoint):
+    """What is not answered is sent whole each time, however often it fails."""
+    endpoint.is_up = False
+    async with delivery.running(grace_seconds=5):
+        epochs(world, 3)
+        await until(lambda: endpoint.attempts >= 6)
+        assert world.count("failed") % 4 == 0
+
+    assert world.outbox.count() == 4

@@ -1,14 +1,19 @@
-"""Exports spans with the exporters of OpenTelemetry."""
+"""Spans as bytes of OTLP, and what its responses say."""
 
+import json
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.proto.trace.v1.trace_pb2 import Status as ProtoStatus
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
 from bridge import __version__
-from bridge.errors import SettingError
 from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 
@@ -21,47 +26,60 @@ CODES = {
 }
 
 
-class OtlpExporter:
-    """Sends spans with the exporter that OpenTelemetry's own SDK uses.
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What an endpoint says about an export that it has accepted, whole or in part."""
 
-    The OTEL_EXPORTER_OTLP_* variables for certificates, compression and timeout apply to it.
+    rejected: int = 0
+    """Spans that it has not taken, and never will."""
+    message: str = ""
+
+
+def encoded(spans: list[Span], resource: Resource) -> bytes:
+    """Return an export request."""
+    request = encode_spans([readable_span(span, resource) for span in spans])
+    return bytes(request.SerializeToString())
+
+
+def accepted(response: bytes) -> Accepted:
+    """Return what a response says; raises ValueError when it is no OTLP."""
+    try:
+        partial = ExportTraceServiceResponse.FromString(response).partial_success
+    except DecodeError as error:
+        raise ValueError("not an OTLP response") from error
+    return Accepted(max(0, partial.rejected_spans), partial.error_message)
+
+
+def accepted_json(response: bytes) -> Accepted:
+    """Return what a response in OTLP's JSON says; raises ValueError when it is none."""
+    content = json.loads(response)
+    partial = content.get("partialSuccess") or {} if isinstance(content, dict) else None
+    if not isinstance(partial, dict):
+        raise ValueError("not an OTLP response")
+    # 64-bit integers are strings in protobuf's JSON.
+    rejected = int(partial.get("rejectedSpans") or 0)
+    return Accepted(max(0, rejected), str(partial.get("errorMessage") or ""))
+
+
+def refusal(body: bytes) -> str:
+    """Return the message of the google.rpc.Status that a refusal carries, or "" where it is none.
+
+    OpenTelemetry's own Status has its message at the same number, and its other fields do no harm.
     """
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        """Send to `endpoint`; nothing is connected yet.
-
-        Raises SettingError when its URL has no scheme or a variable is invalid.
-        """
-        if not endpoint.url.startswith(("http://", "https://")):
-            raise SettingError(
-                f"otlp_endpoint is {endpoint.url!r}: give http:// or https:// with host and port;"
-                " without a scheme it would not be clear whether TLS is meant"
-            )
-        try:
-            self._exporter = _exporter(endpoint)
-        except (
-            Exception
-        ) as error:  # its errors have no common class, and all are about the environment
-            raise SettingError(f"an OTEL_* variable is invalid: {error}") from error
-        self._resource = resource_of(endpoint)
-
-    def export(self, spans: list[Span]) -> bool:
-        """Return whether the endpoint has accepted the spans."""
-        readable = [readable_span(span, self._resource) for span in spans]
-        return self._exporter.export(readable) is SpanExportResult.SUCCESS
-
-    def close(self) -> None:
-        """Close connections; an export that runs ends soon."""
-        self._exporter.shutdown()
+    try:
+        return str(ProtoStatus.FromString(body).message)
+    except DecodeError:
+        return ""
 
 
 def resource_of(endpoint: Endpoint) -> Resource:
-    """Return the resource of the spans: OTEL_RESOURCE_ATTRIBUTES apply, but for the names of ours."""
+    """Return the resource of the spans: what the operator adds replaces ours, but for the service's name."""
     return Resource.create(
         {
-            "service.name": endpoint.service_name,
             "service.instance.id": endpoint.instance_id,
             "service.version": __version__,
+            **endpoint.resource_attributes,
+            "service.name": endpoint.service_name,
         }
     )
 
@@ -90,19 +108,6 @@ def readable_span(span: Span, resource: Resource) -> ReadableSpan:
         end_time=_nanoseconds(span.end),
         instrumentation_scope=SCOPE,
     )
-
-
-def _exporter(endpoint: Endpoint) -> SpanExporter:
-    # Each takes long to import, and only one is needed.
-    headers = dict(endpoint.headers)
-    if endpoint.protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415
-
-        is_plain = endpoint.url.startswith("http://")
-        return grpc.OTLPSpanExporter(endpoint.url, insecure=is_plain, headers=headers)
-    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415
-
-    return http.OTLPSpanExporter(endpoint.url, headers=headers)
 
 
 def _link(link: SpanLink) -> Link:

@@ -1,0 +1,98 @@
+"""OTLP collectors that misbehave: a TCP server which does with each connection what a test says."""
+
+import asyncio
+import socket
+import struct
+from contextlib import asynccontextmanager, suppress
+
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing sends a reset."""
+
+
+@asynccontextmanager
+async def misbehaving(behave, *, tls=None):
+    """Listen until the block is left; `behave(reader, writer)` runs for each connection. Yields host:port."""
+    running = set()
+
+    async def connected(reader, writer):
+        running.add(asyncio.current_task())
+        # The server of asyncio reports a task that ends cancelled as a fault.
+        with suppress(OSError, asyncio.CancelledError):
+            await behave(reader, writer)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+async def hang(_reader, _writer):
+    """Accept, and never answer."""
+    await asyncio.Event().wait()
+
+
+async def reset(reader, writer):
+    """Read something, and reset the connection."""
+    await reader.read(1)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+
+async def close(reader, _writer):
+    """Read something, and close the connection."""
+    await reader.read(1)
+
+
+async def drip(reader, writer):
+    """Send a byte of the headers now and then, for as long as the other side waits."""
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    while True:
+        writer.write(b"x")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def drip_body(reader, writer):
+    """Send a byte of the body now and then."""
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\r\n")
+    while True:
+        writer.write(b"\x00")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def endless_body(reader, writer):
+    """Send a body that never ends, as fast as it is taken."""
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\r\n")
+    while True:
+        writer.write(bytes(1 << 16))
+        await writer.drain()
+
+
+def say(raw):
+    """Return what answers each connection with these bytes."""
+
+    async def behave(reader, writer):
+        await reader.read(1 << 16)
+        writer.write(raw)
+        await writer.drain()
+        await reader.read(1 << 16)
+
+    return behave
+
+
+def answer(status, body=b"", content_type="text/plain", **headers):
+    """Return what answers each connection with an HTTP response."""
+    more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+    head = (
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
+        f"{more}Connection: close\r\n\r\n"
+    )
+    return say(head.encode() + body)
