@@ -76,7 +76,7 @@ def _is_true(text: str) -> bool:
 
 
 def _seconds(text: str) -> str:
-    """Return milliseconds as seconds; what is no whole number gets its unit, for the message that refuses it."""
+    """Return milliseconds as seconds; what is not a whole number gets its unit, for the message that refuses it."""
     return f"{int(text) / 1000:g}" if text.strip().isdecimal() else f"{text} ms"
 
 

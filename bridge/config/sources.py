@@ -296,18 +296,24 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
-    """Warn of addresses that others reach; but in a pod the bridge must listen on all, and policies decide who gets in."""
-    if IN_A_POD in environment:
+    # In a pod the bridge must listen on all addresses, and policies decide who gets in.
+    if IN_A_POD not in environment:
+        yield from _open_addresses(settings)
+    if not settings.spans_endpoint:
         return
-    for name in ("grpc_address", "http_address"):
-        address = getattr(settings, name)
-        if not is_loopback(address):
-            yield f"{name} is {address}: the bridge requires no authentication, so anyone who reaches this address can use it"
-    if settings.spans_endpoint and settings.otlp_timeout_seconds < SUSPICIOUS_TIMEOUT_SECONDS:
+    if settings.otlp_timeout_seconds < SUSPICIOUS_TIMEOUT_SECONDS:
         yield f"otlp_timeout_seconds is {settings.otlp_timeout_seconds:g}, too short for most endpoints: OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds"
     hint = unusual_otlp_port(settings.spans_endpoint, settings.otlp_protocol)
     if hint:
         yield f"spans go to {settings.spans_endpoint} by {settings.otlp_protocol}: {hint}"
+
+
+def _open_addresses(settings: Settings) -> Iterator[str]:
+    """Warn of addresses that others reach."""
+    for name in ("grpc_address", "http_address"):
+        address = getattr(settings, name)
+        if not is_loopback(address):
+            yield f"{name} is {address}: the bridge requires no authentication, so anyone who reaches this address can use it"
 
 
 def rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:

@@ -106,7 +106,7 @@ def test_attributes_with_an_error_are_discarded_whole(text):
         ({f"{OTLP}ENDPOINT": "http://c:4000", f"{OTLP}INSECURE": "false"}, "otlp_endpoint", "http://c:4000"),
         ({f"{OTLP}TRACES_ENDPOINT": "https://c/own"}, "otlp_traces_endpoint", "https://c/own"),
     ],
-)  # fmt: skip
+)  # fmt: skip -- one case a line
 def test_a_variable_is_its_setting(variables, setting, value):
     """Durations are in milliseconds, names in any case, and what is for traces comes first."""
     assert getattr(settings(variables), setting) == value

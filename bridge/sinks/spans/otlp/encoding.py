@@ -42,7 +42,7 @@ def encoded(spans: list[Span], resource: Resource) -> bytes:
 
 
 def accepted(response: bytes) -> Accepted:
-    """Return what a response says; raises ValueError when it is no OTLP."""
+    """Return what a response says; raises ValueError when it is something other than OTLP."""
     try:
         partial = ExportTraceServiceResponse.FromString(response).partial_success
     except DecodeError as error:

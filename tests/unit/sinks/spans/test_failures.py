@@ -80,7 +80,7 @@ BEHAVIORS = (
     (GRPC, close, ("closes the connection", "--otlp-protocol http/protobuf")),
     (GRPC, say(b"garbage\r\n\r\n"), ("does not speak gRPC", "--otlp-protocol http/protobuf")),
     (GRPC, answer("404 Not Found"), ("does not speak gRPC", "--otlp-protocol http/protobuf")),
-)  # fmt: skip
+)  # fmt: skip -- one case a line
 
 
 @pytest.mark.parametrize(("protocol", "behave", "words"), BEHAVIORS)
@@ -188,7 +188,7 @@ async def test_retry_after_is_heard(text):
         (b"{}", JSON, Accepted()),
         (b'{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}', JSON, Accepted(2, "too old")),
     ],
-)  # fmt: skip
+)  # fmt: skip -- one case a line
 async def test_an_http_endpoint_accepts_in_whole_or_in_part(body, content_type, said):
     """Protobuf or JSON, with a partial success or without."""
     async with misbehaving(answer("200 OK", body, content_type)) as address:
