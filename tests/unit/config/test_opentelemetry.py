@@ -99,14 +99,34 @@ def test_attributes_with_an_error_are_discarded_whole(text):
         ({f"{OTLP}TIMEOUT": "2500"}, "otlp_timeout_seconds", 2.5),
         ({f"{OTLP}TIMEOUT": "1", f"{OTLP}TRACES_TIMEOUT": "10000"}, "otlp_timeout_seconds", 10),
         ({f"{OTLP}COMPRESSION": "GZIP"}, "otlp_compression", "gzip"),
-        ({f"{OTLP}COMPRESSION": "gzip", f"{OTLP}TRACES_COMPRESSION": "none"}, "otlp_compression", "none"),
-        ({f"{OTLP}PROTOCOL": "grpc", f"{OTLP}TRACES_PROTOCOL": "http/protobuf"}, "otlp_protocol", "http/protobuf"),
-        ({f"{OTLP}ENDPOINT": "c:4000", f"{OTLP}INSECURE": "true"}, "otlp_endpoint", "http://c:4000"),
-        ({f"{OTLP}ENDPOINT": "c:4000", f"{OTLP}INSECURE": "false"}, "otlp_endpoint", "https://c:4000"),
-        ({f"{OTLP}ENDPOINT": "http://c:4000", f"{OTLP}INSECURE": "false"}, "otlp_endpoint", "http://c:4000"),
+        (
+            {f"{OTLP}COMPRESSION": "gzip", f"{OTLP}TRACES_COMPRESSION": "none"},
+            "otlp_compression",
+            "none",
+        ),
+        (
+            {f"{OTLP}PROTOCOL": "grpc", f"{OTLP}TRACES_PROTOCOL": "http/protobuf"},
+            "otlp_protocol",
+            "http/protobuf",
+        ),
+        (
+            {f"{OTLP}ENDPOINT": "c:4000", f"{OTLP}INSECURE": "true"},
+            "otlp_endpoint",
+            "http://c:4000",
+        ),
+        (
+            {f"{OTLP}ENDPOINT": "c:4000", f"{OTLP}INSECURE": "false"},
+            "otlp_endpoint",
+            "https://c:4000",
+        ),
+        (
+            {f"{OTLP}ENDPOINT": "http://c:4000", f"{OTLP}INSECURE": "false"},
+            "otlp_endpoint",
+            "http://c:4000",
+        ),
         ({f"{OTLP}TRACES_ENDPOINT": "https://c/own"}, "otlp_traces_endpoint", "https://c/own"),
     ],
-)  # fmt: skip -- one case a line
+)
 def test_a_variable_is_its_setting(variables, setting, value):
     """Durations are in milliseconds, names in any case, and what is for traces comes first."""
     assert getattr(settings(variables), setting) == value

@@ -69,18 +69,30 @@ BEHAVIORS = (
     (HTTP, answer("200 OK", b"\xff\xff", PROTOBUF), ("not OTLP", "otlp_traces_endpoint")),
     (HTTP, answer("200 OK", b"[]", JSON), ("not OTLP", "otlp_traces_endpoint")),
     (HTTP, endless_body, ("not OTLP", "otlp_endpoint")),
-    (HTTP, answer("302 Found", Location="https://o/v1?key=x"), ("https://o/v1;", "traces_endpoint")),
-    (HTTP, answer("400 Bad Request", Status(message="bad id").SerializeToString(), PROTOBUF), ("bad id",)),
+    (
+        HTTP,
+        answer("302 Found", Location="https://o/v1?key=x"),
+        ("https://o/v1;", "traces_endpoint"),
+    ),
+    (
+        HTTP,
+        answer("400 Bad Request", Status(message="bad id").SerializeToString(), PROTOBUF),
+        ("bad id",),
+    ),
     (HTTP, answer("401 Unauthorized"), ("401 Unauthorized", "otlp_headers")),
     (HTTP, answer("403 Forbidden"), ("403 Forbidden", "otlp_headers")),
-    (HTTP, answer("404 Not Found", b"no page"), ("404 Not Found", "no page", "otlp_traces_endpoint")),
+    (
+        HTTP,
+        answer("404 Not Found", b"no page"),
+        ("404 Not Found", "no page", "otlp_traces_endpoint"),
+    ),
     (HTTP, answer("413 Content Too Large"), ("413", "limit")),
     (HTTP, answer("500 Oops"), ("500 Oops", "log of the endpoint")),
     (GRPC, reset, ("closes the connection", "--otlp-protocol http/protobuf")),
     (GRPC, close, ("closes the connection", "--otlp-protocol http/protobuf")),
     (GRPC, say(b"garbage\r\n\r\n"), ("does not speak gRPC", "--otlp-protocol http/protobuf")),
     (GRPC, answer("404 Not Found"), ("does not speak gRPC", "--otlp-protocol http/protobuf")),
-)  # fmt: skip -- one case a line
+)
 
 
 @pytest.mark.parametrize(("protocol", "behave", "words"), BEHAVIORS)
@@ -186,9 +198,13 @@ async def test_retry_after_is_heard(text):
         (b"", PROTOBUF, Accepted()),
         (PARTIAL, PROTOBUF, Accepted(2, "too old")),
         (b"{}", JSON, Accepted()),
-        (b'{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}', JSON, Accepted(2, "too old")),
+        (
+            b'{"partialSuccess":{"rejectedSpans":"2","errorMessage":"too old"}}',
+            JSON,
+            Accepted(2, "too old"),
+        ),
     ],
-)  # fmt: skip -- one case a line
+)
 async def test_an_http_endpoint_accepts_in_whole_or_in_part(body, content_type, said):
     """Protobuf or JSON, with a partial success or without."""
     async with misbehaving(answer("200 OK", body, content_type)) as address:
