@@ -32,13 +32,17 @@ class Reason(StrEnum):
     """The session was closed before it could be encoded."""
     RAISED = "call raised"
     """The call that gave it raised: in strict mode for another argument, or because the program interrupted it."""
+    ENDED = "after the end"
+    """The call was made after the session had ended."""
+    COPY = "copy"
+    """The call was made through a copy of the session, in a forked child for example."""
 
 
 MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
 """Reasons that are mistakes of the caller."""
 
-EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED})
-"""Reasons that need no action, or that the program has noticed itself."""
+EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED, Reason.ENDED, Reason.COPY})
+"""Reasons that need no action, that the program has noticed itself, or that `gate` reports."""
 
 REMEDIES = {
     ("images", Reason.MEMORY): (

@@ -2,10 +2,12 @@
 
 import atexit
 import os
-import sys
 import time
+from multiprocessing import parent_process, util
 from typing import Protocol
 from weakref import WeakSet
+
+from bridge.client.process_end import ProcessEnd
 
 
 class ForkAware(Protocol):
@@ -62,10 +64,21 @@ class GrpcUse:
 
 GRPC_USE = GrpcUse()
 
+_PROCESS_END = ProcessEnd()
+
 
 def register(session: ForkAware) -> None:
     """Call this session's methods when the process forks or ends."""
+    if not _REGISTERED:
+        _PROCESS_END.watch()
+        if parent_process() is not None:  # such a process may end without the hooks of atexit
+            util.Finalize(None, _at_exit, exitpriority=0)
     _REGISTERED.add(session)
+
+
+def registered() -> tuple[ForkAware, ...]:
+    """Return the sessions of this process that have not ended."""
+    return tuple(_REGISTERED)
 
 
 def unregister(session: ForkAware) -> None:
@@ -82,7 +95,7 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    error = _PROCESS_END.error
     sessions = tuple(_REGISTERED)
     for session in sessions:
         session.before_exit(error)

@@ -4,31 +4,31 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
+from contextlib import suppress
 
 from bridge.client import process_hooks
 from bridge.client.calls import AnswerCall, FlushCall, StatusCall
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
+from bridge.client.clock import waitable
 from bridge.client.commands import Command, CommandInbox
 from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.delivery.transport import InProcessBridge, Transport
-from bridge.client.encoding.encoder import TEXT_LIMIT, text
-from bridge.client.encoding.isolation import let_through
+from bridge.client.gate import Gate, Shut
 from bridge.client.identity import Identity
-from bridge.client.left_out import LeftOut, Reason, error_text
-from bridge.client.own_gpus import Gpus
+from bridge.client.left_out import LeftOut, Reason
+from bridge.client.options import Options
 from bridge.client.ranks import RankCheck
 from bridge.client.resource_usage import ResourceMonitor
+from bridge.client.run_status import RunStatus
 from bridge.client.settings import Destination
 from bridge.client.spool.worker import SpoolWorker
-from bridge.client.stats import Notices, Stats
+from bridge.client.stats import Notices, Stats, log_losses
 from bridge.client.strict import StrictCheck
-from bridge.protocol import Status, status_of
+from bridge.protocol import Status
 
 log = logging.getLogger("trainbridge")
 
@@ -44,16 +44,9 @@ COLLECT_SHARE = 0.5
 PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could resume it, has been away for so long."""
 
+REPLACED = "replaced by a new session of the same name in the same process"
 
-class Options(NamedTuple):
-    """How a session works."""
-
-    buffer_bytes: int
-    close_seconds: float
-    gpus: Gpus
-    strict: bool
-    spool: tuple[Path, int] | None
-    """Where a spool is to be, and how large at most."""
+LET_GO = "the program has let go of the session without closing it"
 
 
 class Runtime:
@@ -69,19 +62,28 @@ class Runtime:
         bridge: Destination | InProcessBridge,
         rank: RankCheck,
         options: Options,
+        *,
+        is_copy: bool = False,
     ) -> None:
-        """Build all parts, and start them where this process reports. Raises ValueError and OSError."""
+        """Build all parts, and start them where this process reports. Raises ValueError and OSError.
+
+        Those of a copy of a session are never started.
+        """
         self._rank = rank
         self._options = options
         self._stats = Stats()
         self._notices = Notices()
         self._accounts = (LeftOut(strict=options.strict), LeftOut(), LeftOut())
         """What the loop's calls have left out, what the SDK's thread has, and what the end has."""
-        self._is_over = False
         self._is_closing = False
+        self._is_let_go = False
+        self._predecessors: tuple[Runtime, ...] = ()
+        """Sessions of the same name in this process, which end before this one connects."""
         self._threads: tuple[threading.Thread, ...] = ()
         self._spool: SpoolWorker | None = None
+        self.gate = Gate(identity.session_id, self._accounts[0])
         self.queue = CallQueue(options.buffer_bytes)
+        self.status = RunStatus(self.queue, self._accounts[0])
         self._outbox = Outbox(options.buffer_bytes, self._stats)
         check = StrictCheck(identity.config, self._server_config).check if options.strict else None
         self._resources = ResourceMonitor(gpus=options.gpus)
@@ -105,10 +107,14 @@ class Runtime:
             self._answer, is_answer_pending=self._collector.is_answer_pending
         )
         self._transport = self._connect(bridge, identity)
-        if rank.reports:
+        self.key = (identity.session_id, bridge)
+        """Equal for sessions that one bridge takes for the same."""
+        if is_copy:
+            self._become_inert(Shut.COPIED)
+        elif rank.reports:
             self._start(identity)
         else:
-            self._become_inert()
+            self._become_inert(Shut.OTHER_RANK)
 
     @property
     def session_id(self) -> str:
@@ -119,33 +125,21 @@ class Runtime:
         """Return what has been sent, acknowledged and lost so far."""
         return self._outbox.stats(*self._accounts)
 
-    def begin(self) -> None:
-        """Report that training runs, at the first call of the loop."""
+    def admit(self, what: str) -> bool:
+        """Return whether a call of the loop is taken; the first one reports that training runs."""
+        if not self.gate.admits(what):
+            return False
         self._settle()
-        if not self.queue.is_closed:
+        self.gate.open()
+        if self.gate.is_open:
             self._resources.record_cuda_devices()
-            self.report_status(Status.RUNNING)
-
-    def report_status(self, status: Status, message: str = "") -> None:
-        """Report a status; nothing is reported behind one that ends the session."""
-        if self._is_over:
-            return
-        try:
-            call = StatusCall(time.monotonic(), status_of(status), text(message))
-        except BaseException as error:  # noqa: BLE001 -- anything may be given
-            let_through(error)
-            self._accounts[0].add("statuses", Reason.UNREADABLE, error=error)
-            return
-        self._is_over = call.status.is_end
-        self.queue.put(call)
+            self.status.report(Status.RUNNING)
+        return self.gate.is_open
 
     def report_end(self, error: BaseException | None) -> None:
         """Report COMPLETED, or FAILED with the type and message of what was raised."""
-        if error is None or (isinstance(error, SystemExit) and not error.code):
-            message = "stopped by command" if self.commands.is_stopping else ""
-            self.report_status(Status.COMPLETED, message)
-        else:
-            self.report_status(Status.FAILED, error_text(error, TEXT_LIMIT).removesuffix(": "))
+        message = "stopped by command" if self.commands.is_stopping else ""
+        self.status.report_end(error, message)
 
     def is_abandoned(self) -> bool:
         """Return whether nobody is left who could end a pause."""
@@ -154,7 +148,7 @@ class Runtime:
             disconnected_since is not None
             and time.monotonic() - disconnected_since > PAUSE_WITHOUT_BRIDGE_SECONDS
         )
-        return away or self._is_over
+        return away or self.status.is_over
 
     def flush(self, timeout: float) -> int:
         """Wait until all that was logged is delivered, or the timeout; return how many messages are not."""
@@ -170,6 +164,7 @@ class Runtime:
         if not self._threads or self._is_closing:
             return 0
         self._is_closing = True
+        self.gate.shut(Shut.CLOSED)
         timeout = waitable(self._options.close_seconds if timeout is None else timeout)
         deadline = time.monotonic() + timeout
         try:
@@ -178,26 +173,34 @@ class Runtime:
             self._outbox.wait_until_drained(deadline)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             left = self._stop(time.monotonic())
-        self._log_end(left)
+        log_losses(self.session_id, self._stats, left, self._options.spool)
         return left
+
+    def give_way(self) -> None:
+        """Close, as a new session in this process has the same name; called in a thread of that one."""
+        self.status.report_end(None, REPLACED)
+        self.close()
+
+    def let_go(self) -> None:
+        """Begin to close, as the program has dropped the session.
+
+        The garbage collector calls this, in any thread and inside of any lock, so it takes none itself.
+        """
+        if self._threads and not self._is_closing:
+            self._is_let_go = True
+            self.status.report_end(None, LET_GO)
+            self.queue.close()
 
     def after_fork_in_child(self) -> None:
         """Become inert, and free nothing; called in child processes."""
-        self._inherited = (self.queue.abandon(), self._outbox)
-        self._outbox = Outbox(
-            self._options.buffer_bytes, self._stats
-        )  # the other's lock may be held
-        self.commands.after_fork_in_child()
-        self._threads = ()
-        self._is_over = True
-        if self._spool is not None:
-            self._spool.after_fork_in_child()
+        self._become_inert(Shut.FORKED)
 
     def before_exit(self, error: BaseException | None) -> None:
         """Begin to close; called when the interpreter ends."""
         if not self._is_closing:
             self._settle()
             self.report_end(error)
+            self.gate.shut(Shut.CLOSED)
             self.commands.close()
             self._close_input(min(process_hooks.EXIT_SECONDS, self._options.close_seconds))
 
@@ -229,15 +232,16 @@ class Runtime:
             )
             self._spool.start()
         self.queue.put(StatusCall(time.monotonic(), Status.INITIALIZING, ""))
+        self._replace_namesakes()
         self._threads = (
-            self._thread("trainbridge-collect", self._collector.run),
-            self._thread("trainbridge-send", self._transport.run),
+            self._thread("trainbridge-collect", self._collect),
+            self._thread("trainbridge-send", self._deliver),
         )
         for thread in self._threads:
             thread.start()
         process_hooks.register(self)
 
-    def _thread(self, name: str, work: Callable[[], None]) -> threading.Thread:
+    def _thread(self, name: str, work: Callable[[], object]) -> threading.Thread:
         """Return a thread that works once it is known that this rank reports, if it does."""
 
         def run() -> None:
@@ -246,16 +250,46 @@ class Runtime:
 
         return threading.Thread(target=run, name=name, daemon=True)
 
+    def _collect(self) -> None:
+        self._collector.run()
+        if self._is_let_go:
+            with suppress(RuntimeError):  # the interpreter is ending, and closes it
+                self._thread("trainbridge-close", self.close).start()
+
+    def _deliver(self) -> None:
+        for predecessor in self._predecessors:
+            predecessor.give_way()
+        self._predecessors = ()
+        self._transport.run()
+
+    def _replace_namesakes(self) -> None:
+        """Take the place of sessions of the same name, as where the cell of a notebook is run again."""
+        self._predecessors = tuple(
+            session
+            for session in process_hooks.registered()
+            if isinstance(session, Runtime) and session.key == self.key
+        )
+        for session in self._predecessors:
+            session.gate.shut(Shut.REPLACED)
+
     def _settle(self) -> None:
         """Become inert where training has turned out to have a rank 0 that is another process."""
         if self._threads and not self._rank.settle():
             process_hooks.unregister(self)
-            self._become_inert()
+            self._become_inert(Shut.OTHER_RANK)
 
-    def _become_inert(self) -> None:
+    def _become_inert(self, why: Shut) -> None:
+        """Do nothing any more, and free nothing: a fork may have copied locks that threads held."""
+        self.gate.shut(why)
+        self._inherited = (self.queue.abandon(), self._outbox)
+        self._outbox = Outbox(self._options.buffer_bytes, self._stats)
+        self.commands.after_fork_in_child()
         self._threads = ()
-        self.after_fork_in_child()
-        self.capture.close()
+        self.status.is_over = True
+        if self._spool is not None:
+            self._spool.after_fork_in_child()
+        if why is not Shut.FORKED:
+            self.capture.close()
 
     def _answer(self, command: Command, applied: bool, remark: str) -> None:  # noqa: FBT001
         outcome = "applied" if applied else "refused"
@@ -313,27 +347,3 @@ class Runtime:
         if self.capture.was_interrupted and not is_collecting:
             # Between two steps of one of those calls its images may have belonged to nobody.
             self._accounts[2].add("images", Reason.RAISED, max(0, self.stats().images_waiting))
-
-    def _log_end(self, left: int) -> None:
-        """Log what was lost, if anything was."""
-        stats = self._stats
-        if left or stats.dropped or stats.images_shed or stats.refused:
-            log.warning(
-                "session %s is over: %d messages not delivered, %d dropped, %d refused, %d images shed",
-                self.session_id,
-                left,
-                stats.dropped,
-                stats.refused,
-                stats.images_shed,
-            )
-        if stats.kept and self._spool is not None:
-            log.warning(
-                "%d messages are kept in the spool; deliver them with: trainbridge sync %s",
-                stats.kept,
-                self._spool.root,
-            )
-
-
-def waitable(timeout: float) -> float:
-    """Return a timeout as threads take one: no less than 0, and no more than they can wait."""
-    return min(timeout, threading.TIMEOUT_MAX / 2) if timeout > 0 else 0.0

@@ -13,16 +13,30 @@ from bridge.client.commands import Callback
 from bridge.client.delivery.transport import InProcessBridge
 from bridge.client.encoding.encoder import text
 from bridge.client.identity import Identity, RunConfig
+from bridge.client.options import Options
 from bridge.client.own_gpus import Gpus
 from bridge.client.pause import Pause
 from bridge.client.ranks import RankCheck, agree, wait_together
-from bridge.client.runtime import Options, Runtime
-from bridge.client.settings import ProcessRank, Ranks, destination, session_name, spool_location
+from bridge.client.runtime import Runtime
+from bridge.client.settings import (
+    Destination,
+    ProcessRank,
+    Ranks,
+    destination,
+    session_name,
+    spool_location,
+)
 from bridge.client.stats import Stats
 from bridge.protocol import CommandType, Status
 
 BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
+
+_PARTS = frozenset({"_rank", "_runtime", "_gate", "_capture", "_commands", "_pause"})
+"""Attributes of a session that its copies have their own of."""
+
+_COPIED = "trainbridge session"
+"""What a copy is made of, in its state; no attribute has such a name."""
 
 
 class TrainingSession:
@@ -93,16 +107,7 @@ class TrainingSession:
         )
         spool = spool_location(os.fspath(spool_dir or ""), spool_bytes)
         options = Options(buffer_bytes, close_seconds, gpus, strict, spool)
-        self._runtime = Runtime(identity, bridge, self._rank, options)
-        self._capture = self._runtime.capture
-        self._commands = self._runtime.commands
-        self._pause = Pause(
-            self._commands,
-            self._runtime.queue,
-            report=self._runtime.report_status,
-            is_abandoned=self._runtime.is_abandoned,
-        )
-        self._is_begun = False
+        self._use(Runtime(identity, bridge, self._rank, options))
 
     def log_batch(
         self,
@@ -129,8 +134,8 @@ class TrainingSession:
             ground_truth: The true classes (N,), or one-hot rows.
             sample_count: Samples in the batch; else taken from what was given, or from batch_size.
         """
-        if not self._is_begun:
-            self._begin()
+        if not self._gate.is_open and not self._runtime.admit("batches"):
+            return
         self._capture.batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
         if self._commands.pending:
             self._commands.run_pending()
@@ -146,8 +151,8 @@ class TrainingSession:
         learning_rate: Any = None,
     ) -> None:
         """Report the end of an epoch; accuracies are 0..1, and None is not reported."""
-        if not self._is_begun:
-            self._begin()
+        if not self._gate.is_open and not self._runtime.admit("epochs"):
+            return
         self._capture.epoch(
             epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
         )
@@ -157,8 +162,8 @@ class TrainingSession:
         self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
     ) -> None:
         """Report any numbers by name; without epoch and batch, those of the last batch."""
-        if not self._is_begun:
-            self._begin()
+        if not self._gate.is_open and not self._runtime.admit("scalars"):
+            return
         last_epoch, last_batch = self._capture.position
         self._capture.scalars(
             values,
@@ -168,7 +173,8 @@ class TrainingSession:
 
     def log_status(self, status: Status, message: str = "") -> None:
         """Report what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
-        self._runtime.report_status(status, message)
+        if self._gate.admits("statuses"):
+            self._runtime.status.report(status, message)
 
     @property
     def should_stop(self) -> bool:
@@ -176,6 +182,7 @@ class TrainingSession:
 
         Only rank 0 is answered; where several ranks train together, call `agree_to_stop` on each.
         """
+        self._refuse_copy()
         self._rank.warn_unless_rank_zero("should_stop")
         return self._commands.acknowledge_stop()
 
@@ -186,6 +193,7 @@ class TrainingSession:
         waits as long as the group's timeout for one that does not. Without a group it is `should_stop`
         behind `wait_while_paused`.
         """
+        self._refuse_copy()
         if wait_together(self._commands.acknowledge_pause, self._pause.wait):
             self._pause.end()
         return agree(self._commands.acknowledge_stop())
@@ -196,6 +204,7 @@ class TrainingSession:
         It goes on at a command to resume or to stop, when the session is closed, or when the bridge has
         been out of reach for ten minutes.
         """
+        self._refuse_copy()
         self._rank.warn_unless_rank_zero("wait_while_paused")
         if self._commands.acknowledge_pause():
             self._pause.wait(math.inf)
@@ -207,7 +216,8 @@ class TrainingSession:
         The answer goes back by itself: refused where it returns False or raises, else applied, with the
         text it returns, if any.
         """
-        self._commands.on(type, callback)
+        if self._gate.admits("callbacks"):
+            self._commands.on(type, callback)
 
     @property
     def session_id(self) -> str:
@@ -239,6 +249,7 @@ class TrainingSession:
 
     def __enter__(self) -> Self:
         """Return the session."""
+        self._gate.admits("blocks")
         return self
 
     def __exit__(
@@ -251,9 +262,42 @@ class TrainingSession:
         self._runtime.report_end(error)
         self._runtime.close()
 
-    def _begin(self) -> None:
-        self._runtime.begin()
-        self._is_begun = True
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: it sends nothing, in this process or another."""
+        state = {name: value for name, value in vars(self).items() if name not in _PARTS}
+        return state | {_COPIED: (self.session_id, self._gate.is_strict)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become a copy, which only says once that it is one."""
+        session_id, is_strict = state.pop(_COPIED)
+        vars(self).update(state)
+        self._rank = RankCheck("all")
+        options = Options(0, 0.0, "none", is_strict, None)
+        identity = Identity(session_id, "", "", "", RunConfig())
+        self._use(Runtime(identity, Destination(""), self._rank, options, is_copy=True))
+
+    def __del__(self) -> None:
+        """End the session if the program has not: nobody can log any more."""
+        runtime = vars(self).get("_runtime")  # None where the constructor has raised
+        if runtime is not None:
+            runtime.let_go()
+
+    def _refuse_copy(self) -> None:
+        """Say once that commands never reach a copy."""
+        if self._gate.is_copy:
+            self._gate.admits("commands")
+
+    def _use(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._gate = runtime.gate
+        self._capture = runtime.capture
+        self._commands = runtime.commands
+        self._pause = Pause(
+            self._commands,
+            runtime.queue,
+            report=runtime.status.report,
+            is_abandoned=runtime.is_abandoned,
+        )
 
 
 def _labels(

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 from bridge.client.left_out import MISTAKES, LeftOut, Reason
 
@@ -103,3 +104,22 @@ class Notices:
         if key not in self._logged:
             self._logged.add(key)
             log.log(level, text)
+
+
+def log_losses(session_id: str, stats: Stats, left: int, spool: tuple[Path, int] | None) -> None:
+    """Log what a session that has ended has lost, if anything, and what its spool keeps."""
+    if left or stats.dropped or stats.images_shed or stats.refused:
+        log.warning(
+            "session %s is over: %d messages not delivered, %d dropped, %d refused, %d images shed",
+            session_id,
+            left,
+            stats.dropped,
+            stats.refused,
+            stats.images_shed,
+        )
+    if stats.kept and spool is not None:
+        log.warning(
+            "%d messages are kept in the spool; deliver them with: trainbridge sync %s",
+            stats.kept,
+            spool[0],
+        )

@@ -113,6 +113,10 @@ class RecordingBridge:
         self._commands.receive(command)
         return command.id
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return what was recorded: a copy of this bridge has no session to send commands to."""
+        return vars(self) | {"_commands": None}
+
     def record(self, request: wire.MetricsRequest) -> None:
         """Put one message into the list it belongs to."""
         kind = request.WhichOneof("payload")

@@ -1,0 +1,17 @@
+"""How a session works, as given to its constructor."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from bridge.client.own_gpus import Gpus
+
+
+class Options(NamedTuple):
+    """How a session works."""
+
+    buffer_bytes: int
+    close_seconds: float
+    gpus: Gpus
+    strict: bool
+    spool: tuple[Path, int] | None
+    """Where a spool is to be, and how large at most."""

@@ -1,0 +1,85 @@
+"""By which exception a process ends, if it does by one."""
+
+import sys
+import threading
+from dis import get_instructions, opname
+from types import FrameType
+
+from bridge.client.exits import watch_exits
+
+RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
+
+CALLS = frozenset({"PRECALL", "CALL"})
+"""Instructions between the argument of an exception and the `raise`."""
+
+UNKNOWN_CODE = "its code is not known: Python 3.11 reports only the codes given to sys.exit()"
+
+
+class ProcessEnd:
+    """Finds the exception that ends the process, among all that were raised and caught before.
+
+    Python keeps the last exception that it has printed, which in a notebook or a console is one that
+    ended a cell; of a SystemExit it keeps nothing. What ends a process leaves the outermost frame of its
+    main thread.
+    """
+
+    def __init__(self) -> None:
+        """Watch nothing yet."""
+        self._outermost: FrameType | None = None
+        self._program: FrameType | None = None
+        """That of the program's own module: `python -m` runs it in frames of its own."""
+        self._exit: SystemExit | None = None
+        self._is_watching = False
+
+    def watch(self) -> None:
+        """Begin to watch the main thread."""
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        while frame is not None:
+            self._outermost = frame
+            if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
+                self._program = frame
+            frame = frame.f_back
+        if not self._is_watching:
+            self._is_watching = True
+            watch_exits(self._remember)
+
+    @property
+    def error(self) -> BaseException | None:
+        """Return the exception that ends this process; None where its program has come to its end."""
+        in_flight = sys.exc_info()[1]
+        if (
+            in_flight is not None
+        ):  # a process of multiprocessing runs its finalizers while it unwinds
+            return in_flight
+        outermost = self._outermost
+        if outermost is None or _has_returned(outermost):
+            return None
+        printed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        traceback = getattr(printed, "__traceback__", None)
+        if traceback is not None and traceback.tb_frame is outermost:
+            return printed
+        return self._exit or _exit_raised_in(self._program or outermost)
+
+    def _remember(self, error: SystemExit) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._exit = SystemExit(error.code)  # without the frames that the other one holds
+
+
+def _has_returned(frame: FrameType) -> bool:
+    """Return whether a frame that is no longer running was left by a `return`, not by an exception."""
+    code = frame.f_code.co_code
+    return not 0 <= frame.f_lasti < len(code) or opname[code[frame.f_lasti]] in RETURNS
+
+
+def _exit_raised_in(frame: FrameType) -> SystemExit | None:
+    """Return the SystemExit that has left a frame and that nobody has seen, as far as its code shows.
+
+    `raise SystemExit(3)` in the outermost frame shows its argument. `raise SystemExit(main())` does not:
+    then it is taken for the end of a program that has come to its end. One that was raised further inside
+    is taken for a failure.
+    """
+    done = [each for each in get_instructions(frame.f_code) if each.offset <= frame.f_lasti]
+    if not done or done[-1].opname != "RAISE_VARARGS":
+        return SystemExit(UNKNOWN_CODE)
+    argument = next(each for each in reversed(done[:-1]) if each.opname not in CALLS)
+    return SystemExit(argument.argval) if argument.opname == "LOAD_CONST" else None
