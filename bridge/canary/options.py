@@ -17,6 +17,8 @@ class CanaryOptions:
     """Rounded to whole epochs."""
     late_seconds: float = 5.0
     look_seconds: float = 2.0
+    store_seconds: float | None = None
+    """How long the images of a run may take to lie in the object store; None: that is not looked at."""
     duration_seconds: float | None = None
     """None: without end."""
 

@@ -12,11 +12,13 @@ from bridge.canary.options import CanaryOptions
 from bridge.canary.page import Page
 from bridge.canary.record import SentRecord
 from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, KnownRun
-from bridge.client import TrainingSession
+from bridge.canary.stored import check_store
+from bridge.client import BridgeClient, TrainingSession
 
 BUFFER_BYTES = 16 << 20
 CLOSE_SECONDS = 5.0
 STOP_SECONDS = 2.0
+STORE_ANSWER_SECONDS = 15.0
 
 SETTLE_INTERVAL_SECONDS = 15.0
 """Between two pauses. While batches come, a count that is too low may mean one on its way; in a pause it may not."""
@@ -87,6 +89,7 @@ class CanaryRun:
         try:
             self._send()
             is_settled = self._settle(is_last=True)  # a bridge need not show a session that is over
+            self._check_store()
         finally:
             self._checker.finish()
             self._session.close(STOP_SECONDS if self._stopping.is_set() else CLOSE_SECONDS)
@@ -118,6 +121,13 @@ class CanaryRun:
         self._checker.resume()
         self._note_acknowledged()
         return settled.is_set()
+
+    def _check_store(self) -> None:
+        seconds = self._options.store_seconds
+        if seconds is not None and self._checker.is_clean:
+            client = BridgeClient(self._options.bridge_url, timeout_seconds=STORE_ANSWER_SECONDS)
+            findings = check_store(self._record, client, self._stopping, seconds=seconds)
+            self._page.report(self._run.session_id, findings)
 
     def _is_over(self) -> bool:
         is_stopped = self._stopping.is_set() or self._session.should_stop

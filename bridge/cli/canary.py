@@ -81,6 +81,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often the bridge's /metrics is read (default: %(default)g)",
     )
     parser.add_argument(
+        "--store-seconds",
+        type=positive_number,
+        metavar="SECONDS",
+        help="at the end of a run, wait so long for its images to lie in the object store, and read them back from there;"
+        " shards are closed after 30 s (default: do not look)",
+    )
+    parser.add_argument(
         "--ports-file",
         type=Path,
         metavar="FILE",
@@ -109,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
         late_seconds=arguments.late_seconds,
         look_seconds=arguments.look_seconds,
         duration_seconds=arguments.duration_seconds,
+        store_seconds=arguments.store_seconds,
     )
     logs.configure()
     # gRPC's C core would write lines of its own between ours; errors are logged anyway.

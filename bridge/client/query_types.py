@@ -156,6 +156,8 @@ class ListedImage:
     true_label: str | None = None
     is_wrong: bool
     """The prediction is known to be wrong."""
+    in_store: bool = False
+    """It is read from the object store, no longer from the bridge's own disk."""
 
 
 @dataclass(frozen=True, slots=True)

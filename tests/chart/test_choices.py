@@ -275,3 +275,19 @@ def test_both_ports_listen_on_one_address(host):
 
     assert f"--http-address={host}:8080" in arguments
     assert f"--grpc-address={host}:50051" in arguments
+
+
+def test_the_test_looks_into_the_store():
+    """Where images go to a store, they have to get there and back; where they do not, nobody waits."""
+    with_store, without, none_kept, unasked = (
+        made("Pod", **values)[0]["spec"]["containers"][0]["args"]
+        for values in (
+            {"images": {"store": "s3://bucket"}},
+            {"persistence": {"enabled": True}},
+            {"images": {"store": "s3://bucket"}, "settings": {"images_keep": "none"}},
+            {"images": {"store": "s3://bucket"}, "test": {"storeSeconds": None}},
+        )
+    )
+
+    assert "--store-seconds=90" in with_store
+    assert not [flag for flag in (*without, *none_kept, *unasked) if "store" in flag]

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.bridges import running_bridge
+from support.buckets import moto
 from support.markdown import blocks
 from support.tools import ROOT, tool
 from support.waiting import until_true
@@ -166,6 +167,26 @@ def test_a_bridge_that_forgets_is_found_out(tmp_path, ports):
     missing = [line for line in bird.findings() if line["event"] == "missing"]
     assert {"batch", "loss", "epoch", "prediction", "image"} == {line["what"] for line in missing}
     assert not [line for line in bird.findings() if line["event"] in ("duplicate", "wrong")]
+
+
+def test_a_wrong_bucket_is_found_out(tmp_path):
+    """Every image can be read, from the bridge's own disk: with a look at the store the check fails, and says why."""
+    flags = ("--duration-seconds", "1", "--store-seconds", "1", *PATIENT)
+    with (
+        moto() as server,
+        running_bridge(
+            tmp_path / "state",
+            *("--images-store", "s3://nowhere", "--s3-endpoint", server.endpoint),
+            *("--s3-access-key", server.access_key, "--s3-secret-key", server.secret_key),
+        ) as bridge,
+        canary(tmp_path, bridge.grpc, bridge.http, *flags) as bird,
+    ):
+        assert bird.process.wait(100) == 1
+
+    [line] = bird.findings()
+    assert (line["event"], line["what"]) == ("missing", "image")
+    assert "0 of them after 1 s" in line["found"]
+    assert "nowhere" in line["found"]
 
 
 def test_prometheus_takes_the_alert_rules(tmp_path):

@@ -30,6 +30,8 @@ class ShownBridge(FakeBridge):
         """Of every answer over HTTP."""
         self.images_status = 200
         """Of every answer about images."""
+        self.is_stored = True
+        """Whether images are said to lie in the object store."""
         self.url = ""
         self.looks = 0
         """How often /metrics was asked for."""
@@ -60,6 +62,8 @@ class ShownBridge(FakeBridge):
 
     def answer(self, path):
         """Return status and body of a page."""
+        if path == "/readyz?verbose":
+            return 200, b"commits: ok\nconnection object_store (s3://b): there is no bucket b\n"
         if path == "/metrics":
             self.looks += 1
             return self.status, self._metrics().encode()
@@ -115,6 +119,7 @@ class ShownBridge(FakeBridge):
                         "position": position,
                         "url": "",
                         "is_wrong": False,
+                        "in_store": self.is_stored,
                         "predicted_class": one.predictions[position].predicted_class,
                         "confidence": one.predictions[position].confidence,
                         "true_class": one.ground_truth[position],

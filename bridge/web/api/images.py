@@ -123,6 +123,7 @@ def _image_json(
         "true_class": image.true_class,
         "true_label": _label(image.true_class, names),
         "is_wrong": image.is_wrong,
+        "in_store": image.location.stored,
     }
 
 

@@ -44,8 +44,9 @@
 {{- if and (eq (toString $v.podSecurityContext.runAsUser) "0") $v.podSecurityContext.runAsNonRoot -}}
 {{- $wrong = append $wrong "podSecurityContext.runAsUser is 0 and runAsNonRoot is true, so the kubelet would start nothing: choose another user, such as 65532." -}}
 {{- end -}}
-{{- if and $v.test.enabled (gt (addf $v.test.durationSeconds 60) (float64 $v.test.deadlineSeconds)) -}}
-{{- $wrong = append $wrong (printf "test.deadlineSeconds is %d, but the test streams for %v seconds and may take a minute to compare: set it to at least %v." (int64 $v.test.deadlineSeconds) $v.test.durationSeconds (addf $v.test.durationSeconds 60 | ceil)) -}}
+{{- $needed := addf $v.test.durationSeconds (include "trainbridge.testStoreSeconds" . | default "0" | float64) 60 | ceil -}}
+{{- if and $v.test.enabled (gt $needed (float64 $v.test.deadlineSeconds)) -}}
+{{- $wrong = append $wrong (printf "test.deadlineSeconds is %d, and the test may take longer: set it to at least %v, a minute more than test.durationSeconds and, with a store, test.storeSeconds." (int64 $v.test.deadlineSeconds) $needed) -}}
 {{- end -}}
 {{- $wrong = concat $wrong (include "trainbridge.extraChecks" . | fromJsonArray) -}}
 {{- $wrong | toJson -}}

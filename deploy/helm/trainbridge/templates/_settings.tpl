@@ -52,6 +52,13 @@ Names that end in .svc it answers anyway.
 {{- $names | compact | uniq | join " " -}}
 {{- end -}}
 
+{{/* How long the test waits for its images to reach the object store; "": it does not look, as none is to get there. */}}
+{{- define "trainbridge.testStoreSeconds" -}}
+{{- if and .Values.images.store (ne (include "trainbridge.imagesKeep" .) "none") .Values.test.storeSeconds -}}
+{{- .Values.test.storeSeconds -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The bridge's configuration file. Whole numbers stay whole: YAML of a big one would be 1e+06. */}}
 {{- define "trainbridge.settings" -}}
 {{- $all := deepCopy .Values.settings -}}

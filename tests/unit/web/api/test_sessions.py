@@ -86,6 +86,7 @@ async def test_images_are_listed_with_what_is_known_of_them(open_client, stored)
         "true_class": 0,
         "true_label": "cat",
         "is_wrong": True,
+        "in_store": False,
     }
     async with client.session.get(image["url"]) as response:
         assert await response.read() == pictures(2)[1][0]
