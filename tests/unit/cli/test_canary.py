@@ -42,10 +42,13 @@ def test_a_canary_needs_no_flag(started):
 def test_every_flag_reaches_the_canary(started):
     """Each flag has its place in the options."""
     flags = {"--address": "h:1", "--bridge-url": "http://h:2", "--rate": "5", "--images": "3", "--run-batches": "80",
-             "--late-seconds": "7", "--look-seconds": "0.5", "--duration-seconds": "9"}  # fmt: skip  # flags beside their values
+             "--late-seconds": "7", "--look-seconds": "0.5", "--store-seconds": "8",
+             "--duration-seconds": "9"}  # fmt: skip  # flags beside their values
     run(*(word for flag in flags.items() for word in flag))
 
-    assert started == [bridge.canary.CanaryOptions("h:1", "http://h:2", 5.0, 3, 80, 7.0, 0.5, 9.0)]
+    assert started == [
+        bridge.canary.CanaryOptions("h:1", "http://h:2", 5.0, 3, 80, 7.0, 0.5, 8.0, 9.0)
+    ]
 
 
 def test_a_check_that_found_something_fails(started):
