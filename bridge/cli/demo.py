@@ -5,7 +5,7 @@ import sys
 
 from bridge.cli.parsing import listen_address, whole_number
 
-EPOCHS = 6
+EPOCHS = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         metavar="FOLDER",
-        help="keep everything in this folder (default: a temporary one)",
+        help="keep everything in this folder, which grows (default: a temporary one, emptied about every 45 minutes)",
     )
 
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     # The demo's libraries take seconds to import, and only the extra [demo] brings them.
     sys.stdout.write("Loading the digits and the network ...\n")
     sys.stdout.flush()
-    from bridge.demo import run as train  # noqa: PLC0415
+    from bridge.demo.show import run as train  # noqa: PLC0415
 
     return train(
         exit_when_done=arguments.exit,

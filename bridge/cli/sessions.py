@@ -16,6 +16,7 @@ from bridge.client.query import BridgeClient
 from bridge.client.query_types import SessionSummary
 
 COLUMNS = ("SESSION", "STATE", "CONNECTED", "EPOCH", "BATCH", "LOSS", "LAST MESSAGE")
+SEARCH = ("query", "status", "model")
 AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (0, "s"))
 
 
@@ -23,14 +24,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sessions`."""
     add_url(parser)
     parser.add_argument(
-        "--status",
-        metavar="STATE",
-        help="only sessions in this state, as the column STATE has it: running, silent, completed, failed ...",
+        "--query",
+        default="",
+        metavar="TEXT",
+        help="only sessions whose name, model, dataset, client or labels have all these words",
     )
     parser.add_argument(
-        "--query",
-        metavar="TEXT",
-        help="only sessions with this text in their name, model, dataset or client",
+        "--status",
+        default="",
+        metavar="STATE",
+        help="only sessions in this state, as the column STATE has it, or live, or ended; several with commas",
+    )
+    parser.add_argument(
+        "--model", default="", metavar="NAME", help="only sessions of this model, by its whole name"
+    )
+    parser.add_argument(
+        "--sort",
+        default="",
+        metavar="BY",
+        help="live, newest, oldest, updated, name, model or loss (default: live, then the newest)",
     )
     parser.add_argument(
         "--limit",
@@ -44,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the sessions of a bridge: one line each, or as one JSON object."""
     client = BridgeClient(chosen_url(arguments.url))
-    found = (session for session in client.sessions() if _is_wanted(session, arguments))
+    search = {name: getattr(arguments, name) for name in SEARCH}
+    found = client.sessions(**search, sort=arguments.sort)
     listed = list(itertools.islice(found, arguments.limit))
     has_more = next(found, None) is not None
     if arguments.json:
@@ -52,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps({"sessions": sessions, "more": has_more}, indent=2) + "\n")
         return 0
     if not listed:
-        sys.stdout.write(_nothing(client, arguments))
+        sys.stdout.write(_nothing(client, is_search=any(search.values())))
         return 0
     now = time.time()
     _print_table([COLUMNS, *(_row(session, now) for session in listed)])
@@ -60,14 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.flush()
         sys.stderr.write(f"{len(listed)} of more sessions; without --limit all are listed\n")
     return 0
-
-
-def _is_wanted(session: SessionSummary, arguments: argparse.Namespace) -> bool:
-    status, query = arguments.status, arguments.query
-    texts = (session.session_id, session.model_name, session.dataset_name, session.client_name)
-    return (status is None or status.casefold() in (session.state, session.status)) and (
-        query is None or any(query.casefold() in (text or "").casefold() for text in texts)
-    )
 
 
 def _json(session: SessionSummary) -> dict[str, Any]:
@@ -78,10 +83,10 @@ def _json(session: SessionSummary) -> dict[str, Any]:
     }
 
 
-def _nothing(client: BridgeClient, arguments: argparse.Namespace) -> str:
-    if arguments.status is None and arguments.query is None:
+def _nothing(client: BridgeClient, *, is_search: bool) -> str:
+    if not is_search:
         return f"No sessions on the bridge at {client.url}.\n"
-    return f"No session on the bridge at {client.url} matches; without --status and --query all are listed.\n"
+    return f"No session on the bridge at {client.url} matches; `trainbridge sessions` alone lists all.\n"
 
 
 def _row(session: SessionSummary, now: float) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """The bridge of the demo: the real command in a process of its own."""
 
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,11 +15,20 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.addresses import join_address, split_address, url_of
 from bridge.client import BridgeClient
 from bridge.errors import BridgeError
 
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
+
+IMAGE_BATCHES_PER_SECOND = 0.5
+"""A spike of a few batches fits into one window; the demo may run for days."""
+
+WAY_OUT = (
+    "stop it, or choose free ports: trainbridge demo --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0"
+    ' (make demo arguments="--grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0")'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +38,22 @@ class RunningBridge:
     grpc: str
     http: str
     process: "subprocess.Popen[bytes]"
+    log: Path
 
     @property
     def url(self) -> str:
         """Where its pages are."""
-        return f"http://{self.http}"
+        return url_of(self.http)
 
     @property
     def client(self) -> BridgeClient:
         """What reads them."""
         return BridgeClient(self.url, timeout_seconds=30)
+
+    def check_alive(self) -> None:
+        """Raise BridgeError, with the last line of its log, if the bridge has ended."""
+        if self.process.poll() is not None:
+            raise BridgeError(f"the bridge of the demo has ended: {_last_line(self.log)}")
 
     def total(self, series: str, **labels: str) -> int:
         """Add up the samples of a series on /metrics that have the labels given."""
@@ -54,36 +71,65 @@ class RunningBridge:
 
 @contextmanager
 def bridge_process(
-    *, grpc_address: str, http_address: str, state: Path | None
+    grpc_address: str, http_address: str, *, state: Path | None
 ) -> Iterator[RunningBridge]:
-    """Run `trainbridge serve` with its embedded stores while the block lasts.
+    """Run `trainbridge serve` with its embedded stores while the block lasts, and no longer than this process.
 
-    Raises BridgeError with the last line of its log if the bridge does not start.
+    Raises BridgeError if a port is taken, and with the last line of its log if the bridge does not start.
     """
+    check_free("--grpc-address", grpc_address)
+    check_free("--http-address", http_address)
     with tempfile.TemporaryDirectory(prefix="trainbridge-demo-") as temporary:
         folder = Path(temporary)
         log, ports_file = folder / "log", folder / "ports.json"
         command = [
-            *(sys.executable, "-m", "bridge", "serve"),
+            *(sys.executable, "-m", "bridge.demo.attached", str(folder), "serve"),
             *("--grpc-address", grpc_address),
             *("--http-address", http_address),
             *("--state", str(state or folder / "state")),
             *("--ports-file", str(ports_file)),
+            *("--images-batches-per-second", str(IMAGE_BATCHES_PER_SECOND)),
             *("--log-format", "text"),
         ]
         with log.open("wb") as output:
             # A session of its own: Ctrl-C reaches the trainer alone, which then stops the bridge.
             process = subprocess.Popen(  # noqa: S603 -- our own command
-                command, stdout=output, stderr=output, start_new_session=True, env=_environment()
+                command,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env=_environment(),
             )
         try:
             ports = _ports(process, ports_file, log)
-            hosts = (grpc_address.rpartition(":")[0], http_address.rpartition(":")[0])
+            grpc, http = split_address(grpc_address)[0], split_address(http_address)[0]
             yield RunningBridge(
-                f"{hosts[0]}:{ports['grpc']}", f"{hosts[1]}:{ports['http']}", process
+                join_address(grpc, ports["grpc"]), join_address(http, ports["http"]), process, log
             )
         finally:
             _stop(process)
+
+
+def check_free(flag: str, address: str) -> None:
+    """Raise BridgeError, with what to do, if another program has the port."""
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        if os.name == "posix":  # elsewhere it would take a port that is in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise BridgeError(
+                    f"{flag} {address} is taken: another demo, a bridge or some other program is running"
+                    f" there; {WAY_OUT}"
+                ) from error
+            raise BridgeError(
+                f"{flag} {address} cannot be used: {error.strerror or error}; give an address of this"
+                " machine, such as 127.0.0.1:0"
+            ) from error
 
 
 def _environment() -> dict[str, str]:
@@ -97,11 +143,15 @@ def _ports(process: "subprocess.Popen[bytes]", ports_file: Path, log: Path) -> d
     deadline = time.monotonic() + START_SECONDS
     while not ports_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            lines = log.read_text(errors="replace").strip().splitlines()
-            raise BridgeError(f"the bridge did not start: {lines[-1] if lines else 'no output'}")
+            raise BridgeError(f"the bridge of the demo did not start: {_last_line(log)}")
         time.sleep(0.05)
     ports: dict[str, int] = json.loads(ports_file.read_text())
     return ports
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it has logged nothing"
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:
@@ -111,3 +161,6 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    finally:
+        if process.stdin:
+            process.stdin.close()

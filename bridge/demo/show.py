@@ -1,19 +1,31 @@
 """The demo from its first line to its summary."""
 
-import signal
+import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from types import FrameType
 
 from tqdm import tqdm
 
-from bridge.client import TrainingSession
+from bridge.client import Stats, TrainingSession
 from bridge.demo.bridge_process import RunningBridge, bridge_process
 from bridge.demo.digits import CLASS_NAMES
+from bridge.demo.lifetime import end_with_terminal
 from bridge.demo.summary import compare
 from bridge.demo.training import BATCH_SIZE, DemoOptions, LoopCounts, Training
 
 FAILED = 1
+INTERRUPTED = 130
+
+HIDDEN = (48, 32, 96)
+LEARNING_RATES = (0.05, 0.02)
+"""One run after the other has another network and another learning rate: there is something to compare."""
+
+RUNS_PER_BRIDGE = 20
+"""Then a new bridge takes its place, about every 45 minutes: what the old one kept goes with it, and the disk does not fill."""
+
+TERMINAL_SECONDS, FILE_SECONDS = 0.2, 30.0
+"""How often progress is shown: a file would grow for as long as the demo runs."""
 
 
 def run(
@@ -24,63 +36,91 @@ def run(
     http_address: str,
     state: str | None,
 ) -> int:
-    """Train a small classifier that streams to a bridge of its own; return the exit status.
+    """Train small classifiers that stream to a bridge of their own; return the exit status.
 
-    Raises BridgeError if the bridge does not start.
+    Without `exit_when_done`, one run follows the other until Ctrl-C, which is how it is meant to end: the status
+    is 0. Raises BridgeError if the bridge does not start, or ends.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
-    training = Training(DemoOptions(epochs=epochs))
+    end_with_terminal()
     folder = Path(state).expanduser() if state else None
+    addresses = grpc_address, http_address
     try:
-        with bridge_process(
-            grpc_address=grpc_address, http_address=http_address, state=folder
-        ) as bridge:
-            return _train_and_compare(bridge, training, stays=not exit_when_done)
+        _print("Starting a bridge ...")
+        for first in itertools.count(0, RUNS_PER_BRIDGE):
+            with bridge_process(*addresses, state=folder) as bridge:
+                _print_addresses(bridge)
+                if exit_when_done:
+                    return _train_and_compare(bridge, DemoOptions(epochs=epochs))
+                numbers = itertools.islice(
+                    itertools.count(first), None if folder else RUNS_PER_BRIDGE
+                )
+                _train_on(bridge, epochs, numbers)
+                addresses = bridge.grpc, bridge.http
+            _print("\nA new bridge takes over, and the runs so far are removed.")
     except KeyboardInterrupt:
         _print("\nStopped.")
-        return 0 if not exit_when_done else FAILED
+    return INTERRUPTED if exit_when_done else 0
 
 
-def _train_and_compare(bridge: RunningBridge, training: Training, *, stays: bool) -> int:
+def _train_on(bridge: RunningBridge, epochs: int, numbers: Iterable[int]) -> None:
+    """Train one network after the other."""
+    for number in numbers:
+        options = DemoOptions(
+            epochs=epochs,
+            seed=number,
+            hidden=HIDDEN[number % len(HIDDEN)],
+            learning_rate=LEARNING_RATES[number % len(LEARNING_RATES)],
+        )
+        _train(bridge, options)
+        bridge.check_alive()
+
+
+def _train_and_compare(bridge: RunningBridge, options: DemoOptions) -> int:
+    session_id, counts, stats = _train(bridge, options)
+    comparisons = compare(bridge, session_id, counts, stats)
+    agrees = all(one.agrees for one in comparisons)
+    _print("\nWhat was sent has arrived:" if agrees else "\nWhat was sent has NOT all arrived:")
+    for one in comparisons:
+        _print(str(one))
+    return 0 if agrees else FAILED
+
+
+def _print_addresses(bridge: RunningBridge) -> None:
+    _print(
+        "A small network learns to read handwritten digits. Watch it in a browser:\n\n"
+        f"  all runs       {bridge.url}/\n"
+        f"  for Prometheus {bridge.url}/metrics\n\n"
+        "Ctrl-C ends it.\n"
+    )
+
+
+def _train(bridge: RunningBridge, options: DemoOptions) -> tuple[str, LoopCounts, Stats]:
+    """Train one network; return its session's id, what the loop has counted, and what the SDK has."""
+    training = Training(options)
     session = TrainingSession(
         bridge.grpc,
-        model="digits",
+        model=f"digits-{options.hidden}",
         dataset="handwritten digits",
-        epochs=training.options.epochs,
+        epochs=options.epochs,
         batches_per_epoch=training.batches_per_epoch,
         batch_size=BATCH_SIZE,
         class_names=CLASS_NAMES,
         client_name="trainbridge-demo",
     )
-    _print_addresses(bridge, session.session_id)
+    _print(f"{bridge.url}/sessions/{session.session_id}")
     with session:
-        counts = _train(session, training)
-    comparisons = compare(bridge, session.session_id, counts, session.stats)
-    agrees = all(one.agrees for one in comparisons)
-    _print("\nWhat was sent has arrived:" if agrees else "\nWhat was sent has NOT all arrived:")
-    for one in comparisons:
-        _print(str(one))
-    if stays:
-        _print(f"\nStill serving at {bridge.url}/ - Ctrl-C ends it.")
-        bridge.process.wait()
-    return 0 if agrees else FAILED
+        counts = _watched(training, session)
+    return session.session_id, counts, session.stats
 
 
-def _print_addresses(bridge: RunningBridge, session_id: str) -> None:
-    _print(
-        "A small network learns to read handwritten digits. Watch it:\n\n"
-        f"  all sessions   {bridge.url}/\n"
-        f"  this one       {bridge.url}/sessions/{session_id}\n"
-        f"  for Prometheus {bridge.url}/metrics\n"
-    )
-
-
-def _train(session: TrainingSession, training: Training) -> LoopCounts:
-    total = training.options.epochs * training.batches_per_epoch
-    with tqdm(total=total, unit="batch", file=sys.stdout, mininterval=0.2) as bar:
+def _watched(training: Training, session: TrainingSession) -> LoopCounts:
+    epochs = training.options.epochs
+    seconds = TERMINAL_SECONDS if sys.stdout.isatty() else FILE_SECONDS
+    total = epochs * training.batches_per_epoch
+    with tqdm(total=total, unit="batch", file=sys.stdout, mininterval=seconds) as bar:
 
         def progress(epoch: int, loss: float) -> None:
-            bar.set_description(f"epoch {epoch} of {training.options.epochs}", refresh=False)
+            bar.set_description(f"epoch {epoch} of {epochs}", refresh=False)
             bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
             bar.update()
 
@@ -90,7 +130,3 @@ def _train(session: TrainingSession, training: Training) -> LoopCounts:
 def _print(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

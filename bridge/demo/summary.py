@@ -10,7 +10,7 @@ from bridge.client import Stats
 from bridge.demo.bridge_process import RunningBridge
 from bridge.demo.training import LoopCounts
 
-SETTLE_SECONDS = 15.0
+SETTLE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,12 @@ from bridge.demo.digits import CLASS_NAMES, Digits, load
 from bridge.demo.network import Classes, Network, accuracy, cross_entropy
 
 BATCH_SIZE = 32
-LEARNING_RATE = 0.05
-LEARNING_RATE_DECAY = 0.85
+FINAL_LEARNING_RATE_RATIO = 0.1
+"""What is left of the learning rate at the end of a run."""
+
+DROPOUT = 0.3
+"""Keeps the loss from settling at zero, where a curve is nothing to look at."""
+
 STEP_SECONDS = 0.07
 """What a step of a larger model might take; without it there would be nothing to watch."""
 
@@ -20,14 +24,16 @@ MISHAP_EPOCHS = 3
 """In every so many epochs the labels of a few batches are wrong, and the loss jumps."""
 
 MISHAP_BATCHES = range(18, 22)
-SEED = 7
 
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """How long to train."""
+    """What to train, and how long."""
 
     epochs: int = 6
+    hidden: int = 48
+    learning_rate: float = 0.05
+    seed: int = 0
     step_seconds: float = STEP_SECONDS
 
 
@@ -50,10 +56,17 @@ class Training:
     def __init__(self, options: DemoOptions) -> None:
         """Load the digits."""
         self.options = options
-        self._random = np.random.default_rng(SEED)
+        self._random = np.random.default_rng(options.seed)
         self._digits, self._held_out = load(self._random)
-        self._network = Network(self._random, inputs=64, hidden=48, classes=len(CLASS_NAMES))
-        self._learning_rate = LEARNING_RATE
+        self._network = Network(
+            self._random,
+            inputs=64,
+            hidden=options.hidden,
+            classes=len(CLASS_NAMES),
+            dropout=DROPOUT,
+        )
+        self._learning_rate = options.learning_rate
+        self._decay = FINAL_LEARNING_RATE_RATIO ** (1 / options.epochs)
         self.batches_per_epoch = len(self._digits) // BATCH_SIZE
 
     def run(self, session: TrainingSession, progress: Progress) -> LoopCounts:
@@ -65,7 +78,7 @@ class Training:
             if session.should_stop:
                 break
             epochs += 1
-            self._learning_rate *= LEARNING_RATE_DECAY
+            self._learning_rate *= self._decay
         return LoopCounts(batches, epochs, stopped=epochs < self.options.epochs)
 
     def _epoch(self, session: TrainingSession, epoch: int, progress: Progress) -> int:

@@ -75,5 +75,5 @@ def test_a_demo_that_cannot_start_says_why(tmp_path):
         )
 
     assert done.returncode != 0
-    assert "http_address" in done.stderr
+    assert f"--http-address {bridge.http} is taken" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout

@@ -2,7 +2,7 @@
 
 import pytest
 
-import bridge.demo
+import bridge.demo.show
 from bridge import cli
 
 
@@ -15,17 +15,17 @@ def started(monkeypatch):
         found.append(options)
         return 3
 
-    monkeypatch.setattr(bridge.demo, "run", run)
+    monkeypatch.setattr(bridge.demo.show, "run", run)
     return found
 
 
 def test_a_demo_needs_no_flag(started):
-    """By default it trains a few epochs at the usual addresses and serves on; its status is ours."""
+    """By default it trains on and on at the usual addresses; its status is ours."""
     assert cli.main(["demo"]) == 3
     assert started == [
         {
             "exit_when_done": False,
-            "epochs": 6,
+            "epochs": 40,
             "grpc_address": "127.0.0.1:50051",
             "http_address": "127.0.0.1:8080",
             "state": None,

@@ -72,14 +72,23 @@ def test_a_limit_says_that_there_are_more(bridge, capsys):
 
 
 def test_sessions_can_be_chosen(bridge, capsys):
-    """By state, and by a part of the name or the model, in any case of letters."""
+    """By state and by words, as on the page that lists them."""
     running(bridge.deps, "resnet-1", batches=1)
     over = running(bridge.deps, "bert-1", batches=1)
     over.apply(Ended(Phase.LOST), over.registered_at)
 
-    assert [row[0] for row in listed(capsys, "--status", "Lost")] == ["bert-1"]
+    assert [row[0] for row in listed(capsys, "--status", "lost")] == ["bert-1"]
     assert [row[0] for row in listed(capsys, "--query", "RESNET-")] == ["resnet-1"]
     assert listed(capsys, "--status", "lost", "--query", "resnet-") == []
+    assert [row[0] for row in listed(capsys, "--sort", "name")] == ["bert-1", "resnet-1"]
+
+
+def test_a_search_that_the_bridge_does_not_know_is_refused(bridge, capsys):
+    """In the bridge's words, which list what it knows."""
+    assert cli.main(["sessions", "--status", "sleeping"]) == 1
+    assert "status" in capsys.readouterr().err
+    assert cli.main(["sessions", "--sort", "colour"]) == 1
+    assert "sort" in capsys.readouterr().err
 
 
 def test_no_session_is_said_so(bridge, capsys):
@@ -87,7 +96,7 @@ def test_no_session_is_said_so(bridge, capsys):
     assert cli.main(["sessions"]) == 0
     assert capsys.readouterr().out == f"No sessions on the bridge at {bridge.url}.\n"
     assert cli.main(["sessions", "--query", "x"]) == 0
-    assert "without --status and --query all are listed" in capsys.readouterr().out
+    assert "`trainbridge sessions` alone lists all" in capsys.readouterr().out
 
 
 def test_sessions_are_given_to_scripts_as_json(bridge, capsys):

@@ -1,0 +1,36 @@
+"""The demo ends with its terminal: by a signal, or with the process that started it."""
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+LOOK_SECONDS = 0.5
+
+
+def end_with_terminal() -> None:
+    """Have KeyboardInterrupt raised in the main thread when it is time to end.
+
+    That is at Ctrl-C, at SIGTERM, when the terminal closes, and when the process that started this one has gone,
+    which may have had no time for a signal. What ignores SIGHUP, as under nohup, is to outlive them all.
+    """
+    is_to_outlive = hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    if not is_to_outlive:
+        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(LOOK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
