@@ -97,6 +97,8 @@ class AppDependencies:
     """For calls of `read_image`: a store that hangs holds up images and nothing else."""
     tiles: TileDecoder = field(default_factory=TileDecoder)
     """Decodes images for contact sheets; it is closed with the app."""
+    spool_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("reading spool", 8))
+    """For images that are not in the store yet, so that they are shown whatever the store does."""
     page_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("compressing", 2))
     """For work on /metrics, which must answer whatever else hangs."""
     readiness: tuple[Check, ...] = ()

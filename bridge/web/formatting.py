@@ -9,6 +9,9 @@ from bridge.model import is_ratio
 NOT_KNOWN = "\N{EN DASH}"
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 DURATION_UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
+ESTIMATE_IN_MINUTES_FROM = 600
+"""Seconds from which on an estimate leaves out the seconds."""
+
 SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -18,9 +21,11 @@ def number(value: float | None, digits: int = 4) -> str:
         return NOT_KNOWN
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "∞" if value > 0 else "-∞"
-    if value and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.{min(digits, 3) - 1}e}"
-    places = digits - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    if value and not 1e-3 <= abs(value) < 1e6:
+        return _short_exponent(f"{value:.{min(digits, 3) - 1}e}")
+    if not value:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(0, places)}f}"
 
 
@@ -28,14 +33,15 @@ def short(value: float | None) -> str:
     """Return a number as an axis shows it: at most three significant digits, no trailing zeros."""
     if value is None or not math.isfinite(value):
         return number(value)
-    text = f"{value:.3g}"
-    return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+    return _short_exponent(f"{value:.3g}")
 
 
 def count(value: float | None) -> str:
-    """Return a count: 1,234 or 12.3 M."""
+    """Return a count or a rate: 1,234 or 12.3 M, and below 10 with what is behind the point."""
     if value is None or not math.isfinite(value):
         return NOT_KNOWN
+    if abs(value) < 10 and value != round(value):
+        return short(float(f"{value:.2g}"))
     if abs(value) < 100_000:
         return f"{value:,.0f}"
     size, suffix = next(pair for pair in SUFFIXES if abs(value) >= pair[0])
@@ -43,9 +49,14 @@ def count(value: float | None) -> str:
 
 
 def percent(ratio: float | None, places: int = 0) -> str:
-    """Return a ratio as a percentage."""
+    """Return a ratio as a percentage: 0% only for nothing at all, and 100% only for all."""
     if ratio is None or not math.isfinite(ratio):
         return NOT_KNOWN
+    step = 10.0**-places
+    if 0 < ratio < step / 200:
+        return f"<{step:.{places}f}%"
+    if 1 - step / 200 <= ratio < 1:
+        return f">{100 - step:.{places}f}%"
     return f"{ratio * 100:.{places}f}%"
 
 
@@ -69,12 +80,25 @@ def duration(seconds: float | None) -> str:
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return NOT_KNOWN
     if 0 < seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
+        return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "<1 ms"
     rounded = round(seconds)
     for unit, name, smaller_unit, smaller_name in DURATION_UNITS:
         if rounded >= unit:
             return f"{rounded // unit} {name} {rounded % unit // smaller_unit} {smaller_name}"
     return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{rounded} s"
+
+
+def remaining(seconds: float | None) -> str:
+    """Return an estimate of the time left, no more precise than such estimates are."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return NOT_KNOWN
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    if seconds < ESTIMATE_IN_MINUTES_FROM:
+        return duration(round(seconds))
+    if seconds < 3_570:
+        return f"{round(seconds / 60)} min"
+    return duration(round(seconds / 60) * 60)
 
 
 def ago(seconds: float) -> str:
@@ -115,6 +139,11 @@ def class_name(number: int | None, names: Sequence[str]) -> str:
     return str(name or number)
 
 
+def _short_exponent(text: str) -> str:
+    """Return a number such as 1e-05 as 1e-5."""
+    return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+
+
 def _utc(at: float, format: str) -> str:
     try:
         return time.strftime(format, time.gmtime(at))
@@ -131,6 +160,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "size": size,
     "duration": duration,
     "ago": ago,
+    "remaining": remaining,
     "moment": moment,
     "clock": clock,
     "iso": iso,

@@ -77,12 +77,18 @@ class SessionView:
     def progress_ratio(self) -> float | None:
         """How much of the run is done, 0..1; None where that is unknown."""
         total = self.config.total_epochs
-        has_progress = bool(total or self.batches or self.epochs)
-        if self.status is Status.COMPLETED and self.has_begun and has_progress:
+        if self.status is Status.COMPLETED and (self.batches or self.epochs):
             return 1.0
         if not total or (self.status.is_end and not self.has_begun):
             return None
+        if self.has_begun and not self.has_place:
+            return None
         return min(1.0, self._epochs_of_work_done / total) if self.has_begun else 0.0
+
+    @property
+    def has_place(self) -> bool:
+        """Whether it is known where the run is; scalars that were logged without epoch and batch do not say."""
+        return bool(self.batches or self.epochs or self.epoch or self.batch)
 
     @property
     def _epochs_of_work_done(self) -> float:
@@ -103,6 +109,8 @@ class SessionView:
             return "nothing was logged"
         if not self.has_begun:
             return f"0 of {total} epochs" if total else "not started"
+        if not self.has_place:
+            return "scalars only"
         if total:
             return f"epoch {self.epoch_reached} of {total}"
         return f"epoch {self.epoch_reached}"

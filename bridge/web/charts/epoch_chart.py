@@ -11,6 +11,7 @@ from bridge.web.charts.line_chart import (
     Line,
     Tick,
     svg_points,
+    tick_at,
     y_of,
     y_ticks,
 )
@@ -27,13 +28,20 @@ Series = tuple[str, str, Sequence[float | None]]
 
 
 def epoch_chart(
-    epochs: Sequence[int], series: Sequence[Series], *, height: int = 190
+    epochs: Sequence[int],
+    series: Sequence[Series],
+    *,
+    height: int = 190,
+    highest: float = math.inf,
 ) -> Chart | None:
-    """Return a chart with a line for each series, or None where no value can be drawn."""
+    """Return a chart with a line for each series, or None where no value can be drawn.
+
+    The axis ends at `highest`, unless a value is above it.
+    """
     drawn = [_finite_points(epochs, values) for _, _, values in series]
     if not any(drawn):
         return None
-    scale = scale_of(value for points in drawn for _, value in points)
+    scale = scale_of((value for points in drawn for _, value in points), highest=highest)
     first, last = epochs[0], max(epochs[-1], epochs[0] + 1)
     lines = tuple(
         _line(name, style, points, (first, last), scale, height)
@@ -76,7 +84,7 @@ def _line(
 def _epoch_ticks(first: int, last: int) -> tuple[Tick, ...]:
     stride = math.ceil((last - first + 1) / MAX_X_TICKS)
     return tuple(
-        Tick(round(_x_of(epoch, first, last) / WIDTH * 100, 3), str(epoch))
+        tick_at(_x_of(epoch, first, last) / WIDTH * 100, str(epoch), anchor="middle")
         for epoch in range(first, last + 1, stride)
     )
 

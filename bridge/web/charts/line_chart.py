@@ -14,6 +14,9 @@ MAX_X_TICKS = 6
 LARGEST = 1e300
 """Beyond this, sums and differences of finite numbers stop being finite."""
 
+RIGHT_EDGE = 90.0
+"""From here on, in percent of the width, a label stands to the left of its place."""
+
 MARGIN = 3
 LABEL_HEIGHT = 14
 """A label stands above its line, and needs this much room."""
@@ -25,6 +28,8 @@ class Tick:
 
     place: float
     text: str
+    anchor: str = "start"
+    """Which part of the text is there, as in SVG."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,11 @@ class Chart:
     gaps: tuple[Column, ...] = ()
     x_ticks: tuple[Tick, ...] = ()
     y_ticks: tuple[tuple[float, float], ...] = ()
+
+
+def tick_at(place: float, text: str, *, anchor: str) -> Tick:
+    """Return a label on the x axis; one near the right edge ends there, so that it does not stick out."""
+    return Tick(round(place, 3), text, "end" if place > RIGHT_EDGE else anchor)
 
 
 def y_ticks(scale: Scale, height: int) -> tuple[tuple[float, float], ...]:

@@ -15,20 +15,14 @@ from bridge.web.charts.line_chart import (
     Line,
     Tick,
     svg_points,
+    tick_at,
     y_of,
     y_ticks,
 )
 from bridge.web.charts.scale import Scale, scale_of
+from bridge.web.charts.spikes import spikes_of
 
 SPARKLINE_BINS = 60
-
-MAX_SPIKES = 6
-SPIKE_FACTOR = 1.6
-"""A value this many times the median around it is marked."""
-
-SPIKE_NEIGHBOURS = 8
-SPIKE_DISTANCE = 3
-"""Of two spikes no further apart than so many bins, only the higher one is marked."""
 
 GAP_TOP = 12.0
 """Where the mark of a bin without a finite value is drawn, in pixels."""
@@ -47,7 +41,7 @@ def loss_chart(bins: Sequence[Bin], *, height: int = 300) -> Chart | None:
         (Line("mean", "a", pieces),),
         bands,
         columns,
-        tuple(_spikes(columns)),
+        tuple(columns[index] for index in spikes_of([column.high for column in columns])),
         _gaps(columns),
         _epoch_ticks(bins),
         y_ticks(scale, height),
@@ -115,32 +109,6 @@ def _columns(bins: Sequence[Bin], scale: Scale, height: int) -> tuple[Column, ..
     )
 
 
-def _spikes(columns: Sequence[Column]) -> list[Column]:
-    """Return the columns that stand out most from those around them, in order."""
-    heights = ((_relative_height(columns, index), index) for index in range(len(columns)))
-    found = [(height, index) for height, index in heights if height > SPIKE_FACTOR]
-    found.sort(key=lambda entry: -entry[0])
-    chosen: list[int] = []
-    for _, index in found:
-        is_apart = all(abs(index - other) > SPIKE_DISTANCE for other in chosen)
-        if is_apart and len(chosen) < MAX_SPIKES:
-            chosen.append(index)
-    return [columns[index] for index in sorted(chosen)]
-
-
-def _relative_height(columns: Sequence[Column], index: int) -> float:
-    """Return a column's highest value over the median of the means around it; 0: there is none."""
-    column = columns[index]
-    around = columns[max(0, index - SPIKE_NEIGHBOURS) : index + SPIKE_NEIGHBOURS + 1]
-    means = sorted(
-        other.mean for other in around if other is not column and math.isfinite(other.mean)
-    )
-    if not means or not math.isfinite(column.high):
-        return 0.0
-    median = means[len(means) // 2]
-    return column.high / median if median > 0 else 0.0
-
-
 def _gaps(columns: Sequence[Column]) -> tuple[Column, ...]:
     """Return the stretches with non-finite values, each as one column at the place of its first."""
     gaps: list[Column] = []
@@ -162,11 +130,13 @@ def _epoch_ticks(bins: Sequence[Bin]) -> tuple[Tick, ...]:
     for index, (before, bin_) in enumerate(pairwise(bins), start=1):
         if bin_.epoch > before.epoch:
             starts.append((index, bin_.epoch))
-    stride = math.ceil(len(starts) / MAX_X_TICKS)
-    return tuple(
-        Tick(round(index * 100 / len(bins), 3), f"epoch {epoch}")
-        for index, epoch in starts[::stride]
-    )
+    ticks: list[Tick] = []
+    for index, epoch in starts:
+        place = index * 100 / len(bins)
+        if not ticks or place - ticks[-1].place >= 100 / MAX_X_TICKS:
+            text = str(epoch) if ticks else f"epoch {epoch}"
+            ticks.append(tick_at(place, text, anchor="start"))
+    return tuple(ticks)
 
 
 def _extremes(bin_: Bin) -> tuple[float, float]:

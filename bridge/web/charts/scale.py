@@ -48,17 +48,17 @@ class Scale:
         return math.log10(max(value, self.low)) if self.is_log else value
 
 
-def scale_of(values: Iterable[float]) -> Scale:
-    """Return an axis that holds all finite values with a little room."""
+def scale_of(values: Iterable[float], *, highest: float = math.inf) -> Scale:
+    """Return an axis that holds all finite values with a little room, where that does not exceed `highest`."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
     if low > 0 and high / low > LOG_FROM_RATIO:
-        return Scale(low / 1.2, high * 1.2, is_log=True)
+        return Scale(low / 1.2, max(high, min(high * 1.2, highest)), is_log=True)
     room = (high - low) * PADDING or abs(high) * 0.1 or 1.0
     lowest = low - room
     if low >= 0 > lowest:
         lowest = 0.0
-    return Scale(lowest, high + room, is_log=False)
+    return Scale(lowest, max(high, min(high + room, highest)), is_log=False)
 
 
 def _round_values(low: float, high: float, wanted: int) -> list[float]:

@@ -37,12 +37,13 @@ def session_curves(session: SessionView) -> SessionCurves:
         ("training", "a", [epoch.accuracy for epoch in epochs]),
         ("validation", "b", [epoch.validation_accuracy for epoch in epochs]),
     ]
+    has_ratios = all(map(_has_accuracy_ratios, epochs))
     rate: list[Series] = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
     return SessionCurves(
         loss=loss_chart(session.loss_bins),
         epoch_loss=epoch_chart(numbers, loss),
-        epoch_accuracy=epoch_chart(numbers, accuracy),
-        has_accuracy_ratios=all(map(_has_accuracy_ratios, epochs)),
+        epoch_accuracy=epoch_chart(numbers, accuracy, highest=1.0 if has_ratios else math.inf),
+        has_accuracy_ratios=has_ratios,
         learning_rate=epoch_chart(numbers, rate),
     )
 

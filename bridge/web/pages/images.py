@@ -4,10 +4,11 @@ import asyncio
 
 from aiohttp import web
 
-from bridge.errors import NotFoundError
-from bridge.storage.index import IndexedImage
-from bridge.web.dependencies import deps_of
+from bridge.errors import NotFoundError, StorageError
+from bridge.storage.index import ImageLocation, IndexedImage
+from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import version_of
+from bridge.web.pages.placeholder import is_picture_wanted, placeholder_response
 from bridge.web.request_params import batch_of, parse_whole
 from bridge.web.session_lookup import session_of
 from bridge.web.templating import FOLDER
@@ -71,6 +72,18 @@ async def _stored_jpeg(
         response = web.Response(status=304, headers={"Cache-Control": cache_control})
         response.etag = version
         return response
-    deps = deps_of(request)
-    body = await deps.image_threads.run(lambda: deps.read_image(image.location))
+    try:
+        body = await _read(deps_of(request), image.location)
+    except (StorageError, NotFoundError) as error:
+        if not is_picture_wanted(request):
+            raise
+        if isinstance(error, StorageError):
+            deps_of(request).telemetry.storage_failed("web", error)
+        return placeholder_response(error)
     return jpeg_response(body, cache_control, version)
+
+
+async def _read(deps: AppDependencies, location: ImageLocation) -> bytes:
+    """Read an image; what is still in the spool does not wait behind reads from a store that hangs."""
+    threads = deps.image_threads if location.stored else deps.spool_threads
+    return await threads.run(lambda: deps.read_image(location))

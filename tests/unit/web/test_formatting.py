@@ -14,12 +14,15 @@ from bridge.web import formatting
         (math.nan, "NaN"),
         (math.inf, "∞"),
         (-math.inf, "-∞"),
-        (0.0, "0.000"),
+        (0.0, "0"),
+        (-0.0, "0"),
+        (5e-324, "4.94e-324"),
+        (0.0004962430, "4.96e-4"),
         (0.5, "0.5000"),
-        (0.000312, "0.0003120"),
+        (0.000312, "3.12e-4"),
         (12.3456, "12.35"),
         (12_345.6, "12,346"),
-        (1e300, "1.00e+300"),
+        (1e300, "1.00e300"),
         (-2.5, "-2.500"),
     ],
 )
@@ -36,6 +39,7 @@ def test_numbers(value, text):
         (-1, formatting.NOT_KNOWN),
         (0, "0 s"),
         (0.0412, "41 ms"),
+        (0.0000412, "<1 ms"),
         (5.25, "5.2 s"),
         (59.6, "1 min 0 s"),
         (125, "2 min 5 s"),
@@ -100,3 +104,49 @@ def test_classes(number, text):
 def test_error_messages_become_sentences(message, text):
     """Pages show what the API says in the form of a sentence; a parameter keeps its name."""
     assert formatting.sentence(message) == text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "places", "text"),
+    [
+        (0.0, 0, "0%"),
+        (0.0004, 0, "<1%"),
+        (0.0004, 1, "<0.1%"),
+        (0.004, 1, "0.4%"),
+        (0.9996, 0, ">99%"),
+        (0.9996, 1, ">99.9%"),
+        (0.994, 0, "99%"),
+        (1.0, 1, "100.0%"),
+        (-0.25, 0, "-25%"),
+        (3.5, 0, "350%"),
+    ],
+)
+def test_only_nothing_is_zero_percent_and_only_all_is_a_hundred(ratio, places, text):
+    """A run that is not finished is never at 100%, and one that has begun is never at 0%."""
+    assert formatting.percent(ratio, places) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0, "0"), (0.04, "0.04"), (2.25, "2.2"), (9.0, "9"), (480.4, "480")]
+)
+def test_a_slow_rate_is_not_zero(value, text):
+    """A loop with a frame every 25 seconds has a rate."""
+    assert formatting.count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, formatting.NOT_KNOWN),
+        (-1.0, formatting.NOT_KNOWN),
+        (0.0, "1 s"),
+        (59.4, "59 s"),
+        (123.0, "2 min 3 s"),
+        (754.0, "13 min"),
+        (3_580.0, "1 h 0 min"),
+        (12_345.0, "3 h 26 min"),
+    ],
+)
+def test_an_estimate_is_not_too_precise(seconds, text):
+    """The seconds of a quarter of an hour are noise."""
+    assert formatting.remaining(seconds) == text

@@ -92,3 +92,14 @@ def test_a_view_does_not_change():
     session.losses.bins[0].high = 99.0
 
     assert (seen.batch, seen.loss, len(seen.loss_bins), seen.loss_bins[0].high) == (0, 0.5, 1, 0.5)
+
+
+def test_scalars_alone_do_not_say_where_a_run_is():
+    """A run that only logs scalars has begun, and is neither at epoch 0 nor at 100%."""
+    live = run(Scalars(0, 0, {"reward": 1.0}))
+    over = run(Scalars(0, 0, {"reward": 1.0}), StatusChange(Status.COMPLETED))
+
+    for seen in (live, over):
+        assert seen.progress_ratio is None
+        assert seen.progress_text == "scalars only"
+    assert run(Scalars(3, 7, {"reward": 1.0}), total=0).progress_text == "epoch 3"

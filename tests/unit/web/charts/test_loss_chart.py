@@ -1,5 +1,6 @@
 """The loss curve as points."""
 
+import itertools
 import math
 
 from hypothesis import given, settings
@@ -64,3 +65,15 @@ def test_a_wide_range_is_drawn_on_a_log_axis():
     assert loss_chart(curve(100.0, 1.0, 0.01)).is_log
     assert not loss_chart(curve(2.0, 1.0, 0.5)).is_log
     assert not loss_chart(curve(100.0, 0.0, -1.0)).is_log
+
+
+def test_the_labels_of_epochs_stay_inside():
+    """Only the first says "epoch"; the last one, at the right edge, stands to the left of its line."""
+    bins = curve(*[0.5] * 239, per_epoch=19)
+
+    ticks = loss_chart(bins).x_ticks
+
+    assert ticks[0].text == "epoch 0"
+    assert all(tick.text.isdigit() for tick in ticks[1:])
+    assert [tick.anchor for tick in ticks if tick.place > 90] == ["end"]
+    assert all(b.place - a.place > 15 for a, b in itertools.pairwise(ticks))
