@@ -47,6 +47,22 @@ class Command:
     """Epoch and batch of that answer."""
 
 
+def checked_command(type: object, callback: object) -> CommandType:
+    """Return the type of command for a callback. Raises ValueError for what is neither."""
+    if not isinstance(type, CommandType):
+        names = [kind.name for kind in CommandType]
+        wanted = str(type).upper().replace("-", "_") if isinstance(type, str) else ""
+        near = next((name for name in names if wanted and name.startswith(wanted)), "")
+        given = repr(type[:40]) if isinstance(type, str) else f"a {type.__class__.__name__}"
+        instead = f"CommandType.{near}" if near else f"one of {', '.join(names)}"
+        raise ValueError(f"{given} is not a CommandType; give {instead}")
+    if not callable(callback):
+        raise ValueError(
+            f"the callback of {type.name} is a {callback.__class__.__name__}, which cannot be called"
+        )
+    return type
+
+
 class CommandInbox:
     """Takes commands from the connection's thread and hands them to the loop's, between two batches."""
 

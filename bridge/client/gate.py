@@ -52,14 +52,14 @@ class Gate:
         self.is_open = False
         """Whether the run has begun and not ended: the loop asks no more than this at each call."""
         self._session_id = session_id
-        self._account = account
+        self.account = account
         self._shut: Shut | None = None
         self._is_logged = False
 
     @property
     def is_strict(self) -> bool:
         """Return whether it raises."""
-        return self._account.is_strict
+        return self.account.is_strict
 
     @property
     def is_copy(self) -> bool:
@@ -87,8 +87,8 @@ class Gate:
         reason, sentence = shut.value
         if reason is None:
             return False
-        self._account.record(what, reason, 1)
-        if self._account.is_strict:
+        self.account.record(what, reason, 1)
+        if self.account.is_strict:
             raise ValueError(f"{what}: {sentence % self._session_id}")
         if not self._is_logged:
             self._is_logged = True

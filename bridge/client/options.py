@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from bridge.client.left_out import LeftOut
 from bridge.client.own_gpus import Gpus
 
 
@@ -12,6 +13,7 @@ class Options(NamedTuple):
     buffer_bytes: int
     close_seconds: float
     gpus: Gpus
-    strict: bool
     spool: tuple[Path, int] | None
     """Where a spool is to be, and how large at most."""
+    account: LeftOut
+    """What the constructor has left out, to which the loop's calls add; strict or not."""

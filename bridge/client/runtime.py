@@ -73,7 +73,7 @@ class Runtime:
         self._options = options
         self._stats = Stats()
         self._notices = Notices()
-        self._accounts = (LeftOut(strict=options.strict), LeftOut(), LeftOut())
+        self._accounts = (options.account, LeftOut(), LeftOut())
         """What the loop's calls have left out, what the SDK's thread has, and what the end has."""
         self._is_closing = False
         self._is_let_go = False
@@ -85,7 +85,8 @@ class Runtime:
         self.queue = CallQueue(options.buffer_bytes)
         self.status = RunStatus(self.queue, self._accounts[0])
         self._outbox = Outbox(options.buffer_bytes, self._stats)
-        check = StrictCheck(identity.config, self._server_config).check if options.strict else None
+        strict = options.account.is_strict
+        check = StrictCheck(identity.config, self._server_config).check if strict else None
         self._resources = ResourceMonitor(gpus=options.gpus)
         self.capture = Capture(
             self.queue,

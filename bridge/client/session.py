@@ -8,11 +8,20 @@ from typing import Any, Self
 from uuid import uuid4
 
 from bridge import __version__
+from bridge.client.arguments import (
+    bytes_of,
+    client_text,
+    duration_of,
+    labels_of,
+    read_argument,
+    run_config,
+    seconds_of,
+)
 from bridge.client.clock import now_ms
-from bridge.client.commands import Callback
+from bridge.client.commands import Callback, checked_command
 from bridge.client.delivery.transport import InProcessBridge
-from bridge.client.encoding.encoder import text
 from bridge.client.identity import Identity, RunConfig
+from bridge.client.left_out import LeftOut
 from bridge.client.options import Options
 from bridge.client.own_gpus import Gpus
 from bridge.client.pause import Pause
@@ -31,6 +40,7 @@ from bridge.protocol import CommandType, Status
 
 BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
+CLIENT_NAME = "trainbridge-python"
 
 _PARTS = frozenset({"_rank", "_runtime", "_gate", "_capture", "_commands", "_pause"})
 """Attributes of a session that its copies have their own of."""
@@ -50,17 +60,17 @@ class TrainingSession:
 
     def __init__(  # noqa: PLR0913 -- each is one thing to say about a run, and all have defaults
         self,
-        address: str | InProcessBridge = "",
+        address: str | InProcessBridge | None = "",
         *,
         model: str = "",
         dataset: str = "",
-        epochs: int = 0,
-        batches_per_epoch: int = 0,
-        batch_size: int = 0,
-        class_names: Iterable[str] = (),
-        session_id: str = "",
+        epochs: int | None = 0,
+        batches_per_epoch: int | None = 0,
+        batch_size: int | None = 0,
+        class_names: Iterable[str] | Mapping[int, str] | Mapping[str, int] | None = (),
+        session_id: str | None = "",
         labels: Mapping[str, str] | None = None,
-        client_name: str = "trainbridge-python",
+        client_name: str = CLIENT_NAME,
         client_version: str = __version__,
         buffer_bytes: int = BUFFER_BYTES,
         spool_dir: str | os.PathLike[str] | None = None,
@@ -76,37 +86,46 @@ class TrainingSession:
     ) -> None:
         """Describe the run, and start sending; see docs/sdk.md for every argument.
 
-        Raises ValueError for an address, session_id or spool_bytes that cannot be one, OSError for a
-        credential file that cannot be read and a spool_dir that cannot be used. Never waits for the bridge.
+        Raises ValueError for what cannot be used of where the session goes and how it works: address,
+        credentials, session_id, spool, buffer_bytes, close_seconds, ranks, gpus; OSError for a file that
+        cannot be read and a spool_dir that cannot be used. What describes the run is left out instead,
+        counted and logged once, unless `strict`. Never waits for the bridge.
         """
-        config = RunConfig(
-            text(model),
-            text(dataset),
-            int(epochs),
-            int(batches_per_epoch),
-            int(batch_size),
-            tuple(text(name) for name in class_names),
+        account = LeftOut(strict=strict)
+        config = run_config(
+            account,
+            model=model,
+            dataset=dataset,
+            epochs=epochs,
+            batches_per_epoch=batches_per_epoch,
+            batch_size=batch_size,
+            class_names=class_names,
         )
         self._rank = RankCheck(ranks)
-        name = session_name(session_id, model, self._rank.process, ranks)
+        name = session_name(session_id, config.model, self._rank.process, ranks)
         identity = Identity(
             name,
             uuid4().hex,
-            text(client_name),
-            text(client_version),
+            client_text(account, "client_name", client_name, CLIENT_NAME),
+            client_text(account, "client_version", client_version, __version__),
             config,
-            _labels(labels, self._rank.process, ranks, name),
+            _labels(labels_of(account, labels), self._rank.process, ranks, name),
             started_ms=now_ms(),
         )
         bridge = (
-            destination(
+            address
+            if isinstance(address, InProcessBridge)
+            else destination(
                 address, token=token, ca_file=ca_file, cert_file=cert_file, key_file=key_file
             )
-            if isinstance(address, str)
-            else address
         )
-        spool = spool_location(os.fspath(spool_dir or ""), spool_bytes)
-        options = Options(buffer_bytes, close_seconds, gpus, strict, spool)
+        options = Options(
+            bytes_of("buffer_bytes", buffer_bytes, BUFFER_BYTES),
+            duration_of("close_seconds", close_seconds, CLOSE_SECONDS),
+            gpus,
+            spool_location(spool_dir, spool_bytes),
+            account,
+        )
         self._use(Runtime(identity, bridge, self._rank, options))
 
     def log_batch(
@@ -174,7 +193,7 @@ class TrainingSession:
     def log_status(self, status: Status, message: str = "") -> None:
         """Report what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
         if self._gate.admits("statuses"):
-            self._runtime.status.report(status, message)
+            self._runtime.status.report(status, "" if message is None else message)
 
     @property
     def should_stop(self) -> bool:
@@ -216,8 +235,13 @@ class TrainingSession:
         The answer goes back by itself: refused where it returns False or raises, else applied, with the
         text it returns, if any.
         """
-        if self._gate.admits("callbacks"):
-            self._commands.on(type, callback)
+        if not self._gate.admits("callbacks"):
+            return
+        kind = read_argument(
+            self._gate.account, "on", (type, callback), lambda pair: checked_command(*pair), None
+        )
+        if kind is not None:
+            self._commands.on(kind, callback)
 
     @property
     def session_id(self) -> str:
@@ -229,12 +253,13 @@ class TrainingSession:
         """What has been sent, acknowledged and lost so far."""
         return self._runtime.stats()
 
-    def flush(self, timeout: float = CLOSE_SECONDS) -> int:
-        """Wait until the bridge has everything reported so far, or the timeout in seconds.
+    def flush(self, timeout: float | None = None) -> int:
+        """Wait until the bridge has everything reported so far, or the timeout in seconds (10 if None).
 
         Returns the number of messages that it has not.
         """
-        return self._runtime.flush(timeout)
+        seconds = read_argument(self._gate.account, "timeout", timeout, seconds_of, None)
+        return self._runtime.flush(CLOSE_SECONDS if seconds is None else seconds)
 
     def close(self, timeout: float | None = None) -> int:
         """End the session, as COMPLETED if nothing else was reported, and wait until all is delivered.
@@ -245,7 +270,8 @@ class TrainingSession:
         that raises) ends the waiting. Calling it again does nothing.
         """
         self._runtime.report_end(None)
-        return self._runtime.close(timeout)
+        seconds = read_argument(self._gate.account, "timeout", timeout, seconds_of, None)
+        return self._runtime.close(seconds)
 
     def __enter__(self) -> Self:
         """Return the session."""
@@ -272,7 +298,7 @@ class TrainingSession:
         session_id, is_strict = state.pop(_COPIED)
         vars(self).update(state)
         self._rank = RankCheck("all")
-        options = Options(0, 0.0, "none", is_strict, None)
+        options = Options(0, 0.0, "none", None, LeftOut(strict=is_strict))
         identity = Identity(session_id, "", "", "", RunConfig())
         self._use(Runtime(identity, Destination(""), self._rank, options, is_copy=True))
 
@@ -301,9 +327,9 @@ class TrainingSession:
 
 
 def _labels(
-    labels: Mapping[str, str] | None, process: ProcessRank, ranks: Ranks, name: str
+    labels: dict[str, str], process: ProcessRank, ranks: Ranks, name: str
 ) -> dict[str, str]:
-    own = dict(labels or {})
+    own = dict(labels)
     if ranks == "all":
         own |= {"rank": str(process.rank), "group": name.removesuffix(f"-rank{process.rank}")}
     return own

@@ -57,11 +57,11 @@ class Destination:
     """The certificate authorities that the bridge is verified with; None: those of the system."""
     certificate: bytes | None = None
     key: bytes | None = field(default=None, repr=False)
-    source: str = ""
+    source: str = field(default="", compare=False)
     """Where the address comes from, for people."""
     proxy: Proxy | None = None
     """What stands between; None: nothing does."""
-    traceparent: str = ""
+    traceparent: str = field(default="", compare=False)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -163,20 +163,26 @@ def _traceparent(environment: Mapping[str, str]) -> str:
 
 
 def spool_location(
-    folder: str, limit_bytes: int, *, environment: Mapping[str, str] = os.environ
+    folder: str | os.PathLike[str] | None,
+    limit_bytes: int | None,
+    *,
+    environment: Mapping[str, str] = os.environ,
 ) -> tuple[Path, int] | None:
     """Return the folder of the spool and its maximum size in bytes; None: no spool.
 
     What is not given comes from TRAINBRIDGE_SPOOL_DIR and TRAINBRIDGE_SPOOL_BYTES. Raises ValueError
     for an invalid size.
     """
-    root = folder or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
-    if not root:
+    root = _as_text(folder or "", "spool_dir") or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
+    if not root and not limit_bytes:
         return None
     size = limit_bytes or environment.get("TRAINBRIDGE_SPOOL_BYTES", "") or SPOOL_BYTES
     if not str(size).isdecimal() or int(size) < MIN_SPOOL_BYTES:
-        raise ValueError(f"spool_bytes: {size!r} is not a number of at least {MIN_SPOOL_BYTES}")
-    return Path(root).expanduser(), int(size)
+        source = "" if limit_bytes else " (TRAINBRIDGE_SPOOL_BYTES)"
+        raise ValueError(
+            f"spool_bytes: {str(size)[:80]!r}{source} is not a number of at least {MIN_SPOOL_BYTES}"
+        )
+    return (Path(root).expanduser(), int(size)) if root else None
 
 
 def process_rank(environment: Mapping[str, str] = os.environ) -> ProcessRank:
@@ -244,14 +250,17 @@ def _number(environment: Mapping[str, str], variable: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
-def session_name(wanted: str, model: str, process: ProcessRank, ranks: Ranks) -> str:
+def session_name(wanted: str | None, model: str, process: ProcessRank, ranks: Ranks) -> str:
     """Return the id of a session: the one wanted, or one derived from the model's name.
 
     A launcher's name for a run is appended to the model's: many jobs are started as run "100". Raises
     ValueError where the wanted id breaks the protocol's rule.
     """
-    if wanted and not SESSION_ID.fullmatch(wanted):
-        raise ValueError(f"session_id: {wanted!r} does not match {SESSION_ID.pattern}")
+    if wanted and not (isinstance(wanted, str) and SESSION_ID.fullmatch(wanted)):
+        raise ValueError(
+            f"session_id: {str(wanted)[:80]!r} is not up to 63 letters, digits, dots, hyphens and underscores"
+            " that begin with a letter or a digit; leave it out to have one made"
+        )
     token = _slug(process.group)[:40].strip("-") or token_hex(3)
     name = wanted or f"{(_slug(model) or 'run')[: 53 - len(token)].strip('-')}-{token}"
     if ranks == "all" and (process.rank or process.group or wanted):

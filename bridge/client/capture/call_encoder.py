@@ -16,7 +16,7 @@ from bridge.client.calls import (
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
 from bridge.client.capture.losses import number_or_lowest
-from bridge.client.capture.reading import whole_number_of
+from bridge.client.capture.reading import index_of
 from bridge.client.commands import REMEMBERED
 from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.server_config import ServerConfig
@@ -132,7 +132,7 @@ class CallEncoder:
         return message
 
     def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> OutgoingMessage:
-        epoch = whole_number_of(call.epoch)
+        epoch = index_of(call.epoch, "epoch")
         samples = self._encoder.samples(call)
         duration = self._meter.record_batch(call.at, epoch, samples)
         images = call.images

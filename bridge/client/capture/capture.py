@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from itertools import islice
 from math import inf
 from typing import Any
 
@@ -22,6 +23,9 @@ COPIES_SHARE = 2
 """Copies that wait to be encoded may take up the whole buffer divided by this."""
 
 POLL_SECONDS = 0.001
+
+MAX_SCALARS = 1_000
+"""How many numbers one call of log_scalars may have; a bridge shows 50 names of a session."""
 
 SMALL_ROWS_BYTES = 1 << 16
 """Predictions and classes up to this size count toward the limit, but are always copied."""
@@ -211,6 +215,12 @@ class Capture:
         """Return numbers by name; a name that is not a string is converted to one that no other number has."""
         try:
             given = dict(values)
+            if len(given) > MAX_SCALARS:
+                surplus = ValueError(
+                    f"{len(given)} names in one call; only {MAX_SCALARS} are taken"
+                )
+                self._left_out.add("scalars", Reason.UNREADABLE, error=surplus)
+                given = dict(islice(given.items(), MAX_SCALARS))
         except BaseException as error:  # noqa: BLE001 -- anything may be given
             let_through(error)
             self._left_out.add("scalars", Reason.UNREADABLE, error=error)

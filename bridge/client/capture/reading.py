@@ -1,6 +1,6 @@
 """Reads captured values as plain values, once they have arrived."""
 
-from math import inf, isnan, nan
+from math import inf, isfinite, isnan, nan
 from typing import Any
 
 from bridge.client.capture.device import TransferredArray
@@ -10,6 +10,8 @@ from bridge.client.encoding import scalars
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.output_layout import is_distribution
 from bridge.client.encoding.predictions import NO_CLASS
+
+UINT32_MAX = (1 << 32) - 1
 
 LATER = (TransferredArray, Frozen, Snapshot)
 
@@ -47,6 +49,26 @@ def whole_number_of(captured: Any) -> int:
     if not number.is_integer():
         raise ValueError(f"{number:g} is not a whole number")
     return int(number)
+
+
+def index_of(captured: Any, name: str) -> int:
+    """Return a captured number of an epoch or a batch; raises ValueError, which calls it by `name`."""
+    if captured is None:
+        raise ValueError(f"{name}: None is not a number; count from 0 or from 1")
+    number = whole_number_of(captured)
+    if not 0 <= number <= UINT32_MAX:
+        raise ValueError(
+            f"{name}: {number} is not a number from 0 to {UINT32_MAX}; count from 0 or from 1"
+        )
+    return number
+
+
+def rate_of(captured: Any) -> float:
+    """Return a captured learning rate; raises as `number_of` does, and ValueError for what cannot be one."""
+    rate = number_of(captured)
+    if not isfinite(rate) or rate < 0:
+        raise ValueError(f"{rate:g} is not a learning rate; leave it out where it is not known")
+    return rate
 
 
 def ratio_of(captured: Any) -> float:

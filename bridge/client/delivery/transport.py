@@ -1,6 +1,6 @@
 """What delivers the messages of a session: a connection to a bridge, or a bridge in this process."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bridge.client.commands import CommandInbox
 from bridge.client.delivery.outbox import Outbox
@@ -26,6 +26,7 @@ class Transport(Protocol):
         """Give up at once."""
 
 
+@runtime_checkable
 class InProcessBridge(Protocol):
     """A bridge in this process, in place of an address: see bridge.client.testing."""
 

@@ -7,9 +7,12 @@ from typing import Any, TypeVar
 from bridge.client.calls import AnswerCall, BatchCall, EpochCall, ScalarsCall, StatusCall
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.reading import (
+    UINT32_MAX,
     NotArrivedError,
     images_of,
+    index_of,
     number_of,
+    rate_of,
     ratio_of,
     value_of,
     whole_number_of,
@@ -36,7 +39,6 @@ ROOM_BYTES = 4_096
 IMAGE_BYTES = 16
 """What an image takes in a message besides its bytes."""
 
-UINT32_MAX = (1 << 32) - 1
 NO_LOSS = float("nan")
 """The loss where none is known, besides the field that says so: servers that do not know that field count NaN."""
 
@@ -88,8 +90,8 @@ class Encoder:
         """Encode a batch, with its first images where they are wanted."""
         loss = self._read("loss", call.loss, number_of)
         data = wire.BatchData(
-            epoch=whole_number_of(call.epoch),
-            batch_idx=whole_number_of(call.batch),
+            epoch=index_of(call.epoch, "epoch"),
+            batch_idx=index_of(call.batch, "batch"),
             batch_loss=NO_LOSS if loss is None else loss,
             loss_missing=loss is None,
             sample_count=samples,
@@ -128,7 +130,7 @@ class Encoder:
         """Encode the averages of an epoch."""
         loss = self._read("loss", call.loss, number_of)
         data = wire.EpochData(
-            epoch=whole_number_of(call.epoch),
+            epoch=index_of(call.epoch, "epoch"),
             average_loss=NO_LOSS if loss is None else loss,
             loss_missing=loss is None,
         )
@@ -140,7 +142,7 @@ class Encoder:
             "validation_accuracy": self._read(
                 "validation_accuracy", call.validation_accuracy, ratio_of
             ),
-            "learning_rate": self._read("learning_rate", call.learning_rate, number_of),
+            "learning_rate": self._read("learning_rate", call.learning_rate, rate_of),
         }
         for name, value in optional.items():
             if value is not None:
@@ -160,7 +162,9 @@ class Encoder:
             if value is not None:
                 values[key] = value
         data = wire.ScalarData(
-            epoch=whole_number_of(call.epoch), batch_idx=whole_number_of(call.batch), values=values
+            epoch=index_of(call.epoch, "epoch"),
+            batch_idx=index_of(call.batch, "batch"),
+            values=values,
         )
         return self._message(Priority.OTHER, clock_ms, scalar_data=data)
 
@@ -182,8 +186,8 @@ class Encoder:
             command_id=call.command_id,
             applied=call.applied,
             message=text(call.message),
-            epoch=int(self._read("epoch", call.epoch, whole_number_of) or 0),
-            batch_idx=int(self._read("batch", call.batch, whole_number_of) or 0),
+            epoch=self._read("epoch", call.epoch, lambda given: index_of(given, "epoch")) or 0,
+            batch_idx=self._read("batch", call.batch, lambda given: index_of(given, "batch")) or 0,
         )
         return self._message(Priority.CRITICAL, clock_ms, command_result=data)
 
