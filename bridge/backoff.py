@@ -4,6 +4,9 @@ import random
 
 MAX_DOUBLINGS = 16
 
+_RANDOM = random.SystemRandom()
+"""Not the generator of the module: a training loop may have seeded that, and counts on its numbers."""
+
 
 def backoff_seconds(
     failures: int, *, first_seconds: float = 0.5, longest_seconds: float = 60.0
@@ -14,4 +17,4 @@ def backoff_seconds(
     do not come back at once; see "Exponential Backoff And Jitter" on the AWS Architecture Blog.
     """
     limit = first_seconds * 2 ** min(failures, MAX_DOUBLINGS)
-    return random.uniform(0.0, min(longest_seconds, limit))
+    return _RANDOM.uniform(0.0, min(longest_seconds, limit))

@@ -1,7 +1,7 @@
 """A NumPy training loop that reports to a bridge.
 
 Start a bridge with `trainbridge serve`, then:  python examples/numpy_loop.py
-Needs: pip install trainbridge[images,system] numpy
+Needs, in a checkout of trainbridge: pip install '.[images,system]' numpy
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """A PyTorch training loop that reports to a bridge.
 
 Start a bridge with `trainbridge serve`, then:  python examples/pytorch_loop.py
-Needs: pip install trainbridge[images,system,gpu] torch scikit-learn
+Needs, in a checkout of trainbridge: pip install '.[images,system,gpu]' torch scikit-learn
 """
 
 import argparse

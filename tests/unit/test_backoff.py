@@ -1,5 +1,7 @@
 """Waits between attempts: random, and longer after each failure."""
 
+import random
+
 from bridge.backoff import backoff_seconds
 
 
@@ -21,3 +23,12 @@ def test_the_limits_are_the_callers():
 
     assert waits[0] <= 0.2
     assert 0.2 < max(waits) <= 0.3
+
+
+def test_the_generator_of_the_program_is_left_alone():
+    """A loop that has seeded it gets the numbers it expects, whether a bridge is there or not."""
+    before = random.getstate()
+
+    backoff_seconds(3)
+
+    assert random.getstate() == before

@@ -26,7 +26,7 @@ ORIENTATION = 0x0112
 SIXTEEN_BIT_FORMATS = frozenset({"PNG", "PPM"})
 """Formats whose 16-bit pictures older versions of Pillow open in mode I."""
 
-NO_PILLOW = "making JPEGs needs Pillow: pip install trainbridge[images]"
+NO_PILLOW = "making JPEGs needs Pillow: run `pip install '.[images]'` in a checkout of trainbridge"
 
 
 def jpeg_of_picture(picture: "Image.Image", dimension: int) -> bytes:

