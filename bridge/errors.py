@@ -59,6 +59,10 @@ class OverloadedError(BridgeError):
         self.retry_after_ms = retry_after_ms
 
 
+class SessionRunningError(BridgeError):
+    """The request must wait until the session has ended."""
+
+
 class NotFoundError(BridgeError):
     """What was requested does not exist here."""
 

@@ -146,6 +146,17 @@ BRIDGE_FAMILIES = (
         "1 if the last upload succeeded; 0 if it failed or hangs.",
         "the uploader",
     ),
+    _gauge(
+        "bridge_deletions_pending",
+        "Sessions of which something is still to be deleted.",
+        "deletions",
+    ),
+    _counter("bridge_sessions_deleted_total", "Sessions deleted completely.", "deletions"),
+    _counter(
+        "bridge_shards_deleted_total",
+        "Shards of deleted sessions removed from the object store.",
+        "deletions",
+    ),
     _counter(
         "bridge_tiles_refused_total",
         "Images that are grey on a contact sheet, by reason: damaged, too_large, too_slow.",

@@ -256,11 +256,17 @@ class Pipeline:
         """Disconnect the sessions that fell silent, and expire those that have lingered long enough."""
         for session, event in self._sessions.due():
             self._telemetry.session_changed(session.id, type(event).__name__.lower())
-            self._emit(session, event, self._clock())
             if isinstance(event, Expired):
-                self._sessions.expire(session)
-                self._commands.discard(session.id)
-                self._committer.request_commit()
+                self.drop(session)
+            else:
+                self._emit(session, event, self._clock())
+
+    def drop(self, session: Session) -> None:
+        """Let a session leave memory, and every sink with it."""
+        self._emit(session, Expired(), self._clock())
+        self._sessions.expire(session)
+        self._commands.discard(session.id)
+        self._committer.request_commit()
 
     def _revive(
         self, session: Session, message: Message, now: float, *, is_from_loop: bool

@@ -12,6 +12,7 @@ from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.connections import ConnectionWatch
+from bridge.deletions import SessionDeleter, deletions
 from bridge.housekeeping import housekeeping
 from bridge.outputs import connections, image_store, span_endpoint
 from bridge.pipeline import Pipeline
@@ -22,6 +23,7 @@ from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks, Snapshotter
+from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
@@ -31,6 +33,7 @@ from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder, state_folder
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
+from bridge.storage.objects import ObjectStore
 from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
@@ -86,17 +89,20 @@ async def run(
         commands = Commands()
 
         metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
-        images = _images(settings, folder, database, telemetry, metrics)
+        store = image_store(settings, folder)
+        images = _images(settings, folder, store, database, telemetry, metrics)
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
         rows = JournalRows(database)
         snapshotters: tuple[Snapshotter, ...] = (metrics, *spans, commands)
         journal = Journal(rows, snapshotters, telemetry, keeps_records=folder.is_durable)
+        requests = DeletionRequests()
         sinks = Sinks(
             # The journal takes down what is known of a session that expires before the others drop it. Metrics
             # come before images: the result of an image is counted in the series of its session.
             consumers=(journal, metrics, images, *spans),
-            # They collect at one moment and write in one transaction: their sequence does not matter.
-            durables=(images, *spans, journal),
+            # They collect at one moment and write in one transaction. Deletions come before the journal, which
+            # may write a new session of the same name; the sequence of the others does not matter.
+            durables=(requests, images, *spans, journal),
             # Each has its own key in a checkpoint: their sequence does not matter.
             snapshotters=snapshotters,
             # As they consumed; commands replay the events that the pipeline had made of theirs.
@@ -130,6 +136,15 @@ async def run(
         for session in replayed.sessions:
             pipeline.restore(session)
         await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
+        await stack.enter_async_context(deletions(requests, database, store, telemetry))
+        deleter = SessionDeleter(
+            sessions=sessions,
+            pipeline=pipeline,
+            committer=committer,
+            requests=requests,
+            forget=journal.discard,
+            telemetry=telemetry,
+        )
 
         connection_watch = ConnectionWatch(connections(settings), telemetry)
         await stack.enter_async_context(connection_watch.running())
@@ -138,6 +153,7 @@ async def run(
             sessions=sessions,
             commands=commands,
             submit_command=pipeline.submit,
+            delete_session=deleter.delete,
             index=ImageIndex(database),
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),
@@ -204,6 +220,7 @@ def _sessions(settings: Settings) -> Sessions:
 def _images(
     settings: Settings,
     folder: StateFolder,
+    store: ObjectStore,
     database: Database,
     telemetry: Telemetry,
     metrics: TrainingMetrics,
@@ -211,7 +228,7 @@ def _images(
     rate = settings.images_batches_per_second
     return Images(
         folder.spool,
-        image_store(settings, folder),
+        store,
         database,
         telemetry,
         on_resolved=metrics.on_images_resolved,

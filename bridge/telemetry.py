@@ -200,6 +200,35 @@ class Telemetry:
             extra={"fields": fields},
         )
 
+    def deletion_requested(self, session_id: str, *, images: bool, by: str) -> None:
+        """Somebody wants a session deleted."""
+        fields = {"session_id": session_id, "images": images, "by": by}
+        log.info("session deletion requested", extra={"fields": fields})
+
+    def deletions_pending(self, count: int) -> None:
+        """The sessions whose deletion is under way were counted."""
+        self._gauges["bridge_deletions_pending"].set(count)
+
+    def shard_deleted(self) -> None:
+        """A shard of a deleted session is no longer in the object store."""
+        self._counters["bridge_shards_deleted_total"].inc()
+
+    def session_deleted(self, session_id: str) -> None:
+        """Nothing is left of a session that was to be deleted."""
+        self._counters["bridge_sessions_deleted_total"].inc()
+        log.info("session deleted", extra={"fields": {"session_id": session_id}})
+
+    def deletion_failed(self, session_id: str, error: Exception) -> None:
+        """A deletion could not go on; it is tried again."""
+        text = str(error) if isinstance(error, StorageError) else type(error).__name__
+        self._log_rate_limited(
+            logging.WARNING,
+            "deletion",
+            "the deletion of a session is tried again",
+            session_id=session_id,
+            error=text,
+        )
+
     def tile_refused(self, reason: str) -> None:
         """An image is grey on a contact sheet: it cannot be decoded, or would cost too much."""
         self._counters["bridge_tiles_refused_total"].labels(reason).inc()

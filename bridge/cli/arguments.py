@@ -10,10 +10,13 @@ from bridge.cli.parsing import http_url
 from bridge.errors import SettingError
 
 
-def add_url(parser: argparse.ArgumentParser, flag: str = "--url") -> None:
+def add_url(
+    parser: argparse.ArgumentParser, flag: str = "--url", *, default: str | None = None
+) -> None:
     """Add the URL at which the pages and the API of a bridge are."""
     parser.add_argument(
         flag,
+        default=default,
         type=http_url,
         metavar="URL",
         help=f"where the bridge serves its pages (default: {_shown_default()}) [TRAINBRIDGE_URL]",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bridge.cli import delete_sessions
 from bridge.cli.arguments import add_json, add_url, chosen_url
 from bridge.cli.parsing import whole_number
 from bridge.client.query import BridgeClient
@@ -50,11 +51,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help="print at most so many, and say if there are more (default: all)",
     )
+    _add_delete(parser)
     add_json(parser, 'the sessions as the API describes them, {"sessions": [...], "more": false},')
 
 
+def _add_delete(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="[delete]", title="delete sessions")
+    delete = actions.add_parser(
+        "delete",
+        help="delete sessions that have ended: `trainbridge sessions delete --help`",
+        description="Delete sessions that have ended, for good.",
+        allow_abbrev=False,
+    )
+    delete_sessions.add_arguments(delete)
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Print the sessions of a bridge: one line each, or as one JSON object."""
+    """Print the sessions of a bridge, one line each or as one JSON object; or delete some."""
+    if arguments.action == "delete":
+        return delete_sessions.run(arguments)
     client = BridgeClient(chosen_url(arguments.url))
     search = {name: getattr(arguments, name) for name in SEARCH}
     found = client.sessions(**search, sort=arguments.sort)

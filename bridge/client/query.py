@@ -143,6 +143,16 @@ class BridgeClient:
         answer = self.get_json(f"{_session_path(session_id)}/commands", body)
         return self._decode(SubmittedCommand, answer)
 
+    def delete_session(self, session_id: str, *, images: bool = False, force: bool = False) -> None:
+        """Delete a session that has ended, and with `images` what the object store has of it, for good.
+
+        A ProblemError whose `status` is 409 says that it is still running; with `force` one that has fallen
+        silent, and has not ended, is deleted all the same.
+        """
+        switches = {"images": images, "force": force}
+        query = "&".join(f"{name}=true" for name, is_on in switches.items() if is_on)
+        self._fetch(f"{_session_path(session_id)}?{query}", method="DELETE")
+
     def metrics(self) -> str:
         """Return /metrics in the text format of Prometheus."""
         return self.get("/metrics").decode(errors="replace")
@@ -188,9 +198,9 @@ class BridgeClient:
             f"no bridge at {self.url}: something else answers there; check host, port and path: {PORTS}"
         )
 
-    def _fetch(self, path: str, data: bytes | None = None) -> bytes:
+    def _fetch(self, path: str, data: bytes | None = None, *, method: str | None = None) -> bytes:
         headers = {"Accept": "application/json, */*", "Content-Type": "application/json"}
-        request = Request(self.url + path, data, headers)  # noqa: S310 -- http and https only, see __init__
+        request = Request(self.url + path, data, headers, method=method)  # noqa: S310 -- http and https only, see __init__
         try:
             with self._opener.open(request, timeout=self._timeout_seconds) as response:
                 body: bytes = response.read()

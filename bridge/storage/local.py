@@ -58,8 +58,8 @@ class LocalStore:
             raise StorageError(f"cannot read {key}: {error.strerror}") from error
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
-        """Yield the objects by key."""
-        for folder, folders, names in os.walk(self._folder):
+        """Yield the objects by key; only folders that may have some of them are read."""
+        for folder, folders, names in os.walk(self._folder / prefix.rpartition("/")[0]):
             folders.sort()
             inside = Path(folder).relative_to(self._folder)
             for name in sorted(names):
@@ -72,9 +72,13 @@ class LocalStore:
                     yield StoredObject(key, size_bytes)
 
     def delete(self, key: str) -> None:
-        """Remove an object."""
+        """Remove an object, and the folders that are empty without it."""
+        path = self._path(key)
         try:
-            self._path(key).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
+            for folder in path.parents[: key.count("/")]:
+                if folder.is_dir() and not any(folder.iterdir()):
+                    folder.rmdir()
         except OSError as error:
             raise StorageError(f"cannot delete {key}: {error.strerror}") from error
 

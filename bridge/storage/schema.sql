@@ -84,3 +84,10 @@ CREATE TABLE IF NOT EXISTS windows (
 CREATE TABLE IF NOT EXISTS rebuilt (
   place TEXT PRIMARY KEY
 ) WITHOUT ROWID;
+
+-- A session that is being deleted: its row in `sessions` is gone, the rest follows in steps.
+CREATE TABLE IF NOT EXISTS deletions (
+  session_id   TEXT    PRIMARY KEY,
+  images       INTEGER NOT NULL,    -- whether its shards in the object store go too
+  requested_ms INTEGER NOT NULL     -- what has been received since then is kept
+) WITHOUT ROWID;

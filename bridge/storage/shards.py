@@ -190,6 +190,18 @@ def unstored(database: Database) -> Unstored:
     return Unstored(shards, images)
 
 
+def shards_of_session(database: Database, session_id: str) -> list[Shard]:
+    """Return all shards of a session, oldest first."""
+    return _shards(database, f"{SHARDS} WHERE session_id = ? ORDER BY shard_id", session_id)
+
+
+def forget_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
+    """Delete the rows of shards of which no image is indexed any more."""
+    transaction.executemany(
+        "DELETE FROM shards WHERE shard_id = ?", [(shard.shard_id,) for shard in shards]
+    )
+
+
 def shard_of(database: Database, key: str) -> Shard | None:
     """Return the shard with this key, or None."""
     return next(iter(_shards(database, f"{SHARDS} WHERE key = ?", key)), None)

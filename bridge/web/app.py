@@ -9,6 +9,7 @@ from aiohttp import web
 
 from bridge.addresses import GO_TO_IMAGES
 from bridge.web.api.commands import list_commands, post_command
+from bridge.web.api.delete_session import delete_session
 from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.connections import Connections
@@ -72,6 +73,7 @@ ROUTES = (
     Route("GET", "/readyz", readiness),
     Route("GET", "/api/v1/sessions", list_sessions),
     Route("GET", "/api/v1" + SESSION, get_session),
+    Route("DELETE", "/api/v1" + SESSION, delete_session),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
     Route("GET", "/api/v1" + BATCH, get_batch),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),

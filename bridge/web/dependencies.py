@@ -71,6 +71,13 @@ class SubmitCommand(Protocol):
         """Queue a command; raises LimitError when too many are unanswered."""
 
 
+class DeleteSession(Protocol):
+    """Deletes sessions, as `SessionDeleter.delete` does."""
+
+    async def __call__(self, session_id: str, /, *, images: bool, force: bool, by: str) -> None:
+        """Delete a session for good; raises SessionRunningError for one that may still send."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One condition for being ready."""
@@ -87,6 +94,7 @@ class AppDependencies:
     sessions: Sessions
     commands: Commands
     submit_command: SubmitCommand
+    delete_session: DeleteSession
     index: ImageIndex
     read_image: Callable[[ImageLocation], bytes]
     """Blocks while it reads; raises StorageError or NotFoundError."""

@@ -12,6 +12,7 @@ from bridge.errors import (
     LimitError,
     NotFoundError,
     OverloadedError,
+    SessionRunningError,
     StorageError,
     UnknownSessionError,
 )
@@ -48,6 +49,7 @@ STATUS_OF: dict[type[BridgeError], int] = {
     SlowRequestError: 408,
     ConflictError: 409,
     ForeignSessionError: 409,
+    SessionRunningError: 409,
     UnsupportedMediaTypeError: 415,
     ForeignHostError: 421,
     LimitError: 429,

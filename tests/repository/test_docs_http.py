@@ -91,4 +91,4 @@ async def test_examples_work(example, tmp_path):
         await response.read()
 
     stored.database.close()
-    assert response.status == (202 if method == "POST" else 200)
+    assert response.status == (200 if method == "GET" else 202)

@@ -64,6 +64,19 @@ class FakeArchive:
         return [FakeEntry(one.id, id(one), one.updated_at) for one in newest[:limit]]
 
 
+@dataclass
+class FakeDeleter:
+    """Remembers which sessions are to be deleted, or refuses."""
+
+    asked: list = field(default_factory=list)
+    error: Exception | None = None
+
+    async def __call__(self, session_id, *, images, force, by):
+        if self.error is not None:
+            raise self.error
+        self.asked.append((session_id, images, force, by))
+
+
 class StoredImages:
     """Images in memory, with their rows in a real index."""
 
@@ -127,6 +140,7 @@ def deps_in(folder, **changes):
         "sessions": Sessions(new_per_minute=100_000),
         "commands": commands,
         "submit_command": commands.submit,
+        "delete_session": FakeDeleter(),
         "index": stored.index,
         "read_image": stored.read,
         "metrics": FakeMetrics(),

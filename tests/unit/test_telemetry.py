@@ -33,6 +33,11 @@ OCCURRENCES = {
     "upload_failed": lambda t: t.upload_failed("key", OSError("gone")),
     "upload_stalled": lambda t: t.upload_stalled(),
     "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
+    "deletion_requested": lambda t: t.deletion_requested("run", images=True, by="::1"),
+    "deletions_pending": lambda t: t.deletions_pending(2),
+    "shard_deleted": lambda t: t.shard_deleted(),
+    "session_deleted": lambda t: t.session_deleted("run"),
+    "deletion_failed": lambda t: t.deletion_failed("run", OSError("gone")),
     "tile_refused": lambda t: t.tile_refused("too_slow"),
     "connection_changed": lambda t: t.connection_changed("otlp", "http://host:4317", "refused"),
     "spans_waiting": lambda t: t.spans_waiting(3),
@@ -48,6 +53,8 @@ OCCURRENCES = {
 """One call of each method."""
 
 ONLY_LOGGED = {
+    "deletion_requested",
+    "deletion_failed",
     "recovery_failed",
     "set_aside",
     "session_changed",

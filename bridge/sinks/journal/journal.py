@@ -111,6 +111,10 @@ class Journal:
         """Return whether a session has left memory, and its last state is not on disk yet."""
         return session_id in self._evicting
 
+    def discard(self, session_id: str) -> None:
+        """Write nothing more of a session that has left memory: it is deleted with the next commit."""
+        self._evicting.pop(session_id, None)
+
     def resume(self, replayed: Replayed) -> None:
         """Take over the sessions that were replayed, and the groups they need."""
         if not replayed.groups:
@@ -269,7 +273,7 @@ class JournalWrite:
             session.committed = max(session.committed, sequence)
         for session, state in self.states:
             if self._is_last(session, state):
-                del self.journal._evicting[session.id]
+                self.journal.discard(session.id)
         if self.lost:
             self.journal._telemetry.dropped("entry", "unwritable", self.lost)
 

@@ -59,7 +59,7 @@ def gibberish():
         (["command", "stop", "s", "--set", "x"], "invalid value 'x': give NAME=VALUE"),
         (["command", "stop", "s", "--timeout", "soon"], "invalid value 'soon': give a number above 0"),
         (["sessions", "--limit", "0"], "invalid value '0': give a whole number, at least 1"),
-        (["sessions", "extra"], "unrecognized arguments: extra"),
+        (["sessions", "extra"], "invalid choice: 'extra'"),
         (["sessions", "--url", "localhost:8080"], "did you mean http://localhost:8080?"),
         (["sessions", "--url", "ftp://h"], "invalid value 'ftp://h': give a URL such as"),
         (["sessions", "--url", "http://h:99999"], "invalid value 'http://h:99999': give a URL such as"),

@@ -1,0 +1,72 @@
+"""`trainbridge sessions delete`."""
+
+import argparse
+import sys
+
+from bridge.cli.arguments import add_url, chosen_url
+from bridge.client.query import BridgeClient, ProblemError
+from bridge.errors import SettingError
+
+DONE = 0
+FAILED = 1
+
+EPILOG = """\
+exit status: 0 if every session is deleted; 1 if one does not exist, is still running, or the answer is no.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `sessions delete`."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "names",
+        nargs="+",
+        metavar="SESSION",
+        help="the id of a session, as `trainbridge sessions` lists it",
+    )
+    parser.add_argument(
+        "--images",
+        action="store_true",
+        help="also what the object store or folder has of it (default: its images stay there)",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="also a session that has fallen silent without an end; never one that is connected",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    # One that was given before `delete` must not be replaced by a default.
+    add_url(parser, default=argparse.SUPPRESS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Delete sessions one by one, and return the exit status; one that is refused does not stop the others."""
+    client = BridgeClient(chosen_url(arguments.url))
+    if not arguments.yes and not _is_confirmed(client, arguments):
+        sys.stdout.write("nothing was deleted\n")
+        return FAILED
+    status = DONE
+    for name in dict.fromkeys(arguments.names):
+        try:
+            client.delete_session(name, images=arguments.images, force=arguments.force)
+        except ProblemError as problem:
+            if problem.status not in (404, 409) or not problem.detail:
+                raise
+            sys.stdout.flush()
+            sys.stderr.write(f"trainbridge: {name}: {problem.detail}\n")
+            status = FAILED
+        else:
+            what = "and its images" if arguments.images else "without its images"
+            sys.stdout.write(f"{name} is deleted, {what}\n")
+    return status
+
+
+def _is_confirmed(client: BridgeClient, arguments: argparse.Namespace) -> bool:
+    """Ask a person; raises SettingError where there is none."""
+    if not sys.stdin or not sys.stdin.isatty():
+        raise SettingError("nobody can be asked whether to delete: give --yes")
+    names = ", ".join(dict.fromkeys(arguments.names))
+    what = " and all their images" if arguments.images else ""
+    sys.stdout.write(f"Delete {names}{what} from the bridge at {client.url}, for good? [y/N] ")
+    sys.stdout.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

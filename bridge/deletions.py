@@ -1,0 +1,181 @@
+"""Deletes sessions: at once for everybody who looks, and in bounded steps from the database and the object store."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from bridge.backoff import backoff_seconds
+from bridge.committer import Committer
+from bridge.errors import SessionRunningError, StorageError
+from bridge.model import Phase
+from bridge.pipeline import Pipeline
+from bridge.session import Session
+from bridge.sessions import Sessions
+from bridge.sinks.deletions import DeletionRequests
+from bridge.storage.database import Database
+from bridge.storage.deletions import (
+    Deletion,
+    complete_deletion,
+    covered_shards,
+    delete_some_rows,
+    pending_deletions,
+)
+from bridge.storage.objects import ObjectStore
+from bridge.storage.shards import forget_shards, is_rebuilt
+from bridge.telemetry import Telemetry
+from bridge.threads import run_in_daemon_thread
+
+BREATH_SECONDS = 0.02
+"""Between two steps, so that commits never queue up behind a deletion."""
+
+LONGEST_PAUSE_SECONDS = 60.0
+
+RUNNING = "this session is still running: stop its training first, or wait for its end"
+SILENT = (
+    "this session has not ended: its process may come back. Once --session-lost-seconds are over it counts as lost"
+    " and can be deleted; force deletes it now"
+)
+
+
+class SessionDeleter:
+    """Takes requests to delete sessions."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        pipeline: Pipeline,
+        committer: Committer,
+        requests: DeletionRequests,
+        forget: Callable[[str], None],
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`forget` keeps the journal from writing down a session that has left memory."""
+        self._sessions = sessions
+        self._pipeline = pipeline
+        self._committer = committer
+        self._requests = requests
+        self._forget = forget
+        self._telemetry = telemetry
+        self._clock = clock
+
+    async def delete(
+        self, session_id: str, *, images: bool = False, force: bool = False, by: str = ""
+    ) -> None:
+        """Delete a session; when this returns it is gone for good, though its rows and images may go later.
+
+        Raises SessionRunningError for one that is connected, and without `force` for one that has not
+        ended; StorageError while the disk refuses it: then it happens as soon as the disk takes it.
+        """
+        session = self._sessions.find(session_id)
+        if session is not None:
+            _check_is_over(session, force=force)
+            self._pipeline.drop(session)
+        self._forget(session_id)
+        self._requests.add(Deletion(session_id, images, round(self._clock() * 1000)))
+        self._telemetry.deletion_requested(session_id, images=images, by=by)
+        if not await self._committer.commit():
+            raise StorageError("the deletion waits for the disk")
+
+
+def _check_is_over(session: Session, *, force: bool) -> None:
+    if session.connected:
+        raise SessionRunningError(RUNNING)
+    if session.phase is Phase.LIVE and not force:
+        raise SessionRunningError(SILENT)
+
+
+@asynccontextmanager
+async def deletions(
+    requests: DeletionRequests, database: Database, store: ObjectStore, telemetry: Telemetry
+) -> AsyncIterator[None]:
+    """Carry out what has been requested, and what a start finds unfinished, until the block is left."""
+    stopping = threading.Event()
+    task = asyncio.create_task(
+        _run(requests, database, store, telemetry, stopping), name="deletions"
+    )
+    try:
+        yield
+    finally:
+        stopping.set()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def _run(
+    requests: DeletionRequests,
+    database: Database,
+    store: ObjectStore,
+    telemetry: Telemetry,
+    stopping: threading.Event,
+) -> None:
+    rounds = 0
+    while True:
+        requests.recorded.clear()
+        left = await run_in_daemon_thread(
+            lambda: carry_out_all(database, store, telemetry, stopping), name="deletions"
+        )
+        telemetry.deletions_pending(left)
+        rounds = rounds + 1 if left else 0
+        pause = 1.0 + backoff_seconds(rounds, longest_seconds=LONGEST_PAUSE_SECONDS)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause if left else None):
+                await requests.recorded.wait()
+
+
+def carry_out_all(
+    database: Database, store: ObjectStore, telemetry: Telemetry, stopping: threading.Event
+) -> int:
+    """Carry out every deletion as far as it goes now, and return how many are not complete; blocks."""
+    try:
+        pending = pending_deletions(database)
+    except Exception as error:  # noqa: BLE001 -- whatever the database says, it is asked again
+        telemetry.deletion_failed("", error)
+        return 1
+    left = 0
+    for deletion in pending:
+        try:
+            is_complete = _carry_out(deletion, database, store, telemetry, stopping)
+        except Exception as error:  # noqa: BLE001 -- one that fails must not keep the others
+            if not stopping.is_set():
+                telemetry.deletion_failed(deletion.session_id, error)
+            is_complete = False
+        left += not is_complete
+    return left
+
+
+def _carry_out(
+    deletion: Deletion,
+    database: Database,
+    store: ObjectStore,
+    telemetry: Telemetry,
+    stopping: threading.Event,
+) -> bool:
+    """Delete what is left of a session; every step may be the last one, or come twice."""
+    shards = covered_shards(database, deletion)
+    # Uploads, and the index of the store that a new database reads, must not write what is deleted here.
+    if any(not shard.stored for shard in shards) or not is_rebuilt(database, "store"):
+        return False
+    while _delete_step(database, deletion):
+        if stopping.wait(BREATH_SECONDS):
+            return False
+    if deletion.images:
+        listed = (found.key for found in store.list(f"{deletion.session_id}/"))
+        for key in [key for key in listed if deletion.covers(key)]:
+            if stopping.is_set():
+                return False
+            store.delete(key)
+            telemetry.shard_deleted()
+    with database.transaction() as transaction:
+        forget_shards(transaction, shards)
+        complete_deletion(transaction, deletion)
+    telemetry.session_deleted(deletion.session_id)
+    return True
+
+
+def _delete_step(database: Database, deletion: Deletion) -> int:
+    with database.transaction() as transaction:
+        return delete_some_rows(transaction, deletion)

@@ -1,0 +1,257 @@
+"""A deleted session is gone at once and for good, and its images follow in steps that survive anything."""
+
+import asyncio
+import threading
+
+import pytest
+from support.images import NOON, NOON_MS, Bench, batch, session
+from support.stores import MemoryStore
+from support.waiting import until
+
+from bridge.commands import Commands
+from bridge.committer import Committer
+from bridge.deletions import SessionDeleter, carry_out_all, deletions
+from bridge.errors import SessionRunningError, StorageError
+from bridge.model import Client, Config, Connected, Ended, Phase
+from bridge.pipeline import Pipeline
+from bridge.sessions import Sessions
+from bridge.sinks.deletions import DeletionRequests
+from bridge.sinks.journal import Archive, Journal
+from bridge.storage import deletions as rows
+from bridge.storage.database import Database
+from bridge.storage.deletions import Deletion, pending_deletions, put_deletions
+from bridge.storage.journal import JournalRows
+from bridge.telemetry import Telemetry
+
+LATER_MS = NOON_MS + 1
+
+
+class Office:
+    """A deleter with a real journal, and nothing else that consumes."""
+
+    def __init__(self, folder):
+        """Build it in a folder."""
+        self.database = Database(folder / "deletions.db", durable=False)
+        self.telemetry = Telemetry()
+        self.sessions = Sessions()
+        self.requests = DeletionRequests()
+        self.journal = Journal(JournalRows(self.database), (), self.telemetry)
+        self.committer = Committer((self.requests, self.journal), self.database, self.telemetry)
+        self.archive = Archive(self.database)
+        self.pipeline = Pipeline(
+            sessions=self.sessions,
+            commands=Commands(),
+            sinks=(self.journal,),
+            committer=self.committer,
+            telemetry=self.telemetry,
+        )
+        self.deleter = SessionDeleter(
+            sessions=self.sessions,
+            pipeline=self.pipeline,
+            committer=self.committer,
+            requests=self.requests,
+            forget=self.journal.discard,
+            telemetry=self.telemetry,
+        )
+
+    def register(self, name="run"):
+        """Register a session."""
+        return self.pipeline.register(name, Client("tests", "1"), Config()).session
+
+    def end(self, found):
+        """End a session, as a status message does."""
+        self.pipeline._emit(found, Ended(Phase.ENDED), found.registered_at)
+
+
+@pytest.fixture
+def office(tmp_path):
+    """Return an office that is closed at the end."""
+    office = Office(tmp_path)
+    yield office
+    office.database.close()
+
+
+async def test_a_session_in_memory_is_gone_for_good(office):
+    """From memory, from the archive, and from what the next start reads; another session stays."""
+    async with office.committer.running():
+        office.end(office.register("run"))
+        office.register("other")
+        await office.committer.commit()
+        assert office.archive.find("run") is not None
+        await office.deleter.delete("run", images=True, by="127.0.0.1")
+
+        assert office.sessions.find("run") is None
+    assert office.archive.find("run") is None
+    assert office.archive.find("other") is not None
+    assert [(d.session_id, d.images) for d in pending_deletions(office.database)] == [("run", True)]
+
+
+async def test_a_session_of_the_archive_is_gone_too(office):
+    """Also where it has left memory, and is about to be written, at this very moment."""
+    async with office.committer.running():
+        for name in ("archived", "leaving"):
+            office.end(office.register(name))
+        office.pipeline.drop(office.sessions.find("archived"))
+        await office.committer.commit()
+        office.pipeline.drop(office.sessions.find("leaving"))
+        await office.deleter.delete("leaving")
+        await office.deleter.delete("archived")
+
+    assert [office.archive.find(name) for name in ("archived", "leaving")] == [None, None]
+
+
+async def test_a_new_session_of_that_name_is_kept(office):
+    """Registered while the deletion is on its way to the disk, it is neither lost nor the old one's attempt."""
+    async with office.committer.running():
+        office.end(office.register())
+        await office.committer.commit()
+        deleting = asyncio.create_task(office.deleter.delete("run"))
+        await asyncio.sleep(0)  # up to its commit
+        office.register()
+        await deleting
+        await office.committer.commit()
+
+    found = office.archive.find("run")
+    assert found is not None
+    assert found.attempt == 1
+
+
+async def test_what_runs_is_refused(office):
+    """Connected: never. Silent: only with force, since its process may come back."""
+    async with office.committer.running():
+        found = office.register()
+        office.pipeline._emit(found, Connected(), found.registered_at)
+        for force in (False, True):
+            with pytest.raises(SessionRunningError, match="still running: stop its training"):
+                await office.deleter.delete("run", force=force)
+        office.pipeline.disconnect("run")
+        with pytest.raises(SessionRunningError, match="force deletes it now"):
+            await office.deleter.delete("run")
+        await office.deleter.delete("run", force=True)
+
+    assert office.archive.find("run") is None
+
+
+async def stored(bench, *names, epochs=3):
+    """Have a bench store images of sessions."""
+    async with bench.running():
+        for epoch in range(1, epochs + 1):
+            for name in names:
+                bench.send(session(name), batch(epoch, 0))
+            bench.commit()
+
+
+@pytest.fixture
+async def kept(tmp_path):
+    """Return a database and a store with the images of two sessions whose names begin alike."""
+    store = MemoryStore()
+    await stored(Bench(tmp_path, store), "run", "run-2")
+    database = Database(tmp_path / "trainbridge.db", durable=False)
+    yield database, store
+    database.close()
+
+
+def request(database, *, images=True, at_ms=LATER_MS):
+    """Record a deletion of "run"."""
+    with database.transaction() as transaction:
+        put_deletions(transaction, [Deletion("run", images, at_ms)])
+
+
+def counts(database, name):
+    """Return how many rows each table has of a session."""
+    return [
+        database.query(f"SELECT count(*) FROM {table} WHERE session_id = ?", (name,))[0][0]  # noqa: S608
+        for table in ("images", "batches", "shards", "tallies", "deletions")
+    ]
+
+
+def carry_out(database, store, telemetry=None):
+    """Carry out what is pending, and return how much is left."""
+    return carry_out_all(database, store, telemetry or Telemetry(), threading.Event())
+
+
+async def test_images_go_with_their_rows(kept, monkeypatch):
+    """In bounded steps; a session whose name begins alike keeps everything; each is counted."""
+    monkeypatch.setattr(rows, "ROWS_PER_STEP", 2)
+    database, store = kept
+    telemetry, other = Telemetry(), counts(database, "run-2")
+    request(database)
+
+    assert carry_out(database, store, telemetry) == 0
+    assert counts(database, "run") == [0] * 5
+    assert counts(database, "run-2") == other
+    assert len(store.objects) == 3
+    assert all(key.startswith("run-2/") for key in store.objects)
+    value = telemetry.registry.get_sample_value
+    assert value("bridge_shards_deleted_total") == 3
+    assert value("bridge_sessions_deleted_total") == 1
+
+
+async def test_images_stay_where_they_were_not_asked_for(kept):
+    """The rows go, the shards stay as a data set."""
+    database, store = kept
+    request(database, images=False)
+
+    assert carry_out(database, store) == 0
+    assert counts(database, "run") == [0] * 5
+    assert len(store.objects) == 6
+
+
+async def test_what_came_after_the_request_stays(kept):
+    """A new session of the same name may be on its way already."""
+    database, store = kept
+    request(database, at_ms=NOON_MS)
+    before = counts(database, "run")[:4]
+
+    assert carry_out(database, store) == 0
+    assert counts(database, "run")[:4] == before
+    assert len(store.objects) == 6
+
+
+async def test_a_store_that_is_away_is_asked_again(kept):
+    """A kill or an outage in the middle costs nothing: what is left follows."""
+    database, store = kept
+    request(database)
+    deleted, delete = [], store.delete
+
+    def fail_second(key):
+        if deleted:
+            raise StorageError("away")
+        deleted.append(key)
+        delete(key)
+
+    store.delete = fail_second
+    assert carry_out(database, store) == 1
+    assert len(store.objects) == 5
+    assert counts(database, "run")[4] == 1
+    store.delete = delete
+    assert carry_out(database, store) == 0
+    assert len(store.objects) == 3
+
+
+async def test_uploads_come_first(tmp_path):
+    """A shard that is still in the spool would arrive after its deletion."""
+    store = MemoryStore()
+    store.fault = StorageError("away")
+    bench = Bench(tmp_path, store)
+    async with bench.running(drain_seconds=0):
+        bench.send(session(), batch(1, 0), NOON)
+        bench.commit()
+        request(bench.database)
+        assert carry_out(bench.database, store) == 1
+        store.fault = None
+        bench.images.flush()
+        await until(lambda: bench.commit() or not bench.spooled())
+        await until(lambda: bench.commit() or carry_out(bench.database, store) == 0)
+
+    assert store.objects == {}
+
+
+async def test_a_start_goes_on_with_what_was_left(kept):
+    """The deletions of a bridge that was killed are carried out by the next one."""
+    database, store = kept
+    request(database)
+    telemetry = Telemetry()
+    async with deletions(DeletionRequests(), database, store, telemetry):
+        await until(lambda: counts(database, "run") == [0] * 5)
+        await until(lambda: telemetry.registry.get_sample_value("bridge_deletions_pending") == 0)
