@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
+from platform import python_version
 
 import grpc
 
@@ -44,6 +45,15 @@ FORKED = (
     " child; start processes that have sessions of their own with multiprocessing's 'spawn', or fork them"
     " before the first session"
 )
+
+ENDING = (
+    f"this process is ending, and Python {python_version()} starts no threads any more by then, which a"
+    " connection needs; close the session, or leave its `with` block, before the program ends, or use"
+    " another version than 3.12.0 to 3.12.2; a spool_dir keeps what could not be sent"
+)
+
+NO_THREADS = "at interpreter shutdown"
+"""How the text ends of the RuntimeError of a Python that starts no threads while it ends."""
 
 
 class Connection:
@@ -86,7 +96,7 @@ class Connection:
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`; never raises."""
         if GRPC_USE.is_broken:
-            self._give_up()
+            self._give_up(FORKED)
             return
         attempts = self._attempts
         while not self._is_over():
@@ -95,6 +105,9 @@ class Connection:
             try:
                 self._connect_once()
             except Exception as error:  # noqa: BLE001 -- whatever happens here, training goes on
+                if isinstance(error, RuntimeError) and str(error).endswith(NO_THREADS):
+                    self._give_up(ENDING)
+                    return
                 self._on_failure(failure_from(error, self._destination))
             if self._is_over():
                 break
@@ -122,11 +135,11 @@ class Connection:
     def _is_over(self) -> bool:
         return self._stopping.is_set() or self._outbox.is_done
 
-    def _give_up(self) -> None:
-        """Log why nothing can ever be sent from this process, and keep nobody waiting for it."""
-        self.failure = ConnectionFailure(FORKED, is_refusal=False)
+    def _give_up(self, reason: str) -> None:
+        """Log why nothing can be sent from this process any more, and keep nobody waiting for it."""
+        self.failure = ConnectionFailure(reason, is_refusal=False)
         self._notices.log_once(
-            "forked", f"nothing is sent to the bridge at {self._destination.target}: {FORKED}"
+            reason, f"nothing is sent to the bridge at {self._destination.target}: {reason}"
         )
         self._outbox.give_up()
 
@@ -147,16 +160,21 @@ class Connection:
         GRPC_USE.note_channel()
         channel = open_channel(self._destination)
         self._channel = channel
+        can_close = True
         try:
             if not self._stopping.is_set():
                 self._register(channel)
                 self._stream(channel)
+        except RuntimeError:
+            can_close = False  # gRPC could not start a thread, for which closing would wait forever
+            raise
         finally:
             self._stats.connected = False
             if self.disconnected_since is None:
                 self.disconnected_since = time.monotonic()
             self._channel = None
-            channel.close()
+            if can_close:
+                channel.close()
 
     def _register(self, channel: grpc.Channel) -> None:
         response = register(channel, self._identity, self.session_id, self._metadata)
