@@ -1,18 +1,26 @@
 """The gRPC server around the servicer: address, limits, health and reflection."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from bridge.addresses import join_address
 from bridge.errors import SettingError
+from bridge.listening import bound_sockets
 from bridge.receiver.certificates import Certificates
 from bridge.receiver.servicer import SERVICE, Servicer
 
 KEEPALIVE_MS = 20_000
+
+ATTEMPTS = 5
+"""A port that our sockets have found free may be taken before gRPC binds it."""
+
+IPV4_WILDCARD = "0.0.0.0"  # noqa: S104 -- recognized here, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,12 @@ async def bind_server(
     Raises SettingError where the address cannot be bound, or the certificates cannot be used.
     """
     server = grpc.aio.server(options=_options(max_message_bytes, lookahead_bytes))
-    try:
-        port = _bind(server, address, certificates)
-        yield GrpcServer(server, f"{address.rpartition(':')[0]}:{port}")
-    finally:
-        await server.stop(grace=None)
+    with ExitStack() as stack:
+        bound = _bind(stack, server, address, certificates)
+        try:
+            yield GrpcServer(server, bound)
+        finally:
+            await server.stop(grace=None)
 
 
 @asynccontextmanager
@@ -66,17 +75,44 @@ async def serve_grpc(
         await server.stop(grace=0.5)
 
 
-def _bind(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:
+def _bind(
+    stack: ExitStack, server: grpc.aio.Server, address: str, certificates: Certificates | None
+) -> str:
+    """Return host:port with the port that was bound; raises SettingError.
+
+    gRPC says nothing about why it cannot bind, so our own sockets find that out, and the port, before it does.
+    """
+    for _ in range(ATTEMPTS):
+        with bound_sockets(address, "grpc_address") as bound:
+            targets = [each.getsockname()[:2] for each in bound.sockets]
+        for host, port in targets:
+            if host == IPV4_WILDCARD:
+                stack.enter_context(_without_ipv6(port))
+        if all(_add_port(server, join_address(*target), certificates) for target in targets):
+            return bound.address
+    raise SettingError(
+        f"grpc_address is {address}, which gRPC cannot use: set grpc_address (--grpc-address) to another address or port"
+    )
+
+
+def _add_port(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> bool:
     try:
         if certificates is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, certificates.credentials())
+            return bool(server.add_insecure_port(address))
+        return bool(server.add_secure_port(address, certificates.credentials()))
     except RuntimeError:
-        port = 0
-    if not port:
-        raise SettingError(f"grpc_address: {address!r} cannot be bound; is another program there?")
-    return port
+        return False
+
+
+@contextmanager
+def _without_ipv6(port: int) -> Iterator[None]:
+    """Keep gRPC from listening on IPv6 as well, which it does for 0.0.0.0 where it can."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # there is no IPv6, or another program has the port there
+            held = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
+            held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            held.bind(("::", port))
+        yield
 
 
 def _options(max_message_bytes: int, lookahead_bytes: int) -> list[tuple[str, int]]:

@@ -123,7 +123,7 @@ async def _add_slash(request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[None]:
-    """Serve on a bound socket while the context lasts."""
+    """Serve on bound sockets while the context lasts."""
     connections = app[CONNECTIONS]
     runner = web.AppRunner(
         app,
@@ -137,11 +137,16 @@ async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[
     await runner.setup()
     speak_http = runner.server
     assert speak_http is not None  # noqa: S101 -- it has been set up
-    server = await asyncio.get_running_loop().create_server(
-        lambda: connections.protocol(speak_http()), sock=listener.socket, backlog=BACKLOG
-    )
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(
+            lambda: connections.protocol(speak_http()), sock=each, backlog=BACKLOG
+        )
+        for each in listener.sockets
+    ]
     try:
         yield
     finally:
-        server.close()
+        for server in servers:
+            server.close()
         await runner.cleanup()

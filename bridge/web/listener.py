@@ -1,35 +1,19 @@
-"""The HTTP socket, bound before anything else is built, since links contain its port."""
+"""The HTTP sockets, bound before anything else is built, since links contain their port."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from bridge.addresses import join_address, split_address
-from bridge.errors import SettingError
+from bridge.listening import BoundAddress, bound_sockets
 
 BACKLOG = 1_024
 
-
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """A bound socket."""
-
-    socket: socket.socket
-    address: str
-    """host:port, with the port that was bound."""
+Listener = BoundAddress
 
 
 @contextmanager
 def bind_listener(address: str) -> Iterator[Listener]:
-    """Bind host:port while the context lasts; raises SettingError when that fails."""
-    host, port = split_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        bound = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise SettingError(
-            f"http_address: {address!r} cannot be bound ({error.strerror or error})"
-        ) from error
-    with bound:
-        yield Listener(bound, join_address(host, bound.getsockname()[1]))
+    """Listen on host:port while the context lasts; raises SettingError when that fails."""
+    with bound_sockets(address, "http_address") as bound:
+        for each in bound.sockets:
+            each.listen(BACKLOG)
+        yield bound

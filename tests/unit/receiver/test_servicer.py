@@ -494,7 +494,7 @@ async def test_no_internal_text_reaches_a_client(bridge, monkeypatch):
 
 async def test_a_taken_port_is_a_clear_error(bridge):
     """A second bridge on the same port is refused, not silently bound."""
-    with pytest.raises(SettingError, match="cannot be bound"):
+    with pytest.raises(SettingError, match="where another program listens already"):
         async with bind_server(bridge.address, **LIMITS):
             pass
 
