@@ -19,7 +19,7 @@ from bridge.errors import BridgeError, SettingError
 
 log = logging.getLogger("bridge")
 
-FAILED = 1
+FAILED, MISUSED = 1, 2
 ECHO_SECONDS = 0.5
 """A signal that follows this soon is the first one once more: `timeout` and some shells signal the process and its group."""
 
@@ -52,30 +52,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
-    """Run a bridge until a signal arrives; tests replace `run`.
+    """Run a bridge until a signal arrives, and return the exit status; tests replace `run`.
 
-    Raises SettingError for invalid settings.
+    Whatever is wrong is logged, in the format that was chosen for the log.
     """
     from bridge import logs  # noqa: PLC0415
     from bridge.cli.flags import given  # noqa: PLC0415
-    from bridge.config import load  # noqa: PLC0415
+    from bridge.config import chosen_log_format, load  # noqa: PLC0415
 
-    loaded = load(given(arguments))
+    flags = given(arguments)
+    try:
+        loaded = load(flags)
+    except SettingError as error:
+        logs.configure(format=chosen_log_format(flags))
+        return _fail(MISUSED, "the bridge cannot start", *str(error).splitlines())
     settings = loaded.settings
     logs.configure(settings.log_level, settings.log_format)
     for warning in loaded.warnings:
         log.warning(warning)
     silence_grpc()
-    deadlines: list[threading.Timer] = []
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_until_stopped(run or _service(), settings, deadlines))
-    except (SettingError, OSError) as error:
+            return runner.run(_until_stopped(run or _service(), settings))
+    except (BridgeError, OSError) as error:
         # The settings are valid, but not on this machine at this moment: a port in use, a full disk.
-        raise BridgeError(str(error)) from error
-    finally:
-        for deadline in deadlines:
-            deadline.cancel()
+        return _fail(FAILED, "the bridge cannot run", _sentence(error))
+
+
+def _fail(status: int, what: str, *errors: str) -> int:
+    for error in errors:
+        log.error(what, extra={"fields": {"error": error}})
+    return status
+
+
+def _sentence(error: Exception) -> str:
+    """Return what is wrong; an error of the operating system names the file that it is about."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def silence_grpc() -> None:
@@ -83,12 +97,12 @@ def silence_grpc() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
-async def _until_stopped(run: Run, settings: Any, deadlines: list[threading.Timer]) -> int:
+async def _until_stopped(run: Run, settings: Any) -> int:
     stopping = asyncio.Event()
     task = asyncio.ensure_future(
         run(settings, stopping, lambda bound: _ready(bound, settings.ports_file))
     )
-    _listen_for_signals(stopping, task, settings.shutdown_grace_seconds, deadlines)
+    _listen_for_signals(stopping, task, settings.shutdown_grace_seconds)
     try:
         await task
     except asyncio.CancelledError:
@@ -101,9 +115,11 @@ def _listen_for_signals(
     stopping: asyncio.Event,
     task: "asyncio.Future[None]",
     grace_seconds: float,
-    deadlines: list[threading.Timer],
 ) -> None:
-    """Stop at the first signal, at once at the second; `deadlines` collects timers to cancel at the end."""
+    """Stop at the first signal, at once at the second.
+
+    The timers end with the process, and not before: what holds up its end comes after that of the loop.
+    """
     loop = asyncio.get_running_loop()
     first_at = 0.0
 
@@ -113,9 +129,7 @@ def _listen_for_signals(
             log.info("stopping", extra={"fields": {"signal": number.name}})
             stopping.set()
             first_at = loop.time()
-            deadlines.append(
-                _call_later(grace_seconds + FORCED_EXIT_SECONDS, _exit_without_stopping)
-            )
+            _call_later(grace_seconds + FORCED_EXIT_SECONDS, _exit_without_stopping)
         elif loop.time() - first_at > ECHO_SECONDS:
             task.cancel()
             _call_later(FORCED_EXIT_SECONDS, os._exit, 128 + number)

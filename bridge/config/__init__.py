@@ -1,6 +1,6 @@
 """What an operator may set, and where it came from."""
 
 from bridge.config.settings import Settings
-from bridge.config.sources import Loaded, Origin, load
+from bridge.config.sources import Loaded, Origin, chosen_log_format, load
 
-__all__ = ["Loaded", "Origin", "Settings", "load"]
+__all__ = ["Loaded", "Origin", "Settings", "chosen_log_format", "load"]

@@ -8,9 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
@@ -26,6 +25,7 @@ from bridge.config.settings import (
     shown,
     variable_of,
 )
+from bridge.config.yaml_file import read_file, read_settings, read_yaml
 from bridge.errors import SettingError
 
 NAMES = tuple(Settings.model_fields)
@@ -47,6 +47,10 @@ TEMPORARY_KEYS = "AWS_SESSION_TOKEN"
 
 SUSPICIOUS_TIMEOUT_SECONDS = 0.1
 """A shorter one was probably meant in another unit."""
+
+
+LogFormat = Literal["json", "text"]
+LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 
 class Kind(StrEnum):
@@ -150,7 +154,7 @@ def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
         variable = f"{variable_of(name)}_FILE"
         path = environment.get(variable)
         if path:
-            yield name, _Given(_read(variable, Path(path)).strip(), Origin(Kind.FILE, path))
+            yield name, _Given(read_file(variable, Path(path)).strip(), Origin(Kind.FILE, path))
 
 
 def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
@@ -164,45 +168,23 @@ def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
 
 
 def _yaml(path: Path) -> Iterator[tuple[str, _Given]]:
-    try:
-        content = yaml.safe_load(_read("config", path))
-    except yaml.YAMLError as error:
-        raise SettingError(f"config is {path}, which is not valid YAML: {_where(error)}") from None
-    if content is None:
-        return
-    if not isinstance(content, dict):
-        raise SettingError(
-            f"config is {path}, which holds something other than settings: give lines like `log_level: info`"
-        )
     allowed = [name for name in NAMES if name != "config"]
-    wrong = [_unknown_key(str(key), path, allowed) for key in content if key not in allowed]
-    if wrong:
-        raise SettingError("\n".join(wrong))
-    for name, value in content.items():
+    for name, value in read_settings(path, allowed).items():
         if value is not None:
             yield name, _Given(value, Origin(Kind.YAML, str(path)))
 
 
-def _read(setting: str, path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise SettingError(f"{setting} is {path}, which cannot be read: {reason}") from None
-
-
-def _where(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "cannot be parsed"
-    return f"line {mark.line + 1}: {problem}" if mark else problem
-
-
-def _unknown_key(key: str, path: Path, allowed: list[str]) -> str:
-    near = difflib.get_close_matches(key.replace("-", "_").lower(), allowed, n=1)
-    hint = (
-        f"; did you mean {near[0]}?" if near else "; `trainbridge serve --help` lists the settings"
-    )
-    return f"unknown setting {key!r} in {path}{hint}"
+def chosen_log_format(
+    flags: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> LogFormat | None:
+    """Return the format of the log where the settings as a whole cannot be used; None: it was not chosen."""
+    environment = os.environ if environment is None else environment
+    chosen = flags.get("log_format") or environment.get(variable_of("log_format"))
+    file = flags.get("config") or environment.get(variable_of("config"))
+    if not chosen and file:
+        with suppress(SettingError):
+            chosen = read_yaml(Path(str(file)).expanduser()).get("log_format")
+    return next((each for each in LOG_FORMATS if each == chosen), None)
 
 
 def _checked(

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,7 @@ def bridge_process(
 ) -> Iterator[RunningBridge]:
     """Run `trainbridge serve` with its embedded stores while the block lasts, and no longer than this process.
 
-    Raises BridgeError if a port is taken, and with the last line of its log if the bridge does not start.
+    Raises BridgeError if a port is taken, and with the last error of its log if the bridge does not start.
     """
     check_free("--grpc-address", grpc_address)
     check_free("--http-address", http_address)
@@ -89,7 +89,7 @@ def bridge_process(
             *("--state", str(state or folder / "state")),
             *("--ports-file", str(ports_file)),
             *("--images-batches-per-second", str(IMAGE_BATCHES_PER_SECOND)),
-            *("--log-format", "text"),
+            *("--log-format", "json"),
         ]
         with log.open("wb") as output:
             # A session of its own: Ctrl-C reaches the trainer alone, which then stops the bridge.
@@ -143,14 +143,17 @@ def _ports(process: "subprocess.Popen[bytes]", ports_file: Path, log: Path) -> d
     deadline = time.monotonic() + START_SECONDS
     while not ports_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise BridgeError(f"the bridge of the demo did not start: {_last_line(log)}")
+            raise BridgeError(f"the bridge of the demo did not start: {_last_error(log)}")
         time.sleep(0.05)
     ports: dict[str, int] = json.loads(ports_file.read_text())
     return ports
 
 
-def _last_line(log: Path) -> str:
+def _last_error(log: Path) -> str:
+    """Return the error of the last line of a log, or the line where it has none."""
     lines = log.read_text(errors="replace").strip().splitlines()
+    with suppress(ValueError, AttributeError):
+        return str(json.loads(lines[-1] if lines else "").get("error") or lines[-1])
     return lines[-1] if lines else "it has logged nothing"
 
 

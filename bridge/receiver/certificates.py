@@ -1,5 +1,6 @@
 """TLS for the gRPC server, from files that may be renewed while the bridge runs."""
 
+import os
 import ssl
 import tempfile
 from dataclasses import dataclass, field
@@ -100,6 +101,12 @@ def _reason(files: CertificateFiles, error: Exception) -> str:
         and error.filename is not None
         and not isinstance(error, ssl.SSLError)
     ):
-        return f"{error.filename} cannot be read ({error.strerror})"
+        return (
+            f"tls_cert_file, tls_key_file or tls_client_ca_file: {error.filename} cannot be read"
+            f" ({error.strerror}): correct the name, or let user {os.geteuid()} read it"
+        )
     names = ", ".join(str(file) for file in files.all)
-    return f"tls_cert_file: these are no certificate and key that belong together, in PEM: {names}"
+    return (
+        f"tls_cert_file: {names} are not PEM files of a certificate and its own key: set tls_cert_file and"
+        " tls_key_file to two that belong together, and tls_client_ca_file to certificates"
+    )

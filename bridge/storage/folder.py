@@ -92,8 +92,10 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
         except OSError as error:
             # The folder is locked, and a full disk must not keep a bridge from starting.
             if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                text = f"state: {path} cannot be written to ({error.strerror})"
-                raise SettingError(text) from error
+                raise SettingError(
+                    f"state: {path} cannot be written to ({error.strerror}): give user {os.geteuid()} write"
+                    " access, or set state (--state) to another folder"
+                ) from error
         for descriptor in held:
             _lock(descriptor, path)
         yield StateFolder(path, is_durable=True)
@@ -126,7 +128,9 @@ def _lock(descriptor: int, path: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise SettingError(f"state: {path} is in use by another bridge") from error
+        raise SettingError(
+            f"state: {path} is in use by another bridge: stop that one, or set state (--state) to another folder"
+        ) from error
     except OSError:
         # Some network file systems cannot lock folders; the database, which every bridge locks, must be lockable.
         return
