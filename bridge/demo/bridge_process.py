@@ -51,9 +51,9 @@ class RunningBridge:
         return BridgeClient(self.url, timeout_seconds=30)
 
     def check_alive(self) -> None:
-        """Raise BridgeError, with the last line of its log, if the bridge has ended."""
+        """Raise BridgeError, with the last error of its log, if the bridge has ended."""
         if self.process.poll() is not None:
-            raise BridgeError(f"the bridge of the demo has ended: {_last_line(self.log)}")
+            raise BridgeError(f"the bridge of the demo has ended: {_last_error(self.log)}")
 
     def total(self, series: str, **labels: str) -> int:
         """Add up the samples of a series on /metrics that have the labels given."""
