@@ -36,7 +36,8 @@ class Checker:
         self._began_at = record.clock.now()
         """When the last check began, whether or not it saw anything."""
         self._images_failing_since: float | None = None
-        self._is_up = True
+        self.is_up = True
+        """The bridge could be read at the last check."""
         self._pause: threading.Event | None = None
         self._is_last = False
         self._wake = threading.Event()
@@ -105,11 +106,11 @@ class Checker:
             pause.set()
 
     def _note_up(self, *, is_up: bool, reason: str = "") -> None:
-        if is_up and not self._is_up:
+        if is_up and not self.is_up:
             log.info("the bridge can be read again")
-        elif self._is_up and not is_up:
+        elif self.is_up and not is_up:
             log.warning("the bridge cannot be read", extra={"fields": {"reason": reason}})
-        self._is_up = is_up
+        self.is_up = is_up
         self._page.up.set(is_up)
 
     def _note_success(self, at: float) -> None:

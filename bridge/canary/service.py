@@ -1,6 +1,7 @@
 """One known run after the other, without end or for a while."""
 
 import itertools
+import logging
 import math
 import secrets
 import threading
@@ -15,6 +16,8 @@ from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, KnownRun
 from bridge.canary.stored import check_store
 from bridge.client import BridgeClient, TrainingSession
 
+log = logging.getLogger("bridge")
+
 BUFFER_BYTES = 16 << 20
 CLOSE_SECONDS = 5.0
 STOP_SECONDS = 2.0
@@ -25,6 +28,9 @@ SETTLE_INTERVAL_SECONDS = 15.0
 
 SETTLE_SECONDS = 20.0
 """What a pause may take, beyond twice the time for a verdict; the last one has no end if the canary has none."""
+
+LAST_SETTLE_SECONDS = 2.0
+"""The same for a canary with a duration, beyond the time for one verdict."""
 
 
 def watch(options: CanaryOptions, page: Page, stopping: threading.Event) -> bool:
@@ -42,6 +48,10 @@ def watch(options: CanaryOptions, page: Page, stopping: threading.Event) -> bool
         is_settled = run.run() and is_settled
         if stopping.is_set() or time.monotonic() >= ends_at:
             break
+    if not is_settled:
+        log.warning(
+            "not everything could be compared: what is missing may still be on its way, or the bridge is away"
+        )
     return is_settled and not page.findings
 
 
@@ -92,7 +102,8 @@ class CanaryRun:
             self._check_store()
         finally:
             self._checker.finish()
-            self._session.close(STOP_SECONDS if self._stopping.is_set() else CLOSE_SECONDS)
+            is_hurried = self._stopping.is_set() or not self._checker.is_up
+            self._session.close(STOP_SECONDS if is_hurried else CLOSE_SECONDS)
             thread.join(STOP_SECONDS)
         return is_settled or self._stopping.is_set()
 
@@ -110,17 +121,28 @@ class CanaryRun:
 
     def _settle(self, *, is_last: bool) -> bool:
         """Pause until all that was sent has been compared, or it takes too long; return whether it has."""
-        seconds = 2 * self._options.overdue_seconds + SETTLE_SECONDS
-        is_patient = is_last and self._ends_at == math.inf
-        deadline = math.inf if is_patient else self._clock.now() + seconds
+        began_at, longest = self._clock.now(), self._longest_pause(is_last=is_last)
         settled = self._checker.pause(is_last=is_last)
-        while not settled.wait(0.02) and self._clock.now() < deadline:
+        while not settled.wait(0.02):
             self._note_acknowledged()
-            if self._stopping.is_set():
+            seconds = self._clock.now() - began_at
+            if self._stopping.is_set() or seconds > longest or self._is_hopeless(seconds):
                 break
         self._checker.resume()
         self._note_acknowledged()
         return settled.is_set()
+
+    def _longest_pause(self, *, is_last: bool) -> float:
+        """Return what a pause may take, in seconds: with a duration, little more than a verdict does."""
+        if self._ends_at == math.inf:
+            return math.inf if is_last else 2 * self._options.overdue_seconds + SETTLE_SECONDS
+        verdict = self._options.overdue_seconds + LAST_SETTLE_SECONDS
+        return verdict if is_last else min(verdict, max(0.0, self._ends_at - time.monotonic()))
+
+    def _is_hopeless(self, seconds: float) -> bool:
+        """Return whether a canary with an end need not wait longer for a bridge that is away."""
+        has_end = self._ends_at < math.inf
+        return has_end and not self._checker.is_up and seconds > self._options.late_seconds
 
     def _check_store(self) -> None:
         seconds = self._options.store_seconds

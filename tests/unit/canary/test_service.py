@@ -12,6 +12,7 @@ from support.waiting import until_true
 
 import bridge.canary.service
 from bridge.canary import CanaryOptions, Page, watch
+from bridge.canary.service import SETTLE_SECONDS
 from bridge.wire import metrics_pb2 as wire
 
 PATIENT = 20.0
@@ -370,3 +371,21 @@ def test_every_finding_is_one_line(fake, page, caplog):
 
     assert set(first.fields) == {"what", "session", "expected", "found", "count"}
     assert first.levelname == "ERROR"
+
+
+@pytest.mark.parametrize("is_stuck", [False, True])
+def test_a_canary_with_a_duration_ends_soon_after_it(fake, page, caplog, monkeypatch, is_stuck):
+    """Without a bridge, or with one that acknowledges nothing, a little later; it reports that it compared nothing."""
+    if is_stuck:
+        fake.may_read.clear()
+    address, url = (fake.address, fake.url) if is_stuck else ("127.0.0.1:9", "http://127.0.0.1:9")
+    options = CanaryOptions(address, url, late_seconds=0.2, look_seconds=0.05, duration_seconds=0.1)
+    started = time.monotonic()
+    monkeypatch.setattr(bridge.canary.service, "LAST_SETTLE_SECONDS", 0.1)
+    monkeypatch.setattr(bridge.canary.service, "CLOSE_SECONDS", 0.1)
+
+    assert not watch(options, page, threading.Event())
+
+    assert time.monotonic() - started < 2 * options.overdue_seconds + SETTLE_SECONDS
+    assert "not everything could be compared" in caplog.text
+    fake.may_read.set()
