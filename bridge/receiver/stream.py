@@ -1,9 +1,7 @@
 """One open stream: applies what is read from it, and collects the responses to be written."""
 
-import asyncio
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from bridge.admission import UNKNOWN_CALLER, Caller
 from bridge.errors import (
@@ -20,16 +18,15 @@ from bridge.receiver import responses
 from bridge.receiver.acks import Acks
 from bridge.receiver.decode import Result
 from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.endings import Ending
 from bridge.receiver.errors import answer_to
 from bridge.receiver.failures import ATTEMPTS, Failures
+from bridge.receiver.outgoing import Outgoing, Write
 from bridge.session import SEQUENCE_LIMIT, Holder, Session
 from bridge.wire import metrics_pb2 as wire
 
 FRAMES_PER_COUNT = 64
 """Received messages are counted after so many frames, and with every acknowledgment."""
-
-OUTGOING_LIMIT = 10_000
-"""Responses a client may leave unread; above it nothing more is read from its stream."""
 
 QUIET_SECONDS = 1.0
 """A stream whose session is unknown or not its own gets INVALID_SESSION at most this often."""
@@ -53,7 +50,10 @@ class Stream:
         self.session_id = ""
         self._deps = deps
         self._pipeline = deps.pipeline
-        self._caller = caller
+        self.caller = caller
+        self.opened_at = time.monotonic()
+        self.ending: Ending | None = None
+        """Why the bridge ends it, where it does."""
         self.holder = Holder()
         self._acks = Acks(deps.count_images)
         self._failures = Failures()
@@ -64,9 +64,7 @@ class Stream:
         """Something in this frame was not applied, and its sequence is not known."""
         self._requested = 0
         """The sequence that the client has been asked for in this frame."""
-        self._outgoing: deque[wire.MetricsResponse] = deque()
-        self._wake = asyncio.Event()
-        self._has_written = asyncio.Event()
+        self.outgoing = Outgoing()
         self._is_closing = False
         self._kinds: dict[type[Message], int] = {}
         self._received_bytes = 0
@@ -105,7 +103,7 @@ class Stream:
         self._count()
         for ack in self._acks.committed(ticket, self._session()):
             self._enqueue(ack)
-        self._has_written.set()
+        self.outgoing.check_capacity()
 
     def drain(self, reconnect_after_ms: int) -> None:
         """Have the client connect again, and the writer return once all is written."""
@@ -116,32 +114,24 @@ class Stream:
     def finish(self) -> None:
         """Let the writer return once everything accepted is answered."""
         self._is_closing = True
-        self._wake.set()
+        self.outgoing.wake.set()
 
     def supersede(self) -> None:
         """Make way for a newer stream: apply nothing more, and let the writer return."""
         self.is_superseded = True
         self.finish()
 
-    async def wait_for_capacity(self) -> None:
-        """Wait until the client has read enough of its responses."""
-        while len(self._outgoing) >= OUTGOING_LIMIT:
-            self._has_written.clear()
-            await self._has_written.wait()
-
-    async def write_to(self, write: Callable[[wire.MetricsResponse], Awaitable[None]]) -> None:
+    async def write_to(self, write: Write) -> None:
         """Write responses as they come, until everything is answered after `finish`."""
+        outgoing = self.outgoing
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await outgoing.wake.wait()
+            outgoing.wake.clear()
             self._enqueue_commands()
-            while self._outgoing:
-                await write(self._outgoing.popleft())
-                self._has_written.set()
+            await outgoing.write_all(write)
             if self._is_closing and self._acks.is_empty:
                 self._enqueue_last_ack()
-                while self._outgoing:
-                    await write(self._outgoing.popleft())
+                await outgoing.write_all(write)
                 return
 
     def close(self) -> None:
@@ -150,7 +140,7 @@ class Stream:
         if self._deps.streams.get(self.session_id) is self:
             del self._deps.streams[self.session_id]
         if self.session_id:
-            self._deps.commands.unsubscribe(self.session_id, self._wake.set)
+            self._deps.commands.unsubscribe(self.session_id, self.outgoing.wake.set)
             self._pipeline.disconnect(self.session_id)
 
     def _count(self) -> None:
@@ -194,13 +184,13 @@ class Stream:
 
     def _bind(self, session_id: str) -> None:
         """Make this the stream of one session; it stays so."""
-        session = self._pipeline.admit(session_id, self._caller, bound_to=self.session_id)
+        session = self._pipeline.admit(session_id, self.caller, bound_to=self.session_id)
         self.session_id, self.holder = session_id, session.holder
         self._acks.begin(session)
         self._replace_predecessor()
         self._pipeline.connect(session_id)
-        self._deps.commands.subscribe(session_id, self._wake.set)
-        self._wake.set()
+        self._deps.commands.subscribe(session_id, self.outgoing.wake.set)
+        self.outgoing.wake.set()
 
     def _replace_predecessor(self) -> None:
         """Close the stream that this one follows, which may be dead without knowing it.
@@ -342,5 +332,4 @@ class Stream:
     def _enqueue(self, response: wire.MetricsResponse) -> None:
         response.session_id = self.session_id
         response.timestamp_ms = max(0, time.time_ns() // 1_000_000)
-        self._outgoing.append(response)
-        self._wake.set()
+        self.outgoing.put(response)
