@@ -7,6 +7,9 @@ from bridge.errors import ForeignSessionError
 from bridge.protocol import TOKEN_HEADER
 from bridge.session import Session
 
+TOKENS_KNOWN = 20_000
+"""Tokens of the last registrations, over all sessions."""
+
 REFUSALS_KEPT = 1_000
 """Connections whose registration was refused, over all sessions."""
 
@@ -39,6 +42,7 @@ class Admission:
     def __init__(self) -> None:
         """Start with nobody refused."""
         self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._tokens: OrderedDict[str, None] = OrderedDict()
 
     def note_refusal(self, session_id: str, caller: Caller) -> None:
         """Remember that a registration over this connection was refused."""
@@ -53,6 +57,18 @@ class Admission:
     def note_registration(self, session_id: str, caller: Caller) -> None:
         """Forget that a registration over this connection was refused."""
         self._refused.pop((session_id, caller.connection), None)
+
+    def note_tokens(self, session: Session) -> None:
+        """Remember the tokens that streams of a session may show."""
+        for token_hash in session.token_hashes:
+            self._tokens[token_hash] = None
+            self._tokens.move_to_end(token_hash)
+        while len(self._tokens) > TOKENS_KNOWN:
+            self._tokens.popitem(last=False)
+
+    def has_registered(self, caller: Caller) -> bool:
+        """Return whether a caller shows a token of any registration."""
+        return caller.token_hash in self._tokens
 
     def check(self, session: Session, caller: Caller) -> None:
         """Raise ForeignSessionError unless the caller's registration of this session was accepted.

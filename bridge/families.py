@@ -17,6 +17,17 @@ HTTP_REFUSALS = (
 )
 """Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host."""
 
+STREAM_REFUSALS = (
+    "streams",
+    "streams_per_address",
+    "no_turn",
+    "no_message",
+    "unread",
+    "expired",
+)
+"""Too many streams in all, or of one address; waited for a turn in vain; had one, and sent nothing; responses
+that were not read; the session is gone."""
+
 UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
 
 
@@ -76,6 +87,13 @@ BRIDGE_FAMILIES = (
     ),
     _gauge("bridge_sessions", "Sessions in memory, by phase.", "the registry", "state"),
     _gauge("bridge_streams", "Open gRPC streams.", "the receiver"),
+    _counter(
+        "bridge_streams_refused_total",
+        "gRPC streams and registrations that were refused or ended for a limit, by reason.",
+        "the receiver",
+        "reason",
+        initial=STREAM_REFUSALS,
+    ),
     _counter(
         "bridge_requests_received_total", "Messages received, by kind.", "the receiver", "kind"
     ),

@@ -97,6 +97,7 @@ class Pipeline:
         self._admission.note_registration(session.id, caller)
         if client.instance_id:
             registration = replace(registration, token=session.issue_token())
+            self._admission.note_tokens(session)
         else:
             session.add_host(caller.host)
         # A command to an earlier attempt, or from before the session expired, must not stop this one.
@@ -114,8 +115,13 @@ class Pipeline:
     def restore(self, session: Session) -> None:
         """Add a session from before a restart; nobody is connected to it any more."""
         self._sessions.restore(session)
+        self._admission.note_tokens(session)
         if session.connected:
             self._emit(session, Disconnected(), self._clock())
+
+    def has_registered(self, caller: Caller) -> bool:
+        """Return whether a caller shows that it has registered some session."""
+        return self._admission.has_registered(caller)
 
     def admit(self, session_id: str, caller: Caller, *, bound_to: str) -> Session:
         """Return the session that a stream is to belong to; `bound_to` is the one it belongs to, or "".
@@ -257,6 +263,8 @@ class Pipeline:
         for session, event in self._sessions.due():
             self._telemetry.session_changed(session.id, type(event).__name__.lower())
             if isinstance(event, Expired):
+                if session.is_unused:
+                    self._telemetry.dropped("session", "unused")
                 self.drop(session)
             else:
                 self._emit(session, event, self._clock())

@@ -19,6 +19,7 @@ from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.limits import Limits as MessageLimits
+from bridge.receiver.server import ConnectionLimits as GrpcConnectionLimits
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.sessions import Sessions
@@ -78,6 +79,11 @@ async def run(
                 max_message_bytes=settings.max_message_bytes,
                 lookahead_bytes=settings.grpc_lookahead_bytes,
                 certificates=_certificates(settings, telemetry),
+                limits=GrpcConnectionLimits(
+                    connections=settings.grpc_max_connections,
+                    handshake_seconds=settings.grpc_handshake_seconds,
+                    idle_seconds=settings.grpc_idle_seconds,
+                ),
             )
         )
 
@@ -213,6 +219,7 @@ def _sessions(settings: Settings) -> Sessions:
         heartbeat_seconds=settings.heartbeat_seconds,
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,
+        unused_seconds=settings.session_unused_seconds,
         monotonic=time.monotonic,
     )
 
@@ -278,4 +285,8 @@ def _server_config(settings: Settings) -> ServerConfig:
         max_message_bytes=settings.max_message_bytes,
         image_batches_per_second=rates[settings.images_keep],
         max_streams=settings.max_streams,
+        max_streams_per_address=settings.max_streams_per_address,
+        max_first_messages=settings.max_first_messages,
+        first_message_seconds=settings.first_message_seconds,
+        unread_seconds=settings.unread_seconds,
     )

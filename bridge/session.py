@@ -101,6 +101,8 @@ class Session:
         self.status = Status.UNKNOWN
         self.status_message = ""
         self.connected = False
+        self.is_unused = True
+        """Registered, and nothing was ever sent."""
         self.is_resumed = False
         """Registered again after its end: the next thing it says makes it live."""
         self.registered_at = self.updated_at = now
@@ -113,10 +115,8 @@ class Session:
         """Monotonic: its client may come back until then, though it was last heard of before a restart."""
         self.over_since: float | None = None
         """Monotonic: since when it lingers; None while it is live, and until the registry has noticed its end."""
-        self.accepted = 0
-        """Highest sequence applied."""
-        self.committed = 0
-        """Highest sequence that has been committed."""
+        self.accepted = self.committed = 0
+        """The highest sequence that was applied, and the highest that has been committed."""
         self.skipped: tuple[tuple[int, int], ...] = ()
         """First and last of the sequences that its client began behind, in order: neither applied nor to come."""
         self.token_hashes: tuple[str, ...] = ()
@@ -203,6 +203,7 @@ class Session:
         return {
             "format": FORMAT,
             **{name: getattr(self, name) for name in PLAIN},
+            "is_unused": self.is_unused,
             "former": self.former,
             "skipped": self.skipped,
             "client": client_state(self.client),
@@ -227,7 +228,8 @@ class Session:
         for name in PLAIN:
             setattr(session, name, state[name])
         session.phase, session.status = Phase(session.phase), Status(session.status)
-        session.former = tuple(state.get("former", ()))  # older versions wrote none
+        session.is_unused = state.get("is_unused", False)  # older versions wrote neither
+        session.former = tuple(state.get("former", ()))
         session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
         session.committed = session.accepted
         session.losses = Curve.restored(state["losses"])
@@ -283,6 +285,7 @@ class Session:
         self.ended_at = 0.0
         self.over_since = None
         self.connected = True
+        self.is_unused = False
         self._notice(now, "connected")
 
     def _disconnected(self, _event: Disconnected, now: float) -> None:

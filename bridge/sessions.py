@@ -52,6 +52,7 @@ class Sessions:
         heartbeat_seconds: float = 20.0,
         linger_seconds: float = 300.0,
         lost_seconds: float = 3_600.0,
+        unused_seconds: float = 900.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] | None = None,
     ) -> None:
@@ -64,6 +65,7 @@ class Sessions:
         self.heartbeat_seconds = heartbeat_seconds
         self._linger_seconds = linger_seconds
         self._lost_seconds = lost_seconds
+        self._unused_seconds = unused_seconds
         self._new_per_minute = new_per_minute
         self._recent: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
@@ -170,7 +172,10 @@ class Sessions:
             if session.phase is Phase.LIVE:
                 if self.is_leased(session):
                     continue
-                if now - session.heard_at >= self._lost_seconds:
+                if session.is_unused and now - session.heard_at >= self._unused_seconds:
+                    yield session, Ended(Phase.LOST)
+                    yield session, Expired()
+                elif now - session.heard_at >= self._lost_seconds:
                     yield session, Ended(Phase.LOST)
                     session.over_since = now
                 elif session.connected:

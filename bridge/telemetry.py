@@ -116,6 +116,17 @@ class Telemetry:
         """A client opened a stream."""
         self._gauges["bridge_streams"].inc()
 
+    def stream_refused(self, reason: str, **fields: object) -> None:
+        """A gRPC call was refused or ended for a limit."""
+        self._counters["bridge_streams_refused_total"].labels(reason).inc()
+        self._log_rate_limited(
+            logging.WARNING,
+            f"stream.{reason}",
+            "a gRPC client was refused",
+            reason=reason,
+            **fields,
+        )
+
     def stream_closed(self) -> None:
         """A stream ended, whoever ended it."""
         self._gauges["bridge_streams"].dec()

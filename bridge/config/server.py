@@ -110,6 +110,12 @@ class Sessions(BaseModel):
         expected="a number of seconds, at least three times `heartbeat_seconds`, such as 3600",
         gt=0,
     )
+    session_unused_seconds: float = setting(
+        900.0,
+        "A session that was registered and never sent a message is forgotten after this long.",
+        expected="a number of seconds, at least three times `heartbeat_seconds`, such as 900",
+        gt=0,
+    )
     session_linger_seconds: float = setting(
         300.0,
         "How long the series and pages of a session stay after its end.",
@@ -138,6 +144,54 @@ class Limits(BaseModel):
         "Streams open at once.",
         expected="a whole number of at least 1, such as 2000",
         ge=1,
+    )
+    max_streams_per_address: int = setting(
+        1000,
+        "Streams open at once from one address; behind a proxy, that is the proxy's.",
+        expected="a whole number of at least 1, such as 1000",
+        ge=1,
+    )
+    max_first_messages: int = setting(
+        32,
+        "Clients that may be sending a message at once before they have shown that they registered; a quarter of them "
+        "from one address. Each may hold `max_message_bytes`; the others wait.",
+        expected="a whole number of at least 1, such as 32",
+        ge=1,
+    )
+    first_message_seconds: float = setting(
+        60.0,
+        "How long a registration may take to arrive, and a stream its first message while other clients wait.",
+        expected="a number of seconds from 1 to 3600, such as 60",
+        ge=1,
+        le=3600,
+    )
+    unread_seconds: float = setting(
+        60.0,
+        "How long a client may leave the responses of its stream unread.",
+        expected="a number of seconds from 1 to 3600, such as 60",
+        ge=1,
+        le=3600,
+    )
+    grpc_max_connections: int = setting(
+        4000,
+        "gRPC connections open at once; one more is closed.",
+        expected="a whole number of at least 1, such as 4000",
+        ge=1,
+        le=1_000_000,
+    )
+    grpc_handshake_seconds: float = setting(
+        10.0,
+        "How long a gRPC client may take for TLS and the settings of HTTP/2.",
+        expected="a number of seconds from 1 to 3600, such as 10",
+        ge=1,
+        le=3600,
+    )
+    grpc_idle_seconds: float = setting(
+        300.0,
+        "How long a gRPC connection stays open without any call.",
+        expected="a number of seconds from 1 to 86400, such as 300",
+        ge=1,
+        le=86_400,
     )
     max_message_bytes: ByteSize = setting(
         ByteSize(32 << 20),

@@ -84,6 +84,8 @@ class Settings(
         """Refuse settings that contradict each other; each text begins with the setting to change."""
         if self.session_lost_seconds < MISSED_HEARTBEATS * self.heartbeat_seconds:
             raise ValueError("session_lost_seconds: which is shorter than three heartbeats")
+        if self.session_unused_seconds < MISSED_HEARTBEATS * self.heartbeat_seconds:
+            raise ValueError("session_unused_seconds: which is shorter than three heartbeats")
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             missing = "tls_cert_file" if self.tls_cert_file is None else "tls_key_file"
             raise ValueError(

@@ -15,9 +15,7 @@ class Ending:
     text: str
 
 
-SUPERSEDED = Ending(
-    "", grpc.StatusCode.ABORTED, "a newer stream of the same client has taken over"
-)
+SUPERSEDED = Ending("", grpc.StatusCode.ABORTED, "a newer stream of the same client has taken over")
 EXPIRED = Ending(
     "expired",
     grpc.StatusCode.FAILED_PRECONDITION,

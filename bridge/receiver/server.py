@@ -1,5 +1,6 @@
 """The gRPC server around the servicer: address, limits, health and reflection."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -32,6 +33,17 @@ class GrpcServer:
     """host:port, the port being the one bound."""
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What clients may take of the server before they open a stream."""
+
+    connections: int = 4_000
+    handshake_seconds: float = 10.0
+    """For TLS and the first settings of HTTP/2."""
+    idle_seconds: float = 300.0
+    """Without any call."""
+
+
 @asynccontextmanager
 async def bind_server(
     address: str,
@@ -39,12 +51,13 @@ async def bind_server(
     max_message_bytes: int,
     lookahead_bytes: int,
     certificates: Certificates | None = None,
+    limits: ConnectionLimits = ConnectionLimits(),
 ) -> AsyncIterator[GrpcServer]:
     """Hold an address while the block lasts; nothing is served yet. Without certificates it is plain text.
 
     Raises SettingError where the address cannot be bound, or the certificates cannot be used.
     """
-    server = grpc.aio.server(options=_options(max_message_bytes, lookahead_bytes))
+    server = grpc.aio.server(options=_options(max_message_bytes, lookahead_bytes, limits))
     with ExitStack() as stack:
         bound = _bind(stack, server, address, certificates)
         try:
@@ -67,9 +80,11 @@ async def serve_grpc(
     await server.start()
     for name in ("", SERVICE):
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    watch = asyncio.create_task(servicer.watch(), name="stream watch")
     try:
         yield
     finally:
+        watch.cancel()
         await healthy.enter_graceful_shutdown()
         await servicer.drain(grace_seconds)
         await server.stop(grace=0.5)
@@ -115,7 +130,9 @@ def _without_ipv6(port: int) -> Iterator[None]:
         yield
 
 
-def _options(max_message_bytes: int, lookahead_bytes: int) -> list[tuple[str, int]]:
+def _options(
+    max_message_bytes: int, lookahead_bytes: int, limits: ConnectionLimits
+) -> list[tuple[str, int]]:
     """Return the channel options.
 
     No port sharing: a second bridge on the same port would bind silently. No bandwidth probing: it
@@ -130,4 +147,7 @@ def _options(max_message_bytes: int, lookahead_bytes: int) -> list[tuple[str, in
         ("grpc.keepalive_timeout_ms", KEEPALIVE_MS),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.max_allowed_incoming_connections", limits.connections),
+        ("grpc.server_handshake_timeout_ms", round(limits.handshake_seconds * 1000)),
+        ("grpc.max_connection_idle_ms", round(limits.idle_seconds * 1000)),
     ]

@@ -2,23 +2,28 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
+from bridge.admission import Caller
 from bridge.errors import BridgeError, LimitError, StorageError
 from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
 from bridge.receiver.caller import caller_of
 from bridge.receiver.decode import Result, decode_frame, decode_request
 from bridge.receiver.dependencies import StreamDependencies
+from bridge.receiver.endings import EXPIRED, Ending, nothing_said, unread
 from bridge.receiver.errors import answer_to
+from bridge.receiver.first_messages import FirstMessages, Turn
 from bridge.receiver.limits import Limits
 from bridge.receiver.run_info import client_of, config_of
 from bridge.receiver.stream import Stream
+from bridge.receiver.stream_counts import StreamCounts
 from bridge.session import Session
 from bridge.threads import ThreadLimiter
 from bridge.trace_context import TraceContext
@@ -29,6 +34,9 @@ SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
 
 STOPPING = "this bridge is stopping; reconnect soon"
 UNREADABLE_INFO = "the message is not a readable SessionInfo"
+
+WATCH_SECONDS = 1.0
+"""How often it is looked for streams that are open and not used."""
 
 TOO_MANY_VALUES = (
     "the SessionInfo holds more labels and class names than one message may (--max-message-values)"
@@ -50,6 +58,13 @@ class ServerConfig:
     max_message_bytes: int = 32 << 20
     image_batches_per_second: float = 2.0
     max_streams: int = 2_000
+    max_streams_per_address: int = 1_000
+    max_first_messages: int = 32
+    """Clients that may be sending a message before they have shown that they registered."""
+    first_message_seconds: float = 60.0
+    """How long such a client may keep others waiting, and how long others wait."""
+    unread_seconds: float = 60.0
+    """How long a client may leave its responses unread."""
     reconnect_seconds: float = 1.0
     """How long a client waits before it reconnects, when this bridge stops."""
 
@@ -62,6 +77,11 @@ class Servicer:
         self._deps = deps
         self._config = config
         self._streams: dict[Stream, asyncio.Task[None]] = {}
+        self._counts = StreamCounts(config.max_streams, config.max_streams_per_address)
+        # Whoever waits does so for longer than one that has its turn may take.
+        self._first_messages = FirstMessages(
+            config.max_first_messages, 2 * config.first_message_seconds
+        )
         self._is_draining = False
         self._archive_threads = ThreadLimiter("archived sessions", 4)
 
@@ -79,8 +99,9 @@ class Servicer:
             )
             for name, decode in frames.items()
         }
-        calls["RegisterTrainingSession"] = grpc.unary_unary_rpc_method_handler(
-            self._register,
+        # As a stream of one message: nothing of a registration is in memory before it has its turn.
+        calls["RegisterTrainingSession"] = grpc.stream_unary_rpc_method_handler(
+            self._read_registration,
             request_deserializer=None,
             response_serializer=wire.SessionResponse.SerializeToString,
         )
@@ -93,6 +114,58 @@ class Servicer:
             stream.drain(round(self._config.reconnect_seconds * 1000))
         if self._streams:
             await asyncio.wait(self._streams.values(), timeout=grace_seconds)
+
+    async def watch(self) -> None:
+        """End streams that their clients leave open without using them; runs until it is cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                self._end_overdue()
+            except Exception as error:  # noqa: BLE001 -- the next round may succeed
+                self._deps.telemetry.unexpected_error("streams", error)
+
+    def _end_overdue(self) -> None:
+        now = time.monotonic()
+        for stream, writer in tuple(self._streams.items()):
+            ending = self._overdue(stream, now)
+            if ending is not None and stream.ending is None:
+                stream.ending = ending
+                self._deps.telemetry.stream_refused(ending.reason, host=stream.caller.host)
+                writer.cancel()
+
+    def _overdue(self, stream: Stream, now: float) -> Ending | None:
+        config = self._config
+        if stream.outgoing.blocked_seconds(now) > config.unread_seconds:
+            return unread(config.unread_seconds)
+        if stream.session_id:
+            is_known = self._deps.sessions.find(stream.session_id) is not None
+            return None if is_known else EXPIRED
+        is_late = now - stream.opened_at > config.first_message_seconds
+        if is_late and self._first_messages.is_full:
+            return nothing_said(config.first_message_seconds)
+        return None
+
+    async def _read_registration(self, _requests: object, context: Context) -> wire.SessionResponse:
+        seconds = self._config.first_message_seconds
+        raw: Any = grpc.aio.EOF
+        try:
+            async with self._first_messages.turn(caller_of(context).host), asyncio.timeout(seconds):
+                raw = await context.read()
+        except LimitError as error:
+            await self._refuse(context, "no_turn", str(error))
+        except TimeoutError:
+            text = f"the registration did not arrive within {seconds:g} s (--first-message-seconds)"
+            await self._refuse(context, "no_message", text)
+        if raw is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, UNREADABLE_INFO)
+        return await self._register(raw, context)
+
+    async def _refuse(self, context: Context, reason: str, text: str) -> NoReturn:
+        """Refuse a call for a limit of how many there may be, and how long each may take."""
+        self._deps.telemetry.stream_refused(reason, host=caller_of(context).host)
+        self._deps.telemetry.error_answered("RESOURCE_EXHAUSTED", text)
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        raise AssertionError  # abort raises
 
     async def _register(self, raw: bytes, context: Context) -> wire.SessionResponse:
         if self._is_draining:
@@ -123,8 +196,10 @@ class Servicer:
             telemetry.storage_failed("register", error)
         elif not isinstance(error, BridgeError):
             telemetry.unexpected_error("register", error)
-        elif not isinstance(error, LimitError):
-            telemetry.error_answered("REGISTRATION", str(error))
+        else:
+            is_limit = isinstance(error, LimitError)
+            code = "RESOURCE_EXHAUSTED" if is_limit else "REGISTRATION"
+            telemetry.error_answered(code, str(error))
 
     async def _register_session(
         self, info: wire.SessionInfo, context: Context
@@ -176,21 +251,24 @@ class Servicer:
 
     def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:
         async def serve(_requests: object, context: Context) -> None:
-            await self._admit(context)
-            stream = Stream(self._deps, caller_of(context))
+            caller = caller_of(context)
+            await self._admit(context, caller)
+            stream = Stream(self._deps, caller)
             reader = asyncio.create_task(self._read(context, stream, decode), name="stream reader")
             writer = asyncio.create_task(stream.write_to(context.write), name="stream writer")
             self._streams[stream] = writer
+            self._counts.add(caller)
             self._deps.telemetry.stream_opened()
             try:
                 await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
                 stream.finish()
                 await asyncio.wait({writer})
-                if stream.is_superseded:
-                    context.set_code(grpc.StatusCode.ABORTED)
-                    context.set_details("a newer stream of the same client has taken over")
+                if stream.ending is not None:
+                    context.set_code(stream.ending.status)
+                    context.set_details(stream.ending.text)
             finally:
                 del self._streams[stream]
+                self._counts.remove(caller)
                 self._deps.telemetry.stream_closed()
                 stream.close()
                 reader.cancel()
@@ -199,15 +277,12 @@ class Servicer:
 
         return serve
 
-    async def _admit(self, context: Context) -> None:
+    async def _admit(self, context: Context, caller: Caller) -> None:
         if self._is_draining:
             await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
-        if len(self._streams) >= self._config.max_streams:
-            self._deps.telemetry.error_answered("RESOURCE_EXHAUSTED", "too many streams")
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"this bridge already serves {self._config.max_streams} streams (--max-streams)",
-            )
+        reason, text = self._counts.refusal(caller)
+        if reason:
+            await self._refuse(context, reason, text)
 
     async def _read(self, context: Context, stream: Stream, decode: Decode) -> None:
         """Read until the client has finished or is gone.
@@ -215,10 +290,29 @@ class Servicer:
         An end of the stream says nothing about the session: only a status message ends that
         (grpc/grpc#36193: kill, cancel and close all look like a clean end first).
         """
-        limits = self._config.limits
-        while (raw := await context.read()) is not grpc.aio.EOF and not self._is_draining:
-            stream.receive(decode(raw, limits), len(raw))
-            await stream.wait_for_capacity()
+        limits, outgoing = self._config.limits, stream.outgoing
+        try:
+            turn = await self._turn_of(stream.caller)
+        except LimitError as error:
+            stream.ending = Ending("no_turn", grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+            self._deps.telemetry.stream_refused("no_turn", host=stream.caller.host)
+            return
+        try:
+            while (raw := await context.read()) is not grpc.aio.EOF and not self._is_draining:
+                stream.receive(decode(raw, limits), len(raw))
+                if turn is not None and stream.session_id:
+                    turn.end()
+                await outgoing.wait_for_capacity()
+        finally:
+            if turn is not None:
+                turn.end()
+
+    async def _turn_of(self, caller: Caller) -> Turn | None:
+        """Return the turn of a stream, or None for a client that has registered and needs none."""
+        has_registered = self._deps.pipeline.has_registered(caller)
+        if has_registered and not self._counts.has_many(caller):
+            return None
+        return await self._first_messages.take(caller.host)
 
 
 def _attempt(context: Context) -> dict[str, Any]:

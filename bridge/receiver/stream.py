@@ -18,7 +18,7 @@ from bridge.receiver import responses
 from bridge.receiver.acks import Acks
 from bridge.receiver.decode import Result
 from bridge.receiver.dependencies import StreamDependencies
-from bridge.receiver.endings import Ending
+from bridge.receiver.endings import SUPERSEDED, Ending
 from bridge.receiver.errors import answer_to
 from bridge.receiver.failures import ATTEMPTS, Failures
 from bridge.receiver.outgoing import Outgoing, Write
@@ -45,8 +45,6 @@ class Stream:
 
     def __init__(self, deps: StreamDependencies, caller: Caller = UNKNOWN_CALLER) -> None:
         """Start without a session: the first valid message says which one it is."""
-        self.is_superseded = False
-        """The same client has opened a newer stream, and sends there again what this one still brings."""
         self.session_id = ""
         self._deps = deps
         self._pipeline = deps.pipeline
@@ -73,7 +71,7 @@ class Stream:
 
     def receive(self, results: Sequence[Result], size_bytes: int) -> None:
         """Apply what one frame held, or answer why not; never raises."""
-        if self.is_superseded:
+        if self.ending is not None:
             return
         self._requested = 0
         for result in results:
@@ -117,8 +115,8 @@ class Stream:
         self.outgoing.wake.set()
 
     def supersede(self) -> None:
-        """Make way for a newer stream: apply nothing more, and let the writer return."""
-        self.is_superseded = True
+        """Make way for a newer stream, where the client sends again what this one still brings: apply nothing more."""
+        self.ending = SUPERSEDED
         self.finish()
 
     async def write_to(self, write: Write) -> None:
@@ -311,7 +309,7 @@ class Stream:
     def _enqueue_last_ack(self) -> None:
         """Enqueue an Ack of the images that were decided on after the last one, before the stream ends."""
         session = self._session()
-        if session is None or not self._uses_sequences or self.is_superseded:
+        if session is None or not self._uses_sequences or self.ending is not None:
             return
         ack = self._acks.last(session)
         if ack is not None:

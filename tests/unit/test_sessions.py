@@ -376,6 +376,7 @@ def test_a_sampled_trace_context_is_taken_over():
 def test_a_restart_gives_every_live_session_a_lease(clock):
     """Its client may come back before anybody else has it, and before it counts as lost."""
     old = Session("run", client("a"), Config(), now=clock.now - 100_000)
+    old.is_unused = False
     sessions = Sessions(heartbeat_seconds=10, lost_seconds=600, clock=clock)
     sessions.restore(old)
 
@@ -416,3 +417,28 @@ def test_a_time_in_the_future_counts_as_now(clock):
     sessions.restore(old)
 
     assert old.updated_at == clock.now
+
+
+def test_a_session_that_never_sends_gives_up_its_place(clock):
+    """After minutes, not after the hour of one that has fallen silent; one message makes the difference."""
+    sessions = Sessions(limit=2, heartbeat_seconds=10, unused_seconds=60, clock=clock)
+    unused = sessions.register("unused", client("a"), Config()).session
+    used = sessions.register("used", client("b"), Config()).session
+    used.apply(Connected(), clock.now)
+    clock.now += 59
+    assert [event for session, event in sessions.due() if session is unused] == []
+    clock.now += 1
+
+    due = [(session.id, event) for session, event in sessions.due()]
+
+    assert due == [("unused", Ended(Phase.LOST)), ("unused", Expired()), ("used", Disconnected())]
+
+
+def test_whether_a_session_was_used_outlives_a_restart():
+    """And a session of an older version, which did not say, counts as used."""
+    session = Session("run", client("a"), Config(), now=1_000.0)
+    state = session.snapshot()
+
+    assert Session.restored(dict(state)).is_unused
+    del state["is_unused"]
+    assert not Session.restored(state).is_unused

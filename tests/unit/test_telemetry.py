@@ -19,6 +19,7 @@ OCCURRENCES = {
     "rendered": lambda t: t.rendered(0.1, 7),
     "sessions_counted": lambda t: t.sessions_counted({Phase.LIVE: 3}),
     "stream_opened": lambda t: t.stream_opened(),
+    "stream_refused": lambda t: t.stream_refused("unread", host="10.0.0.1"),
     "stream_closed": lambda t: t.stream_closed(),
     "http_connections_counted": lambda t: t.http_connections_counted(3),
     "http_refused": lambda t: t.http_refused("malformed", address="10.0.0.1"),
