@@ -1,5 +1,9 @@
 """Spans against a real OTLP receiver, with the exporters as users get them."""
 
+import signal
+import socket
+from contextlib import contextmanager
+
 import grpc
 import pytest
 from support.bridges import running_bridge
@@ -281,3 +285,71 @@ def numbered_batch(number):
     """Return a batch of epoch 1, numbered."""
     data = wire.BatchData(epoch=1, batch_idx=number, batch_loss=0.5)
     return wire.MetricsRequest(session_id="stopped", batch_data=data, sequence=number)
+
+
+@contextmanager
+def hanging_collector():
+    """Accept connections, and never answer; yields the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_collector_that_hangs_holds_up_no_stop(tmp_path, protocol):
+    """Its spans are counted as waiting, stay for the next start, and the bridge is gone within its grace."""
+    flags = ("--otlp-protocol", protocol, "--otlp-timeout-seconds", "600")
+    with (
+        hanging_collector() as url,
+        running_bridge(
+            tmp_path / "state", "--otlp-endpoint", url, "--shutdown-grace-seconds", "3", *flags
+        ) as bridge,
+        grpc.insecure_channel(bridge.grpc) as channel,
+    ):
+        MetricsServiceStub(channel).RegisterTrainingSession(wire.SessionInfo(session_id="kept"))
+        until_true(lambda: bridge.total("bridge_span_outbox") == 1)
+        assert bridge.stop() == 0
+        log = bridge.log.read_text()
+
+    assert "took longer" not in log
+    assert '"error"' not in log
+    with receiving(protocol) as receiver:
+        again = ("--otlp-endpoint", receiver.url, "--otlp-protocol", protocol)
+        with running_bridge(tmp_path / "state", *again) as bridge:
+            until_true(lambda: receiver.named("training.session"), seconds=WAIT_SECONDS)
+
+
+def test_a_second_signal_ends_a_bridge_whose_collector_hangs(tmp_path):
+    """However long its grace is."""
+    with (
+        hanging_collector() as url,
+        running_bridge(
+            tmp_path / "state",
+            *("--otlp-endpoint", url, "--otlp-protocol", "http/protobuf"),
+            *("--otlp-timeout-seconds", "600", "--shutdown-grace-seconds", "3600"),
+        ) as bridge,
+        grpc.insecure_channel(bridge.grpc) as channel,
+    ):
+        MetricsServiceStub(channel).RegisterTrainingSession(wire.SessionInfo(session_id="kept"))
+        until_true(lambda: bridge.total("bridge_span_outbox") == 1)
+        bridge.process.send_signal(signal.SIGTERM)
+
+        def is_gone_after_another():
+            bridge.process.send_signal(signal.SIGTERM)
+            return bridge.process.poll() is not None
+
+        until_true(is_gone_after_another, seconds=30)
+        assert bridge.process.returncode != 0
+
+
+def test_connections_of_a_running_bridge_are_shown(tmp_path):
+    """A collector that refuses takes no readiness, and stands with its cause on the page and in a series."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+    with running_bridge(tmp_path / "state", "--otlp-endpoint", url) as bridge:
+        until_true(lambda: b"not checked yet" not in bridge.get("/readyz?verbose"))
+        page = bridge.get("/readyz?verbose").decode()
+        assert bridge.total("bridge_connection_up", connection="otlp") == 0
+        assert bridge.get("/readyz") == b"stopping: ok\ncommits: ok\nspool: ok\n"
+
+    assert f"connection otlp ({url}): {url} by grpc: nothing listens there" in page
+    assert f"connection state_folder ({tmp_path}/state): ok" in page

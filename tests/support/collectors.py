@@ -96,3 +96,37 @@ def answer(status, body=b"", content_type="text/plain", **headers):
         f"{more}Connection: close\r\n\r\n"
     )
     return say(head.encode() + body)
+
+
+def forwarding(target, requests):
+    """Return an HTTP proxy that passes everything on to `target`, a host:port, and notes each request line."""
+
+    async def behave(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        line, _, rest = head.partition(b"\r\n")
+        requests.append(line.decode())
+        method, url, version = line.split()
+        host, port = target.split(":")
+        back, forth = await asyncio.open_connection(host, port)
+        if method == b"CONNECT":
+            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        else:
+            path = b"/" + url.split(b"/", 3)[3]
+            forth.write(b" ".join((method, path, version)) + b"\r\n" + rest)
+        ways = [asyncio.ensure_future(pass_on(*way)) for way in ((reader, forth), (back, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            forth.close()
+
+    return behave
+
+
+async def pass_on(source, sink):
+    """Copy bytes until there are no more."""
+    while data := await source.read(1 << 16):
+        sink.write(data)
+        await sink.drain()

@@ -33,8 +33,8 @@ def sentence(endpoint: Endpoint, proxy: Proxy | None, cause: str, way_out: str) 
 
 
 def quoted(text: str) -> str:
-    """Return what an endpoint says, on one line and not too long, to follow on a sentence; "" for nothing."""
-    words = " ".join(text.split())
+    """Return what an endpoint says, printable and not too long, to follow on a sentence; "" for nothing."""
+    words = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     if not words:
         return ""
     return f' ("{words[:TEXT_LIMIT]}{"..." if len(words) > TEXT_LIMIT else ""}")'

@@ -68,7 +68,7 @@ CODES: dict[grpc.StatusCode, CauseAndWayOut] = {
     ),
     grpc.StatusCode.UNIMPLEMENTED: ("it has no service for spans", f"{CHECK}; {HTTP}"),
     grpc.StatusCode.RESOURCE_EXHAUSTED: (
-        "it is overloaded, or the request is too large for it",
+        "it is overloaded",
         "the spans wait, and are sent again later",
     ),
     grpc.StatusCode.INVALID_ARGUMENT: (
@@ -80,12 +80,23 @@ CODES: dict[grpc.StatusCode, CauseAndWayOut] = {
 
 REFUSALS = (
     grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.INTERNAL,
     grpc.StatusCode.UNKNOWN,
 )
 """Codes for which the spans themselves may be the reason."""
+
+TOO_LARGE = "larger than max"
+"""What a server of gRPC says about a message above its limit, with the code of an overload."""
+
+
+def is_refusal(code: grpc.StatusCode, details: str) -> bool:
+    """Return whether the spans themselves may be the reason."""
+    return code in REFUSALS or _is_too_large(code, details)
+
+
+def _is_too_large(code: grpc.StatusCode, details: str) -> bool:
+    return code is grpc.StatusCode.RESOURCE_EXHAUSTED and TOO_LARGE in details
 
 
 def cause_of(
@@ -97,6 +108,9 @@ def cause_of(
             f"no answer within {endpoint.timeout_seconds:g} s",
             f"{CHECK}, and whether the collector is overloaded; {HTTP}",
         )
+    if _is_too_large(code, details):
+        way_out = "raise the endpoint's limit for the size of a message"
+        return f"the request is too large for it{quoted(details)}", way_out
     if code in CODES:
         cause, way_out = CODES[code]
         return f"{cause}{quoted(details)}", way_out

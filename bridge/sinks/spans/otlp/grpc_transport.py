@@ -9,7 +9,7 @@ from bridge.proxies import GRPC_VARIABLES, Proxy, proxy_for
 from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.otlp.encoding import Accepted, accepted
 from bridge.sinks.spans.otlp.errors import ExportError, sentence
-from bridge.sinks.spans.otlp.grpc_failures import REFUSALS, cause_of
+from bridge.sinks.spans.otlp.grpc_failures import cause_of, is_refusal
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -101,8 +101,8 @@ def _proxy(endpoint: Endpoint) -> Proxy | None:
 
 
 def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, proxy: Proxy | None) -> ExportError:
-    cause, way_out = cause_of(
-        error.code(), error.details() or "", endpoint, is_proxied=proxy is not None
+    code, details = error.code(), error.details() or ""
+    cause, way_out = cause_of(code, details, endpoint, is_proxied=proxy is not None)
+    return ExportError(
+        sentence(endpoint, proxy, cause, way_out), is_refusal=is_refusal(code, details)
     )
-    text = sentence(endpoint, proxy, cause, way_out)
-    return ExportError(text, is_refusal=error.code() in REFUSALS)

@@ -15,6 +15,7 @@ from support.collectors import (
     drip,
     drip_body,
     endless_body,
+    forwarding,
     hang,
     misbehaving,
     reset,
@@ -27,6 +28,7 @@ from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.otlp import OtlpExporter
 from bridge.sinks.spans.otlp.encoding import Accepted
 from bridge.sinks.spans.otlp.errors import ExportError
+from bridge.sinks.spans.otlp.grpc_failures import cause_of, is_refusal
 
 GRPC, HTTP = PROTOCOLS
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -245,7 +247,7 @@ async def grpc_attempt(servicer):
         (grpc.StatusCode.UNAUTHENTICATED, "otlp_headers", False),
         (grpc.StatusCode.PERMISSION_DENIED, "otlp_headers", False),
         (grpc.StatusCode.UNAVAILABLE, "log of the endpoint", False),
-        (grpc.StatusCode.RESOURCE_EXHAUSTED, "sent again later", True),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "sent again later", False),
         (grpc.StatusCode.INVALID_ARGUMENT, "does not accept these spans", True),
         (grpc.StatusCode.DATA_LOSS, "DATA_LOSS", False),
     ],
@@ -257,6 +259,16 @@ async def test_a_grpc_refusal_is_described(code, words, is_refusal):
     assert words in str(error)
     assert '("its own words")' in str(error)
     assert error.is_refusal is is_refusal
+
+
+def test_a_message_that_is_too_large_is_a_refusal():
+    """It has the code of an overload, and is sent again in smaller groups."""
+    code, details = grpc.StatusCode.RESOURCE_EXHAUSTED, "Received message larger than max (9 vs. 5)"
+
+    assert is_refusal(code, details)
+    cause, way_out = cause_of(code, details, Endpoint("http://h"), is_proxied=False)
+    assert "too large" in cause
+    assert "raise the endpoint's limit" in way_out
 
 
 async def test_a_grpc_server_of_something_else_is_described():
@@ -300,6 +312,36 @@ async def test_a_proxy_of_socks_is_refused(monkeypatch, protocol):
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
 
     assert "set http_proxy to an HTTP proxy" in str(await failure("http://c.example:1", protocol))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "line"),
+    [
+        (HTTP, "POST http://collector.example:4000/v1/traces HTTP/1.1"),
+        (GRPC, "CONNECT collector.example:4000 HTTP/1.1"),
+    ],
+)
+async def test_spans_go_through_a_proxy(monkeypatch, protocol, line):
+    """The proxy resolves the name; what no_proxy exempts is tried directly."""
+    requests = []
+    with receiving(protocol) as receiver:
+        async with misbehaving(forwarding(f"127.0.0.1:{receiver.port}", requests)) as address:
+            monkeypatch.setenv("HTTP_PROXY", f"http://me:pw@{address}")
+            url = "http://collector.example:4000" + ("/v1/traces" if protocol == HTTP else "")
+            assert await attempt(url, protocol) == Accepted()
+            monkeypatch.setenv("NO_PROXY", "example")
+            assert "unknown" in str(await failure(url, protocol))
+
+    assert requests == [line]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_what_an_endpoint_says_cannot_drive_a_terminal(protocol):
+    """Its words are shown on one line, without control characters."""
+    async with misbehaving(answer("500 Oops", b"a\x1b[2Jb\r\nc\x00\xff")) as address:
+        error = await failure(f"http://{address}", protocol)
+
+    assert str(error).isprintable()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
