@@ -83,7 +83,10 @@ class SessionView:
             return None
         if self.has_begun and not self.has_place:
             return None
-        return min(1.0, self._epochs_of_work_done / total) if self.has_begun else 0.0
+        if not self.has_begun:
+            return 0.0
+        done = self._epochs_of_work_done
+        return min(1.0, done / total) if done else None
 
     @property
     def has_place(self) -> bool:
@@ -92,6 +95,7 @@ class SessionView:
 
     @property
     def _epochs_of_work_done(self) -> float:
+        """How many epochs are done; 0: not known, in a first epoch of unknown length."""
         before = float(max(0, self.epoch_reached - self._first_epoch))
         if self.epochs_done and self.epochs_done[-1].number >= self.epoch_reached:
             return before + 1
@@ -129,8 +133,11 @@ class SessionView:
 
     @property
     def remaining_seconds(self) -> float | None:
-        """How long the run will still take: the client's own estimate, or one from its progress so far."""
-        if not self.is_live:
+        """How long the run will still take: the client's own estimate, or one from its progress so far.
+
+        None also for a run that stands still or is not heard of: nobody knows.
+        """
+        if not self.is_live or not self.connected or self.status is Status.PAUSED:
             return None
         newest = self.performance or NO_PERFORMANCE
         estimate = newest.estimated_time_remaining_seconds

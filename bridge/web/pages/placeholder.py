@@ -38,7 +38,7 @@ def _svg(lines: tuple[str, ...]) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{SIZE}" height="{SIZE}" viewBox="0 0 {SIZE} {SIZE}">'
-        f'<rect width="100%" height="100%" fill="#8a8f98" fill-opacity="0.18"/>'
-        '<g fill="#7b828c" font-family="system-ui, sans-serif" font-size="17" text-anchor="middle">'
+        f'<rect width="100%" height="100%" fill="#d5d6cf"/>'
+        '<g fill="#3f464e" font-family="system-ui, sans-serif" font-size="17" text-anchor="middle">'
         f"{texts}</g></svg>"
     )

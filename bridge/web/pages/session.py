@@ -14,7 +14,7 @@ from bridge.web.dependencies import AppDependencies, Confusion, deps_of
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
-from bridge.web.pages.strips import strips_of
+from bridge.web.pages.strips import strips_of, worst_strips
 from bridge.web.session_lookup import session_of
 from bridge.web.session_view import SessionView, session_view
 from bridge.web.templating import html_response, render, root_of
@@ -78,7 +78,7 @@ def _contents(
         "session": session,
         "curves": session_curves(session),
         "newest": strips_of(index, index.newest(session.id, limit=MAX_STRIPS), names),
-        "worst": strips_of(index, index.worst(session.id, limit=MAX_STRIPS), names),
+        "worst": worst_strips(index, session, limit=MAX_STRIPS),
         "matrix": confusion_matrix(session.id, confusion, names),
         "commands": [(command, note_of(command, session)) for command in reversed(commands)],
         "epochs": tuple(reversed(session.epochs_done[-MAX_LISTED_EPOCHS:])),

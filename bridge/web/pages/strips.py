@@ -1,11 +1,14 @@
 """Batches as strips of a few of their images, wrong ones first."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bridge.history import Bin
 from bridge.storage.index import ImageBatch, ImageIndex
 from bridge.web.formatting import class_name
 from bridge.web.links import batch_link, image_link
+from bridge.web.session_view import SessionView
 
 MAX_TILES = 4
 
@@ -24,9 +27,13 @@ class Strip:
     """A batch and a few of its images."""
 
     link: str
-    batch: ImageBatch
-    tiles: tuple[Tile, ...]
-    wrong: int
+    epoch: int
+    number: int
+    loss: float | None
+    """None: not reported; NaN: not finite."""
+    images: int
+    tiles: tuple[Tile, ...] = ()
+    wrong: int = 0
 
 
 def strips_of(
@@ -34,6 +41,20 @@ def strips_of(
 ) -> tuple[Strip, ...]:
     """Return a strip for each batch."""
     return tuple(_strip(index, batch, names) for batch in batches)
+
+
+def worst_strips(index: ImageIndex, session: SessionView, *, limit: int) -> tuple[Strip, ...]:
+    """Return the batches with the highest loss, with images or without."""
+    names = session.config.class_names
+    with_images = strips_of(index, index.worst(session.id, limit=limit), names)
+    shown = {(strip.epoch, strip.number) for strip in with_images}
+    others = [
+        _without_images(session.id, bin_)
+        for bin_ in session.loss_bins
+        if (bin_.epoch, bin_.batch) not in shown
+    ]  # whichever of them has images has a lower loss than all that are shown
+    worst_first = sorted((*with_images, *others), key=lambda strip: -_badness(strip.loss))
+    return tuple(worst_first[:limit])
 
 
 def _strip(index: ImageIndex, batch: ImageBatch, names: tuple[str, ...]) -> Strip:
@@ -49,4 +70,15 @@ def _strip(index: ImageIndex, batch: ImageBatch, names: tuple[str, ...]) -> Stri
         for image in wrong_first
     )
     link = batch_link(batch.session_id, batch.epoch, batch.batch)
-    return Strip(link, batch, tiles, wrong=sum(image.is_wrong for image in images))
+    wrong = sum(image.is_wrong for image in images)
+    return Strip(link, batch.epoch, batch.batch, batch.loss, batch.images, tiles, wrong)
+
+
+def _without_images(session_id: str, bin_: Bin) -> Strip:
+    loss = math.nan if bin_.nonfinite else bin_.high
+    link = batch_link(session_id, bin_.epoch, bin_.batch)
+    return Strip(link, bin_.epoch, bin_.batch, loss, images=0)
+
+
+def _badness(loss: float | None) -> float:
+    return math.inf if loss is None or math.isnan(loss) else loss

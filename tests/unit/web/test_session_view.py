@@ -8,6 +8,8 @@ from bridge.model import (
     Batch,
     Client,
     Config,
+    Connected,
+    Disconnected,
     Ended,
     Epoch,
     Performance,
@@ -23,6 +25,7 @@ from bridge.web.session_view import session_view
 def run(*events, total=4, per_epoch=10):
     """Return the view of a session after some events, 100 s after it began."""
     session = Session("run-1", Client(), Config(total, per_epoch), now=0.0)
+    session.apply(Connected(), 0.0)
     for event in events:
         session.apply(event, 50.0)
     return session_view(session, 100.0)
@@ -103,3 +106,17 @@ def test_scalars_alone_do_not_say_where_a_run_is():
         assert seen.progress_ratio is None
         assert seen.progress_text == "scalars only"
     assert run(Scalars(3, 7, {"reward": 1.0}), total=0).progress_text == "epoch 3"
+
+
+def test_a_first_epoch_of_unknown_length_is_not_at_zero():
+    """Where nothing says how much of it is done, there is no progress; after it, there is."""
+    assert run(Batch(0, 99, 0.5), per_epoch=0).progress_ratio is None
+    assert run(Batch(0, 99, 0.5), Batch(1, 0, 0.5), per_epoch=0).progress_ratio == 0.25
+
+
+def test_a_run_that_stands_still_has_no_time_remaining():
+    """Nobody knows when a paused or a silent run goes on."""
+    half = (Batch(0, 9, 0.5), Batch(1, 9, 0.5))
+
+    assert run(*half, StatusChange(Status.PAUSED)).remaining_seconds is None
+    assert run(*half, Disconnected()).remaining_seconds is None

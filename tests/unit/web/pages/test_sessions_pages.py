@@ -249,6 +249,21 @@ async def test_a_session_shows_everything_it_reported(open_client, stored):
     assert text.count("<form") == 6
 
 
+async def test_the_worst_batches_are_listed_with_images_or_without(open_client, stored):
+    """A spike whose images were not kept is the first of them, and leads to its page."""
+    client = await open_client()
+    session = running(client.deps, batches=0)
+    for number in range(30):
+        session.apply(Batch(1, number, 9.0 if number == 20 else 0.5), session.registered_at)
+    stored.add("run-1", 1, 22, pictures(), loss=0.75)
+
+    text = await page(client, "/sessions/run-1")
+
+    listed = re.findall(r'class="strip" href="\.\./sessions/run-1/batches/(\d-\d+)"', text)
+    assert listed[:3] == ["1-22", "1-20", "1-22"]
+    assert '<span class="no-tile">no images</span>' in text
+
+
 async def test_nan_is_marked_and_breaks_nothing(open_client):
     """Losses that are not finite are marked where they occurred, and the rest is drawn."""
     client = await open_client()
