@@ -118,7 +118,7 @@ class Sessions(BaseModel):
     )
     session_linger_seconds: float = setting(
         300.0,
-        "How long the series and pages of a session stay after its end.",
+        "How long the series of a session stay on /metrics after its end; its pages stay.",
         expected="a number of seconds, at least 0, such as 300",
         ge=0,
     )
