@@ -13,6 +13,7 @@ from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.connections import ConnectionWatch
 from bridge.deletions import SessionDeleter, deletions
+from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
 from bridge.outputs import connections, image_store, span_endpoint
 from bridge.pipeline import Pipeline
@@ -47,8 +48,11 @@ from bridge.web import (
     serve_http,
 )
 
-DRAIN_PART, UPLOAD_PART, EXPORT_PART = 0.25, 0.5, 0.2
-"""Of the grace: for the last Acks, for shards to reach the object store, for spans to reach their endpoint."""
+DRAIN_PART, EXPORT_PART = 0.25, 0.2
+"""Of the grace: for the last Acks, and for spans to reach their endpoint."""
+
+UPLOAD_UNTIL = 1 - EXPORT_PART
+"""The part of the grace after which shards no longer go to the object store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ async def run(
     cannot be opened.
     """
     grace_seconds = settings.shutdown_grace_seconds
+    grace = Grace(grace_seconds)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
         listener = stack.enter_context(bind_listener(settings.http_address))
@@ -128,7 +133,7 @@ async def run(
         # records the uploads, and spans deliver what it has put into their outbox.
         await stack.enter_async_context(committer.running())
         await stack.enter_async_context(
-            images.running(committer, drain_seconds=grace_seconds * UPLOAD_PART)
+            images.running(committer, drain_seconds=lambda: grace.left(UPLOAD_UNTIL))
         )
         stack.callback(journal.checkpoint_all)
         pipeline = Pipeline(
@@ -202,6 +207,7 @@ async def run(
         )
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()
+        grace.begin()
 
 
 def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | None:

@@ -95,7 +95,7 @@ class Bench:
         """Run it, and close the database after it."""
         committer = _Committer(self)
         try:
-            async with self.images.running(committer, drain_seconds=drain_seconds):
+            async with self.images.running(committer, drain_seconds=lambda: drain_seconds):
                 yield self
             await committer.commit()
         finally:

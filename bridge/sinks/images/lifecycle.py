@@ -45,7 +45,9 @@ class Lifecycle:
     """Whether the next start finds the spool as this bridge leaves it."""
 
     @asynccontextmanager
-    async def running(self, committer: GroupCommit, *, drain_seconds: float) -> AsyncIterator[None]:
+    async def running(
+        self, committer: GroupCommit, *, drain_seconds: Callable[[], float]
+    ) -> AsyncIterator[None]:
         """Recover, then run until the block is left; see `Images.running`."""
         is_new = not is_rebuilt(self.database, "store")
         recovery = Recovery(self.spool, self.database, self.telemetry, self.aside)
@@ -62,7 +64,7 @@ class Lifecycle:
         try:
             yield
         finally:
-            await self._drain(committer, drain_seconds)
+            await self._drain(committer, drain_seconds())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

@@ -37,8 +37,6 @@ from bridge.storage.transaction import Transaction
 from bridge.storage.windows import held_windows, put_windows
 from bridge.telemetry import Telemetry
 
-DRAIN_SECONDS = 10.0
-
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
@@ -133,11 +131,11 @@ class Images:
         return self._watch.problem
 
     def running(
-        self, committer: GroupCommit, *, drain_seconds: float = DRAIN_SECONDS
+        self, committer: GroupCommit, *, drain_seconds: Callable[[], float]
     ) -> AbstractAsyncContextManager[None]:
-        """Recover, tick and upload; on the way out close all shards, and upload what fits in `drain_seconds`.
+        """Recover, tick and upload; on the way out close all shards, and upload.
 
-        Nothing may be consumed after that. The next commit, the last one, records what has been uploaded.
+        That takes no longer than `drain_seconds` returns when it begins. Nothing may be consumed after that. The next commit, the last one, records what has been uploaded.
         """
         return self._lifecycle.running(committer, drain_seconds=drain_seconds)
 

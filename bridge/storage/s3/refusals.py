@@ -191,9 +191,22 @@ def _unreachable(error: Exception, target: Target) -> str:
     proxy = proxy_of(target.endpoint)
     if isinstance(cause, exceptions.ProxyError):
         cause = cause.original_error
-        return f"{proxy} does not let us through ({_network(cause, target)}): correct it, or name the host in no_proxy"
+        return f"{proxy} does not let us through ({_in_short(cause)}): correct it, or name the host in no_proxy"
     through = f" (through {proxy}: correct it, or name the host in no_proxy)" if proxy else ""
     return f"{_network(cause, target)}{through}"
+
+
+def _in_short(cause: BaseException) -> str:
+    """Return why a proxy failed; the hints about the store's own address are not for it."""
+    if isinstance(cause, exceptions.NameResolutionError):
+        return "its host name is not known"
+    if isinstance(cause, exceptions.SSLError):
+        return "TLS failed behind it"
+    if status := re.search(r"Tunnel connection failed: (\d{3})", str(cause)):
+        return f"it answered {_phrase(int(status[1]))}"
+    if "refused" in str(cause):
+        return "the connection was refused"
+    return "no answer" if isinstance(cause, exceptions.TimeoutError) else "the connection broke"
 
 
 def _network(cause: BaseException, target: Target) -> str:

@@ -276,8 +276,12 @@ def test_a_proxy_that_refuses_is_named(file, monkeypatch):
     with serving(lambda _: Answer(407)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with pytest.raises(
-            StorageError, match=r"the proxy .* of https_proxy does not let us through"
+            StorageError,
+            match=r"the proxy .* of https_proxy does not let us through \(it answered 407",
         ):
+            store("https://store.example.org").put(KEY, file, {})
+        monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+        with pytest.raises(StorageError, match=r"let us through \(the connection was refused\)"):
             store("https://store.example.org").put(KEY, file, {})
         monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1080")
         with pytest.raises(StorageError, match="cannot be used: give http://HOST:PORT"):
