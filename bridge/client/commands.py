@@ -1,6 +1,7 @@
 """Commands from the bridge, and what the training loop makes of them."""
 
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,6 +64,10 @@ def checked_command(type: object, callback: object) -> CommandType:
     return type
 
 
+class Callbacks(dict[CommandType, Callback]):
+    """The callbacks of a loop by type of command."""
+
+
 class CommandInbox:
     """Takes commands from the connection's thread and hands them to the loop's, between two batches."""
 
@@ -79,7 +84,8 @@ class CommandInbox:
         """
         self._answer = answer
         self._is_answer_pending = is_answer_pending
-        self._callbacks: dict[CommandType, Callback] = {}
+        self._own_callbacks = Callbacks()
+        self._lent: weakref.ref[Callbacks] | None = None
         self._received: deque[Command] = deque(maxlen=REMEMBERED)
         self._change = threading.Condition()
         self._stop: Command | None = None
@@ -92,7 +98,18 @@ class CommandInbox:
 
     def on(self, type: CommandType, callback: Callback) -> None:
         """Call `callback` with the parameters of every command of this type, in the loop's thread."""
-        self._callbacks[type] = callback
+        self._current_callbacks()[type] = callback
+
+    def lend_callbacks(self) -> Callbacks:
+        """Hand the callbacks to the session, to be kept there for as long as it lives.
+
+        A callback may refer to the session: kept here, where the SDK's threads reach it, it would keep
+        one alive that the program has dropped.
+        """
+        callbacks = self._own_callbacks
+        self._lent = weakref.ref(callbacks)
+        self._own_callbacks = Callbacks()
+        return callbacks
 
     def receive(self, command: Command) -> None:
         """Take a command; one that is repeated is not carried out again, but answered again."""
@@ -113,7 +130,7 @@ class CommandInbox:
         while self.pending:
             command = self.pending.popleft()
             try:
-                result = self._callbacks[command.type](command.parameters)
+                result = self._current_callbacks()[command.type](command.parameters)
             except BaseException as error:  # noqa: BLE001 -- a callback's fault is an answer, not an end
                 self._give_answer(command, False, error_text(error))
                 let_through(error)
@@ -176,8 +193,12 @@ class CommandInbox:
         self._inherited = dict(vars(self))
         CommandInbox.__init__(self, lambda *_: None)
 
+    def _current_callbacks(self) -> Callbacks:
+        lent = None if self._lent is None else self._lent()
+        return self._own_callbacks if lent is None else lent
+
     def _receive(self, command: Command) -> None:
-        if command.type in self._callbacks:
+        if command.type in self._current_callbacks():
             self.pending.append(command)
         elif command.type in CUSTOM:
             self._give_answer(

@@ -114,6 +114,12 @@ class LeftOut:
             self._seen.add(kind)
             self._unlogged.append(_Sentence(what, reason, error_text(error)))
 
+    def reset(self) -> None:
+        """Start anew: these are the counts of another process."""
+        self.counts.clear()
+        self.mistakes = self.images_given = 0
+        self._unlogged.clear()
+
     def of(self, what: str, *reasons: Reason) -> int:
         """Return how many of something were left out for these reasons."""
         return sum(self.counts.get((what, reason), 0) for reason in reasons)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bridge.client import process_hooks
-from bridge.client.calls import AnswerCall, FlushCall, StatusCall
+from bridge.client.calls import AnswerCall, StatusCall
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
@@ -77,6 +77,7 @@ class Runtime:
         """What the loop's calls have left out, what the SDK's thread has, and what the end has."""
         self._is_closing = False
         self._is_let_go = False
+        """Whether nobody waits for its end, which goes on in a thread of the SDK's own."""
         self._predecessors: tuple[Runtime, ...] = ()
         """Sessions of the same name in this process, which end before this one connects."""
         self._threads: tuple[threading.Thread, ...] = ()
@@ -131,10 +132,10 @@ class Runtime:
         if not self.gate.admits(what):
             return False
         self._settle()
-        self.gate.open()
-        if self.gate.is_open:
+        if self._threads:
             self._resources.record_cuda_devices()
             self.status.report(Status.RUNNING)
+            self.gate.open()
         return self.gate.is_open
 
     def report_end(self, error: BaseException | None) -> None:
@@ -157,7 +158,7 @@ class Runtime:
         self._settle()
         if not self._threads or self._is_closing:
             return 0
-        return self._flush_queue(deadline) + self._outbox.wait_until_delivered(deadline)
+        return self.queue.wait_until_taken(deadline) + self._outbox.wait_until_delivered(deadline)
 
     def close(self, timeout: float | None = None) -> int:
         """Deliver what there is, for `timeout` seconds, and stop; return how many messages are left."""
@@ -179,6 +180,7 @@ class Runtime:
 
     def give_way(self) -> None:
         """Close, as a new session in this process has the same name; called in a thread of that one."""
+        self._is_let_go = True
         self.status.report_end(None, REPLACED)
         self.close()
 
@@ -208,6 +210,8 @@ class Runtime:
     def at_exit(self, seconds: float) -> None:
         """Close; called when the interpreter ends."""
         if self._is_closing:  # that was interrupted, or goes on in a thread that will not end it
+            if self._is_let_go:
+                self._outbox.wait_until_drained(time.monotonic() + seconds)
             self._stop(time.monotonic())
         else:
             self.close(min(seconds, self._options.close_seconds))
@@ -283,6 +287,9 @@ class Runtime:
         """Do nothing any more, and free nothing: a fork may have copied locks that threads held."""
         self.gate.shut(why)
         self._inherited = (self.queue.abandon(), self._outbox)
+        self._stats = Stats()
+        for account in self._accounts:
+            account.reset()
         self._outbox = Outbox(self._options.buffer_bytes, self._stats)
         self.commands.after_fork_in_child()
         self._threads = ()
@@ -300,15 +307,6 @@ class Runtime:
             self.queue.put(
                 AnswerCall(time.monotonic(), command.id, applied, remark, *command.answered_at)
             )
-
-    def _flush_queue(self, deadline: float) -> int:
-        """Wait until a marker has come through the collector; return how many calls before it have not."""
-        marker = FlushCall(time.monotonic(), threading.Event())
-        self.queue.put(marker)
-        self.queue.wake.set()
-        if self.queue.is_closed or marker.done.wait(deadline - time.monotonic()):
-            return 0  # closed: by another thread, and maybe before the marker was put in
-        return max(0, self.queue.unfinished - 1)
 
     def _close_input(self, seconds: float) -> None:
         """Take nothing more in: each stage passes on what it has, closes the next one's input, and ends."""

@@ -42,7 +42,7 @@ BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
 CLIENT_NAME = "trainbridge-python"
 
-_PARTS = frozenset({"_rank", "_runtime", "_gate", "_capture", "_commands", "_pause"})
+_PARTS = frozenset({"_rank", "_runtime", "_gate", "_capture", "_commands", "_callbacks", "_pause"})
 """Attributes of a session that its copies have their own of."""
 
 _COPIED = "trainbridge session"
@@ -318,6 +318,7 @@ class TrainingSession:
         self._gate = runtime.gate
         self._capture = runtime.capture
         self._commands = runtime.commands
+        self._callbacks = self._commands.lend_callbacks()
         self._pause = Pause(
             self._commands,
             runtime.queue,

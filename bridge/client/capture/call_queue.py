@@ -1,10 +1,12 @@
 """Captured calls on their way from the training loop to the collector."""
 
+import threading
+import time
 from collections import deque
 from contextlib import suppress
 from typing import cast
 
-from bridge.client.calls import BatchCall, Call, Numbers
+from bridge.client.calls import BatchCall, Call, FlushCall, Numbers
 from bridge.client.capture.wakeup import Wakeup
 
 CALL_BYTES = 512
@@ -73,6 +75,15 @@ class CallQueue:
             taken.append(call)
         self.in_hand = len(taken)
         return taken
+
+    def wait_until_taken(self, deadline: float) -> int:
+        """Wait until the calls so far are in the outbox; return how many are not by the monotonic deadline."""
+        marker = FlushCall(time.monotonic(), threading.Event())
+        self.put(marker)
+        self.wake.set()
+        if self.is_closed or marker.done.wait(deadline - time.monotonic()):
+            return 0  # closed: by another thread, and maybe before the marker was put in
+        return max(0, self.unfinished - 1)
 
     def close(self) -> None:
         """Ignore new calls; those put before can still be taken."""

@@ -1,6 +1,8 @@
 """Sessions that end because the program drops them, or makes a new one of the same name."""
 
 import gc
+import subprocess
+import sys
 import threading
 from collections import Counter
 
@@ -8,7 +10,7 @@ import pytest
 from support.fake_bridge import FakeBridge, serving
 from support.waiting import until_true
 
-from bridge.client import Status, TrainingSession
+from bridge.client import CommandType, Status, TrainingSession
 from bridge.client.testing import RecordingBridge
 
 
@@ -52,6 +54,29 @@ def test_one_in_a_reference_cycle_ends_with_it():
     gc.collect()
 
     until_true(lambda: ends_of(bridge), what="the session has ended")
+
+
+def test_one_whose_callbacks_refer_to_it_ends_with_its_holder():
+    """As in a callback of a framework, which has a method that changes the learning rate."""
+
+    class Holder:
+        def __init__(self, bridge):
+            self.session = TrainingSession(bridge)
+            self.session.on(CommandType.CHANGE_LEARNING_RATE, self.change)
+
+        def change(self, parameters):
+            return parameters["learning_rate"]
+
+    bridge = RecordingBridge()
+    holder = Holder(bridge)
+    holder.session.log_batch(0.5, epoch=0, batch=0)
+    bridge.send_command(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.1)
+    holder.session.log_batch(0.5, epoch=0, batch=1)
+    del holder
+    gc.collect()
+
+    until_true(lambda: ends_of(bridge), what="the session has ended")
+    assert [answer.message for answer in bridge.answers] == ["0.1"]
 
 
 def test_one_that_was_dropped_before_its_first_call_ends():
@@ -119,3 +144,35 @@ def test_other_names_and_other_bridges_are_left_alone():
 
     assert len(one.batches) == len(two.batches) == 2
     assert {message for _, message in ends_of(one) + ends_of(two)} == {""}
+
+
+DROPPED = """
+from bridge.client import TrainingSession
+
+def train():
+    session = TrainingSession("{address}", session_id="run", close_seconds=60)
+    for batch in range(5_000):
+        session.log_batch(0.5, epoch=0, batch=batch)
+
+train()
+"""
+
+REPLACED = """
+from bridge.client import TrainingSession
+
+first = TrainingSession("{address}", session_id="run", close_seconds=60)
+for batch in range(5_000):
+    first.log_batch(0.5, epoch=0, batch=batch)
+second = TrainingSession("{address}", session_id="run", close_seconds=60)
+"""
+
+
+@pytest.mark.parametrize("program", [DROPPED, REPLACED], ids=["dropped", "replaced"])
+def test_a_process_waits_for_sessions_that_are_about_to_end(program):
+    """One that ends by itself is given as much time at the end of the process as one that nobody has closed."""
+    with serving(FakeBridge()) as bridge:
+        subprocess.run(
+            [sys.executable, "-c", program.format(address=bridge.address)], timeout=60, check=True
+        )
+
+    assert len(bridge.batches()) == 5_000

@@ -13,7 +13,7 @@ import pytest
 from support.jpegs import jpeg
 from support.waiting import until_true
 
-from bridge.client import CommandType, Status, TrainingSession
+from bridge.client import CommandType, Stats, Status, TrainingSession
 from bridge.client.testing import RecordingBridge
 
 
@@ -296,6 +296,9 @@ def test_what_the_loop_does_not_take_is_refused(bridge):
         assert [answer.applied for answer in bridge.answers] == [False] * 3
 
 
+CHILD = {"batches: copy": 1_000, "epochs: copy": 1, "commands: copy": 2}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_fork_is_inert(bridge):
@@ -312,11 +315,13 @@ def test_a_fork_is_inert(bridge):
                 assert session.should_stop is False
                 session.wait_while_paused()
                 assert session.flush() == session.close() == 0
+                assert session.stats == Stats(left_out=CHILD)
                 status = 0
             finally:
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         session.log_batch(0.5, epoch=0, batch=1)
+        assert session.stats.left_out == {}
 
     assert os.waitstatus_to_exitcode(status) == 0
     assert [(b.epoch, b.batch) for b in bridge.batches] == [(0, 0), (0, 1)]
