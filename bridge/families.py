@@ -88,6 +88,11 @@ BRIDGE_FAMILIES = (
     _gauge("bridge_sessions", "Sessions in memory, by phase.", "the registry", "state"),
     _gauge("bridge_streams", "Open gRPC streams.", "the receiver"),
     _counter(
+        "bridge_streams_rebalanced_total",
+        "Clients asked to connect again because their session began on another bridge.",
+        "the receiver",
+    ),
+    _counter(
         "bridge_streams_refused_total",
         "gRPC streams and registrations that were refused or ended for a limit, by reason.",
         "the receiver",

@@ -291,6 +291,7 @@ def _server_config(settings: Settings) -> ServerConfig:
         max_message_bytes=settings.max_message_bytes,
         image_batches_per_second=rates[settings.images_keep],
         max_streams=settings.max_streams,
+        rebalance_seconds=settings.rebalance_seconds,
         max_streams_per_address=settings.max_streams_per_address,
         max_first_messages=settings.max_first_messages,
         first_message_seconds=settings.first_message_seconds,

@@ -192,6 +192,11 @@ class Session:
         at = bisect_right(self.skipped, sequence, key=itemgetter(0)) - 1
         return at >= 0 and sequence <= self.skipped[at][1]
 
+    @property
+    def began_elsewhere(self) -> bool:
+        """Whether its client had begun before it came here: the beginning of its page is on another bridge, or lost."""
+        return bool(self.skipped) and self.skipped[0][0] == 1
+
     def apply(self, event: Event, now: float) -> None:
         """Update the state by an event."""
         apply = _APPLY.get(type(event))

@@ -131,6 +131,10 @@ class Telemetry:
         """A stream ended, whoever ended it."""
         self._gauges["bridge_streams"].dec()
 
+    def stream_rebalanced(self) -> None:
+        """A client was asked to connect again, as its session began on another bridge."""
+        self._counters["bridge_streams_rebalanced_total"].inc()
+
     def http_connections_counted(self, count: int) -> None:
         """An HTTP connection was opened or closed."""
         self._gauges["bridge_http_connections"].set(count)

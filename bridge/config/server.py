@@ -122,6 +122,13 @@ class Sessions(BaseModel):
         expected="a number of seconds, at least 0, such as 300",
         ge=0,
     )
+    rebalance_seconds: float = setting(
+        0.0,
+        "How long a session that began on another bridge stays, give or take half, before its client is asked to connect "
+        "again; 0: for good. A session that began here always stays.",
+        expected="a number of seconds, such as 600, or 0",
+        ge=0,
+    )
 
 
 class Limits(BaseModel):

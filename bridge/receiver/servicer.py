@@ -21,6 +21,7 @@ from bridge.receiver.endings import EXPIRED, Ending, nothing_said, unread
 from bridge.receiver.errors import answer_to
 from bridge.receiver.first_messages import FirstMessages, Turn
 from bridge.receiver.limits import Limits
+from bridge.receiver.rebalance import rebalancing
 from bridge.receiver.run_info import client_of, config_of
 from bridge.receiver.stream import Stream
 from bridge.receiver.stream_counts import StreamCounts
@@ -66,7 +67,9 @@ class ServerConfig:
     unread_seconds: float = 60.0
     """How long a client may leave its responses unread."""
     reconnect_seconds: float = 1.0
-    """How long a client waits before it reconnects, when this bridge stops."""
+    """How long a client waits before it reconnects, when this bridge stops or sends it on."""
+    rebalance_seconds: float = 0.0
+    """How long a session that began on another bridge stays, on average, before it is sent on; 0: for good."""
 
 
 class Servicer:
@@ -250,6 +253,8 @@ class Servicer:
         )
 
     def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:
+        reconnect_ms = round(self._config.reconnect_seconds * 1000)
+
         async def serve(_requests: object, context: Context) -> None:
             caller = caller_of(context)
             await self._admit(context, caller)
@@ -260,7 +265,8 @@ class Servicer:
             self._counts.add(caller)
             self._deps.telemetry.stream_opened()
             try:
-                await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+                with rebalancing(self._deps, stream, self._config.rebalance_seconds, reconnect_ms):
+                    await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
                 stream.finish()
                 await asyncio.wait({writer})
                 if stream.ending is not None:
@@ -298,7 +304,9 @@ class Servicer:
             self._deps.telemetry.stream_refused("no_turn", host=stream.caller.host)
             return
         try:
-            while (raw := await context.read()) is not grpc.aio.EOF and not self._is_draining:
+            while (raw := await context.read()) is not grpc.aio.EOF:
+                if self._is_draining or stream.is_closing:
+                    return
                 stream.receive(decode(raw, limits), len(raw))
                 if turn is not None and stream.session_id:
                     turn.end()

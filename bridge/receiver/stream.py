@@ -63,7 +63,8 @@ class Stream:
         self._requested = 0
         """The sequence that the client has been asked for in this frame."""
         self.outgoing = Outgoing()
-        self._is_closing = False
+        self.is_closing = False
+        """It accepts nothing more, and ends once everything is answered."""
         self._kinds: dict[type[Message], int] = {}
         self._received_bytes = 0
         self._frames = 0
@@ -111,7 +112,7 @@ class Stream:
 
     def finish(self) -> None:
         """Let the writer return once everything accepted is answered."""
-        self._is_closing = True
+        self.is_closing = True
         self.outgoing.wake.set()
 
     def supersede(self) -> None:
@@ -127,7 +128,7 @@ class Stream:
             outgoing.wake.clear()
             self._enqueue_commands()
             await outgoing.write_all(write)
-            if self._is_closing and self._acks.is_empty:
+            if self.is_closing and self._acks.is_empty:
                 self._enqueue_last_ack()
                 await outgoing.write_all(write)
                 return
@@ -316,7 +317,7 @@ class Stream:
             self._enqueue(ack)
 
     def _enqueue_commands(self) -> None:
-        if not self.session_id or self._is_closing:
+        if not self.session_id or self.is_closing:
             return
         for command in self._pipeline.take_commands(self.session_id):
             self._enqueue(responses.command(command))

@@ -21,6 +21,7 @@ OCCURRENCES = {
     "stream_opened": lambda t: t.stream_opened(),
     "stream_refused": lambda t: t.stream_refused("unread", host="10.0.0.1"),
     "stream_closed": lambda t: t.stream_closed(),
+    "stream_rebalanced": lambda t: t.stream_rebalanced(),
     "http_connections_counted": lambda t: t.http_connections_counted(3),
     "http_refused": lambda t: t.http_refused("malformed", address="10.0.0.1"),
     "database_measured": lambda t: t.database_measured(4096),
