@@ -48,8 +48,8 @@ class Command:
     """Epoch and batch of that answer."""
 
 
-def checked_command(type: object, callback: object) -> CommandType:
-    """Return the type of command for a callback. Raises ValueError for what is neither."""
+def command_type_of(type: object) -> CommandType:
+    """Return a type of command. Raises ValueError for anything else, with the one that may be meant."""
     if not isinstance(type, CommandType):
         names = [kind.name for kind in CommandType]
         wanted = str(type).upper().replace("-", "_") if isinstance(type, str) else ""
@@ -57,11 +57,17 @@ def checked_command(type: object, callback: object) -> CommandType:
         given = repr(type[:40]) if isinstance(type, str) else f"a {type.__class__.__name__}"
         instead = f"CommandType.{near}" if near else f"one of {', '.join(names)}"
         raise ValueError(f"{given} is not a CommandType; give {instead}")
+    return type
+
+
+def checked_command(type: object, callback: object) -> CommandType:
+    """Return the type of command for a callback. Raises ValueError for what is neither."""
+    kind = command_type_of(type)
     if not callable(callback):
         raise ValueError(
-            f"the callback of {type.name} is a {callback.__class__.__name__}, which cannot be called"
+            f"the callback of {kind.name} is a {callback.__class__.__name__}, which cannot be called"
         )
-    return type
+    return kind
 
 
 class Callbacks(dict[CommandType, Callback]):

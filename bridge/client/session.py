@@ -114,7 +114,7 @@ class TrainingSession:
         )
         bridge = (
             address
-            if isinstance(address, InProcessBridge)
+            if isinstance(address, InProcessBridge) and not isinstance(address, type)
             else destination(
                 address, token=token, ca_file=ca_file, cert_file=cert_file, key_file=key_file
             )

@@ -91,7 +91,7 @@ class ProcessRank:
 
 
 def destination(
-    address: str | None,
+    address: object,
     *,
     token: str = "",
     ca_file: str = "",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.client.commands import Command, CommandInbox
+from bridge.client.commands import Command, CommandInbox, command_type_of
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.identity import Identity
@@ -104,12 +104,16 @@ class RecordingBridge:
         return Recorder(self, identity.session_id, outbox)
 
     def send_command(self, type: CommandType, **parameters: object) -> str:
-        """Send the session a command; return the id that its answer will carry."""
+        """Send the session a command; return the id that its answer will carry.
+
+        Raises ValueError for what is not a type of command.
+        """
+        kind = command_type_of(type)
         if self._commands is None:
             raise RuntimeError("no session has been made with this bridge yet")
         self._sent += 1
         strings = {name: str(value) for name, value in parameters.items()}
-        command = Command(type, strings, f"command-{self._sent}")
+        command = Command(kind, strings, f"command-{self._sent}")
         self._commands.receive(command)
         return command.id
 

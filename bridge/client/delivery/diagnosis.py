@@ -147,6 +147,11 @@ CAUSES = (
     Cause(r"^DEADLINE_EXCEEDED|[Tt]imed? ?out|Timeout", _silent),
     Cause(r"(failed to connect|handshake).*(Socket closed|Connection reset|EOF)", _closed),
     Cause(
+        r"Socket closed|Connection reset|RST_STREAM|GOAWAY|[Kk]eepalive|[Pp]ing|EOF|Broken pipe",
+        "the connection was cut and is made again; if that repeats, look at the bridge's log, and at the"
+        " timeouts of proxies in between: they have to let idle streams live for a minute",
+    ),
+    Cause(
         r"^UNIMPLEMENTED",
         "a gRPC server answers that is not a bridge, or a proxy that leads to another one; check host"
         f" and port: {PORTS}",
@@ -163,7 +168,7 @@ def explain(code: grpc.StatusCode, details: str, destination: Destination) -> st
         (None, None),
     )
     if cause is None or found is None:
-        text = status
+        text = f"{status}; if that goes on, look at the bridge's log"
     elif isinstance(cause.text, str):
         text = found.expand(cause.text) if found.re.groups else cause.text
     else:

@@ -127,6 +127,7 @@ LABELS = [
 REFUSED = [
     ("address", 50051, "address: a int is not text"),
     ("address", "host:port", "address: "),
+    ("address", RecordingBridge, "address: a type is not text"),
     ("session_id", "a b", "session_id: 'a b' is not up to 63 letters"),
     ("session_id", 7, "session_id: '7' is not"),
     ("session_id", "x" * 64, "session_id: "),

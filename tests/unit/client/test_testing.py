@@ -92,3 +92,13 @@ def test_everything_is_acknowledged():
 
     assert session.stats.unacknowledged == 0
     assert session.stats.acknowledged == session.stats.messages
+
+
+def test_a_command_that_does_not_exist():
+    """A mistake in a test is an error of that test, with what was probably meant."""
+    bridge = RecordingBridge()
+    with (
+        TrainingSession(bridge),
+        pytest.raises(ValueError, match=r"give CommandType\.STOP_TRAINING"),
+    ):
+        bridge.send_command("stop")

@@ -287,8 +287,13 @@ def test_what_grpc_says_of_a_connection(details, words):
             "start a bridge with `trainbridge serve`",
         ),
         (UNAVAILABLE, f"{CONNECT}Connection refused", Destination("unix:/run/x"), "start a bridge"),
-        (UNAVAILABLE, "Socket closed", FAR, "UNAVAILABLE: Socket closed"),
-        (grpc.StatusCode.INTERNAL, "something else", FAR, "INTERNAL: something else"),
+        (UNAVAILABLE, "Socket closed", FAR, "was cut and is made again"),
+        (
+            grpc.StatusCode.INTERNAL,
+            "something else",
+            FAR,
+            "INTERNAL: something else; if that goes on",
+        ),
     ],
 )
 def test_what_a_status_means(code, details, destination, words):
