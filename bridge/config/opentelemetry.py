@@ -42,6 +42,11 @@ MILLISECONDS = (f"{EXPORTER}TRACES_TIMEOUT", f"{EXPORTER}TIMEOUT")
 """A duration is a whole number of milliseconds, says the specification ("Environment Variable Specification",
 "Duration"), though OpenTelemetry's own SDK for Python takes seconds (opentelemetry-python#4044)."""
 
+EXPECTED: Mapping[str, str] = dict.fromkeys(
+    MILLISECONDS, "a whole number of milliseconds from 1 to 600000, such as 10000"
+)
+"""What may be given where it differs from what the setting takes."""
+
 ENDPOINTS = (f"{EXPORTER}TRACES_ENDPOINT", f"{EXPORTER}ENDPOINT")
 
 NAMES = tuple(
@@ -76,8 +81,8 @@ def _is_true(text: str) -> bool:
 
 
 def _seconds(text: str) -> str:
-    """Return milliseconds as seconds; what is not a whole number gets its unit, for the message that refuses it."""
-    return f"{int(text) / 1000:g}" if text.strip().isdecimal() else f"{text} ms"
+    """Return milliseconds as seconds; anything but a whole number becomes what no setting takes."""
+    return f"{int(text) / 1000:g}" if text.strip().isdecimal() else "not milliseconds"
 
 
 def _with_scheme(text: str, environment: Environment) -> str:

@@ -90,6 +90,8 @@ class _Given:
 
     value: Any
     origin: Origin
+    written: str | None = None
+    """As it was written where another form of it counts."""
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Loaded:
@@ -163,8 +165,9 @@ def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
             continue
         for variable in info_of(name).fallbacks:
             if environment.get(variable):
-                value = opentelemetry.setting_value(variable, environment[variable], environment)
-                yield name, _Given(value, Origin(Kind.VARIABLE, variable))
+                written = environment[variable]
+                value = opentelemetry.setting_value(variable, written, environment)
+                yield name, _Given(value, Origin(Kind.VARIABLE, variable), written)
 
 
 def _yaml(path: Path) -> Iterator[tuple[str, _Given]]:
@@ -251,11 +254,13 @@ def _problem(problem: Mapping[str, Any], given: Mapping[str, _Given]) -> str:
         reason = reason.partition(": ")[2]
     source = given.get(name)
     value = (
-        f"{_written(name, source.value)!r} (from {source.origin})"
+        f"{_written(name, source.written or source.value)!r} (from {source.origin})"
         if source
         else f"{default_of(name)} (the default)"
     )
-    return f"{name} is {value}{', ' if reason else ''}{reason}: give {info_of(name).expected}"
+    variable = source.origin.name if source else ""
+    expected = opentelemetry.EXPECTED.get(variable) or info_of(name).expected
+    return f"{name} is {value}{', ' if reason else ''}{reason}: give {expected}"
 
 
 def _written(name: str, value: object) -> str:

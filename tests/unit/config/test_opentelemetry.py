@@ -171,6 +171,15 @@ def test_an_unusable_value_is_ignored_with_a_warning(endpoint):
         assert text.endswith("; it is ignored")
 
 
+@pytest.mark.parametrize("text", ["soon", "1.5", "-1", "0", "700000"])
+def test_a_timeout_is_refused_as_it_was_written(text):
+    """The message has the value and the unit of the variable, which is not that of the setting."""
+    [warning] = warnings({f"{OTLP}TIMEOUT": text})
+
+    assert f"is {text!r} (from variable OTEL_EXPORTER_OTLP_TIMEOUT)" in warning
+    assert "give a whole number of milliseconds" in warning
+
+
 def test_an_unusable_value_for_traces_leaves_the_general_one():
     """What is ignored does not take others along."""
     assert settings({**UNUSABLE, f"{OTLP}TIMEOUT": "2000"}).otlp_timeout_seconds == 2

@@ -10,6 +10,7 @@ from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.otlp.encoding import Accepted, accepted
 from bridge.sinks.spans.otlp.errors import ExportError, sentence
 from bridge.sinks.spans.otlp.grpc_failures import cause_of, is_refusal
+from bridge.sinks.spans.otlp.tls import context_of
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
@@ -42,10 +43,6 @@ class GrpcTransport:
         except grpc.aio.AioRpcError as error:
             await self.close()
             raise _failure(error, self._endpoint, proxy) from error
-        except OSError as error:
-            cause = f"a certificate file cannot be read ({error.filename}: {error.strerror})"
-            way_out = "correct otlp_ca_file, otlp_client_cert_file and otlp_client_key_file"
-            raise ExportError(sentence(self._endpoint, proxy, cause, way_out)) from error
         except ValueError as error:
             cause, way_out = "what it answers is not OTLP", "check host and port of otlp_endpoint"
             raise ExportError(sentence(self._endpoint, proxy, cause, way_out)) from error
@@ -79,6 +76,7 @@ def _options(proxy: Proxy | None) -> list[tuple[str, int | str]]:
 
 
 def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials:
+    context_of(endpoint)  # gRPC would only fail each handshake
     return grpc.ssl_channel_credentials(
         root_certificates=_content(endpoint.ca_file),
         private_key=_content(endpoint.client_key_file),

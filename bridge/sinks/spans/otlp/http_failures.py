@@ -115,13 +115,6 @@ def _refused(_error: Any, _endpoint: Endpoint) -> CauseAndWayOut:
     return "nothing listens there", "start the collector, or correct otlp_endpoint"
 
 
-def _file(error: OSError, _endpoint: Endpoint) -> CauseAndWayOut:
-    return (
-        f"a certificate file cannot be read ({_reason(error)})",
-        "correct otlp_ca_file, otlp_client_cert_file and otlp_client_key_file",
-    )
-
-
 def _network(error: OSError, endpoint: Endpoint) -> CauseAndWayOut:
     if error.errno in (errno.ECONNRESET, errno.EPIPE):
         return _reset(error, endpoint)
@@ -154,8 +147,6 @@ EXPLANATIONS: tuple[tuple[type[BaseException], Callable[[Any, Endpoint], CauseAn
     (ssl.SSLError, _tls),
     (ConnectionRefusedError, _refused),
     (ConnectionResetError, _reset),
-    (FileNotFoundError, _file),
-    (PermissionError, _file),
     (OSError, _network),
     (ValueError, _unsendable),
     (BaseException, _other),

@@ -1,7 +1,6 @@
 """OTLP over HTTP, as protobuf."""
 
 import asyncio
-import ssl
 import time
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -14,6 +13,7 @@ from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.otlp.encoding import Accepted, accepted, accepted_json, refusal
 from bridge.sinks.spans.otlp.errors import ExportError, quoted, sentence
 from bridge.sinks.spans.otlp.http_failures import FAILURES, REFUSALS, cause_of, way_out_of
+from bridge.sinks.spans.otlp.tls import context_of
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -80,7 +80,7 @@ class HttpTransport:
         connector = TCPConnector(
             limit=1,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
-            ssl=_tls(self._endpoint) if self._endpoint.is_tls else True,
+            ssl=context_of(self._endpoint) if self._endpoint.is_tls else True,
         )
         return ClientSession(
             connector=connector,
@@ -114,13 +114,6 @@ def _proxy(endpoint: Endpoint) -> Proxy | None:
             sentence(endpoint, proxy, cause, f"set {proxy.variable} to an HTTP proxy")
         )
     return proxy
-
-
-def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=endpoint.ca_file or None)
-    if endpoint.client_cert_file:
-        context.load_cert_chain(endpoint.client_cert_file, endpoint.client_key_file or None)
-    return context
 
 
 async def _body(response: ClientResponse) -> bytes:

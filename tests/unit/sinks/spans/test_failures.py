@@ -173,12 +173,25 @@ async def test_a_certificate_that_nobody_vouches_for(protocol, tmp_path):
     async with misbehaving(answer("418 Teapot"), tls=context) as address:
         refused = await failure(f"https://{address}", protocol)
         trusted = await failure(f"https://{address}", protocol, ca_file=str(authority.file))
-        missing = await failure(f"https://{address}", protocol, ca_file=str(tmp_path / "none.pem"))
 
     assert "certificate is not trusted" in str(refused)
     assert "set otlp_ca_file" in str(refused)
     assert "not trusted" not in str(trusted)
-    assert "a certificate file cannot be read" in str(missing)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("content", ["", "nothing", None])
+@pytest.mark.parametrize("setting", ["ca_file", "client_cert_file"])
+async def test_files_that_are_no_certificates_are_named(protocol, content, setting, tmp_path):
+    """A file that is missing, empty or something else is found before anything is connected."""
+    path = tmp_path / "x.pem"
+    if content is not None:
+        path.write_text(content)
+    error = await failure("https://127.0.0.1:1", protocol, **{setting: str(path)})
+
+    assert f"otlp_{setting}" in str(error)
+    assert "correct" in str(error)
+    assert ("cannot be read (No such file" in str(error)) is (content is None)
 
 
 @pytest.mark.parametrize("text", ["120", "Fri, 01 Jan 2100 00:00:00 GMT", "soon", "-5", ""])
