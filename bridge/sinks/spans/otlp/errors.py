@@ -32,6 +32,20 @@ def sentence(endpoint: Endpoint, proxy: Proxy | None, cause: str, way_out: str) 
     return f"{endpoint.url} by {endpoint.protocol}{way}: {cause}: {'; '.join(filter(None, hints))}"
 
 
+def closed_way_out(endpoint: Endpoint) -> str:
+    """Return what to do where an endpoint ends a connection without a word."""
+    other = "http/protobuf" if endpoint.protocol == "grpc" else "grpc"
+    tls = (
+        "if it asks for a certificate, set otlp_client_cert_file and otlp_client_key_file"
+        if endpoint.is_tls
+        else "if it expects TLS, write https://"
+    )
+    return (
+        f"check host and port of otlp_endpoint; if it is an endpoint for {other}, set otlp_protocol"
+        f" (--otlp-protocol {other}); {tls}"
+    )
+
+
 def quoted(text: str) -> str:
     """Return what an endpoint says, printable and not too long, to follow on a sentence; "" for nothing."""
     words = " ".join("".join(each if each.isprintable() else " " for each in text).split())

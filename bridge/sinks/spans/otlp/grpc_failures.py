@@ -5,7 +5,7 @@ import re
 import grpc
 
 from bridge.sinks.spans.endpoint import Endpoint
-from bridge.sinks.spans.otlp.errors import quoted
+from bridge.sinks.spans.otlp.errors import closed_way_out, quoted
 
 CauseAndWayOut = tuple[str, str]
 
@@ -35,7 +35,7 @@ DETAILS: tuple[tuple[str, str, str], ...] = (
         "write http:// instead of https:// in otlp_endpoint",
     ),
     (
-        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|Peer name|hostname",
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|Peer name|[Hh]ostname",
         "its certificate is not trusted",
         "set otlp_ca_file to the authority that signed it, or use the host name that it was issued for",
     ),
@@ -49,13 +49,12 @@ DETAILS: tuple[tuple[str, str, str], ...] = (
         "the proxy does not let it pass",
         "check whether the proxy allows CONNECT to this host and port",
     ),
-    (
-        r"Socket closed|Connection reset|GOAWAY|connection closed|Endpoint closing|recvmsg",
-        "it closes the connection without an answer",
-        f"{CHECK}; {HTTP}; if it expects TLS, write https://",
-    ),
 )
 """Patterns of what gRPC says, with cause and way out; the first that matches."""
+
+CLOSED = re.compile(
+    r"Socket closed|Connection reset|GOAWAY|connection closed|Endpoint closing|recvmsg"
+)
 
 CODES: dict[grpc.StatusCode, CauseAndWayOut] = {
     grpc.StatusCode.UNAUTHENTICATED: (
@@ -116,7 +115,14 @@ def cause_of(
         return f"{cause}{quoted(details)}", way_out
     if is_proxied and "Connection refused" in details:
         return "the proxy cannot be reached (Connection refused)", "start that proxy"
+    cause, way_out = _by_details(code, details, endpoint)
+    return f"{cause}{quoted(details)}", way_out
+
+
+def _by_details(code: grpc.StatusCode, details: str, endpoint: Endpoint) -> CauseAndWayOut:
     for pattern, cause, way_out in DETAILS:
         if re.search(pattern, details):
-            return f"{cause}{quoted(details)}", way_out
-    return f"it answers {code.name}{quoted(details)}", f"{CHECK}; look into the log of the endpoint"
+            return cause, way_out
+    if CLOSED.search(details):
+        return "it closes the connection without an answer", closed_way_out(endpoint)
+    return f"it answers {code.name}", f"{CHECK}; look into the log of the endpoint"

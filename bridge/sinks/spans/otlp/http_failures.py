@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from bridge.sinks.spans.endpoint import Endpoint
+from bridge.sinks.spans.otlp.errors import closed_way_out
 
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """What a request may raise; aiohttp raises ValueError for a URL or a header that cannot be sent."""
@@ -99,12 +100,12 @@ def _tls(error: ssl.SSLError, _endpoint: Endpoint) -> CauseAndWayOut:
     )
 
 
-def _disconnected(_error: Any, _endpoint: Endpoint) -> CauseAndWayOut:
-    return "it closes the connection without an answer", WRONG_PROTOCOL
+def _disconnected(_error: Any, endpoint: Endpoint) -> CauseAndWayOut:
+    return "it closes the connection without an answer", closed_way_out(endpoint)
 
 
-def _reset(_error: Any, _endpoint: Endpoint) -> CauseAndWayOut:
-    return "it resets the connection", WRONG_PROTOCOL
+def _reset(_error: Any, endpoint: Endpoint) -> CauseAndWayOut:
+    return "it resets the connection", closed_way_out(endpoint)
 
 
 def _not_http(_error: Any, _endpoint: Endpoint) -> CauseAndWayOut:

@@ -180,6 +180,36 @@ async def test_a_certificate_that_nobody_vouches_for(protocol, tmp_path):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+async def test_a_server_that_asks_for_a_certificate(protocol, tmp_path):
+    """Without one, or with one of another authority, the settings for it are named; a name that does not fit is too."""
+    authority, other = Authority(tmp_path), Authority(tmp_path / "other", "other")
+    server, client, foreign = (
+        authority.issue("collector"),
+        authority.issue("bridge"),
+        other.issue("bridge"),
+    )
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(authority.file))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(server.certificate, server.key)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def said(address, files=None, scheme="https"):
+        pair = (
+            {"client_cert_file": files.certificate, "client_key_file": files.key} if files else {}
+        )
+        changes = {name: str(path) for name, path in {"ca_file": authority.file, **pair}.items()}
+        return str(await failure(f"{scheme}://{address}", protocol, **changes))
+
+    async with misbehaving(answer("418 Teapot"), tls=context) as address:
+        assert "set otlp_client_cert_file" in await said(address)
+        assert "set otlp_client_cert_file" in await said(address, foreign)
+        assert "otlp_client_cert_file" not in await said(address, client)
+        assert "if it expects TLS, write https://" in await said(address, scheme="http")
+        named = await said(address.replace("127.0.0.1", "localhost"), client)
+        assert "use the host name that it was issued for" in named
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("content", ["", "nothing", None])
 @pytest.mark.parametrize("setting", ["ca_file", "client_cert_file"])
 async def test_files_that_are_no_certificates_are_named(protocol, content, setting, tmp_path):
