@@ -15,6 +15,10 @@ WARM_UP = 8
 ENOUGH_AFTER = 3
 """With fewer values after it, which are still to come, a value is compared with those before it alone."""
 
+RISE_FACTOR = 3.0
+"""Without enough values after it, a spike is a step up so many times what the values before it had risen: a loss
+that rises for good has no spikes."""
+
 LINEAR_DEVIATIONS = 10.0
 """As many standard deviations above its neighbours is a spike: noise with a long tail reaches eight."""
 
@@ -49,7 +53,10 @@ def _prominence(series: Sequence[float], at: int) -> float:
     """Return how far a value stands out; above 1 it is a spike."""
     value = series[at]
     before, after = series[max(0, at - NEIGHBOURS) : at], series[at + 1 : at + 1 + NEIGHBOURS]
-    sides = [before, after] if len(after) >= ENOUGH_AFTER else [before]
+    has_enough_after = len(after) >= ENOUGH_AFTER
+    if not has_enough_after and _continues_a_rise(value, before):
+        return 0.0
+    sides = [before, after] if has_enough_after else [before]
     level = max(map(median, sides))
     if value - level <= abs(level) * (LEAST_FACTOR - 1):
         return 0.0
@@ -57,6 +64,12 @@ def _prominence(series: Sequence[float], at: int) -> float:
     if min(*before, *after, value) <= 0:
         return linear
     return max(linear, _deviations(value, sides, math.log) / LOG_DEVIATIONS)
+
+
+def _continues_a_rise(value: float, before: Sequence[float]) -> bool:
+    """Return whether the last step up is not much larger than what the values just before it had risen already."""
+    just_before = max(before[-ENOUGH_AFTER:])
+    return value - just_before < RISE_FACTOR * (just_before - median(before))
 
 
 def _deviations(

@@ -25,6 +25,9 @@ NOISE = {
     "step": lambda step, steps, noise: (
         (1 if step < steps / 2 else 3) * (1 + 0.1 * noise.gauss(0, 1))
     ),
+    "diverging": lambda step, steps, noise: (
+        1.05 ** max(0, step - 0.8 * steps) * (1 + 0.1 * noise.gauss(0, 1)) if step < 4000 else 1
+    ),
     "sawtooth": lambda step, _steps, noise: 1 + step % 100 / 100 + 0.05 * noise.gauss(0, 1),
 }
 
