@@ -23,6 +23,7 @@ from bridge.web.listener import BACKLOG, Listener
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.contact_sheet import contact_sheet
+from bridge.web.pages.delete_form import post_delete
 from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.images import image, latest_image
 from bridge.web.pages.session import session_page
@@ -68,6 +69,7 @@ ROUTES = (
     Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image),
     Route("GET", SESSION + "/sheet.jpg", contact_sheet),
     Route("POST", SESSION + "/commands", post_form),
+    Route("POST", SESSION + "/delete", post_delete),
     Route("GET", "/metrics", exposition),
     Route("GET", "/healthz", liveness),
     Route("GET", "/readyz", readiness),

@@ -1,16 +1,14 @@
 """The forms on a session's page that send commands."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from bridge.errors import InvalidDataError
 from bridge.protocol import CommandType
-from bridge.web.command_request import MAX_PARAMETERS, submit_from_request
+from bridge.web.command_request import submit_from_request
 from bridge.web.csrf import check_origin
-from bridge.web.errors import UnsupportedMediaTypeError
 from bridge.web.links import session_link
+from bridge.web.pages.form_fields import form_fields
 from bridge.web.session_lookup import session_of
 from bridge.web.templating import root_of
 
@@ -42,17 +40,8 @@ async def post_form(request: web.Request) -> web.Response:
     """Queue the command of a form, and go back to the session's page."""
     check_origin(request)
     session = await session_of(request)
-    if request.content_type != "application/x-www-form-urlencoded":
-        raise UnsupportedMediaTypeError("this address only accepts the forms on the session's page")
-    fields = _fields(await request.read())
+    fields = await form_fields(request)
     name, command_id = fields.pop("type", ""), fields.pop("command_id", "")
     submit_from_request(request, session, type=name, parameters=fields, command_id=command_id)
     back = f"{root_of(request)}{session_link(session.id)}?note=queued"
     return web.Response(status=303, headers={"Location": back})
-
-
-def _fields(body: bytes) -> dict[str, str]:
-    try:
-        return dict(parse_qsl(body.decode(), max_num_fields=MAX_PARAMETERS + 2))
-    except ValueError as error:
-        raise InvalidDataError("the form could not be read") from error

@@ -22,6 +22,11 @@ from bridge.web.templating import html_response, render, root_of
 
 PER_PAGE = 50
 
+NOTES = {
+    "deleted": "The session is deleted. What the image store has of it goes in the background."
+}
+"""Texts that a redirect may show on this page, by name."""
+
 MAX_MODELS = 100
 
 
@@ -56,6 +61,7 @@ async def sessions_page(request: web.Request) -> web.Response:
     selected = query.select(rows)
     page = await catalog.load(selected[offset : offset + PER_PAGE])
     now, root = time.time(), root_of(request)
+    note_name = request.query.get("note", "")
     views = [session_view(session, now) for session in page]
     problem, store = images_problem(deps), store_problem(deps)
 
@@ -73,6 +79,7 @@ async def sessions_page(request: web.Request) -> web.Response:
             models=_models(rows, query),
             sorts=SORT_TEXTS,
             pager=_pager(query, root, offset, len(cards), len(selected)),
+            note=NOTES.get(note_name, ""),
             problem=problem,
             grpc_address=deps.grpc_address,
             store=store,

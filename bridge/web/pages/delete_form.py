@@ -1,0 +1,21 @@
+"""The form on a session's page that deletes it."""
+
+from aiohttp import web
+
+from bridge.web.csrf import check_origin
+from bridge.web.dependencies import deps_of
+from bridge.web.pages.form_fields import form_fields
+from bridge.web.session_lookup import session_of
+from bridge.web.templating import root_of
+
+
+async def post_delete(request: web.Request) -> web.Response:
+    """Delete a session that has ended, and go to the list of sessions."""
+    check_origin(request)
+    session = await session_of(request)
+    fields = await form_fields(request)
+    await deps_of(request).delete_session(
+        session.id, images="images" in fields, force=False, by=request.remote or ""
+    )
+    back = f"{root_of(request)}?note=deleted"
+    return web.Response(status=303, headers={"Location": back})
