@@ -1,6 +1,5 @@
 """Write the image index: shards, and the batches whose images lie in them."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,16 +64,6 @@ DELETE_IMAGES = "DELETE FROM images WHERE session_id = ? AND epoch = ? AND batch
 FIND_SAME_OR_NEWER = (
     "SELECT 1 FROM batches WHERE session_id = ? AND epoch = ? AND batch = ? AND received_ms >= ?"
 )
-DELETE_IMAGES_EXCEPT = (
-    "DELETE FROM images WHERE session_id = ? AND shard_id = ?"
-    " AND offset NOT IN (SELECT value FROM json_each(?))"
-)
-RECOUNT_IMAGES = (
-    "UPDATE batches SET images = (SELECT count(*) FROM images WHERE"
-    " images.session_id = batches.session_id AND images.epoch = batches.epoch"
-    " AND images.batch = batches.batch) WHERE session_id = ?"
-)
-DELETE_EMPTY_BATCHES = "DELETE FROM batches WHERE session_id = ? AND images = 0"
 SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored FROM shards"
 
 
@@ -145,26 +134,6 @@ def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> None:
     transaction.executemany(
         "UPDATE shards SET stored = 1, closed = 1 WHERE shard_id = ?", [(i,) for i in shard_ids]
     )
-
-
-def delete_images_except(transaction: Transaction, shard: Shard, offsets: Iterable[int]) -> int:
-    """Delete the images of a shard that do not lie at one of these offsets, and return how many they were.
-
-    Batches that are left without images are deleted too.
-    """
-    parameters = (shard.session_id, shard.shard_id, json.dumps(list(offsets)))
-    deleted = transaction.execute(DELETE_IMAGES_EXCEPT, parameters).rowcount
-    if deleted > 0:
-        transaction.execute(RECOUNT_IMAGES, (shard.session_id,))
-        transaction.execute(DELETE_EMPTY_BATCHES, (shard.session_id,))
-    return deleted
-
-
-def delete_shard(transaction: Transaction, shard: Shard) -> int:
-    """Delete a shard that is lost, and return how many images went with it."""
-    deleted = delete_images_except(transaction, shard, ())
-    transaction.execute("DELETE FROM shards WHERE shard_id = ?", (shard.shard_id,))
-    return deleted
 
 
 def unstored_shards(database: Database) -> list[Shard]:

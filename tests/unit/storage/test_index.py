@@ -6,13 +6,12 @@ import pytest
 
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex, Prefer
+from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
     Shard,
     ShardBatch,
     ShardImage,
     adopt_batches,
-    delete_images_except,
-    delete_shard,
     last_shard_id,
     mark_stored,
     put_batches,
@@ -177,12 +176,12 @@ def test_what_was_cut_off_is_forgotten(database, index):
     )
 
     with database.transaction() as transaction:
-        lost = delete_images_except(transaction, Shard(1, "run", KEY, 4096), [512])
+        lost = ShardRows(database, ()).delete_except(transaction, Shard(1, "run", KEY, 4096), [512])
     kept = index.images("run", 1, 1)
     batch = index.batch("run", 1, 1)
     gone = index.batch("run", 1, 2)
     with database.transaction() as transaction:
-        also_lost = delete_shard(transaction, Shard(1, "run", KEY, 4096))
+        also_lost = ShardRows(database, ()).delete_shard(transaction, Shard(1, "run", KEY, 4096))
 
     assert (lost, batch.images, also_lost) == (2, 1, 1)
     assert [image.position for image in kept] == [0]

@@ -7,11 +7,11 @@ from bridge.sinks.images.accounting import count_of
 from bridge.sinks.images.candidate import ImageCandidate
 from bridge.storage.database import Database
 from bridge.storage.image_counts import add_counts
+from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
     Shard,
     ShardBatch,
     adopt_batches,
-    delete_shard,
     mark_rebuilt,
     mark_stored,
     put_batches,
@@ -121,4 +121,5 @@ class SpoolResult:
         failed = [count_of(failed.candidate, ImageResult.DROPPED) for failed in self.failed]
         add_counts(transaction, failed)
         mark_stored(transaction, [shard.shard_id for shard in self.stored])
-        self.missing_images = sum([delete_shard(transaction, shard) for shard in self.missing])
+        rows = ShardRows(database, self.missing)
+        self.missing_images = sum([rows.delete_shard(transaction, shard) for shard in self.missing])

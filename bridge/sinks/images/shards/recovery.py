@@ -16,11 +16,10 @@ from bridge.sinks.images.shards.spool import Spool
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.objects import KEY
+from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
     Shard,
     adopt_batches,
-    delete_images_except,
-    delete_shard,
     is_rebuilt,
     last_shard_id,
     mark_rebuilt,
@@ -58,6 +57,7 @@ class RecoveryRun:
     telemetry: Telemetry
     aside: DamagedFolder
     outcome: Outcome
+    rows: ShardRows
 
     def drop(self, what: str, reason: str, count: int = 1) -> None:
         """Count something as lost, once the commit has succeeded."""
@@ -107,8 +107,15 @@ class Recovery:
         refused: list[RefusedRow] = []
         try:
             with self._database.transaction(refused=refused) as transaction:
+                known = [item for item in self._remaining if isinstance(item, Shard)]
                 run = RecoveryRun(
-                    self._spool, self._database, transaction, self._telemetry, self._aside, outcome
+                    self._spool,
+                    self._database,
+                    transaction,
+                    self._telemetry,
+                    self._aside,
+                    outcome,
+                    ShardRows(self._database, known),
                 )
                 for item in self._remaining:
                     self._recover_item(item, run)
@@ -166,7 +173,7 @@ class Recovery:
             self._aside.move(self._spool.path(key), "not a shard")
         run.drop("shard", "damaged")
         if isinstance(item, Shard):
-            run.drop("image", "damaged", delete_shard(run.transaction, item))
+            run.drop("image", "damaged", run.rows.delete_shard(run.transaction, item))
 
 
 def _keys_in(folder: Path) -> list[str] | None:
@@ -200,11 +207,11 @@ def _recover_known(shard: Shard, run: RecoveryRun) -> Shard | None:
         return shard
     extents = shard_file.walk(path, limit=shard.size_bytes)
     run.telemetry.event("closed a shard left open", key=shard.key, images=len(extents))
-    lost = delete_images_except(run.transaction, shard, [extent.offset for extent in extents])
+    lost = run.rows.delete_except(run.transaction, shard, [extent.offset for extent in extents])
     run.drop("image", "damaged", lost)
     if not extents:
         run.drop("shard", "damaged")
-        delete_shard(run.transaction, shard)
+        run.rows.delete_shard(run.transaction, shard)
         _clear(path, run)
         return None
     if lost:
@@ -229,7 +236,7 @@ def _recover_missing(shard: Shard, path: Path, run: RecoveryRun) -> Shard | None
     if shard.closed:
         return replace(shard, size_bytes=0)
     run.drop("shard", "missing")
-    run.drop("image", "missing", delete_shard(run.transaction, shard))
+    run.drop("image", "missing", run.rows.delete_shard(run.transaction, shard))
     return None
 
 
