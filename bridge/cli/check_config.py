@@ -39,22 +39,24 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load(given(arguments))
     if not arguments.json:
         _print_settings(loaded)
-    checks = _connect(loaded) if arguments.connect else ()
+    checks = _connect(loaded, is_silent=arguments.json) if arguments.connect else ()
     if arguments.json:
         _print_json(loaded, checks)
-    else:
-        for check in checks:
-            sys.stdout.write(f"connection {check.name} ({check.target}): {check.result}\n")
     return FAILED if any(check.error for check in checks) else DONE
 
 
-def _connect(loaded: "Loaded") -> "tuple[ConnectionCheck, ...]":
+def _connect(loaded: "Loaded", *, is_silent: bool) -> "tuple[ConnectionCheck, ...]":
     from bridge.connections import check_all  # noqa: PLC0415
     from bridge.outputs import connections  # noqa: PLC0415
 
+    def show(check: "ConnectionCheck") -> None:
+        if not is_silent:
+            sys.stdout.write(f"connection {check.name} ({check.target}): {check.result}\n")
+            sys.stdout.flush()
+
     sys.stdout.flush()
     serving.silence_grpc()
-    return asyncio.run(check_all(connections(loaded.settings)))
+    return asyncio.run(check_all(connections(loaded.settings), on_checked=show))
 
 
 def _print_settings(loaded: "Loaded") -> None:

@@ -77,6 +77,11 @@ def serve(arguments: argparse.Namespace, run: Run | None = None) -> int:
     except (BridgeError, OSError) as error:
         # The settings are valid, but not on this machine at this moment: a port in use, a full disk.
         return _fail(FAILED, "the bridge cannot run", _sentence(error))
+    except ModuleNotFoundError:
+        raise  # the extra with it is named where the command was chosen
+    except Exception:
+        log.exception("the bridge cannot run: this is a fault of trainbridge, please report it")
+        return FAILED
 
 
 def _fail(status: int, what: str, *errors: str) -> int:

@@ -53,11 +53,19 @@ async def check(
 
 
 async def check_all(
-    connections: Sequence[Connection], *, timeout_seconds: float = TIMEOUT_SECONDS
+    connections: Sequence[Connection],
+    *,
+    on_checked: Callable[[ConnectionCheck], None] = lambda _check: None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> tuple[ConnectionCheck, ...]:
-    """Try all connections at the same time."""
-    checks = [check(connection, timeout_seconds=timeout_seconds) for connection in connections]
-    return tuple(await asyncio.gather(*checks))
+    """Try all connections at the same time; `on_checked` is called with each result as soon as it is known."""
+
+    async def checked(connection: Connection) -> ConnectionCheck:
+        result = await check(connection, timeout_seconds=timeout_seconds)
+        on_checked(result)
+        return result
+
+    return tuple(await asyncio.gather(*map(checked, connections)))
 
 
 def start_probe(connection: Connection) -> "asyncio.Task[None]":

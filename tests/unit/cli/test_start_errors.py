@@ -1,5 +1,6 @@
 """What keeps a bridge from starting is logged in the format of the log, with the way out, and has an exit status."""
 
+import argparse
 import json
 import logging
 import socket
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from bridge import cli
+from bridge.cli.serving import serve
 from bridge.storage.folder import state_folder
 
 
@@ -184,6 +186,18 @@ def test_every_invalid_setting_is_a_line(tmp_path, capsys):
     found = [json.loads(line)["error"] for line in capsys.readouterr().err.splitlines()]
 
     assert [text.partition(" ")[0] for text in found] == ["max_sessions", "max_streams"]
+
+
+def test_a_fault_of_our_own_is_one_line_of_the_log_too(capsys):
+    """Whoever reads the log line by line gets the traceback in a field."""
+
+    async def bridge(_settings, _stopping, _ready):
+        raise KeyError("x")
+
+    assert serve(argparse.Namespace(log_format="json"), bridge) == 1
+    [line] = map(json.loads, capsys.readouterr().err.splitlines())
+    assert "please report it" in line["event"]
+    assert "KeyError" in line["exception"]
 
 
 PROGRAM = """

@@ -48,6 +48,19 @@ async def test_an_unforeseen_error_is_a_result_too():
     assert fine.error is None
 
 
+async def test_each_result_is_known_at_once():
+    """One connection that hangs keeps no other result back."""
+    never, seen = threading.Event(), []
+    hanging = Connection("object_store", "s3://b", blocking(never.wait))
+    results = await check_all(
+        [hanging, connection(lambda: None)], on_checked=seen.append, timeout_seconds=0.2
+    )
+    never.set()
+
+    assert [one.name for one in results] == ["object_store", "otlp"]
+    assert [one.name for one in seen] == ["otlp", "object_store"]
+
+
 async def test_a_neighbour_that_hangs_is_given_up():
     """What never answers is a result after the timeout, though its thread goes on."""
     never = threading.Event()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from importlib import metadata
 
 from google.protobuf.message import DecodeError
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -73,9 +74,15 @@ def refusal(body: bytes) -> str:
 
 
 def resource_of(endpoint: Endpoint) -> Resource:
-    """Return the resource of the spans: what the operator adds replaces ours, but for the service's name."""
-    return Resource.create(
+    """Return the resource of the spans: what the operator adds replaces ours, but for the service's name.
+
+    `Resource.create` is not used: it would read OTEL_RESOURCE_ATTRIBUTES again, also where a setting replaces it.
+    """
+    return Resource(
         {
+            "telemetry.sdk.language": "python",
+            "telemetry.sdk.name": "opentelemetry",
+            "telemetry.sdk.version": metadata.version("opentelemetry-sdk"),
             "service.instance.id": endpoint.instance_id,
             "service.version": __version__,
             **endpoint.resource_attributes,

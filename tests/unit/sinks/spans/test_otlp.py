@@ -109,6 +109,17 @@ def test_resource_attributes_of_the_operator_are_added():
     assert attributes["service.name"] == "trainbridge"
 
 
+def test_the_environment_adds_nothing_behind_the_settings(monkeypatch):
+    """What OTEL_RESOURCE_ATTRIBUTES has comes by its setting, which a flag replaces."""
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=a")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
+
+    attributes = resource_of(Endpoint("http://h")).attributes
+    assert "team" not in attributes
+    assert attributes["service.name"] == "trainbridge"
+    assert attributes["telemetry.sdk.name"] == "opentelemetry"
+
+
 def test_the_sdk_reads_back_what_it_was_given():
     """The public properties of ReadableSpan, which other exporters use, agree with what went in."""
     span = readable_span(SPAN, RESOURCE)
