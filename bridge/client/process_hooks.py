@@ -29,6 +29,10 @@ class ForkAware(Protocol):
 # import it; whoever has set the variable keeps what they chose.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
+# This is gRPC's default by its documentation. Where it is not set, though, each failed TLS handshake is a
+# line on stderr, at every attempt of a run that trains on without a bridge; our own log says it once.
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
 EXIT_SECONDS = 3.0
 """How long an interpreter that ends waits for all sessions that nobody has closed."""
 

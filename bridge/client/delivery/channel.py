@@ -3,11 +3,15 @@
 import grpc
 
 from bridge.client.settings import Destination
+from bridge.proxies import is_loopback_host
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
 
 Metadata = tuple[tuple[str, str], ...]
+
+SHUFFLED = '{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}'
+"""One connection, so that a session's calls reach one bridge, to any of the addresses that a name has."""
 
 OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -22,7 +26,7 @@ OPTIONS = (
 
 def open_channel(destination: Destination) -> grpc.Channel:
     """Return a new channel, with TLS and through a proxy where the destination asks for it."""
-    options = (*OPTIONS, *_proxy_options(destination))
+    options = (*OPTIONS, *_proxy_options(destination), *_spreading_options(destination))
     if not destination.secure:
         return grpc.insecure_channel(destination.target, options)
     credentials = grpc.ssl_channel_credentials(
@@ -37,3 +41,9 @@ def _proxy_options(destination: Destination) -> tuple[tuple[str, str | int], ...
     if proxy is None or not proxy.is_usable:
         return (("grpc.enable_http_proxy", 0),)
     return (("grpc.http_proxy", proxy.url),)
+
+
+def _spreading_options(destination: Destination) -> tuple[tuple[str, str], ...]:
+    """Return what makes sessions spread over the addresses of a name; this machine has one bridge on all."""
+    is_local = is_loopback_host(destination.target.rpartition(":")[0])
+    return () if is_local else (("grpc.service_config", SHUFFLED),)

@@ -126,3 +126,18 @@ def test_no_child_hangs_however_far_the_connection_is():
     assert ran.stdout.split("\n")[:-1] == ["0 0"] * FORKS, ran.stderr
     assert set(bridge.batches()) == {(0, 0)}
     assert len(bridge.batches()) == FORKS
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "ERROR"), ({"GRPC_VERBOSITY": "INFO"}, "INFO")]
+)
+def test_grpc_is_as_silent_as_it_documents(given, expected):
+    """A run without a bridge must not fill stderr at every attempt; whoever sets the variable decides."""
+    program = "import os, bridge.client.session; print(os.environ['GRPC_VERBOSITY'])"
+    environment = {k: v for k, v in os.environ.items() if k != "GRPC_VERBOSITY"} | given
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == expected
