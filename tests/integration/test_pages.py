@@ -12,13 +12,28 @@ from support.browser import chromium
 from support.sample_pages import sample_deps
 from support.waiting import until
 
-from bridge.model import Batch
+from bridge.model import Batch, Client, Config, Connected, Ended, Phase, Status, StatusChange
 from bridge.protocol import CommandType
 from bridge.web import bind_listener, build_app, serve_http
 
 RUN = "/sessions/digits-2024-11-24"
 HOSTILE_RUN = "/sessions/" + "a" * 63
-PAGES = ("/", RUN, HOSTILE_RUN, f"{RUN}/batches/1-302", "/sessions/resnet50-warmup-lr3e-2-seed4")
+PAGES = (
+    "/",
+    "/?query=zzz&status=failed&sort=name",
+    RUN,
+    HOSTILE_RUN,
+    f"{RUN}/batches/1-302",
+    f"{RUN}/batches/0-5",
+    "/sessions/resnet50-warmup-lr3e-2-seed4",
+)
+
+LABELS_OUTSIDE = """
+[...document.querySelectorAll('svg text')].filter((label) => {
+  const inner = label.getBoundingClientRect(), outer = label.closest('.panel').getBoundingClientRect();
+  return inner.left < outer.left || inner.right > outer.right;
+}).map((label) => label.textContent)
+"""
 
 TIMES = re.compile(r"\d+(\.\d+)? (s|min|h|ms|d)( \d+ (s|min|h))?( ago)?|just now")
 """What changes with the time between two views of a page."""
@@ -90,6 +105,7 @@ async def test_pages_are_painted_and_fit_the_screen(tab, site, width, dark):
         assert len(colours) > 32
         assert (background < 64) == dark
         assert await tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert await tab.evaluate(LABELS_OUTSIDE) == []
 
 
 async def test_wrong_images_are_outlined(tab, site):
@@ -141,6 +157,38 @@ async def test_a_command_is_given_by_a_click(tab, site, deps):
     assert "The command is on its way" in await tab.text()
     queued = [command.type for command in deps.commands.of("digits-2024-11-24")]
     assert queued.count(CommandType.PAUSE_TRAINING) == 1
+
+
+async def test_an_open_page_notices_the_end_of_a_run(tab, site, deps):
+    """Buttons and the note go by themselves, also while somebody is typing; what can be done now is there."""
+    session = deps.sessions.register("ends-soon", Client(), Config()).session
+    session.apply(Connected(), session.registered_at)
+    deps.commands.submit("ends-soon", CommandType.PAUSE_TRAINING, {})
+    await tab.open(f"{site}/sessions/ends-soon?note=queued")
+    await tab.evaluate("document.querySelector('input[name=learning_rate]').focus()")
+    assert "The command is on its way" in await tab.text()
+
+    session.apply(StatusChange(Status.COMPLETED), session.registered_at)
+    session.apply(Ended(Phase.ENDED), session.registered_at)
+
+    await until(lambda: tab.evaluate("!document.querySelector('.forms')"))
+    await until(lambda: tab.evaluate("document.body.innerText.includes('Delete this session')"))
+    text = await tab.text()
+    assert "The command is on its way" not in text
+    assert "the run was over first" in text
+
+
+async def test_a_search_outlives_live_refresh(tab, site, deps):
+    """An open list goes on showing what was searched for, and what somebody types meanwhile stays."""
+    await tab.open(f"{site}/?query=found&sort=name")
+    await tab.evaluate("document.querySelector('input[name=query]').value = 'typed'")
+    for name in ("found-late", "other-late"):
+        deps.sessions.register(name, Client(), Config())
+
+    await until(lambda: tab.evaluate("document.body.innerText.includes('found-late')"))
+
+    assert "other-late" not in await tab.text()
+    assert await tab.evaluate("document.querySelector('input[name=query]').value") == "typed"
 
 
 async def test_arrow_keys_go_through_the_batches(tab, site):
