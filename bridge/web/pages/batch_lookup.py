@@ -55,6 +55,8 @@ def window_of(selection: Selection) -> tuple[int, int] | None:
         return selection.at_ms, DEFAULT_WINDOW_MS if given is None else given
     if selection.to_ms is not None:
         return selection.to_ms, selection.to_ms - min(selection.from_ms or 0, selection.to_ms)
+    if selection.from_ms is not None:
+        return END_OF_TIME_MS, END_OF_TIME_MS - selection.from_ms
     if selection.epoch is not None or selection.prefer is Prefer.MAX_LOSS:
         return END_OF_TIME_MS, END_OF_TIME_MS
     return None

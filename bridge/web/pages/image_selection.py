@@ -20,6 +20,9 @@ PARAMETERS = (
     "to",
 )
 
+NEEDED = {"batch": "epoch", "actual": "predicted", "predicted": "actual", "window_ms": "at"}
+"""Parameters that mean nothing without another one."""
+
 END_OF_TIME_MS = 2**53
 """Later than anything; the largest whole number that JSON carries exactly."""
 
@@ -74,7 +77,10 @@ def read_selection(
         "from": _time_ms(given.get("from", "")),
         "to": _time_ms(given.get("to", "")),
     }
-    unusable = [name for name in given if name != "session" and values[name] is None]
+    useless = {name for name, other in NEEDED.items() if values[other] is None}
+    unusable = [
+        name for name in given if name != "session" and (values[name] is None or name in useless)
+    ]
     return Selection(*values.values()), unusable  # type: ignore[arg-type]  # in its fields' order
 
 

@@ -58,6 +58,7 @@ def at(seconds):
         ("actual=1&predicted=1", "2-8"),
         (f"actual=0&predicted=1&from={NOON_MS}&to={NOON_MS + 12 * SECOND}", "1-9"),
         (f"from={NOON_MS}&to={NOON_MS + 15 * SECOND}", "1-9"),
+        (f"from={NOON_MS + 65 * SECOND}", "2-8"),
     ],
 )
 async def test_the_batch_meant(client, query, batch):
@@ -77,11 +78,14 @@ async def test_the_batch_meant(client, query, batch):
     [
         ("at=${__value.time}", "at"),
         ("at=&window_ms=", "at,window_ms"),
+        ("batch=5", "batch"),
+        ("predicted=1", "predicted"),
+        ("window_ms=5000", "window_ms"),
         ("at=soon", "at"),
         ("at=nan&window_ms=-1", "at,window_ms"),
         ("prefer=best&epoch=x", "prefer,epoch"),
         ("phase=train", "phase"),
-        ("actual=lion&predicted=dog", "actual"),
+        ("actual=lion&predicted=dog", "actual,predicted"),
         ("at=1e999&batch=99999999999999", "at,batch"),
         ("%3Cb%3E=1&epoch=", "epoch"),
     ],
