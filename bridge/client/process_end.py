@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Iterator
 from dis import get_instructions, opname
 from types import FrameType
 
@@ -11,6 +12,9 @@ RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
 
 CALLS = frozenset({"PRECALL", "CALL"})
 """Instructions between the argument of an exception and the `raise`."""
+
+WITH_CAUSE = 2
+"""The argument of RAISE_VARARGS for `raise ... from ...`."""
 
 UNKNOWN_CODE = "its code is not known: Python 3.11 reports only the codes given to sys.exit()"
 
@@ -33,26 +37,26 @@ class ProcessEnd:
 
     def watch(self) -> None:
         """Begin to watch the main thread."""
-        frame = sys._current_frames().get(threading.main_thread().ident or 0)
-        while frame is not None:
+        for frame in _main_frames():
             self._outermost = frame
             if frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__":
                 self._program = frame
-            frame = frame.f_back
         if not self._is_watching:
             self._is_watching = True
             watch_exits(self._remember)
 
     @property
     def error(self) -> BaseException | None:
-        """Return the exception that ends this process; None where its program has come to its end."""
-        in_flight = sys.exc_info()[1]
-        if (
-            in_flight is not None
-        ):  # a process of multiprocessing runs its finalizers while it unwinds
-            return in_flight
+        """Return the exception that ends the process, or this part of it; None where nothing is amiss.
+
+        One that is in flight counts: in a `finally` or `except` that closes a session, and where
+        multiprocessing runs the finalizers of one of its processes.
+        """
+        return sys.exc_info()[1] or self._error_of_ended_program()
+
+    def _error_of_ended_program(self) -> BaseException | None:
         outermost = self._outermost
-        if outermost is None or _has_returned(outermost):
+        if outermost is None or outermost in _main_frames() or _has_returned(outermost):
             return None
         printed = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
         traceback = getattr(printed, "__traceback__", None)
@@ -63,6 +67,14 @@ class ProcessEnd:
     def _remember(self, error: SystemExit) -> None:
         if threading.current_thread() is threading.main_thread():
             self._exit = SystemExit(error.code)  # without the frames that the other one holds
+
+
+def _main_frames() -> Iterator[FrameType]:
+    """Yield the frames of the main thread, the outermost last."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
 
 
 def _has_returned(frame: FrameType) -> bool:
@@ -81,5 +93,6 @@ def _exit_raised_in(frame: FrameType) -> SystemExit | None:
     done = [each for each in get_instructions(frame.f_code) if each.offset <= frame.f_lasti]
     if not done or done[-1].opname != "RAISE_VARARGS":
         return SystemExit(UNKNOWN_CODE)
-    argument = next(each for each in reversed(done[:-1]) if each.opname not in CALLS)
+    raised = done[:-2] if done[-1].arg == WITH_CAUSE else done[:-1]
+    argument = next(each for each in reversed(raised) if each.opname not in CALLS)
     return SystemExit(argument.argval) if argument.opname == "LOAD_CONST" else None

@@ -68,13 +68,13 @@ class GrpcUse:
 
 GRPC_USE = GrpcUse()
 
-_PROCESS_END = ProcessEnd()
+PROCESS_END = ProcessEnd()
 
 
 def register(session: ForkAware) -> None:
     """Call this session's methods when the process forks or ends."""
     if not _REGISTERED:
-        _PROCESS_END.watch()
+        PROCESS_END.watch()
         if parent_process() is not None:  # such a process may end without the hooks of atexit
             util.Finalize(None, _at_exit, exitpriority=0)
     _REGISTERED.add(session)
@@ -99,7 +99,7 @@ def _after_fork_in_child() -> None:
 
 
 def _at_exit() -> None:
-    error = _PROCESS_END.error
+    error = PROCESS_END.error
     sessions = tuple(_REGISTERED)
     for session in sessions:
         session.before_exit(error)

@@ -36,15 +36,15 @@ class RunStatus:
 
     def report_end(self, error: BaseException | None, message: str = "") -> None:
         """Report COMPLETED with this message, or FAILED with the type and text of what was raised."""
-        if error is None or _is_exit_with_0(error):
+        if error is None or _is_good_end(error):
             self.report(Status.COMPLETED, message)
         else:
             self.report(Status.FAILED, error_text(error, TEXT_LIMIT).removesuffix(": "))
 
 
-def _is_exit_with_0(error: BaseException) -> bool:
-    """Return whether Python ends with status 0 by this: any text or other object makes it 1."""
+def _is_good_end(error: BaseException) -> bool:
+    """Return whether a generator is closed by this, or Python exits with status 0: any other object makes it 1."""
     if not isinstance(error, SystemExit):
-        return False
+        return isinstance(error, GeneratorExit)
     code: Any = error.code
     return code is None or (isinstance(code, int) and code == 0)

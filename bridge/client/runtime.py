@@ -76,6 +76,7 @@ class Runtime:
         self._accounts = (options.account, LeftOut(), LeftOut())
         """What the loop's calls have left out, what the SDK's thread has, and what the end has."""
         self._is_closing = False
+        self._left = 0
         self._is_let_go = False
         """Whether nobody waits for its end, which goes on in a thread of the SDK's own."""
         self._predecessors: tuple[Runtime, ...] = ()
@@ -157,14 +158,14 @@ class Runtime:
         deadline = time.monotonic() + waitable(timeout)
         self._settle()
         if not self._threads or self._is_closing:
-            return 0
+            return self._left
         return self.queue.wait_until_taken(deadline) + self._outbox.wait_until_delivered(deadline)
 
     def close(self, timeout: float | None = None) -> int:
         """Deliver what there is, for `timeout` seconds, and stop; return how many messages are left."""
         self._settle()
         if not self._threads or self._is_closing:
-            return 0
+            return self._left
         self._is_closing = True
         self.gate.shut(Shut.CLOSED)
         timeout = waitable(self._options.close_seconds if timeout is None else timeout)
@@ -174,9 +175,9 @@ class Runtime:
             self._close_input(timeout)
             self._outbox.wait_until_drained(deadline)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
-            left = self._stop(time.monotonic())
-        log_losses(self.session_id, self._stats, left, self._options.spool)
-        return left
+            self._left = self._stop(time.monotonic())
+        log_losses(self.session_id, self._stats, self._left, self._options.spool)
+        return self._left
 
     def give_way(self) -> None:
         """Close, as a new session in this process has the same name; called in a thread of that one."""

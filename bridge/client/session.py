@@ -25,6 +25,7 @@ from bridge.client.left_out import LeftOut
 from bridge.client.options import Options
 from bridge.client.own_gpus import Gpus
 from bridge.client.pause import Pause
+from bridge.client.process_hooks import PROCESS_END
 from bridge.client.ranks import RankCheck, agree, wait_together
 from bridge.client.runtime import Runtime
 from bridge.client.settings import (
@@ -262,14 +263,17 @@ class TrainingSession:
         return self._runtime.flush(CLOSE_SECONDS if seconds is None else seconds)
 
     def close(self, timeout: float | None = None) -> int:
-        """End the session, as COMPLETED if nothing else was reported, and wait until all is delivered.
+        """End the session, as `with` does, and wait until all is delivered.
+
+        It has COMPLETED if nothing else was reported, or FAILED where an exception is in flight, as in the
+        `finally` of a loop, or has ended the program, as in a hook of `atexit`.
 
         Waits for `timeout` seconds (`close_seconds` if None), and a second more at most where something
         does not end in time. Returns the number of messages that were not delivered by then: they are
         lost, but for those that a spool keeps, `stats.kept`. What interrupts it (Ctrl-C, a signal handler
-        that raises) ends the waiting. Calling it again does nothing.
+        that raises) ends the waiting. Calling it again returns the same number.
         """
-        self._runtime.report_end(None)
+        self._runtime.report_end(PROCESS_END.error)
         seconds = read_argument(self._gate.account, "timeout", timeout, seconds_of, None)
         return self._runtime.close(seconds)
 

@@ -14,10 +14,11 @@ from support.tools import ROOT
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals here")
 
 PROGRAM = """
-import asyncio, multiprocessing, os, resource, signal, sys, threading, time, warnings
+import asyncio, atexit, multiprocessing, os, resource, signal, sys, threading, time, warnings
+from concurrent.futures import ThreadPoolExecutor
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-from bridge.client import TrainingSession
+from bridge.client import Status, TrainingSession
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 
@@ -90,6 +91,17 @@ AGAIN = [sys.executable, "-c", ""]
 ENDS = {
     "coming to its end": End("pass"),
     "`session.close()`": End("session.close()"),
+    "an exception that passes a `finally: session.close()`": End(
+        "try: fail()\nfinally: session.close()"
+    ),
+    "an exception whose `except` calls `session.close()`": End(
+        "try: fail()\nexcept ValueError: session.close()"
+    ),
+    "`session.close()` behind an `except`": End(
+        "try: fail()\nexcept ValueError: print('caught')\nsession.close()"
+    ),
+    '`log_status(Status.FAILED, "no data")`': End("session.log_status(Status.FAILED, 'no data')"),
+    "closing a generator that trains": End("yield", main="for _ in work(): break"),
     '`raise ValueError("no data")`': End("fail()"),
     "an exception that is caught behind it": End(
         "fail()", main="try: work()\nexcept ValueError: print('caught')"
@@ -123,6 +135,18 @@ ENDS = {
     "an exception in `asyncio.run`": End("asyncio.run(fail_later())"),
     "an exception, and a `sys.excepthook` of the program's own": End(
         "fail()", before="sys.excepthook = lambda *_: print('hook')"
+    ),
+    "its end, and an `atexit` hook that logs": End("atexit.register(train, session)"),
+    "its end, and an `atexit` hook that closes it": End("atexit.register(session.close)"),
+    "its end, and an `atexit` hook that raises": End("atexit.register(fail)"),
+    "`sys.exit(3)`, and an `atexit` hook that closes it": End(
+        "atexit.register(session.close); sys.exit(3)"
+    ),
+    "an exception, and a `sys.excepthook` that closes it": End(
+        "sys.excepthook = lambda *_: session.close(); fail()"
+    ),
+    "an exception in a `ThreadPoolExecutor` that the program waits for": End(
+        "with ThreadPoolExecutor(1) as pool: pool.submit(fail).result()"
     ),
     "the end of the function that made the session": End("pass", main="work()"),
     "a new session of the same name in the process": End("other = new(); train(other)"),

@@ -7,6 +7,8 @@ import threading
 
 import cloudpickle
 import pytest
+from support.fake_bridge import FakeBridge, serving
+from support.waiting import until_true
 
 from bridge.client import CommandType, TrainingSession
 from bridge.client.testing import RecordingBridge
@@ -158,6 +160,20 @@ def test_questions_behind_the_end_have_an_answer(caplog):
     session.wait_while_paused()
     assert session.flush() == session.close() == 0
     assert caplog.records == []
+
+
+def test_what_a_bridge_that_refuses_has_not_taken_is_counted(caplog):
+    """Calls are kept while it may change its mind; then the end says what is lost, and goes on saying so."""
+    bridge = FakeBridge()
+    bridge.refuse_registration = "the name is taken"
+    with serving(bridge):
+        session = TrainingSession(bridge.address, session_id="run", strict=True)
+        session.log_batch(0.5, epoch=0, batch=0)
+        until_true(lambda: session.stats.unacknowledged == 3, what="all of it waits")
+        until_true(lambda: "the name is taken" in caplog.text, what="the refusal is logged")
+        assert session.close(0) == session.flush() == session.close() == 4
+
+    assert "session run is over: 4 messages not delivered" in caplog.text
 
 
 def test_calls_before_the_block_count():

@@ -58,6 +58,12 @@ ENDS = {
     "SystemExit": ("raise SystemExit", "COMPLETED"),
     "SystemExit(None)": ("raise SystemExit(None)", "COMPLETED"),
     "SystemExit of what main returns": ("raise SystemExit(main())", "COMPLETED"),
+    "the same, from None": ("raise SystemExit(main()) from None", "COMPLETED"),
+    "SystemExit with a code, from None": ("raise SystemExit(5) from None", "FAILED SystemExit: 5"),
+    "SystemExit with a code, from an error": (
+        "try: 1 / 0\nexcept ZeroDivisionError as error: raise SystemExit(5) from error",
+        "FAILED SystemExit: 5",
+    ),
     "an exception": ("raise ValueError('no')", "FAILED ValueError: no"),
     "one that was caught before": (CAUGHT, "COMPLETED"),
     "one that was caught, then another": (CAUGHT + "sys.exit(6)", "FAILED SystemExit: 6"),
