@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from bridge.backoff import backoff_seconds
@@ -17,13 +17,14 @@ from bridge.sinks.deletions import DeletionRequests
 from bridge.storage.database import Database
 from bridge.storage.deletions import (
     Deletion,
+    ImageScope,
     complete_deletion,
     covered_shards,
     delete_some_rows,
     pending_deletions,
 )
 from bridge.storage.objects import ObjectStore
-from bridge.storage.shards import forget_shards, is_rebuilt
+from bridge.storage.shards import Shard, forget_shards, is_rebuilt
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
@@ -75,7 +76,8 @@ class SessionDeleter:
             _check_is_over(session, force=force)
             self._pipeline.drop(session)
         self._forget(session_id)
-        self._requests.add(Deletion(session_id, images, round(self._clock() * 1000)))
+        scope = ImageScope.ALL if images else ImageScope.NONE
+        self._requests.add(Deletion(session_id, scope, round(self._clock() * 1000)))
         self._telemetry.deletion_requested(session_id, images=images, by=by)
         if not await self._committer.commit():
             raise StorageError("the deletion waits for the disk")
@@ -162,18 +164,26 @@ def _carry_out(
     while _delete_step(database, deletion):
         if stopping.wait(BREATH_SECONDS):
             return False
-    if deletion.images:
-        listed = (found.key for found in store.list(f"{deletion.session_id}/"))
-        for key in [key for key in listed if deletion.covers(key)]:
-            if stopping.is_set():
-                return False
-            store.delete(key)
-            telemetry.shard_deleted()
+    for key in _keys(deletion, shards, store):
+        if stopping.is_set():
+            return False
+        store.delete(key)
+        telemetry.shard_deleted()
     with database.transaction() as transaction:
         forget_shards(transaction, shards)
         complete_deletion(transaction, deletion)
     telemetry.session_deleted(deletion.session_id)
     return True
+
+
+def _keys(deletion: Deletion, shards: Sequence[Shard], store: ObjectStore) -> list[str]:
+    """Return the keys of the shards to delete; some of them may be gone already."""
+    if deletion.images is ImageScope.NONE:
+        return []
+    if deletion.images is ImageScope.OWN:
+        return [shard.key for shard in shards]
+    listed = (found.key for found in store.list(f"{deletion.session_id}/"))
+    return [key for key in listed if deletion.covers(key)]
 
 
 def _delete_step(database: Database, deletion: Deletion) -> int:

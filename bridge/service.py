@@ -23,6 +23,7 @@ from bridge.receiver.limits import Limits as MessageLimits
 from bridge.receiver.server import ConnectionLimits as GrpcConnectionLimits
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
+from bridge.retention import Retention, RetentionLimits
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks, Snapshotter
 from bridge.sinks.deletions import DeletionRequests
@@ -148,6 +149,19 @@ async def run(
             pipeline.restore(session)
         await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
         await stack.enter_async_context(deletions(requests, database, store, telemetry))
+        retention = Retention(
+            RetentionLimits(
+                days=settings.sessions_keep_days,
+                sessions=settings.sessions_keep,
+                with_images=not (settings.images_store or "").startswith("s3:"),
+            ),
+            sessions=sessions,
+            committer=committer,
+            requests=requests,
+            database=database,
+            telemetry=telemetry,
+        )
+        await stack.enter_async_context(retention.running())
         deleter = SessionDeleter(
             sessions=sessions,
             pipeline=pipeline,

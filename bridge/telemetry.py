@@ -220,6 +220,10 @@ class Telemetry:
         fields = {"session_id": session_id, "images": images, "by": by}
         log.info("session deletion requested", extra={"fields": fields})
 
+    def sessions_outdated(self, count: int) -> None:
+        """Sessions are older, or more, than is to be kept."""
+        log.info("old sessions are deleted", extra={"fields": {"sessions": count}})
+
     def deletions_pending(self, count: int) -> None:
         """The sessions whose deletion is under way were counted."""
         self._gauges["bridge_deletions_pending"].set(count)

@@ -129,6 +129,19 @@ class Sessions(BaseModel):
         expected="a number of seconds, such as 600, or 0",
         ge=0,
     )
+    sessions_keep_days: float = setting(
+        90.0,
+        "How long a session stays on pages after it was last heard of; then it is deleted, with its images where these "
+        "lie in a folder. 0: for good.",
+        expected="a number of days, such as 90, or 0",
+        ge=0,
+    )
+    sessions_keep: int = setting(
+        10_000,
+        "How many sessions that are over stay; of more than these the oldest are deleted in the same way. 0: any number.",
+        expected="a whole number, such as 10000, or 0",
+        ge=0,
+    )
 
 
 class Limits(BaseModel):

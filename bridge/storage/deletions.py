@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import IntEnum
 
 from bridge.storage.database import Database
 from bridge.storage.shards import Shard, shards_of_session
@@ -29,13 +30,22 @@ DELETE_BATCHES = (
 )
 
 
+class ImageScope(IntEnum):
+    """Which images go with a session; the numbers are those of the database."""
+
+    NONE = 0
+    ALL = 1
+    """Whatever the object store has of it."""
+    OWN = 2
+    """What this bridge has stored or indexed: others may go on with a session that left this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deletion:
     """A session that is to be deleted, as it was at one moment: what its name gets later is kept."""
 
     session_id: str
-    images: bool
-    """Also its shards in the object store."""
+    images: ImageScope
     requested_ms: int
 
     def covers(self, key: str) -> bool:
@@ -61,7 +71,21 @@ def pending_deletions(database: Database) -> list[Deletion]:
     rows = database.query(
         "SELECT session_id, images, requested_ms FROM deletions ORDER BY requested_ms"
     )
-    return [Deletion(session_id, bool(images), at_ms) for session_id, images, at_ms in rows]
+    return [Deletion(session_id, ImageScope(images), at_ms) for session_id, images, at_ms in rows]
+
+
+def archived_before(database: Database, before_ms: int, limit: int) -> list[str]:
+    """Return the sessions out of memory that were last heard of before a time, the oldest first."""
+    sql = "SELECT session_id FROM sessions WHERE ended_ms > 0 AND updated_ms < ? ORDER BY updated_ms LIMIT ?"
+    return [name for [name] in database.query(sql, (before_ms, limit))]
+
+
+def archived_beyond(database: Database, kept: int, limit: int) -> list[str]:
+    """Return the sessions out of memory that are more than so many, the oldest first."""
+    [[count]] = database.query("SELECT count(*) FROM sessions WHERE ended_ms > 0")
+    sql = "SELECT session_id FROM sessions WHERE ended_ms > 0 ORDER BY updated_ms LIMIT ?"
+    surplus = min(limit, count - kept)
+    return [name for [name] in database.query(sql, (surplus,))] if surplus > 0 else []
 
 
 def covered_shards(database: Database, deletion: Deletion) -> list[Shard]:

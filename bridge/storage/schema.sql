@@ -88,6 +88,6 @@ CREATE TABLE IF NOT EXISTS rebuilt (
 -- A session that is being deleted: its row in `sessions` is gone, the rest follows in steps.
 CREATE TABLE IF NOT EXISTS deletions (
   session_id   TEXT    PRIMARY KEY,
-  images       INTEGER NOT NULL,    -- whether its shards in the object store go too
+  images       INTEGER NOT NULL,    -- which of its images go too, see ImageScope
   requested_ms INTEGER NOT NULL     -- what has been received since then is kept
 ) WITHOUT ROWID;

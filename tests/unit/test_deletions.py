@@ -19,7 +19,7 @@ from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.journal import Archive, Journal
 from bridge.storage import deletions as rows
 from bridge.storage.database import Database
-from bridge.storage.deletions import Deletion, pending_deletions, put_deletions
+from bridge.storage.deletions import Deletion, ImageScope, pending_deletions, put_deletions
 from bridge.storage.journal import JournalRows
 from bridge.telemetry import Telemetry
 
@@ -83,7 +83,9 @@ async def test_a_session_in_memory_is_gone_for_good(office):
         assert office.sessions.find("run") is None
     assert office.archive.find("run") is None
     assert office.archive.find("other") is not None
-    assert [(d.session_id, d.images) for d in pending_deletions(office.database)] == [("run", True)]
+    assert [(d.session_id, d.images) for d in pending_deletions(office.database)] == [
+        ("run", ImageScope.ALL)
+    ]
 
 
 async def test_a_session_of_the_archive_is_gone_too(office):
@@ -151,7 +153,7 @@ async def kept(tmp_path):
     database.close()
 
 
-def request(database, *, images=True, at_ms=LATER_MS):
+def request(database, *, images=ImageScope.ALL, at_ms=LATER_MS):
     """Record a deletion of "run"."""
     with database.transaction() as transaction:
         put_deletions(transaction, [Deletion("run", images, at_ms)])
@@ -190,11 +192,22 @@ async def test_images_go_with_their_rows(kept, monkeypatch):
 async def test_images_stay_where_they_were_not_asked_for(kept):
     """The rows go, the shards stay as a data set."""
     database, store = kept
-    request(database, images=False)
+    request(database, images=ImageScope.NONE)
 
     assert carry_out(database, store) == 0
     assert counts(database, "run") == [0] * 5
     assert len(store.objects) == 6
+
+
+async def test_only_what_this_bridge_knows_of(kept):
+    """What another bridge has stored of the session stays where the scope says so."""
+    database, store = kept
+    foreign = "run/2023-11-14/1699999999999-ffffffff-000001.tar"
+    store.objects[foreign] = b"tar"
+    request(database, images=ImageScope.OWN)
+
+    assert carry_out(database, store) == 0
+    assert [key for key in store.objects if key.startswith("run/")] == [foreign]
 
 
 async def test_what_came_after_the_request_stays(kept):

@@ -36,6 +36,7 @@ OCCURRENCES = {
     "upload_stalled": lambda t: t.upload_stalled(),
     "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
     "deletion_requested": lambda t: t.deletion_requested("run", images=True, by="::1"),
+    "sessions_outdated": lambda t: t.sessions_outdated(3),
     "deletions_pending": lambda t: t.deletions_pending(2),
     "shard_deleted": lambda t: t.shard_deleted(),
     "session_deleted": lambda t: t.session_deleted("run"),
@@ -57,6 +58,7 @@ OCCURRENCES = {
 ONLY_LOGGED = {
     "deletion_requested",
     "deletion_failed",
+    "sessions_outdated",
     "recovery_failed",
     "set_aside",
     "session_changed",

@@ -1,0 +1,99 @@
+"""Deletes sessions that are old, or too many, once they have left memory."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bridge.committer import Committer
+from bridge.sessions import Sessions
+from bridge.sinks.deletions import DeletionRequests
+from bridge.storage.database import Database
+from bridge.storage.deletions import Deletion, ImageScope, archived_before, archived_beyond
+from bridge.telemetry import Telemetry
+from bridge.threads import run_in_daemon_thread
+
+DAY_SECONDS = 86_400.0
+ROUND_SECONDS = 3_600.0
+BATCH = 100
+"""Sessions that are deleted in one go; the next go follows a second later."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionLimits:
+    """How long sessions are kept, and how many."""
+
+    days: float
+    """Since they were last heard of; 0: for good."""
+    sessions: int
+    """Out of memory; 0: any number."""
+    with_images: bool
+    """Their images too, since they lie on a disk of this bridge."""
+
+
+class Retention:
+    """Finds what is no longer to be kept, and has it deleted."""
+
+    def __init__(
+        self,
+        limits: RetentionLimits,
+        *,
+        sessions: Sessions,
+        committer: Committer,
+        requests: DeletionRequests,
+        database: Database,
+        telemetry: Telemetry,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Read `database`; what is deleted goes through `requests`."""
+        self._limits = limits
+        self._sessions = sessions
+        self._committer = committer
+        self._requests = requests
+        self._database = database
+        self._telemetry = telemetry
+        self._clock = clock
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Look every hour until the block is left."""
+        task = asyncio.create_task(self._run(), name="retention")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                deleted = await self.enforce()
+            except Exception as error:  # noqa: BLE001 -- the next round may succeed
+                self._telemetry.unexpected_error("retention", error)
+                deleted = 0
+            await asyncio.sleep(1.0 if deleted == BATCH else ROUND_SECONDS)
+
+    async def enforce(self) -> int:
+        """Have what is over the limits deleted, BATCH sessions at most; return how many."""
+        now = self._clock()
+        surplus = await run_in_daemon_thread(lambda: self._surplus(now), name="retention")
+        # One that has come back meanwhile is in memory: its registration read the row before it goes.
+        gone = [name for name in surplus if self._sessions.find(name) is None]
+        scope = ImageScope.OWN if self._limits.with_images else ImageScope.NONE
+        for name in gone:
+            self._requests.add(Deletion(name, scope, round(now * 1000)))
+        if gone:
+            self._telemetry.sessions_outdated(len(gone))
+            await self._committer.commit()
+        return len(gone)
+
+    def _surplus(self, now: float) -> list[str]:
+        limits = self._limits
+        found: list[str] = []
+        if limits.days:
+            before = now - limits.days * DAY_SECONDS
+            found += archived_before(self._database, round(before * 1000), BATCH)
+        if limits.sessions:
+            found += archived_beyond(self._database, limits.sessions, BATCH)
+        return list(dict.fromkeys(found))[:BATCH]

@@ -1,0 +1,92 @@
+"""Nothing grows without bound: old sessions go, and the oldest of too many."""
+
+import pytest
+from support.waiting import until
+
+from bridge.committer import Committer
+from bridge.retention import DAY_SECONDS, Retention, RetentionLimits
+from bridge.sessions import Sessions
+from bridge.sinks.deletions import DeletionRequests
+from bridge.storage.database import Database
+from bridge.storage.deletions import ImageScope, pending_deletions
+from bridge.telemetry import Telemetry
+
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Return a database with sessions that were last heard of 0 to 4 days ago, and one that is in memory."""
+    database = Database(tmp_path / "retention.db", durable=False)
+    with database.transaction() as transaction:
+        for days in range(5):
+            at_ms = round((NOW - days * DAY_SECONDS) * 1000)
+            transaction.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?, ?, 0, x'')",
+                (f"day-{days}", at_ms, at_ms, at_ms),
+            )
+        transaction.execute("INSERT INTO sessions VALUES ('held', 1, 1, 0, 0, x'')")
+    yield database
+    database.close()
+
+
+def retention(database, *, days=0.0, sessions=0, with_images=True, clock=lambda: NOW):
+    """Return a retention with limits, and the committer that it uses."""
+    requests, telemetry = DeletionRequests(), Telemetry()
+    committer = Committer((requests,), database, telemetry)
+    return (
+        Retention(
+            RetentionLimits(days, sessions, with_images),
+            sessions=Sessions(),
+            committer=committer,
+            requests=requests,
+            database=database,
+            telemetry=telemetry,
+            clock=clock,
+        ),
+        committer,
+    )
+
+
+def names(database):
+    """Return the sessions there are."""
+    return [name for [name] in database.query("SELECT session_id FROM sessions ORDER BY 1")]
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({"days": 2.5}, ["day-0", "day-1", "day-2", "held"]),
+        ({"sessions": 1}, ["day-0", "held"]),
+        ({"days": 3.5, "sessions": 3}, ["day-0", "day-1", "day-2", "held"]),
+        ({"days": 100.0, "sessions": 5}, [f"day-{day}" for day in range(5)] + ["held"]),
+        ({}, [f"day-{day}" for day in range(5)] + ["held"]),
+    ],
+)
+async def test_what_is_over_a_limit_goes(database, limits, left):
+    """By age, by number, or both; 0 stands for any number; what is held in memory is not counted."""
+    keeping, committer = retention(database, **limits)
+    async with committer.running():
+        await keeping.enforce()
+
+    assert names(database) == left
+
+
+@pytest.mark.parametrize(
+    ("with_images", "scope"), [(True, ImageScope.OWN), (False, ImageScope.NONE)]
+)
+async def test_images_go_only_from_a_folder(database, with_images, scope):
+    """Buckets have lifecycle rules; a folder has nobody else."""
+    keeping, committer = retention(database, sessions=4, with_images=with_images)
+    async with committer.running():
+        await keeping.enforce()
+
+    (deletion,) = pending_deletions(database)
+    assert (deletion.session_id, deletion.images) == ("day-4", scope)
+
+
+async def test_it_looks_by_itself(database):
+    """From the start of the bridge on."""
+    keeping, committer = retention(database, days=0.5)
+    async with committer.running(), keeping.running():
+        await until(lambda: names(database) == ["day-0", "held"])
