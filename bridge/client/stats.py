@@ -108,14 +108,20 @@ class Notices:
 
 def log_losses(session_id: str, stats: Stats, left: int, spool: tuple[Path, int] | None) -> None:
     """Log what a session that has ended has lost, if anything, and what its spool keeps."""
-    if left or stats.dropped or stats.images_shed or stats.refused:
-        log.warning(
-            "session %s is over: %d messages not delivered, %d dropped, %d refused, %d images shed",
-            session_id,
+    losses = (
+        (
             left,
-            stats.dropped,
-            stats.refused,
-            stats.images_shed,
+            "messages were not delivered",
+            "" if spool else "give a spool_dir to keep such messages",
+        ),
+        (stats.dropped, "messages were dropped", "give a spool_dir or a larger buffer_bytes"),
+        (stats.images_shed, "images were shed", "stats.left_out has the reasons"),
+        (stats.refused, "messages were refused by the bridge", "its reasons are logged above"),
+    )
+    lost = [f"{count} {what}{hint and f' ({hint})'}" for count, what, hint in losses if count]
+    if lost:
+        log.warning(
+            "session %s is over, and not all of it has arrived: %s", session_id, ", ".join(lost)
         )
     if stats.kept and spool is not None:
         log.warning(
