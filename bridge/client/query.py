@@ -70,8 +70,8 @@ class BridgeClient:
             parts.port or (443 if parts.scheme == "https" else 80),
             variables=HTTPS_VARIABLES if parts.scheme == "https" else HTTP_VARIABLES,
         )
-        self._proxy = proxy if proxy is not None and proxy.is_usable else None
-        proxies = {parts.scheme: self._proxy.url} if self._proxy else {}
+        self._proxy = proxy
+        proxies = {parts.scheme: proxy.url} if proxy is not None and proxy.is_usable else {}
         self._opener = build_opener(ProxyHandler(proxies))
 
     def sessions(

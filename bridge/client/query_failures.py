@@ -43,8 +43,13 @@ def explain(error: Exception, url: str, proxy: Proxy | None) -> str:
     reason = getattr(error, "reason", None) or error
     if isinstance(reason, Exception):
         error = reason
-    note = f"; this went through {proxy}: put the host into no_proxy to reach it directly"
-    return f"{_cause(error, urlsplit(url), proxy)}{note if proxy else ''}"
+    if proxy is None:
+        return _cause(error, urlsplit(url), None)
+    if not proxy.is_usable:
+        note = f"{proxy} is not an http:// proxy and is not used"
+        return f"{_cause(error, urlsplit(url), None)}; {note}"
+    note = f"this went through {proxy}: put the host into no_proxy to reach it directly"
+    return f"{_cause(error, urlsplit(url), proxy)}; {note}"
 
 
 def _cause(error: Exception, parts: SplitResult, proxy: Proxy | None) -> str:

@@ -263,6 +263,19 @@ def test_a_bridge_elsewhere_is_reached_through_the_proxy(monkeypatch):
     assert "pw" not in str(caught.value)
 
 
+def test_a_proxy_that_cannot_be_used_is_named(monkeypatch):
+    """The bridge is asked without it."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
+    monkeypatch.setattr("bridge.proxies.is_loopback_host", lambda _: False)
+
+    with pytest.raises(
+        NoBridgeError, match="of http_proxy is not an http:// proxy and is not used"
+    ):
+        BridgeClient(f"http://127.0.0.1:{port}").check_ready()
+
+
 def test_the_grpc_port_is_not_the_http_port():
     """What answers there is not HTTP; the sentence says which port is meant."""
     with serving(FakeBridge()) as bridge:
