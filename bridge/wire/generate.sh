@@ -4,9 +4,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 bin=.venv-proto/bin
-[ -x "$bin/python" ] || python3 -m venv .venv-proto
+"$bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv .venv-proto  # none yet, or half of one
 "$bin/python" -c 'import grpc_tools, mypy_protobuf' 2>/dev/null ||
-  "$bin/pip" install --quiet grpcio-tools==1.78.0 mypy-protobuf==5.1.0
+  "$bin/python" -m pip install --quiet grpcio-tools==1.78.0 mypy-protobuf==5.1.0
 out=$(realpath "${1:-.}")
 PATH="$PWD/$bin:$PATH" "$bin/python" -m grpc_tools.protoc -Ibridge/wire=proto \
   --python_out="$out" --mypy_out="$out" --grpc_python_out="$out" --mypy_grpc_out="$out" \

@@ -14,19 +14,31 @@ HOW_TO_GET = "`make tools` gets it, into .tools/ of this checkout"
 
 def tool(name: str) -> Path:
     """Return the program; where it is missing the test is skipped, or fails when CI is set."""
-    places = (str(TOOLS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin")
-    found = shutil.which(name, path=os.pathsep.join(places))
-    if not found:
+    path = found(name)
+    if path is None:
         missing(f"{name} is not installed here", HOW_TO_GET)
-    return Path(found)
+    return path
+
+
+def found(name: str) -> Path | None:
+    """Return the program, or None where it is missing."""
+    places = (str(TOOLS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin")
+    path = shutil.which(name, path=os.pathsep.join(places))
+    return Path(path) if path else None
 
 
 def node_tool(name: str) -> Path:
     """Return a program that npm brings; where it is missing the test is skipped, or fails when CI is set."""
-    path = ROOT / "node_modules" / ".bin" / name
-    if not path.exists():
+    path = found_node_tool(name)
+    if path is None:
         missing(f"{name} is not installed here", "`make check` gets it, into node_modules/")
     return path
+
+
+def found_node_tool(name: str) -> Path | None:
+    """Return a program that npm brings, or None where it is missing."""
+    path = ROOT / "node_modules" / ".bin" / name
+    return path if path.exists() else None
 
 
 def missing(what: str, how_to_get_it: str) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import inspect
 import time
 
-DEADLINE_SECONDS = 15.0
+DEADLINE_SECONDS = 60.0
+"""Only a test that fails takes so long: a machine with a load of fifteen is slow, not broken."""
+
 PAUSE_SECONDS = 0.01
 
 

@@ -358,7 +358,7 @@ def test_a_canary_without_a_bridge_stops_on_request(page):
         until_true(lambda: value(page, "batches_sent_total") > 0)
         assert value(page, "bridge_up") == 0
 
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     assert counted(page) == {}
 
 
