@@ -12,23 +12,29 @@ RESET = struct.pack("ii", 1, 0)
 @asynccontextmanager
 async def misbehaving(behave, *, tls=None):
     """Listen until the block is left; `behave(reader, writer)` runs for each connection. Yields host:port."""
-    running = set()
+    running, writers = set(), set()
 
-    async def connected(reader, writer):
-        running.add(asyncio.current_task())
-        # The server of asyncio reports a task that ends cancelled as a fault.
-        with suppress(OSError, asyncio.CancelledError):
+    async def serve(reader, writer):
+        # A task that ends cancelled would be reported as a fault.
+        with suppress(OSError, asyncio.CancelledError, asyncio.IncompleteReadError):
             await behave(reader, writer)
         writer.transport.abort()
+
+    def connected(reader, writer):
+        writers.add(writer)
+        running.add(asyncio.ensure_future(serve(reader, writer)))
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls)
     try:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
+        await asyncio.sleep(0)  # what has been accepted is served first
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        for writer in writers:  # a task that was cancelled before it began has closed nothing
+            writer.transport.abort()
 
 
 async def hang(_reader, _writer):
@@ -108,19 +114,22 @@ def forwarding(target, requests):
         method, url, version = line.split()
         host, port = target.split(":")
         back, forth = await asyncio.open_connection(host, port)
-        if method == b"CONNECT":
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            path = b"/" + url.split(b"/", 3)[3]
-            forth.write(b" ".join((method, path, version)) + b"\r\n" + rest)
-        ways = [asyncio.ensure_future(pass_on(*way)) for way in ((reader, forth), (back, writer))]
+        ways = []
         try:
+            if method == b"CONNECT":
+                writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            else:
+                path = b"/" + url.split(b"/", 3)[3]
+                forth.write(b" ".join((method, path, version)) + b"\r\n" + rest)
+            ways = [
+                asyncio.ensure_future(pass_on(*way)) for way in ((reader, forth), (back, writer))
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            forth.close()
+            forth.transport.abort()
 
     return behave
 

@@ -13,6 +13,7 @@ from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.otlp.encoding import Accepted, accepted, accepted_json, refusal
 from bridge.sinks.spans.otlp.errors import ExportError, quoted, sentence
 from bridge.sinks.spans.otlp.http_failures import FAILURES, REFUSALS, cause_of, way_out_of
+from bridge.sinks.spans.otlp.resolver import DaemonResolver
 from bridge.sinks.spans.otlp.tls import context_of
 
 PROTOBUF = "application/x-protobuf"
@@ -80,6 +81,7 @@ class HttpTransport:
         connector = TCPConnector(
             limit=1,
             keepalive_timeout=KEEP_ALIVE_SECONDS,
+            resolver=DaemonResolver(),
             ssl=context_of(self._endpoint) if self._endpoint.is_tls else True,
         )
         return ClientSession(

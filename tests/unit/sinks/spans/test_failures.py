@@ -1,6 +1,8 @@
 """Collectors that refuse, hang or are something else: each failure has a cause and a way out."""
 
+import socket
 import ssl
+import threading
 import time
 
 import grpc
@@ -133,6 +135,23 @@ async def test_an_unknown_name(protocol):
     error = await failure("http://collector.invalid:4000", protocol)
     assert "unknown" in str(error)
     assert "correct it in otlp_endpoint" in str(error)
+
+
+async def test_dns_that_hangs_is_given_up(monkeypatch):
+    """The timeout covers it, and its thread keeps no process alive."""
+    never, threads = threading.Event(), []
+
+    def hang_in_dns(*_):
+        threads.append(threading.current_thread())
+        never.wait()
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang_in_dns)
+    error = await failure("http://collector.example:4000", HTTP, timeout_seconds=0.2)
+    never.set()
+
+    assert "no answer within 0.2 s" in str(error)
+    assert [thread.daemon for thread in threads] == [True]
 
 
 @pytest.mark.parametrize(("protocol", "other"), [(GRPC, HTTP), (HTTP, GRPC)])
