@@ -7,6 +7,11 @@ from collections.abc import Callable, Sequence
 from bridge.model import is_ratio
 
 NOT_KNOWN = "\N{EN DASH}"
+LARGEST_COUNT = 1e15
+LARGEST_RATIO = 1e4
+LONGEST_SECONDS = 1e9
+"""From these on, numbers are shown in fewer digits."""
+
 SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 DURATION_UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
 ESTIMATE_IN_MINUTES_FROM = 600
@@ -44,6 +49,8 @@ def count(value: float | None) -> str:
         return short(float(f"{value:.2g}"))
     if abs(value) < 100_000:
         return f"{value:,.0f}"
+    if abs(value) >= LARGEST_COUNT:
+        return short(value)
     size, suffix = next(pair for pair in SUFFIXES if abs(value) >= pair[0])
     return f"{value / size:.3g} {suffix}"
 
@@ -52,6 +59,8 @@ def percent(ratio: float | None, places: int = 0) -> str:
     """Return a ratio as a percentage: 0% only for nothing at all, and 100% only for all."""
     if ratio is None or not math.isfinite(ratio):
         return NOT_KNOWN
+    if abs(ratio) >= LARGEST_RATIO:
+        return number(ratio)  # a factor reads better by then
     step = 10.0**-places
     if 0 < ratio < step / 200:
         return f"<{step:.{places}f}%"
@@ -72,13 +81,15 @@ def size(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NOT_KNOWN
     unit, name = next((pair for pair in SIZES if abs(value) >= pair[0]), (1, "B"))
-    return f"{value / unit:.3g} {name}"
+    return f"{short(value / unit)} {name}"
 
 
 def duration(seconds: float | None) -> str:
     """Return a duration in its two largest units."""
     if seconds is None or not math.isfinite(seconds) or seconds < 0:
         return NOT_KNOWN
+    if seconds >= LONGEST_SECONDS:
+        return f"{number(seconds / 86_400)} d"
     if 0 < seconds < 1:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "<1 ms"
     rounded = round(seconds)

@@ -150,3 +150,13 @@ def test_a_slow_rate_is_not_zero(value, text):
 def test_an_estimate_is_not_too_precise(seconds, text):
     """The seconds of a quarter of an hour are noise."""
     assert formatting.remaining(seconds) == text
+
+
+@pytest.mark.parametrize("value", [1e17, 1e300, -1e300, 1.7e308, -1.7e308, 5e-324])
+@pytest.mark.parametrize("name", sorted(set(formatting.FILTERS) - {"sentence"}))
+def test_no_number_is_longer_than_its_place(name, value):
+    """Whatever a client sends: no row of hundreds of digits, and never a word of Python's."""
+    text = formatting.FILTERS[name](value)
+
+    assert len(text) <= 26
+    assert not {"inf", "nan"} & set(text.split("%"))

@@ -1,6 +1,8 @@
 """What a training loop did not report is nowhere shown as a number."""
 
 import html
+import json
+import math
 import re
 
 import pytest
@@ -100,3 +102,28 @@ async def test_what_was_sent_as_zero_is_shown_as_zero(open_client):
     assert "0.0%" in text
     assert re.search(r"Loss\s+0\s", text)
     assert (answer["loss"], answer["accuracy_ratio"], answer["gpu_utilization_ratio"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1.7e308, -1.7e308, 5e-324, -1.0])
+async def test_extremes_are_shown_in_their_place(open_client, value):
+    """Every number of every kind, as wrong as can be: pages and API are there, and no number is a row of digits."""
+    client = await open_client()
+    config = Config(2**32 - 1, 2**32 - 1, 2**32 - 1)
+    session = client.deps.sessions.register("extreme", Client(), config).session
+    session.apply(Connected(), NOON)
+    session.apply(Batch(2**32 - 1, 2**32 - 1, value, duration_seconds=value), NOON)
+    session.apply(Epoch(2**32 - 1, *[value] * 5), NOON)
+    gpu = Gpu(3, "", *[value] * 5)
+    session.apply(Performance(*[value] * 5, Resources(value, value, (gpu,))), NOON)
+    session.apply(Scalars(1, 1, {"scalar": value}), NOON)
+
+    pages = ("/", "/sessions/extreme", f"/sessions/extreme/batches/{2**32 - 1}-{2**32 - 1}")
+    texts = [await (await client.get(path)).text() for path in pages]
+    answers = [await client.get(f"/api/v1{path}") for path in ("/sessions", *pages[1:])]
+
+    for text in map(shown, texts):
+        assert not re.findall(r"[0-9,]{24,}", text)
+        assert not re.findall(r"\b(inf|nan)\b", text)
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    for answer in answers:
+        json.loads(await answer.text(), parse_constant=lambda name: 1 / 0)

@@ -78,7 +78,7 @@ async def test_a_link_to_a_batch_shows_that_batch(spiked):
         "<h1>Epoch 0, batch 150</h1>",
         "<dd>9.000</dd>",
         "2023-11-14 22:15:50 UTC",
-        "Its images were not kept.",
+        "No images of it are kept.",
         "16 images came with it.",
         'href="../../../sessions/run-1/batches/0-160"',
     ):
