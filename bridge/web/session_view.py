@@ -78,7 +78,7 @@ class SessionView:
         """How much of the run is done, 0..1; None where that is unknown."""
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and (self.batches or self.epochs):
-            return 1.0
+            return min(1.0, self._epochs_entered / total) if total else 1.0
         if not total or (self.status.is_end and not self.has_begun):
             return None
         if self.has_begun and not self.has_place:
@@ -94,6 +94,11 @@ class SessionView:
         return bool(self.batches or self.epochs or self.epoch or self.batch)
 
     @property
+    def _epochs_entered(self) -> int:
+        """How many epochs a run that is over has done; the last one counts, however many batches it had."""
+        return max(len(self.epochs_done), self.epoch_reached - self._first_epoch + 1)
+
+    @property
     def _epochs_of_work_done(self) -> float:
         """How many epochs are done; 0: not known, in a first epoch of unknown length."""
         before = float(max(0, self.epoch_reached - self._first_epoch))
@@ -107,8 +112,8 @@ class SessionView:
     def progress_text(self) -> str:
         """Where the run is, in words."""
         total = self.config.total_epochs
-        if self.status is Status.COMPLETED and self.epochs_done:
-            return f"{len(self.epochs_done)} of {total or len(self.epochs_done)} epochs"
+        if self.status is Status.COMPLETED and (self.batches or self.epochs):
+            return f"{self._epochs_entered} of {total or self._epochs_entered} epochs"
         if not self.has_begun and (self.status.is_end or not self.is_live):
             return "nothing was logged"
         if not self.has_begun:

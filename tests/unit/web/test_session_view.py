@@ -41,7 +41,10 @@ def run(*events, total=4, per_epoch=10):
         ((Batch(0, 9, 0.5), Epoch(0, 0.5, 0.5)), 0.25),
         ((Batch(0, 5, 0.5), Batch(3, 500, 0.5)), 1.0),
         ((Batch(0, 5, 0.5), Batch(2**32 - 1, 0, 0.5)), 1.0),
-        ((Batch(0, 5, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+        ((Batch(0, 5, 0.5), StatusChange(Status.COMPLETED)), 0.25),
+        ((Batch(0, 0, 0.5), Batch(3, 5, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+        ((Batch(1, 0, 0.5), Batch(4, 5, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+        ((Epoch(1, 0.5), Epoch(2, 0.5), StatusChange(Status.COMPLETED)), 0.5),
     ],
 )
 def test_progress(events, progress):
@@ -120,3 +123,12 @@ def test_a_run_that_stands_still_has_no_time_remaining():
 
     assert run(*half, StatusChange(Status.PAUSED)).remaining_seconds is None
     assert run(*half, Disconnected()).remaining_seconds is None
+
+
+def test_a_run_that_was_completed_early_says_how_far_it_came():
+    """Stopping early is an end like any other, and no reason to claim the rest."""
+    early = run(Batch(0, 5, 0.5), Batch(2, 5, 0.5), StatusChange(Status.COMPLETED))
+    whole = run(Batch(0, 5, 0.5), Batch(3, 5, 0.5), StatusChange(Status.COMPLETED))
+
+    assert (early.progress_text, early.progress_ratio) == ("3 of 4 epochs", 0.75)
+    assert (whole.progress_text, whole.progress_ratio) == ("4 of 4 epochs", 1.0)
