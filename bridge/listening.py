@@ -27,11 +27,6 @@ class BoundAddress:
     address: str
     """host:port as it was given, with the port that was bound."""
 
-    @property
-    def port(self) -> int:
-        """The port that was bound."""
-        return int(self.sockets[0].getsockname()[1])
-
 
 @contextmanager
 def bound_sockets(address: str, setting: str) -> Iterator[BoundAddress]:
