@@ -61,6 +61,13 @@ REMEDIES = {
         "batches come faster than they can be encoded; give a larger buffer_bytes, or call log_batch"
         " less often"
     ),
+    ("epochs", Reason.MEMORY): (
+        "epochs come faster than they can be encoded; call log_epoch at the end of an epoch, and log_batch"
+        " or log_scalars at a step"
+    ),
+    ("statuses", Reason.MEMORY): (
+        "statuses come faster than they can be encoded; call log_status where the status changes"
+    ),
     ("scalars", Reason.MEMORY): (
         "scalars come faster than they can be encoded; give a larger buffer_bytes, or call log_scalars"
         " less often"

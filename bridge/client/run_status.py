@@ -31,6 +31,9 @@ class RunStatus:
             let_through(error)
             self._account.add("statuses", Reason.UNREADABLE, error=error)
             return
+        if self._queue.is_overfull and not call.status.is_end:
+            self._account.add("statuses", Reason.MEMORY)
+            return
         self.is_over = call.status.is_end
         self._queue.put(call)
 

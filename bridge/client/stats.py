@@ -8,7 +8,7 @@ from bridge.client.left_out import MISTAKES, LeftOut, Reason
 
 log = logging.getLogger("trainbridge")
 
-CALLS = ("batches", "scalars")
+CALLS = ("batches", "scalars", "epochs", "statuses")
 """Calls that become a message each, which is dropped where there is no memory for it."""
 
 

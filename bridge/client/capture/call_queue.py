@@ -40,6 +40,11 @@ class CallQueue:
         return len(self._calls) >= self._limit
 
     @property
+    def is_overfull(self) -> bool:
+        """Return whether there is no room for an epoch or a status either, which may go beyond the limit."""
+        return len(self._calls) >= 2 * self._limit
+
+    @property
     def is_filling(self) -> bool:
         """Return whether it is time to take calls."""
         return len(self._calls) > self._limit // 2

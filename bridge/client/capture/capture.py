@@ -134,6 +134,9 @@ class Capture:
         """Capture the averages of an epoch."""
         if self._queue.is_closed:
             return
+        if self._queue.is_overfull:
+            self._left_out.add("epochs", Reason.MEMORY)
+            return
         if is_traced():
             averages = (loss, accuracy, validation_loss, validation_accuracy, learning_rate)
             untraced(self.epoch)(epoch, *averages)

@@ -331,6 +331,16 @@ def test_a_full_queue_costs_the_newest_batches():
     assert loop.left_out.of("batches", Reason.MEMORY) == 50
 
 
+def test_epochs_take_a_bounded_amount_of_memory():
+    """A loop that reports one at every step loses those that are too many, and they are counted."""
+    loop = Loop(limit_bytes=512 * 100)
+    for _ in range(250):
+        loop.capture.epoch(0, 0.5, None, None, None, None)
+
+    assert len(loop.calls()) == 200
+    assert loop.left_out.of("epochs", Reason.MEMORY) == 50
+
+
 def test_large_predictions_are_bounded_too():
     """They displace images first, and are left out where there is still no room."""
     loop = Loop(limit_bytes=4 << 20)
