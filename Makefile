@@ -19,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/demo ## train a small classifier and watch it in the browser; Ctrl-C ends it
-	@$(venv)/trainbridge demo $(arguments)
+	@$(venv)/python -m bridge demo $(arguments)  # of this checkout, whatever is installed
 
 test: .venv/dev .venv-proto/ready ## run all tests; arguments="-k name" narrows them
 	@$(venv)/python -m pytest $(arguments)
