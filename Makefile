@@ -46,7 +46,7 @@ chart: .venv/dev ## write anew what follows from the chart's values: README, sch
 	@PYTHONPATH=tests $(venv)/python tests/support/charts.py
 
 test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
-	@$(venv)/python -m pytest tests/image/checks.py $(arguments)
+	@$(venv)/python -m pytest tests/image/checks.py tests/image/checks_of_helm_test.py $(arguments)
 
 coverage: .venv/dev ## measure how much of bridge/ the unit tests run, by branches; below the floor in pyproject.toml it fails
 	@$(venv)/python -m pytest tests/unit --quiet --cov --cov-report=term $(arguments)
