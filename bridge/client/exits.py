@@ -1,20 +1,26 @@
-"""Which SystemExit a program raises: Python keeps nothing of the one that ends it."""
+"""Which exceptions end a program and leave no trace: SystemExit, and any in a process of multiprocessing."""
 
 import builtins
 import sys
 from collections.abc import Callable
 from functools import wraps
+from multiprocessing.process import BaseProcess
 from types import CodeType
 from typing import Any
 
-Remember = Callable[[SystemExit], None]
+Remember = Callable[[BaseException, bool], None]
+"""Takes an exception, and whether it has ended the target of a process of multiprocessing."""
 
 TOOLS = (3, 4)
 """Numbers of tools that sys.monitoring leaves to everybody; 0, 1, 2 and 5 belong to kinds of tools."""
 
 
+_BOOTSTRAP: CodeType = vars(BaseProcess)["_bootstrap"].__code__
+"""What runs the target of a process; from Python 3.13 on, it has cleaned up before the process ends."""
+
+
 def watch_exits(remember: Remember) -> None:
-    """Call `remember` with each SystemExit that may end the process, in the thread that raises it."""
+    """Call `remember` with each such exception that may end the process, in the thread that raises it."""
     if sys.version_info >= (3, 12):
         _watch_unwinding(remember)
     else:
@@ -26,8 +32,10 @@ def _watch_unwinding(remember: Remember) -> None:
     monitoring: Any = vars(sys)["monitoring"]
 
     def on_unwind(_code: CodeType, _offset: int, error: BaseException) -> None:
-        if isinstance(error, SystemExit) and sys._getframe(1).f_back is None:
-            remember(error)
+        caller = sys._getframe(1).f_back
+        is_target = caller is not None and caller.f_code is _BOOTSTRAP
+        if is_target or (caller is None and isinstance(error, SystemExit)):
+            remember(error, is_target)
 
     tool = next((tool for tool in TOOLS if monitoring.get_tool(tool) is None), None)
     if tool is not None:
@@ -55,7 +63,7 @@ def _remembering(function: Callable[..., Any], remember: Remember) -> Callable[.
         try:
             return function(*arguments, **named)
         except SystemExit as error:
-            remember(error)
+            remember(error, False)
             raise
 
     return remembering

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dis import get_instructions, opname
 from types import FrameType
 
+from bridge.client.encoding.isolation import is_main_thread
 from bridge.client.exits import watch_exits
 
 RETURNS = frozenset({"RETURN_VALUE", "RETURN_CONST"})
@@ -32,7 +33,8 @@ class ProcessEnd:
         self._outermost: FrameType | None = None
         self._program: FrameType | None = None
         """That of the program's own module: `python -m` runs it in frames of its own."""
-        self._exit: SystemExit | None = None
+        self._exit: BaseException | None = None
+        """The last SystemExit of the main thread, or what has ended the target of this process."""
         self._is_watching = False
 
     def watch(self) -> None:
@@ -55,6 +57,8 @@ class ProcessEnd:
         return sys.exc_info()[1] or self._error_of_ended_program()
 
     def _error_of_ended_program(self) -> BaseException | None:
+        if self._target_error is not None:
+            return self._target_error
         outermost = self._outermost
         if outermost is None or outermost in _main_frames() or _has_returned(outermost):
             return None
@@ -64,8 +68,10 @@ class ProcessEnd:
             return printed
         return self._exit or _exit_raised_in(self._program or outermost)
 
-    def _remember(self, error: SystemExit) -> None:
-        if threading.current_thread() is threading.main_thread():
+    def _remember(self, error: BaseException, is_target: bool) -> None:  # noqa: FBT001 -- as Remember says
+        if is_target:
+            self._target_error = error
+        elif isinstance(error, SystemExit) and is_main_thread():
             self._exit = SystemExit(error.code)  # without the frames that the other one holds
 
 
