@@ -216,9 +216,15 @@ def _checked(
 
 
 def _name_service(given: dict[str, _Given]) -> None:
-    """Take service.name from the attributes of the resource where it is set nowhere else."""
-    attributes = given.get("otlp_resource_attributes")
-    if attributes is None or "otlp_service_name" in given:
+    """Take service.name from the attributes of the resource where it has no name of its own.
+
+    Attributes of a variable come before a name in the file, as every variable does.
+    """
+    attributes, own = given.get("otlp_resource_attributes"), given.get("otlp_service_name")
+    if attributes is None:
+        return
+    is_variable = attributes.origin.kind is Kind.VARIABLE
+    if own is not None and not (is_variable and own.origin.kind is Kind.YAML):
         return
     with suppress(ValueError):
         name = split_attributes(str(attributes.value)).get("service.name")

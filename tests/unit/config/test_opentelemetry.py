@@ -79,6 +79,21 @@ def test_the_service_has_the_name_that_was_given_most_explicitly(environment, na
     assert settings(environment).otlp_service_name == name
 
 
+def test_a_variable_comes_before_the_file(tmp_path):
+    """A chart writes every default into a file: what a cluster's operator sets in the environment still counts."""
+    file = tmp_path / "trainbridge.yaml"
+    file.write_text("otlp_service_name: trainbridge\n")
+    named = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"}
+
+    assert settings(named, config=str(file)).otlp_service_name == "a"
+    assert (
+        settings({"OTEL_RESOURCE_ATTRIBUTES": "x=y"}, config=str(file)).otlp_service_name
+        == "trainbridge"
+    )
+    file.write_text("otlp_service_name: own\notlp_resource_attributes: service.name=b\n")
+    assert settings({}, config=str(file)).otlp_service_name == "own"
+
+
 def test_attributes_are_decoded():
     """Names and values are percent-encoded; a list may end with a comma."""
     assert split_attributes("a=b%2Cc, d=%C3%A4 ,") == {"a": "b,c", "d": "ä"}
