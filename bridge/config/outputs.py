@@ -82,10 +82,10 @@ class Decoding(BaseModel):
         le=10**9,
     )
     images_decode_memory_bytes: ByteSize = setting(
-        ByteSize(512 << 20),
+        ByteSize(256 << 20),
         "The memory of each of the two processes that decode.",
-        expected="a size from 256MiB to 16GiB, such as 512MiB",
-        ge=256 << 20,
+        expected="a size from 128MiB to 16GiB, such as 256MiB",
+        ge=128 << 20,
         le=16 << 30,
     )
 

@@ -62,7 +62,10 @@ RETRY_AFTER_SECONDS = {429: "5", 503: "5"}
 
 NOT_FOUND_TEXT = "there is nothing at this address"
 INTERNAL_TEXT = "the bridge ran into an internal error; its log has the details"
-STORAGE_TEXT = "a storage backend is not responding as it should; try again in a moment"
+STORAGE_TEXT = (
+    "a storage backend is not responding as it should; try again in a moment: /readyz?verbose on this bridge,"
+    " and its log, say what is wrong"
+)
 
 
 @web.middleware

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from urllib.error import HTTPError
 
 import pytest
+from minio.error import S3Error
 from support import checks
 from support.bridges import running_bridge
 from support.buckets import (
@@ -55,9 +56,22 @@ def goes_on(bridge, loop, receiver, *, seconds):
     until_true(lambda: len(receiver.named("training.epoch")) > spans, what="spans go on arriving")
 
 
+def remove_bucket(client):
+    """Remove the bucket with what a check of the connection may have put there a moment ago."""
+
+    def is_removed():
+        for found in client.list_objects(BUCKET, recursive=True):
+            client.remove_object(BUCKET, found.object_name)
+        with suppress(S3Error):
+            client.remove_bucket(BUCKET)
+        return not client.bucket_exists(BUCKET)
+
+    until_true(is_removed)
+
+
 FAULTS = {
     "its bucket is deleted": (
-        lambda client, _: client.remove_bucket(BUCKET),
+        lambda client, _: remove_bucket(client),
         lambda client, _: client.make_bucket(BUCKET),
     ),
     "it refuses": (lambda _, proxy: proxy.refuse(), lambda _, proxy: proxy.pass_on()),

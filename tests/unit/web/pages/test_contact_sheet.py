@@ -202,7 +202,7 @@ def test_a_file_that_takes_too_long_costs_its_limit_once(decoder):
 def test_a_file_that_takes_too_much_memory_is_refused():
     """At six bytes a pixel a progressive file of 64 million does not fit; the next one is drawn."""
     large = halves(8_000, 8_000, progressive=True, subsampling=0)
-    decoder = TileDecoder(TileLimits(seconds=20, memory_bytes=256 << 20, pixels=8_000**2))
+    decoder = TileDecoder(TileLimits(seconds=20, memory_bytes=128 << 20, pixels=8_000**2))
     try:
         assert isinstance(decoder.tile_of(large), str)
         assert decoder.tile_of(halves(300, 100)).size == (150, 50)
