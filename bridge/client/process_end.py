@@ -33,8 +33,9 @@ class ProcessEnd:
         self._outermost: FrameType | None = None
         self._program: FrameType | None = None
         """That of the program's own module: `python -m` runs it in frames of its own."""
-        self._exit: BaseException | None = None
-        """The last SystemExit of the main thread, or what has ended the target of this process."""
+        self._exit: SystemExit | None = None
+        self._target_error: BaseException | None = None
+        """What has ended the target of this process of multiprocessing."""
         self._is_watching = False
 
     def watch(self) -> None:
