@@ -14,8 +14,10 @@ HTTP_REFUSALS = (
     "slow_reader",
     "malformed",
     "host",
+    "metrics_pages",
 )
-"""Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host."""
+"""Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host;
+too many pages of /metrics on their way."""
 
 STREAM_REFUSALS = (
     "streams",
@@ -86,6 +88,12 @@ BRIDGE_FAMILIES = (
         *("version", "public_url"),
     ),
     _gauge("bridge_sessions", "Sessions in memory, by phase.", "the registry", "state"),
+    _counter(
+        "bridge_session_events_total",
+        "Registrations, connections and ends of sessions, by event.",
+        "the registry",
+        "event",
+    ),
     _gauge("bridge_streams", "Open gRPC streams.", "the receiver"),
     _counter(
         "bridge_streams_rebalanced_total",

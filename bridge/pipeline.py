@@ -106,7 +106,7 @@ class Pipeline:
             self._commands.discard(session.id)
         what = "registered" if registration.is_new else "registered again"
         self._telemetry.session_changed(
-            session.id, what, attempt=session.attempt, client=client.name
+            session.id, what, attempt=session.attempt, client=client.name[:64]
         )
         self._emit(session, Registered(), self._clock())
         self._committer.request_commit()

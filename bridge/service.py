@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from bridge.addresses import url_of
 from bridge.commands import Commands
@@ -96,7 +97,7 @@ async def run(
         aside = DamagedFolder(folder.damaged, telemetry)
         database = Database(folder.database, durable=folder.is_durable, log_damaged=aside.copy_log)
         stack.callback(database.close)
-        archive = Archive(database)
+        archive = Archive(database, on_damaged=partial(telemetry.unexpected_error, "archive"))
         sessions = _sessions(settings)
         commands = Commands()
 
@@ -294,6 +295,7 @@ def _connection_limits(settings: Settings) -> ConnectionLimits:
         connections_per_address=settings.http_max_connections_per_address,
         request_seconds=settings.http_request_seconds,
         idle_seconds=settings.http_idle_seconds,
+        metrics_pages=settings.max_metrics_pages,
     )
 
 

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from bridge import __version__
 from bridge.errors import StorageError
 from bridge.families import BRIDGE_FAMILIES, Family, Type
+from bridge.log_limits import LineBudget
 from bridge.model import (
     Batch,
     CommandResult,
@@ -53,6 +54,7 @@ class Telemetry:
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._last_logged: dict[str, float] = {}
+        self._session_lines = LineBudget()
         for family in BRIDGE_FAMILIES:
             self._register(family)
         requests = self._counters["bridge_requests_received_total"]
@@ -297,6 +299,12 @@ class Telemetry:
 
     def session_changed(self, session_id: str, what: str, **fields: object) -> None:
         """A session was registered, connected, ended, lost or expired."""
+        self._counters["bridge_session_events_total"].labels(what.replace(" ", "_")).inc()
+        lines = self._session_lines
+        if not lines.take(f"{what} {session_id}", time.monotonic()):
+            return
+        if lines.left_out:
+            fields["not_logged"], lines.left_out = lines.left_out, 0
         log.info(f"session {what}", extra={"fields": {"session_id": session_id, **fields}})
 
     def unexpected_error(self, where: str, error: BaseException) -> None:

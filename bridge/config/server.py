@@ -254,6 +254,12 @@ class Limits(BaseModel):
         ge=1,
         le=3600,
     )
+    max_metrics_pages: int = setting(
+        8,
+        "Different pages of /metrics that may be on their way to slow readers at once; above it, readers share the newest.",
+        expected="a whole number of at least 1, such as 8",
+        ge=1,
+    )
     grpc_lookahead_bytes: ByteSize = setting(
         ByteSize(256 << 10),
         "How much of a stream is buffered ahead; raise it for links with high bandwidth and latency, at the cost of memory per stream.",

@@ -15,7 +15,7 @@ from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.connections import Connections
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
-from bridge.web.exposition import exposition
+from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.links import root_path
@@ -29,6 +29,7 @@ from bridge.web.pages.images import image, latest_image
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
 from bridge.web.request_limits import CONNECTIONS, limit_requests
+from bridge.web.scrapes import Scrapes
 from bridge.web.security_headers import security_headers
 from bridge.web.server_log import server_log
 from bridge.web.session_catalog import CATALOG, SessionCatalog
@@ -89,6 +90,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[DEPENDENCIES] = deps
     app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
+    app[SCRAPES] = Scrapes(deps.connection_limits.metrics_pages)
     app[CONNECTIONS] = Connections(deps.connection_limits, deps.telemetry)
     app[CATALOG] = SessionCatalog(deps)
     _add_routes(app.router, "")

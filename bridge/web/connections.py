@@ -19,6 +19,8 @@ class ConnectionLimits:
     """To send a whole request, and again to take the response."""
     idle_seconds: float = 75.0
     """Between two requests."""
+    metrics_pages: int = 8
+    """Different pages of /metrics on their way at once."""
 
 
 class Connections:

@@ -1,11 +1,17 @@
 """Serve /metrics."""
 
 import gzip
+from contextlib import suppress
 from functools import partial
 
 from aiohttp import web
 
-from bridge.web.dependencies import deps_of
+from bridge.errors import OverloadedError
+from bridge.web.dependencies import AppDependencies, deps_of
+from bridge.web.scrapes import Scrape, Scrapes
+from bridge.web.sliced_payload import SlicedPayload
+
+SCRAPES = web.AppKey("scrapes", Scrapes)
 
 COMPRESSION_LEVEL = 1
 """Higher levels cost several times as much for a few percent."""
@@ -14,20 +20,41 @@ MIN_COMPRESSED_BYTES = 1024
 
 
 async def exposition(request: web.Request) -> web.Response:
-    """Return all series, in the format that the client accepts."""
+    """Send all series, in the format that the client accepts."""
     deps = deps_of(request)
-    rendered = await deps.metrics.render(request.headers.get("Accept", ""))
+    accept = request.headers.get("Accept", "")
+    try:
+        async with request.app[SCRAPES].page(deps.metrics.render, accept) as scrape:
+            response = await _response(request, deps, scrape)
+            await _send(request, response)
+    except OverloadedError:
+        deps.telemetry.http_refused("metrics_pages", address=request.remote)
+        raise
+    return response
+
+
+async def _response(request: web.Request, deps: AppDependencies, scrape: Scrape) -> web.Response:
+    content_type = scrape.page.content_type
     headers = {
-        "Content-Type": rendered.content_type,
+        "Content-Type": content_type,
         "Cache-Control": "no-store",
         "Vary": "Accept, Accept-Encoding",
     }
-    body = rendered.body
+    body = scrape.page.body
     is_worthwhile = len(body) >= MIN_COMPRESSED_BYTES
     if is_worthwhile and accepts_gzip(request.headers.get("Accept-Encoding", "")):
-        body = await deps.page_threads.run(partial(gzip.compress, body, COMPRESSION_LEVEL))
+        body = await scrape.compress(
+            lambda page: deps.page_threads.run(partial(gzip.compress, page, COMPRESSION_LEVEL))
+        )
         headers["Content-Encoding"] = "gzip"
-    return web.Response(body=body, headers=headers)
+    return web.Response(body=SlicedPayload(body, content_type), headers=headers)
+
+
+async def _send(request: web.Request, response: web.Response) -> None:
+    """Send a response here and now, while its page is held; the server finds it sent."""
+    with suppress(ConnectionError):  # whoever has gone needs nothing more
+        await response.prepare(request)
+        await response.write_eof()
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -61,7 +61,6 @@ ONLY_LOGGED = {
     "sessions_outdated",
     "recovery_failed",
     "set_aside",
-    "session_changed",
     "unexpected_error",
     "storage_failed",
     "event",
@@ -132,3 +131,32 @@ def test_one_kind_is_logged_once_in_a_while(caplog):
     assert [record.fields["reason"] for record in caplog.records] == ["limit", "spool_full"]
     dropped = samples(telemetry)["bridge_dropped_total", (("what", "image"), ("reason", "limit"))]
     assert dropped == 1000
+
+
+def test_a_client_cannot_fill_the_log_with_its_session(caplog):
+    """A thousand registrations are counted, and a few of them logged, with how many were not."""
+    caplog.set_level(logging.INFO)
+    telemetry = Telemetry()
+
+    for _ in range(1_000):
+        telemetry.session_changed("run", "registered again")
+    telemetry.session_changed("other", "registered")
+
+    lines = [record.fields for record in caplog.records]
+    assert [line["session_id"] for line in lines] == ["run"] * 3 + ["other"]
+    assert lines[-1]["not_logged"] == 997
+    counted = telemetry.registry.get_sample_value(
+        "bridge_session_events_total", {"event": "registered_again"}
+    )
+    assert counted == 1_000
+
+
+def test_many_sessions_cannot_fill_the_log_together(caplog):
+    """The number of lines is bounded over all sessions."""
+    caplog.set_level(logging.INFO)
+    telemetry = Telemetry()
+
+    for number in range(10_000):
+        telemetry.session_changed(f"run-{number}", "registered")
+
+    assert len(caplog.records) == 100

@@ -1,6 +1,6 @@
 """Reads sessions from their checkpoints: for pages, and for clients that come back."""
 
-import logging
+from collections.abc import Callable
 from typing import Any
 
 from bridge.errors import StorageError
@@ -17,8 +17,6 @@ from bridge.storage.journal import (
 )
 from bridge.storage.packed import sealed, unsealed
 
-log = logging.getLogger("bridge")
-
 SESSION = "session"
 """The key in a checkpoint that holds the session itself; the others belong to sinks."""
 
@@ -26,14 +24,17 @@ SESSION = "session"
 class Archive:
     """Reads checkpoints; every method may be called from any thread."""
 
-    def __init__(self, database: Database) -> None:
-        """Read from `database`."""
+    def __init__(
+        self, database: Database, *, on_damaged: Callable[[Exception], object] = lambda _error: None
+    ) -> None:
+        """Read from `database`; `on_damaged` is called with the error for each session that cannot be read."""
         self._rows = JournalRows(database)
+        self._on_damaged = on_damaged
 
     def find(self, session_id: str) -> Session | None:
         """Return the last attempt of a session as it was last written, never as connected; None where there is none."""
         checkpoint = self._rows.find(session_id)
-        return None if checkpoint is None else _at_rest(checkpoint)
+        return None if checkpoint is None else self._at_rest(checkpoint)
 
     def load_archived(self, session_id: str) -> Session | None:
         """Return a session as `find` does, with all that the sinks need to continue it."""
@@ -47,6 +48,16 @@ class Archive:
     def entries(self, limit: int) -> list[CheckpointEntry]:
         """Return an entry for each of the latest registrations, newest first, without reading the sessions."""
         return self._rows.entries(limit)
+
+    def _at_rest(self, checkpoint: Checkpoint) -> Session | None:
+        """Return a session as disconnected; None where its row is damaged, which costs no other session."""
+        try:
+            session = session_of(checkpoint)
+        except StorageError as error:
+            self._on_damaged(error)
+            return None
+        session.connected = False
+        return session
 
 
 def checkpoint_of(
@@ -84,14 +95,3 @@ def session_of(checkpoint: Checkpoint) -> Session:
 def _check_group_number(number: object) -> None:
     if type(number) is not int or not 0 <= number < NUMBERS_END:
         raise ValueError(f"{number!r} is not the number of a group of the journal")
-
-
-def _at_rest(checkpoint: Checkpoint) -> Session | None:
-    """Return a session as disconnected; None where its row is damaged, which costs no other session."""
-    try:
-        session = session_of(checkpoint)
-    except StorageError:
-        log.exception("unexpected error", extra={"fields": {"where": "archive"}})
-        return None
-    session.connected = False
-    return session

@@ -223,3 +223,25 @@ async def test_malformed_requests_are_counted_and_logged_once(served, caplog):
     lines = [record for record in caplog.records if record.levelname != "DEBUG"]
     assert len(lines) == 1
     assert not lines[0].exc_info
+
+
+async def test_readers_that_do_not_read_share_a_page(served):
+    """A hundred of them hold a few pages, not one each, and do not keep others from reading."""
+
+    class Counting(FakeMetrics):
+        async def render(self, accept):
+            page = await super().render(accept)
+            return type(page)(bytes(bytearray(page.body)), page.content_type)
+
+    page = Counting(body=b"x" * (8 << 20))
+    deps, port = await served(metrics=page, metrics_pages=2)
+    async with AsyncExitStack() as stack:
+        for _ in range(20):
+            request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            await stack.enter_async_context(connected(port, request))
+            await until(lambda: open_connections(deps) >= 1)
+        await until(lambda: open_connections(deps) == 20)
+        async with connected(port, b"GET /metrics HTTP/1.0\r\n\r\n") as reader:
+            assert (await rest(reader)).endswith(b"xxx")
+
+    assert len(page.accepted) < 10
