@@ -1,11 +1,31 @@
 """Bounds how many lines of one kind are logged, whatever clients do."""
 
+import time
 from collections import OrderedDict, deque
+
+QUIET_SECONDS = 10.0
+"""Occurrences of one kind are logged at most this often; they are always counted."""
 
 WINDOW_SECONDS = 10.0
 LINES_PER_KEY = 3
 LINES_IN_ALL = 100
 KEYS_KEPT = 2_000
+
+
+class QuietPeriods:
+    """After a line of one kind, no other of that kind for a while; there are few kinds."""
+
+    def __init__(self) -> None:
+        """Start with nothing logged."""
+        self._last_logged: dict[str, float] = {}
+
+    def claim(self, kind: str) -> bool:
+        """Return whether something of this kind may be logged now; if so, it counts as logged."""
+        now = time.monotonic()
+        if now - self._last_logged.get(kind, -QUIET_SECONDS) < QUIET_SECONDS:
+            return False
+        self._last_logged[kind] = now
+        return True
 
 
 class LineBudget:

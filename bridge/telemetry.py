@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from bridge import __version__
 from bridge.errors import StorageError
 from bridge.families import BRIDGE_FAMILIES, Family, Type
-from bridge.log_limits import LineBudget
+from bridge.log_limits import LineBudget, QuietPeriods
 from bridge.model import (
     Batch,
     CommandResult,
@@ -23,9 +23,6 @@ from bridge.model import (
 )
 
 log = logging.getLogger("bridge")
-
-QUIET_SECONDS = 10.0
-"""Occurrences of one kind are logged at most this often; they are always counted."""
 
 WORDS_LIMIT = 300
 """Characters logged of what another program says."""
@@ -53,7 +50,7 @@ class Telemetry:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
-        self._last_logged: dict[str, float] = {}
+        self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
         for family in BRIDGE_FAMILIES:
             self._register(family)
@@ -309,7 +306,7 @@ class Telemetry:
 
     def unexpected_error(self, where: str, error: BaseException) -> None:
         """An error that nothing here foresees was caught; the bridge goes on."""
-        if self._claim_turn(f"failed.{where}.{type(error).__name__}"):
+        if self._quiet.claim(f"failed.{where}.{type(error).__name__}"):
             log.error("unexpected error", extra={"fields": {"where": where}}, exc_info=error)
 
     def storage_failed(self, where: str, error: BaseException) -> None:
@@ -342,13 +339,5 @@ class Telemetry:
                 self._histograms[name] = Histogram(name, text, buckets=buckets, registry=registry)
 
     def _log_rate_limited(self, level: int, kind: str, text: str, **fields: object) -> None:
-        if self._claim_turn(kind):
+        if self._quiet.claim(kind):
             log.log(level, text, extra={"fields": fields})
-
-    def _claim_turn(self, kind: str) -> bool:
-        """Return whether something of this kind may be logged now; if so, it counts as logged."""
-        now = time.monotonic()
-        if now - self._last_logged.get(kind, -QUIET_SECONDS) < QUIET_SECONDS:
-            return False
-        self._last_logged[kind] = now
-        return True
