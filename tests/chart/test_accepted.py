@@ -144,6 +144,28 @@ def test_every_release_has_names_that_kubernetes_takes(release):
     assert len({(thing["kind"], thing["metadata"]["name"]) for thing in things}) == len(things)
 
 
+@pytest.mark.parametrize("name", ["true", "no", "123", "1e3", "0x1f", "null"])
+def test_names_that_yaml_takes_for_something_else_stay_names(name):
+    """A release, a namespace or a Secret may be called like a number or a truth."""
+    values = {
+        **IMAGE,
+        "fullnameOverride": "bridge",
+        "nameOverride": name,
+        "replicas": 2,
+        "tls": {"existingSecret": name},
+        "images": {"store": "s3://bucket"},
+        "s3": {"existingSecret": name},
+        "serviceAccount": {"name": name},
+        "priorityClassName": name,
+        "runtimeClassName": name,
+        "commonLabels": {"team": name},
+    }
+    for thing in objects(values, name=name, namespace=name):
+        assert kubernetes_validate.validate(thing, "1.34", strict=True)
+        assert thing["metadata"]["namespace"] == name
+        assert thing["metadata"]["labels"]["app.kubernetes.io/instance"] == name
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_selectors_find_the_bridges_and_only_them(name):
     """Services, budget, policy and the StatefulSet choose the bridges' pods, and not the test's."""

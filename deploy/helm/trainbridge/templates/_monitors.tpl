@@ -31,7 +31,7 @@
 {{- $name = printf "%s-%s" $root.Release.Namespace $name | include "trainbridge.shortened" -}}
 {{- end -}}
 name: {{ $name }}{{ index . 2 }}
-namespace: {{ $namespace }}
+namespace: {{ $namespace | quote }}
 labels:
   {{- merge (deepCopy $own.labels) (include "trainbridge.labels" (list $root "bridge") | fromYaml) | toYaml | nindent 2 }}
 {{- with $own.annotations }}

@@ -57,8 +57,8 @@ is cut ends in a hash, so that two long names stay two.
 
 {{/* What never changes in the life of a release: selectors are made of it. */}}
 {{- define "trainbridge.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "trainbridge.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "trainbridge.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{/* Labels of an object: (list . "component"). */}}

@@ -46,7 +46,7 @@ spec:
   {{- end }}
   resources:
     requests:
-      storage: {{ .Values.persistence.size }}
+      storage: {{ .Values.persistence.size | quote }}
 {{- end -}}
 
 {{/* What an upgrade cannot do to what runs, or only at a loss: sentences, as a list in JSON. */}}

@@ -5,33 +5,33 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
 {{- define "trainbridge.secrets" -}}
 {{- if .Values.s3.existingSecret }}
 - volume: s3-keys
-  secret: {{ .Values.s3.existingSecret }}
+  secret: {{ .Values.s3.existingSecret | quote }}
   items:
     - {key: {{ .Values.s3.accessKeyKey | quote }}, path: access-key}
     - {key: {{ .Values.s3.secretKeyKey | quote }}, path: secret-key}
 {{- end }}
 {{- if .Values.s3.caSecret }}
 - volume: s3-ca
-  secret: {{ .Values.s3.caSecret }}
+  secret: {{ .Values.s3.caSecret | quote }}
   items:
     - {key: {{ .Values.s3.caKey | quote }}, path: ca.crt}
 {{- end }}
 {{- if .Values.otlp.existingSecret }}
 - volume: otlp
-  secret: {{ .Values.otlp.existingSecret }}
+  secret: {{ .Values.otlp.existingSecret | quote }}
   items:
     - {key: {{ .Values.otlp.headersKey | quote }}, path: headers}
 {{- end }}
 {{- if include "trainbridge.tlsSecret" . }}
 - volume: tls
-  secret: {{ include "trainbridge.tlsSecret" . }}
+  secret: {{ include "trainbridge.tlsSecret" . | quote }}
   items:
     - {key: tls.crt, path: tls.crt}
     - {key: tls.key, path: tls.key}
 {{- end }}
 {{- if .Values.tls.clientCA.existingSecret }}
 - volume: client-ca
-  secret: {{ .Values.tls.clientCA.existingSecret }}
+  secret: {{ .Values.tls.clientCA.existingSecret | quote }}
   items:
     - {key: {{ .Values.tls.clientCA.key | quote }}, path: ca.crt}
 {{- end }}
@@ -40,7 +40,7 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
 {{- define "trainbridge.volumes" -}}
 - name: config
   configMap:
-    name: {{ include "trainbridge.fullname" . }}
+    name: {{ include "trainbridge.fullname" . | quote }}
 # In memory: a key may pass through it.
 - name: tmp
   emptyDir:
@@ -49,12 +49,12 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
 {{- if not .Values.persistence.enabled }}
 - name: state
   emptyDir:
-    sizeLimit: {{ .Values.emptyDir.sizeLimit }}
+    sizeLimit: {{ .Values.emptyDir.sizeLimit | quote }}
 {{- end }}
 {{- range include "trainbridge.secrets" . | fromYamlArray }}
 - name: {{ .volume }}
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items:
       {{- toYaml .items | nindent 6 }}
