@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from bridge.cli.arguments import add_json
 from bridge.cli.parsing import positive_number
 
 CONNECTION = (
@@ -53,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="give up after so long without progress (default: %(default)g)",
     )
+    add_json(parser, "one object a line, for each session,")
 
 
 def run(arguments: argparse.Namespace) -> int:

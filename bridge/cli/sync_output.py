@@ -1,6 +1,7 @@
 """Deliver every session of a spool, and report each of them."""
 
 import argparse
+import json
 import logging
 import shlex
 import sys
@@ -28,8 +29,8 @@ def deliver_all(arguments: argparse.Namespace) -> int:
     """Deliver every session that has been left, with one line for each; return the exit status."""
     logging.getLogger("trainbridge").addHandler(logging.NullHandler())  # all of it is reported here
     destination = _destination(arguments)
-    folders = _folders(arguments.folder)
-    if not folders:
+    folders = _folders(arguments)
+    if not folders and not arguments.json:
         sys.stdout.write(f"{arguments.folder}: nothing is left to deliver\n")
     if arguments.session_id is not None and len(folders) != 1:
         raise SettingError("--as delivers one session: name its folder")
@@ -57,7 +58,8 @@ def _destination(arguments: argparse.Namespace) -> Destination:
         raise SettingError(str(error)) from error
 
 
-def _folders(root: Path) -> list[Path]:
+def _folders(arguments: argparse.Namespace) -> list[Path]:
+    root: Path = arguments.folder
     if is_set_aside(root):
         raise BridgeError(f"{root} has been delivered, and is kept because some of it is damaged")
     try:
@@ -65,19 +67,23 @@ def _folders(root: Path) -> list[Path]:
         others = [path for path in root.iterdir() if not path.name.startswith(".")]
         kept = set_aside_in(root)
     except OSError as error:
-        raise BridgeError(f"{root} is not a spool: {error.strerror}") from error
+        raise BridgeError(
+            f"{root} is not a spool: {error.strerror}; give the spool_dir of the training processes, or a folder in it"
+        ) from error
     for path in kept:
-        sys.stdout.write(f"{path.name}: has been delivered; kept because some of it is damaged\n")
+        line = _Line(path.name, is_json=arguments.json)
+        line.end("has been delivered; kept because some of it is damaged")
     if others and not folders and not kept:
         raise BridgeError(
-            f"{root} is not a spool: no session has left anything in it, and it holds other things"
+            f"{root} is not a spool: no session has left anything in it, and it holds other things;"
+            " give the spool_dir of the training processes, or a folder in it"
         )
     return folders
 
 
 def _deliver(folder: Path, destination: Destination, arguments: argparse.Namespace) -> bool:
     """Deliver one session, and report it; return whether all of it has arrived."""
-    line = _Line(folder.name)
+    line = _Line(folder.name, is_json=arguments.json)
     try:
         result = deliver(
             folder,
@@ -99,7 +105,7 @@ def _deliver(folder: Path, destination: Destination, arguments: argparse.Namespa
     except (ValueError, OSError) as error:
         line.end(f"not delivered: {error}\n  It stays in {folder}.")
     else:
-        line.end(_summary(result, arguments))
+        line.end(_summary(result, arguments), result)
         return result.is_whole
     return False
 
@@ -118,12 +124,21 @@ def _summary(result: SyncResult, arguments: argparse.Namespace) -> str:
     return f"{text}\n  What was left is kept in {result.kept}" if result.kept else text
 
 
-class _Line:
-    """The line of one session; on a terminal, it shows progress."""
+def _figures(result: SyncResult | None) -> dict[str, object]:
+    """Return what became of a session; nothing of it where it has not been delivered."""
+    if result is None:
+        return {"is_whole": False}
+    names = ("session_id", "delivered", "refused", "lost", "is_whole")
+    return {name: getattr(result, name) for name in names}
 
-    def __init__(self, name: str) -> None:
+
+class _Line:
+    """The line of one session: a sentence, or an object for scripts; a terminal is shown progress."""
+
+    def __init__(self, name: str, *, is_json: bool) -> None:
         self._name = name
-        self._is_terminal = sys.stdout.isatty()
+        self._is_json = is_json
+        self._is_terminal = sys.stdout.isatty() and not is_json
         self._started_at = time.monotonic()
 
     def progress(self, _session_id: str, done: int, messages: int) -> None:
@@ -135,8 +150,13 @@ class _Line:
         rate = done / max(time.monotonic() - self._started_at, 0.1)
         self._write(f"\r{self._name}: [{bar}] {done}/{messages} messages, {rate:.0f}/s\x1b[K")
 
-    def end(self, text: str) -> None:
+    def end(self, text: str, result: SyncResult | None = None) -> None:
         """Replace the progress by the outcome."""
+        if self._is_json:
+            self._write(
+                json.dumps({"folder": self._name, "outcome": text, **_figures(result)}) + "\n"
+            )
+            return
         self._write(
             f"\r{self._name}: {text}\x1b[K\n" if self._is_terminal else f"{self._name}: {text}\n"
         )

@@ -1,5 +1,6 @@
 """`trainbridge sync`: its arguments, and its output."""
 
+import json
 import os
 import pty
 import socket
@@ -50,6 +51,20 @@ def test_every_session_is_delivered_and_reported(spool, capsys):
     assert said == "one-11111111: 100 messages delivered\ntwo-22222222: 100 messages delivered\n"
     assert capsys.readouterr().out == f"{spool}: nothing is left to deliver\n"
     assert [who.session_id for who in bridge.registrations] == ["one", "two"]
+
+
+def test_the_outcome_is_given_to_scripts_as_json(spool, capsys):
+    """One object a line; where nothing is left there is none."""
+    with serving(Bridges()) as bridge:
+        assert cli.main(["sync", str(spool), "--json", "--address", bridge.address]) == 0
+        said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert cli.main(["sync", str(spool), "--json", "--address", bridge.address]) == 0
+
+    assert [(one["session_id"], one["delivered"], one["is_whole"]) for one in said] == [
+        ("one", 100, True),
+        ("two", 100, True),
+    ]
+    assert capsys.readouterr().out == ""
 
 
 def test_one_session_alone_may_be_delivered(spool, capsys):
