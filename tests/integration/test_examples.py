@@ -67,7 +67,17 @@ def test_a_demo_that_cannot_start_says_why(tmp_path):
     """A port in use is reported in one clear sentence with a failure status, not as a traceback."""
     with running_bridge(tmp_path / "state") as bridge:
         done = subprocess.run(
-            [sys.executable, "-m", "bridge", "demo", "--exit", "--http-address", bridge.http],
+            [
+                sys.executable,
+                "-m",
+                "bridge",
+                "demo",
+                "--exit",
+                "--grpc-address",
+                "127.0.0.1:0",
+                "--http-address",
+                bridge.http,
+            ],
             capture_output=True,
             text=True,
             timeout=60,
