@@ -14,6 +14,7 @@ from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.connections import ConnectionWatch
 from bridge.deletions import SessionDeleter, deletions
+from bridge.descriptors import raise_limit, shortage
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
 from bridge.outputs import connections, image_store, span_endpoint
@@ -80,6 +81,7 @@ async def run(
         listener = stack.enter_context(bind_listener(settings.http_address))
         public_url = settings.public_url or url_of(listener.address)
         telemetry = Telemetry(public_url=public_url)
+        _report_shortage(settings, telemetry)
         grpc_server = await stack.enter_async_context(
             bind_server(
                 settings.grpc_address,
@@ -223,6 +225,17 @@ async def run(
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()
         grace.begin()
+
+
+def _report_shortage(settings: Settings, telemetry: Telemetry) -> None:
+    """Raise the limit of open files, and log where clients may use it up."""
+    short = shortage(
+        raise_limit(),
+        grpc_connections=settings.grpc_max_connections,
+        http_connections=settings.http_max_connections,
+    )
+    if short:
+        telemetry.event("few file descriptors", problem=short)
 
 
 def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | None:
