@@ -5,7 +5,17 @@ import re
 
 import pytest
 import yaml
-from support.charts import CASES, CHART, case, described, objects, readme, values
+from support.charts import (
+    CASES,
+    CHART,
+    IMAGE,
+    RefusedError,
+    case,
+    described,
+    objects,
+    readme,
+    values,
+)
 
 import bridge
 from bridge.config import load
@@ -143,6 +153,25 @@ def test_defaults_are_those_of_the_bridge(name):
         return
 
     assert getattr(Settings(**{name: default}), name) == field.default
+
+
+def beyond():
+    """Yield each number and size of the bridge that can be set, with a value beyond each of its bounds."""
+    for name in sorted(BRIDGE):
+        for bound in Settings.model_fields[name].metadata:
+            if (least := getattr(bound, "ge", None)) is not None:
+                yield name, least - 1
+            if (most := getattr(bound, "le", None)) is not None:
+                yield name, most + 1
+            if (above := getattr(bound, "gt", None)) is not None:
+                yield name, above
+
+
+@pytest.mark.parametrize(("name", "value"), list(beyond()))
+def test_the_chart_refuses_what_no_bridge_starts_with(name, value):
+    """A bound of the bridge is one of the chart, so that no pod fails for it."""
+    with pytest.raises(RefusedError, match=name):
+        objects({**IMAGE, "settings": {name: int(value) if value == int(value) else value}})
 
 
 @pytest.mark.parametrize("name", sorted(CASES))

@@ -6,6 +6,18 @@
 {{- if lt (float64 (include "trainbridge.volumeBytes" .)) 268435456.0 -}}
 {{- $wrong = append $wrong (printf "%s is %s, too little for a journal: give at least 256Mi." $size ($v.persistence.enabled | ternary $v.persistence.size $v.emptyDir.sizeLimit)) -}}
 {{- end -}}
+{{- range $name, $bounds := dict
+      "spool_max_bytes" (list "1MiB" "1048576TiB")
+      "max_message_bytes" (list "64KiB" "1GiB")
+      "grpc_lookahead_bytes" (list "64KiB" "64MiB")
+      "images_decode_memory_bytes" (list "256MiB" "16GiB") -}}
+{{- $given := get $v.settings $name -}}
+{{- $isGiven := not (or (kindIs "invalid" $given) (eq (toString $given) "")) -}}
+{{- $bytes := $isGiven | ternary $given (index $bounds 0) | include "trainbridge.bytes" | float64 -}}
+{{- if or (lt $bytes (index $bounds 0 | include "trainbridge.bytes" | float64)) (gt $bytes (index $bounds 1 | include "trainbridge.bytes" | float64)) -}}
+{{- $wrong = append $wrong (printf "settings.%s is %v, with which no bridge starts: give a size from %s to %s." $name $given (index $bounds 0) (index $bounds 1)) -}}
+{{- end -}}
+{{- end -}}
 {{- range $path, $resources := dict "resources" $v.resources "test.resources" $v.test.resources -}}
 {{- $limits := ($resources | default dict).limits | default dict -}}
 {{- $requests := ($resources | default dict).requests | default dict -}}
