@@ -45,7 +45,7 @@ CAUSES = {
     "RequestTimeout": f"the upload was too slow for the store: {RETRIED}; if it stays, look at the line to it",
     "StoreFull": "the store is full, or the account's quota is used up: make room there, or raise the quota",
     "BadDigest": "what arrived is not what was sent: look for a proxy that changes requests",
-    "MethodNotAllowed": "it does not allow this request: is --s3-endpoint the address of its S3 API?",
+    "MethodNotAllowed": "it does not allow this request: --s3-endpoint must be the address of its S3 API",
     "VirtualStyle": "it wants the bucket in the host name: give --no-s3-path-style",
     "InvalidObjectState": "the object is archived: a lifecycle rule has moved it to a storage class that "
     "cannot be read at once",
@@ -226,18 +226,15 @@ def _network(cause: BaseException, target: Target) -> str:
 def _broken(cause: BaseException, text: str) -> str:
     if "refused" in text:
         return (
-            "the connection was refused: is the store running, and --s3-endpoint its host and port?"
+            "the connection was refused: start the store, or correct host and port of --s3-endpoint"
         )
     if isinstance(cause, exceptions.ConnectTimeoutError):
         return "connecting timed out: correct --s3-endpoint, or let a firewall or NetworkPolicy pass it"
     if isinstance(cause, exceptions.TimeoutError):
         return f"it took too long: {RETRIED}; if it stays, see the store's own log"
     if "BadStatusLine" in text or "HTTP/0" in text:
-        return "it does not speak HTTP: is --s3-endpoint the port of its S3 API?"
-    return (
-        f"the connection broke: {RETRIED}; if it stays, are the port and http:// or https:// of --s3-endpoint"
-        " right?"
-    )
+        return "it does not speak HTTP: --s3-endpoint must name the port of its S3 API"
+    return f"the connection broke: {RETRIED}; if it stays, check port and scheme (http, https) of --s3-endpoint"
 
 
 def _tls(text: str, target: Target, style: str) -> str:
@@ -254,7 +251,7 @@ def _tls(text: str, target: Target, style: str) -> str:
         return (
             f"{trusted} has signed its certificate: give --s3-ca-file with the authority that has"
         )
-    return "TLS failed: is --s3-endpoint the port for https, and --s3-ca-file right?"
+    return "TLS failed: check that --s3-endpoint names the port for https, and --s3-ca-file"
 
 
 def _skew_seconds(response: urllib3.BaseHTTPResponse) -> float:

@@ -102,8 +102,8 @@ class S3Store:
                 answer.release_conn()
         if len(body) > length:
             raise StorageError(
-                f"{self._target} answers a request for a part of an object with all of it (Range): is a proxy"
-                " before it that must be set up to pass ranges on?"
+                f"{self._target} answers a request for a part of an object with all of it: a proxy before it"
+                " must be set up to pass ranges on"
             )
         return body
 

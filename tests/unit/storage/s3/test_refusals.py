@@ -114,7 +114,7 @@ REFUSED = {
     "changed on the way": (s3_error(400, "BadDigest"), "look for a proxy that changes requests"),
     "not allowed": (
         s3_error(405, "MethodNotAllowed"),
-        "is --s3-endpoint the address of its S3 API?",
+        "--s3-endpoint must be the address of its S3 API",
     ),
     "unknown code": (s3_error(400, "Strange", "so  it\nis"), r"it answered Strange \(so it is\)"),
     "a page": (
@@ -208,7 +208,7 @@ def test_nobody_there(file):
     with closing(socket.socket()) as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
-        with pytest.raises(StorageError, match="connection was refused: is the store running"):
+        with pytest.raises(StorageError, match="connection was refused: start the store"):
             store(f"http://127.0.0.1:{port}").put(KEY, file, {})
     with pytest.raises(StorageError, match=r"not known \(DNS\): correct --s3-endpoint$"):
         store("http://no-such-host.invalid").put(KEY, file, {})
