@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         metavar="FOLDER",
-        help="keep everything in this folder, which grows (default: a temporary one, emptied about every 45 minutes)",
+        help="keep everything in this folder (default: a temporary one, which goes with the demo)",
     )
 
 

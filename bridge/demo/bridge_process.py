@@ -23,7 +23,10 @@ START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 
 IMAGE_BATCHES_PER_SECOND = 0.5
-"""A spike of a few batches fits into one window; the demo may run for days."""
+"""A spike of a few batches fits into one window."""
+
+SESSIONS_KEPT = 20
+"""Of the runs that are over; older ones go with their images, so the demo may run for days."""
 
 WAY_OUT = (
     "stop it, or choose free ports: trainbridge demo --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0"

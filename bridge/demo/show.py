@@ -2,7 +2,6 @@
 
 import itertools
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,9 +19,6 @@ INTERRUPTED = 130
 HIDDEN = (48, 32, 96)
 LEARNING_RATES = (0.05, 0.02)
 """One run after the other has another network and another learning rate: there is something to compare."""
-
-RUNS_PER_BRIDGE = 20
-"""Then a new bridge takes its place, about every 45 minutes: what the old one kept goes with it, and the disk does not fill."""
 
 TERMINAL_SECONDS, FILE_SECONDS = 0.2, 30.0
 """How often progress is shown: a file would grow for as long as the demo runs."""
@@ -43,28 +39,21 @@ def run(
     """
     end_with_terminal()
     folder = Path(state).expanduser() if state else None
-    addresses = grpc_address, http_address
     try:
         _print("Starting a bridge ...")
-        for first in itertools.count(0, RUNS_PER_BRIDGE):
-            with bridge_process(*addresses, state=folder) as bridge:
-                _print_addresses(bridge)
-                if exit_when_done:
-                    return _train_and_compare(bridge, DemoOptions(epochs=epochs))
-                numbers = itertools.islice(
-                    itertools.count(first), None if folder else RUNS_PER_BRIDGE
-                )
-                _train_on(bridge, epochs, numbers)
-                addresses = bridge.grpc, bridge.http
-            _print("\nA new bridge takes over, and the runs so far are removed.")
+        with bridge_process(grpc_address, http_address, state=folder) as bridge:
+            _print_addresses(bridge)
+            if exit_when_done:
+                return _train_and_compare(bridge, DemoOptions(epochs=epochs))
+            _train_on(bridge, epochs)
     except KeyboardInterrupt:
         _print("\nStopped.")
     return INTERRUPTED if exit_when_done else 0
 
 
-def _train_on(bridge: RunningBridge, epochs: int, numbers: Iterable[int]) -> None:
+def _train_on(bridge: RunningBridge, epochs: int) -> None:
     """Train one network after the other."""
-    for number in numbers:
+    for number in itertools.count():
         options = DemoOptions(
             epochs=epochs,
             seed=number,
