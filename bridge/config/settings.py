@@ -104,7 +104,10 @@ class Settings(
         uses_s3 = (self.images_store or "").startswith("s3:")
         if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key" if self.s3_access_key is None else "s3_secret_key"
-            raise ValueError(f"{missing}: which is missing, though both keys must be set together")
+            raise ValueError(
+                f"{missing}: which is missing, though both keys must be set together, and none is taken from"
+                " another pair"
+            )
         return self
 
     @classmethod

@@ -1,12 +1,15 @@
-"""Loads settings from flags, variables, secret files, a YAML file and defaults; the first that has a value wins."""
+"""Loads settings from all their sources; the first that has a value wins.
+
+These are flags, variables of trainbridge, secret files, a YAML file, variables of other tools, and defaults: what
+somebody wrote for this bridge comes before what stands in the environment for every program.
+"""
 
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,7 +18,7 @@ from pydantic_settings import EnvSettingsSource
 
 from bridge.addresses import is_loopback, unusual_otlp_port
 from bridge.config import opentelemetry
-from bridge.config.attributes import split_attributes
+from bridge.config.precedence import Given, Kind, Origin, in_effect
 from bridge.config.settings import (
     Settings,
     default_of,
@@ -53,28 +56,6 @@ LogFormat = Literal["json", "text"]
 LOG_FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 
-class Kind(StrEnum):
-    """The kinds of sources."""
-
-    FLAG = "flag"
-    VARIABLE = "variable"
-    FILE = "file"
-    YAML = "config"
-    DEFAULT = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where one value came from."""
-
-    kind: Kind
-    name: str = ""
-
-    def __str__(self) -> str:
-        """Return it as an error message has it."""
-        return f"{self.kind} {self.name}".rstrip()
-
-
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The settings in effect, and how they came about."""
@@ -84,34 +65,18 @@ class Loaded:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A value from a source, as it was written."""
-
-    value: Any
-    origin: Origin
-    written: str | None = None
-    """As it was written where another form of it counts."""
-
-
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None) -> Loaded:
     """Return the settings in effect; `flags` are those given on the command line, by setting.
 
     Raises SettingError, with a line for each invalid value.
     """
     environment = os.environ if environment is None else environment
-    candidates: dict[str, list[_Given]] = {name: [] for name in NAMES}
-    for layer in (
-        _flags(flags),
-        _variables(environment),
-        _files(environment),
-        _fallbacks(environment),
-    ):
-        for name, value in layer:
-            candidates[name].append(value)
+    candidates: dict[str, list[Given]] = {name: [] for name in NAMES}
+    for source in (_flags(flags), _variables(environment), _files(environment)):
+        _collect(source, candidates)
     if candidates["config"]:
-        for name, value in _yaml(Path(str(candidates["config"][0].value)).expanduser()):
-            candidates[name].append(value)
+        _collect(_yaml(Path(str(candidates["config"][0].value)).expanduser()), candidates)
+    _collect(_fallbacks(environment), candidates)
     warnings = [*opentelemetry.warnings(environment), *_switch_off_spans(candidates, environment)]
     settings, given = _checked(candidates, warnings)
     origins = {
@@ -122,8 +87,13 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     )
 
 
+def _collect(source: Iterable[tuple[str, Given]], candidates: dict[str, list[Given]]) -> None:
+    for name, value in source:
+        candidates[name].append(value)
+
+
 def _switch_off_spans(
-    candidates: dict[str, list[_Given]], environment: Mapping[str, str]
+    candidates: dict[str, list[Given]], environment: Mapping[str, str]
 ) -> Iterator[str]:
     """Drop the endpoints where a variable of OpenTelemetry asks for no spans; yield a warning if there were any."""
     switch = opentelemetry.switched_off(environment)
@@ -134,32 +104,32 @@ def _switch_off_spans(
         if not dropped:
             continue
         origin = dropped[0].origin
-        candidates[name].append(_Given(None, Origin(Kind.VARIABLE, switch.partition("=")[0])))
+        candidates[name].append(Given(None, Origin(Kind.VARIABLE, switch.partition("=")[0])))
         if not origin.name.startswith(opentelemetry.PREFIX):
             yield f"{switch}: no spans are sent, though {name} is set (from {origin}); unset the variable to send them"
 
 
-def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, _Given]]:
+def _flags(flags: Mapping[str, Any]) -> Iterator[tuple[str, Given]]:
     for name, value in flags.items():
-        yield name, _Given(value, Origin(Kind.FLAG, flag_of(name)))
+        yield name, Given(value, Origin(Kind.FLAG, flag_of(name)))
 
 
-def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
+def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
     source = EnvSettingsSource(Settings)
     source.env_vars = {key.lower(): value for key, value in environment.items() if value}
     for name, value in source().items():
-        yield name, _Given(value, Origin(Kind.VARIABLE, variable_of(name)))
+        yield name, Given(value, Origin(Kind.VARIABLE, variable_of(name)))
 
 
-def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
+def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
     for name in filter(is_secret, NAMES):
         variable = f"{variable_of(name)}_FILE"
         path = environment.get(variable)
         if path:
-            yield name, _Given(read_file(variable, Path(path)).strip(), Origin(Kind.FILE, path))
+            yield name, Given(read_file(variable, Path(path)).strip(), Origin(Kind.FILE, path))
 
 
-def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
+def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
     for name in NAMES:
         if is_secret(name) and name.startswith("s3_") and environment.get(TEMPORARY_KEYS):
             continue
@@ -167,14 +137,14 @@ def _fallbacks(environment: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
             if environment.get(variable):
                 written = environment[variable]
                 value = opentelemetry.setting_value(variable, written, environment)
-                yield name, _Given(value, Origin(Kind.VARIABLE, variable), written)
+                yield name, Given(value, Origin(Kind.VARIABLE, variable), written)
 
 
-def _yaml(path: Path) -> Iterator[tuple[str, _Given]]:
+def _yaml(path: Path) -> Iterator[tuple[str, Given]]:
     allowed = [name for name in NAMES if name != "config"]
     for name, value in read_settings(path, allowed).items():
         if value is not None:
-            yield name, _Given(value, Origin(Kind.YAML, str(path)))
+            yield name, Given(value, Origin(Kind.YAML, str(path)))
 
 
 def chosen_log_format(
@@ -191,15 +161,14 @@ def chosen_log_format(
 
 
 def _checked(
-    candidates: dict[str, list[_Given]], warnings: list[str]
-) -> tuple[Settings, dict[str, _Given]]:
-    """Return the settings, and the first candidate of each; what may be ignored is, with a warning.
+    candidates: dict[str, list[Given]], warnings: list[str]
+) -> tuple[Settings, dict[str, Given]]:
+    """Return the settings, and the candidate of each that counts; what may be ignored is, with a warning.
 
     Raises SettingError for what may not.
     """
     while True:
-        given = {name: values[0] for name, values in candidates.items() if values}
-        _name_service(given)
+        given = in_effect(candidates)
         try:
             return Settings(**{name: source.value for name, source in given.items()}), given
         except ValidationError as error:
@@ -215,24 +184,7 @@ def _checked(
                 candidates[name].remove(given[name])
 
 
-def _name_service(given: dict[str, _Given]) -> None:
-    """Take service.name from the attributes of the resource where it has no name of its own.
-
-    Attributes of a variable come before a name in the file, as every variable does.
-    """
-    attributes, own = given.get("otlp_resource_attributes"), given.get("otlp_service_name")
-    if attributes is None:
-        return
-    is_variable = attributes.origin.kind is Kind.VARIABLE
-    if own is not None and not (is_variable and own.origin.kind is Kind.YAML):
-        return
-    with suppress(ValueError):
-        name = split_attributes(str(attributes.value)).get("service.name")
-        if name:
-            given["otlp_service_name"] = _Given(name, attributes.origin)
-
-
-def _may_ignore(source: _Given | None, given: Mapping[str, _Given]) -> bool:
+def _may_ignore(source: Given | None, given: Mapping[str, Given]) -> bool:
     """Return whether the bridge starts without a value that it cannot use.
 
     "Environment Variable Specification" of OpenTelemetry asks for it. Those of AWS are meant for other
@@ -253,7 +205,7 @@ def _name_of(problem: Mapping[str, Any]) -> str:
     return str(problem["ctx"]["error"]).partition(": ")[0]
 
 
-def _problem(problem: Mapping[str, Any], given: Mapping[str, _Given]) -> str:
+def _problem(problem: Mapping[str, Any], given: Mapping[str, Given]) -> str:
     name = _name_of(problem)
     reason = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else ""
     if not problem["loc"]:

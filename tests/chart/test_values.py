@@ -57,6 +57,10 @@ OTHER_DEFAULTS = {
     "images_keep": "on an emptyDir there is no place to keep them",
     "spool_max_bytes": "the volume decides",
     "public_url": "the ingress, the gateway or the Service decides",
+    "otlp_protocol": "a variable of OpenTelemetry decides, else the bridge's own default",
+    "otlp_service_name": "a variable of OpenTelemetry decides, else the bridge's own default",
+    "otlp_timeout_seconds": "a variable of OpenTelemetry decides, else the bridge's own default",
+    "otlp_compression": "a variable of OpenTelemetry decides, else the bridge's own default",
 }
 
 OPEN = {

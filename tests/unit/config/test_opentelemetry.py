@@ -4,6 +4,7 @@ import pytest
 
 from bridge.config import load
 from bridge.config.attributes import split_attributes
+from bridge.errors import SettingError
 
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:9999"}
 OTLP = "OTEL_EXPORTER_OTLP_"
@@ -37,6 +38,16 @@ def test_a_switch_holds_whatever_else_is_set(switch, endpoint):
     assert str(loaded.origins[endpoint]) == f"variable {name}"
     assert len(loaded.warnings) == 1
     assert f"though {endpoint} is set (from flag --" in loaded.warnings[0]
+
+
+def test_a_switch_holds_for_an_endpoint_in_the_file(tmp_path):
+    """It is not a value of a setting: the file does not come before it; what it switches off is named."""
+    path = tmp_path / "trainbridge.yaml"
+    path.write_text("otlp_endpoint: http://own:4317\n")
+    loaded = load({"config": str(path)}, {"OTEL_SDK_DISABLED": "true"})
+
+    assert loaded.settings.spans_endpoint == ""
+    assert f"though otlp_endpoint is set (from config {path})" in loaded.warnings[0]
 
 
 def test_variables_that_agree_are_no_reason_to_warn():
@@ -79,19 +90,59 @@ def test_the_service_has_the_name_that_was_given_most_explicitly(environment, na
     assert settings(environment).otlp_service_name == name
 
 
-def test_a_variable_comes_before_the_file(tmp_path):
-    """A chart writes every default into a file: what a cluster's operator sets in the environment still counts."""
-    file = tmp_path / "trainbridge.yaml"
-    file.write_text("otlp_service_name: trainbridge\n")
-    named = {"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"}
+@pytest.mark.parametrize(
+    ("environment", "file", "name"),
+    [
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"}, "otlp_service_name: own", "own"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a"}, "max_streams: 1", "a"),
+        ({"OTEL_SERVICE_NAME": "a"}, "otlp_resource_attributes: service.name=own", "own"),
+        ({}, "otlp_service_name: own\notlp_resource_attributes: service.name=b", "own"),
+        (
+            {"TRAINBRIDGE_OTLP_RESOURCE_ATTRIBUTES": "service.name=a"},
+            "otlp_service_name: own",
+            "a",
+        ),
+    ],
+)
+def test_the_name_of_the_service_has_the_order_of_all_settings(tmp_path, environment, file, name):
+    """The source that counts first names it, by attributes too; a name of its own counts before one among those."""
+    path = tmp_path / "trainbridge.yaml"
+    path.write_text(file)
 
-    assert settings(named, config=str(file)).otlp_service_name == "a"
-    assert (
-        settings({"OTEL_RESOURCE_ATTRIBUTES": "x=y"}, config=str(file)).otlp_service_name
-        == "trainbridge"
-    )
-    file.write_text("otlp_service_name: own\notlp_resource_attributes: service.name=b\n")
-    assert settings({}, config=str(file)).otlp_service_name == "own"
+    assert settings(environment, config=str(path)).otlp_service_name == name
+
+
+@pytest.mark.parametrize("text", ["service.name=", "service.name=%20"])
+def test_an_empty_name_of_the_service_counts_as_none(text):
+    """It stops no bridge."""
+    assert settings({"OTEL_RESOURCE_ATTRIBUTES": text}).otlp_service_name == "trainbridge"
+
+
+def test_an_endpoint_for_this_bridge_is_not_replaced_by_one_for_all(tmp_path):
+    """The full URL counts before the general address only where its source does not come later."""
+    every = {f"{OTLP}TRACES_ENDPOINT": "http://every/one"}
+    path = tmp_path / "trainbridge.yaml"
+    path.write_text("otlp_endpoint: http://own:4317\n")
+
+    assert settings(every).spans_endpoint == "http://every/one"
+    assert settings({**every, **ENDPOINT}).spans_endpoint == "http://every/one"
+    assert settings(every, config=str(path)).spans_endpoint == "http://own:4317"
+    path.write_text("otlp_traces_endpoint: http://own/traces\n")
+    assert settings({**every, **ENDPOINT}, config=str(path)).spans_endpoint == "http://own/traces"
+
+
+def test_certificate_and_key_are_a_pair(tmp_path):
+    """The key of another tool is not used with the certificate of this bridge."""
+    own, others = tmp_path / "own.pem", tmp_path / "others.pem"
+    own.write_text("")
+    others.write_text("")
+    pair = {f"{OTLP}CLIENT_CERTIFICATE": str(others), f"{OTLP}CLIENT_KEY": str(others)}
+    flags = {"otlp_client_cert_file": str(own), "otlp_endpoint": "http://h:4317"}
+
+    assert settings({**ENDPOINT, **pair}).otlp_client_key_file == others
+    with pytest.raises(SettingError, match=r"otlp_client_cert_file is .* which is not enough"):
+        load(flags, pair)
+    assert settings(pair, **flags, otlp_client_key_file=str(own)).otlp_client_key_file == own
 
 
 def test_attributes_are_decoded():

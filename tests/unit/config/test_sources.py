@@ -82,22 +82,46 @@ def test_a_secret_may_come_from_a_file(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "name", "own"),
-    [
-        ("AWS_REGION", "eu-west-1", "s3_region", "own"),
-        ("AWS_ENDPOINT_URL_S3", "http://store:9000", "s3_endpoint", "http://own"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317", "otlp_endpoint", "http://own"),
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "otlp_protocol", "grpc"),
-        ("OTEL_SERVICE_NAME", "team-a", "otlp_service_name", "own"),
-    ],
-)
-def test_variables_of_other_tools_hold_where_ours_say_nothing(variable, value, name, own):
-    """What AWS and OpenTelemetry tools already read needs no second name."""
-    both = {variable: value, variable_of(name): own}
+OTHERS = [
+    ("AWS_REGION", "eu-west-1", "s3_region", "own"),
+    ("AWS_DEFAULT_REGION", "eu-west-1", "s3_region", "own"),
+    ("AWS_ENDPOINT_URL_S3", "http://store:9000", "s3_endpoint", "http://own"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317", "otlp_endpoint", "http://own"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://h/own", "otlp_traces_endpoint", "http://own"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "otlp_protocol", "grpc"),
+    ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip", "otlp_compression", "none"),
+    ("OTEL_SERVICE_NAME", "team-a", "otlp_service_name", "trainbridge"),
+    ("OTEL_RESOURCE_ATTRIBUTES", "a=b", "otlp_resource_attributes", "c=d"),
+]
 
-    assert getattr(settings({variable: value}), name) == value
-    assert getattr(settings(both), name) == own
+
+@pytest.mark.parametrize(("variable", "value", "name", "own"), OTHERS)
+def test_variables_of_other_tools_hold_where_ours_say_nothing(
+    yaml_file, variable, value, name, own
+):
+    """What stands in the environment for every program gives way to what was written for this bridge, however."""
+    environment = {variable: value}
+    path = yaml_file(f"{name}: {own}\n")
+
+    assert getattr(settings(environment), name) == value
+    assert getattr(settings({**environment, variable_of(name): own}), name) == own
+    assert getattr(settings(environment, config=path), name) == own
+    assert getattr(settings(environment, config=yaml_file(f"{name}: null\n")), name) == value
+
+
+def test_a_secret_of_other_tools_gives_way_to_the_file(yaml_file, tmp_path):
+    """Secrets have the same order: variable, file that a variable names, YAML file, other tools."""
+    secret = tmp_path / "headers"
+    secret.write_text("k=mounted")
+    path = yaml_file("otlp_headers: k=yaml\n")
+    environment = {"OTEL_EXPORTER_OTLP_HEADERS": "k=other"}
+
+    assert settings(environment).headers == {"k": "other"}
+    assert settings(environment, config=path).headers == {"k": "yaml"}
+    environment["TRAINBRIDGE_OTLP_HEADERS_FILE"] = str(secret)
+    assert settings(environment, config=path).headers == {"k": "mounted"}
+    environment["TRAINBRIDGE_OTLP_HEADERS"] = "k=variable"
+    assert settings(environment, config=path).headers == {"k": "variable"}
 
 
 def test_aws_keys_hold_and_temporary_ones_are_left_to_the_store():
@@ -106,6 +130,38 @@ def test_aws_keys_hold_and_temporary_ones_are_left_to_the_store():
 
     assert settings(keys).s3_secret_key.get_secret_value() == SECRET
     assert settings({**keys, "AWS_SESSION_TOKEN": "t"}).s3_secret_key is None
+
+
+AWS_KEYS = {"AWS_ACCESS_KEY_ID": "aws-id", "AWS_SECRET_ACCESS_KEY": "aws-secret"}
+ACCESS, KEY = "TRAINBRIDGE_S3_ACCESS_KEY", "TRAINBRIDGE_S3_SECRET_KEY"
+
+
+@pytest.mark.parametrize(
+    ("environment", "file", "expected"),
+    [
+        (AWS_KEYS, "", "aws-id aws-secret"),
+        (AWS_KEYS, "s3_access_key: a\ns3_secret_key: b\n", "a b"),
+        ({**AWS_KEYS, ACCESS: "c", KEY: "d"}, "s3_access_key: a\ns3_secret_key: b\n", "c d"),
+        ({**AWS_KEYS, ACCESS: "c"}, "s3_secret_key: b\n", "c b"),
+        ({**AWS_KEYS, KEY: "d"}, "s3_access_key: a\n", "a d"),
+        ({ACCESS: "c"}, "s3_access_key: a\ns3_secret_key: b\n", ""),
+        ({KEY: "d"}, "s3_access_key: a\ns3_secret_key: b\n", ""),
+        ({**AWS_KEYS, ACCESS: "c"}, "", ""),
+        (AWS_KEYS, "s3_secret_key: b\n", ""),
+        ({**AWS_KEYS, "AWS_SESSION_TOKEN": "t"}, "s3_access_key: a\n", ""),
+    ],
+)
+def test_keys_are_a_pair(yaml_file, environment, file, expected):
+    """Neither is taken from another pair: what would be mixed is refused where a bucket is used."""
+    path = yaml_file(file)
+    if not expected:
+        assert "none is taken from another pair: give the" in refusal(
+            environment, config=path, images_store="s3://bucket"
+        )
+        return
+    loaded = settings(environment, config=path, images_store="s3://bucket")
+    keys = (loaded.s3_access_key, loaded.s3_secret_key)
+    assert " ".join(key.get_secret_value() for key in keys) == expected
 
 
 def test_an_empty_variable_counts_as_none():
