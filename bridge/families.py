@@ -3,6 +3,17 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from bridge.model import (
+    Batch,
+    CommandResult,
+    Epoch,
+    Heartbeat,
+    Message,
+    Performance,
+    Scalars,
+    StatusChange,
+)
+
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 UPLOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 EXPOSITION_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -29,6 +40,17 @@ STREAM_REFUSALS = (
 )
 """Too many streams in all, or of one address; waited for a turn in vain; had one, and sent nothing; responses
 that were not read; the session is gone."""
+
+MESSAGE_KINDS: dict[type[Message], str] = {
+    Batch: "batch_data",
+    Epoch: "epoch_data",
+    Performance: "performance_data",
+    StatusChange: "status_update",
+    Heartbeat: "heartbeat",
+    Scalars: "scalar_data",
+    CommandResult: "command_result",
+}
+"""What the protocol calls each message."""
 
 UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
 

@@ -2,41 +2,20 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from bridge import __version__
 from bridge.errors import StorageError
-from bridge.families import BRIDGE_FAMILIES, Family, Type
+from bridge.families import BRIDGE_FAMILIES, MESSAGE_KINDS, Family, Type
 from bridge.log_limits import LineBudget, QuietPeriods
-from bridge.model import (
-    Batch,
-    CommandResult,
-    Epoch,
-    Heartbeat,
-    Message,
-    Performance,
-    Phase,
-    Scalars,
-    StatusChange,
-)
+from bridge.model import Message, Phase
 
 log = logging.getLogger("bridge")
 
 WORDS_LIMIT = 300
 """Characters logged of what another program says."""
-
-MESSAGE_KINDS: dict[type[Message], str] = {
-    Batch: "batch_data",
-    Epoch: "epoch_data",
-    Performance: "performance_data",
-    StatusChange: "status_update",
-    Heartbeat: "heartbeat",
-    Scalars: "scalar_data",
-    CommandResult: "command_result",
-}
-"""What the protocol calls each message."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -52,6 +31,8 @@ class Telemetry:
         self._histograms: dict[str, Histogram] = {}
         self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
+        self.on_connection_used: Callable[[str, bool], None] | None = None
+        """Called on the event loop with a connection that was used, and whether that went well."""
         for family in BRIDGE_FAMILIES:
             self._register(family)
         requests = self._counters["bridge_requests_received_total"]
@@ -90,6 +71,7 @@ class Telemetry:
     def commit_failed(self, error: Exception) -> None:
         """A commit failed; it is retried, and nothing in it is acknowledged before it succeeds."""
         self._counters["bridge_commit_failures_total"].inc()
+        self._used("state_folder", works=False)
         self._log_rate_limited(
             logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
         )
@@ -183,19 +165,19 @@ class Telemetry:
         self._counters["bridge_uploads_total"].labels("stored").inc()
         self._counters["bridge_upload_bytes_total"].inc(size_bytes)
         self._histograms["bridge_upload_duration_seconds"].observe(seconds)
-        self._gauges["bridge_object_store_up"].set(1)
+        self._store_used(works=True)
         log.debug("uploaded", extra={"fields": {"key": key, "size_bytes": size_bytes}})
 
     def upload_failed(self, key: str, error: Exception) -> None:
         """The object store did not accept a shard; the upload is retried."""
         self._counters["bridge_uploads_total"].labels("failed").inc()
-        self._gauges["bridge_object_store_up"].set(0)
+        self._store_used(works=False)
         text = str(error) if isinstance(error, StorageError) else type(error).__name__
         self._log_rate_limited(logging.WARNING, "upload", "an upload failed", key=key, error=text)
 
     def upload_stalled(self) -> None:
         """The object store has held an upload for too long without an answer."""
-        self._gauges["bridge_object_store_up"].set(0)
+        self._store_used(works=False)
 
     def left_in_spool(self, shards: int, images: int, folder: str, *, is_kept: bool) -> None:
         """A bridge stops before these were uploaded; where the spool is kept, the next start uploads them."""
@@ -270,10 +252,12 @@ class Telemetry:
     def spans_exported(self, count: int) -> None:
         """The OTLP endpoint has accepted spans."""
         self._counters["bridge_spans_total"].labels("exported").inc(count)
+        self._used("otlp", works=True)
 
     def span_export_failed(self, count: int, error: Exception) -> None:
         """The OTLP endpoint did not accept spans; the export is retried."""
         self._counters["bridge_spans_total"].labels("failed").inc(count)
+        self._used("otlp", works=False)
         self._log_rate_limited(
             logging.WARNING, "spans", "a span export failed", count=count, error=str(error)
         )
@@ -322,6 +306,14 @@ class Telemetry:
     def event(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once; it is never rate limited."""
         log.info(what, extra={"fields": fields})
+
+    def _store_used(self, *, works: bool) -> None:
+        self._gauges["bridge_object_store_up"].set(works)
+        self._used("object_store", works=works)
+
+    def _used(self, connection: str, *, works: bool) -> None:
+        if self.on_connection_used is not None:
+            self.on_connection_used(connection, works)
 
     def _register(self, family: Family) -> None:
         name, text, registry = family.name, family.help, self.registry

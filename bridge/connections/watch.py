@@ -1,4 +1,4 @@
-"""Check connections in the background for as long as a bridge runs."""
+"""Check connections in the background, sooner where what the bridge sees of one contradicts its last check."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ LONGEST_PAUSE_SECONDS = 300.0
 """A connection that fails is tried again after pauses that grow from the one to the other."""
 
 QUIET_PAUSE_SECONDS = 600.0
-"""A connection that works is tried again after this."""
+"""A connection that works is tried again after this, unless its use fails before."""
 
 
 class ConnectionWatch:
@@ -44,6 +44,7 @@ class ConnectionWatch:
             one.name: ConnectionCheck(one.name, one.target, is_checked=False)
             for one in self._connections
         }
+        self._contradicted = {one.name: asyncio.Event() for one in self._connections}
 
     def checks(self) -> tuple[ConnectionCheck, ...]:
         """Return the last check of each connection, without trying anything."""
@@ -56,32 +57,70 @@ class ConnectionWatch:
             asyncio.create_task(self._watch(one), name=f"check {one.name}")
             for one in self._connections
         ]
+        self._telemetry.on_connection_used = self._compare
         try:
             yield
         finally:
+            self._telemetry.on_connection_used = None
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _compare(self, name: str, works: bool) -> None:  # noqa: FBT001 -- a callback
+        """Take note of what the bridge itself has seen of a connection."""
+        last = self._checks.get(name)
+        if last is not None and last.is_checked and works == bool(last.error):
+            self._contradicted[name].set()
+
     async def _watch(self, connection: Connection) -> None:
-        failures = 0
+        failures = futile = 0
+        is_early = False
         while True:
-            # A probe that hangs is waited for, so that there is never more than one of a connection.
-            attempt = start_probe(connection)
-            try:
-                await asyncio.wait([attempt], timeout=self._timeout_seconds)
-                self._record(outcome(connection, attempt, self._timeout_seconds))
-                await asyncio.wait([attempt])
-            finally:
-                attempt.cancel()
-            check = outcome(connection, attempt, self._timeout_seconds)
-            self._record(check)
-            failures = failures + 1 if check.error else 0
-            await asyncio.sleep(self._pause_seconds(failures))
+            was_down = bool(self._checks[connection.name].error)
+            self._contradicted[connection.name].clear()
+            check = await self._try(connection)
+            is_down = bool(check.error)
+            failures = failures + 1 if is_down else 0
+            futile = futile + 1 if is_early and is_down == was_down else 0
+            is_early = await self._pause(connection.name, failures, futile)
+
+    async def _try(self, connection: Connection) -> ConnectionCheck:
+        # A probe that hangs is waited for, so that there is never more than one of a connection.
+        attempt = start_probe(connection)
+        try:
+            await asyncio.wait([attempt], timeout=self._timeout_seconds)
+            self._record(outcome(connection, attempt, self._timeout_seconds))
+            await asyncio.wait([attempt])
+        finally:
+            attempt.cancel()
+        check = outcome(connection, attempt, self._timeout_seconds)
+        self._record(check)
+        return check
+
+    async def _pause(self, name: str, failures: int, futile: int) -> bool:
+        """Wait until the next check; return whether it is early, since the last one was contradicted.
+
+        It never comes before the first pause is over, and the later the more early ones in a row were `futile`.
+        """
+        seconds = self._pause_seconds(failures)
+        least_seconds = min(
+            seconds, self._pause_seconds(futile) if futile else self._first_pause_seconds
+        )
+        await asyncio.sleep(least_seconds)
+        try:
+            async with asyncio.timeout(seconds - least_seconds):
+                await self._contradicted[name].wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _record(self, check: ConnectionCheck) -> None:
         before = self._checks[check.name]
         self._checks[check.name] = check
+        if bool(check.error) != bool(before.error):
+            self._contradicted[
+                check.name
+            ].clear()  # what was seen before contradicted the check before
         if check != before:
             self._telemetry.connection_changed(check.name, check.target, check.error)
 

@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from bridge.families import BRIDGE_FAMILIES
+from bridge.families import BRIDGE_FAMILIES, MESSAGE_KINDS
 from bridge.model import Batch, Phase
-from bridge.telemetry import MESSAGE_KINDS, Telemetry
+from bridge.telemetry import Telemetry
 
 OCCURRENCES = {
     "received": lambda t: t.received({Batch: 2}, 10),

@@ -1,8 +1,10 @@
 """Checks in the background."""
 
+import asyncio
 import logging
 import threading
 
+import pytest
 from support.waiting import until
 
 from bridge.connections import Connection, ConnectionWatch, blocking
@@ -85,3 +87,101 @@ async def test_a_stop_waits_for_no_neighbor():
     async with watching(neighbor, Telemetry()).running():
         await until(lambda: neighbor.attempts == 1)
     neighbor.is_answering.set()
+
+
+NEVER_SECONDS = 3600.0
+
+
+async def test_a_failure_that_the_bridge_sees_is_checked_at_once():
+    """Neither the death of a neighbour nor its return waits for the next regular check."""
+    neighbor, telemetry = Neighbor(), Telemetry()
+
+    async with watching(neighbor, telemetry, quiet_pause_seconds=NEVER_SECONDS).running():
+        await until(lambda: is_up(telemetry) == 1)
+        neighbor.error = "gone: start it"
+        telemetry.span_export_failed(1, StorageError("gone"))
+        await until(lambda: is_up(telemetry) == 0)
+
+
+async def test_a_success_that_the_bridge_sees_is_checked_at_once(monkeypatch):
+    """A pause that has grown to minutes is cut short when a span is accepted."""
+    monkeypatch.setattr("bridge.connections.watch.backoff_seconds", lambda *_, **__: NEVER_SECONDS)
+    neighbor, telemetry = Neighbor(), Telemetry()
+    neighbor.error = "gone: start it"
+
+    async with watching(neighbor, telemetry).running():
+        await until(lambda: is_up(telemetry) == 0)
+        neighbor.error = ""
+        telemetry.spans_exported(1)
+        await until(lambda: is_up(telemetry) == 1)
+
+
+async def test_what_agrees_with_the_last_check_causes_none():
+    """Exports that succeed, and uploads of whatever sort, do not wake the check of a collector that works."""
+    neighbor, telemetry = Neighbor(), Telemetry()
+    options = {"first_pause_seconds": 0.0, "quiet_pause_seconds": NEVER_SECONDS}
+
+    async with watching(neighbor, telemetry, **options).running():
+        await until(lambda: is_up(telemetry) == 1)
+        telemetry.spans_exported(1)
+        telemetry.upload_stalled()
+        telemetry.uploaded("key", 1, 0.1)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert neighbor.attempts == 1
+
+
+async def test_failures_without_end_cause_one_check_in_a_pause():
+    """However often an export fails, the next check comes after the first pause only."""
+    neighbor, telemetry = Neighbor(), Telemetry()
+    options = {"first_pause_seconds": NEVER_SECONDS, "quiet_pause_seconds": NEVER_SECONDS}
+
+    async with watching(neighbor, telemetry, **options).running():
+        await until(lambda: is_up(telemetry) == 1)
+        for _ in range(100):
+            telemetry.span_export_failed(1, StorageError("refused"))
+            await asyncio.sleep(0)
+        assert neighbor.attempts == 1
+
+
+async def test_checks_that_failures_cause_in_vain_come_less_and_less_often(monkeypatch):
+    """A collector that refuses some spans and answers the check is not checked at every failure."""
+    asked = []
+
+    def backoff(failures, **_):
+        asked.append(failures)
+        return 0.0
+
+    monkeypatch.setattr("bridge.connections.watch.backoff_seconds", backoff)
+    neighbor, telemetry = Neighbor(), Telemetry()
+    options = {"first_pause_seconds": 0.001, "quiet_pause_seconds": NEVER_SECONDS}
+
+    async with watching(neighbor, telemetry, **options).running():
+        refused = StorageError("refused")
+        await until(lambda: telemetry.span_export_failed(1, refused) or neighbor.attempts >= 5)
+
+    assert asked[:3] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("occurrence", "expected"),
+    [
+        (lambda telemetry: telemetry.uploaded("key", 1, 0.1), ("object_store", True)),
+        (
+            lambda telemetry: telemetry.upload_failed("k", StorageError("x")),
+            ("object_store", False),
+        ),
+        (lambda telemetry: telemetry.upload_stalled(), ("object_store", False)),
+        (lambda telemetry: telemetry.commit_failed(OSError("x")), ("state_folder", False)),
+        (lambda telemetry: telemetry.spans_exported(0), ("otlp", True)),
+        (lambda telemetry: telemetry.span_export_failed(1, StorageError("x")), ("otlp", False)),
+    ],
+)
+def test_what_the_bridge_does_says_whether_a_connection_works(occurrence, expected):
+    """Each use is reported to whoever listens, and where nobody does it is just counted."""
+    telemetry, seen = Telemetry(), []
+    occurrence(telemetry)
+    telemetry.on_connection_used = lambda *used: seen.append(used)
+    occurrence(telemetry)
+
+    assert seen == [expected]
