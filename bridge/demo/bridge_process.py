@@ -26,7 +26,7 @@ IMAGE_BATCHES_PER_SECOND = 0.5
 """A spike of a few batches fits into one window."""
 
 SESSIONS_KEPT = 20
-"""Of the runs that are over; older ones go with their images, so the demo may run for days."""
+"""Of the runs that are over, in a temporary folder; older ones go with their images, so the demo may run for days."""
 
 WAY_OUT = (
     "stop it, or choose free ports: trainbridge demo --grpc-address 127.0.0.1:0 --http-address 127.0.0.1:0"
@@ -85,15 +85,7 @@ def bridge_process(
     with tempfile.TemporaryDirectory(prefix="trainbridge-demo-") as temporary:
         folder = Path(temporary)
         log, ports_file = folder / "log", folder / "ports.json"
-        command = [
-            *(sys.executable, "-m", "bridge.demo.attached", str(folder), "serve"),
-            *("--grpc-address", grpc_address),
-            *("--http-address", http_address),
-            *("--state", str(state or folder / "state")),
-            *("--ports-file", str(ports_file)),
-            *("--images-batches-per-second", str(IMAGE_BATCHES_PER_SECOND)),
-            *("--log-format", "json"),
-        ]
+        command = bridge_command(folder, grpc_address, http_address, state, ports_file)
         with log.open("wb") as output:
             # A session of its own: Ctrl-C reaches the trainer alone, which then stops the bridge.
             process = subprocess.Popen(  # noqa: S603 -- our own command
@@ -112,6 +104,22 @@ def bridge_process(
             )
         finally:
             _stop(process)
+
+
+def bridge_command(
+    folder: Path, grpc_address: str, http_address: str, state: Path | None, ports_file: Path
+) -> list[str]:
+    """Return the command of the bridge; what a temporary folder holds stays small, what a person's own does is kept."""
+    return [
+        *(sys.executable, "-m", "bridge.demo.attached", str(folder), "serve"),
+        *("--grpc-address", grpc_address),
+        *("--http-address", http_address),
+        *("--state", str(state or folder / "state")),
+        *(() if state else ("--sessions-keep", str(SESSIONS_KEPT))),
+        *("--ports-file", str(ports_file)),
+        *("--images-batches-per-second", str(IMAGE_BATCHES_PER_SECOND)),
+        *("--log-format", "json"),
+    ]
 
 
 def check_free(flag: str, address: str) -> None:

@@ -1,5 +1,6 @@
 """The bridge of the demo."""
 
+import itertools
 import socket
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import pytest
 from support.waiting import until_true
 
-from bridge.demo.bridge_process import check_free
+from bridge.demo.bridge_process import SESSIONS_KEPT, bridge_command, check_free
 from bridge.errors import BridgeError
 
 
@@ -28,6 +29,16 @@ def test_an_address_of_another_machine_is_refused():
     """Not as if it were in use."""
     with pytest.raises(BridgeError, match=r"^--http-address 192\.0\.2\.1:0 cannot be used: "):
         check_free("--http-address", "192.0.2.1:0")
+
+
+@pytest.mark.parametrize("is_own", [False, True], ids=["temporary", "own"])
+def test_old_runs_are_deleted_from_a_temporary_folder(tmp_path, is_own):
+    """A demo may run for days without filling the disk; a folder that somebody has named keeps everything."""
+    address, ports_file = "127.0.0.1:0", tmp_path / "ports.json"
+    command = bridge_command(tmp_path, address, address, tmp_path if is_own else None, ports_file)
+
+    flags = list(itertools.pairwise(command))
+    assert (("--sessions-keep", str(SESSIONS_KEPT)) in flags) is not is_own
 
 
 def test_an_attached_process_ends_with_the_other_end_of_its_pipe(tmp_path):
