@@ -11,6 +11,15 @@ from bridge.wire import metrics_pb2 as wire
 REQUEST_TAG = 0x0A
 """Of MetricsRequestBatch.requests: field 1, length-delimited."""
 
+START_GROUP, END_GROUP = 3, 4
+"""Wire types of the tags around a group: no message of the protocol has any."""
+
+VARINT_BYTES = 10
+"""What a varint takes at most."""
+
+FIXED_SIZES = {1: 8, 5: 4}
+"""By wire type, the bytes that follow a tag."""
+
 
 def session_prefix(session_id: str) -> bytes:
     """Return the bytes that make an encoded message one of this session when they precede it.
@@ -43,8 +52,8 @@ def split_frame(raw: bytes) -> Iterator[bytes | None]:
 def end_of_requests(raw: bytes, limit: int) -> int | None:
     """Return where the first `limit` requests of a frame end, or its length where there are no more.
 
-    Returns None for a frame with more fields than that which are not requests. Where the frame breaks off,
-    its length is returned too.
+    Returns None for a frame with a group, or with more fields than that which are not requests. Where the
+    frame breaks off, its length is returned too.
     """
     size = len(raw)
     if size <= 2 * limit:  # a request takes two bytes at least
@@ -58,25 +67,26 @@ def end_of_requests(raw: bytes, limit: int) -> int | None:
             length, position = read_varint(raw, position + 1)
         else:
             others += 1
-            length, position = _unknown_field(raw, position)
+            tag, position = read_varint(raw, position)
+            if others > limit or (tag is not None and tag & 7 == START_GROUP):
+                return None
+            length, position = read_content(raw, position, -1 if tag is None else tag & 7)
         if length is None:
             return size
-        if others > limit:
-            return None
         position += length
     return size
 
 
-def _unknown_field(raw: bytes, position: int) -> tuple[int | None, int]:
-    """Return how long the content of an unknown field is, and where it begins."""
-    tag, position = read_varint(raw, position)
-    wire_type = -1 if tag is None else tag & 7
-    if wire_type == 0:
-        _, position = read_varint(raw, position)
-        return 0, position
+def read_content(raw: bytes, position: int, wire_type: int) -> tuple[int | None, int]:
+    """Return how long the content of a field is, and where it begins; None where it cannot be told."""
     if wire_type == 2:
         return read_varint(raw, position)
-    return {1: 8, 5: 4}.get(wire_type), position
+    if wire_type == 0:
+        for end in range(position, min(position + VARINT_BYTES, len(raw))):
+            if raw[end] < 0x80:
+                return 0, end + 1
+        return None, position
+    return FIXED_SIZES.get(wire_type), position
 
 
 def read_varint(raw: bytes, position: int) -> tuple[int | None, int]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Union
 
 from bridge.wire import metrics_pb2 as wire
-from bridge.wire.framing import read_varint
+from bridge.wire.framing import END_GROUP, START_GROUP, read_content, read_varint
 
 PACKED = "packed"
 """Stands for a field that may hold many numbers in one."""
@@ -19,8 +19,8 @@ Shape = Mapping[int, Union["Shape", str]]
 CONTINUED = bytes(range(0x80, 0x100))
 """Bytes of a varint that are not its last one."""
 
-FIXED_SIZES = {0: 0, 1: 8, 3: 0, 4: 0, 5: 4}
-"""By wire type, the bytes that follow a tag; those of a varint are read apart, and groups are looked into."""
+IN_GROUP: Shape = {}
+"""The shape of a group, which no message of the protocol has: a parser skips what is in it."""
 
 
 def shape_of(descriptor: Any) -> Shape:
@@ -65,10 +65,18 @@ def count_values(raw: bytes, shape: Shape, limit: int) -> int:
         tag, position = read_varint(raw, position)
         if tag is None:
             return count
-        length, position = _content(raw, position, tag & 7)
+        wire_type = tag & 7
+        if wire_type == START_GROUP:
+            outer.append((end, shape))
+            shape = IN_GROUP
+            continue
+        if wire_type == END_GROUP and shape is IN_GROUP:
+            _, shape = outer.pop()
+            continue
+        length, position = read_content(raw, position, wire_type)
         if length is None or position + length > end:
             return count
-        inner = shape.get(tag >> 3) if tag & 7 == 2 else None
+        inner = shape.get(tag >> 3) if wire_type == 2 else None
         if isinstance(inner, str):
             count += len(raw[position : position + length].translate(None, CONTINUED))
         elif inner is not None:
@@ -77,17 +85,6 @@ def count_values(raw: bytes, shape: Shape, limit: int) -> int:
             continue
         position += length
     return count
-
-
-def _content(raw: bytes, position: int, wire_type: int) -> tuple[int | None, int]:
-    """Return how long the content of a field is, and where it begins."""
-    if wire_type == 2:
-        return read_varint(raw, position)
-    if wire_type == 0:
-        while position < len(raw) and raw[position] >= 0x80:
-            position += 1
-        return 0, position + 1
-    return FIXED_SIZES.get(wire_type), position
 
 
 def without_payload(raw: bytes, limit: int = 64) -> bytes:
@@ -99,7 +96,7 @@ def without_payload(raw: bytes, limit: int = 64) -> bytes:
         tag, position = read_varint(raw, position)
         if tag is None:
             break
-        length, position = _content(raw, position, tag & 7)
+        length, position = read_content(raw, position, tag & 7)
         if length is None or position + length > len(raw):
             break
         position += length
