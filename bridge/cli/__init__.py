@@ -62,7 +62,7 @@ COMMANDS = (
     ),
     Command(
         "command",
-        "send a command to a training session: pause, resume, stop ...",
+        "send a command to a training session, such as pause, resume or stop",
         command.add_arguments,
         command.run,
     ),
@@ -114,7 +114,7 @@ def _run(chosen: Command, words: list[str]) -> int:
     )
     chosen.arguments(parser)
     try:
-        return chosen.run(parser.parse_args(words))
+        return chosen.run(parser.read(words))
     finally:
         _flush()  # here, where an error can be said: the flush of Python itself comes too late
 
@@ -133,7 +133,7 @@ def _overview(words: list[str]) -> int:
     parser.add_argument("--version", action="version", version=f"trainbridge {__version__}")
     if words and not words[0].startswith("-"):
         parser.error(_unknown(words[0]))
-    parser.parse_args(words)
+    parser.read(words)
     parser.print_help()
     return MISUSED
 

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_url(parser, "--bridge-url")
     parser.add_argument(
         "--listen",
-        type=listen_address,
+        type=listen_address("127.0.0.1:9464"),
         default="127.0.0.1:9464",
         metavar="HOST:PORT",
         help="where the canary serves its own /metrics; port 0 takes a free one (default: %(default)s)",

@@ -24,14 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grpc-address",
-        type=listen_address,
+        type=listen_address("127.0.0.1:50051"),
         default="127.0.0.1:50051",
         metavar="HOST:PORT",
         help="where the training connects; port 0 takes a free one (default: %(default)s)",
     )
     parser.add_argument(
         "--http-address",
-        type=listen_address,
+        type=listen_address("127.0.0.1:8080"),
         default="127.0.0.1:8080",
         metavar="HOST:PORT",
         help="where the pages are; port 0 takes a free one (default: %(default)s)",

@@ -62,11 +62,11 @@ def _options(name: str, annotation: Any, meaning: str) -> dict[str, Any]:
 
 
 def _metavar(name: str, annotation: Any) -> str:
-    by_ending = next((word for ending, word in ENDINGS.items() if name.endswith(ending)), None)
     parts = _parts(annotation)
+    by_type = next((METAVARS[part] for part in parts if part in METAVARS), None)
+    by_ending = next((word for ending, word in ENDINGS.items() if name.endswith(ending)), "TEXT")
     choices = [part for part in parts if isinstance(part, str)]
-    kind = next((METAVARS[part] for part in parts if part in METAVARS), "TEXT")
-    return by_ending or "|".join(choices) or kind
+    return by_type or "|".join(choices) or by_ending
 
 
 def _parts(annotation: Any) -> tuple[Any, ...]:

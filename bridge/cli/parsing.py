@@ -1,15 +1,18 @@
 """The parser of every command, and the types that its arguments have."""
 
 import argparse
+import difflib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from bridge.addresses import check_url, split_address
 
 MISUSED = 2
 """A flag, variable or file must be changed; also what argparse exits with."""
+
+LOOPBACK = "127.0.0.1"
 
 Value = TypeVar("Value")
 
@@ -26,6 +29,34 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit with the sentence, and without the usage, which may be longer than a screen."""
         self.exit(MISUSED, f"{self.prog}: {message}\n  see `{self.prog} --help`\n")
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """Return the arguments; where one is unknown, exits with the option that was probably meant."""
+        arguments, unknown = self.parse_known_args(words)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{self._meant(unknown[0])}")
+        return arguments
+
+    def _meant(self, word: str) -> str:
+        flag = word.partition("=")[0]
+        close = difflib.get_close_matches(flag, self._option_string_actions, n=1)
+        return f"; did you mean {close[0]}?" if close else ""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        words = [str(choice) for choice in action.choices]
+        if (
+            not action.required
+        ):  # a word of its own, such as delete, which may come after the options
+            raise argparse.ArgumentError(
+                None,
+                f"{value!r} means nothing here: leave it out, or give {' or '.join(words)};"
+                " an option before it may be misspelled",
+            )
+        close = difflib.get_close_matches(value, words, n=1)
+        expected = f"did you mean {close[0]}?" if close else f"give one of {', '.join(words)}"
+        raise argparse.ArgumentError(action, f"invalid value {value!r}: {expected}")
 
 
 def checked(read: Callable[[str], Value], text: str, example: str) -> Value:
@@ -46,10 +77,16 @@ def http_url(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{error}; did you mean http://{text}?") from error
 
 
-def listen_address(text: str) -> str:
-    """Return host:port as it was given."""
-    checked(split_address, text, "host:port, such as 127.0.0.1:9464")
-    return text
+def listen_address(default: str) -> Callable[[str], str]:
+    """Return a type for host:port as it was given; who gives a port alone is shown the rest."""
+
+    def read(text: str) -> str:
+        local = f"{LOOPBACK}:{text.removeprefix(':')}"
+        example = local if checked_or_none(split_address, local) else default
+        checked(split_address, text, f"host:port, such as {example}")
+        return text
+
+    return read
 
 
 def whole_number(least: int, most: int | None = None) -> Callable[[str], int]:

@@ -107,6 +107,18 @@ def test_every_setting_is_a_flag_with_default_and_variable():
     assert titles[-len(GROUPS) :] == list(GROUPS)
 
 
+def test_a_number_is_never_called_an_address():
+    """What a flag takes follows from the type of its setting, and from its name only where that is text."""
+    parser = argparse.ArgumentParser()
+    add_settings(parser)
+    shown = {action.dest: action.metavar for action in parser._actions}
+
+    assert shown["max_streams_per_address"] == shown["http_max_connections_per_address"] == "NUMBER"
+    assert shown["grpc_address"] == "HOST:PORT"
+    assert shown["state"] == "FOLDER"
+    assert shown["tls_cert_file"] == "FILE"
+
+
 def test_only_flags_that_were_given_count():
     """A flag that was not written must not hide a variable."""
     assert given(parsed()) == {}
