@@ -10,6 +10,9 @@ from bridge.session import Session
 TOKENS_KNOWN = 20_000
 """Tokens of the last registrations, over all sessions."""
 
+CONNECTIONS_KNOWN = 10_000
+"""Connections of the last registrations, over all sessions."""
+
 REFUSALS_KEPT = 1_000
 """Connections whose registration was refused, over all sessions."""
 
@@ -43,6 +46,7 @@ class Admission:
         """Start with nobody refused."""
         self._refused: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._tokens: OrderedDict[str, None] = OrderedDict()
+        self._connections: OrderedDict[str, None] = OrderedDict()
 
     def note_refusal(self, session_id: str, caller: Caller) -> None:
         """Remember that a registration over this connection was refused."""
@@ -55,8 +59,13 @@ class Admission:
             self._refused.popitem(last=False)
 
     def note_registration(self, session_id: str, caller: Caller) -> None:
-        """Forget that a registration over this connection was refused."""
+        """Remember that a registration came over this connection, and that it was not refused."""
         self._refused.pop((session_id, caller.connection), None)
+        if caller.connection:
+            self._connections[caller.connection] = None
+            self._connections.move_to_end(caller.connection)
+        if len(self._connections) > CONNECTIONS_KNOWN:
+            self._connections.popitem(last=False)
 
     def note_tokens(self, session: Session) -> None:
         """Remember the tokens that streams of a session may show."""
@@ -67,8 +76,8 @@ class Admission:
             self._tokens.popitem(last=False)
 
     def has_registered(self, caller: Caller) -> bool:
-        """Return whether a caller shows a token of any registration."""
-        return caller.token_hash in self._tokens
+        """Return whether a caller shows a token of any registration, or uses the connection of one."""
+        return caller.token_hash in self._tokens or caller.connection in self._connections
 
     def check(self, session: Session, caller: Caller) -> None:
         """Raise ForeignSessionError unless the caller's registration of this session was accepted.

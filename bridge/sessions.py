@@ -24,6 +24,9 @@ from bridge.model import (
 from bridge.protocol import SESSION_ID
 from bridge.session import EARLIEST, Holder, Session
 
+CROWDED = 0.5
+"""Above this part of all places, sessions that were never used give up theirs."""
+
 SUPERSEDED = (
     "a newer attempt of this session has taken its place; nothing more of this one is taken"
     " under the session's name"
@@ -172,7 +175,7 @@ class Sessions:
             if session.phase is Phase.LIVE:
                 if self.is_leased(session):
                     continue
-                if session.is_unused and now - session.heard_at >= self._unused_seconds:
+                if self._is_in_the_way(session, now):
                     yield session, Ended(Phase.LOST)
                     yield session, Expired()
                 elif now - session.heard_at >= self._lost_seconds:
@@ -185,6 +188,14 @@ class Sessions:
                 session.over_since = session.heard_at  # it said so itself
             if now - session.over_since >= self._linger_seconds:
                 yield session, Expired()
+
+    def _is_in_the_way(self, session: Session, now: float) -> bool:
+        """Return whether a session has never been used, and places are scarce.
+
+        Where they are not, its client may still be loading its data.
+        """
+        is_old = session.is_unused and now - session.heard_at >= self._unused_seconds
+        return is_old and len(self._sessions) > CROWDED * self.limit
 
     def expire(self, session: Session) -> None:
         """Drop a session from memory."""

@@ -112,7 +112,8 @@ class Sessions(BaseModel):
     )
     session_unused_seconds: float = setting(
         900.0,
-        "A session that was registered and never sent a message is forgotten after this long.",
+        "A session that was registered and never sent a message is forgotten after this long while more than half of "
+        "`max_sessions` are in memory; otherwise it has `session_lost_seconds`, as it may still be loading its data.",
         expected="a number of seconds, at least three times `heartbeat_seconds`, such as 900",
         gt=0,
     )

@@ -5,6 +5,7 @@ wait for a turn, and what it sends meanwhile stays in its own machine (HTTP/2 fl
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,13 @@ class Turn:
         self._turns = turns
         self._host = host
         self._is_over = False
+        self._since = time.monotonic()
+
+    def is_overdue(self, now: float, seconds: float) -> bool:
+        """Return whether it has taken longer than that, and keeps another one waiting."""
+        return (
+            not self._is_over and now - self._since > seconds and self._turns.is_needed(self._host)
+        )
 
     def end(self) -> None:
         """Let the next one have its turn; twice is the same as once."""
@@ -45,10 +53,12 @@ class FirstMessages:
         self._waiting: dict[asyncio.Future[None], str] = {}
         """The hosts of those that wait, in the order in which they came."""
 
-    @property
-    def is_full(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._waiting)
+    def is_needed(self, host: str) -> bool:
+        """Return whether somebody waits who could have a turn of this host."""
+        return any(
+            waiting == host or self._taken[waiting] < self._limit_per_host
+            for waiting in self._waiting.values()
+        )
 
     async def take(self, host: str) -> Turn:
         """Wait for a turn; raises LimitError where none comes."""

@@ -143,10 +143,9 @@ class Servicer:
         if stream.session_id:
             is_known = self._deps.sessions.find(stream.session_id) is not None
             return None if is_known else EXPIRED
-        is_late = now - stream.opened_at > config.first_message_seconds
-        if is_late and self._first_messages.is_full:
-            return nothing_said(config.first_message_seconds)
-        return None
+        seconds = config.first_message_seconds
+        is_overdue = stream.turn is not None and stream.turn.is_overdue(now, seconds)
+        return nothing_said(seconds) if is_overdue else None
 
     async def _read_registration(self, _requests: object, context: Context) -> wire.SessionResponse:
         seconds = self._config.first_message_seconds
@@ -298,7 +297,7 @@ class Servicer:
         """
         limits, outgoing = self._config.limits, stream.outgoing
         try:
-            turn = await self._turn_of(stream.caller)
+            turn = stream.turn = await self._turn_of(stream.caller)
         except LimitError as error:
             stream.ending = Ending("no_turn", grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
             self._deps.telemetry.stream_refused("no_turn", host=stream.caller.host)

@@ -21,6 +21,7 @@ from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.endings import SUPERSEDED, Ending
 from bridge.receiver.errors import answer_to
 from bridge.receiver.failures import ATTEMPTS, Failures
+from bridge.receiver.first_messages import Turn
 from bridge.receiver.outgoing import Outgoing, Write
 from bridge.session import SEQUENCE_LIMIT, Holder, Session
 from bridge.wire import metrics_pb2 as wire
@@ -49,7 +50,8 @@ class Stream:
         self._deps = deps
         self._pipeline = deps.pipeline
         self.caller = caller
-        self.opened_at = time.monotonic()
+        self.turn: Turn | None = None
+        """What lets a client that has not registered send a message."""
         self.ending: Ending | None = None
         """Why the bridge ends it, where it does."""
         self.holder = Holder()

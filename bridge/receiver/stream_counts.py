@@ -1,10 +1,10 @@
-"""How many streams are open: in all, from each address, and with each token."""
+"""How many streams are open: in all, from each address, and of each client."""
 
 from collections import Counter
 
 from bridge.admission import Caller
 
-STREAMS_PER_TOKEN = 4
+STREAMS_PER_CLIENT = 4
 """A client has one stream, and at times one that is not gone yet."""
 
 
@@ -17,7 +17,7 @@ class StreamCounts:
         self._limit_per_host = limit_per_host
         self._count = 0
         self._by_host: Counter[str] = Counter()
-        self._by_token: Counter[str] = Counter()
+        self._by_client: Counter[str] = Counter()
 
     def refusal(self, caller: Caller) -> tuple[str, str]:
         """Return why a caller may open no more, as the label of a series and as text; or twice ""."""
@@ -30,19 +30,24 @@ class StreamCounts:
         return "", ""
 
     def has_many(self, caller: Caller) -> bool:
-        """Return whether a caller's token is shown by more streams than one client needs."""
-        return self._by_token[caller.token_hash] > STREAMS_PER_TOKEN
+        """Return whether a caller has more streams than one client needs."""
+        return self._by_client[_client_of(caller)] > STREAMS_PER_CLIENT
 
     def add(self, caller: Caller) -> None:
         """Count a stream."""
         self._count += 1
         self._by_host[caller.host] += 1
-        self._by_token[caller.token_hash] += 1
+        self._by_client[_client_of(caller)] += 1
 
     def remove(self, caller: Caller) -> None:
         """Count a stream less."""
         self._count -= 1
-        for counter, key in ((self._by_host, caller.host), (self._by_token, caller.token_hash)):
+        for counter, key in ((self._by_host, caller.host), (self._by_client, _client_of(caller))):
             counter[key] -= 1
             if not counter[key]:
                 del counter[key]
+
+
+def _client_of(caller: Caller) -> str:
+    """Return what tells one client from another: its token, or else its connection."""
+    return caller.token_hash or caller.connection

@@ -434,6 +434,15 @@ def test_a_session_that_never_sends_gives_up_its_place(clock):
     assert due == [("unused", Ended(Phase.LOST)), ("unused", Expired()), ("used", Disconnected())]
 
 
+def test_who_loads_data_for_long_is_waited_for_where_there_is_room(clock):
+    """A client without heartbeats may send its first batch half an hour after it has registered."""
+    sessions = Sessions(limit=2, heartbeat_seconds=10, unused_seconds=60, clock=clock)
+    sessions.register("loading", client(), Config())
+    clock.now += 1800
+
+    assert [event for _, event in sessions.due()] == []
+
+
 def test_whether_a_session_was_used_outlives_a_restart():
     """And a session of an older version, which did not say, counts as used."""
     session = Session("run", client("a"), Config(), now=1_000.0)

@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import time
+from contextlib import asynccontextmanager
 
 import grpc
 import pytest
@@ -36,9 +38,16 @@ async def ending(call):
         return await call.code(), await call.details()
 
 
-def stranger(bridge):
-    """Open a stream that shows no token, and says nothing."""
-    return bridge.channel.stream_stream(f"{SERVICE}/StreamMetrics")()
+@asynccontextmanager
+async def stranger(bridge):
+    """Open a stream of a connection that has registered nothing; it shows no token, and says nothing."""
+    own = (("grpc.use_local_subchannel_pool", 1),)
+    async with grpc.aio.insecure_channel(bridge.address, options=own) as channel:
+        yield channel.stream_stream(
+            f"{SERVICE}/StreamMetrics",
+            request_serializer=wire.MetricsRequest.SerializeToString,
+            response_deserializer=wire.MetricsResponse.FromString,
+        )()
 
 
 @pytest.mark.parametrize(
@@ -75,15 +84,15 @@ async def test_who_has_not_registered_waits_for_a_turn(tmp_path):
     async with bridge.running() as stub:
         registration = wire.SessionInfo(session_id="unnamed")
         assert (await stub.RegisterTrainingSession(registration)).success
-        idle = stranger(bridge)
-        await until(lambda: bridge.servicer._first_messages._taken.total() == 1)
-        second = stub.StreamMetrics("unnamed")
-        await say(second, batch(session_id="unnamed"))
-        await until(lambda: bridge.servicer._first_messages.is_full)
-        next(iter(bridge.servicer._streams)).opened_at -= 60
+        turns = bridge.servicer._first_messages
+        async with stranger(bridge) as idle, stranger(bridge) as second:
+            await until(lambda: turns._taken.total() == 1)
+            await say(second, batch(session_id="unnamed"))
+            await until(lambda: turns.is_needed("loopback"))
+            next(iter(bridge.servicer._streams)).turn._since -= 60
 
-        assert (await hear(second)).ack.success
-        code, text = await ending(idle)
+            assert (await hear(second)).ack.success
+            code, text = await ending(idle)
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "--first-message-seconds" in text
         assert refused(bridge, "no_message") == 1
@@ -106,12 +115,26 @@ async def test_who_shows_that_it_registered_needs_no_turn(tmp_path):
     bridge = Bridge(tmp_path, max_first_messages=1)
     async with bridge.running() as stub:
         await registered(stub)
-        stranger(bridge)
-        await until(lambda: bridge.servicer._first_messages._taken.total() == 1)
-        stream = stub.StreamMetrics()
-        await say(stream, batch(sequence=1))
+        async with stranger(bridge):
+            await until(lambda: bridge.servicer._first_messages._taken.total() == 1)
+            stream = stub.StreamMetrics()
+            await say(stream, batch(sequence=1))
 
-        assert (await hear(stream)).ack.sequence == 1
+            assert (await hear(stream)).ack.sequence == 1
+
+
+async def test_an_original_client_shows_by_its_connection_that_it_registered(tmp_path):
+    """It opens its stream, loads its data for long, and holds up nobody: it has no turn to be cut for."""
+    bridge = Bridge(tmp_path, max_first_messages=1, first_message_seconds=0.05)
+    async with bridge.running() as stub:
+        await stub.RegisterTrainingSession(wire.SessionInfo(session_id="unnamed"))
+        early = stub.StreamMetrics("unnamed")
+        async with stranger(bridge), stranger(bridge):
+            await until(lambda: bridge.servicer._first_messages.is_needed("loopback"))
+            await until(lambda: refused(bridge, "no_message"))
+            await say(early, batch(session_id="unnamed"))
+
+            assert (await hear(early)).ack.success
 
 
 async def test_a_registration_that_does_not_arrive_is_refused(tmp_path):
@@ -187,6 +210,23 @@ async def test_limits_of_registration_are_counted(tmp_path):
     assert bridge.errors("RESOURCE_EXHAUSTED") == 1
 
 
+async def test_nobody_is_cut_for_one_who_waits_because_of_its_own_address():
+    """A host that has all of its turns does not wait for those of others, until there are none at all."""
+    turns = FirstMessages(4, 15)
+    early, _, _ = await turns.take("trainer"), await turns.take("crowd"), await turns.take("b")
+    crowd = asyncio.create_task(turns.take("crowd"))
+    await until(lambda: turns._waiting)
+
+    assert not early.is_overdue(time.monotonic() + 3600, 60)
+    assert turns.is_needed("crowd")
+    await turns.take("c")
+    late = asyncio.create_task(turns.take("d"))
+    await until(lambda: len(turns._waiting) == 2)
+    assert early.is_overdue(time.monotonic() + 3600, 60)
+    for task in (crowd, late):
+        task.cancel()
+
+
 async def test_a_turn_that_is_given_up_goes_to_the_next():
     """In the order in which they came; whoever stops waiting is passed over."""
     turns = FirstMessages(1, 15)
@@ -199,7 +239,7 @@ async def test_a_turn_that_is_given_up_goes_to_the_next():
 
     (await third).end()
 
-    assert not turns.is_full
+    assert not turns._waiting
     assert turns._taken.total() == 0
 
 
