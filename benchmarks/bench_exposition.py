@@ -20,7 +20,7 @@ from row import Row
 
 from bridge.model import Client, Config, Connected, Registered, Update
 from bridge.receiver.decode import decode_request
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.session import Session
 from bridge.sinks.metrics.exposition import Exposition
 from bridge.sinks.metrics.state import TrainingMetrics
@@ -123,7 +123,9 @@ def _filled(sessions: int) -> Exposition:
         for event in (Registered(), Connected()):
             metrics.consume(session, event, now)
         for request in requests_of(session.id):
-            for update in decode_request(request.SerializeToString(), Limits(images_per_batch=64)):
+            for update in decode_request(
+                request.SerializeToString(), MessageLimits(images_per_batch=64)
+            ):
                 if not isinstance(update, Update):
                     raise BenchmarkError(f"refused: {update}")
                 metrics.consume(session, update.message, now)

@@ -14,16 +14,15 @@ from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.connections import ConnectionWatch
 from bridge.deletions import SessionDeleter, deletions
-from bridge.descriptors import raise_limit, shortage
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
+from bridge.open_files import raise_limit, shortage
 from bridge.outputs import connections, image_store, span_endpoint
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
-from bridge.receiver.limits import Limits as MessageLimits
-from bridge.receiver.server import ConnectionLimits as GrpcConnectionLimits
-from bridge.receiver.server import bind_server, serve_grpc
+from bridge.receiver.message_limits import MessageLimits
+from bridge.receiver.server import GrpcConnectionLimits, bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.retention import Retention, RetentionLimits
 from bridge.sessions import Sessions
@@ -43,7 +42,7 @@ from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
     Check,
-    ConnectionLimits,
+    HttpConnectionLimits,
     TileDecoder,
     TileLimits,
     bind_listener,
@@ -205,7 +204,7 @@ async def run(
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
             grpc_address=grpc_server.address,
             allowed_hosts=tuple((settings.allowed_hosts or "").split()),
-            connection_limits=_connection_limits(settings),
+            connection_limits=_http_connection_limits(settings),
         )
         await stack.enter_async_context(serve_http(build_app(deps), listener))
 
@@ -302,8 +301,8 @@ async def _spans(
     return (await stack.enter_async_context(spans),)
 
 
-def _connection_limits(settings: Settings) -> ConnectionLimits:
-    return ConnectionLimits(
+def _http_connection_limits(settings: Settings) -> HttpConnectionLimits:
+    return HttpConnectionLimits(
         connections=settings.http_max_connections,
         connections_per_address=settings.http_max_connections_per_address,
         request_seconds=settings.http_request_seconds,

@@ -23,13 +23,13 @@ from bridge.model import (
     reported,
 )
 from bridge.receiver.jpeg import checked
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.resources import resources_of
 from bridge.receiver.run_info import config_of
 from bridge.session import SEQUENCE_LIMIT
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.framing import end_of_requests, split_frame
-from bridge.wire.values import FRAME, REQUEST, count_values, has_more, without_payload
+from bridge.wire.scan import FRAME, REQUEST, count_values, has_more, without_payload
 
 ROUNDING = 1e-3
 """A ratio of numbers with half precision may exceed 1 by so much."""
@@ -45,14 +45,14 @@ Result = Update | BridgeError
 """An update, or what is wrong: with a whole message, with images of the update before, or with what follows."""
 
 
-def decode_request(raw: bytes, limits: Limits) -> list[Result]:
+def decode_request(raw: bytes, limits: MessageLimits) -> list[Result]:
     """Read one MetricsRequest; what holds too many values is not even built."""
     if has_more(raw, REQUEST, limits.values):
         return [_too_many_values(raw, limits)]
     return _decode_request(raw, limits)
 
 
-def _decode_request(raw: bytes, limits: Limits) -> list[Result]:
+def _decode_request(raw: bytes, limits: MessageLimits) -> list[Result]:
     try:
         request = wire.MetricsRequest.FromString(raw)
     except DecodeError:
@@ -62,7 +62,7 @@ def _decode_request(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
-def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
+def decode_frame(raw: bytes, limits: MessageLimits) -> list[Result]:
     """Read the requests of one MetricsRequestBatch; a bad one among them costs only itself.
 
     What is above the limit is not even built.
@@ -84,7 +84,7 @@ def decode_frame(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
-def _decode_whole(raw: bytes, limits: Limits) -> list[Result]:
+def _decode_whole(raw: bytes, limits: MessageLimits) -> list[Result]:
     try:
         requests = wire.MetricsRequestBatch.FromString(raw).requests
     except DecodeError:
@@ -96,7 +96,7 @@ def _decode_whole(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
-def _decode_first(raw: bytes, limits: Limits) -> list[Result]:
+def _decode_first(raw: bytes, limits: MessageLimits) -> list[Result]:
     """Read the first requests of a frame that holds too many values, as far as the limit allows."""
     results: list[Result] = []
     left = limits.values
@@ -118,7 +118,7 @@ def _decode_first(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
-def _too_many_values(raw: bytes, limits: Limits) -> InvalidDataError:
+def _too_many_values(raw: bytes, limits: MessageLimits) -> InvalidDataError:
     """Return the refusal of a request, under the number it has if that can be read."""
     error = (
         f"values: more than the {limits.values} that one message may hold (--max-message-values)"
@@ -132,7 +132,7 @@ def _too_many_values(raw: bytes, limits: Limits) -> InvalidDataError:
     return InvalidDataError(error, sequence=whose.sequence, session_id=whose.session_id)
 
 
-def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
+def _decode_one_by_one(raw: bytes, limits: MessageLimits) -> list[Result]:
     results: list[Result] = []
     for part in split_frame(raw):
         if part is None:
@@ -142,7 +142,9 @@ def _decode_one_by_one(raw: bytes, limits: Limits) -> list[Result]:
     return results
 
 
-def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: list[Result]) -> None:
+def _decode(
+    request: wire.MetricsRequest, size: int, limits: MessageLimits, results: list[Result]
+) -> None:
     kind = request.WhichOneof("payload")
     sequence, session_id = request.sequence, request.session_id
     if sequence > SEQUENCE_LIMIT:
@@ -166,7 +168,7 @@ def _decode(request: wire.MetricsRequest, size: int, limits: Limits, results: li
         results.append(InvalidDataError(f"{kind}.{'; '.join(faults)}"))
 
 
-def _batch(request: wire.MetricsRequest, limits: Limits, faults: list[str]) -> Batch:
+def _batch(request: wire.MetricsRequest, limits: MessageLimits, faults: list[str]) -> Batch:
     data = request.batch_data
     images, predictions, truths = data.images, data.predictions, data.ground_truth
     count = len(images)
@@ -222,7 +224,7 @@ def _images(
     images: Any,
     predictions: tuple[Prediction, ...],
     truths: tuple[int, ...],
-    limits: Limits,
+    limits: MessageLimits,
     faults: list[str],
 ) -> Iterator[Image]:
     """Yield the good images, each with its place in the batch; those that the sender left out are no faults."""
@@ -247,7 +249,7 @@ def _images(
         )
 
 
-def _epoch(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Epoch:
+def _epoch(request: wire.MetricsRequest, _limits: MessageLimits, _faults: list[str]) -> Epoch:
     data = request.epoch_data
     has_accuracy = data.accuracy_reported or data.average_accuracy
     return Epoch(
@@ -260,7 +262,9 @@ def _epoch(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) ->
     )
 
 
-def _performance(request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Performance:
+def _performance(
+    request: wire.MetricsRequest, _limits: MessageLimits, _faults: list[str]
+) -> Performance:
     data = request.performance_data
     return Performance(
         reported(data.time_per_batch_ms / 1000),
@@ -272,7 +276,9 @@ def _performance(request: wire.MetricsRequest, _limits: Limits, _faults: list[st
     )
 
 
-def _status(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -> StatusChange:
+def _status(
+    request: wire.MetricsRequest, limits: MessageLimits, _faults: list[str]
+) -> StatusChange:
     data = request.status_update
     if data.status >= len(STATUSES) or data.status < 0:
         raise InvalidDataError(f"status: {data.status} is not a TrainingStatus")
@@ -280,11 +286,13 @@ def _status(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) ->
     return StatusChange(STATUSES[data.status], data.message[: limits.text], config)
 
 
-def _heartbeat(_request: wire.MetricsRequest, _limits: Limits, _faults: list[str]) -> Heartbeat:
+def _heartbeat(
+    _request: wire.MetricsRequest, _limits: MessageLimits, _faults: list[str]
+) -> Heartbeat:
     return Heartbeat()
 
 
-def _scalars(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -> Scalars:
+def _scalars(request: wire.MetricsRequest, limits: MessageLimits, _faults: list[str]) -> Scalars:
     data = request.scalar_data
     if len(data.values) > limits.scalars:
         raise InvalidDataError(
@@ -300,7 +308,7 @@ def _scalars(request: wire.MetricsRequest, limits: Limits, _faults: list[str]) -
 
 
 def _command_result(
-    request: wire.MetricsRequest, limits: Limits, _faults: list[str]
+    request: wire.MetricsRequest, limits: MessageLimits, _faults: list[str]
 ) -> CommandResult:
     data = request.command_result
     return CommandResult(
@@ -308,7 +316,7 @@ def _command_result(
     )
 
 
-_MESSAGES: dict[str, Callable[[wire.MetricsRequest, Limits, list[str]], Message]] = {
+_MESSAGES: dict[str, Callable[[wire.MetricsRequest, MessageLimits, list[str]], Message]] = {
     "batch_data": _batch,
     "epoch_data": _epoch,
     "performance_data": _performance,

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator
 from heapq import nsmallest
 
 from bridge.model import Client, Config
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 
 
-def client_of(info: wire.SessionInfo, trace_context: TraceContext | None, limits: Limits) -> Client:
+def client_of(
+    info: wire.SessionInfo, trace_context: TraceContext | None, limits: MessageLimits
+) -> Client:
     """Return who is registering."""
     return Client(
         name=info.client_name[: limits.text],
@@ -20,7 +22,7 @@ def client_of(info: wire.SessionInfo, trace_context: TraceContext | None, limits
     )
 
 
-def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
+def config_of(config: wire.TrainingConfig, limits: MessageLimits) -> Config:
     """Return how a run was configured."""
     return Config(
         total_epochs=config.total_epochs,
@@ -32,13 +34,13 @@ def config_of(config: wire.TrainingConfig, limits: Limits) -> Config:
     )
 
 
-def _labels(info: wire.SessionInfo, limits: Limits) -> dict[str, str]:
+def _labels(info: wire.SessionInfo, limits: MessageLimits) -> dict[str, str]:
     """Return the labels that are kept: the first ones by name, as on every bridge."""
     names = nsmallest(limits.labels, (name for name in info.labels if len(name) <= limits.label))
     return {name: info.labels[name][: limits.label] for name in names}
 
 
-def _class_names(names: Iterable[str], limits: Limits) -> Iterator[str]:
+def _class_names(names: Iterable[str], limits: MessageLimits) -> Iterator[str]:
     left = limits.class_names
     for name in names:
         kept = name[:256]

@@ -12,9 +12,9 @@ from grpc_reflection.v1alpha import reflection
 
 from bridge.addresses import join_address
 from bridge.errors import SettingError
-from bridge.listening import bound_sockets
 from bridge.receiver.certificates import Certificates
 from bridge.receiver.servicer import SERVICE, Servicer
+from bridge.sockets import bound_sockets
 
 KEEPALIVE_MS = 20_000
 
@@ -34,7 +34,7 @@ class GrpcServer:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionLimits:
+class GrpcConnectionLimits:
     """What clients may take of the server before they open a stream."""
 
     connections: int = 4_000
@@ -51,7 +51,7 @@ async def bind_server(
     max_message_bytes: int,
     lookahead_bytes: int,
     certificates: Certificates | None = None,
-    limits: ConnectionLimits = ConnectionLimits(),
+    limits: GrpcConnectionLimits = GrpcConnectionLimits(),
 ) -> AsyncIterator[GrpcServer]:
     """Hold an address while the block lasts; nothing is served yet. Without certificates it is plain text.
 
@@ -131,7 +131,7 @@ def _without_ipv6(port: int) -> Iterator[None]:
 
 
 def _options(
-    max_message_bytes: int, lookahead_bytes: int, limits: ConnectionLimits
+    max_message_bytes: int, lookahead_bytes: int, limits: GrpcConnectionLimits
 ) -> list[tuple[str, int]]:
     """Return the channel options.
 

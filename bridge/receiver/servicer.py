@@ -20,7 +20,7 @@ from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.endings import EXPIRED, Ending, nothing_said, unread
 from bridge.receiver.errors import answer_to
 from bridge.receiver.first_messages import FirstMessages, Turn
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.rebalance import rebalancing
 from bridge.receiver.run_info import client_of, config_of
 from bridge.receiver.stream import Stream
@@ -29,7 +29,7 @@ from bridge.session import Session
 from bridge.threads import ThreadLimiter
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
-from bridge.wire.values import SESSION_INFO, has_more
+from bridge.wire.scan import SESSION_INFO, has_more
 
 SERVICE = wire.DESCRIPTOR.services_by_name["MetricsService"].full_name
 
@@ -44,14 +44,14 @@ TOO_MANY_VALUES = (
 )
 
 Context = grpc.aio.ServicerContext[Any, Any]
-Decode = Callable[[bytes, Limits], list[Result]]
+Decode = Callable[[bytes, MessageLimits], list[Result]]
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
     """What clients learn when they register, and the limits they are held to."""
 
-    limits: Limits = field(default_factory=Limits)
+    limits: MessageLimits = field(default_factory=MessageLimits)
     heartbeat_seconds: float = 20.0
     buffer_bytes: int = 64 << 20
     flush_seconds: float = 0.2

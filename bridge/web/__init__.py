@@ -1,7 +1,6 @@
 """The HTTP server: pages, images, /metrics and the API."""
 
 from bridge.web.app import build_app, serve_http
-from bridge.web.connections import ConnectionLimits
 from bridge.web.dependencies import (
     AppDependencies,
     Archive,
@@ -11,7 +10,8 @@ from bridge.web.dependencies import (
     MetricsPage,
     SubmitCommand,
 )
-from bridge.web.listener import Listener, bind_listener
+from bridge.web.http_connections import HttpConnectionLimits
+from bridge.web.listener import bind_listener
 from bridge.web.pages.tiles import TileDecoder, TileLimits
 
 __all__ = [
@@ -19,9 +19,8 @@ __all__ = [
     "Archive",
     "Check",
     "Confusion",
-    "ConnectionLimits",
     "Exposition",
-    "Listener",
+    "HttpConnectionLimits",
     "MetricsPage",
     "SubmitCommand",
     "TileDecoder",

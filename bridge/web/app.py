@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.addresses import GO_TO_IMAGES
+from bridge.sockets import BoundAddress
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.delete_session import delete_session
 from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.sessions import get_session, list_sessions
-from bridge.web.connections import Connections
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
+from bridge.web.http_connections import HttpConnections
 from bridge.web.links import root_path
-from bridge.web.listener import BACKLOG, Listener
+from bridge.web.listener import BACKLOG
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.contact_sheet import contact_sheet
@@ -91,7 +92,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[DEPENDENCIES] = deps
     app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
     app[SCRAPES] = Scrapes(deps.connection_limits.metrics_pages)
-    app[CONNECTIONS] = Connections(deps.connection_limits, deps.telemetry)
+    app[CONNECTIONS] = HttpConnections(deps.connection_limits, deps.telemetry)
     app[CATALOG] = SessionCatalog(deps)
     _add_routes(app.router, "")
     if root := root_path(deps):
@@ -126,7 +127,7 @@ async def _add_slash(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def serve_http(app: web.Application, listener: Listener) -> AsyncIterator[None]:
+async def serve_http(app: web.Application, listener: BoundAddress) -> AsyncIterator[None]:
     """Serve on bound sockets while the context lasts."""
     connections = app[CONNECTIONS]
     runner = web.AppRunner(

@@ -14,7 +14,7 @@ from bridge.sessions import Sessions
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter
-from bridge.web.connections import ConnectionLimits
+from bridge.web.http_connections import HttpConnectionLimits
 from bridge.web.pages.tiles import TileDecoder
 
 
@@ -122,7 +122,7 @@ class AppDependencies:
     """CSP sources that may frame pages, besides this bridge and Grafana; ("'none'",): nobody may."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which the bridge answers, besides its public URL and those that cannot be rebound."""
-    connection_limits: ConnectionLimits = field(default_factory=ConnectionLimits)
+    connection_limits: HttpConnectionLimits = field(default_factory=HttpConnectionLimits)
 
 
 DEPENDENCIES = web.AppKey("dependencies", AppDependencies)

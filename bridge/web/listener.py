@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bridge.listening import BoundAddress, bound_sockets
+from bridge.sockets import BoundAddress, bound_sockets
 
 BACKLOG = 1_024
 
-Listener = BoundAddress
-
 
 @contextmanager
-def bind_listener(address: str) -> Iterator[Listener]:
+def bind_listener(address: str) -> Iterator[BoundAddress]:
     """Listen on host:port while the context lasts; raises SettingError when that fails."""
     with bound_sockets(address, "http_address") as bound:
         for each in bound.sockets:

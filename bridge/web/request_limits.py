@@ -4,13 +4,13 @@ import asyncio
 
 from aiohttp import web
 
-from bridge.web.connections import SLOW_REQUEST, Connections
 from bridge.web.dependencies import deps_of
 from bridge.web.errors import Endpoint, SlowRequestError
 from bridge.web.hosts import ForeignHostError, check_host
+from bridge.web.http_connections import SLOW_REQUEST, HttpConnections
 from bridge.web.sliced_payload import SLICE_BYTES, SlicedPayload
 
-CONNECTIONS = web.AppKey("connections", Connections)
+CONNECTIONS = web.AppKey("connections", HttpConnections)
 
 
 @web.middleware

@@ -12,7 +12,7 @@ from support.series import Scene
 
 from bridge.model import Connected, Registered, Update
 from bridge.receiver.decode import decode_request
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.run_info import client_of, config_of
 from bridge.session import Session
 from bridge.sinks.journal.records import JournalRecord, decode, encode
@@ -238,8 +238,10 @@ class Run:
 
     def register(self, message):
         """Register, perhaps again."""
-        client = client_of(message, None, Limits())
-        known = self.deps.sessions.register("run", client, config_of(message.config, Limits()))
+        client = client_of(message, None, MessageLimits())
+        known = self.deps.sessions.register(
+            "run", client, config_of(message.config, MessageLimits())
+        )
         self.session = known.session
         self._take(Registered(), Connected())
 
@@ -250,7 +252,7 @@ class Run:
                 self.register(message)
                 continue
             request = wire.MetricsRequest(session_id="run", **{KINDS[type(message)]: message})
-            (update,) = decode_request(request.SerializeToString(), Limits())
+            (update,) = decode_request(request.SerializeToString(), MessageLimits())
             assert isinstance(update, Update), update
             row = unpacked(packed(encode(JournalRecord("run", 0, 0.0, update.message))))
             self._take(decode(row).event)

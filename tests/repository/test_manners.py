@@ -21,7 +21,7 @@ SLEEPERS = {
     "tests/unit/client/test_closing.py": "encodes slowly",
     "tests/unit/sinks/spans/test_delivery.py": "counts attempts in a while, of which there are to be none",
     "tests/unit/receiver/test_limits.py": "a client is silent for longer than a limit that must not apply",
-    "tests/unit/web/test_connections.py": "writes, or reads, slowly",
+    "tests/unit/web/test_http_connections.py": "writes, or reads, slowly",
     "tests/unit/sinks/images/test_sink.py": "counts at most so many requests in a while: fewer on a slow machine",
     "tests/unit/sinks/images/upload/test_uploader.py": "counts at most so many requests in a while",
 }

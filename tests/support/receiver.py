@@ -11,7 +11,7 @@ from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.dependencies import StreamDependencies
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.sessions import Sessions
@@ -89,7 +89,7 @@ class Bridge:
             count_images=lambda session_id: self.image_counts.get(session_id, (0, 0)),
         )
         self.servicer = Servicer(
-            self.deps, ServerConfig(limits=Limits(image_dimension=64), **config)
+            self.deps, ServerConfig(limits=MessageLimits(image_dimension=64), **config)
         )
 
     def errors(self, code: str) -> float:

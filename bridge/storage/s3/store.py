@@ -12,8 +12,8 @@ from minio.error import MinioException, S3Error
 
 from bridge.errors import NotFoundError, SettingError, StorageError
 from bridge.storage.objects import StoredObject, checked_key
+from bridge.storage.s3.failures import Target, explain
 from bridge.storage.s3.identity import Identity
-from bridge.storage.s3.refusals import Target, explain
 from bridge.storage.s3.sources import sources_of
 from bridge.storage.s3.transport import Transport
 

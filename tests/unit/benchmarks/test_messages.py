@@ -6,7 +6,7 @@ from messages import IMAGES_PER_BATCH, Batches, jpegs, staggered
 from PIL import Image
 
 from bridge.receiver.decode import decode_frame, decode_request
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 
 
 def test_jpegs_are_real_and_of_about_30_kb():
@@ -22,7 +22,9 @@ def test_jpegs_are_real_and_of_about_30_kb():
 def test_batches_are_what_the_bridge_takes():
     """Each is a valid message with the next sequence and its own place in the run."""
     batches = Batches("run", images=jpegs(16))
-    updates = [result for _ in range(3) for result in decode_request(batches.next(), Limits())]
+    updates = [
+        result for _ in range(3) for result in decode_request(batches.next(), MessageLimits())
+    ]
 
     assert [update.sequence for update in updates] == [1, 2, 3]
     assert [(update.message.epoch, update.message.index) for update in updates] == [
@@ -37,7 +39,7 @@ def test_frame_holds_the_next_ones():
     """A frame goes on where the last message ended; without numbering there are no sequences."""
     batches = Batches("run", numbered=False)
     batches.next()
-    updates = decode_frame(batches.frame(4), Limits())
+    updates = decode_frame(batches.frame(4), MessageLimits())
 
     assert [update.message.index for update in updates] == [1, 2, 3, 4]
     assert {update.sequence for update in updates} == {0}

@@ -14,14 +14,14 @@ from bridge.pipeline import Pipeline
 from bridge.receiver.decode import decode_frame
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.failures import ATTEMPTS
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.stream import Stream
 from bridge.session import hash_of
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 
-LIMITS = Limits(requests_per_frame=6)
+LIMITS = MessageLimits(requests_per_frame=6)
 NOISE = b"\x0a\x02\xff\xfe"
 BROKEN = b"\x0a\x7f\x00"
 

@@ -22,11 +22,11 @@ from bridge.model import (
     Update,
 )
 from bridge.receiver.decode import decode_frame, decode_request
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.wire import metrics_pb2 as wire
-from bridge.wire.values import FRAME, count_values, without_payload
+from bridge.wire.scan import FRAME, count_values, without_payload
 
-LIMITS = Limits(images_per_batch=4, image_dimension=64, scalars=3, text=100)
+LIMITS = MessageLimits(images_per_batch=4, image_dimension=64, scalars=3, text=100)
 
 
 def request(**payload) -> wire.MetricsRequest:
@@ -318,7 +318,7 @@ def field(tag: int, content: bytes) -> bytes:
 
 
 MANY = 2_000
-FEW = Limits(values=1_000)
+FEW = MessageLimits(values=1_000)
 CRAMMED = {
     "empty images": field(3, field(3, b"") * MANY),
     "empty predictions": field(3, field(4, b"") * MANY),
@@ -395,7 +395,7 @@ def test_large_images_are_few_values():
     images = [jpeg(64, 64) + bytes(100_000)] * 4
     message = batch(*images)
 
-    (result,) = decode_request(message.SerializeToString(), Limits(values=1_000))
+    (result,) = decode_request(message.SerializeToString(), MessageLimits(values=1_000))
 
     assert isinstance(result, Update)
 

@@ -13,7 +13,7 @@ from support.waiting import until
 from bridge.errors import LimitError
 from bridge.receiver import servicer
 from bridge.receiver.first_messages import FirstMessages
-from bridge.receiver.server import ConnectionLimits, bind_server, serve_grpc
+from bridge.receiver.server import GrpcConnectionLimits, bind_server, serve_grpc
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = "/metrics.MetricsService"
@@ -261,13 +261,13 @@ async def test_one_address_does_not_have_all_turns():
 )
 async def test_connections_without_a_call_are_closed(tmp_path, sent):
     """One that does not even begin, and one that has nothing to ask."""
-    limits = ConnectionLimits(handshake_seconds=SHORT, idle_seconds=SHORT)
+    limits = GrpcConnectionLimits(handshake_seconds=SHORT, idle_seconds=SHORT)
     await _closes(tmp_path, limits, sent, at_once=1)
 
 
 async def test_connections_have_a_limit(tmp_path):
     """One more is closed at once."""
-    await _closes(tmp_path, ConnectionLimits(connections=2), b"", at_once=3)
+    await _closes(tmp_path, GrpcConnectionLimits(connections=2), b"", at_once=3)
 
 
 async def _closes(tmp_path, limits, sent, *, at_once):

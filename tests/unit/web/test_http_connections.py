@@ -8,7 +8,7 @@ import pytest
 from support.pages import FakeMetrics, deps_in
 from support.waiting import until
 
-from bridge.web import ConnectionLimits, bind_listener, build_app, serve_http
+from bridge.web import HttpConnectionLimits, bind_listener, build_app, serve_http
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOW = 0.3
@@ -21,7 +21,7 @@ async def served(tmp_path, stored):
 
         async def start(*, metrics=None, **limits):
             changes = {"metrics": metrics} if metrics else {}
-            limits = ConnectionLimits(**limits)
+            limits = HttpConnectionLimits(**limits)
             deps, _ = deps_in(tmp_path, stored=stored, connection_limits=limits, **changes)
             listener = stack.enter_context(bind_listener("127.0.0.1:0"))
             await stack.enter_async_context(serve_http(build_app(deps), listener))

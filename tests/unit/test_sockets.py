@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bridge import listening
+from bridge import sockets
 from bridge.addresses import split_address
 from bridge.errors import SettingError
-from bridge.listening import bound_sockets
 from bridge.receiver.server import bind_server
+from bridge.sockets import bound_sockets
 from bridge.web import bind_listener
 
 V4, V6 = "127.0.0.1", "::1"
@@ -81,7 +81,7 @@ async def test_a_name_is_all_of_its_addresses(monkeypatch, door):
         (family, 0, 0, "", (host, 0))
         for family, host in ((socket.AF_INET, V4), (socket.AF_INET6, V6))
     ]
-    monkeypatch.setattr(listening.socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(sockets.socket, "getaddrinfo", lambda *_, **__: found)
     async with door("bridge.example:0") as bound:
         host, port = split_address(bound)
 
@@ -104,9 +104,9 @@ def test_the_wildcard_of_ipv6_is_a_socket_for_both_families():
             asked.append(address)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(listening.socket, "socket", Recorded)
+        patch.setattr(sockets.socket, "socket", Recorded)
         for host in ("::", "::1"):
-            listening._bound(socket.AF_INET6, host, 0).close()
+            sockets._bound(socket.AF_INET6, host, 0).close()
     option = (socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
 
     assert [one[2] for one in asked if one[:2] == option] == [False, True]
@@ -114,14 +114,14 @@ def test_the_wildcard_of_ipv6_is_a_socket_for_both_families():
 
 def test_a_machine_without_ipv6_has_every_address_all_the_same(monkeypatch):
     """[::] is then all of IPv4, so that a chart needs only one value."""
-    real = listening._bound
+    real = sockets._bound
 
     def without(family, host, port):
         if family == socket.AF_INET6:
-            raise OSError(listening.errno.EAFNOSUPPORT, "no IPv6")
+            raise OSError(sockets.errno.EAFNOSUPPORT, "no IPv6")
         return real(family, host, port)
 
-    monkeypatch.setattr(listening, "_bound", without)
+    monkeypatch.setattr(sockets, "_bound", without)
     with bound_sockets("[::]:0", "http_address") as bound:
         assert bound.sockets[0].getsockname()[0] == "0.0.0.0"
 
@@ -161,9 +161,9 @@ def test_a_port_for_the_administrator_is_named(monkeypatch):
     """Ports below 1024 need a privilege on most machines."""
 
     def refuse(*_):
-        raise PermissionError(listening.errno.EACCES, "Permission denied")
+        raise PermissionError(sockets.errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(listening, "_bound", refuse)
+    monkeypatch.setattr(sockets, "_bound", refuse)
     with (
         pytest.raises(SettingError, match="may not use: set http_address"),
         bound_sockets("127.0.0.1:80", "http_address"),
@@ -173,17 +173,17 @@ def test_a_port_for_the_administrator_is_named(monkeypatch):
 
 def test_a_free_port_is_free_for_all_addresses(monkeypatch):
     """One that another program has for the second address is given up for another one."""
-    real, calls = listening._bound, []
+    real, calls = sockets._bound, []
 
     def first_time_taken(family, host, port):
         calls.append(host)
         if len(calls) == 2:
-            raise OSError(listening.errno.EADDRINUSE, "in use")
+            raise OSError(sockets.errno.EADDRINUSE, "in use")
         return real(family, host, port)
 
-    monkeypatch.setattr(listening, "_bound", first_time_taken)
+    monkeypatch.setattr(sockets, "_bound", first_time_taken)
     monkeypatch.setattr(
-        listening,
+        sockets,
         "_targets",
         lambda _: [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET, "127.0.0.2")],
     )

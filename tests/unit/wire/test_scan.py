@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.receiver.decode import decode_frame, decode_request
-from bridge.receiver.limits import Limits
+from bridge.receiver.message_limits import MessageLimits
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.framing import end_of_requests
-from bridge.wire.values import FRAME, REQUEST, count_values, has_more
+from bridge.wire.scan import FRAME, REQUEST, count_values, has_more
 
 LIMIT = 1_000
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
@@ -90,7 +90,7 @@ def test_nothing_is_built_that_was_not_counted(body, more):
 @given(messages, messages)
 def test_no_bytes_stop_the_receiver(body, more):
     """Each call returns an answer, for a request and for a frame, whole or cut off."""
-    limits = Limits(values=3, requests_per_frame=2)
+    limits = MessageLimits(values=3, requests_per_frame=2)
     for raw in (body, field(1, body) + more, (field(1, body) + more)[:-1]):
         assert decode_request(raw, limits)
         decode_frame(raw, limits)
@@ -122,7 +122,7 @@ def test_a_group_lets_no_more_requests_into_a_frame():
     raw = group(99, field(1, b"\xff" * 20)) + field(1, field(1, b"s")) * 5_000
     assert len(wire.MetricsRequestBatch.FromString(raw).requests) == 5_000
     assert end_of_requests(raw, 4_096) is None
-    [error] = decode_frame(raw, Limits())
+    [error] = decode_frame(raw, MessageLimits())
     assert error.is_unreadable
 
 

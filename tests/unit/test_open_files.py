@@ -3,11 +3,11 @@
 import subprocess
 import sys
 
-from bridge.descriptors import shortage
+from bridge.open_files import shortage
 
 SCRIPT = """
 import resource
-from bridge.descriptors import raise_limit
+from bridge.open_files import raise_limit
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 256))
 print(raise_limit(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """

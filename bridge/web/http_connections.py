@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,7 +9,7 @@ from bridge.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionLimits:
+class HttpConnectionLimits:
     """What clients may take of the HTTP server."""
 
     connections: int = 1_000
@@ -23,20 +22,20 @@ class ConnectionLimits:
     """Different pages of /metrics on their way at once."""
 
 
-class Connections:
+class HttpConnections:
     """Counts the open connections, and wraps the protocol of each new one."""
 
-    def __init__(self, limits: ConnectionLimits, telemetry: Telemetry) -> None:
+    def __init__(self, limits: HttpConnectionLimits, telemetry: Telemetry) -> None:
         """Start with none."""
         self.limits = limits
         self.telemetry = telemetry
         self._count = 0
         self._by_address: Counter[str] = Counter()
-        self._by_transport: dict[asyncio.BaseTransport, Connection] = {}
+        self._by_transport: dict[asyncio.BaseTransport, HttpConnection] = {}
 
-    def protocol(self, inner: asyncio.Protocol) -> "Connection":
+    def protocol(self, inner: asyncio.Protocol) -> "HttpConnection":
         """Return the protocol of a new connection, around the one that speaks HTTP."""
-        return Connection(inner, self)
+        return HttpConnection(inner, self)
 
     def request_arrived(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that a connection has sent the whole head of a request."""
@@ -44,7 +43,7 @@ class Connections:
         if connection is not None:
             connection.request_arrived()
 
-    def admit(self, connection: "Connection", transport: asyncio.Transport) -> str:
+    def admit(self, connection: "HttpConnection", transport: asyncio.Transport) -> str:
         """Count a connection; return why there may be no more, or ""."""
         limits, address = self.limits, connection.address
         if self._count >= limits.connections:
@@ -57,7 +56,7 @@ class Connections:
         self.telemetry.http_connections_counted(self._count)
         return ""
 
-    def release(self, connection: "Connection", transport: asyncio.Transport) -> None:
+    def release(self, connection: "HttpConnection", transport: asyncio.Transport) -> None:
         """Count a connection less."""
         del self._by_transport[transport]
         self._count -= 1
@@ -76,10 +75,10 @@ SETTING_OF = {
 """What an operator raises where a limit is too low."""
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection: refused over a limit, and cut where its client takes too long."""
 
-    def __init__(self, inner: asyncio.Protocol, connections: Connections) -> None:
+    def __init__(self, inner: asyncio.Protocol, connections: HttpConnections) -> None:
         """Pass on to `inner` what comes."""
         self.address = ""
         self._inner = inner
@@ -100,7 +99,7 @@ class Connection(asyncio.Protocol):
             transport.close()
             return
         self._transport = transport
-        self._start_timer(SLOW_REQUEST, transport.abort)
+        self._start_timer(SLOW_REQUEST)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -124,7 +123,7 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Give the client its time to take what has been written."""
         if self._transport is not None:
-            self._start_timer(SLOW_READER, self._transport.abort)
+            self._start_timer(SLOW_READER)
             self._inner.pause_writing()
 
     def resume_writing(self) -> None:
@@ -137,19 +136,20 @@ class Connection(asyncio.Protocol):
         """Note that the head of a request is there; its body and its handling have limits of their own."""
         self._stop_timer(SLOW_REQUEST)
 
-    def _start_timer(self, reason: str, end: Callable[[], None]) -> None:
+    def _start_timer(self, reason: str) -> None:
         self._stop_timer(reason)
         loop, seconds = asyncio.get_running_loop(), self._connections.limits.request_seconds
-        self._timers[reason] = loop.call_later(seconds, self._cut, reason, end)
+        self._timers[reason] = loop.call_later(seconds, self._cut, reason)
 
     def _stop_timer(self, reason: str) -> None:
         timer = self._timers.pop(reason, None)
         if timer is not None:
             timer.cancel()
 
-    def _cut(self, reason: str, end: Callable[[], None]) -> None:
+    def _cut(self, reason: str) -> None:
         self._connections.telemetry.http_refused(reason, address=self.address)
-        end()
+        if self._transport is not None:
+            self._transport.abort()
 
 
 def _refusal(limit: str) -> bytes:

@@ -2,12 +2,12 @@
 
 from contextlib import suppress
 
-OWN = 200
-"""Descriptors for the database, the spool, the object store and the log."""
+RESERVED = 200
+"""For the database, the spool, the object store and the log."""
 
 
 def raise_limit() -> int | None:
-    """Raise the limit of open descriptors to the highest that is allowed, and return it; None where there is none."""
+    """Raise the limit of open files to the highest that is allowed, and return it; None where there is none."""
     try:
         import resource  # noqa: PLC0415 -- there is none on Windows
     except ImportError:
@@ -21,8 +21,8 @@ def raise_limit() -> int | None:
 
 
 def shortage(limit: int | None, *, grpc_connections: int, http_connections: int) -> str:
-    """Return what is wrong where clients may use up the descriptors, or ""."""
-    needed = grpc_connections + http_connections + OWN
+    """Return what is wrong where clients may use them up, or ""."""
+    needed = grpc_connections + http_connections + RESERVED
     if limit is None or limit >= needed:
         return ""
     return (

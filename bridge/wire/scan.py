@@ -1,4 +1,4 @@
-"""Counts what a message would build, without building it: two bytes may stand for an object of a hundred.
+"""Looks into encoded messages without building them: two bytes may stand for an object of a hundred.
 
 Only wire types are read (protobuf.dev, "Encoding"). Every field counts, wherever it stands, and every number
 of a packed one; what is inside a message that can only hold single values does not.
