@@ -61,7 +61,10 @@ class S3Store:
                 http_client=http,
             )
         except ValueError as error:
-            raise SettingError(f"images_store: {error}") from error
+            raise SettingError(
+                f"no object store can be used at {endpoint} in region {region} ({error}): correct s3_endpoint or"
+                " s3_region"
+            ) from error
         if path_style is not None:
             self._choose_style(path_style=path_style)
         is_path_style = not self._client._base_url.virtual_style_flag

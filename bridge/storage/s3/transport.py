@@ -1,6 +1,7 @@
 """Carries requests to an object store: through proxies, with timeouts, and never twice."""
 
 import os
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,14 @@ ANSWER_SECONDS = 20.0
 """Limit for the first byte of a response, and between its pieces."""
 
 PIECE_BYTES = 64 << 10
+
+REFUSAL_BYTES = 64 << 10
+"""A refusal of S3 is about 1 KiB of XML; what is larger comes from something else, and is not read."""
+
+ANSWER_BYTES = 16 << 20
+"""A list of a thousand keys of 1 KiB each, percent-encoded, has a quarter of it."""
+
+BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
 
 class Transport(urllib3.PoolManager):
@@ -42,15 +51,21 @@ class Transport(urllib3.PoolManager):
         """Send a body piece by piece, each with its own timeout.
 
         Otherwise all of it would have to be sent within the timeout for connecting: 16 MiB would never get
-        through a slow line.
+        through a slow line. An answer is read up to a limit: what goes on after it is left, and counts as empty.
         """
         body = options.get("body")
         if isinstance(body, bytes) and len(body) > PIECE_BYTES:
             options["body"] = BytesIO(body)
+        is_stream = not options.pop("preload_content", True)
         proxy = proxy_of(url)
-        if proxy is None:
-            return super().urlopen(method, url, **options)
-        return self._through(proxy).urlopen(method, url, **options)
+        send = super().urlopen if proxy is None else self._through(proxy).urlopen
+        if method == "HEAD":  # it has the headers of a body, and none
+            return send(method, url, **options)
+        response = send(method, url, preload_content=False, **options)
+        is_refusal = response.status >= HTTPStatus.MULTIPLE_CHOICES
+        if is_stream and not is_refusal:
+            return response
+        return bounded(response, REFUSAL_BYTES if is_refusal else ANSWER_BYTES)
 
     def _through(self, proxy: Proxy) -> urllib3.ProxyManager:
         if proxy.url not in self._proxies:
@@ -64,6 +79,28 @@ class Transport(urllib3.PoolManager):
                 proxy.url, proxy_headers=headers, **self._options
             )
         return self._proxies[proxy.url]
+
+
+def bounded(response: urllib3.BaseHTTPResponse, most_bytes: int) -> urllib3.HTTPResponse:
+    """Return a response with its whole body in memory; one with more than `most_bytes` gets none."""
+    try:
+        body = response.read(most_bytes + 1, decode_content=True)
+        if len(body) > most_bytes:
+            body = b""
+            response.close()
+    finally:
+        response.release_conn()
+    return urllib3.HTTPResponse(
+        BytesIO(body),
+        headers=urllib3.HTTPHeaderDict(
+            (name, value)
+            for name, value in response.headers.items()
+            if name.lower() not in BODY_HEADERS
+        ),
+        status=response.status,
+        reason=response.reason,
+        preload_content=False,
+    )
 
 
 def proxy_of(url: str) -> Proxy | None:

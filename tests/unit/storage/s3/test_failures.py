@@ -1,6 +1,8 @@
 """Whatever an object store refuses, the message has the cause, the bucket, the endpoint and the way out."""
 
+import gzip
 import socket
+import tracemalloc
 from contextlib import closing
 
 import pytest
@@ -134,6 +136,18 @@ REFUSED = {
         "answered 502 Bad Gateway: the store or a proxy before it is down; it is tried again",
     ),
     "JSON": (Answer(400, "{}", {"Content-Type": "application/json"}), "not an S3 API"),
+    "a long page": (
+        Answer(404, "é" * (1 << 20), {"Content-Type": "text/html"}),
+        "not an S3 API .404 Not Found as text/html.: correct --s3-endpoint",
+    ),
+    "XML without an end": (
+        Answer(500, b"<Error>" + b"x" * (1 << 20), {"Content-Type": "application/xml"}),
+        "answered 500 Internal Server Error: the store or a proxy before it is down",
+    ),
+    "a list without an end": (
+        Answer(200, b"<List>" + b"x" * (17 << 20), {"Content-Type": "application/xml"}),
+        "not an S3 API",
+    ),
 }
 
 
@@ -195,6 +209,26 @@ def test_a_store_that_ignores_ranges_is_not_taken_for_one_that_lost_an_image():
     answer = Answer(200, b"x" * 100_000, {"ETag": '"1"'})
     with serving(lambda _: answer) as service, pytest.raises(StorageError, match="pass ranges on"):
         store(service.url).read(KEY, 5, 10)
+
+
+def test_no_more_of_an_answer_is_read_than_a_store_would_say(file):
+    """What goes on for as long as it is read costs no memory, nor does a page that unpacks to one."""
+    endless = gzip.compress(bytes(64 << 20))
+    headers = {"Content-Type": "application/xml", "Content-Encoding": "gzip"}
+    for status in (200, 500):
+        with serving(lambda _, status=status: Answer(status, endless, headers)) as service:
+            opened = store(service.url)
+            tracemalloc.start()
+            try:
+                for ask in (
+                    lambda opened=opened: opened.put(KEY, file, {}),
+                    lambda opened=opened: list(opened.list()),
+                ):
+                    with pytest.raises(StorageError):
+                        ask()
+                assert tracemalloc.get_traced_memory()[1] < 56 << 20
+            finally:
+                tracemalloc.stop()
 
 
 def test_a_missing_object_is_not_a_fault_of_the_store():
