@@ -37,6 +37,13 @@ def join_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def share_port(one: str, other: str) -> bool:
+    """Return whether two servers cannot listen at these addresses together; port 0 is another each time."""
+    (host, port), (other_host, other_port) = split_address(one), split_address(other)
+    is_same = host == other_host or not {host, other_host}.isdisjoint(WILDCARDS)
+    return bool(port) and port == other_port and is_same
+
+
 def url_of(address: str) -> str:
     """Return the http URL at which a browser on this machine finds a bound address."""
     host, port = split_address(address)

@@ -16,6 +16,8 @@ from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_u
 HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:]+")
 """A name without a port, perhaps for all names below it; or an IPv6 address."""
 
+REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+
 
 @dataclass(frozen=True, slots=True)
 class SettingInfo:
@@ -59,6 +61,12 @@ def _check_store(text: str) -> str:
 
 def _check_endpoint(text: str) -> str:
     return check_url(text, has_path=False)
+
+
+def _check_region(text: str) -> str:
+    if not REGION.fullmatch(text):
+        raise ValueError("which is not the name of a region")
+    return text
 
 
 def _check_headers(secret: SecretStr) -> SecretStr:
@@ -111,6 +119,7 @@ Store = Annotated[str, AfterValidator(_check_store)]
 ResourceAttributes = Annotated[str, AfterValidator(_check_attributes)]
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
 Text = Annotated[str, Field(min_length=1)]
+Region = Annotated[str, AfterValidator(_check_region)]
 ReadableFile = Annotated[Path, AfterValidator(_check_readable)]
 WritableFile = Annotated[Path, AfterValidator(_check_parent)]
 LowerCase = BeforeValidator(_lowered)

@@ -8,6 +8,7 @@ from bridge.config.fields import (
     Endpoint,
     Headers,
     ReadableFile,
+    Region,
     ResourceAttributes,
     Store,
     Text,
@@ -99,7 +100,7 @@ class ObjectStore(BaseModel):
         expected="http:// or https:// with host and port, without a path, such as https://s3.example.org:9000",
         fallbacks=("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
     )
-    s3_region: Text = setting(
+    s3_region: Region = setting(
         "us-east-1",
         "The region to sign requests for.",
         expected="the name of a region, such as us-east-1",

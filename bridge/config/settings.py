@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ByteSize, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bridge.addresses import split_headers
+from bridge.addresses import share_port, split_headers
 from bridge.config.attributes import split_attributes
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
@@ -86,6 +86,12 @@ class Settings(
             raise ValueError("session_lost_seconds: which is shorter than three heartbeats")
         if self.session_unused_seconds < MISSED_HEARTBEATS * self.heartbeat_seconds:
             raise ValueError("session_unused_seconds: which is shorter than three heartbeats")
+        if share_port(self.grpc_address, self.http_address):
+            is_default = self.http_address == default_of("http_address")
+            names = (
+                ("grpc_address", "http_address") if is_default else ("http_address", "grpc_address")
+            )
+            raise ValueError(f"{names[0]}: whose port {names[1]} takes already")
         if (self.tls_cert_file is None) != (self.tls_key_file is None):
             missing = "tls_cert_file" if self.tls_cert_file is None else "tls_key_file"
             raise ValueError(

@@ -8,7 +8,33 @@ from typing import Any
 
 import yaml
 
+from bridge.config.settings import Settings, is_secret, variable_of
 from bridge.errors import SettingError
+
+READ = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
+
+SPECIAL = "[{*&!%@`|>"
+"""Text that begins with one of these means something to YAML."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes every word as it is written, as a flag or a variable does: 0123 stays 0123, and `no` is a word."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 -- the library's own
+        first: [each for each in resolvers if each[0] in READ]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- the library's signature
+        """Refuse a key that stands there twice: one of the two would count, and nobody would know which."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"{key.value} stands there a second time", key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def read_settings(path: Path, allowed: Sequence[str]) -> dict[str, Any]:
@@ -22,11 +48,12 @@ def read_settings(path: Path, allowed: Sequence[str]) -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[Any, Any]:
     """Return what a YAML file holds; raises SettingError where it cannot be read, or holds no mapping."""
+    text = read_file("config", path)
     try:
-        content = yaml.safe_load(read_file("config", path))
+        content = yaml.load(text, _Loader)  # noqa: S506 -- a SafeLoader
     except yaml.YAMLError as error:
         raise SettingError(
-            f"config is {path}, which is not valid YAML: {_where(error)}: correct it; it holds lines like `log_level: info`"
+            f"config is {path}, which is not valid YAML: {_where(error)}: {_way_out(error, text)}"
         ) from None
     if content is None:
         return {}
@@ -59,7 +86,19 @@ def _where(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
+def _way_out(error: yaml.YAMLError, text: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = [*text.splitlines(), ""][mark.line] if mark else ""
+    value = line.partition(":")[2].strip()
+    if value and value[0] in SPECIAL:
+        return f"put the value into quotes, since it begins with {value[0]}"
+    return "correct it; it holds lines like `log_level: info`"
+
+
 def _unknown_key(key: str, path: Path, allowed: Sequence[str]) -> str:
+    secret = key.removesuffix("_file")
+    if secret != key and secret in Settings.model_fields and is_secret(secret):
+        return f"unknown setting {key!r} in {path}; a file with the secret is named by the variable {variable_of(secret)}_FILE"
     near = difflib.get_close_matches(key.replace("-", "_").lower(), allowed, n=1)
     hint = (
         f"; did you mean {near[0]}?" if near else "; `trainbridge serve --help` lists the settings"

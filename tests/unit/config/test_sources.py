@@ -255,6 +255,67 @@ def test_a_file_that_holds_no_settings_is_refused(yaml_file, text):
     assert refusal(config=yaml_file(text)).startswith("config is ")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("http_address: [::]:8080", "put the value into quotes, since it begins with ["),
+        ("allowed_hosts: *.example.org", "put the value into quotes, since it begins with *"),
+        (
+            "http_address: 0.0.0.0:80\nhttp_address: 0.0.0.0:81",
+            "line 2: http_address stands there a second time",
+        ),
+        ("s3_secret_key_file: /run/s3", "by the variable TRAINBRIDGE_S3_SECRET_KEY_FILE"),
+        ("otlp_headers_file: /run/otlp", "by the variable TRAINBRIDGE_OTLP_HEADERS_FILE"),
+    ],
+)
+def test_what_yaml_does_not_take_is_said_with_the_way_out(yaml_file, text, said):
+    """Addresses in brackets and `*.name` are settings of ours, and signs of YAML; one of two lines would count unseen."""
+    assert said in refusal(config=yaml_file(text))
+
+
+def test_the_file_is_read_as_it_is_written(yaml_file):
+    """Digits stay the digits they are, and `no` is a name, as in a flag or a variable."""
+    path = yaml_file(
+        "s3_access_key: 0123\ns3_secret_key: 1_000\notlp_service_name: no\ns3_region: 2026-11-27\n"
+        "s3_path_style: yes\nmax_streams: 7\nspool_max_bytes: 1073741824\notlp_endpoint: ~\nlog_level:\n"
+    )
+    found = settings(config=path)
+    assert found.s3_access_key.get_secret_value() == "0123"
+    assert found.s3_secret_key.get_secret_value() == "1_000"
+    assert (found.otlp_service_name, found.s3_region) == ("no", "2026-11-27")
+    assert (found.s3_path_style, found.max_streams, found.spool_max_bytes) == (True, 7, 1 << 30)
+    assert (found.otlp_endpoint, found.log_level) == (None, "info")
+
+
+@pytest.mark.parametrize(
+    ("grpc", "http", "blamed"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1:8080", "grpc_address"),
+        ("127.0.0.1:50051", "0.0.0.0:50051", "http_address"),
+        ("[::]:9000", "localhost:9000", "http_address"),
+    ],
+)
+def test_one_port_is_not_both(grpc, http, blamed):
+    """Otherwise the bridge would find that another program listens there: itself."""
+    other = {"grpc_address": "http_address", "http_address": "grpc_address"}[blamed]
+    text = refusal(grpc_address=grpc, http_address=http)
+    assert text.startswith(f"{blamed} is ")
+    assert f"whose port {other} takes already: give host:port" in text
+
+
+def test_ports_of_different_addresses_and_free_ports_may_be_the_same():
+    """Each address has ports of its own."""
+    assert settings(grpc_address="127.0.0.1:9000", http_address="127.0.0.2:9000")
+    assert settings(grpc_address="127.0.0.1:0", http_address="127.0.0.1:0")
+
+
+@pytest.mark.parametrize("region", ["EU West", "", "-eu", "https://eu", "x" * 64])
+def test_a_region_is_a_name(region):
+    """The client library would refuse it only when a bridge starts, and under the name of another setting."""
+    text = refusal(s3_region=region, images_store="s3://bucket")
+    assert "which is not the name of a region: give the name of a region, such as us-east-1" in text
+
+
 def test_an_empty_file_changes_nothing(yaml_file):
     """A file with comments only is fine."""
     path = yaml_file("# nothing yet\n")
