@@ -28,7 +28,7 @@ from bridge.storage.shards import Shard, forget_shards, is_rebuilt
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
-BREATH_SECONDS = 0.02
+STEP_PAUSE_SECONDS = 0.02
 """Between two steps, so that commits never queue up behind a deletion."""
 
 LONGEST_PAUSE_SECONDS = 60.0
@@ -162,7 +162,7 @@ def _carry_out(
     if any(not shard.stored for shard in shards) or not is_rebuilt(database, "store"):
         return False
     while _delete_step(database, deletion):
-        if stopping.wait(BREATH_SECONDS):
+        if stopping.wait(STEP_PAUSE_SECONDS):
             return False
     for key in _keys(deletion, shards, store):
         if stopping.is_set():

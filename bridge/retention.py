@@ -16,7 +16,7 @@ from bridge.threads import run_in_daemon_thread
 
 DAY_SECONDS = 86_400.0
 ROUND_SECONDS = 3_600.0
-BATCH = 100
+SESSIONS_PER_ROUND = 100
 """Sessions that are deleted in one go; the next go follows a second later."""
 
 
@@ -72,10 +72,10 @@ class Retention:
             except Exception as error:  # noqa: BLE001 -- the next round may succeed
                 self._telemetry.unexpected_error("retention", error)
                 deleted = 0
-            await asyncio.sleep(1.0 if deleted == BATCH else ROUND_SECONDS)
+            await asyncio.sleep(1.0 if deleted == SESSIONS_PER_ROUND else ROUND_SECONDS)
 
     async def enforce(self) -> int:
-        """Have what is over the limits deleted, BATCH sessions at most; return how many."""
+        """Have what is over the limits deleted, SESSIONS_PER_ROUND sessions at most; return how many."""
         now = self._clock()
         surplus = await run_in_daemon_thread(lambda: self._surplus(now), name="retention")
         # One that has come back meanwhile is in memory: its registration read the row before it goes.
@@ -93,7 +93,7 @@ class Retention:
         found: list[str] = []
         if limits.days:
             before = now - limits.days * DAY_SECONDS
-            found += archived_before(self._database, round(before * 1000), BATCH)
+            found += archived_before(self._database, round(before * 1000), SESSIONS_PER_ROUND)
         if limits.sessions:
-            found += archived_beyond(self._database, limits.sessions, BATCH)
-        return list(dict.fromkeys(found))[:BATCH]
+            found += archived_beyond(self._database, limits.sessions, SESSIONS_PER_ROUND)
+        return list(dict.fromkeys(found))[:SESSIONS_PER_ROUND]

@@ -242,9 +242,8 @@ class Session:
         session.performance = performance_of(state["performance"])
         session.scalars = state["scalars"]
         session.notices.extend(Notice(at, text) for at, text in state["notices"])
-        session.token_hashes = tuple(
-            state.get("token_hashes", ())
-        )  # older versions wrote none of these
+        # Older versions wrote none of these.
+        session.token_hashes = tuple(state.get("token_hashes", ()))
         session.hosts = tuple(state.get("hosts", ()))
         session.stepped_at = state.get("stepped_at", 0.0)
         return session

@@ -10,7 +10,7 @@ from bridge.client import BridgeClient
 from bridge.client.query import QueryError
 from bridge.client.query_types import ListedImage
 
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 READINESS = "/readyz?verbose"
 CHECK = "connection object_store"
 """How the line of READINESS begins that says how the bridge reaches its store."""
@@ -33,7 +33,7 @@ def check_store(
         if time.monotonic() >= deadline:
             found = f"{stored} of them after {seconds:g} s; {_reason(client)}"
             return [_missing(f"{listed or 'some'} in the object store", found, listed - stored)]
-        stopping.wait(LOOK_SECONDS)
+        stopping.wait(POLL_SECONDS)
     return []
 
 

@@ -10,14 +10,11 @@ from dataclasses import dataclass
 
 from bridge import __version__
 from bridge.cli import canary, check_config, command, demo, healthcheck, serving, sessions, sync
+from bridge.cli.exit_status import DONE, FAILED, INTERRUPTED, MISUSED
 from bridge.cli.extras import DEMO, SERVER, libraries_of, way_to_install
-from bridge.cli.parsing import MISUSED, Parser
+from bridge.cli.parsing import Parser
 from bridge.client.query import ProblemError, QueryError
 from bridge.errors import BridgeError, SettingError
-
-DONE = 0
-FAILED = 1
-INTERRUPTED = 130
 
 FORBIDDEN = (401, 403, 407)
 PROXY_HINT = (
@@ -182,9 +179,8 @@ def _flush_or_discard() -> None:
 
 
 def _fail(status: int, *lines: str) -> int:
-    with contextlib.suppress(
-        OSError, AttributeError
-    ):  # where even stderr is closed, the status says it
+    # Where even stderr is closed, the status says it.
+    with contextlib.suppress(OSError, AttributeError):
         for line in lines:
             sys.stderr.write(f"trainbridge: {line}\n")
     return status

@@ -7,12 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from bridge.cli import serving
+from bridge.cli.exit_status import DONE, FAILED
 
 if TYPE_CHECKING:
     from bridge.config import Loaded
     from bridge.connections import ConnectionCheck
-
-DONE, FAILED = 0, 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

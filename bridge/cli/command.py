@@ -10,14 +10,13 @@ from dataclasses import asdict
 from urllib.parse import quote
 
 from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.parsing import name_and_value, positive_number
 from bridge.client.query import BridgeClient, NoBridgeError, ProblemError, QueryError
 from bridge.client.query_types import SubmittedCommand
 from bridge.errors import SettingError
 from bridge.protocol import CommandType
 
-DONE = 0
-REFUSED = 1
 NOT_ANSWERED = 3
 """The time of --timeout is over: the command stays with the bridge, and the loop may still apply it."""
 
@@ -35,7 +34,7 @@ REQUIRED = {
 }
 """The parameter that a command cannot do without, and an example of it."""
 
-STATUSES = {"applied": DONE, "refused": REFUSED}
+STATUSES = {"applied": DONE, "refused": FAILED}
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.25
 

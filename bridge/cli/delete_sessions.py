@@ -4,11 +4,9 @@ import argparse
 import sys
 
 from bridge.cli.arguments import add_url, chosen_url
+from bridge.cli.exit_status import DONE, FAILED
 from bridge.client.query import BridgeClient, ProblemError
 from bridge.errors import SettingError
-
-DONE = 0
-FAILED = 1
 
 EPILOG = """\
 exit status: 0 if every session is deleted; 1 if one does not exist, is still running, or the answer is no.

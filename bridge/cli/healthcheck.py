@@ -5,6 +5,7 @@ import json
 import sys
 
 from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.exit_status import DONE, FAILED
 from bridge.client.query import BridgeClient, QueryError
 
 
@@ -23,12 +24,12 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json:
             raise
         _print({"ready": False, "reason": str(error)})
-        return 1
+        return FAILED
     if arguments.json:
         _print({"ready": True})
     else:
         sys.stdout.write("ready\n")
-    return 0
+    return DONE
 
 
 def _print(answer: dict[str, object]) -> None:

@@ -8,9 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from bridge.addresses import check_url, split_address
-
-MISUSED = 2
-"""A flag, variable or file must be changed; also what argparse exits with."""
+from bridge.cli.exit_status import MISUSED
 
 LOOPBACK = "127.0.0.1"
 

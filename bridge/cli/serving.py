@@ -15,11 +15,11 @@ from typing import Any, Protocol
 from bridge import __version__
 from bridge.addresses import split_address, url_of
 from bridge.cli.arguments import write_ports_file
+from bridge.cli.exit_status import FAILED, MISUSED
 from bridge.errors import BridgeError, SettingError
 
 log = logging.getLogger("bridge")
 
-FAILED, MISUSED = 1, 2
 ECHO_SECONDS = 0.5
 """A signal that follows this soon is the first one once more: `timeout` and some shells signal the process and its group."""
 

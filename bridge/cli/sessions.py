@@ -12,6 +12,7 @@ from typing import Any
 
 from bridge.cli import delete_sessions
 from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.exit_status import DONE
 from bridge.cli.parsing import whole_number
 from bridge.client.query import BridgeClient
 from bridge.client.query_types import SessionSummary
@@ -78,16 +79,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         sessions = [_json(session) for session in listed]
         sys.stdout.write(json.dumps({"sessions": sessions, "more": has_more}, indent=2) + "\n")
-        return 0
+        return DONE
     if not listed:
         sys.stdout.write(_nothing(client, is_search=any(search.values())))
-        return 0
+        return DONE
     now = time.time()
     _print_table([COLUMNS, *(_row(session, now) for session in listed)])
     if has_more:
         sys.stdout.flush()
         sys.stderr.write(f"{len(listed)} of more sessions; without --limit all are listed\n")
-    return 0
+    return DONE
 
 
 def _json(session: SessionSummary) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from bridge.cli.exit_status import DONE, FAILED
 from bridge.client.settings import Destination, destination
 from bridge.client.spool.folder import (
     InUseError,
@@ -19,8 +20,6 @@ from bridge.client.spool.folder import (
 from bridge.client.sync import BridgeUnreachableError, SyncResult, UndeliverableError, deliver
 from bridge.errors import BridgeError, SettingError
 
-DONE = 0
-FAILED = 1
 BAR = 30
 """Characters."""
 

@@ -1,10 +1,7 @@
 """Tokens and certificates as they are given: checked when a session is constructed, and never shown."""
 
-import re
 import ssl
 from pathlib import Path
-
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?")
 
 
 def is_header_value(text: str) -> bool:

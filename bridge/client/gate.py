@@ -57,11 +57,6 @@ class Gate:
         self._is_logged = False
 
     @property
-    def is_strict(self) -> bool:
-        """Return whether it raises."""
-        return self.account.is_strict
-
-    @property
     def is_copy(self) -> bool:
         """Return whether the session is a copy of one that lives elsewhere."""
         return self._shut in (Shut.FORKED, Shut.COPIED)

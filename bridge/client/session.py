@@ -295,7 +295,7 @@ class TrainingSession:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: it sends nothing, in this process or another."""
         state = {name: value for name, value in vars(self).items() if name not in _PARTS}
-        return state | {_COPIED: (self.session_id, self._gate.is_strict)}
+        return state | {_COPIED: (self.session_id, self._gate.account.is_strict)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become a copy, which only says once that it is one."""

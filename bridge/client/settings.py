@@ -12,7 +12,6 @@ from typing import Literal
 
 from bridge.client.address import parse_address
 from bridge.client.credentials import (
-    TRACEPARENT,
     check_certificates,
     checked_token,
     file_content,
@@ -28,6 +27,8 @@ SPOOL_BYTES = 1_024 * MEBIBYTE
 MIN_SPOOL_BYTES = MEBIBYTE
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?")
 
 Ranks = Literal["zero", "all"]
 

@@ -9,7 +9,7 @@ from types import FrameType
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 
 
 def end_with_terminal() -> None:
@@ -31,7 +31,7 @@ def end_with_terminal() -> None:
 
 def _end_with(parent: int, terminals: list[int]) -> None:
     while os.getppid() == parent and _terminals() == terminals:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

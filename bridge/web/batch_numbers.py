@@ -47,7 +47,7 @@ def numbers_of(session: SessionView, place: BatchKey) -> BatchNumbers:
     return BatchNumbers()
 
 
-def places_of(session: SessionView, index: ImageIndex) -> BatchRange | None:
+def known_range(session: SessionView, index: ImageIndex) -> BatchRange | None:
     """Return the range of a session's batches, by its numbers and its images; None: there are none."""
     places = [(bin_.first_epoch, bin_.first_batch) for bin_ in session.loss_bins]
     places += [(bin_.epoch, bin_.batch) for bin_ in session.loss_bins]

@@ -8,8 +8,8 @@ from bridge.web.batch_numbers import (
     BatchNumbers,
     BatchRange,
     is_reported,
+    known_range,
     numbers_of,
-    places_of,
 )
 from bridge.web.missing_images import why_missing
 from bridge.web.session_view import SessionView
@@ -35,7 +35,7 @@ def batch_on_record(index: ImageIndex, session: SessionView, place: BatchKey) ->
     before, after = index.neighbours(session.id, *place)
     found = index.batch(session.id, *place)
     images = index.images(session.id, *place) if found else []
-    known = places_of(session, index)
+    known = known_range(session, index)
     is_known = found is not None or is_reported(session, known, place)
     return BatchOnRecord(
         place, found, images, before, after, numbers_of(session, place), known, is_known

@@ -28,7 +28,7 @@ def check_origin(request: web.Request) -> None:
         origin is not None and _host_of(origin) not in {request.host, own_host} - {""}
     ):
         raise ForbiddenError("a browser may only send commands from this bridge's own pages")
-    if request.host != own_host and not request.app[ALLOWED_HOSTS].know(request.host):
+    if request.host != own_host and not request.app[ALLOWED_HOSTS].knows(request.host):
         raise ForbiddenError(
             "a browser may only send commands to the bridge's public address (--public-url)"
             " or a name that is given to it (--allowed-hosts)"

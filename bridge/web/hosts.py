@@ -44,11 +44,11 @@ class AllowedHosts:
             EVERY_HOST in entries,
         )
 
-    def allow(self, host: str) -> bool:
+    def allows(self, host: str) -> bool:
         """Return whether a Host header may be answered; "": there is none, so no browser has sent it."""
-        return self.is_open or not host or self.know(host)
+        return self.is_open or not host or self.knows(host)
 
-    def know(self, host: str) -> bool:
+    def knows(self, host: str) -> bool:
         """Return whether a Host header names this bridge, and no stranger can make it name this bridge."""
         name = _name_of(host)
         if name in self.names or name.endswith(self.suffixes):
@@ -62,7 +62,7 @@ ALLOWED_HOSTS = web.AppKey("allowed_hosts", AllowedHosts)
 def check_host(request: web.Request) -> None:
     """Raise ForeignHostError unless a request names this bridge."""
     host = request.headers.get("Host", "")
-    if not request.app[ALLOWED_HOSTS].allow(host):
+    if not request.app[ALLOWED_HOSTS].allows(host):
         raise ForeignHostError(
             f"this bridge does not know that it is called {_name_of(host)[:100] or 'that'}: if it is, add the"
             " name to its setting allowed_hosts (--allowed-hosts, TRAINBRIDGE_ALLOWED_HOSTS), or set public_url"

@@ -90,9 +90,8 @@ class ResponseDispatcher:
             pause_seconds = error.retry_after_ms / 1000 or RETRY_SECONDS
             if not self._outbox.pause_and_rewind(error.sequence, pause_seconds):
                 self.is_unknown_here = not self.has_acknowledged
-                raise StreamBrokenError(
-                    notice
-                )  # only a new stream may begin behind what it asks for
+                # Only a new stream may begin behind what it asks for.
+                raise StreamBrokenError(notice)
             return
         self._notices.log_once(f"{name} {error.message[:40]}", notice)
         if error.code == wire.ErrorResponse.INVALID_DATA and error.sequence:

@@ -133,9 +133,9 @@ class Images:
     def running(
         self, committer: GroupCommit, *, drain_seconds: Callable[[], float]
     ) -> AbstractAsyncContextManager[None]:
-        """Recover, tick and upload; on the way out close all shards, and upload.
+        """Recover, tick and upload; on the way out close all shards, and upload for as long as `drain_seconds` returns.
 
-        That takes no longer than `drain_seconds` returns when it begins. Nothing may be consumed after that. The next commit, the last one, records what has been uploaded.
+        Nothing may be consumed after that. The next commit, the last one, records what has been uploaded.
         """
         return self._lifecycle.running(committer, drain_seconds=drain_seconds)
 

@@ -63,7 +63,7 @@ async def test_other_names_read_nothing(open_client, path):
 @pytest.mark.parametrize("host", FOREIGN)
 def test_what_looks_like_a_safe_name_is_none(host):
     """An address or a private name within a foreign one makes it no safer."""
-    assert not AllowedHosts.of().allow(host)
+    assert not AllowedHosts.of().allows(host)
 
 
 def test_names_are_allowed_by_settings():
@@ -72,19 +72,19 @@ def test_names_are_allowed_by_settings():
         "Bridge.Example.org", "*.example.com", public_url="https://public.example.net:8443/x"
     )
 
-    assert hosts.allow("bridge.example.org:8080")
-    assert hosts.allow("bridge.example.org.")
-    assert hosts.allow("a.b.example.com")
-    assert hosts.allow("public.example.net")
-    assert not hosts.allow("example.com")
-    assert not hosts.allow("badexample.com")
-    assert AllowedHosts.of("*").allow("any.example")
-    assert not AllowedHosts.of("*").know("any.example")
+    assert hosts.allows("bridge.example.org:8080")
+    assert hosts.allows("bridge.example.org.")
+    assert hosts.allows("a.b.example.com")
+    assert hosts.allows("public.example.net")
+    assert not hosts.allows("example.com")
+    assert not hosts.allows("badexample.com")
+    assert AllowedHosts.of("*").allows("any.example")
+    assert not AllowedHosts.of("*").knows("any.example")
 
 
 def test_a_request_without_a_host_is_not_from_a_browser():
     """Probes of HTTP/1.0 send none."""
-    assert AllowedHosts.of().allow("")
+    assert AllowedHosts.of().allows("")
 
 
 @pytest.mark.parametrize(

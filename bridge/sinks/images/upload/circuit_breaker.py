@@ -43,7 +43,7 @@ class CircuitBreaker:
             return None
         return max(0.0, self._next_at - self._clock())
 
-    def hurry(self) -> None:
+    def shorten_backoff(self) -> None:
         """Let requests follow as closely as a broken store is to be asked: there is little time left."""
         self._longest_seconds = self._least_seconds
         self._next_at = min(self._next_at, self._clock() + self._least_seconds)

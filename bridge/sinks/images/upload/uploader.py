@@ -85,7 +85,7 @@ class Uploader:
     async def drain(self, seconds: float) -> None:
         """Wait until all is uploaded, or the time is over; a store that fails is tried again until then."""
         self._is_draining = True
-        self._breaker.hurry()
+        self._breaker.shorten_backoff()
         for shard_id in list(self._retries):
             self._retry(shard_id)
         with suppress(TimeoutError):

@@ -18,6 +18,9 @@ from bridge import __version__
 from bridge.sinks.spans.endpoint import Endpoint
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 
+RESPONSE_BYTES = 64 << 10
+"""A response is a few numbers and a sentence; a longer one comes from something else."""
+
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 SCOPE = InstrumentationScope("trainbridge", __version__)
 CODES = {

@@ -4,6 +4,8 @@ from bridge.errors import StorageError
 from bridge.proxies import Proxy
 from bridge.sinks.spans.endpoint import Endpoint
 
+CauseAndWayOut = tuple[str, str]
+
 TEXT_LIMIT = 300
 """Characters shown of what an endpoint says."""
 

@@ -5,9 +5,7 @@ import re
 import grpc
 
 from bridge.sinks.spans.endpoint import Endpoint
-from bridge.sinks.spans.otlp.errors import closed_way_out, quoted
-
-CauseAndWayOut = tuple[str, str]
+from bridge.sinks.spans.otlp.errors import CauseAndWayOut, closed_way_out, quoted
 
 HTTP = "if it is an endpoint for HTTP, set otlp_protocol (--otlp-protocol http/protobuf)"
 

@@ -5,17 +5,15 @@ from pathlib import Path
 import grpc.aio
 
 from bridge import __version__
-from bridge.proxies import GRPC_VARIABLES, Proxy, proxy_for
+from bridge.proxies import GRPC_VARIABLES, Proxy
 from bridge.sinks.spans.endpoint import Endpoint
-from bridge.sinks.spans.otlp.encoding import Accepted, accepted
+from bridge.sinks.spans.otlp.encoding import RESPONSE_BYTES, Accepted, accepted
 from bridge.sinks.spans.otlp.errors import ExportError, sentence
 from bridge.sinks.spans.otlp.grpc_failures import cause_of, is_refusal
+from bridge.sinks.spans.otlp.proxy import proxy_of
 from bridge.sinks.spans.otlp.tls import context_of
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-
-RESPONSE_BYTES = 64 << 10
-"""A response is a few numbers and a sentence; a longer one comes from something else."""
 
 COMPRESSIONS = {"none": grpc.Compression.NoCompression, "gzip": grpc.Compression.Gzip}
 
@@ -30,7 +28,7 @@ class GrpcTransport:
 
     async def send(self, request: bytes) -> Accepted:
         """Return what the endpoint says of an export that it accepts; raises ExportError for any other."""
-        proxy = _proxy(self._endpoint)
+        proxy = proxy_of(self._endpoint, GRPC_VARIABLES)
         try:
             channel = self._channel = self._channel or self._new_channel(proxy)
             export: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
@@ -86,16 +84,6 @@ def _credentials(endpoint: Endpoint) -> grpc.ChannelCredentials:
 
 def _content(path: str) -> bytes | None:
     return Path(path).read_bytes() if path else None
-
-
-def _proxy(endpoint: Endpoint) -> Proxy | None:
-    proxy = proxy_for(endpoint.host, endpoint.port, variables=GRPC_VARIABLES)
-    if proxy is not None and not proxy.is_usable:
-        cause = "a proxy must be http://HOST:PORT"
-        raise ExportError(
-            sentence(endpoint, proxy, cause, f"set {proxy.variable} to an HTTP proxy")
-        )
-    return proxy
 
 
 def _failure(error: grpc.aio.AioRpcError, endpoint: Endpoint, proxy: Proxy | None) -> ExportError:

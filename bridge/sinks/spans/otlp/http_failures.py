@@ -8,12 +8,10 @@ from typing import Any
 import aiohttp
 
 from bridge.sinks.spans.endpoint import Endpoint
-from bridge.sinks.spans.otlp.errors import closed_way_out
+from bridge.sinks.spans.otlp.errors import CauseAndWayOut, closed_way_out
 
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """What a request may raise; aiohttp raises ValueError for a URL or a header that cannot be sent."""
-
-CauseAndWayOut = tuple[str, str]
 
 REFUSALS = (400, 413, 415, 422, 500)
 """Statuses for which the spans themselves may be the reason."""

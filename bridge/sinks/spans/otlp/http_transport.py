@@ -8,19 +8,23 @@ from email.utils import parsedate_to_datetime
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
 from bridge import __version__
-from bridge.proxies import HTTP_VARIABLES, HTTPS_VARIABLES, Proxy, proxy_for
+from bridge.proxies import HTTP_VARIABLES, HTTPS_VARIABLES, Proxy
 from bridge.sinks.spans.endpoint import Endpoint
-from bridge.sinks.spans.otlp.encoding import Accepted, accepted, accepted_json, refusal
+from bridge.sinks.spans.otlp.encoding import (
+    RESPONSE_BYTES,
+    Accepted,
+    accepted,
+    accepted_json,
+    refusal,
+)
 from bridge.sinks.spans.otlp.errors import ExportError, quoted, sentence
 from bridge.sinks.spans.otlp.http_failures import FAILURES, REFUSALS, cause_of, way_out_of
+from bridge.sinks.spans.otlp.proxy import proxy_of
 from bridge.sinks.spans.otlp.resolver import DaemonResolver
 from bridge.sinks.spans.otlp.tls import context_of
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
-
-RESPONSE_BYTES = 64 << 10
-"""A response is a few numbers and a sentence; a longer one comes from something else."""
 
 KEEP_ALIVE_SECONDS = 5.0
 """Shorter than any server keeps an idle connection, so that none is closed just when it is used again."""
@@ -45,7 +49,8 @@ class HttpTransport:
 
     async def send(self, request: bytes) -> Accepted:
         """Return what the endpoint says of an export that it accepts; raises ExportError for any other."""
-        proxy = _proxy(self._endpoint)
+        variables = HTTPS_VARIABLES if self._endpoint.is_tls else HTTP_VARIABLES
+        proxy = proxy_of(self._endpoint, variables)
         try:
             async with asyncio.timeout(self._endpoint.timeout_seconds):
                 return await self._post(request, proxy)
@@ -105,17 +110,6 @@ class HttpTransport:
             retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
             is_refusal=response.status in REFUSALS,
         )
-
-
-def _proxy(endpoint: Endpoint) -> Proxy | None:
-    variables = HTTPS_VARIABLES if endpoint.is_tls else HTTP_VARIABLES
-    proxy = proxy_for(endpoint.host, endpoint.port, variables=variables)
-    if proxy is not None and not proxy.is_usable:
-        cause = "a proxy must be http://HOST:PORT"
-        raise ExportError(
-            sentence(endpoint, proxy, cause, f"set {proxy.variable} to an HTTP proxy")
-        )
-    return proxy
 
 
 async def _body(response: ClientResponse) -> bytes:
