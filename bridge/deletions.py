@@ -138,14 +138,20 @@ def carry_out_all(
         telemetry.deletion_failed("", error)
         return 1
     left = 0
+    unfinished: set[str] = set()
     for deletion in pending:
         try:
-            is_complete = _carry_out(deletion, database, store, telemetry, stopping)
+            # A later one of the same name would forget which shards the earlier one is to delete.
+            is_complete = deletion.session_id not in unfinished and _carry_out(
+                deletion, database, store, telemetry, stopping
+            )
         except Exception as error:  # noqa: BLE001 -- one that fails must not keep the others
             if not stopping.is_set():
                 telemetry.deletion_failed(deletion.session_id, error)
             is_complete = False
-        left += not is_complete
+        if not is_complete:
+            unfinished.add(deletion.session_id)
+            left += 1
     return left
 
 

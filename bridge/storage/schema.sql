@@ -87,7 +87,8 @@ CREATE TABLE IF NOT EXISTS rebuilt (
 
 -- A session that is being deleted: its row in `sessions` is gone, the rest follows in steps.
 CREATE TABLE IF NOT EXISTS deletions (
-  session_id   TEXT    PRIMARY KEY,
+  session_id   TEXT    NOT NULL,
   images       INTEGER NOT NULL,    -- which of its images go too, see ImageScope
-  requested_ms INTEGER NOT NULL     -- what has been received since then is kept
+  requested_ms INTEGER NOT NULL,    -- what has been received since then is kept
+  PRIMARY KEY (session_id, requested_ms)
 ) WITHOUT ROWID;

@@ -242,6 +242,27 @@ async def test_a_store_that_is_away_is_asked_again(kept):
     assert len(store.objects) == 3
 
 
+@pytest.mark.parametrize("images", [ImageScope.ALL, ImageScope.OWN])
+async def test_each_deletion_of_a_name_is_carried_out(kept, images):
+    """While the store is away a new session has the name, and is deleted without its images: those before still go."""
+    database, store = kept
+    delete = store.delete
+
+    def fail(_key):
+        raise StorageError("away")
+
+    store.delete = fail
+    request(database, images=images, at_ms=LATER_MS)
+    assert carry_out(database, store) == 1
+    request(database, images=ImageScope.NONE, at_ms=LATER_MS + 1)
+    assert carry_out(database, store) == 2
+
+    store.delete = delete
+    assert carry_out(database, store) == 0
+    assert all(key.startswith("run-2/") for key in store.objects)
+    assert counts(database, "run") == [0] * 5
+
+
 async def test_uploads_come_first(tmp_path):
     """A shard that is still in the spool would arrive after its deletion."""
     store = MemoryStore()
