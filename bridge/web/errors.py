@@ -16,6 +16,7 @@ from bridge.errors import (
     StorageError,
     UnknownSessionError,
 )
+from bridge.protocol import SESSION_ID
 from bridge.web.dependencies import deps_of
 from bridge.web.hosts import ForeignHostError
 from bridge.web.json_response import json_response
@@ -93,13 +94,23 @@ def _error_response(
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = json_response(problem, status=status, type="application/problem+json")
     else:
-        response = render_response(request, "error.html", status=status, title=title, detail=detail)
+        back = _session_around(request) if status != HTTPStatus.NOT_FOUND else ""
+        response = render_response(
+            request, "error.html", status=status, title=title, detail=detail, session_id=back
+        )
     response.headers.update(headers or {})
     if status == HTTPStatus.REQUEST_TIMEOUT:
         response.force_close()  # the rest of the body may come after all
     if status in RETRY_AFTER_SECONDS:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS[status]
     return response
+
+
+def _session_around(request: web.Request) -> str:
+    """Return the session on whose page the form was, or "": also where the address takes no such request."""
+    folder, _, rest = local_path(request).removeprefix("/").partition("/")
+    session_id, _, below = rest.partition("/")
+    return session_id if folder == "sessions" and below and SESSION_ID.fullmatch(session_id) else ""
 
 
 def _detail(request: web.Request, error: BridgeError, status: int) -> str:

@@ -24,8 +24,8 @@ NONE_CAME = (
 )
 UNDECIDED = "Whether they are kept is not decided yet: reload this page in a moment."
 SAMPLED_OUT = (
-    "they were sampled out: the bridge keeps the images of the batches with the highest loss"
-    " (--images-keep, --images-batches-per-second)"
+    "they were sampled out: of the batches within a moment, the bridge keeps the images of the one with the highest"
+    " loss (a higher --images-batches-per-second keeps more, --images-keep all every one, none not any)"
 )
 DROPPED = (
     "they were dropped, since the bridge had no room for them in memory or on disk"
@@ -33,7 +33,10 @@ DROPPED = (
 )
 REFUSED = "they were refused, since they are not JPEG files or have too many pixels a side"
 REMOVED = "They are not kept any longer."
-NOT_ON_RECORD = "Whether images came with it is not on record. The bridge keeps the images of the batches with the highest loss."
+NOT_ON_RECORD = (
+    "Whether images came with it is not on record. Of the batches within a moment, the bridge keeps the images of the"
+    " one with the highest loss."
+)
 
 REASONS = (
     (ImageResult.SAMPLED_OUT, SAMPLED_OUT),

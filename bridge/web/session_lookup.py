@@ -9,7 +9,7 @@ from bridge.protocol import SESSION_ID
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, deps_of
 
-NO_SESSION = "there is no session with this name: it was never registered, or was removed long ago"
+NO_SESSION = "there is no session with this name: it was never registered here, or has been deleted"
 
 
 async def session_of(request: web.Request) -> Session:

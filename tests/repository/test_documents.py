@@ -90,6 +90,14 @@ def test_every_target_is_phony_and_explained():
     assert {"demo", "test", "check", "bench", "proto", "help"} <= TARGETS
 
 
+def test_no_setup_ends_in_a_traceback():
+    """Ctrl-C during `make` is ordinary: each virtual environment is made in the way that ends quietly."""
+    recipes = MAKEFILE.partition("# --- set-up")[2]
+
+    assert "-m venv" not in recipes
+    assert recipes.count('-c "$$venv_of_ours"') >= 4
+
+
 def test_every_decision_is_listed():
     """The list of decisions has every page."""
     listed = set(links((ROOT / "docs" / "decisions" / "README.md").read_text()))

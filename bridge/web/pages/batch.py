@@ -14,7 +14,7 @@ from bridge.web.ignored_params import ignored_params
 from bridge.web.links import image_link
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.image_selection import read_selection, usable_parameters
-from bridge.web.pages.selection_notes import higher_loss, loss_text, time_note
+from bridge.web.pages.selection_notes import higher_loss, loss_text, mistake_note, time_note
 from bridge.web.pages.strips import strips_of
 from bridge.web.request_params import batch_of
 from bridge.web.session_lookup import session_of
@@ -62,6 +62,7 @@ async def batch_page(request: web.Request) -> web.Response:
             nearest=[] if found.batch else strips_of(deps.index, beside, names),
             reason=reason_of(deps.index, session, found, problem),
             time_note=time_note(selection, found.batch) if found.batch else "",
+            mistake_note=mistake_note(selection, found.images, names) if found.batch else "",
             higher=higher_loss(selection, found.batch, session) if found.batch else None,
             loss_text=loss_text,
             ignored=ignored,

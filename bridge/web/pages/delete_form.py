@@ -13,9 +13,10 @@ async def post_delete(request: web.Request) -> web.Response:
     """Delete a session that has ended, and go to the list of sessions."""
     check_origin(request)
     session = await session_of(request)
-    fields = await form_fields(request)
+    images = "images" in await form_fields(request)
     await deps_of(request).delete_session(
-        session.id, images="images" in fields, force=False, by=request.remote or ""
+        session.id, images=images, force=False, by=request.remote or ""
     )
-    back = f"{root_of(request)}?note=deleted"
+    note = "deleted-with-images" if images else "deleted"
+    back = f"{root_of(request)}?note={note}"
     return web.Response(status=303, headers={"Location": back})

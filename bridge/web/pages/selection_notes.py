@@ -1,11 +1,12 @@
 """Say where the batch on a page is not what its link asked for."""
 
 import math
+from collections.abc import Sequence
 
 from bridge.history import Bin
-from bridge.storage.index import ImageBatch, Prefer
+from bridge.storage.index import ImageBatch, IndexedImage, Prefer
 from bridge.web.batch_numbers import highest_loss
-from bridge.web.formatting import duration, number
+from bridge.web.formatting import class_name, duration, number
 from bridge.web.pages.batch_lookup import window_of
 from bridge.web.pages.image_selection import END_OF_TIME_MS, Selection
 from bridge.web.session_view import SessionView
@@ -27,6 +28,18 @@ def time_note(selection: Selection, batch: ImageBatch) -> str:
         f"No images were kept in the {duration(window_ms / 1000)} before the requested time."
         f" These are the nearest, {duration(abs(before_ms) / 1000)} {side} it."
     )
+
+
+def mistake_note(
+    selection: Selection, images: Sequence[IndexedImage], names: tuple[str, ...]
+) -> str:
+    """Return how many images of a batch lie in the requested cell of the confusion matrix, or ""."""
+    if selection.actual is None or selection.predicted is None:
+        return ""
+    cell = selection.actual, selection.predicted
+    inside = sum((image.true_class, image.predicted_class) == cell for image in images)
+    actual, predicted = (class_name(number, names) for number in cell)
+    return f"{actual} predicted as {predicted}: {inside or 'none'} of the images here."
 
 
 def higher_loss(selection: Selection, batch: ImageBatch, session: SessionView) -> Bin | None:

@@ -23,7 +23,8 @@ from bridge.web.templating import html_response, render, root_of
 PER_PAGE = 50
 
 NOTES = {
-    "deleted": "The session is deleted. What the image store has of it goes in the background."
+    "deleted": "The session is deleted. Its images stay where they are stored.",
+    "deleted-with-images": "The session is deleted. Its images follow in the background.",
 }
 """Texts that a redirect may show on this page, by name."""
 

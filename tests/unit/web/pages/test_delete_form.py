@@ -28,19 +28,24 @@ async def test_only_a_session_that_is_over_has_the_form(open_client):
     assert 'action="../sessions/run-1/delete"' in after
 
 
-@pytest.mark.parametrize(("form", "images"), [({}, False), ({"images": "true"}, True)])
-async def test_the_form_deletes_and_leads_to_the_list(open_client, form, images):
-    """With its images where that is ticked; the list says that it was done."""
+@pytest.mark.parametrize(
+    ("body", "images", "said"),
+    [
+        ("", False, "Its images stay where they are stored."),
+        ("images=true", True, "Its images follow in the background."),
+    ],
+)
+async def test_the_form_deletes_and_leads_to_the_list(open_client, body, images, said):
+    """With its images where that is ticked; the list says that it was done, and what becomes of the images."""
     client = await open_client()
     over(client.deps)
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = "images=true" if form else ""
 
     response = await client.post(PATH, data=body, headers=headers)
 
     assert client.deps.delete_session.asked == [("run-1", images, False, "127.0.0.1")]
     assert response.url.path == "/"
-    assert "The session is deleted." in await response.text()
+    assert f"The session is deleted. {said}" in await response.text()
 
 
 async def test_what_is_refused(open_client):

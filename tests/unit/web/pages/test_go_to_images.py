@@ -165,3 +165,14 @@ def test_a_class_is_the_one_that_a_board_means(text, names, number):
 
     assert selection.actual == selection.predicted == number
     assert unusable == ([] if number is not None else ["actual", "predicted"])
+
+
+async def test_a_cell_says_how_many_of_the_images_lie_in_it(client):
+    """One mistake among many images is looked for; a batch without it says so."""
+    found = await (await client.get("/go/images?session=run-1&actual=cat&predicted=dog")).text()
+    other = await (await client.get("/sessions/run-1/batches/2-8?actual=0&predicted=1")).text()
+    plain = await (await client.get("/sessions/run-1/batches/2-8")).text()
+
+    assert "cat predicted as dog: 1 of the images here." in found
+    assert "cat predicted as dog: none of the images here." in other
+    assert "predicted as" not in plain

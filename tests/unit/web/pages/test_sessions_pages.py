@@ -189,7 +189,26 @@ async def test_an_empty_result_says_what_to_do(listed):
     text = await page(listed, "/?query=nothing&status=failed")
 
     assert "No session matches" in text
+    assert "A search looks for all of its words" in text
     assert '<a href="./">Show all 4 sessions</a>' in text
+
+
+async def test_a_filter_alone_is_not_called_a_search(listed):
+    """Who chose a status or a model reads which of them no session has."""
+    status = await page(listed, "/?status=silent")
+    both = await page(listed, "/?status=silent&model=vit")
+
+    assert "None has the status silent." in status
+    assert "None has the status silent and the model vit." in both
+    assert "A search" not in status + both
+
+
+async def test_a_page_behind_the_end_says_how_long_the_list_is(listed):
+    """Sessions may have been deleted since the link was made."""
+    text = await page(listed, "/?offset=50")
+
+    assert "The list ends before this page: it has 4 sessions." in text
+    assert "Go back</a>" in text
 
 
 @pytest.mark.parametrize(
@@ -390,3 +409,16 @@ async def test_no_style_or_script_stands_in_a_page(open_client, stored):
         text = await (await client.get(path)).text()
 
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:|<script>", text)
+
+
+async def test_a_curve_and_its_table_show_the_same_number(open_client):
+    """A loss of 1.001 is not 1 above the curve and 1.001 below it."""
+    client = await open_client()
+    session = running(client.deps)
+    session.apply(Epoch(1, 1.001, 0.9, 0.2565, 0.88, 0.0265), 2.0)
+
+    text = await page(client, "/sessions/run-1")
+
+    for shown in ("1.001", "0.2565", "0.0265"):
+        assert f"<b>{shown}</b>" in text
+        assert f"<td>{shown}</td>" in text
