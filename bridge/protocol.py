@@ -18,6 +18,9 @@ STARTED_HEADER = "trainbridge-started-ms"
 LEFT_OVER_HEADER = "trainbridge-left-over"
 """Metadata of a registration: 1 with what a process has left in its spool, which is not a new attempt."""
 
+SENT_BY_ANOTHER = "this session is being sent by another training process"
+"""Why a bridge refuses a registration: the name belongs to a process that is alive."""
+
 
 class CommandType(IntEnum):
     """Commands that a bridge sends to a training loop; the numbers are the protocol's."""

@@ -21,7 +21,7 @@ from bridge.model import (
     Expired,
     Phase,
 )
-from bridge.protocol import SESSION_ID
+from bridge.protocol import SENT_BY_ANOTHER, SESSION_ID
 from bridge.session import EARLIEST, Holder, Session
 
 CROWDED = 0.5
@@ -130,7 +130,7 @@ class Sessions:
         if known.supersedes(client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
         if known.phase is Phase.LIVE and self.is_leased(known):
-            raise ForeignSessionError("this session is being sent by another training process")
+            raise ForeignSessionError(SENT_BY_ANOTHER)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
         session.follow(known)
         return Registration(session, is_new=True)

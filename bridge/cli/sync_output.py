@@ -39,7 +39,8 @@ def deliver_all(arguments: argparse.Namespace) -> int:
             is_whole &= _deliver(folder, destination, arguments)
         except BridgeUnreachableError as error:
             left = len(folders) - number
-            more = f"; {left} more sessions have not been tried" if left else ""
+            others = "one more session has" if left == 1 else f"{left} more sessions have"
+            more = f"; {others} not been tried" if left else ""
             raise BridgeError(f"{error}{more}") from error
     return DONE if is_whole else FAILED
 
@@ -89,6 +90,9 @@ def _deliver(folder: Path, destination: Destination, arguments: argparse.Namespa
             destination,
             patience_seconds=arguments.patience,
             progress=line.progress,
+            waiting=lambda reason: line.report_waiting(
+                f"{reason}; trying until nothing has moved for {arguments.patience:g} s (--patience)"
+            ),
             session_id=arguments.session_id,
         )
     except BridgeUnreachableError:
@@ -148,6 +152,13 @@ class _Line:
         bar = ("=" * round(share * BAR)).ljust(BAR)
         rate = done / max(time.monotonic() - self._started_at, 0.1)
         self._write(f"\r{self._name}: [{bar}] {done}/{messages} messages, {rate:.0f}/s\x1b[K")
+
+    def report_waiting(self, text: str) -> None:
+        """Say on stderr, in a line of its own, why nothing is delivered for now."""
+        if self._is_terminal:
+            self._write("\r\x1b[K")
+        sys.stderr.write(f"{self._name}: {text}\n")
+        sys.stderr.flush()
 
     def end(self, text: str, result: SyncResult | None = None) -> None:
         """Replace the progress by the outcome."""

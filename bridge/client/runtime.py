@@ -19,6 +19,7 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.delivery.transport import InProcessBridge, Transport
 from bridge.client.gate import Gate, Shut
 from bridge.client.identity import Identity
+from bridge.client.last_wait import wait_until_drained
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.options import Options
 from bridge.client.ranks import RankCheck
@@ -173,7 +174,7 @@ class Runtime:
         try:
             self.commands.close()
             self._close_input(timeout)
-            self._outbox.wait_until_drained(deadline)
+            wait_until_drained(self._outbox, deadline, self.session_id)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             self._left = self._stop(time.monotonic())
         log_losses(self.session_id, self._stats, self._left, self._options.spool)

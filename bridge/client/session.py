@@ -8,6 +8,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from bridge import __version__
+from bridge.client import console
 from bridge.client.arguments import (
     bytes_of,
     client_text,
@@ -42,6 +43,8 @@ from bridge.protocol import CommandType, Status
 BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
 CLIENT_NAME = "trainbridge-python"
+
+console.attach()
 
 _PARTS = frozenset({"_rank", "_runtime", "_gate", "_capture", "_commands", "_callbacks", "_pause"})
 """Attributes of a session that its copies have their own of."""

@@ -33,6 +33,12 @@ SILENT_END = "the training process ended without saying so"
 Progress = Callable[[str, int, int], None]
 """Takes a session's id, and how many of how many messages have been delivered or refused so far."""
 
+Waiting = Callable[[str], None]
+"""Takes why nothing can be delivered for now, once that has lasted a moment; each reason once."""
+
+STALLED_SECONDS = 1.0
+"""How long nothing moves before it is said why."""
+
 
 class UndeliverableError(Exception):
     """A session cannot be delivered now; nothing of it is lost. The message is for the user."""
@@ -72,6 +78,7 @@ def deliver(
     *,
     patience_seconds: float,
     progress: Progress,
+    waiting: Waiting = lambda _reason: None,
     session_id: str | None = None,
 ) -> SyncResult:
     """Deliver what one session has left in its folder, and delete the folder.
@@ -80,7 +87,7 @@ def deliver(
     `session_id` delivers it as a session of its own: under that name, or, if that is "", under the one
     that `recovered_id` returns.
 
-    Gives up after `patience_seconds` without progress. It may be interrupted at any moment: what has
+    Gives up after `patience_seconds` without progress, and says before why there is none. It may be interrupted at any moment: what has
     been delivered by then is not delivered again the next time.
 
     Raises UndeliverableError; InUseError where the session's process is alive; ValueError where the
@@ -92,9 +99,8 @@ def deliver(
     spool = Spool(folder, UNLIMITED)
     try:
         spool.load()
-        return _SpoolSender(folder, spool, destination, session_id).deliver(
-            patience_seconds, progress
-        )
+        sender = _SpoolSender(folder, spool, destination, session_id, waiting)
+        return sender.deliver(patience_seconds, progress)
     finally:
         spool.release()
 
@@ -119,7 +125,12 @@ class _SpoolSender:
     """Delivers the messages of one session from its spool, as the session itself would."""
 
     def __init__(
-        self, folder: Folder, spool: Spool, destination: Destination, session_id: str | None
+        self,
+        folder: Folder,
+        spool: Spool,
+        destination: Destination,
+        session_id: str | None,
+        waiting: Waiting,
     ) -> None:
         identity = replace(folder.identity, is_left_over=True)
         if session_id is not None:
@@ -145,6 +156,8 @@ class _SpoolSender:
             notices=notices,
         )
         self._is_end_sent = False
+        self._waiting = waiting
+        self._reported: set[str] = set()
 
     def deliver(self, patience_seconds: float, progress: Progress) -> SyncResult:
         """Deliver all of it. Raises UndeliverableError, and OSError where it cannot be read."""
@@ -181,7 +194,10 @@ class _SpoolSender:
             if done != moved:
                 moved, moved_at = done, time.monotonic()
                 progress(self._identity.session_id, done, self._stats.messages)
-            self._check_progress(time.monotonic() - moved_at > patience_seconds)
+            stalled_seconds = time.monotonic() - moved_at
+            self._check_progress(stalled_seconds > patience_seconds)
+            if stalled_seconds > STALLED_SECONDS:
+                self._report_waiting()
             if self._stats.connections and not self._is_end_sent:
                 self._send_missing_end()
             self._wake.wait(POLL_SECONDS)
@@ -214,6 +230,13 @@ class _SpoolSender:
             raise BridgeUnreachableError(f"no bridge at {self._target}: {failure.reason}")
         if is_stalled:
             raise UndeliverableError(f"the bridge at {self._target} acknowledges nothing any more")
+
+    def _report_waiting(self) -> None:
+        """Say why there is no connection, each reason once: whoever waits should not wait for nothing."""
+        failure = self._connection.failure
+        if failure is not None and failure.reason not in self._reported:
+            self._reported.add(failure.reason)
+            self._waiting(f"no connection to the bridge at {self._target} yet: {failure.reason}")
 
     def _finish(self) -> SyncResult:
         """Delete the spool; keep it, under another name, where some of it is lost."""

@@ -39,8 +39,12 @@ class Backlog:
         self.acked_through = 0
         """The highest sequence the bridge has committed."""
         self.with_images: deque[OutgoingMessage] = deque()
+        self.superseded_bytes = 0
+        """How much has been marked as superseded since that was dropped last; some may be delivered."""
         self.stats = stats
         self._refused_count = 0
+        self._latest: dict[str, tuple[OutgoingMessage, int]] = {}
+        """By kind, the newest message with a subject, and how many of that subject came in a row."""
 
     def __len__(self) -> int:
         """Count what still has to be delivered."""
@@ -60,6 +64,7 @@ class Backlog:
     def add(self, message: OutgoingMessage) -> None:
         """Append a new message behind all others."""
         self._append(message, self.unspilled_tail if self.spilled else self.unsent)
+        self._mark_superseded(message)
         self.stats.messages += 1
         self.stats.batches += message.priority is Priority.BATCH
         self.stats.images_sent += message.images
@@ -241,6 +246,19 @@ class Backlog:
             self.with_images.append(message)
         if queue is self.unsent:
             self.loaded_through = message.sequence
+
+    def _mark_superseded(self, message: OutgoingMessage) -> None:
+        """Mark what stood in a row of one subject between its first, which says when it began, and this one."""
+        if message.subject is None:
+            return
+        kind = message.subject[0]
+        before, in_a_row = self._latest.get(kind, (message, 0))
+        if before.subject != message.subject:
+            in_a_row = 0
+        elif in_a_row > 1:
+            before.superseded = True
+            self.superseded_bytes += before.size
+        self._latest[kind] = message, in_a_row + 1
 
     def _shrink_or_drop(self, message: OutgoingMessage) -> None:
         """Strip a message that exceeds the bridge's limit, or drop it where it has no images.

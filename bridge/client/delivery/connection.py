@@ -25,11 +25,17 @@ from bridge.client.identity import Identity
 from bridge.client.process_hooks import GRPC_USE
 from bridge.client.settings import Destination
 from bridge.client.stats import Notices, Stats
-from bridge.protocol import TOKEN_HEADER
+from bridge.protocol import SENT_BY_ANOTHER, TOKEN_HEADER
 
 log = logging.getLogger("trainbridge")
 
 SESSION_HEADER = "trainbridge-session"
+
+LIVE = "Training goes on, and its messages are kept and sent later"
+
+LEFT_OVER = "What its process has left stays in its spool until it is delivered"
+
+ONE_NAME = "give each process a session_id of its own, or none, or end the other one"
 
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 30.0
@@ -235,15 +241,17 @@ class Connection:
             return
         if self._responses.is_unknown_here and self._attempts.failures:
             failure = replace(failure, reason=f"{MISROUTED} ({failure.reason})")
+        if failure.reason == SENT_BY_ANOTHER and not self._identity.is_left_over:
+            failure = replace(failure, reason=f"{failure.reason}; {ONE_NAME}")
         self.failure = failure
         if self._responses.has_acknowledged:
             self._attempts.forget_reasons()
         if self._attempts.is_new(failure.reason):
             log.warning(
-                "no connection to the bridge at %s: %s."
-                " Training goes on, and its messages are kept and sent later",
+                "no connection to the bridge at %s: %s. %s",
                 self._destination,
                 failure.reason,
+                LEFT_OVER if self._identity.is_left_over else LIVE,
             )
 
 

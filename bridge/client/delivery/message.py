@@ -19,7 +19,7 @@ class Priority(IntEnum):
     OTHER = 1
     """Throughput, resource usage and the user's own scalars."""
     CRITICAL = 2
-    """Epochs, statuses and answers to commands: never dropped."""
+    """Epochs, statuses and answers to commands: never dropped, unless superseded."""
     FINAL = 3
     """The status that ends the session: never dropped either."""
 
@@ -39,6 +39,10 @@ class OutgoingMessage:
     """An encoded MetricsRequest without its session_id."""
     batch: int = -1
     images: int = 0
+    subject: tuple[str, int] | None = None
+    """Of an epoch or a status: its kind, and the epoch or the status that it reports."""
+    superseded: bool = False
+    """Others of the same subject stand before and behind it, so that it may make room."""
     refused: bool = False
     """The bridge found it invalid; it is released once a later message is acknowledged."""
 

@@ -147,7 +147,9 @@ class Encoder:
         for name, value in optional.items():
             if value is not None:
                 setattr(data, name, value)
-        return self._message(Priority.CRITICAL, clock_ms, epoch_data=data)
+        message = self._message(Priority.CRITICAL, clock_ms, epoch_data=data)
+        message.subject = ("epoch", data.epoch)
+        return message
 
     def scalars(self, call: ScalarsCall, clock_ms: int) -> OutgoingMessage:
         """Encode the user's own metrics."""
@@ -178,7 +180,9 @@ class Encoder:
             timestamp_ms=clock_ms,
         )
         priority = Priority.FINAL if status.is_end else Priority.CRITICAL
-        return self._message(priority, clock_ms, status_update=data)
+        message = self._message(priority, clock_ms, status_update=data)
+        message.subject = ("status", status)
+        return message
 
     def answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
         """Encode the answer to a command."""

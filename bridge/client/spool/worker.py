@@ -59,10 +59,12 @@ class SpoolWorker:
         left = sum(map(is_abandoned, folders_in(root)))
         if left:
             log.warning(
-                "the spool in %s holds %d sessions of processes that are gone; deliver them with: "
-                "trainbridge sync %s",
+                "the spool in %s holds %s gone; deliver %s with: trainbridge sync %s",
                 root,
-                left,
+                "a session of a process that is"
+                if left == 1
+                else f"{left} sessions of processes that are",
+                "it" if left == 1 else "them",
                 root,
             )
         return cls(spool, outbox, stats=stats, notices=notices)

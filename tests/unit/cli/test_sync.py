@@ -12,6 +12,7 @@ from support.fake_bridge import FakeBridge, serving
 from support.spools import leave, outgoing_message
 
 from bridge import cli
+from bridge.client import sync
 from bridge.client.delivery.message import Priority
 from bridge.client.spool.folder import Folder
 
@@ -207,15 +208,20 @@ def test_another_name_is_for_one_session(spool, capsys):
     assert [who.session_id for who in bridge.registrations] == ["one-recovered-11111111"]
 
 
-def test_without_a_bridge_only_the_first_is_tried(spool, capsys):
-    """The others would fail for the same reason, each after as long a while."""
+def test_without_a_bridge_only_the_first_is_tried(spool, capsys, monkeypatch):
+    """The others would fail for the same reason, each after as long a while; why is said at once."""
+    monkeypatch.setattr(sync, "STALLED_SECONDS", 0.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
     assert cli.main(["sync", str(spool), "--address", address, "--patience", "0.3"]) == 1
 
     said = capsys.readouterr()
     assert f"no bridge at {address}: nothing listens there" in said.err
-    assert "1 more sessions have not been tried" in said.err
+    assert (
+        f"one-11111111: no connection to the bridge at {address} yet: nothing listens" in said.err
+    )
+    assert "trying until nothing has moved for 0.3 s (--patience)" in said.err
+    assert "one more session has not been tried" in said.err
     assert "two" not in said.out
     assert len(list(spool.iterdir())) == 2
 

@@ -9,7 +9,7 @@ import pytest
 from support.fake_bridge import ORIGINAL, FakeBridge, serving
 from support.spools import identity_of, leave, leave_old, outgoing_message, reopened, spool_in
 
-from bridge.client import TrainingSession
+from bridge.client import TrainingSession, sync
 from bridge.client.delivery.message import Priority
 from bridge.client.settings import Destination
 from bridge.client.spool.folder import InUseError, folders_in
@@ -155,6 +155,27 @@ def test_an_absent_bridge_is_given_up(tmp_path):
         )
 
     assert reopened(path).count_unacknowledged() == (302, 300)
+
+
+def test_it_is_said_at_once_why_nothing_moves(tmp_path, monkeypatch, caplog):
+    """Not only when patience ends; each reason once, and nobody claims that training goes on."""
+    monkeypatch.setattr(sync, "STALLED_SECONDS", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = f"127.0.0.1:{server.getsockname()[1]}"
+    said = []
+    with pytest.raises(BridgeUnreachableError):
+        deliver(
+            leave(tmp_path, run()),
+            Destination(target),
+            patience_seconds=1.0,
+            progress=lambda *_: None,
+            waiting=said.append,
+        )
+
+    (reason,) = said
+    assert reason.startswith(f"no connection to the bridge at {target} yet: nothing listens there")
+    assert "Training goes on" not in caplog.text
+    assert "What its process has left stays in its spool" in caplog.text
 
 
 def test_a_frozen_bridge_is_given_up(tmp_path, bridge):

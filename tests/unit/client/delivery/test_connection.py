@@ -8,6 +8,7 @@ from support.jpegs import large_jpeg
 from support.waiting import until_true
 
 from bridge.client import CommandType, TrainingSession
+from bridge.protocol import SENT_BY_ANOTHER
 from bridge.wire import metrics_pb2 as wire
 
 BATCHES = 40
@@ -198,6 +199,15 @@ def test_a_refused_registration_is_tried_again(bridge):
 
     assert session.close() == 0
     assert bridge.batches() == EXPECTED
+
+
+def test_who_uses_a_name_twice_learns_the_way_out(bridge, caplog):
+    """The bridge says what is wrong; which argument it comes from, the SDK knows."""
+    bridge.refuse_registration = SENT_BY_ANOTHER
+    with TrainingSession(bridge.address, session_id="run", close_seconds=0.2):
+        until_true(lambda: "no connection" in caplog.text)
+
+    assert f"{SENT_BY_ANOTHER}; give each process a session_id of its own" in caplog.text
 
 
 def test_the_loop_goes_on_while_the_bridge_is_frozen(bridge):
