@@ -16,15 +16,21 @@ from bridge.connections import ConnectionWatch
 from bridge.deletions import SessionDeleter, deletions
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
+from bridge.limits import (
+    grpc_connection_limits,
+    http_connection_limits,
+    retention_limits,
+    tile_limits,
+)
 from bridge.open_files import raise_limit, shortage
 from bridge.outputs import connections, image_store, span_endpoint
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.message_limits import MessageLimits
-from bridge.receiver.server import GrpcConnectionLimits, bind_server, serve_grpc
+from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.servicer import ServerConfig, Servicer
-from bridge.retention import Retention, RetentionLimits
+from bridge.retention import Retention
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks, Snapshotter
 from bridge.sinks.deletions import DeletionRequests
@@ -42,9 +48,7 @@ from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
     Check,
-    HttpConnectionLimits,
     TileDecoder,
-    TileLimits,
     bind_listener,
     build_app,
     serve_http,
@@ -87,11 +91,7 @@ async def run(
                 max_message_bytes=settings.max_message_bytes,
                 lookahead_bytes=settings.grpc_lookahead_bytes,
                 certificates=_certificates(settings, telemetry),
-                limits=GrpcConnectionLimits(
-                    connections=settings.grpc_max_connections,
-                    handshake_seconds=settings.grpc_handshake_seconds,
-                    idle_seconds=settings.grpc_idle_seconds,
-                ),
+                limits=grpc_connection_limits(settings),
             )
         )
 
@@ -152,11 +152,7 @@ async def run(
         await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
         await stack.enter_async_context(deletions(requests, database, store, telemetry))
         retention = Retention(
-            RetentionLimits(
-                days=settings.sessions_keep_days,
-                sessions=settings.sessions_keep,
-                with_images=not (settings.images_store or "").startswith("s3:"),
-            ),
+            retention_limits(settings),
             sessions=sessions,
             committer=committer,
             requests=requests,
@@ -184,13 +180,7 @@ async def run(
             index=ImageIndex(database),
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),
-            tiles=TileDecoder(
-                TileLimits(
-                    seconds=settings.images_decode_seconds,
-                    memory_bytes=settings.images_decode_memory_bytes,
-                    pixels=settings.images_decode_pixels,
-                )
-            ),
+            tiles=TileDecoder(tile_limits(settings)),
             archive=archive,
             telemetry=telemetry,
             readiness=(
@@ -204,7 +194,7 @@ async def run(
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
             grpc_address=grpc_server.address,
             allowed_hosts=tuple((settings.allowed_hosts or "").split()),
-            connection_limits=_http_connection_limits(settings),
+            connection_limits=http_connection_limits(settings),
         )
         await stack.enter_async_context(serve_http(build_app(deps), listener))
 
@@ -299,16 +289,6 @@ async def _spans(
         monotonic=time.monotonic,
     )
     return (await stack.enter_async_context(spans),)
-
-
-def _http_connection_limits(settings: Settings) -> HttpConnectionLimits:
-    return HttpConnectionLimits(
-        connections=settings.http_max_connections,
-        connections_per_address=settings.http_max_connections_per_address,
-        request_seconds=settings.http_request_seconds,
-        idle_seconds=settings.http_idle_seconds,
-        metrics_pages=settings.max_metrics_pages,
-    )
 
 
 def _server_config(settings: Settings) -> ServerConfig:

@@ -1,4 +1,4 @@
-"""One attempt to use a neighbour of the bridge, and what came of it."""
+"""One attempt to use something that the bridge depends on, and what came of it."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A neighbour, and how to try it."""
+    """Something that the bridge depends on, and how to try it."""
 
     name: str
     """From a small fixed set: it is the label of a series."""

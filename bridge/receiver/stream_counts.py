@@ -49,5 +49,5 @@ class StreamCounts:
 
 
 def _client_of(caller: Caller) -> str:
-    """Return what shows one client from another: its token, or else its connection."""
+    """Return what sets one client apart from others: its token, or else its connection."""
     return caller.token_hash or caller.connection

@@ -11,7 +11,7 @@ from minio.credentials.providers import Provider
 from bridge.errors import StorageError
 
 Source = Callable[[], "Credentials | str"]
-"""Returns credentials, or where it looked in vain and why; raises StorageError where they are set and fail."""
+"""Returns credentials, or where it found none and why; raises StorageError where they are set and fail."""
 
 RENEWED_BEFORE = timedelta(minutes=5)
 """Credentials are renewed so long before they expire."""

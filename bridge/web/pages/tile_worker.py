@@ -1,4 +1,4 @@
-"""Decode JPEGs of strangers into tiles: the program of a process of its own, which may be killed at any time.
+"""Decode untrusted JPEGs into tiles: the program of a process of its own, which may be killed at any time.
 
 It is run by its path and imports nothing of the bridge. For each JPEG on its input, after its length in four
 bytes, it writes a result, the size of the tile and its pixels. A JPEG that takes too much processor time ends the process.

@@ -40,7 +40,7 @@ class TileLimits:
 
 
 class TileDecoder:
-    """Decodes images of strangers; any thread may call it."""
+    """Decodes untrusted images; any thread may call it."""
 
     def __init__(self, limits: TileLimits | None = None) -> None:
         """Start no process before the first image."""
