@@ -118,9 +118,8 @@ class ConnectionWatch:
         before = self._checks[check.name]
         self._checks[check.name] = check
         if bool(check.error) != bool(before.error):
-            self._contradicted[
-                check.name
-            ].clear()  # what was seen before contradicted the check before
+            # What was seen until now contradicted the check before this one.
+            self._contradicted[check.name].clear()
         if check != before:
             self._telemetry.connection_changed(check.name, check.target, check.error)
 
