@@ -80,6 +80,8 @@ class Family:
     buckets: tuple[float, ...] = ()
     initial: tuple[str, ...] = ()
     """Values of its only label whose series are on the page, at 0, before anything is counted."""
+    is_unknown_at_first: bool = False
+    """A gauge that is NaN, not 0, until it is measured."""
 
     @property
     def unit(self) -> str:
@@ -88,8 +90,10 @@ class Family:
         return words[-1] if words[-1] in UNITS else ""
 
 
-def _gauge(name: str, help: str, source: str, *labels: str) -> Family:
-    return Family(name, Type.GAUGE, help, source, labels)
+def _gauge(
+    name: str, help: str, source: str, *labels: str, is_unknown_at_first: bool = False
+) -> Family:
+    return Family(name, Type.GAUGE, help, source, labels, is_unknown_at_first=is_unknown_at_first)
 
 
 def _counter(
@@ -175,8 +179,9 @@ BRIDGE_FAMILIES = (
     _gauge("bridge_spool_limit_bytes", "Limit of bridge_spool_bytes.", "settings"),
     _gauge(
         "bridge_spool_up",
-        "1 while images can be written to the spool; 0: they are dropped.",
+        "1 while images can be written to the spool; 0: they are dropped; NaN: not checked yet.",
         "the image spool",
+        is_unknown_at_first=True,
     ),
     _counter(
         "bridge_spool_remade_total",
@@ -196,8 +201,9 @@ BRIDGE_FAMILIES = (
     _counter("bridge_upload_bytes_total", "Bytes uploaded to the object store.", "the uploader"),
     _gauge(
         "bridge_object_store_up",
-        "1 if the last upload succeeded; 0 if it failed or hangs.",
+        "1 if the last upload succeeded; 0 if it failed or hangs; NaN before the first one.",
         "the uploader",
+        is_unknown_at_first=True,
     ),
     _gauge(
         "bridge_deletions_pending",

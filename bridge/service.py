@@ -286,6 +286,7 @@ async def _spans(
         endpoint,
         public_url=public_url,
         grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
+        keeps_outbox=folder.is_durable,
         monotonic=time.monotonic,
     )
     return (await stack.enter_async_context(spans),)

@@ -4,11 +4,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-
 from bridge import __version__
 from bridge.errors import StorageError
-from bridge.families import BRIDGE_FAMILIES, MESSAGE_KINDS, Family, Type
+from bridge.families import MESSAGE_KINDS
+from bridge.instruments import Instruments
 from bridge.log_limits import LineBudget, QuietPeriods
 from bridge.model import Message, Phase
 
@@ -17,24 +16,21 @@ log = logging.getLogger("bridge")
 WORDS_LIMIT = 300
 """Characters logged of what another program says."""
 
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
 
 class Telemetry:
     """Counts what happens in this bridge, and logs it when it is rare."""
 
     def __init__(self, *, public_url: str = "") -> None:
         """Start every count at 0; `public_url` is what links to this bridge begin with."""
-        self.registry = CollectorRegistry(auto_describe=False)
-        self._counters: dict[str, Counter] = {}
-        self._gauges: dict[str, Gauge] = {}
-        self._histograms: dict[str, Histogram] = {}
+        instruments = Instruments()
+        self.registry = instruments.registry
+        self._counters = instruments.counters
+        self._gauges = instruments.gauges
+        self._histograms = instruments.histograms
         self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
         self.on_connection_used: Callable[[str, bool], None] | None = None
         """Called on the event loop with a connection that was used, and whether that went well."""
-        for family in BRIDGE_FAMILIES:
-            self._register(family)
         requests = self._counters["bridge_requests_received_total"]
         self._requests = {kind: requests.labels(name) for kind, name in MESSAGE_KINDS.items()}
         self._gauges["bridge_build_info"].labels(__version__, public_url).set(1)
@@ -278,6 +274,20 @@ class Telemetry:
         self._counters["bridge_spans_total"].labels("dropped").inc(count)
         self.dropped("span", reason, count)
 
+    def left_in_outbox(self, count: int, *, is_kept: bool) -> None:
+        """A bridge stops before these spans were exported; where the outbox is kept, the next start exports them."""
+        fields = {"spans": count}
+        if is_kept:
+            text = "spans were not exported: kept in the state folder for the next start"
+            log.warning(text, extra={"fields": fields})
+            return
+        self._counters["bridge_dropped_total"].labels("span", "not_exported").inc(count)
+        log.error(
+            "spans were not exported, and are lost with the temporary state folder: give --state a folder, or a"
+            " longer --shutdown-grace-seconds",
+            extra={"fields": fields},
+        )
+
     def session_changed(self, session_id: str, what: str, **fields: object) -> None:
         """A session was registered, connected, ended, lost or expired."""
         self._counters["bridge_session_events_total"].labels(what.replace(" ", "_")).inc()
@@ -314,21 +324,6 @@ class Telemetry:
     def _used(self, connection: str, *, works: bool) -> None:
         if self.on_connection_used is not None:
             self.on_connection_used(connection, works)
-
-    def _register(self, family: Family) -> None:
-        name, text, registry = family.name, family.help, self.registry
-        match family.type:
-            case Type.COUNTER:
-                counter = self._counters[name] = Counter(
-                    name, text, family.labels, registry=registry
-                )
-                for value in family.initial:
-                    counter.labels(value)
-            case Type.GAUGE:
-                self._gauges[name] = Gauge(name, text, family.labels, registry=registry)
-            case Type.HISTOGRAM:
-                buckets = family.buckets
-                self._histograms[name] = Histogram(name, text, buckets=buckets, registry=registry)
 
     def _log_rate_limited(self, level: int, kind: str, text: str, **fields: object) -> None:
         if self._quiet.claim(kind):

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 from bridge.errors import StorageError
+from bridge.storage.folder import way_out
 
 RESERVE_BYTES = 64 << 20
 RESERVE_PART = 20
@@ -26,7 +27,7 @@ def probe_folder(folder: Path, *, setting: str) -> None:
         disk = os.statvfs(existing)
     except OSError as error:
         raise StorageError(
-            f"{existing} cannot be written to ({error.strerror}): {_remedy(error, setting)}"
+            f"{existing} cannot be written to ({error.strerror}): {way_out(error)}, or set {setting} to another folder"
         ) from error
     free = disk.f_bavail * disk.f_frsize
     if free < min(RESERVE_BYTES, disk.f_blocks * disk.f_frsize // RESERVE_PART):
@@ -44,10 +45,3 @@ def _write(file: Path) -> None:
     finally:
         os.close(descriptor)
         file.unlink()
-
-
-def _remedy(error: OSError, setting: str) -> str:
-    other = f"set {setting} to another folder"
-    if isinstance(error, PermissionError):
-        return f"give user {os.geteuid()} write access, or {other}"
-    return f"repair or mount the disk, or {other}"

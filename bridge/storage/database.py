@@ -33,6 +33,13 @@ WAY_OUT = (
     "images will be found again, sessions and counts are lost"
 )
 
+WAYS_OUT = {
+    sqlite3.SQLITE_FULL: "make room on its disk; a new database takes about 200 KiB",
+    sqlite3.SQLITE_IOERR: "make room on its disk, or repair that",
+    sqlite3.SQLITE_READONLY: "let the bridge write to it and to its folder",
+    sqlite3.SQLITE_CANTOPEN: "let the bridge write to its folder, and make room on its disk",
+}
+
 NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
@@ -207,8 +214,11 @@ def _wal_pages(folder: Path) -> int:
 
 
 def _way_out(error: Exception) -> str:
-    """Return what to do if the file itself is damaged (SQLITE_CORRUPT, SQLITE_NOTADB), else ""."""
-    return f". {WAY_OUT}" if type(error) is sqlite3.DatabaseError else ""
+    """Return what to do about a full disk, missing rights or a damaged file (SQLITE_CORRUPT, SQLITE_NOTADB), else ""."""
+    if type(error) is sqlite3.DatabaseError:
+        return f". {WAY_OUT}"
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return f": {WAYS_OUT[code]}" if code in WAYS_OUT else ""
 
 
 def _text(data: bytes) -> str:

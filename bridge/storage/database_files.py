@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bridge.errors import DatabaseLostError, SettingError, StorageError
-from bridge.storage.folder import open_file
+from bridge.storage.folder import open_file, way_out
 
 FileState = tuple[int, int, int, int]
 """Device, inode, size, and time of the last write in nanoseconds; the first two identify the file."""
@@ -107,7 +107,9 @@ def _hold(path: Path) -> int:
     try:
         held = open_file(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise StorageError(f"cannot open the database {path}: {error.strerror}") from error
+        raise StorageError(
+            f"cannot open the database {path}: {error.strerror}: {way_out(error)}, or set state (--state) to another folder"
+        ) from error
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

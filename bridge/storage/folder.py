@@ -93,8 +93,8 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
             # The folder is locked, and a full disk must not keep a bridge from starting.
             if not held or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise SettingError(
-                    f"state: {path} cannot be written to ({error.strerror}): give user {os.geteuid()} write"
-                    " access, or set state (--state) to another folder"
+                    f"state: {path} cannot be written to ({error.strerror}):"
+                    f" {way_out(error)}, or set state (--state) to another folder"
                 ) from error
         for descriptor in held:
             _lock(descriptor, path)
@@ -102,6 +102,21 @@ def state_folder(path: Path | None) -> Iterator[StateFolder]:
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def way_out(error: OSError) -> str:
+    """Return what to do about a folder in which a file cannot be written."""
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            return f"give user {os.geteuid()} write access"
+        case errno.EEXIST | errno.ENOTDIR:
+            return "remove the file that is in the folder's place"
+        case errno.ENOSPC | errno.EDQUOT:
+            return "make room on its disk"
+        case errno.EROFS:
+            return "mount a volume there that may be written to"
+        case _:
+            return "repair or mount its disk"
 
 
 def open_file(path: Path, flags: int) -> int:

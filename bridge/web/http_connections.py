@@ -94,7 +94,9 @@ class HttpConnection(asyncio.Protocol):
         self.address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
         limit = self._connections.admit(self, transport)
         if limit:
-            self._connections.telemetry.http_refused(limit, address=self.address)
+            self._connections.telemetry.http_refused(
+                limit, address=self.address, setting=SETTING_OF[limit]
+            )
             transport.write(_refusal(limit))
             transport.close()
             return

@@ -37,7 +37,10 @@ def _check_host(request: web.Request) -> None:
         check_host(request)
     except ForeignHostError:
         deps_of(request).telemetry.http_refused(
-            "host", host=request.host[:100], address=request.remote
+            "host",
+            host=request.host[:100],
+            address=request.remote,
+            setting="--allowed-hosts, or --public-url",
         )
         raise
 

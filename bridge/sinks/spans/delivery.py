@@ -68,13 +68,18 @@ class Delivery:
         telemetry: Telemetry,
         *,
         waiting: asyncio.Event,
+        keeps_outbox: bool = True,
         first_backoff_seconds: float = FIRST_BACKOFF_SECONDS,
     ) -> None:
-        """Export whenever `waiting` is set; spans already in the outbox are exported at once."""
+        """Export whenever `waiting` is set; spans already in the outbox are exported at once.
+
+        `keeps_outbox`: it outlives this process.
+        """
         self._outbox = outbox
         self._exporter = exporter
         self._telemetry = telemetry
         self._waiting = waiting
+        self._keeps_outbox = keeps_outbox
         self._first_backoff_seconds = first_backoff_seconds
         self._stopping = asyncio.Event()
         self._rejections: Counter[int] = Counter()
@@ -92,6 +97,16 @@ class Delivery:
             task.cancel()
             await asyncio.wait([task])
             await self._exporter.close()
+            await self._report_left()
+
+    async def _report_left(self) -> None:
+        try:
+            left = await self._in_thread(self._outbox.count)
+        except StorageError as error:
+            self._telemetry.storage_failed("spans that were not exported", error)
+            return
+        if left:
+            self._telemetry.left_in_outbox(left, is_kept=self._keeps_outbox)
 
     async def _deliver(self) -> None:
         failures = 0

@@ -19,11 +19,12 @@ async def open_spans(
     *,
     public_url: str = "",
     grace_seconds: float = 5.0,
+    keeps_outbox: bool = True,
     monotonic: Callable[[], float] | None = None,
 ) -> AsyncIterator[Spans]:
     """Yield the sink, whose spans are delivered in the background.
 
-    `monotonic` is the clock that measures durations, as in `Spans`.
+    `monotonic` is the clock that measures durations, as in `Spans`; `keeps_outbox`: the database outlives this process.
 
     Enter it before the committer, so that the last commit is delivered too.
 
@@ -39,6 +40,8 @@ async def open_spans(
     if misnumbered:
         telemetry.spans_dropped(misnumbered, "damaged")
     sink = Spans(outbox, telemetry, public_url=public_url, monotonic=monotonic)
-    delivery = Delivery(outbox, exporter, telemetry, waiting=sink.waiting)
+    delivery = Delivery(
+        outbox, exporter, telemetry, waiting=sink.waiting, keeps_outbox=keeps_outbox
+    )
     async with delivery.running(grace_seconds=grace_seconds):
         yield sink

@@ -4,7 +4,9 @@ import json
 import logging
 import math
 import os
+import resource
 import shutil
+import signal
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -58,6 +60,21 @@ def test_only_damage_is_called_damage(tmp_path):
     with pytest.raises(StorageError) as raised:
         Database(tmp_path / "nowhere" / "bridge.db")
     assert "move it away" not in str(raised.value)
+    assert "nowhere" in str(raised.value)
+    assert "set state (--state) to another folder" in str(raised.value)
+
+
+def test_a_full_disk_is_called_full(tmp_path):
+    """A first start says how much room it needs."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 13, limit[1]))
+    try:
+        with pytest.raises(StorageError, match="make room on its disk"):
+            Database(tmp_path / "bridge.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, previous)
 
 
 def put(database, *names):

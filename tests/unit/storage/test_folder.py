@@ -1,5 +1,6 @@
 """The state folder belongs to one bridge."""
 
+import errno
 import fcntl
 import os
 
@@ -7,7 +8,7 @@ import pytest
 
 from bridge.errors import SettingError, StorageError
 from bridge.storage.database import Database
-from bridge.storage.folder import state_folder
+from bridge.storage.folder import state_folder, way_out
 
 
 def test_a_missing_folder_is_made(tmp_path):
@@ -45,10 +46,26 @@ def test_a_folder_that_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
 
     with (
-        pytest.raises(SettingError, match=r"state: .*cannot be written to"),
+        pytest.raises(SettingError, match=r"state: .*cannot be written to \(.*: remove the file"),
         state_folder(tmp_path / "file" / "state"),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        (errno.EACCES, "write access"),
+        (errno.EEXIST, "remove the file"),
+        (errno.ENOTDIR, "remove the file"),
+        (errno.ENOSPC, "make room"),
+        (errno.EROFS, "mount a volume"),
+        (errno.EIO, "repair"),
+    ],
+)
+def test_each_reason_has_its_way_out(number, remedy):
+    """A full disk needs no rights, nor does a file that is in the way."""
+    assert remedy in way_out(OSError(number, os.strerror(number)))
 
 
 def test_memory_leaves_nothing_behind():

@@ -58,7 +58,7 @@ async def _list_shards(store: ObjectStore, telemetry: Telemetry) -> list[StoredO
         try:
             objects = await run_in_daemon_thread(lambda: list(store.list()), name="rebuild")
         except StorageError as error:
-            telemetry.event("cannot list the store, to rebuild the image index", error=str(error))
+            telemetry.storage_failed("reading the image index from the store", error)
             await asyncio.sleep(1 + backoff_seconds(failures))
             failures += 1
         else:

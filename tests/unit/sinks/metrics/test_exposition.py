@@ -1,6 +1,7 @@
 """Tests of the page."""
 
 import asyncio
+import math
 import re
 
 from support.series import NOON, OPENMETRICS, Scene
@@ -43,7 +44,7 @@ def test_both_formats_tell_the_same():
 
     def samples(families):
         return {
-            (s.name, *sorted(s.labels.items())): s.value
+            (s.name, *sorted(s.labels.items())): str(s.value)
             for family in families
             for s in family.samples
             if not s.name.startswith(("bridge_exposition", "bridge_series"))
@@ -258,5 +259,7 @@ def test_an_empty_bridge_has_a_page():
     scene = Scene()
 
     assert "training_" not in scene.page()
-    assert scene.value("bridge_object_store_up") == 0
+    assert scene.value("bridge_streams") == 0
+    assert math.isnan(scene.value("bridge_object_store_up")), "nothing was uploaded yet"
+    assert math.isnan(scene.value("bridge_spool_up")), "nothing was checked yet"
     assert {f.name for f in scene.openmetrics()} == {f.name for f in scene.families()}

@@ -155,6 +155,31 @@ async def test_a_stop_does_not_wait_for_an_endpoint_that_is_down(world, endpoint
     assert world.outbox.count() == 2
 
 
+@pytest.mark.parametrize(
+    ("keeps_outbox", "lost", "text"),
+    [(True, None, "kept in the state folder"), (False, 2.0, "give --state a folder")],
+)
+async def test_a_stop_says_what_was_not_exported(world, endpoint, caplog, keeps_outbox, lost, text):
+    """Spans that go with a temporary state folder are counted as lost; others wait, and the log says that they do."""
+    endpoint.is_up = False
+    delivery = Delivery(
+        world.outbox,
+        endpoint,
+        world.telemetry,
+        waiting=world.sink.waiting,
+        keeps_outbox=keeps_outbox,
+    )
+    async with delivery.running(grace_seconds=30):
+        epochs(world, 1)
+        await until(lambda: endpoint.attempts == 1)
+
+    [record] = [each for each in caplog.records if "spans were not exported" in each.message]
+    assert text in record.message
+    assert record.fields == {"spans": 2}
+    labels = {"what": "span", "reason": "not_exported"}
+    assert world.telemetry.registry.get_sample_value("bridge_dropped_total", labels) == lost
+
+
 async def test_a_stop_does_not_wait_for_an_endpoint_that_hangs(world, delivery, endpoint):
     """After the grace the exporter is closed, whatever it was doing."""
     endpoint.hold = asyncio.Event()
@@ -277,7 +302,8 @@ async def test_the_cause_of_a_failure_is_logged(world, delivery, endpoint, caplo
         epochs(world, 1)
         await until(lambda: endpoint.attempts >= 3)
 
-    assert [one.fields["error"] for one in caplog.records] == ["down"]
+    failed = [one for one in caplog.records if "export failed" in one.message]
+    assert [one.fields["error"] for one in failed] == ["down"]
 
 
 async def test_an_outage_blames_no_span(world, delivery, endpoint):
