@@ -78,7 +78,7 @@ def check_url(text: str, *, has_path: bool = True) -> str:
     return text.rstrip("/")
 
 
-def unusual_otlp_port(url: str, protocol: str) -> str:
+def otlp_port_hint(url: str, protocol: str) -> str:
     """Return what to change where a URL has the usual port of the other protocol, else ""."""
     port = urlsplit(url).port
     usual = OTLP_PORTS.get(port or 0, protocol)

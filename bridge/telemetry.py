@@ -168,8 +168,9 @@ class Telemetry:
         """The object store did not accept a shard; the upload is retried."""
         self._counters["bridge_uploads_total"].labels("failed").inc()
         self._store_used(works=False)
-        text = str(error) if isinstance(error, StorageError) else type(error).__name__
-        self._log_rate_limited(logging.WARNING, "upload", "an upload failed", key=key, error=text)
+        self._log_rate_limited(
+            logging.WARNING, "upload", "an upload failed", key=key, error=_reason(error)
+        )
 
     def upload_stalled(self) -> None:
         """The object store has held an upload for too long without an answer."""
@@ -216,13 +217,12 @@ class Telemetry:
 
     def deletion_failed(self, session_id: str, error: Exception) -> None:
         """A deletion could not go on; it is tried again."""
-        text = str(error) if isinstance(error, StorageError) else type(error).__name__
         self._log_rate_limited(
             logging.WARNING,
             "deletion",
             "the deletion of a session is tried again",
             session_id=session_id,
-            error=text,
+            error=_reason(error),
         )
 
     def tile_refused(self, reason: str) -> None:
@@ -328,3 +328,8 @@ class Telemetry:
     def _log_rate_limited(self, level: int, kind: str, text: str, **fields: object) -> None:
         if self._quiet.claim(kind):
             log.log(level, text, extra={"fields": fields})
+
+
+def _reason(error: Exception) -> str:
+    """Return what a log may show of an error: the sentences of our own, and of others only the type."""
+    return str(error) if isinstance(error, StorageError) else type(error).__name__

@@ -34,7 +34,7 @@ REQUIRED = {
 }
 """The parameter that a command cannot do without, and an example of it."""
 
-STATUSES = {"applied": DONE, "refused": FAILED}
+EXIT_STATUSES = {"applied": DONE, "refused": FAILED}
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.25
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(asdict(command), indent=2) + "\n")
     else:
         sys.stdout.write(f"{arguments.type} {_described(client, command)}\n")
-    return STATUSES.get(command.state, NOT_ANSWERED if is_waiting else DONE)
+    return EXIT_STATUSES.get(command.state, NOT_ANSWERED if is_waiting else DONE)
 
 
 def _parameters(arguments: argparse.Namespace) -> dict[str, str]:
@@ -123,7 +123,7 @@ def _answered(client: BridgeClient, command: SubmittedCommand, seconds: float) -
     A bridge that restarts meanwhile is waited for. Raises QueryError when the session has ended without an answer.
     """
     deadline = time.monotonic() + seconds
-    while command.state not in STATUSES and time.monotonic() < deadline:
+    while command.state not in EXIT_STATUSES and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         try:
             is_over = client.session(command.session_id).phase != "live"
@@ -134,7 +134,7 @@ def _answered(client: BridgeClient, command: SubmittedCommand, seconds: float) -
             if problem.status < 500:
                 raise
             continue
-        if is_over and command.state not in STATUSES:
+        if is_over and command.state not in EXIT_STATUSES:
             raise QueryError(
                 f"the session {command.session_id!r} has ended without an answer to the command"
             )

@@ -35,7 +35,7 @@ def setting_value(variable: str, text: str, environment: Environment) -> str:
         return _seconds(text)
     if variable in ENDPOINTS:
         return _with_scheme(text, environment)
-    return text.lower() if variable in NAMES else text
+    return text.lower() if variable in CASE_INSENSITIVE else text
 
 
 MILLISECONDS = (f"{EXPORTER}TRACES_TIMEOUT", f"{EXPORTER}TIMEOUT")
@@ -49,12 +49,12 @@ EXPECTED: Mapping[str, str] = dict.fromkeys(
 
 ENDPOINTS = (f"{EXPORTER}TRACES_ENDPOINT", f"{EXPORTER}ENDPOINT")
 
-NAMES = tuple(
+CASE_INSENSITIVE = tuple(
     f"{EXPORTER}{signal}{name}"
     for signal in ("TRACES_", "")
     for name in ("PROTOCOL", "COMPRESSION")
 )
-"""Their values are names, in which case does not matter."""
+"""Variables in whose values case does not matter."""
 
 INSECURE = (f"{EXPORTER}TRACES_INSECURE", f"{EXPORTER}INSECURE")
 

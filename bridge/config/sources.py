@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from bridge.addresses import is_loopback, unusual_otlp_port
+from bridge.addresses import is_loopback, otlp_port_hint
 from bridge.config import opentelemetry
 from bridge.config.precedence import Given, Kind, Origin, in_effect
 from bridge.config.settings import (
@@ -248,7 +248,7 @@ def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[st
         return
     if settings.otlp_timeout_seconds < SUSPICIOUS_TIMEOUT_SECONDS:
         yield f"otlp_timeout_seconds is {settings.otlp_timeout_seconds:g}, too short for most endpoints: OTEL_EXPORTER_OTLP_TIMEOUT is in milliseconds"
-    hint = unusual_otlp_port(settings.spans_endpoint, settings.otlp_protocol)
+    hint = otlp_port_hint(settings.spans_endpoint, settings.otlp_protocol)
     if hint:
         yield f"spans go to {settings.spans_endpoint} by {settings.otlp_protocol}: {hint}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
-from bridge.addresses import unusual_otlp_port
+from bridge.addresses import otlp_port_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,6 @@ class Endpoint:
         return urlsplit(self.url).port or (443 if self.is_tls else 80)
 
     @property
-    def unusual(self) -> str:
+    def port_hint(self) -> str:
         """What to change where the port is the usual one of the other protocol, else ""."""
-        return unusual_otlp_port(self.url, self.protocol)
+        return otlp_port_hint(self.url, self.protocol)

@@ -27,8 +27,8 @@ def sentence(endpoint: Endpoint, proxy: Proxy | None, cause: str, way_out: str) 
     """Return the sentence about a failure: where, through what, why, and what to do."""
     way = f" through {proxy}" if proxy else ""
     hints = [way_out]
-    if endpoint.unusual and "otlp_protocol" not in way_out:
-        hints.append(endpoint.unusual)
+    if endpoint.port_hint and "otlp_protocol" not in way_out:
+        hints.append(endpoint.port_hint)
     if proxy:
         hints.append(f"if no proxy is meant, add {endpoint.host} to no_proxy")
     return f"{endpoint.url} by {endpoint.protocol}{way}: {cause}: {'; '.join(filter(None, hints))}"

@@ -166,9 +166,9 @@ async def test_the_other_protocol_is_named(protocol, other):
 @pytest.mark.parametrize(("protocol", "port", "flag"), [(GRPC, 4318, HTTP), (HTTP, 4317, GRPC)])
 def test_the_usual_port_of_the_other_protocol_is_suspicious(protocol, port, flag):
     """Whatever the failure, the hint is there once."""
-    assert f"--otlp-protocol {flag}" in Endpoint(f"http://h:{port}", protocol).unusual
-    assert Endpoint(f"http://h:{port}", flag).unusual == ""
-    assert Endpoint("http://h:9999", protocol).unusual == ""
+    assert f"--otlp-protocol {flag}" in Endpoint(f"http://h:{port}", protocol).port_hint
+    assert Endpoint(f"http://h:{port}", flag).port_hint == ""
+    assert Endpoint("http://h:9999", protocol).port_hint == ""
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
