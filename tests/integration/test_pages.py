@@ -178,6 +178,28 @@ async def test_an_open_page_notices_the_end_of_a_run(tab, site, deps):
     assert "the run was over first" in text
 
 
+NOTICE = "getComputedStyle(document.querySelector('main'), '::before').content"
+
+
+async def test_an_open_page_says_that_its_session_is_gone(tab, site, deps):
+    """What was deleted, or belonged to a bridge that another has replaced, is not shown as running forever."""
+    registered = deps.sessions.register("gone-1", Client(), Config())
+    await tab.open(f"{site}/sessions/gone-1")
+    assert await tab.evaluate(NOTICE) == "none"
+
+    deps.sessions.expire(registered.session)
+
+    await until(lambda: tab.evaluate(f"{NOTICE}.includes('no longer has this page')"))
+
+
+async def test_an_open_page_says_that_the_bridge_has_ended(tab, tmp_path):
+    """Above the page, where it is seen: what stands below it was true when it was last heard from."""
+    with running_bridge(tmp_path / "state") as bridge:
+        await tab.open(f"http://{bridge.http}/")
+
+    await until(lambda: tab.evaluate(f"{NOTICE}.includes('not responding')"))
+
+
 async def test_a_search_outlives_live_refresh(tab, site, deps):
     """An open list goes on showing what was searched for, and what somebody types meanwhile stays."""
     await tab.open(f"{site}/?query=found&sort=name")

@@ -28,16 +28,21 @@ function replace(name, fresh) {
   if (again) again.focus({ preventScroll: true });
 }
 
+// Say above the page that it is no longer kept up to date, and why.
+function show(state) {
+  for (const each of ["stale", "gone"]) document.body.classList.toggle(each, each === state);
+}
+
 async function refresh() {
   try {
     const response = await fetch(location.href, { cache: "no-store" });
+    show(response.status === 404 ? "gone" : response.ok ? "" : "stale");
     if (!response.ok) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const region of regions) replace(region.dataset.live, fresh);
     document.title = fresh.title;
-    document.body.classList.remove("stale");
   } catch {
-    document.body.classList.add("stale");
+    show("stale");
   }
 }
 
