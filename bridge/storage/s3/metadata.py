@@ -75,7 +75,7 @@ def credentials_of_json(text: str) -> Credentials:
             answer["AccessKeyId"], answer["SecretAccessKey"], answer.get("Token"), expiration
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ServiceError("what it answered are no credentials") from error
+        raise ServiceError("its answer holds no credentials") from error
 
 
 def credentials_of_xml(text: str) -> Credentials:
@@ -92,7 +92,7 @@ def credentials_of_xml(text: str) -> Credentials:
             fields["Expiration"],
         )
     except (ET.ParseError, ValueError, KeyError, TypeError) as error:
-        raise ServiceError("what it answered are no credentials") from error
+        raise ServiceError("its answer holds no credentials") from error
 
 
 def _credentials(key: Any, secret: Any, token: Any, expiration: Any) -> Credentials:
