@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bridge.errors import NotFoundError, StorageError
+from bridge.jpeg_file import END, START
 from bridge.sinks.images.shards import file as shard_file
 from bridge.storage.index import ImageLocation
 from bridge.storage.objects import ObjectStore
@@ -28,6 +29,8 @@ class ImageReader:
             jpeg = self._store.read(location.key, location.offset, location.length)
         if len(jpeg) != location.length:
             raise NotFoundError(f"{location.key} is shorter than the index says")
+        if not (jpeg.startswith(START) and jpeg.endswith(END)):
+            raise NotFoundError(f"this image is damaged in {location.key}")
         return jpeg
 
     def _from_spool(self, location: ImageLocation) -> bytes | None:

@@ -15,7 +15,7 @@ from bridge.storage.objects import StoredObject, checked_key
 from bridge.storage.s3.failures import Target, explain
 from bridge.storage.s3.identity import Identity
 from bridge.storage.s3.sources import sources_of
-from bridge.storage.s3.transport import Transport
+from bridge.storage.s3.transport import Transport, read_in_time
 
 SMALLEST_PART_BYTES = 5 << 20
 """Parts may not be smaller (Amazon S3 User Guide, "multipart upload limits")."""
@@ -99,7 +99,7 @@ class S3Store:
                 self._bucket, self._name(key), offset=offset, length=length
             )
             try:
-                body = answer.read(length + 1)
+                body = read_in_time(answer, length + 1)
             finally:
                 answer.close()
                 answer.release_conn()

@@ -1,6 +1,7 @@
 """Carries requests to an object store: through proxies, with timeouts, and never twice."""
 
 import os
+import time
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any
@@ -17,6 +18,9 @@ STALL_SECONDS = 5.0
 
 ANSWER_SECONDS = 20.0
 """Limit for the first byte of a response, and between its pieces."""
+
+WHOLE_SECONDS = 60.0
+"""Limit for all pieces of a response together: a list, or an image."""
 
 PIECE_BYTES = 64 << 10
 
@@ -84,7 +88,7 @@ class Transport(urllib3.PoolManager):
 def bounded(response: urllib3.BaseHTTPResponse, most_bytes: int) -> urllib3.HTTPResponse:
     """Return a response with its whole body in memory; one with more than `most_bytes` gets none."""
     try:
-        body = response.read(most_bytes + 1, decode_content=True)
+        body = read_in_time(response, most_bytes + 1)
         if len(body) > most_bytes:
             body = b""
             response.close()
@@ -101,6 +105,21 @@ def bounded(response: urllib3.BaseHTTPResponse, most_bytes: int) -> urllib3.HTTP
         reason=response.reason,
         preload_content=False,
     )
+
+
+def read_in_time(response: urllib3.BaseHTTPResponse, most_bytes: int) -> bytes:
+    """Return a body, or its first `most_bytes`; raises TimeoutError of urllib3 where it only trickles."""
+    end = time.monotonic() + WHOLE_SECONDS
+    pieces: list[bytes] = []
+    left = most_bytes
+    while left > 0 and (piece := response.read1(min(left, PIECE_BYTES), decode_content=True)):
+        pieces.append(piece)
+        left -= len(piece)
+        if time.monotonic() > end:
+            raise urllib3.exceptions.TimeoutError(
+                f"not all of an answer came within {WHOLE_SECONDS:.0f} s"
+            )
+    return b"".join(pieces)
 
 
 def proxy_of(url: str) -> Proxy | None:

@@ -2,8 +2,9 @@
 
 import gzip
 import socket
+import threading
 import tracemalloc
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 from support.certificates import Authority
@@ -229,6 +230,37 @@ def test_no_more_of_an_answer_is_read_than_a_store_would_say(file):
                 assert tracemalloc.get_traced_memory()[1] < 56 << 20
             finally:
                 tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\n\r\n",
+        b"HTTP/1.1 206 Partial Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 503 Slow Down\r\nContent-Length: 1000\r\n\r\n",
+    ],
+)
+def test_an_answer_that_only_trickles_holds_nobody_up(head, monkeypatch):
+    """Each byte comes in time, and all of them would take hours."""
+    monkeypatch.setattr(transport, "WHOLE_SECONDS", 0.3)
+    piece = b"1\r\nx\r\n" if b"chunked" in head else b"x"
+    stopped = threading.Event()
+
+    def trickle(listener):
+        with suppress(OSError), listener.accept()[0] as connection:
+            connection.sendall(head)
+            while not stopped.wait(0.02):
+                connection.sendall(piece)
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        thread = threading.Thread(target=trickle, args=(listener,))
+        thread.start()
+        try:
+            with pytest.raises(StorageError, match="it took too long"):
+                store(f"http://127.0.0.1:{listener.getsockname()[1]}").read(KEY, 0, 1000)
+        finally:
+            stopped.set()
+            thread.join()
 
 
 def test_a_missing_object_is_not_a_fault_of_the_store():

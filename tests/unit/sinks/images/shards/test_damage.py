@@ -186,6 +186,17 @@ def test_a_start_reads_so_much_of_closed_shards_and_no_more(tmp_path, monkeypatc
     wreck.database.close()
 
 
+@pytest.mark.parametrize("spoil", [bytes, b"<html>".ljust])
+def test_what_a_store_has_of_an_image_is_looked_at(tmp_path, spoil):
+    """Browsers would keep for a year what is no picture."""
+    store = MemoryStore()
+    store.objects[KEY] = spoil(1000)
+    reader = ImageReader(lambda _: tmp_path / "none", store)
+
+    with pytest.raises(NotFoundError, match="damaged"):
+        reader.read(ImageLocation(KEY, stored=True, offset=10, length=500))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(is_known=st.booleans(), garbage=st.binary(max_size=3000) | st.just(bytes(5000)))
 def test_a_shard_of_garbage_is_set_aside(tmp_path, is_known, garbage):
