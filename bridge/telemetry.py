@@ -313,6 +313,10 @@ class Telemetry:
             error=str(error),
         )
 
+    def certificate_kept(self, reason: str) -> None:
+        """A renewed certificate cannot be used; the one before stays, until it expires."""
+        log.warning("the certificate stays", extra={"fields": {"reason": reason}})
+
     def event(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once; it is never rate limited."""
         log.info(what, extra={"fields": fields})

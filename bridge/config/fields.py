@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 
 from bridge.addresses import check_url, split_address, split_headers
 from bridge.config.attributes import split_attributes
@@ -16,6 +16,7 @@ from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_u
 HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:]+")
 """A name without a port, perhaps for all names below it; or an IPv6 address."""
 
+KUBERNETES_SIZE = re.compile(r"[0-9]+(\.[0-9]+)? ?[kmgt]i?", re.IGNORECASE)
 REGION = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
 
 
@@ -103,6 +104,13 @@ def _check_hosts(text: str) -> str:
     return " ".join(text.split())
 
 
+def _with_unit(value: object) -> object:
+    """Take a size as Kubernetes writes it, too: 10Gi is 10GiB."""
+    if isinstance(value, str) and KUBERNETES_SIZE.fullmatch(value.strip()):
+        return f"{value.strip()}B"
+    return value
+
+
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -119,6 +127,7 @@ Store = Annotated[str, AfterValidator(_check_store)]
 ResourceAttributes = Annotated[str, AfterValidator(_check_attributes)]
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]
 Text = Annotated[str, Field(min_length=1)]
+Size = Annotated[ByteSize, BeforeValidator(_with_unit)]
 Region = Annotated[str, AfterValidator(_check_region)]
 ReadableFile = Annotated[Path, AfterValidator(_check_readable)]
 WritableFile = Annotated[Path, AfterValidator(_check_parent)]

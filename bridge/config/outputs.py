@@ -10,6 +10,7 @@ from bridge.config.fields import (
     ReadableFile,
     Region,
     ResourceAttributes,
+    Size,
     Store,
     Text,
     Url,
@@ -26,7 +27,7 @@ class Keeping(BaseModel):
         "a temporary folder that is deleted when the bridge stops.",
         expected="a folder that can be written to, or memory",
     )
-    spool_max_bytes: ByteSize = setting(
+    spool_max_bytes: Size = setting(
         ByteSize(10 << 30),
         "The disk space for images waiting for the object store; images beyond it are dropped and counted.",
         expected="a size of at least 1MiB, such as 10GiB",
@@ -82,7 +83,7 @@ class Decoding(BaseModel):
         ge=1,
         le=10**9,
     )
-    images_decode_memory_bytes: ByteSize = setting(
+    images_decode_memory_bytes: Size = setting(
         ByteSize(256 << 20),
         "The memory of each of the two processes that decode.",
         expected="a size from 128MiB to 16GiB, such as 256MiB",

@@ -12,6 +12,7 @@ from bridge.config.fields import (
     Hosts,
     LowerCase,
     ReadableFile,
+    Size,
     Url,
     WritableFile,
     setting,
@@ -214,7 +215,7 @@ class Limits(BaseModel):
         ge=1,
         le=86_400,
     )
-    max_message_bytes: ByteSize = setting(
+    max_message_bytes: Size = setting(
         ByteSize(32 << 20),
         "The largest message accepted from a client.",
         expected="a size from 64KiB to 1GiB, such as 32MiB",
@@ -261,7 +262,7 @@ class Limits(BaseModel):
         expected="a whole number of at least 1, such as 8",
         ge=1,
     )
-    grpc_lookahead_bytes: ByteSize = setting(
+    grpc_lookahead_bytes: Size = setting(
         ByteSize(256 << 10),
         "How much of a stream is buffered ahead; raise it for links with high bandwidth and latency, at the cost of memory per stream.",
         expected="a size from 64KiB to 64MiB, such as 256KiB",

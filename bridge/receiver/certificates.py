@@ -65,7 +65,7 @@ class Certificates:
             self._seen = stamp
             renewed = _configuration(self.files)
         except (OSError, ssl.SSLError) as error:
-            self.telemetry.event("the certificate stays", reason=_reason(self.files, error))
+            self.telemetry.certificate_kept(_reason(self.files, error))
             return None
         self.telemetry.event("certificate renewed", file=str(self.files.certificate))
         return renewed

@@ -191,3 +191,37 @@ def test_names_that_no_service_may_have_are_refused(release):
         objects(IMAGE, name=release)
 
     assert objects({**IMAGE, "fullnameOverride": "bridge"}, name=release)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"settings": {"allowed_hosts": "https://a.example.org"}},
+        {"settings": {"public_url": "https://a.example.org?a=b"}},
+        {"settings": {"otlp_resource_attributes": "lab"}},
+        {"images": {"store": "s3://training-images?a"}},
+        {"images": {"store": "s3://user@training-images"}},
+        {"images": {"store": "s3://training-images"}, "s3": {"region": "-eu"}},
+    ],
+)
+def test_what_the_bridge_would_refuse_is_refused_with_its_value(values):
+    """Otherwise each pod would end with status 2, again and again."""
+    with pytest.raises(RefusedError, match="does not match pattern"):
+        objects({**IMAGE, **values})
+
+
+def test_what_the_bridge_takes_the_chart_takes():
+    """The patterns are no narrower than the bridge."""
+    assert objects(
+        {
+            **IMAGE,
+            "images": {"store": "s3://training-images/team-a/x"},
+            "s3": {"region": "eu_west-1"},
+            "settings": {
+                "allowed_hosts": "a.example.org *.example.com [::1]",
+                "public_url": "https://$(POD_NAME).example.org/path",
+                "otlp_resource_attributes": "deployment.environment.name=lab,a=%2C,b=",
+                "max_message_bytes": "64Mi",
+            },
+        }
+    )

@@ -309,6 +309,13 @@ def test_ports_of_different_addresses_and_free_ports_may_be_the_same():
     assert settings(grpc_address="127.0.0.1:0", http_address="127.0.0.1:0")
 
 
+@pytest.mark.parametrize("text", ["64Mi", "64MiB", "64 mi", "67108864", "0.0625Gi"])
+def test_a_size_may_be_written_as_kubernetes_has_it(text):
+    """Operators copy it from the size of a volume or the limit of a pod."""
+    found = settings(max_message_bytes=text, spool_max_bytes="10G")
+    assert (found.max_message_bytes, found.spool_max_bytes) == (64 << 20, 10**10)
+
+
 @pytest.mark.parametrize("region", ["EU West", "", "-eu", "https://eu", "x" * 64])
 def test_a_region_is_a_name(region):
     """The client library would refuse it only when a bridge starts, and under the name of another setting."""
