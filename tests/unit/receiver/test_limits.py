@@ -85,14 +85,15 @@ async def test_who_has_not_registered_waits_for_a_turn(tmp_path):
         registration = wire.SessionInfo(session_id="unnamed")
         assert (await stub.RegisterTrainingSession(registration)).success
         turns = bridge.servicer._first_messages
-        async with stranger(bridge) as idle, stranger(bridge) as second:
+        async with stranger(bridge) as idle:
             await until(lambda: turns._taken.total() == 1)
-            await say(second, batch(session_id="unnamed"))
-            await until(lambda: turns.is_needed("loopback"))
-            next(iter(bridge.servicer._streams)).turn._since -= 60
+            async with stranger(bridge) as second:
+                await say(second, batch(session_id="unnamed"))
+                await until(lambda: turns.is_needed("loopback"))
+                next(iter(bridge.servicer._streams)).turn._since -= 60
 
-            assert (await hear(second)).ack.success
-            code, text = await ending(idle)
+                assert (await hear(second)).ack.success
+                code, text = await ending(idle)
         assert code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "--first-message-seconds" in text
         assert refused(bridge, "no_message") == 1
