@@ -3,6 +3,9 @@
 import ssl
 from pathlib import Path
 
+TOKEN_LIMIT = 7_000
+"""Characters: gRPC takes 8 KiB of headers for sure, and at random refuses calls with more."""
+
 
 def is_header_value(text: str) -> bool:
     """Return whether a header of HTTP/2 can carry a text; gRPC fails every call with one that it cannot."""
@@ -12,6 +15,11 @@ def is_header_value(text: str) -> bool:
 def checked_token(text: str, source: str) -> str:
     """Return a token without the white space around it. Raises ValueError, which does not show it."""
     token = text.strip()
+    if len(token) > TOKEN_LIMIT:
+        raise ValueError(
+            f"token: {source} has {len(token)} characters, and headers of gRPC have room for {TOKEN_LIMIT};"
+            " give the token alone, or have a shorter one issued"
+        )
     for place, letter in enumerate(token):
         if not is_header_value(letter) and letter != " ":
             kind = "a line break" if letter in "\r\n" else "a character that is not printable ASCII"

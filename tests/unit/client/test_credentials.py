@@ -5,7 +5,7 @@ import logging
 import pytest
 from support.certificates import Authority
 
-from bridge.client.credentials import is_header_value
+from bridge.client.credentials import TOKEN_LIMIT, is_header_value
 from bridge.client.settings import destination
 
 SECRET = "s3cret"
@@ -55,6 +55,14 @@ def test_a_token_that_no_header_can_carry(end, kind, tmp_path):
         assert f"{kind}" in str(refusal.value)
         assert "position 6" in str(refusal.value)
         assert SECRET not in str(refusal.value)
+
+
+def test_a_token_that_headers_have_no_room_for():
+    """Calls with more than 8 KiB of headers are refused by gRPC at random, with 16 KiB all of them."""
+    assert destination("", token="x" * TOKEN_LIMIT, environment={}).metadata
+    with pytest.raises(ValueError, match=r"TRAINBRIDGE_TOKEN.* 7001 characters") as refusal:
+        destination("", environment={"TRAINBRIDGE_TOKEN": SECRET + "x" * (TOKEN_LIMIT - 5)})
+    assert SECRET not in str(refusal.value)
 
 
 def test_files_of_tokens(tmp_path):

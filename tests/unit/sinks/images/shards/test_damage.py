@@ -188,7 +188,7 @@ def test_a_start_reads_so_much_of_closed_shards_and_no_more(tmp_path, monkeypatc
 
 @pytest.mark.parametrize("spoil", [bytes, b"<html>".ljust])
 def test_what_a_store_has_of_an_image_is_looked_at(tmp_path, spoil):
-    """Browsers would keep for a year what is no picture."""
+    """Browsers would keep for a year what is not a picture."""
     store = MemoryStore()
     store.objects[KEY] = spoil(1000)
     reader = ImageReader(lambda _: tmp_path / "none", store)
