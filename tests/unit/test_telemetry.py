@@ -35,6 +35,8 @@ OCCURRENCES = {
     "upload_failed": lambda t: t.upload_failed("key", OSError("gone")),
     "upload_stalled": lambda t: t.upload_stalled(),
     "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
+    "left_in_outbox": lambda t: t.left_in_outbox(2, is_kept=False),
+    "certificate_kept": lambda t: t.certificate_kept("expired"),
     "deletion_requested": lambda t: t.deletion_requested("run", images=True, by="::1"),
     "sessions_outdated": lambda t: t.sessions_outdated(3),
     "deletions_pending": lambda t: t.deletions_pending(2),
