@@ -268,10 +268,10 @@ def test_an_upgrade_keeps_every_session(tmp_path):
         row = ("run", 1_700_000_000_000, 1_700_000_060_000, 7, json.dumps(session))
         database.execute("INSERT INTO sessions VALUES (?, ?, ?, ?, ?)", row)
 
-    with running_bridge(state, *FLAGS) as bridge:
+    with running_bridge(state, *FLAGS, "--sessions-keep-days", "0") as bridge:
         found = json.loads(bridge.get("/api/v1/sessions/run"))
         assert found["batches"] == 13
         assert b"the database was migrated" in bridge.log.read_bytes()
         assert bridge.stop() == 0
-    with running_bridge(state, *FLAGS) as bridge:
+    with running_bridge(state, *FLAGS, "--sessions-keep-days", "0") as bridge:
         assert json.loads(bridge.get("/api/v1/sessions/run"))["batches"] == 13
