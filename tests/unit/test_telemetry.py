@@ -59,6 +59,7 @@ OCCURRENCES = {
 
 ONLY_LOGGED = {
     "deletion_requested",
+    "certificate_kept",
     "deletion_failed",
     "sessions_outdated",
     "recovery_failed",
