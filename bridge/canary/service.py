@@ -152,8 +152,13 @@ class CanaryRun:
             self._page.report(self._run.session_id, findings)
 
     def _is_over(self) -> bool:
+        """Return whether the run ends here: at the end of the duration, but not before there are images to look for."""
         is_stopped = self._stopping.is_set() or self._session.should_stop
-        return is_stopped or time.monotonic() >= self._ends_at
+        return is_stopped or (time.monotonic() >= self._ends_at and not self._lacks_images())
+
+    def _lacks_images(self) -> bool:
+        looks_for_images = self._options.store_seconds is not None and self._run.images_every
+        return bool(looks_for_images) and not self._record.has_sent(self._run.images_every)
 
     def _send_epoch(self, epoch: int) -> None:
         first = self._run.number(epoch, 0)

@@ -49,6 +49,11 @@ def test_images_that_come_back_from_the_store_are_well(fake):
     assert page.findings == 0
 
 
+def test_a_run_that_begins_when_the_time_is_over_still_sends_images(fake):
+    """The last run of a canary with a duration proves the store like any other."""
+    assert looked(fake, Page(), duration_seconds=0.0)
+
+
 def test_images_that_stay_on_the_disk_are_missing_with_the_reason(fake, caplog):
     """A wrong bucket fails the check, though every image can be read: the log says what the bridge knows."""
     fake.is_stored = False
