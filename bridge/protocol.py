@@ -9,6 +9,9 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 MEBIBYTE = 1 << 20
 """The protocol's MB."""
 
+FRAME_BYTES = MEBIBYTE
+"""The SDK closes a frame before it exceeds this."""
+
 TOKEN_HEADER = "trainbridge-stream-token"  # noqa: S105 -- the name of the metadata, no secret
 """Metadata of a stream: `SessionResponse.stream_token` of the registration it belongs to."""
 

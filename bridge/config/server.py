@@ -224,8 +224,8 @@ class Limits(BaseModel):
     )
     max_message_values: int = setting(
         131_072,
-        "Values in one message, of whatever kind: predictions, classes, names, messages in a frame ... What has more is "
-        "refused before any of it is built.",
+        "Values in one message, of whatever kind: predictions, classes, names ..., and in a frame of more than 1 MiB. What "
+        "has more is refused before any of it is built.",
         expected="a whole number from 16384 to 16777216, such as 131072",
         ge=16_384,
         le=1 << 24,

@@ -71,7 +71,7 @@ def decode_frame(raw: bytes, limits: MessageLimits) -> list[Result]:
     if end is None:
         return [InvalidDataError(UNREADABLE_FRAME, is_unreadable=True)]
     taken = raw if end == len(raw) else raw[:end]
-    if has_more(taken, FRAME, limits.values):
+    if not _is_usual(taken, limits) and has_more(taken, FRAME, limits.values):
         return _decode_first(taken, limits)
     results = _decode_whole(taken, limits)
     if end < len(raw):
@@ -82,6 +82,18 @@ def decode_frame(raw: bytes, limits: MessageLimits) -> list[Result]:
             )
         )
     return results
+
+
+def _is_usual(frame: bytes, limits: MessageLimits) -> bool:
+    """Return whether a frame is one that clients fill, and no request in it is large enough to hold too many values.
+
+    Counting its values would cost as much again as building them, which its size bounds.
+    """
+    if len(frame) <= limits.values:
+        return True
+    return len(frame) <= limits.uncounted_bytes and all(
+        part is not None and len(part) <= limits.values for part in split_frame(frame)
+    )
 
 
 def _decode_whole(raw: bytes, limits: MessageLimits) -> list[Result]:

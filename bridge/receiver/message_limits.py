@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from bridge.protocol import FRAME_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
@@ -13,6 +15,8 @@ class MessageLimits:
     requests_per_frame: int = 4_096
     values: int = 131_072
     """Values in one message or frame, of whatever field: predictions, classes, names, requests ..."""
+    uncounted_bytes: int = FRAME_BYTES
+    """A frame no larger than this may hold more values, if none of its requests can: clients that catch up send such."""
     scalars: int = 1_000
     """Values in one ScalarData."""
     text: int = 4_096

@@ -6,15 +6,13 @@ from dataclasses import replace
 
 from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.stats import Stats
+from bridge.protocol import FRAME_BYTES
 
 ENVELOPE_BYTES = 72
 """The most that a frame adds to each message: the session id (63 bytes), two tags and two lengths."""
 
 PLACEHOLDER_BYTES = ENVELOPE_BYTES + 16
 """The most that the placeholder of a dropped message takes in a frame."""
-
-FRAME_BYTES = 1 << 20
-"""A frame is closed before it exceeds this."""
 
 
 class Backlog:

@@ -21,6 +21,7 @@ from bridge.model import (
     StatusChange,
     Update,
 )
+from bridge.protocol import FRAME_BYTES
 from bridge.receiver.decode import decode_frame, decode_request
 from bridge.receiver.message_limits import MessageLimits
 from bridge.wire import metrics_pb2 as wire
@@ -375,11 +376,29 @@ def test_requests_that_are_fine_alone_are_too_many_in_one_frame():
     one = request(scalar_data=wire.ScalarData(values=dict.fromkeys("abc", 1.0)))
     frame = field(1, one.SerializeToString()) * 300
 
-    results = decode_frame(frame, FEW)
+    results = decode_frame(frame, MessageLimits(values=1_000, uncounted_bytes=100))
 
     assert isinstance(results[-1], FrameLimitError)
     assert 100 < len(results) < 300
     assert all(isinstance(result, Update) for result in results[:-1])
+
+
+def test_a_full_frame_of_the_sdk_is_taken_whole():
+    """A client that catches up fills frames with 16 predictions a message: far more values than the limit."""
+    batch = wire.BatchData(
+        batch_loss=0.5,
+        predictions=[wire.Prediction(predicted_class=3, confidence=0.5)] * 16,
+        ground_truth=[3] * 16,
+    )
+    limits = MessageLimits()
+    frame = field(1, request(batch_data=batch).SerializeToString()) * limits.requests_per_frame
+    assert len(frame) <= FRAME_BYTES
+    assert count_values(frame, FRAME, limits.values) > limits.values
+
+    results = decode_frame(frame, limits)
+
+    assert len(results) == limits.requests_per_frame
+    assert all(isinstance(result, Update) for result in results)
 
 
 def test_a_request_whose_number_is_lost_is_unreadable():
