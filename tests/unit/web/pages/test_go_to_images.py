@@ -3,7 +3,8 @@
 import pytest
 from support.pages import NOON_MS, pictures, running
 
-from bridge.web.pages.image_selection import read_selection
+from bridge.web.ignored_params import EXPECTED
+from bridge.web.pages.image_selection import PARAMETERS, read_selection
 
 SECOND = 1000
 
@@ -91,12 +92,18 @@ async def test_the_batch_meant(client, query, batch):
     ],
 )
 async def test_unusable_parameters_are_ignored_and_named(client, query, ignored):
-    """A parameter that Grafana left empty does no harm; the page says which it was."""
+    """A parameter that Grafana left empty does no harm; the page says which it was, and what to give."""
     response = await client.get(f"/go/images?session=run-1&{query}")
 
     text = await response.text()
     assert response.status == 200
-    assert f"<b>{ignored.replace(',', ', ')}</b>" in text
+    for name in ignored.split(","):
+        assert f"<b>{name}</b> ({EXPECTED.get(name, 'unknown')})" in text
+
+
+def test_every_parameter_has_a_meaning_to_show():
+    """But the session, without which there is no page to show it on."""
+    assert {"session", *EXPECTED} == set(PARAMETERS)
 
 
 async def test_the_page_says_how_far_from_the_requested_time_it_is(client):

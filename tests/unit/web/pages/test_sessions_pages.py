@@ -396,7 +396,10 @@ async def test_a_page_says_only_what_we_wrote(open_client, note):
     text = await page(client, f"/sessions/run-1?note={note}&ignored=at,%3Cb%3E,prefer")
 
     assert ('role="status"' in text) == (note == "no-images")
-    assert "<b>at, prefer</b>" in text
+    assert (
+        "<b>at</b> (give a time in milliseconds since 1970), <b>prefer</b> (give max_loss or newest)."
+        in text
+    )
 
 
 async def test_no_style_or_script_stands_in_a_page(open_client, stored):
