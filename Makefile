@@ -9,6 +9,9 @@ MAKEFLAGS += --no-print-directory
 # Programs fetched for the checks are found first.
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.tools/node/bin:$(PATH)
 
+# buf keeps its cache in the checkout too.
+export BUF_CACHE_DIR := $(CURDIR)/node_modules/.cache/buf
+
 venv := .venv/bin
 # Set PYTHON to choose another interpreter: make test PYTHON=python3.13
 PYTHON ?=
