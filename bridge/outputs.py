@@ -3,7 +3,6 @@
 import tempfile
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from bridge.config import Settings
 from bridge.connections import Connection, blocking, probe_folder
@@ -11,7 +10,7 @@ from bridge.sinks.spans import Endpoint, probe_endpoint
 from bridge.storage.folder import StateFolder
 from bridge.storage.objects import ObjectStore
 from bridge.storage.probe import probe_store
-from bridge.storage.stores import open_store
+from bridge.storage.stores import local_folder, open_store
 
 
 def image_store(settings: Settings, folder: StateFolder) -> ObjectStore:
@@ -62,9 +61,8 @@ def connections(settings: Settings) -> tuple[Connection, ...]:
 
 def _store_connection(settings: Settings, folder: StateFolder) -> Connection:
     url = settings.images_store or folder.images.as_uri()
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        path = Path(unquote(parts.path))
+    path = local_folder(url)
+    if path is not None:
         probe = blocking(partial(probe_folder, path, setting="images_store"))
         return Connection("object_store", url, probe)
     target = f"{url} at {settings.s3_endpoint}"

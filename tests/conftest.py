@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import logging
 import os
 import signal
 
@@ -26,6 +27,17 @@ def _plain_environment():
             if name.startswith(FOREIGN):
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture
+def kept_logging():
+    """Give back the logging of the test run."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
 
 
 def pytest_configure(config):

@@ -19,7 +19,7 @@ from bridge.client.credentials import (
 )
 from bridge.client.encoding.isolation import let_through
 from bridge.protocol import MEBIBYTE, SESSION_ID
-from bridge.proxies import GRPC_VARIABLES, Proxy, proxy_for
+from bridge.proxies import GRPC_VARIABLES, Proxy, is_loopback_host, proxy_for
 
 log = logging.getLogger("trainbridge")
 
@@ -63,6 +63,16 @@ class Destination:
     proxy: Proxy | None = None
     """What stands between; None: nothing does."""
     traceparent: str = field(default="", compare=False)
+
+    @property
+    def host(self) -> str:
+        """Return the name or address in `target`, without brackets."""
+        return self.target.rpartition(":")[0].strip("[]")
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether the bridge is on this machine."""
+        return self.target.startswith("unix:") or is_loopback_host(self.host)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:

@@ -22,9 +22,10 @@ def open_store(
 
     Everything but `url` concerns S3 only; see `S3Store`. Raises SettingError for any other URL.
     """
+    folder = local_folder(url)
+    if folder is not None:
+        return LocalStore(folder)
     parts = urlsplit(url)
-    if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
-        return LocalStore(Path(unquote(parts.path)))
     if parts.scheme != "s3" or not parts.netloc:
         raise SettingError(
             f"images_store: {url!r} is neither file:///folder nor s3://bucket/prefix"
@@ -42,3 +43,10 @@ def open_store(
         path_style=path_style,
         ca_file=ca_file,
     )
+
+
+def local_folder(url: str) -> Path | None:
+    """Return the folder behind file:///folder, or None for any other URL."""
+    parts = urlsplit(url)
+    is_folder = parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc
+    return Path(unquote(parts.path)) if is_folder else None

@@ -53,33 +53,24 @@ async def close(reader, _writer):
     await reader.read(1)
 
 
-async def drip(reader, writer):
-    """Send a byte of the headers now and then, for as long as the other side waits."""
-    await reader.read(1)
-    writer.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
-    while True:
-        writer.write(b"x")
-        await writer.drain()
-        await asyncio.sleep(0.01)
+def dripping(head, part, pause_seconds):
+    """Return what sends a head, and then a part of the rest again and again, for as long as the other side waits."""
+
+    async def behave(reader, writer):
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head)
+        while True:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause_seconds)
+
+    return behave
 
 
-async def drip_body(reader, writer):
-    """Send a byte of the body now and then."""
-    await reader.read(1)
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\r\n")
-    while True:
-        writer.write(b"\x00")
-        await writer.drain()
-        await asyncio.sleep(0.01)
-
-
-async def endless_body(reader, writer):
-    """Send a body that never ends, as fast as it is taken."""
-    await reader.read(1)
-    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n\r\n")
-    while True:
-        writer.write(bytes(1 << 16))
-        await writer.drain()
+BODY = b"Content-Type: application/x-protobuf\r\n\r\n"
+drip = dripping(b"X-Long: ", b"x", 0.01)
+drip_body = dripping(BODY, b"\x00", 0.01)
+endless_body = dripping(BODY, bytes(1 << 16), 0)
 
 
 def say(raw):

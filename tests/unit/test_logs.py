@@ -18,20 +18,15 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def lines():
-    """Give back the logging of the test run afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def lines(kept_logging):
+    """Return what configures logging, and returns what reads its lines."""
 
     def configured(level="info", format=None, stream=None):
         stream = stream or io.StringIO()
         logs.configure(level, format, stream=stream)
         return lambda: stream.getvalue().splitlines()
 
-    yield configured
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+    return configured
 
 
 def say(severity, text, /, **fields):

@@ -3,7 +3,6 @@
 import grpc
 
 from bridge.client.settings import Destination
-from bridge.proxies import is_loopback_host
 from bridge.wire import metrics_pb2 as wire
 
 SERVICE = f"/{wire.DESCRIPTOR.services_by_name['MetricsService'].full_name}"
@@ -45,5 +44,4 @@ def _proxy_options(destination: Destination) -> tuple[tuple[str, str | int], ...
 
 def _spreading_options(destination: Destination) -> tuple[tuple[str, str], ...]:
     """Return what makes sessions spread over the addresses of a name; this machine has one bridge on all."""
-    is_local = is_loopback_host(destination.target.rpartition(":")[0])
-    return () if is_local else (("grpc.service_config", SHUFFLED),)
+    return () if destination.is_local else (("grpc.service_config", SHUFFLED),)

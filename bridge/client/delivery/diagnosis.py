@@ -8,7 +8,6 @@ import grpc
 
 from bridge.client.address import PORTS
 from bridge.client.settings import Destination
-from bridge.proxies import is_loopback_host
 
 
 class Cause(NamedTuple):
@@ -22,7 +21,7 @@ class Cause(NamedTuple):
 def _refused(destination: Destination) -> str:
     if _uses_proxy(destination):
         return "nothing listens where the proxy should be; correct the variable"
-    if _is_local(destination):
+    if destination.is_local:
         return "nothing listens there; start a bridge with `trainbridge serve`, or give its address"
     return (
         "nothing listens there; check host and port, and that the bridge listens on more than its own"
@@ -182,14 +181,8 @@ def _proxy_note(destination: Destination) -> str:
         return ""
     if not proxy.is_usable:
         return f"; {proxy} is not an http:// proxy and is not used"
-    host = destination.target.rpartition(":")[0].strip("[]")
-    return f"; this went through {proxy}: put {host} into no_proxy to reach the bridge without it"
+    return f"; this went through {proxy}: put {destination.host} into no_proxy to reach the bridge without it"
 
 
 def _uses_proxy(destination: Destination) -> bool:
     return destination.proxy is not None and destination.proxy.is_usable
-
-
-def _is_local(destination: Destination) -> bool:
-    target = destination.target
-    return target.startswith("unix:") or is_loopback_host(target.rpartition(":")[0])

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import logging
 import os
 import pty
 import signal
@@ -51,15 +50,7 @@ class Bound:
     http: str = "0.0.0.0:8123"
 
 
-@pytest.fixture(autouse=True)
-def _logging():
-    """Give back the logging of the test run."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("kept_logging")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import logging
 import socket
 import subprocess
 import sys
@@ -14,16 +13,7 @@ from bridge import cli
 from bridge.cli.serving import serve
 from bridge.storage.folder import state_folder
 
-
-@pytest.fixture(autouse=True)
-def _logging():
-    """Give back the logging of the test run."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
+pytestmark = pytest.mark.usefixtures("kept_logging")
 
 
 @pytest.fixture(autouse=True)
