@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from row import Row
 
-from bridge.model import Client, Config, Connected, Registered, Update
+from bridge.lifecycle import Connected, Registered
+from bridge.model import Client, Config, Update
 from bridge.receiver.decode import decode_request
 from bridge.receiver.message_limits import MessageLimits
 from bridge.session import Session

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.model import Batch, Client, Config, Registered
+from bridge.lifecycle import Registered
+from bridge.model import Batch, Client, Config
 from bridge.session import Session
 from bridge.sinks.journal import Journal
 from bridge.storage.database import Database

@@ -11,15 +11,8 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.errors import InvalidDataError, LimitError
-from bridge.model import (
-    CommandAnswered,
-    CommandQueued,
-    CommandResult,
-    CommandSent,
-    Event,
-    Expired,
-    Registered,
-)
+from bridge.lifecycle import CommandAnswered, CommandQueued, CommandSent, Event, Expired, Registered
+from bridge.model import CommandResult
 from bridge.protocol import CommandType
 from bridge.session import Session
 

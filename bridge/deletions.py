@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from bridge.backoff import backoff_seconds
 from bridge.committer import Committer
 from bridge.errors import SessionRunningError, StorageError
-from bridge.model import Phase
+from bridge.model import Stage
 from bridge.pipeline import Pipeline
 from bridge.session import Session
 from bridge.sessions import Sessions
@@ -86,7 +86,7 @@ class SessionDeleter:
 def _check_is_over(session: Session, *, force: bool) -> None:
     if session.connected:
         raise SessionRunningError(RUNNING)
-    if session.phase is Phase.LIVE and not force:
+    if session.stage is Stage.LIVE and not force:
         raise SessionRunningError(SILENT)
 
 

@@ -113,7 +113,12 @@ BRIDGE_FAMILIES = (
         "settings; dashboards read public_url for their links",
         *("version", "public_url"),
     ),
-    _gauge("bridge_sessions", "Sessions in memory, by phase.", "the registry", "state"),
+    _gauge(
+        "bridge_sessions",
+        "Sessions in memory, by the stage of their life.",
+        "the registry",
+        "state",
+    ),
     _counter(
         "bridge_session_events_total",
         "Registrations, connections and ends of sessions, by event.",

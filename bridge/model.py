@@ -1,11 +1,11 @@
-"""The model of a training session inside the bridge: frozen messages and events."""
+"""The model of a training session inside the bridge: what clients send, frozen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from bridge.protocol import CommandType
+from bridge.hardware import Resources
 from bridge.trace_context import TraceContext
 
 MISSED_HEARTBEATS = 3
@@ -21,15 +21,28 @@ class Status(StrEnum):
     PAUSED = "paused"
     COMPLETED = "completed"
     FAILED = "failed"
+    STOPPED = "stopped"
+    """By a command."""
+    INTERRUPTED = "interrupted"
+    """By a person: Ctrl-C."""
+    TERMINATED = "terminated"
+    """By a signal, as of a scheduler that takes its machine back."""
 
     @property
     def is_end(self) -> bool:
         """Whether a session with this status is over."""
-        return self in (Status.COMPLETED, Status.FAILED)
+        return self in ENDS
 
 
-class Phase(StrEnum):
-    """The phase of a session's life, as the bridge sees it."""
+ENDS = (
+    *(Status.COMPLETED, Status.FAILED),
+    *(Status.STOPPED, Status.INTERRUPTED, Status.TERMINATED),
+)
+"""The ways in which a training loop ends by itself; one that is heard of no more is lost."""
+
+
+class Stage(StrEnum):
+    """How far a session's life has come, as the bridge sees it."""
 
     LIVE = "live"
     """Registered and not over; it may be disconnected."""
@@ -86,6 +99,15 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """Where in a run an attempt goes on; None: not reported."""
+
+    epoch: int | None = None
+    batch: int | None = None
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """Who registered a session."""
 
@@ -100,6 +122,16 @@ class Client:
     """When its process began the session, by its own clock, since 1970; 0: not reported."""
     is_left_over: bool = False
     """It delivers what a process that is gone has left, rather than messages of one that runs."""
+    run_id: str = ""
+    """What the processes of one run have in common; "": not reported."""
+    rank: int | None = None
+    """Which of them it is, from 0; None: not reported."""
+    world_size: int = 0
+    """How many train together; 0: not reported."""
+    run_config: Mapping[str, object] = field(default_factory=dict)
+    """What the run was configured with: plain values by name, flat."""
+    resume_point: ResumePoint | None = None
+    """Where its attempt goes on; None: it begins anew, or has not reported it."""
 
     def updated(self, later: "Client") -> "Client":
         """Return this with the values that `later` reports; those that it leaves out stay."""
@@ -109,6 +141,13 @@ class Client:
             later.instance_id,
             later.labels or self.labels,
             later.trace_context or self.trace_context,
+            later.started_ms or self.started_ms,
+            later.is_left_over,
+            later.run_id or self.run_id,
+            self.rank if later.rank is None else later.rank,
+            later.world_size or self.world_size,
+            later.run_config or self.run_config,
+            later.resume_point or self.resume_point,
         )
 
 
@@ -154,6 +193,10 @@ class Batch:
     """The client's clock, informative only; 0: not reported."""
     images_received: int = 0
     """Images that came with this batch, also where `images` is no longer at hand."""
+    step: int | None = None
+    """The training step that this batch is, counted over the whole run; None: not reported."""
+    tokens: int = 0
+    """Tokens trained on; 0: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,29 +226,6 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Gpu:
-    """One GPU at one moment; None: not reported."""
-
-    index: int
-    uuid: str = ""
-    utilization_ratio: float | None = None
-    memory_used_bytes: float | None = None
-    memory_total_bytes: float | None = None
-    temperature_celsius: float | None = None
-    power_watts: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Resources:
-    """What a training process uses; None: not reported."""
-
-    cpu_utilization_ratio: float | None = None
-    """1 is one core's worth; may exceed 1."""
-    memory_used_bytes: float | None = None
-    gpus: tuple[Gpu, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Performance:
     """How fast training runs, measured at one moment; None: not reported."""
 
@@ -215,6 +235,13 @@ class Performance:
     frames_per_second: float | None = None
     frames_per_second_average: float | None = None
     resources: Resources | None = None
+    phase: str = ""
+    """What the training loop is busy with; "": not reported, as in a StatusChange."""
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+    """As in a StatusChange."""
+    batches: int | None = None
+    """So far, from a process that sends no batches."""
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +252,10 @@ class StatusChange:
     """UNKNOWN: not reported."""
     message: str = ""
     config: Config | None = None
+    phase: str = ""
+    """What the training loop is busy with from now on; "": not reported."""
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that this client instance has spent in each phase so far, by its own clock; empty: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +265,31 @@ class Scalars:
     epoch: int
     batch: int
     values: Mapping[str, float]
+    step: int | None = None
+    """Counted over the whole run; None: not reported."""
+    split: str = ""
+    """Which part of the data they are of, such as train or validation; "": not reported."""
+
+
+class Level(StrEnum):
+    """How bad an occurrence is."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """Something worth remembering that happened in the training loop; the protocol calls it an Event."""
+
+    name: str
+    message: str
+    level: Level
+    details: Mapping[str, str]
+    epoch: int
+    batch: int
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,88 +308,10 @@ class Heartbeat:
     """The training process is alive."""
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A session was registered, or registered again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The first message of a stream of the session has arrived."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnected:
-    """The last stream of the session is gone, or silent for three heartbeats."""
-
-
-@dataclass(frozen=True, slots=True)
-class CommandQueued:
-    """A command was submitted for the training loop."""
-
-    command_id: str
-    type: CommandType
-    parameters: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandSent:
-    """A command left for the training loop."""
-
-    command_id: str
-    type: CommandType
-    parameters: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandAnswered:
-    """The training loop has reported the result of a command."""
-
-    type: CommandType
-    result: CommandResult
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The session is over: it reported so, or was silent for too long."""
-
-    phase: Phase
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """The session has lingered long enough after its end: everything held in memory for it is dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceAdvanced:
-    """The session's sequence has risen without a change: over a refused message, or a numbered heartbeat.
-
-    Or its client has begun behind sequences that are neither applied nor to come; 0: there are none.
-    """
-
-    first_skipped: int = 0
-    last_skipped: int = 0
-
-
-Message = Batch | Epoch | Performance | StatusChange | Scalars | CommandResult | Heartbeat
-"""What a client sends."""
-
-Lifecycle = (
-    Registered
-    | Connected
-    | Disconnected
-    | CommandQueued
-    | CommandSent
-    | CommandAnswered
-    | Ended
-    | Expired
-    | SequenceAdvanced
+Message = (
+    Batch | Epoch | Performance | StatusChange | Scalars | Occurrence | CommandResult | Heartbeat
 )
-"""What the bridge itself observes of a session."""
-
-Event = Message | Lifecycle
-"""What a sink consumes."""
+"""What a client sends."""
 
 
 class Update(NamedTuple):

@@ -14,24 +14,26 @@ from bridge.errors import (
     SequenceGapError,
     UnknownSessionError,
 )
-from bridge.model import (
-    Client,
+from bridge.lifecycle import (
     CommandAnswered,
     CommandQueued,
-    CommandResult,
     CommandSent,
-    Config,
     Connected,
     Disconnected,
     Ended,
     Event,
     Expired,
+    Registered,
+    SequenceAdvanced,
+)
+from bridge.model import (
+    Client,
+    CommandResult,
+    Config,
     Heartbeat,
     Message,
     Performance,
-    Phase,
-    Registered,
-    SequenceAdvanced,
+    Stage,
     Status,
     StatusChange,
     Update,
@@ -151,7 +153,7 @@ class Pipeline:
         sequence = update.sequence
         is_new = not sequence or sequence > session.accepted
         is_from_loop = is_new and not isinstance(update.message, INCIDENTAL)
-        if is_from_loop and session.phase is Phase.ENDED and not session.is_resumed:
+        if is_from_loop and session.stage is Stage.ENDED and not session.is_resumed:
             raise UnknownSessionError("this session has ended; register it again to go on")
         if sequence:
             _check_sequence(session, sequence)
@@ -280,10 +282,10 @@ class Pipeline:
         self, session: Session, message: Message, now: float, *, is_from_loop: bool
     ) -> None:
         """Mark a session as connected, and as live where it was lost or has been resumed."""
-        is_resuming = session.phase is Phase.ENDED and session.is_resumed and is_from_loop
-        if session.phase is Phase.LOST or is_resuming:
-            session.phase = Phase.LIVE
-        if session.phase is Phase.LIVE:
+        is_resuming = session.stage is Stage.ENDED and session.is_resumed and is_from_loop
+        if session.stage is Stage.LOST or is_resuming:
+            session.stage = Stage.LIVE
+        if session.stage is Stage.LIVE:
             self._telemetry.session_changed(session.id, "connected")
             self._emit(session, Connected(), now)
         if is_resuming and session.status.is_end and not isinstance(message, StatusChange):
@@ -297,7 +299,7 @@ class Pipeline:
         self._emit(session, message, now)
         if isinstance(message, StatusChange) and message.status.is_end:
             self._telemetry.session_changed(session.id, message.status.value)
-            self._emit(session, Ended(Phase.ENDED), now)
+            self._emit(session, Ended(Stage.ENDED), now)
 
     def _answer(self, session: Session, result: CommandResult, now: float) -> None:
         if self._commands.find(session.id, result.command_id) is None:

@@ -6,6 +6,15 @@ from enum import IntEnum
 SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """The id of a session: URL-safe, since Grafana percent-decodes links, and one path segment in every store."""
 
+PHASE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
+"""The name of what a training loop is busy with: the value of a label."""
+
+PHASES = ("training", "validation", "checkpoint", "data", "startup", "idle")
+"""Phases that mean the same in every run; a loop may have words of its own beside them."""
+
+LOST_PHASE = "lost"
+"""The phase of the time between two attempts, which only the bridge sees."""
+
 MEBIBYTE = 1 << 20
 """The protocol's MB."""
 

@@ -12,21 +12,23 @@ from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from bridge.history import Curve
-from bridge.model import (
-    Batch,
-    Client,
+from bridge.lifecycle import (
     CommandAnswered,
     CommandSent,
-    Config,
     Connected,
     Disconnected,
     Ended,
-    Epoch,
     Event,
-    Performance,
-    Phase,
-    Scalars,
     SequenceAdvanced,
+)
+from bridge.model import (
+    Batch,
+    Client,
+    Config,
+    Epoch,
+    Performance,
+    Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -60,7 +62,7 @@ NOTICES_KEPT = 50
 SCALARS_KEPT = 50
 
 PLAIN = (
-    *("id", "attempt", "phase", "status", "status_message", "connected", "is_resumed"),
+    *("id", "attempt", "stage", "status", "status_message", "connected", "is_resumed"),
     *("registered_at", "updated_at", "ended_at"),
     *("accepted", "epoch", "batch", "batches", "loss"),
 )
@@ -97,7 +99,7 @@ class Session:
         self.attempt = attempt
         self.former: tuple[str, ...] = ()
         """The instance ids of earlier attempts, the last one at the end; none of them may come back."""
-        self.phase = Phase.LIVE
+        self.stage = Stage.LIVE
         self.status = Status.UNKNOWN
         self.status_message = ""
         self.connected = False
@@ -232,7 +234,7 @@ class Session:
         session = cls(state["id"], client_of(state["client"]), config, now=state["registered_at"])
         for name in PLAIN:
             setattr(session, name, state[name])
-        session.phase, session.status = Phase(session.phase), Status(session.status)
+        session.stage, session.status = Stage(session.stage), Status(session.status)
         session.is_unused = state.get("is_unused", False)  # older versions wrote neither
         session.former = tuple(state.get("former", ()))
         session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
@@ -285,7 +287,7 @@ class Session:
             self._notice(now, ": ".join(filter(None, (said, change.message))))
 
     def _connected(self, _event: Connected, now: float) -> None:
-        self.phase = Phase.LIVE
+        self.stage = Stage.LIVE
         self.ended_at = 0.0
         self.over_since = None
         self.connected = True
@@ -314,12 +316,12 @@ class Session:
         self._notice(now, f"command {answered.type.name} {outcome} {where}{text}")
 
     def _ended(self, ended: Ended, now: float) -> None:
-        self.phase = ended.phase
+        self.stage = ended.stage
         self.is_resumed = False
         self.ended_at = max(now, EARLIEST)
         self.over_since = None
         self.connected = False
-        if ended.phase is Phase.LOST:
+        if ended.stage is Stage.LOST:
             self._notice(now, "lost: silent for too long")
 
     def _notice(self, now: float, text: str) -> None:

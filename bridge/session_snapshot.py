@@ -3,15 +3,23 @@
 from dataclasses import asdict
 from typing import Any
 
-from bridge.model import Client, Gpu, Performance, Resources, reported
+from bridge.hardware import Gpu, Resources
+from bridge.model import Client, Performance, ResumePoint, reported
 from bridge.trace_context import TraceContext
 
-FORMAT = 2
-"""Of snapshots; in those before it, which do not name theirs, 0 may also mean "not reported"."""
+FORMAT = 3
+"""Of snapshots; those before 2 do not name theirs."""
 
 
 def upgraded(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a snapshot of the format before with None for what may not have been reported."""
+    """Return a snapshot of an older format as one of this."""
+    if state.get("format", 1) < 2:
+        state = _with_missing_values(state)
+    return {**state, "stage": state["phase"]}
+
+
+def _with_missing_values(state: dict[str, Any]) -> dict[str, Any]:
+    """Return a snapshot of the first format, where 0 also means "not reported", with None for that."""
     epochs = [(number, loss, reported(a), *more) for number, loss, a, *more in state["epochs"]]
     performance = state["performance"]
     return {
@@ -50,7 +58,15 @@ def client_of(state: dict[str, Any]) -> Client:
     """Return the Client that plain values were taken of."""
     fields = dict(state)
     context = TraceContext.parse(fields.pop("traceparent", ""))
-    return Client(**fields, trace_context=context)
+    point = fields.pop("resume_point", None)
+    resume_point = None if point is None else ResumePoint(**point)
+    return Client(**fields, trace_context=context, resume_point=resume_point)
+
+
+def gpu_of(state: dict[str, Any]) -> Gpu:
+    """Return the Gpu that plain values were taken of."""
+    reasons = state.get("throttle_reasons")
+    return Gpu(**{**state, "throttle_reasons": None if reasons is None else tuple(reasons)})
 
 
 def performance_of(state: dict[str, Any] | None) -> Performance | None:
@@ -59,7 +75,5 @@ def performance_of(state: dict[str, Any] | None) -> Performance | None:
         return None
     resources = state["resources"]
     if resources is not None:
-        resources = Resources(
-            **{**resources, "gpus": tuple(Gpu(**gpu) for gpu in resources["gpus"])}
-        )
+        resources = Resources(**{**resources, "gpus": tuple(map(gpu_of, resources["gpus"]))})
     return Performance(**{**state, "resources": resources})

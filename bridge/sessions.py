@@ -11,16 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
-from bridge.model import (
-    MISSED_HEARTBEATS,
-    Client,
-    Config,
-    Disconnected,
-    Ended,
-    Event,
-    Expired,
-    Phase,
-)
+from bridge.lifecycle import Disconnected, Ended, Event, Expired
+from bridge.model import MISSED_HEARTBEATS, Client, Config, Stage
 from bridge.protocol import SENT_BY_ANOTHER, SESSION_ID
 from bridge.session import EARLIEST, Holder, Session
 
@@ -123,13 +115,13 @@ class Sessions:
         if known is None:
             return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
         is_same = known.client.instance_id == client.instance_id
-        if is_same and (client.instance_id or known.phase is not Phase.ENDED):
+        if is_same and (client.instance_id or known.stage is not Stage.ENDED):
             return Registration(self._resumed(known, client, config), is_new=False)
         if known is archived:
             self._estimate_silence(known)
         if known.supersedes(client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
-        if known.phase is Phase.LIVE and self.is_leased(known):
+        if known.stage is Stage.LIVE and self.is_leased(known):
             raise ForeignSessionError(SENT_BY_ANOTHER)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
         session.follow(known)
@@ -161,7 +153,7 @@ class Sessions:
         now = self._monotonic()
         self._estimate_silence(session)
         session.updated_at = min(session.updated_at, self._clock())
-        if session.phase is Phase.LIVE:
+        if session.stage is Stage.LIVE:
             session.leased_until = now + self.lease_seconds
             return
         lingered = max(0.0, self._clock() - session.ended_at)
@@ -172,14 +164,14 @@ class Sessions:
         """Yield what time has brought: sessions that fell silent, were lost, or have lingered long enough."""
         now = self._monotonic()
         for session in self:
-            if session.phase is Phase.LIVE:
+            if session.stage is Stage.LIVE:
                 if self.is_leased(session):
                     continue
                 if self._is_in_the_way(session, now):
-                    yield session, Ended(Phase.LOST)
+                    yield session, Ended(Stage.LOST)
                     yield session, Expired()
                 elif now - session.heard_at >= self._lost_seconds:
-                    yield session, Ended(Phase.LOST)
+                    yield session, Ended(Stage.LOST)
                     session.over_since = now
                 elif session.connected:
                     yield session, Disconnected()
@@ -221,11 +213,11 @@ class Sessions:
         session.config = session.config.updated(config)
         self.touch(session, self._clock())
         session.over_since = None
-        if session.phase is Phase.ENDED:
+        if session.stage is Stage.ENDED:
             session.is_resumed = True
             session.ended_at = max(session.updated_at, EARLIEST)
         else:
-            session.phase = Phase.LIVE
+            session.stage = Stage.LIVE
             session.ended_at = 0.0
         return session
 

@@ -9,7 +9,7 @@ from bridge.errors import StorageError
 from bridge.families import MESSAGE_KINDS
 from bridge.instruments import Instruments
 from bridge.log_limits import LineBudget, QuietPeriods
-from bridge.model import Message, Phase
+from bridge.model import Message, Stage
 
 log = logging.getLogger("bridge")
 
@@ -84,10 +84,10 @@ class Telemetry:
         self._histograms["bridge_exposition_duration_seconds"].observe(seconds)
         self._gauges["bridge_series"].set(series)
 
-    def sessions_counted(self, counts: Mapping[Phase, int]) -> None:
-        """The sessions in memory were counted by phase; a phase that is missing has none."""
-        for phase in Phase:
-            self._gauges["bridge_sessions"].labels(phase.value).set(counts.get(phase, 0))
+    def sessions_counted(self, counts: Mapping[Stage, int]) -> None:
+        """The sessions in memory were counted by stage; a stage that is missing has none."""
+        for stage in Stage:
+            self._gauges["bridge_sessions"].labels(stage.value).set(counts.get(stage, 0))
 
     def stream_opened(self) -> None:
         """A client opened a stream."""

@@ -126,7 +126,7 @@ def _answered(client: BridgeClient, command: SubmittedCommand, seconds: float) -
     while command.state not in EXIT_STATUSES and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
         try:
-            is_over = client.session(command.session_id).phase != "live"
+            is_over = client.session(command.session_id).stage != "live"
             command = _found(client, command)
         except NoBridgeError:
             continue

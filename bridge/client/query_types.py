@@ -17,7 +17,7 @@ class SessionSummary:
     status: str
     """As the training loop reports it: "running", "paused", "completed" ..."""
     status_message: str | None = None
-    phase: str
+    stage: str
     """As the bridge sees it: "live", "ended" or "lost"."""
     connected: bool
     attempt: int

@@ -27,3 +27,7 @@ class MessageLimits:
     """Characters of the name of a label, and of its value."""
     class_names: int = 256 * 1024
     """Characters of all class names together."""
+    config_keys: int = 100
+    """Names in what a run was configured with."""
+    config_characters: int = 256 * 1024
+    """Characters of its JSON."""

@@ -1,6 +1,7 @@
 """From a client's use of processor, memory and GPUs to the frozen model."""
 
-from bridge.model import Gpu, Resources, reported
+from bridge.hardware import Gpu, Resources
+from bridge.model import reported
 from bridge.protocol import MEBIBYTE
 from bridge.wire import metrics_pb2 as wire
 
@@ -35,4 +36,10 @@ def _gpu(gpu: wire.GpuUsage) -> Gpu:
         gpu.memory_total_mb * MEBIBYTE if has("memory_total_mb") else None,
         gpu.temperature_celsius if has("temperature_celsius") else None,
         gpu.power_watts if has("power_watts") else None,
+        tuple(reason[:32] for reason in gpu.throttle_reasons[:16])
+        if gpu.throttle_reported
+        else None,
+        gpu.ecc_errors if has("ecc_errors") else None,
+        gpu.xid_errors if has("xid_errors") else None,
+        gpu.sm_clock_mhz * 1e6 if has("sm_clock_mhz") else None,
     )

@@ -1,9 +1,12 @@
 """From what a client says of itself and its run to the frozen model."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
+from itertools import islice
 
-from bridge.model import Client, Config
+from bridge.model import Client, Config, ResumePoint
+from bridge.protocol import SESSION_ID
 from bridge.receiver.message_limits import MessageLimits
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
@@ -19,7 +22,18 @@ def client_of(
         instance_id=info.client_instance_id[:128],
         labels=_labels(info, limits),
         trace_context=trace_context,
+        run_id=info.run_id if SESSION_ID.fullmatch(info.run_id) else "",
+        rank=info.rank if info.HasField("rank") else None,
+        world_size=info.world_size,
+        run_config=_run_config(info.config_json, limits),
+        resume_point=_resume_point(info),
     )
+
+
+def details_of(details: Mapping[str, str], limits: MessageLimits) -> dict[str, str]:
+    """Return the details of an event that are kept: the first ones by name."""
+    names = nsmallest(limits.labels, (name for name in details if len(name) <= limits.label))
+    return {name: details[name][: limits.label] for name in names}
 
 
 def config_of(config: wire.TrainingConfig, limits: MessageLimits) -> Config:
@@ -32,6 +46,34 @@ def config_of(config: wire.TrainingConfig, limits: MessageLimits) -> Config:
         dataset_name=config.dataset_name[: limits.text],
         class_names=tuple(_class_names(config.class_names[:10_000], limits)),
     )
+
+
+def _resume_point(info: wire.SessionInfo) -> ResumePoint | None:
+    point = info.resume_point
+    found = ResumePoint(
+        point.epoch if point.HasField("epoch") else None,
+        point.batch_idx if point.HasField("batch_idx") else None,
+        point.global_step if point.HasField("global_step") else None,
+    )
+    return None if found == ResumePoint() else found
+
+
+def _run_config(text: str, limits: MessageLimits) -> dict[str, object]:
+    """Return the configuration that is kept: plain values of the first names, as the client has put them."""
+    if not text or len(text) > limits.config_characters:
+        return {}
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(values, dict):
+        return {}
+    plain = (
+        (name, value[: limits.text] if isinstance(value, str) else value)
+        for name, value in values.items()
+        if len(name) <= limits.label and isinstance(value, str | int | float | bool | None)
+    )
+    return dict(islice(plain, limits.config_keys))
 
 
 def _labels(info: wire.SessionInfo, limits: MessageLimits) -> dict[str, str]:

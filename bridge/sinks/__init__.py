@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from bridge.model import Event
+from bridge.lifecycle import Event
 from bridge.session import Session
 from bridge.storage.transaction import Transaction
 

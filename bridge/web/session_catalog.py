@@ -8,7 +8,7 @@ from threading import Lock
 
 from aiohttp import web
 
-from bridge.model import Phase
+from bridge.model import Stage
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, Archive, ArchiveEntry
 from bridge.web.session_state import state_of
@@ -86,12 +86,12 @@ def row_of(session: Session) -> SessionRow:
     return SessionRow(
         session.id,
         state_of(
-            phase=session.phase,
+            stage=session.stage,
             status=session.status,
             connected=session.connected,
             has_begun=bool(session.batches or session.epochs or session.scalars),
         ),
-        session.phase is Phase.LIVE,
+        session.stage is Stage.LIVE,
         session.connected,
         config.model_name,
         "\n".join(texts).casefold(),

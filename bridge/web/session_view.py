@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from bridge.hardware import Resources
 from bridge.history import Bin
-from bridge.model import Client, Config, Epoch, Performance, Phase, Resources, Status, is_ratio
+from bridge.model import Client, Config, Epoch, Performance, Stage, Status, is_ratio
 from bridge.session import Notice, Session
 from bridge.web.session_state import state_of
 
@@ -22,7 +23,7 @@ class SessionView:
     client: Client
     config: Config
     attempt: int
-    phase: Phase
+    stage: Stage
     status: Status
     status_message: str
     connected: bool
@@ -48,7 +49,7 @@ class SessionView:
     def state(self) -> str:
         """One word for the status pill, which is also its CSS class."""
         return state_of(
-            phase=self.phase,
+            stage=self.stage,
             status=self.status,
             connected=self.connected,
             has_begun=self.has_begun,
@@ -57,7 +58,7 @@ class SessionView:
     @property
     def is_live(self) -> bool:
         """Whether the session may still send."""
-        return self.phase is Phase.LIVE
+        return self.stage is Stage.LIVE
 
     @property
     def has_begun(self) -> bool:
@@ -206,7 +207,7 @@ def session_view(session: Session, now: float) -> SessionView:
         client=session.client,
         config=session.config,
         attempt=session.attempt,
-        phase=session.phase,
+        stage=session.stage,
         status=session.status,
         status_message=session.status_message,
         connected=session.connected,

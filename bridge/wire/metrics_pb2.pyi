@@ -66,6 +66,7 @@ class MetricsRequest(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     SCALAR_DATA_FIELD_NUMBER: _builtins.int
     COMMAND_RESULT_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     timestamp_ms: _builtins.int
@@ -86,6 +87,8 @@ class MetricsRequest(_message.Message):
     def scalar_data(self) -> Global___ScalarData: ...
     @_builtins.property
     def command_result(self) -> Global___CommandResult: ...
+    @_builtins.property
+    def event(self) -> Global___Event: ...
     def __init__(
         self,
         *,
@@ -98,13 +101,14 @@ class MetricsRequest(_message.Message):
         heartbeat: Global___Heartbeat | None = ...,
         scalar_data: Global___ScalarData | None = ...,
         command_result: Global___CommandResult | None = ...,
+        event: Global___Event | None = ...,
         sequence: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_data", b"batch_data", "command_result", b"command_result", "epoch_data", b"epoch_data", "heartbeat", b"heartbeat", "payload", b"payload", "performance_data", b"performance_data", "scalar_data", b"scalar_data", "status_update", b"status_update"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch_data", b"batch_data", "command_result", b"command_result", "epoch_data", b"epoch_data", "event", b"event", "heartbeat", b"heartbeat", "payload", b"payload", "performance_data", b"performance_data", "scalar_data", b"scalar_data", "status_update", b"status_update"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_data", b"batch_data", "command_result", b"command_result", "epoch_data", b"epoch_data", "heartbeat", b"heartbeat", "payload", b"payload", "performance_data", b"performance_data", "scalar_data", b"scalar_data", "sequence", b"sequence", "session_id", b"session_id", "status_update", b"status_update", "timestamp_ms", b"timestamp_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_data", b"batch_data", "command_result", b"command_result", "epoch_data", b"epoch_data", "event", b"event", "heartbeat", b"heartbeat", "payload", b"payload", "performance_data", b"performance_data", "scalar_data", b"scalar_data", "sequence", b"sequence", "session_id", b"session_id", "status_update", b"status_update", "timestamp_ms", b"timestamp_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["batch_data", "epoch_data", "performance_data", "status_update", "heartbeat", "scalar_data", "command_result"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = _typing.Literal["batch_data", "epoch_data", "performance_data", "status_update", "heartbeat", "scalar_data", "command_result", "event"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = _typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 
@@ -146,6 +150,8 @@ class BatchData(_message.Message):
     BATCH_LOSS_FIELD_NUMBER: _builtins.int
     DURATION_MS_FIELD_NUMBER: _builtins.int
     SAMPLE_COUNT_FIELD_NUMBER: _builtins.int
+    GLOBAL_STEP_FIELD_NUMBER: _builtins.int
+    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     LOSS_MISSING_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     batch_idx: _builtins.int
@@ -155,6 +161,10 @@ class BatchData(_message.Message):
     """This batch's own duration."""
     sample_count: _builtins.int
     """Samples in the batch, which may be more than the images shown. 0: not reported."""
+    global_step: _builtins.int
+    """The training step that this batch is, counted over the whole run; a run without epochs counts by it alone."""
+    token_count: _builtins.int
+    """Tokens in the batch. 0: not reported."""
     loss_missing: _builtins.bool
     """The loss is not known; batch_loss is not-a-number then, for servers that do not know this field."""
     @_builtins.property
@@ -178,15 +188,22 @@ class BatchData(_message.Message):
         batch_loss: _builtins.float = ...,
         duration_ms: _builtins.float | None = ...,
         sample_count: _builtins.int = ...,
+        global_step: _builtins.int | None = ...,
+        token_count: _builtins.int = ...,
         loss_missing: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "duration_ms", b"duration_ms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "_global_step", b"_global_step", "duration_ms", b"duration_ms", "global_step", b"global_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "batch_idx", b"batch_idx", "batch_loss", b"batch_loss", "duration_ms", b"duration_ms", "epoch", b"epoch", "ground_truth", b"ground_truth", "images", b"images", "loss_missing", b"loss_missing", "predictions", b"predictions", "sample_count", b"sample_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms", "_global_step", b"_global_step", "batch_idx", b"batch_idx", "batch_loss", b"batch_loss", "duration_ms", b"duration_ms", "epoch", b"epoch", "global_step", b"global_step", "ground_truth", b"ground_truth", "images", b"images", "loss_missing", b"loss_missing", "predictions", b"predictions", "sample_count", b"sample_count", "token_count", b"token_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration_ms: _TypeAlias = _typing.Literal["duration_ms"]  # noqa: Y015
     _WhichOneofArgType__duration_ms: _TypeAlias = _typing.Literal["_duration_ms", b"_duration_ms"]  # noqa: Y015
+    _WhichOneofReturnType__global_step: _TypeAlias = _typing.Literal["global_step"]  # noqa: Y015
+    _WhichOneofArgType__global_step: _TypeAlias = _typing.Literal["_global_step", b"_global_step"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration_ms) -> _WhichOneofReturnType__duration_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__global_step) -> _WhichOneofReturnType__global_step | None: ...
 
 Global___BatchData: _TypeAlias = BatchData  # noqa: Y015
 
@@ -301,6 +318,26 @@ class PerformanceData(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PhaseSecondsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TIME_PER_BATCH_MS_FIELD_NUMBER: _builtins.int
     TOTAL_TIME_FOR_EPOCH_SEC_FIELD_NUMBER: _builtins.int
     ESTIMATED_TIME_REMAINING_SEC_FIELD_NUMBER: _builtins.int
@@ -308,14 +345,27 @@ class PerformanceData(_message.Message):
     AVERAGE_FPS_FIELD_NUMBER: _builtins.int
     RESOURCE_USAGE_FIELD_NUMBER: _builtins.int
     TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    PHASE_SECONDS_FIELD_NUMBER: _builtins.int
+    BATCH_COUNT_FIELD_NUMBER: _builtins.int
+    GLOBAL_STEP_FIELD_NUMBER: _builtins.int
     time_per_batch_ms: _builtins.float
     total_time_for_epoch_sec: _builtins.float
     estimated_time_remaining_sec: _builtins.float
     current_fps: _builtins.float
     average_fps: _builtins.float
     timestamp_ms: _builtins.int
+    phase: _builtins.str
+    """What the training loop is busy with now, see StatusUpdate.phase. Empty: not reported."""
+    batch_count: _builtins.int
+    """Batches so far, from processes that do not send BatchData: the ranks of a run that report lightly."""
+    global_step: _builtins.int
     @_builtins.property
     def resource_usage(self) -> Global___ResourceUsage: ...
+    @_builtins.property
+    def phase_seconds(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Seconds spent in each phase, see StatusUpdate.phase_seconds."""
+
     def __init__(
         self,
         *,
@@ -326,13 +376,26 @@ class PerformanceData(_message.Message):
         average_fps: _builtins.float = ...,
         resource_usage: Global___ResourceUsage | None = ...,
         timestamp_ms: _builtins.int = ...,
+        phase: _builtins.str = ...,
+        phase_seconds: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        batch_count: _builtins.int | None = ...,
+        global_step: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_resource_usage", b"_resource_usage", "resource_usage", b"resource_usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_count", b"_batch_count", "_global_step", b"_global_step", "_resource_usage", b"_resource_usage", "batch_count", b"batch_count", "global_step", b"global_step", "resource_usage", b"resource_usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_resource_usage", b"_resource_usage", "average_fps", b"average_fps", "current_fps", b"current_fps", "estimated_time_remaining_sec", b"estimated_time_remaining_sec", "resource_usage", b"resource_usage", "time_per_batch_ms", b"time_per_batch_ms", "timestamp_ms", b"timestamp_ms", "total_time_for_epoch_sec", b"total_time_for_epoch_sec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_count", b"_batch_count", "_global_step", b"_global_step", "_resource_usage", b"_resource_usage", "average_fps", b"average_fps", "batch_count", b"batch_count", "current_fps", b"current_fps", "estimated_time_remaining_sec", b"estimated_time_remaining_sec", "global_step", b"global_step", "phase", b"phase", "phase_seconds", b"phase_seconds", "resource_usage", b"resource_usage", "time_per_batch_ms", b"time_per_batch_ms", "timestamp_ms", b"timestamp_ms", "total_time_for_epoch_sec", b"total_time_for_epoch_sec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_count: _TypeAlias = _typing.Literal["batch_count"]  # noqa: Y015
+    _WhichOneofArgType__batch_count: _TypeAlias = _typing.Literal["_batch_count", b"_batch_count"]  # noqa: Y015
+    _WhichOneofReturnType__global_step: _TypeAlias = _typing.Literal["global_step"]  # noqa: Y015
+    _WhichOneofArgType__global_step: _TypeAlias = _typing.Literal["_global_step", b"_global_step"]  # noqa: Y015
     _WhichOneofReturnType__resource_usage: _TypeAlias = _typing.Literal["resource_usage"]  # noqa: Y015
     _WhichOneofArgType__resource_usage: _TypeAlias = _typing.Literal["_resource_usage", b"_resource_usage"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_count) -> _WhichOneofReturnType__batch_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__global_step) -> _WhichOneofReturnType__global_step | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__resource_usage) -> _WhichOneofReturnType__resource_usage | None: ...
 
 Global___PerformanceData: _TypeAlias = PerformanceData  # noqa: Y015
@@ -387,6 +450,11 @@ class GpuUsage(_message.Message):
     MEMORY_TOTAL_MB_FIELD_NUMBER: _builtins.int
     TEMPERATURE_CELSIUS_FIELD_NUMBER: _builtins.int
     POWER_WATTS_FIELD_NUMBER: _builtins.int
+    THROTTLE_REASONS_FIELD_NUMBER: _builtins.int
+    ECC_ERRORS_FIELD_NUMBER: _builtins.int
+    XID_ERRORS_FIELD_NUMBER: _builtins.int
+    SM_CLOCK_MHZ_FIELD_NUMBER: _builtins.int
+    THROTTLE_REPORTED_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     uuid: _builtins.str
     utilization_percent: _builtins.float
@@ -394,6 +462,17 @@ class GpuUsage(_message.Message):
     memory_total_mb: _builtins.float
     temperature_celsius: _builtins.float
     power_watts: _builtins.float
+    ecc_errors: _builtins.int
+    """Memory errors that could not be corrected, since the driver was loaded."""
+    xid_errors: _builtins.int
+    """XID errors seen since the process began."""
+    sm_clock_mhz: _builtins.float
+    throttle_reported: _builtins.bool
+    """Whether throttle_reasons was read: without it, an empty list means not reported."""
+    @_builtins.property
+    def throttle_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why the GPU runs slower than it could, at this moment: "thermal", "power", "hardware" ..."""
+
     def __init__(
         self,
         *,
@@ -404,21 +483,34 @@ class GpuUsage(_message.Message):
         memory_total_mb: _builtins.float | None = ...,
         temperature_celsius: _builtins.float | None = ...,
         power_watts: _builtins.float | None = ...,
+        throttle_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        ecc_errors: _builtins.int | None = ...,
+        xid_errors: _builtins.int | None = ...,
+        sm_clock_mhz: _builtins.float | None = ...,
+        throttle_reported: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_total_mb", b"_memory_total_mb", "_memory_used_mb", b"_memory_used_mb", "_power_watts", b"_power_watts", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "temperature_celsius", b"temperature_celsius", "utilization_percent", b"utilization_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ecc_errors", b"_ecc_errors", "_memory_total_mb", b"_memory_total_mb", "_memory_used_mb", b"_memory_used_mb", "_power_watts", b"_power_watts", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "_xid_errors", b"_xid_errors", "ecc_errors", b"ecc_errors", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "sm_clock_mhz", b"sm_clock_mhz", "temperature_celsius", b"temperature_celsius", "utilization_percent", b"utilization_percent", "xid_errors", b"xid_errors"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_total_mb", b"_memory_total_mb", "_memory_used_mb", b"_memory_used_mb", "_power_watts", b"_power_watts", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "index", b"index", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "temperature_celsius", b"temperature_celsius", "utilization_percent", b"utilization_percent", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ecc_errors", b"_ecc_errors", "_memory_total_mb", b"_memory_total_mb", "_memory_used_mb", b"_memory_used_mb", "_power_watts", b"_power_watts", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "_xid_errors", b"_xid_errors", "ecc_errors", b"ecc_errors", "index", b"index", "memory_total_mb", b"memory_total_mb", "memory_used_mb", b"memory_used_mb", "power_watts", b"power_watts", "sm_clock_mhz", b"sm_clock_mhz", "temperature_celsius", b"temperature_celsius", "throttle_reasons", b"throttle_reasons", "throttle_reported", b"throttle_reported", "utilization_percent", b"utilization_percent", "uuid", b"uuid", "xid_errors", b"xid_errors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ecc_errors: _TypeAlias = _typing.Literal["ecc_errors"]  # noqa: Y015
+    _WhichOneofArgType__ecc_errors: _TypeAlias = _typing.Literal["_ecc_errors", b"_ecc_errors"]  # noqa: Y015
     _WhichOneofReturnType__memory_total_mb: _TypeAlias = _typing.Literal["memory_total_mb"]  # noqa: Y015
     _WhichOneofArgType__memory_total_mb: _TypeAlias = _typing.Literal["_memory_total_mb", b"_memory_total_mb"]  # noqa: Y015
     _WhichOneofReturnType__memory_used_mb: _TypeAlias = _typing.Literal["memory_used_mb"]  # noqa: Y015
     _WhichOneofArgType__memory_used_mb: _TypeAlias = _typing.Literal["_memory_used_mb", b"_memory_used_mb"]  # noqa: Y015
     _WhichOneofReturnType__power_watts: _TypeAlias = _typing.Literal["power_watts"]  # noqa: Y015
     _WhichOneofArgType__power_watts: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts"]  # noqa: Y015
+    _WhichOneofReturnType__sm_clock_mhz: _TypeAlias = _typing.Literal["sm_clock_mhz"]  # noqa: Y015
+    _WhichOneofArgType__sm_clock_mhz: _TypeAlias = _typing.Literal["_sm_clock_mhz", b"_sm_clock_mhz"]  # noqa: Y015
     _WhichOneofReturnType__temperature_celsius: _TypeAlias = _typing.Literal["temperature_celsius"]  # noqa: Y015
     _WhichOneofArgType__temperature_celsius: _TypeAlias = _typing.Literal["_temperature_celsius", b"_temperature_celsius"]  # noqa: Y015
     _WhichOneofReturnType__utilization_percent: _TypeAlias = _typing.Literal["utilization_percent"]  # noqa: Y015
     _WhichOneofArgType__utilization_percent: _TypeAlias = _typing.Literal["_utilization_percent", b"_utilization_percent"]  # noqa: Y015
+    _WhichOneofReturnType__xid_errors: _TypeAlias = _typing.Literal["xid_errors"]  # noqa: Y015
+    _WhichOneofArgType__xid_errors: _TypeAlias = _typing.Literal["_xid_errors", b"_xid_errors"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ecc_errors) -> _WhichOneofReturnType__ecc_errors | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_total_mb) -> _WhichOneofReturnType__memory_total_mb | None: ...
     @_typing.overload
@@ -426,9 +518,13 @@ class GpuUsage(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__power_watts) -> _WhichOneofReturnType__power_watts | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sm_clock_mhz) -> _WhichOneofReturnType__sm_clock_mhz | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature_celsius) -> _WhichOneofReturnType__temperature_celsius | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__utilization_percent) -> _WhichOneofReturnType__utilization_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__xid_errors) -> _WhichOneofReturnType__xid_errors | None: ...
 
 Global___GpuUsage: _TypeAlias = GpuUsage  # noqa: Y015
 
@@ -436,15 +532,50 @@ Global___GpuUsage: _TypeAlias = GpuUsage  # noqa: Y015
 class StatusUpdate(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class PhaseSecondsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATUS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    PHASE_SECONDS_FIELD_NUMBER: _builtins.int
+    ENDING_FIELD_NUMBER: _builtins.int
     status: Global___TrainingStatus.ValueType
     message: _builtins.str
     timestamp_ms: _builtins.int
+    phase: _builtins.str
+    """What the training loop is busy with from now on: training, validation, checkpoint, data, startup, idle, or a
+    word of its own. Empty: not reported.
+    """
+    ending: _builtins.str
+    """How the run ended, where status ends it: stopped (by a command), interrupted (by a person), terminated (by a
+    signal). Empty: as the status says.
+    """
     @_builtins.property
     def config(self) -> Global___TrainingConfig: ...
+    @_builtins.property
+    def phase_seconds(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Seconds that this client instance has spent in each phase so far, by its own clock: never less than before."""
+
     def __init__(
         self,
         *,
@@ -452,10 +583,13 @@ class StatusUpdate(_message.Message):
         message: _builtins.str = ...,
         config: Global___TrainingConfig | None = ...,
         timestamp_ms: _builtins.int = ...,
+        phase: _builtins.str = ...,
+        phase_seconds: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        ending: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_config", b"_config", "config", b"config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config", b"_config", "config", b"config", "message", b"message", "status", b"status", "timestamp_ms", b"timestamp_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_config", b"_config", "config", b"config", "ending", b"ending", "message", b"message", "phase", b"phase", "phase_seconds", b"phase_seconds", "status", b"status", "timestamp_ms", b"timestamp_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__config: _TypeAlias = _typing.Literal["config"]  # noqa: Y015
     _WhichOneofArgType__config: _TypeAlias = _typing.Literal["_config", b"_config"]  # noqa: Y015
@@ -551,8 +685,13 @@ class ScalarData(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     BATCH_IDX_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    GLOBAL_STEP_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     batch_idx: _builtins.int
+    global_step: _builtins.int
+    split: _builtins.str
+    """Which part of the data they are of: train, validation, test ... Empty: not reported."""
     @_builtins.property
     def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]: ...
     def __init__(
@@ -561,14 +700,96 @@ class ScalarData(_message.Message):
         epoch: _builtins.int = ...,
         batch_idx: _builtins.int = ...,
         values: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        global_step: _builtins.int | None = ...,
+        split: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_global_step", b"_global_step", "global_step", b"global_step"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_idx", b"batch_idx", "epoch", b"epoch", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_global_step", b"_global_step", "batch_idx", b"batch_idx", "epoch", b"epoch", "global_step", b"global_step", "split", b"split", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__global_step: _TypeAlias = _typing.Literal["global_step"]  # noqa: Y015
+    _WhichOneofArgType__global_step: _TypeAlias = _typing.Literal["_global_step", b"_global_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__global_step) -> _WhichOneofReturnType__global_step | None: ...
 
 Global___ScalarData: _TypeAlias = ScalarData  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    """Something worth remembering that happened in the training loop."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Level:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _LevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Event._Level.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        INFO: Event._Level.ValueType  # 0
+        WARNING: Event._Level.ValueType  # 1
+        ERROR: Event._Level.ValueType  # 2
+
+    class Level(_Level, metaclass=_LevelEnumTypeWrapper): ...
+    INFO: Event.Level.ValueType  # 0
+    WARNING: Event.Level.ValueType  # 1
+    ERROR: Event.Level.ValueType  # 2
+
+    @_typing.final
+    class DetailsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    BATCH_IDX_FIELD_NUMBER: _builtins.int
+    GLOBAL_STEP_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Short, one of few: it becomes the label of a series."""
+    message: _builtins.str
+    level: Global___Event.Level.ValueType
+    epoch: _builtins.int
+    batch_idx: _builtins.int
+    global_step: _builtins.int
+    @_builtins.property
+    def details(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        message: _builtins.str = ...,
+        level: Global___Event.Level.ValueType = ...,
+        details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        epoch: _builtins.int = ...,
+        batch_idx: _builtins.int = ...,
+        global_step: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_global_step", b"_global_step", "global_step", b"global_step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_global_step", b"_global_step", "batch_idx", b"batch_idx", "details", b"details", "epoch", b"epoch", "global_step", b"global_step", "level", b"level", "message", b"message", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__global_step: _TypeAlias = _typing.Literal["global_step"]  # noqa: Y015
+    _WhichOneofArgType__global_step: _TypeAlias = _typing.Literal["_global_step", b"_global_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__global_step) -> _WhichOneofReturnType__global_step | None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015
 
 @_typing.final
 class CommandResult(_message.Message):
@@ -863,6 +1084,11 @@ class SessionInfo(_message.Message):
     TIMESTAMP_MS_FIELD_NUMBER: _builtins.int
     CLIENT_INSTANCE_ID_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    WORLD_SIZE_FIELD_NUMBER: _builtins.int
+    CONFIG_JSON_FIELD_NUMBER: _builtins.int
+    RESUME_POINT_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """Empty: the server makes one. Else it must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}"""
     client_name: _builtins.str
@@ -870,10 +1096,22 @@ class SessionInfo(_message.Message):
     timestamp_ms: _builtins.int
     client_instance_id: _builtins.str
     """Random, one per training process."""
+    run_id: _builtins.str
+    """What the processes of one run have in common; each has a session of its own. Empty: not reported."""
+    rank: _builtins.int
+    """Which of these processes this is, from 0."""
+    world_size: _builtins.int
+    """How many processes train together. 0: not reported."""
+    config_json: _builtins.str
+    """What the run was configured with, as a JSON object of names and plain values. Empty: not reported."""
     @_builtins.property
     def config(self) -> Global___TrainingConfig: ...
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    @_builtins.property
+    def resume_point(self) -> Global___ResumePoint:
+        """Where this attempt goes on, if it does not begin anew."""
+
     def __init__(
         self,
         *,
@@ -884,14 +1122,59 @@ class SessionInfo(_message.Message):
         timestamp_ms: _builtins.int = ...,
         client_instance_id: _builtins.str = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        run_id: _builtins.str = ...,
+        rank: _builtins.int | None = ...,
+        world_size: _builtins.int = ...,
+        config_json: _builtins.str = ...,
+        resume_point: Global___ResumePoint | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rank", b"_rank", "config", b"config", "rank", b"rank", "resume_point", b"resume_point"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_instance_id", b"client_instance_id", "client_name", b"client_name", "client_version", b"client_version", "config", b"config", "labels", b"labels", "session_id", b"session_id", "timestamp_ms", b"timestamp_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rank", b"_rank", "client_instance_id", b"client_instance_id", "client_name", b"client_name", "client_version", b"client_version", "config", b"config", "config_json", b"config_json", "labels", b"labels", "rank", b"rank", "resume_point", b"resume_point", "run_id", b"run_id", "session_id", b"session_id", "timestamp_ms", b"timestamp_ms", "world_size", b"world_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
 
 Global___SessionInfo: _TypeAlias = SessionInfo  # noqa: Y015
+
+@_typing.final
+class ResumePoint(_message.Message):
+    """A place in a run that was reached before; what is not set is not reported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    BATCH_IDX_FIELD_NUMBER: _builtins.int
+    GLOBAL_STEP_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    batch_idx: _builtins.int
+    global_step: _builtins.int
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int | None = ...,
+        batch_idx: _builtins.int | None = ...,
+        global_step: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_idx", b"_batch_idx", "_epoch", b"_epoch", "_global_step", b"_global_step", "batch_idx", b"batch_idx", "epoch", b"epoch", "global_step", b"global_step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_idx", b"_batch_idx", "_epoch", b"_epoch", "_global_step", b"_global_step", "batch_idx", b"batch_idx", "epoch", b"epoch", "global_step", b"global_step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_idx: _TypeAlias = _typing.Literal["batch_idx"]  # noqa: Y015
+    _WhichOneofArgType__batch_idx: _TypeAlias = _typing.Literal["_batch_idx", b"_batch_idx"]  # noqa: Y015
+    _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
+    _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
+    _WhichOneofReturnType__global_step: _TypeAlias = _typing.Literal["global_step"]  # noqa: Y015
+    _WhichOneofArgType__global_step: _TypeAlias = _typing.Literal["_global_step", b"_global_step"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_idx) -> _WhichOneofReturnType__batch_idx | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epoch) -> _WhichOneofReturnType__epoch | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__global_step) -> _WhichOneofReturnType__global_step | None: ...
+
+Global___ResumePoint: _TypeAlias = ResumePoint  # noqa: Y015
 
 @_typing.final
 class SessionResponse(_message.Message):
@@ -903,6 +1186,7 @@ class SessionResponse(_message.Message):
     SERVER_CONFIG_FIELD_NUMBER: _builtins.int
     RESUME_SEQUENCE_FIELD_NUMBER: _builtins.int
     STREAM_TOKEN_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     session_id: _builtins.str
     message: _builtins.str
@@ -913,6 +1197,8 @@ class SessionResponse(_message.Message):
     """Proof of having registered: streams of this session send it as metadata, `trainbridge-stream-token`.
     Given to clients that name themselves (client_instance_id).
     """
+    attempt: _builtins.int
+    """Which attempt of the session this is, from 1. 0: not reported."""
     @_builtins.property
     def server_config(self) -> Global___ServerConfig: ...
     def __init__(
@@ -924,10 +1210,11 @@ class SessionResponse(_message.Message):
         server_config: Global___ServerConfig | None = ...,
         resume_sequence: _builtins.int = ...,
         stream_token: _builtins.str = ...,
+        attempt: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_config", b"server_config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "resume_sequence", b"resume_sequence", "server_config", b"server_config", "session_id", b"session_id", "stream_token", b"stream_token", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "message", b"message", "resume_sequence", b"resume_sequence", "server_config", b"server_config", "session_id", b"session_id", "stream_token", b"stream_token", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

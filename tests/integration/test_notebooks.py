@@ -81,7 +81,7 @@ def run(bridge, tmp_path):
 def ended(bridge, session_id):
     """Return how the bridge says that a session has ended, once it has."""
     until_true(
-        lambda: bridge.client.session(session_id).phase == "ended",
+        lambda: bridge.client.session(session_id).stage == "ended",
         seconds=60,
         what=f"{session_id} has ended",
     )

@@ -13,14 +13,8 @@ from support.spans import CONFIG, PUBLIC_URL, START, World, averages, batch
 from support.waiting import until, until_true
 
 from bridge import __version__
-from bridge.model import (
-    Client,
-    Ended,
-    Phase,
-    Registered,
-    Status,
-    StatusChange,
-)
+from bridge.lifecycle import Ended, Registered
+from bridge.model import Client, Stage, Status, StatusChange
 from bridge.sinks.spans import Endpoint, open_spans
 from bridge.trace_context import TraceContext, span_id_of, trace_id_of
 from bridge.wire import metrics_pb2 as wire
@@ -59,7 +53,7 @@ def trained(bridge):
     bridge.happen(session, batch(1, 0, 0.5, sample_count=32), batch(1, 1, 2.0), at=START + 2)
     bridge.happen(session, averages(1, 0.5, 0.75, validation_loss=0.25), at=START + 3)
     bridge.happen(session, batch(2, 0, 0.25), at=START + 4)
-    bridge.happen(session, StatusChange(Status.FAILED, "killed"), Ended(Phase.ENDED), at=START + 5)
+    bridge.happen(session, StatusChange(Status.FAILED, "killed"), Ended(Stage.ENDED), at=START + 5)
     bridge.commit()
 
 

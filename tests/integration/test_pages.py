@@ -12,7 +12,8 @@ from support.browser import chromium
 from support.sample_pages import sample_deps
 from support.waiting import until
 
-from bridge.model import Batch, Client, Config, Connected, Ended, Phase, Status, StatusChange
+from bridge.lifecycle import Connected, Ended
+from bridge.model import Batch, Client, Config, Stage, Status, StatusChange
 from bridge.protocol import CommandType
 from bridge.web import bind_listener, build_app, serve_http
 
@@ -169,7 +170,7 @@ async def test_an_open_page_notices_the_end_of_a_run(tab, site, deps):
     assert "The command is on its way" in await tab.text()
 
     session.apply(StatusChange(Status.COMPLETED), session.registered_at)
-    session.apply(Ended(Phase.ENDED), session.registered_at)
+    session.apply(Ended(Stage.ENDED), session.registered_at)
 
     await until(lambda: tab.evaluate("!document.querySelector('.forms')"))
     await until(lambda: tab.evaluate("document.body.innerText.includes('Delete this session')"))

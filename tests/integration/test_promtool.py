@@ -9,19 +9,9 @@ from support.markdown import blocks
 from support.series import NOON, Scene
 from support.tools import ROOT, tool
 
-from bridge.model import (
-    Batch,
-    Client,
-    CommandSent,
-    Config,
-    Epoch,
-    Gpu,
-    ImageResult,
-    Performance,
-    Prediction,
-    Resources,
-    Scalars,
-)
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import CommandSent
+from bridge.model import Batch, Client, Config, Epoch, ImageResult, Performance, Prediction, Scalars
 from bridge.protocol import CommandType
 
 

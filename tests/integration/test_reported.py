@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from support.pages import deps_in
 from support.series import Scene
 
-from bridge.model import Connected, Registered, Update
+from bridge.lifecycle import Connected, Registered
+from bridge.model import Update
 from bridge.receiver.decode import decode_request
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.run_info import client_of, config_of

@@ -10,18 +10,8 @@ from support.tools import ROOT
 
 from bridge.config.opentelemetry import READ
 from bridge.config.settings import Settings, info_of
-from bridge.model import (
-    CommandAnswered,
-    CommandResult,
-    CommandSent,
-    Connected,
-    Disconnected,
-    Ended,
-    Performance,
-    Phase,
-    Status,
-    StatusChange,
-)
+from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Ended
+from bridge.model import CommandResult, Performance, Stage, Status, StatusChange
 from bridge.protocol import CommandType
 from bridge.sinks.spans.epochs import EVENTS_LIMIT
 from bridge.sinks.spans.span import TEXT_LIMIT
@@ -52,7 +42,7 @@ def spans(tmp_path):
     world.happen(session, Performance(0.1, 1.0, 1.0, 60.0, 60.0), *everything, at=START + 2)
     last = averages(1, validation_loss=1.0, validation_accuracy=0.5, learning_rate=0.1)
     world.happen(session, last, *everything, at=START + 3)
-    world.happen(session, StatusChange(Status.COMPLETED), Ended(Phase.ENDED), at=START + 4)
+    world.happen(session, StatusChange(Status.COMPLETED), Ended(Stage.ENDED), at=START + 4)
     yield world.spans()
     world.close()
 

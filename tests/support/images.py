@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from support.jpegs import jpeg
 
 from bridge.errors import StorageError
-from bridge.model import Batch, Client, Config, Image, ImageResult, Registered
+from bridge.lifecycle import Registered
+from bridge.model import Batch, Client, Config, Image, ImageResult
 from bridge.session import Session
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.images.candidate import ImageCandidate

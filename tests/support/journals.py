@@ -1,6 +1,7 @@
 """A journal with the sinks whose state it keeps, and bridges that die and start again."""
 
-from bridge.model import Client, Config, Registered
+from bridge.lifecycle import Registered
+from bridge.model import Client, Config
 from bridge.session import Session
 from bridge.sinks.journal import Journal, replay
 from bridge.sinks.journal.replay import OBSERVED

@@ -6,7 +6,8 @@ from support.jpegs import jpeg
 
 from bridge.commands import Commands
 from bridge.errors import NotFoundError
-from bridge.model import Batch, Client, Config, Connected
+from bridge.lifecycle import Connected
+from bridge.model import Batch, Client, Config
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex

@@ -18,22 +18,17 @@ from PIL import Image as Picture
 from sklearn.datasets import load_digits
 from support.pages import deps_in
 
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Ended
 from bridge.model import (
     Batch,
     Client,
-    CommandAnswered,
     CommandResult,
-    CommandSent,
     Config,
-    Connected,
-    Disconnected,
-    Ended,
     Epoch,
-    Gpu,
     Performance,
-    Phase,
-    Resources,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -223,7 +218,7 @@ def _over(deps, stored, now):
                 session_at,
             )
     done.apply(StatusChange(Status.COMPLETED, "accuracy 0.90"), now - 800)
-    done.apply(Ended(Phase.ENDED), now - 800)
+    done.apply(Ended(Stage.ENDED), now - 800)
     failed = _run(
         deps, "unet-cells-17", started=now - 2000, config=Config(50, 80, 4, "unet", "cells")
     )
@@ -232,7 +227,7 @@ def _over(deps, stored, now):
     failed.apply(
         StatusChange(Status.FAILED, "CUDA out of memory: tried to allocate 2.00 GiB"), now - 1700
     )
-    failed.apply(Ended(Phase.ENDED), now - 1700)
+    failed.apply(Ended(Stage.ENDED), now - 1700)
 
 
 def _simple(deps, now):

@@ -5,7 +5,8 @@ import asyncio
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from bridge.model import Client, Config, Registered
+from bridge.lifecycle import Registered
+from bridge.model import Client, Config
 from bridge.session import Session
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.storage.image_counts import ImageCount

@@ -1,6 +1,7 @@
 """A spans sink with a database, and sessions that things happen to."""
 
-from bridge.model import Batch, Client, Config, Epoch, Registered
+from bridge.lifecycle import Registered
+from bridge.model import Batch, Client, Config, Epoch
 from bridge.session import Session
 from bridge.sinks.spans.sink import Spans
 from bridge.sinks.spans.span import Span

@@ -6,14 +6,8 @@ import pytest
 
 from bridge.commands import KEPT_PER_SESSION, Commands, State
 from bridge.errors import InvalidDataError, LimitError
-from bridge.model import (
-    CommandAnswered,
-    CommandQueued,
-    CommandResult,
-    CommandSent,
-    Expired,
-    Registered,
-)
+from bridge.lifecycle import CommandAnswered, CommandQueued, CommandSent, Expired, Registered
+from bridge.model import CommandResult
 from bridge.protocol import CommandType
 from bridge.storage.packed import packed, unpacked
 

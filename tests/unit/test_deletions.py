@@ -12,7 +12,8 @@ from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.deletions import SessionDeleter, carry_out_all, deletions
 from bridge.errors import SessionRunningError, StorageError
-from bridge.model import Client, Config, Connected, Ended, Phase
+from bridge.lifecycle import Connected, Ended
+from bridge.model import Client, Config, Stage
 from bridge.pipeline import Pipeline
 from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
@@ -60,7 +61,7 @@ class Office:
 
     def end(self, found):
         """End a session, as a status message does."""
-        self.pipeline._emit(found, Ended(Phase.ENDED), found.registered_at)
+        self.pipeline._emit(found, Ended(Stage.ENDED), found.registered_at)
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ async def test_time_goes_on_without_messages(tmp_path):
     )
     pipeline.register("run", Client(), Config())
 
-    def count(phase: str) -> float | None:
-        return telemetry.registry.get_sample_value("bridge_sessions", {"state": phase})
+    def count(stage: str) -> float | None:
+        return telemetry.registry.get_sample_value("bridge_sessions", {"state": stage})
 
     async with housekeeping(pipeline, sessions, database, telemetry):
         await until(lambda: count("lost") == 1)

@@ -13,23 +13,25 @@ from bridge.errors import (
     SequenceGapError,
     UnknownSessionError,
 )
-from bridge.model import (
-    Batch,
-    Client,
+from bridge.lifecycle import (
     CommandAnswered,
     CommandQueued,
-    CommandResult,
-    Config,
     Connected,
     Disconnected,
     Ended,
     Expired,
+    Registered,
+    SequenceAdvanced,
+)
+from bridge.model import (
+    Batch,
+    Client,
+    CommandResult,
+    Config,
     Heartbeat,
     Performance,
-    Phase,
-    Registered,
     Scalars,
-    SequenceAdvanced,
+    Stage,
     Status,
     StatusChange,
     Update,
@@ -241,7 +243,7 @@ def test_what_comes_after_the_end_is_not_counted_into_it(instance):
         )  # the SDK's own thread may be the last to speak
         bridge.pipeline.register("run", Client(instance_id="i"), Config()) if instance else None
 
-    assert (session.batches, session.status, session.phase) == (1, Status.COMPLETED, Phase.ENDED)
+    assert (session.batches, session.status, session.stage) == (1, Status.COMPLETED, Stage.ENDED)
     assert len(bridge.sink.of(Batch)) == 1
 
 
@@ -252,16 +254,16 @@ def test_a_session_that_goes_on_after_its_end_is_running():
     bridge.send(batch(1))
     bridge.send(StatusChange(Status.COMPLETED))
     bridge.register()
-    assert (session.status, session.phase) == (Status.COMPLETED, Phase.ENDED)
+    assert (session.status, session.stage) == (Status.COMPLETED, Stage.ENDED)
 
     bridge.send(batch(2))
-    assert (session.status, session.phase) == (Status.RUNNING, Phase.LIVE)
+    assert (session.status, session.stage) == (Status.RUNNING, Stage.LIVE)
     assert (session.attempt, session.batches) == (1, 2)
 
     bridge.send(StatusChange(Status.FAILED))
     bridge.register()
     bridge.send(StatusChange(Status.COMPLETED))
-    assert (session.status, session.phase) == (Status.COMPLETED, Phase.ENDED)
+    assert (session.status, session.stage) == (Status.COMPLETED, Stage.ENDED)
 
 
 def test_an_original_client_that_trains_twice_makes_two_attempts():
@@ -279,7 +281,7 @@ def test_an_original_client_that_trains_twice_makes_two_attempts():
     bridge.send(batch(1))
 
     assert (first.attempt, second.attempt) == (1, 2)
-    assert (second.batches, second.status, second.phase) == (1, Status.UNKNOWN, Phase.LIVE)
+    assert (second.batches, second.status, second.stage) == (1, Status.UNKNOWN, Stage.LIVE)
     assert second.hosts == ("h",)
 
 
@@ -343,10 +345,10 @@ def test_a_repeated_end_does_not_open_a_session_again():
     bridge.register()
 
     bridge.send(StatusChange(Status.COMPLETED), 1)
-    assert session.phase is Phase.ENDED
+    assert session.stage is Stage.ENDED
     bridge.send(batch(2), 2)
 
-    assert session.phase is Phase.LIVE
+    assert session.stage is Stage.LIVE
 
 
 def test_a_broken_sink_costs_only_itself():
@@ -388,10 +390,10 @@ def test_a_status_ends_the_session_after_the_sinks_heard_it():
 
     assert bridge.sink.events[-3:] == [
         StatusChange(Status.COMPLETED),
-        Ended(Phase.ENDED),
+        Ended(Stage.ENDED),
         Heartbeat(),
     ]
-    assert session.phase is Phase.ENDED
+    assert session.stage is Stage.ENDED
     assert not session.connected
 
 
@@ -401,11 +403,11 @@ def test_a_lost_session_comes_back_with_its_next_message():
     session = bridge.register()
     bridge.now += 700
     bridge.pipeline.expire_sessions()
-    assert session.phase is Phase.LOST
+    assert session.stage is Stage.LOST
 
     bridge.send(batch(1))
 
-    assert session.phase is Phase.LIVE
+    assert session.stage is Stage.LIVE
     assert session.connected
 
 

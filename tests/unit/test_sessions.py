@@ -5,22 +5,17 @@ from dataclasses import replace
 import pytest
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import CommandAnswered, Connected, Disconnected, Ended, Expired
 from bridge.model import (
     Batch,
     Client,
-    CommandAnswered,
     CommandResult,
     Config,
-    Connected,
-    Disconnected,
-    Ended,
     Epoch,
-    Expired,
-    Gpu,
     Performance,
-    Phase,
-    Resources,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -115,10 +110,10 @@ def test_another_process_is_refused_while_the_first_is_alive(sessions, clock):
 def test_an_ended_session_may_be_resumed_or_followed(sessions, clock):
     """The same instance goes on; another one starts the next attempt at once."""
     session = sessions.register("run", client("a"), Config()).session
-    session.apply(Ended(Phase.ENDED), clock.now)
+    session.apply(Ended(Stage.ENDED), clock.now)
 
     assert sessions.register("run", client("a"), Config()).session is session
-    assert (session.phase, session.is_resumed) == (Phase.ENDED, True)
+    assert (session.stage, session.is_resumed) == (Stage.ENDED, True)
     assert sessions.register("run", client("b"), Config()).session.attempt == 2
 
 
@@ -135,7 +130,7 @@ def test_an_attempt_that_was_replaced_does_not_come_back(sessions, clock, ends):
         clock.now += 31
         session = sessions.register("run", client(instance), Config()).session
     if ends:
-        session.apply(Ended(Phase.ENDED), clock.now)
+        session.apply(Ended(Stage.ENDED), clock.now)
     clock.now += 31
 
     restored = Session.restored(unpacked(packed(session.snapshot())))
@@ -169,7 +164,7 @@ def test_what_was_left_comes_after_what_began_before_it(
 ):
     """The bridge may never have seen its process alive: what began earlier is not an attempt after a later one."""
     known = sessions.register("run", started("b", known_at), Config()).session
-    known.apply(Ended(Phase.ENDED), clock.now)
+    known.apply(Ended(Stage.ENDED), clock.now)
     left = started("a", left_at, is_left_over=True)
 
     if is_taken:
@@ -183,7 +178,7 @@ def test_what_was_left_comes_after_what_began_before_it(
 def test_a_process_that_begins_anew_is_taken_whatever_its_clock_says(sessions, clock):
     """Its machine may be hours behind the one before."""
     known = sessions.register("run", started("a", clock.now), Config()).session
-    known.apply(Ended(Phase.ENDED), clock.now)
+    known.apply(Ended(Stage.ENDED), clock.now)
 
     assert sessions.register("run", started("b", 1), Config()).session.attempt == 2
 
@@ -217,7 +212,7 @@ def test_few_former_attempts_are_kept(sessions, clock):
 def test_an_expired_session_comes_back_from_the_archive(clock):
     """Gone from memory it can be resumed, and another process makes the next attempt, never the first."""
     old = Session("run", client("a"), Config(), now=clock.now, attempt=4)
-    old.apply(Ended(Phase.ENDED), clock.now)
+    old.apply(Ended(Stage.ENDED), clock.now)
     sessions = Sessions(clock=clock)
 
     followed = sessions.register("run", client("b"), Config(), old)
@@ -263,7 +258,7 @@ def test_silence_disconnects_then_loses_then_expires(sessions, clock):
     assert due() == [Disconnected()]
     assert due() == []
     clock.now += 570
-    assert due() == [Ended(Phase.LOST)]
+    assert due() == [Ended(Stage.LOST)]
     assert due() == []
     clock.now += 60
     assert due() == [Expired()]
@@ -307,6 +302,7 @@ def test_an_older_snapshot_holds_zeros_that_were_not_reported(clock):
     session = Session("run", Client(), Config(), now=clock.now)
     old = session.snapshot()
     del old["format"]
+    old["phase"] = old.pop("stage")
     gpu = {
         "index": 0,
         "uuid": "u",
@@ -385,7 +381,7 @@ def test_a_restart_gives_every_live_session_a_lease(clock):
     assert list(sessions.due()) == []
     clock.now += 31
 
-    assert list(sessions.due()) == [(old, Ended(Phase.LOST))]
+    assert list(sessions.due()) == [(old, Ended(Stage.LOST))]
 
 
 @pytest.mark.parametrize("jump", [86_400, -86_400])
@@ -431,7 +427,7 @@ def test_a_session_that_never_sends_gives_up_its_place(clock):
 
     due = [(session.id, event) for session, event in sessions.due()]
 
-    assert due == [("unused", Ended(Phase.LOST)), ("unused", Expired()), ("used", Disconnected())]
+    assert due == [("unused", Ended(Stage.LOST)), ("unused", Expired()), ("used", Disconnected())]
 
 
 def test_who_loads_data_for_long_is_waited_for_where_there_is_room(clock):
@@ -451,3 +447,14 @@ def test_whether_a_session_was_used_outlives_a_restart():
     assert Session.restored(dict(state)).is_unused
     del state["is_unused"]
     assert not Session.restored(state).is_unused
+
+
+def test_a_snapshot_of_the_format_before_names_the_stage_otherwise(clock):
+    """It called that the phase of a session; everything else is as it was."""
+    session = Session("run", Client(), Config(), now=clock.now)
+    old = session.snapshot() | {"format": 2}
+    old["phase"] = old.pop("stage")
+
+    restored = Session.restored(unpacked(packed(old)))
+
+    assert restored.snapshot() == session.snapshot()

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import ForeignSessionError
-from bridge.model import Client, Config, Connected, Disconnected, Ended, Expired, Phase
+from bridge.lifecycle import Connected, Disconnected, Ended, Expired
+from bridge.model import Client, Config, Stage
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
@@ -78,7 +79,7 @@ class World:
     def ends(self, name):
         """Have a session say that it is over."""
         self.speaks(name)
-        self.sessions.get(name).apply(Ended(Phase.ENDED), self.wall)
+        self.sessions.get(name).apply(Ended(Stage.ENDED), self.wall)
 
 
 ACTIONS = st.lists(

@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.model import Batch, Ended, Epoch, Event, Expired, Registered
+from bridge.lifecycle import Ended, Event, Expired, Registered
+from bridge.model import Batch, Epoch
 from bridge.session import Session
 from bridge.sinks import GroupCommit
 from bridge.sinks.images.accounting import ImageAccounting, OnResolved

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.model import Event, Expired, Heartbeat, Registered, SequenceAdvanced
+from bridge.lifecycle import Event, Expired, Registered, SequenceAdvanced
+from bridge.model import Heartbeat
 from bridge.session import Session
 from bridge.sinks import Snapshotter
 from bridge.sinks.journal.archive import SESSION, checkpoint_of

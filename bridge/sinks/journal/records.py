@@ -5,32 +5,38 @@ from dataclasses import asdict, fields, replace
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from bridge.model import (
-    Batch,
+from bridge.hardware import Resources
+from bridge.lifecycle import (
     CommandAnswered,
     CommandQueued,
-    CommandResult,
     CommandSent,
-    Config,
     Connected,
     Disconnected,
     Ended,
-    Epoch,
     Event,
     Expired,
-    Gpu,
-    Performance,
-    Phase,
-    Prediction,
-    Resources,
-    Scalars,
     SequenceAdvanced,
+)
+from bridge.model import (
+    Batch,
+    CommandResult,
+    Config,
+    Epoch,
+    Level,
+    Occurrence,
+    Performance,
+    Prediction,
+    Scalars,
+    Stage,
     Status,
     StatusChange,
     reported,
 )
 from bridge.protocol import CommandType
-from bridge.session_snapshot import without_zeros
+from bridge.session_snapshot import gpu_of, without_zeros
+
+WITH_STEP = (2, 7)
+"""Fields of a batch behind those that each has, where the last two are its step and its tokens."""
 
 VERSION = 1
 """Of rows; each group begins with the version it was written in."""
@@ -67,11 +73,16 @@ def decode(row: Sequence[Any]) -> JournalRecord:
 
 def _batch_fields(batch: Batch) -> tuple[Any, ...]:
     always = (batch.epoch, batch.index, batch.loss, batch.duration_seconds, batch.sample_count)
+    if batch.step is None and not batch.tokens:
+        return (*always, *_image_fields(batch))
+    return (*always, *_image_fields(batch), batch.step, batch.tokens)
+
+
+def _image_fields(batch: Batch) -> tuple[Any, ...]:
     images = batch.invalid_images or batch.images_received
     if not (batch.predictions or batch.ground_truth or images):
-        return always
+        return ()
     return (
-        *always,
         [prediction.predicted_class for prediction in batch.predictions],
         [prediction.confidence for prediction in batch.predictions],
         batch.ground_truth,
@@ -82,9 +93,18 @@ def _batch_fields(batch: Batch) -> tuple[Any, ...]:
 
 def _batch(values: Sequence[Any]) -> Batch:
     epoch, index, loss, duration_seconds, sample_count, *rest = values
+    step, tokens = None, 0
+    if len(rest) in WITH_STEP:
+        *rest, step, tokens = rest
     if not rest:
         return Batch(
-            epoch, index, loss, duration_seconds=duration_seconds, sample_count=sample_count
+            epoch,
+            index,
+            loss,
+            duration_seconds=duration_seconds,
+            sample_count=sample_count,
+            step=step,
+            tokens=tokens,
         )
     classes, confidences, truths, invalid_images = rest[:4]
     images_received = rest[4] if len(rest) > 4 else 0  # older versions did not write it
@@ -98,6 +118,8 @@ def _batch(values: Sequence[Any]) -> Batch:
         duration_seconds=duration_seconds,
         sample_count=sample_count,
         images_received=images_received,
+        step=step,
+        tokens=tokens,
     )
 
 
@@ -108,7 +130,15 @@ def _epoch_with_zeros(values: Sequence[Any]) -> Epoch:
 
 
 def _performance_fields(performance: Performance) -> tuple[Any, ...]:
-    return tuple(asdict(performance).values())
+    measured = asdict(performance)
+    usage = measured["resources"]
+    if usage is not None:
+        usage["gpus"] = [_without_missing(gpu) for gpu in usage["gpus"]]
+    return tuple(measured.values())
+
+
+def _without_missing(gpu: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in gpu.items() if value is not None}
 
 
 def _performance(values: Sequence[Any]) -> Performance:
@@ -116,26 +146,39 @@ def _performance(values: Sequence[Any]) -> Performance:
     usage: Any = performance.resources
     if usage is None:
         return performance
-    gpus = tuple(Gpu(**gpu) for gpu in usage["gpus"])
+    gpus = tuple(map(gpu_of, usage["gpus"]))
     return replace(performance, resources=Resources(**{**usage, "gpus": gpus}))
 
 
 def _performance_with_zeros(values: Sequence[Any]) -> Performance:
     """Return a performance written when any 0 also meant "not reported"."""
     names = _names(Performance)
-    return _performance(tuple(without_zeros(dict(zip(names, values, strict=True))).values()))
+    return _performance(tuple(without_zeros(dict(zip(names, values, strict=False))).values()))
 
 
 def _status_fields(change: StatusChange) -> tuple[Any, ...]:
     config = None if change.config is None else asdict(change.config)
-    return change.status.value, change.message, config
+    always = (change.status.value, change.message, config)
+    if not (change.phase or change.phase_seconds):
+        return always
+    return (*always, change.phase, dict(change.phase_seconds))
 
 
 def _status(values: Sequence[Any]) -> StatusChange:
-    status, message, config = values
+    status, message, config, *phase = values
     if config is not None:
         config = Config(**{**config, "class_names": tuple(config["class_names"])})
-    return StatusChange(Status(status), message, config)
+    return StatusChange(Status(status), message, config, *phase[:2])
+
+
+def _occurrence_fields(occurrence: Occurrence) -> tuple[Any, ...]:
+    name, message, level, *rest = _OCCURRENCE_FIELDS(occurrence)
+    return (name, message, level.value, *rest)
+
+
+def _occurrence(values: Sequence[Any]) -> Occurrence:
+    name, message, level, *rest = values
+    return Occurrence(name, message, Level(level), *rest)
 
 
 def _command_fields(command: CommandQueued | CommandSent) -> tuple[Any, ...]:
@@ -172,6 +215,7 @@ def _names(event: type) -> list[str]:
 
 
 _RESULT_FIELDS = attrgetter(*_names(CommandResult))
+_OCCURRENCE_FIELDS = attrgetter(*_names(Occurrence))
 
 Encode = Callable[[Any], tuple[Any, ...]]
 Decode = Callable[[Sequence[Any]], Event]
@@ -198,12 +242,13 @@ CODECS = (
     Codec(7, Disconnected, lambda _values: Disconnected(), _no_fields),
     Codec(8, CommandSent, _command(CommandSent), _command_fields),
     Codec(9, CommandAnswered, _answer, _answer_fields),
-    Codec(10, Ended, lambda values: Ended(Phase(values[0])), lambda ended: (ended.phase.value,)),
+    Codec(10, Ended, lambda values: Ended(Stage(values[0])), lambda ended: (ended.stage.value,)),
     Codec(11, Expired, lambda _values: Expired(), _no_fields),
     Codec(12, CommandQueued, _command(CommandQueued), _command_fields),
     Codec(13, Epoch, lambda values: Epoch(*values), attrgetter(*_names(Epoch))),
     Codec(14, Performance, _performance, _performance_fields),
     Codec(15, SequenceAdvanced, lambda values: SequenceAdvanced(*values[:2]), _advance_fields),
+    Codec(16, Occurrence, _occurrence, _occurrence_fields),
 )
 """Every event that the journal holds."""
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.errors import StorageError
-from bridge.model import (
+from bridge.lifecycle import (
     CommandQueued,
     CommandSent,
     Connected,
@@ -26,11 +26,14 @@ from bridge.telemetry import Telemetry
 
 NUMBERS = (
     *("epoch", "index", "number", "batch", "sample_count", "invalid_images", "images_received"),
-    *("first_skipped", "last_skipped"),
+    *("first_skipped", "last_skipped", "tokens"),
 )
 """Attributes that are numbers in every event that has them."""
 
-OPTIONAL_NUMBERS = ("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate")
+OPTIONAL_NUMBERS = (
+    *("loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate"),
+    *("step", "batches"),
+)
 """Attributes that are numbers, or None where they were not reported."""
 
 OBSERVED = (Connected, Disconnected, CommandQueued, CommandSent, Ended, Expired)

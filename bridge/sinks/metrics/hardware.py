@@ -1,6 +1,6 @@
 """How the resources that a training process uses change the series of its session."""
 
-from bridge.model import Gpu, Resources
+from bridge.hardware import Gpu, Resources
 from bridge.sinks.metrics.labels import label_suffix
 from bridge.sinks.metrics.series import SessionSeries
 from bridge.sinks.metrics.values import reported_value

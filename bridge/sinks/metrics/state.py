@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 
-from bridge.model import Batch, Disconnected, Ended, Event, Expired, ImageResult
+from bridge.lifecycle import Disconnected, Ended, Event, Expired
+from bridge.model import Batch, ImageResult
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import label_suffix

@@ -5,19 +5,21 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
-from bridge.model import (
-    Batch,
+from bridge.hardware import Resources
+from bridge.lifecycle import (
     CommandAnswered,
-    CommandResult,
     CommandSent,
     Connected,
     Disconnected,
     Ended,
+    Registered,
+)
+from bridge.model import (
+    Batch,
+    CommandResult,
     Epoch,
     Heartbeat,
     Performance,
-    Registered,
-    Resources,
     Scalars,
     Status,
     StatusChange,

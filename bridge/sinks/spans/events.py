@@ -3,15 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from bridge.model import (
-    CommandAnswered,
-    CommandSent,
-    Connected,
-    Disconnected,
-    Event,
-    Status,
-    StatusChange,
-)
+from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Event
+from bridge.model import Status, StatusChange
 from bridge.sinks.spans.span import SpanEvent, attributes
 
 Named = tuple[str, dict[str, Any]]

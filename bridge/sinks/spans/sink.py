@@ -6,22 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.model import (
-    Batch,
+from bridge.lifecycle import (
     CommandAnswered,
     CommandSent,
     Connected,
     Disconnected,
     Ended,
-    Epoch,
     Event,
     Expired,
-    Performance,
-    Phase,
     Registered,
-    Status,
-    StatusChange,
 )
+from bridge.model import Batch, Epoch, Performance, Stage, Status, StatusChange
 from bridge.session import Session
 from bridge.sinks.spans.clock import ClockSteps
 from bridge.sinks.spans.events import to_span_event
@@ -117,7 +112,7 @@ class Spans:
             message = "another training process took over"
             self._finish(session, before, before.last_heard, Outcome.ERROR, message)
         trace = self._traces[session.id] = Trace.of(session)
-        if session.phase is Phase.LIVE:
+        if session.stage is Stage.LIVE:
             self._finished += [trace.root(session, _previous(session, before), self.pages)]
         return trace
 
@@ -162,7 +157,7 @@ class Spans:
             trace.add_event(span_event)
 
     def _ended(self, session: Session, trace: Trace, ended: Ended, received: float) -> None:
-        if ended.phase is Phase.LOST:
+        if ended.stage is Stage.LOST:
             # A time from before the clock was set may be in the future.
             last_seen = min(max(session.updated_at, trace.last_heard), received)
             self._finish(session, trace, last_seen, Outcome.ERROR, "lost: silent for too long")

@@ -67,7 +67,7 @@ def session_json(view: SessionView, root: str) -> dict[str, Any]:
         "state": view.state,
         "status": str(view.status),
         "status_message": view.status_message or None,
-        "phase": str(view.phase),
+        "stage": str(view.stage),
         "connected": view.connected,
         "attempt": view.attempt,
         "client_name": view.client.name or None,

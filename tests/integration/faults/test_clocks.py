@@ -141,7 +141,7 @@ def test_setting_the_clock_ends_no_life(tmp_path):
             looks_for_what_is_due(bridge, f"other-{number}")
             client.stream(live.batch(number))
             for name in ("live", "done"):
-                assert shown(bridge, name)["phase"] == ("live" if name == "live" else "ended")
+                assert shown(bridge, name)["stage"] == ("live" if name == "live" else "ended")
                 assert bridge.total("training_batches_total", session_id=name) > 0
             assert shown(bridge, "live")["connected"]
             assert not client.ended.is_set()

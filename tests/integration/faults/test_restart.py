@@ -136,7 +136,7 @@ def test_an_ended_session_lingers_through_a_restart(tmp_path, number):
         over = bridge.total("training_session_status", session_id="ended", status="completed")
         assert over == 1
         ended = bridge.client.session("ended")
-        assert (ended.phase, ended.connected) == ("ended", False)
+        assert (ended.stage, ended.connected) == ("ended", False)
 
 
 @SIGNALS

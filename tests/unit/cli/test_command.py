@@ -9,7 +9,8 @@ from support.waiting import until_true
 
 from bridge import cli
 from bridge.cli import command
-from bridge.model import CommandResult, Ended, Phase
+from bridge.lifecycle import Ended
+from bridge.model import CommandResult, Stage
 from bridge.protocol import CommandType
 
 
@@ -92,7 +93,7 @@ def test_a_session_that_ends_is_waited_for_no_longer(bridge, capsys):
 
     def end():
         until_true(lambda: bridge.deps.commands.of("s"))
-        session.apply(Ended(Phase.ENDED), session.registered_at)
+        session.apply(Ended(Stage.ENDED), session.registered_at)
 
     thread = threading.Thread(target=end)
     thread.start()
@@ -127,7 +128,7 @@ def test_every_command_of_the_protocol_has_a_word():
 def test_a_refusal_is_repeated_in_the_words_of_the_bridge(bridge, capsys):
     """The detail of the problem JSON is the sentence shown; the exit status is 1."""
     session = running(bridge.deps, "s")
-    session.apply(Ended(Phase.ENDED), session.registered_at)
+    session.apply(Ended(Stage.ENDED), session.registered_at)
 
     assert cli.main(["command", "stop", "s"]) == 1
     err = capsys.readouterr().err

@@ -7,7 +7,8 @@ from support.pages import running
 
 from bridge import cli
 from bridge.cli import sessions
-from bridge.model import Batch, Ended, Phase, Status, StatusChange
+from bridge.lifecycle import Ended
+from bridge.model import Batch, Stage, Status, StatusChange
 
 
 def listed(capsys, *words):
@@ -23,7 +24,7 @@ def test_sessions_are_a_table(bridge, capsys):
     resnet.apply(StatusChange(Status.RUNNING), resnet.registered_at)
     bert = running(bridge.deps, "bert", batches=0, total_epochs=0)
     bert.apply(Batch(0, 0, float("nan")), bert.registered_at)
-    bert.apply(Ended(Phase.LOST), bert.registered_at)
+    bert.apply(Ended(Stage.LOST), bert.registered_at)
     bridge.deps.sessions.register("new", resnet.client, resnet.config)
 
     assert cli.main(["sessions"]) == 0
@@ -75,7 +76,7 @@ def test_sessions_can_be_chosen(bridge, capsys):
     """By state and by words, as on the page that lists them."""
     running(bridge.deps, "resnet-1", batches=1)
     over = running(bridge.deps, "bert-1", batches=1)
-    over.apply(Ended(Phase.LOST), over.registered_at)
+    over.apply(Ended(Stage.LOST), over.registered_at)
 
     assert [row[0] for row in listed(capsys, "--status", "lost")] == ["bert-1"]
     assert [row[0] for row in listed(capsys, "--query", "RESNET-")] == ["resnet-1"]

@@ -11,17 +11,8 @@ from support.served_app import served_app
 
 from bridge.client import BridgeClient, CommandType
 from bridge.client.query import NoBridgeError, ProblemError
-from bridge.model import (
-    Batch,
-    Client,
-    CommandResult,
-    Config,
-    Epoch,
-    Gpu,
-    Performance,
-    Resources,
-    Scalars,
-)
+from bridge.hardware import Gpu, Resources
+from bridge.model import Batch, Client, CommandResult, Config, Epoch, Performance, Scalars
 
 LISTED = 7
 
@@ -47,7 +38,7 @@ def test_sessions_are_listed_with_what_is_known(deps, client):
     deps[0].sessions.register("run-2", Client(), Config())
     one, other = sorted(client.sessions(), key=lambda session: session.session_id)
 
-    assert (one.status, one.phase, one.connected) == ("unknown", "live", True)
+    assert (one.status, one.stage, one.connected) == ("unknown", "live", True)
     assert (one.epoch, one.batch, one.batches, one.total_epochs) == (1, 2, 3, 10)
     assert (one.loss, one.client_name) == (0.5, "tests")
     assert one.url == f"{client.url}/sessions/run-1"

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bridge.admission import Caller
 from bridge.commands import Commands
-from bridge.model import Batch, Client, Config, Ended, Phase
+from bridge.lifecycle import Ended
+from bridge.model import Batch, Client, Config, Stage
 from bridge.pipeline import Pipeline
 from bridge.receiver.decode import decode_frame
 from bridge.receiver.dependencies import StreamDependencies
@@ -397,7 +398,7 @@ def test_a_stream_of_an_earlier_attempt_gives_up_no_message_of_the_next(world):
     """What cannot be read on it, however often, is not taken for what the new process sends."""
     world.send(good(1))
     session = world.session
-    session.apply(Ended(Phase.ENDED), 1_000.0)
+    session.apply(Ended(Stage.ENDED), 1_000.0)
     world.pipeline.register("run", Client(instance_id="other"), Config())
 
     for _ in range(2 * ATTEMPTS):

@@ -10,7 +10,8 @@ from support.waiting import until
 
 from bridge.admission import Admission, Caller
 from bridge.errors import ForeignSessionError
-from bridge.model import Batch, Client, Config, Disconnected
+from bridge.lifecycle import Disconnected
+from bridge.model import Batch, Client, Config
 from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.caller import LOOPBACK, caller_of
 from bridge.session import Session, hash_of

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from support.jpegs import jpeg, png
 
 from bridge.errors import FrameLimitError, InvalidDataError
+from bridge.hardware import Gpu
 from bridge.model import (
     Batch,
     CommandResult,
     Config,
     Epoch,
-    Gpu,
     Heartbeat,
     Performance,
     Scalars,

@@ -18,20 +18,15 @@ from support.waiting import until
 
 from bridge.commands import State
 from bridge.errors import SettingError
-from bridge.model import (
-    Batch,
-    Client,
+from bridge.lifecycle import (
     CommandAnswered,
     CommandSent,
-    Config,
     Connected,
     Disconnected,
     Ended,
-    Epoch,
-    Heartbeat,
     Registered,
-    Update,
 )
+from bridge.model import Batch, Client, Config, Epoch, Heartbeat, Update
 from bridge.protocol import CommandType
 from bridge.receiver.server import bind_server
 from bridge.receiver.servicer import ServerConfig, Servicer

@@ -3,7 +3,8 @@
 import pytest
 
 from bridge.commands import Command, State
-from bridge.model import Batch, Client, Config, Connected, Disconnected, Ended, Phase
+from bridge.lifecycle import Connected, Disconnected, Ended
+from bridge.model import Batch, Client, Config, Stage
 from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.web.command_notes import NO_STEP, NOT_CONNECTED, RUN_ENDED, note_of
@@ -18,8 +19,8 @@ from bridge.web.session_view import session_view
         (State.SENT, [(Batch(0, 1, 0.5), 99.0)], 200.0, NO_STEP),
         (State.SENT, [(Batch(0, 1, 0.5), 160.0)], 161.0, "gone on for 1 min 0 s without an answer"),
         (State.QUEUED, [(Disconnected(), 99.0)], 200.0, NOT_CONNECTED),
-        (State.SENT, [(Ended(Phase.ENDED), 150.0)], 200.0, RUN_ENDED),
-        (State.REFUSED, [(Ended(Phase.ENDED), 150.0)], 200.0, ""),
+        (State.SENT, [(Ended(Stage.ENDED), 150.0)], 200.0, RUN_ENDED),
+        (State.REFUSED, [(Ended(Stage.ENDED), 150.0)], 200.0, ""),
         (State.APPLIED, [(Batch(0, 1, 0.5), 160.0)], 161.0, ""),
     ],
 )

@@ -8,18 +8,16 @@ import re
 import pytest
 from support.pages import NOON
 
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import Connected, Ended
 from bridge.model import (
     Batch,
     Client,
     Config,
-    Connected,
-    Ended,
     Epoch,
-    Gpu,
     Performance,
-    Phase,
-    Resources,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -27,14 +25,14 @@ from bridge.model import (
 SILENT = {
     "nothing": (),
     "a status": (StatusChange(Status.RUNNING),),
-    "an end": (StatusChange(Status.COMPLETED), Ended(Phase.ENDED)),
+    "an end": (StatusChange(Status.COMPLETED), Ended(Stage.ENDED)),
     "an epoch without averages": (Epoch(3, None),),
     "an empty measurement": (Performance(resources=Resources(gpus=(Gpu(3),))),),
     "scalars": (Scalars(0, 0, {"reward": 1.5}),),
     "scalars and an end": (
         Scalars(0, 0, {"reward": 1.5}),
         StatusChange(Status.COMPLETED),
-        Ended(Phase.ENDED),
+        Ended(Stage.ENDED),
     ),
     "a batch without a loss": (Batch(3, 5, None),),
 }

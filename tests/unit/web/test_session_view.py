@@ -4,17 +4,15 @@ import math
 
 import pytest
 
+from bridge.lifecycle import Connected, Disconnected, Ended
 from bridge.model import (
     Batch,
     Client,
     Config,
-    Connected,
-    Disconnected,
-    Ended,
     Epoch,
     Performance,
-    Phase,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -85,7 +83,7 @@ def test_the_remaining_time_is_reported_or_estimated():
     assert run(*half).remaining_seconds == pytest.approx(100.0)
     assert run(*half, Performance(0.1, 1, 33.0, 1, 1)).remaining_seconds == 33.0
     assert run(*half, Performance(0.1, 1, math.nan, 1, 1)).remaining_seconds == pytest.approx(100.0)
-    assert run(*half, Ended(Phase.ENDED)).remaining_seconds is None
+    assert run(*half, Ended(Stage.ENDED)).remaining_seconds is None
 
 
 def test_a_view_does_not_change():

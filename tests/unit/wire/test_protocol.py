@@ -9,7 +9,7 @@ from bridge.wire import metrics_pb2
 FILE = metrics_pb2.DESCRIPTOR
 SERVICE = FILE.services_by_name["MetricsService"]
 PAYLOADS = {
-    "MetricsRequest": {3, 4, 5, 6, 7, 16, 17},
+    "MetricsRequest": {3, 4, 5, 6, 7, 16, 17, 19},
     "MetricsResponse": {3, 4, 5, 16},
 }
 """The field numbers of the oneof `payload`."""
@@ -41,18 +41,23 @@ ServerConfig: max_batch_size=1 uint32, max_image_dimension=2 uint32, heartbeat_i
 """
 
 ADDITIONS = """
-MetricsRequest: scalar_data=16 ScalarData, command_result=17 CommandResult, sequence=18 uint64
-BatchData: duration_ms=16 optional float, sample_count=17 uint32, loss_missing=21 bool
+MetricsRequest: scalar_data=16 ScalarData, command_result=17 CommandResult, sequence=18 uint64, event=19 Event
+BatchData: duration_ms=16 optional float, sample_count=17 uint32, global_step=18 optional uint64
+BatchData: token_count=19 uint64, loss_missing=21 bool
 ImageData: left_out=21 bool
 EpochData: validation_loss=16 optional float, validation_accuracy=17 optional float, learning_rate=18 optional float
 EpochData: accuracy_reported=19 bool, loss_missing=20 bool
 ResourceUsage: gpus=16 repeated GpuUsage
+PerformanceData: phase=16 string, phase_seconds=17 map<string; double>, batch_count=18 optional uint64
+PerformanceData: global_step=19 optional uint64
+StatusUpdate: phase=16 string, phase_seconds=17 map<string; double>, ending=18 string
 MetricsResponse: draining=16 Draining
 Acknowledgment: sequence=16 uint64, images_kept=17 uint32, images_dropped=18 uint32
 ControlCommand: command_id=16 string
 ErrorResponse: sequence=16 uint64, retryable=17 bool, retry_after_ms=18 uint32
-SessionInfo: client_instance_id=16 string, labels=17 map<string; string>
-SessionResponse: resume_sequence=16 uint64, stream_token=17 string
+SessionInfo: client_instance_id=16 string, labels=17 map<string; string>, run_id=18 string
+SessionInfo: rank=19 optional uint32, world_size=20 uint32, config_json=21 string, resume_point=22 ResumePoint
+SessionResponse: resume_sequence=16 uint64, stream_token=17 string, attempt=18 uint32
 ServerConfig: flush_interval_ms=16 uint32, max_message_bytes=17 uint32, image_batches_per_second=18 optional float
 """
 
@@ -61,7 +66,13 @@ MetricsRequestBatch: requests=1 repeated MetricsRequest
 GpuUsage: index=1 uint32, uuid=2 string, utilization_percent=3 optional float, memory_used_mb=4 optional float
 GpuUsage: memory_total_mb=5 optional float
 GpuUsage: temperature_celsius=6 optional float, power_watts=7 optional float
+GpuUsage: throttle_reasons=8 repeated string, ecc_errors=9 optional uint64, xid_errors=10 optional uint64
+GpuUsage: sm_clock_mhz=11 optional float, throttle_reported=12 bool
 ScalarData: epoch=1 uint32, batch_idx=2 uint32, values=3 map<string; double>
+ScalarData: global_step=4 optional uint64, split=5 string
+Event: name=1 string, message=2 string, level=3 Level, details=4 map<string; string>, epoch=5 uint32
+Event: batch_idx=6 uint32, global_step=7 optional uint64
+ResumePoint: epoch=1 optional uint32, batch_idx=2 optional uint32, global_step=3 optional uint64
 CommandResult: command_id=1 string, applied=2 bool, message=3 string, epoch=4 uint32, batch_idx=5 uint32
 Draining: reconnect_after_ms=1 uint32
 """
@@ -112,12 +123,13 @@ def test_payload_is_one_of_the_messages():
 
 
 def test_enum_values_are_the_published_ones():
-    """Original values keep their numbers; the one addition is SAVE_CHECKPOINT, at 16."""
+    """Original values keep their numbers; the one addition to them is SAVE_CHECKPOINT, at 16."""
     expected = {
         name: {value: number for number, value in enumerate(values)}
         for name, values in ORIGINAL_ENUMS.items()
     }
     expected["ControlCommand.CommandType"]["SAVE_CHECKPOINT"] = FIRST_ADDITION
+    expected["Event.Level"] = {"INFO": 0, "WARNING": 1, "ERROR": 2}
 
     assert enums_of(FILE) == expected
 

@@ -12,7 +12,8 @@ from support.stores import MemoryStore
 from support.waiting import until
 
 from bridge.errors import StorageError
-from bridge.model import Ended, Epoch, Expired, ImageResult, Phase
+from bridge.lifecycle import Ended, Expired
+from bridge.model import Epoch, ImageResult, Stage
 from bridge.sinks.images import Keep
 
 
@@ -106,7 +107,7 @@ async def test_sampling_keeps_the_worst_and_counts_the_rest(tmp_path, store):
             loss = {17: 9.0, 45: math.nan}.get(number, 1.0)
             bench.send(run, batch(1, number, loss=loss, invalid=number % 2))
             clock.now += 1 / 60
-        bench.images.consume(run, Ended(Phase.ENDED), NOON)
+        bench.images.consume(run, Ended(Stage.ENDED), NOON)
         bench.commit()
 
         books = bench.books()
@@ -141,7 +142,7 @@ async def test_a_shard_closes_when_it_is_full_old_or_over(tmp_path, store):
         bench.send(run, batch(1, 20))
         bench.send(run, batch(2, 0))
         await shards(3)
-        bench.images.consume(run, Ended(Phase.ENDED), NOON)
+        bench.images.consume(run, Ended(Stage.ENDED), NOON)
         await shards(4)
 
     assert len(full) == 2
@@ -288,7 +289,7 @@ async def test_a_shard_that_cannot_be_closed_is_closed_later(tmp_path, store, mo
         bench.send(run, batch(1, 0))
         bench.commit()
         monkeypatch.setattr(os, "pwritev", full)
-        bench.images.consume(run, Ended(Phase.ENDED), NOON)
+        bench.images.consume(run, Ended(Stage.ENDED), NOON)
         bench.commit()
         open_still = bench.spooled()
         monkeypatch.setattr(os, "pwritev", real)
@@ -310,7 +311,7 @@ async def test_a_broken_store_holds_nothing_up(tmp_path, store, trouble):
         runs = [session(f"run{number}") for number in range(20)]
         for number, run in enumerate(runs):
             bench.send(run, batch(1, number))
-            bench.images.consume(run, Ended(Phase.ENDED), NOON)
+            bench.images.consume(run, Ended(Stage.ENDED), NOON)
             bench.commit()
         await until(store.puts)
         await asyncio.sleep(0.3)
@@ -389,7 +390,7 @@ async def test_an_expired_session_leaves_nothing_in_memory(tmp_path, store):
             bench.register(run)
             for index in range(3):
                 bench.send(run, batch(1, index))
-            bench.images.consume(run, Ended(Phase.ENDED), NOON)
+            bench.images.consume(run, Ended(Stage.ENDED), NOON)
             bench.images.consume(run, Expired(), NOON)
             bench.commit()
 
@@ -424,7 +425,7 @@ async def test_the_books_balance_whatever_happens(tmp_path, store, seed):
                 runs[run.id] = again = session(run.id, attempt=run.attempt + 1)
                 bench.register(again)
             elif event < 0.96:
-                bench.images.consume(run, Ended(Phase.ENDED), NOON)
+                bench.images.consume(run, Ended(Stage.ENDED), NOON)
             else:
                 store.fault = chance.choice([None, StorageError("down")])
             if chance.random() < 0.3:

@@ -6,15 +6,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.journals import Life
 
+from bridge.lifecycle import Ended, Expired
 from bridge.model import (
     Batch,
-    Ended,
     Epoch,
-    Expired,
     ImageResult,
     Performance,
-    Phase,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -80,7 +79,7 @@ def lived(folder):
 def live_on(life):
     """Do with each session what a bridge does with it."""
     for session in list(life.sessions.values()):
-        life.happen(session, *EVENTS, Ended(Phase.LOST), at=1_900_000_000.0)
+        life.happen(session, *EVENTS, Ended(Stage.LOST), at=1_900_000_000.0)
         life.commit()
         life.happen(session, Expired())
     life.commit()

@@ -5,18 +5,8 @@ from contextlib import suppress
 import pytest
 from support.journals import START, Life
 
-from bridge.model import (
-    Batch,
-    Ended,
-    Expired,
-    Heartbeat,
-    Phase,
-    Registered,
-    Scalars,
-    SequenceAdvanced,
-    Status,
-    StatusChange,
-)
+from bridge.lifecycle import Ended, Expired, Registered, SequenceAdvanced
+from bridge.model import Batch, Heartbeat, Scalars, Stage, Status, StatusChange
 from bridge.sinks.journal import Archive
 from bridge.sinks.journal.journal import CHECKPOINT_SECONDS, LAST_SEEN_SECONDS
 from bridge.storage.journal import JournalRows
@@ -186,19 +176,19 @@ def test_forgetting_leaves_the_record(database):
     life = Life(database)
     session = life.register()
     life.commit()
-    life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED), at=START + 1)
+    life.happen(session, Batch(0, 0, 0.5), Ended(Stage.ENDED), at=START + 1)
     life.happen(session, Expired(), at=START + 300)
     life.commit()
 
     found = Archive(database).find("run")
-    assert (found.batches, found.phase, found.ended_at) == (1, Phase.ENDED, START + 1)
+    assert (found.batches, found.stage, found.ended_at) == (1, Stage.ENDED, START + 1)
 
 
 def test_a_bridge_in_memory_writes_no_entries(database):
     """It acknowledges what it has applied, and keeps pages of sessions, not messages."""
     life = Life(database, keeps_records=False)
     session = life.register()
-    life.happen(session, *[Batch(0, 0, 0.5)] * 10, Ended(Phase.ENDED))
+    life.happen(session, *[Batch(0, 0, 0.5)] * 10, Ended(Stage.ENDED))
     life.happen(session, Expired())
     life.commit()
 
@@ -210,7 +200,7 @@ def test_a_session_that_expired_goes_on_with_all_it_had(database):
     """Resumed by its own client after its linger, its series and its trace count on."""
     life = Life(database)
     session = life.register()
-    life.happen(session, *[Batch(0, number, 0.5) for number in range(10)], Ended(Phase.LOST))
+    life.happen(session, *[Batch(0, number, 0.5) for number in range(10)], Ended(Stage.LOST))
     life.commit()
     series, trace = life.metrics.snapshot(session), life.spans.snapshot(session)
     life.happen(session, Expired())
@@ -283,7 +273,7 @@ def test_a_session_is_leaving_until_its_last_words_are_on_disk(database):
     """Whoever registers it meanwhile would get an older state of it."""
     life = Life(database)
     session = life.register()
-    life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED))
+    life.happen(session, Batch(0, 0, 0.5), Ended(Stage.ENDED))
     life.commit()
     life.happen(session, Expired())
     assert life.journal.is_being_archived("run")
@@ -303,8 +293,8 @@ def test_what_lingers_at_a_stop_lingers_after_it(database, ahead_ms):
     """Whether a session that is over is in memory is known, and not worked out from a clock that may have been set."""
     life = Life(database)
     ended, expired = life.register("ended"), life.register("expired")
-    life.happen(ended, Ended(Phase.ENDED))
-    life.happen(expired, Ended(Phase.ENDED))
+    life.happen(ended, Ended(Stage.ENDED))
+    life.happen(expired, Ended(Stage.ENDED))
     life.journal.checkpoint_all()
     life.commit()
     life.happen(expired, Expired())

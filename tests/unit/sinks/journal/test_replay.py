@@ -6,20 +6,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.journals import START, Life
 
+from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Ended, Expired
 from bridge.model import (
     Batch,
-    CommandAnswered,
     CommandResult,
-    CommandSent,
-    Connected,
-    Disconnected,
-    Ended,
     Epoch,
-    Expired,
     Performance,
-    Phase,
     Prediction,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -53,7 +48,7 @@ events = st.one_of(
     st.just(Disconnected()),
     st.just(CommandSent("c", CommandType.PAUSE_TRAINING, {})),
     st.just(CommandAnswered(CommandType.PAUSE_TRAINING, CommandResult("c", True, "", 0, 0))),
-    st.just(Ended(Phase.LOST)),
+    st.just(Ended(Stage.LOST)),
 )
 steps = st.one_of(
     st.tuples(st.just("event"), st.sampled_from("ab"), events),
@@ -99,7 +94,7 @@ def test_an_expired_session_is_not_restored(database):
     life = Life(database)
     session = life.register()
     life.commit()
-    life.happen(session, Batch(0, 0, 0.5), Ended(Phase.ENDED))
+    life.happen(session, Batch(0, 0, 0.5), Ended(Stage.ENDED))
     life.commit()
     life.happen(session, Expired())
     life.commit()
@@ -107,7 +102,7 @@ def test_an_expired_session_is_not_restored(database):
     assert database_rows != [(0,)]
 
     again = Life(database)
-    assert again.metrics.snapshot(session) is None or again.sessions["run"].phase is Phase.ENDED
+    assert again.metrics.snapshot(session) is None or again.sessions["run"].stage is Stage.ENDED
 
 
 def test_damage_costs_what_is_damaged_and_no_more(database):

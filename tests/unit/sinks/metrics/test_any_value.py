@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.series import Scene
 
-from bridge.model import Batch, Gpu, Performance, Prediction, Registered, Resources, Scalars
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import Registered
+from bridge.model import Batch, Performance, Prediction, Scalars
 from bridge.session import Session
 from bridge.storage.packed import packed, unpacked
 

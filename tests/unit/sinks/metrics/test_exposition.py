@@ -6,7 +6,8 @@ import re
 
 from support.series import NOON, OPENMETRICS, Scene
 
-from bridge.model import Batch, Client, Config, Epoch, Expired, Prediction, Registered
+from bridge.lifecycle import Expired, Registered
+from bridge.model import Batch, Client, Config, Epoch, Prediction
 from bridge.session import Session
 from bridge.trace_context import TraceContext
 

@@ -10,28 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.series import NOON, OPENMETRICS, Scene
 
-from bridge.model import (
-    Batch,
-    Client,
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import (
     CommandAnswered,
-    CommandResult,
     CommandSent,
-    Config,
     Connected,
     Disconnected,
     Ended,
-    Epoch,
     Expired,
-    Gpu,
+    Registered,
+)
+from bridge.model import (
+    Batch,
+    Client,
+    CommandResult,
+    Config,
+    Epoch,
     Heartbeat,
     Image,
     ImageResult,
     Performance,
-    Phase,
     Prediction,
-    Registered,
-    Resources,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -135,7 +136,7 @@ def test_connected_follows_the_stream(scene):
     """1 while there is a stream; 0 before, after, and once the session is over."""
     session = scene.session()
     seen = [scene.value("training_session_connected")]
-    for event in (Connected(), Disconnected(), Connected(), Ended(Phase.ENDED)):
+    for event in (Connected(), Disconnected(), Connected(), Ended(Stage.ENDED)):
         scene.tell(session, event)
         seen.append(scene.value("training_session_connected"))
 
@@ -496,7 +497,7 @@ def test_a_session_from_before_a_restart_goes_on(scene):
 def test_an_ended_session_lingers(scene):
     """Its series stay until it expires, then none is left."""
     session = scene.session()
-    scene.tell(session, Batch(0, 0, 1.0), Ended(Phase.ENDED))
+    scene.tell(session, Batch(0, 0, 1.0), Ended(Stage.ENDED))
     assert 'session_id="run-1"' in scene.page()
 
     scene.tell(session, Expired())
@@ -508,7 +509,7 @@ def test_an_ended_session_lingers(scene):
 def test_nothing_brings_an_expired_session_back_but_a_message(scene):
     """What the bridge notices late, as the end of a stream, opens no series."""
     session = scene.session()
-    scene.tell(session, Expired(), Expired(), Disconnected(), Ended(Phase.LOST))
+    scene.tell(session, Expired(), Expired(), Disconnected(), Ended(Stage.LOST))
 
     assert len(scene.metrics) == 0
 

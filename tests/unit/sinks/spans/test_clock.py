@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.spans import START, World, averages, batch
 
-from bridge.model import Connected, Disconnected, Ended, Phase, Status, StatusChange
+from bridge.lifecycle import Connected, Disconnected, Ended
+from bridge.model import Stage, Status, StatusChange
 from bridge.sinks.spans.clock import ClockSteps
 
 HOUR = 3_600.0
@@ -53,7 +54,7 @@ def test_a_span_is_as_long_as_it_took(world, clocks, steps):
     world.happen(session, averages(1), at=clocks.wall)
     ended_epoch = clocks.wall
     clocks.passes(30)
-    world.happen(session, StatusChange(Status.COMPLETED), Ended(Phase.ENDED), at=clocks.wall)
+    world.happen(session, StatusChange(Status.COMPLETED), Ended(Stage.ENDED), at=clocks.wall)
 
     [epoch] = world.named("training.epoch")
     [end] = world.named("training.session.end")
@@ -74,7 +75,7 @@ def test_a_lost_session_ends_when_it_was_heard_of_last(world, clocks, step):
     world.happen(session, batch(1, 0), at=clocks.wall)
     clocks.passes(600)
     clocks.wall += step
-    world.sink.consume(session, Ended(Phase.LOST), clocks.wall)
+    world.sink.consume(session, Ended(Stage.LOST), clocks.wall)
 
     [end] = world.named("training.session.end")
     silent = clocks.wall - end.end

@@ -6,20 +6,22 @@ from urllib.parse import parse_qs, urlsplit
 
 from support.spans import CLIENT, CONFIG, PUBLIC_URL, START, World, averages, batch
 
-from bridge.model import (
-    Client,
+from bridge.lifecycle import (
     CommandAnswered,
-    CommandResult,
     CommandSent,
     Connected,
     Disconnected,
     Ended,
-    Epoch,
     Expired,
+    Registered,
+)
+from bridge.model import (
+    Client,
+    CommandResult,
+    Epoch,
     Heartbeat,
     Performance,
-    Phase,
-    Registered,
+    Stage,
     Status,
     StatusChange,
 )
@@ -40,7 +42,7 @@ def with_trace(flags):
 
 def completed():
     """Return the events of a session that says it is done."""
-    return StatusChange(Status.COMPLETED, "done"), Ended(Phase.ENDED)
+    return StatusChange(Status.COMPLETED, "done"), Ended(Stage.ENDED)
 
 
 def test_a_trace_has_its_root_at_once(world):
@@ -262,7 +264,7 @@ def test_a_failure_is_an_error_with_its_message(world):
     world.happen(session, batch(1, 0, 0.5), at=START + 1)
     world.happen(session, batch(1, 1, 1.0), at=START + 2)
     world.happen(
-        session, StatusChange(Status.FAILED, "out of memory"), Ended(Phase.ENDED), at=START + 3
+        session, StatusChange(Status.FAILED, "out of memory"), Ended(Stage.ENDED), at=START + 3
     )
 
     [epoch], [end] = world.named("training.epoch"), world.named("training.session.end")
@@ -279,7 +281,7 @@ def test_a_lost_session_ends_when_it_was_last_heard(world):
     """An hour of silence is not an hour of training."""
     session = world.register()
     world.happen(session, batch(1, 0), at=START + 1)
-    world.happen(session, Ended(Phase.LOST), at=START + 3_600)
+    world.happen(session, Ended(Stage.LOST), at=START + 3_600)
 
     [epoch], [end] = world.named("training.epoch"), world.named("training.session.end")
 
@@ -292,7 +294,7 @@ def test_a_session_that_comes_back_from_the_dead_never_repeats_an_id(world):
     """What was sent stays as it was: the rest of an epoch, and a second end, are spans of their own."""
     session = world.register()
     world.happen(session, batch(1, 0), at=START + 1)
-    world.happen(session, Ended(Phase.LOST), at=START + 2)
+    world.happen(session, Ended(Stage.LOST), at=START + 2)
     world.happen(
         session, batch(1, 1), averages(1), batch(2, 0), averages(2), *completed(), at=START + 3
     )
@@ -432,7 +434,7 @@ def test_long_texts_are_cut(world):
         config=CONFIG, client=Client("x" * 100_000, labels={"y" * 5_000: "z" * 5_000})
     )
     world.happen(
-        session, StatusChange(Status.FAILED, "m" * 100_000), Ended(Phase.ENDED), at=START + 1
+        session, StatusChange(Status.FAILED, "m" * 100_000), Ended(Stage.ENDED), at=START + 1
     )
 
     assert all(len(span.to_json()) < 10_000 for span in world.spans())
@@ -607,7 +609,7 @@ def test_what_is_not_reported_is_in_no_span(world):
         session, batch(1, 0, None, sample_count=4), StatusChange(Status.UNKNOWN), at=START + 1
     )
     world.happen(session, Performance(), averages(1, None, None), at=START + 2)
-    world.happen(session, StatusChange(Status.COMPLETED), Ended(Phase.ENDED), at=START + 3)
+    world.happen(session, StatusChange(Status.COMPLETED), Ended(Stage.ENDED), at=START + 3)
 
     [epoch] = world.named("training.epoch")
     [end] = world.named("training.session.end")

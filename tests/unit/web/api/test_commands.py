@@ -9,7 +9,8 @@ from support.pages import FakeArchive, running
 from bridge import cli
 from bridge.cli.command import TYPES
 from bridge.commands import KEPT_PER_SESSION
-from bridge.model import Client, CommandResult, Config, Ended, Phase, StatusChange
+from bridge.lifecycle import Ended
+from bridge.model import Client, CommandResult, Config, Stage, StatusChange
 from bridge.model import Status as State
 from bridge.protocol import CommandType
 from bridge.session import Session
@@ -66,7 +67,7 @@ async def test_one_id_submitted_twice_is_one_command(client):
     first = await client.post(PATH, json=command)
     again = await client.post(PATH, json=command)
     other = await client.post(PATH, json={"type": "STOP_TRAINING", "command_id": "alert-1"})
-    client.deps.sessions.get("run-1").apply(Ended(Phase.ENDED), 5.0)
+    client.deps.sessions.get("run-1").apply(Ended(Stage.ENDED), 5.0)
     late = await client.post(PATH, json=command)
 
     assert [first.status, again.status, other.status, late.status] == [202, 202, 409, 202]
@@ -79,7 +80,7 @@ async def test_a_session_that_is_over_takes_no_command(open_client):
     client = await open_client(archive=FakeArchive({"old-1": archived}))
     session = running(client.deps)
     session.apply(StatusChange(State.COMPLETED), 2.0)
-    session.apply(Ended(Phase.ENDED), 2.0)
+    session.apply(Ended(Stage.ENDED), 2.0)
 
     statuses = [
         (await client.post(f"/api/v1/sessions/{name}/commands", json=PAUSE)).status

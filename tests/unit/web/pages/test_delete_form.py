@@ -4,7 +4,8 @@ import pytest
 from support.pages import FakeDeleter, running
 
 from bridge.errors import SessionRunningError
-from bridge.model import Ended, Phase, Status, StatusChange
+from bridge.lifecycle import Ended
+from bridge.model import Stage, Status, StatusChange
 
 PATH = "/sessions/run-1/delete"
 
@@ -13,7 +14,7 @@ def over(deps):
     """End a session."""
     session = running(deps)
     session.apply(StatusChange(Status.COMPLETED), 2.0)
-    session.apply(Ended(Phase.ENDED), 2.0)
+    session.apply(Ended(Stage.ENDED), 2.0)
 
 
 async def test_only_a_session_that_is_over_has_the_form(open_client):
@@ -21,7 +22,7 @@ async def test_only_a_session_that_is_over_has_the_form(open_client):
     client = await open_client()
     session = running(client.deps)
     before = await (await client.get("/sessions/run-1")).text()
-    session.apply(Ended(Phase.ENDED), 2.0)
+    session.apply(Ended(Stage.ENDED), 2.0)
     after = await (await client.get("/sessions/run-1")).text()
 
     assert "/delete" not in before

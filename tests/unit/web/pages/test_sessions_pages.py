@@ -7,18 +7,17 @@ import pytest
 from support.pages import FakeArchive, FakeMetrics, pictures, running
 
 from bridge.connections.check import ConnectionCheck
+from bridge.hardware import Gpu, Resources
+from bridge.lifecycle import Ended
 from bridge.model import (
     Batch,
     Client,
     CommandResult,
     Config,
-    Ended,
     Epoch,
-    Gpu,
     Performance,
-    Phase,
-    Resources,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -73,7 +72,7 @@ async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(open_cl
     client = await open_client()
     lost = running(client.deps, "lost-1")
     lost.apply(StatusChange(Status.RUNNING), 1.0)
-    lost.apply(Ended(Phase.LOST), 2.0)
+    lost.apply(Ended(Stage.LOST), 2.0)
     silent = running(client.deps, "silent-1")
     silent.connected = False
 
@@ -87,7 +86,7 @@ async def test_sessions_gone_from_memory_stay_on_the_pages(open_client):
     """No run disappears with a restart or the end of its linger; memory wins over the archive."""
     old = Session("old-1", Client(), Config(), now=1.0)
     old.apply(StatusChange(Status.COMPLETED), 2.0)
-    old.apply(Ended(Phase.ENDED), 2.0)
+    old.apply(Ended(Stage.ENDED), 2.0)
     stale = Session("run-1", Client("stale"), Config(), now=1.0)
     client = await open_client(archive=FakeArchive({"old-1": old, "run-1": stale}))
     running(client.deps)
@@ -133,7 +132,7 @@ async def listed(open_client):
             name, Client(labels={"team": "Vision"}), Config(model_name=model), now=1.0
         )
         session.apply(StatusChange(status), 2.0)
-        session.apply(Ended(Phase.ENDED), 2.0)
+        session.apply(Ended(Stage.ENDED), 2.0)
         archived[name] = session
     client = await open_client(archive=FakeArchive(archived))
     running(client.deps, "new-bert", model_name="BERT", dataset_name="sst2")
@@ -350,7 +349,7 @@ async def test_what_can_be_done_ends_with_the_run(open_client):
     client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
     before = await page(client, "/sessions/run-1?note=queued")
     session.apply(StatusChange(Status.COMPLETED), 2.0)
-    session.apply(Ended(Phase.ENDED), 2.0)
+    session.apply(Ended(Stage.ENDED), 2.0)
     after = await page(client, "/sessions/run-1?note=queued")
 
     regions = ('data-live="note"', 'data-live="forms"')

@@ -5,7 +5,8 @@ import shutil
 from support.images import Bench, batch, session
 from support.stores import MemoryStore
 
-from bridge.model import Expired, ImageResult, Registered
+from bridge.lifecycle import Expired, Registered
+from bridge.model import ImageResult
 from bridge.sinks.images import Keep
 from bridge.storage.image_counts import counts_of
 from bridge.storage.windows import held_windows

@@ -1,0 +1,88 @@
+"""What the bridge itself observes of a session, and everything a sink consumes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.model import CommandResult, Message, Stage
+from bridge.protocol import CommandType
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A session was registered, or registered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The first message of a stream of the session has arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The last stream of the session is gone, or silent for three heartbeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandQueued:
+    """A command was submitted for the training loop."""
+
+    command_id: str
+    type: CommandType
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSent:
+    """A command left for the training loop."""
+
+    command_id: str
+    type: CommandType
+    parameters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAnswered:
+    """The training loop has reported the result of a command."""
+
+    type: CommandType
+    result: CommandResult
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The session is over: it reported so, or was silent for too long."""
+
+    stage: Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The session has lingered long enough after its end: everything held in memory for it is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceAdvanced:
+    """The session's sequence has risen without a change: over a refused message, or a numbered heartbeat.
+
+    Or its client has begun behind sequences that are neither applied nor to come; 0: there are none.
+    """
+
+    first_skipped: int = 0
+    last_skipped: int = 0
+
+
+Lifecycle = (
+    Registered
+    | Connected
+    | Disconnected
+    | CommandQueued
+    | CommandSent
+    | CommandAnswered
+    | Ended
+    | Expired
+    | SequenceAdvanced
+)
+"""What the bridge itself observes of a session."""
+
+Event = Message | Lifecycle
+"""What a sink consumes."""
