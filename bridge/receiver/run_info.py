@@ -4,12 +4,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import nsmallest
 from itertools import islice
+from math import isfinite
 
 from bridge.model import Client, Config, ResumePoint
 from bridge.protocol import SESSION_ID
 from bridge.receiver.message_limits import MessageLimits
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
+
+INTEGERS = range(-(1 << 63), 1 << 63)
+"""What the checkpoints of sessions can hold."""
 
 
 def client_of(
@@ -64,16 +68,32 @@ def _run_config(text: str, limits: MessageLimits) -> dict[str, object]:
         return {}
     try:
         values = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # ValueError also for an integer of too many digits
         return {}
     if not isinstance(values, dict):
         return {}
     plain = (
-        (name, value[: limits.text] if isinstance(value, str) else value)
+        (_encodable(name), _plain(value, limits))
         for name, value in values.items()
-        if len(name) <= limits.label and isinstance(value, str | int | float | bool | None)
+        if len(name) <= limits.label and not isinstance(value, dict | list)
     )
     return dict(islice(plain, limits.config_keys))
+
+
+def _plain(value: object, limits: MessageLimits) -> object:
+    """Return a value that every store and page can hold: a number that is too large or not finite becomes text."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int) and value in INTEGERS:
+        return value
+    if isinstance(value, float) and isfinite(value):
+        return value
+    return _encodable(str(value)[: limits.text])
+
+
+def _encodable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which JSON can spell and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
 
 
 def _labels(info: wire.SessionInfo, limits: MessageLimits) -> dict[str, str]:
