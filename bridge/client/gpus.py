@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from bridge.client.gpu_health import GpuHealth
 from bridge.client.own_gpus import (
     CudaView,
     Device,
@@ -56,6 +57,13 @@ class Gpu:
     memory_total_mb: float | None = None
     temperature_celsius: float | None = None
     power_watts: float | None = None
+    throttle_reasons: tuple[str, ...] | None = None
+    """Why it runs slower than it could; empty: it does not."""
+    ecc_errors: int | None = None
+    """Memory errors that could not be corrected, since the driver was loaded."""
+    xid_errors: int | None = None
+    """Since this process began."""
+    sm_clock_mhz: float | None = None
 
 
 class GpuReader:
@@ -77,6 +85,9 @@ class GpuReader:
         self._unsupported = _errors(nvml, UNSUPPORTED)
         self._lost = _errors(nvml, LOST)
         self._down = _errors(nvml, DOWN)
+        self._health = GpuHealth(
+            nvml, fatal=(*self._lost, *self._down), timeout=_errors(nvml, ("Timeout",))
+        )
         self._version_errors: tuple[type[BaseException], ...] = (
             AttributeError,
             TypeError,
@@ -163,8 +174,10 @@ class GpuReader:
     def _gpu(self, target: Target) -> Gpu | None:
         device, instance = target.device, target.instance
         if device.handle is None:
-            return None
+            return self._fallen(device)
         handle = device.handle if instance is None else instance.handle
+        if instance is None:
+            self._health.watch(device.index, handle)
         try:
             values = self._values(device.index, handle)
         except self._lost as error:
@@ -175,13 +188,20 @@ class GpuReader:
         ):  # the slice may have been destroyed and created anew: look its handle up again
             self._devices[device.index] = replace(device, handle=None)
         if not values and device.index in self._failures:
-            return None
+            return self._fallen(device)
+        if (xid_errors := self._health.xid_errors(device.index)) is not None:
+            values["xid_errors"] = xid_errors
         uuid = device.uuid
         if instance is not None:
             uuid = f"MIG-{device.uuid}/{instance.gpu_instance}/{instance.compute_instance}"
         return Gpu(device.index, uuid, **values)
 
-    def _values(self, index: int, handle: Any) -> dict[str, float]:
+    def _fallen(self, device: Device) -> Gpu | None:
+        """Return what is known of a GPU that NVML cannot reach: the XID errors that said why."""
+        xid_errors = self._health.xid_errors(device.index)
+        return Gpu(device.index, device.uuid, xid_errors=xid_errors) if xid_errors else None
+
+    def _values(self, index: int, handle: Any) -> dict[str, Any]:
         """Return what this GPU reports, by the fields of Gpu."""
         nvml = self._nvml
         memory = self._value(index, lambda: self._memory(handle))
@@ -198,7 +218,8 @@ class GpuReader:
             ),
             "power_watts": self._value(index, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000),
         }
-        return {name: value for name, value in values.items() if value is not None}
+        known = {name: value for name, value in values.items() if value is not None}
+        return known | self._health.values(handle)
 
     def _memory(self, handle: Any) -> tuple[float, float]:
         """Return MB used and MB in total; only version 2 separates used from reserved memory (NVML API)."""
@@ -248,6 +269,7 @@ class GpuReader:
         self._nvml.nvmlInit()
         self._is_up = self._has_started = True
         self._devices = {}
+        self._health.begin()
 
     def _stop(self, error: BaseException) -> None:
         """Shut NVML down for a while; where it has never started, this machine has no such GPU: log nothing."""

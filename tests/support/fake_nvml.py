@@ -36,9 +36,19 @@ class Card:
     total_mb: int = 80
     temperature: int = 60
     milliwatts: int = 300_000
+    throttle_bits: int = 0
+    ecc_errors: int = 0
+    sm_clock_mhz: int = 1_980
     slices: list[Slice] | None = None
     """None: the card is not in MIG mode."""
     faults: dict[str, BaseException] = field(default_factory=dict)
+
+
+@dataclass
+class EventSet:
+    """What waits for one caller."""
+
+    events: list[int] = field(default_factory=list)
 
 
 class FakeNvml:
@@ -58,6 +68,7 @@ class FakeNvml:
     NVMLError_GpuIsLost = _error("GpuIsLost")
     NVMLError_LibRmVersionMismatch = _error("LibRmVersionMismatch")
     NVMLError_Unknown = _error("Unknown")
+    NVMLError_Timeout = _error("Timeout")
 
     def __init__(self, *cards):
         """Hold these cards, and a driver that works."""
@@ -68,6 +79,8 @@ class FakeNvml:
         """What every function raises."""
         self.goes_on = threading.Event()
         """While it is not set, every function hangs."""
+        self.watchers = []
+        """Which set of events belongs to which card."""
         self.goes_on.set()
 
     def _call(self, name, *handle):
@@ -144,3 +157,39 @@ class FakeNvml:
 
     def nvmlDeviceGetComputeInstanceId(self, handle):  # noqa: N802
         return handle[1].compute_instance
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle):  # noqa: N802
+        self._call("nvmlDeviceGetCurrentClocksEventReasons", *handle)
+        return self._whole(handle).throttle_bits
+
+    def nvmlDeviceGetTotalEccErrors(self, handle, error_type, counter_type):  # noqa: N802
+        self._call("nvmlDeviceGetTotalEccErrors", *handle)
+        assert (error_type, counter_type) == (1, 0), "uncorrected, volatile"
+        return self._whole(handle).ecc_errors
+
+    def nvmlDeviceGetClockInfo(self, handle, clock):  # noqa: N802
+        self._call("nvmlDeviceGetClockInfo", *handle)
+        assert clock == 1, "the clock of the multiprocessors"
+        return self._whole(handle).sm_clock_mhz
+
+    def nvmlEventSetCreate(self):  # noqa: N802
+        self._call("nvmlEventSetCreate")
+        return EventSet()
+
+    def nvmlDeviceRegisterEvents(self, handle, types, events):  # noqa: N802
+        self._call("nvmlDeviceRegisterEvents", *handle)
+        assert types == 8, "critical XID errors"
+        self.watchers.append((self._whole(handle), events))
+
+    def nvmlEventSetWait_v2(self, events, milliseconds):  # noqa: N802
+        self._call("nvmlEventSetWait_v2")
+        assert milliseconds == 0, "nothing waits for an error"
+        if not events.events:
+            raise self.NVMLError_Timeout
+        return events.events.pop(0)
+
+    def report_xid(self, card, number):
+        """Let a card have an XID error."""
+        for watched, events in self.watchers:
+            if watched is card:
+                events.events.append(number)

@@ -23,6 +23,7 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.images import Jpegs, encode_images
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
+from bridge.client.encoding.resources import usage_of
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.resource_usage import ResourceUsage
@@ -205,7 +206,7 @@ class Encoder:
             estimated_time_remaining_sec=throughput.remaining_seconds,
             current_fps=throughput.samples_per_second,
             average_fps=throughput.samples_per_second_average,
-            resource_usage=_usage(usage) if usage else None,
+            resource_usage=usage_of(usage) if usage else None,
             timestamp_ms=clock_ms,
         )
         return self._message(Priority.OTHER, clock_ms, performance_data=data)
@@ -309,29 +310,6 @@ def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
             room -= len(jpeg) + IMAGE_BYTES
             fitting.append((place, jpeg))
     return fitting
-
-
-def _usage(usage: ResourceUsage) -> wire.ResourceUsage:
-    """Return what is known: fields that are left out read as not reported."""
-    first = usage.gpus[0] if usage.gpus and not usage.first_gpu_missing else None
-    return wire.ResourceUsage(
-        cpu_percent=usage.cpu_percent or 0.0,
-        memory_mb=usage.memory_mb or 0.0,
-        gpu_percent=(first and first.utilization_percent) or 0.0,
-        gpu_memory_mb=(first and first.memory_used_mb) or 0.0,
-        gpus=[
-            wire.GpuUsage(
-                index=gpu.index,
-                uuid=gpu.uuid,
-                utilization_percent=gpu.utilization_percent,
-                memory_used_mb=gpu.memory_used_mb,
-                memory_total_mb=gpu.memory_total_mb,
-                temperature_celsius=gpu.temperature_celsius,
-                power_watts=gpu.power_watts,
-            )
-            for gpu in usage.gpus
-        ],
-    )
 
 
 def described(values: Mapping[str, str]) -> dict[str, str]:

@@ -193,6 +193,30 @@ TRAINING_FAMILIES = (
         "ResourceUsage.gpus",
         *("gpu_power_watts", "gpu", "gpu_uuid"),
     ),
+    _gauge(
+        "training_gpu_sm_clock_hertz",
+        "Clock of the GPU's multiprocessors.",
+        "GpuUsage.sm_clock_mhz",
+        *("gpu_sm_clock_hertz", "gpu", "gpu_uuid"),
+    ),
+    _gauge(
+        "training_gpu_throttled",
+        "1 while the GPU runs slower than it could for this reason, else 0.",
+        "GpuUsage.throttle_reasons",
+        *("gpu_throttled", "gpu", "gpu_uuid", "reason"),
+    ),
+    _counter(
+        "training_gpu_ecc_errors_total",
+        "Memory errors that could not be corrected, since the driver was loaded.",
+        "GpuUsage.ecc_errors",
+        *("gpu", "gpu_uuid"),
+    ),
+    _counter(
+        "training_gpu_xid_errors_total",
+        "XID errors since the training process began.",
+        "GpuUsage.xid_errors",
+        *("gpu", "gpu_uuid"),
+    ),
     _counter(
         "training_predictions_total",
         "Predictions by true and predicted class.",

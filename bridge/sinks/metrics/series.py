@@ -41,7 +41,8 @@ PLAIN = (
 )
 LABELLED = (
     *("gpus", "gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes"),
-    *("gpu_temperature_celsius", "gpu_power_watts"),
+    *("gpu_temperature_celsius", "gpu_power_watts", "gpu_sm_clock_hertz"),
+    *("gpu_throttled", "gpu_ecc_errors", "gpu_xid_errors"),
     *("predictions", "metric", "nonfinite_values", "commands"),
 )
 OBSERVATIONS = ("losses", "negative_losses", "durations", "right", "wrong", "unjudged")
@@ -112,6 +113,10 @@ class SessionSeries:
     gpu_memory_total_bytes: Labelled = field(default_factory=dict)
     gpu_temperature_celsius: Labelled = field(default_factory=dict)
     gpu_power_watts: Labelled = field(default_factory=dict)
+    gpu_sm_clock_hertz: Labelled = field(default_factory=dict)
+    gpu_throttled: Labelled = field(default_factory=dict)
+    gpu_ecc_errors: Labelled = field(default_factory=dict)
+    gpu_xid_errors: Labelled = field(default_factory=dict)
     predictions: dict[str, int] = field(default_factory=dict)
     right: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))
     wrong: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))

@@ -38,7 +38,7 @@ def test_every_value_is_read():
     """In the units of the protocol; an idle GPU is at 0, which is a value."""
     first, second = reader(two()).read()
 
-    assert first == Gpu(0, "GPU-a", 50.0, 10.0, 80.0, 60.0, 300.0)
+    assert first == Gpu(0, "GPU-a", 50.0, 10.0, 80.0, 60.0, 300.0, (), 0, 0, 1980.0)
     assert second.utilization_percent == 0.0
 
 
@@ -95,7 +95,7 @@ def test_a_function_that_the_binding_lacks_costs_its_value():
 
     found = reader(Older(Card("GPU-a"))).read()
 
-    assert found == (Gpu(0, "GPU-a", 50.0, 10.0, 80.0, 60.0, None),)
+    assert found == (Gpu(0, "GPU-a", 50.0, 10.0, 80.0, 60.0, None, (), 0, 0, 1980.0),)
 
 
 def test_a_mig_slice_reports_its_own_memory_and_no_utilization():

@@ -71,7 +71,7 @@ def test_a_registered_session_shows_only_what_is_known(scene):
 def test_every_family_is_fed(scene):
     """Each family of the table is on the page once a session has reported everything."""
     session = scene.session(config=Config(3, 10, 32, "m", "d", ("cat", "dog")))
-    gpu = Gpu(0, "GPU-1", 0.5, 1.0, 2.0, 3.0, 4.0)
+    gpu = Gpu(0, "GPU-1", 0.5, 1.0, 2.0, 3.0, 4.0, ("power",), 1, 2, 1.98e9)
     scene.tell(
         session,
         Batch(1, 2, 0.5, (), 0, (Prediction(0, 0.9),), (0,), 0.1),
@@ -311,6 +311,39 @@ def test_each_gpu_has_its_series(scene):
     assert scene.value("training_gpu_utilization_ratio", gpu="0", gpu_uuid="GPU-c") == 0.75
     assert len(scene.values("training_gpu_utilization_ratio")) == 1
     assert scene.values("training_gpu_power_watts") == {}
+
+
+def test_why_a_gpu_is_throttled_is_shown_by_reason(scene):
+    """0 for each known reason that does not apply; one that is unknown counts as other, so no client makes series."""
+    session = scene.session()
+    gpu = Gpu(0, "GPU-a", throttle_reasons=("thermal", "the moon", "the sun"))
+    scene.tell(session, Performance(resources=Resources(None, None, (gpu, Gpu(1, "GPU-b")))))
+
+    shown = {
+        dict(labels)["reason"]: value
+        for labels, value in scene.values("training_gpu_throttled").items()
+    }
+    assert {reason for reason, value in shown.items() if value} == {"thermal", "other"}
+    assert len(shown) == 7
+    assert scene.value("training_gpu_throttled", gpu="0", gpu_uuid="GPU-a", reason="power") == 0
+
+    idle = Gpu(0, "GPU-a", throttle_reasons=())
+    scene.tell(session, Performance(resources=Resources(None, None, (idle,))))
+    assert sum(scene.values("training_gpu_throttled").values()) == 0
+
+    scene.tell(session, Performance(resources=Resources(None, None, (Gpu(0, "GPU-a"),))))
+    assert scene.values("training_gpu_throttled") == {}
+
+
+def test_gpu_errors_that_are_not_reported_are_absent(scene):
+    """No errors is one thing, not reported another."""
+    session = scene.session()
+    gpus = (Gpu(0, "GPU-a", ecc_errors=0, xid_errors=2), Gpu(1, "GPU-b"))
+    scene.tell(session, Performance(resources=Resources(None, None, gpus)))
+
+    assert list(scene.values("training_gpu_ecc_errors_total").values()) == [0]
+    assert list(scene.values("training_gpu_xid_errors_total").values()) == [2]
+    assert scene.values("training_gpu_sm_clock_hertz") == {}
 
 
 def test_gpus_are_bounded(scene):
