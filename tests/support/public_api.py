@@ -56,8 +56,20 @@ def lines_of(module: ModuleType, symbol: str) -> Iterator[str]:
     [node] = [node for node in tree_of(home).body if getattr(node, "name", "") == symbol]
     if isinstance(node, ast.ClassDef):
         yield from class_lines(node)
+        yield from inherited_lines(home, symbol)
     else:
         yield signature(node)
+
+
+def inherited_lines(home: ModuleType, symbol: str) -> Iterator[str]:
+    """Yield what a class has from others of the SDK that users do not know by name."""
+    public = {name for names in PUBLIC.values() for name in names}
+    for base in getattr(home, symbol).__mro__[1:]:
+        if base.__module__.startswith("bridge.client.") and base.__name__ not in public:
+            tree = tree_of(importlib.import_module(base.__module__))
+            [node] = [node for node in tree.body if getattr(node, "name", "") == base.__name__]
+            assert isinstance(node, ast.ClassDef)
+            yield from member_lines(node)
 
 
 def class_lines(node: ast.ClassDef) -> Iterator[str]:
@@ -65,6 +77,11 @@ def class_lines(node: ast.ClassDef) -> Iterator[str]:
     decorators = "".join(f"@{ast.unparse(decorator)} " for decorator in node.decorator_list)
     bases = ", ".join(ast.unparse(base) for base in node.bases)
     yield f"{decorators}class {node.name}" + (f"({bases})" if bases else "")
+    yield from member_lines(node)
+
+
+def member_lines(node: ast.ClassDef) -> Iterator[str]:
+    """Yield what is public in the body of a class."""
     for member in node.body:
         match member:
             case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]):

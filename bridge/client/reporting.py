@@ -1,0 +1,86 @@
+"""What a training loop reports while it runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bridge.client.capture.capture import Capture
+from bridge.client.commands import CommandInbox
+from bridge.client.gate import Gate
+from bridge.client.runtime import Runtime
+from bridge.protocol import Status
+
+
+class Reporting:
+    """The calls that report something; each captures its arguments as they are, and returns."""
+
+    _runtime: Runtime
+    _gate: Gate
+    _capture: Capture
+    _commands: CommandInbox
+
+    def log_batch(
+        self,
+        loss: Any,
+        *,
+        epoch: int,
+        batch: int,
+        images: Any = None,
+        predictions: Any = None,
+        ground_truth: Any = None,
+        sample_count: int | None = None,
+    ) -> None:
+        """Report one training step; call it once for each, right after it.
+
+        Args:
+            loss: A number, or an array or tensor of one element; one on a GPU is copied by the GPU, which
+                nobody waits for. None: not reported.
+            epoch: Counted from 0 or from 1.
+            batch: Counted within the epoch.
+            images: The batch as array or tensor (N,H,W), (N,H,W,C) or (N,C,H,W), or a list of arrays, of
+                PIL images or of JPEG files as bytes; or one picture. The first 16 of some batches are sent:
+                of those with the highest loss, and the first of each epoch.
+            predictions: Logits or probabilities (N, classes), or classes (N,), or (classes, confidences).
+            ground_truth: The true classes (N,), or one-hot rows.
+            sample_count: Samples in the batch; else taken from what was given, or from batch_size.
+        """
+        if not self._gate.is_open and not self._runtime.admit("batches"):
+            return
+        self._capture.batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
+        if self._commands.pending:
+            self._commands.run_pending()
+
+    def log_epoch(
+        self,
+        epoch: int,
+        *,
+        loss: Any,
+        accuracy: Any = None,
+        validation_loss: Any = None,
+        validation_accuracy: Any = None,
+        learning_rate: Any = None,
+    ) -> None:
+        """Report the end of an epoch; accuracies are 0..1, and None is not reported."""
+        if not self._gate.is_open and not self._runtime.admit("epochs"):
+            return
+        self._capture.epoch(
+            epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
+        )
+        self._commands.end_epoch()
+
+    def log_scalars(
+        self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
+    ) -> None:
+        """Report any numbers by name; without epoch and batch, those of the last batch."""
+        if not self._gate.is_open and not self._runtime.admit("scalars"):
+            return
+        last_epoch, last_batch = self._capture.position
+        self._capture.scalars(
+            values,
+            last_epoch if epoch is None else epoch,
+            last_batch if batch is None else batch,
+        )
+
+    def log_status(self, status: Status, message: str = "") -> None:
+        """Report what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
+        if self._gate.admits("statuses"):
+            self._runtime.status.report(status, "" if message is None else message)
