@@ -6,9 +6,9 @@ import secrets
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bridge.history import Curve
@@ -32,7 +32,6 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.session_snapshot import FORMAT, client_of, client_state, performance_of, upgraded
 from bridge.trace_context import trace_id_of
 
 EARLIEST = 0.001
@@ -60,15 +59,6 @@ HOSTS_KEPT = 16
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
 SCALARS_KEPT = 50
-
-PLAIN = (
-    *("id", "attempt", "stage", "status", "status_message", "connected", "is_resumed"),
-    *("registered_at", "updated_at", "ended_at"),
-    *("accepted", "epoch", "batch", "batches", "loss"),
-)
-"""What a snapshot takes as it is."""
-
-_EPOCH_FIELDS = attrgetter(*Epoch.__slots__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,51 +194,6 @@ class Session:
         apply = _APPLY.get(type(event))
         if apply is not None:
             apply(self, event, now)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return what `restored` takes: plain values, none of which changes any more."""
-        return {
-            "format": FORMAT,
-            **{name: getattr(self, name) for name in PLAIN},
-            "is_unused": self.is_unused,
-            "former": self.former,
-            "skipped": self.skipped,
-            "client": client_state(self.client),
-            "config": asdict(self.config),
-            "losses": self.losses.snapshot(),
-            "epochs": [_EPOCH_FIELDS(epoch) for epoch in self.epochs],
-            "performance": asdict(self.performance) if self.performance else None,
-            "scalars": dict(self.scalars),
-            "notices": [(notice.at, notice.text) for notice in self.notices],
-            "token_hashes": self.token_hashes,
-            "stepped_at": self.stepped_at,
-            "hosts": self.hosts,
-        }
-
-    @classmethod
-    def restored(cls, state: dict[str, Any]) -> "Session":
-        """Return the session a snapshot was taken of."""
-        if state.get("format", 1) < FORMAT:
-            state = upgraded(state)
-        config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
-        session = cls(state["id"], client_of(state["client"]), config, now=state["registered_at"])
-        for name in PLAIN:
-            setattr(session, name, state[name])
-        session.stage, session.status = Stage(session.stage), Status(session.status)
-        session.is_unused = state.get("is_unused", False)  # older versions wrote neither
-        session.former = tuple(state.get("former", ()))
-        session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
-        session.committed = session.accepted
-        session.losses = Curve.restored(state["losses"])
-        session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
-        session.performance = performance_of(state["performance"])
-        session.scalars = state["scalars"]
-        session.notices.extend(Notice(at, text) for at, text in state["notices"])
-        # Older versions wrote none of these.
-        session.token_hashes = tuple(state.get("token_hashes", ()))
-        session.hosts = tuple(state.get("hosts", ()))
-        session.stepped_at = state.get("stepped_at", 0.0)
-        return session
 
     def _batch(self, batch: Batch, now: float) -> None:
         self.epoch, self.batch = batch.epoch, batch.index

@@ -1,14 +1,81 @@
 """The plain values that a session is kept as, and those that older versions kept."""
 
 from dataclasses import asdict
+from operator import attrgetter
 from typing import Any
 
 from bridge.hardware import Gpu, Resources
-from bridge.model import Client, Performance, ResumePoint, reported
+from bridge.history import Curve
+from bridge.model import (
+    Client,
+    Config,
+    Epoch,
+    Performance,
+    ResumePoint,
+    Stage,
+    Status,
+    reported,
+)
+from bridge.session import Notice, Session
 from bridge.trace_context import TraceContext
 
 FORMAT = 3
 """Of snapshots; those before 2 do not name theirs."""
+
+PLAIN = (
+    *("id", "attempt", "stage", "status", "status_message", "connected", "is_resumed"),
+    *("registered_at", "updated_at", "ended_at"),
+    *("accepted", "epoch", "batch", "batches", "loss"),
+)
+"""What a snapshot takes as it is."""
+
+_EPOCH_FIELDS = attrgetter(*Epoch.__slots__)
+
+
+def snapshot_of(session: Session) -> dict[str, Any]:
+    """Return what `session_from` takes: plain values, none of which changes any more."""
+    return {
+        "format": FORMAT,
+        **{name: getattr(session, name) for name in PLAIN},
+        "is_unused": session.is_unused,
+        "former": session.former,
+        "skipped": session.skipped,
+        "client": client_state(session.client),
+        "config": asdict(session.config),
+        "losses": session.losses.snapshot(),
+        "epochs": [_EPOCH_FIELDS(epoch) for epoch in session.epochs],
+        "performance": asdict(session.performance) if session.performance else None,
+        "scalars": dict(session.scalars),
+        "notices": [(notice.at, notice.text) for notice in session.notices],
+        "token_hashes": session.token_hashes,
+        "stepped_at": session.stepped_at,
+        "hosts": session.hosts,
+    }
+
+
+def session_from(state: dict[str, Any]) -> Session:
+    """Return the session a snapshot was taken of."""
+    if state.get("format", 1) < FORMAT:
+        state = upgraded(state)
+    config = Config(**{**state["config"], "class_names": tuple(state["config"]["class_names"])})
+    session = Session(state["id"], client_of(state["client"]), config, now=state["registered_at"])
+    for name in PLAIN:
+        setattr(session, name, state[name])
+    session.stage, session.status = Stage(session.stage), Status(session.status)
+    session.committed = session.accepted
+    session.losses = Curve.restored(state["losses"])
+    session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
+    session.performance = performance_of(state["performance"])
+    session.scalars = state["scalars"]
+    session.notices.extend(Notice(at, text) for at, text in state["notices"])
+    # Older versions wrote none of these.
+    session.is_unused = state.get("is_unused", False)
+    session.former = tuple(state.get("former", ()))
+    session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
+    session.token_hashes = tuple(state.get("token_hashes", ()))
+    session.hosts = tuple(state.get("hosts", ()))
+    session.stepped_at = state.get("stepped_at", 0.0)
+    return session
 
 
 def upgraded(state: dict[str, Any]) -> dict[str, Any]:

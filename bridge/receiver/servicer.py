@@ -225,6 +225,7 @@ class Servicer:
             server_config=self._server_config(),
             resume_sequence=session.committed,
             stream_token=registration.token,
+            attempt=session.attempt,
         )
 
     async def _load_archived(self, session_id: str) -> Session | None:

@@ -15,7 +15,7 @@ from bridge.model import Update
 from bridge.receiver.decode import decode_request
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.run_info import client_of, config_of
-from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
 from bridge.web import build_app
@@ -261,7 +261,7 @@ class Run:
     def restart(self):
         """Go on from what a checkpoint holds."""
         series = unpacked(packed(self.scene.metrics.snapshot(self.session)))
-        restored = Session.restored(unpacked(packed(self.session.snapshot())))
+        restored = session_from(unpacked(packed(snapshot_of(self.session))))
         restored.restored_state = {"series": series}
         self.deps.sessions.expire(self.session)
         self.deps.sessions.restore(restored)

@@ -3,6 +3,7 @@
 from bridge.lifecycle import Registered
 from bridge.model import Client, Config
 from bridge.session import Session
+from bridge.session_snapshot import snapshot_of
 from bridge.sinks.journal import Journal, replay
 from bridge.sinks.journal.replay import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics
@@ -73,7 +74,7 @@ class Life:
         """Return all that is known of each session, as plain values that compare, NaN included."""
         return {
             name: repr(
-                (session.snapshot(), self.metrics.snapshot(session), self.spans.snapshot(session))
+                (snapshot_of(session), self.metrics.snapshot(session), self.spans.snapshot(session))
             )
             for name, session in self.sessions.items()
         }

@@ -3,6 +3,7 @@
 from bridge.lifecycle import Registered
 from bridge.model import Batch, Client, Config, Epoch
 from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sinks.spans.sink import Spans
 from bridge.sinks.spans.span import Span
 from bridge.storage.database import Database
@@ -46,7 +47,7 @@ class World:
 
     def restored(self, session):
         """Return what a restarted bridge knows of a session, replayed to a sink of its own."""
-        restored = Session.restored(unpacked(packed(session.snapshot())))
+        restored = session_from(unpacked(packed(snapshot_of(session))))
         restored.restored_state = {self.sink.name: unpacked(packed(self.sink.snapshot(session)))}
         return restored
 

@@ -39,6 +39,7 @@ from bridge.model import (
 from bridge.pipeline import Pipeline
 from bridge.protocol import CommandType
 from bridge.session import SKIPS_KEPT, Holder, Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
 from bridge.sinks.journal.records import JournalRecord, decode, encode
 from bridge.storage.packed import packed, unpacked
@@ -199,7 +200,7 @@ def test_all_that_a_client_began_behind_stays_named():
     replayed = Session("run", session.client, session.config, now=0.0)
     for event in map(journaled, bridge.sink.of(SequenceAdvanced)):
         replayed.apply(event, 0.0)
-    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored = session_from(unpacked(packed(snapshot_of(session))))
 
     for known in (session, replayed, restored):
         assert not any(map(known.has_skipped, [*applied, 0, 501]))

@@ -14,7 +14,8 @@ from bridge.model import Batch, Client, Config, Heartbeat, Update
 from bridge.pipeline import RETRY_AFTER_MS, Pipeline
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.stream import Stream
-from bridge.session import Session, hash_of
+from bridge.session import hash_of
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
@@ -43,7 +44,7 @@ class Disk:
         """Take a group: what has been applied by now, and who waits for it."""
         if self._group is None:
             session = self._world.session
-            state = (session.snapshot(), session.accepted, len(self._world.applied))
+            state = (snapshot_of(session), session.accepted, len(self._world.applied))
             self._group = (self._ticket, state, self._waiters)
             self._ticket += 1
             self._waiters = {}
@@ -98,7 +99,7 @@ class World:
         if self.on_disk is not None:
             state, mark, applied = self.on_disk
             del self.applied[applied:]
-            session = Session.restored(state)
+            session = session_from(state)
             session.accepted = session.committed = mark
             self.pipeline.restore(session)
 

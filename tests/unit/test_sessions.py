@@ -21,6 +21,7 @@ from bridge.model import (
 )
 from bridge.protocol import CommandType
 from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
 from bridge.trace_context import TraceContext
@@ -133,7 +134,7 @@ def test_an_attempt_that_was_replaced_does_not_come_back(sessions, clock, ends):
         session.apply(Ended(Stage.ENDED), clock.now)
     clock.now += 31
 
-    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored = session_from(unpacked(packed(snapshot_of(session))))
     anew = Sessions(clock=clock)
     for registry in (sessions, anew):
         for instance in ("a", "b"):
@@ -193,10 +194,10 @@ def test_what_its_own_process_has_left_resumes_a_session(sessions):
 
 def test_a_snapshot_of_an_earlier_version_is_taken(clock):
     """It says nothing of former attempts."""
-    state = Session("run", client(), Config(), now=clock.now).snapshot()
+    state = snapshot_of(Session("run", client(), Config(), now=clock.now))
     del state["former"], state["client"]["started_ms"], state["client"]["is_left_over"]
 
-    assert Session.restored(state).former == ()
+    assert session_from(state).former == ()
 
 
 def test_few_former_attempts_are_kept(sessions, clock):
@@ -289,9 +290,9 @@ def test_a_snapshot_brings_everything_back(clock):
         session.apply(event, clock.now)
     session.accepted = 9
 
-    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored = session_from(unpacked(packed(snapshot_of(session))))
 
-    assert repr(restored.snapshot()) == repr(session.snapshot())
+    assert repr(snapshot_of(restored)) == repr(snapshot_of(session))
     assert restored.accepted == restored.committed == 9
     assert restored.trace_id == session.trace_id
     assert restored.performance == session.performance
@@ -300,7 +301,7 @@ def test_a_snapshot_brings_everything_back(clock):
 def test_an_older_snapshot_holds_zeros_that_were_not_reported(clock):
     """A session of an older version shows nothing that its client never said."""
     session = Session("run", Client(), Config(), now=clock.now)
-    old = session.snapshot()
+    old = snapshot_of(session)
     del old["format"]
     old["phase"] = old.pop("stage")
     gpu = {
@@ -325,13 +326,13 @@ def test_an_older_snapshot_holds_zeros_that_were_not_reported(clock):
         },
     }
 
-    restored = Session.restored(unpacked(packed(old)))
+    restored = session_from(unpacked(packed(old)))
 
     assert restored.loss is None
     assert list(restored.epochs) == [Epoch(0, 0.5, None), Epoch(1, 0.5, 0.25, None, 0.0, 0.0)]
     resources = Resources(None, 2.0, (Gpu(0, "u", 0.5),))
     assert restored.performance == Performance(frames_per_second=30.0, resources=resources)
-    assert repr(Session.restored(restored.snapshot()).snapshot()) == repr(restored.snapshot())
+    assert repr(snapshot_of(session_from(snapshot_of(restored)))) == repr(snapshot_of(restored))
 
 
 def test_a_zero_that_was_reported_survives_a_snapshot(clock):
@@ -341,7 +342,7 @@ def test_a_zero_that_was_reported_survives_a_snapshot(clock):
     for event in (Epoch(0, 0.0, 0.0), idle):
         session.apply(event, clock.now)
 
-    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored = session_from(unpacked(packed(snapshot_of(session))))
 
     assert list(restored.epochs) == [Epoch(0, 0.0, 0.0)]
     assert restored.performance == idle
@@ -442,19 +443,19 @@ def test_who_loads_data_for_long_is_waited_for_where_there_is_room(clock):
 def test_whether_a_session_was_used_outlives_a_restart():
     """And a session of an older version, which did not say, counts as used."""
     session = Session("run", client("a"), Config(), now=1_000.0)
-    state = session.snapshot()
+    state = snapshot_of(session)
 
-    assert Session.restored(dict(state)).is_unused
+    assert session_from(dict(state)).is_unused
     del state["is_unused"]
-    assert not Session.restored(state).is_unused
+    assert not session_from(state).is_unused
 
 
 def test_a_snapshot_of_the_format_before_names_the_stage_otherwise(clock):
     """It called that the phase of a session; everything else is as it was."""
     session = Session("run", Client(), Config(), now=clock.now)
-    old = session.snapshot() | {"format": 2}
+    old = snapshot_of(session) | {"format": 2}
     old["phase"] = old.pop("stage")
 
-    restored = Session.restored(unpacked(packed(old)))
+    restored = session_from(unpacked(packed(old)))
 
-    assert restored.snapshot() == session.snapshot()
+    assert snapshot_of(restored) == snapshot_of(session)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridge.errors import ForeignSessionError
 from bridge.lifecycle import Connected, Disconnected, Ended, Expired
 from bridge.model import Client, Config, Stage
-from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
 from bridge.storage.packed import packed, unpacked
 
@@ -43,12 +43,12 @@ class World:
             monotonic=lambda: self.steady,
         )
         for state in states:
-            self.sessions.restore(Session.restored(unpacked(packed(state))))
+            self.sessions.restore(session_from(unpacked(packed(state))))
         self.tidy()
 
     def restart(self):
         """Stop and start, as a bridge with a state folder does."""
-        self.start([session.snapshot() for session in self.sessions])
+        self.start([snapshot_of(session) for session in self.sessions])
 
     def tidy(self):
         """Do what is due."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from bridge.errors import StorageError
 from bridge.session import Session
+from bridge.session_snapshot import session_from
 from bridge.sinks.journal.soundness import check_session
 from bridge.storage import image_counts
 from bridge.storage.database import Database
@@ -83,7 +84,7 @@ def session_of(checkpoint: Checkpoint) -> Session:
     state = unsealed(checkpoint.state)
     try:
         _check_group_number(checkpoint.applied_through)
-        session = Session.restored(state.pop(SESSION))
+        session = session_from(state.pop(SESSION))
         check_session(session, checkpoint.session_id)
         session.updated_at = max(session.updated_at, checkpoint.updated_ms / 1000)
     except Exception as error:

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.lifecycle import Event, Expired, Registered, SequenceAdvanced
 from bridge.model import Heartbeat
 from bridge.session import Session
+from bridge.session_snapshot import snapshot_of
 from bridge.sinks import Snapshotter
 from bridge.sinks.journal.archive import SESSION, checkpoint_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, encode
@@ -219,7 +220,7 @@ class Journal:
         try:
             snapshots = {each.name: each.snapshot(session) for each in self._snapshotters}
             known = {name: state for name, state in snapshots.items() if state is not None}
-            return {SESSION: session.snapshot(), **session.restored_state, **known}
+            return {SESSION: snapshot_of(session), **session.restored_state, **known}
         except Exception as error:  # noqa: BLE001 -- one session must not keep the others from the disk
             self._telemetry.unexpected_error("checkpoint", error)
             return None

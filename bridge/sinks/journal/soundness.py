@@ -5,7 +5,8 @@ from typing import Any
 
 from bridge.history import Bin
 from bridge.model import Client, Config, Epoch
-from bridge.session import PLAIN, Session
+from bridge.session import Session
+from bridge.session_snapshot import PLAIN
 
 EXAMPLE = Session("a", Client(), Config(), now=0.0)
 """Every value of a session has the same type as here, but for the loss, which may be missing."""

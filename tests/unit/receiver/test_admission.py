@@ -15,6 +15,7 @@ from bridge.model import Batch, Client, Config
 from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.caller import LOOPBACK, caller_of
 from bridge.session import Session, hash_of
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
@@ -120,9 +121,9 @@ async def test_no_token_is_kept_in_clear(bridge, caplog):
     await hear(stream)
     session = bridge.sessions.get("run")
 
-    assert token not in str(session.snapshot())
+    assert token not in str(snapshot_of(session))
     assert token not in caplog.text
-    restored = Session.restored(session.snapshot())
+    restored = session_from(snapshot_of(session))
     assert restored.accepts_token_hash(hash_of(token))
     assert not restored.accepts_token_hash(hash_of(""))
 
@@ -130,10 +131,10 @@ async def test_no_token_is_kept_in_clear(bridge, caplog):
 def test_a_session_of_an_older_version_asks_its_client_to_register():
     """It was written without hashes: its streams are refused until then, and nothing is damaged."""
     session = Session("run", Client(instance_id="i"), Config(), now=0.0)
-    state = session.snapshot()
+    state = snapshot_of(session)
     del state["token_hashes"], state["hosts"]
 
-    restored = Session.restored(state)
+    restored = session_from(state)
 
     with pytest.raises(ForeignSessionError, match="register"):
         Admission().check(restored, Caller(token_hash=hash_of("")))
@@ -225,6 +226,6 @@ def test_an_original_client_comes_from_where_it_registered():
     admission.check(session, Caller())
     with pytest.raises(ForeignSessionError, match=re.escape("another host")):
         admission.check(session, Caller("ipv4:10.0.0.8:1", "10.0.0.8"))
-    restored = Session.restored(session.snapshot())
+    restored = session_from(snapshot_of(session))
     with pytest.raises(ForeignSessionError):
         admission.check(restored, Caller("ipv4:10.0.0.8:1", "10.0.0.8"))

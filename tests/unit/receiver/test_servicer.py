@@ -42,6 +42,7 @@ async def test_registering_tells_the_terms(bridge):
 
     assert response.success
     assert response.session_id
+    assert response.attempt == 1
     config = response.server_config
     assert (config.max_batch_size, config.max_image_dimension) == (16, 64)
     assert (config.heartbeat_interval_ms, config.image_batches_per_second) == (20_000, 2.0)

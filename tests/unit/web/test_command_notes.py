@@ -7,6 +7,7 @@ from bridge.lifecycle import Connected, Disconnected, Ended
 from bridge.model import Batch, Client, Config, Stage
 from bridge.protocol import CommandType
 from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.web.command_notes import NO_STEP, NOT_CONNECTED, RUN_ENDED, note_of
 from bridge.web.session_view import session_view
 
@@ -42,8 +43,8 @@ def test_when_the_last_step_came_outlives_a_restart():
     """A snapshot holds it, and one of an older version does without."""
     session = Session("run-1", Client(), Config(), now=0.0)
     session.apply(Batch(0, 1, 0.5), 50.0)
-    snapshot = session.snapshot()
+    snapshot = snapshot_of(session)
 
-    assert Session.restored(snapshot).stepped_at == 50.0
+    assert session_from(snapshot).stepped_at == 50.0
     del snapshot["stepped_at"]
-    assert Session.restored(snapshot).stepped_at == 0.0
+    assert session_from(snapshot).stepped_at == 0.0

@@ -11,7 +11,7 @@ from support.series import Scene
 from bridge.hardware import Gpu, Resources
 from bridge.lifecycle import Registered
 from bridge.model import Batch, Performance, Prediction, Scalars
-from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.storage.packed import packed, unpacked
 
 LOSSES = st.one_of(
@@ -166,7 +166,7 @@ def test_both_loss_histograms_outlive_a_restart():
     state = unpacked(packed(scene.metrics.snapshot(session)))
 
     def restarted(state):
-        again, restored = Scene(), Session.restored(unpacked(packed(session.snapshot())))
+        again, restored = Scene(), session_from(unpacked(packed(snapshot_of(session))))
         restored.restored_state = {"series": state}
         again.tell(restored, Registered())
         return again

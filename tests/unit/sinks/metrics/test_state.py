@@ -38,6 +38,7 @@ from bridge.model import (
 )
 from bridge.protocol import CommandType
 from bridge.session import Session
+from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
 from bridge.storage.packed import packed, unpacked
 
@@ -516,7 +517,7 @@ def test_a_session_from_before_a_restart_goes_on(scene):
     for event in events:
         session.apply(event, NOON)
     page = scene.page(OPENMETRICS)
-    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored = session_from(unpacked(packed(snapshot_of(session))))
     restored.restored_state = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
 
     scene.tell(restored, Registered())
@@ -660,7 +661,7 @@ def test_a_label_left_out_is_counted_once(scene):
     scene.tell(session, Registered())
     assert scene.dropped("label", "limit") == 2
 
-    restored = Session.restored(unpacked(packed(session.snapshot())))
+    restored = session_from(unpacked(packed(snapshot_of(session))))
     restored.restored_state = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
     scene.tell(restored, Registered(), StatusChange(Status.RUNNING, config=Config(1)))
     assert scene.dropped("label", "limit") == 2
