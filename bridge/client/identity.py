@@ -46,6 +46,12 @@ class Identity:
     """When the session was constructed, in ms since 1970 by its machine's clock; 0: not reported."""
     is_left_over: bool = False
     """Whether its process is gone, and what it left in its spool is delivered by another."""
+    run_id: str = ""
+    """What the sessions of processes that train together have in common; "": not reported."""
+    rank: int | None = None
+    """Which of these processes it is; None: it is alone, or it is not known."""
+    world_size: int = 0
+    """How many they are; 0: not reported."""
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads; it holds no secrets."""

@@ -29,15 +29,9 @@ from bridge.client.pause import Pause
 from bridge.client.process_hooks import PROCESS_END
 from bridge.client.ranks import RankCheck, agree, wait_together
 from bridge.client.reporting import Reporting
+from bridge.client.run_names import rank_labels, run_name
 from bridge.client.runtime import Runtime
-from bridge.client.settings import (
-    Destination,
-    ProcessRank,
-    Ranks,
-    destination,
-    session_name,
-    spool_location,
-)
+from bridge.client.settings import Destination, Ranks, destination, spool_location
 from bridge.client.stats import Stats
 from bridge.protocol import CommandType
 
@@ -107,15 +101,19 @@ class TrainingSession(Reporting):
             class_names=class_names,
         )
         self._rank = RankCheck(ranks)
-        name = session_name(session_id, config.model, self._rank.process, ranks)
+        process = self._rank.process
+        name = run_name(session_id, config.model, process, ranks)
         identity = Identity(
-            name,
+            name.session_id,
             uuid4().hex,
             client_text(account, "client_name", client_name, CLIENT_NAME),
             client_text(account, "client_version", client_version, __version__),
             config,
-            _labels(labels_of(account, labels), self._rank.process, ranks, name),
+            rank_labels(labels_of(account, labels), process, ranks, name.session_id),
             started_ms=now_ms(),
+            run_id=name.run_id,
+            rank=process.rank if process.is_one_of_several else None,
+            world_size=process.world_size if process.is_one_of_several else 0,
         )
         bridge = (
             address
@@ -266,12 +264,3 @@ class TrainingSession(Reporting):
             report=runtime.status.report,
             is_abandoned=runtime.is_abandoned,
         )
-
-
-def _labels(
-    labels: dict[str, str], process: ProcessRank, ranks: Ranks, name: str
-) -> dict[str, str]:
-    own = dict(labels)
-    if ranks == "all":
-        own |= {"rank": str(process.rank), "group": name.removesuffix(f"-rank{process.rank}")}
-    return own

@@ -100,6 +100,11 @@ class ProcessRank:
     is_certain: bool = field(default=False, compare=False)
     """A process group that is created later cannot change it."""
 
+    @property
+    def is_one_of_several(self) -> bool:
+        """Return whether others train with it, as far as it is known."""
+        return self.rank > 0 or self.world_size > 1
+
 
 def destination(
     address: object,

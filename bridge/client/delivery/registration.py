@@ -25,6 +25,9 @@ def register(
         timestamp_ms=now_ms(),
         client_instance_id=identity.instance_id,
         labels=described(identity.labels),
+        run_id=identity.run_id,
+        rank=identity.rank,
+        world_size=identity.world_size,
     )
     register_session = channel.unary_unary(
         f"{SERVICE}/RegisterTrainingSession",

@@ -39,7 +39,8 @@ TRAINING_FAMILIES = (
         "Labels that describe the session; always 1.",
         "SessionInfo, TrainingConfig",
         "session_info",
-        *("client_name", "client_version", "model_name", "dataset_name", "trace_id", "label_*"),
+        *("client_name", "client_version", "model_name", "dataset_name", "trace_id"),
+        *("run_id", "rank", "world_size", "label_*"),
     ),
     _gauge(
         "training_session_status",

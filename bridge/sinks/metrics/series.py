@@ -1,6 +1,6 @@
 """The series of one session."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -224,6 +224,7 @@ class SessionSeries:
             ("model_name", config.model_name),
             ("dataset_name", config.dataset_name),
             ("trace_id", trace_id),
+            *_place_in_run(client),
         )
         self.session_info = {
             "".join(pair(*label) for label in known) + self.own_labels + END_OF_LABELS: 1
@@ -241,3 +242,13 @@ class SessionSeries:
         if left_out > self.labels_left_out:
             self.shared.telemetry.dropped("label", "limit", left_out - self.labels_left_out)
             self.labels_left_out = left_out
+
+
+def _place_in_run(client: Client) -> Iterator[tuple[str, str]]:
+    """Yield which of the processes of a run it is, as far as that is reported."""
+    if client.run_id:
+        yield "run_id", client.run_id
+    if client.rank is not None:
+        yield "rank", str(client.rank)
+    if client.world_size:
+        yield "world_size", str(client.world_size)

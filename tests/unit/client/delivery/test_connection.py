@@ -53,6 +53,27 @@ def test_everything_arrives_once_and_is_acknowledged(bridge):
     assert len(who.client_instance_id) == 32
 
 
+@pytest.mark.parametrize(
+    ("variables", "ranks", "expected"),
+    [
+        ({}, "zero", ("run", None, 0)),
+        ({"RANK": "0", "WORLD_SIZE": "1"}, "zero", ("run", None, 0)),
+        ({"RANK": "0", "WORLD_SIZE": "4"}, "zero", ("run", 0, 4)),
+        ({"RANK": "3", "WORLD_SIZE": "4"}, "all", ("run", 3, 4)),
+    ],
+)
+def test_a_rank_registers_as_one_of_its_run(bridge, monkeypatch, variables, ranks, expected):
+    """A process that trains alone reports neither a rank nor how many there are."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    train(bridge, ranks=ranks)
+
+    (who,) = bridge.registrations
+    rank = who.rank if who.HasField("rank") else None
+    assert (who.run_id, rank, who.world_size) == expected
+
+
 def test_sequences_have_no_gaps(bridge):
     """Messages are numbered from 1 on."""
     train(bridge)

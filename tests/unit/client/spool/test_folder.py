@@ -1,5 +1,6 @@
 """Folders of sessions: whose they are, and who works with them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,17 @@ def test_a_folder_that_tells_nothing_is_refused(tmp_path, text):
     with pytest.raises(ValueError):  # noqa: PT011
         Folder.claim(path)
     assert is_abandoned(path), "it was let go of"
+
+
+def test_a_folder_of_an_older_version_says_nothing_of_a_run():
+    """What that version did not know is not reported, and the folder is delivered as ever."""
+    fields = json.loads(identity_of().to_json())
+    for name in ("run_id", "rank", "world_size", "checksum"):
+        del fields[name]
+
+    found = Identity.from_json(json.dumps(fields))
+
+    assert (found.run_id, found.rank, found.world_size) == ("", None, 0)
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path):

@@ -109,6 +109,27 @@ def test_the_info_tells_client_and_configuration(scene):
     }
 
 
+@pytest.mark.parametrize(
+    ("client", "expected"),
+    [
+        (
+            Client(run_id="night", rank=0, world_size=4),
+            {"run_id": "night", "rank": "0", "world_size": "4"},
+        ),
+        (Client(run_id="night"), {"run_id": "night"}),
+        (Client(), {}),
+    ],
+)
+def test_the_info_has_the_place_in_a_run_as_far_as_it_is_reported(scene, client, expected):
+    """Rank 0 is a rank; a session on its own has no label more than before."""
+    scene.session(client=client)
+
+    ((labels, _),) = scene.values("training_session_info").items()
+
+    shown = {name: value for name, value in labels if name in ("run_id", "rank", "world_size")}
+    assert shown == expected
+
+
 def test_a_configuration_may_come_later(scene):
     """A status with a configuration changes what that reports, and there is still one info."""
     session = scene.session(config=Config(5, 10, 32))
