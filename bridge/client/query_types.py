@@ -135,6 +135,8 @@ class SessionDetails(SessionSummary):
     client: ClientDescription
     batch_size: int | None = None
     class_names: tuple[str, ...] | None = None
+    config: Mapping[str, object] = field(default_factory=dict)
+    """What `TrainingSession(config={...})` was given, by key; NaN is the string "NaN"."""
     epochs: tuple[EpochAverages, ...] = ()
     performance: PerformanceReport | None = None
     scalars: Mapping[str, float] = field(default_factory=dict)

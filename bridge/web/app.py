@@ -10,6 +10,7 @@ from aiohttp import web
 from bridge.addresses import GO_TO_IMAGES
 from bridge.sockets import BoundAddress
 from bridge.web.api.commands import list_commands, post_command
+from bridge.web.api.compare import get_comparison
 from bridge.web.api.delete_session import delete_session
 from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.sessions import get_session, list_sessions
@@ -19,10 +20,11 @@ from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.http_connections import HttpConnections
-from bridge.web.links import root_path
+from bridge.web.links import COMPARE, root_path
 from bridge.web.listener import BACKLOG
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
+from bridge.web.pages.compare import compare_page
 from bridge.web.pages.contact_sheet import contact_sheet
 from bridge.web.pages.delete_form import post_delete
 from bridge.web.pages.go_to_images import go_to_images
@@ -66,6 +68,7 @@ ROUTES = (
     Route("GET", "/", sessions_page),
     Route("GET", SESSION, session_page),
     Route("GET", BATCH, batch_page),
+    Route("GET", f"/{COMPARE}", compare_page),
     Route("GET", f"/{GO_TO_IMAGES}", go_to_images),
     Route("GET", BATCH + r"/{position:\d+}.jpg", image),
     Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image),
@@ -80,6 +83,7 @@ ROUTES = (
     Route("DELETE", "/api/v1" + SESSION, delete_session),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
     Route("GET", "/api/v1" + BATCH, get_batch),
+    Route("GET", f"/api/v1/{COMPARE}", get_comparison),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
 )

@@ -17,6 +17,9 @@ DURATION_UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min"
 ESTIMATE_IN_MINUTES_FROM = 600
 """Seconds from which on an estimate leaves out the seconds."""
 
+LONGEST_VALUE = 200
+"""Of a configuration, in characters."""
+
 SIZES = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -150,6 +153,14 @@ def class_name(number: int | None, names: Sequence[str]) -> str:
     return str(name or number)
 
 
+def config_text(value: object) -> str:
+    """Return a value of a configuration: as JSON has it, but for the quotes of a text."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
 def _short_exponent(text: str) -> str:
     """Return a number such as 1e-05 as 1e-5."""
     return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
@@ -176,4 +187,5 @@ FILTERS: dict[str, Callable[..., str]] = {
     "clock": clock,
     "iso": iso,
     "sentence": sentence,
+    "config_text": config_text,
 }

@@ -12,7 +12,10 @@ from bridge.web.dependencies import AppDependencies, deps_of
 BOARD_UID = "trainbridge-fleet"
 """The board in grafana/dashboards; its variable `session` selects the sessions it shows."""
 
-OWN_NAMES = frozenset({"api", "go", "healthz", "metrics", "readyz", "sessions", "static"})
+COMPARE = "compare"
+"""The path of the page that shows sessions side by side, relative to the root."""
+
+OWN_NAMES = frozenset({"api", COMPARE, "go", "healthz", "metrics", "readyz", "sessions", "static"})
 """What paths of the bridge begin with: below a public path of such a name, only a proxy that removes it leads to pages."""
 
 BOARD_MARGIN_MS = 5 * 60 * 1000

@@ -27,6 +27,8 @@ PAGES = (
     f"{RUN}/batches/1-302",
     f"{RUN}/batches/0-5",
     "/sessions/resnet50-warmup-lr3e-2-seed4",
+    f"/compare?sessions=digits-2024-11-24,bert-tiny-sst2,resnet50-warmup-lr3e-2-seed4,unet-cells-17,{'a' * 63},gone",
+    "/compare?sessions=digits-2024-11-24,bert-tiny-sst2&curve=epoch.accuracy",
 )
 
 LABELS_OUTSIDE = """
@@ -212,6 +214,25 @@ async def test_a_search_outlives_live_refresh(tab, site, deps):
 
     assert "other-late" not in await tab.text()
     assert await tab.evaluate("document.querySelector('input[name=query]').value") == "typed"
+
+
+async def test_checked_sessions_stay_checked_and_are_compared(tab, site, deps):
+    """An open list that refreshes itself keeps the boxes, and the button shows the sessions beside one another."""
+    names = ["digits-2024-11-24", "bert-tiny-sst2"]
+    await tab.open(f"{site}/?sort=name")
+    for name in names:
+        await tab.evaluate(f"document.querySelector('input[value=\"{name}\"]').click()")
+    deps.sessions.register("compared-late", Client(), Config())
+    await until(lambda: tab.evaluate("document.body.innerText.includes('compared-late')"))
+
+    checked = "[...document.querySelectorAll('input:checked')].map((box) => box.value)"
+    assert sorted(await tab.evaluate(checked)) == sorted(names)
+    async with tab.loading():
+        await tab.evaluate("document.querySelector('button[form=compare]').click()")
+
+    assert await tab.evaluate("location.pathname") == "/compare"
+    assert sorted(await tab.evaluate(checked)) == sorted(names)
+    assert await tab.evaluate("document.querySelectorAll('svg.chart .line').length") == 2
 
 
 async def test_arrow_keys_go_through_the_batches(tab, site):

@@ -85,7 +85,12 @@ def _digits(deps, stored, now):
         "digits-2024-11-24",
         started=now - 1500,
         config=config,
-        client=Client("trainbridge", "0.1.0", labels={"team": "vision", "git": "4f1c9ab"}),
+        client=Client(
+            "trainbridge",
+            "0.1.0",
+            labels={"team": "vision", "git": "4f1c9ab"},
+            run_config={"optimizer.name": "adamw", "optimizer.lr": 1e-3, "seed": 1, "amp": True},
+        ),
     )
     session.apply(StatusChange(Status.RUNNING, "training"), now - 1490)
     confusion = {}
@@ -198,10 +203,18 @@ def _hostile(deps, now):
 
 def _over(deps, stored, now):
     """Add a completed and a failed run."""
+    own = {
+        "optimizer.name": "adamw",
+        "optimizer.lr": 5e-5,
+        "seed": 4,
+        "amp": True,
+        "notes": "x" * 300,
+    }
     done = _run(
         deps,
         "bert-tiny-sst2",
         started=now - 4000,
+        client=Client("trainbridge", "0.1.0", run_config=own),
         config=Config(3, 200, 16, "bert-tiny", "sst2", ("negative", "positive")),
     )
     chance = random.Random(3)

@@ -51,6 +51,7 @@ async def get_session(request: web.Request) -> web.Response:
         },
         "batch_size": view.config.batch_size or None,
         "class_names": list(view.config.class_names) or None,
+        "config": dict(view.client.run_config),
         "epochs": [asdict(epoch) for epoch in view.epochs_done],
         "performance": _performance_json(view.performance),
         "scalars": dict(view.scalars),

@@ -6,7 +6,7 @@ const seconds = Math.min(...regions.map((region) => Number(region.dataset.second
 
 function isBusy(region) {
   const active = document.activeElement;
-  return region.contains(active) && active.matches("input, button, summary, select");
+  return region.contains(active) && active.matches("input:not([type=checkbox]), button, summary, select");
 }
 
 function replace(name, fresh) {
@@ -18,11 +18,16 @@ function replace(name, fresh) {
   if (version ? version === region.dataset.version : isBusy(region) || region.innerHTML === next.innerHTML) return;
   if (version) region.dataset.version = version;
   const active = region.contains(document.activeElement) ? document.activeElement : null;
+  const checked = [...region.querySelectorAll("input[type=checkbox]:checked")].map((box) => box.value);
   const scrolled = [...region.querySelectorAll(".scroll")].map((box) => [box.scrollLeft, box.scrollTop]);
   region.replaceChildren(...document.adoptNode(next).childNodes);
   region.querySelectorAll(".scroll").forEach((box, index) => {
     if (scrolled[index]) [box.scrollLeft, box.scrollTop] = scrolled[index];
   });
+  for (const box of region.querySelectorAll("input[type=checkbox]")) {
+    box.checked = checked.includes(box.value);
+    if (active && active.type === "checkbox" && active.value === box.value) box.focus({ preventScroll: true });
+  }
   const link = active && active.getAttribute("href");
   const again = link && [...region.querySelectorAll("a")].find((one) => one.getAttribute("href") === link);
   if (again) again.focus({ preventScroll: true });

@@ -1,0 +1,115 @@
+"""How the compared sessions turned out: what each has done, and its best and last values."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from bridge.web.formatting import accuracy, count, duration, number
+from bridge.web.session_view import SessionView
+
+MAX_SCALARS = 50
+"""Rows of scalars; the first by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One row of the table; None: not reported."""
+
+    name: str
+    texts: tuple[str | None, ...]
+    best: frozenset[int] = frozenset()
+    """Which of the sessions have the best value, where they differ and it is known which is better."""
+
+
+@dataclass(frozen=True, slots=True)
+class BestValues:
+    """The best that a session has reported; None: not reported."""
+
+    loss: float | None
+    """The lowest of any batch."""
+    validation_loss: float | None
+    """The lowest average of an epoch, as are the others the highest."""
+    accuracy: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    name: str
+    value_of: Callable[[SessionView], float | None]
+    text_of: Callable[[float], str]
+    better: Callable[[Iterable[float]], float] | None = None
+
+
+def best_values(session: SessionView) -> BestValues:
+    """Return the best values of a session."""
+    epochs = session.epochs_done
+    return BestValues(
+        min(_finite(bin_.low for bin_ in session.loss_bins if bin_.count), default=None),
+        min(_finite(epoch.validation_loss for epoch in epochs), default=None),
+        max(_finite(epoch.accuracy for epoch in epochs), default=None),
+        max(_finite(epoch.validation_accuracy for epoch in epochs), default=None),
+    )
+
+
+def outcomes(sessions: Sequence[SessionView]) -> tuple[Outcome, ...]:
+    """Return the rows that say anything of at least one of the sessions."""
+    texts = tuple(session.progress_text for session in sessions)
+    rows = [Outcome("Progress", texts)]
+    rows += [_outcome(measure, sessions) for measure in MEASURES]
+    rows += [_outcome(measure, sessions) for measure in _scalars(sessions)]
+    return tuple(row for row in rows if any(text is not None for text in row.texts))
+
+
+def nonfinite_losses(session: SessionView) -> int | None:
+    """Return how many batches had a loss that is not finite; None: none has reported a loss."""
+    return sum(bin_.nonfinite for bin_ in session.loss_bins) if session.loss_bins else None
+
+
+MEASURES = (
+    _Measure("Duration", lambda session: session.elapsed_seconds, duration),
+    _Measure("Batches", lambda session: session.batches or None, count),
+    _Measure("Loss, last", lambda session: session.loss, number, min),
+    _Measure("Loss, lowest", lambda session: best_values(session).loss, number, min),
+    _Measure("Losses not finite", nonfinite_losses, count),
+    _Measure(
+        "Validation loss, lowest", lambda session: best_values(session).validation_loss, number, min
+    ),
+    _Measure("Accuracy, highest", lambda session: best_values(session).accuracy, accuracy, max),
+    _Measure(
+        "Validation accuracy, highest",
+        lambda session: best_values(session).validation_accuracy,
+        accuracy,
+        max,
+    ),
+    _Measure("Frames/s, last", lambda session: session.frames_per_second, count, max),
+    _Measure("GPU, last", lambda session: session.gpu_utilization_ratio, accuracy, max),
+)
+
+
+def _scalars(sessions: Sequence[SessionView]) -> list[_Measure]:
+    names = sorted({name for session in sessions for name in session.scalars})
+    return [
+        _Measure(f"{name}, last", lambda session, name=name: session.scalars.get(name), number)  # type: ignore[misc]
+        for name in names[:MAX_SCALARS]
+    ]
+
+
+def _outcome(measure: _Measure, sessions: Sequence[SessionView]) -> Outcome:
+    values = [measure.value_of(session) for session in sessions]
+    texts = tuple(None if value is None else measure.text_of(value) for value in values)
+    return Outcome(measure.name, texts, _best(values, measure.better))
+
+
+def _best(
+    values: Sequence[float | None], better: Callable[[Iterable[float]], float] | None
+) -> frozenset[int]:
+    finite = _finite(values)
+    if better is None or len(finite) < 2 or min(finite) == max(finite):
+        return frozenset()
+    best = better(finite)
+    return frozenset(index for index, value in enumerate(values) if value == best)
+
+
+def _finite(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None and math.isfinite(value)]
