@@ -4,16 +4,29 @@ import argparse
 import sys
 
 from bridge.cli.parsing import listen_address, whole_number
+from bridge.errors import BridgeError
 
 EPOCHS = 40
+HANG_EPOCH = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `demo`."""
-    parser.add_argument(
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
         "--exit",
         action="store_true",
         help="exit after one run, with a summary that has been checked (default: one run after the other until Ctrl-C)",
+    )
+    way.add_argument(
+        "--hang",
+        type=whole_number(1),
+        nargs="?",
+        const=HANG_EPOCH,
+        default=0,
+        metavar="EPOCH",
+        help="let the first run hang in an epoch, as in a collective operation, so that there is something to alert on"
+        " (default without an epoch: %(const)s)",
     )
     parser.add_argument(
         "--epochs",
@@ -45,6 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo, and return its exit status."""
+    if arguments.hang > arguments.epochs:
+        raise BridgeError(
+            f"--hang {arguments.hang} is after the last epoch of a run: give one from 1 to {arguments.epochs}, or more --epochs"
+        )
     # The demo's libraries take seconds to import, and only the extra [demo] brings them.
     sys.stdout.write("Loading the digits and the network ...\n")
     sys.stdout.flush()
@@ -56,4 +73,5 @@ def run(arguments: argparse.Namespace) -> int:
         grpc_address=arguments.grpc_address,
         http_address=arguments.http_address,
         state=arguments.state,
+        hang_epoch=arguments.hang,
     )

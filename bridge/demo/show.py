@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,6 +11,7 @@ from bridge.client import Stats, TrainingSession
 from bridge.demo.bridge_process import RunningBridge, bridge_process
 from bridge.demo.digits import CLASS_NAMES
 from bridge.demo.lifetime import end_with_terminal
+from bridge.demo.lost_rank import LostRank
 from bridge.demo.summary import compare
 from bridge.demo.training import BATCH_SIZE, DemoOptions, LoopCounts, Training
 
@@ -31,11 +33,13 @@ def run(
     grpc_address: str,
     http_address: str,
     state: str | None,
+    hang_epoch: int = 0,
 ) -> int:
     """Train small classifiers that stream to a bridge of their own; return the exit status.
 
     Without `exit_when_done`, one run follows the other until Ctrl-C, which is how it is meant to end: the status
-    is 0. Raises BridgeError if the bridge does not start, or ends.
+    is 0. With `hang_epoch` the first run hangs in that epoch. Raises BridgeError if the bridge does not start, or
+    ends.
     """
     end_with_terminal()
     folder = Path(state).expanduser() if state else None
@@ -45,14 +49,14 @@ def run(
             _print_addresses(bridge)
             if exit_when_done:
                 return _train_and_compare(bridge, DemoOptions(epochs=epochs))
-            _train_on(bridge, epochs)
+            _train_on(bridge, epochs, hang_epoch)
     except KeyboardInterrupt:
         _print("\nStopped.")
     return INTERRUPTED if exit_when_done else 0
 
 
-def _train_on(bridge: RunningBridge, epochs: int) -> None:
-    """Train one network after the other."""
+def _train_on(bridge: RunningBridge, epochs: int, hang_epoch: int) -> None:
+    """Train one network after the other; the first never ends if it is to hang."""
     for number in itertools.count():
         options = DemoOptions(
             epochs=epochs,
@@ -60,7 +64,7 @@ def _train_on(bridge: RunningBridge, epochs: int) -> None:
             hidden=HIDDEN[number % len(HIDDEN)],
             learning_rate=LEARNING_RATES[number % len(LEARNING_RATES)],
         )
-        _train(bridge, options)
+        _train(bridge, options, hang_epoch)
         bridge.check_alive()
 
 
@@ -83,9 +87,12 @@ def _print_addresses(bridge: RunningBridge) -> None:
     )
 
 
-def _train(bridge: RunningBridge, options: DemoOptions) -> tuple[str, LoopCounts, Stats]:
+def _train(
+    bridge: RunningBridge, options: DemoOptions, hang_epoch: int = 0
+) -> tuple[str, LoopCounts, Stats]:
     """Train one network; return its session's id, what the loop has counted, and what the SDK has."""
-    training = Training(options)
+    other_rank = LostRank(hang_epoch, partial(_announce_hang, bridge)) if hang_epoch else None
+    training = Training(options, other_rank)
     session = TrainingSession(
         bridge.grpc,
         model=f"digits-{options.hidden}",
@@ -100,6 +107,20 @@ def _train(bridge: RunningBridge, options: DemoOptions) -> tuple[str, LoopCounts
     with session:
         counts = _watched(training, session)
     return session.session_id, counts, session.stats
+
+
+def _announce_hang(bridge: RunningBridge, epoch: int, batch: int) -> None:
+    tqdm.write(
+        f"\n\nEpoch {epoch}, batch {batch}: from here on this run hangs, as in an all-reduce that another rank does not"
+        " join.\nIts process lives and its heartbeats go on, but no step comes any more:\n\n"
+        "  its page          says for how long, and what the loop is busy with\n"
+        f"  {bridge.url}/metrics\n"
+        "                    training_last_batch_timestamp_seconds stands still\n"
+        "  TrainingStalled   fires after six minutes in a Prometheus that scrapes this address, with\n"
+        "                    deploy/prometheus/trainbridge.rules.yaml\n",
+        file=sys.stdout,
+    )
+    sys.stdout.flush()
 
 
 def _watched(training: Training, session: TrainingSession) -> LoopCounts:

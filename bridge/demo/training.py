@@ -8,6 +8,7 @@ import numpy as np
 
 from bridge.client import CommandType, TrainingSession
 from bridge.demo.digits import CLASS_NAMES, Digits, load
+from bridge.demo.lost_rank import LostRank
 from bridge.demo.network import Classes, Network, accuracy, cross_entropy
 
 BATCH_SIZE = 32
@@ -53,9 +54,10 @@ Progress = Callable[[int, float], None]
 class Training:
     """Digits, a network and a learning rate that can be changed from outside."""
 
-    def __init__(self, options: DemoOptions) -> None:
-        """Load the digits."""
+    def __init__(self, options: DemoOptions, other_rank: LostRank | None = None) -> None:
+        """Load the digits; with another rank, each step waits for it."""
         self.options = options
+        self._other_rank = other_rank
         self._random = np.random.default_rng(options.seed)
         self._digits, self._held_out = load(self._random)
         self._network = Network(
@@ -88,6 +90,8 @@ class Training:
             started = time.monotonic()
             chosen = self._digits.take(order[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE])
             truths = self._labels(chosen, epoch, batch)
+            if self._other_rank:
+                self._other_rank.all_reduce(epoch, batch)
             loss, probabilities = self._network.step(chosen.pixels, truths, self._learning_rate)
             session.log_batch(
                 loss,

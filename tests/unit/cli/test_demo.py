@@ -29,6 +29,7 @@ def test_a_demo_needs_no_flag(started):
             "grpc_address": "127.0.0.1:50051",
             "http_address": "127.0.0.1:8080",
             "state": None,
+            "hang_epoch": 0,
         }
     ]
 
@@ -48,7 +49,7 @@ def test_flags_say_how_long_and_where(started):
     ]
     cli.main(["demo", *words])
 
-    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder"]
+    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder", 0]
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
@@ -58,4 +59,30 @@ def test_a_demo_trains_at_least_one_epoch(started, number):
         cli.main(["demo", "--epochs", number])
 
     assert ended.value.code == 2
+    assert started == []
+
+
+@pytest.mark.parametrize(("words", "epoch"), [(["--hang"], 2), (["--hang", "5"], 5)])
+def test_a_run_can_be_made_to_hang(started, words, epoch):
+    """In the second epoch, or in the one that is given."""
+    cli.main(["demo", *words])
+
+    assert started[0]["hang_epoch"] == epoch
+
+
+def test_a_run_that_hangs_has_no_summary(started, capsys):
+    """It never ends, so --exit is refused beside --hang."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["demo", "--hang", "--exit"])
+
+    assert ended.value.code == 2
+    assert "not allowed with argument --hang" in capsys.readouterr().err
+    assert started == []
+
+
+def test_a_run_hangs_in_an_epoch_that_it_has(started, capsys):
+    """Where it would be over by then, the error says which epochs there are."""
+    assert cli.main(["demo", "--hang", "3", "--epochs", "2"]) != 0
+
+    assert "give one from 1 to 2, or more --epochs" in capsys.readouterr().err
     assert started == []

@@ -1,13 +1,16 @@
 """The parts of the demo."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
+from support.waiting import until_true
 
 from bridge.client import TrainingSession
 from bridge.client.testing import RecordingBridge
 from bridge.demo.digits import CLASS_NAMES, load
+from bridge.demo.lost_rank import HANG_BATCH, LostRank
 from bridge.demo.network import Network, cross_entropy
 from bridge.demo.summary import Comparison
 from bridge.demo.training import MISHAP_BATCHES, MISHAP_EPOCHS, DemoOptions, Training
@@ -49,6 +52,27 @@ def test_the_mishap_is_a_spike(run):
     losses = {b.batch: b.loss for b in bridge.batches if b.epoch == MISHAP_EPOCHS}
     spike = [losses.pop(batch) for batch in MISHAP_BATCHES]
     assert min(spike) > 2 * max(losses.values())
+
+
+def test_a_run_hangs_where_it_is_said_to():
+    """Its thread waits in the second epoch without a step, while the session lives; it goes on if the other rank comes."""
+    bridge, announced, steps = RecordingBridge(), [], []
+    other_rank = LostRank(2, lambda epoch, batch: announced.append((epoch, batch)))
+    training = Training(DemoOptions(epochs=2, step_seconds=0), other_rank)
+    with TrainingSession(bridge, class_names=CLASS_NAMES) as session:
+        progress = (session, lambda epoch, _loss: steps.append(epoch))
+        loop = threading.Thread(target=training.run, args=progress)
+        loop.start()
+        try:
+            until_true(lambda: other_rank.meeting.n_waiting == 1)
+            done = len(steps)
+        finally:
+            other_rank.meeting.wait()
+            loop.join()
+
+    assert announced == [(2, HANG_BATCH)]
+    assert done == training.batches_per_epoch + HANG_BATCH
+    assert len(bridge.batches) == 2 * training.batches_per_epoch
 
 
 def test_digits_are_pictures_and_numbers():
