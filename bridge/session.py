@@ -32,6 +32,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.scalar_history import ScalarHistory
 from bridge.trace_context import trace_id_of
 
 EARLIEST = 0.001
@@ -58,7 +59,6 @@ HOSTS_KEPT = 16
 
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
-SCALARS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,11 @@ class Holder(NamedTuple):
 
 class Session:
     """What the bridge knows of one session, apart from its series, spans and images."""
+
+    step: int | None = None
+    """The training step reached, counted over the whole run; None: not reported."""
+    tokens: int = 0
+    """Tokens trained on in this attempt; 0: not reported."""
 
     def __init__(
         self, session_id: str, client: Client, config: Config, *, now: float, attempt: int = 1
@@ -126,7 +131,7 @@ class Session:
         self.losses = Curve()
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
         self.performance: Performance | None = None
-        self.scalars: dict[str, float] = {}
+        self.scalars = ScalarHistory()
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self.images_acknowledged: tuple[int, int] | None = None
         """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
@@ -199,6 +204,9 @@ class Session:
         self.epoch, self.batch = batch.epoch, batch.index
         self.batches += 1
         self.stepped_at = now
+        self.tokens += batch.tokens
+        if batch.step is not None:
+            self.step = batch.step
         if batch.loss is not None:
             self.loss = batch.loss
             place = {"epoch": batch.epoch, "batch": batch.index}
@@ -210,12 +218,12 @@ class Session:
     def _performance(self, performance: Performance, _now: float) -> None:
         self.performance = performance
 
-    def _scalars(self, scalars: Scalars, _now: float) -> None:
+    def _scalars(self, scalars: Scalars, now: float) -> None:
         if not self.batches:
             self.epoch, self.batch = scalars.epoch, scalars.batch
-        for name, value in scalars.values.items():
-            if name in self.scalars or len(self.scalars) < SCALARS_KEPT:
-                self.scalars[name] = value
+            self.step = self.step if scalars.step is None else scalars.step
+        reached = self.batches if self.step is None else self.step
+        self.scalars.add(scalars, at=now, reached=reached)
 
     def _status(self, change: StatusChange, now: float) -> None:
         before = self.status

@@ -16,6 +16,7 @@ from bridge.model import (
     Status,
     reported,
 )
+from bridge.scalar_history import ScalarHistory
 from bridge.session import Notice, Session
 from bridge.trace_context import TraceContext
 
@@ -45,7 +46,10 @@ def snapshot_of(session: Session) -> dict[str, Any]:
         "losses": session.losses.snapshot(),
         "epochs": [_EPOCH_FIELDS(epoch) for epoch in session.epochs],
         "performance": asdict(session.performance) if session.performance else None,
-        "scalars": dict(session.scalars),
+        "scalars": session.scalars.without_split(),
+        **reported_values(
+            curves=session.scalars.snapshot(), step=session.step, tokens=session.tokens or None
+        ),
         "notices": [(notice.at, notice.text) for notice in session.notices],
         "token_hashes": session.token_hashes,
         "stepped_at": session.stepped_at,
@@ -66,7 +70,7 @@ def session_from(state: dict[str, Any]) -> Session:
     session.losses = Curve.restored(state["losses"])
     session.epochs.extend(Epoch(*epoch) for epoch in state["epochs"])
     session.performance = performance_of(state["performance"])
-    session.scalars = state["scalars"]
+    session.scalars = ScalarHistory.restored(state.get("curves", ()), state["scalars"])
     session.notices.extend(Notice(at, text) for at, text in state["notices"])
     # Older versions wrote none of these.
     session.is_unused = state.get("is_unused", False)
@@ -75,6 +79,7 @@ def session_from(state: dict[str, Any]) -> Session:
     session.token_hashes = tuple(state.get("token_hashes", ()))
     session.hosts = tuple(state.get("hosts", ()))
     session.stepped_at = state.get("stepped_at", 0.0)
+    session.step, session.tokens = state.get("step"), state.get("tokens", 0)
     return session
 
 
@@ -111,6 +116,11 @@ def _without_zeros(name: str, value: Any) -> Any:
             for gpu in value
         ]
     return reported(value)
+
+
+def reported_values(**values: Any) -> dict[str, Any]:
+    """Return the values that are neither None nor an empty list: a session without them takes no more room."""
+    return {name: value for name, value in values.items() if value is not None and value != []}
 
 
 def client_state(client: Client) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def row_of(session: Session) -> SessionRow:
             stage=session.stage,
             status=session.status,
             connected=session.connected,
-            has_begun=bool(session.batches or session.epochs or session.scalars),
+            has_begun=bool(session.batches or session.epochs or session.scalars.newest),
         ),
         session.stage is Stage.LIVE,
         session.connected,

@@ -33,6 +33,10 @@ class SessionView:
     epoch: int
     batch: int
     batches: int
+    step: int | None
+    """The training step reached; None: not reported."""
+    tokens: int
+    """Trained on; 0: not reported."""
     stepped_at: float
     """When the last batch came; 0: none came."""
     loss: float | None
@@ -41,6 +45,9 @@ class SessionView:
     epochs: tuple[Epoch, ...]
     performance: Performance | None
     scalars: Mapping[str, float]
+    """The newest of each name, of those that came without a split."""
+    scalars_by_split: Mapping[str, Mapping[str, float]]
+    """The newest of each name, by split."""
     notices: tuple[Notice, ...]
     trace_id: str
     now: float
@@ -63,7 +70,12 @@ class SessionView:
     @property
     def has_begun(self) -> bool:
         """Whether anything of the training has been reported: a batch, an epoch, or scalars."""
-        return bool(self.batches or self.epochs or self.scalars)
+        return bool(self.batches or self.epochs or self.has_scalars)
+
+    @property
+    def has_scalars(self) -> bool:
+        """Whether it has logged any number by name."""
+        return bool(self.scalars or self.scalars_by_split)
 
     @cached_property
     def epochs_done(self) -> tuple[Epoch, ...]:
@@ -217,12 +229,15 @@ def session_view(session: Session, now: float) -> SessionView:
         epoch=session.epoch,
         batch=session.batch,
         batches=session.batches,
+        step=session.step,
+        tokens=session.tokens,
         stepped_at=session.stepped_at,
         loss=session.loss,
         loss_bins=_frozen(session.losses.bins),
         epochs=tuple(session.epochs),
         performance=session.performance,
-        scalars=dict(session.scalars),
+        scalars=session.scalars.without_split(),
+        scalars_by_split=session.scalars.by_split(),
         notices=tuple(session.notices),
         trace_id=session.trace_id,
         now=now,

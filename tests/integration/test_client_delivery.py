@@ -63,7 +63,7 @@ def test_everything_said_is_counted_and_acknowledged(tmp_path):
         assert bridge.total("training_batches_total", session_id=name) == 100
         assert bridge.total("training_epochs_completed_total", session_id=name) == 2
         assert bridge.total("training_samples_total", session_id=name) == 2000
-        assert bridge.total("training_metric", session_id=name, name="gradient_norm") == 2.5
+        assert bridge.total("training_gradient_norm", session_id=name) == 2.5
         assert bridge.total("training_session_status", session_id=name, status="completed") == 1
         assert bridge.total("training_images_total", session_id=name, result="stored") == 1600
         assert bridge.get(f"/sessions/{name}/batches/1-49/15.jpg")[:2] == b"\xff\xd8"

@@ -28,10 +28,12 @@ def check_session(session: Session, session_id: str) -> None:
     _check_texts("tokens", (*session.token_hashes, *session.hosts))
     _check_texts("class_names", session.config.class_names)
     _check_texts("labels", (*session.client.labels, *session.client.labels.values()))
-    _check_texts("scalars", session.scalars)
+    for key in session.scalars.newest:
+        _check_texts("scalars", key)
     _check_texts("notices", [notice.text for notice in session.notices])
     _check_numbers("stepped_at", [session.stepped_at])
-    _check_numbers("scalars", session.scalars.values())
+    _check_numbers("scalars", session.scalars.newest.values())
+    _check_numbers("steps", [session.tokens, *([] if session.step is None else [session.step])])
     _check_numbers("notices", [notice.at for notice in session.notices])
     for epoch in session.epochs:
         values = [getattr(epoch, name) for name in Epoch.__slots__]

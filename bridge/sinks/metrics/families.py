@@ -78,6 +78,12 @@ TRAINING_FAMILIES = (
     ),
     _gauge("training_batch_size", "Samples per batch.", "TrainingConfig.batch_size"),
     _counter("training_batches_total", "Batches received.", "BatchData"),
+    _gauge(
+        "training_step",
+        "Training step reached, counted over the whole run.",
+        "BatchData.global_step, else ScalarData.global_step or PerformanceData.global_step",
+    ),
+    _counter("training_tokens_total", "Tokens trained on.", "BatchData.token_count"),
     _counter(
         "training_epochs_completed_total", "Epochs whose averages were reported.", "EpochData"
     ),
@@ -135,7 +141,21 @@ TRAINING_FAMILIES = (
         "Validation accuracy of the last epoch that reported one.",
         "EpochData.validation_accuracy",
     ),
-    _gauge("training_learning_rate", "Learning rate last reported.", "EpochData.learning_rate"),
+    _gauge(
+        "training_learning_rate",
+        "Learning rate last reported.",
+        "EpochData.learning_rate, ScalarData.values under learning_rate",
+    ),
+    _gauge(
+        "training_gradient_norm",
+        "Norm of the gradients last reported.",
+        "ScalarData.values under gradient_norm",
+    ),
+    _gauge(
+        "training_mfu_ratio",
+        "Model FLOPs utilization last reported: the share of what the hardware could do, 0 to 1.",
+        "ScalarData.values under mfu",
+    ),
     _gauge(
         "training_epoch_duration_seconds",
         "Time that the epoch took.",
@@ -232,7 +252,28 @@ TRAINING_FAMILIES = (
         "correct",
     ),
     _gauge(
-        "training_metric", "User-defined numbers, by name.", "ScalarData.values", "metric", "name"
+        "training_metric",
+        "User-defined numbers, by name and, where it was reported, split.",
+        "ScalarData.values",
+        *("metric", "name", "split"),
+    ),
+    _gauge(
+        "training_metric_interval_max",
+        "Highest finite value of a user-defined number in this and the previous 15 s interval.",
+        "ScalarData.values",
+        *("metric_interval_max", "name", "split"),
+    ),
+    _gauge(
+        "training_metric_interval_min",
+        "Lowest finite value of a user-defined number in this and the previous 15 s interval.",
+        "ScalarData.values",
+        *("metric_interval_min", "name", "split"),
+    ),
+    _counter(
+        "training_events_total",
+        "Events that the training loop reported, by name.",
+        "Event",
+        "name",
     ),
     _counter(
         "training_nonfinite_values_total",

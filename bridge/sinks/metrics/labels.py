@@ -48,9 +48,10 @@ def label_suffix(*pairs: tuple[str, str]) -> str:
     return "".join(pair(name, value) for name, value in pairs) + "} "
 
 
-def metric_label(name: str) -> str:
-    """Return the labels of a user-defined metric that follow the session's own; no two names have the same."""
-    return _short_metric_label(name) if len(name) <= NAME_LIMIT else _metric_label(name)
+def metric_label(name: str, split: str = "") -> str:
+    """Return the labels of a user-defined metric that follow the session's own; no two of them are the same."""
+    is_short = len(name) <= NAME_LIMIT and len(split) <= NAME_LIMIT
+    return _short_metric_label(name, split) if is_short else _metric_label(name, split)
 
 
 def clean_name(name: str) -> str:
@@ -102,8 +103,9 @@ def _digest(name: str) -> str:
     return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[: SUFFIX_LENGTH - 1]
 
 
-def _metric_label(name: str) -> str:
-    return label_suffix(("name", clean_name(name)))
+def _metric_label(name: str, split: str) -> str:
+    named = ("name", clean_name(name))
+    return label_suffix(named, ("split", clean_name(split))) if split else label_suffix(named)
 
 
 _short_metric_label = lru_cache(maxsize=4096)(_metric_label)

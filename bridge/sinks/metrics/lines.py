@@ -126,8 +126,9 @@ def _exemplars(histogram: Histogram, start: str) -> list[str]:
 
 
 def _exemplar(start: str, exemplar: Exemplar) -> str:
-    epoch, batch, value, at = exemplar
-    return f'{start}{epoch}-{batch}"}} {value!r} {at:.3f}'
+    epoch, batch, value, at, *steps = exemplar
+    step = f',step="{steps[0]}"' if steps else ""
+    return f'{start}{epoch}-{batch}"{step}}} {value!r} {at:.3f}'
 
 
 TEXT = tuple(_renderer(family, is_openmetrics=False) for family in TRAINING_FAMILIES)

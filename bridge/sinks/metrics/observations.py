@@ -11,8 +11,8 @@ INTERVAL_SECONDS = 15
 LARGEST = sys.float_info.max
 """The limit of a sum: it never becomes infinite, and never falls."""
 
-Exemplar = tuple[int, int, float, float]
-"""Epoch, batch, value, and when it arrived (seconds since 1970)."""
+Exemplar = tuple[int, int, float, float] | tuple[int, int, float, float, int]
+"""Epoch, batch, value, when it arrived (seconds since 1970), and the training step where it was reported."""
 
 
 class Histogram:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.model import Client, Config, Status
+from bridge.model import Batch, Client, Config, Status
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
 from bridge.sinks.metrics.labels import label_suffix, own_labels, pair, quoted
-from bridge.sinks.metrics.observations import Extremes, Histogram
+from bridge.sinks.metrics.observations import Exemplar, Extremes, Histogram
 from bridge.telemetry import Telemetry
 
 STATUS_LABELS = {status: label_suffix(("status", status)) for status in Status}
@@ -39,11 +39,14 @@ PLAIN = (
     *("estimated_time_remaining_seconds", "frames_per_second", "frames_per_second_average"),
     *("cpu_utilization_ratio", "memory_used_bytes", "labels_left_out"),
 )
+LATER = ("step", "tokens", "gradient_norm", "mfu_ratio")
+"""Attributes that a checkpoint has only where they were reported."""
+
 LABELLED = (
     *("gpus", "gpu_utilization_ratio", "gpu_memory_used_bytes", "gpu_memory_total_bytes"),
     *("gpu_temperature_celsius", "gpu_power_watts", "gpu_sm_clock_hertz"),
     *("gpu_throttled", "gpu_ecc_errors", "gpu_xid_errors"),
-    *("predictions", "metric", "nonfinite_values", "commands"),
+    *("predictions", "metric", "nonfinite_values", "commands", "events"),
 )
 OBSERVATIONS = ("losses", "negative_losses", "durations", "right", "wrong", "unjudged")
 """Attributes that a checkpoint keeps under these names; an unknown or a missing one does no harm."""
@@ -85,6 +88,8 @@ class SessionSeries:
     batches_per_epoch: int | None = None
     batch_size: int | None = None
     batches: int = 0
+    step: int | None = None
+    tokens: int | None = None
     epochs_completed: int = 0
     loss: float | None = None
     extremes: Extremes = field(default_factory=Extremes)
@@ -100,6 +105,8 @@ class SessionSeries:
     validation_loss: float | None = None
     validation_accuracy_ratio: float | None = None
     learning_rate: float | None = None
+    gradient_norm: float | None = None
+    mfu_ratio: float | None = None
     epoch_duration_seconds: float | None = None
     estimated_time_remaining_seconds: float | None = None
     frames_per_second: float | None = None
@@ -122,6 +129,8 @@ class SessionSeries:
     wrong: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))
     unjudged: Histogram = field(default_factory=lambda: Histogram(CONFIDENCE_BUCKETS))
     metric: Labelled = field(default_factory=dict)
+    metric_extremes: dict[str, Extremes] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
     nonfinite_values: dict[str, int] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
     last_image_timestamp_seconds: float | None = None
@@ -168,12 +177,13 @@ class SessionSeries:
             **{name: getattr(self, name) for name in PLAIN},
             **{name: getattr(self, name).copy() for name in LABELLED},
             **{name: getattr(self, name).snapshot() for name in OBSERVATIONS},
+            **self._later(),
             "extremes": self.extremes.snapshot(self.shared.monotonic()),
             "written_at": self.shared.clock(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        for name in (*PLAIN, *LABELLED):
+        for name in (*PLAIN, *LABELLED, *LATER):
             if name in state:
                 setattr(self, name, state[name])
         self.gpus = {index: tuple(gpu) for index, gpu in self.gpus.items()}  # type: ignore[misc]
@@ -183,7 +193,21 @@ class SessionSeries:
         self.losses.is_shown_empty = any(self.negative_losses.counts)
         if "written_at" in state:
             age = max(0.0, self.shared.clock() - state["written_at"])
-            self.extremes.restore(state["extremes"], self.shared.monotonic() - age)
+            then = self.shared.monotonic() - age
+            self.extremes.restore(state["extremes"], then)
+            for label, extremes in state.get("metric_extremes", {}).items():
+                self.metric_extremes[label] = Extremes()
+                self.metric_extremes[label].restore(extremes, then)
+
+    def _later(self) -> dict[str, Any]:
+        """Return what is in a snapshot only where it was reported."""
+        known = {name: getattr(self, name) for name in LATER}
+        if self.metric_extremes:
+            now = self.shared.monotonic()
+            known["metric_extremes"] = {
+                label: extremes.snapshot(now) for label, extremes in self.metric_extremes.items()
+            }
+        return {name: value for name, value in known.items() if value is not None}
 
     @property
     def loss_interval_min(self) -> float | None:
@@ -197,7 +221,24 @@ class SessionSeries:
         extremes = self.extremes.at(self.shared.monotonic())
         return extremes and extremes[1]
 
-    def observe_loss(self, epoch: int, batch: int, loss: float, at: float) -> None:
+    @property
+    def metric_interval_min(self) -> Labelled:
+        """The lowest recent value of each user-defined number."""
+        return self._recent(0)
+
+    @property
+    def metric_interval_max(self) -> Labelled:
+        """The highest recent value of each user-defined number."""
+        return self._recent(1)
+
+    def _recent(self, which: int) -> Labelled:
+        if not self.metric_extremes:
+            return {}
+        now = self.shared.monotonic()
+        recent = ((label, each.at(now)) for label, each in self.metric_extremes.items())
+        return {label: extremes[which] for label, extremes in recent if extremes is not None}
+
+    def observe_loss(self, batch: Batch, loss: float, at: float) -> None:
         """Observe the finite loss of a batch.
 
         Once one was negative both histograms are on the page, since the mean is computed from both.
@@ -206,7 +247,10 @@ class SessionSeries:
         if loss < 0:
             histogram, loss = self.negative_losses, -loss
             self.losses.is_shown_empty = True
-        histogram.exemplars[histogram.observe(loss)] = (epoch, batch, loss, at)
+        exemplar: Exemplar = (batch.epoch, batch.index, loss, at)
+        if batch.step is not None:
+            exemplar = (batch.epoch, batch.index, loss, at, batch.step)
+        histogram.exemplars[histogram.observe(loss)] = exemplar
 
     def show_status(self, status: Status) -> None:
         """Set the series of a status to 1 and the others to 0."""

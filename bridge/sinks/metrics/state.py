@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 
 from bridge.lifecycle import Disconnected, Ended, Event, Expired
-from bridge.model import Batch, ImageResult
+from bridge.model import Batch, ImageResult, Scalars
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.labels import label_suffix
+from bridge.sinks.metrics.scalars import note_extremes
 from bridge.sinks.metrics.series import CHECKPOINT_KEY, SessionSeries, Shared
 from bridge.sinks.metrics.updates import UPDATES
 from bridge.storage.image_counts import ImageCount
@@ -69,6 +70,8 @@ class TrainingMetrics:
             update(series, event, received)
             if isinstance(event, Batch) and event.loss is not None and isfinite(event.loss):
                 series.extremes.add(event.loss, at)
+            elif isinstance(event, Scalars):
+                note_extremes(series, event, at)
         elif isinstance(event, Expired):
             del self._series[session.id]
 

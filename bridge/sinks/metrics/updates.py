@@ -1,7 +1,6 @@
 """How each type of event changes the series of its session."""
 
 from collections.abc import Callable, Mapping
-from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -19,6 +18,7 @@ from bridge.model import (
     CommandResult,
     Epoch,
     Heartbeat,
+    Occurrence,
     Performance,
     Scalars,
     Status,
@@ -26,7 +26,9 @@ from bridge.model import (
 )
 from bridge.protocol import CommandType
 from bridge.sinks.metrics.hardware import show_resources
-from bridge.sinks.metrics.labels import label_suffix, metric_label
+from bridge.sinks.metrics.labels import label_suffix
+from bridge.sinks.metrics.occurrences import count_occurrence
+from bridge.sinks.metrics.scalars import show_scalars
 from bridge.sinks.metrics.series import BATCH_LOSS_FIELD, SessionSeries
 from bridge.sinks.metrics.values import (
     checked_accuracy,
@@ -37,12 +39,6 @@ from bridge.sinks.metrics.values import (
     reported_value,
 )
 
-METRICS_LIMIT = 50
-"""Names of user-defined metrics per session."""
-
-METRICS_EXAMINED = 1_000
-"""Names examined per message: a message with a million of them must not hold up the event loop."""
-
 MEASUREMENTS = (
     ("epoch_duration_seconds", "total_time_for_epoch_sec"),
     ("estimated_time_remaining_seconds", "estimated_time_remaining_sec"),
@@ -52,8 +48,6 @@ MEASUREMENTS = (
 """Attributes of a Performance, and their names in the protocol."""
 
 NO_RESOURCES = Resources()
-
-SCALAR_FIELD = label_suffix(("field", "values"))
 
 
 def _registered(series: SessionSeries, _event: Registered, _at: float) -> None:
@@ -77,6 +71,10 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
     series.epoch = batch.epoch
     series.batch = batch.index
     series.batches += 1
+    if batch.step is not None:
+        series.step = batch.step
+    if batch.tokens:
+        series.tokens = (series.tokens or 0) + batch.tokens
     if batch.loss is not None:
         _loss(series, batch, batch.loss, at)
     if batch.duration_seconds is not None:
@@ -97,7 +95,7 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
 def _loss(series: SessionSeries, batch: Batch, loss: float, at: float) -> None:
     series.loss = loss
     if isfinite(loss):
-        series.observe_loss(batch.epoch, batch.index, loss, at)
+        series.observe_loss(batch, loss, at)
     else:
         series.nonfinite_values[BATCH_LOSS_FIELD] += 1
 
@@ -158,21 +156,6 @@ def _status(series: SessionSeries, change: StatusChange, at: float) -> None:
         series.describe(series.session.config.updated(change.config))
 
 
-def _scalars(series: SessionSeries, scalars: Scalars, at: float) -> None:
-    series.session_last_update_timestamp_seconds = at
-    left_out = max(0, len(scalars.values) - METRICS_EXAMINED)
-    for name, value in islice(scalars.values.items(), METRICS_EXAMINED):
-        label = metric_label(name)
-        if label not in series.metric and len(series.metric) >= METRICS_LIMIT:
-            left_out += 1
-            continue
-        series.metric[label] = value
-        if not isfinite(value):
-            count(series.nonfinite_values, SCALAR_FIELD)
-    if left_out:
-        series.shared.telemetry.dropped("scalar", "names_limit", left_out)
-
-
 def _command_sent(series: SessionSeries, sent: CommandSent, _at: float) -> None:
     count(series.commands, _command_label(sent.type, "sent"))
     for result in ("applied", "refused"):
@@ -197,7 +180,8 @@ UPDATES: Mapping[type, Callable[[SessionSeries, Any, float], None]] = {
     Epoch: _epoch,
     Performance: _performance,
     StatusChange: _status,
-    Scalars: _scalars,
+    Scalars: show_scalars,
+    Occurrence: count_occurrence,
     Heartbeat: _sign_of_life,
     CommandResult: _sign_of_life,
     CommandSent: _command_sent,

@@ -29,6 +29,8 @@ from bridge.model import (
     Heartbeat,
     Image,
     ImageResult,
+    Level,
+    Occurrence,
     Performance,
     Prediction,
     Scalars,
@@ -79,7 +81,9 @@ def test_every_family_is_fed(scene):
         Batch(1, 3, -0.5),
         Epoch(1, 0.5, 0.9, 0.6, 0.8, 0.01),
         Performance(0.1, 2.0, 3.0, 4.0, 5.0, Resources(1.0, 2.0, (gpu,))),
-        Scalars(1, 2, {"grad_norm": 1.5}),
+        Batch(1, 4, None, step=4, tokens=512),
+        Scalars(1, 2, {"cer": 1.5, "gradient_norm": 2.0, "mfu": 0.4}, split="train"),
+        Occurrence("lr drop", "", Level.INFO, {}, 1, 2),
         CommandSent("c1", CommandType.PAUSE_TRAINING, {}),
     )
     scene.settle("run-1", ImageResult.STORED, 1, NOON)
@@ -531,7 +535,9 @@ def test_a_session_from_before_a_restart_goes_on(scene):
         Batch(1, 8, math.inf, duration_seconds=0.25),
         Epoch(1, 0.5, 0.25),
         Performance(0.5, 1.0, 2.0, 3.0, 4.0, Resources(1.0, 2.0, (gpu,))),
-        Scalars(1, 8, {"gradient": 2.0}),
+        Scalars(1, 8, {"gradient": 2.0, "mfu": 0.25, "gradient_norm": 1.5}),
+        Scalars(1, 8, {"gradient": 3.0}, 18, "train"),
+        Occurrence("lr drop", "", Level.INFO, {}, 1, 8),
         CommandSent("c", CommandType.PAUSE_TRAINING, {}),
     )
     scene.tell(session, *events)
