@@ -15,6 +15,18 @@ PHASES = ("training", "validation", "checkpoint", "data", "startup", "idle")
 LOST_PHASE = "lost"
 """The phase of the time between two attempts, which only the bridge sees."""
 
+STALLED_PHASE = "stalled"
+"""The phase of the time that steps should have taken and did not come: no loop is ever in it by its own account."""
+
+STEP_PHASES = ("training", "data")
+"""Phases in which steps come; without one for too long, their time counts as stalled."""
+
+STALL_SECONDS = 300.0
+"""How long a step may take, at least, until the time beyond it counts as stalled..."""
+
+STALL_BATCHES = 20
+"""...or so many times as long as a batch usually takes, if that is longer."""
+
 MEBIBYTE = 1 << 20
 """The protocol's MB."""
 
