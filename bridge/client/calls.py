@@ -59,6 +59,22 @@ class StatusCall(NamedTuple):
     at: float
     status: Status
     message: str
+    ending: str = ""
+    """How the run has ended, where the status is not all of it: stopped, interrupted, terminated."""
+    transfer: None = None
+
+
+class RestateCall(NamedTuple):
+    """The bridge lacks what an earlier one has received: status, configuration and phase are sent again."""
+
+    at: float
+    transfer: None = None
+
+
+class PositionCall(NamedTuple):
+    """The bridge lacks where the loop is, which is sent again."""
+
+    at: float
     transfer: None = None
 
 
@@ -93,4 +109,14 @@ class FlushCall(NamedTuple):
     transfer: None = None
 
 
-Call = BatchCall | EpochCall | ScalarsCall | StatusCall | AnswerCall | ResumedCall | FlushCall
+Call = (
+    BatchCall
+    | EpochCall
+    | ScalarsCall
+    | StatusCall
+    | AnswerCall
+    | ResumedCall
+    | RestateCall
+    | PositionCall
+    | FlushCall
+)

@@ -6,6 +6,7 @@ from typing import Any
 from bridge.client.capture.capture import Capture
 from bridge.client.commands import CommandInbox
 from bridge.client.gate import Gate
+from bridge.client.phases import NO_PHASE, NoPhase, Phase, PhaseClock
 from bridge.client.runtime import Runtime
 from bridge.protocol import Status
 
@@ -17,6 +18,7 @@ class Reporting:
     _gate: Gate
     _capture: Capture
     _commands: CommandInbox
+    _phases: PhaseClock
 
     def log_batch(
         self,
@@ -84,3 +86,12 @@ class Reporting:
         """Report what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
         if self._gate.admits("statuses"):
             self._runtime.status.report(status, "" if message is None else message)
+
+    def phase(self, name: str) -> Phase | NoPhase:
+        """Return what `with` takes for the time that the loop is busy with something: `validation`, `data` ...
+
+        Phases may lie in each other; the innermost counts. One costs about a microsecond.
+        """
+        if not self._gate.is_open and not self._gate.admits("phases"):
+            return NO_PHASE
+        return self._phases.phase(name)

@@ -20,8 +20,10 @@ from bridge.client.delivery.transport import InProcessBridge, Transport
 from bridge.client.gate import Gate, Shut
 from bridge.client.identity import Identity
 from bridge.client.last_wait import wait_until_drained
-from bridge.client.left_out import LeftOut, Reason
+from bridge.client.left_out import LeftOut
 from bridge.client.options import Options
+from bridge.client.phase_report import PhaseReport
+from bridge.client.phases import PhaseClock
 from bridge.client.ranks import RankCheck
 from bridge.client.resource_usage import ResourceMonitor
 from bridge.client.run_status import RunStatus
@@ -29,18 +31,10 @@ from bridge.client.settings import Destination
 from bridge.client.spool.worker import SpoolWorker
 from bridge.client.stats import Notices, Stats, log_losses
 from bridge.client.strict import StrictCheck
+from bridge.client.teardown import Parts, stop
 from bridge.protocol import Status
 
 log = logging.getLogger("trainbridge")
-
-STOP_SECONDS = 0.8
-"""How much longer than it was given the end of a session may take: for its threads, and for the disk."""
-
-LAST_WORD_SECONDS = 0.2
-"""How long a bridge that has everything may take to end the stream."""
-
-COLLECT_SHARE = 0.5
-"""Of that, so much is left to the numbers that have not been encoded yet, where a spool keeps them."""
 
 PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could resume it, has been away for so long."""
@@ -82,11 +76,12 @@ class Runtime:
         """Whether nobody waits for its end, which goes on in a thread of the SDK's own."""
         self._predecessors: tuple[Runtime, ...] = ()
         """Sessions of the same name in this process, which end before this one connects."""
-        self._threads: tuple[threading.Thread, ...] = ()
+        self._threads: tuple[()] | tuple[threading.Thread, threading.Thread] = ()
         self._spool: SpoolWorker | None = None
         self.gate = Gate(identity.session_id, self._accounts[0])
         self.queue = CallQueue(options.buffer_bytes)
         self.status = RunStatus(self.queue, self._accounts[0])
+        self.phases = PhaseClock(self._accounts[0])
         self._outbox = Outbox(options.buffer_bytes, self._stats)
         strict = options.account.is_strict
         check = StrictCheck(identity.config, self._server_config).check if strict else None
@@ -106,6 +101,7 @@ class Runtime:
             server_config=self._server_config,
             left_out=self._accounts[1],
             resources=self._resources,
+            phases=PhaseReport(self.phases.read),
         )
         self.commands = CommandInbox(
             self._answer, is_answer_pending=self._collector.is_answer_pending
@@ -136,6 +132,7 @@ class Runtime:
         self._settle()
         if self._threads:
             self._resources.record_cuda_devices()
+            self.phases.begin_training()
             self.status.report(Status.RUNNING)
             self.gate.open()
         return self.gate.is_open
@@ -176,7 +173,7 @@ class Runtime:
             self._close_input(timeout)
             wait_until_drained(self._outbox, deadline, self.session_id)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
-            self._left = self._stop(time.monotonic())
+            self._left = self._stop()
         log_losses(self.session_id, self._stats, self._left, self._options.spool)
         return self._left
 
@@ -214,7 +211,7 @@ class Runtime:
         if self._is_closing:  # that was interrupted, or goes on in a thread that will not end it
             if self._is_let_go:
                 self._outbox.wait_until_drained(time.monotonic() + seconds)
-            self._stop(time.monotonic())
+            self._stop()
         else:
             self.close(min(seconds, self._options.close_seconds))
 
@@ -316,35 +313,20 @@ class Runtime:
         self.queue.close()
         self._transport.skip_backoff()
 
-    def _stop(self, now: float) -> int:
-        """Take all threads out of what they do, within `STOP_SECONDS`; return how many messages are left."""
+    def _stop(self) -> int:
+        """Stop all parts; return how many messages are left."""
         if not self._threads:
             return 0
-        deadline = now + STOP_SECONDS
-        collecting, sending = self._threads
-        self._collector.deadlines.expire()
-        self.queue.close()  # an interrupt may have come before
-        if self._outbox.is_done:
-            sending.join(LAST_WORD_SECONDS)  # the bridge may still report what became of images
-        self._transport.stop()
-        if self._spool is not None:
-            collecting.join(STOP_SECONDS * COLLECT_SHARE)
-        abandoned = self._collector.abandon(self._accounts[2])
-        self._outbox.abandon()
-        if self._spool is None:
-            collecting.join(max(0.0, deadline - time.monotonic()))
-        left = self._outbox.wait_until_delivered(0.0) + self.queue.in_hand
-        if self._spool is not None:
-            self._spool.close(max(0.0, deadline - time.monotonic()))
-        sending.join(max(0.0, deadline - time.monotonic()))
-        self._release_capture(deadline, is_collecting=collecting.is_alive())
+        parts = Parts(
+            self.queue,
+            self.capture,
+            self._collector,
+            self._outbox,
+            self._transport,
+            self._spool,
+            self._accounts,
+        )
+        left = stop(parts, *self._threads)
         self._threads = ()
         process_hooks.unregister(self)
-        return left + abandoned
-
-    def _release_capture(self, deadline: float, *, is_collecting: bool) -> None:
-        self.capture.wait_for_caller(deadline)
-        self.capture.close()
-        if self.capture.was_interrupted and not is_collecting:
-            # Between two steps of one of those calls its images may have belonged to nobody.
-            self._accounts[2].add("images", Reason.RAISED, max(0, self.stats().images_waiting))
+        return left

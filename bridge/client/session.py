@@ -41,7 +41,9 @@ CLIENT_NAME = "trainbridge-python"
 
 console.attach()
 
-_PARTS = frozenset({"_rank", "_runtime", "_gate", "_capture", "_commands", "_callbacks", "_pause"})
+_PARTS = frozenset(
+    {"_rank", "_runtime", "_gate", "_capture", "_commands", "_callbacks", "_pause", "_phases"}
+)
 """Attributes of a session that its copies have their own of."""
 
 _COPIED = "trainbridge session"
@@ -257,10 +259,12 @@ class TrainingSession(Reporting):
         self._gate = runtime.gate
         self._capture = runtime.capture
         self._commands = runtime.commands
+        self._phases = runtime.phases
         self._callbacks = self._commands.lend_callbacks()
         self._pause = Pause(
             self._commands,
             runtime.queue,
             report=runtime.status.report,
             is_abandoned=runtime.is_abandoned,
+            phases=runtime.phases,
         )

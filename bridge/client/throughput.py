@@ -41,6 +41,11 @@ class ThroughputMeter:
         self.due_at = math.inf
         """When the next measurement is due."""
 
+    @property
+    def batch_seconds(self) -> float:
+        """What a batch has taken on average; 0 while none is known."""
+        return self._busy_seconds / self._batches if self._batches else 0.0
+
     def record_batch(self, at: float, epoch: int, samples: int) -> float | None:
         """Record the end of a batch; return how long it took, or None where that is not known."""
         if self._first_epoch is None or epoch != self._epoch:
@@ -73,7 +78,7 @@ class ThroughputMeter:
 
     def measure(self, at: float) -> Throughput | None:
         """Return the throughput since the last measurement and on average; None before there is any."""
-        self.due_at = at + REPORT_SECONDS
+        self.due_at = math.inf if self._first_epoch is None else at + REPORT_SECONDS
         if not self._batches:
             return None
         batches, samples, busy = self._reported
@@ -104,8 +109,7 @@ class ThroughputMeter:
         """Return the time left of this epoch and those to come; 0 where the number of epochs was not reported."""
         if not self._epochs:
             return 0.0
-        average = self._busy_seconds / self._batches
-        epoch_seconds = self._last_epoch_seconds or average * self._batches_per_epoch
+        epoch_seconds = self._last_epoch_seconds or self.batch_seconds * self._batches_per_epoch
         base = 1 if self._first_epoch else 0  # loops count from 0 or from 1
         epochs_to_come = max(0, self._epochs - 1 - (self._epoch - base))
         has_ended = self._epoch_batches == 0

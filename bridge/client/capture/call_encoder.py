@@ -9,6 +9,8 @@ from bridge.client.calls import (
     Call,
     EpochCall,
     FlushCall,
+    PositionCall,
+    RestateCall,
     ResumedCall,
     ScalarsCall,
     StatusCall,
@@ -22,6 +24,7 @@ from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.left_out import LeftOut, Reason
+from bridge.client.phase_report import PhaseReport
 from bridge.client.throughput import ThroughputMeter
 
 NAMES: dict[type, str] = {
@@ -31,6 +34,8 @@ NAMES: dict[type, str] = {
     StatusCall: "statuses",
     AnswerCall: "answers",
     ResumedCall: "pauses",
+    RestateCall: "statuses",
+    PositionCall: "positions",
 }
 """What each call is named in messages to the user."""
 
@@ -46,6 +51,7 @@ class CallEncoder:
         *,
         server_config: Callable[[], ServerConfig],
         left_out: LeftOut,
+        phases: PhaseReport,
     ) -> None:
         """Count what is left out into `left_out`."""
         self._encoder = encoder
@@ -55,11 +61,20 @@ class CallEncoder:
         self._left_out = left_out
         self._sampler = ImageSampler()
         self._answers: dict[str, int] = {}
+        self._phases = phases
+        self._status: StatusCall | None = None
+        """The last status of the run."""
+        self._position: tuple[int, int] | None = None
+        """Epoch and index of the last batch."""
 
     def encode(
         self, calls: list[Call], *, is_abandoned: Callable[[], bool]
     ) -> list[OutgoingMessage]:
         """Return the messages of calls; once `is_abandoned`, the remaining calls are left out."""
+        self._phases.look(
+            has_stepped=any(type(call) is BatchCall for call in calls),
+            batch_seconds=self._meter.batch_seconds,
+        )
         chosen = self._choose(calls)
         offset = time.time() - time.monotonic()
         messages = []
@@ -71,6 +86,13 @@ class CallEncoder:
             if message is not None:
                 messages.append(message)
         return messages
+
+    def phase_message(self, clock_ms: int) -> OutgoingMessage | None:
+        """Return what says that the loop is in another phase, where a message should say so."""
+        status = self._status
+        if status is None or status.status.is_end or not self._phases.is_due:
+            return None
+        return self._encoder.phase(status, clock_ms, self._phases.state())
 
     def answer_sequence(self, command_id: str) -> int | None:
         """Return the sequence of the last answer to a command; None where there is none."""
@@ -116,12 +138,21 @@ class CallEncoder:
             return self._encoder.epoch(call, clock_ms)
         if type(call) is ScalarsCall:
             return self._encoder.scalars(call, clock_ms)
-        if type(call) is StatusCall:
-            return self._encoder.status(call, clock_ms)
         if type(call) is AnswerCall:
             return self._answer(call, clock_ms)
         if type(call) is ResumedCall:
             self._meter.record_resume(call.at)
+            return None
+        return self._run_state(call, clock_ms)
+
+    def _run_state(self, call: Call, clock_ms: int) -> OutgoingMessage | None:
+        """Encode the status of the run, or what has to be said of it again."""
+        if type(call) is StatusCall:
+            self._status = call
+        if type(call) in (StatusCall, RestateCall) and self._status is not None:
+            return self._encoder.status(self._status, clock_ms, self._phases.state())
+        if type(call) is PositionCall and self._position is not None:
+            return self._encoder.scalars(ScalarsCall(call.at, {}, *self._position), clock_ms)
         return None
 
     def _answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
@@ -138,7 +169,7 @@ class CallEncoder:
         images = call.images
         pictures = images.claim() if images is not None and is_chosen else None
         try:
-            return self._encoder.batch(
+            message = self._encoder.batch(
                 call,
                 samples=samples,
                 clock_ms=clock_ms,
@@ -153,6 +184,8 @@ class CallEncoder:
         finally:
             if images is not None and pictures is not None:
                 self._capture.copies.release(images, pictures)
+        self._position = (epoch, message.batch)
+        return message
 
     def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:
         """Release the memory that a call still holds; images not claimed yet are left out for this reason."""

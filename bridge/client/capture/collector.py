@@ -14,8 +14,9 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
+from bridge.client.phase_report import PhaseReport
 from bridge.client.resource_usage import ResourceMonitor
-from bridge.client.throughput import ThroughputMeter
+from bridge.client.throughput import REPORT_SECONDS, ThroughputMeter
 
 CALLS_AT_ONCE = 512
 """How many calls are encoded before their messages are put into the outbox."""
@@ -46,6 +47,7 @@ class Collector:
         server_config: Callable[[], ServerConfig],
         left_out: LeftOut,
         resources: ResourceMonitor,
+        phases: PhaseReport,
     ) -> None:
         """Work for one session; `server_config` returns what the bridge asks for at the moment."""
         self.deadlines = Deadlines()
@@ -60,8 +62,16 @@ class Collector:
         )
         self._encoder = Encoder(config, left_out, is_over=self.deadlines.is_too_late_for_images)
         self._calls = CallEncoder(
-            self._encoder, capture, self._meter, server_config=server_config, left_out=left_out
+            self._encoder,
+            capture,
+            self._meter,
+            server_config=server_config,
+            left_out=left_out,
+            phases=phases,
         )
+        self._phases = phases
+        self._report_at = time.monotonic() + REPORT_SECONDS
+        """When performance data are due that a measurement has not made due before."""
         self._progress_at = time.monotonic()
         """When calls were last taken, or the queue was empty."""
 
@@ -147,8 +157,12 @@ class Collector:
     def _encode(self, calls: list[Call]) -> None:
         """Put the messages of calls into the outbox, and end the flushes among them."""
         try:
-            if calls:
-                self._outbox.put(self._calls.encode(calls, is_abandoned=self._queue.is_abandoned))
+            messages = self._calls.encode(calls, is_abandoned=self._queue.is_abandoned)
+            phase = self._calls.phase_message(now_ms())
+            if phase is not None:
+                messages.append(phase)
+            if messages:
+                self._outbox.put(messages)
         finally:
             self._queue.in_hand = 0
             _end_flushes(calls)
@@ -156,12 +170,16 @@ class Collector:
     def _report_performance(self) -> None:
         """Report throughput and resource usage when they are due."""
         now = time.monotonic()
-        if now < self._meter.due_at or self.deadlines.is_too_late_for_images():
+        due_at = min(self._meter.due_at, self._report_at)
+        if now < due_at or self.deadlines.is_too_late_for_images():
             return
         throughput = self._meter.measure(now)
-        if throughput is not None:
-            usage = self._resources.read()
-            self._outbox.put([self._encoder.performance(throughput, usage, now_ms())])
+        if throughput is None and now < self._report_at:
+            return
+        self._report_at = now + REPORT_SECONDS
+        usage = self._resources.read()
+        phases = self._phases.state()
+        self._outbox.put([self._encoder.performance(throughput, usage, now_ms(), phases)])
 
 
 def _end_flushes(calls: list[Call]) -> None:

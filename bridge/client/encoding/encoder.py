@@ -24,8 +24,10 @@ from bridge.client.encoding.images import Jpegs, encode_images
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
 from bridge.client.encoding.resources import usage_of
+from bridge.client.encoding.run_state import performance_data, status_update
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
+from bridge.client.phase_report import NO_PHASES, PhaseState
 from bridge.client.resource_usage import ResourceUsage
 from bridge.client.throughput import Throughput
 from bridge.protocol import Status
@@ -171,19 +173,22 @@ class Encoder:
         )
         return self._message(Priority.OTHER, clock_ms, scalar_data=data)
 
-    def status(self, call: StatusCall, clock_ms: int) -> OutgoingMessage:
+    def status(
+        self, call: StatusCall, clock_ms: int, phases: PhaseState = NO_PHASES
+    ) -> OutgoingMessage:
         """Encode the status of the run."""
         status = Status(int(call.status))
-        data = wire.StatusUpdate(
-            status=wire.TrainingStatus.ValueType(status),
-            message=text(call.message),
-            config=self._config.to_wire(),
-            timestamp_ms=clock_ms,
-        )
+        data = status_update(call, text(call.message), clock_ms, phases)
+        data.config.CopyFrom(self._config.to_wire())
         priority = Priority.FINAL if status.is_end else Priority.CRITICAL
         message = self._message(priority, clock_ms, status_update=data)
         message.subject = ("status", status)
         return message
+
+    def phase(self, call: StatusCall, clock_ms: int, phases: PhaseState) -> OutgoingMessage:
+        """Encode that the loop is in another phase, while its status stays."""
+        data = status_update(call, text(call.message), clock_ms, phases)
+        return self._message(Priority.OTHER, clock_ms, status_update=data)
 
     def answer(self, call: AnswerCall, clock_ms: int) -> OutgoingMessage:
         """Encode the answer to a command."""
@@ -197,18 +202,14 @@ class Encoder:
         return self._message(Priority.CRITICAL, clock_ms, command_result=data)
 
     def performance(
-        self, throughput: Throughput, usage: ResourceUsage | None, clock_ms: int
+        self,
+        throughput: Throughput | None,
+        usage: ResourceUsage | None,
+        clock_ms: int,
+        phases: PhaseState = NO_PHASES,
     ) -> OutgoingMessage:
-        """Encode throughput and resource usage."""
-        data = wire.PerformanceData(
-            time_per_batch_ms=throughput.batch_seconds * 1000,
-            total_time_for_epoch_sec=throughput.epoch_seconds,
-            estimated_time_remaining_sec=throughput.remaining_seconds,
-            current_fps=throughput.samples_per_second,
-            average_fps=throughput.samples_per_second_average,
-            resource_usage=usage_of(usage) if usage else None,
-            timestamp_ms=clock_ms,
-        )
+        """Encode throughput, resource usage and phases; without throughput, none is known yet."""
+        data = performance_data(throughput, usage_of(usage) if usage else None, clock_ms, phases)
         return self._message(Priority.OTHER, clock_ms, performance_data=data)
 
     def _message(self, priority: Priority, clock_ms: int, **payload: Any) -> OutgoingMessage:

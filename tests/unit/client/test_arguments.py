@@ -293,6 +293,9 @@ CALLS = [
     ("log_status", {"status": None}, "statuses", "a NoneType is not a Status"),
     ("log_status", {"status": 99}, "statuses", "99 is not a valid Status"),
     ("log_status", {"message": Speechless()}, "statuses", "RuntimeError: no text"),
+    ("phase", {"name": "two words"}, "phases", "'two words' is not the name of a phase"),
+    ("phase", {"name": None}, "phases", "a NoneType is not the name of a phase"),
+    ("phase", {"name": "stalled"}, "phases", "'stalled' is counted by itself"),
     (
         "on",
         {"type": "pause"},
@@ -322,6 +325,7 @@ GOOD = {
     "log_epoch": {"epoch": 0, "loss": 0.5},
     "log_scalars": {"values": {"x": 1.0}},
     "log_status": {"status": Status.RUNNING},
+    "phase": {"name": "validation"},
     "on": {"type": CommandType.SAVE_CHECKPOINT, "callback": print},
     "flush": {},
     "close": {},

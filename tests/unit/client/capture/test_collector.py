@@ -12,6 +12,8 @@ from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut
+from bridge.client.phase_report import PhaseReport
+from bridge.client.phases import PhaseClock
 from bridge.client.resource_usage import ResourceMonitor
 from bridge.client.stats import Stats
 
@@ -41,6 +43,7 @@ class Stages:
             server_config=server_config,
             left_out=self.left_out,
             resources=ResourceMonitor(None, gpus="none"),
+            phases=PhaseReport(PhaseClock(self.left_out).read),
         )
         self.thread = threading.Thread(target=self.collector.run, daemon=True)
 
