@@ -189,7 +189,8 @@ def _keys(deletion: Deletion, shards: Sequence[Shard], store: ObjectStore) -> li
     if deletion.images is ImageScope.OWN:
         return [shard.key for shard in shards]
     listed = (found.key for found in store.list(f"{deletion.session_id}/"))
-    return [key for key in listed if deletion.covers(key)]
+    own = (shard.key for shard in shards)  # among them those whose key names no attempt
+    return list(dict.fromkeys((*own, *filter(deletion.covers, listed))))
 
 
 def _delete_step(database: Database, deletion: Deletion) -> int:

@@ -13,6 +13,11 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
+class Superseded:
+    """The next attempt of the session begins now: nothing more comes of this one, which is kept as it stands."""
+
+
+@dataclass(frozen=True, slots=True)
 class Connected:
     """The first message of a stream of the session has arrived."""
 
@@ -73,6 +78,7 @@ class SequenceAdvanced:
 
 Lifecycle = (
     Registered
+    | Superseded
     | Connected
     | Disconnected
     | CommandQueued

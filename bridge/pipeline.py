@@ -25,6 +25,7 @@ from bridge.lifecycle import (
     Expired,
     Registered,
     SequenceAdvanced,
+    Superseded,
 )
 from bridge.model import (
     Client,
@@ -96,6 +97,8 @@ class Pipeline:
             self._admission.note_refusal(session_id, caller)
             raise
         session = registration.session
+        if registration.former is not None:
+            self._supersede(registration.former)
         self._admission.note_registration(session.id, caller)
         if client.instance_id:
             registration = replace(registration, token=session.issue_token())
@@ -277,6 +280,12 @@ class Pipeline:
         self._sessions.expire(session)
         self._commands.discard(session.id)
         self._committer.request_commit()
+
+    def _supersede(self, former: Session) -> None:
+        """Let an attempt end where nobody has seen its end, and have it kept."""
+        if former.stage is Stage.LIVE:
+            former.apply(Ended(Stage.LOST), former.updated_at)
+        self._emit(former, Superseded(), self._clock())
 
     def _revive(
         self, session: Session, message: Message, now: float, *, is_from_loop: bool

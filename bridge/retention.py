@@ -10,7 +10,13 @@ from bridge.committer import Committer
 from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
 from bridge.storage.database import Database
-from bridge.storage.deletions import Deletion, ImageScope, archived_before, archived_beyond
+from bridge.storage.deletions import (
+    Archived,
+    Deletion,
+    ImageScope,
+    archived_before,
+    archived_beyond,
+)
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
@@ -78,19 +84,23 @@ class Retention:
         """Have what is over the limits deleted, SESSIONS_PER_ROUND sessions at most; return how many."""
         now = self._clock()
         surplus = await run_in_daemon_thread(lambda: self._surplus(now), name="retention")
-        # One that has come back meanwhile is in memory: its registration read the row before it goes.
-        gone = [name for name in surplus if self._sessions.find(name) is None]
+        gone = [each for each in surplus if not self._is_in_memory(each)]
         scope = ImageScope.OWN if self._limits.with_images else ImageScope.NONE
-        for name in gone:
-            self._requests.add(Deletion(name, scope, round(now * 1000)))
+        for one in gone:
+            self._requests.add(Deletion(one.session_id, scope, round(now * 1000), one.attempt))
         if gone:
             self._telemetry.sessions_outdated(len(gone))
             await self._committer.commit()
         return len(gone)
 
-    def _surplus(self, now: float) -> list[str]:
+    def _is_in_memory(self, one: Archived) -> bool:
+        """Return whether an attempt has come back meanwhile: its registration read the row before it goes."""
+        session = self._sessions.find(one.session_id)
+        return session is not None and session.attempt == one.attempt
+
+    def _surplus(self, now: float) -> list[Archived]:
         limits = self._limits
-        found: list[str] = []
+        found: list[Archived] = []
         if limits.days:
             before = now - limits.days * DAY_SECONDS
             found += archived_before(self._database, round(before * 1000), SESSIONS_PER_ROUND)

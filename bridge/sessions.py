@@ -34,6 +34,8 @@ class Registration:
     """A new attempt, rather than the one that is known."""
     token: str = ""
     """What streams must show, for a client that names itself."""
+    former: Session | None = None
+    """The attempt before, where this is a new one of a known session."""
 
 
 class Sessions:
@@ -125,7 +127,7 @@ class Sessions:
             raise ForeignSessionError(SENT_BY_ANOTHER)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
         session.follow(known)
-        return Registration(session, is_new=True)
+        return Registration(session, is_new=True, former=known)
 
     def is_leased(self, session: Session) -> bool:
         """Return whether a session has been heard of within three heartbeats."""

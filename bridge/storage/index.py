@@ -8,11 +8,29 @@ from bridge.storage.database import Database, Row
 from bridge.storage.image_counts import counts_of
 from bridge.storage.shards import loss_of_row
 
-BATCH = (
-    "SELECT session_id, epoch, batch, received_ms, loss, images FROM batches WHERE session_id = ?"
-)
-IN_EPOCH = " AND (?2 IS NULL OR epoch = ?2)"
+COLUMNS = "session_id, epoch, batch, received_ms, loss, images, attempt"
+BATCH = f"SELECT {COLUMNS} FROM batches WHERE session_id = ?1"  # noqa: S608 -- a constant
+OF_ANY_ATTEMPT, OF_ATTEMPT = " AND ?2 IS NULL", " AND attempt = ?2"
+IN_EPOCH = " AND (?3 IS NULL OR epoch = ?3)"
 BY_LOSS = " ORDER BY (loss IS NULL) DESC, loss DESC"
+
+PAGE_OF_ATTEMPT = (
+    f"{BATCH}{OF_ATTEMPT} AND (epoch, batch) > (?3, ?4) ORDER BY epoch, batch LIMIT ?5"
+)
+PAGE = (
+    # SQLite takes the other columns from the row with the maximum (sqlite.org/lang_select.html, "bare columns").
+    f"SELECT {COLUMNS.removesuffix('attempt')} max(attempt) FROM batches"  # noqa: S608 -- constants
+    " WHERE session_id = ?1 AND ?2 IS NULL AND (epoch, batch) > (?3, ?4)"
+    " GROUP BY epoch, batch ORDER BY epoch, batch LIMIT ?5"
+)
+IMAGES = (
+    "SELECT position, predicted_class, confidence, true_class, key, stored, offset, length"
+    " FROM images JOIN shards USING (shard_id)"
+    " WHERE images.session_id = ?1 AND epoch = ?3 AND batch = ?4 AND images.attempt = coalesce("
+    "?2, (SELECT max(attempt) FROM batches WHERE session_id = ?1 AND epoch = ?3 AND batch = ?4))"
+    " ORDER BY position"
+)
+ATTEMPTS = "SELECT DISTINCT attempt FROM batches WHERE session_id = ? ORDER BY attempt"
 
 LAST_MS = 2**63 - 1
 
@@ -35,6 +53,7 @@ class ImageBatch:
     loss: float | None
     """None: not reported; NaN: not finite."""
     images: int
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +86,34 @@ class IndexedImage:
 
 
 class ImageIndex:
-    """Queries the images that have been committed; every method may run in any thread."""
+    """Queries the images that have been committed; every method may run in any thread.
+
+    Attempts of a session may come past the same epoch and batch. With `attempt` only the batches of that one
+    are returned; without it those of all, each naming its own, and where one batch is asked for by epoch and
+    batch, or batches are returned in that order, that of the newest attempt which has it.
+    """
 
     def __init__(self, database: Database) -> None:
         """Query `database`."""
         self._database = database
 
-    def batch(self, session_id: str, epoch: int, batch: int) -> ImageBatch | None:
+    def batch(
+        self, session_id: str, epoch: int, batch: int, *, attempt: int | None = None
+    ) -> ImageBatch | None:
         """Return one batch, or None where it has no images."""
-        return self._first(f"{BATCH} AND epoch = ? AND batch = ?", session_id, epoch, batch)
-
-    def images(self, session_id: str, epoch: int, batch: int) -> list[IndexedImage]:
-        """Return the images of a batch, by position."""
-        rows = self._database.query(
-            "SELECT position, predicted_class, confidence, true_class, key, stored, offset, length"
-            " FROM images JOIN shards USING (shard_id)"
-            " WHERE images.session_id = ? AND epoch = ? AND batch = ? ORDER BY position",
-            (session_id, epoch, batch),
+        return self._first(
+            f"{_of(attempt)} AND epoch = ?3 AND batch = ?4 ORDER BY attempt DESC LIMIT 1",
+            session_id,
+            attempt,
+            epoch,
+            batch,
         )
+
+    def images(
+        self, session_id: str, epoch: int, batch: int, *, attempt: int | None = None
+    ) -> list[IndexedImage]:
+        """Return the images of a batch, by position."""
+        rows = self._database.query(IMAGES, (session_id, attempt, epoch, batch))
         return [
             IndexedImage(
                 position,
@@ -101,33 +130,41 @@ class ImageIndex:
         counts = counts_of(self._database, session_id, attempt).counts
         return {count.result: count.images for count in counts}
 
-    def newest(self, session_id: str, *, limit: int) -> list[ImageBatch]:
+    def attempts(self, session_id: str) -> list[int]:
+        """Return the attempts of a session that have images, oldest first."""
+        return [attempt for [attempt] in self._database.query(ATTEMPTS, (session_id,))]
+
+    def newest(
+        self, session_id: str, *, limit: int, attempt: int | None = None
+    ) -> list[ImageBatch]:
         """Return the latest batches with images, newest first."""
         return self._all(
-            f"{BATCH} ORDER BY received_ms DESC, epoch DESC, batch DESC LIMIT ?", session_id, limit
+            f"{_of(attempt)} ORDER BY received_ms DESC, attempt DESC, epoch DESC, batch DESC LIMIT ?3",
+            session_id,
+            attempt,
+            limit,
         )
 
-    def worst(self, session_id: str, *, limit: int) -> list[ImageBatch]:
+    def worst(self, session_id: str, *, limit: int, attempt: int | None = None) -> list[ImageBatch]:
         """Return the batches with the highest loss; one that is not finite counts as highest, one not reported not at all."""
-        highest = self._all(f"{BATCH}{BY_LOSS} LIMIT ?", session_id, limit)
+        highest = self._all(f"{_of(attempt)}{BY_LOSS} LIMIT ?3", session_id, attempt, limit)
         return [batch for batch in highest if batch.loss is not None]
 
     def neighbours(
-        self, session_id: str, epoch: int, batch: int
+        self, session_id: str, epoch: int, batch: int, *, attempt: int | None = None
     ) -> tuple[ImageBatch | None, ImageBatch | None]:
         """Return the batches with images just before and just after one, by epoch and batch."""
+        place = (session_id, attempt, epoch, batch)
         return (
             self._first(
-                f"{BATCH} AND (epoch, batch) < (?, ?) ORDER BY epoch DESC, batch DESC LIMIT 1",
-                session_id,
-                epoch,
-                batch,
+                f"{_of(attempt)} AND (epoch, batch) < (?3, ?4)"
+                " ORDER BY epoch DESC, batch DESC, attempt DESC LIMIT 1",
+                *place,
             ),
             self._first(
-                f"{BATCH} AND (epoch, batch) > (?, ?) ORDER BY epoch, batch LIMIT 1",
-                session_id,
-                epoch,
-                batch,
+                f"{_of(attempt)} AND (epoch, batch) > (?3, ?4)"
+                " ORDER BY epoch, batch, attempt DESC LIMIT 1",
+                *place,
             ),
         )
 
@@ -139,27 +176,21 @@ class ImageIndex:
         window_ms: int,
         prefer: Prefer,
         epoch: int | None = None,
+        attempt: int | None = None,
     ) -> ImageBatch | None:
         """Return the batch for a point in time.
 
         The preferred one within (at - window, at]; else the nearest older, else the first after.
         """
         order = BY_LOSS if prefer is Prefer.MAX_LOSS else " ORDER BY received_ms DESC"
-        older = f"{BATCH}{IN_EPOCH} AND received_ms <= ?3"
+        older = f"{_of(attempt)}{IN_EPOCH} AND received_ms <= ?4"
+        place = (session_id, attempt, epoch, at_ms)
         return (
-            self._first(
-                f"{older} AND received_ms > ?4{order} LIMIT 1",
-                session_id,
-                epoch,
-                at_ms,
-                at_ms - window_ms,
-            )
-            or self._first(f"{older} ORDER BY received_ms DESC LIMIT 1", session_id, epoch, at_ms)
+            self._first(f"{older} AND received_ms > ?5{order} LIMIT 1", *place, at_ms - window_ms)
+            or self._first(f"{older} ORDER BY received_ms DESC LIMIT 1", *place)
             or self._first(
-                f"{BATCH}{IN_EPOCH} AND received_ms > ?3 ORDER BY received_ms LIMIT 1",
-                session_id,
-                epoch,
-                at_ms,
+                f"{_of(attempt)}{IN_EPOCH} AND received_ms > ?4 ORDER BY received_ms LIMIT 1",
+                *place,
             )
         )
 
@@ -171,32 +202,36 @@ class ImageIndex:
         predicted: int,
         from_ms: int | None = None,
         to_ms: int | None = None,
+        attempt: int | None = None,
     ) -> ImageBatch | None:
         """Return the newest batch that has an image of this cell of the confusion matrix."""
         rows = self._database.query(
-            "SELECT epoch, batch FROM images"
-            " WHERE session_id = ? AND true_class = ? AND predicted_class = ?"
-            " AND received_ms BETWEEN ? AND ? ORDER BY received_ms DESC LIMIT 1",
+            "SELECT epoch, batch, attempt FROM images"
+            " WHERE session_id = ?1 AND true_class = ?3 AND predicted_class = ?4"
+            " AND received_ms BETWEEN ?5 AND ?6 AND (?2 IS NULL OR attempt = ?2)"
+            " ORDER BY received_ms DESC LIMIT 1",
             (
                 session_id,
+                attempt,
                 actual,
                 predicted,
                 0 if from_ms is None else from_ms,
                 LAST_MS if to_ms is None else to_ms,
             ),
         )
-        return self.batch(session_id, *rows[0]) if rows else None
+        return self.batch(session_id, *rows[0][:2], attempt=rows[0][2]) if rows else None
 
     def page(
-        self, session_id: str, *, limit: int, after: tuple[int, int] | None = None
+        self,
+        session_id: str,
+        *,
+        limit: int,
+        after: tuple[int, int] | None = None,
+        attempt: int | None = None,
     ) -> list[ImageBatch]:
         """Return batches with images by (epoch, batch), from the one following `after`."""
-        return self._all(
-            f"{BATCH} AND (epoch, batch) > (?, ?) ORDER BY epoch, batch LIMIT ?",
-            session_id,
-            *(after or (-1, -1)),
-            limit,
-        )
+        place = (session_id, attempt, *(after or (-1, -1)), limit)
+        return self._all(PAGE if attempt is None else PAGE_OF_ATTEMPT, *place)
 
     def _all(self, sql: str, *parameters: object) -> list[ImageBatch]:
         return [_batch(row) for row in self._database.query(sql, parameters)]
@@ -205,9 +240,14 @@ class ImageIndex:
         return next(iter(self._all(sql, *parameters)), None)
 
 
+def _of(attempt: int | None) -> str:
+    """Return a query of batches, of one attempt or of all, in a form for which SQLite finds the right index."""
+    return BATCH + (OF_ANY_ATTEMPT if attempt is None else OF_ATTEMPT)
+
+
 def _batch(row: Row) -> ImageBatch:
-    session_id, epoch, batch, received_ms, loss, images = row
-    return ImageBatch(session_id, epoch, batch, received_ms, loss_of_row(loss), images)
+    session_id, epoch, batch, received_ms, loss, images, attempt = row
+    return ImageBatch(session_id, epoch, batch, received_ms, loss_of_row(loss), images, attempt)
 
 
 def _confidence(stored: float | None) -> float | None:

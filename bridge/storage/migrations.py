@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bridge.storage.attempt_migration import STEPS as ATTEMPT_STEPS
 from bridge.storage.packed import packed
 
-VERSION = 2
+VERSION = 3
 """The format of the tables, as in `PRAGMA user_version`."""
 
 EPOCH_FIELDS = (
@@ -148,5 +149,6 @@ MIGRATIONS = (
             "DROP TABLE traces_before",
         ),
     ),
+    Migration(makes=3, steps=ATTEMPT_STEPS),
 )
 """In order. A step never changes once it is released, since databases depend on it; a new format adds another."""

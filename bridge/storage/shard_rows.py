@@ -15,29 +15,31 @@ SHARDS_PER_PASS = 64
 """Their rows are in memory at the same time: a few thousand of a shard."""
 
 ROWS = (
-    "SELECT shard_id, session_id, epoch, batch, position, offset FROM images"
+    "SELECT shard_id, session_id, attempt, epoch, batch, position, offset FROM images"
     " WHERE session_id IN (SELECT value FROM json_each(?))"
     " AND shard_id IN (SELECT value FROM json_each(?))"
 )
 DELETE_IMAGE = (
-    "DELETE FROM images WHERE session_id = ? AND epoch = ? AND batch = ?"
+    "DELETE FROM images WHERE session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
     " AND position = ? AND shard_id = ?"
 )
 RECOUNT_BATCH = (
     "UPDATE batches SET images = (SELECT count(*) FROM images WHERE"
-    " images.session_id = batches.session_id AND images.epoch = batches.epoch"
-    " AND images.batch = batches.batch) WHERE session_id = ? AND epoch = ? AND batch = ?"
+    " images.session_id = batches.session_id AND images.attempt = batches.attempt"
+    " AND images.epoch = batches.epoch AND images.batch = batches.batch)"
+    " WHERE session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
 )
 DELETE_IF_EMPTY = (
-    "DELETE FROM batches WHERE session_id = ? AND epoch = ? AND batch = ? AND images = 0"
+    "DELETE FROM batches WHERE session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
+    " AND images = 0"
 )
 
 
 class ShardRow(NamedTuple):
     """Where the index has an image of a shard, and where in the shard it lies."""
 
-    batch: tuple[str, int, int]
-    """Session, epoch and batch."""
+    batch: tuple[str, int, int, int]
+    """Session, attempt, epoch and batch."""
     position: int
     offset: int
 

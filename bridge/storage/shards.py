@@ -18,6 +18,7 @@ class Shard:
     size_bytes: int
     closed: bool = False
     stored: bool = False
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +46,31 @@ class ShardBatch:
     loss: float | None
     """None: not reported."""
     images: tuple[ShardImage, ...]
+    attempt: int = 1
+
+    @property
+    def row_key(self) -> tuple[str, int, int, int]:
+        """What sets it apart from every other batch in the index."""
+        return (self.session_id, self.attempt, self.epoch, self.batch)
 
 
 PUT_SHARD = (
-    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored)"
-    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored, attempt)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
     " size_bytes = excluded.size_bytes, closed = excluded.closed, stored = excluded.stored"
 )
 PUT_BATCH = (
-    "INSERT OR REPLACE INTO batches (session_id, epoch, batch, received_ms, loss, images)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO batches (session_id, attempt, epoch, batch, received_ms, loss, images)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 PUT_IMAGE = (
-    "INSERT OR REPLACE INTO images (session_id, epoch, batch, position, shard_id, offset, length,"
-    " predicted_class, confidence, true_class, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO images (session_id, attempt, epoch, batch, position, shard_id, offset, length,"
+    " predicted_class, confidence, true_class, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-DELETE_IMAGES = "DELETE FROM images WHERE session_id = ? AND epoch = ? AND batch = ?"
-FIND_SAME_OR_NEWER = (
-    "SELECT 1 FROM batches WHERE session_id = ? AND epoch = ? AND batch = ? AND received_ms >= ?"
-)
-SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored FROM shards"
+OF_BATCH = "session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
+DELETE_IMAGES = f"DELETE FROM images WHERE {OF_BATCH}"  # noqa: S608 -- a constant
+FIND_SAME_OR_NEWER = f"SELECT 1 FROM batches WHERE {OF_BATCH} AND received_ms >= ?"  # noqa: S608 -- a constant
+SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored, attempt FROM shards"
 
 
 def loss_to_row(loss: float | None) -> float | None:
@@ -88,13 +94,16 @@ def put_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
     """Insert shards, or update those that have grown."""
     transaction.executemany(
         PUT_SHARD,
-        [(s.shard_id, s.session_id, s.key, s.size_bytes, s.closed, s.stored) for s in shards],
+        [
+            (s.shard_id, s.session_id, s.key, s.size_bytes, s.closed, s.stored, s.attempt)
+            for s in shards
+        ],
     )
 
 
 def put_batches(transaction: Transaction, batches: Iterable[ShardBatch]) -> None:
     """Insert batches with their images; a batch that is sent again replaces the older one whole."""
-    by_key = {(b.session_id, b.epoch, b.batch): b for b in batches}
+    by_key = {b.row_key: b for b in batches}
     transaction.executemany(DELETE_IMAGES, list(by_key))
     transaction.executemany(
         PUT_BATCH,
@@ -109,13 +118,7 @@ def adopt_batches(
     """Insert batches found in shards, except where the index has the same or newer ones."""
     put_batches(
         transaction,
-        [
-            b
-            for b in batches
-            if not database.query(
-                FIND_SAME_OR_NEWER, (b.session_id, b.epoch, b.batch, b.received_ms)
-            )
-        ],
+        [b for b in batches if not database.query(FIND_SAME_OR_NEWER, (*b.row_key, b.received_ms))],
     )
 
 
@@ -189,16 +192,17 @@ def last_shard_id(database: Database) -> int:
 
 def _shards(database: Database, sql: str, *parameters: object) -> list[Shard]:
     return [
-        Shard(shard_id, session_id, key, size_bytes, bool(closed), bool(stored))
-        for shard_id, session_id, key, size_bytes, closed, stored in database.query(sql, parameters)
+        Shard(shard_id, session_id, key, size_bytes, bool(closed), bool(stored), attempt)
+        for shard_id, session_id, key, size_bytes, closed, stored, attempt in database.query(
+            sql, parameters
+        )
     ]
 
 
 def _image_rows(batch: ShardBatch) -> list[tuple[object, ...]]:
-    key = (batch.session_id, batch.epoch, batch.batch)
     return [
         (
-            *key,
+            *batch.row_key,
             image.position,
             batch.shard_id,
             image.offset,

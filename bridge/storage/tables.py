@@ -32,6 +32,8 @@ def prepare(writer: sqlite3.Connection, path: Path) -> None:
     if version == VERSION and not missing:
         return
     [tables] = writer.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
+    # A large database is migrated in one transaction, which must not be held in memory.
+    writer.execute("PRAGMA cache_spill=ON")
     writer.execute("BEGIN IMMEDIATE")
     try:
         if tables:
@@ -52,6 +54,7 @@ def prepare(writer: sqlite3.Connection, path: Path) -> None:
             writer.execute("INSERT OR IGNORE INTO rebuilt VALUES ('spool')")
         writer.execute(f"PRAGMA user_version = {VERSION}")
         writer.execute("COMMIT")
+        writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except BaseException as error:
         if writer.in_transaction:
             writer.execute("ROLLBACK")
@@ -64,3 +67,5 @@ def prepare(writer: sqlite3.Connection, path: Path) -> None:
                 " Give the bridge a state folder of its own"
             ) from error
         raise
+    finally:
+        writer.execute("PRAGMA cache_spill=OFF")

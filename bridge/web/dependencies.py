@@ -45,21 +45,32 @@ class Exposition(Protocol):
 
 
 class ArchiveEntry(Protocol):
-    """That a session is in the archive, and as of when: two that are equal mean the same content."""
+    """That an attempt of a session is in the archive, and as of when: two that are equal mean the same content."""
 
     @property
     def session_id(self) -> str:
         """The session."""
 
+    @property
+    def attempt(self) -> int:
+        """Which attempt of it, from 1."""
+
+    @property
+    def registered_ms(self) -> int:
+        """When it was registered, in milliseconds since 1970."""
+
 
 class Archive(Protocol):
     """The sessions that are no longer in memory; safe to call from any thread."""
 
-    def find(self, session_id: str, /) -> Session | None:
-        """Return a session as it was last written, or None."""
+    def find(self, session_id: str, attempt: int | None = None, /) -> Session | None:
+        """Return an attempt of a session, by default the newest, as it was last written, or None."""
 
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return an entry for each of the sessions registered most recently, newest first."""
+
+    def attempts(self, session_id: str, /) -> Sequence[ArchiveEntry]:
+        """Return an entry for each attempt of a session, oldest first."""
 
 
 class SubmitCommand(Protocol):

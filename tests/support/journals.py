@@ -1,10 +1,10 @@
 """A journal with the sinks whose state it keeps, and bridges that die and start again."""
 
-from bridge.lifecycle import Registered
+from bridge.lifecycle import Registered, Superseded
 from bridge.model import Client, Config
 from bridge.session import Session
 from bridge.session_snapshot import snapshot_of
-from bridge.sinks.journal import Journal, replay
+from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.journal.replay import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics
 from bridge.sinks.spans.sink import Spans
@@ -43,7 +43,10 @@ class Life:
         self.journal.resume(found)
 
     def register(self, name="run", *, attempt=1):
-        """Begin an attempt of a session."""
+        """Begin an attempt of a session; the one before is kept."""
+        former = self.sessions.get(name)
+        if former is not None and former.attempt < attempt:
+            self.happen(former, Superseded())
         session = Session(name, Client("c", "1", "i"), Config(3), now=START, attempt=attempt)
         self.sessions[name] = session
         self.happen(session, Registered())
@@ -77,6 +80,15 @@ class Life:
                 (snapshot_of(session), self.metrics.snapshot(session), self.spans.snapshot(session))
             )
             for name, session in self.sessions.items()
+        }
+
+    def former_attempts(self):
+        """Return what is on disk of the attempts that others have followed, by name and number."""
+        archive = Archive(self.database)
+        return {
+            (name, entry.attempt): repr(snapshot_of(archive.find(name, entry.attempt)))
+            for name in self.sessions
+            for entry in archive.attempts(name)[:-1]
         }
 
     def groups(self) -> int:

@@ -47,6 +47,8 @@ class FakeEntry:
     """Changes with the session that it stands for."""
 
     session_id: str
+    attempt: int
+    registered_ms: int
     identity: int
     updated_at: float
 
@@ -56,13 +58,31 @@ class FakeArchive:
     """Holds the sessions that are no longer in memory."""
 
     kept: dict = field(default_factory=dict)
+    former: list = field(default_factory=list)
+    """Earlier attempts of sessions here or in memory, oldest first."""
 
-    def find(self, session_id):
-        return self.kept.get(session_id)
+    def find(self, session_id, attempt=None):
+        newest = self.kept.get(session_id)
+        if attempt is None:
+            return newest
+        return next((one for one in self._all(session_id) if one.attempt == attempt), None)
+
+    def attempts(self, session_id):
+        return [_entry(one) for one in self._all(session_id)]
+
+    def _all(self, session_id):
+        newest = self.kept.get(session_id)
+        former = [one for one in self.former if one.id == session_id]
+        return [*former, *([newest] if newest is not None else [])]
 
     def entries(self, limit):
         newest = sorted(self.kept.values(), key=lambda one: one.registered_at, reverse=True)
-        return [FakeEntry(one.id, id(one), one.updated_at) for one in newest[:limit]]
+        return [_entry(one) for one in newest[:limit]]
+
+
+def _entry(session):
+    registered_ms = round(session.registered_at * 1000)
+    return FakeEntry(session.id, session.attempt, registered_ms, id(session), session.updated_at)
 
 
 @dataclass
@@ -88,7 +108,7 @@ class StoredImages:
         self._bytes = {}
         self._shards = 0
 
-    def add(self, session_id, epoch, batch, images, *, loss=0.5, received_ms=NOON_MS):
+    def add(self, session_id, epoch, batch, images, *, loss=0.5, received_ms=NOON_MS, attempt=1):
         """Keep a batch; each image is (jpeg, predicted class, confidence, true class)."""
         self._shards += 1
         number, offset, rows = self._shards, 0, []
@@ -97,6 +117,7 @@ class StoredImages:
             rows.append(
                 (
                     session_id,
+                    attempt,
                     epoch,
                     batch,
                     position,
@@ -110,18 +131,18 @@ class StoredImages:
             offset += len(content)
         with self.database.transaction() as transaction:
             transaction.execute(
-                "INSERT INTO shards (shard_id, session_id, key) VALUES (?, ?, ?)",
-                (number, session_id, f"{number}.tar"),
+                "INSERT INTO shards (shard_id, session_id, key, attempt) VALUES (?, ?, ?, ?)",
+                (number, session_id, f"{number}.tar", attempt),
             )
             transaction.execute(
-                "INSERT INTO batches (session_id, epoch, batch, received_ms, loss, images)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (session_id, epoch, batch, received_ms, loss, len(rows)),
+                "INSERT INTO batches (session_id, attempt, epoch, batch, received_ms, loss, images)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (session_id, attempt, epoch, batch, received_ms, loss, len(rows)),
             )
             transaction.executemany(
-                "INSERT INTO images (session_id, epoch, batch, position, shard_id, offset, length,"
-                " predicted_class, confidence, true_class, received_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO images (session_id, attempt, epoch, batch, position, shard_id, offset,"
+                " length, predicted_class, confidence, true_class, received_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
 

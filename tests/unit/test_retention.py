@@ -22,10 +22,10 @@ def database(tmp_path):
         for days in range(5):
             at_ms = round((NOW - days * DAY_SECONDS) * 1000)
             transaction.execute(
-                "INSERT INTO sessions VALUES (?, ?, ?, ?, 0, x'')",
+                "INSERT INTO sessions VALUES (?, 1, ?, ?, ?, 0, x'')",
                 (f"day-{days}", at_ms, at_ms, at_ms),
             )
-        transaction.execute("INSERT INTO sessions VALUES ('held', 1, 1, 0, 0, x'')")
+        transaction.execute("INSERT INTO sessions VALUES ('held', 1, 1, 1, 0, 0, x'')")
     yield database
     database.close()
 

@@ -126,5 +126,6 @@ class ImageAccounting:
 def count_of(candidate: ImageCandidate, result: ImageResult) -> ImageCount:
     """Return what a candidate adds to the counts."""
     images = len(candidate.batch.images)
-    attempt = candidate.counts.attempt
-    return ImageCount(candidate.session_id, attempt, result, images, candidate.received_ms)
+    return ImageCount(
+        candidate.session_id, candidate.attempt, result, images, candidate.received_ms
+    )

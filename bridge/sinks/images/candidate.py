@@ -34,6 +34,11 @@ class ImageCandidate:
     counts: ImageCounts = field(default_factory=ImageCounts)
 
     @property
+    def attempt(self) -> int:
+        """The attempt of its session."""
+        return self.counts.attempt
+
+    @property
     def received_ms(self) -> int:
         """When it was received, in milliseconds since 1970."""
         return int(self.received * 1000)
@@ -48,7 +53,7 @@ class ImageCandidate:
         batch = self.batch
         return (
             self.session_id,
-            self.counts.attempt,
+            self.attempt,
             self.received,
             self.starts_epoch,
             self.class_names,

@@ -21,6 +21,9 @@ from bridge.storage.packed import sealed, unsealed
 SESSION = "session"
 """The key in a checkpoint that holds the session itself; the others belong to sinks."""
 
+SUPERSEDED = "superseded"
+"""The key in a checkpoint of an attempt that another one has followed: no record in the journal is of it."""
+
 
 class Archive:
     """Reads checkpoints; every method may be called from any thread."""
@@ -32,9 +35,12 @@ class Archive:
         self._rows = JournalRows(database)
         self._on_damaged = on_damaged
 
-    def find(self, session_id: str) -> Session | None:
-        """Return the last attempt of a session as it was last written, never as connected; None where there is none."""
-        checkpoint = self._rows.find(session_id)
+    def find(self, session_id: str, attempt: int | None = None) -> Session | None:
+        """Return an attempt of a session as it was last written, never as connected; None where there is none.
+
+        Without `attempt` it is the newest one.
+        """
+        checkpoint = self._rows.find(session_id, attempt)
         return None if checkpoint is None else self._at_rest(checkpoint)
 
     def load_archived(self, session_id: str) -> Session | None:
@@ -50,6 +56,13 @@ class Archive:
         """Return an entry for each of the latest registrations, newest first, without reading the sessions."""
         return self._rows.entries(limit)
 
+    def attempts(self, session_id: str) -> list[CheckpointEntry]:
+        """Return an entry for each attempt of a session, oldest first, without reading them.
+
+        One that has just begun, and whose registration is not on disk yet, is not among them.
+        """
+        return self._rows.attempts(session_id)
+
     def _at_rest(self, checkpoint: Checkpoint) -> Session | None:
         """Return a session as disconnected; None where its row is damaged, which costs no other session."""
         try:
@@ -58,6 +71,7 @@ class Archive:
             self._on_damaged(error)
             return None
         session.connected = False
+        session.restored_state.pop(SUPERSEDED, None)
         return session
 
 
@@ -71,6 +85,7 @@ def checkpoint_of(
     own = state[SESSION]
     return Checkpoint(
         session.id,
+        session.attempt,
         milliseconds(own["registered_at"]),
         milliseconds(own["updated_at"]),
         0 if is_held else milliseconds(own["ended_at"]),

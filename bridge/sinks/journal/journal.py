@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.lifecycle import Event, Expired, Registered, SequenceAdvanced
+from bridge.lifecycle import Event, Expired, Registered, SequenceAdvanced, Superseded
 from bridge.model import Heartbeat
 from bridge.session import Session
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks import Snapshotter
-from bridge.sinks.journal.archive import SESSION, checkpoint_of
+from bridge.sinks.journal.archive import SESSION, SUPERSEDED, checkpoint_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, encode
 from bridge.sinks.journal.replay import Replayed
+from bridge.storage.deletions import ALL_ATTEMPTS
 from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.packed import packed
 from bridge.storage.transaction import Transaction
@@ -33,6 +34,10 @@ LAST_SEEN_SECONDS = 10.0
 
 CHECKPOINTING_SECONDS = 0.002
 """Time on the event loop that one commit may spend on checkpoints; the rest follow with the next commits."""
+
+
+SessionState = tuple[Session, dict[str, Any]]
+"""A session, and what a checkpoint holds of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,10 @@ class Journal:
         """Sessions with events since the last commit."""
         self._due_checkpoints: dict[str, Session] = {}
         """Sessions whose checkpoint must be in the next commit, whatever their age."""
-        self._evicting: dict[str, tuple[Session, dict[str, Any]]] = {}
+        self._evicting: dict[str, SessionState] = {}
         """The last state of sessions that no longer are in memory, until it is on disk."""
+        self._superseded: dict[tuple[str, int], SessionState] = {}
+        """By id and attempt, the state in which attempts are kept for good, until it is on disk."""
         self._last_seen: dict[str, Session] = {}
         """Sessions with heartbeats since `_last_seen_written_at`."""
         self._last_seen_written_at = 0.0
@@ -100,6 +107,9 @@ class Journal:
         if kind is Expired:
             self._evict(session)
             return
+        if kind is Superseded:
+            self._keep_superseded(session)
+            return
         self._touched[session.id] = session
         if kind is Registered:
             # A registration has more to it than an event holds, and later records need a session to apply to.
@@ -113,9 +123,14 @@ class Journal:
         """Return whether a session has left memory, and its last state is not on disk yet."""
         return session_id in self._evicting
 
-    def discard(self, session_id: str) -> None:
-        """Write nothing more of a session that has left memory: it is deleted with the next commit."""
-        self._evicting.pop(session_id, None)
+    def discard(self, session_id: str, attempt: int = ALL_ATTEMPTS) -> None:
+        """Write nothing more of what has left memory: a session, or one attempt, is deleted with the next commit."""
+        evicting = self._evicting.get(session_id)
+        if evicting is not None and attempt in (ALL_ATTEMPTS, evicting[0].attempt):
+            del self._evicting[session_id]
+        for known, number in list(self._superseded):
+            if known == session_id and attempt in (ALL_ATTEMPTS, number):
+                del self._superseded[known, number]
 
     def resume(self, replayed: Replayed) -> None:
         """Take over the sessions that were replayed, and the groups they need."""
@@ -140,7 +155,9 @@ class Journal:
                 self._uncheckpointed[name] = Uncheckpointed(session, number, now)
         states = self._checkpoints(number, now)
         last_seen = self._last_seen_times(now)
-        if not (self._records or states or last_seen):
+        # Again in each commit until one succeeds, as with those in `_evicting`.
+        superseded = list(self._superseded.values())
+        if not (self._records or states or superseded or last_seen):
             return None
         records, self._records = self._records, []
         touched, self._touched = self._touched, {}
@@ -153,6 +170,7 @@ class Journal:
             number,
             records,
             states,
+            superseded,
             last_seen,
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
@@ -173,7 +191,17 @@ class Journal:
         for known in (self._due_checkpoints, self._uncheckpointed, self._touched, self._last_seen):
             known.pop(session.id, None)
 
-    def _checkpoints(self, number: int, now: float) -> list[tuple[Session, dict[str, Any]]]:
+    def _keep_superseded(self, session: Session) -> None:
+        """Keep an attempt as it stands, without what the sinks knew: nothing continues it."""
+        try:
+            state = {SESSION: snapshot_of(session), SUPERSEDED: True}
+        except Exception as error:  # noqa: BLE001 -- it must not keep the next attempt from the disk
+            self._telemetry.unexpected_error("checkpoint", error)
+            self._telemetry.dropped("attempt", "unwritable")
+            return
+        self._superseded[session.id, session.attempt] = (session, state)
+
+    def _checkpoints(self, number: int, now: float) -> list[SessionState]:
         """Return the state of each session to write whole in this commit.
 
         What has left memory, or is due, cannot wait. The others go one by one, the oldest first, and only for
@@ -199,7 +227,7 @@ class Journal:
             return True
         return now - uncheckpointed.since >= CHECKPOINT_SECONDS
 
-    def _add_state(self, states: list[tuple[Session, dict[str, Any]]], session: Session) -> bool:
+    def _add_state(self, states: list[SessionState], session: Session) -> bool:
         """Add the state of a session, which then includes all of its records; False: it cannot be had now."""
         state = self._state(session)
         if state is None:
@@ -208,12 +236,12 @@ class Journal:
         self._uncheckpointed.pop(session.id, None)
         return True
 
-    def _last_seen_times(self, now: float) -> list[tuple[float, str]]:
+    def _last_seen_times(self, now: float) -> list[tuple[float, str, int]]:
         """Return when silent sessions were last seen, now and then: their leases outlive the bridge."""
         if not self._last_seen or now - self._last_seen_written_at < LAST_SEEN_SECONDS:
             return []
         seen, self._last_seen, self._last_seen_written_at = self._last_seen, {}, now
-        return [(session.updated_at, name) for name, session in seen.items()]
+        return [(one.updated_at, name, one.attempt) for name, one in seen.items()]
 
     def _state(self, session: Session) -> dict[str, Any] | None:
         """Return all that is known of a session, or None where a snapshot fails: its records stay."""
@@ -247,8 +275,9 @@ class JournalWrite:
     journal: Journal
     number: int
     records: list[JournalRecord]
-    states: list[tuple[Session, dict[str, Any]]]
-    last_seen: list[tuple[float, str]]
+    states: list[SessionState]
+    superseded: list[SessionState]
+    last_seen: list[tuple[float, str, int]]
     trim_below: int
     sequences: list[tuple[Session, int]]
     """How far each session is when this is on disk."""
@@ -275,7 +304,11 @@ class JournalWrite:
             session.committed = max(session.committed, sequence)
         for session, state in self.states:
             if self._is_last(session, state):
-                self.journal.discard(session.id)
+                del self.journal._evicting[session.id]
+        for session, state in self.superseded:
+            key = (session.id, session.attempt)
+            if self.journal._superseded.get(key, (None, None))[1] is state:
+                del self.journal._superseded[key]
         if self.lost:
             self.journal._telemetry.dropped("entry", "unwritable", self.lost)
 
@@ -287,8 +320,8 @@ class JournalWrite:
         if self.records:
             self.packed_records, self.lost = _pack_records(self.records)
         checkpoints = []
-        for session, state in self.states:
-            is_held = not self._is_last(session, state)
+        for session, state in (*self.superseded, *self.states):
+            is_held = not (SUPERSEDED in state or self._is_last(session, state))
             try:
                 checkpoints.append(checkpoint_of(session, self.number, state, is_held=is_held))
             except Exception as error:  # noqa: BLE001 -- whatever it is, the next try would fail likewise

@@ -17,10 +17,10 @@ from bridge.lifecycle import (
 )
 from bridge.session import Session
 from bridge.sinks import Replayer
-from bridge.sinks.journal.archive import session_of
+from bridge.sinks.journal.archive import SUPERSEDED, session_of
 from bridge.sinks.journal.records import VERSION, JournalRecord, decode
 from bridge.storage import image_counts
-from bridge.storage.journal import Checkpoint, JournalRows
+from bridge.storage.journal import NUMBERS_END, Checkpoint, JournalRows
 from bridge.storage.packed import unpacked
 from bridge.telemetry import Telemetry
 
@@ -90,6 +90,10 @@ class _Replay:
             session = session_of(checkpoint)
         except (StorageError, ValueError, TypeError) as error:
             self._count_damaged("session", error)
+            return
+        if session.restored_state.get(SUPERSEDED):
+            # The attempt that followed it is deleted, though its records may still be in the journal.
+            self.applied_through[session.id] = NUMBERS_END
             return
         self.applied_through[session.id] = checkpoint.applied_through
         images = self.rows.images(session.id, session.attempt)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 
-from bridge.lifecycle import Disconnected, Ended, Event, Expired
+from bridge.lifecycle import Disconnected, Ended, Event, Expired, Superseded
 from bridge.model import Batch, ImageResult, Scalars
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
@@ -113,7 +113,7 @@ class TrainingMetrics:
         """Return new series for an attempt; None for an event of an attempt older than the series."""
         if known is not None and session.attempt < known.session.attempt:
             return None
-        if isinstance(event, Disconnected | Ended | Expired):
+        if isinstance(event, Disconnected | Ended | Expired | Superseded):
             return known
         series = self._series[session.id] = SessionSeries(session, self._shared)
         return series

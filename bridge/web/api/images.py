@@ -34,7 +34,12 @@ async def list_images(request: web.Request) -> web.Response:
 
     def load() -> list[dict[str, Any]]:
         return [
-            _batch_json(batch, deps.index.images(session.id, batch.epoch, batch.batch), names, root)
+            _batch_json(
+                batch,
+                deps.index.images(session.id, batch.epoch, batch.batch, attempt=batch.attempt),
+                names,
+                root,
+            )
             for batch in deps.index.page(session.id, limit=limit, after=after)
         ]
 

@@ -84,7 +84,9 @@ def _tile_of(deps: AppDependencies, image: IndexedImage) -> Any:
 def _images_of(index: ImageIndex, batch: ImageBatch | None) -> list[IndexedImage]:
     if batch is None:
         return []
-    return index.images(batch.session_id, batch.epoch, batch.batch)[:MAX_TILES]
+    return index.images(batch.session_id, batch.epoch, batch.batch, attempt=batch.attempt)[
+        :MAX_TILES
+    ]
 
 
 def _draw(

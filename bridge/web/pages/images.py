@@ -44,7 +44,9 @@ async def latest_image(request: web.Request) -> web.Response:
 
     def find() -> IndexedImage | None:
         for newest in deps.index.newest(session.id, limit=1):
-            images = deps.index.images(session.id, newest.epoch, newest.batch)
+            images = deps.index.images(
+                session.id, newest.epoch, newest.batch, attempt=newest.attempt
+            )
             return next((image for image in images if image.position == slot), None)
         return None
 

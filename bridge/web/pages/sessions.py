@@ -126,7 +126,7 @@ def _card(index: ImageIndex, session: SessionView) -> Card:
     newest = next(iter(index.newest(session.id, limit=1)), None)
     images: list[IndexedImage] = []
     if newest is not None:
-        images = index.images(session.id, newest.epoch, newest.batch)
+        images = index.images(session.id, newest.epoch, newest.batch, attempt=newest.attempt)
     thumbnail = image_link(session.id, newest, images[0]) if newest and images else ""
     return Card(session, sparkline(session.loss_bins), newest, thumbnail)
 

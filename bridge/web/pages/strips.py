@@ -58,7 +58,7 @@ def worst_strips(index: ImageIndex, session: SessionView, *, limit: int) -> tupl
 
 
 def _strip(index: ImageIndex, batch: ImageBatch, names: tuple[str, ...]) -> Strip:
-    images = index.images(batch.session_id, batch.epoch, batch.batch)
+    images = index.images(batch.session_id, batch.epoch, batch.batch, attempt=batch.attempt)
     wrong_first = sorted(images, key=lambda image: not image.is_wrong)[:MAX_TILES]
     tiles = tuple(
         Tile(

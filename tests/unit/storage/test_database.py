@@ -17,12 +17,14 @@ from support.waiting import until_true
 from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
 from bridge.model import ImageResult
 from bridge.sinks.journal import Archive
+from bridge.storage import attempt_migration
 from bridge.storage.database import Database
 from bridge.storage.image_counts import counts_of
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.storage.migrations import VERSION
-from bridge.storage.packed import unpacked
+from bridge.storage.packed import packed, unpacked
+from bridge.storage.shards import shard_of
 
 
 def test_opening_again_writes_nothing(tmp_path):
@@ -434,7 +436,11 @@ def made_with(schema, path):
             )
             old.execute("INSERT INTO sessions VALUES ('bad', 1, 1, 1, '{\"id\": ')")
         else:
-            old.execute("INSERT INTO sessions VALUES ('run', 1, 2, 0, 0, x'80')")
+            old.execute(
+                "INSERT INTO sessions VALUES ('run', 1, 2, 0, 0, ?)",
+                [packed({"session": {"attempt": 2}})],
+            )
+            old.execute("INSERT INTO sessions VALUES ('bad', 1, 2, 3, 0, x'81')")
         if "traces" in schema.read_text():
             old.execute("INSERT INTO traces VALUES ('run', 1, '{\"attempt\": 2}')")
         old.execute(f"PRAGMA user_version = {version}")
@@ -443,7 +449,7 @@ def made_with(schema, path):
 def test_every_format_that_ever_was_is_here():
     """A format whose tables nobody wrote down cannot be brought up."""
     assert {path.name[0] for path in FORMATS} == {"0", "2"}
-    assert VERSION == 2, "write down the tables of format 2 as they were, and a migration from them"
+    assert VERSION == 3, "write down the tables of format 3 as they were, and a migration from them"
 
 
 @pytest.mark.parametrize("schema", FORMATS, ids=lambda path: path.stem)
@@ -454,12 +460,16 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
     made_with(schema, path)
 
     database = Database(path)
-    sessions = database.query("SELECT session_id, ended_ms, through FROM sessions")
+    sessions = database.query("SELECT session_id, attempt, ended_ms, through FROM sessions")
     kept = [
         database.query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
         for table in ("shards", "batches", "images", "spans")
     ]
     index = ImageIndex(database).images("run", 1, 3)
+    attempts = [
+        ImageIndex(database).batch("run", 1, 3).attempt,
+        shard_of(database, "run/k.tar").attempt,
+    ]
     database.query("SELECT * FROM rebuilt, journal, windows, tallies")
     [[version]] = database.query("PRAGMA user_version")
     session = Archive(database).find("run")
@@ -468,7 +478,8 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
     database.close()
 
     assert (version, kept, len(index)) == (VERSION, [1, 1, 1, 1], 1)
-    assert sessions == [("run", 0, 0)]
+    assert ("run", 2, 0, 0) in sessions
+    assert attempts == [2, 2]
     if schema.name.startswith("0"):
         assert (session.attempt, session.accepted, session.batches) == (2, 9, 13)
         assert (session.config.class_names, session.epochs[0].learning_rate) == (
@@ -481,7 +492,42 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
         lines = [
             record for record in caplog.records if "the database was migrated" in record.message
         ]
-        assert lines[-1].fields["sessions"] == lines[-1].fields["damaged_sessions"] == 1
+        assert lines[0].fields["sessions"] == lines[0].fields["damaged_sessions"] == 1
+        assert sessions == [("run", 2, 0, 0)]
+    else:
+        assert sorted(sessions) == [("bad", 1, 3, 0), ("run", 2, 0, 0)]
+
+
+def test_images_are_migrated_in_steps(tmp_path, monkeypatch, caplog):
+    """Any number of rows arrives, whatever the steps, each with the attempt of its session; the log says how far it is."""
+    monkeypatch.setattr(attempt_migration, "ROWS_PER_STEP", 7)
+    monkeypatch.setattr(attempt_migration, "REPORT_SECONDS", 0.0)
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "bridge.db"
+    made_with(FORMATS[-1], path)
+    rows = [
+        ("run", epoch, 9, position, *IMAGE_ROW[4:]) for epoch in range(3) for position in range(8)
+    ]
+    rows += [("gone", epoch, 9, 0, *IMAGE_ROW[4:]) for epoch in range(4)]
+    damaged = (b"r\xff", 1, 1, 0, *IMAGE_ROW[4:])
+    with closing(sqlite3.connect(path)) as old, old:
+        insert = f"INSERT INTO images VALUES (CAST(? AS TEXT){', ?' * 10})"  # noqa: S608
+        old.executemany(insert, [*rows, damaged])
+        [[before]] = old.execute("SELECT count(*) FROM images").fetchall()
+
+    database = Database(path)
+    found = database.query("SELECT session_id, attempt, epoch, batch, position FROM images")
+    integrity = database.query("PRAGMA integrity_check")
+    database.close()
+
+    assert len(found) == before
+    attempts = {"run": 2, "gone": 1}
+    assert set(found) >= {(name, attempts[name], *place) for name, *place in [r[:4] for r in rows]}
+    assert integrity == [("ok",)]
+    reported = [
+        record.fields for record in caplog.records if record.message == "migrating the database"
+    ]
+    assert [fields["images"] for fields in reported if "images" in fields] == [7, 14, 21, 28]
 
 
 def test_a_database_of_another_program_is_left_alone(tmp_path):

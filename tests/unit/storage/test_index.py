@@ -36,13 +36,15 @@ def index(database):
     return ImageIndex(database)
 
 
-def shard_batch(epoch, batch, *, at, loss=0.5, classes=((1, 1),), session_id="run", shard_id=1):
+def shard_batch(
+    epoch, batch, *, at, loss=0.5, classes=((1, 1),), session_id="run", shard_id=1, attempt=1
+):
     """Return a batch with an image for each (true, predicted) class."""
     images = tuple(
         ShardImage(i, 512 + 2048 * i, 300, predicted, 0.5, true)
         for i, (true, predicted) in enumerate(classes)
     )
-    return ShardBatch(shard_id, session_id, epoch, batch, at, loss, images)
+    return ShardBatch(shard_id, session_id, epoch, batch, at, loss, images, attempt)
 
 
 def put(database, *batches):
@@ -79,6 +81,65 @@ def test_a_batch_that_comes_again_replaces_all_of_its_older_self(database, index
 
     assert [image.true_class for image in index.images("run", 1, 1)] == [2]
     assert index.batch("run", 1, 1).received_ms == 3000
+
+
+@pytest.fixture
+def attempts(database, index):
+    """Return the index of a session whose second attempt went back to batch 2, and went on to 4."""
+    for number in (1, 2, 3):
+        put(database, shard_batch(1, number, at=1000 + number, loss=9.0 + number))
+    for number in (2, 4):
+        again = shard_batch(1, number, at=2000 + number, classes=((2, 3),) * 2, attempt=2)
+        put(database, again)
+    return index
+
+
+def test_attempts_are_kept_side_by_side(attempts):
+    """A batch that two attempts have come past has the images of each, and without an attempt those of the newest."""
+    both = [attempts.batch("run", 1, 2, attempt=number) for number in (None, 1, 2, 3)]
+    images = [len(attempts.images("run", 1, 2, attempt=number)) for number in (None, 1, 2, 3)]
+
+    assert [found and found.attempt for found in both] == [2, 1, 2, None]
+    assert images == [2, 1, 2, 0]
+    assert attempts.batch("run", 1, 3).attempt == 1
+    assert len(attempts.images("run", 1, 3)) == 1
+    assert attempts.attempts("run") == [1, 2]
+    assert attempts.attempts("other") == []
+
+
+def test_a_run_is_stitched_by_epoch_and_batch(attempts):
+    """Pages and neighbours lead through each place once, as the newest attempt had it."""
+    page = attempts.page("run", limit=9)
+    before, after = attempts.neighbours("run", 1, 3)
+
+    assert [(one.batch, one.attempt) for one in page] == [(1, 1), (2, 2), (3, 1), (4, 2)]
+    assert [(one.batch, one.received_ms) for one in page] == [
+        (1, 1001),
+        (2, 2002),
+        (3, 1003),
+        (4, 2004),
+    ]
+    assert [one.batch for one in attempts.page("run", limit=1, after=(1, 2))] == [3]
+    assert [(one.batch, one.attempt) for one in (before, after)] == [(2, 2), (4, 2)]
+
+
+def test_one_attempt_is_seen_by_itself(attempts):
+    """Each query takes an attempt; without one, what is found by loss, time or class may be of any, and says of which."""
+    first = {"attempt": 1}
+
+    assert names(attempts.page("run", limit=9, **first)) == [(1, 1), (1, 2), (1, 3)]
+    assert names(attempts.newest("run", limit=1, **first)) == [(1, 3)]
+    assert names(attempts.worst("run", limit=1, attempt=2)) in ([(1, 2)], [(1, 4)])
+    assert attempts.worst("run", limit=1)[0].attempt == 1
+    assert attempts.newest("run", limit=1)[0].attempt == 2
+    assert [one and one.batch for one in attempts.neighbours("run", 1, 2, attempt=2)] == [None, 4]
+    cell = {"actual": 1, "predicted": 1}
+    assert attempts.of_cell("run", actual=2, predicted=3).attempt == 2
+    assert attempts.of_cell("run", **cell).batch == 3
+    assert attempts.of_cell("run", **cell, attempt=2) is None
+    at = {"at_ms": 9_000, "window_ms": 8_500, "prefer": Prefer.MAX_LOSS}
+    assert attempts.at("run", **at).attempt == 1
+    assert attempts.at("run", **at, attempt=2).attempt == 2
 
 
 def test_worst_begins_with_what_is_not_a_number(database, index):

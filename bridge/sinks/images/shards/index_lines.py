@@ -9,11 +9,13 @@ from typing import Any
 
 from bridge.sinks.images.shards.open_shard import finite
 from bridge.storage.image_counts import MILLISECONDS, is_in
+from bridge.storage.shard_keys import attempt_in
 from bridge.storage.shards import ShardBatch, ShardImage
 
 NAME = re.compile(r"(\d{6,10}-\d{8,10})-\d{2,10}(-r\d+)?\.jpg")
 """Epoch and batch, image, and how often the batch had come before."""
 
+ATTEMPTS = range(1, 10**9)
 UINT32 = range(2**32)
 INT32 = range(-(2**31), 2**31)
 
@@ -25,24 +27,29 @@ class ReadIndex:
     """The batches of an index, and how many of its lines are damaged."""
 
     batches: tuple[ShardBatch, ...]
+    attempt: int
+    """Of the session: all images of a shard belong to one."""
     damaged: int
     """Lines that cannot be parsed, that the database could not hold, or that point outside the shard."""
 
 
-def read_index(index: bytes, session_id: str, shard_id: int = 0, *, end: int) -> ReadIndex:
+def read_index(index: bytes, key: str, shard_id: int = 0, *, end: int) -> ReadIndex:
     """Return the batches of an index whose shard has images up to `end`.
 
-    All are of the session given, the one in the shard's key, whatever the lines say: they name their session
-    for people who read a shard elsewhere. Whoever may write to a store decides what is shown of a session,
-    so a shard copied under another session's key belongs to that session.
+    All are of the session and the attempt in the shard's key, whatever the lines say: they name these for
+    people who read a shard elsewhere. Whoever may write to a store decides what is shown of a session, so a
+    shard copied under another session's key belongs to that session. A key without an attempt is that of an
+    older bridge, which named it nowhere else either, or somebody's own, whose first line then decides.
     """
+    session_id = key.partition("/")[0]
     lines = index.splitlines()
     found = [line for line in map(_line, lines) if line is not None and _is_sound(line, end)]
     groups: dict[object, list[Line]] = {}
     for line in found:
         groups.setdefault(_batch_key(line), []).append(line)
-    batches = [_batch(group, session_id, shard_id) for group in groups.values()]
-    return ReadIndex(tuple(batches), len(lines) - len(found))
+    attempt = attempt_in(key) or _attempt(found)
+    batches = [_batch(group, session_id, attempt, shard_id) for group in groups.values()]
+    return ReadIndex(tuple(batches), attempt, len(lines) - len(found))
 
 
 def _line(text: bytes) -> Line | None:
@@ -51,6 +58,12 @@ def _line(text: bytes) -> Line | None:
     except (ValueError, RecursionError):
         return None
     return line if isinstance(line, dict) else None
+
+
+def _attempt(lines: list[Line]) -> int:
+    """Return the attempt that the first line names, the first one where it names none."""
+    attempt = lines[0].get("attempt") if lines else None
+    return attempt if type(attempt) is int and attempt in ATTEMPTS else 1
 
 
 def _is_sound(line: Line, end: int) -> bool:
@@ -83,7 +96,7 @@ def _batch_key(line: Line) -> tuple[str, str | None, int, int]:
     return match[1], match[2], line["epoch"], line["batch_idx"]
 
 
-def _batch(lines: list[Line], session_id: str, shard_id: int) -> ShardBatch:
+def _batch(lines: list[Line], session_id: str, attempt: int, shard_id: int) -> ShardBatch:
     first = lines[0]
     images = {line["index"]: line for line in lines}
     return ShardBatch(
@@ -94,6 +107,7 @@ def _batch(lines: list[Line], session_id: str, shard_id: int) -> ShardBatch:
         first["received_ms"],
         _loss(first),
         tuple(_images(images.values())),
+        attempt,
     )
 
 

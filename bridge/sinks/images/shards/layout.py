@@ -94,8 +94,9 @@ def pack(
     `repeat` is how often this batch is in the shard already: it makes the names differ.
     """
     batch = candidate.batch
-    head = b'{"session_id":%s,"epoch":%d,"batch_idx":%d,"index":' % (
+    head = b'{"session_id":%s,"attempt":%d,"epoch":%d,"batch_idx":%d,"index":' % (
         _quoted(candidate.session_id),
+        candidate.attempt,
         batch.epoch,
         batch.index,
     )

@@ -17,6 +17,7 @@ class OpenShard:
 
     shard_id: int
     session_id: str
+    attempt: int
     key: str
     path: Path
     epoch: int
@@ -75,7 +76,11 @@ class OpenShard:
 
     def to_index_row(self, *, closed: bool = False) -> Shard:
         """Return its row in the index."""
-        return Shard(self.shard_id, self.session_id, self.key, self.size_bytes, closed)
+        return Shard(
+            *(self.shard_id, self.session_id, self.key, self.size_bytes),
+            closed=closed,
+            attempt=self.attempt,
+        )
 
 
 def batch_of(shard_id: int, candidate: ImageCandidate, extents: list[ImageExtent]) -> ShardBatch:
@@ -89,6 +94,7 @@ def batch_of(shard_id: int, candidate: ImageCandidate, extents: list[ImageExtent
         candidate.received_ms,
         batch.loss,
         tuple([_image(*pair) for pair in zip(batch.images, extents, strict=True)]),
+        candidate.attempt,
     )
 
 

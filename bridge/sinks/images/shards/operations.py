@@ -63,6 +63,7 @@ class AdoptShard:
     key: str
     size_bytes: int
     batches: tuple[ShardBatch, ...]
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

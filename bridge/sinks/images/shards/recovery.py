@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bridge.errors import StorageError
 from bridge.sinks.images.shards import file as shard_file
-from bridge.sinks.images.shards.index_lines import read_index
+from bridge.sinks.images.shards.index_lines import ReadIndex, read_index
 from bridge.sinks.images.shards.layout import ImageExtent
 from bridge.sinks.images.shards.spool import Spool
 from bridge.storage.aside import DamagedFolder
@@ -268,11 +268,15 @@ def _adopt(key: str, run: RecoveryRun) -> Shard | None:
     damaged = max(len(shard_file.gaps(extents)), _images_indexed(path) - len(extents))
     if damaged:
         run.aside.copy(path, "images are damaged")
-    session_id = key.partition("/")[0]
-    shard = Shard(run.spool.allocate_id(), session_id, key, _close(path, extents), closed=True)
+    size_bytes = _close(path, extents)
+    shard_id = run.spool.allocate_id()
+    read = _read_lines(key, path, shard_id)
+    shard = Shard(
+        *(shard_id, key.partition("/")[0], key, size_bytes), closed=True, attempt=read.attempt
+    )
     put_shards(run.transaction, [shard])
-    damaged += _adopt_lines(path, shard, run)
-    run.drop("image", "damaged", damaged)
+    adopt_batches(run.transaction, run.database, read.batches)
+    run.drop("image", "damaged", damaged + read.damaged)
     return shard
 
 
@@ -282,15 +286,13 @@ def _images_indexed(path: Path) -> int:
     return 0 if trailer is None else shard_file.index_of(path, trailer).count(b"\n")
 
 
-def _adopt_lines(path: Path, shard: Shard, run: RecoveryRun) -> int:
-    """Read the index of a shard into the database; return how many of its lines were damaged."""
+def _read_lines(key: str, path: Path, shard_id: int) -> ReadIndex:
+    """Read the index of a shard."""
     trailer = shard_file.trailer_of(path)
     if trailer is None:
         raise ValueError("a shard that was just closed has no index")
     index = shard_file.index_of(path, trailer)
-    read = read_index(index, shard.session_id, shard.shard_id, end=trailer.index_offset)
-    adopt_batches(run.transaction, run.database, read.batches)
-    return read.damaged
+    return read_index(index, key, shard_id, end=trailer.index_offset)
 
 
 def _close(path: Path, extents: list[ImageExtent]) -> int:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.sinks.images.candidate import ImageCandidate
@@ -28,6 +27,7 @@ from bridge.sinks.images.shards.operations import (
 )
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.folder import sync_folder
+from bridge.storage.shard_keys import shard_key
 from bridge.storage.shards import Shard
 
 RETRY_SECONDS = 1.0
@@ -140,16 +140,20 @@ class Spool:
 
     def _is_finished(self, shard: OpenShard, candidate: ImageCandidate) -> bool:
         is_full = shard.end > 0 and shard.end + candidate.size_bytes > self._shard_bytes
-        return is_full or candidate.batch.epoch > shard.epoch
+        is_other = candidate.attempt != shard.attempt
+        return is_full or is_other or candidate.batch.epoch > shard.epoch
 
     def _new_shard(self, candidate: ImageCandidate) -> OpenShard:
         self._number += 1
-        day = datetime.fromtimestamp(candidate.received, UTC).date().isoformat()
-        name = f"{candidate.received_ms:013d}-{self._bridge_id}-{self._number:06d}.tar"
-        key = f"{candidate.session_id}/{day}/{name}"
+        key = shard_key(
+            *(candidate.session_id, candidate.attempt, candidate.received),
+            bridge_id=self._bridge_id,
+            number=self._number,
+        )
         return OpenShard(
             self.allocate_id(),
             candidate.session_id,
+            candidate.attempt,
             key,
             self.path(key),
             candidate.batch.epoch,
@@ -257,9 +261,11 @@ class Spool:
 
     def _adopt(self, operation: AdoptShard, result: SpoolResult) -> None:
         shard_id = self.allocate_id()
-        session_id = operation.key.partition("/")[0]
         result.shards[shard_id] = Shard(
-            shard_id, session_id, operation.key, operation.size_bytes, closed=True, stored=True
+            *(shard_id, operation.key.partition("/")[0], operation.key, operation.size_bytes),
+            closed=True,
+            stored=True,
+            attempt=operation.attempt,
         )
         result.adopted += [replace(batch, shard_id=shard_id) for batch in operation.batches]
 

@@ -73,11 +73,11 @@ def _read_shard(store: ObjectStore, found: StoredObject) -> tuple[AdoptShard | N
         trailer, index = _read_tail(store, found)
         if trailer is None:
             return None, 0
-        session_id = found.key.partition("/")[0]
-        read = read_index(index, session_id, end=trailer.index_offset)
+        read = read_index(index, found.key, end=trailer.index_offset)
     except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
         return None, 0
-    return AdoptShard(found.key, found.size_bytes, read.batches), read.damaged
+    operation = AdoptShard(found.key, found.size_bytes, read.batches, read.attempt)
+    return operation, read.damaged
 
 
 def _read_tail(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:

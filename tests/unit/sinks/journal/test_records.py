@@ -18,6 +18,7 @@ from bridge.lifecycle import (
     Expired,
     Registered,
     SequenceAdvanced,
+    Superseded,
 )
 from bridge.model import (
     Batch,
@@ -97,8 +98,8 @@ EVENTS = (
     SequenceAdvanced(3, 9),
 )
 
-NEVER_WRITTEN = {Heartbeat, Registered, CommandResult}
-"""A heartbeat changes only when a session was last seen, a registration is a checkpoint, a result becomes an answer."""
+NEVER_WRITTEN = {Heartbeat, Registered, Superseded, CommandResult}
+"""A heartbeat changes only when a session was last seen, a result becomes an answer, the others are checkpoints."""
 
 
 def test_every_event_has_a_codec_and_a_case_here():

@@ -19,7 +19,10 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.protocol import CommandType
+from bridge.session_snapshot import snapshot_of
+from bridge.sinks.journal import Archive
 from bridge.storage.database import Database
+from bridge.storage.deletions import Deletion, ImageScope, put_deletions
 from bridge.storage.packed import packed, unsealed
 
 numbers = st.floats(width=32)
@@ -61,7 +64,10 @@ steps = st.one_of(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=st.lists(steps, max_size=40))
 def test_what_is_committed_is_known_again_to_the_last_detail(tmp_path, story):
-    """Sessions, series and traces after a kill are those of the last commit, however it came about."""
+    """Sessions, series and traces after a kill are those of the last commit, however it came about.
+
+    So are the attempts that others have followed: each as it stood when the next one began.
+    """
     path = tmp_path / f"{hash(str(story))}.db"
     path.unlink(missing_ok=True)
     database = Database(path, durable=False)
@@ -69,23 +75,28 @@ def test_what_is_committed_is_known_again_to_the_last_detail(tmp_path, story):
     for name in "ab":
         life.register(name)
     life.commit()
-    committed = life.known()
+    committed, former, former_committed = life.known(), {}, {}
     for sequence, (what, which, event) in enumerate(story, 1):
         if what == "event":
             session = life.sessions[which]
             session.accepted = sequence
             life.happen(session, event, at=START + sequence)
         elif what == "register":
-            life.register(which, attempt=life.sessions[which].attempt + 1)
+            before = life.sessions[which]
+            life.register(which, attempt=before.attempt + 1)
+            former[which, before.attempt] = repr({**snapshot_of(before), "connected": False})
         elif what == "commit":
             life.now += which
             life.commit()
-            committed = life.known()
+            committed, former_committed = life.known(), dict(former)
         else:
             life = Life(database)
+            former = dict(former_committed)
             assert life.known() == committed
+            assert life.former_attempts() == former
     life.commit()
     assert Life(database).known() == life.known()
+    assert life.former_attempts() == former
     database.close()
 
 
@@ -103,6 +114,25 @@ def test_an_expired_session_is_not_restored(database):
 
     again = Life(database)
     assert again.metrics.snapshot(session) is None or again.sessions["run"].stage is Stage.ENDED
+
+
+def test_an_attempt_whose_successor_is_deleted_takes_none_of_its_records(database):
+    """Records in the journal name no attempt: what is left of the deleted one goes nowhere."""
+    life = Life(database)
+    first = life.register()
+    life.happen(first, Batch(0, 0, 0.5), Ended(Stage.LOST))
+    second = life.register(attempt=2)
+    life.commit()
+    life.happen(second, Batch(7, 7, 0.5), Batch(7, 8, 0.5))
+    life.commit()
+    with database.transaction() as transaction:
+        put_deletions(transaction, [Deletion("run", ImageScope.NONE, 1, attempt=2)])
+
+    again = Life(database)
+    kept = Archive(database).find("run")
+
+    assert "run" not in again.sessions
+    assert (kept.attempt, kept.batches, kept.stage) == (1, 1, Stage.LOST)
 
 
 def test_damage_costs_what_is_damaged_and_no_more(database):

@@ -31,8 +31,8 @@ KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
 BATCHES = 3
 
 LARGE_SHARD = (
-    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored)"
-    " VALUES (?, ? || hex(zeroblob(100000)), ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored, attempt)"
+    " VALUES (?, ? || hex(zeroblob(100000)), ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
     " session_id = excluded.session_id"
 )
 """Takes more room than there is."""

@@ -56,7 +56,7 @@ def line(**changes):
 def test_a_line_that_cannot_be_written_costs_itself(tmp_path, name, value):
     """Whatever one value of one line is, the other lines are taken, and all that is taken can be written."""
     odd_line = line(**{"index": 2, name: value})
-    found = read_index(line() + odd_line + line(index=1), "run", 1, end=END)
+    found = read_index(line() + odd_line + line(index=1), "run/key.tar", 1, end=END)
 
     database = Database(tmp_path / "bridge.db", durable=False)
     try:
@@ -81,7 +81,7 @@ def test_what_is_not_a_line_is_counted(garbage):
     if b"\n" in garbage or b"\r" in garbage or garbage.startswith(b"{"):
         garbage = b"?"
 
-    found = read_index(line() + garbage + b"\n" + line(index=1), "run", end=END)
+    found = read_index(line() + garbage + b"\n" + line(index=1), "run/key.tar", end=END)
 
     assert [image.position for batch in found.batches for image in batch.images] == [0, 1]
     assert found.damaged == 1
@@ -92,4 +92,4 @@ def test_an_image_that_lies_outside_its_shard_is_left_out():
     outside = [(END, 1), (END - 1, 2), (-1, 10), (0, 0), (10, -1), (512, END)]
     index = b"".join(line(offset=offset, length=length) for offset, length in outside)
 
-    assert read_index(index, "run", end=END).damaged == len(outside)
+    assert read_index(index, "run/key.tar", end=END).damaged == len(outside)

@@ -62,6 +62,7 @@ def test_webdataset_reads_samples_and_nothing_else(path):
     assert (picture.size, picture.mode) == ((16, 16), "RGB")
     assert fields == {
         "session_id": "run",
+        "attempt": 1,
         "epoch": 1,
         "batch_idx": 12,
         "index": 1,
