@@ -69,7 +69,7 @@ class Admission:
 
     def note_tokens(self, session: Session) -> None:
         """Remember the tokens that streams of a session may show."""
-        for token_hash in session.token_hashes:
+        for token_hash in session.proof.token_hashes:
             self._tokens[token_hash] = None
             self._tokens.move_to_end(token_hash)
         while len(self._tokens) > TOKENS_KNOWN:
@@ -87,10 +87,11 @@ class Admission:
         registration was refused.
         """
         if session.client.instance_id:
-            if not session.accepts_token_hash(caller.token_hash):
+            if not session.proof.accepts_token_hash(caller.token_hash):
                 raise ForeignSessionError(NO_TOKEN)
             return
         if (session.id, caller.connection) in self._refused:
             raise ForeignSessionError(REFUSED)
-        if session.hosts and caller.host and caller.host not in session.hosts:
+        hosts = session.proof.hosts
+        if hosts and caller.host and caller.host not in hosts:
             raise ForeignSessionError(OTHER_HOST)

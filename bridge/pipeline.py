@@ -101,10 +101,10 @@ class Pipeline:
             self._supersede(registration.former)
         self._admission.note_registration(session.id, caller)
         if client.instance_id:
-            registration = replace(registration, token=session.issue_token())
+            registration = replace(registration, token=session.proof.issue_token())
             self._admission.note_tokens(session)
         else:
-            session.add_host(caller.host)
+            session.proof.add_host(caller.host)
         # A command to an earlier attempt, or from before the session expired, must not stop this one.
         session.restored_state.pop(self._commands.name, None)
         if registration.is_new:

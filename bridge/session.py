@@ -1,13 +1,10 @@
 """One session's state: what the bridge knows of it, apart from its series, spans and images."""
 
-import hmac
 import math
-import secrets
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -32,7 +29,10 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.phases import PhaseClock, Steps
+from bridge.protocol import STALL_SECONDS
 from bridge.scalar_history import ScalarHistory
+from bridge.stream_proof import StreamProof
 from bridge.trace_context import trace_id_of
 
 EARLIEST = 0.001
@@ -46,16 +46,6 @@ FORMER_KEPT = 200
 
 SEQUENCE_LIMIT = (1 << 63) - 1
 """The highest sequence that a session may have: what the journal can store."""
-
-TOKENS_KEPT = 8
-"""Registering again changes nothing, so a stream opened just before it is still good.
-
-Eight, since a client registers once for each stream, and a stream shows its token only once, when it
-begins: one that is open goes on whatever is registered after it.
-"""
-
-HOSTS_KEPT = 16
-"""Hosts that a session without client_instance_id may be registered from."""
 
 EPOCHS_KEPT = 2_000
 NOTICES_KEPT = 50
@@ -79,10 +69,43 @@ class Holder(NamedTuple):
 class Session:
     """What the bridge knows of one session, apart from its series, spans and images."""
 
+    stage = Stage.LIVE
+    status = Status.UNKNOWN
+    status_message = ""
+    connected = False
+    is_unused = True
+    """Registered, and nothing was ever sent."""
+    is_resumed = False
+    """Registered again after its end: the next thing it says makes it live."""
+    ended_at = 0.0
+    """When it ended or was lost; 0 while live."""
+    heard_at = -math.inf
+    """When the last message came, on the monotonic clock."""
+    leased_until = -math.inf
+    """Monotonic: its client may come back until then, though it was last heard of before a restart."""
+    over_since: float | None = None
+    """Monotonic: since when it lingers; None while it is live, and until the registry has noticed its end."""
+    former: tuple[str, ...] = ()
+    """The instance ids of earlier attempts, the last one at the end; none of them may come back."""
+    accepted = committed = 0
+    """The highest sequence that was applied, and the highest that has been committed."""
+    skipped: tuple[tuple[int, int], ...] = ()
+    """First and last of the sequences that its client began behind, in order: neither applied nor to come."""
+    epoch = batch = 0
+    """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
+    batches = 0
+    """Batches received in this attempt, or as many as a process that sends none has reported."""
+    stepped_at = 0.0
+    """When the last one came, in seconds since 1970; 0: none came."""
     step: int | None = None
-    """The training step reached, counted over the whole run; None: not reported."""
-    tokens: int = 0
-    """Tokens trained on in this attempt; 0: not reported."""
+    """The highest that was reported, or that of the last batch, counted over the whole run."""
+    tokens = 0
+    """Of all batches of this attempt; 0: not reported."""
+    loss: float | None = None
+    """Of the last batch that reported one."""
+    performance: Performance | None = None
+    images_acknowledged: tuple[int, int] | None = None
+    """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
 
     def __init__(
         self, session_id: str, client: Client, config: Config, *, now: float, attempt: int = 1
@@ -92,49 +115,15 @@ class Session:
         self.client = client
         self.config = config
         self.attempt = attempt
-        self.former: tuple[str, ...] = ()
-        """The instance ids of earlier attempts, the last one at the end; none of them may come back."""
-        self.stage = Stage.LIVE
-        self.status = Status.UNKNOWN
-        self.status_message = ""
-        self.connected = False
-        self.is_unused = True
-        """Registered, and nothing was ever sent."""
-        self.is_resumed = False
-        """Registered again after its end: the next thing it says makes it live."""
         self.registered_at = self.updated_at = now
         """When it was registered, and when the last message came."""
-        self.ended_at = 0.0
-        """When it ended or was lost; 0 while live."""
-        self.heard_at = -math.inf
-        """When the last message came, on the monotonic clock."""
-        self.leased_until = -math.inf
-        """Monotonic: its client may come back until then, though it was last heard of before a restart."""
-        self.over_since: float | None = None
-        """Monotonic: since when it lingers; None while it is live, and until the registry has noticed its end."""
-        self.accepted = self.committed = 0
-        """The highest sequence that was applied, and the highest that has been committed."""
-        self.skipped: tuple[tuple[int, int], ...] = ()
-        """First and last of the sequences that its client began behind, in order: neither applied nor to come."""
-        self.token_hashes: tuple[str, ...] = ()
-        """Of what a stream must show one of, as SHA-256 in hex: one for each of the last registrations."""
-        self.hosts: tuple[str, ...] = ()
-        """Where a client that does not name itself has registered from; empty where that is not known."""
-        self.epoch = self.batch = 0
-        """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
-        self.batches = 0
-        """Batches received in this attempt."""
-        self.stepped_at = 0.0
-        """When the last batch came, in seconds since 1970; 0: none came."""
-        self.loss: float | None = None
-        """Of the last batch that reported one."""
+        self.proof = StreamProof()
+        self.phases = PhaseClock(now)
+        """What the loop has been busy with."""
         self.losses = Curve()
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
-        self.performance: Performance | None = None
         self.scalars = ScalarHistory()
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
-        self.images_acknowledged: tuple[int, int] | None = None
-        """How many images kept and not kept its Acks have reported; None: nothing since the bridge started."""
         self.restored_state: dict[str, Any] = {}
         """By CHECKPOINT_KEY, what sinks and commands knew of it before a restart; each takes its own out."""
 
@@ -166,23 +155,9 @@ class Session:
         """Become the attempt after another one, whose client counts as a former one from now on."""
         former = before.client.instance_id
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
+        lost = self.registered_at - before.updated_at
+        self.phases.follow(before.phases, 0.0 if before.status is Status.COMPLETED else lost)
         self.restored_state = before.restored_state
-
-    def issue_token(self) -> str:
-        """Return what streams of this registration show; those of the last ones stay valid."""
-        token = secrets.token_urlsafe(24)
-        self.token_hashes = (*self.token_hashes, hash_of(token))[-TOKENS_KEPT:]
-        return token
-
-    def accepts_token_hash(self, token_hash: str) -> bool:
-        """Return whether a stream has shown the token of one of the last registrations."""
-        matches = [hmac.compare_digest(known, token_hash) for known in self.token_hashes]
-        return any(matches)
-
-    def add_host(self, host: str) -> None:
-        """Let streams come from a host that the session was registered from."""
-        if host and host not in self.hosts:
-            self.hosts = (*self.hosts, host)[-HOSTS_KEPT:]
 
     def has_skipped(self, sequence: int) -> bool:
         """Return whether the client has begun behind a sequence, which then is not to come any more."""
@@ -200,8 +175,19 @@ class Session:
         if apply is not None:
             apply(self, event, now)
 
+    @property
+    def steps(self) -> Steps:
+        """How many steps this attempt has made, and when the last one came."""
+        return Steps(self.stepped_at, self.batches)
+
+    def phase_seconds(self, now: float) -> dict[str, float]:
+        """Return the seconds of each phase of this attempt by `now`, and those lost before it."""
+        return self.phases.seconds_at(now, self.steps)
+
     def _batch(self, batch: Batch, now: float) -> None:
         self.epoch, self.batch = batch.epoch, batch.index
+        if not 0.0 <= now - self.stepped_at <= STALL_SECONDS:
+            self.phases.step(now, self.steps)
         self.batches += 1
         self.stepped_at = now
         self.tokens += batch.tokens
@@ -212,16 +198,32 @@ class Session:
             place = {"epoch": batch.epoch, "batch": batch.index}
             self.losses.add(batch.loss, at=now, images=batch.images_received, **place)
 
-    def _epoch(self, epoch: Epoch, _now: float) -> None:
+    def _epoch(self, epoch: Epoch, now: float) -> None:
         self.epochs.append(epoch)
+        if not self.batches:
+            self.phases.derive("training", now, self.steps)
 
-    def _performance(self, performance: Performance, _now: float) -> None:
+    def _performance(self, performance: Performance, now: float) -> None:
         self.performance = performance
+        self._light_progress(performance, now)
+        self.phases.report(performance.phase, performance.phase_seconds, now, self.steps)
+
+    def _light_progress(self, performance: Performance, now: float) -> None:
+        """Note the steps of a process that reports their number instead of batches."""
+        batches, step = performance.batches or 0, performance.step
+        if batches <= self.batches and (step is None or step <= (self.step or 0)):
+            return
+        if not 0.0 <= now - self.stepped_at <= STALL_SECONDS:
+            self.phases.step(now, self.steps)
+        self.batches = max(self.batches, batches)
+        self.step = self.step if step is None else step
+        self.stepped_at = now
 
     def _scalars(self, scalars: Scalars, now: float) -> None:
         if not self.batches:
             self.epoch, self.batch = scalars.epoch, scalars.batch
             self.step = self.step if scalars.step is None else scalars.step
+            self.phases.derive("training", now, self.steps)
         reached = self.batches if self.step is None else self.step
         self.scalars.add(scalars, at=now, reached=reached)
 
@@ -238,6 +240,19 @@ class Session:
         said = "" if change.status is Status.UNKNOWN else str(change.status)
         if said or change.message:
             self._notice(now, ": ".join(filter(None, (said, change.message))))
+        if self.stage is Stage.LIVE:
+            self._derive_phase(now)
+        self.phases.report(change.phase, change.phase_seconds, now, self.steps)
+
+    def _derive_phase(self, now: float) -> None:
+        has_begun = self.batches or self.epochs or self.scalars.newest
+        names = {
+            Status.INITIALIZING: "startup",
+            Status.PAUSED: "idle",
+            Status.RUNNING: "training" if has_begun else "startup",
+        }
+        if self.status in names:
+            self.phases.derive(names[self.status], now, self.steps)
 
     def _connected(self, _event: Connected, now: float) -> None:
         self.stage = Stage.LIVE
@@ -245,6 +260,7 @@ class Session:
         self.over_since = None
         self.connected = True
         self.is_unused = False
+        self.phases.resume(now, self.steps)
         self._notice(now, "connected")
 
     def _disconnected(self, _event: Disconnected, now: float) -> None:
@@ -272,6 +288,7 @@ class Session:
         self.stage = ended.stage
         self.is_resumed = False
         self.ended_at = max(now, EARLIEST)
+        self.phases.end(self.updated_at if ended.stage is Stage.LOST else now, self.steps)
         self.over_since = None
         self.connected = False
         if ended.stage is Stage.LOST:
@@ -294,8 +311,3 @@ _APPLY: dict[type, Callable[[Session, Any, float], None]] = {
     Ended: Session._ended,
     SequenceAdvanced: Session._advanced,
 }
-
-
-def hash_of(token: str) -> str:
-    """Return what is kept of a token: SHA-256 in hex. The token is random and long, so it needs no salt."""
-    return sha256(token.encode(errors="replace")).hexdigest()

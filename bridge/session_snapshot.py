@@ -16,8 +16,10 @@ from bridge.model import (
     Status,
     reported,
 )
+from bridge.phases import PhaseClock
 from bridge.scalar_history import ScalarHistory
 from bridge.session import Notice, Session
+from bridge.stream_proof import StreamProof
 from bridge.trace_context import TraceContext
 
 FORMAT = 3
@@ -51,9 +53,10 @@ def snapshot_of(session: Session) -> dict[str, Any]:
             curves=session.scalars.snapshot(), step=session.step, tokens=session.tokens or None
         ),
         "notices": [(notice.at, notice.text) for notice in session.notices],
-        "token_hashes": session.token_hashes,
+        "token_hashes": session.proof.token_hashes,
         "stepped_at": session.stepped_at,
-        "hosts": session.hosts,
+        "hosts": session.proof.hosts,
+        "phases": session.phases.snapshot(),
     }
 
 
@@ -76,11 +79,21 @@ def session_from(state: dict[str, Any]) -> Session:
     session.is_unused = state.get("is_unused", False)
     session.former = tuple(state.get("former", ()))
     session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
-    session.token_hashes = tuple(state.get("token_hashes", ()))
-    session.hosts = tuple(state.get("hosts", ()))
+    session.proof = StreamProof(tuple(state.get("token_hashes", ())), tuple(state.get("hosts", ())))
     session.stepped_at = state.get("stepped_at", 0.0)
     session.step, session.tokens = state.get("step"), state.get("tokens", 0)
+    session.phases = _phases_of(state, session)
     return session
+
+
+def _phases_of(state: dict[str, Any], session: Session) -> PhaseClock:
+    """Return the phases of a session; where an older version counted none, they begin with what came last."""
+    if "phases" in state:
+        return PhaseClock.restored(state["phases"])
+    clock = PhaseClock(session.updated_at)
+    is_live = session.stage is Stage.LIVE
+    clock.name = ("training" if session.batches else "startup") if is_live else ""
+    return clock
 
 
 def upgraded(state: dict[str, Any]) -> dict[str, Any]:

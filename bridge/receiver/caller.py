@@ -8,7 +8,7 @@ import grpc.aio
 
 from bridge.admission import Caller
 from bridge.protocol import TOKEN_HEADER
-from bridge.session import hash_of
+from bridge.stream_proof import hash_of
 
 LOOPBACK = "loopback"
 

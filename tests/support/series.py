@@ -43,6 +43,7 @@ class Scene:
         """Have the session say things, now."""
         for event in events:
             self.metrics.consume(session, event, self.now)
+            session.apply(event, self.now)
 
     def settle(self, session_id, result, images, at, *, attempt=1):
         """Have something become of images that were received at a time."""

@@ -283,7 +283,7 @@ def test_an_original_client_that_trains_twice_makes_two_attempts():
 
     assert (first.attempt, second.attempt) == (1, 2)
     assert (second.batches, second.status, second.stage) == (1, Status.UNKNOWN, Stage.LIVE)
-    assert second.hosts == ("h",)
+    assert second.proof.hosts == ("h",)
 
 
 def test_what_changes_nothing_is_in_the_journal_with_its_sequence():

@@ -14,9 +14,9 @@ from bridge.model import Batch, Client, Config, Heartbeat, Update
 from bridge.pipeline import RETRY_AFTER_MS, Pipeline
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.stream import Stream
-from bridge.session import hash_of
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
+from bridge.stream_proof import hash_of
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 

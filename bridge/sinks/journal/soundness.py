@@ -25,13 +25,15 @@ def check_session(session: Session, session_id: str) -> None:
     for name in (field.name for field in fields(Client) if field.name != "trace_context"):
         _check(name, getattr(session.client, name), getattr(EXAMPLE.client, name))
     _check_texts("former", session.former)
-    _check_texts("tokens", (*session.token_hashes, *session.hosts))
+    _check_texts("tokens", (*session.proof.token_hashes, *session.proof.hosts))
     _check_texts("class_names", session.config.class_names)
     _check_texts("labels", (*session.client.labels, *session.client.labels.values()))
     for key in session.scalars.newest:
         _check_texts("scalars", key)
     _check_texts("notices", [notice.text for notice in session.notices])
     _check_numbers("stepped_at", [session.stepped_at])
+    _check_texts("phases", [session.phases.name, *session.phases.seconds])
+    _check_numbers("phases", [session.phases.lost_seconds, *session.phases.seconds.values()])
     _check_numbers("scalars", session.scalars.newest.values())
     _check_numbers("steps", [session.tokens, *([] if session.step is None else [session.step])])
     _check_numbers("notices", [notice.at for notice in session.notices])

@@ -64,6 +64,29 @@ TRAINING_FAMILIES = (
         "When the last message of the session arrived, heartbeats included.",
         "the clock of the bridge",
     ),
+    _gauge(
+        "training_attempt",
+        "Which attempt of the session this is, from 1; counters start anew with each.",
+        "the registry",
+    ),
+    _gauge(
+        "training_last_batch_timestamp_seconds",
+        "When the last batch arrived; nothing else moves it.",
+        "BatchData; PerformanceData.batch_count and global_step of processes that send none",
+    ),
+    _gauge(
+        "training_phase",
+        "1 for what the training loop is busy with, 0 for what it was busy with before.",
+        "StatusUpdate.phase, PerformanceData.phase; else statuses and batches",
+        "phase",
+        "phase",
+    ),
+    _counter(
+        "training_phase_seconds_total",
+        "Time spent in each phase; stalled: without the steps that were to come; lost: between attempts.",
+        "phase_seconds of StatusUpdate and PerformanceData; else the clock of the bridge",
+        "phase",
+    ),
     _gauge("training_epoch", "Epoch of the last batch.", "BatchData.epoch"),
     _gauge(
         "training_epochs_planned",

@@ -54,6 +54,12 @@ def metric_label(name: str, split: str = "") -> str:
     return _short_metric_label(name, split) if is_short else _metric_label(name, split)
 
 
+@lru_cache(maxsize=4096)
+def phase_label(name: str) -> str:
+    """Return the labels of a phase that follow the session's own."""
+    return label_suffix(("phase", name))
+
+
 def clean_name(name: str) -> str:
     """Return a name that a client chose as the value of a label: no two names have the same.
 

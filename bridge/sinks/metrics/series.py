@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.model import Batch, Client, Config, Status
+from bridge.protocol import LOST_PHASE, STALLED_PHASE
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
-from bridge.sinks.metrics.labels import label_suffix, own_labels, pair, quoted
+from bridge.sinks.metrics.labels import label_suffix, own_labels, pair, phase_label, quoted
 from bridge.sinks.metrics.observations import Exemplar, Extremes, Histogram
 from bridge.telemetry import Telemetry
 
@@ -135,6 +136,8 @@ class SessionSeries:
     images: dict[str, int] = field(default_factory=dict)
     last_image_timestamp_seconds: float | None = None
     commands: dict[str, int] = field(default_factory=dict)
+    phase_seconds_seen: Labelled = field(default_factory=lambda: {phase_label(LOST_PHASE): 0.0})
+    """Nothing lost is shown as such, so that the first loss is an increase."""
     labels_left_out: int = 0
     """How many of the client's own labels have been counted as dropped."""
     own_labels_of: Client | None = None
@@ -208,6 +211,32 @@ class SessionSeries:
                 label: extremes.snapshot(now) for label, extremes in self.metric_extremes.items()
             }
         return {name: value for name, value in known.items() if value is not None}
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt of its session this is."""
+        return self.session.attempt
+
+    @property
+    def last_batch_timestamp_seconds(self) -> float | None:
+        """When the last batch came."""
+        return self.session.stepped_at or None
+
+    @property
+    def phase(self) -> Labelled:
+        """1 for the phase now, 0 for the others; without those that no loop is in by its own account."""
+        now = self.session.phases.name
+        names = dict.fromkeys([*self.session.phases.seconds, *([now] if now else [])])
+        return {phase_label(name): int(name == now) for name in names if name != STALLED_PHASE}
+
+    @property
+    def phase_seconds(self) -> Labelled:
+        """Seconds by phase, never less than a scrape has seen before."""
+        seen = self.phase_seconds_seen
+        for name, seconds in self.session.phase_seconds(self.shared.clock()).items():
+            label = phase_label(name)
+            seen[label] = max(seconds, seen.get(label, 0.0))
+        return seen
 
     @property
     def loss_interval_min(self) -> float | None:

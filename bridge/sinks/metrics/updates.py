@@ -143,6 +143,7 @@ def _performance(series: SessionSeries, performance: Performance, at: float) -> 
     series.session_last_update_timestamp_seconds = at
     if performance.batch_duration_seconds is not None and not series.tells_durations:
         observe_duration(series, "time_per_batch_ms", performance.batch_duration_seconds)
+    _count_refused_phases(series, performance)
     for name, field in MEASUREMENTS:
         setattr(series, name, reported_value(series, field, getattr(performance, name)))
     show_resources(series, performance.resources or NO_RESOURCES)
@@ -154,6 +155,13 @@ def _status(series: SessionSeries, change: StatusChange, at: float) -> None:
         series.show_status(change.status)
     if change.config is not None:
         series.describe(series.session.config.updated(change.config))
+    _count_refused_phases(series, change)
+
+
+def _count_refused_phases(series: SessionSeries, report: Performance | StatusChange) -> None:
+    refused = series.session.phases.count_refused(report.phase, report.phase_seconds)
+    if refused:
+        series.shared.telemetry.dropped("phase", "names_limit", refused)
 
 
 def _command_sent(series: SessionSeries, sent: CommandSent, _at: float) -> None:

@@ -10,7 +10,7 @@ from support.otlp import receiving
 from support.raw_client import RawClient
 from support.waiting import until_true
 
-from bridge.session import hash_of
+from bridge.stream_proof import hash_of
 from bridge.web.app import ROUTES
 from bridge.wire import metrics_pb2 as wire
 

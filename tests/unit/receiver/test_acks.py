@@ -17,8 +17,8 @@ from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.failures import ATTEMPTS
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.stream import Stream
-from bridge.session import hash_of
 from bridge.sessions import Sessions
+from bridge.stream_proof import hash_of
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 

@@ -14,8 +14,9 @@ from bridge.lifecycle import Disconnected
 from bridge.model import Batch, Client, Config
 from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.caller import LOOPBACK, caller_of
-from bridge.session import Session, hash_of
+from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
+from bridge.stream_proof import hash_of
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
 
@@ -124,8 +125,8 @@ async def test_no_token_is_kept_in_clear(bridge, caplog):
     assert token not in str(snapshot_of(session))
     assert token not in caplog.text
     restored = session_from(snapshot_of(session))
-    assert restored.accepts_token_hash(hash_of(token))
-    assert not restored.accepts_token_hash(hash_of(""))
+    assert restored.proof.accepts_token_hash(hash_of(token))
+    assert not restored.proof.accepts_token_hash(hash_of(""))
 
 
 def test_a_session_of_an_older_version_asks_its_client_to_register():
@@ -220,7 +221,7 @@ def test_an_original_client_comes_from_where_it_registered():
     admission = Admission()
     session = Session("run", Client(), Config(), now=0.0)
     admission.check(session, Caller("ipv4:10.0.0.7:1", "10.0.0.7"))
-    session.add_host("10.0.0.7")
+    session.proof.add_host("10.0.0.7")
 
     admission.check(session, Caller("ipv4:10.0.0.7:2", "10.0.0.7"))
     admission.check(session, Caller())

@@ -65,6 +65,9 @@ def test_a_registered_session_shows_only_what_is_known(scene):
         "training_session_status",
         "training_session_connected",
         "training_session_start_timestamp_seconds",
+        "training_attempt",
+        "training_phase",
+        "training_phase_seconds",
         "training_batches",
         "training_epochs_completed",
         "training_nonfinite_values",
@@ -692,3 +695,57 @@ def test_a_label_left_out_is_counted_once(scene):
     restored.restored_state = {"series": unpacked(packed(scene.metrics.snapshot(session)))}
     scene.tell(restored, Registered(), StatusChange(Status.RUNNING, config=Config(1)))
     assert scene.dropped("label", "limit") == 2
+
+
+def test_a_plain_session_has_eight_series_more_than_without_phases(scene):
+    """Attempt, last batch, two phases and their seconds, and what was lost; and `disconnected` as a status."""
+    session = scene.session()
+    scene.tell(session, StatusChange(Status.RUNNING))
+    scene.now += 3
+    scene.tell(session, Batch(0, 0, 0.5))
+
+    assert scene.values("training_phase") == {
+        (("phase", "startup"),): 0.0,
+        (("phase", "training"),): 1.0,
+    }
+    assert scene.values("training_phase_seconds_total") == {
+        (("phase", "lost"),): 0.0,
+        (("phase", "startup"),): 3.0,
+        (("phase", "training"),): 0.0,
+    }
+    assert scene.value("training_attempt") == 1
+    assert scene.value("training_last_batch_timestamp_seconds") == NOON + 3
+
+
+def test_seconds_of_a_phase_never_fall(scene):
+    """What a scrape has seen of a phase that still lasts stays, though the client's own count is less."""
+    session = scene.session()
+    scene.tell(session, Performance(phase="idle", phase_seconds={"idle": 10.0}))
+    scene.now += 7
+    seen = scene.value("training_phase_seconds_total", phase="idle")
+    scene.tell(session, Performance(phase="training", phase_seconds={"idle": 15.0}))
+
+    assert seen == 17.0
+    assert scene.value("training_phase_seconds_total", phase="idle") == 17.0
+
+
+def test_a_hung_loop_shows_its_phase_and_counts_as_stalled(scene):
+    """An alert asks for the phase; goodput asks for the seconds."""
+    session = scene.session()
+    scene.tell(session, Batch(0, 0, 0.5))
+    scene.now += 400
+    scene.tell(session, Heartbeat(), Performance(frames_per_second=1.0))
+
+    assert scene.value("training_phase", phase="training") == 1
+    assert scene.value("training_phase", phase="stalled") is None
+    assert scene.value("training_phase_seconds_total", phase="stalled") == 400
+    assert scene.value("training_last_batch_timestamp_seconds") == NOON
+
+
+def test_phases_beyond_the_limit_are_counted(scene):
+    """A client cannot make series without bound."""
+    session = scene.session()
+    scene.tell(session, Performance(phase_seconds={f"p{number}": 1.0 for number in range(40)}))
+
+    assert len(scene.values("training_phase_seconds_total")) == 17
+    assert scene.dropped("phase", "names_limit") == 25
