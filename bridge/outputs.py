@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bridge.config import Settings
 from bridge.connections import Connection, blocking, probe_folder
-from bridge.sinks.spans import Endpoint, probe_endpoint
+from bridge.sinks.spans import Endpoint, SpanOptions, WindowLimits, probe_endpoint
 from bridge.storage.folder import StateFolder
 from bridge.storage.objects import ObjectStore
 from bridge.storage.probe import probe_store
@@ -44,6 +44,12 @@ def span_endpoint(settings: Settings, instance_id: str) -> Endpoint | None:
         client_cert_file=str(settings.otlp_client_cert_file or ""),
         client_key_file=str(settings.otlp_client_key_file or ""),
     )
+
+
+def span_options(settings: Settings) -> SpanOptions:
+    """Return what spans are made beside those that each session has."""
+    windows = WindowLimits(settings.spans_every_steps, settings.spans_every_seconds)
+    return SpanOptions(windows, has_dl_attributes=settings.spans_dl_attributes)
 
 
 def connections(settings: Settings) -> tuple[Connection, ...]:

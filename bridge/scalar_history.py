@@ -91,6 +91,11 @@ class ScalarHistory:
                 values.setdefault(split, {})[name] = value
         return values
 
+    def newest_of(self, name: str) -> float | None:
+        """Return a newest value of a name, without a split if there is one; None: it was never logged."""
+        values = {split: value for (known, split), value in self.newest.items() if known == name}
+        return values.get("", next(iter(values.values()), None))
+
     def snapshot(self) -> list[list[Any]]:
         """Return what `restored` takes: plain values, none of which changes any more."""
         return [[*key, self.newest[key], *curve.snapshot()] for key, curve in self.curves.items()]

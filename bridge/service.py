@@ -23,7 +23,7 @@ from bridge.limits import (
     tile_limits,
 )
 from bridge.open_files import raise_limit, shortage
-from bridge.outputs import connections, image_store, span_endpoint
+from bridge.outputs import connections, image_store, span_endpoint, span_options
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
@@ -287,6 +287,7 @@ async def _spans(
         public_url=public_url,
         grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
         keeps_outbox=folder.is_durable,
+        options=span_options(settings),
         monotonic=time.monotonic,
     )
     return (await stack.enter_async_context(spans),)

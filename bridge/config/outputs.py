@@ -210,3 +210,21 @@ class Spans(BaseModel):
         expected="a PEM file, with `otlp_client_cert_file` beside it",
         fallbacks=("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
     )
+    spans_every_steps: int = setting(
+        0,
+        "A running epoch has a span for every so many batches, so that a trace shows it while it runs; 0: none.",
+        expected="a whole number, such as 1000",
+        ge=0,
+    )
+    spans_every_seconds: float = setting(
+        0.0,
+        "The same by time: a span for every so many seconds of a running epoch. With both, whichever comes "
+        "first; 0: none.",
+        expected="a number of seconds, such as 60",
+        ge=0,
+    )
+    spans_dl_attributes: bool = setting(
+        False,
+        "Spans have the attributes that NVIDIA NeMo Lens names, such as dl.iteration and dl.loss, beside ours.",
+        expected="true or false",
+    )

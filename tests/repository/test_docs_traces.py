@@ -11,22 +11,38 @@ from support.tools import ROOT
 from bridge.config.opentelemetry import READ
 from bridge.config.settings import Settings, info_of
 from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Ended
-from bridge.model import CommandResult, Performance, Stage, Status, StatusChange
+from bridge.model import (
+    CommandResult,
+    Level,
+    Occurrence,
+    Performance,
+    Scalars,
+    Stage,
+    Status,
+    StatusChange,
+)
 from bridge.protocol import CommandType
-from bridge.sinks.spans.epochs import EVENTS_LIMIT
+from bridge.sinks.spans import SpanOptions, WindowLimits
+from bridge.sinks.spans.aliases import DL_NAMES
 from bridge.sinks.spans.span import TEXT_LIMIT
+from bridge.sinks.spans.stretch import EVENTS_LIMIT
 from bridge.sinks.spans.trace import LABELS_LIMIT
 from bridge.storage.outbox import OUTBOX_LIMIT
 
 PAGE = (ROOT / "docs" / "traces.md").read_text()
 TABLES = tables_under(PAGE)
-SPANS = {"session": "training.session", "epoch": "training.epoch", "end": "training.session.end"}
+SPANS = {
+    "session": "training.session",
+    "epoch": "training.epoch",
+    "window": "training.window",
+    "end": "training.session.end",
+}
 
 
 @pytest.fixture
 def spans(tmp_path):
     """The spans of a session to which everything happens that spans tell of."""
-    world = World(tmp_path)
+    world = World(tmp_path, options=SpanOptions(WindowLimits(steps=2)))
     session = world.register()
     result = CommandResult("c", applied=True, message="done", epoch=1, batch=1)
     refusal = CommandResult("c", applied=False, message="no", epoch=1, batch=1)
@@ -36,9 +52,13 @@ def spans(tmp_path):
         CommandAnswered(CommandType.PAUSE_TRAINING, refusal),
         Disconnected(),
         Connected(),
+        Occurrence("drop", "half", Level.INFO, {"from": "0.1"}, 1, 1, 2),
         *[StatusChange(Status.PAUSED, "by command")] * 20,
     )
-    world.happen(session, batch(1, 0, sample_count=8), batch(1, 1, math.nan), at=START + 1)
+    rates = Scalars(1, 0, {"learning_rate": 0.1, "gradient_norm": 1.0})
+    first = batch(1, 0, math.nan, sample_count=8)
+    world.happen(session, first, *everything, rates, at=START)
+    world.happen(session, batch(1, 1, step=2, tokens=9), at=START + 1)
     world.happen(session, Performance(0.1, 1.0, 1.0, 60.0, 60.0), *everything, at=START + 2)
     last = averages(1, validation_loss=1.0, validation_accuracy=0.5, learning_rate=0.1)
     world.happen(session, last, *everything, at=START + 3)
@@ -49,7 +69,9 @@ def spans(tmp_path):
 
 def general(name):
     """Return an attribute as the page calls it."""
-    return re.sub(r"^(training\.(?:label|command))\.(?!id$|message$).*", r"\1.*", name)
+    return re.sub(
+        r"^(training\.(?:label|command|event\.detail))\.(?!id$|message$).*", r"\1.*", name
+    )
 
 
 def test_attributes_are_as_documented(spans):
@@ -61,6 +83,13 @@ def test_attributes_are_as_documented(spans):
     }
 
     assert {(general(name), span.name) for span in spans for name in span.attributes} == documented
+
+
+def test_names_of_nemo_lens_are_as_documented():
+    """Each second name stands beside the first one."""
+    rows = [[f"`{name}`", f"`{other}`"] for name, other in DL_NAMES.items()]
+
+    assert TABLES["Names of NeMo Lens"] == rows
 
 
 def test_events_are_as_documented(spans):

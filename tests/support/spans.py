@@ -4,7 +4,7 @@ from bridge.lifecycle import Registered
 from bridge.model import Batch, Client, Config, Epoch
 from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
-from bridge.sinks.spans.sink import Spans
+from bridge.sinks.spans.sink import DEFAULT_OPTIONS, Spans
 from bridge.sinks.spans.span import Span
 from bridge.storage.database import Database
 from bridge.storage.outbox import OUTBOX_LIMIT, SpanOutbox
@@ -21,13 +21,19 @@ CLIENT = Client("trainer", "1.2", "instance-1", {"team": "vision"})
 class World:
     """One bridge as far as spans go; each event brings its time."""
 
-    def __init__(self, folder, *, limit=OUTBOX_LIMIT, monotonic=None):
+    def __init__(self, folder, *, limit=OUTBOX_LIMIT, monotonic=None, options=DEFAULT_OPTIONS):
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.database = Database(folder / "trainbridge.db", durable=False)
         self.outbox = SpanOutbox(self.database, limit=limit)
         self.telemetry = Telemetry()
-        self.sink = Spans(self.outbox, self.telemetry, public_url=PUBLIC_URL, monotonic=monotonic)
+        self.sink = Spans(
+            self.outbox,
+            self.telemetry,
+            public_url=PUBLIC_URL,
+            options=options,
+            monotonic=monotonic,
+        )
 
     def close(self):
         self.database.close()

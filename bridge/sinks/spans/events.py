@@ -4,8 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Event
-from bridge.model import Status, StatusChange
-from bridge.sinks.spans.span import SpanEvent, attributes
+from bridge.model import Occurrence, Status, StatusChange
+from bridge.sinks.spans.span import SpanEvent, attributes, cut_name
+
+DETAILS_LIMIT = 16
+"""Details of an event that a span has room for."""
 
 Named = tuple[str, dict[str, Any]]
 """The name and the attributes of a span event."""
@@ -29,6 +32,19 @@ def _status(change: StatusChange) -> Named | None:
     return "status", {"training.status": status, "training.status.message": change.message}
 
 
+def _occurrence(occurrence: Occurrence) -> Named:
+    details = list(occurrence.details.items())[:DETAILS_LIMIT]
+    return "event", {
+        "training.event": occurrence.name,
+        "training.event.message": occurrence.message,
+        "training.event.level": occurrence.level.value,
+        "training.epoch": occurrence.epoch,
+        "training.batch": occurrence.batch,
+        "training.step": occurrence.step,
+        **{f"training.event.detail.{cut_name(name)}": value for name, value in details},
+    }
+
+
 def _command_sent(sent: CommandSent) -> Named:
     return "command sent", {
         "training.command": sent.type.name,
@@ -50,6 +66,7 @@ def _command_answered(answered: CommandAnswered) -> Named:
 
 _CONVERTERS: dict[type, Callable[[Any], Named | None]] = {
     StatusChange: _status,
+    Occurrence: _occurrence,
     CommandSent: _command_sent,
     CommandAnswered: _command_answered,
     Connected: lambda _: ("reconnected", {}),

@@ -1,5 +1,6 @@
 """Links from spans to the pages of this bridge."""
 
+import math
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -21,4 +22,12 @@ class Pages:
         if not self.public_url:
             return ""
         selection = {"epoch": epoch} if batch is None else {"epoch": epoch, "batch": batch}
+        return f"{self.public_url}/{images_link(session_id, **selection)}"
+
+    def images_within(self, session_id: str, start: float, end: float) -> str:
+        """Return the link to the images of a time: those of the batch with the highest loss in it."""
+        if not self.public_url:
+            return ""
+        at = math.ceil(end * 1000)
+        selection = {"at": at, "window_ms": max(1, at - math.floor(start * 1000))}
         return f"{self.public_url}/{images_link(session_id, **selection)}"

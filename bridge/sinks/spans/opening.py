@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from bridge.sinks.spans.delivery import Delivery
 from bridge.sinks.spans.endpoint import Endpoint
-from bridge.sinks.spans.sink import Spans
+from bridge.sinks.spans.sink import DEFAULT_OPTIONS, SpanOptions, Spans
 from bridge.storage.database import Database
 from bridge.storage.outbox import SpanOutbox
 from bridge.telemetry import Telemetry
@@ -20,11 +20,12 @@ async def open_spans(
     public_url: str = "",
     grace_seconds: float = 5.0,
     keeps_outbox: bool = True,
+    options: SpanOptions = DEFAULT_OPTIONS,
     monotonic: Callable[[], float] | None = None,
 ) -> AsyncIterator[Spans]:
     """Yield the sink, whose spans are delivered in the background.
 
-    `monotonic` is the clock that measures durations, as in `Spans`; `keeps_outbox`: the database outlives this process.
+    `options` and `monotonic` are those of `Spans`; `keeps_outbox`: the database outlives this process.
 
     Enter it before the committer, so that the last commit is delivered too.
 
@@ -39,7 +40,13 @@ async def open_spans(
     telemetry.spans_waiting(outbox.count())
     if misnumbered:
         telemetry.spans_dropped(misnumbered, "damaged")
-    sink = Spans(outbox, telemetry, public_url=public_url, monotonic=monotonic)
+    sink = Spans(
+        outbox,
+        telemetry,
+        public_url=public_url,
+        options=options,
+        monotonic=monotonic,
+    )
     delivery = Delivery(
         outbox, exporter, telemetry, waiting=sink.waiting, keeps_outbox=keeps_outbox
     )

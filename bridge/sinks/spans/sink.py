@@ -16,13 +16,15 @@ from bridge.lifecycle import (
     Expired,
     Registered,
 )
-from bridge.model import Batch, Epoch, Performance, Stage, Status, StatusChange
+from bridge.model import Batch, Epoch, Occurrence, Performance, Stage, Status, StatusChange
 from bridge.session import Session
+from bridge.sinks.spans.aliases import with_dl_attributes
 from bridge.sinks.spans.clock import ClockSteps
 from bridge.sinks.spans.events import to_span_event
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 from bridge.sinks.spans.trace import Trace
+from bridge.sinks.spans.windows import NO_WINDOWS, WindowLimits
 from bridge.storage.outbox import SpanOutbox
 from bridge.storage.transaction import Transaction
 from bridge.telemetry import Telemetry
@@ -30,6 +32,19 @@ from bridge.trace_context import span_id_of, trace_id_of
 
 CHECKPOINT_KEY = "trace"
 """The key of a session's trace in a checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpanOptions:
+    """What spans are made beside those that each session has."""
+
+    windows: WindowLimits = NO_WINDOWS
+    """Of running epochs."""
+    has_dl_attributes: bool = False
+    """Attributes have the names of NeMo Lens beside ours."""
+
+
+DEFAULT_OPTIONS = SpanOptions()
 
 
 class Spans:
@@ -43,6 +58,7 @@ class Spans:
         telemetry: Telemetry,
         *,
         public_url: str = "",
+        options: SpanOptions = DEFAULT_OPTIONS,
         monotonic: Callable[[], float] | None = None,
     ) -> None:
         """Write spans to `outbox`.
@@ -52,6 +68,7 @@ class Spans:
         self.pages = Pages(public_url)
         self.waiting = asyncio.Event()
         """Set whenever spans have been committed."""
+        self._options = options
         self._outbox = outbox
         self._telemetry = telemetry
         self._clock_steps = ClockSteps(monotonic) if monotonic is not None else None
@@ -100,6 +117,8 @@ class Spans:
         if not self._finished:
             return None
         spans, self._finished = self._finished, []
+        if self._options.has_dl_attributes:
+            spans = list(map(with_dl_attributes, spans))
         return SpansWrite(self, tuple(spans))
 
     def _begin(self, session: Session) -> Trace:
@@ -127,6 +146,10 @@ class Spans:
 
     def _batch(self, session: Session, trace: Trace, batch: Batch, received: float) -> None:
         trace.add_batch(batch, received)
+        if self._options.windows.are_set:
+            self._finished += trace.add_to_window(
+                session, batch, received, self._options.windows, self.pages
+            )
         if trace.is_crowded:
             self._finished += trace.overdue(session, self.pages)
 
@@ -166,7 +189,9 @@ class Spans:
                 session, trace, received, Outcome.ERROR, session.status_message or "failed"
             )
         else:
-            self._finish(session, trace, received, Outcome.OK, "")
+            is_cut_short = session.status in (Status.INTERRUPTED, Status.TERMINATED)
+            outcome = Outcome.UNSET if is_cut_short else Outcome.OK
+            self._finish(session, trace, received, outcome, "")
 
     def _finish(
         self, session: Session, trace: Trace, at: float, outcome: Outcome, message: str
@@ -183,6 +208,7 @@ _APPLY: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
     Epoch: Spans._epoch,
     Performance: Spans._performance,
     StatusChange: Spans._record,
+    Occurrence: Spans._record,
     Connected: Spans._connected,
     Disconnected: Spans._disconnected,
     CommandSent: Spans._record,

@@ -6,9 +6,11 @@ from typing import Any
 
 from bridge.model import Batch, Epoch
 from bridge.session import Session
-from bridge.sinks.spans.epochs import EVENTS_LIMIT, Events, OpenEpoch
+from bridge.sinks.spans.epochs import OpenEpoch
 from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanEvent, SpanLink, attributes, cut, cut_name
+from bridge.sinks.spans.stretch import EVENTS_LIMIT, Events
+from bridge.sinks.spans.windows import OpenWindow, WindowLimits
 from bridge.trace_context import span_id_of
 
 OPEN_LIMIT = 2
@@ -38,6 +40,8 @@ class Trace:
     """The highest epoch that has a span."""
     rewinds: int = 0
     """How many finished epochs were not above `highest`; makes the ids of their spans unique."""
+    windows: int = 0
+    """How many windows have a span."""
     ends: int = 0
     last_heard: float = 0.0
     """When the last batch or event arrived, or 0."""
@@ -101,7 +105,27 @@ class Trace:
     def add_event(self, event: SpanEvent) -> None:
         """Add an event to the running epoch, or to the session if there is none."""
         self.last_heard = max(self.last_heard, event.at)
-        (self.running[-1].events if self.running else self.events).add(event)
+        if self.running:
+            self.running[-1].add_event(event)
+        else:
+            self.events.add(event)
+
+    def add_to_window(
+        self, session: Session, batch: Batch, received: float, limits: WindowLimits, pages: Pages
+    ) -> list[Span]:
+        """Add a batch of a running epoch to its window, and return the span of the window if that is over."""
+        epoch = self._running(batch.epoch)
+        if epoch is None:
+            return []
+        if epoch.window is None:
+            epoch.window = OpenWindow(epoch.number, epoch.started, received)
+        window = epoch.window
+        window.add(batch, received)
+        if not limits.is_reached(window):
+            return []
+        epoch.window = OpenWindow(epoch.number, received, received)
+        epoch.span_id = epoch.span_id or self._epoch_id(epoch.number)
+        return [self._window(session, window, epoch.span_id, pages)]
 
     def shift(self, seconds: float) -> None:
         """Move all times along with a clock that was set by so many seconds."""
@@ -119,9 +143,9 @@ class Trace:
 
     def overdue(self, session: Session, pages: Pages) -> list[Span]:
         """Return the spans of epochs whose averages were still missing when later ones began."""
-        spans = []
+        spans: list[Span] = []
         while self.is_crowded:
-            spans.append(self._unfinished(session, self.running.pop(0), pages))
+            spans += self._unfinished(session, self.running.pop(0), pages)
         return spans
 
     def finish_epoch(
@@ -133,18 +157,20 @@ class Trace:
             averages.number, self.last_end, received
         )
         self.running = [epoch for epoch in self.running if epoch.number > averages.number]
-        spans = [self._unfinished(session, epoch, pages) for epoch in unfinished]
+        spans = [span for each in unfinished for span in self._unfinished(session, each, pages)]
         self.epochs += 1
         self.last_end = self.last_heard = received
         self.last_epoch = running.attributes(averages)
-        return [*spans, self._epoch(session, running, averages, received, pages)]
+        return [*spans, *self._epoch(session, running, averages, received, pages)]
 
     def finish(
         self, session: Session, at: float, outcome: Outcome, message: str, pages: Pages
     ) -> list[Span]:
         """Return the last spans: of epochs without averages, and of the whole session."""
         spans = [
-            self._unfinished(session, epoch, pages, outcome, message) for epoch in self.running
+            span
+            for epoch in self.running
+            for span in self._unfinished(session, epoch, pages, outcome, message)
         ]
         self.running = []
         number = f"end/{self.ends}" if self.ends else "end"
@@ -181,7 +207,7 @@ class Trace:
         pages: Pages,
         outcome: Outcome = Outcome.UNSET,
         message: str = "",
-    ) -> Span:
+    ) -> list[Span]:
         outcome = outcome if outcome is Outcome.ERROR else Outcome.UNSET
         return self._epoch(
             session,
@@ -202,12 +228,16 @@ class Trace:
         pages: Pages,
         outcome: Outcome = Outcome.UNSET,
         message: str = "",
-    ) -> Span:
+    ) -> list[Span]:
+        span_id = epoch.span_id or self._epoch_id(epoch.number)
+        windows = []
+        if epoch.span_id and epoch.window is not None and epoch.window.batches:
+            windows = [self._window(session, epoch.window, span_id, pages)]
         link = {"training.images.url": pages.images(self.session_id, epoch.number)}
-        return Span(
+        span = Span(
             "training.epoch",
             self.trace_id,
-            self._epoch_id(epoch.number),
+            span_id,
             epoch.started,
             max(end, epoch.started),
             parent_id=self.root_id,
@@ -219,6 +249,26 @@ class Trace:
             events=epoch.all_events(self.session_id, pages),
             outcome=outcome,
             message=str(cut(message)),
+        )
+        return [*windows, span]
+
+    def _window(self, session: Session, window: OpenWindow, parent_id: str, pages: Pages) -> Span:
+        self.windows += 1
+        end = max(window.last, window.started)
+        link = {"training.images.url": pages.images_within(self.session_id, window.started, end)}
+        return Span(
+            "training.window",
+            self.trace_id,
+            span_id_of(self.session_id, self.attempt, f"window/{self.windows}"),
+            window.started,
+            end,
+            parent_id=parent_id,
+            attributes={
+                **self._everywhere(session),
+                **window.attributes(session, self.windows),
+                **attributes(link),
+            },
+            events=window.all_events(self.session_id, pages),
         )
 
     def _epoch_id(self, number: int) -> str:
@@ -247,6 +297,8 @@ class Trace:
                 "training.status": session.status.value,
                 "training.epochs": self.epochs,
                 "training.batches": self.batches,
+                "training.step": session.step,
+                "training.tokens": session.tokens or None,
                 "training.batch.loss": self.last_loss,
                 "training.events.dropped": events.dropped or None,
                 "training.session.url": pages.session(self.session_id),
