@@ -1,7 +1,7 @@
 """Encode what the loop has reported as messages of the protocol."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from bridge.client.calls import AnswerCall, BatchCall, EpochCall, ScalarsCall, StatusCall
@@ -9,7 +9,6 @@ from bridge.client.capture.images import Pictures
 from bridge.client.capture.reading import (
     UINT32_MAX,
     NotArrivedError,
-    images_of,
     index_of,
     number_of,
     rate_of,
@@ -17,10 +16,10 @@ from bridge.client.capture.reading import (
     value_of,
     whole_number_of,
 )
-from bridge.client.capture.values import Unreadable
 from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.delivery.server_config import ServerConfig
-from bridge.client.encoding.images import Jpegs, encode_images
+from bridge.client.encoding.batch_images import fitting_jpegs, placed
+from bridge.client.encoding.images import Jpegs
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
 from bridge.client.encoding.resources import usage_of
@@ -36,12 +35,6 @@ from bridge.wire import metrics_pb2 as wire
 T = TypeVar("T")
 
 TEXT_LIMIT = 4_096
-ROOM_BYTES = 4_096
-"""The part of a message that is reserved for everything but images."""
-
-IMAGE_BYTES = 16
-"""What an image takes in a message besides its bytes."""
-
 NO_LOSS = float("nan")
 """The loss where none is known, besides the field that says so: servers that do not know that field count NaN."""
 
@@ -113,9 +106,12 @@ class Encoder:
             fault = f"{len(truth)} classes for {len(predictions)} predictions"
             self._left_out.add("ground_truth", Reason.UNREADABLE, error=ValueError(fault))
             truth = []
-        jpegs = (
-            self._jpegs(pictures, server_config, _shortest(predictions, truth)) if pictures else []
-        )
+        jpegs: Jpegs = []
+        if pictures:
+            shortest = _shortest(predictions, truth)
+            jpegs = fitting_jpegs(
+                pictures, server_config, shortest, left_out=self._left_out, is_over=self._is_over
+            )
         if (
             jpegs and not server_config.uses_sequences
         ):  # an original server expects images without gaps
@@ -123,7 +119,7 @@ class Encoder:
             predictions = [predictions[place] for place in places if predictions]
             truth = [truth[place] for place in places if truth]
             jpegs = [(place, jpeg) for place, (_, jpeg) in enumerate(jpegs)]
-        data.images.extend(_placed(jpegs, len(predictions) or len(truth)))
+        data.images.extend(placed(jpegs, len(predictions) or len(truth)))
         _classes(data, predictions, truth)
         message = self._message(Priority.BATCH, clock_ms, batch_data=data)
         message.batch, message.images = data.batch_idx, len(jpegs)
@@ -231,43 +227,6 @@ class Encoder:
             self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
         return None
 
-    def _jpegs(
-        self, pictures: Pictures, server_config: ServerConfig, shortest: int | None
-    ) -> Jpegs:
-        """Return the images that can be sent, each with its place; the others are counted as left out."""
-        images: list[Any] = []
-        if self._is_over():
-            self._left_out.add("images", Reason.CLOSED, pictures.total)
-            return []
-        try:
-            images = images_of(pictures)
-        except NotArrivedError as error:
-            self._left_out.add("images", Reason.NOT_ARRIVED, pictures.total, error=error)
-        except BaseException as error:  # noqa: BLE001 -- anything may be given
-            fault = fault_from(error)
-            self._left_out.add("images", Reason.UNREADABLE, pictures.total, error=fault)
-        if shortest is not None and len(images) > shortest:
-            surplus = ValueError(f"more images than the {shortest} classes given with them")
-            self._left_out.add("images", Reason.UNREADABLE, len(images) - shortest, error=surplus)
-            images = images[:shortest]
-        readable = [place for place, image in enumerate(images) if type(image) is not Unreadable]
-        jpegs, faults = encode_images(
-            [images[place] for place in readable],
-            dimension=server_config.image_dimension,
-            channels_first=pictures.channels_first,
-            is_over=self._is_over,
-        )
-        self._left_out.add("images", Reason.CLOSED, len(readable) - len(jpegs) - len(faults))
-        jpegs = [(readable[place], jpeg) for place, jpeg in jpegs]
-        for image in images:
-            if type(image) is Unreadable:
-                self._left_out.add("images", Reason.UNREADABLE, error=image.error)
-        for _, fault in faults:
-            self._left_out.add("images", Reason.UNREADABLE, error=fault)
-        fitting = _fitting(jpegs, server_config.message_bytes - ROOM_BYTES)
-        self._left_out.add("images", Reason.TOO_LARGE, len(jpegs) - len(fitting))
-        return fitting
-
 
 def scalar_name(name: str) -> str:
     """Return a name as it can be sent; a changed name carries a hash, so that no two become the same."""
@@ -276,18 +235,6 @@ def scalar_name(name: str) -> str:
         return sent
     whole = hashlib.sha1(name.encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
     return f"{sent[: TEXT_LIMIT - 16]}~{whole[:10]}"
-
-
-def _placed(jpegs: Jpegs, samples: int) -> Iterator[wire.ImageData]:
-    """Yield the images in their places, and in the place of each that is missing one that says so.
-
-    There are as many as there are samples with classes, since the numbers of a message must agree.
-    """
-    by_place = dict(jpegs)
-    count = max(samples if jpegs else 0, max(by_place, default=-1) + 1)
-    for place in range(count):
-        jpeg = by_place.get(place)
-        yield (wire.ImageData(left_out=True) if jpeg is None else wire.ImageData(image_bytes=jpeg))
 
 
 def _classes(data: wire.BatchData, predictions: Predictions, truth: Iterable[int]) -> None:
@@ -301,16 +248,6 @@ def _classes(data: wire.BatchData, predictions: Predictions, truth: Iterable[int
 def _shortest(predictions: Predictions, truth: list[int]) -> int | None:
     """Return for how many images there are classes; None where no classes were given."""
     return min((len(part) for part in (predictions, truth) if part), default=None)
-
-
-def _fitting(jpegs: Jpegs, room: int) -> Jpegs:
-    """Return those of the images that fit into one message together, the first ones first."""
-    fitting: Jpegs = []
-    for place, jpeg in jpegs:
-        if len(jpeg) + IMAGE_BYTES <= room:
-            room -= len(jpeg) + IMAGE_BYTES
-            fitting.append((place, jpeg))
-    return fitting
 
 
 def described(values: Mapping[str, str]) -> dict[str, str]:
