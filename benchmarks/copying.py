@@ -54,7 +54,7 @@ class Loop:
 
     def call(self, loss: float, images: Pixels) -> None:
         """Give images, as log_batch does."""
-        self._capture.batch(loss, 0, 0, images, None, None, None)
+        self._capture.batch(loss, (0, 0, None), None, images, None, None, None)
 
     def take(self) -> int:
         """Do what the SDK's thread does but for encoding; return how many of the calls have copied images."""

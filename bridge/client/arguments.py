@@ -38,8 +38,12 @@ def run_config(
     batches_per_epoch: Any,
     batch_size: Any,
     class_names: Any,
+    steps: Any = None,
 ) -> RunConfig:
-    """Return the description of a run; what cannot be used is left out, into `account`."""
+    """Return the description of a run; what cannot be used is left out, into `account`.
+
+    A run that is counted by steps is one epoch of that many batches, for every bridge.
+    """
 
     def read(what: str, value: Any, reader: Callable[[Any], T], nothing: T) -> T:
         return read_argument(account, what, value, reader, nothing)
@@ -50,11 +54,22 @@ def run_config(
     if len(sent) < len(names):
         error = ValueError(f"too many or too long: only the first {len(sent)} are sent")
         account.add("class_names", Reason.UNREADABLE, error=error)
+    length = (
+        read("epochs", epochs, count_of, 0),
+        read("batches_per_epoch", batches_per_epoch, count_of, 0),
+    )
+    planned = read("steps", steps, count_of, 0)
+    if planned and any(length):
+        error = ValueError(
+            "epochs are given as well; give steps where a run is counted by them alone"
+        )
+        account.add("steps", Reason.UNREADABLE, error=error)
+    elif planned:
+        length = (1, planned)
     return RunConfig(
         read("model", model, text_of, ""),
         read("dataset", dataset, text_of, ""),
-        read("epochs", epochs, count_of, 0),
-        read("batches_per_epoch", batches_per_epoch, count_of, 0),
+        *length,
         read("batch_size", batch_size, count_of, 0),
         sent,
     )

@@ -16,7 +16,10 @@ class BatchCall(NamedTuple):
     """Monotonic, in seconds."""
     loss: Any
     epoch: Any
+    """None, as `batch` is: counted by steps."""
     batch: Any
+    step: Any = None
+    tokens: Any = None
     sample_count: Any = None
     """As given; None: it was not."""
     counted: int = 0
@@ -50,6 +53,8 @@ class ScalarsCall(NamedTuple):
     values: Mapping[Any, Any]
     epoch: Any
     batch: Any
+    step: Any = None
+    split: Any = ""
     transfer: Transfer | None = None
 
 
@@ -97,7 +102,10 @@ class ResumedCall(NamedTuple):
     transfer: None = None
 
 
-Numbers: TypeAlias = tuple[float, float, int, int]
+Numbers: TypeAlias = (
+    tuple[float, float, int, int]
+    | tuple[float, float, int | None, int | None, int | None, int | None]
+)
 """The first fields of a BatchCall that has no others: the loop need not make what the SDK's thread can."""
 
 

@@ -20,12 +20,14 @@ class Reporting:
     _commands: CommandInbox
     _phases: PhaseClock
 
-    def log_batch(
+    def log_batch(  # noqa: PLR0913 -- what a step has to say, all but the loss by name
         self,
         loss: Any,
         *,
-        epoch: int,
-        batch: int,
+        epoch: int | None = None,
+        batch: int | None = None,
+        step: int | None = None,
+        tokens: int | None = None,
         images: Any = None,
         predictions: Any = None,
         ground_truth: Any = None,
@@ -33,11 +35,16 @@ class Reporting:
     ) -> None:
         """Report one training step; call it once for each, right after it.
 
+        Without epoch and batch the run is counted by steps alone.
+
         Args:
             loss: A number, or an array or tensor of one element; one on a GPU is copied by the GPU, which
                 nobody waits for. None: not reported.
             epoch: Counted from 0 or from 1.
             batch: Counted within the epoch.
+            step: Counted over the whole run, from 0. In a run that is counted by steps, None is one more
+                than the last; beside epoch and batch, None is not reported.
+            tokens: In this batch, over all sequences.
             images: The batch as array or tensor (N,H,W), (N,H,W,C) or (N,C,H,W), or a list of arrays, of
                 PIL images or of JPEG files as bytes; or one picture. The first 16 of some batches are sent:
                 of those with the highest loss, and the first of each epoch.
@@ -47,7 +54,9 @@ class Reporting:
         """
         if not self._gate.is_open and not self._runtime.admit("batches"):
             return
-        self._capture.batch(loss, epoch, batch, images, predictions, ground_truth, sample_count)
+        self._capture.batch(
+            loss, (epoch, batch, step), tokens, images, predictions, ground_truth, sample_count
+        )
         if self._commands.pending:
             self._commands.run_pending()
 
@@ -70,17 +79,27 @@ class Reporting:
         self._commands.end_epoch()
 
     def log_scalars(
-        self, values: Mapping[str, Any], *, epoch: int | None = None, batch: int | None = None
+        self,
+        values: Mapping[str, Any],
+        *,
+        epoch: int | None = None,
+        batch: int | None = None,
+        step: int | None = None,
+        split: str = "",
     ) -> None:
-        """Report any numbers by name; without epoch and batch, those of the last batch."""
+        """Report any numbers by name; without epoch, batch and step, those of the last batch.
+
+        Args:
+            values: By name; each a number, or an array or tensor of one element. `learning_rate`,
+                `gradient_norm` and `mfu` (0..1) have series of their own.
+            epoch: As in log_batch.
+            batch: As in log_batch.
+            step: As in log_batch; alone, it is a step in the epoch of the last batch.
+            split: Which part of the data they are of: train, validation, test or the like.
+        """
         if not self._gate.is_open and not self._runtime.admit("scalars"):
             return
-        last_epoch, last_batch = self._capture.position
-        self._capture.scalars(
-            values,
-            last_epoch if epoch is None else epoch,
-            last_batch if batch is None else batch,
-        )
+        self._capture.scalars(values, epoch, batch, step, split)
 
     def log_status(self, status: Status, message: str = "") -> None:
         """Report what the run is doing; COMPLETED and FAILED end the session, and `close` sends them by itself."""
@@ -95,3 +114,8 @@ class Reporting:
         if not self._gate.is_open and not self._gate.admits("phases"):
             return NO_PHASE
         return self._phases.phase(name)
+
+    @property
+    def step(self) -> int | None:
+        """The step of the last log_batch; None before the first one, and where steps are not reported."""
+        return self._capture.step

@@ -302,7 +302,8 @@ class Runtime:
         outcome = "applied" if applied else "refused"
         log.info("command %s %s %s", command.type.name, outcome, remark)
         if command.id:
-            command.answered_at = command.answered_at or self.capture.position
+            epoch, batch, step = self.capture.position
+            command.answered_at = command.answered_at or (epoch, step if epoch is None else batch)
             self.queue.put(
                 AnswerCall(time.monotonic(), command.id, applied, remark, *command.answered_at)
             )

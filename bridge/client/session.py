@@ -67,6 +67,7 @@ class TrainingSession(Reporting):
         dataset: str = "",
         epochs: int | None = 0,
         batches_per_epoch: int | None = 0,
+        steps: int | None = 0,
         batch_size: int | None = 0,
         class_names: Iterable[str] | Mapping[int, str] | Mapping[str, int] | None = (),
         session_id: str | None = "",
@@ -99,6 +100,7 @@ class TrainingSession(Reporting):
             dataset=dataset,
             epochs=epochs,
             batches_per_epoch=batches_per_epoch,
+            steps=steps,
             batch_size=batch_size,
             class_names=class_names,
         )

@@ -20,6 +20,10 @@ class Stats:
     """Calls of log_batch that became a message."""
     batches_acknowledged: int = 0
     """Those that the bridge has committed."""
+    step: int | None = None
+    """The step of the last of them; None where the loop reports none."""
+    tokens: int = 0
+    """Tokens in all of them, as given to log_batch."""
     messages: int = 0
     """All numbered messages: batches, epochs, scalars, statuses, performance, answers to commands."""
     acknowledged: int = 0

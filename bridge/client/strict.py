@@ -45,6 +45,7 @@ class StrictCheck:
         elif type(call) is BatchCall:
             self._encoder.batch(
                 call,
+                self._encoder.index(call),
                 samples=self._encoder.samples(call),
                 clock_ms=0,
                 duration=None,

@@ -35,6 +35,10 @@ class Batch:
     """Class and confidence; 0.0: not reported."""
     ground_truth: tuple[int, ...]
     sample_count: int
+    step: int | None = None
+    """None: not reported. In a run that is counted by steps it is `batch` as well."""
+    tokens: int = 0
+    """0: not reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class Scalars:
     epoch: int
     batch: int
     values: Mapping[str, float]
+    step: int | None = None
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +135,7 @@ class RecordingBridge:
         elif kind == "epoch_data":
             self.epochs.append(_epoch(request.epoch_data))
         elif kind == "scalar_data":
-            data = request.scalar_data
-            self.scalars.append(Scalars(data.epoch, data.batch_idx, dict(data.values)))
+            self.scalars.append(_scalars(request.scalar_data))
         elif kind == "status_update":
             update = request.status_update
             self.statuses.append((Status(update.status), update.message))
@@ -193,6 +198,18 @@ def _batch(data: wire.BatchData) -> Batch:
         ),
         tuple(data.ground_truth),
         data.sample_count,
+        data.global_step if data.HasField("global_step") else None,
+        data.token_count,
+    )
+
+
+def _scalars(data: wire.ScalarData) -> Scalars:
+    return Scalars(
+        data.epoch,
+        data.batch_idx,
+        dict(data.values),
+        data.global_step if data.HasField("global_step") else None,
+        data.split,
     )
 
 

@@ -25,7 +25,7 @@ class ThroughputMeter:
     """Records when batches and epochs end; all times are monotonic, in seconds."""
 
     def __init__(self, *, epochs: int, batches_per_epoch: int) -> None:
-        """Start before the first batch; 0: not reported."""
+        """Start before the first batch; 0: not reported. A run by steps has one epoch of all its steps."""
         self._epochs = epochs
         self._batches_per_epoch = batches_per_epoch
         self._first_epoch: int | None = None
@@ -33,6 +33,7 @@ class ThroughputMeter:
         self._epoch_started = 0.0
         self._epoch_batches = 0
         self._last_epoch_seconds = 0.0
+        self._step: int | None = None
         self._previous: float | None = None
         self._batches = 0
         self._busy_seconds = 0.0
@@ -46,8 +47,14 @@ class ThroughputMeter:
         """What a batch has taken on average; 0 while none is known."""
         return self._busy_seconds / self._batches if self._batches else 0.0
 
-    def record_batch(self, at: float, epoch: int, samples: int) -> float | None:
-        """Record the end of a batch; return how long it took, or None where that is not known."""
+    def record_batch(
+        self, at: float, epoch: int, samples: int, step: int | None = None
+    ) -> float | None:
+        """Record the end of a batch; return how long it took, or None where that is not known.
+
+        `step` is where a run is that counts by steps, from 0.
+        """
+        self._step = step
         if self._first_epoch is None or epoch != self._epoch:
             self._start_epoch(at, epoch)
         duration = None if self._previous is None else max(0.0, at - self._previous)
@@ -88,7 +95,7 @@ class ThroughputMeter:
         recent_seconds = max(self._busy_seconds - busy, 1e-9)
         return Throughput(
             batch_seconds=recent_seconds / (self._batches - batches),
-            epoch_seconds=self._last_epoch_seconds or at - self._epoch_started,
+            epoch_seconds=self._epoch_seconds(at),
             remaining_seconds=self._remaining(at),
             samples_per_second=(self._samples - samples) / recent_seconds,
             samples_per_second_average=self._samples / max(self._busy_seconds, 1e-9),
@@ -105,10 +112,18 @@ class ThroughputMeter:
             self._previous = None  # what lay in between, such as a validation pass, is not a batch
         self._epoch = epoch
 
+    def _epoch_seconds(self, at: float) -> float:
+        """Return how long the last epoch took, or the first one so far; 0 where there are none."""
+        if self._step is not None:
+            return 0.0
+        return self._last_epoch_seconds or at - self._epoch_started
+
     def _remaining(self, at: float) -> float:
-        """Return the time left of this epoch and those to come; 0 where the number of epochs was not reported."""
+        """Return the time left of this epoch and those to come; 0 where their number was not reported."""
         if not self._epochs:
             return 0.0
+        if self._step is not None:
+            return self.batch_seconds * max(0, self._batches_per_epoch - 1 - self._step)
         epoch_seconds = self._last_epoch_seconds or self.batch_seconds * self._batches_per_epoch
         base = 1 if self._first_epoch else 0  # loops count from 0 or from 1
         epochs_to_come = max(0, self._epochs - 1 - (self._epoch - base))

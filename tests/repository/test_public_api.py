@@ -66,7 +66,7 @@ MISTAKEN = """
 from bridge.client import TrainingSession
 
 TrainingSession(model="m", epoch=3)
-TrainingSession().log_batch(0.5)
+TrainingSession().log_batch(0.5, steps=3)
 """
 """One that calls it wrongly, in two lines."""
 

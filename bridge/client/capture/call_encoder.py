@@ -18,7 +18,6 @@ from bridge.client.calls import (
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.image_sampler import Candidate, ImageSampler
 from bridge.client.capture.losses import number_or_lowest
-from bridge.client.capture.reading import index_of
 from bridge.client.commands import REMEMBERED
 from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.server_config import ServerConfig
@@ -64,7 +63,7 @@ class CallEncoder:
         self._phases = phases
         self._status: StatusCall | None = None
         """The last status of the run."""
-        self._position: tuple[int, int] | None = None
+        self._position: tuple[int, int, int | None] | None = None
         """Epoch and index of the last batch."""
 
     def encode(
@@ -163,14 +162,16 @@ class CallEncoder:
         return message
 
     def _batch(self, call: BatchCall, clock_ms: int, *, is_chosen: bool) -> OutgoingMessage:
-        epoch = index_of(call.epoch, "epoch")
+        numbers = self._encoder.index(call)
         samples = self._encoder.samples(call)
-        duration = self._meter.record_batch(call.at, epoch, samples)
+        step = numbers.step if numbers.is_by_step else None
+        duration = self._meter.record_batch(call.at, numbers.epoch, samples, step)
         images = call.images
         pictures = images.claim() if images is not None and is_chosen else None
         try:
             message = self._encoder.batch(
                 call,
+                numbers,
                 samples=samples,
                 clock_ms=clock_ms,
                 duration=duration,
@@ -184,7 +185,7 @@ class CallEncoder:
         finally:
             if images is not None and pictures is not None:
                 self._capture.copies.release(images, pictures)
-        self._position = (epoch, message.batch)
+        self._position = numbers[:3]
         return message
 
     def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:

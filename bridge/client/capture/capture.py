@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable
 from math import inf
 from typing import Any
 
@@ -12,7 +11,8 @@ from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.image_copies import ImageCopies
 from bridge.client.capture.image_sampler import Candidate
 from bridge.client.capture.images import GivenImages, given_images
-from bridge.client.capture.kinds import type_name
+from bridge.client.capture.named_numbers import NamedNumbers
+from bridge.client.capture.positions import Position, known_step, place_of
 from bridge.client.capture.tracing import is_traced, untraced
 from bridge.client.capture.values import Values, length_of, rows_bytes
 from bridge.client.delivery.server_config import ServerConfig
@@ -23,9 +23,6 @@ COPIES_SHARE = 2
 """Copies that wait to be encoded may take up the whole buffer divided by this."""
 
 POLL_SECONDS = 0.001
-
-MAX_SCALARS = 1_000
-"""How many numbers one call of log_scalars may have; a bridge shows 50 names of a session."""
 
 SMALL_ROWS_BYTES = 1 << 16
 """Predictions and classes up to this size count toward the limit, but are always copied."""
@@ -60,6 +57,7 @@ class Capture:
         self._left_out = left_out
         self._check = check
         self._values = values or Values()
+        self._names = NamedNumbers(self._values, left_out)
         self._clock = clock
         self.copies = ImageCopies(
             limit_bytes // COPIES_SHARE,
@@ -67,8 +65,10 @@ class Capture:
             left_out=left_out,
             encode_soon=queue.wake.set,
         )
-        self.position: tuple[Any, Any] = (0, 0)
-        """Epoch and index of the last batch."""
+        self.position: Position = (None, None, None)
+        """Of the last batch."""
+        self.next_step = 0
+        """The step of the next batch that is given neither epoch and batch nor a step."""
         self.was_interrupted = False
         """Whether an exception from outside, such as of a signal handler, has ended a call at any point."""
         self.caller: int | None = None
@@ -79,39 +79,47 @@ class Capture:
     def batch(
         self,
         loss: Any,
-        epoch: Any,
-        batch: Any,
+        position: Position,
+        tokens: Any,
         images: Any,
         predictions: Any,
         ground_truth: Any,
         sample_count: Any,
     ) -> None:
-        """Capture a batch."""
+        """Capture a batch; without epoch and batch it is counted by steps."""
+        epoch, batch, step = position
+        is_bare = images is predictions is ground_truth is sample_count is self._check is None
         if (
-            images is predictions is ground_truth is sample_count is self._check is None
+            is_bare
+            and step is tokens is None
             and type(loss) is float
             and type(epoch) is int
             and type(batch) is int
         ):
-            self.position = (epoch, batch)
+            self.position = position
             if not self._queue.put_numbers((self._clock(), loss, epoch, batch)):
                 self._left_out.add("batches", Reason.MEMORY)
             return
+        if epoch is batch is None:
+            position = self._count(step)
+            if is_bare and self._put_step(loss, position[2], tokens):
+                return
         queue = self._queue
         if queue.is_full:
             self._left_out.add("batches", Reason.MEMORY)
             return
         if is_traced():
             untraced(self.batch)(
-                loss, epoch, batch, images, predictions, ground_truth, sample_count
+                loss, position, tokens, images, predictions, ground_truth, sample_count
             )
             return
         self.caller = threading.get_ident()
         try:
             if queue.is_closed:
                 return
+            at = self._clock()
             call = self._batch(
-                self._clock(), loss, epoch, batch, images, predictions, ground_truth, sample_count
+                at, loss, position, tokens, images, predictions, ground_truth, sample_count
             )
             self._put(call)
             if queue.is_closed:  # by another thread meanwhile, which has not counted this call
@@ -158,22 +166,26 @@ class Capture:
         finally:
             self.caller = None
 
-    def scalars(self, values: Any, epoch: Any, batch: Any) -> None:
-        """Capture numbers by name."""
+    def scalars(
+        self, values: Any, epoch: Any, batch: Any, step: Any = None, split: Any = ""
+    ) -> None:
+        """Capture numbers by name, by default those of the last batch."""
         if self._queue.is_full:
             self._left_out.add("scalars", Reason.MEMORY)
             return
         if self._queue.is_closed:
             return
         if is_traced():
-            untraced(self.scalars)(values, epoch, batch)
+            untraced(self.scalars)(values, epoch, batch, step, split)
             return
         at = self._clock()
         number = self._values.number
         self.caller = threading.get_ident()
         try:
-            named = self._named_numbers(values)
-            call = ScalarsCall(at, named, number(epoch), number(batch), self._values.seal())
+            named = self._names.numbers(values)
+            epoch, batch, step = place_of(self.position, epoch, batch, step)
+            position = (number(epoch), number(batch), number(step))
+            call = ScalarsCall(at, named, *position, split, self._values.seal())
             self._put(call)
         finally:
             self.caller = None
@@ -214,43 +226,44 @@ class Capture:
             raise error
         self._left_out.add("batches", Reason.UNREADABLE, error=error)
 
-    def _named_numbers(self, values: Any) -> Mapping[str, Any]:
-        """Return numbers by name; a name that is not a string is converted to one that no other number has."""
-        try:
-            given = dict(values)
-            if len(given) > MAX_SCALARS:
-                surplus = ValueError(
-                    f"{len(given)} names in one call; only {MAX_SCALARS} are taken"
-                )
-                self._left_out.add("scalars", Reason.UNREADABLE, error=surplus)
-                given = dict(islice(given.items(), MAX_SCALARS))
-        except BaseException as error:  # noqa: BLE001 -- anything may be given
-            let_through(error)
-            self._left_out.add("scalars", Reason.UNREADABLE, error=error)
-            return {}
-        number = self._values.number
-        named = {name: number(value) for name, value in given.items() if type(name) is str}
-        for name, value in given.items():
-            if type(name) is not str:
-                self._add_number(named, name, value)
-        return named
+    def _count(self, step: Any) -> Position:
+        """Return the position of a batch that is counted by steps: the one given, or the one after the last."""
+        if step is None:
+            step = self.next_step
+        if type(step) is not int or step < 0:
+            return self._go_to((None, None, self._values.number(step)))
+        self.position, self.next_step = (None, None, step), step + 1
+        return self.position
 
-    def _add_number(self, named: dict[str, Any], name: Any, value: Any) -> None:
-        try:
-            text = str(name)
-        except BaseException as error:  # noqa: BLE001 -- __str__ may raise anything
-            let_through(error)
-            self._left_out.add("values", Reason.UNREADABLE, error=error)
-            return
-        key = f"{text} ({type_name(name)})" if text in named else text
-        named[key] = self._values.number(value)
+    def _put_step(self, loss: Any, step: Any, tokens: Any) -> bool:
+        """Queue a batch that consists of Python's own numbers only; return whether it is one."""
+        if type(loss) is not float or type(step) is not int:
+            return False
+        if tokens is not None and type(tokens) is not int:
+            return False
+        if not self._queue.put_numbers((self._clock(), loss, None, None, step, tokens)):
+            self._left_out.add("batches", Reason.MEMORY)
+        return True
+
+    def _go_to(self, position: Position) -> Position:
+        """Keep the position of a batch, and count on from its step where that is known."""
+        self.position = position
+        step = known_step(position[2])
+        if step is not None and step >= 0:
+            self.next_step = step + 1
+        return position
+
+    @property
+    def step(self) -> int | None:
+        """Return the step of the last batch; None where the loop reports none."""
+        return known_step(self.position[2])
 
     def _batch(
         self,
         at: float,
         loss: Any,
-        epoch: Any,
-        batch: Any,
+        position: Position,
+        tokens: Any,
         images: Any,
         predictions: Any,
         ground_truth: Any,
@@ -258,8 +271,16 @@ class Capture:
     ) -> BatchCall:
         values = self._values
         limit = self._server_config().images_per_batch
-        loss, epoch, batch = values.number(loss), values.number(epoch), values.number(batch)
-        self.position = (epoch, batch)
+        loss = values.number(loss)
+        tokens = None if tokens is None else values.number(tokens)
+        epoch, batch, step = position
+        if epoch is not None or batch is not None:
+            epoch, batch = values.number(epoch), values.number(batch)
+            if step is None:
+                self.position = (epoch, batch, None)
+            else:
+                step = values.number(step)
+                self._go_to((epoch, batch, step))
         samples = values.number(sample_count)
         labelled = length_of(ground_truth, is_truth=True) or length_of(predictions)
         given = None if images is None else self._given(images, labelled or samples)
@@ -278,6 +299,8 @@ class Capture:
             loss,
             epoch,
             batch,
+            step,
+            tokens,
             samples,
             counted,
             predictions,

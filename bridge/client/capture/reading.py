@@ -12,6 +12,7 @@ from bridge.client.encoding.output_layout import is_distribution
 from bridge.client.encoding.predictions import NO_CLASS
 
 UINT32_MAX = (1 << 32) - 1
+INT64_MAX = (1 << 63) - 1
 
 LATER = (TransferredArray, Frozen, Snapshot)
 
@@ -60,6 +61,14 @@ def index_of(captured: Any, name: str) -> int:
         raise ValueError(
             f"{name}: {number} is not a number from 0 to {UINT32_MAX}; count from 0 or from 1"
         )
+    return number
+
+
+def count_of(captured: Any) -> int:
+    """Return a captured number of steps or tokens; raises ValueError for what cannot be one."""
+    number = whole_number_of(captured)
+    if not 0 <= number <= INT64_MAX:
+        raise ValueError(f"{number} is not a number from 0 to {INT64_MAX}")
     return number
 
 

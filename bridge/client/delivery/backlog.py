@@ -65,6 +65,9 @@ class Backlog:
         self._mark_superseded(message)
         self.stats.messages += 1
         self.stats.batches += message.priority is Priority.BATCH
+        self.stats.tokens += message.tokens
+        if message.step is not None:
+            self.stats.step = message.step
         self.stats.images_sent += message.images
 
     def fits(self, window_bytes: int) -> bool:

@@ -39,6 +39,8 @@ class OutgoingMessage:
     """An encoded MetricsRequest without its session_id."""
     batch: int = -1
     images: int = 0
+    step: int | None = None
+    tokens: int = 0
     subject: tuple[str, int] | None = None
     """Of an epoch or a status: its kind, and the epoch or the status that it reports."""
     superseded: bool = False

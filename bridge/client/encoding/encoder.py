@@ -9,6 +9,7 @@ from bridge.client.capture.images import Pictures
 from bridge.client.capture.reading import (
     UINT32_MAX,
     NotArrivedError,
+    count_of,
     index_of,
     number_of,
     rate_of,
@@ -19,6 +20,7 @@ from bridge.client.capture.reading import (
 from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.batch_images import fitting_jpegs, placed
+from bridge.client.encoding.batch_index import BatchIndex, batch_index_of
 from bridge.client.encoding.images import Jpegs
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
@@ -35,6 +37,11 @@ from bridge.wire import metrics_pb2 as wire
 T = TypeVar("T")
 
 TEXT_LIMIT = 4_096
+SPLIT_CHARACTERS = 64
+
+OWN_FAMILIES: dict[str, Callable[[Any], float]] = {"learning_rate": rate_of, "mfu": ratio_of}
+"""Scalars that have a series of their own at the bridge, which takes only what they can be."""
+
 NO_LOSS = float("nan")
 """The loss where none is known, besides the field that says so: servers that do not know that field count NaN."""
 
@@ -73,9 +80,18 @@ class Encoder:
             samples = None
         return call.counted or self._config.batch_size if samples is None else int(samples)
 
+    def tokens(self, call: BatchCall) -> int:
+        """Return how many tokens a batch had; 0 where that was not given."""
+        return self._read("tokens", call.tokens, count_of) or 0
+
+    def index(self, call: BatchCall | ScalarsCall) -> BatchIndex:
+        """Return where in the run a call belongs; raises ValueError where nobody could know."""
+        return batch_index_of(call.epoch, call.batch, call.step, self._read)
+
     def batch(
         self,
         call: BatchCall,
+        index: BatchIndex,
         *,
         samples: int,
         clock_ms: int,
@@ -86,11 +102,13 @@ class Encoder:
         """Encode a batch, with its first images where they are wanted."""
         loss = self._read("loss", call.loss, number_of)
         data = wire.BatchData(
-            epoch=index_of(call.epoch, "epoch"),
-            batch_idx=index_of(call.batch, "batch"),
+            epoch=index.epoch,
+            batch_idx=index.batch,
             batch_loss=NO_LOSS if loss is None else loss,
             loss_missing=loss is None,
             sample_count=samples,
+            global_step=index.step,
+            token_count=self.tokens(call),
         )
         if duration is not None:
             data.duration_ms = duration * 1000
@@ -123,6 +141,7 @@ class Encoder:
         _classes(data, predictions, truth)
         message = self._message(Priority.BATCH, clock_ms, batch_data=data)
         message.batch, message.images = data.batch_idx, len(jpegs)
+        message.step, message.tokens = index.step, data.token_count
         return message
 
     def epoch(self, call: EpochCall, clock_ms: int) -> OutgoingMessage:
@@ -159,13 +178,16 @@ class Encoder:
             if captured is None:
                 error = ValueError("None is not a number; leave the name out")
                 self._left_out.add(what, Reason.UNREADABLE, error=error)
-            value = self._read(what, captured, number_of)
+            value = self._read(what, captured, OWN_FAMILIES.get(key, number_of))
             if value is not None:
                 values[key] = value
+        index = self.index(call)
         data = wire.ScalarData(
-            epoch=index_of(call.epoch, "epoch"),
-            batch_idx=index_of(call.batch, "batch"),
+            epoch=index.epoch,
+            batch_idx=index.batch,
             values=values,
+            global_step=index.step,
+            split=split_of(call.split),
         )
         return self._message(Priority.OTHER, clock_ms, scalar_data=data)
 
@@ -226,6 +248,18 @@ class Encoder:
         except BaseException as error:  # noqa: BLE001 -- anything may be given
             self._left_out.add(what, Reason.UNREADABLE, error=fault_from(error))
         return None
+
+
+def split_of(split: Any) -> str:
+    """Return which part of the data numbers are of; raises ValueError for what cannot be one."""
+    if split is None:
+        return ""
+    if not isinstance(split, str) or len(split) > SPLIT_CHARACTERS:
+        shown = f"a {type(split).__name__}" if not isinstance(split, str) else f"{split[:32]!r}..."
+        raise ValueError(
+            f"split: {shown} is not a short text; give train, validation, test or the like"
+        )
+    return text(split)
 
 
 def scalar_name(name: str) -> str:

@@ -50,6 +50,9 @@ ACCEPTED = [
     ("epochs", np.int64(90), 90),
     ("batches_per_epoch", None, 0),
     ("batches_per_epoch", np.array(12), 12),
+    ("steps", None, (0, 0)),
+    ("steps", 5_000, (1, 5_000)),
+    ("steps", np.int64(5_000), (1, 5_000)),
     ("batch_size", None, 0),
     ("batch_size", 2**32 - 1, 2**32 - 1),
     ("class_names", None, ()),
@@ -83,6 +86,8 @@ LEFT_OUT = [
     ("epochs", Unspeakable(), "epochs: RuntimeError", 0),
     ("batches_per_epoch", np.zeros(3), "an array of shape (3,)", 0),
     ("batch_size", -64, "batch_size: ValueError", 0),
+    ("steps", -1, "steps: ValueError: -1 is not a number from 0", (0, 0)),
+    ("steps", 2.5, "2.5 is not a whole number", (0, 0)),
     ("class_names", "cat", "the text 'cat' is one name; give a list of names", ()),
     ("class_names", 10, "a int is not a list of names", ()),
     ("class_names", {"cat", "dog"}, "a set has no order of its own", ()),
@@ -162,7 +167,10 @@ def session_of(bridge, **options):
 
 def received(bridge, argument):
     """Return what the bridge has received of an argument."""
-    return getattr(bridge.identity.config, argument)
+    config = bridge.identity.config
+    if argument == "steps":  # for every bridge, the batches of one epoch
+        return config.epochs, config.batches_per_epoch
+    return getattr(config, argument)
 
 
 @pytest.mark.parametrize(("argument", "value", "expected"), ACCEPTED)
@@ -191,6 +199,21 @@ def test_what_describes_a_run_and_cannot_be_used_is_left_out(place, caplog):
     if type(value) is not itertools.count:
         with pytest.raises(ValueError, match=f"^{argument}: "):
             TrainingSession(RecordingBridge(), strict=True, **{argument: value})
+
+
+@pytest.mark.parametrize("others", [{"epochs": 3}, {"batches_per_epoch": 10}])
+def test_a_run_is_counted_by_epochs_or_by_steps(others, caplog):
+    """Steps beside epochs are left out, which is said."""
+    bridge = RecordingBridge()
+    session = session_of(bridge, steps=500, **others)
+
+    config = bridge.identity.config
+    assert {"epochs": config.epochs, "batches_per_epoch": config.batches_per_epoch} == {
+        "epochs": 0,
+        "batches_per_epoch": 0,
+    } | others
+    assert session.stats.faults == 1
+    assert "epochs are given as well" in caplog.text
 
 
 @pytest.mark.parametrize("place", range(len(LABELS)))
@@ -251,8 +274,22 @@ CALLS = [
         "log_batch",
         {"epoch": None},
         "batches",
-        "epoch: None is not a number; count from 0 or from 1",
+        "epoch: None is not a number; give epoch and batch, or neither of them",
     ),
+    ("log_batch", {"batch": None}, "batches", "batch: None is not a number; give epoch and batch"),
+    ("log_batch", {"step": -1}, "step", "-1 is not a number from 0"),
+    ("log_batch", {"step": 2.5}, "step", "2.5 is not a whole number"),
+    ("log_batch", {"step": "9"}, "step", "the text '9' is not a number"),
+    ("log_batch", {"step": 2**63}, "step", "is not a number from 0"),
+    (
+        "log_batch",
+        {"epoch": None, "batch": None, "step": -1},
+        "batches",
+        "step: -1 is not a number from 0",
+    ),
+    ("log_batch", {"tokens": -1}, "tokens", "-1 is not a number from 0"),
+    ("log_batch", {"tokens": 0.5}, "tokens", "0.5 is not a whole number"),
+    ("log_batch", {"tokens": "4k"}, "tokens", "the text '4k' is not a number"),
     ("log_batch", {"epoch": 2.5}, "batches", "2.5 is not a whole number"),
     ("log_batch", {"epoch": 2**32}, "batches", "epoch: 4294967296 is not a number from 0"),
     ("log_batch", {"batch": -1}, "batches", "batch: -1 is not a number from 0"),
@@ -289,6 +326,22 @@ CALLS = [
     ),
     ("log_scalars", {"epoch": -1}, "scalars", "epoch: -1 is not a number from 0"),
     ("log_scalars", {"batch": 0.5}, "scalars", "0.5 is not a whole number"),
+    ("log_scalars", {"step": -1}, "scalars", "step: -1 is not a number from 0"),
+    ("log_scalars", {"epoch": 1, "batch": 2, "step": 0.5}, "step", "0.5 is not a whole number"),
+    ("log_scalars", {"split": 7}, "scalars", "split: a int is not a short text; give train"),
+    ("log_scalars", {"split": "x" * 65}, "scalars", "is not a short text; give train"),
+    (
+        "log_scalars",
+        {"values": {"mfu": 42.0}},
+        "values['mfu']",
+        "42 is not between 0 and 1; give 0.42",
+    ),
+    (
+        "log_scalars",
+        {"values": {"learning_rate": math.nan}},
+        "values['learning_rate']",
+        "nan is not a learning rate",
+    ),
     ("log_status", {"status": "paused"}, "statuses", "'paused' is not a Status"),
     ("log_status", {"status": None}, "statuses", "a NoneType is not a Status"),
     ("log_status", {"status": 99}, "statuses", "99 is not a valid Status"),
@@ -360,10 +413,16 @@ def test_what_a_call_cannot_use_is_left_out(place, caplog):
         ("log_batch", {"loss": None}),
         ("log_batch", {"epoch": np.int64(3), "batch": 4.0}),
         ("log_batch", {"sample_count": None}),
+        ("log_batch", {"step": None, "tokens": None}),
+        ("log_batch", {"step": np.int64(7), "tokens": 4096.0}),
+        ("log_batch", {"epoch": None, "batch": None}),
+        ("log_batch", {"epoch": None, "batch": None, "step": np.array([7])}),
         ("log_epoch", {"loss": None, "accuracy": None, "learning_rate": None}),
         ("log_epoch", {"learning_rate": 0}),
         ("log_scalars", {"values": (pair for pair in [("x", 1.0)])}),
-        ("log_scalars", {"epoch": None, "batch": None}),
+        ("log_scalars", {"epoch": None, "batch": None, "step": None, "split": None}),
+        ("log_scalars", {"step": 7, "split": np.str_("validation")}),
+        ("log_scalars", {"values": {"mfu": 0.42, "learning_rate": 0, "gradient_norm": math.nan}}),
         ("log_status", {"message": None}),
         ("log_status", {"status": 2}),
         ("flush", {"timeout": None}),

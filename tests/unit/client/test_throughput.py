@@ -51,6 +51,20 @@ def test_remaining_time(base):
     assert meter.measure(14.0).remaining_seconds == pytest.approx(26)
 
 
+def test_the_time_left_of_a_run_by_steps():
+    """What is left of all its steps, wherever this attempt began; such a run has no epochs that take time."""
+    meter = ThroughputMeter(epochs=1, batches_per_epoch=1_000)
+    for step in range(900, 910):
+        meter.record_batch(step * 0.5, 0, 1, step)
+
+    measured = meter.measure(455.0)
+    assert measured.remaining_seconds == pytest.approx(90 * 0.5)
+    assert measured.epoch_seconds == 0.0
+
+    meter.record_batch(1_000.0, 0, 1, 1_200)
+    assert meter.measure(1_000.0).remaining_seconds == 0.0
+
+
 def test_a_pause_is_not_training():
     """The time between the last batch and the resumption is not counted."""
     meter = ThroughputMeter(epochs=0, batches_per_epoch=0)

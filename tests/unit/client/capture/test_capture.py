@@ -43,7 +43,9 @@ class Loop:
 
     def batch(self, loss=0.5, images=None, predictions=None, ground_truth=None, count=None):
         """Log one batch."""
-        self.capture.batch(loss, 0, self.step, images, predictions, ground_truth, count)
+        self.capture.batch(
+            loss, (0, self.step, None), None, images, predictions, ground_truth, count
+        )
         self.step += 1
 
     def calls(self):
@@ -137,7 +139,7 @@ def test_what_is_overwritten_afterwards_does_not_arrive(name):
     loop = Loop()
     value = make()
     if name == "epoch":
-        loop.capture.batch(0.5, value, 0, None, None, None, None)
+        loop.capture.batch(0.5, (value, 0, None), None, None, None, None, None)
     else:
         loop.batch(**{ARGUMENT.get(name, name): value})
     for part in value if isinstance(value, (list, tuple)) else [value]:

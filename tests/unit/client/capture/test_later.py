@@ -47,7 +47,9 @@ class Loop:
 
     def batch(self, loss=0.5, images=None, predictions=None, ground_truth=None):
         """Log one batch."""
-        self.capture.batch(loss, 0, self.step, images, predictions, ground_truth, None)
+        self.capture.batch(
+            loss, (0, self.step, None), None, images, predictions, ground_truth, None
+        )
         self.step += 1
 
     def waiting(self):

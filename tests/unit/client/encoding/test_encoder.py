@@ -30,8 +30,10 @@ def call(**given_):
 
 def encoded(batch, left_out=None, server_config=None, images=None):
     """Return the message made of a batch."""
-    encoded = Encoder(RunConfig(), left_out or LeftOut()).batch(
+    encoder = Encoder(RunConfig(), left_out or LeftOut())
+    encoded = encoder.batch(
         batch,
+        encoder.index(batch),
         samples=1,
         clock_ms=7,
         duration=0.25,
