@@ -150,6 +150,12 @@ class CommandInbox:
             self._resolve(self._stop, applied=True)
         return self.is_stopping
 
+    @property
+    def has_stopped(self) -> bool:
+        """Return whether the loop has acknowledged a command to stop, by asking or by its own callback."""
+        answer = None if self._stop is None else self._stop.answer
+        return answer is not None and answer[0]
+
     def acknowledge_pause(self) -> bool:
         """Return whether the loop should wait; asking is what answers the command."""
         pause = self._pause

@@ -7,7 +7,9 @@ from multiprocessing import parent_process, util
 from typing import Protocol
 from weakref import WeakSet
 
+from bridge.client.endings import TerminatedError
 from bridge.client.process_end import ProcessEnd
+from bridge.client.termination import Termination
 
 
 class ForkAware(Protocol):
@@ -73,6 +75,7 @@ PROCESS_END = ProcessEnd()
 
 def register(session: ForkAware) -> None:
     """Call this session's methods when the process forks or ends."""
+    TERMINATION.watch()
     if not _REGISTERED:
         PROCESS_END.watch()
         if parent_process() is not None:  # such a process may end without the hooks of atexit
@@ -88,6 +91,8 @@ def registered() -> tuple[ForkAware, ...]:
 def unregister(session: ForkAware) -> None:
     """Leave it alone from now on."""
     _REGISTERED.discard(session)
+    if not _REGISTERED:
+        TERMINATION.release()
 
 
 def _after_fork_in_child() -> None:
@@ -95,11 +100,15 @@ def _after_fork_in_child() -> None:
         _INERT.append(session)
         session.after_fork_in_child()
     _REGISTERED.clear()
+    TERMINATION.after_fork_in_child()
     GRPC_USE.after_fork_in_child()
 
 
 def _at_exit() -> None:
-    error = PROCESS_END.error
+    _end_sessions(PROCESS_END.error)
+
+
+def _end_sessions(error: BaseException | None) -> None:
     sessions = tuple(_REGISTERED)
     for session in sessions:
         session.before_exit(error)
@@ -114,6 +123,13 @@ def _at_exit() -> None:
         raise interrupt
 
 
+TERMINATION = Termination(lambda: _end_sessions(TerminatedError("SIGTERM")))
+
+
 if hasattr(os, "register_at_fork"):  # there is no fork on Windows
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=TERMINATION.before_fork,
+        after_in_parent=TERMINATION.after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
 atexit.register(_at_exit)

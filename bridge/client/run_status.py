@@ -1,14 +1,16 @@
 """What a session reports about its run: its statuses, and how it ended."""
 
 import time
-from typing import Any
 
 from bridge.client.calls import StatusCall
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.encoding.encoder import TEXT_LIMIT, text
 from bridge.client.encoding.isolation import let_through
+from bridge.client.endings import Ending, end_of
 from bridge.client.left_out import LeftOut, Reason, error_text
 from bridge.protocol import Status, status_of
+
+STOPPED = "stopped by command"
 
 
 class RunStatus:
@@ -21,12 +23,14 @@ class RunStatus:
         self.is_over = False
         """Whether nothing more is reported."""
 
-    def report(self, status: Status, message: str = "") -> None:
+    def report(
+        self, status: Status, message: str = "", ending: Ending = Ending.AS_REPORTED
+    ) -> None:
         """Report a status. Raises ValueError in strict mode for what is not one."""
         if self.is_over:
             return
         try:
-            call = StatusCall(time.monotonic(), status_of(status), text(message))
+            call = StatusCall(time.monotonic(), status_of(status), text(message), ending)
         except BaseException as error:  # noqa: BLE001 -- anything may be given
             let_through(error)
             self._account.add("statuses", Reason.UNREADABLE, error=error)
@@ -37,17 +41,21 @@ class RunStatus:
         self.is_over = call.status.is_end
         self._queue.put(call)
 
-    def report_end(self, error: BaseException | None, message: str = "") -> None:
-        """Report COMPLETED with this message, or FAILED with the type and text of what was raised."""
-        if error is None or _is_good_end(error):
-            self.report(Status.COMPLETED, message)
+    def report_end(
+        self, error: BaseException | None, message: str = "", *, is_stopped: bool = False
+    ) -> None:
+        """Report the end of the run: COMPLETED with this message, or FAILED with what was raised.
+
+        `is_stopped`: the loop has obeyed a command to stop.
+        """
+        status, ending = end_of(error, is_stopped=is_stopped)
+        if status is Status.COMPLETED:
+            self.report(status, STOPPED if is_stopped else message, ending)
         else:
-            self.report(Status.FAILED, error_text(error, TEXT_LIMIT).removesuffix(": "))
+            self.report(status, _text_of(error), ending)
 
 
-def _is_good_end(error: BaseException) -> bool:
-    """Return whether a generator is closed by this, or Python exits with status 0: any other object makes it 1."""
-    if not isinstance(error, SystemExit):
-        return isinstance(error, GeneratorExit)
-    code: Any = error.code
-    return code is None or (isinstance(code, int) and code == 0)
+def _text_of(error: BaseException | None) -> str:
+    """Return type and text of what was raised; of a signal only its name."""
+    said = error_text(error, TEXT_LIMIT).removesuffix(": ")
+    return said.removeprefix("TerminatedError: ")

@@ -17,6 +17,7 @@ from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.delivery.transport import InProcessBridge, Transport
+from bridge.client.endings import TerminatedError
 from bridge.client.gate import Gate, Shut
 from bridge.client.identity import Identity
 from bridge.client.last_wait import wait_until_drained
@@ -139,8 +140,7 @@ class Runtime:
 
     def report_end(self, error: BaseException | None) -> None:
         """Report COMPLETED, or FAILED with the type and message of what was raised."""
-        message = "stopped by command" if self.commands.is_stopping else ""
-        self.status.report_end(error, message)
+        self.status.report_end(error, is_stopped=self.commands.has_stopped)
 
     def is_abandoned(self) -> bool:
         """Return whether nobody is left who could end a pause."""
@@ -199,7 +199,10 @@ class Runtime:
 
     def before_exit(self, error: BaseException | None) -> None:
         """Begin to close; called when the interpreter ends."""
-        if not self._is_closing:
+        if self._is_closing:
+            # Below a signal handler that ends the process, nobody waits for that any more.
+            self._is_let_go |= isinstance(error, TerminatedError)
+        else:
             self._settle()
             self.report_end(error)
             self.gate.shut(Shut.CLOSED)

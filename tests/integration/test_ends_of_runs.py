@@ -14,7 +14,7 @@ from support.tools import ROOT
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals here")
 
 PROGRAM = """
-import asyncio, atexit, multiprocessing, os, resource, signal, sys, threading, time, warnings
+import asyncio, atexit, ctypes, multiprocessing, os, resource, signal, sys, threading, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 warnings.simplefilter("ignore")  # Python 3.12 warns of forks beside threads
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -32,6 +32,22 @@ def train(session):
 def wait():
     print("ready", flush=True)
     time.sleep(60)
+
+def hang():
+    libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+    print("ready", flush=True)
+    for _ in range(2):
+        libc.pthread_mutex_lock(mutex)
+
+def terminate_child():
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+    os.kill(child, signal.SIGTERM)
+    assert os.waitpid(child, 0)[1] == signal.SIGTERM
+
+def pass_on(handler):
+    signal.signal(signal.SIGTERM, lambda *given: (handler(*given), sys.exit(143)))
 
 def preempt(number, frame):
     raise RuntimeError("preempted")
@@ -118,6 +134,11 @@ ENDS = {
     "`os.execv(...)`": End(f"os.execv(sys.executable, {AGAIN})"),
     "SIGINT": End("wait()", number=signal.SIGINT),
     "SIGTERM": End("wait()", number=signal.SIGTERM),
+    "SIGTERM inside of a call that never returns": End("hang()", number=signal.SIGTERM),
+    "SIGTERM of a forked child": End("terminate_child()"),
+    "SIGTERM with a later handler, which calls the one before it": End(
+        "pass_on(signal.getsignal(signal.SIGTERM)); wait()", number=signal.SIGTERM
+    ),
     "SIGTERM with a handler that calls `sys.exit(143)`": exits_by("lambda *_: sys.exit(143)"),
     "SIGTERM with a handler that raises": exits_by("preempt"),
     "SIGTERM with a handler that closes it and calls `sys.exit(0)`": exits_by(
@@ -176,6 +197,9 @@ ROWS = {
     for row in tables_under((ROOT / "docs" / "sdk.md").read_text())["How a run ends"]
 }
 
+KILLED = ("SIGTERM", "SIGTERM inside of a call that never returns")
+"""Ends that leave the status that they have without a session."""
+
 PLACES = ("with", "without")
 
 
@@ -228,4 +252,6 @@ def test_how_a_run_is_said_to_have_ended(ran, name, place):
     ended = ran[name, place].result()
 
     assert ended.end == ROWS[name][PLACES.index(place)], ended.err
+    if name in KILLED:
+        assert ended.status == -signal.SIGTERM
     assert ended.bridge.batches()[:1] == [(0, 0)]

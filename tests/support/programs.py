@@ -45,7 +45,8 @@ class Ran(NamedTuple):
         last = self.bridge.of("status_update")[-1]
         if not Status(last.status).is_end:
             return "no word"
-        return f"{Status(last.status).name}: {last.message}".removesuffix(": ")
+        name = last.ending.upper() or Status(last.status).name
+        return f"{name}: {last.message}".removesuffix(": ")
 
 
 def run_program(path: Path, code: str, *, number: int = 0, **variables: str) -> Ran:
