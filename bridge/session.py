@@ -31,6 +31,7 @@ from bridge.model import (
 )
 from bridge.phases import PhaseClock, Steps
 from bridge.protocol import STALL_SECONDS
+from bridge.recent_progress import Progress, RecentProgress
 from bridge.scalar_history import ScalarHistory
 from bridge.stream_proof import StreamProof
 from bridge.trace_context import trace_id_of
@@ -120,6 +121,7 @@ class Session:
         self.proof = StreamProof()
         self.phases = PhaseClock(now)
         """What the loop has been busy with."""
+        self.recent_progress = RecentProgress()
         self.losses = Curve()
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
         self.scalars = ScalarHistory()
@@ -207,6 +209,7 @@ class Session:
         self.performance = performance
         self._light_progress(performance, now)
         self.phases.report(performance.phase, performance.phase_seconds, now, self.steps)
+        self.recent_progress.add(Progress(now, self.batches, self.phase_seconds(now)))
 
     def _light_progress(self, performance: Performance, now: float) -> None:
         """Note the steps of a process that reports their number instead of batches."""

@@ -13,6 +13,7 @@ from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.compare import get_comparison
 from bridge.web.api.delete_session import delete_session
 from bridge.web.api.images import get_batch, list_images
+from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
@@ -29,6 +30,7 @@ from bridge.web.pages.contact_sheet import contact_sheet
 from bridge.web.pages.delete_form import post_delete
 from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.images import image, latest_image
+from bridge.web.pages.run import run_page
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
 from bridge.web.request_limits import CONNECTIONS, limit_requests
@@ -68,6 +70,7 @@ ROUTES = (
     Route("GET", "/", sessions_page),
     Route("GET", SESSION, session_page),
     Route("GET", BATCH, batch_page),
+    Route("GET", "/runs/{run_id}", run_page),
     Route("GET", f"/{COMPARE}", compare_page),
     Route("GET", f"/{GO_TO_IMAGES}", go_to_images),
     Route("GET", BATCH + r"/{position:\d+}.jpg", image),
@@ -83,6 +86,7 @@ ROUTES = (
     Route("DELETE", "/api/v1" + SESSION, delete_session),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
     Route("GET", "/api/v1" + BATCH, get_batch),
+    Route("GET", "/api/v1/runs/{run_id}", get_run),
     Route("GET", f"/api/v1/{COMPARE}", get_comparison),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),

@@ -15,7 +15,9 @@ BOARD_UID = "trainbridge-fleet"
 COMPARE = "compare"
 """The path of the page that shows sessions side by side, relative to the root."""
 
-OWN_NAMES = frozenset({"api", COMPARE, "go", "healthz", "metrics", "readyz", "sessions", "static"})
+OWN_NAMES = frozenset(
+    {"api", COMPARE, "go", "healthz", "metrics", "readyz", "runs", "sessions", "static"}
+)
 """What paths of the bridge begin with: below a public path of such a name, only a proxy that removes it leads to pages."""
 
 BOARD_MARGIN_MS = 5 * 60 * 1000
@@ -24,6 +26,11 @@ BOARD_MARGIN_MS = 5 * 60 * 1000
 def session_link(session_id: str) -> str:
     """Return the page of a session, whose id needs no quoting."""
     return f"sessions/{session_id}"
+
+
+def run_link(run_id: str) -> str:
+    """Return the page of a run, whose id needs no quoting."""
+    return f"runs/{run_id}"
 
 
 def batch_link(session_id: str, epoch: int, batch: int) -> str:

@@ -33,6 +33,9 @@ class SessionRow:
     updated_at: float
     loss: float | None
     """The last one reported; None also where it is not finite."""
+    run_id: str = ""
+    """The run that it is a rank of; "": not reported."""
+    rank: int | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +84,10 @@ def row_of(session: Session) -> SessionRow:
     """Return the row of a session."""
     config, client = session.config, session.client
     labels = (f"{name}={value}" for name, value in client.labels.items())
-    texts = (session.id, config.model_name, config.dataset_name, client.name, *labels)
+    texts = (
+        *(session.id, config.model_name, config.dataset_name, client.name, client.run_id),
+        *labels,
+    )
     loss = session.loss
     return SessionRow(
         session.id,
@@ -98,6 +104,8 @@ def row_of(session: Session) -> SessionRow:
         session.registered_at,
         session.updated_at,
         loss if loss is not None and math.isfinite(loss) else None,
+        client.run_id,
+        client.rank,
     )
 
 

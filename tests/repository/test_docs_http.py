@@ -6,6 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from support.markdown import blocks, tables_under
 from support.pages import StoredImages, deps_in, pictures, running
+from support.runs import rank_session
 from support.tools import ROOT
 
 from bridge.protocol import CommandType
@@ -64,6 +65,7 @@ def test_every_route_has_an_example():
         if route.method == "POST" and "/api" not in route.path:
             continue
         path = route.plain.replace("{session_id}", "run-1").replace("{epoch}-{batch}", "1-7")
+        path = path.replace("{run_id}", "night")
         path = path.replace("{position}", "0").replace("{slot}", "0")
 
         assert f"{HERE}{path}" in examples
@@ -83,6 +85,7 @@ async def test_examples_work(example, tmp_path):
     stored = StoredImages(tmp_path)
     deps, _ = deps_in(tmp_path, stored=stored)
     running(deps)
+    rank_session(0, sessions=deps.sessions)
     stored.add("run-1", 1, 7, pictures())
 
     async with TestClient(TestServer(build_app(deps))) as client:

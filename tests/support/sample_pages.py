@@ -64,6 +64,7 @@ def sample_deps(folder, **changes):
     _hostile(deps, now)
     _over(deps, stored, now)
     _simple(deps, now)
+    _ranks(deps, now)
     return deps
 
 
@@ -127,6 +128,45 @@ def _digits(deps, stored, now):
     _command(deps, session, CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"}, now)
     deps.commands.submit(session.id, CommandType.SAVE_CHECKPOINT, {})
     deps.metrics.confusions[session.id] = confusion
+
+
+def _ranks(deps, now):
+    """Add a run of eight ranks, of which one loads data slowly and one has not come."""
+    chance = random.Random(5)
+    for rank in (0, 1, 2, 3, 4, 5, 7):
+        session = _run(
+            deps,
+            f"llama-1b-a1-rank{rank}" if rank else "llama-1b-a1",
+            started=now - 2400,
+            config=Config(1, 20_000, 64, "llama-1b", "fineweb"),
+            client=Client(
+                "trainbridge", "0.1.0", f"i{rank}", run_id="llama-1b-a1", rank=rank, world_size=8
+            ),
+        )
+        session.apply(StatusChange(Status.RUNNING), now - 2390)
+        if rank == 0:
+            for step in range(600):
+                loss = 3.1 + 7 * math.exp(-step / 90) * chance.uniform(0.9, 1.1)
+                session.apply(Batch(0, step, loss, sample_count=64), now - 700 + step)
+        data = 118.0 if rank == 5 else 4.0 + rank
+        reasons = ("hardware_thermal",) if rank == 3 else ("power",)
+        gpu = Gpu(0, f"GPU-{rank}", 0.97 - rank / 90, 61 * GIB, 80 * GIB, 71, 640, reasons, 0, 0)
+        for steps, share, at in ((300, 0.0, now - 290), (590, 1.0, now - 2)):
+            seconds = {"startup": 41.0, "training": (290 - data) * share, "data": data * share}
+            if rank == 0:
+                seconds["validation"] = 38.0 * share
+            session.apply(
+                Performance(
+                    0.998,
+                    frames_per_second=64.1,
+                    resources=Resources(1.02, 11 * GIB, (gpu,)),
+                    phase="data" if rank == 5 else "training",
+                    phase_seconds=seconds,
+                    batches=steps,
+                ),
+                at,
+            )
+        session.stepped_at = now - 1
 
 
 def _command(deps, session, type, parameters, now):

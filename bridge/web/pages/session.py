@@ -15,12 +15,17 @@ from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
 from bridge.web.pages.strips import strips_of, worst_strips
+from bridge.web.runs.findings import findings
+from bridge.web.runs.lookup import run_around
+from bridge.web.runs.selection import notable_ranks
+from bridge.web.runs.view import RunView
 from bridge.web.session_lookup import session_of
 from bridge.web.session_view import SessionView, session_view
 from bridge.web.templating import html_response, render, root_of
 
 MAX_STRIPS = 6
 MAX_LISTED_EPOCHS = 200
+MAX_LISTED_RANKS = 12
 
 QUEUED = "queued"
 
@@ -41,12 +46,14 @@ async def session_page(request: web.Request) -> web.Response:
     root, ignored = root_of(request), ignored_params(request)
     note = _note(request.query.get("note", ""), view, commands)
     problem, store = images_problem(deps), store_problem(deps)
+    run = await run_around(request, session)
 
     def render_page() -> str:
         return render(
             "session.html",
             root,
             **_contents(deps, view, commands, confusion),
+            **_run(run, view),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,
@@ -65,6 +72,14 @@ def _note(name: str, session: SessionView, commands: list[Command]) -> str:
     if name == QUEUED and not (session.is_live and is_waiting):
         return ""
     return NOTES.get(name, "")
+
+
+def _run(run: RunView | None, session: SessionView) -> dict[str, object]:
+    """Return what the page shows of the run that the session is a rank of."""
+    if run is None:
+        return {"run": None}
+    ranks = notable_ranks(run, session.client.rank, MAX_LISTED_RANKS)
+    return {"run": run, "findings": findings(run), "ranks": ranks}
 
 
 def _contents(

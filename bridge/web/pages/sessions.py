@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from bridge.web.dependencies import deps_of
 from bridge.web.links import image_link, with_query
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.request_params import whole_param
+from bridge.web.runs.folding import RankCount, folded, rank_counts
 from bridge.web.session_catalog import CATALOG, MAX_SESSIONS, SessionRow
 from bridge.web.session_query import SORT_TEXTS, STATUSES, SessionQuery, Sort, query_of
 from bridge.web.session_view import SessionView, session_view
@@ -40,6 +41,8 @@ class Card:
     newest: ImageBatch | None
     thumbnail: str
     """Link to the newest batch's first image, relative to the root, or ""."""
+    ranks: RankCount | None
+    """How many ranks it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ async def sessions_page(request: web.Request) -> web.Response:
     query = query_of(request)
     offset = whole_param(request, "offset", 0, highest=MAX_SESSIONS)
     rows = await catalog.rows()
-    selected = query.select(rows)
+    selected, ranks = folded(query.select(rows)), rank_counts(rows)
     page = await catalog.load(selected[offset : offset + PER_PAGE])
     now, root = time.time(), root_of(request)
     note_name = request.query.get("note", "")
@@ -67,7 +70,7 @@ async def sessions_page(request: web.Request) -> web.Response:
     problem, store = images_problem(deps), store_problem(deps)
 
     def render_page() -> str:
-        cards = [_card(deps.index, view) for view in views]
+        cards = [_card(deps.index, view, ranks) for view in views]
         return render(
             "sessions.html",
             root,
@@ -122,13 +125,15 @@ def _pager(query: SessionQuery, root: str, offset: int, shown: int, matching: in
     )
 
 
-def _card(index: ImageIndex, session: SessionView) -> Card:
+def _card(index: ImageIndex, session: SessionView, ranks: Mapping[str, RankCount]) -> Card:
     newest = next(iter(index.newest(session.id, limit=1)), None)
     images: list[IndexedImage] = []
     if newest is not None:
         images = index.images(session.id, newest.epoch, newest.batch, attempt=newest.attempt)
     thumbnail = image_link(session.id, newest, images[0]) if newest and images else ""
-    return Card(session, sparkline(session.loss_bins), newest, thumbnail)
+    client = session.client
+    counted = None if client.rank is None else ranks.get(client.run_id)
+    return Card(session, sparkline(session.loss_bins), newest, thumbnail, counted)
 
 
 def _connection(row: SessionRow) -> str:
