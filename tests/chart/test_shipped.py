@@ -14,9 +14,12 @@ from bridge.sinks.metrics.families import TRAINING_FAMILIES
 
 RULES = ROOT / "deploy" / "prometheus"
 [RULE_FILE] = originals(RULES)
-ALERTS = [
+TESTS = sorted(RULES.glob("*.rules.test.yaml"))
+RULE_LIST = [
     rule for group in yaml.safe_load(RULE_FILE.read_text())["groups"] for rule in group["rules"]
 ]
+ALERTS = [rule for rule in RULE_LIST if "alert" in rule]
+RECORDS = [rule for rule in RULE_LIST if "record" in rule]
 BOARDS = originals(ROOT / "grafana" / "dashboards")
 
 WITH_RULES = ["autoscaled", "keda"]
@@ -117,10 +120,11 @@ def test_promtool_accepts_the_rules():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_alerts_fire_when_they_should():
+@pytest.mark.parametrize("tests", TESTS, ids=lambda path: path.name)
+def test_alerts_fire_when_they_should(tests):
     """Each alert has its series that make it fire, and series that must not: a session that moved among them."""
     done = subprocess.run(
-        [tool("promtool"), "test", "rules", RULES / "trainbridge.rules.test.yaml"],
+        [tool("promtool"), "test", "rules", tests],
         capture_output=True,
         text=True,
         check=False,
@@ -132,16 +136,27 @@ def test_alerts_fire_when_they_should():
 
 def test_every_alert_is_tested():
     """No alert is shipped that no test of the rules makes fire."""
-    tests = (RULES / "trainbridge.rules.test.yaml").read_text()
-    fired = set(re.findall(r'ALERTS\{alertname="(\w+)", alertstate="firing", ', tests))
+    texts = [path.read_text() for path in TESTS]
+    fired = set(re.findall(r'ALERTS\{alertname="(\w+)", alertstate="firing", ', "".join(texts)))
     fired |= {
         check["alertname"]
-        for test in yaml.safe_load(tests)["tests"]
+        for text in texts
+        for test in yaml.safe_load(text)["tests"]
         for check in test.get("alert_rule_test", [])
         if check["exp_alerts"]
     }
 
     assert fired == {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("rule", RECORDS, ids=lambda rule: rule["record"])
+def test_recorded_series_are_tested_and_ask_for_what_exists(rule):
+    """Their names begin with what they are about, and some test of the rules reads each, or an alert does."""
+    readers = [path.read_text() for path in TESTS] + [other["expr"] for other in RULE_LIST]
+
+    assert re.fullmatch(r"(training|run):[a-z0-9_]+(:[a-z0-9_]+)?", rule["record"])
+    assert any(rule["record"] in reader for reader in readers)
+    check_series(rule["expr"])
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
