@@ -180,8 +180,9 @@ def test_queries_of_boards_are_right(path):
             assert 'job=~"$job"' in selector, panel["title"]
             assert 'instance=~"$instance"' in selector, panel["title"]
         for window in re.findall(r"(?:rate|increase)\([^\[]*\[([^\]]+)\]", query):
-            assert window == "$__rate_interval", panel["title"]
-        plain = re.sub(r"\$__(rate_)?interval", "5m", query)
+            expected = "1h" if "last hour" in panel["description"] else "$__rate_interval"
+            assert window == expected, panel["title"]
+        plain = re.sub(r"\$__((rate_)?interval|range)", "5m", query)
         rules.append({"record": f"board:query:{len(rules)}", "expr": plain})
     done = subprocess.run(
         [tool("promtool"), "check", "rules", "/dev/stdin"],

@@ -4,6 +4,8 @@ import json
 import re
 from urllib.parse import parse_qsl, urlsplit
 
+import pytest
+import yaml
 from support.tools import ROOT
 
 from bridge.addresses import GO_TO_IMAGES
@@ -36,3 +38,37 @@ def test_boards_link_to_images_with_parameters_that_pages_read():
     for link in links:
         assert link.path == GO_TO_IMAGES
         assert {name for name, _ in parse_qsl(link.query)} <= set(PARAMETERS)
+
+
+PANELS = {
+    "Stalled": "TrainingStalled",
+    "Disconnected": "TrainingDisconnected",
+    "Failed": "TrainingFailed",
+}
+"""Panels that count what an alert is about."""
+
+SELECTED = re.compile(r'job=~"\$job", instance=~"\$instance"(, session_id=~"\$session")?(, )?')
+
+
+def plain(query):
+    """Return a query without what the board's reader has chosen, and without line breaks."""
+    bare = " ".join(SELECTED.sub("", query).replace("{}", "").split())
+    return bare.replace("( ", "(").replace(" )", ")")
+
+
+@pytest.mark.parametrize("title", PANELS)
+def test_a_panel_and_an_alert_of_the_same_thing_ask_the_same(title):
+    """Whoever looks at the board during an alert sees the session that it is about, whether the rules are loaded or not."""
+    groups = yaml.safe_load((ROOT / "deploy/prometheus/trainbridge.rules.yaml").read_text())[
+        "groups"
+    ]
+    rules = [rule for group in groups for rule in group["rules"]]
+    recorded = {rule["record"]: rule["expr"] for rule in rules if "record" in rule}
+    alerts = {rule["alert"]: rule["expr"] for rule in rules if "alert" in rule}
+    [fleet] = [board for board in map(json.loads, TEXTS) if board["uid"] == BOARD_UID]
+    [panel] = [panel for panel in fleet["panels"] if panel["title"] == title]
+    expected = alerts[PANELS[title]]
+    for name, expression in recorded.items():
+        expected = re.sub(rf"{name}(?![:\w])", f"({expression})", expected)
+
+    assert plain(panel["targets"][0]["expr"]) == plain(f"count({expected}) or vector(0)")
