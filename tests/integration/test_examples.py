@@ -1,5 +1,6 @@
 """The examples and the demo, run as a reader would run them."""
 
+import math
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 def run(*command: str) -> str:
     """Run a command, which must succeed, and return its output."""
     environment = {n: v for n, v in os.environ.items() if not n.startswith("TRAINBRIDGE_")}
+    environment["OMP_NUM_THREADS"] = "1"  # several would wait for each other on a busy machine
     done = subprocess.run(
         [sys.executable, *command],
         cwd=ROOT,
@@ -48,6 +50,47 @@ def test_an_example_arrives_whole(tmp_path, script, flags, batches):
         assert f"{batches} of {batches} batches acknowledged" in said
         assert bridge.total("training_batches_total", session_id=session_id) == batches
         assert bridge.total("training_images_total", session_id=session_id, result="stored") >= 16
+
+
+LANGUAGE_MODEL = {
+    "steps": 120, "batch_size": 8, "context": 32, "width": 32, "layers": 1, "warmup": 10, "validate_every": 40,
+}  # fmt: skip  # one line is enough
+"""A small one: seconds on one core."""
+
+UNIFORM_LOSS = math.log(100)
+"""About that of a model that has learned nothing: the text has a hundred different characters."""
+
+
+def test_the_language_model_learns_and_is_reported_by_steps(tmp_path):
+    """Steps, tokens, the losses of both splits, text and configuration arrive as they were trained."""
+    if find_spec("torch") is None:
+        missing("PyTorch is not installed here", "`make torch` gets it, into .venv")
+    flags = [
+        word
+        for name, value in LANGUAGE_MODEL.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
+    with running_bridge(tmp_path / "state") as bridge:
+        said = run("examples/language_model.py", "--address", bridge.grpc, *flags)
+
+        session_id = said.split(":")[0]
+        steps = LANGUAGE_MODEL["steps"]
+
+        def value(series, **labels):
+            return bridge.total(series, session_id=session_id, **labels)
+
+        assert f"{steps} of {steps} batches acknowledged" in said
+        assert value("training_batches_total") == steps
+        assert value("training_step") == steps - 1
+        assert value("training_tokens_total") == steps * 8 * 32
+        for split in ("train", "validation"):
+            assert 0 < value("training_metric", name="loss", split=split) < UNIFORM_LOSS - 1
+        assert value("training_learning_rate") == pytest.approx(3e-4, rel=0.05)
+        assert value("training_gradient_norm") > 0
+        assert value("training_events_total", name="sample") == 3
+        assert value("training_phase_seconds_total", phase="validation") > 0
+        assert value("training_phase_seconds_total", phase="checkpoint") > 0
+        assert value("training_session_status", status="completed") == 1
 
 
 def test_the_demo_checks_itself():
