@@ -9,41 +9,43 @@ from support.tools import ROOT, tool
 
 STEPS = tables_under((ROOT / "docs" / "getting-started.md").read_text())["5. Scrape it"]
 METRICS = blocks((ROOT / "docs" / "metrics.md").read_text(), "promql")
-QUIET = [
-    *(query.strip("`") for query, shows in STEPS if "gone quiet" in shows),
-    *(query for query in METRICS if "training_session_last_update_timestamp_seconds" in query),
+WITHOUT_STEPS = [
+    *(query.strip("`") for query, shows in STEPS if "make no step" in shows),
+    *(query for query in METRICS if "training_last_batch_timestamp_seconds" in query),
 ]
-UPDATED = 'training_session_last_update_timestamp_seconds{session_id="NAME", job="bridge"}'
+STEPPED = 'training_last_batch_timestamp_seconds{session_id="NAME", job="bridge"}'
 STATUS = 'training_session_status{session_id="NAME", status="STATUS", job="bridge"}'
 
 SESSIONS = {
-    # name: when its last message came, at each minute; whether it reports running, at each minute
-    "quiet": ("0+0x20", "1x20"),
+    # name: when its last step came, at each minute; whether it reports running, at each minute
+    "hung": ("0+0x20", "1x20"),
     "lively": ("0+60x20", "1x20"),
     "completed": ("0+0x20", "1 0x19"),
 }
 
 
 def series():
-    """Return the series of a quiet session, a lively one and one that has completed."""
-    for name, (updated, running) in SESSIONS.items():
-        yield {"series": UPDATED.replace("NAME", name), "values": updated}
+    """Return the series of a session that hangs, a lively one and one that has completed."""
+    for name, (stepped, running) in SESSIONS.items():
+        yield {"series": STEPPED.replace("NAME", name), "values": stepped}
         status = STATUS.replace("NAME", name).replace("STATUS", "running")
         yield {"series": status, "values": running}
 
 
-@pytest.mark.parametrize("query", QUIET)
-def test_only_running_sessions_are_quiet(query, tmp_path):
-    """One that has completed says nothing any more, as it should."""
-    rules = [{"alert": "Quiet", "expr": query}]
+@pytest.mark.parametrize("query", WITHOUT_STEPS)
+def test_only_running_sessions_lack_steps(query, tmp_path):
+    """One that has completed makes no step any more, as it should."""
+    rules = [{"alert": "WithoutSteps", "expr": query}]
     (tmp_path / "rules.yaml").write_text(
         yaml.safe_dump({"groups": [{"name": "q", "rules": rules}]})
     )
-    expected = [{"exp_labels": {"session_id": "quiet", **JOB[query]}}]
+    expected = [{"exp_labels": {"session_id": "hung", **JOB[query]}}]
     case = {
         "interval": "1m",
         "input_series": list(series()),
-        "alert_rule_test": [{"eval_time": "15m", "alertname": "Quiet", "exp_alerts": expected}],
+        "alert_rule_test": [
+            {"eval_time": "15m", "alertname": "WithoutSteps", "exp_alerts": expected}
+        ],
     }
     test = tmp_path / "test.yaml"
     test.write_text(
@@ -57,7 +59,7 @@ def test_only_running_sessions_are_quiet(query, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-JOB = {query: {} if "max by" in query else {"job": "bridge"} for query in QUIET}
+JOB = {query: {} if "max by" in query else {"job": "bridge"} for query in WITHOUT_STEPS}
 """The labels that a query leaves in place besides the session's."""
 
 
@@ -75,4 +77,4 @@ def test_every_query_of_the_first_steps_can_be_parsed(tmp_path):
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(QUIET) == 2
+    assert len(WITHOUT_STEPS) == 2
