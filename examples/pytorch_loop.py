@@ -65,7 +65,8 @@ def train(
             session.wait_while_paused()
             if session.should_stop:
                 return
-        validation_loss, validation_accuracy = validate(model, validation_loader)
+        with session.phase("validation"):
+            validation_loss, validation_accuracy = validate(model, validation_loader)
         session.log_epoch(
             epoch,
             loss=total / seen,

@@ -120,7 +120,8 @@ class Training:
     def _log_epoch(
         self, session: TrainingSession, epoch: int, loss: float, hit_ratio: float
     ) -> None:
-        probabilities = self._network.probabilities(self._held_out.pixels)
+        with session.phase("validation"):
+            probabilities = self._network.probabilities(self._held_out.pixels)
         session.log_epoch(
             epoch,
             loss=loss,
