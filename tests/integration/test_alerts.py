@@ -16,6 +16,8 @@ from support.waiting import until_true
 
 SECONDS = 90
 
+SESSION = re.compile(r"http://(?P<bridge>[^/]+)/sessions/(?P<session_id>\S+)\n")
+
 [BOARD] = [
     board
     for path in (ROOT / "grafana" / "dashboards").glob("*.json")
@@ -32,18 +34,20 @@ CHOSEN = {
 }
 """What Grafana puts in the place of a board's variables."""
 
-WITHOUT_DATA = {"GPU use", "GPU use by session", "Uploads", "Ends by kind", "Time of a batch, p95"}
-"""Panels that may be empty while a first run without GPUs hangs."""
+WITHOUT_DATA = {
+    *("GPU use", "GPU use by session", "Uploads", "Errors and drops", "Ends by kind"),
+    *("Time of a batch, p95", "Goodput by session"),
+}
+"""Panels that may be empty where a run without GPUs has hung for some seconds and is the first."""
 
 
 @contextlib.contextmanager
 def hanging_demo(folder):
-    """Start `trainbridge demo --hang 1`, wait until it hangs, and give its session and its bridge; Ctrl-C ends it."""
+    """Start `trainbridge demo --hang`, and give its session and its bridge as it begins to train; Ctrl-C ends it."""
     log = folder / "demo.log"
     words = (
         "demo",
         "--hang",
-        "1",
         "--grpc-address",
         "127.0.0.1:0",
         "--http-address",
@@ -61,12 +65,12 @@ def hanging_demo(folder):
         ) as process,
     ):
         try:
-            until_true(
-                lambda: "hangs" in log.read_text() or process.poll() is not None, seconds=SECONDS
+            found = until_true(
+                lambda: SESSION.search(log.read_text()) or process.poll() is not None,
+                seconds=SECONDS,
             )
             assert process.poll() is None, log.read_text()
-            [(bridge, session_id)] = re.findall(r"http://([^/]+)/sessions/(\S+)", log.read_text())
-            yield session_id, bridge
+            yield found["session_id"], found["bridge"]
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(SECONDS)

@@ -85,7 +85,7 @@ def test_promtool_accepts_the_queries_of_the_documentation(promtool, tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
-    assert "9 rules found" in done.stdout
+    assert f"{len(rules)} rules found" in done.stdout
 
 
 def queries():
