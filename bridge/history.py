@@ -99,10 +99,11 @@ class Curve:
 
     def _halve(self) -> None:
         self._stride *= 2
-        self.bins = [_joined(a, b) for a, b in zip(self.bins[::2], self.bins[1::2], strict=True)]
+        self.bins = [joined(a, b) for a, b in zip(self.bins[::2], self.bins[1::2], strict=True)]
 
 
-def _joined(a: Bin, b: Bin) -> Bin:
+def joined(a: Bin, b: Bin) -> Bin:
+    """Return two neighbours as one."""
     worst = max(a, b, key=lambda part: (part.nonfinite > 0, part.high))
     return Bin(
         a.start,

@@ -15,6 +15,7 @@ from bridge.web.api.delete_session import delete_session
 from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
+from bridge.web.attempts.catalog import ATTEMPTS, AttemptCatalog
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import SCRAPES, exposition
@@ -49,7 +50,9 @@ LINGERING_SECONDS = 10.0
 
 SESSION = "/sessions/{session_id}"
 
-BATCH = SESSION + r"/batches/{epoch:\d+}-{batch:\d+}"
+ATTEMPT = SESSION + r"/attempts/{attempt:\d+}"
+
+BATCH = r"/batches/{epoch:\d+}-{batch:\d+}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,14 @@ class Route:
 ROUTES = (
     Route("GET", "/", sessions_page),
     Route("GET", SESSION, session_page),
-    Route("GET", BATCH, batch_page),
+    Route("GET", ATTEMPT, session_page),
+    Route("GET", SESSION + BATCH, batch_page),
+    Route("GET", ATTEMPT + BATCH, batch_page),
     Route("GET", "/runs/{run_id}", run_page),
     Route("GET", f"/{COMPARE}", compare_page),
     Route("GET", f"/{GO_TO_IMAGES}", go_to_images),
-    Route("GET", BATCH + r"/{position:\d+}.jpg", image),
+    Route("GET", SESSION + BATCH + r"/{position:\d+}.jpg", image),
+    Route("GET", ATTEMPT + BATCH + r"/{position:\d+}.jpg", image),
     Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image),
     Route("GET", SESSION + "/sheet.jpg", contact_sheet),
     Route("POST", SESSION + "/commands", post_form),
@@ -85,7 +91,7 @@ ROUTES = (
     Route("GET", "/api/v1" + SESSION, get_session),
     Route("DELETE", "/api/v1" + SESSION, delete_session),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
-    Route("GET", "/api/v1" + BATCH, get_batch),
+    Route("GET", "/api/v1" + SESSION + BATCH, get_batch),
     Route("GET", "/api/v1/runs/{run_id}", get_run),
     Route("GET", f"/api/v1/{COMPARE}", get_comparison),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),
@@ -102,6 +108,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[SCRAPES] = Scrapes(deps.connection_limits.metrics_pages)
     app[CONNECTIONS] = HttpConnections(deps.connection_limits, deps.telemetry)
     app[CATALOG] = SessionCatalog(deps)
+    app[ATTEMPTS] = AttemptCatalog(deps.archive)
     _add_routes(app.router, "")
     if root := root_path(deps):
         _add_routes(app.router, root)

@@ -54,8 +54,8 @@ def known_range(session: SessionView, index: ImageIndex) -> BatchRange | None:
     if session.batches:
         places += [(session.epoch, session.batch), *([] if places else [(0, 0)])]
     with_images = (
-        *index.page(session.id, limit=1),
-        index.neighbours(session.id, MAX_UINT32 + 1, 0)[0],
+        *index.page(session.id, limit=1, attempt=session.attempt),
+        index.neighbours(session.id, MAX_UINT32 + 1, 0, attempt=session.attempt)[0],
     )
     places += [(batch.epoch, batch.batch) for batch in with_images if batch]
     return BatchRange(min(places), max(places)) if places else None

@@ -30,11 +30,14 @@ class BatchOnRecord:
     is_reported: bool
 
 
-def batch_on_record(index: ImageIndex, session: SessionView, place: BatchKey) -> BatchOnRecord:
-    """Return what is known of a batch."""
-    before, after = index.neighbours(session.id, *place)
-    found = index.batch(session.id, *place)
-    images = index.images(session.id, *place) if found else []
+def batch_on_record(
+    index: ImageIndex, session: SessionView, place: BatchKey, *, is_alone: bool = False
+) -> BatchOnRecord:
+    """Return what is known of a batch of an attempt; `is_alone`: its neighbours are of the same attempt."""
+    attempt = session.attempt
+    before, after = index.neighbours(session.id, *place, attempt=attempt if is_alone else None)
+    found = index.batch(session.id, *place, attempt=attempt)
+    images = index.images(session.id, *place, attempt=attempt) if found else []
     known = known_range(session, index)
     is_known = found is not None or is_reported(session, known, place)
     return BatchOnRecord(

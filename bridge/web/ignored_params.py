@@ -19,6 +19,7 @@ EXPECTED = {
     "predicted": "give a class by number or name, and actual",
     "from": A_TIME,
     "to": A_TIME,
+    "attempt": "give a whole number from 1",
 }
 """What the parameters of a link to images should be."""
 

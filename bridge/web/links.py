@@ -33,14 +33,20 @@ def run_link(run_id: str) -> str:
     return f"runs/{run_id}"
 
 
-def batch_link(session_id: str, epoch: int, batch: int) -> str:
-    """Return the page of a batch."""
-    return f"sessions/{session_id}/batches/{epoch}-{batch}"
+def attempt_link(session_id: str, attempt: int | None) -> str:
+    """Return the page of one attempt of a session; None: of all."""
+    return session_link(session_id) + ("" if attempt is None else f"/attempts/{attempt}")
+
+
+def batch_link(session_id: str, epoch: int, batch: int, attempt: int | None = None) -> str:
+    """Return the page of a batch; without `attempt`, of the newest one that has it."""
+    return f"{attempt_link(session_id, attempt)}/batches/{epoch}-{batch}"
 
 
 def image_link(session_id: str, batch: ImageBatch, image: IndexedImage) -> str:
-    """Return the address of an image, with a version: the same place may have held another image before."""
-    path = batch_link(session_id, batch.epoch, batch.batch)
+    """Return the address of an image, with a version by which it is found whatever later attempts put in its place."""
+    attempt = batch.attempt if batch.attempt > 1 else None
+    path = batch_link(session_id, batch.epoch, batch.batch, attempt)
     return f"{path}/{image.position}.jpg?v={version_of(image.location)}"
 
 

@@ -27,6 +27,10 @@ PAGES = (
     f"{RUN}/batches/1-302",
     f"{RUN}/batches/0-5",
     "/sessions/resnet50-warmup-lr3e-2-seed4",
+    "/sessions/vit-preempted",
+    "/sessions/vit-preempted/attempts/1",
+    "/sessions/vit-preempted/batches/2-50",
+    "/sessions/vit-preempted/attempts/1/batches/2-50",
     f"/compare?sessions=digits-2024-11-24,bert-tiny-sst2,resnet50-warmup-lr3e-2-seed4,unet-cells-17,{'a' * 63},gone",
     "/compare?sessions=digits-2024-11-24,bert-tiny-sst2&curve=epoch.accuracy",
 )

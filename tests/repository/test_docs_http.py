@@ -66,7 +66,7 @@ def test_every_route_has_an_example():
             continue
         path = route.plain.replace("{session_id}", "run-1").replace("{epoch}-{batch}", "1-7")
         path = path.replace("{run_id}", "night")
-        path = path.replace("{position}", "0").replace("{slot}", "0")
+        path = path.replace("{position}", "0").replace("{slot}", "0").replace("{attempt}", "1")
 
         assert f"{HERE}{path}" in examples
 

@@ -33,6 +33,7 @@ from bridge.model import (
     StatusChange,
 )
 from bridge.protocol import CommandType
+from bridge.session import Session
 from bridge.web import bind_listener, build_app, serve_http
 
 DIGITS = tuple(map(str, range(10)))
@@ -65,6 +66,7 @@ def sample_deps(folder, **changes):
     _over(deps, stored, now)
     _simple(deps, now)
     _ranks(deps, now)
+    _preempted(deps, stored, now)
     return deps
 
 
@@ -286,6 +288,44 @@ def _over(deps, stored, now):
 def _simple(deps, now):
     """Add a run that has only just registered, without any configuration."""
     _run(deps, "run-6fd0a1", started=now - 3, config=Config())
+
+
+def _preempted(deps, stored, now):
+    """Add a run that was killed, failed, and now goes on in its third attempt."""
+    chance = random.Random(4)
+    config = Config(6, 200, 64, "vit-small", "cifar10", DIGITS)
+    former = []
+    for number, (first, last, ago) in enumerate(
+        ((0, 520, 9000), (400, 700, 7000), (600, 900, 4000)), start=1
+    ):
+        client = Client("trainbridge", "0.1.0", f"process-{number}")
+        session = Session("vit-preempted", client, config, now=now - ago, attempt=number)
+        session.apply(Connected(), now - ago)
+        for step in range(first, last):
+            at = now - ago + 2 * (step - first)
+            loss = 2.3 * math.exp(-step / 350) * chance.uniform(0.85, 1.15)
+            session.apply(Batch(step // 200, step % 200, loss), at)
+            session.updated_at = at
+            if step % 200 == 199:
+                epoch = step // 200
+                session.apply(Epoch(epoch, 2.0 / (epoch + 1), 0.5 + epoch * 0.08), at)
+            if step % 100 == 50:
+                images, place = [(digit(step)[0], 3, 0.8, 5)], (step // 200, step % 200)
+                stored.add(
+                    session.id,
+                    *place,
+                    images,
+                    loss=loss,
+                    received_ms=int(at * 1000),
+                    attempt=number,
+                )
+        former.append(session)
+    newest = former.pop()
+    former[1].apply(StatusChange(Status.FAILED, "NCCL timeout"), former[1].updated_at)
+    former[1].apply(Ended(Stage.ENDED), former[1].updated_at)
+    newest.apply(StatusChange(Status.RUNNING, "resumed from epoch 3"), newest.updated_at)
+    deps.archive.former += former
+    deps.sessions.restore(newest)
 
 
 async def _serve(address):

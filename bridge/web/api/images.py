@@ -1,22 +1,25 @@
 """The images of a session as JSON."""
 
 import asyncio
-import time
 from typing import Any
 
 from aiohttp import web
 
 from bridge.errors import InvalidDataError, NotFoundError
+from bridge.session import Session
 from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.api.sessions import bin_json
+from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.attempt_of_batch import attempt_of_batch
+from bridge.web.attempts.catalog import ATTEMPTS
 from bridge.web.batch_record import BatchOnRecord, batch_on_record, reason_of
 from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
-from bridge.web.links import batch_link, image_link, public_root
+from bridge.web.links import batch_link, image_link, public_root, with_query
 from bridge.web.missing_images import images_problem
 from bridge.web.request_params import batch_of, parse_batch, whole_param
-from bridge.web.session_lookup import session_of
-from bridge.web.session_view import SessionView, session_view
+from bridge.web.session_lookup import asked_attempt, session_of
+from bridge.web.session_view import SessionView
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
@@ -30,45 +33,53 @@ async def list_images(request: web.Request) -> web.Response:
     after = parse_batch(after_text)
     if after_text and after is None:
         raise InvalidDataError("after must be <epoch>-<batch>, as in 3-120")
-    names = session.config.class_names
+    asked = asked_attempt(request)
 
     def load() -> list[dict[str, Any]]:
         return [
             _batch_json(
+                session,
                 batch,
                 deps.index.images(session.id, batch.epoch, batch.batch, attempt=batch.attempt),
-                names,
                 root,
             )
-            for batch in deps.index.page(session.id, limit=limit, after=after)
+            for batch in deps.index.page(session.id, limit=limit, after=after, attempt=asked)
         ]
 
     batches = await asyncio.to_thread(load)
     next_url = None
     if len(batches) == limit:
         last = f"{batches[-1]['epoch']}-{batches[-1]['batch']}"
-        next_url = f"{root}/api/v1/sessions/{session.id}/images?limit={limit}&after={last}"
+        following = {"limit": str(limit), "after": last, "attempt": str(asked or "")}
+        next_url = with_query(f"{root}/api/v1/sessions/{session.id}/images", following)
     return json_response({"batches": batches, "next": next_url})
 
 
 async def get_batch(request: web.Request) -> web.Response:
     """Return what is known of one batch, its images included; raises NotFoundError where it was never reported."""
-    deps, root = deps_of(request), public_root(request)
-    session = session_view(await session_of(request), time.time())
+    deps, root, catalog = deps_of(request), public_root(request), request.app[ATTEMPTS]
+    newest, asked = await newest_and_asked(request)
     place, problem = batch_of(request), images_problem(deps)
 
     def load() -> dict[str, Any]:
-        found = batch_on_record(deps.index, session, place)
+        chosen = attempt_of_batch(deps.index, deps.archive, catalog, newest, place, asked)
+        session = chosen.session
+        found = batch_on_record(deps.index, session, place, is_alone=asked is not None)
         if not found.is_reported:
             raise NotFoundError(_never_reported(found))
         reason = reason_of(deps.index, session, found, problem)
-        return _record_json(session, found, root) | {"images_missing_because": reason or None}
+        several = {"attempt": session.attempt, "also_in": [one.number for one in chosen.others]}
+        record = _record_json(session, found, root, is_alone=asked is not None)
+        return record | several | {"images_missing_because": reason or None}
 
     return json_response(await asyncio.to_thread(load))
 
 
-def _record_json(session: SessionView, found: BatchOnRecord, root: str) -> dict[str, Any]:
+def _record_json(
+    session: SessionView, found: BatchOnRecord, root: str, *, is_alone: bool
+) -> dict[str, Any]:
     numbers, batch = found.numbers, found.batch
+    attempt = session.attempt if is_alone else None
     names = session.config.class_names
     images = [_image_json(batch, image, names, root) for image in found.images if batch]
     return {
@@ -79,9 +90,9 @@ def _record_json(session: SessionView, found: BatchOnRecord, root: str) -> dict[
         "around": None if numbers.around is None else bin_json(numbers.around),
         "images_received": numbers.images,
         "images": images,
-        "previous_with_images": _address(found.before, root),
-        "next_with_images": _address(found.after, root),
-        "url": f"{root}/{batch_link(session.id, *found.place)}",
+        "previous_with_images": _address(found.before, root, attempt),
+        "next_with_images": _address(found.after, root, attempt),
+        "url": f"{root}/{batch_link(session.id, *found.place, attempt)}",
     }
 
 
@@ -97,21 +108,25 @@ def _milliseconds(at: float | None) -> int | None:
     return None if at is None else int(at * 1000)
 
 
-def _address(batch: ImageBatch | None, root: str) -> str | None:
+def _address(batch: ImageBatch | None, root: str, attempt: int | None) -> str | None:
     if batch is None:
         return None
-    return f"{root}/api/v1/sessions/{batch.session_id}/batches/{batch.epoch}-{batch.batch}"
+    link = batch_link(batch.session_id, batch.epoch, batch.batch)
+    return with_query(f"{root}/api/v1/{link}", {"attempt": str(attempt or "")})
 
 
 def _batch_json(
-    batch: ImageBatch, images: list[IndexedImage], names: tuple[str, ...], root: str
+    session: Session, batch: ImageBatch, images: list[IndexedImage], root: str
 ) -> dict[str, Any]:
+    attempt = batch.attempt if session.attempt > 1 else None
+    names = session.config.class_names
     return {
         "epoch": batch.epoch,
         "batch": batch.batch,
+        "attempt": batch.attempt,
         "received_ms": batch.received_ms,
         "loss": batch.loss,
-        "url": f"{root}/{batch_link(batch.session_id, batch.epoch, batch.batch)}",
+        "url": f"{root}/{batch_link(batch.session_id, batch.epoch, batch.batch, attempt)}",
         "images": [_image_json(batch, image, names, root) for image in images],
     }
 

@@ -1,6 +1,8 @@
 """Sessions as JSON."""
 
+import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -8,11 +10,13 @@ from aiohttp import web
 
 from bridge.history import Bin
 from bridge.model import Performance
+from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.catalog import ATTEMPTS, AttemptSummary, view_of_all
+from bridge.web.attempts.stitching import Stretch, stretch_of
 from bridge.web.json_response import json_response
-from bridge.web.links import public_root, session_link, with_query
+from bridge.web.links import attempt_link, public_root, session_link, with_query
 from bridge.web.request_params import whole_param
 from bridge.web.session_catalog import CATALOG, MAX_SESSIONS
-from bridge.web.session_lookup import session_of
 from bridge.web.session_query import query_of
 from bridge.web.session_view import SessionView, session_view
 
@@ -41,9 +45,49 @@ async def list_sessions(request: web.Request) -> web.Response:
 
 
 async def get_session(request: web.Request) -> web.Response:
-    """Return everything that is known of a session."""
-    view = session_view(await session_of(request), time.time())
-    details = {
+    """Return everything that is known of a session: of all its attempts, or of the one that is asked for."""
+    catalog, root = request.app[ATTEMPTS], public_root(request)
+    newest, asked = await newest_and_asked(request)
+
+    def load() -> dict[str, Any]:
+        attempts = catalog.all_of(newest)
+        own = [attempt_json(newest.id, attempt, root) for attempt in attempts.listed]
+        if asked is None:
+            shown = session_json(newest, root) | _details(
+                view_of_all(newest, attempts), attempts.stretches
+            )
+            return shown | {"attempts": own}
+        addresses = {
+            "url": f"{root}/{attempt_link(asked.id, asked.attempt)}",
+            "api_url": f"{root}/api/v1/sessions/{asked.id}?attempt={asked.attempt}",
+            "images_url": f"{root}/api/v1/sessions/{asked.id}/images?attempt={asked.attempt}",
+        }
+        details = _details(asked, (stretch_of(asked),))
+        alone = [attempt for attempt in own if attempt["attempt"] == asked.attempt]
+        return session_json(asked, root) | details | addresses | {"attempts": alone}
+
+    return json_response(await asyncio.to_thread(load))
+
+
+def attempt_json(session_id: str, attempt: AttemptSummary, root: str) -> dict[str, Any]:
+    """Return how an attempt went as the API shows it."""
+    return {
+        "attempt": attempt.number,
+        "state": attempt.state,
+        "status_message": attempt.message or None,
+        "registered_at": attempt.registered_at,
+        "ended_at": None if attempt.is_live else attempt.until,
+        "lost_seconds_before": attempt.lost_seconds,
+        "batches": attempt.batches,
+        "first": attempt.first and f"{attempt.first[0]}-{attempt.first[1]}",
+        "last": attempt.last and f"{attempt.last[0]}-{attempt.last[1]}",
+        "url": f"{root}/{attempt_link(session_id, attempt.number)}",
+        "api_url": f"{root}/api/v1/sessions/{session_id}?attempt={attempt.number}",
+    }
+
+
+def _details(view: SessionView, stretches: Sequence[Stretch]) -> dict[str, Any]:
+    return {
         "client": {
             name: None if value == "" else value
             for name, value in asdict(view.client).items()
@@ -57,9 +101,12 @@ async def get_session(request: web.Request) -> web.Response:
         "scalars": dict(view.scalars),
         "scalars_by_split": dict(view.scalars_by_split),
         "notices": [asdict(notice) for notice in view.notices],
-        "losses": [bin_json(bin_) for bin_ in view.loss_bins],
+        "losses": [
+            bin_json(bin_) | {"attempt": stretch.attempt}
+            for stretch in stretches
+            for bin_ in stretch.bins
+        ],
     }
-    return json_response(session_json(view, public_root(request)) | details)
 
 
 def session_json(view: SessionView, root: str) -> dict[str, Any]:

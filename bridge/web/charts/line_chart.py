@@ -46,6 +46,8 @@ class Column:
     batch: int
     y: float
     """Of its highest value, in pixels."""
+    attempt: int | None = None
+    """Which attempt it is of; None: there is only one."""
 
     @property
     def place(self) -> str:
@@ -75,6 +77,10 @@ class Chart:
     columns: tuple[Column, ...] = ()
     spikes: tuple[Column, ...] = ()
     gaps: tuple[Column, ...] = ()
+    faint: tuple[str, ...] = ()
+    """Pieces of lines below the others: what no longer counts."""
+    marks: tuple[Tick, ...] = ()
+    """Where something began."""
     x_ticks: tuple[Tick, ...] = ()
     y_ticks: tuple[tuple[float, float], ...] = ()
 

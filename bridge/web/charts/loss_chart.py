@@ -27,14 +27,28 @@ SPARKLINE_BINS = 60
 GAP_TOP = 12.0
 """Where the mark of a bin without a finite value is drawn, in pixels."""
 
+PlacedBins = tuple[Sequence[Bin], Sequence[float]]
+"""Bins, and their edges in percent of the width."""
 
-def loss_chart(bins: Sequence[Bin], *, height: int = 300) -> Chart | None:
-    """Return a band between extremes, a line of means, and marks at spikes and non-finite values."""
+
+def loss_chart(
+    bins: Sequence[Bin],
+    *,
+    height: int = 300,
+    edges: Sequence[float] = (),
+    faint: Sequence[PlacedBins] = (),
+) -> Chart | None:
+    """Return a band between extremes, a line of means, and marks at spikes and non-finite values.
+
+    `edges` are where each bin begins and the last one ends, in percent of the width; by default all are as wide.
+    Only the means of the bins in `faint` are drawn, each with edges of their own.
+    """
     if not bins:
         return None
-    scale = _scale(bins)
-    columns = _columns(bins, scale, height)
-    bands, pieces = _shapes(bins, scale, height)
+    edges = edges or _even_edges(len(bins))
+    scale = _scale([*bins, *(bin_ for placed, _ in faint for bin_ in placed)])
+    columns = _columns(bins, edges, scale, height)
+    bands, pieces = _shapes(bins, edges, scale, height)
     return Chart(
         height,
         scale.is_log,
@@ -43,8 +57,9 @@ def loss_chart(bins: Sequence[Bin], *, height: int = 300) -> Chart | None:
         columns,
         tuple(columns[index] for index in spikes_of([column.high for column in columns])),
         _gaps(columns),
-        _epoch_ticks(bins),
-        y_ticks(scale, height),
+        tuple(piece for placed in faint for piece in _shapes(*placed, scale, height)[1]),
+        x_ticks=_epoch_ticks(bins, edges),
+        y_ticks=y_ticks(scale, height),
     )
 
 
@@ -53,10 +68,14 @@ def sparkline(bins: Sequence[Bin], *, height: int = 44) -> Chart | None:
     if not bins:
         return None
     merged = _merged_to(SPARKLINE_BINS, bins)
-    scale = _scale(merged)
-    bands, pieces = _shapes(merged, scale, height)
-    gaps = _gaps(_columns(merged, scale, height))
+    scale, edges = _scale(merged), _even_edges(len(merged))
+    bands, pieces = _shapes(merged, edges, scale, height)
+    gaps = _gaps(_columns(merged, edges, scale, height))
     return Chart(height, scale.is_log, (Line("loss", "a", pieces),), bands, gaps=gaps)
+
+
+def _even_edges(count: int) -> list[float]:
+    return [index * 100 / count for index in range(count + 1)]
 
 
 def _scale(bins: Sequence[Bin]) -> Scale:
@@ -64,13 +83,12 @@ def _scale(bins: Sequence[Bin]) -> Scale:
 
 
 def _shapes(
-    bins: Sequence[Bin], scale: Scale, height: int
+    bins: Sequence[Bin], edges: Sequence[float], scale: Scale, height: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the polygons of the band and the pieces of the line, one of each for every run."""
-    step = WIDTH / len(bins)
     bands, pieces = [], []
     for run in _finite_runs(bins):
-        middles = [(index + 0.5) * step for index, _ in run]
+        middles = [(edges[index] + edges[index + 1]) / 200 * WIDTH for index, _ in run]
         lows = [y_of(scale, _extremes(bin_)[0], height) for _, bin_ in run]
         highs = [y_of(scale, _extremes(bin_)[1], height) for _, bin_ in run]
         means = [y_of(scale, _bounded(bin_.mean), height) for _, bin_ in run]
@@ -91,12 +109,13 @@ def _finite_runs(bins: Sequence[Bin]) -> list[list[tuple[int, Bin]]]:
     return [run for run in runs if run]
 
 
-def _columns(bins: Sequence[Bin], scale: Scale, height: int) -> tuple[Column, ...]:
-    width = 100 / len(bins)
+def _columns(
+    bins: Sequence[Bin], edges: Sequence[float], scale: Scale, height: int
+) -> tuple[Column, ...]:
     return tuple(
         Column(
-            round(index * width, 3),
-            round(width, 3),
+            round(start, 3),
+            round(end - start, 3),
             bin_.start,
             _bounded(bin_.mean) if bin_.count else math.nan,
             bin_.high if bin_.count else math.nan,
@@ -105,7 +124,7 @@ def _columns(bins: Sequence[Bin], scale: Scale, height: int) -> tuple[Column, ..
             bin_.batch,
             y_of(scale, _extremes(bin_)[1], height) if bin_.count else GAP_TOP,
         )
-        for index, bin_ in enumerate(bins)
+        for bin_, (start, end) in zip(bins, pairwise(edges), strict=True)
     )
 
 
@@ -124,7 +143,7 @@ def _gaps(columns: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(gaps)
 
 
-def _epoch_ticks(bins: Sequence[Bin]) -> tuple[Tick, ...]:
+def _epoch_ticks(bins: Sequence[Bin], edges: Sequence[float]) -> tuple[Tick, ...]:
     """Label where epochs begin, as many as there is room for."""
     starts = [(0, bins[0].epoch)]
     for index, (before, bin_) in enumerate(pairwise(bins), start=1):
@@ -132,7 +151,7 @@ def _epoch_ticks(bins: Sequence[Bin]) -> tuple[Tick, ...]:
             starts.append((index, bin_.epoch))
     ticks: list[Tick] = []
     for index, epoch in starts:
-        place = index * 100 / len(bins)
+        place = edges[index]
         if not ticks or place - ticks[-1].place >= 100 / MAX_X_TICKS:
             text = str(epoch) if ticks else f"epoch {epoch}"
             ticks.append(tick_at(place, text, anchor="start"))

@@ -1,12 +1,14 @@
 """The charts on a session's page."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.model import Epoch, is_ratio
+from bridge.web.attempts.stitching import Stretch
+from bridge.web.charts.attempts_chart import attempts_chart
 from bridge.web.charts.epoch_chart import Series, epoch_chart
 from bridge.web.charts.line_chart import Chart
-from bridge.web.charts.loss_chart import loss_chart
 from bridge.web.session_view import SessionView
 
 MAX_CHARTED_EPOCHS = 300
@@ -24,8 +26,8 @@ class SessionCurves:
     learning_rate: Chart | None
 
 
-def session_curves(session: SessionView) -> SessionCurves:
-    """Return the charts of a session."""
+def session_curves(session: SessionView, stretches: Sequence[Stretch]) -> SessionCurves:
+    """Return the charts of a session; of its loss, by attempt."""
     done = session.epochs_done
     epochs = done[:: 1 + len(done) // MAX_CHARTED_EPOCHS]
     numbers = [epoch.number for epoch in epochs]
@@ -40,7 +42,7 @@ def session_curves(session: SessionView) -> SessionCurves:
     has_ratios = all(map(_has_accuracy_ratios, epochs))
     rate: list[Series] = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
     return SessionCurves(
-        loss=loss_chart(session.loss_bins),
+        loss=attempts_chart(stretches),
         epoch_loss=epoch_chart(numbers, loss),
         epoch_accuracy=epoch_chart(numbers, accuracy, highest=1.0 if has_ratios else math.inf),
         has_accuracy_ratios=has_ratios,

@@ -1,24 +1,24 @@
 """The page of a batch: its images, with what was predicted of each."""
 
 import asyncio
-import time
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bridge.storage.index import IndexedImage
+from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.attempt_of_batch import attempt_of_batch
+from bridge.web.attempts.catalog import ATTEMPTS
 from bridge.web.batch_record import BatchOnRecord, batch_on_record, reason_of
 from bridge.web.dependencies import deps_of
 from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params
-from bridge.web.links import image_link
+from bridge.web.links import attempt_link, image_link
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.image_selection import read_selection, usable_parameters
 from bridge.web.pages.selection_notes import higher_loss, loss_text, mistake_note, time_note
 from bridge.web.pages.strips import strips_of
 from bridge.web.request_params import batch_of
-from bridge.web.session_lookup import session_of
-from bridge.web.session_view import session_view
 from bridge.web.templating import html_response, render, root_of
 
 
@@ -37,29 +37,36 @@ class Figure:
 
 async def batch_page(request: web.Request) -> web.Response:
     """Return the page of a batch, images or not; 404 with links to the nearest ones where it was never reported."""
-    deps = deps_of(request)
-    session = session_view(await session_of(request), time.time())
+    deps, catalog = deps_of(request), request.app[ATTEMPTS]
+    newest, asked = await newest_and_asked(request)
     place = batch_of(request)
     root, ignored = root_of(request), ignored_params(request)
-    names = session.config.class_names
+    names = newest.config.class_names
     selection, _ = read_selection(usable_parameters(request.query), names)
     problem, store = images_problem(deps), store_problem(deps)
 
     def render_page() -> tuple[str, int]:
-        found = batch_on_record(deps.index, session, place)
+        chosen = attempt_of_batch(deps.index, deps.archive, catalog, newest, place, asked)
+        session, is_alone = chosen.session, asked is not None
+        found = batch_on_record(deps.index, session, place, is_alone=is_alone)
         figures = _figures(session.id, found, names)
         beside = [batch for batch in (found.before, found.after) if batch]
         text = render(
             "batch.html",
             root,
             session=session,
+            newest_attempt=newest.attempt,
+            others=chosen.others,
+            folder=attempt_link(session.id, session.attempt if is_alone else None),
             epoch=place[0],
             number=place[1],
             found=found,
             figures=figures,
             wrong=sum(figure.verdict == "wrong" for figure in figures),
             judged=sum(figure.verdict != "unknown" for figure in figures),
-            nearest=[] if found.batch else strips_of(deps.index, beside, names),
+            nearest=[]
+            if found.batch
+            else strips_of(deps.index, beside, names, has_several=newest.attempt > 1),
             reason=reason_of(deps.index, session, found, problem),
             time_note=time_note(selection, found.batch) if found.batch else "",
             mistake_note=mistake_note(selection, found.images, names) if found.batch else "",

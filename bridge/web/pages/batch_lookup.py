@@ -1,5 +1,7 @@
 """Find the batch that a selection means."""
 
+from functools import partial
+
 from bridge.storage.index import ImageBatch, ImageIndex, Prefer
 from bridge.web.pages.image_selection import END_OF_TIME_MS, Selection
 
@@ -9,26 +11,30 @@ DEFAULT_WINDOW_MS = 60_000
 
 def find_batch(index: ImageIndex, session_id: str, selection: Selection) -> ImageBatch | None:
     """Return the batch meant, by the most specific part of the selection; None: no images are kept."""
+    attempt = selection.attempt
     if selection.place is not None:
-        return _batch_or_nearest(index, session_id, *selection.place)
+        return _batch_or_nearest(index, session_id, *selection.place, attempt)
     if selection.actual is not None and selection.predicted is not None:
-        cell = {"actual": selection.actual, "predicted": selection.predicted}
-        in_range = index.of_cell(
-            session_id, **cell, from_ms=selection.from_ms, to_ms=selection.to_ms
+        cell = partial(
+            index.of_cell,
+            session_id,
+            actual=selection.actual,
+            predicted=selection.predicted,
+            attempt=attempt,
         )
-        return in_range or index.of_cell(session_id, **cell)
+        return cell(from_ms=selection.from_ms, to_ms=selection.to_ms) or cell()
     return _by_time(index, session_id, selection)
 
 
 def _batch_or_nearest(
-    index: ImageIndex, session_id: str, epoch: int, batch: int
+    index: ImageIndex, session_id: str, epoch: int, batch: int, attempt: int | None
 ) -> ImageBatch | None:
     """Return the batch, or the nearest one where its images were not kept."""
-    exact = index.batch(session_id, epoch, batch)
+    exact = index.batch(session_id, epoch, batch, attempt=attempt)
     if exact is not None:
         return exact
     return min(
-        (found for found in index.neighbours(session_id, epoch, batch) if found),
+        (found for found in index.neighbours(session_id, epoch, batch, attempt=attempt) if found),
         key=lambda found: (abs(found.epoch - epoch), abs(found.batch - batch)),
         default=None,
     )
@@ -37,7 +43,7 @@ def _batch_or_nearest(
 def _by_time(index: ImageIndex, session_id: str, selection: Selection) -> ImageBatch | None:
     window = window_of(selection)
     if window is None:
-        return next(iter(index.newest(session_id, limit=1)), None)
+        return next(iter(index.newest(session_id, limit=1, attempt=selection.attempt)), None)
     at_ms, window_ms = window
     return index.at(
         session_id,
@@ -45,6 +51,7 @@ def _by_time(index: ImageIndex, session_id: str, selection: Selection) -> ImageB
         window_ms=window_ms,
         prefer=selection.prefer or Prefer.MAX_LOSS,
         epoch=selection.epoch,
+        attempt=selection.attempt,
     )
 
 

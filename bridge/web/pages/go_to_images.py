@@ -5,10 +5,11 @@ import asyncio
 from aiohttp import web
 
 from bridge.errors import NotFoundError
+from bridge.session import Session
 from bridge.storage.index import ImageIndex
 from bridge.web.dependencies import deps_of
 from bridge.web.ignored_params import displayable_names
-from bridge.web.links import batch_link, session_link, with_query
+from bridge.web.links import attempt_link, batch_link, with_query
 from bridge.web.pages.batch_lookup import find_batch
 from bridge.web.pages.image_selection import Selection, read_selection, usable_parameters
 from bridge.web.session_lookup import find_session
@@ -32,18 +33,25 @@ async def go_to_images(request: web.Request) -> web.Response:
     selection, unusable = read_selection(given, session.config.class_names)
     unknown = [name for name in request.query if name != "session" and name not in given]
     ignored = ",".join(displayable_names([*unknown, *unusable]))
-    place = selection.place or await asyncio.to_thread(_found, deps.index, session.id, selection)
-    if place is None:
-        link = with_query(session_link(session.id), {"note": "no-images", "ignored": ignored})
+    found = await asyncio.to_thread(_found, deps.index, session, selection)
+    if found is None:
+        page = attempt_link(session.id, selection.attempt)
+        link = with_query(page, {"note": "no-images", "ignored": ignored})
     else:
-        asked = (
-            {} if selection.place else {name: given[name] for name in given if name not in unusable}
-        )
-        link = with_query(batch_link(session.id, *place), {**asked, "ignored": ignored})
+        left = {} if selection.place else given
+        asked = {name: left[name] for name in left if name not in (*unusable, "attempt")}
+        link = with_query(batch_link(session.id, *found), {**asked, "ignored": ignored})
     headers = {"Location": f"{root_of(request)}{link}", "Cache-Control": "no-store"}
     return web.Response(status=302, headers=headers)
 
 
-def _found(index: ImageIndex, session_id: str, selection: Selection) -> tuple[int, int] | None:
-    batch = find_batch(index, session_id, selection)
-    return (batch.epoch, batch.batch) if batch else None
+def _found(
+    index: ImageIndex, session: Session, selection: Selection
+) -> tuple[int, int, int | None] | None:
+    """Return epoch and batch, and the attempt where there are several; None: no images are kept that match."""
+    if selection.place is not None:
+        return (*selection.place, selection.attempt)
+    batch = find_batch(index, session.id, selection)
+    if batch is None:
+        return None
+    return batch.epoch, batch.batch, batch.attempt if session.attempt > 1 else None

@@ -18,6 +18,7 @@ PARAMETERS = (
     "predicted",
     "from",
     "to",
+    "attempt",
 )
 
 NEEDED = {"batch": "epoch", "actual": "predicted", "predicted": "actual", "window_ms": "at"}
@@ -43,6 +44,7 @@ class Selection:
     predicted: int | None = None
     from_ms: int | None = None
     to_ms: int | None = None
+    attempt: int | None = None
 
     @property
     def place(self) -> tuple[int, int] | None:
@@ -76,6 +78,7 @@ def read_selection(
         "predicted": _class(given.get("predicted", ""), class_names),
         "from": _time_ms(given.get("from", "")),
         "to": _time_ms(given.get("to", "")),
+        "attempt": parse_whole(given.get("attempt", "")) or None,
     }
     useless = {name for name, other in NEEDED.items() if values[other] is None}
     unusable = [

@@ -5,12 +5,13 @@ import asyncio
 from aiohttp import web
 
 from bridge.errors import NotFoundError, StorageError
-from bridge.storage.index import ImageLocation, IndexedImage
+from bridge.session import Session
+from bridge.storage.index import ImageIndex, ImageLocation, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import version_of
 from bridge.web.pages.placeholder import is_picture_wanted, placeholder_response
 from bridge.web.request_params import batch_of, parse_whole
-from bridge.web.session_lookup import session_of
+from bridge.web.session_lookup import asked_attempt, session_of
 from bridge.web.templating import FOLDER
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -20,15 +21,25 @@ NO_IMAGE = (FOLDER / "static" / "no-image.jpg").read_bytes()
 
 
 async def image(request: web.Request) -> web.Response:
-    """Return one JPEG, which never changes under its address."""
+    """Return one JPEG, which never changes under its address: with a version, it is the one that had it."""
     deps = deps_of(request)
     session = await session_of(request)
     epoch, batch = batch_of(request)
     position = parse_whole(request.match_info["position"])
+    asked, version = asked_attempt(request), request.query.get("v", "")
 
     def find() -> IndexedImage | None:
-        images = deps.index.images(session.id, epoch, batch)
-        return next((image for image in images if image.position == position), None)
+        attempts = _attempts(deps.index, session, asked, has_version=bool(version))
+        found = [
+            image
+            for attempt in attempts
+            for image in deps.index.images(session.id, epoch, batch, attempt=attempt)
+            if image.position == position
+        ]
+        return next(
+            (image for image in found if version_of(image.location) == version),
+            found[0] if found else None,
+        )
 
     found = await asyncio.to_thread(find)
     if found is None:
@@ -36,14 +47,23 @@ async def image(request: web.Request) -> web.Response:
     return await _stored_jpeg(request, found, IMMUTABLE)
 
 
+def _attempts(
+    index: ImageIndex, session: Session, asked: int | None, *, has_version: bool
+) -> list[int | None]:
+    """Return the attempts whose images come into question, the newest first; None: that of the newest that has any."""
+    if asked is not None or not has_version or session.attempt == 1:
+        return [asked]
+    return [*reversed(index.attempts(session.id))]
+
+
 async def latest_image(request: web.Request) -> web.Response:
     """Return an image of the newest batch that has any, or a placeholder."""
     deps = deps_of(request)
     session = await session_of(request)
-    slot = parse_whole(request.match_info["slot"])
+    slot, asked = parse_whole(request.match_info["slot"]), asked_attempt(request)
 
     def find() -> IndexedImage | None:
-        for newest in deps.index.newest(session.id, limit=1):
+        for newest in deps.index.newest(session.id, limit=1, attempt=asked):
             images = deps.index.images(
                 session.id, newest.epoch, newest.batch, attempt=newest.attempt
             )

@@ -2,15 +2,17 @@
 
 import asyncio
 import secrets
-import time
 
 from aiohttp import web
 
 from bridge.commands import Command
+from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.catalog import ATTEMPTS, AllAttempts, view_of_all
+from bridge.web.attempts.stitching import stretch_of
 from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
 from bridge.web.command_notes import note_of
-from bridge.web.dependencies import AppDependencies, Confusion, deps_of
+from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
@@ -19,8 +21,7 @@ from bridge.web.runs.findings import findings
 from bridge.web.runs.lookup import run_around
 from bridge.web.runs.selection import notable_ranks
 from bridge.web.runs.view import RunView
-from bridge.web.session_lookup import session_of
-from bridge.web.session_view import SessionView, session_view
+from bridge.web.session_view import SessionView
 from bridge.web.templating import html_response, render, root_of
 
 MAX_STRIPS = 6
@@ -37,23 +38,30 @@ NOTES = {
 
 
 async def session_page(request: web.Request) -> web.Response:
-    """Return the page of a session."""
-    deps = deps_of(request)
-    session = await session_of(request)
-    view = session_view(session, time.time())
-    commands = deps.commands.of(session.id)
-    confusion = dict(deps.metrics.confusion(session.id))
+    """Return the page of a session, of all its attempts or of the one in its address."""
+    deps, catalog = deps_of(request), request.app[ATTEMPTS]
+    newest, asked = await newest_and_asked(request)
+    shown = newest if asked is None else asked
+    commands = deps.commands.of(newest.id)
+    confusion = dict(deps.metrics.confusion(newest.id)) if shown.attempt == newest.attempt else {}
     root, ignored = root_of(request), ignored_params(request)
-    note = _note(request.query.get("note", ""), view, commands)
+    note = _note(request.query.get("note", ""), newest, commands)
     problem, store = images_problem(deps), store_problem(deps)
-    run = await run_around(request, session)
+    run = await run_around(request, newest.client)
 
     def render_page() -> str:
+        attempts = catalog.all_of(newest)
+        whole = view_of_all(newest, attempts)
         return render(
             "session.html",
             root,
-            **_contents(deps, view, commands, confusion),
-            **_run(run, view),
+            **_contents(deps, attempts, whole if asked is None else asked, asked),
+            matrix=confusion_matrix(newest.id, confusion, shown.config.class_names),
+            **_run(run, newest),
+            attempts=attempts,
+            newest=newest,
+            is_alone=asked is not None,
+            commands=[(command, note_of(command, newest)) for command in reversed(commands)],
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,
@@ -83,18 +91,25 @@ def _run(run: RunView | None, session: SessionView) -> dict[str, object]:
 
 
 def _contents(
-    deps: AppDependencies,
-    session: SessionView,
-    commands: list[Command],
-    confusion: Confusion,
+    deps: AppDependencies, attempts: AllAttempts, session: SessionView, asked: SessionView | None
 ) -> dict[str, object]:
+    """Return what is shown of a run, or of the one attempt that was asked for."""
     index, names = deps.index, session.config.class_names
+    attempt = None if asked is None else asked.attempt
+    stretches = attempts.stretches if asked is None else (stretch_of(asked),)
+    newest = index.newest(session.id, limit=MAX_STRIPS, attempt=attempt)
+    worst = worst_strips(
+        index,
+        session,
+        stretches,
+        limit=MAX_STRIPS,
+        attempt=attempt,
+        has_several=attempts.has_several,
+    )
     return {
         "session": session,
-        "curves": session_curves(session),
-        "newest": strips_of(index, index.newest(session.id, limit=MAX_STRIPS), names),
-        "worst": worst_strips(index, session, limit=MAX_STRIPS),
-        "matrix": confusion_matrix(session.id, confusion, names),
-        "commands": [(command, note_of(command, session)) for command in reversed(commands)],
+        "curves": session_curves(session, stretches),
+        "newest_images": strips_of(index, newest, names, has_several=attempts.has_several),
+        "worst": worst,
         "epochs": tuple(reversed(session.epochs_done[-MAX_LISTED_EPOCHS:])),
     }

@@ -12,7 +12,7 @@ from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.charts.line_chart import Chart
 from bridge.web.charts.loss_chart import sparkline
 from bridge.web.dependencies import deps_of
-from bridge.web.links import image_link, with_query
+from bridge.web.links import batch_link, image_link, session_link, with_query
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.request_params import whole_param
 from bridge.web.runs.folding import RankCount, folded, rank_counts
@@ -43,6 +43,8 @@ class Card:
     """Link to the newest batch's first image, relative to the root, or ""."""
     ranks: RankCount | None
     """How many ranks it stands for."""
+    link: str
+    """To the page of that batch, or of the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,13 @@ def _card(index: ImageIndex, session: SessionView, ranks: Mapping[str, RankCount
     thumbnail = image_link(session.id, newest, images[0]) if newest and images else ""
     client = session.client
     counted = None if client.rank is None else ranks.get(client.run_id)
-    return Card(session, sparkline(session.loss_bins), newest, thumbnail, counted)
+    attempt = newest.attempt if newest and session.attempt > 1 else None
+    link = (
+        batch_link(session.id, newest.epoch, newest.batch, attempt)
+        if newest
+        else session_link(session.id)
+    )
+    return Card(session, sparkline(session.loss_bins), newest, thumbnail, counted, link)
 
 
 def _connection(row: SessionRow) -> str:

@@ -5,6 +5,7 @@ import time
 from aiohttp import web
 
 from bridge.errors import NotFoundError
+from bridge.model import Client
 from bridge.protocol import SESSION_ID
 from bridge.session import Session
 from bridge.web.dependencies import deps_of
@@ -27,9 +28,8 @@ async def run_of(request: web.Request) -> RunView:
     return _view(run_id, sessions)
 
 
-async def run_around(request: web.Request, session: Session) -> RunView | None:
-    """Return the run that a session is a rank of; None where it is known to be alone, or of no other."""
-    client = session.client
+async def run_around(request: web.Request, client: Client) -> RunView | None:
+    """Return the run that a session's client is a rank of; None where it is known to be alone, or of no other."""
     if not client.run_id or client.rank is None or client.world_size == 1:
         return None
     sessions = _in_memory(request, client.run_id)

@@ -24,7 +24,7 @@ VALUES = (
     "-Infinity",
     "1e999",
     "9" * 30,
-    "9" * 400,
+    "9" * 350,
     str(2**32),
     str(2**53),
     str(2**63),
@@ -76,7 +76,7 @@ NAMES = (
     "a.b",
     "__proto__",
 )
-PARTS = ("session_id", "epoch", "batch", "position", "slot")
+PARTS = ("session_id", "attempt", "epoch", "batch", "position", "slot")
 GOOD = {"session_id": "run-1", "epoch": "1", "batch": "7", "position": "0", "slot": "0"}
 
 

@@ -1,0 +1,21 @@
+"""The attempt that a request asks for, beside the newest one."""
+
+import time
+
+from aiohttp import web
+
+from bridge.web.attempts.former import former_view
+from bridge.web.dependencies import deps_of
+from bridge.web.session_lookup import asked_attempt, find_attempt, session_of
+from bridge.web.session_view import SessionView, session_view
+
+
+async def newest_and_asked(request: web.Request) -> tuple[SessionView, SessionView | None]:
+    """Return a session in its newest attempt, and in the one asked for, None where none is; raises NotFoundError."""
+    newest, number = await session_of(request), asked_attempt(request)
+    now = time.time()
+    if number is None:
+        return session_view(newest, now), None
+    asked = await find_attempt(deps_of(request), newest, number)
+    view_of = session_view if asked.attempt == newest.attempt else former_view
+    return session_view(newest, now), view_of(asked, now)

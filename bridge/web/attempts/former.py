@@ -1,0 +1,15 @@
+"""An attempt that another one has followed, as it is shown."""
+
+from dataclasses import replace
+
+from bridge.model import Stage
+from bridge.session import Session
+from bridge.web.session_view import SessionView, session_view
+
+
+def former_view(session: Session, now: float) -> SessionView:
+    """Return a copy of an attempt that is over: where nobody saw it end, it was lost when it was last heard of."""
+    view = session_view(session, now)
+    if not view.is_live:
+        return view
+    return replace(view, stage=Stage.LOST, connected=False, ended_at=view.updated_at)
