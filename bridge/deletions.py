@@ -16,6 +16,7 @@ from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
 from bridge.storage.database import Database
 from bridge.storage.deletions import (
+    ALL_ATTEMPTS,
     Deletion,
     ImageScope,
     complete_deletion,
@@ -50,7 +51,7 @@ class SessionDeleter:
         pipeline: Pipeline,
         committer: Committer,
         requests: DeletionRequests,
-        forget: Callable[[str], None],
+        forget: Callable[[str, int], None],
         telemetry: Telemetry,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -64,21 +65,30 @@ class SessionDeleter:
         self._clock = clock
 
     async def delete(
-        self, session_id: str, *, images: bool = False, force: bool = False, by: str = ""
+        self,
+        session_id: str,
+        *,
+        attempt: int | None = None,
+        images: bool = False,
+        force: bool = False,
+        by: str = "",
     ) -> None:
-        """Delete a session; when this returns it is gone for good, though its rows and images may go later.
+        """Delete a session, or one attempt of it.
+
+        When this returns it is gone for good, though its rows and images may go later.
 
         Raises SessionRunningError for one that is connected, and without `force` for one that has not
         ended; StorageError while the disk refuses it: then it happens as soon as the disk takes it.
         """
         session = self._sessions.find(session_id)
-        if session is not None:
+        if session is not None and attempt in (None, session.attempt):
             _check_is_over(session, force=force)
             self._pipeline.drop(session)
-        self._forget(session_id)
+        which = attempt or ALL_ATTEMPTS
+        self._forget(session_id, which)
         scope = ImageScope.ALL if images else ImageScope.NONE
-        self._requests.add(Deletion(session_id, scope, round(self._clock() * 1000)))
-        self._telemetry.deletion_requested(session_id, images=images, by=by)
+        self._requests.add(Deletion(session_id, scope, round(self._clock() * 1000), which))
+        self._telemetry.deletion_requested(session_id, images=images, by=by, attempt=attempt)
         if not await self._committer.commit():
             raise StorageError("the deletion waits for the disk")
 
@@ -178,7 +188,7 @@ def _carry_out(
     with database.transaction() as transaction:
         forget_shards(transaction, shards)
         complete_deletion(transaction, deletion)
-    telemetry.session_deleted(deletion.session_id)
+    telemetry.session_deleted(deletion.session_id, deletion.attempt or None)
     return True
 
 

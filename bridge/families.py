@@ -217,6 +217,11 @@ BRIDGE_FAMILIES = (
     ),
     _counter("bridge_sessions_deleted_total", "Sessions deleted completely.", "deletions"),
     _counter(
+        "bridge_attempts_outdated_total",
+        "Attempts deleted since their session began more than are kept.",
+        "attempts",
+    ),
+    _counter(
         "bridge_shards_deleted_total",
         "Shards of deleted sessions removed from the object store.",
         "deletions",

@@ -40,5 +40,6 @@ def retention_limits(settings: Settings) -> RetentionLimits:
     return RetentionLimits(
         days=settings.sessions_keep_days,
         sessions=settings.sessions_keep,
+        attempts=settings.sessions_keep_attempts,
         with_images=not (settings.images_store or "").startswith("s3:"),
     )

@@ -11,11 +11,14 @@ from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
 from bridge.storage.database import Database
 from bridge.storage.deletions import (
+    ALL_ATTEMPTS,
     Archived,
     Deletion,
     ImageScope,
     archived_before,
     archived_beyond,
+    attempts_beyond,
+    whole_sessions,
 )
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
@@ -23,7 +26,7 @@ from bridge.threads import run_in_daemon_thread
 DAY_SECONDS = 86_400.0
 ROUND_SECONDS = 3_600.0
 SESSIONS_PER_ROUND = 100
-"""Sessions that are deleted in one go; the next go follows a second later."""
+"""Attempts of sessions that are deleted in one go; the next go follows a second later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,16 @@ class RetentionLimits:
     days: float
     """Since they were last heard of; 0: for good."""
     sessions: int
-    """Out of memory; 0: any number."""
+    """Out of memory, each attempt counted; 0: any number."""
+    attempts: int
+    """Of each session; 0: any number."""
     with_images: bool
     """Their images too, since they lie on a disk of this bridge."""
+
+    @property
+    def images(self) -> ImageScope:
+        """Which images go with what is not kept."""
+        return ImageScope.OWN if self.with_images else ImageScope.NONE
 
 
 class Retention:
@@ -78,25 +88,29 @@ class Retention:
             except Exception as error:  # noqa: BLE001 -- the next round may succeed
                 self._telemetry.unexpected_error("retention", error)
                 deleted = 0
-            await asyncio.sleep(1.0 if deleted == SESSIONS_PER_ROUND else ROUND_SECONDS)
+            await asyncio.sleep(1.0 if deleted >= SESSIONS_PER_ROUND else ROUND_SECONDS)
 
     async def enforce(self) -> int:
-        """Have what is over the limits deleted, SESSIONS_PER_ROUND sessions at most; return how many."""
+        """Have what is over the limits deleted, SESSIONS_PER_ROUND attempts at most; return how many."""
         now = self._clock()
         surplus = await run_in_daemon_thread(lambda: self._surplus(now), name="retention")
-        gone = [each for each in surplus if not self._is_in_memory(each)]
-        scope = ImageScope.OWN if self._limits.with_images else ImageScope.NONE
+        archived = [each for each in surplus if not self._is_in_memory(each)]
+        gone = await run_in_daemon_thread(
+            lambda: whole_sessions(self._database, archived), name="retention"
+        )
+        gone = [each for each in gone if not self._is_in_memory(each)]
+        images, at_ms = self._limits.images, round(now * 1000)
         for one in gone:
-            self._requests.add(Deletion(one.session_id, scope, round(now * 1000), one.attempt))
+            self._requests.add(Deletion(one.session_id, images, at_ms, one.attempt))
         if gone:
             self._telemetry.sessions_outdated(len(gone))
             await self._committer.commit()
-        return len(gone)
+        return len(archived)
 
     def _is_in_memory(self, one: Archived) -> bool:
         """Return whether an attempt has come back meanwhile: its registration read the row before it goes."""
         session = self._sessions.find(one.session_id)
-        return session is not None and session.attempt == one.attempt
+        return session is not None and one.attempt in (ALL_ATTEMPTS, session.attempt)
 
     def _surplus(self, now: float) -> list[Archived]:
         limits = self._limits
@@ -106,4 +120,6 @@ class Retention:
             found += archived_before(self._database, round(before * 1000), SESSIONS_PER_ROUND)
         if limits.sessions:
             found += archived_beyond(self._database, limits.sessions, SESSIONS_PER_ROUND)
+        if limits.attempts:
+            found += attempts_beyond(self._database, limits.attempts, SESSIONS_PER_ROUND)
         return list(dict.fromkeys(found))[:SESSIONS_PER_ROUND]

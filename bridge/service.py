@@ -33,6 +33,7 @@ from bridge.receiver.servicer import ServerConfig, Servicer
 from bridge.retention import Retention
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks, Snapshotter
+from bridge.sinks.attempt_limit import AttemptLimit
 from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.journal import Archive, Journal, replay
@@ -113,7 +114,13 @@ async def run(
         sinks = Sinks(
             # The journal takes down what is known of a session that expires before the others drop it. Metrics
             # come before images: the result of an image is counted in the series of its session.
-            consumers=(journal, metrics, images, *spans),
+            consumers=(
+                journal,
+                metrics,
+                images,
+                *spans,
+                _attempt_limit(settings, requests, telemetry),
+            ),
             # They collect at one moment and write in one transaction. Deletions come before the journal, which
             # may write a new session of the same name; the sequence of the others does not matter.
             durables=(requests, images, *spans, journal),
@@ -245,6 +252,13 @@ def _sessions(settings: Settings) -> Sessions:
         unused_seconds=settings.session_unused_seconds,
         monotonic=time.monotonic,
     )
+
+
+def _attempt_limit(
+    settings: Settings, requests: DeletionRequests, telemetry: Telemetry
+) -> AttemptLimit:
+    limits = retention_limits(settings)
+    return AttemptLimit(limits.attempts, limits.images, requests, telemetry)
 
 
 def _images(

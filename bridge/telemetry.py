@@ -193,14 +193,20 @@ class Telemetry:
             extra={"fields": fields},
         )
 
-    def deletion_requested(self, session_id: str, *, images: bool, by: str) -> None:
-        """Somebody wants a session deleted."""
-        fields = {"session_id": session_id, "images": images, "by": by}
+    def deletion_requested(
+        self, session_id: str, *, images: bool, by: str, attempt: int | None
+    ) -> None:
+        """Somebody wants a session deleted, or one attempt of it."""
+        fields = {"session_id": session_id, "attempt": attempt, "images": images, "by": by}
         log.info("session deletion requested", extra={"fields": fields})
 
     def sessions_outdated(self, count: int) -> None:
         """Sessions are older, or more, than is to be kept."""
         log.info("old sessions are deleted", extra={"fields": {"sessions": count}})
+
+    def attempts_outdated(self, count: int) -> None:
+        """Sessions have more attempts than are to be kept; the oldest go."""
+        self._counters["bridge_attempts_outdated_total"].inc(count)
 
     def deletions_pending(self, count: int) -> None:
         """The sessions whose deletion is under way were counted."""
@@ -210,10 +216,12 @@ class Telemetry:
         """A shard of a deleted session is no longer in the object store."""
         self._counters["bridge_shards_deleted_total"].inc()
 
-    def session_deleted(self, session_id: str) -> None:
-        """Nothing is left of a session that was to be deleted."""
-        self._counters["bridge_sessions_deleted_total"].inc()
-        log.info("session deleted", extra={"fields": {"session_id": session_id}})
+    def session_deleted(self, session_id: str, attempt: int | None) -> None:
+        """Nothing is left of a session that was to be deleted, or of one attempt of it."""
+        if attempt is None:
+            self._counters["bridge_sessions_deleted_total"].inc()
+        fields = {"session_id": session_id, "attempt": attempt}
+        log.info("session deleted", extra={"fields": fields})
 
     def deletion_failed(self, session_id: str, error: Exception) -> None:
         """A deletion could not go on; it is tried again."""

@@ -5,6 +5,7 @@ import sys
 
 from bridge.cli.arguments import add_url, chosen_url
 from bridge.cli.exit_status import DONE, FAILED
+from bridge.cli.parsing import whole_number
 from bridge.client.query import BridgeClient, ProblemError
 from bridge.errors import SettingError
 
@@ -21,6 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="SESSION",
         help="the id of a session, as `trainbridge sessions` lists it",
+    )
+    parser.add_argument(
+        "--attempt",
+        type=whole_number(1),
+        metavar="NUMBER",
+        help="only this attempt of the session (default: the session with all of its attempts)",
     )
     parser.add_argument(
         "--images",
@@ -46,7 +53,12 @@ def run(arguments: argparse.Namespace) -> int:
     status = DONE
     for name in dict.fromkeys(arguments.names):
         try:
-            client.delete_session(name, images=arguments.images, force=arguments.force)
+            client.delete_session(
+                name,
+                attempt=arguments.attempt,
+                images=arguments.images,
+                force=arguments.force,
+            )
         except ProblemError as problem:
             if problem.status not in (404, 409) or not problem.detail:
                 raise
@@ -55,8 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
             status = FAILED
         else:
             what = "and its images" if arguments.images else "without its images"
-            sys.stdout.write(f"{name} is deleted, {what}\n")
+            sys.stdout.write(f"{_attempt_of(arguments)}{name} is deleted, {what}\n")
     return status
+
+
+def _attempt_of(arguments: argparse.Namespace) -> str:
+    return "" if arguments.attempt is None else f"attempt {arguments.attempt} of "
 
 
 def _is_confirmed(client: BridgeClient, arguments: argparse.Namespace) -> bool:
@@ -65,6 +81,7 @@ def _is_confirmed(client: BridgeClient, arguments: argparse.Namespace) -> bool:
         raise SettingError("nobody can be asked whether to delete: give --yes")
     names = ", ".join(dict.fromkeys(arguments.names))
     what = " and all their images" if arguments.images else ""
-    sys.stdout.write(f"Delete {names}{what} from the bridge at {client.url}, for good? [y/N] ")
+    subject = f"{_attempt_of(arguments)}{names}{what}"
+    sys.stdout.write(f"Delete {subject} from the bridge at {client.url}, for good? [y/N] ")
     sys.stdout.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -143,14 +143,23 @@ class BridgeClient:
         answer = self.get_json(f"{_session_path(session_id)}/commands", body)
         return self._decode(SubmittedCommand, answer)
 
-    def delete_session(self, session_id: str, *, images: bool = False, force: bool = False) -> None:
+    def delete_session(
+        self,
+        session_id: str,
+        *,
+        attempt: int | None = None,
+        images: bool = False,
+        force: bool = False,
+    ) -> None:
         """Delete a session that has ended, and with `images` what the object store has of it, for good.
 
+        All of its attempts go, or only the one with the number `attempt`.
         A ProblemError whose `status` is 409 says that it is still running; with `force` one that has fallen
         silent, and has not ended, is deleted all the same.
         """
         switches = {"images": images, "force": force}
-        query = "&".join(f"{name}=true" for name, is_on in switches.items() if is_on)
+        which = [] if attempt is None else [f"attempt={attempt}"]
+        query = "&".join([*which, *(f"{name}=true" for name, is_on in switches.items() if is_on)])
         self._fetch(f"{_session_path(session_id)}?{query}", method="DELETE")
 
     def metrics(self) -> str:

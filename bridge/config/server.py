@@ -140,8 +140,15 @@ class Sessions(BaseModel):
     )
     sessions_keep: int = setting(
         10_000,
-        "How many sessions that are over stay; of more than these the oldest are deleted in the same way. 0: any number.",
+        "How many sessions that are over stay, each attempt of one counted; of more than these the oldest are deleted in the same way. 0: any number.",
         expected="a whole number, such as 10000, or 0",
+        ge=0,
+    )
+    sessions_keep_attempts: int = setting(
+        100,
+        "How many attempts of a session stay, the newest included; of more than these the oldest are deleted in the same "
+        "way as soon as another one begins. 0: any number.",
+        expected="a whole number, such as 100, or 0",
         ge=0,
     )
 

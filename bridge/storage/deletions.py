@@ -81,7 +81,7 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """An attempt of a session that is out of memory."""
+    """An attempt of a session that is out of memory, or such a session with ALL_ATTEMPTS."""
 
     session_id: str
     attempt: int
@@ -134,6 +134,21 @@ def attempts_beyond(database: Database, kept: int, limit: int) -> list[Archived]
         " WHERE place > ?1 ORDER BY session_id, attempt LIMIT ?2"
     )
     return [Archived(*row) for row in database.query(sql, (kept, limit))]
+
+
+def whole_sessions(database: Database, found: Iterable[Archived]) -> list[Archived]:
+    """Return the same attempts, with one entry for a session of which all are among them.
+
+    A session that goes whole takes along what the index has of it without a row for it.
+    """
+    by_session: dict[str, list[Archived]] = {}
+    for one in found:
+        by_session.setdefault(one.session_id, []).append(one)
+    result: list[Archived] = []
+    for name, attempts in by_session.items():
+        [[kept]] = database.query("SELECT count(*) FROM sessions WHERE session_id = ?", (name,))
+        result += [Archived(name, ALL_ATTEMPTS)] if kept == len(attempts) else attempts
+    return result
 
 
 def covered_shards(database: Database, deletion: Deletion) -> list[Shard]:

@@ -85,8 +85,10 @@ class SubmitCommand(Protocol):
 class DeleteSession(Protocol):
     """Deletes sessions, as `SessionDeleter.delete` does."""
 
-    async def __call__(self, session_id: str, /, *, images: bool, force: bool, by: str) -> None:
-        """Delete a session for good; raises SessionRunningError for one that may still send."""
+    async def __call__(
+        self, session_id: str, /, *, attempt: int | None, images: bool, force: bool, by: str
+    ) -> None:
+        """Delete a session for good, or one attempt of it; raises SessionRunningError for what may still send."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,10 +92,11 @@ class FakeDeleter:
     asked: list = field(default_factory=list)
     error: Exception | None = None
 
-    async def __call__(self, session_id, *, images, force, by):
+    async def __call__(self, session_id, *, attempt, images, force, by):
         if self.error is not None:
             raise self.error
-        self.asked.append((session_id, images, force, by))
+        whom = session_id if attempt is None else (session_id, attempt)
+        self.asked.append((whom, images, force, by))
 
 
 class StoredImages:

@@ -21,6 +21,7 @@ from bridge.sinks.journal import Archive, Journal
 from bridge.storage import deletions as rows
 from bridge.storage.database import Database
 from bridge.storage.deletions import Deletion, ImageScope, pending_deletions, put_deletions
+from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.telemetry import Telemetry
 
@@ -135,6 +136,41 @@ async def test_what_runs_is_refused(office):
     assert office.archive.find("run") is None
 
 
+async def test_one_attempt_is_deleted_by_itself(office):
+    """A former one, at once and while a newer one runs; then the newest, once it is over."""
+    async with office.committer.running():
+        for _ in range(3):
+            office.end(office.register())
+        running = office.register()
+        office.pipeline._emit(running, Connected(), running.registered_at)
+        await office.deleter.delete("run", attempt=2)
+        assert [one.attempt for one in office.archive.attempts("run")] == [1, 3, 4]
+        with pytest.raises(SessionRunningError):
+            await office.deleter.delete("run", attempt=4)
+        office.end(running)
+        await office.deleter.delete("run", attempt=4)
+
+    assert office.sessions.find("run") is None
+    assert [one.attempt for one in office.archive.attempts("run")] == [1, 3]
+    assert office.archive.find("run").attempt == 3
+    assert [(one.session_id, one.attempt) for one in pending_deletions(office.database)] == [
+        ("run", 2),
+        ("run", 4),
+    ]
+
+
+async def test_all_attempts_go_with_their_session(office):
+    """Those that are on disk, and one that is about to be written."""
+    async with office.committer.running():
+        office.end(office.register())
+        await office.committer.commit()
+        office.end(office.register())
+        office.end(office.register())
+        await office.deleter.delete("run")
+
+    assert office.archive.attempts("run") == []
+
+
 async def stored(bench, *names, epochs=3):
     """Have a bench store images of sessions."""
     async with bench.running():
@@ -188,6 +224,40 @@ async def test_images_go_with_their_rows(kept, monkeypatch):
     value = telemetry.registry.get_sample_value
     assert value("bridge_shards_deleted_total") == 3
     assert value("bridge_sessions_deleted_total") == 1
+
+
+async def test_the_images_of_one_attempt_go_by_themselves(tmp_path, monkeypatch):
+    """Whatever wrote its shards: the key of an older bridge names no attempt, but the index knows whose they are."""
+    monkeypatch.setattr(rows, "ROWS_PER_STEP", 2)
+    store = MemoryStore()
+    bench = Bench(tmp_path, store)
+    async with bench.running():
+        for attempt in (1, 2):
+            bench.register(session("run", attempt=attempt))
+            for epoch in (1, 2):
+                bench.send(session("run", attempt=attempt), batch(epoch, 0))
+            bench.commit()
+    database = Database(tmp_path / "trainbridge.db", durable=False)
+    [old] = [key for key in store.objects if "-a1-" in key][:1]
+    renamed = old.replace("-a1-", "-")
+    store.objects[renamed] = store.objects.pop(old)
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE shards SET key = ? WHERE key = ?", (renamed, old))
+        put_deletions(transaction, [Deletion("run", ImageScope.ALL, LATER_MS, attempt=1)])
+
+    assert carry_out(database, store) == 0
+    index = ImageIndex(database)
+    assert index.attempts("run") == [2]
+    assert names_of(index.page("run", limit=9)) == [(1, 0), (2, 0)]
+    assert len(store.objects) == 2
+    assert all("-a2-" in key for key in store.objects)
+    assert database.query("SELECT DISTINCT attempt FROM tallies") == [(2,)]
+    database.close()
+
+
+def names_of(batches):
+    """Return which batches these are."""
+    return [(one.epoch, one.batch) for one in batches]
 
 
 async def test_images_stay_where_they_were_not_asked_for(kept):

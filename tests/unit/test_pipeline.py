@@ -22,6 +22,7 @@ from bridge.lifecycle import (
     Expired,
     Registered,
     SequenceAdvanced,
+    Superseded,
 )
 from bridge.model import (
     Batch,
@@ -284,6 +285,26 @@ def test_an_original_client_that_trains_twice_makes_two_attempts():
     assert (first.attempt, second.attempt) == (1, 2)
     assert (second.batches, second.status, second.stage) == (1, Status.UNKNOWN, Stage.LIVE)
     assert second.proof.hosts == ("h",)
+
+
+def test_the_former_attempt_is_handed_over_before_the_next_one_begins():
+    """As it stands: lost at its last message where nobody saw its end, and with its own end where somebody did."""
+    bridge = Bridge()
+    first = bridge.register()
+    bridge.send(batch(1), 1)
+    bridge.now += 100
+    second = bridge.pipeline.register("run", Client(instance_id="j"), Config()).session
+    bridge.sink.events.clear()
+    bridge.pipeline.accept(Update("run", StatusChange(Status.FAILED), 1), second.holder, Nobody())
+    bridge.now += 5
+    bridge.pipeline.register("run", Client(instance_id="k"), Config())
+    bridge.pipeline.register("run", Client(instance_id="k"), Config())
+
+    assert (first.attempt, first.batches, first.stage) == (1, 1, Stage.LOST)
+    assert first.ended_at == first.updated_at == 1_000.0
+    assert (second.attempt, second.stage, second.ended_at) == (2, Stage.ENDED, 1_100.0)
+    kinds = [type(event) for event in bridge.sink.events if not isinstance(event, SequenceAdvanced)]
+    assert kinds[-3:] == [Superseded, Registered, Registered]
 
 
 def test_what_changes_nothing_is_in_the_journal_with_its_sequence():

@@ -4,6 +4,7 @@ import pytest
 from support.waiting import until
 
 from bridge.committer import Committer
+from bridge.model import Client, Config
 from bridge.retention import DAY_SECONDS, Retention, RetentionLimits
 from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
@@ -30,13 +31,13 @@ def database(tmp_path):
     database.close()
 
 
-def retention(database, *, days=0.0, sessions=0, with_images=True, clock=lambda: NOW):
+def retention(database, *, days=0.0, sessions=0, attempts=0, with_images=True, clock=lambda: NOW):
     """Return a retention with limits, and the committer that it uses."""
     requests, telemetry = DeletionRequests(), Telemetry()
     committer = Committer((requests,), database, telemetry)
     return (
         Retention(
-            RetentionLimits(days, sessions, with_images),
+            RetentionLimits(days, sessions, attempts, with_images),
             sessions=Sessions(),
             committer=committer,
             requests=requests,
@@ -83,6 +84,47 @@ async def test_images_go_only_from_a_folder(database, with_images, scope):
 
     (deletion,) = pending_deletions(database)
     assert (deletion.session_id, deletion.images) == ("day-4", scope)
+
+
+async def test_attempts_of_one_session_go_one_by_one(database):
+    """The oldest go, by number or by age; the newest stays, also while it is in memory, and a whole session goes at once."""
+    with database.transaction() as transaction:
+        for attempt in range(1, 6):
+            at_ms = round((NOW - DAY_SECONDS) * 1000) + attempt
+            transaction.execute(
+                "INSERT INTO sessions VALUES ('looping', ?, ?, ?, ?, 0, x'')",
+                (attempt, at_ms, at_ms, 0 if attempt == 5 else at_ms),
+            )
+    keeping, committer = retention(database, attempts=2, sessions=6)
+    async with committer.running():
+        await keeping.enforce()
+
+    left = database.query("SELECT attempt FROM sessions WHERE session_id = 'looping'")
+    assert left == [(4,), (5,)]
+    gone = {(one.session_id, one.attempt) for one in pending_deletions(database)}
+    assert gone == {
+        ("looping", 1),
+        ("looping", 2),
+        ("looping", 3),
+        ("day-4", 0),
+        ("day-3", 0),
+        ("day-2", 0),
+    }
+
+
+async def test_an_attempt_in_memory_stays(database):
+    """One that came back since it was found is not deleted, its older attempts are."""
+    keeping, committer = retention(database, sessions=1)
+    keeping._sessions.register("day-4", Client("tests", "1"), Config())
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE sessions SET attempt = 3 WHERE session_id = 'day-3'")
+        transaction.execute("INSERT INTO sessions VALUES ('day-3', 2, 1, 1, 1, 0, x'')")
+    keeping._sessions.register("day-3", Client("tests", "1"), Config()).session.attempt = 3
+    async with committer.running():
+        await keeping.enforce()
+
+    rows = database.query("SELECT session_id, attempt FROM sessions ORDER BY 1, 2")
+    assert rows == [("day-0", 1), ("day-3", 3), ("day-4", 1), ("held", 1)]
 
 
 async def test_it_looks_by_itself(database):

@@ -37,11 +37,14 @@ OCCURRENCES = {
     "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
     "left_in_outbox": lambda t: t.left_in_outbox(2, is_kept=False),
     "certificate_kept": lambda t: t.certificate_kept("expired"),
-    "deletion_requested": lambda t: t.deletion_requested("run", images=True, by="::1"),
+    "deletion_requested": lambda t: t.deletion_requested(
+        "run", images=True, by="::1", attempt=None
+    ),
     "sessions_outdated": lambda t: t.sessions_outdated(3),
     "deletions_pending": lambda t: t.deletions_pending(2),
     "shard_deleted": lambda t: t.shard_deleted(),
-    "session_deleted": lambda t: t.session_deleted("run"),
+    "session_deleted": lambda t: t.session_deleted("run", None),
+    "attempts_outdated": lambda t: t.attempts_outdated(1),
     "deletion_failed": lambda t: t.deletion_failed("run", OSError("gone")),
     "tile_refused": lambda t: t.tile_refused("too_slow"),
     "connection_changed": lambda t: t.connection_changed("otlp", "http://host:4317", "refused"),

@@ -15,7 +15,7 @@ async def post_delete(request: web.Request) -> web.Response:
     session = await session_of(request)
     images = "images" in await form_fields(request)
     await deps_of(request).delete_session(
-        session.id, images=images, force=False, by=request.remote or ""
+        session.id, attempt=None, images=images, force=False, by=request.remote or ""
     )
     note = "deleted-with-images" if images else "deleted"
     back = f"{root_of(request)}?note={note}"

@@ -8,6 +8,7 @@ from support.pages import running
 
 from bridge import cli
 from bridge.errors import SessionRunningError
+from bridge.model import Client, Config
 
 
 class Terminal(io.StringIO):
@@ -35,6 +36,19 @@ def test_sessions_are_deleted(bridge, capsys):
         "run-1 is deleted, without its images",
         "run-2 is deleted, and its images",
     ]
+
+
+def test_one_attempt_is_deleted(bridge, capsys):
+    """By its number; the question and the answer name it."""
+    bridge.deps.sessions.register("run-1", Client(), Config())
+
+    assert cli.main(["sessions", "delete", "run-1", "--attempt", "1", "--yes"]) == 0
+    assert cli.main(["sessions", "delete", "run-1", "--attempt", "7", "--yes"]) == 1
+
+    output = capsys.readouterr()
+    assert output.out == "attempt 1 of run-1 is deleted, without its images\n"
+    assert "run-1: this session has no attempt 7: kept are 1" in output.err
+    assert asked(bridge) == [(("run-1", 1), False, False)]
 
 
 def test_one_that_is_refused_does_not_stop_the_others(bridge, capsys):

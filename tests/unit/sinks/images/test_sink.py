@@ -149,8 +149,8 @@ async def test_a_shard_closes_when_it_is_full_old_or_over(tmp_path, store):
     assert all(len(shard) < 24_000 + 8_000 for shard in store.objects.values())
 
 
-async def test_a_new_attempt_replaces_what_the_first_one_showed(tmp_path, store):
-    """The same batch of a second attempt has a key, members and an index entry of its own."""
+async def test_a_new_attempt_leaves_the_images_of_the_first(tmp_path, store):
+    """The same batch of a second attempt has a shard, members and an index entry of its own, and is shown first."""
     bench = Bench(tmp_path, store)
     async with bench.running():
         first, second = session(), session(attempt=2)
@@ -165,9 +165,14 @@ async def test_a_new_attempt_replaces_what_the_first_one_showed(tmp_path, store)
         assert [bench.images.reader.read(image.location) for image in shown] == [
             newer.images[0].jpeg
         ]
+        former = bench.index.images("run", 1, 0, attempt=1)
+        assert [bench.images.reader.read(image.location) for image in former] == [
+            image.jpeg for image in batch(1, 0, shade=200).images
+        ]
         assert bench.images.counts("run") == (1, 0)
         assert bench.books()[ImageResult.STORED] == 3
-    assert len(store.objects) == 2
+    first_key, second_key = sorted(store.objects, key=lambda key: "-a2-" in key)
+    assert ("-a1-" in first_key, "-a2-" in second_key) == (True, True)
 
 
 async def test_a_failed_commit_is_tried_again_without_writing_twice(tmp_path, store):

@@ -55,6 +55,36 @@ async def test_what_was_committed_is_delivered(tmp_path, store, beyond):
     assert ".trailer.json" in members(shard)
 
 
+async def test_a_new_database_knows_which_attempt_images_are_of(tmp_path, store):
+    """By the keys of shards, in the store and in the spool; by what is in them where an old key does not say."""
+    live = tmp_path / "live"
+    bench = Bench(live, store)
+    async with bench.running():
+        for attempt in (1, 2, 3):
+            run = session(attempt=attempt)
+            bench.register(run)
+            bench.send(run, batch(1, 0, shade=10 * attempt))
+            bench.send(run, batch(attempt, attempt))
+            bench.commit()
+            if attempt == 2:
+                await until(lambda: bench.commit() or len(store.objects) >= 2)
+        dead = shutil.copytree(live, tmp_path / "dead")
+    for file in dead.glob("*.db*"):
+        file.unlink()
+    for key in [key for key in store.objects if "-a3-" in key]:
+        del store.objects[key]
+    second = next(key for key in store.objects if "-a2-" in key)
+    store.objects[second.replace("-a2-", "-")] = store.objects.pop(second)
+
+    again = Bench(dead, store)
+    async with again.running():
+        await until(lambda: again.commit() or again.index.attempts("run") == [1, 2, 3])
+        shown = [again.index.images("run", 1, 0, attempt=number)[0] for number in (1, 2, 3)]
+        read = [again.images.reader.read(image.location) for image in shown]
+
+    assert read == [batch(1, 0, shade=shade).images[0].jpeg for shade in (10, 20, 30)]
+
+
 async def test_what_no_commit_recorded_is_cut_off(tmp_path, store):
     """Images in the file whose batch was never acknowledged do not appear twice when it is sent again."""
     live = tmp_path / "live"
