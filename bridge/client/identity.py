@@ -52,11 +52,16 @@ class Identity:
     """Which of these processes it is; None: it is alone, or it is not known."""
     world_size: int = 0
     """How many they are; 0: not reported."""
+    config_json: str = ""
+    """What the run was configured with: a JSON object of plain values; "": not reported."""
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads; it holds no secrets."""
         fields = asdict(self)
         del fields["is_left_over"]
+        for name, unreported in LATER.items():
+            if fields[name] == unreported:
+                del fields[name]
         fields["plan"] = fields.pop("config")  # its name in the files of all versions
         return json.dumps({**fields, "checksum": _checksum(fields)}, indent=2)
 
@@ -78,6 +83,14 @@ class Identity:
             raise ValueError(DAMAGED)
         return identity
 
+
+LATER: dict[str, object] = {
+    "run_id": "",
+    "rank": None,
+    "world_size": 0,
+    "config_json": "",
+}
+"""What was added since the first version, and its value where it is not reported: earlier versions can read the rest."""
 
 DAMAGED = "session.json is damaged: it does not say whose messages these are"
 

@@ -34,6 +34,8 @@ class Reason(StrEnum):
     """The call that gave it raised: in strict mode for another argument, or because the program interrupted it."""
     ENDED = "after the end"
     """The call was made after the session had ended."""
+    SECRET = "secret"  # noqa: S105 -- a reason
+    """It looks like a password, a token or a key, which the bridge would show."""
     COPY = "copy"
     """The call was made through a copy of the session, in a forked child for example."""
 
@@ -41,8 +43,8 @@ class Reason(StrEnum):
 MISTAKES = frozenset({Reason.UNREADABLE, Reason.CAPTURING})
 """Reasons that are mistakes of the caller."""
 
-EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED, Reason.ENDED, Reason.COPY})
-"""Reasons that need no action, that the program has noticed itself, or that `gate` reports."""
+EXPECTED = frozenset({Reason.SAMPLED_OUT, Reason.RAISED, Reason.ENDED, Reason.COPY, Reason.SECRET})
+"""Reasons that need no action, that the program has noticed itself, or that are logged where they arise."""
 
 REMEDIES = {
     ("images", Reason.MEMORY): (

@@ -30,6 +30,7 @@ from bridge.client.process_hooks import PROCESS_END
 from bridge.client.ranks import RankCheck, agree, wait_together
 from bridge.client.reporting import Reporting
 from bridge.client.run_names import rank_labels, run_name
+from bridge.client.run_values import config_json
 from bridge.client.runtime import Runtime
 from bridge.client.settings import Destination, Ranks, destination, spool_location
 from bridge.client.stats import Stats
@@ -72,6 +73,7 @@ class TrainingSession(Reporting):
         class_names: Iterable[str] | Mapping[int, str] | Mapping[str, int] | None = (),
         session_id: str | None = "",
         labels: Mapping[str, str] | None = None,
+        config: Any = None,
         client_name: str = CLIENT_NAME,
         client_version: str = __version__,
         buffer_bytes: int = BUFFER_BYTES,
@@ -94,7 +96,7 @@ class TrainingSession(Reporting):
         counted and logged once, unless `strict`. Never waits for the bridge.
         """
         account = LeftOut(strict=strict)
-        config = run_config(
+        plan = run_config(
             account,
             model=model,
             dataset=dataset,
@@ -106,18 +108,19 @@ class TrainingSession(Reporting):
         )
         self._rank = RankCheck(ranks)
         process = self._rank.process
-        name = run_name(session_id, config.model, process, ranks)
+        name = run_name(session_id, plan.model, process, ranks)
         identity = Identity(
             name.session_id,
             uuid4().hex,
             client_text(account, "client_name", client_name, CLIENT_NAME),
             client_text(account, "client_version", client_version, __version__),
-            config,
+            plan,
             rank_labels(labels_of(account, labels), process, ranks, name.session_id),
             started_ms=now_ms(),
             run_id=name.run_id,
             rank=process.rank if process.is_one_of_several else None,
             world_size=process.world_size if process.is_one_of_several else 0,
+            config_json=config_json(account, config),
         )
         bridge = (
             address

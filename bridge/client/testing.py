@@ -1,5 +1,6 @@
 """A bridge that records instead of sending, to test a training loop with."""
 
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -99,6 +100,12 @@ class RecordingBridge:
         self.answers: list[Answer] = []
         self._commands: CommandInbox | None = None
         self._sent = 0
+
+    @property
+    def config(self) -> dict[str, str | int | float | bool | None]:
+        """What the session that registered last was configured with: names and plain values as a bridge has them."""
+        text = self.identity.config_json if self.identity is not None else ""
+        return dict(json.loads(text)) if text else {}
 
     def connect(
         self, identity: Identity, outbox: Outbox, commands: CommandInbox, stats: Stats

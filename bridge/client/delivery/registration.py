@@ -28,6 +28,7 @@ def register(
         run_id=identity.run_id,
         rank=identity.rank,
         world_size=identity.world_size,
+        config_json=identity.config_json,
     )
     register_session = channel.unary_unary(
         f"{SERVICE}/RegisterTrainingSession",

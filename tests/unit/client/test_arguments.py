@@ -55,6 +55,8 @@ ACCEPTED = [
     ("steps", np.int64(5_000), (1, 5_000)),
     ("batch_size", None, 0),
     ("batch_size", 2**32 - 1, 2**32 - 1),
+    ("config", None, {}),
+    ("config", {"optimizer": {"rate": 0.1}}, {"optimizer.rate": 0.1}),
     ("class_names", None, ()),
     ("class_names", (), ()),
     ("class_names", ["cat", "dog"], ("cat", "dog")),
@@ -88,6 +90,11 @@ LEFT_OUT = [
     ("batch_size", -64, "batch_size: ValueError", 0),
     ("steps", -1, "steps: ValueError: -1 is not a number from 0", (0, 0)),
     ("steps", 2.5, "2.5 is not a whole number", (0, 0)),
+    ("config", "rate=0.1", "a str is not a configuration; give a dictionary", {}),
+    ("config", [("rate", 0.1)], "a list is not a configuration; give a dictionary", {}),
+    ("config", Model, "a type is not a configuration", {}),
+    ("config", np.zeros(3), "a ndarray is not a configuration", {}),
+    ("config", Unspeakable(), "config: RuntimeError", {}),
     ("class_names", "cat", "the text 'cat' is one name; give a list of names", ()),
     ("class_names", 10, "a int is not a list of names", ()),
     ("class_names", {"cat", "dog"}, "a set has no order of its own", ()),
@@ -168,6 +175,8 @@ def session_of(bridge, **options):
 def received(bridge, argument):
     """Return what the bridge has received of an argument."""
     config = bridge.identity.config
+    if argument == "config":
+        return bridge.config
     if argument == "steps":  # for every bridge, the batches of one epoch
         return config.epochs, config.batches_per_epoch
     return getattr(config, argument)
