@@ -17,7 +17,10 @@ from bridge.cli.parsing import whole_number
 from bridge.client.query import BridgeClient
 from bridge.client.query_types import SessionSummary
 
-COLUMNS = ("SESSION", "STATE", "CONNECTED", "EPOCH", "BATCH", "LOSS", "LAST MESSAGE")
+COLUMNS = (
+    *("SESSION", "STATE", "CONNECTED", "ATTEMPT"),
+    *("EPOCH", "BATCH", "STEP", "LOSS", "LAST MESSAGE"),
+)
 SEARCH = ("query", "status", "model")
 AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (0, "s"))
 
@@ -110,8 +113,10 @@ def _row(session: SessionSummary, now: float) -> tuple[str, ...]:
         session.session_id,
         session.state,
         "yes" if session.connected else "no",
+        str(session.attempt),
         _epoch(session),
         "-" if session.batch is None else str(session.batch),
+        "-" if session.step is None else str(session.step),
         _number(session.loss),
         _age(now - session.updated_at),
     )

@@ -94,28 +94,38 @@ class BridgeClient:
         path = "/api/v1/sessions"
         return self._pages(path, "sessions", SessionSummary, {**given, "limit": page_size})
 
-    def session(self, session_id: str) -> SessionDetails:
-        """Return everything that the bridge knows of a session."""
-        return self._decode(SessionDetails, self.get_json(_session_path(session_id)))
+    def session(self, session_id: str, *, attempt: int | None = None) -> SessionDetails:
+        """Return everything that the bridge knows of a session: of all its attempts, or of one by itself."""
+        path = f"{_session_path(session_id)}{_of(attempt)}"
+        return self._decode(SessionDetails, self.get_json(path))
 
     def batches(
         self,
         session_id: str,
         *,
         after: tuple[int, int] | None = None,
+        attempt: int | None = None,
         page_size: int = BATCHES_PER_PAGE,
     ) -> Iterator[ListedBatch]:
-        """Yield the batches with stored images by epoch and batch, those behind (epoch, batch) `after`."""
+        """Yield the batches with stored images by epoch and batch, those behind (epoch, batch) `after`.
+
+        Each is of the newest attempt that has it, or all are of the `attempt` given.
+        """
         path = f"{_session_path(session_id)}/images"
         query: dict[str, object] = {"limit": page_size}
         if after is not None:
             query["after"] = f"{after[0]}-{after[1]}"
+        if attempt is not None:
+            query["attempt"] = attempt
         return self._pages(path, "batches", ListedBatch, query)
 
-    def image(self, session_id: str, epoch: int, batch: int, position: int) -> bytes:
-        """Return the JPEG at a position of a batch, as it was sent."""
+    def image(
+        self, session_id: str, epoch: int, batch: int, position: int, *, attempt: int | None = None
+    ) -> bytes:
+        """Return the JPEG at a position of a batch, as it was sent; by default of the newest attempt that has it."""
         name = quote(session_id, safe="")
-        return self.get(f"/sessions/{name}/batches/{epoch}-{batch}/{position}.jpg")
+        path = f"/sessions/{name}/batches/{epoch}-{batch}/{position}.jpg"
+        return self.get(f"{path}{_of(attempt)}")
 
     def commands(self, session_id: str) -> tuple[SubmittedCommand, ...]:
         """Return the commands of a session, oldest first."""
@@ -224,6 +234,11 @@ class BridgeClient:
 
 def _session_path(session_id: str) -> str:
     return f"/api/v1/sessions/{quote(session_id, safe='')}"
+
+
+def _of(attempt: int | None) -> str:
+    """Return the query that asks for one attempt."""
+    return "" if attempt is None else f"?attempt={attempt}"
 
 
 def _problem(error: HTTPError) -> ProblemError:

@@ -31,6 +31,10 @@ class SessionSummary:
     batch: int | None = None
     batches: int
     """Received so far."""
+    step: int | None = None
+    """The training step that it has reached, counted over the whole run."""
+    tokens: int | None = None
+    """Trained on so far."""
     total_epochs: int | None = None
     batches_per_epoch: int | None = None
     progress_ratio: float | None = None
@@ -118,6 +122,28 @@ class LossBin:
     epoch: int
     """Of the batch with the highest loss, or one that is not finite."""
     batch: int
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionAttempt:
+    """One attempt of a session: how it went, and where it was. Times are seconds since 1970."""
+
+    attempt: int
+    """From 1."""
+    state: str
+    """As `SessionSummary.state`; "lost" for one that another has followed, and nobody saw end."""
+    status_message: str | None = None
+    registered_at: float
+    ended_at: float | None = None
+    """When it ended, or was last heard of; None: it goes on."""
+    lost_seconds_before: float | None = None
+    """Between the attempt before it and this one; None: nothing was lost, or it is the first."""
+    batches: int
+    first: str | None = None
+    """Its first batch, as <epoch>-<batch>."""
+    last: str | None = None
+    """The furthest that it came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +168,8 @@ class SessionDetails(SessionSummary):
     scalars: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[SessionNotice, ...] = ()
     losses: tuple[LossBin, ...] = ()
+    attempts: tuple[SessionAttempt, ...] = ()
+    """Oldest first; those whose attempt was not asked for are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +200,7 @@ class ListedBatch:
     loss: float | None
     url: str
     images: tuple[ListedImage, ...]
+    attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)

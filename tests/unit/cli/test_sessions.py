@@ -30,11 +30,13 @@ def test_sessions_are_a_table(bridge, capsys):
     assert cli.main(["sessions"]) == 0
     header, *lines = capsys.readouterr().out.splitlines()
     rows = [line.split() for line in lines]
-    assert " ".join(header.split()) == "SESSION STATE CONNECTED EPOCH BATCH LOSS LAST MESSAGE"
-    assert sorted(row[:6] for row in rows) == [
-        ["bert", "lost", "no", "0", "0", "NaN"],
-        ["new", "registered", "no", "-", "-", "-"],
-        ["resnet-1", "running", "yes", "3/10", "17", "0.1235"],
+    assert " ".join(header.split()) == (
+        "SESSION STATE CONNECTED ATTEMPT EPOCH BATCH STEP LOSS LAST MESSAGE"
+    )
+    assert sorted(row[:8] for row in rows) == [
+        ["bert", "lost", "no", "1", "0", "0", "-", "NaN"],
+        ["new", "registered", "no", "1", "-", "-", "-", "-"],
+        ["resnet-1", "running", "yes", "1", "3/10", "17", "-", "0.1235"],
     ]
     assert all(row[-1] == "ago" for row in rows)
 
@@ -48,6 +50,16 @@ def test_a_silent_run_is_not_called_running(bridge, capsys):
 
     ((_, state, connected, *_),) = listed(capsys)
     assert (state, connected) == ("silent", "no")
+
+
+def test_a_run_that_came_back_is_in_a_later_attempt(bridge, capsys):
+    """The table says which, and the JSON as well."""
+    session = running(bridge.deps, "again", batches=0)
+    session.attempt = 3
+
+    assert [row[3] for row in listed(capsys)] == ["3"]
+    assert cli.main(["sessions", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["sessions"][0]["attempt"] == 3
 
 
 def test_all_sessions_are_listed(bridge, capsys):

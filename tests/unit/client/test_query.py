@@ -5,7 +5,9 @@ import socket
 
 import pytest
 from support.answers import answering
+from support.attempts import three_attempts
 from support.fake_bridge import FakeBridge, serving
+from support.jpegs import jpeg
 from support.pages import deps_in, pictures, running
 from support.served_app import served_app
 
@@ -110,6 +112,27 @@ def test_images_are_listed_and_read(deps, client):
     assert [client.image("run-1", 1, 7, one.position) for one in batch.images] == [
         content for content, *_ in sent
     ]
+
+
+def test_attempts_are_read(deps, client):
+    """A session has all of them; each is read by itself, with its own curve and images."""
+    *former, newest = three_attempts()
+    deps[0].archive.former, deps[0].archive.kept = former, {"run-1": newest}
+    for number in (1, 2):
+        deps[1].add("run-1", 2, 5, [(jpeg(16, 16, 10 * number), 1, 0.5, 1)], attempt=number)
+
+    whole, first = client.session("run-1"), client.session("run-1", attempt=1)
+
+    assert [(one.attempt, one.state) for one in whole.attempts[:2]] == [(1, "lost"), (2, "failed")]
+    assert whole.attempts[1].lost_seconds_before == 3570.0
+    assert {bin_.attempt for bin_ in whole.losses} == {1, 2, 3}
+    assert (first.attempt, {bin_.attempt for bin_ in first.losses}) == (1, {1})
+    assert [batch.attempt for batch in client.batches("run-1")] == [2]
+    assert [batch.attempt for batch in client.batches("run-1", attempt=1)] == [1]
+    assert client.image("run-1", 2, 5, 0, attempt=1) == jpeg(16, 16, 10)
+    assert client.image("run-1", 2, 5, 0) == jpeg(16, 16, 20)
+    with pytest.raises(ProblemError, match="there is no attempt 7"):
+        client.session("run-1", attempt=7)
 
 
 def test_a_command_is_submitted_and_watched(deps, client):
