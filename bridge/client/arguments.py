@@ -14,7 +14,7 @@ from bridge.client.capture.reading import UINT32_MAX
 from bridge.client.encoding.encoder import text
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.scalars import number_of
-from bridge.client.identity import RunConfig
+from bridge.client.identity import ResumePoint, RunConfig
 from bridge.client.left_out import LeftOut, Reason
 
 T = TypeVar("T")
@@ -27,6 +27,19 @@ MAX_LABELS = 62
 
 LABEL_CHARACTERS = 256
 LARGEST_BYTES = 1 << 50
+LARGEST_STEP = 1 << 53
+"""The last number before which all are exact in double precision."""
+
+
+def resume_point(account: LeftOut, place: Any, step: Any) -> ResumePoint | None:
+    """Return where a run goes on; what cannot be used is left out, into `account`."""
+    nowhere: tuple[int | None, int | None] = (None, None)
+    epoch, batch = read_argument(account, "resume_from", place, _place_of, nowhere)
+    number = None
+    if step is not None:
+        number = read_argument(account, "resume_step", step, step_of, None)
+    point = ResumePoint(epoch, batch, number)
+    return None if point == ResumePoint() else point
 
 
 def run_config(
@@ -86,6 +99,22 @@ def read_argument(
     except BaseException as error:  # noqa: BLE001 -- anything may be given
         account.add(what, Reason.UNREADABLE, error=fault_from(error))
     return nothing
+
+
+def step_of(value: Any) -> int:
+    """Return the number of a training step. Raises ValueError."""
+    return count_of(value, limit=LARGEST_STEP)
+
+
+def _place_of(value: Any) -> tuple[int, int]:
+    """Return epoch and batch. Raises ValueError."""
+    try:
+        epoch, batch = value
+    except (TypeError, ValueError):
+        raise ValueError(
+            "give (epoch, batch), where the run goes on, or resume_step for a run that is counted by steps"
+        ) from None
+    return count_of(epoch), count_of(batch)
 
 
 def client_text(account: LeftOut, what: str, value: Any, default: str) -> str:

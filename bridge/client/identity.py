@@ -3,10 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from bridge.wire import metrics_pb2 as wire
+
+
+class ResumePoint(NamedTuple):
+    """A place in a run; None is not reported."""
+
+    epoch: int | None = None
+    batch: int | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,8 @@ class Identity:
     """How many they are; 0: not reported."""
     config_json: str = ""
     """What the run was configured with: a JSON object of plain values; "": not reported."""
+    resume_from: ResumePoint | None = None
+    """Where the run goes on, if it does not begin anew."""
 
     def to_json(self) -> str:
         """Return the text that `from_json` reads; it holds no secrets."""
@@ -74,7 +84,9 @@ class Identity:
             is_intact = checksum in (None, _checksum(fields))
             config = fields.pop("plan")
             config["class_names"] = tuple(config["class_names"])
-            identity = cls(**fields, config=RunConfig(**config))
+            place = fields.pop("resume_from", None)
+            resume_from = None if place is None else ResumePoint(*place)
+            identity = cls(**fields, config=RunConfig(**config), resume_from=resume_from)
             identity.config.to_wire()
         except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
             raise ValueError(DAMAGED) from error

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bridge.client import process_hooks
-from bridge.client.calls import AnswerCall, StatusCall
+from bridge.client.calls import AnswerCall, PositionCall, RestateCall, StatusCall
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.clock import waitable
 from bridge.client.commands import Command, CommandInbox
-from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
-from bridge.client.delivery.transport import InProcessBridge, Transport
+from bridge.client.delivery.transport import InProcessBridge, transport_to
 from bridge.client.endings import TerminatedError
 from bridge.client.gate import Gate, Shut
 from bridge.client.identity import Identity
@@ -107,7 +106,15 @@ class Runtime:
         self.commands = CommandInbox(
             self._answer, is_answer_pending=self._collector.is_answer_pending
         )
-        self._transport = self._connect(bridge, identity)
+        self._transport = transport_to(
+            bridge,
+            identity,
+            self._outbox,
+            self.commands,
+            stats=self._stats,
+            notices=self._notices,
+            on_state_lost=self._restate,
+        )
         self.key = (identity.session_id, bridge)
         """Equal for sessions that one bridge takes for the same."""
         if is_copy:
@@ -121,6 +128,11 @@ class Runtime:
     def session_id(self) -> str:
         """The name of the session at the bridge."""
         return self._transport.session_id
+
+    @property
+    def attempt(self) -> int | None:
+        """Which attempt of the session this is; None until a bridge has said so."""
+        return self._transport.attempt
 
     def stats(self) -> Stats:
         """Return what has been sent, acknowledged and lost so far."""
@@ -171,10 +183,12 @@ class Runtime:
         try:
             self.commands.close()
             self._close_input(timeout)
-            wait_until_drained(self._outbox, deadline, self.session_id)
+            wait_until_drained(self._outbox, deadline, self._transport)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             self._left = self._stop()
-        log_losses(self.session_id, self._stats, self._left, self._options.spool)
+        failure = self._transport.failure
+        reason = "" if failure is None else failure.reason
+        log_losses(self.session_id, self._stats, self._left, self._options.spool, reason)
         return self._left
 
     def give_way(self) -> None:
@@ -221,12 +235,11 @@ class Runtime:
     def _server_config(self) -> ServerConfig:
         return self._transport.server_config
 
-    def _connect(self, bridge: Destination | InProcessBridge, identity: Identity) -> Transport:
-        if not isinstance(bridge, Destination):
-            return bridge.connect(identity, self._outbox, self.commands, self._stats)
-        return Connection(
-            bridge, identity, self._outbox, self.commands, stats=self._stats, notices=self._notices
-        )
+    def _restate(self) -> None:
+        """Say again what a bridge without the old state would never learn; behind what it is sent again."""
+        now = time.monotonic()
+        self.queue.put(RestateCall(now))
+        self.queue.put(PositionCall(now))
 
     def _start(self, identity: Identity) -> None:
         if self._options.spool is not None:

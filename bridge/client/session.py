@@ -15,6 +15,7 @@ from bridge.client.arguments import (
     duration_of,
     labels_of,
     read_argument,
+    resume_point,
     run_config,
     seconds_of,
 )
@@ -33,6 +34,7 @@ from bridge.client.run_names import rank_labels, run_name
 from bridge.client.run_values import config_json
 from bridge.client.runtime import Runtime
 from bridge.client.settings import Destination, Ranks, destination, spool_location
+from bridge.client.stable_names import stable_name
 from bridge.client.stats import Stats
 from bridge.protocol import CommandType
 
@@ -72,6 +74,8 @@ class TrainingSession(Reporting):
         batch_size: int | None = 0,
         class_names: Iterable[str] | Mapping[int, str] | Mapping[str, int] | None = (),
         session_id: str | None = "",
+        resume_from: tuple[int, int] | None = None,
+        resume_step: int | None = None,
         labels: Mapping[str, str] | None = None,
         config: Any = None,
         client_name: str = CLIENT_NAME,
@@ -108,7 +112,8 @@ class TrainingSession(Reporting):
         )
         self._rank = RankCheck(ranks)
         process = self._rank.process
-        name = run_name(session_id, plan.model, process, ranks)
+        name = run_name(stable_name(session_id, plan.model, process), plan.model, process, ranks)
+        resume = resume_point(account, resume_from, resume_step)
         identity = Identity(
             name.session_id,
             uuid4().hex,
@@ -121,6 +126,7 @@ class TrainingSession(Reporting):
             rank=process.rank if process.is_one_of_several else None,
             world_size=process.world_size if process.is_one_of_several else 0,
             config_json=config_json(account, config),
+            resume_from=resume,
         )
         bridge = (
             address
@@ -137,6 +143,8 @@ class TrainingSession(Reporting):
             account,
         )
         self._use(Runtime(identity, bridge, self._rank, options))
+        if resume is not None and resume.step is not None:
+            self._capture.next_step = resume.step
 
     @property
     def should_stop(self) -> bool:
@@ -185,6 +193,11 @@ class TrainingSession(Reporting):
         )
         if kind is not None:
             self._commands.on(kind, callback)
+
+    @property
+    def attempt(self) -> int | None:
+        """Which attempt of the session this is, from 1; None until the bridge has said so."""
+        return self._runtime.attempt
 
     @property
     def session_id(self) -> str:

@@ -277,12 +277,13 @@ def session_name(wanted: str | None, model: str, process: ProcessRank, ranks: Ra
             f"session_id: {str(wanted)[:80]!r} is not up to 63 letters, digits, dots, hyphens and underscores"
             " that begin with a letter or a digit; leave it out to have one made"
         )
-    token = _slug(process.group)[:40].strip("-") or token_hex(3)
-    name = wanted or f"{(_slug(model) or 'run')[: 53 - len(token)].strip('-')}-{token}"
+    token = slug(process.group)[:40].strip("-") or token_hex(3)
+    name = wanted or f"{(slug(model) or 'run')[: 53 - len(token)].strip('-')}-{token}"
     if ranks == "all" and (process.rank or process.group or wanted):
         return f"{name[:54]}-rank{process.rank}"
     return name
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Return a text as a part of a name."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:48]

@@ -110,13 +110,21 @@ class Notices:
             log.log(level, text)
 
 
-def log_losses(session_id: str, stats: Stats, left: int, spool: tuple[Path, int] | None) -> None:
-    """Log what a session that has ended has lost, if anything, and what its spool keeps."""
+KEEP = "give a larger close_seconds or a spool_dir to keep such messages"
+
+
+def log_losses(
+    session_id: str, stats: Stats, left: int, spool: tuple[Path, int] | None, reason: str = ""
+) -> None:
+    """Log what a session that has ended has lost, if anything, and what its spool keeps.
+
+    `reason`: why there was no connection in the end; "": there was one.
+    """
     losses = (
         (
             left,
             "messages were not delivered",
-            "" if spool else "give a spool_dir to keep such messages",
+            "; ".join(filter(None, (reason, "" if spool else KEEP))),
         ),
         (stats.dropped, "messages were dropped", "give a spool_dir or a larger buffer_bytes"),
         (stats.images_shed, "images were shed", "stats.left_out has the reasons"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.client.commands import Command, CommandInbox, command_type_of
+from bridge.client.delivery.failure import ConnectionFailure
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.identity import Identity
@@ -167,6 +168,8 @@ class Recorder:
         self.server_config = bridge.server_config
         self.session_id = session_id
         self.disconnected_since: float | None = None
+        self.attempt: int | None = 1
+        self.failure: ConnectionFailure | None = None
         self._bridge = bridge
         self._outbox = outbox
 

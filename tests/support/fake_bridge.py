@@ -44,6 +44,9 @@ class FakeBridge(service.MetricsServiceServicer):
         """Every request once."""
         self.accepted = 0
         self.refuse_registration = ""
+        self.retry_after_ms = 0
+        """When a refused registration may succeed."""
+        self.attempt = 1
         self.invalid = set()
         """Sequences to answer with INVALID_DATA."""
         self.stream_token = "proof" if uses_sequences else ""
@@ -86,13 +89,18 @@ class FakeBridge(service.MetricsServiceServicer):
         self.registrations.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
         if self.refuse_registration:
-            return wire.SessionResponse(success=False, message=self.refuse_registration)
+            return wire.SessionResponse(
+                success=False,
+                message=self.refuse_registration,
+                retry_after_ms=self.retry_after_ms,
+            )
         self.known = True
         return wire.SessionResponse(
             success=True,
             session_id=request.session_id,
             server_config=self.config,
             stream_token=self.stream_token,
+            attempt=self.attempt,
             resume_sequence=self.accepted if self.uses_sequences else 0,
         )
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from platform import python_version
@@ -35,10 +35,15 @@ LIVE = "Training goes on, and its messages are kept and sent later"
 
 LEFT_OVER = "What its process has left stays in its spool until it is delivered"
 
-ONE_NAME = "give each process a session_id of its own, or none, or end the other one"
+ONE_NAME = (
+    "if it is the same run, wait: this process is let in when the other is gone; else give each process a"
+    " session_id of its own, or none, or end the other one"
+)
 
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 30.0
+LONGEST_HELD_SECONDS = 120.0
+"""A bridge that says that a name is held for longer is asked earlier: its holder may end any time."""
 SMALLEST_MESSAGE_BYTES = 65_536
 
 MISROUTED = (
@@ -74,10 +79,16 @@ class Connection:
         *,
         stats: Stats,
         notices: Notices,
+        on_state_lost: Callable[[], None] = lambda: None,
     ) -> None:
-        """Connect to nothing yet."""
+        """Connect to nothing yet.
+
+        `on_state_lost` is called where a bridge lacks what was acknowledged before: it has lost its state,
+        or is another one.
+        """
         self.server_config = ServerConfig()
         self.session_id = identity.session_id
+        self.attempt: int | None = None
         self.disconnected_since: float | None = time.monotonic()
         """Monotonic; None while a stream is open."""
         self.failure: ConnectionFailure | None = None
@@ -87,6 +98,7 @@ class Connection:
         self._outbox = outbox
         self._stats = stats
         self._notices = notices
+        self._on_state_lost = on_state_lost
         self._responses = ResponseDispatcher(
             outbox, commands, stats=stats, notices=notices, on_sequences=self._use_sequences
         )
@@ -150,11 +162,15 @@ class Connection:
         self._outbox.give_up()
 
     def _back_off(self, failures: int) -> None:
-        """Wait before the next attempt, longer after each failure, and as long as a draining bridge asks for."""
+        """Wait before the next attempt, longer after each failure, and as long as a bridge asks for."""
         responses = self._responses
+        held_seconds = self.failure.retry_after_seconds if self.failure is not None else 0.0
         wait_seconds = responses.reconnect_after_seconds + backoff_seconds(
-            failures, first_seconds=FIRST_BACKOFF_SECONDS, longest_seconds=LONGEST_BACKOFF_SECONDS
+            0 if held_seconds else failures,
+            first_seconds=FIRST_BACKOFF_SECONDS,
+            longest_seconds=LONGEST_BACKOFF_SECONDS,
         )
+        wait_seconds += min(held_seconds, LONGEST_HELD_SECONDS)
         responses.reconnect_after_seconds = 0.0
         if self._backoff_skipped.is_set():
             self._stopping.wait(min(wait_seconds, FIRST_BACKOFF_SECONDS))
@@ -191,6 +207,9 @@ class Connection:
             config = replace(config, message_bytes=min(config.message_bytes, self._largest_bytes))
         self.server_config = config
         self._responses.uses_sequences = config.uses_sequences
+        self.attempt = response.attempt or self.attempt
+        if config.uses_sequences and response.resume_sequence < self._outbox.acked_through:
+            self._on_state_lost()
         self._outbox.acknowledge(response.resume_sequence)
 
     def _stream(self, channel: grpc.Channel) -> None:
@@ -241,12 +260,13 @@ class Connection:
             return
         if self._responses.is_unknown_here and self._attempts.failures:
             failure = replace(failure, reason=f"{MISROUTED} ({failure.reason})")
-        if failure.reason == SENT_BY_ANOTHER and not self._identity.is_left_over:
+        is_held = failure.retry_after_seconds > 0 or failure.reason == SENT_BY_ANOTHER
+        if is_held and not self._identity.is_left_over:
             failure = replace(failure, reason=f"{failure.reason}; {ONE_NAME}")
         self.failure = failure
         if self._responses.has_acknowledged:
             self._attempts.forget_reasons()
-        if self._attempts.is_new(failure.reason):
+        if self._attempts.is_new("held" if is_held else failure.reason):
             log.warning(
                 "no connection to the bridge at %s: %s. %s",
                 self._destination,

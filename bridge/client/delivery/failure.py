@@ -28,10 +28,17 @@ class ConnectionFailure:
     """For people."""
     is_refusal: bool
     """A bridge has answered, and rejected the session."""
+    retry_after_seconds: float = 0.0
+    """When the bridge may let the session in, as another process holds its name until then; 0: not reported."""
 
 
 class RegistrationRefusedError(Exception):
     """The bridge does not accept this session, for now."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        """Refuse for a reason that a person can read, and maybe for a time."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StreamBrokenError(Exception):
@@ -45,7 +52,8 @@ def failure_from(error: Exception, destination: Destination) -> ConnectionFailur
         log.debug("gRPC says %s: %s", code.name, details)
         reason = explain(code, details, destination)
         return ConnectionFailure(text(reason), is_refusal=code in REFUSALS)
-    if isinstance(error, (grpc.RpcError, RegistrationRefusedError, StreamBrokenError)):
-        is_refusal = isinstance(error, RegistrationRefusedError)
-        return ConnectionFailure(text(error), is_refusal=is_refusal)
+    if isinstance(error, RegistrationRefusedError):
+        return ConnectionFailure(text(error), True, error.retry_after_seconds)
+    if isinstance(error, (grpc.RpcError, StreamBrokenError)):
+        return ConnectionFailure(text(error), is_refusal=False)
     return ConnectionFailure(text(f"{type(error).__name__}: {error}"), is_refusal=False)

@@ -17,6 +17,7 @@ def register(
     channel: grpc.Channel, identity: Identity, session_id: str, metadata: Metadata
 ) -> wire.SessionResponse:
     """Register a session, and return the bridge's answer. Raises RpcError, RegistrationRefusedError."""
+    place = identity.resume_from
     info = wire.SessionInfo(
         session_id=session_id,
         client_name=identity.client_name,
@@ -29,6 +30,9 @@ def register(
         rank=identity.rank,
         world_size=identity.world_size,
         config_json=identity.config_json,
+        resume_point=None
+        if place is None
+        else wire.ResumePoint(epoch=place.epoch, batch_idx=place.batch, global_step=place.step),
     )
     register_session = channel.unary_unary(
         f"{SERVICE}/RegisterTrainingSession",
@@ -38,7 +42,10 @@ def register(
     metadata = (*metadata, *_attempt_metadata(identity))
     response = register_session(info, timeout=REGISTER_SECONDS, metadata=metadata)
     if not response.success:
-        raise RegistrationRefusedError(response.message or "the bridge does not say why")
+        raise RegistrationRefusedError(
+            response.message or "the bridge does not say why",
+            retry_after_seconds=response.retry_after_ms / 1000,
+        )
     return response
 
 

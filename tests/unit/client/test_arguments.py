@@ -53,6 +53,11 @@ ACCEPTED = [
     ("steps", None, (0, 0)),
     ("steps", 5_000, (1, 5_000)),
     ("steps", np.int64(5_000), (1, 5_000)),
+    ("resume_from", None, None),
+    ("resume_from", (3, 120), (3, 120, None)),
+    ("resume_from", [np.int64(3), 0.0], (3, 0, None)),
+    ("resume_step", None, None),
+    ("resume_step", 5_000_000_000, (None, None, 5_000_000_000)),
     ("batch_size", None, 0),
     ("batch_size", 2**32 - 1, 2**32 - 1),
     ("config", None, {}),
@@ -72,6 +77,11 @@ ACCEPTED = [
 """Argument, value, and what the bridge receives; as the table in docs/sdk.md."""
 
 LEFT_OUT = [
+    ("resume_from", 3, "resume_from: ValueError: give (epoch, batch)", None),
+    ("resume_from", (3,), "resume_from: ValueError: give (epoch, batch)", None),
+    ("resume_from", (3, -1), "resume_from: ValueError: -1 is not a number from 0", None),
+    ("resume_step", 2.5, "resume_step: ValueError: 2.5 is not a whole number", None),
+    ("resume_step", -1, "resume_step: ValueError: -1 is not a number from 0", None),
     ("model", Model(), "model: ValueError: a Model is not text; give its name", ""),
     ("model", 18, "a int is not text", ""),
     ("model", b"resnet", "a bytes is not text", ""),
@@ -137,6 +147,7 @@ LABELS = [
 """Labels, what the bridge receives of them, and what is logged once."""
 
 REFUSED = [
+    ("session_id", "auto", "session_id='auto' needs a name that is the same after a restart"),
     ("address", 50051, "address: a int is not text"),
     ("address", "host:port", "address: "),
     ("address", RecordingBridge, "address: a type is not text"),
@@ -179,6 +190,8 @@ def received(bridge, argument):
         return bridge.config
     if argument == "steps":  # for every bridge, the batches of one epoch
         return config.epochs, config.batches_per_epoch
+    if argument in ("resume_from", "resume_step"):
+        return bridge.identity.resume_from
     return getattr(config, argument)
 
 

@@ -1,10 +1,12 @@
 """A session that waits for its bridge at the end says so."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from bridge.client import last_wait
+from bridge.client.delivery.failure import ConnectionFailure
 from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.stats import Stats
@@ -25,9 +27,10 @@ def _quick(monkeypatch):
     monkeypatch.setattr(last_wait, "LEAST_SECONDS", 0.01)
 
 
-def wait(outbox, seconds):
+def wait(outbox, seconds, failure=None):
     """Wait as the end of a session does."""
-    last_wait.wait_until_drained(outbox, time.monotonic() + seconds, "run")
+    transport = SimpleNamespace(session_id="run", failure=failure)
+    last_wait.wait_until_drained(outbox, time.monotonic() + seconds, transport)
 
 
 def test_a_long_wait_says_what_for_and_how_long(outbox, caplog):
@@ -37,6 +40,14 @@ def test_a_long_wait_says_what_for_and_how_long(outbox, caplog):
     (record,) = caplog.records
     assert record.getMessage().startswith("session run: waiting up to 0 s more (close_seconds)")
     assert record.getMessage().endswith("until the bridge has the last 3 messages")
+
+
+def test_a_long_wait_says_why_there_is_no_connection(outbox, caplog):
+    """Somebody may end the process that holds the name."""
+    wait(outbox, 0.2, ConnectionFailure("held by another", is_refusal=True))
+
+    (record,) = caplog.records
+    assert record.getMessage().endswith("until the bridge has the last 3 messages: held by another")
 
 
 def test_nothing_is_said_where_nobody_waits(outbox, caplog):

@@ -38,7 +38,9 @@ def test_what_a_session_has_lost_is_logged_with_the_way_out(caplog):
 
     begin = "session run is over, and not all of it has arrived: "
     assert [message.removeprefix(begin).split(", ") for message in caplog.messages] == [
-        ["4 messages were not delivered (give a spool_dir to keep such messages)"],
+        [
+            "4 messages were not delivered (give a larger close_seconds or a spool_dir to keep such messages)"
+        ],
         [
             "1 messages were dropped (give a spool_dir or a larger buffer_bytes)",
             "2 images were shed (stats.left_out has the reasons)",

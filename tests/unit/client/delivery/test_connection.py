@@ -1,6 +1,7 @@
 """The way to a bridge that behaves, one that does not, and one of the original protocol."""
 
 import socket
+import threading
 
 import pytest
 from support.fake_bridge import ORIGINAL, OURS, FakeBridge, serving
@@ -228,7 +229,97 @@ def test_who_uses_a_name_twice_learns_the_way_out(bridge, caplog):
     with TrainingSession(bridge.address, session_id="run", close_seconds=0.2):
         until_true(lambda: "no connection" in caplog.text)
 
-    assert f"{SENT_BY_ANOTHER}; give each process a session_id of its own" in caplog.text
+    assert f"{SENT_BY_ANOTHER}; if it is the same run, wait" in caplog.text
+    assert "give each process a session_id of its own" in caplog.text
+
+
+def test_a_name_that_is_held_is_asked_for_again_when_the_bridge_says(bridge, caplog):
+    """What the refused process says is kept until then; the words say who holds the name, once."""
+    bridge.refuse_registration, bridge.retry_after_ms = "held by trainer 1 for 1 s", 700
+    session = TrainingSession(bridge.address, session_id="run")
+    log(session)
+    until_true(lambda: len(bridge.registrations) == 2)
+    bridge.refuse_registration = "held by trainer 1 for 0 s"
+    until_true(lambda: len(bridge.registrations) == 3)
+    first, second, third = (each.timestamp_ms for each in bridge.registrations)
+    bridge.refuse_registration = ""
+
+    assert session.close() == 0
+    assert min(second - first, third - second) >= 650
+    assert bridge.batches() == EXPECTED
+    assert caplog.text.count("held by trainer 1 for") == 1
+
+
+def test_the_end_of_a_short_run_waits_until_it_is_let_in(bridge):
+    """A name that is held for longer than the run lasts loses nothing, within close_seconds."""
+    bridge.refuse_registration, bridge.retry_after_ms = "held", 60_000
+    with TrainingSession(bridge.address, session_id="run", close_seconds=60) as session:
+        log(session)
+        until_true(lambda: bridge.registrations)
+        threading.Timer(0.5, lambda: setattr(bridge, "refuse_registration", "")).start()
+
+    assert session.stats.unacknowledged == 0
+    assert bridge.batches() == EXPECTED
+
+
+def test_a_run_that_is_never_let_in_says_what_is_lost_and_why(bridge, caplog):
+    """The reason stands beside the count, with the ways out."""
+    bridge.refuse_registration, bridge.retry_after_ms = "held by trainer 1", 60_000
+    with TrainingSession(bridge.address, session_id="run", close_seconds=0.3) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+        until_true(lambda: session._runtime._transport.failure is not None)
+
+    (lost,) = (
+        r.getMessage() for r in caplog.records if "not all of it has arrived" in r.getMessage()
+    )
+    assert "4 messages were not delivered (held by trainer 1; if it is the same run, wait" in lost
+    assert "give a larger close_seconds or a spool_dir to keep such messages" in lost
+
+
+def test_the_attempt_is_known_once_the_bridge_has_said_it(bridge):
+    """Where the run goes on stands in the registration."""
+    bridge.attempt = 3
+    with TrainingSession(bridge.address, resume_from=(4, 20), resume_step=1_020) as session:
+        until_true(lambda: session.attempt == 3)
+
+    (registration,) = bridge.registrations
+    place = registration.resume_point
+    assert (place.epoch, place.batch_idx, place.global_step) == (4, 20, 1_020)
+    train(bridge)
+    assert not bridge.registrations[-1].HasField("resume_point")
+
+
+def test_a_bridge_that_lacks_the_state_receives_it_again(bridge):
+    """In the middle of a long validation nothing else would say what the run is, where it is and what it does."""
+    with TrainingSession(bridge.address, model="resnet18", epochs=9) as session:
+        session.log_batch(0.5, epoch=3, batch=120, step=720)
+        with session.phase("validation"):
+            assert session.flush(60) == 0
+            before = bridge.accepted
+            bridge.applied.clear()
+            bridge.accepted = 0
+            bridge.known = False
+            until_true(lambda: session.flush(60) == 0 and bridge.of("scalar_data"))
+            (again,) = (each for each in bridge.of("status_update") if each.HasField("config"))
+            (place,) = bridge.of("scalar_data")
+
+    assert all(each.sequence > before for each in bridge.applied if each.sequence)
+    assert again.status == wire.RUNNING
+    assert again.config.model_name == "resnet18"
+    assert again.phase_seconds["startup"] > 0
+    assert (place.epoch, place.batch_idx, place.global_step) == (3, 120, 720)
+    assert not place.values
+
+
+def test_a_bridge_that_has_all_of_it_receives_nothing_twice(bridge):
+    """A stream that breaks changes nothing."""
+    bridge.break_at = [9]
+
+    train(bridge)
+
+    statuses = [each.status for each in bridge.of("status_update") if each.HasField("config")]
+    assert len(bridge.registrations) == 2
+    assert statuses == [wire.INITIALIZING, wire.RUNNING, wire.COMPLETED]
 
 
 def test_the_loop_goes_on_while_the_bridge_is_frozen(bridge):
