@@ -27,6 +27,10 @@ class Bin:
     first_epoch: int = 0
     """Of its first value."""
     first_batch: int = 0
+    first_step: int | None = None
+    """The training step of its first value; None: not reported."""
+    step: int | None = None
+    """Of its worst value."""
 
     @property
     def mean(self) -> float:
@@ -46,19 +50,27 @@ class Curve:
         self.bins: list[Bin] = []
 
     def add(
-        self, value: float, *, at: float, epoch: int, batch: int, images: int | None = None
+        self,
+        value: float,
+        *,
+        at: float,
+        epoch: int,
+        batch: int,
+        images: int | None = None,
+        step: int | None = None,
     ) -> None:
-        """Add the value of a batch, and how many images came with it."""
+        """Add the value of a batch, how many images came with it, and the training step that it is."""
         bins = self.bins
         if not bins or bins[-1].count + bins[-1].nonfinite >= self._stride:
             if len(bins) == self._size:
                 self._halve()
                 bins = self.bins
-            bins.append(Bin(at, first_epoch=epoch, first_batch=batch))
+            bins.append(Bin(at, first_epoch=epoch, first_batch=batch, first_step=step))
         last = bins[-1]
         if not math.isfinite(value):
             last.nonfinite += 1
             last.epoch, last.batch, last.worst_at, last.images = epoch, batch, at, images
+            last.step = step
             return
         last.count += 1
         last.total += value
@@ -67,6 +79,7 @@ class Curve:
             last.high = value
             if not last.nonfinite:
                 last.epoch, last.batch, last.worst_at, last.images = epoch, batch, at, images
+                last.step = step
 
     def snapshot(self) -> dict[str, Any]:
         """Return what `restored` takes, ready for JSON."""
@@ -82,7 +95,9 @@ class Curve:
             ]
             for b in self.bins
         ]
-        places = [[b.worst_at, b.images, b.first_epoch, b.first_batch] for b in self.bins]
+        places = [
+            [b.worst_at, b.images, b.first_epoch, b.first_batch, *_steps_of(b)] for b in self.bins
+        ]
         return {"size": self._size, "stride": self._stride, "bins": rows, "places": places}
 
     @classmethod
@@ -118,7 +133,15 @@ def joined(a: Bin, b: Bin) -> Bin:
         worst.images,
         a.first_epoch,
         a.first_batch,
+        a.first_step,
+        worst.step,
     )
+
+
+def _steps_of(bin_: Bin) -> tuple[int | None, ...]:
+    """Return the last fields of a bin, which those without steps are kept without."""
+    has_steps = bin_.first_step is not None or bin_.step is not None
+    return (bin_.first_step, bin_.step) if has_steps else ()
 
 
 def _places_of(rows: Sequence[Sequence[Any]]) -> list[tuple[float, None, int, int]]:

@@ -39,12 +39,16 @@ VALUE_FIELDS = 3
 class ScalarCurve:
     """Keeps every extreme of an endless series in few points, each of equally many values."""
 
-    __slots__ = ("_numbers", "_stride")
+    __slots__ = ("_is_shared", "_numbers", "_stride", "values")
 
     def __init__(self) -> None:
         """Start empty."""
+        self.values = 0
+        """How many there were."""
         self._stride = 1
         self._numbers = array("d")
+        self._is_shared = False
+        """With a frozen curve, so that the numbers must be copied before they change."""
 
     def __len__(self) -> int:
         """Count the points."""
@@ -58,6 +62,9 @@ class ScalarCurve:
     def add(self, value: float, *, at: float, step: float) -> None:
         """Add a value that arrived at `at`, logged at a training step."""
         value, at, step = float(value), float(at), float(step)
+        self.values += 1
+        if self._is_shared:
+            self._numbers, self._is_shared = self._numbers[:], False
         numbers = self._numbers
         if not numbers or self._is_last_full:
             if len(self) >= POINTS_LIMIT:
@@ -78,6 +85,14 @@ class ScalarCurve:
         if last is not None:
             self._numbers.extend(last)
         self._stride *= 2
+        self._is_shared = False
+
+    def frozen(self) -> "ScalarCurve":
+        """Return this curve as it is now, to be read in any thread; it takes no room until this one changes."""
+        curve = ScalarCurve()
+        curve._stride, curve._numbers, curve.values = self._stride, self._numbers, self.values
+        self._is_shared = curve._is_shared = True
+        return curve
 
     def snapshot(self) -> list[Any]:
         """Return what `restored` takes, in plain values: while no value was joined to another, three numbers each."""
@@ -99,6 +114,7 @@ class ScalarCurve:
                 curve._numbers.extend(_point_of(at, step, value))
         if len(curve._numbers) % FIELDS:
             raise ValueError("a point of a curve is cut off")
+        curve.values = int(sum(point.finite + point.nonfinite for point in curve.points))
         return curve
 
     @property

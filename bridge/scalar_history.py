@@ -59,22 +59,25 @@ class ScalarHistory:
         self._splits.add(split)
         return ADMITTED
 
-    def add(self, scalars: Scalars, *, at: float, reached: int) -> None:
-        """Add what arrived at `at`, when the run had reached a step; what was logged may say another."""
+    def add(self, scalars: Scalars, *, at: float, reached: int | None) -> None:
+        """Add what arrived at `at`, when the run had reached a step; what was logged may say another.
+
+        None: the run has no steps; the values themselves are counted.
+        """
         split = scalars.split
         step = reached if scalars.step is None else scalars.step
         for name, value in islice(scalars.values.items(), EXAMINED):
             if self.admit(name, split) is ADMITTED:
                 self._add(name, split, value, at, step)
 
-    def _add(self, name: str, split: str, value: float, at: float, step: int) -> None:
+    def _add(self, name: str, split: str, value: float, at: float, step: int | None) -> None:
         key = (name, split)
         self.newest[key] = value
         curve = self.curves.get(key)
         if curve is None:
             curve = self.curves[key] = ScalarCurve()
         before = len(curve)
-        curve.add(value, at=at, step=step)
+        curve.add(value, at=at, step=curve.values + 1 if step is None else step)
         self._points += len(curve) - before
         if self._points > POINTS_LIMIT:
             self._thin()
@@ -90,6 +93,10 @@ class ScalarHistory:
             if split:
                 values.setdefault(split, {})[name] = value
         return values
+
+    def frozen(self) -> dict[tuple[str, str], ScalarCurve]:
+        """Return the curves by name and split as they are now, to be read in any thread."""
+        return {key: curve.frozen() for key, curve in self.curves.items()}
 
     def newest_of(self, name: str) -> float | None:
         """Return a newest value of a name, without a split if there is one; None: it was never logged."""

@@ -23,12 +23,14 @@ from bridge.model import (
     Client,
     Config,
     Epoch,
+    Occurrence,
     Performance,
     Scalars,
     Stage,
     Status,
     StatusChange,
 )
+from bridge.occurrences import Occurrences
 from bridge.phases import PhaseClock, Steps
 from bridge.protocol import STALL_SECONDS
 from bridge.recent_progress import Progress, RecentProgress
@@ -125,6 +127,7 @@ class Session:
         self.losses = Curve()
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
         self.scalars = ScalarHistory()
+        self.occurrences = Occurrences()
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self.restored_state: dict[str, Any] = {}
         """By CHECKPOINT_KEY, what sinks and commands knew of it before a restart; each takes its own out."""
@@ -197,8 +200,14 @@ class Session:
             self.step = batch.step
         if batch.loss is not None:
             self.loss = batch.loss
-            place = {"epoch": batch.epoch, "batch": batch.index}
-            self.losses.add(batch.loss, at=now, images=batch.images_received, **place)
+            self.losses.add(
+                batch.loss,
+                at=now,
+                epoch=batch.epoch,
+                batch=batch.index,
+                images=batch.images_received,
+                step=batch.step,
+            )
 
     def _epoch(self, epoch: Epoch, now: float) -> None:
         self.epochs.append(epoch)
@@ -227,8 +236,11 @@ class Session:
             self.epoch, self.batch = scalars.epoch, scalars.batch
             self.step = self.step if scalars.step is None else scalars.step
             self.phases.derive("training", now, self.steps)
-        reached = self.batches if self.step is None else self.step
+        reached = self.step if self.step is not None else self.batches or None
         self.scalars.add(scalars, at=now, reached=reached)
+
+    def _occurred(self, occurrence: Occurrence, now: float) -> None:
+        self.occurrences.add(occurrence, now)
 
     def _status(self, change: StatusChange, now: float) -> None:
         before = self.status
@@ -306,6 +318,7 @@ _APPLY: dict[type, Callable[[Session, Any, float], None]] = {
     Epoch: Session._epoch,
     Performance: Session._performance,
     Scalars: Session._scalars,
+    Occurrence: Session._occurred,
     StatusChange: Session._status,
     Connected: Session._connected,
     Disconnected: Session._disconnected,

@@ -16,6 +16,7 @@ from bridge.model import (
     Status,
     reported,
 )
+from bridge.occurrences import Occurrences
 from bridge.phases import PhaseClock
 from bridge.scalar_history import ScalarHistory
 from bridge.session import Notice, Session
@@ -50,7 +51,10 @@ def snapshot_of(session: Session) -> dict[str, Any]:
         "performance": asdict(session.performance) if session.performance else None,
         "scalars": session.scalars.without_split(),
         **reported_values(
-            curves=session.scalars.snapshot(), step=session.step, tokens=session.tokens or None
+            curves=session.scalars.snapshot(),
+            step=session.step,
+            tokens=session.tokens or None,
+            events=session.occurrences.snapshot(),
         ),
         "notices": [(notice.at, notice.text) for notice in session.notices],
         "token_hashes": session.proof.token_hashes,
@@ -82,6 +86,7 @@ def session_from(state: dict[str, Any]) -> Session:
     session.proof = StreamProof(tuple(state.get("token_hashes", ())), tuple(state.get("hosts", ())))
     session.stepped_at = state.get("stepped_at", 0.0)
     session.step, session.tokens = state.get("step"), state.get("tokens", 0)
+    session.occurrences = Occurrences.restored(state.get("events", ()))
     session.phases = _phases_of(state, session)
     return session
 

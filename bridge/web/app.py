@@ -11,7 +11,9 @@ from bridge.addresses import GO_TO_IMAGES
 from bridge.sockets import BoundAddress
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.compare import get_comparison
+from bridge.web.api.curves import list_curves
 from bridge.web.api.delete_session import delete_session
+from bridge.web.api.events import list_events
 from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
@@ -90,6 +92,8 @@ ROUTES = (
     Route("GET", "/api/v1/sessions", list_sessions),
     Route("GET", "/api/v1" + SESSION, get_session),
     Route("DELETE", "/api/v1" + SESSION, delete_session),
+    Route("GET", "/api/v1" + SESSION + "/curves", list_curves),
+    Route("GET", "/api/v1" + SESSION + "/events", list_events),
     Route("GET", "/api/v1" + SESSION + "/images", list_images),
     Route("GET", "/api/v1" + SESSION + BATCH, get_batch),
     Route("GET", "/api/v1/runs/{run_id}", get_run),

@@ -8,6 +8,8 @@ from functools import cached_property
 from bridge.hardware import Resources
 from bridge.history import Bin
 from bridge.model import Client, Config, Epoch, Performance, Stage, Status, is_ratio
+from bridge.occurrences import Happened
+from bridge.scalar_curve import ScalarCurve
 from bridge.session import Notice, Session
 from bridge.web.session_state import state_of
 
@@ -48,6 +50,11 @@ class SessionView:
     """The newest of each name, of those that came without a split."""
     scalars_by_split: Mapping[str, Mapping[str, float]]
     """The newest of each name, by split."""
+    scalar_curves: Mapping[tuple[str, str], ScalarCurve]
+    """By name and split."""
+    occurrences: tuple[Happened, ...]
+    """The newest events that the loop has reported."""
+    occurrences_total: int
     notices: tuple[Notice, ...]
     trace_id: str
     now: float
@@ -238,6 +245,9 @@ def session_view(session: Session, now: float) -> SessionView:
         performance=session.performance,
         scalars=session.scalars.without_split(),
         scalars_by_split=session.scalars.by_split(),
+        scalar_curves=session.scalars.frozen(),
+        occurrences=tuple(session.occurrences),
+        occurrences_total=session.occurrences.total,
         notices=tuple(session.notices),
         trace_id=session.trace_id,
         now=now,

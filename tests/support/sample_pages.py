@@ -26,6 +26,8 @@ from bridge.model import (
     CommandResult,
     Config,
     Epoch,
+    Level,
+    Occurrence,
     Performance,
     Scalars,
     Stage,
@@ -64,6 +66,7 @@ def sample_deps(folder, **changes):
     _diverging(deps, stored, now)
     _hostile(deps, now)
     _over(deps, stored, now)
+    _language_model(deps, now)
     _simple(deps, now)
     _ranks(deps, now)
     _preempted(deps, stored, now)
@@ -103,6 +106,8 @@ def _digits(deps, stored, now):
         if step in (702, 703, 1190):
             loss = 4.8 if step < 1000 else 2.1
         session.apply(Batch(epoch, index, loss, sample_count=32), at)
+        if step % 5 == 0:
+            _log_scalars(session, chance, step, at)
         _predict(chance, confusion, step)
         if step % 24 == 0 or step in (702, 703, 1190):
             _keep(stored, chance, session.id, (epoch, index), loss, int(at * 1000), step)
@@ -126,7 +131,11 @@ def _digits(deps, stored, now):
     session.apply(
         Performance(0.0412, 402.0, 960.0, 12_480.0, 12_120.0, Resources(3.42, 9.1 * GIB, gpus)), now
     )
-    session.apply(Scalars(3, 250, {"gradient_norm": 0.8123, "temperature": 1.07}), now - 1)
+    for before, event in (
+        (1500, Occurrence("lr drop", "by half", Level.INFO, {"from": "0.001"}, 1, 300, 700)),
+        (600, Occurrence("loss spike", "skipped", Level.WARNING, {}, 2, 390, 1190)),
+    ):
+        session.apply(event, now - before)
     _command(deps, session, CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.0003"}, now)
     deps.commands.submit(session.id, CommandType.SAVE_CHECKPOINT, {})
     deps.metrics.confusions[session.id] = confusion
@@ -178,6 +187,45 @@ def _command(deps, session, type, parameters, now):
     result = CommandResult(command.id, applied=True, message="done", epoch=2, batch=388)
     deps.commands.answer(session.id, result)
     session.apply(CommandAnswered(type, result), now - 299)
+
+
+def _log_scalars(session, chance, step, at):
+    """Log what a loop logs by name: with the batches of training, and now and then of validation."""
+    noise, place = chance.uniform(0.9, 1.1), (step // 400, step % 400)
+    values = {"gradient_norm": 3 * math.exp(-step / 500) * noise, "temperature": 1.07}
+    session.apply(Scalars(*place, {"perplexity": 1 + 90 / (step + 2) * noise}, step, "train"), at)
+    session.apply(Scalars(*place, values, step), at)
+    if step % 100 == 0:
+        value = 1.4 + 95 / (step + 2)
+        session.apply(Scalars(*place, {"perplexity": value}, step, "validation"), at)
+
+
+def _language_model(deps, now):
+    """Add a run without epochs, which counts by steps and tokens and logs what language models are judged by."""
+    chance = random.Random(7)
+    session = _run(
+        deps, "gpt-mini-1b", started=now - 9_000, config=Config(0, 0, 512, "gpt-mini", "fineweb")
+    )
+    session.apply(StatusChange(Status.RUNNING), now - 8_990)
+    for step in range(40_000, 44_000):
+        at = now - 8_980 + (step - 40_000) * 2.2
+        loss = 2.4 + 3 * math.exp(-(step - 40_000) / 700) + chance.uniform(-0.12, 0.12)
+        session.apply(Batch(0, step, loss, step=step, tokens=524_288, sample_count=512), at)
+        if step % 10:
+            continue
+        values = {"loss": loss, "gradient_norm": chance.uniform(0.4, 0.9), "mfu": 0.41}
+        values |= {"learning_rate": 3e-4 * (44_500 - step) / 4_500, "router/load": chance.random()}
+        session.apply(Scalars(0, step, values, step, "train"), at)
+        if step % 250 == 0:
+            session.apply(Scalars(0, step, {"loss": loss + 0.2}, step, "validation"), at)
+    sample = {"text": "Once upon a time there was a small dragon", "temperature": "0.8"}
+    for step, event in (
+        (40_900, ("lr drop", "the schedule has reached its plateau", Level.INFO, {})),
+        (42_500, ("loss spike", "batch skipped", Level.WARNING, {"loss": "11.2"})),
+        (43_750, ("sample", "", Level.INFO, sample)),
+    ):
+        at = now - 8_980 + (step - 40_000) * 2.2
+        session.apply(Occurrence(*event, 0, step, step), at)
 
 
 def _predict(chance, confusion, step):

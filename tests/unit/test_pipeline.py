@@ -30,6 +30,8 @@ from bridge.model import (
     CommandResult,
     Config,
     Heartbeat,
+    Level,
+    Occurrence,
     Performance,
     Scalars,
     Stage,
@@ -343,6 +345,20 @@ def test_nothing_is_applied_while_too_much_waits_for_the_disk():
     assert raised.value.retry_after_ms > 0
     assert session.accepted == 0
     assert bridge.sink.of(Batch) == []
+
+
+def test_an_event_that_is_sent_again_happened_once():
+    """A client that was cut off before its Ack repeats what it sent; the sequence shows that it is known."""
+    bridge = Bridge()
+    session = bridge.register()
+    event = Occurrence("lr drop", "", Level.INFO, {}, 0, 0, 7)
+
+    for _ in range(2):
+        bridge.send(event, 1)
+    bridge.send(event, 2)
+
+    assert session.occurrences.total == 2
+    assert len(bridge.sink.of(Occurrence)) == 2
 
 
 def test_a_command_that_is_answered_twice_was_answered_once():

@@ -82,3 +82,17 @@ def test_thinning_keeps_a_last_point_without_a_partner():
     curve.add(6.0, at=0.0, step=6)
 
     assert [point.finite for point in curve.points] == [2, 2, 2, 1]
+
+
+def test_a_frozen_curve_stays_as_it_was():
+    """What is being drawn does not change, whatever is added or thinned meanwhile."""
+    for change in (lambda curve: curve.add(9.0, at=9.0, step=9), ScalarCurve.halve):
+        curve = curve_of(range(5))
+        frozen = curve.frozen()
+        points = frozen.points
+
+        change(curve)
+        curve.add(10.0, at=10.0, step=10)
+
+        assert frozen.points == points
+        assert curve.points != points

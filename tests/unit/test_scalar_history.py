@@ -37,6 +37,16 @@ def test_each_split_of_a_name_has_a_curve_of_its_own(history):
     assert history.by_split() == {"train": {"loss": 1.0}, "validation": {"loss": 2.0}}
 
 
+def test_a_run_without_steps_counts_its_values(history):
+    """A loop that sends nothing but numbers has a curve from 1, also after a restart."""
+    for _ in range(2):
+        history.add(scalars({"reward": 1.0}), at=1.0, reached=None)
+    restored = ScalarHistory.restored(unpacked(packed(history.snapshot())), {})
+    restored.add(scalars({"reward": 1.0}), at=1.0, reached=None)
+
+    assert [point.step for point in restored.curves["reward", ""].points] == [1, 2, 3]
+
+
 def test_names_and_splits_are_bounded_each_with_its_reason(history):
     """What is beyond the limits is refused; what was admitted stays."""
     names = [f"name{number}" for number in range(NAMES_LIMIT)]

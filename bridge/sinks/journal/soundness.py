@@ -37,6 +37,12 @@ def check_session(session: Session, session_id: str) -> None:
     _check_numbers("scalars", session.scalars.newest.values())
     _check_numbers("steps", [session.tokens, *([] if session.step is None else [session.step])])
     _check_numbers("notices", [notice.at for notice in session.notices])
+    _check_numbers("events", [session.occurrences.total])
+    for at, one in ((happened.at, happened.occurrence) for happened in session.occurrences):
+        _check_texts("events", (one.name, one.message, *one.details, *one.details.values()))
+        _check_numbers(
+            "events", [at, one.epoch, one.batch, *([] if one.step is None else [one.step])]
+        )
     for epoch in session.epochs:
         values = [getattr(epoch, name) for name in Epoch.__slots__]
         _check_numbers("epochs", [value for value in values if value is not None])

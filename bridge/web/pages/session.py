@@ -13,9 +13,11 @@ from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
 from bridge.web.command_notes import note_of
 from bridge.web.dependencies import AppDependencies, deps_of
+from bridge.web.happenings import happenings
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
+from bridge.web.pages.scalar_section import asked_axis, scalar_section
 from bridge.web.pages.strips import strips_of, worst_strips
 from bridge.web.runs.findings import findings
 from bridge.web.runs.lookup import run_around
@@ -48,6 +50,7 @@ async def session_page(request: web.Request) -> web.Response:
     note = _note(request.query.get("note", ""), newest, commands)
     problem, store = images_problem(deps), store_problem(deps)
     run = await run_around(request, newest.client)
+    by = asked_axis(request)
 
     def render_page() -> str:
         attempts = catalog.all_of(newest)
@@ -62,6 +65,8 @@ async def session_page(request: web.Request) -> web.Response:
             newest=newest,
             is_alone=asked is not None,
             commands=[(command, note_of(command, newest)) for command in reversed(commands)],
+            scalars=scalar_section(shown, by),
+            happenings=happenings(shown),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,

@@ -1,0 +1,56 @@
+"""The curves of the numbers that a session logs by name, as JSON."""
+
+import time
+from typing import Any
+
+from aiohttp import web
+
+from bridge.errors import InvalidDataError
+from bridge.scalar_curve import Point
+from bridge.web.charts.scalar_chart import CHOICES, STEP, x_of
+from bridge.web.json_response import json_response
+from bridge.web.session_lookup import attempt_of
+from bridge.web.session_view import session_view
+
+ANY = None
+
+
+async def list_curves(request: web.Request) -> web.Response:
+    """Return the curves of a session, or those of a name, of a split, or of both."""
+    name, split = request.query.get("name") or ANY, request.query.get("split", ANY)
+    by = request.query.get("by") or STEP
+    if by not in CHOICES:
+        raise InvalidDataError(f"by must be {' or '.join(CHOICES)}")
+    view = session_view(await attempt_of(request), time.time())
+    place = x_of(view, by)
+    curves = [
+        {
+            "name": own_name,
+            "split": own_split or None,
+            "points": [_point_json(point, place(point)) for point in curve.points],
+        }
+        for (own_name, own_split), curve in view.scalar_curves.items()
+        if name in (ANY, own_name) and split in (ANY, own_split)
+    ]
+    return json_response(
+        {
+            "by": by,
+            "names": list(dict.fromkeys(own_name for own_name, _ in view.scalar_curves)),
+            "splits": list(dict.fromkeys(own or None for _, own in view.scalar_curves)),
+            "curves": curves,
+        }
+    )
+
+
+def _point_json(point: Point, x: float) -> dict[str, Any]:
+    is_finite = point.finite > 0
+    return {
+        "x": x,
+        "at": point.at,
+        "step": int(point.step),
+        "count": int(point.finite),
+        "mean": point.mean if is_finite else None,
+        "low": point.low if is_finite else None,
+        "high": point.high if is_finite else None,
+        "nonfinite": int(point.nonfinite),
+    }
