@@ -32,7 +32,9 @@ class SessionSummary:
     batches: int
     """Received so far."""
     step: int | None = None
-    """The training step that it has reached, counted over the whole run."""
+    """The training step that it has reached, counted over the whole run; alone where there are no epochs."""
+    total_steps: int | None = None
+    """In a run without epochs."""
     tokens: int | None = None
     """Trained on so far."""
     total_epochs: int | None = None

@@ -129,15 +129,49 @@ class SessionView:
         return before
 
     @property
+    def counts_steps(self) -> bool:
+        """Whether the run has no epochs: all its batches are in epoch 0, and have the numbers of its steps."""
+        if self.step is None or self.epochs or self.epoch:
+            return False
+        return self.config.total_epochs <= 1 or not (self.batch or self.loss_bins)
+
+    @property
+    def total_steps(self) -> int:
+        """How many steps a run without epochs takes; 0: not reported."""
+        return self.config.batches_per_epoch if self.config.total_epochs == 1 else 0
+
+    def place_text(self, epoch: int, batch: int) -> str:
+        """Return where a batch is in the run, in words."""
+        return f"step {batch}" if self.counts_steps else f"epoch {epoch}, batch {batch}"
+
+    @property
+    def _steps_text(self) -> str:
+        step, total = self.step or 0, self.total_steps
+        if self.status.is_end:
+            return f"{step + 1:,} of {total:,} steps" if total else f"{step + 1:,} steps"
+        return f"step {step:,} of {total:,}" if total else f"step {step:,}"
+
+    @property
     def progress_text(self) -> str:
         """Where the run is, in words."""
+        return self._steps_text if self.counts_steps else self._epochs_text
+
+    @property
+    def _epochs_text(self) -> str:
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and (self.batches or self.epochs):
             return f"{self._epochs_entered} of {total or self._epochs_entered} epochs"
         if not self.has_begun and (self.status.is_end or not self.is_live):
             return "nothing was logged"
         if not self.has_begun:
-            return f"0 of {total} epochs" if total else "not started"
+            steps = self.total_steps
+            return (
+                f"0 of {steps:,} steps"
+                if steps
+                else f"0 of {total} epochs"
+                if total
+                else "not started"
+            )
         if not self.has_place:
             return "scalars only"
         if total:

@@ -128,13 +128,14 @@ def session_json(view: SessionView, root: str) -> dict[str, Any]:
         "registered_at": view.registered_at,
         "updated_at": view.updated_at,
         "ended_at": view.ended_at or None,
-        "epoch": view.epoch_reached if view.has_place else None,
-        "batch": view.batch if view.batches or (view.has_scalars and view.has_place) else None,
+        "epoch": view.epoch_reached if view.has_place and not view.counts_steps else None,
+        "batch": _batch_reached(view),
         "batches": view.batches,
         "step": view.step,
         "tokens": view.tokens or None,
-        "total_epochs": view.config.total_epochs or None,
-        "batches_per_epoch": view.config.batches_per_epoch or None,
+        "total_steps": (view.total_steps if view.counts_steps else 0) or None,
+        "total_epochs": (0 if view.counts_steps else view.config.total_epochs) or None,
+        "batches_per_epoch": (0 if view.counts_steps else view.config.batches_per_epoch) or None,
         "progress_ratio": view.progress_ratio,
         "loss": view.loss,
         "accuracy_ratio": view.accuracy_ratio,
@@ -146,6 +147,11 @@ def session_json(view: SessionView, root: str) -> dict[str, Any]:
         "api_url": f"{root}/api/v1/sessions/{view.id}",
         "images_url": f"{root}/api/v1/sessions/{view.id}/images",
     }
+
+
+def _batch_reached(view: SessionView) -> int | None:
+    is_known = view.batches or (view.has_scalars and view.has_place)
+    return view.batch if is_known and not view.counts_steps else None
 
 
 def _performance_json(performance: Performance | None) -> dict[str, Any] | None:

@@ -13,14 +13,16 @@ MARK_ROOM = 11.0
 """In percent of the width: a mark that is closer to the one before it has no words."""
 
 
-def attempts_chart(stretches: Sequence[Stretch], *, height: int = 300) -> Chart | None:
+def attempts_chart(
+    stretches: Sequence[Stretch], *, height: int = 300, counts_steps: bool = False
+) -> Chart | None:
     """Return a chart of what counts, what was done again below it, and a mark where each attempt began.
 
     Its x axis is the number of batches that count, so that the same distance is as much work everywhere.
     """
     drawn = [stretch for stretch in stretches if stretch.bins or stretch.superseded]
     if len(drawn) <= 1:
-        return loss_chart(counted_bins(drawn), height=height)
+        return loss_chart(counted_bins(drawn), height=height, counts_steps=counts_steps)
     starts = [0.0, *accumulate(_weight(stretch.bins) for stretch in drawn)]
     ends = [
         start + _weight(stretch.bins) + _weight(stretch.superseded)
@@ -33,7 +35,9 @@ def attempts_chart(stretches: Sequence[Stretch], *, height: int = 300) -> Chart 
         for start, stretch in zip(starts, drawn, strict=False)
         if stretch.superseded
     ]
-    chart = loss_chart(bins, height=height, edges=_edges(bins, 0.0, total), faint=faint)
+    chart = loss_chart(
+        bins, height=height, edges=_edges(bins, 0.0, total), faint=faint, counts_steps=counts_steps
+    )
     if chart is None:
         return None
     places = [

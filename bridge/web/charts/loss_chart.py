@@ -21,6 +21,7 @@ from bridge.web.charts.line_chart import (
 )
 from bridge.web.charts.scale import Scale, scale_of
 from bridge.web.charts.spikes import spikes_of
+from bridge.web.formatting import count
 
 SPARKLINE_BINS = 60
 
@@ -37,11 +38,13 @@ def loss_chart(
     height: int = 300,
     edges: Sequence[float] = (),
     faint: Sequence[PlacedBins] = (),
+    counts_steps: bool = False,
 ) -> Chart | None:
     """Return a band between extremes, a line of means, and marks at spikes and non-finite values.
 
     `edges` are where each bin begins and the last one ends, in percent of the width; by default all are as wide.
-    Only the means of the bins in `faint` are drawn, each with edges of their own.
+    Only the means of the bins in `faint` are drawn, each with edges of their own. `counts_steps`: there are no
+    epochs, and batches have the numbers of steps.
     """
     if not bins:
         return None
@@ -58,7 +61,7 @@ def loss_chart(
         tuple(columns[index] for index in spikes_of([column.high for column in columns])),
         _gaps(columns),
         tuple(piece for placed in faint for piece in _shapes(*placed, scale, height)[1]),
-        x_ticks=_epoch_ticks(bins, edges),
+        x_ticks=_step_ticks(bins, edges) if counts_steps else _epoch_ticks(bins, edges),
         y_ticks=y_ticks(scale, height),
     )
 
@@ -155,6 +158,16 @@ def _epoch_ticks(bins: Sequence[Bin], edges: Sequence[float]) -> tuple[Tick, ...
         if not ticks or place - ticks[-1].place >= 100 / MAX_X_TICKS:
             text = str(epoch) if ticks else f"epoch {epoch}"
             ticks.append(tick_at(place, text, anchor="start"))
+    return tuple(ticks)
+
+
+def _step_ticks(bins: Sequence[Bin], edges: Sequence[float]) -> tuple[Tick, ...]:
+    """Label the first steps of bins, as many as there is room for."""
+    ticks: list[Tick] = []
+    for bin_, place in zip(bins, edges, strict=False):
+        if not ticks or place - ticks[-1].place >= 100 / MAX_X_TICKS:
+            text = count(bin_.first_batch)
+            ticks.append(tick_at(place, text if ticks else f"step {text}", anchor="start"))
     return tuple(ticks)
 
 

@@ -42,7 +42,7 @@ def session_curves(session: SessionView, stretches: Sequence[Stretch]) -> Sessio
     has_ratios = all(map(_has_accuracy_ratios, epochs))
     rate: list[Series] = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
     return SessionCurves(
-        loss=attempts_chart(stretches),
+        loss=attempts_chart(stretches, counts_steps=session.counts_steps),
         epoch_loss=epoch_chart(numbers, loss),
         epoch_accuracy=epoch_chart(numbers, accuracy, highest=1.0 if has_ratios else math.inf),
         has_accuracy_ratios=has_ratios,

@@ -1,7 +1,8 @@
 """The images of a batch in a single picture, for dashboard panels."""
 
 import io
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +21,7 @@ from bridge.web.pages.image_selection import (
 from bridge.web.pages.images import NO_IMAGE, REVALIDATE, jpeg_response
 from bridge.web.pages.tile_worker import TILE
 from bridge.web.session_lookup import session_of
+from bridge.web.session_view import SessionView, session_view
 
 COLUMNS = 4
 MAX_TILES = 16
@@ -42,11 +44,11 @@ async def contact_sheet(request: web.Request) -> web.Response:
         session = await session_of(request)
     except NotFoundError:
         return jpeg_response(NO_IMAGE, REVALIDATE)
-    session_id, names = session.id, session.config.class_names
-    selection, _ = read_selection(usable_parameters(request.query), names)
+    view = session_view(session, time.time())
+    selection, _ = read_selection(usable_parameters(request.query), view.config.class_names)
 
     def draw() -> bytes:
-        return _sheet_of(deps, session_id, selection, names) or NO_IMAGE
+        return _sheet_of(deps, view, selection) or NO_IMAGE
 
     try:
         body = await deps.image_threads.run(draw)
@@ -55,16 +57,15 @@ async def contact_sheet(request: web.Request) -> web.Response:
     return jpeg_response(body, REVALIDATE, sha256(body).hexdigest()[:16])
 
 
-def _sheet_of(
-    deps: AppDependencies, session_id: str, selection: Selection, names: tuple[str, ...]
-) -> bytes | None:
+def _sheet_of(deps: AppDependencies, session: SessionView, selection: Selection) -> bytes | None:
     try:
-        batch = find_batch(deps.index, session_id, selection)
+        batch = find_batch(deps.index, session.id, selection)
         images = _images_of(deps.index, batch)
         if batch is None or not images:
             return None
         tiles = (_tile_of(deps, image) for image in images)
-        return _draw(batch, images, tiles, names, instead_of=selection.place)
+        header = header_of(batch, selection.place, session.place_text)
+        return _draw(header, images, tiles, session.config.class_names)
     except (StorageError, NotFoundError) as error:
         deps.telemetry.storage_failed("contact sheet", error)
     except ModuleNotFoundError:
@@ -90,12 +91,7 @@ def _images_of(index: ImageIndex, batch: ImageBatch | None) -> list[IndexedImage
 
 
 def _draw(
-    batch: ImageBatch,
-    images: Sequence[IndexedImage],
-    tiles: Iterable[Any],
-    names: tuple[str, ...],
-    *,
-    instead_of: tuple[int, int] | None,
+    header: str, images: Sequence[IndexedImage], tiles: Iterable[Any], names: tuple[str, ...]
 ) -> bytes:
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 -- an extra that may be absent
 
@@ -105,7 +101,7 @@ def _draw(
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
     pen.font = ImageFont.load_default(13)
-    pen.text((GAP, 6), header_of(batch, instead_of), INK)
+    pen.text((GAP, 6), header, INK)
     for position, (image, tile) in enumerate(zip(images, tiles, strict=True)):
         left = GAP + position % COLUMNS * (TILE + GAP)
         top = HEADER_HEIGHT + position // COLUMNS * (TILE + LABEL_HEIGHT + GAP)
@@ -129,14 +125,17 @@ def _draw_tile(sheet: Any, pen: Any, corner: tuple[int, int], tile: Any) -> None
         sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
 
 
-def header_of(batch: ImageBatch, instead_of: tuple[int, int] | None) -> str:
+def header_of(
+    batch: ImageBatch,
+    instead_of: tuple[int, int] | None,
+    place_text: Callable[[int, int], str],
+) -> str:
     """Return the line above the images, which says where they are not of the batch that was asked for."""
     loss = "not reported" if batch.loss is None else number(batch.loss)
-    text = f"epoch {batch.epoch}, batch {batch.batch}, loss {loss}"
+    text = f"{place_text(batch.epoch, batch.batch)}, loss {loss}"
     if instead_of in (None, (batch.epoch, batch.batch)):
         return text
-    epoch, index = instead_of
-    return f"no images of epoch {epoch}, batch {index}; nearest: {text}"
+    return f"no images of {place_text(*instead_of)}; nearest: {text}"
 
 
 def label_of(image: IndexedImage, names: tuple[str, ...]) -> tuple[str, str]:

@@ -346,5 +346,9 @@ def test_a_sheet_of_another_batch_says_so():
     """Where the batch asked for has no images, the line above those of the nearest one names both."""
     batch = ImageBatch("run-1", 0, 160, 0, 0.5, 1)
 
-    assert header_of(batch, None) == header_of(batch, (0, 160)) == "epoch 0, batch 160, loss 0.5000"
-    assert header_of(batch, (0, 150)).startswith("no images of epoch 0, batch 150; nearest: epoch")
+    def place_text(epoch, batch):
+        return f"{epoch}-{batch}"
+
+    assert header_of(batch, None, place_text) == "0-160, loss 0.5000"
+    assert header_of(batch, (0, 160), place_text) == "0-160, loss 0.5000"
+    assert header_of(batch, (0, 150), place_text).startswith("no images of 0-150; nearest: 0-160")
