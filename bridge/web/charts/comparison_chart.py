@@ -35,6 +35,9 @@ TIME_STEPS = (
 )
 """Seconds between two labels of a time axis; beyond them whole days."""
 
+Span = tuple[float, float]
+"""The first and the last value of the x axis."""
+
 Curve = tuple[str, str, Sequence[Point]]
 """Name, style and points of a line."""
 
@@ -45,24 +48,36 @@ def comparison_chart(curves: Sequence[Curve], by: By, *, height: int = 320) -> C
     if not drawn:
         return None
     scale = scale_of(point.mean for _, _, points in drawn for point in points if _is_drawn(point))
-    end = max(point.x for _, _, points in drawn for point in points) or 1.0
-    lines = tuple(_line(name, style, points, end, scale, height) for name, style, points in drawn)
+    span = _span([point.x for _, _, points in drawn for point in points])
+    lines = tuple(_line(name, style, points, span, scale, height) for name, style, points in drawn)
     return Chart(
         height,
         scale.is_log,
         lines,
-        x_ticks=_x_ticks(end, by),
+        x_ticks=_x_ticks(span, by),
         y_ticks=y_ticks_of(scale, height),
     )
 
 
+def _span(xs: Sequence[float]) -> Span:
+    """Return where the x axis begins and ends: with 0, unless that would leave half of the chart empty."""
+    first, last = min(xs), max(xs)
+    return (first if 0 < last < 2 * first and first < last else 0.0), last or 1.0
+
+
+def _place(x: float, span: Span) -> float:
+    """Return where a value of the x axis is, from 0 to 1."""
+    first, last = span
+    return (x - first) / (last - first) * RIGHT
+
+
 def _line(
-    name: str, style: str, points: Sequence[Point], end: float, scale: Scale, height: int
+    name: str, style: str, points: Sequence[Point], span: Span, scale: Scale, height: int
 ) -> Line:
     """Return a line that is interrupted where values are not finite."""
     runs = [list(run) for is_drawn, run in groupby(points, _is_drawn) if is_drawn]
     pieces = [
-        [(point.x / end * RIGHT * WIDTH, y_of(scale, point.mean, height)) for point in run]
+        [(_place(point.x, span) * WIDTH, y_of(scale, point.mean, height)) for point in run]
         for run in runs
     ]
     places = [place for piece in pieces for place in piece]
@@ -76,23 +91,28 @@ def _is_drawn(point: Point) -> bool:
     return abs(point.mean) < LARGEST
 
 
-def _x_ticks(end: float, by: By) -> tuple[Tick, ...]:
+def _x_ticks(span: Span, by: By) -> tuple[Tick, ...]:
+    first, last = span
     if by is By.TIME:
-        return tuple(_tick(value, end, _time_text(value)) for value in _time_values(end))
-    step = max(1.0, end / TICKS)
+        values = [value for value in _time_values(last) if value >= first]
+        return tuple(_tick(value, span, _time_text(value)) for value in values)
+    step = max(1.0, (last - first) / TICKS)
     power = 10.0 ** math.floor(math.log10(step))
     stride = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= step * 0.999)
-    ticks = [index * stride for index in range(math.floor(end / stride) + 1)]
-    return tuple(_tick(value, end, _step_text(value, by)) for value in ticks)
+    begin, end = math.ceil(first / stride), math.floor(last / stride)
+    ticks = [index * stride for index in range(begin, end + 1)]
+    return tuple(
+        _tick(value, span, _step_text(value, by, is_first=value == ticks[0])) for value in ticks
+    )
 
 
-def _tick(value: float, end: float, text: str) -> Tick:
-    place = value / end * RIGHT * 100
-    return tick_at(place, text, anchor="middle" if value else "start")
+def _tick(value: float, span: Span, text: str) -> Tick:
+    place = _place(value, span) * 100
+    return tick_at(place, text, anchor="middle" if place else "start")
 
 
-def _step_text(value: float, by: By) -> str:
-    return f"{by} 0" if not value else count(value)
+def _step_text(value: float, by: By, *, is_first: bool) -> str:
+    return f"{by} {count(value)}" if is_first else count(value)
 
 
 def _time_values(end: float) -> list[float]:

@@ -9,12 +9,16 @@ from operator import attrgetter
 
 from bridge.history import Bin
 from bridge.model import Epoch
+from bridge.scalar_curve import ScalarCurve
 from bridge.web.session_view import SessionView
 
 LOSS = "loss"
 """The loss of every batch."""
 
 EPOCH_PREFIX = "epoch."
+
+SCALAR_PREFIX = "scalar."
+"""Of a number by name that has the name of another curve."""
 
 EPOCH_CURVES: dict[str, Callable[[Epoch], float | None]] = {
     f"{EPOCH_PREFIX}{name}": attrgetter(name)
@@ -57,18 +61,45 @@ def curves_of(sessions: Iterable[SessionView]) -> tuple[str, ...]:
     """Return the curves that any of the sessions has, in a fixed order."""
     sessions = tuple(sessions)
     names = (LOSS,) if any(session.loss_bins for session in sessions) else ()
-    return names + tuple(
+    averages = tuple(
         name
         for name, value_of in EPOCH_CURVES.items()
         if any(value_of(epoch) is not None for session in sessions for epoch in session.epochs_done)
     )
+    return names + averages + tuple(sorted({name for one in sessions for name in _scalars(one)}))
 
 
 def points_of(session: SessionView, curve: str, by: By) -> tuple[Point, ...]:
     """Return the points of a session's curve, in order; empty where it has none of that name."""
     if curve in EPOCH_CURVES:
         return _epoch_points(session, EPOCH_CURVES[curve])
-    return _loss_points(session, by) if curve == LOSS else ()
+    if curve == LOSS:
+        return _loss_points(session, by)
+    scalars = _scalars(session).get(curve)
+    return () if scalars is None else _scalar_points(session, scalars, by)
+
+
+def scalar_key(name: str, split: str) -> str:
+    """Return what a curve of numbers logged by name is called: by its split and name, as in train/loss."""
+    if split:
+        return f"{split}/{name}"
+    return f"{SCALAR_PREFIX}{name}" if name == LOSS or name in EPOCH_CURVES else name
+
+
+def _scalars(session: SessionView) -> dict[str, ScalarCurve]:
+    """Return the curves of numbers logged by name; should two have one key, the first."""
+    curves: dict[str, ScalarCurve] = {}
+    for (name, split), curve in session.scalar_curves.items():
+        curves.setdefault(scalar_key(name, split), curve)
+    return curves
+
+
+def _scalar_points(session: SessionView, curve: ScalarCurve, by: By) -> tuple[Point, ...]:
+    began = session.registered_at
+    return tuple(
+        _point(max(0.0, one.at - began) if by is By.TIME else one.step, one.mean, one.low, one.high)
+        for one in curve.points
+    )
 
 
 def _epoch_points(

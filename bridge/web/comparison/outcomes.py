@@ -88,11 +88,23 @@ MEASURES = (
 
 
 def _scalars(sessions: Sequence[SessionView]) -> list[_Measure]:
-    names = sorted({name for session in sessions for name in session.scalars})
-    return [
-        _Measure(f"{name}, last", lambda session, name=name: session.scalars.get(name), number)  # type: ignore[misc]
-        for name in names[:MAX_SCALARS]
-    ]
+    newest = [_newest_scalars(session) for session in sessions]
+    names = sorted({name for values in newest for name in values})
+    return [_Measure(f"{name}, last", _newest_of(name), number) for name in names[:MAX_SCALARS]]
+
+
+def _newest_of(name: str) -> Callable[[SessionView], float | None]:
+    return lambda session: _newest_scalars(session).get(name)
+
+
+def _newest_scalars(session: SessionView) -> dict[str, float]:
+    """Return the newest values by name, and those with a split by both."""
+    by_split = {
+        f"{name} ({split})": value
+        for split, values in session.scalars_by_split.items()
+        for name, value in values.items()
+    }
+    return {**session.scalars, **by_split}
 
 
 def _outcome(measure: _Measure, sessions: Sequence[SessionView]) -> Outcome:

@@ -67,6 +67,14 @@ def test_the_x_axis_has_round_labels(end, by, expected):
     assert all(0 <= tick.place <= 100 for tick in chart.x_ticks)
 
 
+def test_runs_that_were_resumed_late_fill_the_chart():
+    """Where everything happened after step 40,000 the axis begins there, and says so."""
+    chart = comparison_chart([("a", "c0", points((40_000, 1.0), (44_000, 0.5)))], By.STEP)
+
+    assert coordinates(chart.lines[0].pieces[0])[0] == 0
+    assert [tick.text for tick in chart.x_ticks][:2] == ["step 40,000", "41,000"]
+
+
 def test_many_points_are_not_dotted():
     """Only the last one of a long line is marked."""
     chart = comparison_chart([("a", "c0", points(*((x, 1.0 + x) for x in range(240))))], By.STEP)

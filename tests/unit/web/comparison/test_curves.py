@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bridge.model import Batch, Client, Config, Epoch
+from bridge.model import Batch, Client, Config, Epoch, Scalars
 from bridge.session import Session
 from bridge.web.comparison.curves import LOSS, By, axis_of, curves_of, points_of
 from bridge.web.session_view import session_view
@@ -76,3 +76,17 @@ def test_only_curves_that_somebody_has_are_offered(session):
         "epoch.learning_rate",
     )
     assert points_of(nothing, LOSS, By.TIME) == ()
+
+
+def test_numbers_by_name_are_curves_too(session):
+    """Each by its split and name; one that has the name of another curve has a mark before it."""
+    for step in (40, 50):
+        session.apply(Scalars(0, 0, {"loss": 1.0, "cer": 0.5}, step), 1010.0)
+        session.apply(Scalars(0, 0, {"loss": 2.0}, step, "train"), 1000.0 + step)
+    view = session_view(session, 2000.0)
+
+    assert curves_of([view]) == ("cer", "scalar.loss", "train/loss")
+    by_step, by_time = (points_of(view, "train/loss", by) for by in (By.STEP, By.TIME))
+    assert [(point.x, point.mean) for point in by_step] == [(40.0, 2.0), (50.0, 2.0)]
+    assert [point.x for point in by_time] == [40.0, 50.0]
+    assert points_of(view, "unknown", By.STEP) == ()

@@ -57,3 +57,6 @@ def test_scalars_have_a_row_each():
 
     assert found.texts == ("0.5000", "0.2500")
     assert found.best == frozenset()
+    assert row("f1 (test), last", view(Scalars(0, 0, {"f1": 0.5}, split="test"))).texts == (
+        "0.5000",
+    )
