@@ -58,6 +58,23 @@ class ScalarsCall(NamedTuple):
     transfer: Transfer | None = None
 
 
+class EventCall(NamedTuple):
+    """One call of event or alert."""
+
+    at: float
+    name: str
+    message: str
+    level: int
+    """The protocol's number."""
+    details: Mapping[str, Any]
+    """Texts, and numbers that arrive later."""
+    epoch: Any
+    """Of the last batch, as `batch` and `step` are."""
+    batch: Any
+    step: Any
+    transfer: Transfer | None = None
+
+
 class StatusCall(NamedTuple):
     """The run says what it is doing."""
 
@@ -121,6 +138,7 @@ Call = (
     BatchCall
     | EpochCall
     | ScalarsCall
+    | EventCall
     | StatusCall
     | AnswerCall
     | ResumedCall

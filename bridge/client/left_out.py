@@ -70,6 +70,10 @@ REMEDIES = {
     ("statuses", Reason.MEMORY): (
         "statuses come faster than they can be encoded; call log_status where the status changes"
     ),
+    ("events", Reason.MEMORY): (
+        "events come faster than they can be encoded; call event and alert where something has happened, and"
+        " log_scalars at a step"
+    ),
     ("scalars", Reason.MEMORY): (
         "scalars come faster than they can be encoded; give a larger buffer_bytes, or call log_scalars"
         " less often"

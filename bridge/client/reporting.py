@@ -1,14 +1,17 @@
 """What a training loop reports while it runs."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from bridge.client.capture.capture import Capture
+from bridge.client.capture.positions import known_step
 from bridge.client.commands import CommandInbox
 from bridge.client.gate import Gate
 from bridge.client.phases import NO_PHASE, NoPhase, Phase, PhaseClock
 from bridge.client.runtime import Runtime
 from bridge.protocol import Status
+
+EventLevel: TypeAlias = Literal["info", "warning", "error"]
 
 
 class Reporting:
@@ -106,6 +109,28 @@ class Reporting:
         if self._gate.admits("statuses"):
             self._runtime.status.report(status, "" if message is None else message)
 
+    def event(
+        self, name: str, message: str = "", level: EventLevel = "info", **details: Any
+    ) -> None:
+        """Report that something has happened, at the epoch, batch and step of the last log_batch.
+
+        Args:
+            name: Short and one of few, at most 64 in a session: it is the label of a series. What varies
+                belongs into the message or the details.
+            message: For people.
+            level: info, warning or error.
+            details: Texts, numbers and whatever else has a short text.
+        """
+        if self._gate.admits("events"):
+            self._capture.event(name, message, level, details)
+
+    def alert(
+        self, title: str, message: str = "", level: EventLevel = "warning", **details: Any
+    ) -> None:
+        """Report something that somebody should look at: an event, which is a warning unless said otherwise."""
+        if self._gate.admits("events"):
+            self._capture.event(title, message, level, details)
+
     def phase(self, name: str) -> Phase | NoPhase:
         """Return what `with` takes for the time that the loop is busy with something: `validation`, `data` ...
 
@@ -118,4 +143,4 @@ class Reporting:
     @property
     def step(self) -> int | None:
         """The step of the last log_batch; None before the first one, and where steps are not reported."""
-        return self._capture.step
+        return known_step(self._capture.position[2])

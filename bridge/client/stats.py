@@ -8,7 +8,7 @@ from bridge.client.left_out import MISTAKES, LeftOut, Reason
 
 log = logging.getLogger("trainbridge")
 
-CALLS = ("batches", "scalars", "epochs", "statuses")
+CALLS = ("batches", "scalars", "epochs", "statuses", "events")
 """Calls that become a message each, which is dropped where there is no memory for it."""
 
 
@@ -25,7 +25,7 @@ class Stats:
     tokens: int = 0
     """Tokens in all of them, as given to log_batch."""
     messages: int = 0
-    """All numbered messages: batches, epochs, scalars, statuses, performance, answers to commands."""
+    """All numbered messages: batches, epochs, scalars, statuses, events, performance, answers to commands."""
     acknowledged: int = 0
     """Those that the bridge has committed."""
     refused: int = 0

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
+from bridge.client.calls import BatchCall, Call, EpochCall, EventCall, ScalarsCall
 from bridge.client.capture.collector import ARRIVAL_SECONDS
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
@@ -40,8 +40,8 @@ class StrictCheck:
     def _encode(self, call: Call) -> None:
         if type(call) is EpochCall:
             self._encoder.epoch(call, 0)
-        elif type(call) is ScalarsCall:
-            self._encoder.scalars(call, 0)
+        elif type(call) is ScalarsCall or type(call) is EventCall:
+            self._encoder.named(call, 0)
         elif type(call) is BatchCall:
             self._encoder.batch(
                 call,

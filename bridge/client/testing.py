@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bridge.client.capture.events import LEVELS
 from bridge.client.commands import Command, CommandInbox, command_type_of
 from bridge.client.delivery.failure import ConnectionFailure
 from bridge.client.delivery.outbox import Outbox
@@ -67,6 +68,20 @@ class Scalars:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A call of event or alert."""
+
+    name: str
+    message: str
+    level: str
+    """info, warning or error."""
+    details: Mapping[str, str]
+    epoch: int
+    batch: int
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The loop's answer to a command."""
 
@@ -97,7 +112,12 @@ class RecordingBridge:
         self.batches: list[Batch] = []
         self.epochs: list[Epoch] = []
         self.scalars: list[Scalars] = []
+        self.events: list[Event] = []
         self.statuses: list[tuple[Status, str]] = []
+        self.phases: list[str] = []
+        """What the loop was busy with, one after the other, as far as it was sent: short phases are not."""
+        self.phase_seconds: dict[str, float] = {}
+        """How long each phase of the last session has lasted, as it was sent last."""
         self.answers: list[Answer] = []
         self._commands: CommandInbox | None = None
         self._sent = 0
@@ -144,9 +164,15 @@ class RecordingBridge:
             self.epochs.append(_epoch(request.epoch_data))
         elif kind == "scalar_data":
             self.scalars.append(_scalars(request.scalar_data))
+        elif kind == "event":
+            self.events.append(_event(request.event))
+        elif kind == "performance_data":
+            self._record_phase(request.performance_data)
         elif kind == "status_update":
             update = request.status_update
-            self.statuses.append((Status(update.status), update.message))
+            self._record_phase(update)
+            if update.HasField("config") or not update.phase:  # the others only report a phase
+                self.statuses.append((Status(update.status), update.message))
         elif kind == "command_result":
             result = request.command_result
             self.answers.append(
@@ -158,6 +184,11 @@ class RecordingBridge:
                     result.batch_idx,
                 )
             )
+
+    def _record_phase(self, message: wire.StatusUpdate | wire.PerformanceData) -> None:
+        if message.phase and self.phases[-1:] != [message.phase]:
+            self.phases.append(message.phase)
+        self.phase_seconds = dict(message.phase_seconds) or self.phase_seconds
 
 
 class Recorder:
@@ -220,6 +251,18 @@ def _scalars(data: wire.ScalarData) -> Scalars:
         dict(data.values),
         data.global_step if data.HasField("global_step") else None,
         data.split,
+    )
+
+
+def _event(data: wire.Event) -> Event:
+    return Event(
+        data.name,
+        data.message,
+        LEVELS[data.level],
+        dict(data.details),
+        data.epoch,
+        data.batch_idx,
+        data.global_step if data.HasField("global_step") else None,
     )
 
 

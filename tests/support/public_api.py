@@ -30,7 +30,7 @@ PUBLIC = {
         "SubmittedCommand",
         "CommandOutcome",
     ),
-    "bridge.client.testing": ("RecordingBridge", "Answer", "Batch", "Epoch", "Scalars"),
+    "bridge.client.testing": ("RecordingBridge", "Answer", "Batch", "Epoch", "Event", "Scalars"),
 }
 """What the documentation shows to users, by the module that they import it from."""
 

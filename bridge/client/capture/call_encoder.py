@@ -8,6 +8,7 @@ from bridge.client.calls import (
     BatchCall,
     Call,
     EpochCall,
+    EventCall,
     FlushCall,
     PositionCall,
     RestateCall,
@@ -30,6 +31,7 @@ NAMES: dict[type, str] = {
     BatchCall: "batches",
     EpochCall: "epochs",
     ScalarsCall: "scalars",
+    EventCall: "events",
     StatusCall: "statuses",
     AnswerCall: "answers",
     ResumedCall: "pauses",
@@ -135,8 +137,8 @@ class CallEncoder:
         if type(call) is EpochCall:
             self._meter.record_epoch(call.at)
             return self._encoder.epoch(call, clock_ms)
-        if type(call) is ScalarsCall:
-            return self._encoder.scalars(call, clock_ms)
+        if type(call) is ScalarsCall or type(call) is EventCall:
+            return self._encoder.named(call, clock_ms)
         if type(call) is AnswerCall:
             return self._answer(call, clock_ms)
         if type(call) is ResumedCall:

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
 from bridge.client.calls import BatchCall, Call, EpochCall, ScalarsCall
 from bridge.client.capture.call_queue import CallQueue
+from bridge.client.capture.events import EventCapture
 from bridge.client.capture.image_copies import ImageCopies
 from bridge.client.capture.image_sampler import Candidate
 from bridge.client.capture.images import GivenImages, given_images
@@ -58,6 +59,7 @@ class Capture:
         self._check = check
         self._values = values or Values()
         self._names = NamedNumbers(self._values, left_out)
+        self._events = EventCapture(self._values, left_out)
         self._clock = clock
         self.copies = ImageCopies(
             limit_bytes // COPIES_SHARE,
@@ -140,10 +142,7 @@ class Capture:
         learning_rate: Any,
     ) -> None:
         """Capture the averages of an epoch."""
-        if self._queue.is_closed:
-            return
-        if self._queue.is_overfull:
-            self._left_out.add("epochs", Reason.MEMORY)
+        if not self._has_room("epochs"):
             return
         if is_traced():
             averages = (loss, accuracy, validation_loss, validation_accuracy, learning_rate)
@@ -190,6 +189,21 @@ class Capture:
         finally:
             self.caller = None
 
+    def event(self, name: Any, message: Any, level: Any, details: Mapping[str, Any]) -> None:
+        """Capture an event."""
+        if not self._has_room("events"):
+            return
+        if is_traced():
+            untraced(self.event)(name, message, level, details)
+            return
+        self.caller = threading.get_ident()
+        try:
+            call = self._events.read(self.position, name, message, level, details)
+            if call is not None:
+                self._put(call)
+        finally:
+            self.caller = None
+
     def announce(self) -> None:
         """Log what the loop's calls have left out; called by the SDK's own thread."""
         self._left_out.announce()
@@ -205,6 +219,13 @@ class Capture:
     def close(self) -> None:
         """Release all copies; takes no lock."""
         self.copies.close()
+
+    def _has_room(self, what: str) -> bool:
+        """Return whether a call is taken that may go beyond the limit of batches."""
+        if self._queue.is_overfull and not self._queue.is_closed:
+            self._left_out.add(what, Reason.MEMORY)
+            return False
+        return not self._queue.is_closed
 
     def _put(self, call: Call) -> None:
         if self._check is not None:
@@ -252,11 +273,6 @@ class Capture:
         if step is not None and step >= 0:
             self.next_step = step + 1
         return position
-
-    @property
-    def step(self) -> int | None:
-        """Return the step of the last batch; None where the loop reports none."""
-        return known_step(self.position[2])
 
     def _batch(
         self,

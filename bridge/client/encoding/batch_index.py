@@ -19,6 +19,10 @@ class BatchIndex(NamedTuple):
     """The loop counts by steps alone: all of them are in epoch 0."""
 
 
+NOWHERE = BatchIndex(0, 0, None, is_by_step=False)
+"""Before the first batch."""
+
+
 def batch_index_of(epoch: Any, batch: Any, step: Any, read: Read) -> BatchIndex:
     """Return where a captured call belongs. Raises ValueError where nobody could know where it belongs.
 
@@ -30,7 +34,7 @@ def batch_index_of(epoch: Any, batch: Any, step: Any, read: Read) -> BatchIndex:
         index = index_of(epoch, "epoch"), index_of(batch, "batch")
         return BatchIndex(*index, read("step", step, count_of), is_by_step=False)
     if step is None:
-        return BatchIndex(0, 0, None, is_by_step=False)
+        return NOWHERE
     number = index_of(step, "step")
     return BatchIndex(0, number, number, is_by_step=True)
 

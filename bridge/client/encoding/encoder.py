@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from bridge.client.calls import AnswerCall, BatchCall, EpochCall, ScalarsCall, StatusCall
+from bridge.client.calls import AnswerCall, BatchCall, EpochCall, EventCall, ScalarsCall, StatusCall
 from bridge.client.capture.images import Pictures
 from bridge.client.capture.reading import (
     UINT32_MAX,
@@ -20,7 +20,8 @@ from bridge.client.capture.reading import (
 from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.batch_images import fitting_jpegs, placed
-from bridge.client.encoding.batch_index import BatchIndex, batch_index_of
+from bridge.client.encoding.batch_index import NOWHERE, BatchIndex, batch_index_of
+from bridge.client.encoding.events import event
 from bridge.client.encoding.images import Jpegs
 from bridge.client.encoding.isolation import fault_from
 from bridge.client.encoding.predictions import Predictions, classes_of, predictions_of
@@ -84,7 +85,7 @@ class Encoder:
         """Return how many tokens a batch had; 0 where that was not given."""
         return self._read("tokens", call.tokens, count_of) or 0
 
-    def index(self, call: BatchCall | ScalarsCall) -> BatchIndex:
+    def index(self, call: BatchCall | ScalarsCall | EventCall) -> BatchIndex:
         """Return where in the run a call belongs; raises ValueError where nobody could know."""
         return batch_index_of(call.epoch, call.batch, call.step, self._read)
 
@@ -190,6 +191,19 @@ class Encoder:
             split=split_of(call.split),
         )
         return self._message(Priority.OTHER, clock_ms, scalar_data=data)
+
+    def event(self, call: EventCall, clock_ms: int) -> OutgoingMessage:
+        """Encode an event. Where memory is full, the first and the newest of each name stay."""
+        index = self._read("epoch, batch or step", call, self.index) or NOWHERE
+        message = self._message(Priority.CRITICAL, clock_ms, event=event(call, index, self._read))
+        message.subject = (f"event {call.name}", 0)
+        return message
+
+    def named(self, call: ScalarsCall | EventCall, clock_ms: int) -> OutgoingMessage:
+        """Encode what the user has names for."""
+        if isinstance(call, EventCall):
+            return self.event(call, clock_ms)
+        return self.scalars(call, clock_ms)
 
     def status(
         self, call: StatusCall, clock_ms: int, phases: PhaseState = NO_PHASES
