@@ -45,6 +45,11 @@ class UnknownSessionError(BridgeError):
 class ForeignSessionError(BridgeError):
     """Another client instance holds the session, or a stream has not proved that its client registered."""
 
+    def __init__(self, message: str, *, retry_after_seconds: float = 0.0) -> None:
+        """Raise with the time after which a registration may succeed; 0: that is not to be expected."""
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
 
 class LimitError(BridgeError):
     """The sender may retry later; the text names the limit that was reached."""

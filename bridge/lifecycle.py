@@ -28,6 +28,16 @@ class Disconnected:
 
 
 @dataclass(frozen=True, slots=True)
+class Absent:
+    """No stream has spoken for the session for three heartbeats, and none has said that it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentElsewhere:
+    """The client of the session was asked to connect again, which may be to another bridge."""
+
+
+@dataclass(frozen=True, slots=True)
 class CommandQueued:
     """A command was submitted for the training loop."""
 
@@ -81,6 +91,8 @@ Lifecycle = (
     | Superseded
     | Connected
     | Disconnected
+    | Absent
+    | SentElsewhere
     | CommandQueued
     | CommandSent
     | CommandAnswered

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from bridge.model import Status
 from bridge.protocol import LOST_PHASE, STALL_BATCHES, STALL_SECONDS, STALLED_PHASE, STEP_PHASES
 
 PHASES_LIMIT = 16
@@ -15,6 +16,21 @@ class Steps(NamedTuple):
     last_at: float = 0.0
     """When the last one came; 0: none came."""
     total: int = 0
+
+
+IMPLIED = {
+    (Status.INITIALIZING, False): "startup",
+    (Status.INITIALIZING, True): "startup",
+    (Status.RUNNING, False): "startup",
+    (Status.RUNNING, True): "training",
+    (Status.PAUSED, False): "idle",
+    (Status.PAUSED, True): "idle",
+}
+
+
+def implied_phase(status: Status, *, has_begun: bool) -> str:
+    """Return the phase that a status implies, or "" for one that implies none."""
+    return IMPLIED.get((status, has_begun), "")
 
 
 class PhaseClock:

@@ -11,7 +11,6 @@ from bridge.errors import (
     ForeignSessionError,
     InvalidDataError,
     OverloadedError,
-    SequenceGapError,
     UnknownSessionError,
 )
 from bridge.lifecycle import (
@@ -24,6 +23,7 @@ from bridge.lifecycle import (
     Event,
     Expired,
     Registered,
+    SentElsewhere,
     SequenceAdvanced,
     Superseded,
 )
@@ -40,6 +40,7 @@ from bridge.model import (
     Update,
 )
 from bridge.protocol import CommandType
+from bridge.sequences import check_turn
 from bridge.session import Holder, Session
 from bridge.sessions import Registration, Sessions
 from bridge.sinks import Sink
@@ -100,6 +101,7 @@ class Pipeline:
         if registration.former is not None:
             self._supersede(registration.former)
         self._admission.note_registration(session.id, caller)
+        session.client_host = caller.host
         if client.instance_id:
             registration = replace(registration, token=session.proof.issue_token())
             self._admission.note_tokens(session)
@@ -159,7 +161,7 @@ class Pipeline:
         if is_from_loop and session.stage is Stage.ENDED and not session.is_resumed:
             raise UnknownSessionError("this session has ended; register it again to go on")
         if sequence:
-            _check_sequence(session, sequence)
+            check_turn(sequence, session.accepted, session.skipped)
         now = self._clock()
         if self._committer.is_full and not isinstance(update.message, Heartbeat):
             raise OverloadedError("too much is waiting for the disk", retry_after_ms=RETRY_AFTER_MS)
@@ -185,7 +187,7 @@ class Pipeline:
         """
         session = self._sessions.held_by(session_id, holder)
         if not session.has_skipped(sequence):
-            _check_sequence(session, sequence)
+            check_turn(sequence, session.accepted, session.skipped)
         session.updated_at = now = self._clock()
         if sequence > session.accepted:
             session.accepted = sequence
@@ -215,7 +217,10 @@ class Pipeline:
         """Count a stream of a session, and send it the commands that may not have arrived."""
         self._streams[session_id] = self._streams.get(session_id, 0) + 1
         session = self._sessions.find(session_id)
-        if session is not None and session.client.instance_id:
+        if session is None:
+            return
+        session.closed_at = None
+        if session.client.instance_id:
             # Clients that name themselves know commands by their ids, and carry out each once.
             self._commands.requeue_unanswered(session_id)
 
@@ -226,9 +231,19 @@ class Pipeline:
             self._streams[session_id] = left
             return
         session = self._sessions.find(session_id)
-        if session is not None and session.connected:
+        if session is None:
+            return
+        self._sessions.note_closed(session)
+        if session.connected:
             self._telemetry.session_changed(session_id, "disconnected")
             self._emit(session, Disconnected(), self._clock())
+
+    def send_elsewhere(self, session_id: str) -> None:
+        """Note that the client of a session is asked to connect again, which may be to another bridge."""
+        session = self._sessions.find(session_id)
+        if session is not None and session.connected:
+            self._telemetry.session_changed(session_id, "sent elsewhere")
+            self._emit(session, SentElsewhere(), self._clock())
 
     def submit(
         self,
@@ -328,15 +343,3 @@ class Pipeline:
             session.apply(event, now)
         except Exception as error:  # noqa: BLE001 -- as above; the sinks have taken it
             self._telemetry.unexpected_error("session", error)
-
-
-def _check_sequence(session: Session, sequence: int) -> None:
-    """Raise where a sequence is not the next one, nor one that was applied before."""
-    expected = session.accepted + 1
-    if sequence > expected:
-        raise SequenceGapError(
-            f"sequence: {sequence} came where {expected} is expected; send again from there",
-            expected=expected,
-        )
-    if session.has_skipped(sequence):
-        raise InvalidDataError("sequence: this client began behind it", sequence=sequence)

@@ -250,6 +250,7 @@ def _sessions(settings: Settings) -> Sessions:
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,
         unused_seconds=settings.session_unused_seconds,
+        release_seconds=settings.session_release_seconds,
         monotonic=time.monotonic,
     )
 

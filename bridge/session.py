@@ -1,21 +1,20 @@
 """One session's state: what the bridge knows of it, apart from its series, spans and images."""
 
 import math
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from bridge.history import Curve
 from bridge.lifecycle import (
+    Absent,
     CommandAnswered,
     CommandSent,
     Connected,
     Disconnected,
     Ended,
     Event,
+    SentElsewhere,
     SequenceAdvanced,
 )
 from bridge.model import (
@@ -30,19 +29,18 @@ from bridge.model import (
     Status,
     StatusChange,
 )
+from bridge.notices import NOTICES_KEPT, Notice, answer_text, status_text
 from bridge.occurrences import Occurrences
-from bridge.phases import PhaseClock, Steps
+from bridge.phases import PhaseClock, Steps, implied_phase
 from bridge.protocol import STALL_SECONDS
 from bridge.recent_progress import Progress, RecentProgress
 from bridge.scalar_history import ScalarHistory
+from bridge.sequences import Ranges, extended, is_within
 from bridge.stream_proof import StreamProof
 from bridge.trace_context import trace_id_of
 
 EARLIEST = 0.001
 """The end of a session while the clock says 1970 or less: 0 means that it has not ended."""
-
-SKIPS_KEPT = 1_000
-"""Ranges of sequences that the client of a session began behind; the lowest ones go first."""
 
 FORMER_KEPT = 200
 """Earlier attempts of a session whose clients are known."""
@@ -51,15 +49,6 @@ SEQUENCE_LIMIT = (1 << 63) - 1
 """The highest sequence that a session may have: what the journal can store."""
 
 EPOCHS_KEPT = 2_000
-NOTICES_KEPT = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something worth showing on a session's page."""
-
-    at: float
-    text: str
 
 
 class Holder(NamedTuple):
@@ -76,6 +65,10 @@ class Session:
     status = Status.UNKNOWN
     status_message = ""
     connected = False
+    is_absent = False
+    """It has begun here, and no stream has spoken for it for three heartbeats."""
+    is_sent_elsewhere = False
+    """Its client was asked to connect again, and has not been back since its stream ended."""
     is_unused = True
     """Registered, and nothing was ever sent."""
     is_resumed = False
@@ -86,13 +79,17 @@ class Session:
     """When the last message came, on the monotonic clock."""
     leased_until = -math.inf
     """Monotonic: its client may come back until then, though it was last heard of before a restart."""
+    closed_at: float | None = None
+    """Monotonic: when its last stream closed; None while one is open, and where it has not been open yet."""
     over_since: float | None = None
     """Monotonic: since when it lingers; None while it is live, and until the registry has noticed its end."""
+    client_host = ""
+    """Where its client registered from last; "": not known."""
     former: tuple[str, ...] = ()
     """The instance ids of earlier attempts, the last one at the end; none of them may come back."""
     accepted = committed = 0
     """The highest sequence that was applied, and the highest that has been committed."""
-    skipped: tuple[tuple[int, int], ...] = ()
+    skipped: Ranges = ()
     """First and last of the sequences that its client began behind, in order: neither applied nor to come."""
     epoch = batch = 0
     """Where the loop is: at its last batch, or where it logged scalars if it sends no batches."""
@@ -138,6 +135,25 @@ class Session:
         return Holder(self.client.instance_id, self.attempt)
 
     @property
+    def has_moved(self) -> bool:
+        """Whether it goes on elsewhere, as far as is known here: this is a copy that nobody updates any more."""
+        return self.stage is Stage.LIVE and self.is_sent_elsewhere and not self.connected
+
+    @property
+    def state(self) -> str:
+        """One word for what it is doing: its status, unless nobody knows whether that is still so."""
+        if self.stage is Stage.LOST:
+            return "lost"
+        if self.stage is Stage.LIVE and self.is_absent:
+            return "disconnected"
+        return str(self.status)
+
+    def is_repeated(self, change: StatusChange) -> bool:
+        """Return whether a report says only what is known: so it is where a client says again how things are."""
+        is_known = change.status in (Status.UNKNOWN, self.status)
+        return is_known and change.message in ("", self.status_message)
+
+    @property
     def trace_id(self) -> str:
         """The trace of this attempt: the client's own where it sent a sampled traceparent."""
         parent = self.client.trace_context
@@ -166,8 +182,7 @@ class Session:
 
     def has_skipped(self, sequence: int) -> bool:
         """Return whether the client has begun behind a sequence, which then is not to come any more."""
-        at = bisect_right(self.skipped, sequence, key=itemgetter(0)) - 1
-        return at >= 0 and sequence <= self.skipped[at][1]
+        return is_within(self.skipped, sequence)
 
     @property
     def began_elsewhere(self) -> bool:
@@ -243,38 +258,28 @@ class Session:
         self.occurrences.add(occurrence, now)
 
     def _status(self, change: StatusChange, now: float) -> None:
-        before = self.status
+        before, is_repeated = self.status, self.is_repeated(change)
         if change.status is not Status.UNKNOWN:
             self.status = change.status
         if change.message or self.status is not before:
-            self.status_message = (
-                change.message
-            )  # one that was sent with another status is not of this one
+            # One that was sent with another status is not of this one.
+            self.status_message = change.message
         if change.config is not None:
             self.config = self.config.updated(change.config)
-        said = "" if change.status is Status.UNKNOWN else str(change.status)
-        if said or change.message:
-            self._notice(now, ": ".join(filter(None, (said, change.message))))
-        if self.stage is Stage.LIVE:
-            self._derive_phase(now)
+        if (text := status_text(change)) and not is_repeated:
+            self._notice(now, text)
+        has_begun = bool(self.batches or self.epochs or self.scalars.newest)
+        implied = implied_phase(self.status, has_begun=has_begun)
+        if implied and self.stage is Stage.LIVE:
+            self.phases.derive(implied, now, self.steps)
         self.phases.report(change.phase, change.phase_seconds, now, self.steps)
-
-    def _derive_phase(self, now: float) -> None:
-        has_begun = self.batches or self.epochs or self.scalars.newest
-        names = {
-            Status.INITIALIZING: "startup",
-            Status.PAUSED: "idle",
-            Status.RUNNING: "training" if has_begun else "startup",
-        }
-        if self.status in names:
-            self.phases.derive(names[self.status], now, self.steps)
 
     def _connected(self, _event: Connected, now: float) -> None:
         self.stage = Stage.LIVE
         self.ended_at = 0.0
         self.over_since = None
         self.connected = True
-        self.is_unused = False
+        self.is_unused = self.is_absent = self.is_sent_elsewhere = False
         self.phases.resume(now, self.steps)
         self._notice(now, "connected")
 
@@ -282,22 +287,23 @@ class Session:
         self.connected = False
         self._notice(now, "disconnected")
 
+    def _absent(self, _event: Absent, now: float) -> None:
+        self.is_absent = True
+        self._notice(now, "not heard of for three heartbeats")
+
+    def _sent_elsewhere(self, _event: SentElsewhere, now: float) -> None:
+        self.is_sent_elsewhere = True
+        self._notice(now, "sent on: this bridge stops, or makes room")
+
     def _advanced(self, advanced: SequenceAdvanced, _now: float) -> None:
         first, last = advanced.first_skipped, advanced.last_skipped
-        if not 0 < first <= last:
-            return
-        if self.skipped and self.skipped[-1][1] + 1 == first:
-            first, self.skipped = self.skipped[-1][0], self.skipped[:-1]
-        self.skipped = (*self.skipped, (first, last))[-SKIPS_KEPT:]
+        self.skipped = extended(self.skipped, first, last)
 
     def _command_sent(self, sent: CommandSent, now: float) -> None:
         self._notice(now, f"command {sent.type.name} sent")
 
     def _command_answered(self, answered: CommandAnswered, now: float) -> None:
-        outcome = "applied" if answered.result.applied else "refused"
-        where = f"at epoch {answered.result.epoch}, batch {answered.result.batch}"
-        text = f": {answered.result.message}" if answered.result.message else ""
-        self._notice(now, f"command {answered.type.name} {outcome} {where}{text}")
+        self._notice(now, answer_text(answered))
 
     def _ended(self, ended: Ended, now: float) -> None:
         self.stage = ended.stage
@@ -305,7 +311,7 @@ class Session:
         self.ended_at = max(now, EARLIEST)
         self.phases.end(self.updated_at if ended.stage is Stage.LOST else now, self.steps)
         self.over_since = None
-        self.connected = False
+        self.connected = self.is_sent_elsewhere = False
         if ended.stage is Stage.LOST:
             self._notice(now, "lost: silent for too long")
 
@@ -322,6 +328,8 @@ _APPLY: dict[type, Callable[[Session, Any, float], None]] = {
     StatusChange: Session._status,
     Connected: Session._connected,
     Disconnected: Session._disconnected,
+    Absent: Session._absent,
+    SentElsewhere: Session._sent_elsewhere,
     CommandSent: Session._command_sent,
     CommandAnswered: Session._command_answered,
     Ended: Session._ended,

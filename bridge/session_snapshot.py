@@ -16,10 +16,11 @@ from bridge.model import (
     Status,
     reported,
 )
+from bridge.notices import Notice
 from bridge.occurrences import Occurrences
 from bridge.phases import PhaseClock
 from bridge.scalar_history import ScalarHistory
-from bridge.session import Notice, Session
+from bridge.session import Session
 from bridge.stream_proof import StreamProof
 from bridge.trace_context import TraceContext
 
@@ -55,6 +56,8 @@ def snapshot_of(session: Session) -> dict[str, Any]:
             step=session.step,
             tokens=session.tokens or None,
             events=session.occurrences.snapshot(),
+            is_absent=session.is_absent or None,
+            is_sent_elsewhere=session.is_sent_elsewhere or None,
         ),
         "notices": [(notice.at, notice.text) for notice in session.notices],
         "token_hashes": session.proof.token_hashes,
@@ -81,6 +84,8 @@ def session_from(state: dict[str, Any]) -> Session:
     session.notices.extend(Notice(at, text) for at, text in state["notices"])
     # Older versions wrote none of these.
     session.is_unused = state.get("is_unused", False)
+    session.is_absent = state.get("is_absent", False)
+    session.is_sent_elsewhere = state.get("is_sent_elsewhere", False)
     session.former = tuple(state.get("former", ()))
     session.skipped = tuple((first, last) for first, last in state.get("skipped", ()))
     session.proof = StreamProof(tuple(state.get("token_hashes", ())), tuple(state.get("hosts", ())))

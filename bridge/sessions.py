@@ -4,6 +4,7 @@ Whatever is measured (leases, silence, linger) is measured on the monotonic cloc
 times since 1970 are only shown.
 """
 
+import math
 import secrets
 import time
 from collections import deque
@@ -11,13 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
-from bridge.lifecycle import Disconnected, Ended, Event, Expired
+from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired
 from bridge.model import MISSED_HEARTBEATS, Client, Config, Stage
 from bridge.protocol import SENT_BY_ANOTHER, SESSION_ID
 from bridge.session import EARLIEST, Holder, Session
 
 CROWDED = 0.5
 """Above this part of all places, sessions that were never used give up theirs."""
+
+NAME_SHOWN = 64
+"""Characters of a client's name that another client is shown."""
 
 SUPERSEDED = (
     "a newer attempt of this session has taken its place; nothing more of this one is taken"
@@ -41,7 +45,7 @@ class Registration:
 class Sessions:
     """The sessions held in memory: live ones, and those that linger after their end."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- one keyword for each limit
         self,
         *,
         limit: int = 2_000,
@@ -50,6 +54,7 @@ class Sessions:
         linger_seconds: float = 300.0,
         lost_seconds: float = 3_600.0,
         unused_seconds: float = 900.0,
+        release_seconds: float = 5.0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] | None = None,
     ) -> None:
@@ -63,6 +68,7 @@ class Sessions:
         self._linger_seconds = linger_seconds
         self._lost_seconds = lost_seconds
         self._unused_seconds = unused_seconds
+        self._release_seconds = release_seconds
         self._new_per_minute = new_per_minute
         self._recent: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
@@ -104,7 +110,7 @@ class Sessions:
         that no attempt of a session is counted twice.
 
         The same client instance resumes its session, also an ended one. Another instance is refused while
-        the first one is alive (three heartbeats), and begins a new attempt after that or after the end. A
+        the first one holds it (see `held_seconds`), and begins a new attempt after that or after the end. A
         client that does not name itself resumes its session until that has ended; registered after its
         end, it begins a new attempt. What belongs to an earlier attempt is refused, however that ended.
 
@@ -123,8 +129,9 @@ class Sessions:
             self._estimate_silence(known)
         if known.supersedes(client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
-        if known.stage is Stage.LIVE and self.is_leased(known):
-            raise ForeignSessionError(SENT_BY_ANOTHER)
+        held = self.held_seconds(known)
+        if held:
+            raise ForeignSessionError(_held_by(known, held), retry_after_seconds=held)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
         session.follow(known)
         return Registration(session, is_new=True, former=known)
@@ -133,6 +140,23 @@ class Sessions:
         """Return whether a session has been heard of within three heartbeats."""
         heard_until = session.heard_at + self.lease_seconds
         return self._monotonic() < max(heard_until, session.leased_until)
+
+    def held_seconds(self, session: Session) -> float:
+        """Return for how long nobody else may register a session, if its client is not heard of again; 0: now.
+
+        A client that is silent has three heartbeats. One whose last stream has closed is gone, or will be back
+        within seconds, unless it was sent elsewhere: there it may be well.
+        """
+        if session.stage is not Stage.LIVE:
+            return 0.0
+        until = max(session.heard_at + self.lease_seconds, session.leased_until)
+        if session.closed_at is not None and not session.is_sent_elsewhere:
+            until = min(until, session.closed_at + self._release_seconds)
+        return max(0.0, until - self._monotonic())
+
+    def note_closed(self, session: Session) -> None:
+        """Note that the last stream of a session has closed."""
+        session.closed_at = self._monotonic()
 
     def touch(self, session: Session, now: float) -> None:
         """Note that a client has been heard of; `now` is in seconds since 1970."""
@@ -157,6 +181,7 @@ class Sessions:
         session.updated_at = min(session.updated_at, self._clock())
         if session.stage is Stage.LIVE:
             session.leased_until = now + self.lease_seconds
+            session.closed_at = None if session.connected else now
             return
         lingered = max(0.0, self._clock() - session.ended_at)
         rest = max(self._linger_seconds - lingered, self.lease_seconds)
@@ -173,15 +198,22 @@ class Sessions:
                     yield session, Ended(Stage.LOST)
                     yield session, Expired()
                 elif now - session.heard_at >= self._lost_seconds:
-                    yield session, Ended(Stage.LOST)
-                    session.over_since = now
-                elif session.connected:
-                    yield session, Disconnected()
+                    yield from self._give_up(session, now)
+                else:
+                    yield from _fallen_silent(session)
                 continue
             if session.over_since is None:
                 session.over_since = session.heard_at  # it said so itself
             if now - session.over_since >= self._linger_seconds:
                 yield session, Expired()
+
+    def _give_up(self, session: Session, now: float) -> Iterator[tuple[Session, Event]]:
+        """Yield the end of a session that was silent for too long; one that went on elsewhere is only put away."""
+        if session.has_moved:
+            yield session, Expired()
+            return
+        yield session, Ended(Stage.LOST)
+        session.over_since = now
 
     def _is_in_the_way(self, session: Session, now: float) -> bool:
         """Return whether a session has never been used, and places are scarce.
@@ -214,7 +246,8 @@ class Sessions:
         session.client = session.client.updated(client)
         session.config = session.config.updated(config)
         self.touch(session, self._clock())
-        session.over_since = None
+        session.over_since = session.closed_at = None
+        session.is_sent_elsewhere = False
         if session.stage is Stage.ENDED:
             session.is_resumed = True
             session.ended_at = max(session.updated_at, EARLIEST)
@@ -237,3 +270,21 @@ class Sessions:
                 " (--max-new-sessions-per-minute)"
             )
         self._recent.append(now)
+
+
+def _fallen_silent(session: Session) -> Iterator[tuple[Session, Event]]:
+    """Yield what follows from three heartbeats without a word: once, and not for one that has not begun."""
+    if session.connected:
+        yield session, Disconnected()
+    if not (session.is_absent or session.is_unused):
+        yield session, Absent()
+
+
+def _held_by(session: Session, seconds: float) -> str:
+    """Return why a registration is refused: who holds the name, and when it may be asked for again."""
+    name, host = session.client.name[:NAME_SHOWN], session.client_host
+    who = " on ".join(filter(None, (name, host)))
+    return (
+        f"{SENT_BY_ANOTHER}{f' ({who})' if who else ''}; the name is free in {math.ceil(seconds)} s if that"
+        " one is not heard of until then"
+    )

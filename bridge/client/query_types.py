@@ -13,7 +13,7 @@ class SessionSummary:
 
     session_id: str
     state: str
-    """One word for people: `status`, or "silent" or "lost" where nothing has come for long."""
+    """One word for people: `status`, or "disconnected" or "lost" where nothing has come for long, or "moved" to another bridge."""
     status: str
     """As the training loop reports it: "running", "paused", "completed" ..."""
     status_message: str | None = None

@@ -111,6 +111,13 @@ class Sessions(BaseModel):
         expected="a number of seconds, at least three times `heartbeat_seconds`, such as 3600",
         gt=0,
     )
+    session_release_seconds: float = setting(
+        5.0,
+        "How long a session still belongs to its process once its last stream has closed; after that another one may register its "
+        "name, and begins a new attempt. A process that falls silent with its stream open has three heartbeats.",
+        expected="a number of seconds, at least 0, such as 5",
+        ge=0,
+    )
     session_unused_seconds: float = setting(
         900.0,
         "A session that was registered and never sent a message is forgotten after this long while more than half of "

@@ -1,6 +1,7 @@
 """The three calls of MetricsService."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Callable
@@ -186,8 +187,12 @@ class Servicer:
             answer = answer_to(error)
             text = answer.text or str(error)
             if answer.status is None:
+                seconds = getattr(error, "retry_after_seconds", 0.0)
                 return wire.SessionResponse(
-                    success=False, session_id=info.session_id[:64], message=text
+                    success=False,
+                    session_id=info.session_id[:64],
+                    message=text,
+                    retry_after_ms=math.ceil(seconds * 1000),
                 )
             await context.abort(answer.status, text)
         raise AssertionError  # abort raises

@@ -109,6 +109,8 @@ class Stream:
     def drain(self, reconnect_after_ms: int) -> None:
         """Have the client connect again, and the writer return once all is written."""
         self._enqueue_last_ack()
+        if self._session() is not None:
+            self._pipeline.send_elsewhere(self.session_id)
         self._enqueue(responses.draining(reconnect_after_ms))
         self.finish()
 

@@ -8,10 +8,9 @@ from threading import Lock
 
 from aiohttp import web
 
-from bridge.model import Stage
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, Archive, ArchiveEntry
-from bridge.web.session_state import state_of
+from bridge.web.session_state import may_send, state_of
 
 MAX_SESSIONS = 10_000
 """Lists go no deeper into the archive."""
@@ -91,13 +90,8 @@ def row_of(session: Session) -> SessionRow:
     loss = session.loss
     return SessionRow(
         session.id,
-        state_of(
-            stage=session.stage,
-            status=session.status,
-            connected=session.connected,
-            has_begun=bool(session.batches or session.epochs or session.scalars.newest),
-        ),
-        session.stage is Stage.LIVE,
+        state_of(session),
+        may_send(session),
         session.connected,
         config.model_name,
         "\n".join(texts).casefold(),

@@ -1,20 +1,27 @@
 """One word for what a session is doing."""
 
 from bridge.model import Stage, Status
+from bridge.session import Session
+
+DISCONNECTED = "disconnected"
 
 STATES = (
-    *("registered", "initializing", "running", "paused", "silent"),
-    *("completed", "failed", "lost", "unknown"),
+    *("registered", "initializing", "running", "paused", DISCONNECTED),
+    *("completed", "failed", "stopped", "interrupted", "terminated", "lost", "moved", "unknown"),
 )
 """Every word that `state_of` returns: those of sessions that may still send come first."""
 
 
-def state_of(*, stage: Stage, status: Status, connected: bool, has_begun: bool) -> str:
+def state_of(session: Session) -> str:
     """Return the word on the status pill, which is also its CSS class."""
-    if stage is Stage.LOST:
-        return "lost"
-    if stage is Stage.LIVE and not connected and has_begun:
-        return "silent"
-    if status is Status.UNKNOWN and stage is Stage.LIVE:
+    if session.has_moved:
+        return "moved"
+    if session.state == Status.UNKNOWN and session.stage is Stage.LIVE:
+        has_begun = session.batches or session.epochs or session.scalars.newest
         return "running" if has_begun else "registered"
-    return str(status)
+    return session.state
+
+
+def may_send(session: Session) -> bool:
+    """Return whether a session may still send to this bridge."""
+    return session.stage is Stage.LIVE and not session.has_moved

@@ -8,13 +8,17 @@ from functools import cached_property
 from bridge.hardware import Resources
 from bridge.history import Bin
 from bridge.model import Client, Config, Epoch, Performance, Stage, Status, is_ratio
+from bridge.notices import Notice
 from bridge.occurrences import Happened
 from bridge.scalar_curve import ScalarCurve
-from bridge.session import Notice, Session
-from bridge.web.session_state import state_of
+from bridge.session import Session
+from bridge.web.session_state import DISCONNECTED, may_send, state_of
 
 NO_PERFORMANCE = Performance()
 NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))
+
+WHOLE_EPOCH = 0.9
+"""So much of the batches that were planned for an epoch is all of them: plans are often rounded."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class SessionView:
     config: Config
     attempt: int
     stage: Stage
+    state: str
+    """One word for the status pill, which is also its CSS class."""
+    is_live: bool
+    """Whether the session may still send to this bridge."""
     status: Status
     status_message: str
     connected: bool
@@ -56,23 +64,12 @@ class SessionView:
     """The newest events that the loop has reported."""
     occurrences_total: int
     notices: tuple[Notice, ...]
+    phase: str
+    """What the loop is busy with; "": it is over."""
+    phase_seconds: Mapping[str, float]
+    """Spent in each phase of this attempt, and lost before it."""
     trace_id: str
     now: float
-
-    @property
-    def state(self) -> str:
-        """One word for the status pill, which is also its CSS class."""
-        return state_of(
-            stage=self.stage,
-            status=self.status,
-            connected=self.connected,
-            has_begun=self.has_begun,
-        )
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the session may still send."""
-        return self.stage is Stage.LIVE
 
     @property
     def has_begun(self) -> bool:
@@ -98,7 +95,8 @@ class SessionView:
         """How much of the run is done, 0..1; None where that is unknown."""
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and (self.batches or self.epochs):
-            return min(1.0, self._epochs_entered / total) if total else 1.0
+            done = self._epochs_of_completed
+            return min(1.0, done / total) if total else 1.0 if done >= 1 else done
         if not total or (self.status.is_end and not self.has_begun):
             return None
         if self.has_begun and not self.has_place:
@@ -117,6 +115,16 @@ class SessionView:
     def _epochs_entered(self) -> int:
         """How many epochs a run that is over has done; the last one counts, however many batches it had."""
         return max(len(self.epochs_done), self.epoch_reached - self._first_epoch + 1)
+
+    @property
+    def _epochs_of_completed(self) -> float:
+        """How many epochs a run that has completed has done; it may have left off in the midst of one."""
+        entered, planned = self._epochs_entered, self.config.batches_per_epoch
+        is_reported = self.epochs_done and self.epochs_done[-1].number >= self.epoch_reached
+        if is_reported or not planned or not self.batches:
+            return entered
+        part = (self.batch + 1) / planned
+        return entered if part >= WHOLE_EPOCH else entered - 1 + part
 
     @property
     def _epochs_of_work_done(self) -> float:
@@ -160,7 +168,9 @@ class SessionView:
     def _epochs_text(self) -> str:
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and (self.batches or self.epochs):
-            return f"{self._epochs_entered} of {total or self._epochs_entered} epochs"
+            done = self._epochs_entered
+            if self._epochs_of_completed == done:
+                return f"{done} of {total or done} epochs"
         if not self.has_begun and (self.status.is_end or not self.is_live):
             return "nothing was logged"
         if not self.has_begun:
@@ -187,8 +197,11 @@ class SessionView:
 
     @property
     def elapsed_seconds(self) -> float:
-        """How long the run has taken so far, or took in all."""
-        return max(0.0, (self.ended_at or self.now) - self.registered_at)
+        """How long the run has taken so far, or took in all: up to its last batch, not to when its end was noticed."""
+        until = self.now
+        if not self.is_live or self.state == DISCONNECTED:
+            until = self.stepped_at or min(self.updated_at, self.ended_at or self.updated_at)
+        return max(0.0, until - self.registered_at)
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -261,6 +274,8 @@ def session_view(session: Session, now: float) -> SessionView:
         config=session.config,
         attempt=session.attempt,
         stage=session.stage,
+        state=state_of(session),
+        is_live=may_send(session),
         status=session.status,
         status_message=session.status_message,
         connected=session.connected,
@@ -283,6 +298,8 @@ def session_view(session: Session, now: float) -> SessionView:
         occurrences=tuple(session.occurrences),
         occurrences_total=session.occurrences.total,
         notices=tuple(session.notices),
+        phase=session.phases.name,
+        phase_seconds=session.phase_seconds(session.updated_at if session.is_absent else now),
         trace_id=session.trace_id,
         now=now,
     )

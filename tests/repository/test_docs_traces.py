@@ -53,7 +53,7 @@ def spans(tmp_path):
         Disconnected(),
         Connected(),
         Occurrence("drop", "half", Level.INFO, {"from": "0.1"}, 1, 1, 2),
-        *[StatusChange(Status.PAUSED, "by command")] * 20,
+        *[StatusChange(Status.PAUSED, f"by command {number}") for number in range(20)],
     )
     rates = Scalars(1, 0, {"learning_rate": 0.1, "gradient_norm": 1.0})
     first = batch(1, 0, math.nan, sample_count=8)

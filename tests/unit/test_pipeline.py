@@ -21,6 +21,7 @@ from bridge.lifecycle import (
     Ended,
     Expired,
     Registered,
+    SentElsewhere,
     SequenceAdvanced,
     Superseded,
 )
@@ -41,7 +42,8 @@ from bridge.model import (
 )
 from bridge.pipeline import Pipeline
 from bridge.protocol import CommandType
-from bridge.session import SKIPS_KEPT, Holder, Session
+from bridge.sequences import SKIPS_KEPT
+from bridge.session import Holder, Session
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
 from bridge.sinks.journal.records import JournalRecord, decode, encode
@@ -518,3 +520,55 @@ def test_commands_from_before_a_session_expired_are_not_sent_again():
     assert session is expired
     assert session.restored_state == {}
     assert bridge.pipeline.take_commands("run") == []
+
+
+def test_a_stream_that_closes_frees_the_name():
+    """The last one does; while another is open the session has its whole lease."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.pipeline.connect("run")
+    bridge.pipeline.connect("run")
+    bridge.send(batch(0), 1)
+
+    bridge.pipeline.disconnect("run")
+    assert bridge.sessions.held_seconds(session) == 30
+    bridge.pipeline.disconnect("run")
+    assert bridge.sessions.held_seconds(session) == 5
+    bridge.pipeline.connect("run")
+    assert bridge.sessions.held_seconds(session) == 30
+
+
+def test_a_client_that_is_sent_elsewhere_leaves_a_copy_that_says_so():
+    """What it still says on its stream belongs here; once that has ended, the session went on elsewhere."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.pipeline.connect("run")
+    bridge.send(batch(0), 1)
+
+    bridge.pipeline.send_elsewhere("run")
+    bridge.send(batch(1), 2)
+    assert (session.has_moved, session.batches) == (False, 2)
+    bridge.pipeline.disconnect("run")
+    assert session.has_moved
+    assert [type(event) for event in bridge.sink.events[-3:]] == [
+        SentElsewhere,
+        Batch,
+        Disconnected,
+    ]
+
+    bridge.register()
+    assert not session.has_moved
+
+
+def test_an_end_that_comes_while_a_client_is_sent_elsewhere_was_seen_here():
+    """It is shown as any other end."""
+    bridge = Bridge()
+    session = bridge.register()
+    bridge.pipeline.connect("run")
+    bridge.send(batch(0), 1)
+    bridge.pipeline.send_elsewhere("run")
+
+    bridge.send(StatusChange(Status.COMPLETED), 2)
+    bridge.pipeline.disconnect("run")
+
+    assert (session.has_moved, session.state) == (False, "completed")

@@ -6,7 +6,15 @@ import pytest
 
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
 from bridge.hardware import Gpu, Resources
-from bridge.lifecycle import CommandAnswered, Connected, Disconnected, Ended, Expired
+from bridge.lifecycle import (
+    Absent,
+    CommandAnswered,
+    Connected,
+    Disconnected,
+    Ended,
+    Expired,
+    SentElsewhere,
+)
 from bridge.model import (
     Batch,
     Client,
@@ -19,7 +27,7 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.protocol import CommandType
+from bridge.protocol import SENT_BY_ANOTHER, CommandType
 from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
@@ -256,7 +264,7 @@ def test_silence_disconnects_then_loses_then_expires(sessions, clock):
 
     assert due() == []
     clock.now += 30
-    assert due() == [Disconnected()]
+    assert due() == [Disconnected(), Absent()]
     assert due() == []
     clock.now += 570
     assert due() == [Ended(Stage.LOST)]
@@ -402,7 +410,7 @@ def test_a_clock_that_is_set_makes_nobody_silent(clock, jump):
         sessions.register("run", client("b"), Config())
     for passing in (clock, steady):
         passing.now += 61
-    assert list(sessions.due()) == [(run, Disconnected())]
+    assert list(sessions.due()) == [(run, Disconnected()), (run, Absent())]
     assert sessions.register("run", client("b"), Config()).session.attempt == 2
     sessions.register("other", client(), Config())
 
@@ -428,7 +436,10 @@ def test_a_session_that_never_sends_gives_up_its_place(clock):
 
     due = [(session.id, event) for session, event in sessions.due()]
 
-    assert due == [("unused", Ended(Stage.LOST)), ("unused", Expired()), ("used", Disconnected())]
+    assert due == [
+        *(("unused", Ended(Stage.LOST)), ("unused", Expired())),
+        *(("used", Disconnected()), ("used", Absent())),
+    ]
 
 
 def test_who_loads_data_for_long_is_waited_for_where_there_is_room(clock):
@@ -459,3 +470,85 @@ def test_a_snapshot_of_the_format_before_names_the_stage_otherwise(clock):
     restored = session_from(unpacked(packed(old)))
 
     assert snapshot_of(restored) == snapshot_of(session)
+
+
+def test_a_stream_that_closed_frees_the_name_within_seconds(sessions, clock):
+    """A process that is gone locks nobody out for a minute; one that only falls silent has three heartbeats."""
+    session = sessions.register("run", client("a"), Config()).session
+    session.client_host = "10.0.0.7"
+    clock.now += 2
+    sessions.touch(session, clock.now)
+    sessions.note_closed(session)
+    clock.now += 1
+
+    with pytest.raises(
+        ForeignSessionError, match=r"\(trainer on 10\.0\.0\.7\).* free in 4 s"
+    ) as caught:
+        sessions.register("run", client("b"), Config())
+    assert caught.value.retry_after_seconds == 4
+    assert str(caught.value).startswith(SENT_BY_ANOTHER)
+    clock.now += 4
+    assert sessions.register("run", client("b"), Config()).session.attempt == 2
+
+
+def test_a_process_that_comes_back_holds_its_name_again(sessions, clock):
+    """Its stream closed, and it registers anew: the same attempt, with a whole lease."""
+    session = sessions.register("run", client("a"), Config()).session
+    sessions.note_closed(session)
+    clock.now += 20
+
+    assert not sessions.register("run", client("a"), Config()).is_new
+    assert sessions.held_seconds(session) == 30
+
+
+def test_a_client_that_was_sent_elsewhere_holds_its_name_for_its_lease(sessions, clock):
+    """It may be well on another bridge, and come back from there."""
+    session = sessions.register("run", client("a"), Config()).session
+    session.apply(Connected(), clock.now)
+    session.apply(SentElsewhere(), clock.now)
+    sessions.note_closed(session)
+    clock.now += 20
+
+    assert sessions.held_seconds(session) == 10
+
+
+def test_a_session_that_went_on_elsewhere_is_never_lost(sessions, clock):
+    """It is put away without an end that nobody has seen."""
+    session = sessions.register("run", client("a"), Config()).session
+    for event in (Connected(), SentElsewhere(), Disconnected()):
+        session.apply(event, clock.now)
+    assert session.has_moved
+    clock.now += 600
+
+    assert list(sessions.due()) == [(session, Expired())]
+
+
+@pytest.mark.parametrize("comes_back", ["stream", "registration"])
+def test_a_session_that_comes_back_has_not_moved(sessions, clock, comes_back):
+    """Whether its client registers again, as ours does, or only opens a stream."""
+    session = sessions.register("run", client("a"), Config()).session
+    for event in (Connected(), SentElsewhere(), Disconnected()):
+        session.apply(event, clock.now)
+    restored = session_from(unpacked(packed(snapshot_of(session))))
+    assert restored.has_moved
+
+    if comes_back == "stream":
+        restored.apply(Connected(), clock.now)
+    else:
+        sessions.restore(restored)
+        sessions.register("run", client("a"), Config())
+
+    assert not restored.has_moved
+
+
+def test_a_status_that_is_said_again_is_not_news(sessions, clock):
+    """A client says again how things are, since a bridge may have lost its state: nothing happened by that."""
+    session = sessions.register("run", client("a"), Config()).session
+    change = StatusChange(
+        Status.RUNNING, "warm-up", Config(total_epochs=3), "training", {"training": 2.0}
+    )
+    for _ in range(3):
+        session.apply(change, clock.now)
+
+    assert [notice.text for notice in session.notices] == ["running: warm-up"]
+    assert (session.config.total_epochs, session.phases.name) == (3, "training")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import ForeignSessionError
-from bridge.lifecycle import Connected, Disconnected, Ended, Expired
+from bridge.lifecycle import Absent, Connected, Disconnected, Ended, Expired
 from bridge.model import Client, Config, Stage
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sessions import Sessions
@@ -180,13 +180,13 @@ def test_silence_is_what_has_passed(step):
     world.passes(LEASE - 11)
     assert world.gone == []
     world.passes(1)
-    assert world.gone == [("run", Disconnected)]
+    assert world.gone == [("run", Disconnected), ("run", Absent)]
     world.passes(LOST - LEASE - 1)
-    assert world.gone == [("run", Disconnected)]
+    assert world.gone == [("run", Disconnected), ("run", Absent)]
     world.passes(1)
-    assert world.gone == [("run", Disconnected), ("run", Ended)]
+    assert world.gone[2:] == [("run", Ended)]
     world.passes(LINGER)
-    assert world.gone[2:] == [("run", Expired)]
+    assert world.gone[3:] == [("run", Expired)]
 
 
 def test_a_session_that_ends_in_1970_has_ended():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bridge.hardware import Resources
 from bridge.lifecycle import (
+    Absent,
     CommandAnswered,
     CommandQueued,
     CommandSent,
@@ -15,6 +16,7 @@ from bridge.lifecycle import (
     Ended,
     Event,
     Expired,
+    SentElsewhere,
     SequenceAdvanced,
 )
 from bridge.model import (
@@ -249,6 +251,8 @@ CODECS = (
     Codec(14, Performance, _performance, _performance_fields),
     Codec(15, SequenceAdvanced, lambda values: SequenceAdvanced(*values[:2]), _advance_fields),
     Codec(16, Occurrence, _occurrence, _occurrence_fields),
+    Codec(17, Absent, lambda _values: Absent(), _no_fields),
+    Codec(18, SentElsewhere, lambda _values: SentElsewhere(), _no_fields),
 )
 """Every event that the journal holds."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from bridge.errors import StorageError
 from bridge.lifecycle import (
+    Absent,
     CommandQueued,
     CommandSent,
     Connected,
@@ -14,6 +15,7 @@ from bridge.lifecycle import (
     Event,
     Expired,
     Registered,
+    SentElsewhere,
 )
 from bridge.session import Session
 from bridge.sinks import Replayer
@@ -36,7 +38,10 @@ OPTIONAL_NUMBERS = (
 )
 """Attributes that are numbers, or None where they were not reported."""
 
-OBSERVED = (Connected, Disconnected, CommandQueued, CommandSent, Ended, Expired)
+OBSERVED = (
+    *(Connected, Disconnected, Absent, SentElsewhere),
+    *(CommandQueued, CommandSent, Ended, Expired),
+)
 """Events that the bridge itself observes: they are not a sign of life of the client."""
 
 

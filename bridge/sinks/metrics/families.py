@@ -44,8 +44,8 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_session_status",
-        "1 for the status the training loop reported last, 0 for the others.",
-        "StatusUpdate.status",
+        "1 for the status the training loop reported last, or for disconnected or lost; 0 for the others.",
+        "StatusUpdate.status and ending, the stream",
         "session_status",
         "status",
     ),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.model import Batch, Client, Config, Status
+from bridge.model import Batch, Client, Config, Stage, Status
 from bridge.protocol import LOST_PHASE, STALLED_PHASE
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
@@ -13,7 +13,15 @@ from bridge.sinks.metrics.labels import label_suffix, own_labels, pair, phase_la
 from bridge.sinks.metrics.observations import Exemplar, Extremes, Histogram
 from bridge.telemetry import Telemetry
 
-STATUS_LABELS = {status: label_suffix(("status", status)) for status in Status}
+STATUSES = (
+    *(Status.UNKNOWN, Status.INITIALIZING, Status.RUNNING, Status.PAUSED),
+    *(Status.COMPLETED, Status.FAILED, "disconnected"),
+)
+"""Those that each session has a series of, at 0 while it is not of this status; others appear when it is."""
+
+STATUS_LABELS = {
+    name: label_suffix(("status", name)) for name in (*STATUSES, *Status, str(Stage.LOST))
+}
 
 END_OF_LABELS = "} "
 """What follows the session's label if there is no other."""
@@ -167,7 +175,8 @@ class SessionSeries:
         before = session.restored_state.pop(CHECKPOINT_KEY, None)
         if before is not None and before["attempt"] == session.attempt:
             self._restore(before)
-        self.show_status(session.status)
+        self.session_status = {STATUS_LABELS[name]: 0 for name in STATUSES}
+        self.show_status(session.state)
         self.describe(session.config)
 
     def snapshot(self) -> dict[str, Any]:
@@ -281,10 +290,11 @@ class SessionSeries:
             exemplar = (batch.epoch, batch.index, loss, at, batch.step)
         histogram.exemplars[histogram.observe(loss)] = exemplar
 
-    def show_status(self, status: Status) -> None:
-        """Set the series of a status to 1 and the others to 0."""
-        for known, label in STATUS_LABELS.items():
-            self.session_status[label] = int(known is status)
+    def show_status(self, state: str) -> None:
+        """Set the series of a status, of `disconnected` or of `lost` to 1 and the others to 0."""
+        for label in self.session_status:
+            self.session_status[label] = 0
+        self.session_status[STATUS_LABELS[state]] = 1
 
     def describe(self, config: Config) -> None:
         """Set the labels that describe the session, and the gauges of its configuration."""

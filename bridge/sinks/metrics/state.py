@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 
-from bridge.lifecycle import Disconnected, Ended, Event, Expired, Superseded
+from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired, Superseded
 from bridge.model import Batch, ImageResult, Scalars
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
@@ -104,8 +104,8 @@ class TrainingMetrics:
         return counts
 
     def all(self) -> tuple[SessionSeries, ...]:
-        """Return the series of every session, oldest registration first."""
-        return tuple(self._series.values())
+        """Return the series of every session, oldest registration first; none of one that went on elsewhere."""
+        return tuple(one for one in self._series.values() if not one.session.has_moved)
 
     def _open(
         self, session: Session, event: Event, known: SessionSeries | None
@@ -113,7 +113,7 @@ class TrainingMetrics:
         """Return new series for an attempt; None for an event of an attempt older than the series."""
         if known is not None and session.attempt < known.session.attempt:
             return None
-        if isinstance(event, Disconnected | Ended | Expired | Superseded):
+        if isinstance(event, Disconnected | Absent | Ended | Expired | Superseded):
             return known
         series = self._series[session.id] = SessionSeries(session, self._shared)
         return series

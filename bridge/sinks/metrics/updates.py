@@ -6,6 +6,7 @@ from typing import Any
 
 from bridge.hardware import Resources
 from bridge.lifecycle import (
+    Absent,
     CommandAnswered,
     CommandSent,
     Connected,
@@ -21,6 +22,7 @@ from bridge.model import (
     Occurrence,
     Performance,
     Scalars,
+    Stage,
     Status,
     StatusChange,
 )
@@ -56,10 +58,21 @@ def _registered(series: SessionSeries, _event: Registered, _at: float) -> None:
 
 def _connected(series: SessionSeries, _event: Connected, _at: float) -> None:
     series.session_connected = 1
+    series.show_status(series.session.status)
 
 
-def _disconnected(series: SessionSeries, _event: Disconnected | Ended, _at: float) -> None:
+def _disconnected(series: SessionSeries, _event: Disconnected, _at: float) -> None:
     series.session_connected = 0
+
+
+def _absent(series: SessionSeries, _event: Absent, _at: float) -> None:
+    series.show_status("disconnected")
+
+
+def _ended(series: SessionSeries, ended: Ended, _at: float) -> None:
+    series.session_connected = 0
+    if ended.stage is Stage.LOST:
+        series.show_status(Stage.LOST)
 
 
 def _sign_of_life(series: SessionSeries, _event: Heartbeat | CommandResult, at: float) -> None:
@@ -183,7 +196,8 @@ UPDATES: Mapping[type, Callable[[SessionSeries, Any, float], None]] = {
     Registered: _registered,
     Connected: _connected,
     Disconnected: _disconnected,
-    Ended: _disconnected,
+    Absent: _absent,
+    Ended: _ended,
     Batch: _batch,
     Epoch: _epoch,
     Performance: _performance,

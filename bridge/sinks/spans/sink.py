@@ -174,6 +174,12 @@ class Spans:
         trace.is_disconnected = True
         self._record(session, trace, event, received)
 
+    def _status(
+        self, session: Session, trace: Trace, change: StatusChange, received: float
+    ) -> None:
+        if not session.is_repeated(change):
+            self._record(session, trace, change, received)
+
     def _record(self, _session: Session, trace: Trace, event: Event, received: float) -> None:
         span_event = to_span_event(event, received)
         if span_event is not None:
@@ -207,7 +213,7 @@ _APPLY: dict[type, Callable[[Spans, Session, Trace, Any, float], None]] = {
     Batch: Spans._batch,
     Epoch: Spans._epoch,
     Performance: Spans._performance,
-    StatusChange: Spans._record,
+    StatusChange: Spans._status,
     Occurrence: Spans._record,
     Connected: Spans._connected,
     Disconnected: Spans._disconnected,

@@ -98,6 +98,8 @@ def _details(view: SessionView, stretches: Sequence[Stretch]) -> dict[str, Any]:
         "config": dict(view.client.run_config),
         "epochs": [asdict(epoch) for epoch in view.epochs_done],
         "performance": _performance_json(view.performance),
+        "phase": view.phase or None,
+        "phase_seconds": {name: passed for name, passed in view.phase_seconds.items() if passed},
         "scalars": dict(view.scalars),
         "scalars_by_split": dict(view.scalars_by_split),
         "notices": [asdict(notice) for notice in view.notices],

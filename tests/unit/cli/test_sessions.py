@@ -7,7 +7,7 @@ from support.pages import running
 
 from bridge import cli
 from bridge.cli import sessions
-from bridge.lifecycle import Ended
+from bridge.lifecycle import Absent, Disconnected, Ended
 from bridge.model import Batch, Stage, Status, StatusChange
 
 
@@ -41,15 +41,16 @@ def test_sessions_are_a_table(bridge, capsys):
     assert all(row[-1] == "ago" for row in rows)
 
 
-def test_a_silent_run_is_not_called_running(bridge, capsys):
-    """What it reported last may have been true long ago: it is silent, and since when is beside it."""
+def test_a_disconnected_run_is_not_called_running(bridge, capsys):
+    """What it reported last may have been true long ago: it is disconnected, and since when is beside it."""
     session = running(bridge.deps, "quiet", batches=0)
     session.apply(StatusChange(Status.RUNNING), session.registered_at)
     session.apply(Batch(0, 0, 0.5), session.registered_at)
-    session.connected = False
+    session.apply(Disconnected(), session.registered_at)
+    session.apply(Absent(), session.registered_at)
 
     ((_, state, connected, *_),) = listed(capsys)
-    assert (state, connected) == ("silent", "no")
+    assert (state, connected) == ("disconnected", "no")
 
 
 def test_a_run_that_came_back_is_in_a_later_attempt(bridge, capsys):

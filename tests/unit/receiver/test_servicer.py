@@ -25,6 +25,7 @@ from bridge.lifecycle import (
     Disconnected,
     Ended,
     Registered,
+    SentElsewhere,
 )
 from bridge.model import Batch, Client, Config, Epoch, Heartbeat, Update
 from bridge.protocol import CommandType
@@ -523,3 +524,35 @@ async def test_a_frame_over_the_limit_is_not_acknowledged_by_the_next(bridge):
     errors = [answer.error for answer in answers if answer.HasField("error")]
     assert {(error.code, error.sequence) for error in errors} == {(ERROR.BUFFER_FULL, 4_197)}
     assert all(error.retryable and error.retry_after_ms for error in errors)
+
+
+async def test_a_refused_registration_says_who_holds_the_name_and_when_to_ask_again(bridge):
+    """A process that resumes a run need not guess why it is locked out, nor for how long."""
+    first = wire.SessionInfo(session_id="run", client_name="train.py", client_instance_id="a")
+    assert (await bridge.stub.RegisterTrainingSession(first)).success
+
+    other = wire.SessionInfo(session_id="run", client_instance_id="b")
+    response = await bridge.stub.RegisterTrainingSession(other)
+
+    assert not response.success
+    assert "(train.py on loopback); the name is free in 60 s" in response.message
+    assert 55_000 < response.retry_after_ms <= 60_000
+    assert (await bridge.stub.RegisterTrainingSession(first)).success
+
+
+async def test_a_drained_stream_leaves_a_session_that_went_on_elsewhere(bridge):
+    """A bridge that stops may be back before its clients have ended elsewhere: it never says that they run."""
+    await registered(bridge.stub)
+    stream = bridge.stub.StreamMetrics()
+    await say(stream, batch(1, sequence=1))
+    await hear(stream)
+
+    await bridge.servicer.drain(5.0)
+    while await stream.read() is not grpc.aio.EOF:
+        pass
+
+    session = bridge.sessions.get("run")
+    assert [type(event) for event in bridge.sink.of(SentElsewhere)] == [SentElsewhere]
+    await until(lambda: not session.connected)
+
+    assert session.has_moved

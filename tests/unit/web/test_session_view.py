@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bridge.lifecycle import Connected, Disconnected, Ended
+from bridge.lifecycle import Absent, Connected, Disconnected, Ended, SentElsewhere
 from bridge.model import (
     Batch,
     Client,
@@ -39,9 +39,11 @@ def run(*events, total=4, per_epoch=10):
         ((Batch(0, 9, 0.5), Epoch(0, 0.5, 0.5)), 0.25),
         ((Batch(0, 5, 0.5), Batch(3, 500, 0.5)), 1.0),
         ((Batch(0, 5, 0.5), Batch(2**32 - 1, 0, 0.5)), 1.0),
-        ((Batch(0, 5, 0.5), StatusChange(Status.COMPLETED)), 0.25),
-        ((Batch(0, 0, 0.5), Batch(3, 5, 0.5), StatusChange(Status.COMPLETED)), 1.0),
-        ((Batch(1, 0, 0.5), Batch(4, 5, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+        ((Batch(0, 5, 0.5), StatusChange(Status.COMPLETED)), 0.15),
+        ((Batch(0, 0, 0.5), Batch(3, 8, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+        ((Batch(1, 0, 0.5), Batch(4, 8, 0.5), StatusChange(Status.COMPLETED)), 1.0),
+        ((Batch(0, 0, 0.5), Batch(3, 5, 0.5), StatusChange(Status.COMPLETED)), 0.9),
+        ((Batch(0, 5, 0.5), Batch(1, 4, 0.5), StatusChange(Status.STOPPED)), 0.375),
         ((Epoch(1, 0.5), Epoch(2, 0.5), StatusChange(Status.COMPLETED)), 0.5),
     ],
 )
@@ -125,8 +127,34 @@ def test_a_run_that_stands_still_has_no_time_remaining():
 
 def test_a_run_that_was_completed_early_says_how_far_it_came():
     """Stopping early is an end like any other, and no reason to claim the rest."""
-    early = run(Batch(0, 5, 0.5), Batch(2, 5, 0.5), StatusChange(Status.COMPLETED))
-    whole = run(Batch(0, 5, 0.5), Batch(3, 5, 0.5), StatusChange(Status.COMPLETED))
+    early = run(Batch(0, 5, 0.5), Batch(2, 9, 0.5), StatusChange(Status.COMPLETED))
+    whole = run(Batch(0, 5, 0.5), Batch(3, 8, 0.5), StatusChange(Status.COMPLETED))
+    midst = run(Batch(0, 0, 0.5), StatusChange(Status.COMPLETED), total=1)
 
     assert (early.progress_text, early.progress_ratio) == ("3 of 4 epochs", 0.75)
     assert (whole.progress_text, whole.progress_ratio) == ("4 of 4 epochs", 1.0)
+    assert (midst.progress_text, midst.progress_ratio) == ("epoch 0 of 1", pytest.approx(0.1))
+
+
+@pytest.mark.parametrize(
+    ("events", "seconds"),
+    [
+        ((Batch(0, 0, 0.5),), 100.0),
+        ((Batch(0, 0, 0.5), Disconnected()), 100.0),
+        ((Batch(0, 0, 0.5), Disconnected(), Absent()), 50.0),
+        ((Batch(0, 0, 0.5), Ended(Stage.LOST)), 50.0),
+        ((Batch(0, 0, 0.5), StatusChange(Status.TERMINATED), Ended(Stage.ENDED)), 50.0),
+        ((Scalars(0, 0, {"a": 1.0}), Ended(Stage.LOST)), 60.0),
+        ((Batch(0, 0, 0.5), SentElsewhere(), Disconnected()), 50.0),
+    ],
+)
+def test_a_run_has_taken_as_long_as_its_steps(events, seconds):
+    """Not until somebody noticed that it is gone; without batches, until its last message."""
+    session = Session("run-1", Client(), Config(), now=0.0)
+    session.apply(Connected(), 0.0)
+    for event in events:
+        session.apply(event, 50.0)
+    session.updated_at = 60.0
+    session.ended_at = session.ended_at and 95.0
+
+    assert session_view(session, 100.0).elapsed_seconds == seconds

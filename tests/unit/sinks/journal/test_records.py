@@ -8,6 +8,7 @@ import pytest
 
 from bridge.hardware import Gpu, Resources
 from bridge.lifecycle import (
+    Absent,
     CommandAnswered,
     CommandQueued,
     CommandSent,
@@ -17,6 +18,7 @@ from bridge.lifecycle import (
     Event,
     Expired,
     Registered,
+    SentElsewhere,
     SequenceAdvanced,
     Superseded,
 )
@@ -96,6 +98,8 @@ EVENTS = (
     Expired(),
     SequenceAdvanced(),
     SequenceAdvanced(3, 9),
+    Absent(),
+    SentElsewhere(),
 )
 
 NEVER_WRITTEN = {Heartbeat, Registered, Superseded, CommandResult}

@@ -12,6 +12,7 @@ from support.series import NOON, OPENMETRICS, Scene
 
 from bridge.hardware import Gpu, Resources
 from bridge.lifecycle import (
+    Absent,
     CommandAnswered,
     CommandSent,
     Connected,
@@ -19,6 +20,7 @@ from bridge.lifecycle import (
     Ended,
     Expired,
     Registered,
+    SentElsewhere,
 )
 from bridge.model import (
     Batch,
@@ -42,6 +44,7 @@ from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
+from bridge.sinks.metrics.series import STATUSES
 from bridge.storage.packed import packed, unpacked
 
 NAN, INF = math.nan, math.inf
@@ -158,7 +161,7 @@ def test_one_status_is_current(scene):
     scene.tell(session, StatusChange(Status.RUNNING), StatusChange(Status.PAUSED))
 
     reported = {dict(k)["status"]: v for k, v in scene.values("training_session_status").items()}
-    assert reported == {status: float(status is Status.PAUSED) for status in Status}
+    assert reported == {status: float(status == Status.PAUSED) for status in STATUSES}
 
 
 def test_connected_follows_the_stream(scene):
@@ -749,3 +752,63 @@ def test_phases_beyond_the_limit_are_counted(scene):
 
     assert len(scene.values("training_phase_seconds_total")) == 17
     assert scene.dropped("phase", "names_limit") == 25
+
+
+def statuses(scene):
+    """Return the status whose series is 1, and all that have a series."""
+    values = {dict(k)["status"]: v for k, v in scene.values("training_session_status").items()}
+    return [name for name, value in values.items() if value], set(values)
+
+
+def test_a_session_that_nobody_hears_of_is_disconnected_and_nothing_else(scene):
+    """A stale copy never says running; the next stream brings back what it was."""
+    session = scene.session()
+    scene.tell(session, Connected(), StatusChange(Status.RUNNING), Disconnected())
+    assert statuses(scene) == (["running"], set(STATUSES))
+
+    scene.tell(session, Absent())
+    assert statuses(scene)[0] == ["disconnected"]
+    restored = session_from(unpacked(packed(snapshot_of(session))))
+    again = Scene()
+    again.tell(restored, Registered())
+    assert statuses(again) == (["disconnected"], set(STATUSES))
+    scene.tell(session, Connected())
+    assert statuses(scene)[0] == ["running"]
+
+
+@pytest.mark.parametrize("ending", [Status.STOPPED, Status.INTERRUPTED, Status.TERMINATED])
+def test_other_endings_appear_when_they_happen(scene, ending):
+    """Nine series of a status for each session would be too many."""
+    session = scene.session()
+    scene.tell(session, StatusChange(Status.RUNNING))
+    assert statuses(scene) == (["running"], set(STATUSES))
+
+    scene.tell(session, StatusChange(ending), Ended(Stage.ENDED))
+
+    assert statuses(scene) == ([str(ending)], {*STATUSES, str(ending)})
+
+
+def test_a_lost_session_is_lost(scene):
+    """Not running, as it said last, and not disconnected; one that is heard of again is what it was."""
+    session = scene.session()
+    scene.tell(session, Connected(), StatusChange(Status.RUNNING), Disconnected(), Absent())
+    scene.tell(session, Ended(Stage.LOST))
+    assert statuses(scene)[0] == ["lost"]
+
+    scene.tell(session, Connected())
+
+    assert statuses(scene)[0] == ["running"]
+
+
+def test_a_session_that_went_on_elsewhere_has_no_series(scene):
+    """Also after a restart of this bridge; with the stream that comes back they go on where they were."""
+    session = scene.session()
+    scene.tell(session, Connected(), Batch(0, 0, 0.5), SentElsewhere())
+    assert scene.value("training_batches_total") == 1
+    scene.tell(session, Disconnected())
+    assert scene.value("training_batches_total") is None
+
+    scene.tell(session, Absent())
+    assert scene.values("training_session_status") == {}
+    scene.tell(session, Connected(), Batch(0, 1, 0.5))
+    assert scene.value("training_batches_total") == 2

@@ -8,7 +8,7 @@ from support.pages import FakeArchive, FakeMetrics, pictures, running
 
 from bridge.connections.check import ConnectionCheck
 from bridge.hardware import Gpu, Resources
-from bridge.lifecycle import Ended
+from bridge.lifecycle import Absent, Disconnected, Ended, SentElsewhere
 from bridge.model import (
     Batch,
     Client,
@@ -74,12 +74,23 @@ async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(open_cl
     lost.apply(StatusChange(Status.RUNNING), 1.0)
     lost.apply(Ended(Stage.LOST), 2.0)
     silent = running(client.deps, "silent-1")
-    silent.connected = False
+    silent.apply(Disconnected(), 2.0)
+    silent.apply(Absent(), 2.0)
+    moved = running(client.deps, "moved-1")
+    moved.apply(SentElsewhere(), 2.0)
+    moved.apply(Disconnected(), 2.0)
+    for ending in (Status.STOPPED, Status.INTERRUPTED, Status.TERMINATED):
+        ended = running(client.deps, f"{ending}-1")
+        ended.apply(StatusChange(ending), 2.0)
+        ended.apply(Ended(Stage.ENDED), 2.0)
 
     text = await page(client, "/")
 
     assert '<span class="pill is-lost">lost</span>' in text
-    assert '<span class="pill is-silent">silent</span>' in text
+    assert '<span class="pill is-disconnected">disconnected</span>' in text
+    assert '<span class="pill is-moved">moved</span><span>went on elsewhere' in text
+    for ending in ("stopped", "interrupted", "terminated"):
+        assert f'<span class="pill is-{ending}">{ending}</span>' in text
 
 
 async def test_sessions_gone_from_memory_stay_on_the_pages(open_client):
@@ -194,11 +205,11 @@ async def test_an_empty_result_says_what_to_do(listed):
 
 async def test_a_filter_alone_is_not_called_a_search(listed):
     """Who chose a status or a model reads which of them no session has."""
-    status = await page(listed, "/?status=silent")
-    both = await page(listed, "/?status=silent&model=vit")
+    status = await page(listed, "/?status=disconnected")
+    both = await page(listed, "/?status=disconnected&model=vit")
 
-    assert "None has the status silent." in status
-    assert "None has the status silent and the model vit." in both
+    assert "None has the status disconnected." in status
+    assert "None has the status disconnected and the model vit." in both
     assert "A search" not in status + both
 
 
