@@ -1,13 +1,12 @@
 """The curves that sessions can be compared by, as points by step, by time, or by epoch."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate, pairwise
 from operator import attrgetter
 
-from bridge.history import Bin
 from bridge.model import Epoch
 from bridge.scalar_curve import ScalarCurve
 from bridge.web.session_view import SessionView
@@ -58,7 +57,7 @@ def axis_of(curve: str, by: By) -> By:
 
 
 def curves_of(sessions: Iterable[SessionView]) -> tuple[str, ...]:
-    """Return the curves that any of the sessions has, in a fixed order."""
+    """Return the curves that any of the sessions has: of its loss, of its epochs, and of what it logs by name."""
     sessions = tuple(sessions)
     names = (LOSS,) if any(session.loss_bins for session in sessions) else ()
     averages = tuple(
@@ -113,15 +112,22 @@ def _epoch_points(
 
 def _loss_points(session: SessionView, by: By) -> tuple[Point, ...]:
     bins = session.loss_bins
-    edges = _edges_in_time(session) if by is By.TIME else _edges_in_steps(bins)
+    edges = _edges_in_time(session) if by is By.TIME else _edges_in_steps(session)
     return tuple(
         _point((start + end) / 2, bin_.mean, bin_.low, bin_.high)
         for bin_, (start, end) in zip(bins, pairwise(edges), strict=False)
     )
 
 
-def _edges_in_steps(bins: Sequence[Bin]) -> list[float]:
-    """Return after how many batches each bin begins and ends; those without a loss are not counted."""
+def _edges_in_steps(session: SessionView) -> list[float]:
+    """Return at which step each bin begins, and the last one ends.
+
+    Where steps have no numbers, batches are counted; those without a loss are not.
+    """
+    bins = session.loss_bins
+    if session.counts_steps and bins:
+        last = bins[-1].first_batch + bins[-1].count + bins[-1].nonfinite
+        return [*(float(bin_.first_batch) for bin_ in bins), float(last)]
     return [0.0, *accumulate(float(bin_.count + bin_.nonfinite) for bin_ in bins)]
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from bridge.web.attempts.catalog import AllAttempts
+from bridge.web.comparison.contestants import Contestant
 from bridge.web.formatting import accuracy, count, duration, number
 from bridge.web.session_view import SessionView
 
@@ -52,13 +54,23 @@ def best_values(session: SessionView) -> BestValues:
     )
 
 
-def outcomes(sessions: Sequence[SessionView]) -> tuple[Outcome, ...]:
+def outcomes(compared: Sequence[Contestant]) -> tuple[Outcome, ...]:
     """Return the rows that say anything of at least one of the sessions."""
+    sessions = [one.view for one in compared]
     texts = tuple(session.progress_text for session in sessions)
-    rows = [Outcome("Progress", texts)]
+    rows = [Outcome("Progress", texts), *_of_attempts([one.attempts for one in compared])]
     rows += [_outcome(measure, sessions) for measure in MEASURES]
     rows += [_outcome(measure, sessions) for measure in _scalars(sessions)]
     return tuple(row for row in rows if any(text is not None for text in row.texts))
+
+
+def _of_attempts(all_attempts: Sequence[AllAttempts]) -> list[Outcome]:
+    """Return what only runs of several attempts have."""
+    if not any(attempts.has_several for attempts in all_attempts):
+        return []
+    numbers = tuple(str(attempts.listed[-1].number) for attempts in all_attempts)
+    lost = tuple(duration(attempts.lost_seconds) for attempts in all_attempts)
+    return [Outcome("Attempts", numbers), Outcome("Lost between attempts", lost)]
 
 
 def nonfinite_losses(session: SessionView) -> int | None:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from bridge.web.attempts.catalog import ATTEMPTS
 from bridge.web.charts.comparison_chart import comparison_chart
 from bridge.web.comparison.configs import compare_configs
+from bridge.web.comparison.contestants import Contestant, contestants
 from bridge.web.comparison.curves import (
     CHOICES,
     EPOCH_CURVES,
@@ -28,7 +30,7 @@ from bridge.web.comparison.selection import (
 from bridge.web.dependencies import deps_of
 from bridge.web.session_catalog import CATALOG, SessionRow
 from bridge.web.session_query import KEYS, Sort
-from bridge.web.session_view import SessionView, session_view
+from bridge.web.session_view import session_view
 from bridge.web.templating import html_response, render, root_of
 
 MAX_OFFERED = 200
@@ -53,9 +55,11 @@ async def compare_page(request: web.Request) -> web.Response:
     rows = await request.app[CATALOG].rows()
     now, root = time.time(), root_of(request)
     views = [session_view(session, now) for session in found.sessions]
+    catalog = request.app[ATTEMPTS]
 
     def render_page() -> str:
-        return render("compare.html", root, **_contents(query, found, views, rows))
+        compared = contestants(catalog, views)
+        return render("compare.html", root, **_contents(query, found, compared, rows))
 
     return html_response(await asyncio.to_thread(render_page))
 
@@ -63,9 +67,10 @@ async def compare_page(request: web.Request) -> web.Response:
 def _contents(
     query: ComparisonQuery,
     found: FoundSessions,
-    views: Sequence[SessionView],
+    compared: Sequence[Contestant],
     rows: Sequence[SessionRow],
 ) -> dict[str, object]:
+    views = [one.view for one in compared]
     curves = curves_of(views)
     curve = query.curve if query.curve in curves or not curves else curves[0]
     by = axis_of(curve, query.by)
@@ -85,6 +90,6 @@ def _contents(
         "has_choice": curve not in EPOCH_CURVES,
         "chart": comparison_chart(lines, by),
         "without": [name for name, _, points in lines if not points],
-        "outcomes": outcomes(views),
+        "outcomes": outcomes(compared),
         "configs": compare_configs(views),
     }

@@ -63,6 +63,16 @@ def test_averages_are_drawn_by_epoch(session):
     assert [(point.x, point.mean) for point in points] == [(1.0, 1.1), (3.0, 0.9)]
 
 
+def test_a_run_by_steps_is_drawn_at_its_own_steps(session):
+    """It may have begun at step 5000, in an attempt that goes on from there."""
+    for step in range(5000, 5010):
+        session.apply(Batch(0, step, 1.0, step=step), 1001.0)
+
+    points = points_of(session_view(session, 2000.0), LOSS, By.STEP)
+
+    assert (points[0].x, points[-1].x) == (5000.5, 5009.5)
+
+
 def test_only_curves_that_somebody_has_are_offered(session):
     """A run that reports no accuracy has no empty chart of it."""
     nothing = session_view(session, 2.0)

@@ -2,8 +2,13 @@
 
 import math
 
+from support.attempts import three_attempts
+from support.pages import FakeArchive
+
 from bridge.model import Batch, Client, Config, Epoch, Scalars
 from bridge.session import Session
+from bridge.web.attempts.catalog import AttemptCatalog
+from bridge.web.comparison.contestants import contestants
 from bridge.web.comparison.outcomes import best_values, outcomes
 from bridge.web.session_view import session_view
 
@@ -16,9 +21,10 @@ def view(*events):
     return session_view(session, 10.0)
 
 
-def row(name, *views):
+def row(name, *views, archive=None):
     """Return the row of this name."""
-    return next((one for one in outcomes(views) if one.name == name), None)
+    compared = contestants(AttemptCatalog(archive or FakeArchive()), views)
+    return next((one for one in outcomes(compared) if one.name == name), None)
 
 
 def test_the_best_of_a_row_stands_out():
@@ -49,6 +55,18 @@ def test_a_loss_that_is_not_finite_is_never_the_best():
         None,
     )
     assert row("Loss, last", broken, view(Batch(0, 0, 0.5))).best == frozenset()
+
+
+def test_runs_of_several_attempts_say_what_they_lost():
+    """A run that was preempted took longer than one that was not; that is counted from its first attempt."""
+    *former, newest = three_attempts()
+    archive, views = FakeArchive(former=former), (session_view(newest, 8230.0), view())
+
+    assert row("Attempts", *views, archive=archive).texts == ("3", "1")
+    assert row("Lost between attempts", *views, archive=archive).texts == ("1 h 59 min", "0 s")
+    assert row("Duration", *views, archive=archive).texts[0] == "2 h 0 min"
+    assert row("Loss, lowest", *views, archive=archive).texts == ("1.000", None)
+    assert row("Attempts", view(), view()) is None
 
 
 def test_scalars_have_a_row_each():

@@ -3,6 +3,7 @@
 import json
 import re
 
+from support.attempts import three_attempts
 from support.pages import FakeArchive, running
 
 from bridge.model import Batch, Client, Config, Epoch
@@ -145,6 +146,20 @@ async def test_the_api_has_the_same_comparison(open_client):
     assert found["sessions"][1]["nonfinite_losses"] == 1
     assert found["sessions"][0]["best"]["loss"] == 0.5
     assert found["curves"] == ["loss"]
+
+
+async def test_all_attempts_of_a_session_are_compared(open_client):
+    """Its curve begins with its first attempt, not with that which goes on."""
+    *former, newest = three_attempts()
+    client = await open_client(archive=FakeArchive({"run-1": newest}, former))
+    running(client.deps, "a")
+
+    text = await text_of(client, "/compare?sessions=run-1,a")
+    assert '<th scope="row">Attempts</th><td>3</td><td>1</td>' in text
+
+    found = await (await client.get("/api/v1/compare?sessions=run-1,a")).json()
+    assert [len(line["points"]) for line in found["curve"]["lines"]] == [50, 3]
+    assert [one["lost_seconds"] for one in found["sessions"]] == [7150.0, None]
 
 
 async def test_the_api_refuses_what_it_cannot_compare(open_client):
