@@ -7,6 +7,9 @@ from bridge.canary import run as canary
 from bridge.canary.run import CLASSES
 from bridge.wire import metrics_pb2 as wire
 
+SCALAR = "perplexity"
+SPLITS = ("train", "validation")
+
 
 @dataclass(frozen=True)
 class KnownRun(canary.KnownRun):
@@ -15,6 +18,8 @@ class KnownRun(canary.KnownRun):
     epoch_batches: int = 100
     samples: int = 2
     images_every: int = 1
+    reports_every: int = 0
+    """Behind every so many batches comes what `reports` yields; 0: never."""
 
     def ends_epoch(self, number: int) -> bool:
         """Return whether a batch is the last one of its epoch."""
@@ -60,5 +65,36 @@ class KnownRun(canary.KnownRun):
         """Yield batches `first` to `last`, and behind the last one of each epoch its averages."""
         for number in range(first, last + 1):
             yield self.batch(number)
+            if self.has_reports(number):
+                yield from self.reports(number)
             if self.ends_epoch(number):
                 yield self.epoch(number // self.epoch_batches)
+
+    def has_reports(self, number: int) -> bool:
+        """Return whether numbers and phases come behind a batch."""
+        return self.reports_every > 0 and number % self.reports_every == 0
+
+    def reports(self, number: int) -> Iterator[wire.MetricsRequest]:
+        """Yield a number of each split, and how long the loop has been in which phase by now."""
+        epoch, index = self.place(number)
+        for split in SPLITS:
+            data = wire.ScalarData(
+                epoch=epoch,
+                batch_idx=index,
+                values={SCALAR: self.scalar(number, split)},
+                global_step=number,
+                split=split,
+            )
+            yield wire.MetricsRequest(session_id=self.session_id, scalar_data=data)
+        performance = wire.PerformanceData(
+            phase="training", phase_seconds=self.phase_seconds(number)
+        )
+        yield wire.MetricsRequest(session_id=self.session_id, performance_data=performance)
+
+    def scalar(self, number: int, split: str) -> float:
+        """Return what is logged of a split behind a batch; its sums are not rounded."""
+        return self.loss(number) + SPLITS.index(split)
+
+    def phase_seconds(self, number: int) -> dict[str, float]:
+        """Return the seconds in each phase up to a batch, without rounding."""
+        return {"training": number / 4, "data": number / 8, "checkpoint": number / 32}

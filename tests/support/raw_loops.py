@@ -126,6 +126,66 @@ class NumberedLoop(Loop):
         return self._has_ended and self.client.acknowledged >= len(self.client.said)
 
 
+class PreemptedLoop(threading.Thread):
+    """A run whose process is replaced again and again: each one trains a little, fails, and the next one follows."""
+
+    def __init__(self, address: str, run: KnownRun, *, batches: int) -> None:
+        """Let each process train so many batches."""
+        super().__init__(daemon=True)
+        self.attempts: dict[int, RawClient] = {}
+        """By the number that the bridge has given them, those of which all is acknowledged."""
+        self.faults: list[str] = []
+        self._address = address
+        self._run = run
+        self._batches = batches
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let the process that runs be the last one, and wait until all it has said is acknowledged."""
+        self._stopping.set()
+        self.join(END_SECONDS)
+        assert not self.is_alive(), "an attempt cannot deliver what it said"
+        assert not self.faults, self.faults
+
+    def run(self) -> None:
+        """Train in one process after the other until `stop`."""
+        try:
+            while not self._stopping.is_set():
+                name = f"process-{len(self.attempts)}"
+                with RawClient(self._address, self._run, instance_id=name) as client:
+                    client.say(self._run.status(wire.RUNNING))
+                    client.say(*self._run.requests(1, self._batches))
+                    client.say(self._run.status(wire.FAILED))
+                    self._add(self._delivered(client), client)
+        except Exception as error:  # noqa: BLE001 -- raised by `stop`, in the thread of the test
+            self.faults.append(repr(error))
+
+    def _add(self, attempt: int, client: RawClient) -> None:
+        if attempt in self.attempts:
+            self.faults.append(f"attempt {attempt} has begun twice")
+        self.attempts[attempt] = client
+
+    def _delivered(self, client: RawClient) -> int:
+        """Return the number of the attempt, once all that its process says is acknowledged."""
+        attempt = 0
+        while client.acknowledged < len(client.said):
+            try:
+                response = client.register()
+            except grpc.RpcError:
+                time.sleep(AWAY_SECONDS)
+                continue
+            if not response.success:
+                time.sleep(AWAY_SECONDS)
+                continue
+            attempt = response.attempt
+            client.open()
+            client.acknowledged = max(client.acknowledged, response.resume_sequence)
+            client.send(response.resume_sequence + 1, len(client.said))
+            while not client.ended.is_set() and client.acknowledged < len(client.said):
+                time.sleep(TICK_SECONDS)
+        return attempt
+
+
 class OriginalLoop(Loop):
     """Registers once, sends each batch once while there is a stream, and never again."""
 

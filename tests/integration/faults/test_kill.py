@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from support.attempt_books import check_attempt, check_reports
 from support.bridges import launched, running_bridge
 from support.checks import (
     Sent,
@@ -52,7 +53,10 @@ class Load:
             KnownRun("sdk-plain", epoch_batches=35, images_every=0),
         ]
         self.numbered = NumberedLoop(
-            RawClient(address, KnownRun("numbered", epoch_batches=60, images_every=images_every)),
+            RawClient(
+                address,
+                KnownRun("numbered", epoch_batches=60, images_every=images_every, reports_every=5),
+            ),
             batches_per_second=RATE,
         )
         self.original = OriginalLoop(
@@ -146,6 +150,7 @@ def test_what_is_acknowledged_outlives_every_kill(tmp_path, keep, kills):
         sessions = load.finish()
         for sent in sessions:
             check(bridge, sent, keeps_all=keep == "all")
+        check_reports(bridge, sessions[-1])
         repeated = sum(check_spans(receiver, sent) for sent in sessions)
         check_original(bridge, load.original, receiver, keeps_all=keep == "all")
         indexed = {place for run in load.runs for place in index_of(bridge, run)}
@@ -153,6 +158,8 @@ def test_what_is_acknowledged_outlives_every_kill(tmp_path, keep, kills):
         check_log(bridge)
     print(f"seed {SEED}: {kills} kills, {torn} torn shards, {repeated} spans repeated")  # noqa: T201
     assert check_shards(state, load.runs) == Counter(dict.fromkeys(indexed, 1))
+    for sent in sessions:
+        check_attempt(state, sent, 1)
     assert torn or keep == "sample" or not kills
 
 

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from support.attempt_books import check_reports
 from support.bridges import running_bridge
 from support.checks import Sent, check, check_log
 from support.known_run import KnownRun
@@ -41,7 +42,8 @@ def test_rolling_restarts_cost_nothing(tmp_path):
     flags = ("--grpc-address", address, "--images-keep", "all",
              "--shutdown-grace-seconds", str(GRACE_SECONDS))  # fmt: skip  # flags beside their values
     numbered = NumberedLoop(
-        RawClient(address, KnownRun("numbered", images_every=4)), batches_per_second=RATE
+        RawClient(address, KnownRun("numbered", images_every=4, reports_every=5)),
+        batches_per_second=RATE,
     )
     original = OriginalLoop(
         RawClient(address, KnownRun("original", images_every=0), numbered=False),
@@ -70,6 +72,7 @@ def test_rolling_restarts_cost_nothing(tmp_path):
         assert (summary.left, summary.batches) == (0, summary.stats["batches_acknowledged"])
         check(bridge, Sent.whole(run, summary.batches), keeps_all=True)
         check(bridge, Sent.whole(numbered.run_of, numbered.batches), keeps_all=True)
+        check_reports(bridge, Sent.whole(numbered.run_of, numbered.batches))
         counted = bridge.total("training_batches_total", session_id="original")
         assert len(original.client.answered) <= counted <= original.batches
         check_log(bridge)

@@ -4,6 +4,7 @@ import json
 import signal
 
 import pytest
+from support.attempt_books import attempts_in, check_attempt
 from support.bridges import running_bridge
 from support.checks import Sent, check, check_log
 from support.known_run import KnownRun
@@ -11,7 +12,7 @@ from support.raw_client import RawClient
 from support.waiting import until_true
 
 PICTURED = KnownRun("claimed", epoch_batches=10)
-RUN = KnownRun("claimed", epoch_batches=10, images_every=0)
+RUN = KnownRun("claimed", epoch_batches=10, images_every=0, reports_every=5)
 SHORT_LEASE = ("--heartbeat-seconds", "0.3")
 """Three heartbeats are a lease."""
 
@@ -135,7 +136,7 @@ def begin_anew(bridge):
 
 @pytest.mark.parametrize("number", RESTARTS)
 def test_a_new_attempt_outlives_a_restart(tmp_path, number):
-    """What replays after a restart is the last attempt, and nothing of the one before."""
+    """What replays after a restart is the last attempt, and nothing of the one before, which is kept as it was."""
     state = tmp_path / "state"
     with running_bridge(state, *SHORT_LEASE) as bridge:
         trained(bridge, 25)
@@ -144,3 +145,7 @@ def test_a_new_attempt_outlives_a_restart(tmp_path, number):
     with running_bridge(state, *SHORT_LEASE) as bridge:
         assert attempt_of(bridge) == 2
         check(bridge, Sent.whole(RUN, 12))
+        bridge.stop()
+    assert attempts_in(state, RUN.session_id) == [1, 2]
+    check_attempt(state, Sent.whole(RUN, 25), 1)
+    check_attempt(state, Sent.whole(RUN, 12), 2)
