@@ -4,12 +4,16 @@ from dataclasses import fields
 from typing import Any
 
 from bridge.history import Bin
-from bridge.model import Client, Config, Epoch
+from bridge.model import Client, Config, Epoch, ResumePoint
 from bridge.session import Session
 from bridge.session_snapshot import PLAIN
 
 EXAMPLE = Session("a", Client(), Config(), now=0.0)
 """Every value of a session has the same type as here, but for the loss, which may be missing."""
+
+
+OPTIONAL = ("trace_context", "rank", "resume_point")
+"""What a client may leave out."""
 
 
 def check_session(session: Session, session_id: str) -> None:
@@ -22,8 +26,11 @@ def check_session(session: Session, session_id: str) -> None:
     _check_numbers("loss", [session.loss] if session.loss is not None else [])
     for name in (field.name for field in fields(Config)):
         _check(name, getattr(session.config, name), getattr(EXAMPLE.config, name))
-    for name in (field.name for field in fields(Client) if field.name != "trace_context"):
+    for name in (field.name for field in fields(Client) if field.name not in OPTIONAL):
         _check(name, getattr(session.client, name), getattr(EXAMPLE.client, name))
+    place = session.client.resume_point or ResumePoint()
+    numbers = (session.client.rank, place.epoch, place.batch, place.step)
+    _check_numbers("client", [value for value in numbers if value is not None])
     _check_texts("former", session.former)
     _check_texts("tokens", (*session.proof.token_hashes, *session.proof.hosts))
     _check_texts("class_names", session.config.class_names)

@@ -9,9 +9,11 @@ from support.journals import Life
 from bridge.lifecycle import Ended, Expired
 from bridge.model import (
     Batch,
+    Client,
     Epoch,
     ImageResult,
     Performance,
+    ResumePoint,
     Scalars,
     Stage,
     Status,
@@ -21,6 +23,7 @@ from bridge.storage.database import Database
 from bridge.storage.image_counts import ImageCount, add_counts, counts_of
 from bridge.storage.shards import unstored_shards
 from bridge.storage.windows import held_windows
+from bridge.trace_context import TraceContext
 
 EVENTS = (
     StatusChange(Status.RUNNING, "go"),
@@ -266,3 +269,24 @@ def test_what_was_not_reported_is_not_damage(database, event):
 
     assert again.dropped("entry") == again.dropped("group") == again.dropped("session") == 0
     assert again.known() == life.known()
+
+
+CLIENTS = (
+    Client(rank=3, world_size=8, run_id="run", run_config={"lr": 0.1, "seed": None}),
+    Client(resume_point=ResumePoint(4, 20)),
+    Client(resume_point=ResumePoint(step=1_020)),
+    Client(trace_context=TraceContext("a" * 32, "b" * 16, 1)),
+)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=repr)
+def test_what_a_client_may_report_is_not_damage(database, client):
+    """A session of any client is there again at the next start."""
+    life = Life(database)
+    life.register().client = client
+    life.commit()
+
+    again = Life(database)
+
+    assert again.dropped("session") == 0
+    assert again.sessions["run"].client == client
