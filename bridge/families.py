@@ -9,6 +9,7 @@ from bridge.model import (
     Epoch,
     Heartbeat,
     Message,
+    Occurrence,
     Performance,
     Scalars,
     StatusChange,
@@ -48,6 +49,7 @@ MESSAGE_KINDS: dict[type[Message], str] = {
     StatusChange: "status_update",
     Heartbeat: "heartbeat",
     Scalars: "scalar_data",
+    Occurrence: "event",
     CommandResult: "command_result",
 }
 """What the protocol calls each message."""

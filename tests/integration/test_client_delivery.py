@@ -275,3 +275,30 @@ def test_what_a_loop_does_not_report_survives_a_kill(tmp_path):
             assert again.total("training_batches_total", session_id="bare") == 20
             assert again.total("training_epochs_completed_total", session_id="bare") == 2
             assert again.total("bridge_dropped_total") == 0
+
+
+def test_a_run_by_steps_is_counted_and_survives_a_kill(tmp_path):
+    """Steps, tokens, scalars by split, events and the configuration, down to the last one."""
+    state = tmp_path / "state"
+    with (
+        running_bridge(state) as bridge,
+        TrainingSession(
+            bridge.grpc, session_id="lm", steps=100, config={"optimizer": {"rate": 0.1}}
+        ) as session,
+    ):
+        session.event("data-loaded", files=12)
+        for _ in range(50):
+            session.log_batch(0.5, tokens=4_096)
+        session.log_scalars({"loss": 0.7}, split="validation")
+        session.alert("loss-spike", "at once", loss=np.float32(9.5))
+        assert session.flush(CLOSE_SECONDS) == 0
+        bridge.stop(signal.SIGKILL)
+
+        with running_bridge(state) as again:
+            assert again.total("training_step", session_id="lm") == 49
+            assert again.total("training_tokens_total", session_id="lm") == 50 * 4_096
+            assert again.total("training_metric", name="loss", split="validation") == 0.7
+            assert again.total("training_events_total", session_id="lm") == 2
+            assert json.loads(again.get("/api/v1/sessions/lm"))["config"] == {"optimizer.rate": 0.1}
+            assert b"loss-spike" in again.get("/sessions/lm")
+            assert again.total("bridge_dropped_total") == 0

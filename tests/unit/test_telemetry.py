@@ -2,11 +2,12 @@
 
 import inspect
 import logging
+from typing import get_args
 
 import pytest
 
 from bridge.families import BRIDGE_FAMILIES, MESSAGE_KINDS
-from bridge.model import Batch, Stage
+from bridge.model import Batch, Message, Stage
 from bridge.telemetry import Telemetry
 
 OCCURRENCES = {
@@ -124,6 +125,16 @@ def test_results_are_on_the_page_before_anything_is_counted():
     assert found["bridge_spans_total", (("result", "dropped"),)] == 0
     for kind in MESSAGE_KINDS.values():
         assert found["bridge_requests_received_total", (("kind", kind),)] == 0
+
+
+def test_every_kind_of_message_is_counted():
+    """One that was forgotten would end the acknowledgments of every stream that has it."""
+    assert set(MESSAGE_KINDS) == set(get_args(Message))
+    telemetry = Telemetry()
+
+    telemetry.received(dict.fromkeys(MESSAGE_KINDS, 1), 10)
+
+    assert samples(telemetry)["bridge_requests_received_total", (("kind", "event"),)] == 1
 
 
 def test_one_kind_is_logged_once_in_a_while(caplog):
