@@ -10,6 +10,15 @@ from bridge.web.session_view import SessionView, session_view
 def former_view(session: Session, now: float) -> SessionView:
     """Return a copy of an attempt that is over: where nobody saw it end, it was lost when it was last heard of."""
     view = session_view(session, now)
-    if not view.is_live:
+    if view.stage is not Stage.LIVE:
         return view
-    return replace(view, stage=Stage.LOST, connected=False, ended_at=view.updated_at)
+    return replace(
+        view,
+        stage=Stage.LOST,
+        state=str(Stage.LOST),
+        is_live=False,
+        connected=False,
+        ended_at=view.updated_at,
+        phase="",
+        phase_seconds=session.phase_seconds(session.updated_at),
+    )
