@@ -63,6 +63,11 @@ class Proxy:
         """Reset every open connection; new ones are taken."""
         self._order(self._cut())
 
+    def lead_to(self, target):
+        """Pass everything on to another server from now on, a host:port, and cut what is open."""
+        self._target = target.rpartition(":")[::2]
+        self.cut()
+
     @contextmanager
     def running(self):
         """Listen until the block is left."""
