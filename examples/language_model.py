@@ -20,7 +20,7 @@ from bridge.client import TrainingSession
 
 @dataclass(frozen=True)
 class Options:
-    """What to train, and how."""
+    """What to train, and how; the session reports it as its configuration."""
 
     steps: int = 1000
     batch_size: int = 32
@@ -151,6 +151,7 @@ def main() -> None:
             dataset="Python's language reference",
             steps=options.steps,
             batch_size=options.batch_size,
+            config=asdict(options),
         ) as session,
     ):
         train(session, text, options, Path(folder) / "checkpoint.pt")

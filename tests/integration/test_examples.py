@@ -1,5 +1,6 @@
 """The examples and the demo, run as a reader would run them."""
 
+import json
 import math
 import os
 import re
@@ -90,6 +91,8 @@ def test_the_language_model_learns_and_is_reported_by_steps(tmp_path):
         assert value("training_phase_seconds_total", phase="validation") > 0
         assert value("training_phase_seconds_total", phase="checkpoint") > 0
         assert value("training_session_status", status="completed") == 1
+        details = json.loads(bridge.get(f"/api/v1/sessions/{session_id}"))
+        assert details["config"]["context"] == LANGUAGE_MODEL["context"]
 
 
 def test_the_demo_checks_itself():
