@@ -13,6 +13,7 @@ from bridge.occurrences import Happened
 from bridge.scalar_curve import ScalarCurve
 from bridge.session import Session
 from bridge.web.session_state import DISCONNECTED, may_send, state_of
+from bridge.web.stalls import Standstill, standstill
 
 NO_PERFORMANCE = Performance()
 NOTHING_MEASURED = (NO_PERFORMANCE, Performance(resources=Resources()))
@@ -211,12 +212,33 @@ class SessionView:
         """
         if not self.is_live or not self.connected or self.status is Status.PAUSED:
             return None
+        if self.standstill:
+            return None
         newest = self.performance or NO_PERFORMANCE
         estimate = newest.estimated_time_remaining_seconds
         if estimate is not None and math.isfinite(estimate) and estimate > 0:
             return estimate
         done = self.progress_ratio
         return self.elapsed_seconds * (1 - done) / done if done and done < 1 else None
+
+    @property
+    def standstill(self) -> Standstill | None:
+        """How long a loop that is connected and says that it trains has made no step; None where steps come."""
+        if not self.connected or self.state != Status.RUNNING:
+            return None
+        return standstill(
+            phase=self.phase,
+            phase_seconds=self.phase_seconds,
+            stepped_at=self.stepped_at,
+            batches=self.batches,
+            now=self.now,
+        )
+
+    @property
+    def goodput_ratio(self) -> float | None:
+        """The share of its time that the run has trained, 0..1; None before its first step."""
+        total = math.fsum(self.phase_seconds.values())
+        return self.phase_seconds.get("training", 0.0) / total if self.batches and total else None
 
     @property
     def frames_per_second(self) -> float | None:

@@ -158,3 +158,49 @@ def test_a_run_has_taken_as_long_as_its_steps(events, seconds):
     session.ended_at = session.ended_at and 95.0
 
     assert session_view(session, 100.0).elapsed_seconds == seconds
+
+
+def reported(*events, now=1_000_000_000.0):
+    """Return the view of a session 50 s after the last of some events, which came 50 s after it began."""
+    session = Session("run-1", Client(), Config(4, 10), now=now)
+    session.apply(Connected(), now)
+    for event in events:
+        session.apply(event, now + 50)
+    return session_view(session, now + 100)
+
+
+TRAINING = (StatusChange(Status.RUNNING), Batch(0, 1, 0.5), Batch(0, 2, 0.5))
+
+
+def test_a_connected_run_without_steps_stands_still():
+    """Its view says for how long, and not how long it will still take."""
+    view = reported(*TRAINING)
+
+    assert view.standstill.seconds == 50.0
+    assert view.remaining_seconds is None
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        StatusChange(Status.PAUSED),
+        StatusChange(Status.UNKNOWN, phase="validation"),
+        StatusChange(Status.COMPLETED),
+        Disconnected(),
+    ],
+    ids=["paused", "validates", "completed", "not connected"],
+)
+def test_what_is_not_training_does_not_stand_still(last):
+    """Its last step may be long ago."""
+    assert reported(*TRAINING, last).standstill is None
+
+
+def test_goodput_is_the_share_of_training():
+    """Of the time of the attempt; before the first step there is none."""
+    seconds = {"training": 30.0, "checkpoint": 10.0}
+    view = reported(
+        Batch(0, 1, 0.5), StatusChange(Status.UNKNOWN, phase_seconds=seconds, phase="training")
+    )
+
+    assert reported().goodput_ratio is None
+    assert 0.2 < view.goodput_ratio <= 0.75

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 
 import pytest
 from support.pages import FakeArchive, FakeMetrics, pictures, running
@@ -435,3 +436,20 @@ async def test_a_curve_and_its_table_show_the_same_number(open_client):
     for shown in ("1.001", "0.2565", "0.0265"):
         assert f"<b>{shown}</b>" in text
         assert f"<td>{shown}</td>" in text
+
+
+async def test_a_run_without_steps_says_so_above_everything(open_client):
+    """The page names how long it is, and after minutes that it is not training any more and what to do."""
+    client = await open_client()
+    run = running(client.deps)
+    run.apply(StatusChange(Status.RUNNING), run.registered_at)
+    said = []
+    for seconds in (5, 90, 900):
+        run.stepped_at = time.time() - seconds
+        said.append(await (await client.get("/sessions/run-1")).text())
+
+    assert "No step for" not in said[0]
+    assert "No step for 1 min 30 s" in said[1]
+    assert "counts as stalled" not in said[1]
+    assert "No step for 15 min 0 s" in said[2]
+    assert "py-spy" in said[2]
