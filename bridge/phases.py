@@ -9,6 +9,9 @@ from bridge.protocol import LOST_PHASE, STALL_BATCHES, STALL_SECONDS, STALLED_PH
 PHASES_LIMIT = 16
 """Phases of a session; what is beyond them is not kept."""
 
+OTHER_PHASE = "other"
+"""In place of the phases of earlier attempts that are beyond as many."""
+
 
 class Steps(NamedTuple):
     """The training steps of an attempt so far."""
@@ -46,7 +49,7 @@ class PhaseClock:
         "_is_counted_by_client",
         "_names_phases",
         "_since",
-        "lost_seconds",
+        "before",
         "name",
         "seconds",
     )
@@ -57,8 +60,8 @@ class PhaseClock:
         """Of the phase now; "": the attempt is over."""
         self.seconds: dict[str, float] = {}
         """By phase, up to the last change or report."""
-        self.lost_seconds = 0.0
-        """Between this attempt and the ones before it."""
+        self.before: dict[str, float] = {}
+        """Of all attempts before this one, and what was lost between them."""
         self._since = now
         """When `seconds` was up to date."""
         self._names_phases = False
@@ -106,9 +109,27 @@ class PhaseClock:
             self._since = now
             self.name = "training" if steps.total else "startup"
 
-    def follow(self, before: "PhaseClock", lost_seconds: float) -> None:
-        """Count as lost what passed since the attempt before, and what was lost before that."""
-        self.lost_seconds = before.lost_seconds + max(0.0, lost_seconds)
+    @property
+    def lost_seconds(self) -> float:
+        """Between this attempt and the ones before it."""
+        return self.before.get(LOST_PHASE, 0.0)
+
+    def follow(self, before: Mapping[str, float], lost_seconds: float) -> None:
+        """Go on from the seconds of all attempts before; what passed since the last of them is lost."""
+        self.before = {LOST_PHASE: before.get(LOST_PHASE, 0.0) + max(0.0, lost_seconds)}
+        for name, seconds in before.items():
+            if name != LOST_PHASE:
+                is_kept = name in self.before or len(self.before) < PHASES_LIMIT
+                kept = name if is_kept else OTHER_PHASE
+                self.before[kept] = self.before.get(kept, 0.0) + seconds
+
+    def total_at(self, now: float, steps: Steps) -> dict[str, float]:
+        """Return the seconds of each phase over all attempts by `now`."""
+        seconds = dict(self.before)
+        for name, passed in self.seconds_at(now, steps).items():
+            if name != LOST_PHASE:
+                seconds[name] = seconds.get(name, 0.0) + passed
+        return seconds
 
     def seconds_at(self, now: float, steps: Steps) -> dict[str, float]:
         """Return the seconds of each phase by `now`, those of the present one included; and what was lost, if any."""
@@ -123,14 +144,14 @@ class PhaseClock:
     def snapshot(self) -> list[Any]:
         """Return what `restored` takes."""
         flags = int(self._names_phases) + 2 * int(self._is_counted_by_client)
-        return [self.name, self._since, flags, self.lost_seconds, dict(self.seconds)]
+        return [self.name, self._since, flags, dict(self.before), dict(self.seconds)]
 
     @classmethod
     def restored(cls, state: Iterable[Any]) -> "PhaseClock":
         """Return the clock that a snapshot was taken of."""
-        name, since, flags, lost_seconds, seconds = state
+        name, since, flags, before, seconds = state
         clock = cls(since)
-        clock.name, clock.lost_seconds, clock.seconds = name, lost_seconds, seconds
+        clock.name, clock.before, clock.seconds = name, before, seconds
         clock._names_phases, clock._is_counted_by_client = bool(flags & 1), bool(flags & 2)
         return clock
 

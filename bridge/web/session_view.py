@@ -69,6 +69,8 @@ class SessionView:
     """What the loop is busy with; "": it is over."""
     phase_seconds: Mapping[str, float]
     """Spent in each phase of this attempt, and lost before it."""
+    run_phase_seconds: Mapping[str, float]
+    """Spent in each phase of all attempts, and lost between them."""
     trace_id: str
     now: float
 
@@ -236,9 +238,10 @@ class SessionView:
 
     @property
     def goodput_ratio(self) -> float | None:
-        """The share of its time that the run has trained, 0..1; None before its first step."""
-        total = math.fsum(self.phase_seconds.values())
-        return self.phase_seconds.get("training", 0.0) / total if self.batches and total else None
+        """The share of its time, all attempts together, that the run has trained, 0..1; None before its first step."""
+        total = math.fsum(self.run_phase_seconds.values())
+        trained = self.run_phase_seconds.get("training", 0.0)
+        return trained / total if self.batches and total else None
 
     @property
     def frames_per_second(self) -> float | None:
@@ -290,6 +293,7 @@ class SessionView:
 
 def session_view(session: Session, now: float) -> SessionView:
     """Return a copy of a session; runs on the event loop, where sessions change."""
+    phases_until = session.updated_at if session.is_absent else now
     return SessionView(
         id=session.id,
         client=session.client,
@@ -321,7 +325,8 @@ def session_view(session: Session, now: float) -> SessionView:
         occurrences_total=session.occurrences.total,
         notices=tuple(session.notices),
         phase=session.phases.name,
-        phase_seconds=session.phase_seconds(session.updated_at if session.is_absent else now),
+        phase_seconds=session.phase_seconds(phases_until),
+        run_phase_seconds=session.run_phase_seconds(phases_until),
         trace_id=session.trace_id,
         now=now,
     )

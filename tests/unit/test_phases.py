@@ -189,6 +189,30 @@ def test_the_time_between_attempts_is_lost(status, lost):
     assert third.phases.seconds_at(START + 230, Steps())["lost"] == lost + 30.0
 
 
+def test_a_run_adds_up_its_attempts():
+    """What each was busy with and what was lost between them is the whole time of the run, so goodput is that of the run."""
+    first = session_of(*batches(10, 110))
+    first.updated_at = START + 110
+    second = Session("run", Client(), Config(), now=START + 150, attempt=2)
+    second.follow(first)
+    for at in (160, 200):
+        second.apply(Batch(0, at, 0.5), START + at)
+
+    seconds = second.run_phase_seconds(START + 200)
+
+    assert seconds == {"startup": 20.0, "training": 140.0, "lost": 40.0}
+    assert second.phase_seconds(START + 200)["training"] == 40.0
+
+
+def test_phases_of_earlier_attempts_are_bounded():
+    """A run that names new phases in each attempt keeps the time of all of them under a bounded number of names."""
+    clock = PhaseClock(START)
+    clock.follow({f"phase{number}": 1.0 for number in range(100)}, 5.0)
+
+    assert len(clock.before) <= PHASES_LIMIT + 1
+    assert sum(clock.before.values()) == 105.0
+
+
 def test_a_clock_that_is_set_back_takes_nothing_away():
     """Seconds are counted from the new time on."""
     session = session_of(*batches(100, 110), *batches(50, 60))
@@ -202,11 +226,12 @@ def test_phases_survive_a_restart():
         (5, StatusChange(Status.RUNNING, phase="validation")),
         (9, Performance(batches=7, step=70)),
     )
-    session.phases.lost_seconds = 3.0
+    session.phases.before = {"lost": 3.0, "training": 60.0}
 
     restored = session_from(unpacked(packed(snapshot_of(session))))
 
     assert restored.phase_seconds(START + 20) == session.phase_seconds(START + 20)
+    assert restored.run_phase_seconds(START + 20) == session.run_phase_seconds(START + 20)
     assert (restored.step, restored.steps) == (70, Steps(START + 9, 7))
 
 

@@ -39,8 +39,9 @@ def check_session(session: Session, session_id: str) -> None:
         _check_texts("scalars", key)
     _check_texts("notices", [notice.text for notice in session.notices])
     _check_numbers("stepped_at", [session.stepped_at])
-    _check_texts("phases", [session.phases.name, *session.phases.seconds])
-    _check_numbers("phases", [session.phases.lost_seconds, *session.phases.seconds.values()])
+    phases = session.phases
+    _check_texts("phases", [phases.name, *phases.seconds, *phases.before])
+    _check_numbers("phases", [*phases.before.values(), *phases.seconds.values()])
     _check_numbers("scalars", session.scalars.newest.values())
     _check_numbers("steps", [session.tokens, *([] if session.step is None else [session.step])])
     _check_numbers("notices", [notice.at for notice in session.notices])

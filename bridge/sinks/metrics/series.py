@@ -242,7 +242,7 @@ class SessionSeries:
     def phase_seconds(self) -> Labelled:
         """Seconds by phase, never less than a scrape has seen before."""
         seen = self.phase_seconds_seen
-        for name, seconds in self.session.phase_seconds(self.shared.clock()).items():
+        for name, seconds in self.session.run_phase_seconds(self.shared.clock()).items():
             label = phase_label(name)
             seen[label] = max(seconds, seen.get(label, 0.0))
         return seen
