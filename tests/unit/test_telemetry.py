@@ -177,3 +177,8 @@ def test_many_sessions_cannot_fill_the_log_together(caplog):
         telemetry.session_changed(f"run-{number}", "registered")
 
     assert len(caplog.records) == 100
+
+
+def test_every_message_has_a_kind():
+    """A message that could not be counted would end the stream that brings it."""
+    assert set(MESSAGE_KINDS) == set(get_args(Message))
