@@ -1,4 +1,4 @@
-"""A small language model that reports to a bridge by steps: tokens, losses of both splits and phases.
+"""A small language model that reports to a bridge by steps: tokens, losses of both splits, phases and what it writes.
 
 It reads Python's own language reference, which comes with Python, character by character.
 Start a bridge with `trainbridge serve`, then:  python examples/language_model.py
@@ -47,6 +47,10 @@ class Text:
         held_out = len(tokens) // 10
         self.training, self.validation = tokens[:-held_out], tokens[-held_out:]
 
+    def decode(self, tokens: Tensor) -> str:
+        """Return characters as text."""
+        return "".join(self.characters[int(token)] for token in tokens)
+
 
 class Transformer(nn.Module):
     """Characters (N, length) -> scores of the character that follows each (N, length, characters)."""
@@ -54,6 +58,7 @@ class Transformer(nn.Module):
     def __init__(self, options: Options, characters: int) -> None:
         """Start with random weights."""
         super().__init__()
+        self.context = options.context
         self.tokens = nn.Embedding(characters, options.width)
         self.places = nn.Embedding(options.context, options.width)
         layer = nn.TransformerEncoderLayer(
@@ -78,6 +83,14 @@ class Transformer(nn.Module):
         """Return the mean cross-entropy of pieces of text (N, length + 1)."""
         scores = self(tokens[:, :-1])
         return nn.functional.cross_entropy(scores.flatten(0, 1), tokens[:, 1:].flatten())
+
+    @torch.no_grad()
+    def write(self, tokens: Tensor, length: int) -> Tensor:
+        """Return characters (1, some) with `length` more."""
+        for _ in range(length):
+            chances = self(tokens[:, -self.context :])[:, -1].softmax(dim=1)
+            tokens = torch.cat([tokens, torch.multinomial(chances, 1)], dim=1)
+        return tokens
 
 
 def pieces(tokens: Tensor, options: Options) -> Tensor:
@@ -125,11 +138,13 @@ def train(session: TrainingSession, text: Text, options: Options, checkpoint: Pa
 def validate(
     session: TrainingSession, model: Transformer, text: Text, options: Options, step: int
 ) -> None:
-    """Report the loss on what is held out."""
+    """Report the loss on what is held out, and some text that the model writes."""
     with session.phase("validation"):
         losses = [model.loss(pieces(text.validation, options)) for _ in range(10)]
         loss = torch.stack(losses).mean()
         session.log_scalars({"loss": loss, "perplexity": loss.exp()}, step=step, split="validation")
+        written = text.decode(model.write(text.validation[None, :16], 80)[0])
+        session.event("sample", written)
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ UNIFORM_LOSS = math.log(100)
 
 
 def test_the_language_model_learns_and_is_reported_by_steps(tmp_path):
-    """Steps, tokens, the losses of both splits and phases arrive as they were trained."""
+    """Steps, tokens, the losses of both splits, phases, text and configuration arrive as they were trained."""
     if find_spec("torch") is None:
         missing("PyTorch is not installed here", "`make torch` gets it, into .venv")
     flags = [
@@ -88,11 +88,14 @@ def test_the_language_model_learns_and_is_reported_by_steps(tmp_path):
             assert 0 < value("training_metric", name="loss", split=split) < UNIFORM_LOSS - 1
         assert value("training_learning_rate") == pytest.approx(3e-4, rel=0.05)
         assert value("training_gradient_norm") > 0
+        assert value("training_events_total", name="sample") == 3
         assert value("training_phase_seconds_total", phase="validation") > 0
         assert value("training_phase_seconds_total", phase="checkpoint") > 0
         assert value("training_session_status", status="completed") == 1
         details = json.loads(bridge.get(f"/api/v1/sessions/{session_id}"))
         assert details["config"]["context"] == LANGUAGE_MODEL["context"]
+        events = json.loads(bridge.get(f"/api/v1/sessions/{session_id}/events"))
+        assert [len(event["message"]) for event in events["events"]] == [96, 96, 96]
 
 
 def test_the_demo_checks_itself():
