@@ -101,6 +101,8 @@ class CommandInbox:
         """Commands whose callback is to run; the loop checks whether there are any at every batch."""
         self.is_stopping = False
         """A command to stop has been received."""
+        self.refusal = ""
+        """Why this process obeys no command; "": it does."""
 
     def on(self, type: CommandType, callback: Callback) -> None:
         """Call `callback` with the parameters of every command of this type, in the loop's thread."""
@@ -127,6 +129,9 @@ class CommandInbox:
                 self._answer(known, *known.answer)
             return
         self._received.append(command)
+        if self.refusal:
+            self._give_answer(command, False, self.refusal)
+            return
         with self._change:
             self._receive(command)
             self._change.notify_all()

@@ -6,10 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from multiprocessing import parent_process
 from typing import Any, get_args
 
 from bridge.client.encoding.isolation import let_through
+from bridge.client.identity import Identity
+from bridge.client.run_names import light_session
 from bridge.client.settings import ProcessRank, Ranks, process_rank
 
 WAIT_SECONDS = 30.0
@@ -29,6 +32,11 @@ a process group gives up a collective (10 minutes for nccl, 30 for others, unles
 
 CPU_BACKENDS = ("gloo", "mpi", "ucc", "undefined")
 """Backends that take a tensor in host memory; a group of the default backends calls itself undefined."""
+
+NOT_NAMED = (
+    "rank %d does not report, since the ranks of this run have no name in common: give session_id to"
+    " TrainingSession, the same on every rank, or start them with torchrun --rdzv-id NAME"
+)
 
 log = logging.getLogger("trainbridge")
 
@@ -51,6 +59,8 @@ class RankCheck:
         if ranks not in get_args(Ranks):
             raise ValueError(f"ranks: {ranks!r} is not one of {', '.join(get_args(Ranks))}")
         self._ranks = ranks
+        self.may_report_lightly = True
+        """Whether ranks other than 0 report what they measure, where they are asked to."""
         self._environment = environment
         is_one_of_several = parent_process() is not None or any(
             name in environment for name in GROUP_VARIABLES
@@ -67,7 +77,27 @@ class RankCheck:
     @property
     def reports(self) -> bool:
         """Whether this process reports, as far as it is known."""
-        return self._ranks == "all" or self.process.rank == 0
+        return self._ranks == "all" or self.process.rank == 0 or self.is_light
+
+    @property
+    def is_light(self) -> bool:
+        """Whether this process reports what it measures, and no more."""
+        return self._ranks == "light" and self.process.rank > 0 and self.may_report_lightly
+
+    def identify(self, identity: Identity) -> Identity:
+        """Return who registers, once the rank is known: with the rank, and under the name that goes with it."""
+        process = self.process
+        if identity.rank is not None or not process.is_one_of_several:
+            return identity
+        name = (
+            light_session(identity.run_id, process.rank) if self.is_light else identity.session_id
+        )
+        return replace(identity, session_id=name, rank=process.rank, world_size=process.world_size)
+
+    def warn_unless_named(self) -> None:
+        """Log that this rank does not report, though it is asked to: the ranks have no name in common."""
+        if self._ranks == "light" and self.process.rank and not self.may_report_lightly:
+            log.warning(NOT_NAMED, self.process.rank)
 
     def settle(self) -> bool:
         """Check again, as training begins, and return whether this process reports.
@@ -95,6 +125,15 @@ class RankCheck:
             elif time.monotonic() > deadline:
                 self._settled.set()
         return self.reports
+
+    def thread(self, name: str, work: Callable[[], object]) -> threading.Thread:
+        """Return a thread that works once it is known that this process reports, if it does."""
+
+        def run() -> None:
+            if self.wait():
+                work()
+
+        return threading.Thread(target=run, name=name, daemon=True)
 
     def warn_unless_rank_zero(self, call: str) -> None:
         """Log once per call that this rank reads commands, which reach rank 0 only."""

@@ -7,6 +7,7 @@ from bridge.client.capture.capture import Capture
 from bridge.client.capture.positions import known_step
 from bridge.client.commands import CommandInbox
 from bridge.client.gate import Gate
+from bridge.client.light import LightSteps
 from bridge.client.phases import NO_PHASE, NoPhase, Phase, PhaseClock
 from bridge.client.runtime import Runtime
 from bridge.protocol import Status
@@ -19,7 +20,7 @@ class Reporting:
 
     _runtime: Runtime
     _gate: Gate
-    _capture: Capture
+    _capture: Capture | LightSteps
     _commands: CommandInbox
     _phases: PhaseClock
 
@@ -55,7 +56,7 @@ class Reporting:
             ground_truth: The true classes (N,), or one-hot rows.
             sample_count: Samples in the batch; else taken from what was given, or from batch_size.
         """
-        if not self._gate.is_open and not self._runtime.admit("batches"):
+        if not self._gate.is_open and not self._admit("batches"):
             return
         self._capture.batch(
             loss, (epoch, batch, step), tokens, images, predictions, ground_truth, sample_count
@@ -74,7 +75,7 @@ class Reporting:
         learning_rate: Any = None,
     ) -> None:
         """Report the end of an epoch; accuracies are 0..1, and None is not reported."""
-        if not self._gate.is_open and not self._runtime.admit("epochs"):
+        if not self._gate.is_open and not self._admit("epochs"):
             return
         self._capture.epoch(
             epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
@@ -100,7 +101,7 @@ class Reporting:
             step: As in log_batch; alone, it is a step in the epoch of the last batch.
             split: Which part of the data they are of: train, validation, test or the like.
         """
-        if not self._gate.is_open and not self._runtime.admit("scalars"):
+        if not self._gate.is_open and not self._admit("scalars"):
             return
         self._capture.scalars(values, epoch, batch, step, split)
 
@@ -144,3 +145,9 @@ class Reporting:
     def step(self) -> int | None:
         """The step of the last log_batch; None before the first one, and where steps are not reported."""
         return known_step(self._capture.position[2])
+
+    def _admit(self, what: str) -> bool:
+        """Return whether a call is taken; the first one settles which rank this is, and with it what takes the calls."""
+        is_admitted = self._runtime.admit(what)
+        self._capture = self._runtime.calls
+        return is_admitted

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from bridge.client.settings import ProcessRank, Ranks, session_name
 
@@ -25,7 +25,7 @@ def run_name(
     wanted: str | None,
     model: str,
     process: ProcessRank,
-    ranks: Ranks | Literal["light"],
+    ranks: Ranks,
     environment: Mapping[str, str] = os.environ,
 ) -> RunName:
     """Return the names of a process's session and of its run. Raises ValueError as `session_name` does.
@@ -63,9 +63,12 @@ def _light_name(
     group = process.group or job_name(environment)
     base = session_name(wanted, model, replace(process, group=group), "zero")
     run_id = base if wanted or group else ""
-    if not process.rank:
-        return RunName(base, run_id)
-    return RunName(f"{base[:RANKED_LENGTH]}-rank{process.rank}", run_id)
+    return RunName(light_session(base, process.rank) if run_id else base, run_id)
+
+
+def light_session(run_id: str, rank: int) -> str:
+    """Return the name of a rank's session in a run that reports lightly; rank 0 has that of the run."""
+    return f"{run_id[:RANKED_LENGTH]}-rank{rank}" if rank else run_id
 
 
 def job_name(environment: Mapping[str, str]) -> str:

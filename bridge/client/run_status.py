@@ -12,6 +12,10 @@ from bridge.protocol import Status, status_of
 
 STOPPED = "stopped by command"
 
+REPLACED = "replaced by a new session of the same name in the same process"
+
+LET_GO = "the program has let go of the session without closing it"
+
 
 class RunStatus:
     """Puts statuses into the queue of a session; behind one that ends the run there is no other."""

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 
 from bridge.client import process_hooks
@@ -21,12 +20,13 @@ from bridge.client.gate import Gate, Shut
 from bridge.client.identity import Identity
 from bridge.client.last_wait import wait_until_drained
 from bridge.client.left_out import LeftOut
+from bridge.client.light import REFUSAL, LightSteps
 from bridge.client.options import Options
 from bridge.client.phase_report import PhaseReport
 from bridge.client.phases import PhaseClock
 from bridge.client.ranks import RankCheck
 from bridge.client.resource_usage import ResourceMonitor
-from bridge.client.run_status import RunStatus
+from bridge.client.run_status import LET_GO, REPLACED, RunStatus
 from bridge.client.settings import Destination
 from bridge.client.spool.worker import SpoolWorker
 from bridge.client.stats import Notices, Stats, log_losses
@@ -38,10 +38,6 @@ log = logging.getLogger("trainbridge")
 
 PAUSE_WITHOUT_BRIDGE_SECONDS = 600.0
 """A paused loop goes on when the bridge, which alone could resume it, has been away for so long."""
-
-REPLACED = "replaced by a new session of the same name in the same process"
-
-LET_GO = "the program has let go of the session without closing it"
 
 
 class Runtime:
@@ -106,6 +102,9 @@ class Runtime:
         self.commands = CommandInbox(
             self._answer, is_answer_pending=self._collector.is_answer_pending
         )
+        self.calls: Capture | LightSteps = self.capture
+        """What takes the loop's calls."""
+        self._identity = identity
         self._transport = transport_to(
             bridge,
             identity,
@@ -120,6 +119,7 @@ class Runtime:
         if is_copy:
             self._become_inert(Shut.COPIED)
         elif rank.reports:
+            self._lighten()
             self._start(identity)
         else:
             self._become_inert(Shut.OTHER_RANK)
@@ -242,7 +242,7 @@ class Runtime:
         self.queue.put(PositionCall(now))
 
     def _start(self, identity: Identity) -> None:
-        if self._options.spool is not None:
+        if self._options.spool is not None and not self._rank.is_light:
             self._spool = SpoolWorker.create(
                 *self._options.spool,
                 identity,
@@ -254,32 +254,24 @@ class Runtime:
         self.queue.put(StatusCall(time.monotonic(), Status.INITIALIZING, ""))
         self._replace_namesakes()
         self._threads = (
-            self._thread("trainbridge-collect", self._collect),
-            self._thread("trainbridge-send", self._deliver),
+            self._rank.thread("trainbridge-collect", self._collect),
+            self._rank.thread("trainbridge-send", self._deliver),
         )
         for thread in self._threads:
             thread.start()
         process_hooks.register(self)
 
-    def _thread(self, name: str, work: Callable[[], object]) -> threading.Thread:
-        """Return a thread that works once it is known that this rank reports, if it does."""
-
-        def run() -> None:
-            if self._rank.wait():
-                work()
-
-        return threading.Thread(target=run, name=name, daemon=True)
-
     def _collect(self) -> None:
         self._collector.run()
         if self._is_let_go:
             with suppress(RuntimeError):  # the interpreter is ending, and closes it
-                self._thread("trainbridge-close", self.close).start()
+                self._rank.thread("trainbridge-close", self.close).start()
 
     def _deliver(self) -> None:
         for predecessor in self._predecessors:
             predecessor.give_way()
         self._predecessors = ()
+        self._transport.identify(self._rank.identify(self._identity))
         self._transport.run()
 
     def _replace_namesakes(self) -> None:
@@ -297,6 +289,14 @@ class Runtime:
         if self._threads and not self._rank.settle():
             process_hooks.unregister(self)
             self._become_inert(Shut.OTHER_RANK)
+        self._lighten()
+
+    def _lighten(self) -> None:
+        """Only count and time the loop's steps, where this rank reports lightly."""
+        if self._rank.is_light and self.calls is self.capture:
+            self.calls = LightSteps(self.capture.next_step)
+            self._collector.follow(self.calls)
+            self.commands.refusal = REFUSAL
 
     def _become_inert(self, why: Shut) -> None:
         """Do nothing any more, and free nothing: a fork may have copied locks that threads held."""
@@ -318,7 +318,7 @@ class Runtime:
         outcome = "applied" if applied else "refused"
         log.info("command %s %s %s", command.type.name, outcome, remark)
         if command.id:
-            epoch, batch, step = self.capture.position
+            epoch, batch, step = self.calls.position
             command.answered_at = command.answered_at or (epoch, step if epoch is None else batch)
             self.queue.put(
                 AnswerCall(time.monotonic(), command.id, applied, remark, *command.answered_at)

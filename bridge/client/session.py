@@ -128,6 +128,11 @@ class TrainingSession(Reporting):
             config_json=config_json(account, config),
             resume_from=resume,
         )
+        spool = spool_location(spool_dir, spool_bytes)
+        self._rank.may_report_lightly = bool(name.run_id) and (
+            identity.rank is not None or not spool
+        )
+        self._rank.warn_unless_named()
         bridge = (
             address
             if isinstance(address, InProcessBridge) and not isinstance(address, type)
@@ -139,7 +144,7 @@ class TrainingSession(Reporting):
             bytes_of("buffer_bytes", buffer_bytes, BUFFER_BYTES),
             duration_of("close_seconds", close_seconds, CLOSE_SECONDS),
             gpus,
-            spool_location(spool_dir, spool_bytes),
+            spool,
             account,
         )
         self._use(Runtime(identity, bridge, self._rank, options))
@@ -275,7 +280,7 @@ class TrainingSession(Reporting):
     def _use(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._gate = runtime.gate
-        self._capture = runtime.capture
+        self._capture = runtime.calls
         self._commands = runtime.commands
         self._phases = runtime.phases
         self._callbacks = self._commands.lend_callbacks()

@@ -30,7 +30,8 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?")
 
-Ranks = Literal["zero", "all"]
+Ranks = Literal["zero", "light", "all"]
+"""Which processes of a run report: rank 0; all of them, the others only what they measure; or all alike."""
 
 LAUNCHERS = (
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),

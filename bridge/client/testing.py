@@ -204,6 +204,10 @@ class Recorder:
         self._bridge = bridge
         self._outbox = outbox
 
+    def identify(self, identity: Identity) -> None:
+        """Record a session of this name."""
+        self._bridge.identity, self.session_id = identity, identity.session_id
+
     def run(self) -> None:
         """Record until the session is over."""
         stream = self._outbox.open_stream()

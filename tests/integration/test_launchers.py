@@ -29,18 +29,19 @@ for variables, ranks in json.load(sys.stdin):
     session = TrainingSession(bridge, model="ResNet18", ranks=ranks)
     session.log_batch(0.5, epoch=0, batch=0)
     session.close()
-    print(json.dumps([len(bridge.batches), session.session_id]), flush=True)
+    counts = [len(bridge.batches), len(bridge.statuses)]
+    print(json.dumps([counts, session.session_id]), flush=True)
     os._exit(0)
 """
 
 
 @pytest.fixture(scope="module")
 def sessions():
-    """Return the number of batches and the name of the session of each row's process."""
+    """Return the number of batches and of statuses, and the name of the session, of each row's process."""
     given = [
         (
             dict(each.split("=") for each in variables.strip("`").split()),
-            "all" if 'ranks="all"' in launcher else "zero",
+            next((ranks for ranks in ("all", "light") if f'ranks="{ranks}"' in launcher), "zero"),
         )
         for launcher, variables, _ in ROWS
     ]
@@ -60,10 +61,11 @@ def sessions():
 @pytest.mark.parametrize("row", range(len(ROWS)), ids=[f"{row[0]}: {row[1]}" for row in ROWS])
 def test_one_process_of_a_job_reports(sessions, row):
     """As its row says."""
-    batches, name = sessions[row]
+    (batches, statuses), name = sessions[row]
     expected = ROWS[row][2]
 
-    assert batches == (0 if expected == "is silent" else 1)
+    assert batches == expected.startswith("reports")
+    assert bool(statuses) == (expected != "is silent")
     if "`" in expected:
         assert name == expected.split("`")[1]
     else:

@@ -1,7 +1,7 @@
 """Encodes captured calls: chooses the images that are sent, and releases the memory of all of them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bridge.client.calls import (
     AnswerCall,
@@ -24,6 +24,7 @@ from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.left_out import LeftOut, Reason
+from bridge.client.light import LightSteps
 from bridge.client.phase_report import PhaseReport
 from bridge.client.throughput import ThroughputMeter
 
@@ -63,6 +64,9 @@ class CallEncoder:
         self._sampler = ImageSampler()
         self._answers: dict[str, int] = {}
         self._phases = phases
+        self.steps: LightSteps | None = None
+        """Of a rank that reports lightly, whose batches are not calls."""
+        self._steps_seen = 0
         self._status: StatusCall | None = None
         """The last status of the run."""
         self._position: tuple[int, int, int | None] | None = None
@@ -72,10 +76,7 @@ class CallEncoder:
         self, calls: list[Call], *, is_abandoned: Callable[[], bool]
     ) -> list[OutgoingMessage]:
         """Return the messages of calls; once `is_abandoned`, the remaining calls are left out."""
-        self._phases.look(
-            has_stepped=any(type(call) is BatchCall for call in calls),
-            batch_seconds=self._meter.batch_seconds,
-        )
+        self.look(calls)
         chosen = self._choose(calls)
         offset = time.time() - time.monotonic()
         messages = []
@@ -104,6 +105,17 @@ class CallEncoder:
         if type(call) is not FlushCall:
             account.add(NAMES[type(call)], Reason.CLOSED)
         self._release(call, Reason.CLOSED, account)
+
+    def look(self, calls: Sequence[Call]) -> None:
+        """Take a reading of the phases, knowing whether there was a step since the last one."""
+        steps = self.steps
+        if steps is None:
+            has_stepped = any(type(call) is BatchCall for call in calls)
+            self._phases.look(has_stepped=has_stepped, batch_seconds=self._meter.batch_seconds)
+            return
+        before, self._steps_seen = self._steps_seen, steps.batches
+        has_stepped = self._steps_seen != before
+        self._phases.look(has_stepped=has_stepped, batch_seconds=steps.batch_seconds)
 
     def _choose(self, calls: list[Call]) -> set[int]:
         """Return the indices of the batches whose images are sent; decide on those still undecided."""

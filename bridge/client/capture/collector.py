@@ -14,9 +14,10 @@ from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
+from bridge.client.light import LightSteps
 from bridge.client.phase_report import PhaseReport
-from bridge.client.resource_usage import ResourceMonitor
-from bridge.client.throughput import REPORT_SECONDS, ThroughputMeter
+from bridge.client.resource_usage import ResourceMonitor, ResourceUsage
+from bridge.client.throughput import REPORT_SECONDS, Throughput, ThroughputMeter
 
 CALLS_AT_ONCE = 512
 """How many calls are encoded before their messages are put into the outbox."""
@@ -72,6 +73,7 @@ class Collector:
         self._phases = phases
         self._report_at = time.monotonic() + REPORT_SECONDS
         """When performance data are due that a measurement has not made due before."""
+        self._steps_reported = 0
         self._progress_at = time.monotonic()
         """When calls were last taken, or the queue was empty."""
 
@@ -84,6 +86,10 @@ class Collector:
             if count < CALLS_AT_ONCE:
                 self._wait(count)
         self._outbox.close()
+
+    def follow(self, steps: LightSteps) -> None:
+        """Report these steps, of a rank that reports lightly, in place of batches."""
+        self._calls.steps = steps
 
     def is_answer_pending(self, command_id: str) -> bool:
         """Return whether the answer to this command has not been acknowledged yet."""
@@ -135,6 +141,8 @@ class Collector:
         calls: list[Call] = []
         try:
             calls = self._take()
+            if self._queue.is_closed:
+                self._report_last_steps()
             self._encode(calls)
             self._report_performance()
             self._left_out.announce()
@@ -173,13 +181,24 @@ class Collector:
         due_at = min(self._meter.due_at, self._report_at)
         if now < due_at or self.deadlines.is_too_late_for_images():
             return
-        throughput = self._meter.measure(now)
+        steps = self._calls.steps
+        throughput = self._meter.measure(now) if steps is None else steps.measure()
         if throughput is None and now < self._report_at:
             return
         self._report_at = now + REPORT_SECONDS
-        usage = self._resources.read()
-        phases = self._phases.state()
-        self._outbox.put([self._encoder.performance(throughput, usage, now_ms(), phases)])
+        self._put_performance(throughput, self._resources.read())
+
+    def _report_last_steps(self) -> None:
+        """Report the steps that a light rank has taken since its last report, before it says that it is over."""
+        steps = self._calls.steps
+        if steps is not None and steps.batches != self._steps_reported:
+            self._calls.look(())
+            self._put_performance(steps.measure(), None)
+
+    def _put_performance(self, throughput: Throughput | None, usage: ResourceUsage | None) -> None:
+        phases, steps = self._phases.state(), self._calls.steps
+        self._steps_reported = steps.batches if steps is not None else 0
+        self._outbox.put([self._encoder.performance(throughput, usage, now_ms(), phases, steps)])
 
 
 def _end_flushes(calls: list[Call]) -> None:

@@ -111,6 +111,10 @@ class Connection:
         self._largest_bytes: int | None = None
         self._attempts = Attempts()
 
+    def identify(self, identity: Identity) -> None:
+        """Register as this, as far as it is known now."""
+        self._identity, self.session_id = identity, identity.session_id
+
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`; never raises."""
         if GRPC_USE.is_broken:

@@ -24,6 +24,9 @@ class Transport(Protocol):
     failure: ConnectionFailure | None
     """Why the last attempt to connect has failed; None while there is a stream."""
 
+    def identify(self, identity: Identity) -> None:
+        """Take who registers, as far as it is known now; called before `run`."""
+
     def run(self) -> None:
         """Deliver until the outbox is done, or `stop`."""
 

@@ -29,6 +29,7 @@ from bridge.client.encoding.resources import usage_of
 from bridge.client.encoding.run_state import performance_data, status_update
 from bridge.client.identity import RunConfig
 from bridge.client.left_out import LeftOut, Reason
+from bridge.client.light import LightSteps
 from bridge.client.phase_report import NO_PHASES, PhaseState
 from bridge.client.resource_usage import ResourceUsage
 from bridge.client.throughput import Throughput
@@ -239,9 +240,11 @@ class Encoder:
         usage: ResourceUsage | None,
         clock_ms: int,
         phases: PhaseState = NO_PHASES,
+        steps: LightSteps | None = None,
     ) -> OutgoingMessage:
-        """Encode throughput, resource usage and phases; without throughput, none is known yet."""
-        data = performance_data(throughput, usage_of(usage) if usage else None, clock_ms, phases)
+        """Encode throughput, resource usage, phases and the steps of a light rank; without throughput, none is known yet."""
+        used = usage_of(usage) if usage else None
+        data = performance_data(throughput, used, clock_ms, phases, steps)
         return self._message(Priority.OTHER, clock_ms, performance_data=data)
 
     def _message(self, priority: Priority, clock_ms: int, **payload: Any) -> OutgoingMessage:

@@ -1,6 +1,7 @@
 """What a run reports of itself beside its numbers: status, phase and performance, in the protocol's messages."""
 
 from bridge.client.calls import StatusCall
+from bridge.client.light import LightSteps
 from bridge.client.phase_report import PhaseState
 from bridge.client.throughput import Throughput
 from bridge.wire import metrics_pb2 as wire
@@ -25,14 +26,23 @@ def performance_data(
     usage: wire.ResourceUsage | None,
     clock_ms: int,
     phases: PhaseState,
+    steps: LightSteps | None,
 ) -> wire.PerformanceData:
-    """Return throughput, resource usage and phases; without throughput, none is known yet."""
+    """Return throughput, resource usage and phases; without throughput, none is known yet.
+
+    With `steps`, also how many there were: of a rank that sends no batches.
+    """
     data = wire.PerformanceData(
         resource_usage=usage,
         timestamp_ms=clock_ms,
         phase=phases.phase,
         phase_seconds=phases.seconds,
     )
+    if steps is not None:
+        data.batch_count = steps.batches
+        step = steps.step
+        if step is not None and step >= 0:
+            data.global_step = step
     if throughput is not None:
         data.time_per_batch_ms = throughput.batch_seconds * 1000
         data.total_time_for_epoch_sec = throughput.epoch_seconds

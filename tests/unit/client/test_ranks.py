@@ -45,7 +45,7 @@ def test_without_torch_the_launcher_decides_at_once():
     assert RankCheck("zero", {}).wait()
     assert not RankCheck("zero", {"SLURM_PROCID": "1"}).wait()
     assert RankCheck("all", {"RANK": "1"}).wait()
-    with pytest.raises(ValueError, match="ranks: 'one' is not one of zero, all"):
+    with pytest.raises(ValueError, match="ranks: 'one' is not one of zero, light, all"):
         RankCheck("one", {})
 
 
