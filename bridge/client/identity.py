@@ -101,6 +101,7 @@ LATER: dict[str, object] = {
     "rank": None,
     "world_size": 0,
     "config_json": "",
+    "resume_from": None,
 }
 """What was added since the first version, and its value where it is not reported: earlier versions can read the rest."""
 

@@ -47,7 +47,7 @@ class Reporting:
             epoch: Counted from 0 or from 1.
             batch: Counted within the epoch.
             step: Counted over the whole run, from 0. In a run that is counted by steps, None is one more
-                than the last; beside epoch and batch, None is not reported.
+                than the last, from resume_step on; beside epoch and batch, None is not reported.
             tokens: In this batch, over all sequences.
             images: The batch as array or tensor (N,H,W), (N,H,W,C) or (N,C,H,W), or a list of arrays, of
                 PIL images or of JPEG files as bytes; or one picture. The first 16 of some batches are sent:

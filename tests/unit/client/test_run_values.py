@@ -325,4 +325,6 @@ def test_a_spooled_identity_has_the_configuration():
 
     assert Identity.from_json(given.to_json()) == given
     assert Identity.from_json(plain.to_json()) == plain
-    assert {"config_json", "rank", "run_id", "world_size"}.isdisjoint(json.loads(plain.to_json()))
+    assert {"config_json", "rank", "resume_from", "run_id", "world_size"}.isdisjoint(
+        json.loads(plain.to_json())
+    )

@@ -242,6 +242,30 @@ def test_without_pinned_memory_the_batch_is_kept():
         number_of(call.loss)
 
 
+def test_many_numbers_of_a_device_arrive_together_as_they_were():
+    """Scalars, step and tokens of one call are one transfer with one flag, and nobody waits for it."""
+    loop = Loop()
+    norms = [loop.device.tensor([0.0]) for _ in range(20)]
+    tokens = loop.device.tensor([0], dtype=torch.int64)
+    for step in range(50):
+        for layer, norm in enumerate(norms):
+            loop.device.then(lambda step=step, layer=layer, norm=norm: norm.fill_(step + layer))
+        loop.device.then(lambda step=step: tokens.fill_(step))
+        named = {f"layer {layer}": norm for layer, norm in enumerate(norms)}
+        loop.capture.scalars(named, None, None, step)
+        named.clear()
+        loop.capture.batch(0.5, (None, None, None), tokens, None, None, None, None)
+    assert loop.queue.take(1_000) == []
+
+    loop.device.run()
+    calls = loop.queue.take(1_000)
+    assert [len(call.transfer._flags) for call in calls] == [1] * 100
+    for step, (scalars, batch) in enumerate(zip(calls[::2], calls[1::2], strict=True)):
+        values = [number_of(value) for value in scalars.values.values()]
+        assert values == [step + layer for layer in range(20)]
+        assert (batch.step, number_of(batch.tokens)) == (step, step)
+
+
 @pytest.mark.parametrize("grad", [False, True])
 def test_tensors_in_host_memory_are_read_at_the_call(grad):
     """Of every type; a graph of gradients is not kept alive."""
