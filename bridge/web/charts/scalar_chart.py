@@ -7,6 +7,7 @@ from itertools import groupby
 
 from bridge.occurrences import Happened
 from bridge.scalar_curve import Point
+from bridge.web.charts.event_marks import MARKS_DRAWN, Mark
 from bridge.web.charts.line_chart import (
     LARGEST,
     WIDTH,
@@ -25,7 +26,8 @@ HEIGHT = 130
 POINTS_DRAWN = 80
 """Of each line: as many as a small chart can show."""
 
-MARKS_DRAWN = 40
+TICK_ROOM = 24.0
+"""In pixels, between two labels of the y axis."""
 
 LEFT, RIGHT = 0.02, 0.98
 """Where the first and the last value are drawn."""
@@ -48,14 +50,6 @@ class ScalarLine:
     bands: tuple[str, ...]
     """Between the extremes, where values were joined."""
     dots: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that happened, in percent of the width."""
-
-    place: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +126,17 @@ def _chart(
         lines,
         _marks(session, axis, by),
         _x_ticks(axis, by),
-        y_ticks(axis.scale, HEIGHT),
+        _with_room(y_ticks(axis.scale, HEIGHT)),
     )
+
+
+def _with_room(ticks: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Return the labels of a y axis that do not touch one another."""
+    kept: list[tuple[float, float]] = []
+    for tick in ticks:
+        if not kept or abs(tick[0] - kept[-1][0]) >= TICK_ROOM:
+            kept.append(tick)
+    return tuple(kept)
 
 
 def _line(

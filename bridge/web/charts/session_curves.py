@@ -8,6 +8,7 @@ from bridge.model import Epoch, is_ratio
 from bridge.web.attempts.stitching import Stretch
 from bridge.web.charts.attempts_chart import attempts_chart
 from bridge.web.charts.epoch_chart import Series, epoch_chart
+from bridge.web.charts.event_marks import Mark, event_marks
 from bridge.web.charts.line_chart import Chart
 from bridge.web.session_view import SessionView
 
@@ -24,6 +25,8 @@ class SessionCurves:
     has_accuracy_ratios: bool
     """Whether all accuracies are between 0 and 1; else they are drawn as they were sent."""
     learning_rate: Chart | None
+    events: tuple[Mark, ...] = ()
+    """On the chart of the loss."""
 
 
 def session_curves(session: SessionView, stretches: Sequence[Stretch]) -> SessionCurves:
@@ -41,12 +44,14 @@ def session_curves(session: SessionView, stretches: Sequence[Stretch]) -> Sessio
     ]
     has_ratios = all(map(_has_accuracy_ratios, epochs))
     rate: list[Series] = [("learning rate", "a", [epoch.learning_rate for epoch in epochs])]
+    chart = attempts_chart(stretches, counts_steps=session.counts_steps)
     return SessionCurves(
-        loss=attempts_chart(stretches, counts_steps=session.counts_steps),
+        loss=chart,
         epoch_loss=epoch_chart(numbers, loss),
         epoch_accuracy=epoch_chart(numbers, accuracy, highest=1.0 if has_ratios else math.inf),
         has_accuracy_ratios=has_ratios,
         learning_rate=epoch_chart(numbers, rate),
+        events=event_marks(chart, session.occurrences),
     )
 
 

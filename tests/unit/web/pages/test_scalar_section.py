@@ -4,7 +4,7 @@ import re
 
 from support.pages import running
 
-from bridge.model import Level, Occurrence, Scalars
+from bridge.model import Batch, Level, Occurrence, Scalars
 from bridge.scalar_history import ScalarHistory
 from bridge.web.pages.scalar_section import MAX_CHARTS
 
@@ -69,6 +69,24 @@ async def test_events_are_in_the_list_of_what_happened(open_client):
     assert "step 1,234" in page
     assert "from: 0.1, to: 0.05" in page
     assert "connected" in page
+
+
+async def test_events_are_marks_on_the_loss_curve(open_client):
+    """Each in the part of the curve during which it happened."""
+    client = await open_client()
+    run = running(client.deps, batches=0)
+    began = run.registered_at
+    for number in range(10):
+        run.apply(Batch(1, number, 1.0), began + number)
+    for name in ("lr drop", "sample"):
+        run.apply(Occurrence(name, "", Level.INFO, {}, 1, 4), began + 4.5)
+
+    page = await page_of(client)
+
+    assert '<span class="key event">event</span>' in page
+    assert re.findall(r'class="event-mark"><line x1="([\d.]+)%".*?<title>(.*?)</title>', page) == [
+        ("45.0", "lr drop, sample")
+    ]
 
 
 async def test_names_and_events_are_text(open_client):
