@@ -176,9 +176,9 @@ class Session:
         """Become the attempt after another one, whose client counts as a former one from now on."""
         former = before.client.instance_id
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
-        lost = self.registered_at - before.updated_at
-        seconds = before.run_phase_seconds(before.updated_at)
-        self.phases.follow(seconds, 0.0 if before.status is Status.COMPLETED else lost)
+        has_gone_on = before.status is Status.COMPLETED or before.has_moved
+        lost = 0.0 if has_gone_on else self.registered_at - before.updated_at
+        self.phases.follow(before.run_phase_seconds(before.updated_at), lost)
         self.restored_state = before.restored_state
 
     def has_skipped(self, sequence: int) -> bool:
@@ -203,11 +203,11 @@ class Session:
 
     def phase_seconds(self, now: float) -> dict[str, float]:
         """Return the seconds of each phase of this attempt by `now`, and those lost before it."""
-        return self.phases.seconds_at(now, self.steps)
+        return self.phases.seconds_at(self.updated_at if self.is_absent else now, self.steps)
 
     def run_phase_seconds(self, now: float) -> dict[str, float]:
         """Return the seconds of each phase of all attempts by `now`, and those lost between them."""
-        return self.phases.total_at(now, self.steps)
+        return self.phases.total_at(self.updated_at if self.is_absent else now, self.steps)
 
     def _batch(self, batch: Batch, now: float) -> None:
         self.epoch, self.batch = batch.epoch, batch.index

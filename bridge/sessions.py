@@ -20,6 +20,9 @@ from bridge.session import EARLIEST, Holder, Session
 CROWDED = 0.5
 """Above this part of all places, sessions that were never used give up theirs."""
 
+SOONEST_SECONDS = 1.0
+"""A client that is refused a name is never asked to come back sooner."""
+
 NAME_SHOWN = 64
 """Characters of a client's name that another client is shown."""
 
@@ -131,7 +134,9 @@ class Sessions:
             raise ForeignSessionError(SUPERSEDED)
         held = self.held_seconds(known)
         if held:
-            raise ForeignSessionError(_held_by(known, held), retry_after_seconds=held)
+            # Its stream may close any time, and then the name is free before its lease is over.
+            soon = min(held, max(self._release_seconds, SOONEST_SECONDS))
+            raise ForeignSessionError(_held_by(known, held), retry_after_seconds=soon)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
         session.follow(known)
         return Registration(session, is_new=True, former=known)
@@ -286,5 +291,5 @@ def _held_by(session: Session, seconds: float) -> str:
     who = " on ".join(filter(None, (name, host)))
     return (
         f"{SENT_BY_ANOTHER}{f' ({who})' if who else ''}; the name is free in {math.ceil(seconds)} s if that"
-        " one is not heard of until then"
+        " one is not heard of until then, or sooner if its stream closes"
     )

@@ -293,7 +293,6 @@ class SessionView:
 
 def session_view(session: Session, now: float) -> SessionView:
     """Return a copy of a session; runs on the event loop, where sessions change."""
-    phases_until = session.updated_at if session.is_absent else now
     return SessionView(
         id=session.id,
         client=session.client,
@@ -325,8 +324,8 @@ def session_view(session: Session, now: float) -> SessionView:
         occurrences_total=session.occurrences.total,
         notices=tuple(session.notices),
         phase=session.phases.name,
-        phase_seconds=session.phase_seconds(phases_until),
-        run_phase_seconds=session.run_phase_seconds(phases_until),
+        phase_seconds=session.phase_seconds(now),
+        run_phase_seconds=session.run_phase_seconds(now),
         trace_id=session.trace_id,
         now=now,
     )

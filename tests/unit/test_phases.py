@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.lifecycle import Connected, Ended
+from bridge.lifecycle import Absent, Connected, Disconnected, Ended, SentElsewhere
 from bridge.model import (
     Batch,
     Client,
@@ -211,6 +211,26 @@ def test_phases_of_earlier_attempts_are_bounded():
 
     assert len(clock.before) <= PHASES_LIMIT + 1
     assert sum(clock.before.values()) == 105.0
+
+
+def test_what_went_on_elsewhere_was_not_lost():
+    """How long, nobody knows here."""
+    moved = session_of(
+        (0, Connected()), *batches(1), (2, SentElsewhere()), (2, Disconnected()), (32, Absent())
+    )
+    back = Session("run", Client(), Config(), now=START + 900, attempt=2)
+
+    back.follow(moved)
+
+    assert "lost" not in back.phase_seconds(START + 900)
+
+
+def test_nothing_goes_on_for_a_session_that_nobody_hears_of():
+    """Its phase ends with its last message, as far as is known."""
+    session = session_of((0, Connected()), (5, StatusChange(Status.PAUSED)), (65, Absent()))
+    session.updated_at = START + 30
+
+    assert session.phase_seconds(START + 900) == {"startup": 5.0, "idle": 25.0}
 
 
 def test_a_clock_that_is_set_back_takes_nothing_away():
