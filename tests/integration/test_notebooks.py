@@ -95,7 +95,7 @@ def test_a_cell_may_be_run_again(bridge, run):
     *delivered, threads = run(cell, cell, cell, THREADS)
 
     assert delivered == [["again 0"]] * 3
-    assert threads == ["2"]
+    assert threads == ["3"]  # one encodes, one sends, one waits for SIGTERM
     assert ended(bridge, "again") == ("completed", "")
     session = bridge.client.session("again")
     assert (session.attempt, session.batches) == (3, 20)
