@@ -4,7 +4,7 @@ import threading
 from collections import defaultdict
 
 from bridge.canary.clock import RunningClock
-from bridge.canary.run import KnownRun
+from bridge.canary.run import SCALAR, KnownRun
 from bridge.canary.verdict import Expectation, What
 from bridge.client import TrainingSession
 
@@ -52,9 +52,11 @@ class SentRecord:
             self.acknowledged.sent_at.append(self.clock.now())
             self.batches.sent_at.append(self.clock.now())
 
-    def add_epoch(self) -> None:
-        """Note an epoch, right before it is sent."""
-        self.epochs.sent_at.append(self.clock.now())
+    def add_epoch(self, epoch: int) -> None:
+        """Note an epoch, and the number that goes before it, right before they are sent."""
+        with self._lock:
+            self._values[What.EPOCH][SCALAR] = self.run.epoch_loss(epoch)
+            self.epochs.sent_at.append(self.clock.now())
 
     def has_sent(self, number: int) -> bool:
         """Return whether a batch has been sent by now."""

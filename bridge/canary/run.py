@@ -9,6 +9,9 @@ EPOCH_BATCHES = 20
 IMAGES_EVERY = 5
 """One batch in so many has images: they stay in the bridge's store, and a canary runs without end."""
 
+SCALAR, SPLIT = "canary_loss", "validation"
+"""What is logged by name before each epoch is said to be complete: its average loss."""
+
 CLASSES = ("zero", "one", "two", "three")
 
 IMAGE = bytes.fromhex(

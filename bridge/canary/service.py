@@ -12,7 +12,7 @@ from bridge.canary.clock import LONGEST_GAP_SECONDS, RunningClock
 from bridge.canary.options import CanaryOptions
 from bridge.canary.page import Page
 from bridge.canary.record import SentRecord
-from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, KnownRun
+from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, SCALAR, SPLIT, KnownRun
 from bridge.canary.stored import check_store
 from bridge.client import BridgeClient, TrainingSession
 
@@ -168,8 +168,12 @@ class CanaryRun:
                 break
             self._send_batch(number)
         if not self._stopping.is_set():
-            self._record.add_epoch()
-            self._session.log_epoch(epoch, loss=self._run.epoch_loss(epoch), accuracy=0.5)
+            self._record.add_epoch(epoch)
+            loss = self._run.epoch_loss(epoch)
+            self._session.log_scalars(
+                {SCALAR: loss}, epoch=epoch, batch=EPOCH_BATCHES - 1, split=SPLIT
+            )
+            self._session.log_epoch(epoch, loss=loss, accuracy=0.5)
 
     def _send_batch(self, number: int) -> None:
         run = self._run

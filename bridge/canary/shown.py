@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.canary.run import SCALAR
 from bridge.canary.verdict import Shown, What
 from bridge.client import BridgeClient
 from bridge.client.query import NoBridgeError
@@ -48,6 +49,8 @@ def read_shown(client: BridgeClient, session_id: str) -> Shown:
                 if name in VALUES:
                     what, key = VALUES[name]
                     values[what][key.format_map(labels)] += value
+                if name == "training_metric" and labels["name"] == SCALAR:
+                    values[What.EPOCH][SCALAR] = value
                 if name == "training_images_total" and labels["result"] == "stored":
                     stored = int(value)
     except (ValueError, KeyError) as error:

@@ -154,7 +154,7 @@ def test_a_bridge_that_comes_back_gives_no_cause(tmp_path, ports, number):
 def test_a_bridge_that_forgets_is_found_out(tmp_path, ports):
     """A bridge whose state is gone shows less than it has acknowledged."""
     where = [f"127.0.0.1:{port}" for port in ports]
-    flags = ("--duration-seconds", "4", "--late-seconds", "1")
+    flags = ("--duration-seconds", "15", "--late-seconds", "1")
     with (
         running_bridge(tmp_path / "state", *at(ports)) as first,
         canary(tmp_path, *where, *flags) as bird,

@@ -94,6 +94,13 @@ class ShownBridge(FakeBridge):
         yield f"training_prediction_confidence_count{{{label}}} {len(samples)}"
         epochs = len(self.seen(session_id, "epoch_data"))
         yield f"training_epochs_completed_total{{{label}}} {epochs}"
+        newest = {
+            (name, one.split): value
+            for one in self.seen(session_id, "scalar_data")
+            for name, value in one.values.items()
+        }
+        for (name, split), value in newest.items():
+            yield f'training_metric{{{label},name="{name}",split="{split}"}} {value!r}'
         images = sum(len(one.images) for one in batches)
         yield f'training_images_total{{{label},result="stored"}} {images}'
         cells = {}

@@ -16,6 +16,7 @@ from bridge.lifecycle import Connected, Ended
 from bridge.model import Client, Config, Stage
 from bridge.pipeline import Pipeline
 from bridge.sessions import Sessions
+from bridge.sinks.attempt_limit import AttemptLimit
 from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.journal import Archive, Journal
 from bridge.storage import deletions as rows
@@ -23,6 +24,7 @@ from bridge.storage.database import Database
 from bridge.storage.deletions import Deletion, ImageScope, pending_deletions, put_deletions
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
+from bridge.storage.shards import mark_rebuilt
 from bridge.telemetry import Telemetry
 
 LATER_MS = NOON_MS + 1
@@ -157,6 +159,22 @@ async def test_one_attempt_is_deleted_by_itself(office):
         ("run", 2),
         ("run", 4),
     ]
+
+
+async def test_a_run_that_starts_over_and_over_keeps_its_last_attempts(office):
+    """However often: what is on disk of it stays as large as so many attempts are, and its number goes on."""
+    limit = AttemptLimit(3, ImageScope.NONE, office.requests, office.telemetry)
+    office.pipeline._sinks = (*office.pipeline._sinks, limit)
+    async with office.committer.running():
+        for _ in range(40):
+            office.end(office.register())
+            await office.committer.commit()
+        with office.database.transaction() as transaction:
+            mark_rebuilt(transaction, "store")
+        assert carry_out(office.database, MemoryStore()) == 0
+
+    assert [one.attempt for one in office.archive.attempts("run")] == [38, 39, 40]
+    assert pending_deletions(office.database) == []
 
 
 async def test_all_attempts_go_with_their_session(office):

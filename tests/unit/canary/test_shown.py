@@ -4,11 +4,12 @@ import pytest
 from support.answers import answering
 from support.series import NOON, Scene
 
+from bridge.canary.run import SCALAR, SPLIT
 from bridge.canary.shown import read_shown
 from bridge.canary.verdict import What
 from bridge.client import BridgeClient
 from bridge.client.query import QueryError
-from bridge.model import Batch, Epoch, ImageResult, Prediction
+from bridge.model import Batch, Epoch, ImageResult, Prediction, Scalars
 
 
 def read(url, session_id="canary-1"):
@@ -26,6 +27,7 @@ def test_a_real_page_is_understood():
             session,
             Batch(0, 0, 0.5, (), 0, predictions, (1, 1)),
             Batch(0, 1, 0.25, (), 0, predictions, (2, 2)),
+            Scalars(0, 1, {SCALAR: 0.375, "accuracy": 0.5}, split=SPLIT),
             Epoch(0, 0.4, 0.5),
         )
         scene.settle(name, ImageResult.STORED, 3, NOON)
@@ -40,6 +42,7 @@ def test_a_real_page_is_understood():
         What.PREDICTION: 4,
         What.IMAGE: 5,
     }
+    assert shown.values[What.EPOCH] == {SCALAR: 0.375}
     assert shown.values[What.LOSS] == {"sum": 0.75}
     assert shown.values[What.PREDICTION] == {
         "1/1": 1, "1/2": 1, "2/1": 1, "2/2": 1, "confidences": 4, "confidence sum": 2.0,
