@@ -100,7 +100,11 @@ TRAINING_FAMILIES = (
         "TrainingConfig.batches_per_epoch",
     ),
     _gauge("training_batch_size", "Samples per batch.", "TrainingConfig.batch_size"),
-    _counter("training_batches_total", "Batches received.", "BatchData"),
+    _counter(
+        "training_batches_total",
+        "Batches of this attempt.",
+        "BatchData, or PerformanceData.batch_count of ranks that report lightly",
+    ),
     _gauge(
         "training_step",
         "Training step reached, counted over the whole run.",

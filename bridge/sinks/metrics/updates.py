@@ -156,6 +156,8 @@ def _performance(series: SessionSeries, performance: Performance, at: float) -> 
     series.session_last_update_timestamp_seconds = at
     if performance.batch_duration_seconds is not None and not series.tells_durations:
         observe_duration(series, "time_per_batch_ms", performance.batch_duration_seconds)
+    if performance.batches is not None:  # of a rank that sends no batches
+        series.batches = max(series.batches, performance.batches)
     _count_refused_phases(series, performance)
     for name, field in MEASUREMENTS:
         setattr(series, name, reported_value(series, field, getattr(performance, name)))

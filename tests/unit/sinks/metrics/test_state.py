@@ -331,6 +331,16 @@ def test_epochs_are_counted_and_their_averages_shown(scene):
     assert scene.value("training_learning_rate") == 0.01
 
 
+def test_a_rank_that_sends_no_batches_is_counted_by_its_own_number(scene):
+    """It is the sum so far, so one that comes late or twice changes nothing."""
+    session = scene.session()
+
+    for batches in (40, 90, 90, 60):
+        scene.tell(session, Performance(batches=batches))
+
+    assert scene.value("training_batches_total") == 90
+
+
 def test_each_gpu_has_its_series(scene):
     """By index and UUID; what a GPU does not tell is absent, and another card in its place replaces it."""
     session = scene.session()
