@@ -187,7 +187,7 @@ class Runtime:
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             self._left = self._stop()
         failure = self._transport.failure
-        reason = "" if failure is None else failure.reason
+        reason = failure.reason if failure is not None and failure.is_refusal else ""
         log_losses(self.session_id, self._stats, self._left, self._options.spool, reason)
         return self._left
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from bridge import __version__
-from bridge.client import console
+from bridge.client import console, process_hooks
 from bridge.client.arguments import (
     bytes_of,
     client_text,
@@ -27,7 +27,6 @@ from bridge.client.left_out import LeftOut
 from bridge.client.options import Options
 from bridge.client.own_gpus import Gpus
 from bridge.client.pause import Pause
-from bridge.client.process_hooks import PROCESS_END
 from bridge.client.ranks import RankCheck, agree, wait_together
 from bridge.client.reporting import Reporting
 from bridge.client.run_names import rank_labels, run_name
@@ -233,7 +232,7 @@ class TrainingSession(Reporting):
         lost, but for those that a spool keeps, `stats.kept`. What interrupts it (Ctrl-C, a signal handler
         that raises) ends the waiting. Calling it again returns the same number.
         """
-        self._runtime.report_end(PROCESS_END.error)
+        self._runtime.report_end(process_hooks.PROCESS_END.error)
         seconds = read_argument(self._gate.account, "timeout", timeout, seconds_of, None)
         return self._runtime.close(seconds)
 

@@ -118,7 +118,7 @@ def log_losses(
 ) -> None:
     """Log what a session that has ended has lost, if anything, and what its spool keeps.
 
-    `reason`: why there was no connection in the end; "": there was one.
+    `reason`: why the bridge has not let it in; "": it has, or there was none.
     """
     losses = (
         (

@@ -223,11 +223,10 @@ def test_a_stream_that_never_works_is_not_opened_over_and_over(rewinds, caplog, 
         session.close(0)
 
     assert pauses[:5] == [1, 2, 3, 4, 5]
-    advice, loss = (
+    (advice,) = (
         r.getMessage() for r in caplog.records if "proxy or load balancer" in r.getMessage()
     )
     assert "with the same trainbridge-session header to the same bridge" in advice
-    assert "messages were not delivered (one bridge registers the session" in loss
 
 
 def test_a_stream_that_works_starts_the_pauses_anew(bridge, monkeypatch):
