@@ -12,8 +12,11 @@ from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 
 
-def check_reports(bridge: RunningBridge, sent: Sent) -> None:
-    """The series of a session that is over have the newest number of each split, and the seconds of each phase."""
+def check_reports(bridge: RunningBridge, sent: Sent, *, attempts: int = 1) -> None:
+    """The series of a session that is over have the newest number of each split, and the seconds of each phase.
+
+    These go on over the attempts, which all sent the same.
+    """
     run, name = sent.run, sent.run.session_id
     last = max(filter(run.has_reports, sent.numbers))
     for split in SPLITS:
@@ -21,7 +24,7 @@ def check_reports(bridge: RunningBridge, sent: Sent) -> None:
         assert newest == run.scalar(last, split), (name, split)
     for phase, seconds in run.phase_seconds(last).items():
         found = bridge.total("training_phase_seconds_total", session_id=name, phase=phase)
-        assert found == seconds, (name, phase)
+        assert found == attempts * seconds, (name, phase, found)
 
 
 def attempts_in(state: Path, session_id: str) -> list[int]:
