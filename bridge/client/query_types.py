@@ -141,6 +141,8 @@ class SessionAttempt:
     """When it ended, or was last heard of; None: it goes on."""
     lost_seconds_before: float | None = None
     """Between the attempt before it and this one; None: nothing was lost, or it is the first."""
+    goodput_ratio: float | None = None
+    """How much of its time was training, 0..1."""
     batches: int
     first: str | None = None
     """Its first batch, as <epoch>-<batch>."""
@@ -170,6 +172,8 @@ class SessionDetails(SessionSummary):
     scalars: Mapping[str, float] = field(default_factory=dict)
     notices: tuple[SessionNotice, ...] = ()
     losses: tuple[LossBin, ...] = ()
+    goodput_ratio: float | None = None
+    """How much of the time of all attempts was training, what was lost between them included."""
     attempts: tuple[SessionAttempt, ...] = ()
     """Oldest first; those whose attempt was not asked for are left out."""
 

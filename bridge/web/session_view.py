@@ -238,10 +238,10 @@ class SessionView:
 
     @property
     def goodput_ratio(self) -> float | None:
-        """The share of its time, all attempts together, that the run has trained, 0..1; None before its first step."""
+        """The share of its time, all attempts together, that the run has trained, 0..1; None before its first step has taken time."""
         total = math.fsum(self.run_phase_seconds.values())
         trained = self.run_phase_seconds.get("training", 0.0)
-        return trained / total if self.batches and total else None
+        return trained / total if self.batches and trained > 0 else None
 
     @property
     def frames_per_second(self) -> float | None:

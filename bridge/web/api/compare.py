@@ -70,6 +70,7 @@ def _session_json(one: Contestant, root: str) -> dict[str, Any]:
     return session_json(view, root) | {
         "duration_seconds": view.elapsed_seconds,
         "lost_seconds": one.attempts.lost_seconds if one.attempts.has_several else None,
+        "goodput_ratio": view.goodput_ratio,
         "best": asdict(best_values(view)),
         "nonfinite_losses": nonfinite_losses(view),
         "scalars": dict(view.scalars),

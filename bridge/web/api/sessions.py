@@ -56,7 +56,7 @@ async def get_session(request: web.Request) -> web.Response:
             shown = session_json(newest, root) | _details(
                 view_of_all(newest, attempts), attempts.stretches
             )
-            return shown | {"attempts": own}
+            return shown | {"attempts": own, "goodput_ratio": newest.goodput_ratio}
         addresses = {
             "url": f"{root}/{attempt_link(asked.id, asked.attempt)}",
             "api_url": f"{root}/api/v1/sessions/{asked.id}?attempt={asked.attempt}",
@@ -64,7 +64,12 @@ async def get_session(request: web.Request) -> web.Response:
         }
         details = _details(asked, (stretch_of(asked),))
         alone = [attempt for attempt in own if attempt["attempt"] == asked.attempt]
-        return session_json(asked, root) | details | addresses | {"attempts": alone}
+        return (
+            session_json(asked, root)
+            | details
+            | addresses
+            | {"attempts": alone, "goodput_ratio": attempts.goodput_ratio_of(asked.attempt)}
+        )
 
     return json_response(await asyncio.to_thread(load))
 
@@ -78,6 +83,7 @@ def attempt_json(session_id: str, attempt: AttemptSummary, root: str) -> dict[st
         "registered_at": attempt.registered_at,
         "ended_at": None if attempt.is_live else attempt.until,
         "lost_seconds_before": attempt.lost_seconds,
+        "goodput_ratio": attempt.goodput_ratio,
         "batches": attempt.batches,
         "first": attempt.first and f"{attempt.first[0]}-{attempt.first[1]}",
         "last": attempt.last and f"{attempt.last[0]}-{attempt.last[1]}",

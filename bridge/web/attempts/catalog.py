@@ -1,7 +1,7 @@
 """All attempts of a session: how each went, and what they make up together."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from threading import Lock
@@ -20,6 +20,7 @@ from bridge.web.attempts.stitching import (
 )
 from bridge.web.batch_numbers import BatchKey
 from bridge.web.dependencies import Archive, ArchiveEntry
+from bridge.web.goodput import own_goodput_ratio
 from bridge.web.session_view import SessionView
 
 MAX_ATTEMPTS = 100
@@ -45,6 +46,8 @@ class AttemptSummary:
     last: BatchKey | None
     """The highest it came to."""
     batches: int
+    phase_seconds: Mapping[str, float]
+    """Spent in each phase."""
     lost_seconds: float | None = None
     """Between the attempt before it and this one; None: nothing was lost, or it is the first."""
 
@@ -52,6 +55,11 @@ class AttemptSummary:
     def elapsed_seconds(self) -> float:
         """How long it took."""
         return max(0.0, self.until - self.registered_at)
+
+    @property
+    def goodput_ratio(self) -> float | None:
+        """How much of it was training; None where it has reported no step, by which that would be known."""
+        return own_goodput_ratio(self.phase_seconds) if self.batches else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,10 @@ class AllAttempts:
     def lost_seconds(self) -> float:
         """Between all attempts."""
         return sum(attempt.lost_seconds or 0.0 for attempt in self.listed)
+
+    def goodput_ratio_of(self, number: int) -> float | None:
+        """Return the goodput of one attempt by itself; None also for one that is left out."""
+        return next((one.goodput_ratio for one in self.listed if one.number == number), None)
 
     @property
     def seconds(self) -> float:
@@ -158,6 +170,7 @@ def _summary(view: SessionView) -> AttemptSummary:
         places[0] if places else (view.epoch, view.batch) if view.batches else None,
         max(ends, default=None),
         view.batches,
+        view.phase_seconds,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bridge.web.attempts.catalog import AllAttempts
 from bridge.web.comparison.contestants import Contestant
-from bridge.web.formatting import accuracy, count, duration, number
+from bridge.web.formatting import accuracy, count, duration, number, percent
 from bridge.web.session_view import SessionView
 
 MAX_SCALARS = 50
@@ -78,8 +78,13 @@ def nonfinite_losses(session: SessionView) -> int | None:
     return sum(bin_.nonfinite for bin_ in session.loss_bins) if session.loss_bins else None
 
 
+def _one_decimal(ratio: float) -> str:
+    return percent(ratio, 1)
+
+
 MEASURES = (
     _Measure("Duration", lambda session: session.elapsed_seconds, duration),
+    _Measure("Goodput", lambda session: session.goodput_ratio, _one_decimal, max),
     _Measure("Batches", lambda session: session.batches or None, count),
     _Measure("Loss, last", lambda session: session.loss, number, min),
     _Measure("Loss, lowest", lambda session: best_values(session).loss, number, min),

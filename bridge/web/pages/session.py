@@ -64,6 +64,9 @@ async def session_page(request: web.Request) -> web.Response:
             attempts=attempts,
             newest=newest,
             is_alone=asked is not None,
+            goodput_ratio=newest.goodput_ratio
+            if asked is None
+            else attempts.goodput_ratio_of(asked.attempt),
             commands=[(command, note_of(command, newest)) for command in reversed(commands)],
             scalars=scalar_section(shown, by),
             happenings=happenings(shown),

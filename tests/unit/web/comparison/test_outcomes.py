@@ -67,6 +67,7 @@ def test_runs_of_several_attempts_say_what_they_lost():
     assert row("Duration", *views, archive=archive).texts[0] == "2 h 0 min"
     assert row("Loss, lowest", *views, archive=archive).texts == ("1.000", None)
     assert row("Attempts", view(), view()) is None
+    assert row("Goodput", *views, archive=archive).texts[0].endswith("%")
 
 
 def test_scalars_have_a_row_each():

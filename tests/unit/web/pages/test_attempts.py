@@ -152,6 +152,7 @@ async def test_the_api_has_every_attempt(client):
         (1, "lost"),
         (2, "failed"),
     ]
+    assert run["attempts"][0]["goodput_ratio"] > 0.9 > run["goodput_ratio"] > 0
     assert (run["attempts"][1]["first"], run["attempts"][1]["last"]) == ("2-0", "3-9")
     assert [epoch["number"] for epoch in run["epochs"]] == [0, 1, 2, 3, 4]
     assert [one["attempt"] for one in run["losses"][::10]] == [1, 1, 2, 3, 3]
