@@ -16,7 +16,7 @@ PAGES = files(".md")
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
 FLAGS = {flag_of(name) for name in Settings.model_fields}
-COMMANDS_FLAGS = {"--connect", "--help", "--exit"}
+COMMANDS_FLAGS = {"--connect", "--exit", "--hang", "--help"}
 """Flags of commands that are no settings of a bridge."""
 
 
