@@ -1,12 +1,14 @@
 """From the phases that a client reports to what the bridge keeps of them."""
 
 from collections.abc import Mapping
-from math import isfinite
 
 from bridge.protocol import LOST_PHASE, PHASE
 
 PHASES_LIMIT = 64
 """Phases in one message; a session has fewer, and what is beyond those is counted."""
+
+SECONDS_LIMIT = 1e10
+"""Three hundred years: no loop has spent more in a phase, and any number of them still adds up."""
 
 
 def phase_of(name: str) -> str:
@@ -20,7 +22,7 @@ def phase_seconds_of(seconds: Mapping[str, float]) -> dict[str, float]:
         return {}
     names = sorted(filter(_is_phase, seconds))
     kept = {name: seconds[name] for name in names[:PHASES_LIMIT]}
-    return {name: value for name, value in kept.items() if isfinite(value) and value >= 0}
+    return {name: value for name, value in kept.items() if 0 <= value <= SECONDS_LIMIT}
 
 
 def _is_phase(name: str) -> bool:

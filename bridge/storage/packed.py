@@ -12,6 +12,9 @@ CHECKSUM = "checksum"
 
 CHECKSUM_BYTES = 4
 
+SMALLEST, LARGEST = -(1 << 63), (1 << 64) - 1
+"""Of the whole numbers that MessagePack holds."""
+
 SURROGATES = "surrogatepass"
 """A text may hold anything; one that is not valid Unicode must not stop a commit."""
 
@@ -19,13 +22,22 @@ SURROGATES = "surrogatepass"
 def packed(value: object) -> bytes:
     """Return None, numbers, texts, bytes, lists, tuples and dictionaries of them as MessagePack.
 
-    Not-a-number and infinities survive; tuples come back as lists. Raises ValueError for any other value.
+    Not-a-number and infinities survive; tuples come back as lists, and a number that has grown out of 64 bits
+    as the last one that fits: a sum of what clients report must not stop a commit. Raises ValueError for any
+    other value.
     """
     try:
-        data: bytes = msgpack.packb(value, unicode_errors=SURROGATES)
+        data: bytes = msgpack.packb(value, unicode_errors=SURROGATES, default=_fitting)
     except (TypeError, OverflowError) as error:
         raise ValueError(f"not a plain value: {error}") from error
     return data
+
+
+def _fitting(value: object) -> int:
+    """Return the nearest number that 64 bits hold; raises TypeError for what is none."""
+    if not isinstance(value, int):
+        raise TypeError(f"a {type(value).__name__}")
+    return min(max(value, SMALLEST), LARGEST)
 
 
 def unpacked(data: bytes) -> Any:

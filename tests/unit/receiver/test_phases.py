@@ -22,7 +22,7 @@ def test_anything_else_is_not_reported(name):
 
 def test_only_numbers_of_seconds_are_kept():
     """A negative or endless time would poison a counter."""
-    given = {"a": 1.5, "b": -1.0, "c": math.nan, "d": math.inf, "e": 0.0}
+    given = {"a": 1.5, "b": -1.0, "c": math.nan, "d": math.inf, "e": 0.0, "f": 1.7e308}
 
     assert phase_seconds_of(given) == {"a": 1.5, "e": 0.0}
 

@@ -227,7 +227,7 @@ def test_an_event_that_cannot_be_written_stops_nothing(database):
     life.happen(
         session,
         Batch(0, 0, 0.5),
-        Batch(0, 2**70, 0.5),
+        Batch(0, 1, 0.5, ground_truth=(object(),)),
         StatusChange(Status.RUNNING, "no Unicode: \ud800"),
     )
     life.commit()
