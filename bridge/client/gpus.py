@@ -176,9 +176,9 @@ class GpuReader:
         if device.handle is None:
             return self._fallen(device)
         handle = device.handle if instance is None else instance.handle
-        if instance is None:
-            self._health.watch(device.index, handle)
         try:
+            if instance is None:
+                self._health.watch(device.index, handle)
             values = self._values(device.index, handle)
         except self._lost as error:
             self._failures[device.index] = error

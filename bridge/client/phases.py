@@ -102,9 +102,9 @@ class PhaseClock:
     def read(self) -> PhaseReading:
         """Return what there is to report; for any thread."""
         seconds = dict(self.totals)
-        phase, since = self.state
+        phase, since = self.state  # maybe one that was new a moment ago
         now = self.clock()
-        seconds[phase] += max(0.0, now - since)
+        seconds[phase] = seconds.get(phase, 0.0) + max(0.0, now - since)
         return PhaseReading(now, seconds, ((self.base, -inf), *self.active))
 
     def _new(self, name: object) -> "Phase":

@@ -143,6 +143,20 @@ def test_a_gpu_that_falls_off_its_bus_reports_the_xid_error_that_says_so(caplog)
     assert "GPU 0 is not reported" in caplog.text
 
 
+def test_a_gpu_that_is_lost_before_it_is_watched_costs_no_other_one(caplog):
+    """It was found, and falls off its bus before the first of its values is asked for."""
+    nvml = FakeNvml(Card("GPU-a"), Card("GPU-b"))
+    nvml.cards[0].faults["nvmlDeviceRegisterEvents"] = nvml.NVMLError_GpuIsLost()
+    read = reader(nvml).read
+
+    first, second = read()
+    assert (first, second.uuid) == (None, "GPU-b")
+    assert "GPU 0 is not reported" in caplog.text
+
+    nvml.cards[0].faults.clear()
+    assert [gpu.xid_errors for gpu in read()] == [0, 0]
+
+
 def test_what_was_counted_outlives_the_driver():
     """A driver that is reloaded has new sets of events; the count goes on."""
     clock, nvml = Clock(), FakeNvml(Card("GPU-a"))

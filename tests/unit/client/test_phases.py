@@ -55,6 +55,29 @@ def test_the_inner_phase_counts_then_the_outer_goes_on(phases, hands):
     assert spent(phases) == {"validation": 7, "data": 1, "training": 5}
 
 
+def test_a_phase_that_is_new_while_the_seconds_are_read_costs_no_reading(phases, hands):
+    """The loop's thread enters it between two instructions of the thread that reads, and without a lock."""
+
+    class Entered(dict):
+        """Totals, of which a copy is finished just before the loop goes on."""
+
+        def keys(self):
+            phases.totals = dict(self.items())
+            names = list(super().keys())
+            phases.phase("validation").__enter__()
+            return names
+
+        def __iter__(self):
+            return iter(super().keys())
+
+    phases.begin_training()
+    phases.totals = Entered(phases.totals)
+
+    assert phases.read().seconds["validation"] == 0
+    hands.turn(3)
+    assert phases.read().seconds["validation"] == 3
+
+
 def test_a_phase_may_be_entered_again_while_it_lasts(phases, hands):
     """A validation inside of a validation is one."""
     phase = phases.phase("validation")
