@@ -164,8 +164,8 @@ class BridgeClient:
         """Delete a session that has ended, and with `images` what the object store has of it, for good.
 
         All of its attempts go, or only the one with the number `attempt`.
-        A ProblemError whose `status` is 409 says that it is still running; with `force` one that has fallen
-        silent, and has not ended, is deleted all the same.
+        A ProblemError whose `status` is 409 says that it is still running; with `force` one that is
+        disconnected, and has not ended, is deleted all the same.
         """
         switches = {"images": images, "force": force}
         which = [] if attempt is None else [f"attempt={attempt}"]

@@ -21,6 +21,12 @@ class SessionSummary:
     """As the bridge sees it: "live", "ended" or "lost"."""
     connected: bool
     attempt: int
+    run_id: str | None = None
+    """What the sessions of processes that train together have in common."""
+    rank: int | None = None
+    """Which of them it is."""
+    world_size: int | None = None
+    """How many they are."""
     client_name: str | None = None
     model_name: str | None = None
     dataset_name: str | None = None
@@ -84,6 +90,13 @@ class GpuUsage:
     memory_total_bytes: float | None = None
     temperature_celsius: float | None = None
     power_watts: float | None = None
+    throttle_reasons: tuple[str, ...] | None = None
+    """Why it runs slower than it could; empty: it does not."""
+    ecc_errors: int | None = None
+    """Memory errors that could not be corrected, since the driver was loaded."""
+    xid_errors: int | None = None
+    """Since its training process began."""
+    sm_clock_hertz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,9 @@ class SessionAttempt:
     """Its first batch, as <epoch>-<batch>."""
     last: str | None = None
     """The furthest that it came to."""
+    url: str
+    """Of its page."""
+    api_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +185,14 @@ class SessionDetails(SessionSummary):
     """What `TrainingSession(config={...})` was given, by key; NaN is the string "NaN"."""
     epochs: tuple[EpochAverages, ...] = ()
     performance: PerformanceReport | None = None
+    phase: str | None = None
+    """What the training loop is busy with: "training", "validation", "checkpoint" ..."""
+    phase_seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long it has been so in each phase."""
     scalars: Mapping[str, float] = field(default_factory=dict)
+    """The last value by name, of those without a split."""
+    scalars_by_split: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The last value by split, such as "validation", and name."""
     notices: tuple[SessionNotice, ...] = ()
     losses: tuple[LossBin, ...] = ()
     goodput_ratio: float | None = None

@@ -24,6 +24,7 @@ PUBLIC = {
         "ProcessUsage",
         "GpuUsage",
         "LossBin",
+        "SessionAttempt",
         "SessionNotice",
         "ListedBatch",
         "ListedImage",

@@ -25,6 +25,9 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 500
 PUBLIC_CLIENT_FIELDS = frozenset({"name", "version", "labels"})
 """Without the instance id: whoever registers with it may send as the session."""
 
+OF_THE_SESSION = frozenset({"phase", "phase_seconds", "batches", "step"})
+"""What a measurement says of the whole session, which has it itself."""
+
 
 async def list_sessions(request: web.Request) -> web.Response:
     """Return the sessions that match a search, page by page; without one all, those that may still send first."""
@@ -165,7 +168,9 @@ def _batch_reached(view: SessionView) -> int | None:
 def _performance_json(performance: Performance | None) -> dict[str, Any] | None:
     if performance is None:
         return None
-    fields = asdict(performance)
+    fields = {
+        name: value for name, value in asdict(performance).items() if name not in OF_THE_SESSION
+    }
     for gpu in fields["resources"]["gpus"] if fields["resources"] else ():
         gpu["uuid"] = gpu["uuid"] or None
     return fields

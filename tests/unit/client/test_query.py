@@ -2,6 +2,9 @@
 
 import math
 import socket
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
 import pytest
 from support.answers import answering
@@ -13,8 +16,19 @@ from support.served_app import served_app
 
 from bridge.client import BridgeClient, CommandType
 from bridge.client.query import NoBridgeError, ProblemError
+from bridge.client.query_types import SessionDetails
 from bridge.hardware import Gpu, Resources
-from bridge.model import Batch, Client, CommandResult, Config, Epoch, Performance, Scalars
+from bridge.model import (
+    Batch,
+    Client,
+    CommandResult,
+    Config,
+    Epoch,
+    Performance,
+    Scalars,
+    Status,
+    StatusChange,
+)
 
 LISTED = 7
 
@@ -94,6 +108,44 @@ def test_a_session_has_everything_that_is_known_of_it(deps, client):
     assert details.performance.resources.gpus[0].uuid == "GPU-1"
     assert sum(part.count for part in details.losses) == 3
     assert details.client.name == "tests"
+
+
+def unread(value, kind):
+    """Yield the members of an answer that no field of the record takes, by their path."""
+    if get_origin(kind) is UnionType:
+        kind = get_args(kind)[0]
+    if get_origin(kind) is tuple:
+        for part in value or ():
+            yield from unread(part, get_args(kind)[0])
+    elif is_dataclass(kind) and value is not None:
+        known = get_type_hints(kind)
+        for name, member in value.items():
+            if name in known:
+                yield from (f"{name}.{inner}" for inner in unread(member, known[name]))
+            else:
+                yield name
+
+
+def test_all_that_the_api_has_of_a_session_is_in_the_record(deps, client):
+    """What a page shows, a program can read: a field that the API gains is one of the record as well."""
+    *former, newest = three_attempts()
+    deps[0].archive.former, deps[0].archive.kept = former, {"run-1": newest}
+    session = running(deps[0], "run-2")
+    gpu = Gpu(0, "GPU-1", 0.5, throttle_reasons=("power",), sm_clock_hertz=1.2e9)
+    for message in (
+        Performance(frames_per_second=60.0, resources=Resources(gpus=(gpu,))),
+        Scalars(1, 3, {"loss": 0.25}, split="validation"),
+        StatusChange(Status.RUNNING, phase="validation", phase_seconds={"training": 9.0}),
+    ):
+        session.apply(message, session.registered_at)
+
+    for name in ("run-1", "run-2"):
+        assert list(unread(client.get_json(f"/api/v1/sessions/{name}"), SessionDetails)) == []
+    details = client.session("run-2")
+    assert (details.phase, details.phase_seconds["training"]) == ("validation", 9.0)
+    assert details.scalars_by_split == {"validation": {"loss": 0.25}}
+    assert details.performance.resources.gpus[0].throttle_reasons == ("power",)
+    assert (details.run_id, details.rank, details.world_size) == (None, None, None)
 
 
 def test_images_are_listed_and_read(deps, client):
