@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity
-from bridge.client.run_names import light_session
+from bridge.client.run_names import light_session, ranked_session
 from bridge.client.settings import ProcessRank, Ranks, process_rank
 
 WAIT_SECONDS = 30.0
@@ -38,6 +38,11 @@ NOT_NAMED = (
     " TrainingSession, the same on every rank, or start them with torchrun --rdzv-id NAME"
 )
 
+KNOWN_LATE = (
+    "rank %d does not report, since its session was made before its rank was known: make the session after"
+    " init_process_group, or start the ranks with torchrun"
+)
+
 log = logging.getLogger("trainbridge")
 
 
@@ -59,8 +64,10 @@ class RankCheck:
         if ranks not in get_args(Ranks):
             raise ValueError(f"ranks: {ranks!r} is not one of {', '.join(get_args(Ranks))}")
         self._ranks = ranks
-        self.may_report_lightly = True
-        """Whether ranks other than 0 report what they measure, where they are asked to."""
+        self._obstacle = ""
+        """Why a rank other than 0 cannot have a name of its own, for people; "": it can."""
+        self._lock = threading.Lock()
+        """Held to decide whether the rank was known in time."""
         self._environment = environment
         is_one_of_several = parent_process() is not None or any(
             name in environment for name in GROUP_VARIABLES
@@ -71,7 +78,7 @@ class RankCheck:
         self._warned: set[str] = set()
         self.process: ProcessRank = process_rank(environment)
         """As of the last check."""
-        if ranks == "all" or self.process.is_certain or not _may_form_a_group():
+        if self.process.is_certain or not _may_form_a_group():
             self._settled.set()
 
     @property
@@ -82,22 +89,34 @@ class RankCheck:
     @property
     def is_light(self) -> bool:
         """Whether this process reports what it measures, and no more."""
-        return self._ranks == "light" and self.process.rank > 0 and self.may_report_lightly
+        return self._ranks == "light" and self.process.rank > 0 and not self._obstacle
 
     def identify(self, identity: Identity) -> Identity:
         """Return who registers, once the rank is known: with the rank, and under the name that goes with it."""
         process = self.process
         if identity.rank is not None or not process.is_one_of_several:
             return identity
-        name = (
-            light_session(identity.run_id, process.rank) if self.is_light else identity.session_id
+        name, labels = identity.session_id, identity.labels
+        if self.is_light:
+            name = light_session(identity.run_id, process.rank)
+        elif self._ranks == "all":
+            labels = {**labels, "rank": str(process.rank)}
+            name = name if self._obstacle else ranked_session(identity.run_id, process.rank)
+        return replace(
+            identity,
+            session_id=name,
+            labels=labels,
+            rank=process.rank,
+            world_size=process.world_size,
         )
-        return replace(identity, session_id=name, rank=process.rank, world_size=process.world_size)
 
-    def warn_unless_named(self) -> None:
-        """Log that this rank does not report, though it is asked to: the ranks have no name in common."""
-        if self._ranks == "light" and self.process.rank and not self.may_report_lightly:
-            log.warning(NOT_NAMED, self.process.rank)
+    def check_name(self, identity: Identity, *, has_spool: bool) -> None:
+        """Find out whether each rank can have a name of its own; a spool has one name from its beginning."""
+        if not identity.run_id:
+            self._obstacle = NOT_NAMED
+        elif identity.rank is None and has_spool:
+            self._obstacle = KNOWN_LATE
+        self._warn_if_kept_from_reporting()
 
     def settle(self) -> bool:
         """Check again, as training begins, and return whether this process reports.
@@ -107,7 +126,9 @@ class RankCheck:
         """
         if not self.process.rank:  # any other rank stays what it is when its group is gone
             self.process = process_rank(self._environment)
-        self._settled.set()
+        with self._lock:
+            self._settled.set()
+        self._warn_if_kept_from_reporting()
         return self.reports
 
     def wait(self) -> bool:
@@ -123,7 +144,7 @@ class RankCheck:
                 self.process = process
                 self._settled.set()
             elif time.monotonic() > deadline:
-                self._settled.set()
+                self._take_for_the_only_one()
         return self.reports
 
     def thread(self, name: str, work: Callable[[], object]) -> threading.Thread:
@@ -146,6 +167,23 @@ class RankCheck:
             self.process.rank,
             call,
         )
+
+    def _take_for_the_only_one(self) -> None:
+        """Connect under the name of the run: a rank that turns out to be another cannot have one of its own."""
+        with self._lock:
+            if not self._settled.is_set():
+                self._obstacle = self._obstacle or KNOWN_LATE
+                self._settled.set()
+
+    def _warn_if_kept_from_reporting(self) -> None:
+        """Log once why this rank does not report what it measures, though it is asked to."""
+        if (
+            self._ranks == "light"
+            and self.process.rank
+            and self._obstacle not in ("", *self._warned)
+        ):
+            self._warned.add(self._obstacle)
+            log.warning(self._obstacle, self.process.rank)
 
 
 def agree(value: bool) -> bool:  # noqa: FBT001 -- as in agree(session.should_stop)

@@ -68,7 +68,12 @@ def _light_name(
 
 def light_session(run_id: str, rank: int) -> str:
     """Return the name of a rank's session in a run that reports lightly; rank 0 has that of the run."""
-    return f"{run_id[:RANKED_LENGTH]}-rank{rank}" if rank else run_id
+    return ranked_session(run_id, rank) if rank else run_id
+
+
+def ranked_session(run_id: str, rank: int) -> str:
+    """Return the name of a rank's session in a run where each rank has one."""
+    return f"{run_id[:RANKED_LENGTH]}-rank{rank}"
 
 
 def job_name(environment: Mapping[str, str]) -> str:
@@ -78,16 +83,17 @@ def job_name(environment: Mapping[str, str]) -> str:
     machine. MASTER_ADDR and MASTER_PORT are the same again for the next job, and name none.
     """
     if namespace := environment.get("PMIX_NAMESPACE", ""):
-        return _digest(namespace)
+        return short_digest(namespace)
     job = environment.get("SLURM_JOB_ID", "")
     if job and environment.get("SLURM_NTASKS", "1") != "1":
         return f"{job}-{environment.get('SLURM_STEP_ID', '0')}"
     size = environment.get("WORLD_SIZE", "")
     if size and size == environment.get("LOCAL_WORLD_SIZE"):
         agent = (socket.gethostname(), str(os.getppid()), environment.get("MASTER_PORT", ""))
-        return _digest("/".join(agent))
+        return short_digest("/".join(agent))
     return ""
 
 
-def _digest(text: str) -> str:
+def short_digest(text: str) -> str:
+    """Return a few characters that two texts do not share, for names."""
     return sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]

@@ -114,7 +114,7 @@ class Runtime:
             notices=self._notices,
             on_state_lost=self._restate,
         )
-        self.key = (identity.session_id, bridge)
+        self.key = (identity.run_id or identity.session_id, bridge)
         """Equal for sessions that one bridge takes for the same."""
         if is_copy:
             self._become_inert(Shut.COPIED)

@@ -128,10 +128,7 @@ class TrainingSession(Reporting):
             resume_from=resume,
         )
         spool = spool_location(spool_dir, spool_bytes)
-        self._rank.may_report_lightly = bool(name.run_id) and (
-            identity.rank is not None or not spool
-        )
-        self._rank.warn_unless_named()
+        self._rank.check_name(identity, has_spool=spool is not None)
         bridge = (
             address
             if isinstance(address, InProcessBridge) and not isinstance(address, type)

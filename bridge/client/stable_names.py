@@ -4,9 +4,8 @@ import os
 import re
 import socket
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 
-from bridge.client.run_names import RANKED_LENGTH
+from bridge.client.run_names import RANKED_LENGTH, short_digest
 from bridge.client.settings import ProcessRank, slug
 
 AUTO = "auto"
@@ -55,11 +54,11 @@ def stable_name(
     job = job or _kubernetes(environment, index, host) or _torchrun(environment)
     if not job:
         raise ValueError(LOOKED_FOR)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", job).strip("-._") or _digest(job)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", job).strip("-._") or short_digest(job)
     if name != job:
-        name = f"{name}-{_digest(job)}"  # two jobs must not become one
+        name = f"{name}-{short_digest(job)}"  # two jobs must not become one
     if len(name) > LENGTH:
-        name = f"{name[: LENGTH - 9]}-{_digest(job)}"
+        name = f"{name[: LENGTH - 9]}-{short_digest(job)}"
     prefix = slug(model)[: max(0, LENGTH - 1 - len(name))].strip("-")
     return f"{prefix}-{name}" if prefix else name
 
@@ -95,7 +94,3 @@ def _torchrun(environment: Mapping[str, str]) -> str:
     """Return the name that torchrun was given for the run."""
     run_id = environment.get("TORCHELASTIC_RUN_ID", "")
     return "" if run_id == "none" else run_id
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]

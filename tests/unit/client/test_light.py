@@ -10,7 +10,7 @@ from support.waiting import until_true
 
 from bridge.client import TrainingSession
 from bridge.client.light import REFUSAL, LightSteps
-from bridge.client.ranks import NOT_NAMED
+from bridge.client.ranks import KNOWN_LATE, NOT_NAMED
 from bridge.client.testing import RecordingBridge
 from bridge.wire import metrics_pb2 as wire
 
@@ -257,6 +257,47 @@ def test_a_rank_that_is_known_later_reports_as_it_should(bridge, monkeypatch, nu
     assert len(bridge.batches()) == (0 if number else 5)
     if number:
         assert bridge.of("performance_data")[-1].batch_count == 5
+
+
+def test_a_rank_that_is_known_too_late_leaves_the_name_of_the_run_to_rank_0(
+    bridge, monkeypatch, caplog
+):
+    """It has connected under it by then, and must not report its own steps as those of the run."""
+    group = Distributed()
+    monkeypatch.setitem(sys.modules, "torch.distributed", group)
+    monkeypatch.setattr("bridge.client.ranks.WAIT_ALONE_SECONDS", 0.01)
+    session = TrainingSession(bridge.address, session_id="night", ranks="light")
+    until_true(lambda: bridge.of("status_update"))
+
+    group.rank = 1
+    for index in range(5):
+        session.log_batch(0.5, epoch=0, batch=index)
+    session.close()
+
+    assert [who.session_id for who in bridge.registrations] == ["night"]
+    assert not any(each.batch_count for each in bridge.of("performance_data"))
+    assert caplog.text.count(KNOWN_LATE % 1) == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"session_id": "night"}])
+def test_a_rank_that_is_known_later_says_why_it_cannot_report(
+    monkeypatch, caplog, tmp_path, options
+):
+    """Without a name in common, or with a spool, which has had a name since it was made."""
+    group = Distributed()
+    monkeypatch.setitem(sys.modules, "torch.distributed", group)
+    bridge = RecordingBridge()
+    if options:
+        options["spool_dir"] = tmp_path
+    session = TrainingSession(bridge, ranks="light", **options)
+
+    group.rank = 1
+    for index in range(5):
+        session.log_batch(0.5, epoch=0, batch=index)
+    session.close()
+
+    assert bridge.statuses == []
+    assert caplog.text.count((KNOWN_LATE if options else NOT_NAMED) % 1) == 1
 
 
 def test_a_light_rank_leaves_no_spool(bridge, rank, tmp_path):

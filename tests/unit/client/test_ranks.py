@@ -114,6 +114,23 @@ def test_a_launcher_that_is_sure_is_not_waited_for(environment):
     assert check.wait() == (environment == {"RANK": "0"})
 
 
+@pytest.mark.parametrize("rank", [0, 3])
+def test_each_of_all_ranks_has_its_own_name_also_where_its_rank_is_known_later(distributed, rank):
+    """Before the process group all of them would be called after rank 0, and only one would be let in."""
+    bridge = RecordingBridge()
+    session = TrainingSession(bridge, session_id="night", ranks="all", labels={"team": "a"})
+
+    distributed.rank = rank
+    session.log_batch(0.5, epoch=0, batch=0)
+    session.close()
+
+    who = bridge.identity
+    assert (who.session_id, who.run_id, who.rank) == (f"night-rank{rank}", "night", rank)
+    assert who.labels == {"team": "a", "rank": str(rank), "group": "night"}
+    assert session.session_id == f"night-rank{rank}"
+    assert len(bridge.batches) == 1
+
+
 def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
     """Commands reach rank 0 only; each call is named once, and rank 0 is never warned."""
     distributed.rank = 1
