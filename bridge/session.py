@@ -148,6 +148,11 @@ class Session:
             return "disconnected"
         return str(self.status)
 
+    @property
+    def phase(self) -> str:
+        """What the loop is busy with, as far as is known here; "": it is over, or nobody knows."""
+        return "" if self.is_absent or self.has_moved else self.phases.name
+
     def is_repeated(self, change: StatusChange) -> bool:
         """Return whether a report says only what is known: so it is where a client says again how things are."""
         is_known = change.status in (Status.UNKNOWN, self.status)

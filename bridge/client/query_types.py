@@ -13,7 +13,9 @@ class SessionSummary:
 
     session_id: str
     state: str
-    """One word for people: `status`, or "disconnected" or "lost" where nothing has come for long, or "moved" to another bridge."""
+    """One word for people: `status`, or "disconnected" or "lost" where nothing has come for long, or "moved" for one that was
+    asked to connect again and has not come back: it goes on at another bridge, or has ended.
+    """
     status: str
     """As the training loop reports it: "running", "paused", "completed" ..."""
     status_message: str | None = None

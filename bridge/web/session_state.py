@@ -4,10 +4,11 @@ from bridge.model import Stage, Status
 from bridge.session import Session
 
 DISCONNECTED = "disconnected"
+MOVED = "moved"
 
 STATES = (
     *("registered", "initializing", "running", "paused", DISCONNECTED),
-    *("completed", "failed", "stopped", "interrupted", "terminated", "lost", "moved", "unknown"),
+    *("completed", "failed", "stopped", "interrupted", "terminated", "lost", MOVED, "unknown"),
 )
 """Every word that `state_of` returns: those of sessions that may still send come first."""
 
@@ -15,7 +16,7 @@ STATES = (
 def state_of(session: Session) -> str:
     """Return the word on the status pill, which is also its CSS class."""
     if session.has_moved:
-        return "moved"
+        return MOVED
     if session.state == Status.UNKNOWN and session.stage is Stage.LIVE:
         has_begun = session.batches or session.epochs or session.scalars.newest
         return "running" if has_begun else "registered"

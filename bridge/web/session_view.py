@@ -35,6 +35,8 @@ class SessionView:
     """One word for the status pill, which is also its CSS class."""
     is_live: bool
     """Whether the session may still send to this bridge."""
+    is_partial: bool
+    """Whether messages of its client never came here: another bridge has them, or they were dropped before that."""
     status: Status
     status_message: str
     connected: bool
@@ -66,7 +68,7 @@ class SessionView:
     occurrences_total: int
     notices: tuple[Notice, ...]
     phase: str
-    """What the loop is busy with; "": it is over."""
+    """What the loop is busy with; "": it is over, or nobody knows."""
     phase_seconds: Mapping[str, float]
     """Spent in each phase of this attempt, and lost before it."""
     run_phase_seconds: Mapping[str, float]
@@ -301,6 +303,7 @@ def session_view(session: Session, now: float) -> SessionView:
         stage=session.stage,
         state=state_of(session),
         is_live=may_send(session),
+        is_partial=bool(session.skipped),
         status=session.status,
         status_message=session.status_message,
         connected=session.connected,
@@ -323,7 +326,7 @@ def session_view(session: Session, now: float) -> SessionView:
         occurrences=tuple(session.occurrences),
         occurrences_total=session.occurrences.total,
         notices=tuple(session.notices),
-        phase=session.phases.name,
+        phase=session.phase,
         phase_seconds=session.phase_seconds(now),
         run_phase_seconds=session.run_phase_seconds(now),
         trace_id=session.trace_id,

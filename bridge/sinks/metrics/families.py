@@ -76,7 +76,7 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_phase",
-        "1 for what the training loop is busy with, 0 for what it was busy with before.",
+        "1 for what the training loop is busy with, 0 for what it was busy with before; all 0 while it is disconnected.",
         "StatusUpdate.phase, PerformanceData.phase; else statuses and batches",
         "phase",
         "phase",

@@ -233,9 +233,10 @@ class SessionSeries:
 
     @property
     def phase(self) -> Labelled:
-        """1 for the phase now, 0 for the others; without those that no loop is in by its own account."""
-        now = self.session.phases.name
-        names = dict.fromkeys([*self.session.phases.seconds, *([now] if now else [])])
+        """1 for the phase now, 0 for the others and where nobody knows; without those that no loop is in by its own account."""
+        now = self.session.phase
+        last = self.session.phases.name
+        names = dict.fromkeys([*self.session.phases.seconds, *([last] if last else [])])
         return {phase_label(name): int(name == now) for name in names if name != STALLED_PHASE}
 
     @property

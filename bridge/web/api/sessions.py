@@ -107,6 +107,7 @@ def _details(view: SessionView, stretches: Sequence[Stretch]) -> dict[str, Any]:
         "config": dict(view.client.run_config),
         "epochs": [asdict(epoch) for epoch in view.epochs_done],
         "performance": _performance_json(view.performance),
+        "is_partial": view.is_partial,
         "phase": view.phase or None,
         "phase_seconds": {name: passed for name, passed in view.phase_seconds.items() if passed},
         "scalars": dict(view.scalars),

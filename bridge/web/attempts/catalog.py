@@ -21,6 +21,7 @@ from bridge.web.attempts.stitching import (
 from bridge.web.batch_numbers import BatchKey
 from bridge.web.dependencies import Archive, ArchiveEntry
 from bridge.web.goodput import own_goodput_ratio
+from bridge.web.session_state import MOVED
 from bridge.web.session_view import SessionView
 
 MAX_ATTEMPTS = 100
@@ -175,12 +176,12 @@ def _summary(view: SessionView) -> AttemptSummary:
 
 
 def _with_losses(attempts: Sequence[AttemptSummary]) -> tuple[AttemptSummary, ...]:
-    """Return attempts with the time that was lost before each; after one that completed, none was."""
+    """Return attempts with the time that was lost before each; none after one that completed, or may have gone on elsewhere."""
     return (
         *attempts[:1],
         *(
             replace(after, lost_seconds=max(0.0, after.registered_at - before.until))
-            if before.state != Status.COMPLETED
+            if before.state not in (Status.COMPLETED, MOVED)
             else after
             for before, after in pairwise(attempts)
         ),

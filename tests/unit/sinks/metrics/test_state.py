@@ -755,6 +755,16 @@ def test_a_hung_loop_shows_its_phase_and_counts_as_stalled(scene):
     assert scene.value("training_last_batch_timestamp_seconds") == NOON
 
 
+def test_a_session_that_nobody_hears_of_is_in_no_phase(scene):
+    """Like its status: a copy that a run has left never says that it trains. When it is back, it does again."""
+    session = scene.session()
+    scene.tell(session, Connected(), Batch(0, 0, 0.5), Disconnected(), Absent())
+    assert scene.values("training_phase") == {(("phase", "training"),): 0.0}
+
+    scene.tell(session, Connected(), Batch(0, 1, 0.5))
+    assert scene.value("training_phase", phase="training") == 1
+
+
 def test_phases_beyond_the_limit_are_counted(scene):
     """A client cannot make series without bound."""
     session = scene.session()

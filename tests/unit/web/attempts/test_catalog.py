@@ -4,6 +4,7 @@ import pytest
 from support.attempts import HOUR, attempt, three_attempts
 from support.pages import FakeArchive
 
+from bridge.lifecycle import Disconnected, SentElsewhere
 from bridge.model import Status
 from bridge.web.attempts import catalog as catalog_module
 from bridge.web.attempts.catalog import AttemptCatalog, view_of_all
@@ -62,6 +63,17 @@ def test_nothing_is_lost_after_an_attempt_that_was_done(attempts):
     found = attempts_of(done, attempt(2, 1, began=1000.0 + HOUR))
 
     assert found.lost_seconds == 0.0
+
+
+def test_nothing_is_lost_after_an_attempt_that_may_have_gone_on_elsewhere():
+    """For how long, nobody knows here: it is not called lost, and goodput does not count the time either."""
+    moved = attempt(1, 0, began=1000.0)
+    for event in (SentElsewhere(), Disconnected()):
+        moved.apply(event, 1030.0)
+    found = attempts_of(moved, attempt(2, 1, began=1000.0 + HOUR))
+
+    assert [one.state for one in found.listed] == ["moved", "running"]
+    assert found.listed[1].lost_seconds is None
 
 
 def test_a_single_attempt_reads_nothing(attempts):

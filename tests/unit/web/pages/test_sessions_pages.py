@@ -9,7 +9,7 @@ from support.pages import FakeArchive, FakeMetrics, pictures, running
 
 from bridge.connections.check import ConnectionCheck
 from bridge.hardware import Gpu, Resources
-from bridge.lifecycle import Absent, Disconnected, Ended, SentElsewhere
+from bridge.lifecycle import Absent, Disconnected, Ended, SentElsewhere, SequenceAdvanced
 from bridge.model import (
     Batch,
     Client,
@@ -89,9 +89,24 @@ async def test_a_paused_or_lost_session_does_not_look_like_a_running_one(open_cl
 
     assert '<span class="pill is-lost">lost</span>' in text
     assert '<span class="pill is-disconnected">disconnected</span>' in text
-    assert '<span class="pill is-moved">moved</span><span>went on elsewhere' in text
+    assert '<span class="pill is-moved">moved</span><span>its client was asked' in text
+    assert "it goes on at another one, or has ended" in text
     for ending in ("stopped", "interrupted", "terminated"):
         assert f'<span class="pill is-{ending}">{ending}</span>' in text
+
+
+async def test_a_copy_that_lacks_a_part_of_its_run_says_so(open_client):
+    """What came to another bridge is not here, and nobody takes what is for the whole run; the API says so, too."""
+    client = await open_client()
+    running(client.deps, "whole-1")
+    running(client.deps, "part-1").apply(SequenceAdvanced(1, 40), 2.0)
+
+    said = "Part of this run never came to this bridge"
+    assert said not in await page(client, "/sessions/whole-1")
+    assert said in await page(client, "/sessions/part-1")
+    for session_id, is_partial in (("whole-1", False), ("part-1", True)):
+        answer = await client.get(f"/api/v1/sessions/{session_id}")
+        assert (await answer.json())["is_partial"] is is_partial
 
 
 async def test_sessions_gone_from_memory_stay_on_the_pages(open_client):
