@@ -191,6 +191,8 @@ class SessionDetails(SessionSummary):
     """What the training loop is busy with: "training", "validation", "checkpoint" ..."""
     phase_seconds: Mapping[str, float] = field(default_factory=dict)
     """How long it has been so in each phase."""
+    is_partial: bool = False
+    """Something that its client sent never came to this bridge: another one has it, or none."""
     scalars: Mapping[str, float] = field(default_factory=dict)
     """The last value by name, of those without a split."""
     scalars_by_split: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
