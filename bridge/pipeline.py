@@ -85,6 +85,7 @@ class Pipeline:
         config: Config,
         archived: Session | None = None,
         *,
+        attempts_before: int = 0,
         caller: Caller = UNKNOWN_CALLER,
     ) -> Registration:
         """Register a session, as `Sessions.register` does; raises what that raises.
@@ -93,7 +94,9 @@ class Pipeline:
         come from a host that it was registered from.
         """
         try:
-            registration = self._sessions.register(session_id, client, config, archived)
+            registration = self._sessions.register(
+                session_id, client, config, archived, attempts_before=attempts_before
+            )
         except (InvalidDataError, ForeignSessionError):
             self._admission.note_refusal(session_id, caller)
             raise

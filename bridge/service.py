@@ -212,6 +212,7 @@ async def run(
             telemetry=telemetry,
             count_images=images.counts,
             load_archived=archive.load_archived,
+            last_attempt_with_images=deps.index.last_attempt,
             is_being_archived=journal.is_being_archived,
         )
         servicer = Servicer(stream_deps, _server_config(settings))

@@ -105,12 +105,19 @@ class Sessions:
         return session
 
     def register(
-        self, session_id: str, client: Client, config: Config, archived: Session | None = None
+        self,
+        session_id: str,
+        client: Client,
+        config: Config,
+        archived: Session | None = None,
+        *,
+        attempts_before: int = 0,
     ) -> Registration:
         """Open, resume or start anew.
 
         `archived` is the session as it was when it expired, if it did, so that it can be resumed, and so
-        that no attempt of a session is counted twice.
+        that no attempt of a session is counted twice. `attempts_before`: of a session that is not known, the
+        last attempt that images are left of, as where a database was lost; they are not taken for this one's.
 
         The same client instance resumes its session, also an ended one. Another instance is refused while
         the first one holds it (see `held_seconds`), and begins a new attempt after that or after the end. A
@@ -124,7 +131,8 @@ class Sessions:
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
         known = self._sessions.get(session_id) or archived
         if known is None:
-            return Registration(self._added(session_id, client, config, attempt=1), is_new=True)
+            added = self._added(session_id, client, config, attempt=attempts_before + 1)
+            return Registration(added, is_new=True)
         is_same = known.client.instance_id == client.instance_id
         if is_same and (client.instance_id or known.stage is not Stage.ENDED):
             return Registration(self._resumed(known, client, config), is_new=False)
@@ -289,7 +297,8 @@ def _held_by(session: Session, seconds: float) -> str:
     """Return why a registration is refused: who holds the name, and when it may be asked for again."""
     name, host = session.client.name[:NAME_SHOWN], session.client_host
     who = " on ".join(filter(None, (name, host)))
+    sooner = "" if session.closed_at is not None else ", or sooner if its stream closes"
     return (
         f"{SENT_BY_ANOTHER}{f' ({who})' if who else ''}; the name is free in {math.ceil(seconds)} s if that"
-        " one is not heard of until then, or sooner if its stream closes"
+        f" one is not heard of until then{sooner}"
     )

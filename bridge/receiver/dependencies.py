@@ -32,6 +32,8 @@ class StreamDependencies:
     count_images: CountImages
     load_archived: Callable[[str], Session | None] = lambda _session_id: None
     """Returns a session that has expired, or None; blocks, and raises StorageError."""
+    last_attempt_with_images: Callable[[str], int] = lambda _session_id: 0
+    """Returns the last attempt of a session that there are images of, 0 for none; blocks, and raises StorageError."""
     is_being_archived: Callable[[str], bool] = lambda _session_id: False
     """Whether a session has expired and is not on disk yet."""
     streams: dict[str, OpenStream] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from bridge.admission import Caller
 from bridge.errors import BridgeError, LimitError, StorageError
 from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
+from bridge.receiver.archive_lookup import ArchiveLookup
 from bridge.receiver.caller import caller_of
 from bridge.receiver.decode import Result, decode_frame, decode_request
 from bridge.receiver.dependencies import StreamDependencies
@@ -26,8 +27,6 @@ from bridge.receiver.rebalance import rebalancing
 from bridge.receiver.run_info import client_of, config_of
 from bridge.receiver.stream import Stream
 from bridge.receiver.stream_counts import StreamCounts
-from bridge.session import Session
-from bridge.threads import ThreadLimiter
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.scan import SESSION_INFO, has_more
@@ -87,7 +86,7 @@ class Servicer:
             config.max_first_messages, 2 * config.first_message_seconds
         )
         self._is_draining = False
-        self._archive_threads = ThreadLimiter("archived sessions", 4)
+        self._archive = ArchiveLookup(deps)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the calls for a server.
@@ -218,9 +217,14 @@ class Servicer:
         if left_out:
             self._deps.telemetry.dropped("label", "limit", left_out)
         config = config_of(info.config, limits)
-        archived = await self._load_archived(info.session_id)
+        archived, attempts_before = await self._archive.find(info.session_id)
         registration = self._deps.pipeline.register(
-            info.session_id, client, config, archived, caller=caller_of(context)
+            info.session_id,
+            client,
+            config,
+            archived,
+            attempts_before=attempts_before,
+            caller=caller_of(context),
         )
         session = registration.session
         return wire.SessionResponse(
@@ -232,18 +236,6 @@ class Servicer:
             stream_token=registration.token,
             attempt=session.attempt,
         )
-
-    async def _load_archived(self, session_id: str) -> Session | None:
-        """Look on the disk, which may hang, for a session that is not in memory."""
-        deps = self._deps
-        if not session_id or deps.sessions.find(session_id) is not None:
-            return None
-        archived = None
-        if not deps.is_being_archived(session_id):
-            archived = await self._archive_threads.run(lambda: deps.load_archived(session_id))
-        if deps.is_being_archived(session_id):
-            raise StorageError(f"{session_id} has just expired, and is not on disk yet")
-        return archived
 
     def _server_config(self) -> wire.ServerConfig:
         config = self._config

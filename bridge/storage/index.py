@@ -134,6 +134,10 @@ class ImageIndex:
         """Return the attempts of a session that have images, oldest first."""
         return [attempt for [attempt] in self._database.query(ATTEMPTS, (session_id,))]
 
+    def last_attempt(self, session_id: str) -> int:
+        """Return the last attempt of a session that has images; 0: none has."""
+        return max(self.attempts(session_id), default=0)
+
     def newest(
         self, session_id: str, *, limit: int, attempt: int | None = None
     ) -> list[ImageBatch]:

@@ -1,6 +1,8 @@
 """What begins an attempt of a session, against a real bridge."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 from support.bridges import running_bridge
 from support.known_run import KnownRun
@@ -56,6 +58,29 @@ def test_every_attempt_is_read_after_a_restart(tmp_path):
         assert "attempts/2" in bridge.get("/sessions/run").decode()
 
 
+def test_an_attempt_after_a_lost_database_is_not_taken_for_one_whose_images_are_left(tmp_path):
+    """The images of all attempts are found again; those of the new one stand above them, and none is written over."""
+    state = tmp_path / "state"
+    with running_bridge(state, "--images-keep", "all") as bridge:
+        for _ in range(2):
+            train(bridge, batches=2, ends=True, run=PICTURED)
+            until_true(lambda: details(bridge)["status"] == "completed")
+        assert bridge.stop() == 0
+    for file in state.glob("trainbridge.db*"):
+        file.unlink()
+    with running_bridge(state, "--images-keep", "all") as bridge:
+        until_true(lambda: indexed_batches(state) == 4)
+        train(bridge, batches=1, ends=True, run=PICTURED)
+        until_true(lambda: details(bridge)["status"] == "completed")
+
+        assert details(bridge)["attempt"] == 3
+        until_true(lambda: len(images(bridge, attempt=3)) == 1)
+        assert [len(images(bridge, attempt=attempt)) for attempt in (1, 2)] == [2, 2]
+        newest, older = images(bridge, attempt="")
+        assert "attempts/3/" in newest["images"][0]["url"]
+        assert "attempts/2/" in older["images"][0]["url"]
+
+
 def train(bridge, *, batches, ends, run=RUN):
     """Register without an instance id, send batches, and the end of the run if it `ends`."""
     with RawClient(bridge.grpc, run, numbered=False) as client:
@@ -66,6 +91,12 @@ def train(bridge, *, batches, ends, run=RUN):
         if ends:
             client.put([run.status(wire.COMPLETED)])
             client.finish()
+
+
+def indexed_batches(state):
+    """Count the batches with images that the index on disk has."""
+    with closing(sqlite3.connect(state / "trainbridge.db")) as database:
+        return database.execute("SELECT count(*) FROM batches").fetchone()[0]
 
 
 def details(bridge, *, attempt=""):

@@ -487,6 +487,7 @@ def test_a_stream_that_closed_frees_the_name_within_seconds(sessions, clock):
         sessions.register("run", client("b"), Config())
     assert caught.value.retry_after_seconds == 4
     assert str(caught.value).startswith(SENT_BY_ANOTHER)
+    assert "stream" not in str(caught.value), "it has closed"
     clock.now += 4
     assert sessions.register("run", client("b"), Config()).session.attempt == 2
 
