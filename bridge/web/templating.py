@@ -1,5 +1,6 @@
 """Render templates into responses."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from bridge.web import formatting
 from bridge.web.links import board_link, local_path
 
 FOLDER = Path(__file__).parent
+
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""No page has them, unless a client put them into a text: a terminal that shows the page would obey them."""
 
 
 @cache
@@ -55,4 +59,5 @@ def render_response(
 def html_response(text: str, *, status: int = 200) -> web.Response:
     """Return a response with a page, which must not be cached."""
     headers = {"Cache-Control": "no-store"}
-    return web.Response(text=text, status=status, content_type="text/html", headers=headers)
+    shown = CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+    return web.Response(text=shown, status=status, content_type="text/html", headers=headers)
