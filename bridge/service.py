@@ -212,7 +212,9 @@ async def run(
             telemetry=telemetry,
             count_images=images.counts,
             load_archived=archive.load_archived,
-            last_attempt_with_images=deps.index.last_attempt,
+            last_attempt_with_images=lambda name: max(
+                deps.index.last_attempt(name), images.last_attempt(name)
+            ),
             is_being_archived=journal.is_being_archived,
         )
         servicer = Servicer(stream_deps, _server_config(settings))

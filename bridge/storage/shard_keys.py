@@ -1,6 +1,7 @@
 """The keys of shards in an object store: whose a shard is, and when its first image was received."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -37,6 +38,17 @@ def parse_key(key: str) -> ShardKey | None:
         return None
     attempt = found["attempt"]
     return ShardKey(found["session"], None if attempt is None else int(attempt), int(found["ms"]))
+
+
+def last_attempts(keys: Iterable[str]) -> dict[str, int]:
+    """Return the highest attempt of each session that keys name; those of older bridges count as the first."""
+    found: dict[str, int] = {}
+    for key in keys:
+        parsed = parse_key(key)
+        if parsed is not None:
+            attempt = max(parsed.attempt or 1, found.get(parsed.session_id, 0))
+            found[parsed.session_id] = attempt
+    return found
 
 
 def attempt_in(key: str) -> int | None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.errors import StorageError
 from bridge.sinks import GroupCommit
@@ -16,6 +16,7 @@ from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.objects import ObjectStore
+from bridge.storage.shard_keys import last_attempts
 from bridge.storage.shards import is_rebuilt, shard_of, unstored
 from bridge.telemetry import Telemetry
 
@@ -43,6 +44,8 @@ class Lifecycle:
     """Takes what the next commit is to do."""
     keeps_spool: bool = True
     """Whether the next start finds the spool as this bridge leaves it."""
+    attempts_found: dict[str, int] = field(default_factory=dict)
+    """By session, the last attempt that a new database has found shards of, before their images are read."""
 
     @asynccontextmanager
     async def running(
@@ -96,6 +99,7 @@ class Lifecycle:
             await rebuild_index(
                 self.store,
                 is_known=lambda key: shard_of(self.database, key) is not None,
+                note_keys=lambda keys: self.attempts_found.update(last_attempts(keys)),
                 adopt=self.submit,
                 telemetry=self.telemetry,
             )

@@ -127,6 +127,10 @@ class Images:
         """
         return self._accounting.counts(session_id)
 
+    def last_attempt(self, session_id: str) -> int:
+        """Return the last attempt of a session that a new database has found shards of; 0: none."""
+        return self._lifecycle.attempts_found.get(session_id, 0)
+
     def problem(self) -> str:
         """Return why images cannot be kept at the moment, or ""."""
         return self._watch.problem

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.storage.objects import checked_key
-from bridge.storage.shard_keys import ShardKey, parse_key, shard_key
+from bridge.storage.shard_keys import ShardKey, last_attempts, parse_key, shard_key
 
 
 def test_a_key_is_read_as_it_was_made():
@@ -34,3 +34,17 @@ def test_older_keys_name_no_attempt(key, attempt):
 def test_what_no_bridge_has_written_is_not_read(key):
     """A file that somebody has put there has no session and no time."""
     assert parse_key(key) is None
+
+
+def test_the_last_attempt_of_each_session_is_in_its_keys():
+    """What no bridge has written says nothing; a key without an attempt is of the first."""
+    keys = [
+        "run/2023-11-14/1700000000000-a7-a1234567-000001.tar",
+        "run/2023-11-14/1700000000001-a12-a1234567-000002.tar",
+        "run/2023-11-14/1700000000002-a3-a1234567-000003.tar",
+        "old/2023-11-14/1700000000000-abcd0123-000001.tar",
+        "notes.tar",
+    ]
+
+    assert last_attempts(keys) == {"run": 12, "old": 1}
+    assert last_attempts([]) == {}

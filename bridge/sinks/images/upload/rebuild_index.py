@@ -1,7 +1,7 @@
 """Rebuild the image index of a new database from the shards in the object store."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from bridge.backoff import backoff_seconds
@@ -23,14 +23,17 @@ async def rebuild_index(
     store: ObjectStore,
     *,
     is_known: Callable[[str], bool],
+    note_keys: Callable[[Sequence[str]], None],
     adopt: Callable[[AdoptShard], None],
     telemetry: Telemetry,
 ) -> None:
     """Call `adopt` for each shard in the store whose key is not known; waits for a store that is down.
 
+    `note_keys` is called before with the keys of all, since it takes long to read them and trainers do not wait.
     What is not a shard, and index lines of images that a shard does not have, are counted and left out.
     """
     objects = await _list_shards(store, telemetry)
+    note_keys([found.key for found in objects])
     read = unreadable = 0
     for found in objects:
         if KEY.fullmatch(found.key) and is_known(found.key):
