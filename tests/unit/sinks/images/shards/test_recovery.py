@@ -161,7 +161,10 @@ async def test_a_new_database_reads_the_store(tmp_path, store):
 
     second = Bench(tmp_path / "second", store)
     async with second.running():
-        await until(lambda: second.commit() or len(second.index.page("run", limit=9)) == 3)
+        await until(lambda: second.images.last_attempt("run") == 2)
+        await until(
+            lambda: second.commit() or len(second.index.page("run", limit=9, attempt=2)) == 3
+        )
         await until(lambda: second.commit() or second.index.images("run", 1, 2))
         image = second.index.images("run", 1, 2)[0]
 
