@@ -35,7 +35,7 @@ STEP_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 60.0
 
 RUNNING = "this session is still running: stop its training first, or wait for its end"
-SILENT = (
+NOT_OVER = (
     "this session has not ended: its process may come back. Once --session-lost-seconds are over it counts as lost"
     " and can be deleted; force deletes it now"
 )
@@ -97,7 +97,7 @@ def _check_is_over(session: Session, *, force: bool) -> None:
     if session.connected:
         raise SessionRunningError(RUNNING)
     if session.stage is Stage.LIVE and not force:
-        raise SessionRunningError(SILENT)
+        raise SessionRunningError(NOT_OVER)
 
 
 @asynccontextmanager

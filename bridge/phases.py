@@ -36,6 +36,16 @@ def implied_phase(status: Status, *, has_begun: bool) -> str:
     return IMPLIED.get((status, has_begun), "")
 
 
+def began_after(end: float, registered_at: float, started_ms: int) -> float:
+    """Return when an attempt began after the end of another one.
+
+    That is when its process began, since it counts its start-up itself, or its registration where the clock of
+    the process does not say, or says what cannot be.
+    """
+    started = started_ms / 1000
+    return started if end <= started <= registered_at else registered_at
+
+
 class PhaseClock:
     """Adds up the seconds that one attempt spends in each phase, in seconds since 1970 by the bridge's clock.
 

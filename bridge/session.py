@@ -31,7 +31,7 @@ from bridge.model import (
 )
 from bridge.notices import NOTICES_KEPT, Notice, answer_text, status_text
 from bridge.occurrences import Occurrences
-from bridge.phases import PhaseClock, Steps, implied_phase
+from bridge.phases import PhaseClock, Steps, began_after, implied_phase
 from bridge.protocol import STALL_SECONDS
 from bridge.recent_progress import Progress, RecentProgress
 from bridge.scalar_history import ScalarHistory
@@ -182,7 +182,9 @@ class Session:
         former = before.client.instance_id
         self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
         has_gone_on = before.status is Status.COMPLETED or before.has_moved
-        lost = 0.0 if has_gone_on else self.registered_at - before.updated_at
+        began = began_after(before.updated_at, self.registered_at, self.client.started_ms)
+        lost = 0.0 if has_gone_on else began - before.updated_at
+        self.phases = PhaseClock(began)
         self.phases.follow(before.run_phase_seconds(before.updated_at), lost)
         self.restored_state = before.restored_state
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="also a session that has fallen silent without an end; never one that is connected",
+        help="also a session that is disconnected and has not ended; never one that is connected",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     # One that was given before `delete` must not be replaced by a default.

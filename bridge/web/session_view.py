@@ -86,6 +86,11 @@ class SessionView:
         """Whether it has logged any number by name."""
         return bool(self.scalars or self.scalars_by_split)
 
+    @property
+    def reports_lightly(self) -> bool:
+        """Whether it is a rank that only measures: what its run logs comes from another one."""
+        return self.performance is not None and self.performance.batches is not None
+
     @cached_property
     def epochs_done(self) -> tuple[Epoch, ...]:
         """The finished epochs by number, each once, with the newest report of every value."""

@@ -89,7 +89,7 @@ async def test_a_session_arrives_whole(bridge, protocol):
         "training.batches": 2,
         "training.samples": 32,
         "training.nonfinite": 0,
-        "training.images.url": f"{PUBLIC_URL}/go/images?session=run&epoch=1",
+        "training.images.url": f"{PUBLIC_URL}/go/images?session=run&attempt=1&epoch=1",
     }
     assert [name for name, _, _ in first.events] == ["highest loss"]
     assert first.resource["service.name"] == "trainbridge"

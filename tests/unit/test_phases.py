@@ -189,6 +189,22 @@ def test_the_time_between_attempts_is_lost(status, lost):
     assert third.phases.seconds_at(START + 230, Steps())["lost"] == lost + 30.0
 
 
+@pytest.mark.parametrize(
+    ("started", "lost"), [(60, 50.0), (5, 90.0), (130, 90.0)], ids=["between", "before", "after"]
+)
+def test_the_start_of_the_next_process_is_not_lost(started, lost):
+    """It counts its start-up itself, before it registers; a clock that says what cannot be is not believed."""
+    first = session_of((10, StatusChange(Status.RUNNING)))
+    client = Client(started_ms=int((START + started) * 1000))
+    second = Session("run", client, Config(), now=START + 100, attempt=2)
+
+    second.follow(first)
+
+    seconds = second.run_phase_seconds(START + 100)
+    assert seconds["lost"] == lost
+    assert sum(seconds.values()) == 100.0
+
+
 def test_a_run_adds_up_its_attempts():
     """What each was busy with and what was lost between them is the whole time of the run, so goodput is that of the run."""
     first = session_of(*batches(10, 110))

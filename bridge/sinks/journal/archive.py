@@ -80,7 +80,8 @@ def checkpoint_of(
 ) -> Checkpoint:
     """Return what is written of a session as it stood when the group `applied_through` had been applied.
 
-    `is_held`: it is in memory, and the next start restores it, whatever the clock says by then.
+    `is_held`: it is in memory, and the next start restores it, whatever the clock says by then. One that went
+    on elsewhere has no end of its own: it is over here since it was last heard of.
     """
     own = state[SESSION]
     return Checkpoint(
@@ -88,7 +89,7 @@ def checkpoint_of(
         session.attempt,
         milliseconds(own["registered_at"]),
         milliseconds(own["updated_at"]),
-        0 if is_held else milliseconds(own["ended_at"]),
+        0 if is_held else max(1, milliseconds(own["ended_at"] or own["updated_at"])),
         applied_through,
         sealed(state),
     )

@@ -21,8 +21,6 @@ OWN_ATTRIBUTES = {LEARNING_RATE: "learning_rate", GRADIENT_NORM: "gradient_norm"
 def show_scalars(series: SessionSeries, scalars: Scalars, at: float) -> None:
     """Set the gauges of the names in a message; those beyond the limits are counted as dropped."""
     series.session_last_update_timestamp_seconds = at
-    if scalars.step is not None and not series.batches:
-        series.step = scalars.step
     dropped = Counter(
         {"names_limit": max(0, len(scalars.values) - EXAMINED), "out_of_range": 0},
     )

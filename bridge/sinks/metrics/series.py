@@ -48,7 +48,7 @@ PLAIN = (
     *("estimated_time_remaining_seconds", "frames_per_second", "frames_per_second_average"),
     *("cpu_utilization_ratio", "memory_used_bytes", "labels_left_out"),
 )
-LATER = ("step", "tokens", "gradient_norm", "mfu_ratio")
+LATER = ("gradient_norm", "mfu_ratio")
 """Attributes that a checkpoint has only where they were reported."""
 
 LABELLED = (
@@ -97,8 +97,6 @@ class SessionSeries:
     batches_per_epoch: int | None = None
     batch_size: int | None = None
     batches: int = 0
-    step: int | None = None
-    tokens: int | None = None
     epochs_completed: int = 0
     loss: float | None = None
     extremes: Extremes = field(default_factory=Extremes)
@@ -225,6 +223,16 @@ class SessionSeries:
     def attempt(self) -> int:
         """Which attempt of its session this is."""
         return self.session.attempt
+
+    @property
+    def step(self) -> int | None:
+        """The training step reached, whatever has reported it."""
+        return self.session.step
+
+    @property
+    def tokens(self) -> int | None:
+        """How many were trained on."""
+        return self.session.tokens or None
 
     @property
     def last_batch_timestamp_seconds(self) -> float | None:

@@ -84,10 +84,6 @@ def _batch(series: SessionSeries, batch: Batch, at: float) -> None:
     series.epoch = batch.epoch
     series.batch = batch.index
     series.batches += 1
-    if batch.step is not None:
-        series.step = batch.step
-    if batch.tokens:
-        series.tokens = (series.tokens or 0) + batch.tokens
     if batch.loss is not None:
         _loss(series, batch, batch.loss, at)
     if batch.duration_seconds is not None:

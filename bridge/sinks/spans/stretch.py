@@ -96,14 +96,15 @@ class Stretch:
         """The mean of the finite losses; None if there were none."""
         return self.loss_total / self.finite if self.finite else None
 
-    def all_events(self, session_id: str, pages: Pages) -> tuple[SpanEvent, ...]:
+    def all_events(self, session_id: str, attempt: int, pages: Pages) -> tuple[SpanEvent, ...]:
         """Return the events in order of time, including the batch with the highest loss."""
         events = list(self.events.kept)
         if self.highest_loss is not None:
+            link = pages.images(session_id, attempt, self.number, self.highest_batch)
             where = {
                 "training.batch": self.highest_batch,
                 "training.loss": self.highest_loss,
-                "training.images.url": pages.images(session_id, self.number, self.highest_batch),
+                "training.images.url": link,
             }
             events.append(SpanEvent("highest loss", self.highest_at, attributes(where)))
         return tuple(sorted(events, key=lambda event: event.at))

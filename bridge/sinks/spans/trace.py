@@ -233,7 +233,7 @@ class Trace:
         windows = []
         if epoch.span_id and epoch.window is not None and epoch.window.batches:
             windows = [self._window(session, epoch.window, span_id, pages)]
-        link = {"training.images.url": pages.images(self.session_id, epoch.number)}
+        link = {"training.images.url": pages.images(self.session_id, self.attempt, epoch.number)}
         span = Span(
             "training.epoch",
             self.trace_id,
@@ -246,7 +246,7 @@ class Trace:
                 **epoch.attributes(averages),
                 **attributes(link),
             },
-            events=epoch.all_events(self.session_id, pages),
+            events=epoch.all_events(self.session_id, self.attempt, pages),
             outcome=outcome,
             message=str(cut(message)),
         )
@@ -255,7 +255,7 @@ class Trace:
     def _window(self, session: Session, window: OpenWindow, parent_id: str, pages: Pages) -> Span:
         self.windows += 1
         end = max(window.last, window.started)
-        link = {"training.images.url": pages.images_within(self.session_id, window.started, end)}
+        images = pages.images_within(self.session_id, self.attempt, window.started, end)
         return Span(
             "training.window",
             self.trace_id,
@@ -266,9 +266,9 @@ class Trace:
             attributes={
                 **self._everywhere(session),
                 **window.attributes(session, self.windows),
-                **attributes(link),
+                **attributes({"training.images.url": images}),
             },
-            events=window.all_events(self.session_id, pages),
+            events=window.all_events(self.session_id, self.attempt, pages),
         )
 
     def _epoch_id(self, number: int) -> str:

@@ -9,6 +9,7 @@ from threading import Lock
 from aiohttp import web
 
 from bridge.model import Status
+from bridge.phases import began_after
 from bridge.web.attempts.former import former_view
 from bridge.web.attempts.stitching import (
     Stretch,
@@ -49,6 +50,8 @@ class AttemptSummary:
     batches: int
     phase_seconds: Mapping[str, float]
     """Spent in each phase."""
+    started_ms: int = 0
+    """When its process began it, by its own clock; 0: not reported."""
     lost_seconds: float | None = None
     """Between the attempt before it and this one; None: nothing was lost, or it is the first."""
 
@@ -172,6 +175,7 @@ def _summary(view: SessionView) -> AttemptSummary:
         max(ends, default=None),
         view.batches,
         view.phase_seconds,
+        view.client.started_ms,
     )
 
 
@@ -180,9 +184,14 @@ def _with_losses(attempts: Sequence[AttemptSummary]) -> tuple[AttemptSummary, ..
     return (
         *attempts[:1],
         *(
-            replace(after, lost_seconds=max(0.0, after.registered_at - before.until))
+            replace(after, lost_seconds=_lost_between(before, after))
             if before.state not in (Status.COMPLETED, MOVED)
             else after
             for before, after in pairwise(attempts)
         ),
     )
+
+
+def _lost_between(before: AttemptSummary, after: AttemptSummary) -> float:
+    began = began_after(before.until, after.registered_at, after.started_ms)
+    return max(0.0, began - before.until)

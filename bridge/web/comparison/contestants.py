@@ -9,7 +9,7 @@ from bridge.web.session_view import SessionView
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One session: its state is that of its newest attempt, its curves are of all, and it began with the first."""
+    """One session: its loss and its epochs are of all attempts, it began with the first, and the rest is the newest's."""
 
     view: SessionView
     attempts: AllAttempts

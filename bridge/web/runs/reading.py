@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from bridge.model import Performance, Stage
 from bridge.session import Session
 from bridge.web.runs.gpus import NO_GPUS, GpuSummary, summary_of
-from bridge.web.session_catalog import row_of
+from bridge.web.session_state import state_of
 
 LOCAL_PHASES = ("data", "compute")
 """Phases in which a rank waits for no other."""
-
-STEP_PHASES = ("training", *LOCAL_PHASES)
-"""Phases that the steps of a run are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +45,11 @@ class RankReading:
 def reading_of(session: Session) -> RankReading:
     """Return a copy of what a session reports as a rank; runs on the event loop, where sessions change."""
     newest = session.performance or Performance()
-    row = row_of(session)
     seconds, steps = _recent(session)
     return RankReading(
         session.id,
         session.client.rank or 0,
-        row.state,
+        state_of(session),
         session.stage is Stage.LIVE,
         session.connected,
         session.updated_at,

@@ -6,7 +6,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.journals import START, Life
 
-from bridge.lifecycle import CommandAnswered, CommandSent, Connected, Disconnected, Ended, Expired
+from bridge.lifecycle import (
+    CommandAnswered,
+    CommandSent,
+    Connected,
+    Disconnected,
+    Ended,
+    Expired,
+    SentElsewhere,
+)
 from bridge.model import (
     Batch,
     CommandResult,
@@ -24,7 +32,13 @@ from bridge.protocol import CommandType
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks.journal import Archive
 from bridge.storage.database import Database
-from bridge.storage.deletions import Deletion, ImageScope, put_deletions
+from bridge.storage.deletions import (
+    Archived,
+    Deletion,
+    ImageScope,
+    archived_before,
+    put_deletions,
+)
 from bridge.storage.packed import packed, unsealed
 
 numbers = st.floats(width=32)
@@ -135,6 +149,19 @@ def test_an_expired_session_is_not_restored(database):
 
     again = Life(database)
     assert again.metrics.snapshot(session) is None or again.sessions["run"].stage is Stage.ENDED
+
+
+def test_a_session_that_went_on_elsewhere_is_over_here_once_it_is_put_away(database):
+    """It has no end of its own; the next start leaves it in the archive, and retention finds it there."""
+    life = Life(database)
+    session = life.register()
+    life.happen(session, Connected(), Batch(0, 0, 0.5), SentElsewhere(), Disconnected())
+    life.commit()
+    life.happen(session, Expired())
+    life.commit()
+
+    assert Life(database, ended_after_ms=int(START * 2_000)).sessions == {}
+    assert archived_before(database, int(START * 1000) + 1, 10) == [Archived("run", 1)]
 
 
 def test_an_attempt_whose_successor_is_deleted_takes_none_of_its_records(database):

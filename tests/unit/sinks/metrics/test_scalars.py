@@ -6,7 +6,7 @@ import re
 import pytest
 from support.series import OPENMETRICS, Scene
 
-from bridge.model import Batch, Level, Occurrence, Scalars
+from bridge.model import Batch, Level, Occurrence, Performance, Scalars
 from bridge.scalar_history import NAMES_LIMIT, SPLITS_LIMIT
 from bridge.sinks.metrics.occurrences import EVENT_NAMES_LIMIT
 
@@ -18,10 +18,8 @@ def scene():
 
 
 def consume(scene, session, *events):
-    """Have events happen to a session as the pipeline has them: to the sink first."""
-    for event in events:
-        scene.tell(session, event)
-        session.apply(event, scene.now)
+    """Have events happen to a session."""
+    scene.tell(session, *events)
 
 
 def scalars(values, split="", step=None):
@@ -128,6 +126,15 @@ def test_scalars_alone_say_how_far_a_run_is(scene):
     consume(scene, session, scalars({"loss": 1.0}, step=12))
 
     assert scene.values("training_step") == {(): 12}
+
+
+def test_a_rank_that_only_measures_says_how_far_it_is(scene):
+    """It sends no batches, and reports its step with what it measures."""
+    session = scene.session()
+
+    consume(scene, session, Performance(batches=40, step=1_040))
+
+    assert scene.values("training_step") == {(): 1_040}
 
 
 def test_an_exemplar_names_its_step(scene):

@@ -116,7 +116,7 @@ def test_an_epoch_is_a_span(world):
         "training.samples": 64,
         "training.frames_per_second": 60.0,
         "training.nonfinite": 0,
-        "training.images.url": f"{PUBLIC_URL}/go/images?session=run&epoch=1",
+        "training.images.url": f"{PUBLIC_URL}/go/images?session=run&attempt=1&epoch=1",
     }
 
 
@@ -134,7 +134,12 @@ def test_the_batch_with_the_highest_loss_is_an_event_with_its_images(world):
     assert event.attributes["training.batch"] == 1
     assert event.attributes["training.loss"] == 3.0
     link = urlsplit(event.attributes["training.images.url"])
-    assert parse_qs(link.query) == {"session": ["run"], "epoch": ["1"], "batch": ["1"]}
+    assert parse_qs(link.query) == {
+        "session": ["run"],
+        "attempt": ["1"],
+        "epoch": ["1"],
+        "batch": ["1"],
+    }
     assert link.path == "/go/images"
 
 

@@ -92,6 +92,7 @@ def test_a_window_says_what_was_done_in_it(by_steps):
         "training.images.url": link,
     }
     query = parse_qs(urlsplit(link).query)
+    assert query["attempt"] == ["1"]
     assert (query["at"], query["window_ms"]) == ([f"{START + 4:.0f}000"], ["2000"])
 
 

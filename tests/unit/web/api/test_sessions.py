@@ -51,6 +51,21 @@ async def test_a_session_tells_everything(open_client):
     assert session["connected"] is True
 
 
+async def test_where_a_loop_is_has_an_epoch_and_a_batch(open_client):
+    """Both or neither, also where a client that came from another bridge has said no more than that."""
+    client = await open_client()
+    place = running(client.deps, "place", batches=0)
+    place.apply(Scalars(3, 7, {}), place.registered_at)
+    nowhere = running(client.deps, "nowhere", batches=0)
+    nowhere.apply(Scalars(0, 0, {"loss": 1.0}), nowhere.registered_at)
+
+    found = [
+        await (await client.get(f"/api/v1/sessions/{name}")).json() for name in ("place", "nowhere")
+    ]
+
+    assert [(one["epoch"], one["batch"]) for one in found] == [(3, 7), (None, None)]
+
+
 async def test_a_session_without_a_batch_has_no_loss(open_client):
     """What is unknown is null, unlike a loss of NaN."""
     client = await open_client()

@@ -1,11 +1,11 @@
-"""What became of the attempts of a found."""
+"""What became of the attempts of a run."""
 
 import pytest
 from support.attempts import HOUR, attempt, three_attempts
 from support.pages import FakeArchive
 
 from bridge.lifecycle import Disconnected, SentElsewhere
-from bridge.model import Status
+from bridge.model import Client, Status
 from bridge.web.attempts import catalog as catalog_module
 from bridge.web.attempts.catalog import AttemptCatalog, view_of_all
 from bridge.web.session_view import session_view
@@ -25,7 +25,7 @@ class CountingArchive(FakeArchive):
 
 @pytest.fixture
 def attempts():
-    """Return three attempts of a found."""
+    """Return three attempts of a run."""
     return three_attempts()
 
 
@@ -55,6 +55,14 @@ def test_the_time_between_attempts_is_lost(attempts):
     assert [one.lost_seconds for one in found.listed] == [None, HOUR - 30.0, HOUR - 20.0]
     assert found.lost_seconds == 2 * HOUR - 50.0
     assert found.seconds == 2 * HOUR + 30.0
+
+
+def test_the_start_of_the_next_process_is_not_lost():
+    """It belongs to the attempt that it begins, as in the series."""
+    first, second = attempt(1, 0, began=1000.0), attempt(2, 1, began=1100.0)
+    second.client = Client(started_ms=1_030_000)
+
+    assert attempts_of(first, second).lost_seconds == 20.0
 
 
 def test_nothing_is_lost_after_an_attempt_that_was_done(attempts):

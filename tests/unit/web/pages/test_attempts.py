@@ -7,6 +7,8 @@ from support.attempts import three_attempts
 from support.jpegs import jpeg
 from support.pages import NOON_MS, FakeArchive
 
+from bridge.model import Scalars
+
 RUN = "/sessions/run-1"
 
 
@@ -51,6 +53,21 @@ async def test_the_page_shows_the_run_stitched(client):
     for number, state in ((1, "lost"), (2, "failed")):
         assert f'href="../sessions/run-1/attempts/{number}"' in text
         assert f'is-{state}">{state}</span>' in text
+
+
+async def test_what_is_of_the_newest_attempt_alone_says_so(open_client):
+    """Curves of numbers by name and events are not stitched; on the page of one attempt there is nothing to say."""
+    *former, newest = three_attempts()
+    newest.apply(Scalars(4, 9, {"norm": 1.0}), newest.updated_at)
+    client = await open_client(archive=FakeArchive({"run-1": newest}, former))
+
+    text = re.sub(r"\s+", " ", await text_of(client, RUN))
+    alone = await text_of(client, f"{RUN}/attempts/3")
+
+    assert "<h2>Scalars</h2><p>of attempt 3 · by " in text
+    assert "<h2>Events</h2><p>of attempt 3</p>" in text
+    assert "of attempt 3" not in alone
+    assert "api/v1/sessions/run-1?attempt=3" in alone
 
 
 async def test_each_attempt_has_a_page_of_its_own(client):

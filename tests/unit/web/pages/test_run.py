@@ -140,6 +140,20 @@ async def test_the_page_of_a_rank_shows_its_run(open_client):
     assert "All 64 ranks" in page
 
 
+async def test_the_page_of_a_rank_that_only_measures_leads_to_the_one_that_logs(open_client):
+    """It will never have a loss, an image or a command, so it has no places for them."""
+    client = await open_client()
+    add_ranks(client, 2)
+
+    page = await (await client.get("/sessions/night-rank1")).text()
+    text = await text_of(client, "/sessions/night-rank1")
+
+    assert '<a href="../sessions/night">Rank 0</a> reports losses and images' in page
+    assert '<a href="../runs/night">Compare the ranks</a>' in page
+    for words in ("No batch has reported a loss", "Newest images", "highest loss", "Commands"):
+        assert words not in text
+
+
 async def test_a_session_that_trains_alone_has_no_section(open_client):
     """Nor has the only rank of a run that reports."""
     client = await open_client()
