@@ -60,7 +60,7 @@ class Transformer(nn.Module):
         super().__init__()
         self.context = options.context
         self.tokens = nn.Embedding(characters, options.width)
-        self.places = nn.Embedding(options.context, options.width)
+        self.positions = nn.Embedding(options.context, options.width)
         layer = nn.TransformerEncoderLayer(
             options.width,
             options.heads,
@@ -75,12 +75,12 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Score each character by those before it, and none after it."""
         length = tokens.shape[1]
-        hidden = self.tokens(tokens) + self.places(torch.arange(length))
+        hidden = self.tokens(tokens) + self.positions(torch.arange(length))
         mask = nn.Transformer.generate_square_subsequent_mask(length)
         return self.scores(self.layers(hidden, mask=mask, is_causal=True))
 
     def loss(self, tokens: Tensor) -> Tensor:
-        """Return the mean cross-entropy of pieces of text (N, length + 1)."""
+        """Return the mean cross-entropy of windows of text (N, length + 1)."""
         scores = self(tokens[:, :-1])
         return nn.functional.cross_entropy(scores.flatten(0, 1), tokens[:, 1:].flatten())
 
@@ -88,19 +88,19 @@ class Transformer(nn.Module):
     def write(self, tokens: Tensor, length: int) -> Tensor:
         """Return characters (1, some) with `length` more."""
         for _ in range(length):
-            chances = self(tokens[:, -self.context :])[:, -1].softmax(dim=1)
-            tokens = torch.cat([tokens, torch.multinomial(chances, 1)], dim=1)
+            probabilities = self(tokens[:, -self.context :])[:, -1].softmax(dim=1)
+            tokens = torch.cat([tokens, torch.multinomial(probabilities, 1)], dim=1)
         return tokens
 
 
-def pieces(tokens: Tensor, options: Options) -> Tensor:
-    """Return random pieces of a text (batch size, context + 1)."""
+def windows(tokens: Tensor, options: Options) -> Tensor:
+    """Return random windows of a text (batch size, context + 1)."""
     starts = torch.randint(len(tokens) - options.context, (options.batch_size, 1))
     return tokens[starts + torch.arange(options.context + 1)]
 
 
 def learning_rate(step: int, options: Options) -> float:
-    """Return the rate of a step: up at first, then down along a cosine."""
+    """Return the rate of a step: a linear warm-up, then a cosine decay."""
     if step < options.warmup:
         return options.learning_rate * (step + 1) / options.warmup
     done = (step - options.warmup) / max(1, options.steps - options.warmup)
@@ -108,13 +108,13 @@ def learning_rate(step: int, options: Options) -> float:
 
 
 def train(session: TrainingSession, text: Text, options: Options, checkpoint: Path) -> None:
-    """Train for one epoch of so many steps; the lines with `session` are all that reports to the bridge."""
+    """Train for so many steps; the lines with `session` are all that reports to the bridge."""
     model = Transformer(options, len(text.characters))
     optimizer = torch.optim.AdamW(model.parameters())
     recent = []
     for step in range(options.steps):
         rate = optimizer.param_groups[0]["lr"] = learning_rate(step, options)
-        batch = pieces(text.training, options)
+        batch = windows(text.training, options)
         loss = model.loss(batch)
         optimizer.zero_grad()
         loss.backward()
@@ -140,7 +140,7 @@ def validate(
 ) -> None:
     """Report the loss on what is held out, and some text that the model writes."""
     with session.phase("validation"):
-        losses = [model.loss(pieces(text.validation, options)) for _ in range(10)]
+        losses = [model.loss(windows(text.validation, options)) for _ in range(10)]
         loss = torch.stack(losses).mean()
         session.log_scalars({"loss": loss, "perplexity": loss.exp()}, step=step, split="validation")
         written = text.decode(model.write(text.validation[None, :16], 80)[0])

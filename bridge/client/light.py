@@ -50,8 +50,8 @@ class LightSteps:
             if step is None:
                 step = self.next_step
                 position = (None, None, step)
-            if type(step) is int:
-                self.next_step = step + 1
+            if (known := known_step(step)) is not None:
+                self.next_step = known + 1
         elif type(epoch) is int and epoch != self._epoch:
             self._epoch, last = epoch, None
         if last is not None:

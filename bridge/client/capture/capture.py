@@ -102,6 +102,13 @@ class Capture:
             if not self._queue.put_numbers((self._clock(), loss, epoch, batch)):
                 self._left_out.add("batches", Reason.MEMORY)
             return
+        if (
+            is_traced()
+        ):  # before anything that differs at each call, for which it would be compiled again
+            untraced(self.batch)(
+                loss, position, tokens, images, predictions, ground_truth, sample_count
+            )
+            return
         if epoch is batch is None:
             position = self._count(step)
             if is_bare and self._put_step(loss, position[2], tokens):
@@ -109,11 +116,6 @@ class Capture:
         queue = self._queue
         if queue.is_full:
             self._left_out.add("batches", Reason.MEMORY)
-            return
-        if is_traced():
-            untraced(self.batch)(
-                loss, position, tokens, images, predictions, ground_truth, sample_count
-            )
             return
         self.caller = threading.get_ident()
         try:
@@ -142,11 +144,11 @@ class Capture:
         learning_rate: Any,
     ) -> None:
         """Capture the averages of an epoch."""
-        if not self._has_room("epochs"):
-            return
         if is_traced():
             averages = (loss, accuracy, validation_loss, validation_accuracy, learning_rate)
             untraced(self.epoch)(epoch, *averages)
+            return
+        if not self._has_room("epochs"):
             return
         number = self._values.number
         self.caller = threading.get_ident()
@@ -169,13 +171,13 @@ class Capture:
         self, values: Any, epoch: Any, batch: Any, step: Any = None, split: Any = ""
     ) -> None:
         """Capture numbers by name, by default those of the last batch."""
+        if is_traced():
+            untraced(self.scalars)(values, epoch, batch, step, split)
+            return
         if self._queue.is_full:
             self._left_out.add("scalars", Reason.MEMORY)
             return
         if self._queue.is_closed:
-            return
-        if is_traced():
-            untraced(self.scalars)(values, epoch, batch, step, split)
             return
         at = self._clock()
         number = self._values.number
@@ -191,10 +193,10 @@ class Capture:
 
     def event(self, name: Any, message: Any, level: Any, details: Mapping[str, Any]) -> None:
         """Capture an event."""
-        if not self._has_room("events"):
-            return
         if is_traced():
             untraced(self.event)(name, message, level, details)
+            return
+        if not self._has_room("events"):
             return
         self.caller = threading.get_ident()
         try:

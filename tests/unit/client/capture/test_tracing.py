@@ -48,6 +48,31 @@ def test_calls_inside_a_compiled_function_are_made_for_real(monkeypatch):
     assert session.stats.faults == 0
 
 
+@pytest.mark.usefixtures("_fresh")
+@pytest.mark.filterwarnings("ignore")
+def test_calls_compile_nothing_again():
+    """Neither the step nor how many calls wait: beyond a limit the compiler leaves the whole function to Python."""
+    bridge = RecordingBridge()
+    session = TrainingSession(bridge)
+
+    @torch.compile(backend="eager")
+    def step(x):
+        loss = (x * x).sum()
+        session.log_batch(loss, tokens=5)
+        session.log_scalars({"norm": x.norm()})
+        session.event("step", loss=loss)
+        return loss + 1
+
+    with torch._dynamo.config.patch(recompile_limit=4, fail_on_recompile_limit_hit=True):
+        for index in range(12):
+            step(torch.tensor([[0.0, float(index)]]))
+            session.flush(10 * (index % 2))
+
+    session.close()
+    assert [batch.step for batch in bridge.batches] == list(range(12))
+    assert len(bridge.scalars) == len(bridge.events) == 12
+
+
 def test_nothing_is_traced_without_a_compiler():
     """Outside a compiled function a call proceeds as usual."""
     assert not is_traced()
