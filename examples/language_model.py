@@ -148,9 +148,9 @@ def validate(
 
 
 def main() -> None:
-    """Train, and report to the bridge at --address."""
+    """Train, and report to a bridge."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", default="127.0.0.1:50051")
+    parser.add_argument("--address", help="else TRAINBRIDGE_ADDRESS, else 127.0.0.1:50051")
     for name, default in asdict(Options()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
     arguments = vars(parser.parse_args())

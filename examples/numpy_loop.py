@@ -56,9 +56,9 @@ def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64
 
 
 def main() -> None:
-    """Train, and report to the bridge at --address."""
+    """Train, and report to a bridge."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", default="127.0.0.1:50051")
+    parser.add_argument("--address", help="else TRAINBRIDGE_ADDRESS, else 127.0.0.1:50051")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batches", type=int, default=200)
     arguments = parser.parse_args()

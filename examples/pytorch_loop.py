@@ -88,9 +88,9 @@ def validate(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Train, and report to the bridge at --address."""
+    """Train, and report to a bridge."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--address", default="127.0.0.1:50051")
+    parser.add_argument("--address", help="else TRAINBRIDGE_ADDRESS, else 127.0.0.1:50051")
     parser.add_argument("--epochs", type=int, default=20)
     arguments = parser.parse_args()
     loader, validation_loader = digits(batch_size=32)

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from bridge.model import is_ratio
 
 NOT_KNOWN = "\N{EN DASH}"
+LABEL_DIGITS = 8
+"""Of the labels of an axis, at most."""
+
 LARGEST_COUNT = 1e15
 LARGEST_RATIO = 1e4
 LONGEST_SECONDS = 1e9
@@ -37,11 +40,20 @@ def number(value: float | None, digits: int = 4) -> str:
     return f"{value:,.{max(0, places)}f}"
 
 
-def short(value: float | None) -> str:
-    """Return a number as an axis shows it: at most three significant digits, no trailing zeros."""
+def short(value: float | None, digits: int = 3) -> str:
+    """Return a number as an axis shows it: at most so many significant digits, no trailing zeros."""
     if value is None or not math.isfinite(value):
         return number(value)
-    return _short_exponent(f"{value:.3g}")
+    return _short_exponent(f"{value:.{digits}g}")
+
+
+def axis_labels(values: Sequence[float], factor: float = 1.0) -> list[str]:
+    """Return the labels of an axis: as short as they can be without two of them being the same."""
+    for digits in range(3, LABEL_DIGITS):
+        labels = [short(value * factor, digits) for value in values]
+        if len(set(labels)) == len(set(values)):
+            return labels
+    return [short(value * factor, LABEL_DIGITS) for value in values]
 
 
 def count(value: float | None) -> str:

@@ -29,7 +29,7 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= formatting.FILTERS
+    environment.filters |= formatting.FILTERS | {"axis_labels": formatting.axis_labels}
     environment.policies["truncate.leeway"] = 0
     environment.globals |= {"images_link": images_link, "board_link": board_link}
     return environment

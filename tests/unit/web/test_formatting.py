@@ -160,3 +160,19 @@ def test_no_number_is_longer_than_its_place(name, value):
 
     assert len(text) <= 26
     assert not {"inf", "nan"} & set(text.split("%"))
+
+
+@pytest.mark.parametrize(
+    ("values", "factor", "labels"),
+    [
+        ([0.5, 0.6, 0.7], 1, ["0.5", "0.6", "0.7"]),
+        ([0.002998, 0.002999, 0.003], 1, ["0.002998", "0.002999", "0.003"]),
+        ([0.1, 0.2], 100, ["10", "20"]),
+        ([1.0, 1.0], 1, ["1", "1"]),
+        ([1.0, 1.0 + 1e-12], 1, ["1", "1"]),
+        ([], 1, []),
+    ],
+)
+def test_labels_of_an_axis_differ(values, factor, labels):
+    """Two lines of the grid are not the same number; where too many digits would be needed, they stay short."""
+    assert formatting.axis_labels(values, factor) == labels
