@@ -32,6 +32,7 @@ def findings(view: RunView) -> tuple[Finding, ...]:
     """Return what stands out, the most important first."""
     return (
         *_standstill(view),
+        *_shared(view),
         *_slow(view),
         *_gpus(view),
         *_disconnected(view),
@@ -65,6 +66,15 @@ def _standstill(view: RunView) -> Iterator[Finding]:
         return
     start = f"No rank has taken a step for {duration(seconds)}."
     yield Finding(Severity.BAD, f"{start} {_suspect(view)}")
+
+
+def _shared(view: RunView) -> Iterator[Finding]:
+    if view.shared:
+        yield Finding(
+            Severity.BAD,
+            f"Several sessions say at once that they are {ranks_text(view.shared)} of this run, and only the latest of"
+            " them is shown: give each run a name of its own (session_id).",
+        )
 
 
 def _suspect(view: RunView) -> str:

@@ -1,6 +1,7 @@
 """Find the ranks of a run, in memory and in the archive."""
 
 import time
+from collections import Counter
 
 from aiohttp import web
 
@@ -25,7 +26,7 @@ async def run_of(request: web.Request) -> RunView:
     sessions = await _archived_too(request, run_id) if SESSION_ID.fullmatch(run_id) else []
     if not sessions:
         raise NotFoundError(NO_RUN)
-    return _view(run_id, sessions)
+    return view_of(run_id, sessions)
 
 
 async def run_around(request: web.Request, client: Client) -> RunView | None:
@@ -35,7 +36,7 @@ async def run_around(request: web.Request, client: Client) -> RunView | None:
     sessions = _in_memory(request, client.run_id)
     if len(sessions) < client.world_size or not client.world_size:
         sessions = await _archived_too(request, client.run_id)
-    return _view(client.run_id, sessions) if len(sessions) > 1 else None
+    return view_of(client.run_id, sessions) if len(sessions) > 1 else None
 
 
 def _in_memory(request: web.Request, run_id: str) -> list[Session]:
@@ -50,11 +51,15 @@ async def _archived_too(request: web.Request, run_id: str) -> list[Session]:
     return await catalog.load(rows[:MAX_RANKS])
 
 
-def _view(run_id: str, sessions: list[Session]) -> RunView:
+def view_of(run_id: str, sessions: list[Session]) -> RunView:
     """Return the view of a run; of two sessions that say they are the same rank, that which began later."""
     newest: dict[int | None, Session] = {}
     for session in sorted(sessions, key=lambda one: one.registered_at):
         newest[session.client.rank] = session
     readings = sorted(map(reading_of, newest.values()), key=lambda one: one.rank)
     world_size = max((one.client.world_size for one in newest.values()), default=0)
-    return RunView(run_id, world_size, tuple(readings[:MAX_RANKS]), time.time())
+    if world_size and readings:
+        world_size = max(world_size, readings[-1].rank + 1)
+    live = Counter(one.client.rank for one in sessions if one.connected)
+    shared = tuple(sorted(rank for rank, count in live.items() if rank is not None and count > 1))
+    return RunView(run_id, world_size, tuple(readings[:MAX_RANKS]), time.time(), shared)

@@ -75,6 +75,8 @@ class RunView:
     readings: tuple[RankReading, ...]
     """By rank."""
     now: float
+    shared: tuple[int, ...] = ()
+    """Ranks that several connected sessions say they are; of these, the readings are those that began last."""
 
     @cached_property
     def ranks(self) -> tuple[Rank, ...]:
