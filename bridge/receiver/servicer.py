@@ -216,6 +216,10 @@ class Servicer:
         left_out = len(info.labels) - len(client.labels)
         if left_out:
             self._deps.telemetry.dropped("label", "limit", left_out)
+        if info.config_json and not client.run_config and info.config_json.strip() != "{}":
+            self._deps.telemetry.dropped("run_config", "unreadable")
+        if info.run_id and not client.run_id:
+            self._deps.telemetry.dropped("run_id", "invalid")
         config = config_of(info.config, limits)
         archived, attempts_before = await self._archive.find(info.session_id)
         registration = self._deps.pipeline.register(

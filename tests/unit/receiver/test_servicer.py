@@ -556,3 +556,27 @@ async def test_a_drained_stream_leaves_a_session_that_went_on_elsewhere(bridge):
     await until(lambda: not session.connected)
 
     assert session.has_moved
+
+
+@pytest.mark.parametrize(
+    ("fields", "what", "reason"),
+    [
+        ({"config_json": "{"}, "run_config", "unreadable"),
+        ({"run_id": "no name"}, "run_id", "invalid"),
+    ],
+)
+async def test_what_cannot_be_used_of_a_registration_is_counted(bridge, fields, what, reason):
+    """The session is registered all the same, and whoever misses it finds why."""
+    await registered(bridge.stub, **fields)
+
+    labels = {"what": what, "reason": reason}
+    count = bridge.telemetry.registry.get_sample_value("bridge_dropped_total", labels)
+    assert count == 1
+
+
+async def test_an_empty_configuration_is_one(bridge):
+    """Nothing is missing."""
+    await registered(bridge.stub, config_json="{}")
+
+    labels = {"what": "run_config", "reason": "unreadable"}
+    assert bridge.telemetry.registry.get_sample_value("bridge_dropped_total", labels) is None
