@@ -50,6 +50,17 @@ class ScalarCurve:
         self._is_shared = False
         """With a frozen curve, so that the numbers must be copied before they change."""
 
+    @classmethod
+    def of(cls, points: Iterable[Point]) -> "ScalarCurve":
+        """Return a curve of points that there are, in order; it is only read, since they may stand for unequally many values."""
+        curve = cls()
+        for point in points:
+            curve._numbers.extend(point)
+            curve.values += int(point.finite + point.nonfinite)
+        while len(curve) > POINTS_LIMIT:
+            curve.halve()
+        return curve
+
     def __len__(self) -> int:
         """Count the points."""
         return len(self._numbers) // FIELDS

@@ -103,6 +103,8 @@ class SessionView:
     @property
     def progress_ratio(self) -> float | None:
         """How much of the run is done, 0..1; None where that is unknown."""
+        if self.only_counts:
+            return self._counted_ratio
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and (self.batches or self.epochs):
             done = self._epochs_of_completed
@@ -119,7 +121,22 @@ class SessionView:
     @property
     def has_place(self) -> bool:
         """Whether it is known where the run is; scalars that were logged without epoch and batch do not say."""
-        return bool(self.batches or self.epochs or self.epoch or self.batch)
+        return not self.only_counts and bool(
+            self.batches or self.epochs or self.epoch or self.batch
+        )
+
+    @property
+    def only_counts(self) -> bool:
+        """Whether this is a rank that says how many steps it has made, and nothing of any one of them."""
+        is_placed = self.batch or self.epoch or self.loss_bins or self.epochs
+        return bool(self.batches and self.client.rank) and not is_placed
+
+    @property
+    def _counted_ratio(self) -> float | None:
+        planned = self.config.total_epochs * self.config.batches_per_epoch
+        if planned:
+            return min(1.0, max(self.batches, (self.step or 0) + 1) / planned)
+        return 1.0 if self.status is Status.COMPLETED else None
 
     @property
     def _epochs_entered(self) -> int:
@@ -151,7 +168,9 @@ class SessionView:
         """Whether the run has no epochs: all its batches are in epoch 0, and have the numbers of its steps."""
         if self.step is None or self.epochs or self.epoch:
             return False
-        return self.config.total_epochs <= 1 or not (self.batch or self.loss_bins)
+        if not (self.batch or self.loss_bins):
+            return True
+        return self.config.total_epochs <= 1 and self.step == self.batch
 
     @property
     def total_steps(self) -> int:
@@ -172,6 +191,8 @@ class SessionView:
     @property
     def progress_text(self) -> str:
         """Where the run is, in words."""
+        if self.only_counts and self.step is None:
+            return f"{self.batches:,} steps"
         return self._steps_text if self.counts_steps else self._epochs_text
 
     @property

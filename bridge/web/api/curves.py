@@ -1,16 +1,14 @@
 """The curves of the numbers that a session logs by name, as JSON."""
 
-import time
 from typing import Any
 
 from aiohttp import web
 
 from bridge.errors import InvalidDataError
 from bridge.scalar_curve import Point
+from bridge.web.attempts.all_logged import logged_view
 from bridge.web.charts.scalar_chart import CHOICES, STEP, x_of
 from bridge.web.json_response import json_response
-from bridge.web.session_lookup import attempt_of
-from bridge.web.session_view import session_view
 
 ANY = None
 
@@ -21,7 +19,7 @@ async def list_curves(request: web.Request) -> web.Response:
     by = request.query.get("by") or STEP
     if by not in CHOICES:
         raise InvalidDataError(f"by must be {' or '.join(CHOICES)}")
-    view = session_view(await attempt_of(request), time.time())
+    view = await logged_view(request)
     place = x_of(view, by)
     curves = [
         {

@@ -1,19 +1,17 @@
 """The events that a session has reported, as JSON."""
 
-import time
 from typing import Any
 
 from aiohttp import web
 
 from bridge.occurrences import Happened
+from bridge.web.attempts.all_logged import logged_view
 from bridge.web.json_response import json_response
-from bridge.web.session_lookup import attempt_of
-from bridge.web.session_view import session_view
 
 
 async def list_events(request: web.Request) -> web.Response:
     """Return the events that are kept, the oldest first, and how many there were in all."""
-    view = session_view(await attempt_of(request), time.time())
+    view = await logged_view(request)
     events = [event_json(happened) for happened in view.occurrences]
     return json_response({"events": events, "total": view.occurrences_total})
 

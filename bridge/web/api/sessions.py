@@ -162,7 +162,7 @@ def session_json(view: SessionView, root: str) -> dict[str, Any]:
 
 
 def _batch_reached(view: SessionView) -> int | None:
-    is_known = view.batches or view.epoch or view.batch
+    is_known = view.has_place and (view.batches or view.epoch or view.batch)
     return view.batch if is_known and not view.counts_steps else None
 
 

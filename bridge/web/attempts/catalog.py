@@ -11,6 +11,7 @@ from aiohttp import web
 from bridge.model import Status
 from bridge.phases import began_after
 from bridge.web.attempts.former import former_view
+from bridge.web.attempts.logged import Logged, logged_of, showing, with_attempt
 from bridge.web.attempts.stitching import (
     Stretch,
     counted_bins,
@@ -52,6 +53,8 @@ class AttemptSummary:
     """Spent in each phase."""
     started_ms: int = 0
     """When its process began it, by its own clock; 0: not reported."""
+    tokens: int = 0
+    """Trained on; 0: not reported."""
     lost_seconds: float | None = None
     """Between the attempt before it and this one; None: nothing was lost, or it is the first."""
 
@@ -72,6 +75,8 @@ class AllAttempts:
 
     listed: tuple[AttemptSummary, ...]
     stretches: tuple[Stretch, ...]
+    logged: Logged
+    """By name, by all of them."""
     left_out: int = 0
     """Earlier attempts that are in neither."""
 
@@ -100,6 +105,7 @@ class _Former:
     entries: Sequence[ArchiveEntry]
     attempts: tuple[AttemptSummary, ...]
     stretches: tuple[Stretch, ...]
+    logged: Logged
 
 
 @dataclass(slots=True)
@@ -114,15 +120,16 @@ class AttemptCatalog:
     def all_of(self, newest: SessionView) -> AllAttempts:
         """Return all attempts up to the newest."""
         if newest.attempt == 1:
-            return AllAttempts((_summary(newest),), (stretch_of(newest),))
+            return AllAttempts((_summary(newest),), (stretch_of(newest),), logged_of(newest))
         entries = [
             entry for entry in self.archive.attempts(newest.id) if entry.attempt < newest.attempt
         ]
         former = self._former_of(newest.id, entries[-MAX_ATTEMPTS + 1 :], newest.now)
         attempts = (*former.attempts, _summary(newest))
         stretches = stitched(former.stretches, stretch_of(newest))
+        logged = with_attempt(former.logged, newest)
         left_out = newest.attempt - len(attempts)
-        return AllAttempts(_with_losses(attempts), thinned(stretches), left_out)
+        return AllAttempts(_with_losses(attempts), thinned(stretches), logged, left_out)
 
     def _former_of(self, session_id: str, entries: Sequence[ArchiveEntry], now: float) -> _Former:
         with self._reading:
@@ -137,6 +144,7 @@ class AttemptCatalog:
     def _read(self, session_id: str, entries: Sequence[ArchiveEntry], now: float) -> _Former:
         attempts: list[AttemptSummary] = []
         stretches: tuple[Stretch, ...] = ()
+        logged = Logged()
         for entry in entries:
             session = self.archive.find(session_id, entry.attempt)
             if session is None:
@@ -144,20 +152,31 @@ class AttemptCatalog:
             view = former_view(session, now)
             attempts.append(_summary(view))
             stretches = thinned(stitched(stretches, stretch_of(view)))
-        return _Former(entries, tuple(attempts), stretches)
+            logged = with_attempt(logged, view)
+        return _Former(entries, tuple(attempts), stretches, logged)
 
 
 ATTEMPTS = web.AppKey("attempts", AttemptCatalog)
 
 
 def view_of_all(newest: SessionView, attempts: AllAttempts) -> SessionView:
-    """Return what all attempts have come to: the state of the newest, and the curves of all."""
+    """Return what all attempts have come to: the state of the newest, and the curves and events of all."""
     if not attempts.has_several:
         return newest
     return replace(
-        newest,
+        showing(newest, attempts.logged),
         loss_bins=counted_bins(attempts.stretches),
         epochs=counted_epochs(attempts.stretches),
+    )
+
+
+def since_the_first(whole: SessionView, attempts: AllAttempts) -> SessionView:
+    """Return a run as if all its attempts were one: it began with the first, and has done what all have done."""
+    return replace(
+        whole,
+        registered_at=attempts.listed[0].registered_at,
+        batches=sum(attempt.batches for attempt in attempts.listed),
+        tokens=sum(attempt.tokens for attempt in attempts.listed),
     )
 
 
@@ -176,6 +195,7 @@ def _summary(view: SessionView) -> AttemptSummary:
         view.batches,
         view.phase_seconds,
         view.client.started_ms,
+        view.tokens,
     )
 
 

@@ -1,9 +1,9 @@
 """The sessions that are compared, each as all its attempts make it up."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from bridge.web.attempts.catalog import AllAttempts, AttemptCatalog, view_of_all
+from bridge.web.attempts.catalog import AllAttempts, AttemptCatalog, since_the_first, view_of_all
 from bridge.web.session_view import SessionView
 
 
@@ -22,5 +22,4 @@ def contestants(catalog: AttemptCatalog, newest: Iterable[SessionView]) -> tuple
 
 def _contestant(catalog: AttemptCatalog, newest: SessionView) -> Contestant:
     attempts = catalog.all_of(newest)
-    began = attempts.listed[0].registered_at
-    return Contestant(replace(view_of_all(newest, attempts), registered_at=began), attempts)
+    return Contestant(since_the_first(view_of_all(newest, attempts), attempts), attempts)

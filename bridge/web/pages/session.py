@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bridge.commands import Command
 from bridge.web.attempts.asked import newest_and_asked
-from bridge.web.attempts.catalog import ATTEMPTS, AllAttempts, view_of_all
+from bridge.web.attempts.catalog import ATTEMPTS, AllAttempts, since_the_first, view_of_all
 from bridge.web.attempts.stitching import stretch_of
 from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
@@ -55,6 +55,7 @@ async def session_page(request: web.Request) -> web.Response:
     def render_page() -> str:
         attempts = catalog.all_of(newest)
         whole = view_of_all(newest, attempts)
+        logged = since_the_first(whole, attempts) if asked is None else asked
         return render(
             "session.html",
             root,
@@ -68,8 +69,8 @@ async def session_page(request: web.Request) -> web.Response:
             if asked is None
             else attempts.goodput_ratio_of(asked.attempt),
             commands=[(command, note_of(command, newest)) for command in reversed(commands)],
-            scalars=scalar_section(shown, by),
-            happenings=happenings(shown),
+            scalars=scalar_section(logged, by),
+            happenings=happenings(logged),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,

@@ -204,3 +204,44 @@ def test_goodput_is_the_share_of_training():
 
     assert reported().goodput_ratio is None
     assert 0.2 < view.goodput_ratio <= 0.75
+
+
+def rank(**config):
+    """Return a rank that only counts its steps."""
+    return Session(
+        "run-1-rank1", Client(run_id="run-1", rank=1, world_size=2), Config(**config), now=0.0
+    )
+
+
+def test_a_rank_that_only_counts_is_as_far_as_its_steps():
+    """While it runs and when it is done, although no batch says where it is."""
+    session = rank(total_epochs=1, batches_per_epoch=600)
+    session.apply(Performance(batches=300, step=299), 1.0)
+    seen = session_view(session, 2.0)
+    assert (seen.progress_ratio, seen.progress_text) == (0.5, "step 299 of 600")
+
+    session.apply(Performance(batches=600, step=599), 2.0)
+    session.apply(StatusChange(Status.COMPLETED), 2.0)
+    seen = session_view(session, 2.0)
+    assert (seen.progress_ratio, seen.progress_text) == (1.0, "600 of 600 steps")
+
+
+def test_a_rank_that_only_counts_is_in_no_epoch():
+    """It has not said in which one, so nothing says that it is the first."""
+    session = rank(total_epochs=5, batches_per_epoch=100)
+    session.apply(Performance(batches=250), 1.0)
+
+    seen = session_view(session, 2.0)
+
+    assert (seen.progress_ratio, seen.progress_text, seen.has_place) == (0.5, "250 steps", False)
+
+
+def test_one_epoch_with_steps_of_its_own_is_an_epoch():
+    """Where a step is several batches, as with accumulated gradients, one is not taken for the other."""
+    seen = run(
+        *(Batch(0, batch, 0.5, step=batch // 4) for batch in range(9)), total=1, per_epoch=20
+    )
+
+    assert not seen.counts_steps
+    assert (seen.step, seen.progress_ratio) == (2, 0.45)
+    assert seen.progress_text == "epoch 0 of 1"
