@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -111,6 +111,10 @@ class Curve:
             low, high = bounds if count else (math.inf, -math.inf)
             curve.bins.append(Bin(start, count, total, low, high, nonfinite, epoch, batch, *place))
         return curve
+
+    def frozen(self) -> tuple[Bin, ...]:
+        """Return copies of the bins as they are now; only the last one still changes."""
+        return (*self.bins[:-1], replace(self.bins[-1])) if self.bins else ()
 
     def _halve(self) -> None:
         self._stride *= 2

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from bridge.hardware import Resources
@@ -103,7 +103,7 @@ class SessionView:
     @property
     def progress_ratio(self) -> float | None:
         """How much of the run is done, 0..1; None where that is unknown."""
-        if self.only_counts:
+        if self.reports_lightly:
             return self._counted_ratio
         total = self.config.total_epochs
         if self.status is Status.COMPLETED and (self.batches or self.epochs):
@@ -121,15 +121,8 @@ class SessionView:
     @property
     def has_place(self) -> bool:
         """Whether it is known where the run is; scalars that were logged without epoch and batch do not say."""
-        return not self.only_counts and bool(
-            self.batches or self.epochs or self.epoch or self.batch
-        )
-
-    @property
-    def only_counts(self) -> bool:
-        """Whether this is a rank that says how many steps it has made, and nothing of any one of them."""
-        is_placed = self.batch or self.epoch or self.loss_bins or self.epochs
-        return bool(self.batches and self.client.rank) and not is_placed
+        counted = 0 if self.reports_lightly else self.batches
+        return bool(counted or self.epochs or self.epoch or self.batch)
 
     @property
     def _counted_ratio(self) -> float | None:
@@ -191,7 +184,7 @@ class SessionView:
     @property
     def progress_text(self) -> str:
         """Where the run is, in words."""
-        if self.only_counts and self.step is None:
+        if self.reports_lightly and self.step is None and self.batches:
             return f"{self.batches:,} steps"
         return self._steps_text if self.counts_steps else self._epochs_text
 
@@ -206,13 +199,8 @@ class SessionView:
             return "nothing was logged"
         if not self.has_begun:
             steps = self.total_steps
-            return (
-                f"0 of {steps:,} steps"
-                if steps
-                else f"0 of {total} epochs"
-                if total
-                else "not started"
-            )
+            planned = f"{steps:,} steps" if steps else f"{total} epochs" if total else ""
+            return f"0 of {planned}" if planned else "not started"
         if not self.has_place:
             return "scalars only"
         if total:
@@ -343,7 +331,7 @@ def session_view(session: Session, now: float) -> SessionView:
         tokens=session.tokens,
         stepped_at=session.stepped_at,
         loss=session.loss,
-        loss_bins=_frozen(session.losses.bins),
+        loss_bins=session.losses.frozen(),
         epochs=tuple(session.epochs),
         performance=session.performance,
         scalars=session.scalars.without_split(),
@@ -358,8 +346,3 @@ def session_view(session: Session, now: float) -> SessionView:
         trace_id=session.trace_id,
         now=now,
     )
-
-
-def _frozen(bins: list[Bin]) -> tuple[Bin, ...]:
-    """Copy the bins; only the last one still changes."""
-    return (*bins[:-1], replace(bins[-1])) if bins else ()

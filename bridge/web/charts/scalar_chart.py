@@ -85,14 +85,20 @@ class _Axis:
 
 
 def scalar_charts(session: SessionView, by: str) -> tuple[ScalarChart, ...]:
-    """Return a chart for each name, in the order in which they first came."""
+    """Return a chart for each name: losses first, then by name, wherever each stands in a message."""
     by_name: dict[str, dict[str, tuple[Point, ...]]] = {}
     for (name, split), curve in session.scalar_curves.items():
         by_name.setdefault(name, {})[split] = _thinned(curve.points)
     styles = _styles(split for _, split in session.scalar_curves)
     return tuple(
-        _chart(session, name, splits, styles, by) for name, splits in by_name.items() if splits
+        _chart(session, name, splits, styles, by)
+        for name, splits in sorted(by_name.items(), key=_place_of)
+        if splits
     )
+
+
+def _place_of(named: tuple[str, object]) -> tuple[bool, str]:
+    return (not named[0].lower().endswith("loss"), named[0])
 
 
 def x_of(session: SessionView, by: str) -> Callable[[Point], float]:

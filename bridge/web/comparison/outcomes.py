@@ -10,7 +10,16 @@ from bridge.web.formatting import accuracy, count, duration, number, percent
 from bridge.web.session_view import SessionView
 
 MAX_SCALARS = 50
-"""Rows of scalars; the first by name."""
+"""Names of scalars; those that are known to be better where they are lower or higher, then the first by name."""
+
+LOWER_IS_BETTER = ("loss", "perplexity")
+
+HIGHER_IS_BETTER = ("accuracy",)
+"""Names of scalars, or how they end, as in val_loss and eval/loss."""
+
+
+Better = Callable[[Iterable[float]], float]
+"""What picks the best of several values: `min` or `max`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,7 @@ class _Measure:
     name: str
     value_of: Callable[[SessionView], float | None]
     text_of: Callable[[float], str]
-    better: Callable[[Iterable[float]], float] | None = None
+    better: Better | None = None
 
 
 def best_values(session: SessionView) -> BestValues:
@@ -105,23 +114,52 @@ MEASURES = (
 
 
 def _scalars(sessions: Sequence[SessionView]) -> list[_Measure]:
-    newest = [_newest_scalars(session) for session in sessions]
-    names = sorted({name for values in newest for name in values})
-    return [_Measure(f"{name}, last", _newest_of(name), number) for name in names[:MAX_SCALARS]]
+    keys = {key for session in sessions for key in _newest_scalars(session)}
+    ordered = sorted(keys, key=lambda key: (_better(key[0]) is None, key))
+    return [measure for key in ordered[:MAX_SCALARS] for measure in _rows_of(*key)]
 
 
-def _newest_of(name: str) -> Callable[[SessionView], float | None]:
-    return lambda session: _newest_scalars(session).get(name)
+def _rows_of(name: str, split: str) -> list[_Measure]:
+    """Return the row of a name's newest value, and where it is known which is better that of its best."""
+    text, better = f"{name} ({split})" if split else name, _better(name)
+    last = _Measure(f"{text}, last", _newest_of(name, split), number, better)
+    if better is None:
+        return [last]
+    word = "lowest" if better is min else "highest"
+    return [last, _Measure(f"{text}, {word}", _best_of(name, split, better), number, better)]
 
 
-def _newest_scalars(session: SessionView) -> dict[str, float]:
-    """Return the newest values by name, and those with a split by both."""
+def _better(name: str) -> Better | None:
+    """Return which of two values of a name is better; None: not known."""
+    if name.lower().endswith(LOWER_IS_BETTER):
+        return min
+    return max if name.lower().endswith(HIGHER_IS_BETTER) else None
+
+
+def _newest_of(name: str, split: str) -> Callable[[SessionView], float | None]:
+    return lambda session: _newest_scalars(session).get((name, split))
+
+
+def _best_of(name: str, split: str, better: Better) -> Callable[[SessionView], float | None]:
+    """Return what finds the best finite value of a curve; None: it has none."""
+
+    def best(session: SessionView) -> float | None:
+        curve = session.scalar_curves.get((name, split))
+        points = [point for point in curve.points if point.finite] if curve else []
+        extremes = [point.low if better is min else point.high for point in points]
+        return better(extremes) if extremes else None
+
+    return best
+
+
+def _newest_scalars(session: SessionView) -> dict[tuple[str, str], float]:
+    """Return the newest values by name and split."""
     by_split = {
-        f"{name} ({split})": value
+        (name, split): value
         for split, values in session.scalars_by_split.items()
         for name, value in values.items()
     }
-    return {**session.scalars, **by_split}
+    return {(name, ""): value for name, value in session.scalars.items()} | by_split
 
 
 def _outcome(measure: _Measure, sessions: Sequence[SessionView]) -> Outcome:
@@ -130,9 +168,7 @@ def _outcome(measure: _Measure, sessions: Sequence[SessionView]) -> Outcome:
     return Outcome(measure.name, texts, _best(values, measure.better))
 
 
-def _best(
-    values: Sequence[float | None], better: Callable[[Iterable[float]], float] | None
-) -> frozenset[int]:
+def _best(values: Sequence[float | None], better: Better | None) -> frozenset[int]:
     finite = _finite(values)
     if better is None or len(finite) < 2 or min(finite) == max(finite):
         return frozenset()

@@ -145,3 +145,12 @@ def test_a_single_value_is_a_dot(session):
 def test_a_session_without_numbers_has_no_charts(session):
     """Nothing is drawn for it."""
     assert charts_of(session) == ()
+
+
+def test_charts_of_losses_come_first(session):
+    """The order of names in a message means nothing, so charts stay in place whatever it is."""
+    log(session, dict.fromkeys(["mfu", "perplexity", "eval/loss", "gradient_norm", "loss"], 1.0), 1)
+
+    names = [chart.name for chart in charts_of(session)]
+
+    assert names == ["eval/loss", "loss", "gradient_norm", "mfu", "perplexity"]

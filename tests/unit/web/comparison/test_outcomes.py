@@ -79,3 +79,36 @@ def test_scalars_have_a_row_each():
     assert row("f1 (test), last", view(Scalars(0, 0, {"f1": 0.5}, split="test"))).texts == (
         "0.5000",
     )
+
+
+def test_the_best_validation_loss_stands_out():
+    """Runs are chosen by it, so it has its lowest value too, before the scalars of which nothing is known."""
+
+    def losses(*values):
+        return view(
+            *(
+                Scalars(0, 0, {"loss": value}, step, "validation")
+                for step, value in enumerate(values)
+            ),
+            Scalars(0, 0, {"gradient_norm": 1.0}),
+        )
+
+    overfitted, steady = losses(3.0, 1.0, 2.5), losses(3.0, 2.0, 2.0)
+
+    assert row("loss (validation), last", overfitted, steady).best == {1}
+    assert row("loss (validation), lowest", overfitted, steady).texts == ("1.000", "2.000")
+    assert row("loss (validation), lowest", overfitted, steady).best == {0}
+    compared = contestants(AttemptCatalog(FakeArchive()), [overfitted, steady])
+    assert [one.name for one in outcomes(compared)][-3:] == [
+        "loss (validation), last",
+        "loss (validation), lowest",
+        "gradient_norm, last",
+    ]
+
+
+def test_a_scalar_that_was_never_finite_has_no_best():
+    """It is a row with what was logged, and nothing beside it."""
+    broken = view(Scalars(0, 0, {"val_accuracy": math.nan}))
+
+    assert row("val_accuracy, last", broken, view()).texts == ("NaN", None)
+    assert row("val_accuracy, highest", broken, view()) is None

@@ -46,7 +46,7 @@ async def test_the_page_shows_the_run_stitched(client):
     """All epochs once, the marks of attempts in the curve, and a list that leads to each."""
     text = await text_of(client, RUN)
 
-    assert "Attempt 3; the curve and the epochs below are of all attempts." in text
+    assert "Attempt 3; the curves, epochs and events below are of all attempts." in text
     assert ">attempt 2</text>" in text
     assert "done again by a later attempt" in text
     assert re.findall(r"go/images\?session=run-1&amp;epoch=(\d)", text) == list("43210")

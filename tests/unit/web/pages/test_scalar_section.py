@@ -38,7 +38,7 @@ async def test_names_without_a_chart_have_their_newest_value(open_client):
     client = await open_client()
     run = running(client.deps)
     run.scalars = ScalarHistory.restored([], {"from before": 0.25})
-    names = {f"name{number}": 1.0 for number in range(MAX_CHARTS + 2)}
+    names = {f"name{number:02}": 1.0 for number in range(MAX_CHARTS + 2)}
     run.apply(Scalars(0, 0, names, 1, "train"), run.registered_at)
 
     page = await page_of(client)

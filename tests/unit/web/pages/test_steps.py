@@ -7,7 +7,17 @@ import pytest
 from support.pages import pictures
 
 from bridge.lifecycle import Connected, Ended
-from bridge.model import Batch, Client, Config, Epoch, Scalars, Stage, Status, StatusChange
+from bridge.model import (
+    Batch,
+    Client,
+    Config,
+    Epoch,
+    Performance,
+    Scalars,
+    Stage,
+    Status,
+    StatusChange,
+)
 
 NOW = 1000.0
 
@@ -120,3 +130,29 @@ async def test_a_run_that_only_logs_scalars_by_step(open_client):
     session.apply(Scalars(0, 0, {"reward": 1.0}, step=500), session.registered_at)
 
     assert "step 500" in await (await client.get("/sessions/run")).text()
+
+
+async def test_a_run_by_steps_without_images_has_no_empty_place_for_them(open_client, stored):
+    """A language model has none; where images come, they are shown."""
+    client = await open_client()
+    by_steps(client.deps)
+    assert "Newest images" not in await (await client.get("/sessions/lm")).text()
+
+    stored.add("lm", 0, 250, pictures(2))
+    assert "Newest images" in await (await client.get("/sessions/lm")).text()
+
+
+async def test_a_rank_that_only_counts_has_no_places_for_what_rank_0_reports(open_client):
+    """Neither for its loss nor for its images."""
+    client = await open_client()
+    who = Client("tests", "1", run_id="lm", rank=1, world_size=2)
+    config = Config(total_epochs=1, batches_per_epoch=1000)
+    session = client.deps.sessions.register("lm-rank1", who, config).session
+    session.apply(Connected(), session.registered_at)
+    session.apply(Performance(batches=300, step=299), session.registered_at)
+
+    text = words(await (await client.get("/sessions/lm-rank1")).text())
+
+    assert "step 299 of 1,000" in text
+    assert "loss" not in text.casefold()
+    assert "images yet" not in text
