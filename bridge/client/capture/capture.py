@@ -293,11 +293,10 @@ class Capture:
         tokens = None if tokens is None else values.number(tokens)
         epoch, batch, step = position
         if epoch is not None or batch is not None:
+            is_placed = epoch is not None and batch is not None
             epoch, batch = values.number(epoch), values.number(batch)
-            if step is None:
-                self.position = (epoch, batch, None)
-            else:
-                step = values.number(step)
+            step = None if step is None else values.number(step)
+            if is_placed:  # what is logged next is where the last batch was that was anywhere
                 self._go_to((epoch, batch, step))
         samples = values.number(sample_count)
         labelled = length_of(ground_truth, is_truth=True) or length_of(predictions)

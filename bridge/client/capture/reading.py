@@ -80,9 +80,9 @@ def rate_of(captured: Any) -> float:
     return rate
 
 
-def ratio_of(captured: Any) -> float:
-    """Return a captured ratio; raises as `number_of` does, and ValueError for one outside 0..1."""
-    return scalars.ratio_of(value_of(captured))
+def ratio_of(captured: Any, name: str = "accuracy") -> float:
+    """Return a captured ratio; raises as `number_of` does, and ValueError, which says `name`, for one outside 0..1."""
+    return scalars.ratio_of(value_of(captured), name)
 
 
 def images_of(pictures: Pictures) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from bridge.client.calls import AnswerCall, BatchCall, EpochCall, EventCall, ScalarsCall, StatusCall
@@ -41,7 +42,10 @@ T = TypeVar("T")
 TEXT_LIMIT = 4_096
 SPLIT_CHARACTERS = 64
 
-OWN_FAMILIES: dict[str, Callable[[Any], float]] = {"learning_rate": rate_of, "mfu": ratio_of}
+OWN_FAMILIES: dict[str, Callable[[Any], float]] = {
+    "learning_rate": rate_of,
+    "mfu": partial(ratio_of, name="mfu"),
+}
 """Scalars that have a series of their own at the bridge, which takes only what they can be."""
 
 NO_LOSS = float("nan")

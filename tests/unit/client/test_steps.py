@@ -1,5 +1,7 @@
 """A run that is counted by steps, or that reports them beside its epochs."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,27 @@ def test_the_answer_to_a_command_says_at_which_step():
         session.log_batch(0.5)
 
     assert [(answer.epoch, answer.batch) for answer in bridge.answers] == [(0, 9)]
+
+
+@pytest.mark.parametrize("where", [{"epoch": 5}, {"batch": 5}])
+def test_a_batch_that_is_nowhere_takes_nothing_else_with_it(where):
+    """What is logged after a batch without its epoch or its place there is where the last batch was that said both."""
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=1, batch=2)
+        session.log_batch(0.5, **where)
+        session.log_scalars({"reward": 1.0})
+        session.event("evaluated")
+
+    assert [(one.epoch, one.batch) for one in bridge.scalars] == [(1, 2)]
+    assert [(one.epoch, one.batch) for one in bridge.events] == [(1, 2)]
+    assert session.stats.faults == 1
+
+
+def test_a_utilization_in_percent_is_called_by_its_name(caplog):
+    """The sentence says which number it is about, and what to give."""
+    sentence = r"mfu: 31 is not between 0 and 1; give 0\.31"
+    with TrainingSession(RecordingBridge()) as session:
+        session.log_scalars({"mfu": 31.0})
+
+    assert re.search(sentence, caplog.text)
