@@ -295,7 +295,7 @@ class Trace:
             {
                 **final,
                 "training.status": session.status.value,
-                "training.epochs": self.epochs,
+                "training.epochs": self.epochs or None,
                 "training.batches": self.batches,
                 "training.step": session.step,
                 "training.tokens": session.tokens or None,

@@ -318,3 +318,15 @@ def test_each_way_to_end_has_its_outcome(world, status, outcome):
 
     [end] = world.named("training.session.end")
     assert (end.outcome, end.attributes["training.status"]) == (outcome, status)
+
+
+def test_a_run_without_epochs_says_nothing_of_their_number(by_steps):
+    """It has reported none, which is not the same as none completed."""
+    session = by_steps.register()
+
+    train(by_steps, session, range(4))
+    by_steps.happen(session, StatusChange(Status.COMPLETED), Ended(Stage.ENDED), at=START + 9)
+
+    [end] = by_steps.named("training.session.end")
+    assert "training.epochs" not in end.attributes
+    assert end.attributes["training.step"] == 3
