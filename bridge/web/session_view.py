@@ -128,7 +128,8 @@ class SessionView:
     def _counted_ratio(self) -> float | None:
         planned = self.config.total_epochs * self.config.batches_per_epoch
         if planned:
-            return min(1.0, max(self.batches, (self.step or 0) + 1) / planned)
+            reached = 0 if self.step is None else self.step + 1
+            return min(1.0, max(self.batches, reached) / planned)
         return 1.0 if self.status is Status.COMPLETED else None
 
     @property

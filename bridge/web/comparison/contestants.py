@@ -9,7 +9,7 @@ from bridge.web.session_view import SessionView
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """One session: its loss and its epochs are of all attempts, it began with the first, and the rest is the newest's."""
+    """One session: what it has done and logged is of all attempts, it began with the first, and the rest is the newest's."""
 
     view: SessionView
     attempts: AllAttempts

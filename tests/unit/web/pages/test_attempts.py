@@ -7,7 +7,7 @@ from support.attempts import three_attempts
 from support.jpegs import jpeg
 from support.pages import NOON_MS, FakeArchive
 
-from bridge.model import Scalars
+from bridge.model import Level, Occurrence, Scalars
 
 RUN = "/sessions/run-1"
 
@@ -55,18 +55,20 @@ async def test_the_page_shows_the_run_stitched(client):
         assert f'is-{state}">{state}</span>' in text
 
 
-async def test_what_is_of_the_newest_attempt_alone_says_so(open_client):
-    """Curves of numbers by name and events are not stitched; on the page of one attempt there is nothing to say."""
+async def test_what_was_logged_by_name_is_of_all_attempts(open_client):
+    """The newest attempt has logged nothing yet; the page of one attempt has its own numbers and events only."""
     *former, newest = three_attempts()
-    newest.apply(Scalars(4, 9, {"norm": 1.0}), newest.updated_at)
+    former[0].apply(Scalars(2, 9, {"norm": 1.0}), former[0].updated_at)
+    former[0].apply(Occurrence("rate drop", "", Level.INFO, {}, 2, 9, None), former[0].updated_at)
     client = await open_client(archive=FakeArchive({"run-1": newest}, former))
 
     text = re.sub(r"\s+", " ", await text_of(client, RUN))
     alone = await text_of(client, f"{RUN}/attempts/3")
 
-    assert "<h2>Scalars</h2><p>of attempt 3 · by " in text
-    assert "<h2>Events</h2><p>of attempt 3</p>" in text
-    assert "of attempt 3" not in alone
+    assert "<h3>norm</h3>" in text
+    assert "rate drop" in text
+    assert "<h3>norm</h3>" not in alone
+    assert "rate drop" not in alone
     assert "api/v1/sessions/run-1?attempt=3" in alone
 
 
