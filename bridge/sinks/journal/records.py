@@ -75,21 +75,19 @@ def decode(row: Sequence[Any]) -> JournalRecord:
 
 def _batch_fields(batch: Batch) -> tuple[Any, ...]:
     always = (batch.epoch, batch.index, batch.loss, batch.duration_seconds, batch.sample_count)
-    if batch.step is None and not batch.tokens:
-        return (*always, *_image_fields(batch))
-    return (*always, *_image_fields(batch), batch.step, batch.tokens)
-
-
-def _image_fields(batch: Batch) -> tuple[Any, ...]:
-    images = batch.invalid_images or batch.images_received
-    if not (batch.predictions or batch.ground_truth or images):
-        return ()
+    counts = () if batch.step is None and not batch.tokens else (batch.step, batch.tokens)
+    if not (
+        batch.predictions or batch.ground_truth or batch.invalid_images or batch.images_received
+    ):
+        return always + counts
     return (
+        *always,
         [prediction.predicted_class for prediction in batch.predictions],
         [prediction.confidence for prediction in batch.predictions],
         batch.ground_truth,
         batch.invalid_images,
         batch.images_received,
+        *counts,
     )
 
 
