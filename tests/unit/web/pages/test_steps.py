@@ -136,7 +136,9 @@ async def test_a_run_by_steps_without_images_has_no_empty_place_for_them(open_cl
     """A language model has none; where images come, they are shown."""
     client = await open_client()
     by_steps(client.deps)
-    assert "Newest images" not in await (await client.get("/sessions/lm")).text()
+    text = await (await client.get("/sessions/lm")).text()
+    assert "Newest images" not in text
+    assert "no images" not in text
 
     stored.add("lm", 0, 250, pictures(2))
     assert "Newest images" in await (await client.get("/sessions/lm")).text()
