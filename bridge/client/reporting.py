@@ -111,7 +111,7 @@ class Reporting:
             self._runtime.status.report(status, "" if message is None else message)
 
     def event(
-        self, name: str, /, message: str = "", level: EventLevel = "info", **details: Any
+        self, name: str, message: str = "", level: EventLevel = "info", **details: Any
     ) -> None:
         """Report that something has happened, at the epoch, batch and step of the last log_batch.
 
@@ -126,7 +126,7 @@ class Reporting:
             self._capture.event(name, message, level, details)
 
     def alert(
-        self, title: str, /, message: str = "", level: EventLevel = "warning", **details: Any
+        self, title: str, message: str = "", level: EventLevel = "warning", **details: Any
     ) -> None:
         """Report something that somebody should look at: an event, which is a warning unless said otherwise."""
         if self._gate.admits("events"):

@@ -55,16 +55,6 @@ def test_an_event_does_not_begin_the_training():
     assert [status.name for status, _ in bridge.statuses] == ["INITIALIZING", "COMPLETED"]
 
 
-def test_a_detail_may_be_called_name_or_title():
-    """A word of the loop's own costs it nothing."""
-    bridge = RecordingBridge()
-    with TrainingSession(bridge, strict=True) as session:
-        session.event("saved", name="best.pt")
-        session.alert("loss spike", title="again")
-
-    assert [event.details for event in bridge.events] == [{"name": "best.pt"}, {"title": "again"}]
-
-
 def test_details_are_what_they_were_at_the_call():
     """Whatever the loop overwrites afterwards; large ones are described."""
     bridge = RecordingBridge()
