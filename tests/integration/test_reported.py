@@ -292,9 +292,7 @@ class Run:
         self._take(Registered())
 
     def _take(self, *events):
-        for event in events:
-            self.scene.tell(self.session, event)
-            self.session.apply(event, self.scene.now)
+        self.scene.tell(self.session, *events)
 
     def series(self, name):
         """Return the values of a family by labels."""
