@@ -4,10 +4,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bridge.model import Status
-from bridge.protocol import LOST_PHASE, STALL_BATCHES, STALL_SECONDS, STALLED_PHASE, STEP_PHASES
-
-PHASES_LIMIT = 16
-"""Phases of a session; what is beyond them is not kept."""
+from bridge.protocol import (
+    LOST_PHASE,
+    PHASES_LIMIT,
+    STALL_BATCHES,
+    STALL_SECONDS,
+    STALLED_PHASE,
+    STEP_PHASES,
+)
 
 OTHER_PHASE = "other"
 """In place of the phases of earlier attempts that are beyond as many."""

@@ -9,8 +9,8 @@ SESSION_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 PHASE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,31}")
 """The name of what a training loop is busy with: the value of a label."""
 
-PHASES = ("training", "validation", "checkpoint", "data", "startup", "idle")
-"""Phases that mean the same in every run; a loop may have words of its own beside them."""
+PHASES_LIMIT = 16
+"""Phases of a session: a bridge keeps no more."""
 
 LOST_PHASE = "lost"
 """The phase of the time between two attempts, which only the bridge sees."""

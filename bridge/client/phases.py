@@ -8,12 +8,9 @@ from typing import NamedTuple, TypeAlias
 
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import LeftOut, Reason
-from bridge.protocol import LOST_PHASE, PHASE, STALLED_PHASE
+from bridge.protocol import LOST_PHASE, PHASE, PHASES_LIMIT, STALLED_PHASE
 
 STARTUP, TRAINING, IDLE = "startup", "training", "idle"
-
-PHASES_LIMIT = 16
-"""Phases of a session: a bridge keeps no more."""
 
 RESERVED = (LOST_PHASE, STALLED_PHASE)
 """Phases that are derived from the others, and that no loop is ever in."""

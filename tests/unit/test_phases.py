@@ -14,7 +14,8 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.phases import PHASES_LIMIT, PhaseClock, Steps
+from bridge.phases import PhaseClock, Steps
+from bridge.protocol import PHASES_LIMIT
 from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.storage.packed import packed, unpacked

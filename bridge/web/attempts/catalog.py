@@ -182,7 +182,7 @@ def since_the_first(whole: SessionView, attempts: AllAttempts) -> SessionView:
 
 def _summary(view: SessionView) -> AttemptSummary:
     places = [(bin_.first_epoch, bin_.first_batch) for bin_ in view.loss_bins]
-    ends = [*places, *((view.epoch, view.batch) for _ in (0,) if view.batches)]
+    newest = [(view.epoch, view.batch)] if view.batches else []
     return AttemptSummary(
         view.attempt,
         view.state,
@@ -190,8 +190,8 @@ def _summary(view: SessionView) -> AttemptSummary:
         view.registered_at,
         view.now if view.is_live else view.ended_at or view.updated_at,
         view.is_live,
-        places[0] if places else (view.epoch, view.batch) if view.batches else None,
-        max(ends, default=None),
+        next(iter(places or newest), None),
+        max([*places, *newest], default=None),
         view.batches,
         view.phase_seconds,
         view.client.started_ms,

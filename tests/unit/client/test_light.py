@@ -2,10 +2,10 @@
 
 import sys
 import timeit
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.distributed import Distributed
 from support.fake_bridge import FakeBridge, serving
 from support.waiting import until_true
 
@@ -220,21 +220,6 @@ def test_ranks_without_a_name_in_common_leave_it_to_rank_0(rank, caplog):
 
     assert recording.statuses == []
     assert NOT_NAMED % 2 in caplog.text
-
-
-class Distributed(SimpleNamespace):
-    """torch.distributed before and after init_process_group."""
-
-    rank = None
-
-    def is_initialized(self):
-        return self.rank is not None
-
-    def get_rank(self):
-        return self.rank
-
-    def get_world_size(self):
-        return 2
 
 
 @pytest.mark.parametrize("number", [0, 1])

@@ -6,7 +6,8 @@ import pytest
 from support.clocks import Hands
 
 from bridge.client.left_out import LeftOut, Reason
-from bridge.client.phases import PHASES_LIMIT, PhaseClock
+from bridge.client.phases import PhaseClock
+from bridge.protocol import PHASES_LIMIT
 
 
 @pytest.fixture

@@ -2,28 +2,13 @@
 
 import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
+from support.distributed import Distributed
 
 from bridge.client import TrainingSession
 from bridge.client.ranks import RankCheck, agree, wait_together
 from bridge.client.testing import RecordingBridge
-
-
-class Distributed(SimpleNamespace):
-    """torch.distributed before and after init_process_group."""
-
-    rank = None
-
-    def is_initialized(self):
-        return self.rank is not None
-
-    def get_rank(self):
-        return self.rank
-
-    def get_world_size(self):
-        return 2
 
 
 @pytest.fixture
