@@ -7,10 +7,9 @@ from bridge.model import Status
 from bridge.protocol import (
     LOST_PHASE,
     PHASES_LIMIT,
-    STALL_BATCHES,
-    STALL_SECONDS,
     STALLED_PHASE,
     STEP_PHASES,
+    stall_limit,
 )
 
 OTHER_PHASE = "other"
@@ -214,4 +213,4 @@ class PhaseClock:
     def _patience(self, steps: Steps, unsettled: float) -> float:
         """Return how long a loop may go without a step before it counts as stalled."""
         stepping = sum(self.seconds.get(name, 0.0) for name in STEP_PHASES) + unsettled
-        return max(STALL_SECONDS, STALL_BATCHES * stepping / steps.total)
+        return stall_limit(stepping / steps.total)

@@ -46,6 +46,11 @@ SENT_BY_ANOTHER = "this session is being sent by another training process"
 """Why a bridge refuses a registration: the name belongs to a process that is alive."""
 
 
+def stall_limit(batch_seconds: float) -> float:
+    """Return for how many seconds a loop may make no step; `batch_seconds` is what a batch usually takes, or 0."""
+    return max(STALL_SECONDS, STALL_BATCHES * batch_seconds)
+
+
 class CommandType(IntEnum):
     """Commands that a bridge sends to a training loop; the numbers are the protocol's."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from bridge.client.phases import PhaseReading
-from bridge.protocol import STALL_BATCHES, STALL_SECONDS, STALLED_PHASE, STEP_PHASES
+from bridge.protocol import STALLED_PHASE, STEP_PHASES, stall_limit
 
 LASTING_SECONDS = 1.0
 """A phase counts as what the loop is busy with once it has lasted for so long: shorter ones alternate."""
@@ -46,7 +46,7 @@ class PhaseReport:
         before the step that ended it.
         """
         self._reading = reading = self._read()
-        limit = max(STALL_SECONDS, STALL_BATCHES * batch_seconds)
+        limit = stall_limit(batch_seconds)
         for phase, seconds in reading.seconds.items():
             grown = seconds - self._seen.get(phase, 0.0)
             if grown > 0:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bridge.protocol import STALL_BATCHES, STALL_SECONDS, STEP_PHASES
+from bridge.protocol import STALL_BATCHES, STEP_PHASES, stall_limit
 
 NOTED_SECONDS = 15.0
 """A page speaks of it earlier than anything counts as stalled: whoever looks at it wants to know."""
@@ -20,7 +20,7 @@ class Standstill:
     @property
     def counts_as_stalled(self) -> bool:
         """Whether the time is not training any more, and the alert TrainingStalled is due."""
-        return self.seconds > max(STALL_SECONDS, STALL_BATCHES * self.usual_seconds)
+        return self.seconds > stall_limit(self.usual_seconds)
 
 
 def standstill(
