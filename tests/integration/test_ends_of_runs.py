@@ -251,7 +251,7 @@ def test_how_a_run_is_said_to_have_ended(ran, name, place):
     """As its row says; what was trained before has arrived in each case."""
     ended = ran[name, place].result()
 
-    assert ended.end == ROWS[name][PLACES.index(place)], ended.err
+    assert ended.end == ROWS[name][PLACES.index(place)], str(ended)
     if name in KILLED:
         assert ended.status == -signal.SIGTERM
     assert ended.bridge.batches()[:1] == [(0, 0)]

@@ -43,6 +43,8 @@ class FakeBridge(service.MetricsServiceServicer):
         self.applied = []
         """Every request once."""
         self.accepted = 0
+        self._applying = threading.Lock()
+        """Held by one stream at a time: a client may have opened another before the last one has ended here."""
         self.refuse_registration = ""
         self.retry_after_ms = 0
         """When a refused registration may succeed."""
@@ -170,6 +172,10 @@ class FakeBridge(service.MetricsServiceServicer):
         return None
 
     def _apply(self, request):
+        with self._applying:
+            self._apply_once(request)
+
+    def _apply_once(self, request):
         if request.HasField("heartbeat"):
             self.applied.append(request)
             self.accepted = max(self.accepted, request.sequence)

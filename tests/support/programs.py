@@ -39,6 +39,11 @@ class Ran(NamedTuple):
     err: str
     bridge: FakeBridge
 
+    def __str__(self):
+        """Say all that there is to know of it, for a test that fails."""
+        statuses = [str(one).replace("\n", " ") for one in self.bridge.of("status_update")]
+        return f"status {self.status}\n{self.out}\n{self.err}\n{self.bridge.streams}\n{statuses}"
+
     @property
     def end(self):
         """Return how the session was said to have ended, as docs/sdk.md writes it."""
