@@ -11,9 +11,23 @@ from support.tools import ROOT
 from bridge.addresses import GO_TO_IMAGES
 from bridge.web.links import BOARD_UID, board_link
 from bridge.web.pages.image_selection import PARAMETERS
+from grafana.build import files
 
 TEXTS = [path.read_text() for path in (ROOT / "grafana" / "dashboards").glob("*.json")]
-LINK = re.compile(r'"\$\{bridge_url\}/(go/[^"]+)"')
+LINK = re.compile(r'"\$\{(?:bridge_url|__field\.labels\.public_url)\}/(go/[^"]+)"')
+
+
+def test_what_is_shipped_is_what_is_written():
+    """Boards are changed in grafana/boards, and written by `python -m grafana.build`; none is left over."""
+    written = files()
+    folders = {path.rpartition("/")[0] for path in written}
+    shipped = {
+        str(path.relative_to(ROOT)): path.read_text()
+        for folder in folders
+        for path in (ROOT / folder).glob("*.json")
+    }
+
+    assert shipped == written
 
 
 def test_the_board_that_pages_link_to_is_shipped():

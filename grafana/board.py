@@ -1,0 +1,139 @@
+"""A board: its variables, its links, and its panels in their places."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from grafana.panels import PROMETHEUS
+
+Json = dict[str, Any]
+
+COLUMNS = 24
+
+SCHEMA_VERSION = 41
+"""Of Grafana 11.6: newer ones migrate it when they load it, older ones cannot read a newer one."""
+
+
+def board(
+    *,
+    uid: str,
+    title: str,
+    description: str,
+    panels: Sequence[Json],
+    variables: Sequence[Json],
+    annotations: Sequence[Json] = (),
+    refresh: str = "30s",
+    since: str = "now-6h",
+) -> Json:
+    """Return a board with its panels laid out from left to right; `since`: the start of the time it shows."""
+    return {
+        "uid": uid,
+        "title": f"Training / {title}",
+        "description": description,
+        "tags": ["trainbridge"],
+        "schemaVersion": SCHEMA_VERSION,
+        "version": 1,
+        "editable": True,
+        "graphTooltip": 1,
+        "timezone": "browser",
+        "refresh": refresh,
+        "time": {"from": since, "to": "now"},
+        "timepicker": {},
+        "fiscalYearStartMonth": 0,
+        "weekStart": "",
+        "liveNow": False,
+        "links": [_TO_THE_OTHERS],
+        "annotations": {"list": list(annotations)},
+        "templating": {"list": [DATASOURCE, JOB, INSTANCE, *variables]},
+        "panels": list(laid_out(panels)),
+    }
+
+
+def laid_out(panels: Sequence[Json]) -> Iterator[Json]:
+    """Yield panels with their ids and places: each right of the last one, or below where there is no room."""
+    ids = iter(range(1, 1000))
+    x = y = tallest = 0
+    for panel in panels:
+        width, height = panel["gridPos"]["w"], panel["gridPos"]["h"]
+        if x + width > COLUMNS:
+            x, y, tallest = 0, y + tallest, 0
+        placed = {"id": next(ids), **panel, "gridPos": {"x": x, "y": y, "w": width, "h": height}}
+        if panel.get("panels"):
+            placed["panels"] = _inside(panel["panels"], ids, y + height)
+        yield placed
+        x, tallest = x + width, max(tallest, height)
+
+
+def _inside(panels: Sequence[Json], ids: Iterator[int], top: int) -> list[Json]:
+    """Return the panels of a row that is closed, which stand below it when it is opened."""
+    inside = list(laid_out(panels))
+    for panel in inside:
+        panel["id"] = next(ids)
+        panel["gridPos"]["y"] += top
+    return inside
+
+
+def query_variable(name: str, label: str, query: str, **more: Any) -> Json:
+    """Return a variable whose values Prometheus gives, read again whenever the time changes."""
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": PROMETHEUS,
+        "query": {"query": query, "refId": "StandardVariableQuery"},
+        "definition": query,
+        "regex": "",
+        "refresh": 2,
+        "sort": 1,
+        "multi": False,
+        "includeAll": False,
+        "options": [],
+        "current": {},
+        "hide": 0,
+    } | more
+
+
+def any_of(name: str, label: str, query: str) -> Json:
+    """Return a variable of which several values, and at first all, are chosen."""
+    everything = {"text": ["All"], "value": ["$__all"]}
+    return query_variable(
+        name, label, query, multi=True, includeAll=True, allValue=".+", current=everything
+    )
+
+
+DATASOURCE: Json = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+    "regex": "",
+    "refresh": 1,
+    "multi": False,
+    "includeAll": False,
+    "options": [],
+    "current": {},
+    "hide": 0,
+}
+"""The Prometheus to ask. No `__inputs`, which only the import dialog resolves, and provisioning does not."""
+
+JOB = any_of("job", "Job", "label_values(bridge_build_info, job)")
+
+INSTANCE = any_of("instance", "Instance", 'label_values(bridge_build_info{job=~"$job"}, instance)')
+
+SESSIONS = any_of(
+    "session",
+    "Session",
+    'label_values(training_session_info{job=~"$job", instance=~"$instance"}, session_id)',
+)
+
+_TO_THE_OTHERS: Json = {
+    "type": "dashboards",
+    "title": "Training",
+    "tags": ["trainbridge"],
+    "asDropdown": True,
+    "includeVars": True,
+    "keepTime": True,
+    "targetBlank": False,
+    "icon": "external link",
+    "tooltip": "",
+    "url": "",
+}

@@ -1,0 +1,1 @@
+"""The boards, each in a module of its own."""

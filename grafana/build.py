@@ -1,0 +1,42 @@
+"""Writes the boards into grafana/dashboards: `python -m grafana.build`; a test compares what stands there."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from grafana.boards.fleet import FLEET
+
+ROOT = Path(__file__).parents[1]
+
+DASHBOARDS = "grafana/dashboards"
+
+OF_THE_CHART = "deploy/helm/trainbridge/files/dashboards"
+"""Copies, since a chart takes no files from outside of its folder."""
+
+BOARDS = (FLEET,)
+
+
+def files() -> Mapping[str, str]:
+    """Return the text of every file that is written, by its path in the repository."""
+    boards = {f"{board['uid']}.json": json.dumps(board, indent=1) + "\n" for board in BOARDS}
+    return {
+        f"{folder}/{name}": text
+        for folder in (DASHBOARDS, OF_THE_CHART)
+        for name, text in boards.items()
+    }
+
+
+def write() -> None:
+    """Write every file anew, and remove boards that there are no longer."""
+    written = files()
+    for folder in (DASHBOARDS, OF_THE_CHART):
+        for path in (ROOT / folder).glob("*.json"):
+            if f"{folder}/{path.name}" not in written:
+                path.unlink()
+    for name, text in written.items():
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(text)
+
+
+if __name__ == "__main__":
+    write()

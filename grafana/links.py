@@ -1,0 +1,34 @@
+"""Where a click on a board leads: pages and images of the bridge, and other boards."""
+
+from typing import Any
+
+from bridge.addresses import GO_TO_IMAGES
+
+Json = dict[str, Any]
+
+OF_THE_SERIES = "${__field.labels.public_url}"
+"""The bridge of the series that was clicked, by the label that `promql.with_bridge` joins in."""
+
+OF_THE_BOARD = "${bridge_url}"
+"""The bridge of the session that the board shows."""
+
+
+def images_at_point(*, session: str = "${__field.labels.session_id}") -> Json:
+    """Return the link of a point in a chart to the images of its moment; one click follows it.
+
+    The value of a point is the last one of the interval that ends there, so the images are looked for in that.
+    """
+    return {
+        "title": "Images of this moment",
+        "targetBlank": True,
+        "oneClick": True,
+        "url": f"{OF_THE_SERIES}/{GO_TO_IMAGES}?session={session}"
+        "&at=${__value.time}&window_ms=${__interval_ms}&prefer=max_loss",
+    }
+
+
+def board(uid: str, title: str, query: str = "", *, one_click: bool = False) -> Json:
+    """Return a link to another board that keeps the data source and the time; `query`: further parameters."""
+    parameters = "&".join(filter(None, (query, "${datasource:queryparam}", "${__url_time_range}")))
+    link: Json = {"title": title, "targetBlank": False, "url": f"/d/{uid}?{parameters}"}
+    return link | {"oneClick": True} if one_click else link

@@ -1,0 +1,88 @@
+"""Queries of the boards: written plainly, then narrowed to what the reader of a board has chosen."""
+
+import re
+from collections.abc import Mapping
+
+from bridge.families import BRIDGE_FAMILIES, Type
+from bridge.sinks.metrics.families import TRAINING_FAMILIES
+
+CHOSEN_BRIDGES = 'job=~"$job", instance=~"$instance"'
+
+CHOSEN_SESSIONS = f'{CHOSEN_BRIDGES}, session_id=~"$session"'
+
+OF_PROMETHEUS = ("up", "scrape_duration_seconds", "scrape_samples_scraped")
+"""Series that Prometheus makes of each scrape."""
+
+OF_THE_PROCESS = (
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "process_start_time_seconds",
+)
+"""Series of prometheus_client about the process of a bridge."""
+
+HISTOGRAM_SUFFIXES = ("", "_bucket", "_sum", "_count")
+
+_SELECTOR = re.compile(
+    r"(?P<text>\"[^\"]*\")|(?P<name>\b(?<![$:])(?:training_|bridge_|process_|scrape_)\w+\b(?!:)|\bup\b)(?P<matchers>\{[^}]*\})?"
+)
+
+
+def narrowing(session: str = CHOSEN_SESSIONS) -> Mapping[str, str]:
+    """Return, by the name of a series, the matchers that a board adds to its selectors.
+
+    `session`: the matchers of series about a session.
+    """
+    by_name = dict.fromkeys((*OF_PROMETHEUS, *OF_THE_PROCESS), CHOSEN_BRIDGES)
+    for family in (*TRAINING_FAMILIES, *BRIDGE_FAMILIES):
+        suffixes = HISTOGRAM_SUFFIXES if family.type is Type.HISTOGRAM else ("",)
+        matchers = session if "session_id" in family.labels else CHOSEN_BRIDGES
+        by_name |= dict.fromkeys((family.name + suffix for suffix in suffixes), matchers)
+    return by_name
+
+
+def chosen(query: str, *, session: str = CHOSEN_SESSIONS) -> str:
+    """Return a query in one line in which every selector has the matchers of the board.
+
+    Raises ValueError where it names a series that no bridge has.
+    """
+    by_name = narrowing(session)
+
+    def narrow(match: re.Match[str]) -> str:
+        if match["text"]:
+            return match[0]
+        if match["name"] not in by_name:
+            raise ValueError(f"no bridge has a series {match['name']!r}: {query}")
+        own = (match["matchers"] or "{}")[1:-1].strip()
+        return f"{match['name']}{{{', '.join(filter(None, (by_name[match['name']], own)))}}}"
+
+    flat = " ".join(query.split()).replace("( ", "(").replace(" )", ")")
+    return _SELECTOR.sub(narrow, flat)
+
+
+LAST_UPDATE = (
+    "max by (session_id) (last_over_time(training_session_last_update_timestamp_seconds[2h]))"
+)
+"""When any bridge has heard from each session last: what the rules record as training:last_update_timestamp_seconds."""
+
+
+def newest(query: str, *, ignoring: str = "") -> str:
+    """Return a query for the newest copy of each session: that of the bridge that heard from it last.
+
+    `ignoring`: labels of the query that a session has not, separated by commas.
+    """
+    joined = f"ignoring ({ignoring}) " if ignoring else "on (job, instance, session_id) "
+    return (
+        f"{query} and {joined}"
+        f"training_session_last_update_timestamp_seconds >= on (session_id) group_left () ({LAST_UPDATE})"
+    )
+
+
+def with_bridge(query: str, *labels: str) -> str:
+    """Return a query with the address of the bridge that each series is from as its label `public_url`.
+
+    Links begin with it, since the images of a session are with the bridge that has it. `labels`: others to keep.
+    """
+    kept = ", ".join(("session_id", *labels, "public_url"))
+    return f"max by ({kept}) (({query}) * on (job, instance) group_left (public_url) bridge_build_info)"

@@ -1,0 +1,41 @@
+"""Queries are narrowed to what the reader of a board has chosen, and to nothing else."""
+
+import pytest
+
+from grafana.promql import CHOSEN_BRIDGES, CHOSEN_SESSIONS, chosen
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("training_loss", f"training_loss{{{CHOSEN_SESSIONS}}}"),
+        ("up == 1", f"up{{{CHOSEN_BRIDGES}}} == 1"),
+        ('bridge_sessions{state="live"}', f'bridge_sessions{{{CHOSEN_BRIDGES}, state="live"}}'),
+        (
+            'sum by (le) (rate(training_batch_loss_bucket{le!="1"}[5m]))',
+            f'sum by (le) (rate(training_batch_loss_bucket{{{CHOSEN_SESSIONS}, le!="1"}}[5m]))',
+        ),
+        ('label_replace(vector(1), "a", "training_loss", "b", "up")', None),
+        (
+            "sum by (public_url) (vector(1))\n  > bool ( 0 )",
+            "sum by (public_url) (vector(1)) > bool (0)",
+        ),
+    ],
+)
+def test_every_selector_is_narrowed(query, expected):
+    """Names in texts are left as they are, and line breaks go."""
+    assert chosen(query) == (expected or query)
+
+
+def test_a_panel_may_choose_its_sessions_itself():
+    """The bridges stay chosen by the board."""
+    narrowed = chosen("training_loss", session=f'{CHOSEN_BRIDGES}, session_id="a"')
+
+    assert narrowed == f'training_loss{{{CHOSEN_BRIDGES}, session_id="a"}}'
+
+
+@pytest.mark.parametrize("name", ["training_losses", "bridge_up", "training_batch_loss_total"])
+def test_a_series_that_no_bridge_has_is_refused(name):
+    """A board cannot be written with a query that would stay empty."""
+    with pytest.raises(ValueError, match=name):
+        chosen(f"rate({name}[5m])")
