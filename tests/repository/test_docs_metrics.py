@@ -8,6 +8,8 @@ from support.tools import ROOT
 
 from bridge.families import BRIDGE_FAMILIES, Type
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
+from bridge.sinks.metrics.process import REGISTRY as PROCESS
+from grafana.promql import OF_THE_PROCESS
 
 PAGE = (ROOT / "docs" / "metrics.md").read_text()
 TABLES = tables_under(PAGE)
@@ -26,6 +28,21 @@ def test_every_family_stands_in_its_table(heading, families):
     ]
 
     assert TABLES[heading] == rows
+
+
+def test_every_series_of_the_process_stands_in_its_table():
+    """What prometheus_client calls them, and in the same words."""
+    rows = [
+        [
+            f"`{family.name}{'_total' * (family.type == 'counter')}`",
+            family.type,
+            family.documentation,
+        ]
+        for family in PROCESS.collect()
+    ]
+
+    assert TABLES["The process"] == rows
+    assert {row[0].strip("`") for row in rows} >= set(OF_THE_PROCESS)
 
 
 def test_buckets_are_as_documented():

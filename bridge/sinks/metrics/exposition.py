@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from bridge.sinks.metrics.lines import pieces
 from bridge.sinks.metrics.negotiation import Format, negotiate_format
+from bridge.sinks.metrics.process import process_series
 from bridge.sinks.metrics.series import SessionSeries
 from bridge.sinks.metrics.state import Confusion, TrainingMetrics
 from bridge.telemetry import Telemetry
@@ -32,7 +33,7 @@ class Page:
 
 
 class Exposition:
-    """Renders the series of all sessions, followed by the bridge's own."""
+    """Renders the series of all sessions, followed by those of the process and the bridge's own."""
 
     def __init__(self, metrics: TrainingMetrics, telemetry: Telemetry) -> None:
         """Render the sessions of `metrics` and the registry of `telemetry`."""
@@ -70,7 +71,7 @@ class Exposition:
         started = time.perf_counter()
         chunks, series = await _chunks(self._metrics.all(), is_openmetrics=is_openmetrics)
         self._telemetry.rendered(time.perf_counter() - started, series)
-        await asyncio.sleep(0)
+        chunks.append(await process_series(is_openmetrics=is_openmetrics))
         chunks.append(self._own(is_openmetrics=is_openmetrics))
         if sum(map(len, chunks)) > THREAD_BYTES:
             return await run_in_daemon_thread(lambda: b"".join(chunks), name="exposition")
