@@ -3,11 +3,13 @@
 import argparse
 import sys
 
+from bridge.cli.arguments import add_url, chosen_url
 from bridge.cli.parsing import listen_address, whole_number
 from bridge.errors import BridgeError
 
 EPOCHS = 40
 HANG_EPOCH = 2
+DIVERGE_EPOCH = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         metavar="EPOCH",
         help="let the first run hang in an epoch, as in a collective operation, so that there is something to alert on"
+        " (default without an epoch: %(const)s)",
+    )
+    way.add_argument(
+        "--diverge",
+        type=whole_number(1),
+        nargs="?",
+        const=DIVERGE_EPOCH,
+        default=0,
+        metavar="EPOCH",
+        help="let the loss of the first run jump in an epoch and stay high, as with too high a learning rate"
         " (default without an epoch: %(const)s)",
     )
     parser.add_argument(
@@ -55,13 +67,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keep everything in this folder (default: a temporary one, which goes with the demo)",
     )
 
+    parser.add_argument(
+        "--address",
+        type=listen_address("127.0.0.1:50051"),
+        metavar="HOST:PORT",
+        help="stream to the bridge that takes telemetry here, instead of starting one",
+    )
+    add_url(parser, "--bridge-url")
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo, and return its exit status."""
-    if arguments.hang > arguments.epochs:
+    address = arguments.address
+    if address and arguments.state:
         raise BridgeError(
-            f"--hang {arguments.hang} is after the last epoch of a run: give one from 1 to {arguments.epochs}, or more --epochs"
+            "--state is for the demo's own bridge, and with --address it starts none: leave one of the two out"
         )
+    for flag, epoch in (("--hang", arguments.hang), ("--diverge", arguments.diverge)):
+        if epoch > arguments.epochs:
+            raise BridgeError(
+                f"{flag} {epoch} is after the last epoch of a run: give one from 1 to {arguments.epochs}, or more --epochs"
+            )
     # The demo's libraries take seconds to import, and only the extra [demo] brings them.
     sys.stdout.write("Loading the digits and the network ...\n")
     sys.stdout.flush()
@@ -73,5 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         grpc_address=arguments.grpc_address,
         http_address=arguments.http_address,
         state=arguments.state,
+        running=(address, chosen_url(arguments.bridge_url)) if address else None,
         hang_epoch=arguments.hang,
+        diverge_epoch=arguments.diverge,
     )

@@ -1,4 +1,4 @@
-"""The bridge of the demo: the real command in a process of its own."""
+"""The bridge that a demo streams to: by default the real command in a process of its own."""
 
 import errno
 import json
@@ -36,17 +36,12 @@ WAY_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class RunningBridge:
-    """A bridge that is ready, and host:port of its two servers."""
+    """Where a bridge takes telemetry and serves its pages, and its process where that is one of ours."""
 
     grpc: str
-    http: str
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    @property
-    def url(self) -> str:
-        """Where its pages are."""
-        return url_of(self.http)
+    url: str
+    process: "subprocess.Popen[bytes] | None" = None
+    log: Path | None = None
 
     @property
     def client(self) -> BridgeClient:
@@ -54,8 +49,8 @@ class RunningBridge:
         return BridgeClient(self.url, timeout_seconds=30)
 
     def check_alive(self) -> None:
-        """Raise BridgeError, with the last error of its log, if the bridge has ended."""
-        if self.process.poll() is not None:
+        """Raise BridgeError, with the last error of its log, if it is one of ours and has ended."""
+        if self.process and self.log and self.process.poll() is not None:
             raise BridgeError(f"the bridge of the demo has ended: {_last_error(self.log)}")
 
     def total(self, series: str, **labels: str) -> int:
@@ -100,7 +95,10 @@ def bridge_process(
             ports = _ports(process, ports_file, log)
             grpc, http = split_address(grpc_address)[0], split_address(http_address)[0]
             yield RunningBridge(
-                join_address(grpc, ports["grpc"]), join_address(http, ports["http"]), process, log
+                join_address(grpc, ports["grpc"]),
+                url_of(join_address(http, ports["http"])),
+                process,
+                log,
             )
         finally:
             _stop(process)

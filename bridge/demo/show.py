@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -33,38 +34,50 @@ def run(
     grpc_address: str,
     http_address: str,
     state: str | None,
+    running: tuple[str, str] | None = None,
     hang_epoch: int = 0,
+    diverge_epoch: int = 0,
 ) -> int:
     """Train small classifiers that stream to a bridge of their own; return the exit status.
 
     Without `exit_when_done`, one run follows the other until Ctrl-C, which is how it is meant to end: the status
-    is 0. With `hang_epoch` the first run hangs in that epoch. Raises BridgeError if the bridge does not start, or
-    ends.
+    is 0. With `hang_epoch` the first run hangs in that epoch, with `diverge_epoch` its loss jumps there and stays
+    high. `running` is a bridge to stream to instead: where it takes telemetry, and the URL of its pages. Raises
+    BridgeError if a bridge of its own does not start, or ends.
     """
     end_with_terminal()
-    folder = Path(state).expanduser() if state else None
     try:
-        _print("Starting a bridge ...")
-        with bridge_process(grpc_address, http_address, state=folder) as bridge:
+        with _bridge(running, grpc_address, http_address, state) as bridge:
             _print_addresses(bridge)
             if exit_when_done:
                 return _train_and_compare(bridge, DemoOptions(epochs=epochs))
-            _train_on(bridge, epochs, hang_epoch)
+            _train_on(bridge, epochs, hang_epoch, diverge_epoch)
     except KeyboardInterrupt:
         _print("\nStopped.")
     return INTERRUPTED if exit_when_done else 0
 
 
-def _train_on(bridge: RunningBridge, epochs: int, hang_epoch: int) -> None:
-    """Train one network after the other; the first never ends if it is to hang."""
+def _bridge(
+    running: tuple[str, str] | None, grpc_address: str, http_address: str, state: str | None
+) -> AbstractContextManager[RunningBridge]:
+    if running:
+        return nullcontext(RunningBridge(*running))
+    _print("Starting a bridge ...")
+    folder = Path(state).expanduser() if state else None
+    return bridge_process(grpc_address, http_address, state=folder)
+
+
+def _train_on(bridge: RunningBridge, epochs: int, hang_epoch: int, diverge_epoch: int) -> None:
+    """Train one network after the other; the first one hangs or diverges where it is to, and never ends if it hangs."""
     for number in itertools.count():
         options = DemoOptions(
             epochs=epochs,
             seed=number,
             hidden=HIDDEN[number % len(HIDDEN)],
             learning_rate=LEARNING_RATES[number % len(LEARNING_RATES)],
+            diverge_epoch=0 if number else diverge_epoch,
         )
-        _train(bridge, options, hang_epoch)
+        _train(bridge, options, 0 if number else hang_epoch)
         bridge.check_alive()
 
 

@@ -15,6 +15,9 @@ BATCH_SIZE = 32
 FINAL_LEARNING_RATE_RATIO = 0.1
 """What is left of the learning rate at the end of a run."""
 
+DIVERGING_LEARNING_RATE = 1.0
+"""With it the loss of this network jumps, and comes back to no better than guessing."""
+
 DROPOUT = 0.3
 """Keeps the loss from settling at zero, where a curve is nothing to look at."""
 
@@ -36,6 +39,8 @@ class DemoOptions:
     learning_rate: float = 0.05
     seed: int = 0
     step_seconds: float = STEP_SECONDS
+    diverge_epoch: int = 0
+    """From this epoch on the learning rate is far too high; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class Training:
         session.on(CommandType.CHANGE_LEARNING_RATE, self._change_learning_rate)
         batches = epochs = 0
         for epoch in range(1, self.options.epochs + 1):
+            if epoch == self.options.diverge_epoch:
+                self._learning_rate = DIVERGING_LEARNING_RATE
             batches += self._epoch(session, epoch, progress)
             if session.should_stop:
                 break

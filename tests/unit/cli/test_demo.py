@@ -29,7 +29,9 @@ def test_a_demo_needs_no_flag(started):
             "grpc_address": "127.0.0.1:50051",
             "http_address": "127.0.0.1:8080",
             "state": None,
+            "running": None,
             "hang_epoch": 0,
+            "diverge_epoch": 0,
         }
     ]
 
@@ -49,7 +51,17 @@ def test_flags_say_how_long_and_where(started):
     ]
     cli.main(["demo", *words])
 
-    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder", 0]
+    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder", None, 0, 0]
+
+
+def test_a_demo_can_stream_to_a_bridge_that_runs_already(started):
+    """It is given where that takes telemetry and where its pages are, and has no state of its own to keep."""
+    words = ["demo", "--address", "h:1", "--bridge-url", "http://h:2"]
+    cli.main(words)
+    assert started[0]["running"] == ("h:1", "http://h:2")
+
+    assert cli.main([*words, "--state", "folder"]) != 0
+    assert len(started) == 1
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
@@ -70,6 +82,14 @@ def test_a_run_can_be_made_to_hang(started, words, epoch):
     assert started[0]["hang_epoch"] == epoch
 
 
+@pytest.mark.parametrize(("words", "epoch"), [(["--diverge"], 10), (["--diverge", "5"], 5)])
+def test_a_run_can_be_made_to_diverge(started, words, epoch):
+    """In the tenth epoch, when the loss is low, or in the one that is given."""
+    cli.main(["demo", *words])
+
+    assert started[0]["diverge_epoch"] == epoch
+
+
 def test_a_run_that_hangs_has_no_summary(started, capsys):
     """It never ends, so --exit is refused beside --hang."""
     with pytest.raises(SystemExit) as ended:
@@ -80,9 +100,10 @@ def test_a_run_that_hangs_has_no_summary(started, capsys):
     assert started == []
 
 
-def test_a_run_hangs_in_an_epoch_that_it_has(started, capsys):
+@pytest.mark.parametrize("flag", ["--hang", "--diverge"])
+def test_a_run_hangs_or_diverges_in_an_epoch_that_it_has(started, capsys, flag):
     """Where it would be over by then, the error says which epochs there are."""
-    assert cli.main(["demo", "--hang", "3", "--epochs", "2"]) != 0
+    assert cli.main(["demo", flag, "3", "--epochs", "2"]) != 0
 
     assert "give one from 1 to 2, or more --epochs" in capsys.readouterr().err
     assert started == []

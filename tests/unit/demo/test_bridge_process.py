@@ -8,7 +8,7 @@ import sys
 import pytest
 from support.waiting import until_true
 
-from bridge.demo.bridge_process import SESSIONS_KEPT, bridge_command, check_free
+from bridge.demo.bridge_process import SESSIONS_KEPT, RunningBridge, bridge_command, check_free
 from bridge.errors import BridgeError
 
 
@@ -60,3 +60,8 @@ def test_an_attached_process_ends_with_the_other_end_of_its_pipe(tmp_path):
         process.kill()
         process.wait()
     assert not folder.exists()
+
+
+def test_a_bridge_that_is_not_ours_is_not_watched():
+    """Whether it is alive is for those who run it: the loop trains on without it."""
+    RunningBridge("127.0.0.1:1", "http://127.0.0.1:2").check_alive()

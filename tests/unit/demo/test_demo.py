@@ -54,6 +54,17 @@ def test_the_mishap_is_a_spike(run):
     assert min(spike) > 2 * max(losses.values())
 
 
+def test_a_run_diverges_where_it_is_said_to():
+    """Its losses stay far above those of the epochs before, to the end."""
+    bridge = RecordingBridge()
+    options = DemoOptions(epochs=7, step_seconds=0, diverge_epoch=5)
+    with TrainingSession(bridge, class_names=CLASS_NAMES) as session:
+        Training(options).run(session, lambda _epoch, _loss: None)
+
+    before, _, *after = [epoch.loss for epoch in bridge.epochs[1:]][2:]
+    assert min(after) > 3 * before
+
+
 def test_a_run_hangs_where_it_is_said_to():
     """Its thread waits in the second epoch without a step, while the session lives; it goes on if the other rank comes."""
     bridge, announced, steps = RecordingBridge(), [], []
