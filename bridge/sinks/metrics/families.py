@@ -190,8 +190,9 @@ TRAINING_FAMILIES = (
     ),
     _gauge(
         "training_estimated_time_remaining_seconds",
-        "Time until the end of the run, as estimated by the training loop.",
+        "Time until the end of the run, as estimated by the training loop; of runs that go on.",
         "PerformanceData.estimated_time_remaining_sec",
+        "remaining_seconds",
     ),
     _gauge(
         "training_frames_per_second", "Recent samples per second.", "PerformanceData.current_fps"

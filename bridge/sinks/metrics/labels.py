@@ -1,10 +1,12 @@
 """Writes labels so that no value from a client can break the page."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import sha256
 from unicodedata import category
+
+from bridge.model import Client
 
 VALUE_LIMIT = 200
 """Characters of a label value."""
@@ -115,3 +117,13 @@ def _metric_label(name: str, split: str) -> str:
 
 
 _short_metric_label = lru_cache(maxsize=4096)(_metric_label)
+
+
+def place_in_run(client: Client) -> Iterator[tuple[str, str]]:
+    """Yield which of the processes of a run it is, as far as that is reported."""
+    if client.run_id:
+        yield "run_id", client.run_id
+    if client.rank is not None:
+        yield "rank", str(client.rank)
+    if client.world_size:
+        yield "world_size", str(client.world_size)

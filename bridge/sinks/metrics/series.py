@@ -1,6 +1,6 @@
 """The series of one session."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,14 @@ from bridge.protocol import LOST_PHASE, STALLED_PHASE
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
 from bridge.sinks.metrics.families import CONFIDENCE_BUCKETS, DURATION_BUCKETS, LOSS_BUCKETS
-from bridge.sinks.metrics.labels import label_suffix, own_labels, pair, phase_label, quoted
+from bridge.sinks.metrics.labels import (
+    label_suffix,
+    own_labels,
+    pair,
+    phase_label,
+    place_in_run,
+    quoted,
+)
 from bridge.sinks.metrics.observations import Exemplar, Extremes, Histogram
 from bridge.telemetry import Telemetry
 
@@ -22,6 +29,8 @@ STATUSES = (
 STATUS_LABELS = {
     name: label_suffix(("status", name)) for name in (*STATUSES, *Status, str(Stage.LOST))
 }
+
+GOING_ON = (Status.UNKNOWN, Status.INITIALIZING, Status.RUNNING)
 
 END_OF_LABELS = "} "
 """What follows the session's label if there is no other."""
@@ -240,6 +249,11 @@ class SessionSeries:
         return self.session.stepped_at or None
 
     @property
+    def remaining_seconds(self) -> float | None:
+        """The estimate of the loop while it goes on; a run that is over, paused or silent has none that holds."""
+        return self.estimated_time_remaining_seconds if self.session.state in GOING_ON else None
+
+    @property
     def phase(self) -> Labelled:
         """1 for the phase now, 0 for the others and where nobody knows; without those that no loop is in by its own account."""
         now = self.session.phase
@@ -316,7 +330,7 @@ class SessionSeries:
             ("model_name", config.model_name),
             ("dataset_name", config.dataset_name),
             ("trace_id", trace_id),
-            *_place_in_run(client),
+            *place_in_run(client),
         )
         self.session_info = {
             "".join(pair(*label) for label in known) + self.own_labels + END_OF_LABELS: 1
@@ -334,13 +348,3 @@ class SessionSeries:
         if left_out > self.labels_left_out:
             self.shared.telemetry.dropped("label", "limit", left_out - self.labels_left_out)
             self.labels_left_out = left_out
-
-
-def _place_in_run(client: Client) -> Iterator[tuple[str, str]]:
-    """Yield which of the processes of a run it is, as far as that is reported."""
-    if client.run_id:
-        yield "run_id", client.run_id
-    if client.rank is not None:
-        yield "rank", str(client.rank)
-    if client.world_size:
-        yield "world_size", str(client.world_size)

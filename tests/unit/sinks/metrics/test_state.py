@@ -318,6 +318,25 @@ def test_a_measurement_is_shown_while_it_is_reported(scene):
     assert [name for name in names if scene.values(name)] == ["training_frames_per_second"]
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(StatusChange(Status.PAUSED), StatusChange(Status.COMPLETED)),
+        *(Ended(Stage.LOST), Absent()),
+    ],
+    ids=str,
+)
+def test_only_a_run_that_goes_on_has_time_remaining(scene, event):
+    """The last estimate of a run that is over, paused or silent stays true of nothing."""
+    session = scene.session()
+    scene.tell(session, StatusChange(Status.RUNNING), Performance(0, 0, 90.0, 0, 0))
+    assert scene.value("training_estimated_time_remaining_seconds") == 90.0
+
+    scene.tell(session, event)
+
+    assert not scene.values("training_estimated_time_remaining_seconds")
+
+
 def test_epochs_are_counted_and_their_averages_shown(scene):
     """What an epoch does not tell keeps its last value."""
     session = scene.session()
