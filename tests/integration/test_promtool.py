@@ -5,6 +5,7 @@ import math
 import subprocess
 
 import pytest
+from support.boards import BOARDS, DURATIONS, all_queries, filled
 from support.markdown import blocks
 from support.series import NOON, Scene
 from support.tools import ROOT, tool
@@ -73,12 +74,24 @@ def test_promtool_notices_a_broken_page(promtool):
 
 def test_promtool_accepts_the_queries_of_the_documentation(promtool, tmp_path):
     """Each ready query parses as PromQL, its Grafana variables filled in."""
+    check_queries(promtool, tmp_path, queries())
+
+
+def test_promtool_accepts_the_queries_of_the_boards(promtool, tmp_path):
+    """Those of variables and annotations too: each parses as PromQL, its Grafana variables filled in."""
+    asked = [filled(one.expr, DURATIONS) for board in BOARDS for one in all_queries(board)]
+
+    check_queries(promtool, tmp_path, asked)
+
+
+def check_queries(promtool, folder, asked):
+    """Have promtool parse queries, as recording rules."""
     rules = [
-        {"record": f"documentation:query:{number}", "expr": query}
-        for number, query in enumerate(queries())
+        {"record": f"query:{number}", "expr": query}
+        for number, query in enumerate(dict.fromkeys(asked))
     ]
-    path = tmp_path / "rules.yaml"
-    path.write_text(json.dumps({"groups": [{"name": "documentation", "rules": rules}]}))
+    path = folder / "rules.yaml"
+    path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
 
     done = subprocess.run(
         [promtool, "check", "rules", path], text=True, capture_output=True, check=False, timeout=30
