@@ -121,6 +121,11 @@ BRIDGE_FAMILIES = (
         "the registry",
         "state",
     ),
+    _gauge(
+        "bridge_sessions_limit",
+        "Sessions that may be in memory; more are refused.",
+        "settings",
+    ),
     _counter(
         "bridge_session_events_total",
         "Registrations, connections and ends of sessions, by event.",

@@ -48,5 +48,5 @@ async def _run(
 
 
 def _set_gauges(sessions: Sessions, database: Database, telemetry: Telemetry) -> None:
-    telemetry.sessions_counted(Counter(session.stage for session in sessions))
+    telemetry.sessions_counted(Counter(session.stage for session in sessions), sessions.limit)
     telemetry.database_measured(database.size_bytes)

@@ -84,8 +84,9 @@ class Telemetry:
         self._histograms["bridge_exposition_duration_seconds"].observe(seconds)
         self._gauges["bridge_series"].set(series)
 
-    def sessions_counted(self, counts: Mapping[Stage, int]) -> None:
+    def sessions_counted(self, counts: Mapping[Stage, int], limit: int) -> None:
         """The sessions in memory were counted by stage; a stage that is missing has none."""
+        self._gauges["bridge_sessions_limit"].set(limit)
         for stage in Stage:
             self._gauges["bridge_sessions"].labels(stage.value).set(counts.get(stage, 0))
 

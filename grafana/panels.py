@@ -157,6 +157,39 @@ def timeseries(title: str, description: str, *queries: Query | str, **more: Any)
     )
 
 
+def state_timeline(title: str, description: str, *queries: Query | str, **more: Any) -> Json:
+    """Return a band for each series, coloured by its value over time; `mappings`: what the values are called."""
+    given: Json = {"width": 24, "color": "thresholds"} | more
+    defaults: Json = {
+        "custom": {"fillOpacity": 80, "lineWidth": 0, "spanNulls": BRIDGED_GAP_MS},
+        "mappings": given.pop("mappings", []),
+    } | given.pop("defaults", {})
+    options: Json = {
+        "showValue": "never",
+        "mergeValues": True,
+        "rowHeight": 0.8,
+        "alignValue": "left",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+        "tooltip": {"mode": "single", "sort": "none"},
+    } | given.pop("options", {})
+    return panel(
+        "state-timeline", title, description, *queries, defaults=defaults, options=options, **given
+    )
+
+
+def named_values(*names: tuple[float, str, str]) -> list[Json]:
+    """Return mappings of values to a text and a colour."""
+    return [
+        {
+            "type": "value",
+            "options": {
+                f"{value:g}": {"text": text, "color": color, "index": place}
+                for place, (value, text, color) in enumerate(names)
+            },
+        }
+    ]
+
+
 def table(title: str, description: str, *queries: Query | str, **more: Any) -> Json:
     """Return a table; its queries are instant, and of the format of tables."""
     given: Json = {"width": 24, "color": "thresholds"} | more

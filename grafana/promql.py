@@ -86,3 +86,23 @@ def with_bridge(query: str, *labels: str) -> str:
     """
     kept = ", ".join(("session_id", *labels, "public_url"))
     return f"max by ({kept}) (({query}) * on (job, instance) group_left (public_url) bridge_build_info)"
+
+
+def quantile(ratio: float, family: str, *labels: str) -> str:
+    """Return a query for a quantile of a histogram by labels, which Prometheus may have made native at the scrape.
+
+    `family`: with matchers of its own, if any.
+    """
+    name, _, matchers = family.partition("{")
+    own = f"{{{matchers}" if matchers else ""
+    classic = f"sum by ({', '.join((*labels, 'le'))}) (rate({name}_bucket{own}[$__rate_interval]))"
+    native = f"sum by ({', '.join(labels)}) (rate({family}[$__rate_interval]))"
+    return f"histogram_quantile({ratio:g}, {classic} or {native})"
+
+
+def of_bridges(query: str) -> str:
+    """Return a query about scrapes or processes without those of anything but bridges.
+
+    A bridge that does not answer is one for as long as the time shown goes back.
+    """
+    return f"{query} and on (job, instance) last_over_time(bridge_build_info[$__range])"

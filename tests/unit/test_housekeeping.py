@@ -35,4 +35,5 @@ async def test_time_goes_on_without_messages(tmp_path):
 
     assert len(sessions) == 0
     assert telemetry.registry.get_sample_value("bridge_journal_bytes") > 0
+    assert telemetry.registry.get_sample_value("bridge_sessions_limit") == sessions.limit
     database.close()

@@ -18,7 +18,7 @@ OCCURRENCES = {
     "commit_failed": lambda t: t.commit_failed(OSError("full")),
     "row_refused": lambda t: t.row_refused("journal", "why"),
     "rendered": lambda t: t.rendered(0.1, 7),
-    "sessions_counted": lambda t: t.sessions_counted({Stage.LIVE: 3}),
+    "sessions_counted": lambda t: t.sessions_counted({Stage.LIVE: 3}, 10),
     "stream_opened": lambda t: t.stream_opened(),
     "stream_refused": lambda t: t.stream_refused("unread", host="10.0.0.1"),
     "stream_closed": lambda t: t.stream_closed(),

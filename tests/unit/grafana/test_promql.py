@@ -2,7 +2,7 @@
 
 import pytest
 
-from grafana.promql import CHOSEN_BRIDGES, CHOSEN_SESSIONS, chosen
+from grafana.promql import CHOSEN_BRIDGES, CHOSEN_SESSIONS, chosen, of_bridges, quantile
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,26 @@ def test_a_series_that_no_bridge_has_is_refused(name):
     """A board cannot be written with a query that would stay empty."""
     with pytest.raises(ValueError, match=name):
         chosen(f"rate({name}[5m])")
+
+
+def test_a_quantile_is_had_of_both_forms_of_a_histogram():
+    """Whichever Prometheus has stored; matchers stand in both."""
+    assert quantile(0.99, "bridge_commit_duration_seconds", "instance") == (
+        "histogram_quantile(0.99, "
+        "sum by (instance, le) (rate(bridge_commit_duration_seconds_bucket[$__rate_interval])) "
+        "or sum by (instance) (rate(bridge_commit_duration_seconds[$__rate_interval])))"
+    )
+    assert '_bucket{correct="true"}[' in quantile(
+        0.5, 'training_prediction_confidence{correct="true"}'
+    )
+    assert 'confidence{correct="true"}[' in quantile(
+        0.5, 'training_prediction_confidence{correct="true"}'
+    )
+
+
+def test_what_other_programs_have_too_is_of_bridges_alone():
+    """All jobs chosen means all jobs of bridges, not all that Prometheus scrapes."""
+    narrowed = chosen(of_bridges("up"))
+
+    assert narrowed.startswith(f"up{{{CHOSEN_BRIDGES}}} and on (job, instance) ")
+    assert f"bridge_build_info{{{CHOSEN_BRIDGES}}}[$__range]" in narrowed
