@@ -11,6 +11,8 @@ PROGRAMS = {
     "chromium": "how the pages look and behave in a browser",
     "promtool": "alert rules and /metrics as Prometheus reads them",
     "prometheus": "a real Prometheus",
+    "prometheus-alertmanager": "alerts that send commands",
+    "amtool": "the configuration of Alertmanager",
     "swift-python": "object storage with a real server",
     "ip": "networks that break",
     "mkfs.ext4": "disks that fail",

@@ -70,12 +70,13 @@ swift=(swift-proxy swift-account swift-container swift-object)
 
 command -v apt-get >/dev/null || {
   echo "These programs come from Debian's packages, and there is no apt-get here." >&2
-  echo "Install chromium, promtool and OpenStack Swift's servers yourself, on PATH." >&2
+  echo "Install chromium, promtool, prometheus-alertmanager, amtool and OpenStack Swift's servers yourself, on PATH." >&2
   exit 1
 }
 
 echo "Programs for the tests:"
 want promtool prometheus
+want prometheus-alertmanager prometheus-alertmanager
 want swift-python "${swift[@]}"
 want chromium chromium fonts-dejavu-core
 want ip iproute2
@@ -88,7 +89,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   python=/usr/bin/python3
   [ -x "$python" ] || python="$system/usr/bin/python3"
   launch swift-python "$python"  # a Python that can import swift
-  for program in "$system"/usr/bin/{promtool,prometheus} "$system"/usr/lib/chromium/chromium \
+  for program in "$system"/usr/bin/{promtool,prometheus,prometheus-alertmanager,amtool} "$system"/usr/lib/chromium/chromium \
     "$system"/{usr/,}{bin,sbin}/ip "$system"/{usr/,}sbin/{mkfs.ext4,e2fsck}; do
     if [ -x "$program" ]; then
       launch "$(basename "$program")" "$program"
