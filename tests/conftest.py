@@ -5,14 +5,14 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from support import outlook, surroundings
 from support.bridges import FOREIGN
 
 SURROUNDINGS = pytest.StashKey()
 
 # How fast a machine is decides nothing here.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and programs inherit that.
