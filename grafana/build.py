@@ -1,9 +1,10 @@
-"""Writes the boards into grafana/dashboards: `python -m grafana.build`; a test compares what stands there."""
+"""Writes boards and alert rules to where they are shipped from: `python -m grafana.build`; tests compare what stands there."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from grafana import alerting
 from grafana.boards.fleet import FLEET
 
 ROOT = Path(__file__).parents[1]
@@ -33,7 +34,7 @@ def write() -> None:
         for path in (ROOT / folder).glob("*.json"):
             if f"{folder}/{path.name}" not in written:
                 path.unlink()
-    for name, text in written.items():
+    for name, text in (*written.items(), *alerting.files().items()):
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / name).write_text(text)
 

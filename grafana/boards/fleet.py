@@ -1,9 +1,16 @@
 """The board of all sessions and bridges."""
 
+from bridge.alert_rules.inlined import inlined
 from grafana.board import SESSIONS, board
 from grafana.links import images_at_point
 from grafana.panels import Query, bar_gauge, row, stat, table, timeseries
 from grafana.promql import with_bridge
+
+
+def _count_of(alert: str) -> str:
+    """Return the query for how many sessions an alert is about, whether the rules are loaded or not."""
+    return f"count({inlined(alert)}) or vector(0)"
+
 
 FLEET = board(
     uid="trainbridge-fleet",
@@ -20,19 +27,19 @@ FLEET = board(
         stat(
             "Stalled",
             "Connected sessions that report running and have finished no step for five minutes, or twenty times as long as a step takes. The same as the alert TrainingStalled, which says what to do.",
-            'count((time() - max by (session_id) (training_last_batch_timestamp_seconds) > 300 unless on (session_id) time() - max by (session_id) (training_last_batch_timestamp_seconds) <= 20 * sum by (session_id) (training_batch_duration_seconds_sum) / sum by (session_id) (training_batch_duration_seconds_count) or max by (session_id) (training_phase_seconds_total{phase="stalled"} and increase(training_phase_seconds_total{phase="stalled"}[5m]) > 0) unless on (session_id) training_last_batch_timestamp_seconds) and on (session_id) (training_session_status{status="running"} == 1 and ignoring (status) training_session_connected == 1) unless on (session_id) (training_phase{phase!~"training|data|stalled"} == 1 and ignoring (phase) training_session_connected == 1)) or vector(0)',
+            _count_of("TrainingStalled"),
             steps=((None, "green"), (1, "red")),
         ),
         stat(
             "Disconnected",
             "Sessions that no bridge has connected and none saw end. The same as the alert TrainingDisconnected, which says what to do.",
-            'count(time() - (max by (session_id) (last_over_time(training_session_last_update_timestamp_seconds[2h]))) and on (session_id) ((training_session_status{status=~"disconnected|lost"} == 1 or last_over_time(training_session_status{status=~"unknown|initializing|running|paused|disconnected"}[2h]) == 1 unless ignoring (status) training_session_connected) and ignoring (status) last_over_time(training_session_last_update_timestamp_seconds[2h]) >= on (session_id) group_left () (max by (session_id) (last_over_time(training_session_last_update_timestamp_seconds[2h])))) unless on (session_id) training_session_connected == 1 and on () count(bridge_build_info)) or vector(0)',
+            _count_of("TrainingDisconnected"),
             steps=((None, "green"), (1, "red")),
         ),
         stat(
             "Failed",
             "Sessions that failed within the last hour and have not begun again; a stop, Ctrl-C and SIGTERM are not failures. Their pages say why.",
-            'count(max by (session_id) (last_over_time(training_session_status{status="failed"}[1h]) == 1 and ignoring (status) last_over_time(training_session_last_update_timestamp_seconds[2h]) >= on (session_id) group_left () (max by (session_id) (last_over_time(training_session_last_update_timestamp_seconds[2h]))))) or vector(0)',
+            _count_of("TrainingFailed"),
             width=2,
             steps=((None, "green"), (1, "red")),
         ),

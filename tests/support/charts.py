@@ -1,12 +1,11 @@
 """The chart as its tests see it: rendered, and with every text about a value in step.
 
 Run as a program, it writes what follows from something else: the chart's README and the descriptions of its schema
-from the comments of values.yaml, its version from the bridge's, its rules and boards from their own folders, and the golden renders.
+from the comments of values.yaml, its version from the bridge's, and the golden renders.
 """
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -23,13 +22,10 @@ CHART = ROOT / "deploy" / "helm" / "trainbridge"
 GOLDEN = ROOT / "tests" / "chart" / "golden"
 CASES = {path.name.removesuffix("-values.yaml"): path for path in CHART.glob("ci/*-values.yaml")}
 
-SHIPPED = {
-    CHART / "files" / "rules": ROOT / "deploy" / "prometheus",
-    CHART / "files" / "dashboards": ROOT / "grafana" / "dashboards",
-}
-"""Folders of the chart, and where what they hold comes from."""
+BOARDS = ROOT / "grafana" / "dashboards"
+"""What the chart has a copy of; `python -m grafana.build` writes both, and the alert rules."""
 
-PATTERNS = ("*.rules.yaml", "*.json")
+RULES_TEMPLATE = "trainbridge/templates/prometheusrule.yaml"
 
 BEGIN = "<!-- values: begin -->"
 END = "<!-- values: end -->"
@@ -125,19 +121,19 @@ def golden(name: str) -> str:
     for path in sorted(rendered):
         lines = [line.rstrip() for line in rendered[path].strip().splitlines()]
         if any(line not in ("", "---") for line in lines):
-            text = _without_shipped("\n".join(lines) + "\n")
+            text = _without_shipped(path, "\n".join(lines) + "\n")
             parts.append(f"# {path.removeprefix('trainbridge/')}\n{text}")
     return "---\n".join(parts)
 
 
-def _without_shipped(text: str) -> str:
-    for source in SHIPPED.values():
-        for path in originals(source):
-            for indent in ("  ", "    "):
-                content = "\n".join(
-                    f"{indent}{line}".rstrip() for line in path.read_text().strip().splitlines()
-                )
-                text = text.replace(f"\n{content}\n", f"\n{indent}<{path.name}>\n")
+def _without_shipped(rendered: str, text: str) -> str:
+    if rendered == RULES_TEMPLATE:
+        return text[: text.index("\nspec:")] + "\nspec:\n  <trainbridge.rules.yaml>\n"
+    for path in originals():
+        content = "\n".join(
+            f"    {line}".rstrip() for line in path.read_text().strip().splitlines()
+        )
+        text = text.replace(f"\n{content}\n", f"\n    <{path.name}>\n")
     return text
 
 
@@ -208,17 +204,12 @@ def versioned(chart_file: str) -> str:
     return re.sub(r"^appVersion: .*", f'appVersion: "{__version__}"', text, flags=re.MULTILINE)
 
 
-def originals(source: Path) -> list[Path]:
-    """Return the files of a folder that the chart ships."""
-    return sorted(path for pattern in PATTERNS for path in source.glob(pattern))
+def originals() -> list[Path]:
+    """Return the boards that the chart ships."""
+    return sorted(BOARDS.glob("*.json"))
 
 
 def _write() -> None:
-    for target, source in SHIPPED.items():
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for path in originals(source):
-            shutil.copyfile(path, target / path.name)
     path = CHART / "Chart.yaml"
     path.write_text(versioned(path.read_text()))
     path = CHART / "values.schema.json"

@@ -1,0 +1,15 @@
+"""The alert rules where they are shipped from: for Prometheus, and for the chart, which fills in the addresses."""
+
+from collections.abc import Mapping
+
+from bridge.alert_rules.addresses import Addresses
+from bridge.alert_rules.prometheus import open_text, rules_text
+
+RULE_FILE = "deploy/prometheus/trainbridge.rules.yaml"
+
+OF_THE_CHART = "deploy/helm/trainbridge/files/rules/trainbridge.rules.yaml"
+
+
+def files() -> Mapping[str, str]:
+    """Return the text of every file that is written, by its path in the repository."""
+    return {RULE_FILE: rules_text(Addresses()), OF_THE_CHART: open_text()}
