@@ -141,12 +141,12 @@ def links(board: Json) -> Iterator[tuple[Json, Json]]:
                         yield panel, link
 
 
-def texts(name: str) -> Iterator[tuple[str, str]]:
-    """Yield every piece of HTML of a board, with where it stands."""
+def texts(name: str) -> Iterator[tuple[str, str, str]]:
+    """Yield every piece of HTML of a board: where it stands, in which kind of place, and what it is."""
     for panel in panels(BOARDS[name]):
         if panel["type"] == "text":
-            yield f"{name}: {panel['title']}", panel["options"]["content"]
+            yield f"{name}: {panel['title']}", "panel", panel["options"]["content"]
     for annotation in BOARDS[name]["annotations"]["list"]:
         for key in ("titleFormat", "textFormat"):
             if annotation.get(key):
-                yield f"{name}: annotation {annotation['name']} {key}", annotation[key]
+                yield f"{name}: {annotation['name']} {key}", "annotation", annotation[key]
