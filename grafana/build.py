@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from grafana import alerting
+from grafana.boards.bridge import BRIDGE
 from grafana.boards.fleet import FLEET
 
 ROOT = Path(__file__).parents[1]
@@ -14,7 +15,7 @@ DASHBOARDS = "grafana/dashboards"
 OF_THE_CHART = "deploy/helm/trainbridge/files/dashboards"
 """Copies, since a chart takes no files from outside of its folder."""
 
-BOARDS = (FLEET,)
+BOARDS = (FLEET, BRIDGE)
 
 
 def files() -> Mapping[str, str]:
