@@ -3,8 +3,8 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from bridge.sinks.images.shards.open_shard import finite
@@ -18,6 +18,10 @@ NAME = re.compile(r"(\d{6,10}-\d{8,10})-\d{2,10}(-r\d+)?\.jpg")
 ATTEMPTS = range(1, 10**9)
 UINT32 = range(2**32)
 INT32 = range(-(2**31), 2**31)
+CLASSES = range(10_000)
+"""As many as a registration may name."""
+
+LABEL_LENGTH = 200
 
 Line = dict[str, Any]
 
@@ -31,6 +35,8 @@ class ReadIndex:
     """Of the session: all images of a shard belong to one."""
     damaged: int
     """Lines that cannot be parsed, that the database could not hold, or that point outside the shard."""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    """The names of the classes that lines name, by number."""
 
 
 def read_index(index: bytes, key: str, shard_id: int = 0, *, end: int) -> ReadIndex:
@@ -49,7 +55,7 @@ def read_index(index: bytes, key: str, shard_id: int = 0, *, end: int) -> ReadIn
         groups.setdefault(_batch_key(line), []).append(line)
     attempt = attempt_in(key) or _attempt(found)
     batches = [_batch(group, session_id, attempt, shard_id) for group in groups.values()]
-    return ReadIndex(tuple(batches), attempt, len(lines) - len(found))
+    return ReadIndex(tuple(batches), attempt, len(lines) - len(found), _labels(found))
 
 
 def _line(text: bytes) -> Line | None:
@@ -64,6 +70,18 @@ def _attempt(lines: list[Line]) -> int:
     """Return the attempt that the first line names, the first one where it names none."""
     attempt = lines[0].get("attempt") if lines else None
     return attempt if type(attempt) is int and attempt in ATTEMPTS else 1
+
+
+def _labels(lines: Iterable[Line]) -> dict[int, str]:
+    """Return the names of classes; those of numbers that no list of names reaches, and long ones, are left out."""
+    return {
+        line[f"{kind}_class"]: label
+        for line in lines
+        for kind in ("predicted", "true")
+        if isinstance(label := line.get(f"{kind}_label"), str)
+        and len(label) <= LABEL_LENGTH
+        and is_in(line.get(f"{kind}_class"), CLASSES)
+    }
 
 
 def _is_sound(line: Line, end: int) -> bool:

@@ -6,15 +6,11 @@ from functools import partial
 
 from bridge.backoff import backoff_seconds
 from bridge.errors import StorageError
-from bridge.sinks.images.shards.index_lines import read_index
-from bridge.sinks.images.shards.layout import TAIL_BYTES, Trailer, parse_trailer
 from bridge.sinks.images.shards.operations import AdoptShard
+from bridge.sinks.images.shards.tails import read_tail
 from bridge.storage.objects import KEY, ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
-
-GUESS_BYTES = 256 << 10
-"""Read from the end of a shard at first; most indexes fit."""
 
 REPORT_SHARDS = 1_000
 
@@ -70,26 +66,10 @@ async def _list_shards(store: ObjectStore, telemetry: Telemetry) -> list[StoredO
 
 def _read_shard(store: ObjectStore, found: StoredObject) -> tuple[AdoptShard | None, int]:
     """Return what to adopt, or None for what is not a shard, and how many lines of its index were damaged."""
-    if not KEY.fullmatch(found.key):
-        return None, 0
     try:
-        trailer, index = _read_tail(store, found)
-        if trailer is None:
-            return None, 0
-        read = read_index(index, found.key, end=trailer.index_offset)
-    except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
+        read = read_tail(store, found)
+    except StorageError:
         return None, 0
-    operation = AdoptShard(found.key, found.size_bytes, read.batches, read.attempt)
-    return operation, read.damaged
-
-
-def _read_tail(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:
-    start = max(0, found.size_bytes - GUESS_BYTES)
-    tail = store.read(found.key, start, found.size_bytes - start)
-    trailer = parse_trailer(tail) if len(tail) >= TAIL_BYTES else None
-    if trailer is None or not trailer.fits(found.size_bytes):
-        return None, b""
-    if trailer.index_offset < start:
-        return trailer, store.read(found.key, trailer.index_offset, trailer.index_length)
-    begin = trailer.index_offset - start
-    return trailer, tail[begin : begin + trailer.index_length]
+    if read is None:
+        return None, 0
+    return AdoptShard(found.key, found.size_bytes, read.batches, read.attempt), read.damaged
