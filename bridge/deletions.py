@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from bridge.backoff import backoff_seconds
 from bridge.committer import Committer
@@ -102,13 +103,20 @@ def _check_is_over(session: Session, *, force: bool) -> None:
 
 @asynccontextmanager
 async def deletions(
-    requests: DeletionRequests, database: Database, store: ObjectStore, telemetry: Telemetry
+    requests: DeletionRequests,
+    database: Database,
+    store: ObjectStore,
+    telemetry: Telemetry,
+    *,
+    forget: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[None]:
-    """Carry out what has been requested, and what a start finds unfinished, until the block is left."""
+    """Carry out what has been requested, and what a start finds unfinished, until the block is left.
+
+    `forget` drops what else is known of a session whose deletion begins, and when it is complete; it may block.
+    """
     stopping = threading.Event()
-    task = asyncio.create_task(
-        _run(requests, database, store, telemetry, stopping), name="deletions"
-    )
+    carry_out = partial(carry_out_all, database, store, telemetry, stopping, forget=forget)
+    task = asyncio.create_task(_run(requests, telemetry, carry_out), name="deletions")
     try:
         yield
     finally:
@@ -118,18 +126,12 @@ async def deletions(
 
 
 async def _run(
-    requests: DeletionRequests,
-    database: Database,
-    store: ObjectStore,
-    telemetry: Telemetry,
-    stopping: threading.Event,
+    requests: DeletionRequests, telemetry: Telemetry, carry_out: Callable[[], int]
 ) -> None:
     rounds = 0
     while True:
         requests.recorded.clear()
-        left = await run_in_daemon_thread(
-            lambda: carry_out_all(database, store, telemetry, stopping), name="deletions"
-        )
+        left = await run_in_daemon_thread(carry_out, name="deletions")
         telemetry.deletions_pending(left)
         rounds = rounds + 1 if left else 0
         pause = 1.0 + backoff_seconds(rounds, longest_seconds=LONGEST_PAUSE_SECONDS)
@@ -139,7 +141,12 @@ async def _run(
 
 
 def carry_out_all(
-    database: Database, store: ObjectStore, telemetry: Telemetry, stopping: threading.Event
+    database: Database,
+    store: ObjectStore,
+    telemetry: Telemetry,
+    stopping: threading.Event,
+    *,
+    forget: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Carry out every deletion as far as it goes now, and return how many are not complete; blocks."""
     try:
@@ -150,6 +157,7 @@ def carry_out_all(
     left = 0
     unfinished: set[str] = set()
     for deletion in pending:
+        forget(deletion.session_id)
         try:
             # A later one of the same name would forget which shards the earlier one is to delete.
             is_complete = deletion.session_id not in unfinished and _carry_out(
@@ -159,6 +167,7 @@ def carry_out_all(
             if not stopping.is_set():
                 telemetry.deletion_failed(deletion.session_id, error)
             is_complete = False
+        forget(deletion.session_id)
         if not is_complete:
             unfinished.add(deletion.session_id)
             left += 1

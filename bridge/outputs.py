@@ -1,4 +1,4 @@
-"""Build what the bridge writes to from its settings, and the connections that try it."""
+"""Build what the bridge writes to, and reads back, from its settings, and the connections that try it."""
 
 import tempfile
 from functools import partial
@@ -6,11 +6,17 @@ from pathlib import Path
 
 from bridge.config import Settings
 from bridge.connections import Connection, blocking, probe_folder
+from bridge.sinks.images.elsewhere import StoreIndex, StoreIndexLimits
 from bridge.sinks.spans import Endpoint, SpanOptions, WindowLimits, probe_endpoint
+from bridge.storage.database import Database
+from bridge.storage.deletions import pending_deletions
 from bridge.storage.folder import StateFolder
+from bridge.storage.index_cache import IndexCache
 from bridge.storage.objects import ObjectStore
 from bridge.storage.probe import probe_store
+from bridge.storage.shards import shards_of_session
 from bridge.storage.stores import local_folder, open_store
+from bridge.telemetry import Telemetry
 
 
 def image_store(settings: Settings, folder: StateFolder) -> ObjectStore:
@@ -24,6 +30,24 @@ def image_store(settings: Settings, folder: StateFolder) -> ObjectStore:
         secret_key=secret.get_secret_value() if secret else "",
         path_style=settings.s3_path_style,
         ca_file=str(settings.s3_ca_file or ""),
+    )
+
+
+def store_index(
+    settings: Settings,
+    folder: StateFolder,
+    store: ObjectStore,
+    database: Database,
+    telemetry: Telemetry,
+) -> StoreIndex:
+    """Return what finds the images of sessions that other bridges have received; nothing is asked yet."""
+    return StoreIndex(
+        store,
+        IndexCache(folder.store_index),
+        telemetry,
+        own_keys=lambda name: {shard.key for shard in shards_of_session(database, name)},
+        deletions=partial(pending_deletions, database),
+        limits=StoreIndexLimits(images=settings.images_index_limit),
     )
 
 

@@ -23,7 +23,7 @@ from bridge.limits import (
     tile_limits,
 )
 from bridge.open_files import raise_limit, shortage
-from bridge.outputs import connections, image_store, span_endpoint, span_options
+from bridge.outputs import connections, image_store, span_endpoint, span_options, store_index
 from bridge.pipeline import Pipeline
 from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
@@ -106,6 +106,9 @@ async def run(
         metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
         store = image_store(settings, folder)
         images = _images(settings, folder, store, database, telemetry, metrics)
+        elsewhere = await stack.enter_async_context(
+            store_index(settings, folder, store, database, telemetry).running()
+        )
         spans = await _spans(stack, settings, folder, database, telemetry, public_url)
         rows = JournalRows(database)
         snapshotters: tuple[Snapshotter, ...] = (metrics, *spans, commands)
@@ -157,7 +160,9 @@ async def run(
         for session in replayed.sessions:
             pipeline.restore(session)
         await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
-        await stack.enter_async_context(deletions(requests, database, store, telemetry))
+        await stack.enter_async_context(
+            deletions(requests, database, store, telemetry, forget=elsewhere.forget)
+        )
         retention = Retention(
             retention_limits(settings),
             sessions=sessions,
@@ -190,6 +195,7 @@ async def run(
             tiles=TileDecoder(tile_limits(settings)),
             archive=archive,
             telemetry=telemetry,
+            stored_sessions=elsewhere,
             readiness=(
                 Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),
                 Check("commits", committer.problem),

@@ -64,6 +64,14 @@ class Images(BaseModel):
         gt=0,
         le=1000,
     )
+    images_index_limit: int = setting(
+        500_000,
+        "How many images of sessions that other bridges have received are indexed here, so that their links answer; "
+        "each takes about 250 bytes of disk, and the sessions looked at longest ago give way.",
+        expected="a whole number from 1000 to 100000000, such as 500000",
+        ge=1_000,
+        le=100_000_000,
+    )
 
 
 class Decoding(BaseModel):

@@ -65,6 +65,11 @@ class StateFolder:
         return self.path / "damaged"
 
     @property
+    def store_index(self) -> Path:
+        """What the object store has said of sessions that other bridges have; each start begins it anew."""
+        return self.path / "store-index.db"
+
+    @property
     def images(self) -> Path:
         """The default object store."""
         return self.path / "images"

@@ -7,7 +7,7 @@ from typing import Any
 from bridge.model import ImageResult
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage, Prefer
 
-Order = Callable[[ImageBatch], Any]
+SortKey = Callable[[ImageBatch], Any]
 
 
 class MergedIndex(ImageIndex):
@@ -93,12 +93,12 @@ class MergedIndex(ImageIndex):
         )
         preferred = _worst_first if prefer is Prefer.MAX_LOSS else _newest_first
 
-        def order(one: ImageBatch) -> tuple[Any, ...]:
+        def nearness(one: ImageBatch) -> tuple[Any, ...]:
             if at_ms - window_ms < one.received_ms <= at_ms:
                 return (0, preferred(one))
             return (1, -one.received_ms) if one.received_ms <= at_ms else (2, one.received_ms)
 
-        return _first(found, order)
+        return _first(found, nearness)
 
     def of_cell(
         self,
@@ -148,16 +148,18 @@ class MergedIndex(ImageIndex):
         return self._own, self._other
 
 
-def _first(found: Iterable[ImageBatch | None], order: Order) -> ImageBatch | None:
-    """Return the first one by an order; of two that are equal, that of the own index."""
-    return min((one for one in found if one is not None), key=order, default=None)
+def _first(found: Iterable[ImageBatch | None], sort_key: SortKey) -> ImageBatch | None:
+    """Return the first one by a sort key; of two that are equal, that of the own index."""
+    return min((one for one in found if one is not None), key=sort_key, default=None)
 
 
-def _merged(found: Iterable[Iterable[ImageBatch]], order: Order, limit: int) -> list[ImageBatch]:
+def _merged(
+    found: Iterable[Iterable[ImageBatch]], sort_key: SortKey, limit: int
+) -> list[ImageBatch]:
     once: dict[tuple[int, int, int], ImageBatch] = {}
     for one in (batch for batches in found for batch in batches):
         once.setdefault((one.attempt, one.epoch, one.batch), one)
-    return sorted(once.values(), key=order)[:limit]
+    return sorted(once.values(), key=sort_key)[:limit]
 
 
 def _newest_first(one: ImageBatch) -> tuple[int, ...]:
@@ -165,7 +167,7 @@ def _newest_first(one: ImageBatch) -> tuple[int, ...]:
 
 
 def _worst_first(one: ImageBatch) -> float:
-    """Order by loss: not finite is worst, not reported best."""
+    """SortKey by loss: not finite is worst, not reported best."""
     if one.loss is None:
         return math.inf
     return -math.inf if math.isnan(one.loss) else -one.loss

@@ -91,6 +91,49 @@ class DeleteSession(Protocol):
         """Delete a session for good, or one attempt of it; raises SessionRunningError for what may still send."""
 
 
+class StoredSession(Protocol):
+    """What the object store has of a session."""
+
+    @property
+    def index(self) -> ImageIndex:
+        """Its images, and those of other sessions."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of its classes; "" for one whose name is not known."""
+
+    @property
+    def left_out(self) -> int:
+        """How many of its oldest shards are not indexed."""
+
+    @property
+    def problem(self) -> str:
+        """Why newer images may be missing; "": they are not."""
+
+
+class StoredSessions(Protocol):
+    """The sessions that the object store has images of, as `StoreIndex` finds them."""
+
+    async def find(
+        self, session_id: str, /, *, is_known: bool, wait_seconds: float
+    ) -> StoredSession | None:
+        """Return what the store has of a session besides what this bridge has indexed; None: nothing.
+
+        `is_known`: this bridge has a row of the session. Raises StorageError, OverloadedError or LimitError.
+        """
+
+
+class NoStoredSessions:
+    """A store that no other bridge writes to."""
+
+    async def find(
+        self, _session_id: str, /, *, is_known: bool, wait_seconds: float
+    ) -> StoredSession | None:
+        """Return None."""
+        del is_known, wait_seconds
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One condition for being ready."""
@@ -114,6 +157,8 @@ class AppDependencies:
     metrics: Exposition
     archive: Archive
     telemetry: Telemetry
+    stored_sessions: StoredSessions = field(default_factory=NoStoredSessions)
+    """For images that other bridges have received."""
     image_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("reading images", 8))
     """For calls of `read_image`: a store that hangs holds up images and nothing else."""
     tiles: TileDecoder = field(default_factory=TileDecoder)

@@ -46,11 +46,16 @@ async def find_attempt(deps: AppDependencies, newest: Session, number: int | Non
     if number < newest.attempt:
         found = await asyncio.to_thread(deps.archive.find, newest.id, number)
     if found is None:
-        raise NotFoundError(
-            f"there is no attempt {number} of this session, or it is not kept any longer:"
-            f" the newest is attempt {newest.attempt}, and the page of the session lists the others"
-        )
+        raise NotFoundError(no_attempt(number, newest.attempt))
     return found
+
+
+def no_attempt(number: int, newest: int) -> str:
+    """Return what to say where an attempt is asked for that is not known."""
+    return (
+        f"there is no attempt {number} of this session, or it is not kept any longer:"
+        f" the newest is attempt {newest}, and the page of the session lists the others"
+    )
 
 
 def asked_attempt(request: web.Request) -> int | None:

@@ -9,7 +9,7 @@ from bridge.errors import InvalidDataError, NotFoundError
 from bridge.session import Session
 from bridge.storage.index import ImageBatch, IndexedImage
 from bridge.web.api.sessions import bin_json
-from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.asked import images_asked
 from bridge.web.attempts.attempt_of_batch import attempt_of_batch
 from bridge.web.attempts.catalog import ATTEMPTS
 from bridge.web.batch_record import BatchOnRecord, batch_on_record, reason_of
@@ -18,7 +18,8 @@ from bridge.web.json_response import json_response
 from bridge.web.links import batch_link, image_link, public_root, with_query
 from bridge.web.missing_images import images_problem
 from bridge.web.request_params import batch_of, parse_batch, whole_param
-from bridge.web.session_lookup import asked_attempt, session_of
+from bridge.web.session_images import session_images
+from bridge.web.session_lookup import asked_attempt
 from bridge.web.session_view import SessionView
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
@@ -26,8 +27,8 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 async def list_images(request: web.Request) -> web.Response:
     """Return the batches with images, by epoch and batch, each with its images."""
-    deps, root = deps_of(request), public_root(request)
-    session = await session_of(request)
+    root, images = public_root(request), await session_images(request)
+    session, index = images.session, images.index
     limit = whole_param(request, "limit", DEFAULT_LIMIT, lowest=1, highest=MAX_LIMIT)
     after_text = request.query.get("after", "")
     after = parse_batch(after_text)
@@ -40,10 +41,10 @@ async def list_images(request: web.Request) -> web.Response:
             _batch_json(
                 session,
                 batch,
-                deps.index.images(session.id, batch.epoch, batch.batch, attempt=batch.attempt),
+                index.images(session.id, batch.epoch, batch.batch, attempt=batch.attempt),
                 root,
             )
-            for batch in deps.index.page(session.id, limit=limit, after=after, attempt=asked)
+            for batch in index.page(session.id, limit=limit, after=after, attempt=asked)
         ]
 
     batches = await asyncio.to_thread(load)
@@ -58,16 +59,19 @@ async def list_images(request: web.Request) -> web.Response:
 async def get_batch(request: web.Request) -> web.Response:
     """Return what is known of one batch, its images included; raises NotFoundError where it was never reported."""
     deps, root, catalog = deps_of(request), public_root(request), request.app[ATTEMPTS]
-    newest, asked = await newest_and_asked(request)
+    images = await session_images(request)
+    newest, asked = await images_asked(request, images)
     place, problem = batch_of(request), images_problem(deps)
 
     def load() -> dict[str, Any]:
-        chosen = attempt_of_batch(deps.index, deps.archive, catalog, newest, place, asked)
+        index = images.index
+        chosen = attempt_of_batch(index, deps.archive, catalog, newest, place, asked)
         session = chosen.session
-        found = batch_on_record(deps.index, session, place, is_alone=asked is not None)
+        found = batch_on_record(index, session, place, is_alone=asked is not None)
         if not found.is_reported:
+            images.check()
             raise NotFoundError(_never_reported(found))
-        reason = reason_of(deps.index, session, found, problem)
+        reason = reason_of(index, session, found, problem)
         several = {"attempt": session.attempt, "also_in": [one.number for one in chosen.others]}
         record = _record_json(session, found, root, is_alone=asked is not None)
         return record | several | {"images_missing_because": reason or None}

@@ -39,7 +39,7 @@ def attempt_of_batch(
     asked: SessionView | None,
 ) -> AttemptOfBatch:
     """Return the attempt that was asked for, else the newest that has the batch, or else the newest; blocks."""
-    if newest.attempt == 1:
+    if newest.attempt == 1 and asked is None:
         return AttemptOfBatch(newest)
     attempts = catalog.all_of(newest)
     having = _having(index, attempts, newest.id, place)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.storage.index import IndexedImage
-from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.asked import images_asked
 from bridge.web.attempts.attempt_of_batch import attempt_of_batch
 from bridge.web.attempts.catalog import ATTEMPTS
 from bridge.web.batch_record import BatchOnRecord, batch_on_record, reason_of
@@ -19,6 +19,7 @@ from bridge.web.pages.image_selection import read_selection, usable_parameters
 from bridge.web.pages.selection_notes import higher_loss, loss_text, mistake_note, time_note
 from bridge.web.pages.strips import strips_of
 from bridge.web.request_params import batch_of
+from bridge.web.session_images import session_images
 from bridge.web.templating import html_response, render, root_of
 
 
@@ -38,7 +39,8 @@ class Figure:
 async def batch_page(request: web.Request) -> web.Response:
     """Return the page of a batch, images or not; 404 with links to the nearest ones where it was never reported."""
     deps, catalog = deps_of(request), request.app[ATTEMPTS]
-    newest, asked = await newest_and_asked(request)
+    images = await session_images(request)
+    newest, asked = await images_asked(request, images)
     place = batch_of(request)
     root, ignored = root_of(request), ignored_params(request)
     names = newest.config.class_names
@@ -46,9 +48,12 @@ async def batch_page(request: web.Request) -> web.Response:
     problem, store = images_problem(deps), store_problem(deps)
 
     def render_page() -> tuple[str, int]:
-        chosen = attempt_of_batch(deps.index, deps.archive, catalog, newest, place, asked)
+        index = images.index
+        chosen = attempt_of_batch(index, deps.archive, catalog, newest, place, asked)
         session, is_alone = chosen.session, asked is not None
-        found = batch_on_record(deps.index, session, place, is_alone=is_alone)
+        found = batch_on_record(index, session, place, is_alone=is_alone)
+        if not found.is_reported:
+            images.check()
         figures = _figures(session.id, found, names)
         beside = [batch for batch in (found.before, found.after) if batch]
         text = render(
@@ -66,8 +71,8 @@ async def batch_page(request: web.Request) -> web.Response:
             judged=sum(figure.verdict != "unknown" for figure in figures),
             nearest=[]
             if found.batch
-            else strips_of(deps.index, beside, names, has_several=newest.attempt > 1),
-            reason=reason_of(deps.index, session, found, problem),
+            else strips_of(index, beside, names, has_several=newest.attempt > 1),
+            reason=reason_of(index, session, found, problem),
             time_note=time_note(selection, found.batch) if found.batch else "",
             mistake_note=mistake_note(selection, found.images, names) if found.batch else "",
             higher=higher_loss(selection, found.batch, session) if found.batch else None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.errors import NotFoundError, StorageError
+from bridge.errors import LimitError, NotFoundError, OverloadedError, StorageError
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.formatting import class_name, number, percent
@@ -20,7 +20,7 @@ from bridge.web.pages.image_selection import (
 )
 from bridge.web.pages.images import NO_IMAGE, REVALIDATE, jpeg_response
 from bridge.web.pages.tile_worker import TILE
-from bridge.web.session_lookup import session_of
+from bridge.web.session_images import session_images
 from bridge.web.session_view import SessionView, session_view
 
 COLUMNS = 4
@@ -41,14 +41,14 @@ async def contact_sheet(request: web.Request) -> web.Response:
     """Return a contact sheet or a placeholder, always with status 200, so that panels show no broken image."""
     deps = deps_of(request)
     try:
-        session = await session_of(request)
-    except NotFoundError:
+        images = await session_images(request)
+    except (NotFoundError, StorageError, OverloadedError, LimitError):
         return jpeg_response(NO_IMAGE, REVALIDATE)
-    view = session_view(session, time.time())
+    view = session_view(images.session, time.time())
     selection, _ = read_selection(usable_parameters(request.query), view.config.class_names)
 
     def draw() -> bytes:
-        return _sheet_of(deps, view, selection) or NO_IMAGE
+        return _sheet_of(deps, images.index, view, selection) or NO_IMAGE
 
     try:
         body = await deps.image_threads.run(draw)
@@ -57,10 +57,12 @@ async def contact_sheet(request: web.Request) -> web.Response:
     return jpeg_response(body, REVALIDATE, sha256(body).hexdigest()[:16])
 
 
-def _sheet_of(deps: AppDependencies, session: SessionView, selection: Selection) -> bytes | None:
+def _sheet_of(
+    deps: AppDependencies, index: ImageIndex, session: SessionView, selection: Selection
+) -> bytes | None:
     try:
-        batch = find_batch(deps.index, session.id, selection)
-        images = _images_of(deps.index, batch)
+        batch = find_batch(index, session.id, selection)
+        images = _images_of(index, batch)
         if batch is None or not images:
             return None
         tiles = (_tile_of(deps, image) for image in images)

@@ -12,7 +12,7 @@ from bridge.web.ignored_params import displayable_names
 from bridge.web.links import attempt_link, batch_link, with_query
 from bridge.web.pages.batch_lookup import find_batch
 from bridge.web.pages.image_selection import Selection, read_selection, usable_parameters
-from bridge.web.session_lookup import find_session
+from bridge.web.session_images import images_of
 from bridge.web.templating import root_of
 
 NO_SESSION_NAMED = (
@@ -29,12 +29,14 @@ async def go_to_images(request: web.Request) -> web.Response:
     given = usable_parameters(request.query)
     if not given.get("session"):
         raise NotFoundError(NO_SESSION_NAMED)
-    session = await find_session(deps, given.pop("session"))
+    images = await images_of(deps, given.pop("session"))
+    session = images.session
     selection, unusable = read_selection(given, session.config.class_names)
     unknown = [name for name in request.query if name != "session" and name not in given]
     ignored = ",".join(displayable_names([*unknown, *unusable]))
-    found = await asyncio.to_thread(_found, deps.index, session, selection)
+    found = await asyncio.to_thread(_found, images.index, session, selection)
     if found is None:
+        images.check()
         page = attempt_link(session.id, selection.attempt)
         link = with_query(page, {"note": "no-images", "ignored": ignored})
     else:

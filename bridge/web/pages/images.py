@@ -5,13 +5,13 @@ import asyncio
 from aiohttp import web
 
 from bridge.errors import NotFoundError, StorageError
-from bridge.session import Session
-from bridge.storage.index import ImageIndex, ImageLocation, IndexedImage
+from bridge.storage.index import ImageLocation, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.links import version_of
 from bridge.web.pages.placeholder import is_picture_wanted, placeholder_response
 from bridge.web.request_params import batch_of, parse_whole
-from bridge.web.session_lookup import asked_attempt, session_of
+from bridge.web.session_images import SessionImages, images_of, own_images, session_images
+from bridge.web.session_lookup import asked_attempt
 from bridge.web.templating import FOLDER
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -22,52 +22,68 @@ NO_IMAGE = (FOLDER / "static" / "no-image.jpg").read_bytes()
 
 async def image(request: web.Request) -> web.Response:
     """Return one JPEG, which never changes under its address: with a version, it is the one that had it."""
-    deps = deps_of(request)
-    session = await session_of(request)
-    epoch, batch = batch_of(request)
-    position = parse_whole(request.match_info["position"])
+    deps, session_id = deps_of(request), request.match_info["session_id"]
+    place = (*batch_of(request), parse_whole(request.match_info["position"]))
     asked, version = asked_attempt(request), request.query.get("v", "")
 
-    def find() -> IndexedImage | None:
-        attempts = _attempts(deps.index, session, asked, has_version=bool(version))
-        found = [
-            image
-            for attempt in attempts
-            for image in deps.index.images(session.id, epoch, batch, attempt=attempt)
-            if image.position == position
-        ]
+    def find(images: SessionImages) -> IndexedImage | None:
+        attempts = _attempts(images, asked, has_version=bool(version))
+        found = _at(images, place, attempts)
         return next(
             (image for image in found if version_of(image.location) == version),
             found[0] if found else None,
         )
 
-    found = await asyncio.to_thread(find)
+    images = await _own_or_all(deps, session_id)
+    found = await asyncio.to_thread(find, images)
+    if not images.has_asked and (found is None or version not in ("", version_of(found.location))):
+        images = await images_of(deps, session_id, is_missing=True)
+        found = await asyncio.to_thread(find, images)
     if found is None:
+        images.check()
         raise NotFoundError("this image is not kept any longer, or never was")
     return await _stored_jpeg(request, found, IMMUTABLE)
 
 
-def _attempts(
-    index: ImageIndex, session: Session, asked: int | None, *, has_version: bool
-) -> list[int | None]:
+async def _own_or_all(deps: AppDependencies, session_id: str) -> SessionImages:
+    """Return the images that this bridge has, so that they are shown whatever the store does; else those in the store."""
+    try:
+        return await own_images(deps, session_id)
+    except NotFoundError:
+        return await images_of(deps, session_id)
+
+
+def _at(
+    images: SessionImages, place: tuple[int, int, int | None], attempts: list[int | None]
+) -> list[IndexedImage]:
+    """Return the images at one position of a batch, of the attempts given."""
+    epoch, batch, position = place
+    return [
+        image
+        for attempt in attempts
+        for image in images.index.images(images.session.id, epoch, batch, attempt=attempt)
+        if image.position == position
+    ]
+
+
+def _attempts(images: SessionImages, asked: int | None, *, has_version: bool) -> list[int | None]:
     """Return the attempts whose images come into question, the newest first; None: that of the newest that has any."""
-    if asked is not None or not has_version or session.attempt == 1:
+    if asked is not None or not has_version or images.session.attempt == 1:
         return [asked]
-    return [*reversed(index.attempts(session.id))]
+    return [*reversed(images.index.attempts(images.session.id))]
 
 
 async def latest_image(request: web.Request) -> web.Response:
     """Return an image of the newest batch that has any, or a placeholder."""
-    deps = deps_of(request)
-    session = await session_of(request)
+    images = await session_images(request)
     slot, asked = parse_whole(request.match_info["slot"]), asked_attempt(request)
 
     def find() -> IndexedImage | None:
-        for newest in deps.index.newest(session.id, limit=1, attempt=asked):
-            images = deps.index.images(
-                session.id, newest.epoch, newest.batch, attempt=newest.attempt
+        for newest in images.index.newest(images.session.id, limit=1, attempt=asked):
+            found = images.index.images(
+                newest.session_id, newest.epoch, newest.batch, attempt=newest.attempt
             )
-            return next((image for image in images if image.position == slot), None)
+            return next((image for image in found if image.position == slot), None)
         return None
 
     found = await asyncio.to_thread(find)

@@ -1,6 +1,6 @@
 """The images of sessions that other bridges have received, as the object store has them."""
 
-from bridge.sinks.images.elsewhere.store_index import StoreIndex
+from bridge.sinks.images.elsewhere.store_index import StoreIndex, StoreIndexLimits
 from bridge.sinks.images.elsewhere.stored_session import StoredSession
 
-__all__ = ["StoreIndex", "StoredSession"]
+__all__ = ["StoreIndex", "StoreIndexLimits", "StoredSession"]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Self
 
 from bridge.errors import OverloadedError, StorageError
 from bridge.sinks.images.elsewhere.asked_names import AskedNames
@@ -72,7 +73,7 @@ class _Reading:
 
     @property
     def error(self) -> OverloadedError:
-        """What those are told who would wait too long."""
+        """The answer to those who would wait too long."""
         so_far = f": {self.done:,} of {self.of:,} shards so far" if self.of else ""
         return OverloadedError(
             f"the images of this session are being read from the store{so_far}. Try again in a moment",
@@ -153,10 +154,10 @@ class StoreIndex:
             self._telemetry.storage_failed("images of other bridges", error)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncIterator[Self]:
         """End what is being read, and remove what was, when the block is left."""
         try:
-            yield
+            yield self
         finally:
             tasks = [reading.task for reading in self._readings.values()]
             for task in tasks:
