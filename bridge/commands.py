@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -48,6 +48,10 @@ class Command:
     """Seconds since 1970."""
     state: State = State.QUEUED
     result: CommandResult | None = None
+    source: str = ""
+    """What sent it, such as "alert TrainingDiverging"; "": a person or a program."""
+    answered_at: float = 0.0
+    """Seconds since 1970; 0: it was not answered, or by a loop of an older bridge."""
 
 
 class Commands:
@@ -68,8 +72,9 @@ class Commands:
         type: CommandType,
         parameters: Mapping[str, str],
         command_id: str = "",
+        source: str = "",
     ) -> Command:
-        """Queue a command, or return the one that has this id already.
+        """Queue a command, or return the one that has this id already; `source` is what sent it.
 
         Raises InvalidDataError for parameters that no loop can use, LimitError when the session has too
         many unanswered commands.
@@ -80,7 +85,12 @@ class Commands:
         check_parameters(type, parameters)
         self._make_room(commands)
         command = Command(
-            command_id or secrets.token_hex(8), session_id, type, dict(parameters), self._clock()
+            command_id or secrets.token_hex(8),
+            session_id,
+            type,
+            dict(parameters),
+            self._clock(),
+            source=source,
         )
         commands[command.id] = command
         self._waiting.setdefault(session_id, deque()).append(command.id)
@@ -125,14 +135,20 @@ class Commands:
         waiting = self._waiting.setdefault(session_id, deque())
         waiting.extendleft(command.id for command in reversed(unanswered))
 
-    def answer(self, session_id: str, result: CommandResult) -> Command | None:
-        """Record the answer to a command; return None for a command that is unknown or has its answer."""
+    def answer(
+        self, session_id: str, result: CommandResult, at: float | None = None
+    ) -> Command | None:
+        """Record the answer to a command; return None for a command that is unknown or has its answer.
+
+        `at` is when the answer came, by default now.
+        """
         commands = self._commands.get(session_id, {})
         command = commands.get(result.command_id)
         if command is None or command.result is not None:
             return None
         state = State.APPLIED if result.applied else State.REFUSED
-        commands[command.id] = replace(command, state=state, result=result)
+        answered_at = self._clock() if at is None else at
+        commands[command.id] = replace(command, state=state, result=result, answered_at=answered_at)
         return commands[command.id]
 
     def of(self, session_id: str) -> list[Command]:
@@ -153,14 +169,24 @@ class Commands:
     def replay(self, session: Session, event: Event, received: float) -> None:
         """Apply an event from the journal: what was queued or unanswered before a restart still is."""
         if isinstance(event, Registered):
-            for row in session.restored_state.pop(CHECKPOINT_KEY, ()):
-                self._put(_command_of(session.id, row))
+            rows = session.restored_state.pop(CHECKPOINT_KEY, ())
+            for command in commands_of(session.id, rows):
+                self._put(command)
         elif isinstance(event, CommandQueued):
-            self._put(Command(event.command_id, session.id, event.type, event.parameters, received))
+            self._put(
+                Command(
+                    event.command_id,
+                    session.id,
+                    event.type,
+                    event.parameters,
+                    received,
+                    source=event.source,
+                )
+            )
         elif isinstance(event, CommandSent):
             self._advance(session.id, event.command_id, State.SENT)
         elif isinstance(event, CommandAnswered):
-            self.answer(session.id, event.result)
+            self.answer(session.id, event.result, received)
         elif isinstance(event, Expired):
             self.discard(session.id)
 
@@ -208,14 +234,22 @@ def check_parameters(type: CommandType, parameters: Mapping[str, str]) -> None:
             raise InvalidDataError("learning_rate must be a finite number above 0, as in 0.0003")
 
 
+def commands_of(session_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Command]:
+    """Yield the commands of a snapshot, oldest first."""
+    return (_command_of(session_id, row) for row in rows)
+
+
 def _row_of(command: Command) -> tuple[Any, ...]:
     result = command.result and astuple(command.result)
     submitted = (command.id, command.type.value, dict(command.parameters), command.queued_at)
-    return (*submitted, command.state.value, result)
+    always = (*submitted, command.state.value, result)
+    if not (command.source or command.answered_at):
+        return always
+    return (*always, command.source, command.answered_at)
 
 
 def _command_of(session_id: str, row: Sequence[Any]) -> Command:
-    command_id, number, parameters, queued_at, state, result = row
+    command_id, number, parameters, queued_at, state, result, *rest = row
     return Command(
         command_id,
         session_id,
@@ -224,4 +258,5 @@ def _command_of(session_id: str, row: Sequence[Any]) -> Command:
         queued_at,
         State(state),
         CommandResult(*result) if result else None,
+        *rest,
     )

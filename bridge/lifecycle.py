@@ -44,6 +44,8 @@ class CommandQueued:
     command_id: str
     type: CommandType
     parameters: Mapping[str, str]
+    source: str = ""
+    """What sent it, such as "alert TrainingDiverging"; "": a person or a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,25 @@ class CommandAnswered:
 
     type: CommandType
     result: CommandResult
+
+
+@dataclass(frozen=True, slots=True)
+class AlertReceived:
+    """An alert about the session was received: that it fires, or that it no longer does."""
+
+    fingerprint: str
+    """The hash of its labels, by which Alertmanager knows it."""
+    name: str
+    starts_at: float
+    """Since when it fires, in seconds since 1970."""
+    ends_at: float = 0.0
+    """Until when it fired; 0: it fires."""
+    severity: str = ""
+    summary: str = ""
+    command_id: str = ""
+    """Of the command that it sent; "": none."""
+    refusal: str = ""
+    """Why its command was not sent; "": it was, or the alert has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,7 @@ Lifecycle = (
     | CommandQueued
     | CommandSent
     | CommandAnswered
+    | AlertReceived
     | Ended
     | Expired
     | SequenceAdvanced

@@ -308,6 +308,13 @@ class Heartbeat:
     """The training process is alive."""
 
 
+SILENT = (Heartbeat, CommandResult)
+"""Messages of which the journal may hold nothing but their sequence."""
+
+INCIDENTAL = (Heartbeat, CommandResult, Performance)
+"""Messages that do not come from the training loop and may follow its end: they neither resume a session nor are refused."""
+
+
 Message = (
     Batch | Epoch | Performance | StatusChange | Scalars | Occurrence | CommandResult | Heartbeat
 )

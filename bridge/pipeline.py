@@ -14,6 +14,7 @@ from bridge.errors import (
     UnknownSessionError,
 )
 from bridge.lifecycle import (
+    AlertReceived,
     CommandAnswered,
     CommandQueued,
     CommandSent,
@@ -28,12 +29,13 @@ from bridge.lifecycle import (
     Superseded,
 )
 from bridge.model import (
+    INCIDENTAL,
+    SILENT,
     Client,
     CommandResult,
     Config,
     Heartbeat,
     Message,
-    Performance,
     Stage,
     Status,
     StatusChange,
@@ -47,12 +49,6 @@ from bridge.sinks import Sink
 from bridge.telemetry import Telemetry
 
 RETRY_AFTER_MS = 1_000
-
-SILENT = (Heartbeat, CommandResult)
-"""Messages of which the journal may hold nothing but their sequence."""
-
-INCIDENTAL = (Heartbeat, CommandResult, Performance)
-"""Messages that do not come from the training loop and may follow its end: they neither resume a session nor are refused."""
 
 
 class Pipeline:
@@ -254,6 +250,7 @@ class Pipeline:
         type: CommandType,
         parameters: Mapping[str, str],
         command_id: str = "",
+        source: str = "",
     ) -> Command:
         """Queue a command, as `Commands.submit` does; it outlives the bridge.
 
@@ -264,8 +261,8 @@ class Pipeline:
         known = self._commands.find(session_id, command_id)
         if known is not None:
             return known
-        command = self._commands.submit(session_id, type, parameters, command_id)
-        queued = CommandQueued(command.id, command.type, command.parameters)
+        command = self._commands.submit(session_id, type, parameters, command_id, source)
+        queued = CommandQueued(command.id, command.type, command.parameters, command.source)
         self._emit(session, queued, self._clock())
         self._committer.request_commit()
         return command
@@ -280,6 +277,11 @@ class Pipeline:
             sent = CommandSent(command.id, command.type, command.parameters)
             self._emit(session, sent, self._clock())
         return commands
+
+    def note_alert(self, session_id: str, alert: AlertReceived) -> None:
+        """Keep an alert about a session; it outlives the bridge. Raises UnknownSessionError."""
+        self._emit(self._sessions.get(session_id), alert, self._clock())
+        self._committer.request_commit()
 
     def expire_sessions(self) -> None:
         """Disconnect the sessions that fell silent, and expire those that have lingered long enough."""
@@ -331,7 +333,7 @@ class Pipeline:
     def _answer(self, session: Session, result: CommandResult, now: float) -> None:
         if self._commands.find(session.id, result.command_id) is None:
             raise InvalidDataError("command_result.command_id: unknown command")
-        command = self._commands.answer(session.id, result)
+        command = self._commands.answer(session.id, result, now)
         if command is None:
             return  # answered before: the command went out twice, and so did the answer
         self._emit(session, CommandAnswered(command.type, result), now)

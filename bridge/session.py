@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bridge.history import Curve
 from bridge.lifecycle import (
     Absent,
+    AlertReceived,
     CommandAnswered,
     CommandSent,
     Connected,
@@ -31,8 +32,9 @@ from bridge.model import (
 )
 from bridge.notices import NOTICES_KEPT, Notice, answer_text, status_text
 from bridge.occurrences import Occurrences
-from bridge.phases import PhaseClock, Steps, began_after, implied_phase
+from bridge.phases import PhaseClock, Steps, implied_phase
 from bridge.protocol import STALL_SECONDS
+from bridge.received_alerts import ReceivedAlerts
 from bridge.recent_progress import Progress, RecentProgress
 from bridge.scalar_history import ScalarHistory
 from bridge.sequences import Ranges, extended, is_within
@@ -41,9 +43,6 @@ from bridge.trace_context import trace_id_of
 
 EARLIEST = 0.001
 """The end of a session while the clock says 1970 or less: 0 means that it has not ended."""
-
-FORMER_KEPT = 200
-"""Earlier attempts of a session whose clients are known."""
 
 SEQUENCE_LIMIT = (1 << 63) - 1
 """The highest sequence that a session may have: what the journal can store."""
@@ -125,6 +124,8 @@ class Session:
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
         self.scalars = ScalarHistory()
         self.occurrences = Occurrences()
+        self.alerts = ReceivedAlerts()
+        """Those about this attempt."""
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self.restored_state: dict[str, Any] = {}
         """By CHECKPOINT_KEY, what sinks and commands knew of it before a restart; each takes its own out."""
@@ -165,28 +166,6 @@ class Session:
         if parent is not None and parent.is_sampled:
             return parent.trace_id
         return trace_id_of(self.id, self.attempt)
-
-    def supersedes(self, client: Client, now: float) -> bool:
-        """Return whether this attempt has taken the place of the one that a client belongs to.
-
-        What a process has left says when that began: it never replaces an attempt that began later. A
-        process that registers alive comes later whatever its clock says, unless it was here before.
-        """
-        if client.instance_id in self.former:
-            return True
-        began_ms = self.client.started_ms or self.registered_at * 1000
-        return client.is_left_over and not began_ms < client.started_ms <= now * 1000
-
-    def follow(self, before: "Session") -> None:
-        """Become the attempt after another one, whose client counts as a former one from now on."""
-        former = before.client.instance_id
-        self.former = (*before.former, *([former] if former else []))[-FORMER_KEPT:]
-        has_gone_on = before.status is Status.COMPLETED or before.has_moved
-        began = began_after(before.updated_at, self.registered_at, self.client.started_ms)
-        lost = 0.0 if has_gone_on else began - before.updated_at
-        self.phases = PhaseClock(began)
-        self.phases.follow(before.run_phase_seconds(before.updated_at), lost)
-        self.restored_state = before.restored_state
 
     def has_skipped(self, sequence: int) -> bool:
         """Return whether the client has begun behind a sequence, which then is not to come any more."""
@@ -317,6 +296,9 @@ class Session:
     def _command_answered(self, answered: CommandAnswered, now: float) -> None:
         self._notice(now, answer_text(answered))
 
+    def _alert(self, alert: AlertReceived, now: float) -> None:
+        self.alerts.add(alert, now)
+
     def _ended(self, ended: Ended, now: float) -> None:
         self.stage = ended.stage
         self.is_resumed = False
@@ -344,6 +326,7 @@ _APPLY: dict[type, Callable[[Session, Any, float], None]] = {
     SentElsewhere: Session._sent_elsewhere,
     CommandSent: Session._command_sent,
     CommandAnswered: Session._command_answered,
+    AlertReceived: Session._alert,
     Ended: Session._ended,
     SequenceAdvanced: Session._advanced,
 }

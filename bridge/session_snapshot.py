@@ -19,6 +19,7 @@ from bridge.model import (
 from bridge.notices import Notice
 from bridge.occurrences import Occurrences
 from bridge.phases import PhaseClock
+from bridge.received_alerts import ReceivedAlerts
 from bridge.scalar_history import ScalarHistory
 from bridge.session import Session
 from bridge.stream_proof import StreamProof
@@ -56,6 +57,7 @@ def snapshot_of(session: Session) -> dict[str, Any]:
             step=session.step,
             tokens=session.tokens or None,
             events=session.occurrences.snapshot(),
+            alerts=session.alerts.snapshot(),
             is_absent=session.is_absent or None,
             is_sent_elsewhere=session.is_sent_elsewhere or None,
         ),
@@ -92,6 +94,7 @@ def session_from(state: dict[str, Any]) -> Session:
     session.stepped_at = state.get("stepped_at", 0.0)
     session.step, session.tokens = state.get("step"), state.get("tokens", 0)
     session.occurrences = Occurrences.restored(state.get("events", ()))
+    session.alerts = ReceivedAlerts.restored(state.get("alerts", ()))
     session.phases = _phases_of(state, session)
     return session
 

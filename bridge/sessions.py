@@ -16,6 +16,7 @@ from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired
 from bridge.model import MISSED_HEARTBEATS, Client, Config, Stage
 from bridge.protocol import SENT_BY_ANOTHER, SESSION_ID
 from bridge.session import EARLIEST, Holder, Session
+from bridge.succession import follow, supersedes
 
 CROWDED = 0.5
 """Above this part of all places, sessions that were never used give up theirs."""
@@ -138,7 +139,7 @@ class Sessions:
             return Registration(self._resumed(known, client, config), is_new=False)
         if known is archived:
             self._estimate_silence(known)
-        if known.supersedes(client, self._clock()):
+        if supersedes(known, client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
         held = self.held_seconds(known)
         if held:
@@ -146,7 +147,7 @@ class Sessions:
             soon = min(held, max(self._release_seconds, SOONEST_SECONDS))
             raise ForeignSessionError(_held_by(known, held), retry_after_seconds=soon)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
-        session.follow(known)
+        follow(session, known)
         return Registration(session, is_new=True, former=known)
 
     def is_leased(self, session: Session) -> bool:

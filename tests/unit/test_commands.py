@@ -36,6 +36,28 @@ def test_submitting_the_same_id_again_queues_no_second_command():
     assert len(commands.take("run")) == 1
 
 
+def test_who_sent_a_command_and_when_it_was_answered_outlive_the_process():
+    """A restart forgets neither, whether it reads a checkpoint or the journal."""
+    now = SimpleNamespace(time=5.0)
+    commands = Commands(clock=lambda: now.time)
+    session = SimpleNamespace(id="run", restored_state={})
+    commands.submit("run", PAUSE, {}, "c1", "alert TrainingDiverging")
+    commands.submit("run", PAUSE, {}, "c2")
+    commands.answer("run", CommandResult("c1", True, "ok", 1, 2), 9.0)
+
+    session.restored_state["commands"] = unpacked(packed(commands.snapshot(session)))
+    restored, replayed = Commands(), Commands()
+    restored.replay(session, Registered(), 20.0)
+    replayed.replay(session, CommandQueued("c1", PAUSE, {}, "alert TrainingDiverging"), 5.0)
+    replayed.replay(session, CommandAnswered(PAUSE, CommandResult("c1", True, "ok", 1, 2)), 9.0)
+
+    assert restored.of("run") == commands.of("run")
+    assert replayed.of("run") == commands.of("run")[:1]
+    first, second = restored.of("run")
+    assert (first.source, first.answered_at) == ("alert TrainingDiverging", 9.0)
+    assert (second.source, second.answered_at) == ("", 0.0)
+
+
 def test_the_newest_subscriber_is_called():
     """A stream that took over is called; the one before is not, and cannot unsubscribe it."""
     called = []

@@ -19,6 +19,7 @@ from bridge.protocol import PHASES_LIMIT
 from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.storage.packed import packed, unpacked
+from bridge.succession import follow
 
 START = 1_000_000.0
 
@@ -181,10 +182,10 @@ def test_the_time_between_attempts_is_lost(status, lost):
     """From the last sign of life to the next registration, over all attempts; but not after a run that completed."""
     first = session_of((10, StatusChange(status)))
     second = Session("run", Client(), Config(), now=START + 100, attempt=2)
-    second.follow(first)
+    follow(second, first)
     second.updated_at = START + 200
     third = Session("run", Client(), Config(), now=START + 230, attempt=3)
-    third.follow(second)
+    follow(third, second)
 
     assert second.phases.seconds_at(START + 100, Steps()).get("lost", 0.0) == lost
     assert third.phases.seconds_at(START + 230, Steps())["lost"] == lost + 30.0
@@ -199,7 +200,7 @@ def test_the_start_of_the_next_process_is_not_lost(started, lost):
     client = Client(started_ms=int((START + started) * 1000))
     second = Session("run", client, Config(), now=START + 100, attempt=2)
 
-    second.follow(first)
+    follow(second, first)
 
     seconds = second.run_phase_seconds(START + 100)
     assert seconds["lost"] == lost
@@ -211,7 +212,7 @@ def test_a_run_adds_up_its_attempts():
     first = session_of(*batches(10, 110))
     first.updated_at = START + 110
     second = Session("run", Client(), Config(), now=START + 150, attempt=2)
-    second.follow(first)
+    follow(second, first)
     for at in (160, 200):
         second.apply(Batch(0, at, 0.5), START + at)
 
@@ -237,7 +238,7 @@ def test_what_went_on_elsewhere_was_not_lost():
     )
     back = Session("run", Client(), Config(), now=START + 900, attempt=2)
 
-    back.follow(moved)
+    follow(back, moved)
 
     assert "lost" not in back.phase_seconds(START + 900)
 

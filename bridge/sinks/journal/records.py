@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from bridge.hardware import Resources
 from bridge.lifecycle import (
     Absent,
+    AlertReceived,
     CommandAnswered,
     CommandQueued,
     CommandSent,
@@ -185,10 +186,15 @@ def _command_fields(command: CommandQueued | CommandSent) -> tuple[Any, ...]:
     return command.command_id, command.type.value, dict(command.parameters)
 
 
+def _queued_fields(command: CommandQueued) -> tuple[Any, ...]:
+    always = _command_fields(command)
+    return (*always, command.source) if command.source else always
+
+
 def _command(event: type[Any]) -> "Decode":
     def decode_command(values: Sequence[Any]) -> Any:
-        command_id, number, parameters = values
-        return event(command_id, CommandType(number), parameters)
+        command_id, number, *rest = values
+        return event(command_id, CommandType(number), *rest)
 
     return decode_command
 
@@ -216,6 +222,7 @@ def _names(event: type) -> list[str]:
 
 _RESULT_FIELDS = attrgetter(*_names(CommandResult))
 _OCCURRENCE_FIELDS = attrgetter(*_names(Occurrence))
+_ALERT_FIELDS = attrgetter(*_names(AlertReceived))
 
 Encode = Callable[[Any], tuple[Any, ...]]
 Decode = Callable[[Sequence[Any]], Event]
@@ -244,13 +251,14 @@ CODECS = (
     Codec(9, CommandAnswered, _answer, _answer_fields),
     Codec(10, Ended, lambda values: Ended(Stage(values[0])), lambda ended: (ended.stage.value,)),
     Codec(11, Expired, lambda _values: Expired(), _no_fields),
-    Codec(12, CommandQueued, _command(CommandQueued), _command_fields),
+    Codec(12, CommandQueued, _command(CommandQueued), _queued_fields),
     Codec(13, Epoch, lambda values: Epoch(*values), attrgetter(*_names(Epoch))),
     Codec(14, Performance, _performance, _performance_fields),
     Codec(15, SequenceAdvanced, lambda values: SequenceAdvanced(*values[:2]), _advance_fields),
     Codec(16, Occurrence, _occurrence, _occurrence_fields),
     Codec(17, Absent, lambda _values: Absent(), _no_fields),
     Codec(18, SentElsewhere, lambda _values: SentElsewhere(), _no_fields),
+    Codec(19, AlertReceived, lambda values: AlertReceived(*values), _ALERT_FIELDS),
 )
 """Every event that the journal holds."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from bridge.errors import StorageError
 from bridge.lifecycle import (
     Absent,
+    AlertReceived,
     CommandQueued,
     CommandSent,
     Connected,
@@ -28,7 +29,7 @@ from bridge.telemetry import Telemetry
 
 NUMBERS = (
     *("epoch", "index", "number", "batch", "sample_count", "invalid_images", "images_received"),
-    *("first_skipped", "last_skipped", "tokens"),
+    *("first_skipped", "last_skipped", "tokens", "starts_at", "ends_at"),
 )
 """Attributes that are numbers in every event that has them."""
 
@@ -40,7 +41,7 @@ OPTIONAL_NUMBERS = (
 
 OBSERVED = (
     *(Connected, Disconnected, Absent, SentElsewhere),
-    *(CommandQueued, CommandSent, Ended, Expired),
+    *(CommandQueued, CommandSent, AlertReceived, Ended, Expired),
 )
 """Events that the bridge itself observes: they are not a sign of life of the client."""
 

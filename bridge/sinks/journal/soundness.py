@@ -1,10 +1,11 @@
 """Checks a session that was read from disk: a damaged row must not reach the parts that trust its types."""
 
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any
 
 from bridge.history import Bin
 from bridge.model import Client, Config, Epoch, ResumePoint
+from bridge.received_alerts import ReceivedAlerts
 from bridge.session import Session
 from bridge.session_snapshot import PLAIN
 
@@ -51,12 +52,21 @@ def check_session(session: Session, session_id: str) -> None:
         _check_numbers(
             "events", [at, one.epoch, one.batch, *([] if one.step is None else [one.step])]
         )
+    _check_alerts(session.alerts)
     for epoch in session.epochs:
         values = [getattr(epoch, name) for name in Epoch.__slots__]
         _check_numbers("epochs", [value for value in values if value is not None])
     for point in session.losses.bins:
         values = [getattr(point, name) for name in Bin.__slots__]
         _check_numbers("losses", [value for value in values if value is not None])
+
+
+def _check_alerts(alerts: ReceivedAlerts) -> None:
+    _check_numbers("alerts", [alerts.total])
+    for kept in alerts:
+        fingerprint, name, starts_at, ends_at, *texts = astuple(kept.alert)
+        _check_texts("alerts", [fingerprint, name, *texts])
+        _check_numbers("alerts", [kept.received_at, starts_at, ends_at])
 
 
 def _check(name: str, value: object, example: object) -> None:

@@ -9,6 +9,7 @@ import pytest
 from bridge.hardware import Gpu, Resources
 from bridge.lifecycle import (
     Absent,
+    AlertReceived,
     CommandAnswered,
     CommandQueued,
     CommandSent,
@@ -89,11 +90,13 @@ EVENTS = (
     Connected(),
     Disconnected(),
     CommandQueued("id", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}),
+    CommandQueued("id", CommandType.PAUSE_TRAINING, {}, "alert TrainingDiverging"),
     CommandSent("id", CommandType.SAVE_CHECKPOINT, {"path": "x"}),
     CommandAnswered(
         CommandType.PAUSE_TRAINING,
         CommandResult("id", applied=True, message="ok", epoch=1, batch=3),
     ),
+    AlertReceived("f1", "TrainingDiverging", 1.5, 9.25, "warning", "rises", "alert-1", "no"),
     Ended(Stage.LOST),
     Expired(),
     SequenceAdvanced(),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from support.journals import START, Life
 
 from bridge.lifecycle import (
+    AlertReceived,
     CommandAnswered,
     CommandSent,
     Connected,
@@ -86,6 +87,7 @@ events = st.one_of(
     st.just(Disconnected()),
     st.just(CommandSent("c", CommandType.PAUSE_TRAINING, {})),
     st.just(CommandAnswered(CommandType.PAUSE_TRAINING, CommandResult("c", True, "", 0, 0))),
+    st.builds(AlertReceived, st.sampled_from("fg"), st.just("Diverging"), numbers, numbers),
     st.just(Ended(Stage.LOST)),
 )
 steps = st.one_of(
