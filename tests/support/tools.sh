@@ -54,6 +54,16 @@ LAUNCHER
   chmod +x "$tools/bin/$name"
 }
 
+# find_templates: Debian's Alertmanager reads its templates from a folder of the installed package, and does not start
+# without them. The name is replaced, in the program, by one of the same length that leads to the unpacked folder, which its
+# launcher opens.
+find_templates() {
+  local program="$system/usr/bin/prometheus-alertmanager" folder=/usr/share/prometheus/alertmanager
+  [ -x "$program" ] || return 0
+  sed -i "s#$folder#/proc/self/fd/9/./././././././././#g" "$program"
+  sed -i "s#^exec .*#& 9<\"$system$folder\"#" "$tools/bin/prometheus-alertmanager"
+}
+
 # fonts: have unpacked programs find the unpacked fonts, and the machine's own
 fonts() {
   cat >"$tools/fonts.conf" <<FONTS
@@ -95,5 +105,6 @@ if [ ${#packages[@]} -gt 0 ]; then
       launch "$(basename "$program")" "$program"
     fi
   done
+  find_templates
 fi
 echo "All here."
