@@ -10,12 +10,15 @@ ENV PIP_NO_CACHE_DIR=1 \
     PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 
+# What the image is to have besides the SDK, as names of extras; a container that trains the demo adds `system demo`.
+ARG EXTRAS="server images"
+
 # The libraries come first, as they change least. The environment has no pip: the one of the base image fills it.
 # A private index, if any, comes in the secret `pip`, which no layer keeps.
 COPY pyproject.toml constraints.txt ./
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python -m venv --without-pip /opt/trainbridge \
-    && python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; print(*project["dependencies"], *extras["server"], *extras["images"], sep="\n")' > requirements.txt \
+    && python -c 'import os, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; print(*project["dependencies"], *(line for name in os.environ["EXTRAS"].split() for line in extras[name] if not line.startswith("trainbridge[")), sep="\n")' > requirements.txt \
     && python -m pip --python /opt/trainbridge/bin/python install --no-compile --constraint constraints.txt --requirement requirements.txt \
     && python -m pip install --no-compile --constraint constraints.txt setuptools
 
