@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from grafana.links import OF_THE_BOARD
 from grafana.panels import PROMETHEUS
+from grafana.promql import CHOSEN_BRIDGES, chosen, latest
 
 Json = dict[str, Any]
 
@@ -13,7 +15,7 @@ SCHEMA_VERSION = 41
 """Of Grafana 11.6: newer ones migrate it when they load it, older ones cannot read a newer one."""
 
 
-def board(
+def board(  # noqa: PLR0913 -- what every board has, by name
     *,
     uid: str,
     title: str,
@@ -21,6 +23,7 @@ def board(
     panels: Sequence[Json],
     variables: Sequence[Json],
     annotations: Sequence[Json] = (),
+    links: Sequence[Json] = (),
     refresh: str = "30s",
     since: str = "now-6h",
 ) -> Json:
@@ -41,7 +44,7 @@ def board(
         "fiscalYearStartMonth": 0,
         "weekStart": "",
         "liveNow": False,
-        "links": [_TO_THE_OTHERS],
+        "links": [_TO_THE_OTHERS, *links],
         "annotations": {"list": list(annotations)},
         "templating": {"list": [DATASOURCE, JOB, INSTANCE, *variables]},
         "panels": list(laid_out(panels)),
@@ -124,6 +127,49 @@ SESSIONS = any_of(
     "Session",
     'label_values(training_session_info{job=~"$job", instance=~"$instance"}, session_id)',
 )
+
+_INFO = "last_over_time(training_session_info{%s}[$__range])"
+
+_WITH_MODEL = CHOSEN_BRIDGES + ', model_name!=""'
+
+_NAMED = f"max by (session_id, model_name) ({_INFO % _WITH_MODEL})"
+
+_NAMELESS = f"max by (session_id) ({_INFO % CHOSEN_BRIDGES})"
+
+SESSION = query_variable(
+    "session",
+    "Session",
+    f'query_result(label_join({_NAMED}, "shown", " · ", "session_id", "model_name")'
+    f' or on (session_id) label_join({_NAMELESS}, "shown", "", "session_id"))',
+    regex='/session_id="(?<value>[^"]+)".*shown="(?<text>[^"]*)"/',
+)
+"""One session of those within the time shown, whether it goes on or has ended, and once, whichever bridges know it."""
+
+BRIDGE_URL = query_variable(
+    "bridge_url",
+    "Bridge",
+    "query_result(max by (public_url) (last_over_time("
+    + chosen(
+        f"bridge_build_info[$__range]) and on (job, instance) {latest('training_session_info')}"
+    )
+    + "))",
+    regex='/public_url="([^"]*)"/',
+    hide=2,
+)
+"""Where the bridge that heard from the session last has its pages; hidden, for texts and links."""
+
+PAGE_OF_THE_SESSION: Json = {
+    "type": "link",
+    "title": "Page on its bridge",
+    "url": f"{OF_THE_BOARD}/sessions/${{session}}",
+    "icon": "external link",
+    "tooltip": "Curves, images and commands of this session",
+    "tags": [],
+    "asDropdown": False,
+    "includeVars": False,
+    "keepTime": False,
+    "targetBlank": True,
+}
 
 _TO_THE_OTHERS: Json = {
     "type": "dashboards",

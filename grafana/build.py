@@ -7,6 +7,7 @@ from pathlib import Path
 from grafana import alerting
 from grafana.boards.bridge import BRIDGE
 from grafana.boards.fleet import FLEET
+from grafana.boards.session import SESSION_BOARD
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,7 +16,7 @@ DASHBOARDS = "grafana/dashboards"
 OF_THE_CHART = "deploy/helm/trainbridge/files/dashboards"
 """Copies, since a chart takes no files from outside of its folder."""
 
-BOARDS = (FLEET, BRIDGE)
+BOARDS = (FLEET, SESSION_BOARD, BRIDGE)
 
 
 def files() -> Mapping[str, str]:

@@ -15,6 +15,13 @@ TEXT = ((None, "text"),)
 BRIDGED_GAP_MS = 60_000
 """A line bridges missing points for so long."""
 
+SCALES: Json = {
+    "linear": {"type": "linear"},
+    "log": {"type": "log", "log": 10},
+    "symlog": {"type": "symlog", "log": 10, "linearThreshold": 0.001},
+}
+"""Logarithmic axes: what is not positive is missing from the first, and has its own side on the second, as losses need."""
+
 Steps = Sequence[tuple[float | None, str]]
 """From which value on which colour; None is everything below."""
 
@@ -109,8 +116,10 @@ def override(field: str, by: str = "byName", **properties: Any) -> Json:
 
 
 def stat(title: str, description: str, *queries: Query | str, **more: Any) -> Json:
-    """Return a panel of one large number; `sparkline`: whether its course is drawn behind it."""
+    """Return a panel of one large number; `sparkline`: whether its course is drawn behind it, `links`: where it leads."""
     given: Json = {"width": 3, "height": 4, "color": "thresholds"} | more
+    if links := given.pop("links", ()):
+        given["defaults"] = {"links": list(links)} | given.get("defaults", {})
     sparkline = given.pop("sparkline", False)
     options: Json = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -125,10 +134,13 @@ def stat(title: str, description: str, *queries: Query | str, **more: Any) -> Js
 
 
 def timeseries(title: str, description: str, *queries: Query | str, **more: Any) -> Json:
-    """Return a chart over time; `is_log`: whether its axis is logarithmic, `links`: where a point leads."""
+    """Return a chart over time; `scale`: of its axis, by its name in SCALES, `links`: where a point leads.
+
+    `repeat`: the variable for each of whose values there is one.
+    """
     given: Json = {"width": 8} | more
-    scale = {"type": "log", "log": 10} if given.pop("is_log", False) else {"type": "linear"}
-    links = given.pop("links", ())
+    scale = SCALES[given.pop("scale", "linear")]
+    links, repeat = given.pop("links", ()), given.pop("repeat", "")
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -152,9 +164,10 @@ def timeseries(title: str, description: str, *queries: Query | str, **more: Any)
         # A tooltip of several series cannot be clicked in one place.
         "tooltip": {"mode": "single" if links else "multi", "sort": "none" if links else "desc"},
     } | given.pop("options", {})
-    return panel(
+    made = panel(
         "timeseries", title, description, *queries, defaults=defaults, options=options, **given
     )
+    return made | {"repeat": repeat, "repeatDirection": "h", "maxPerRow": 3} if repeat else made
 
 
 def state_timeline(title: str, description: str, *queries: Query | str, **more: Any) -> Json:
@@ -208,6 +221,33 @@ def table(title: str, description: str, *queries: Query | str, **more: Any) -> J
     } | given.pop("options", {})
     instant = [query._replace(is_instant=True, is_table=True) for query in asked]
     return panel("table", title, description, *instant, defaults=defaults, options=options, **given)
+
+
+def heatmap(title: str, description: str, query: Query, **more: Any) -> Json:
+    """Return how often values fell into each bucket over time; `unit`: of the buckets' bounds."""
+    given: Json = {"width": 12} | more
+    unit = given.pop("unit", "none")
+    asked = query._replace(legend="{{le}}", is_heatmap=True)
+    options: Json = {
+        "calculate": False,
+        "cellGap": 1,
+        "color": {
+            "mode": "scheme",
+            "scheme": "Oranges",
+            "fill": "dark-orange",
+            "exponent": 0.5,
+            "reverse": False,
+            "steps": 64,
+        },
+        "exemplars": {"color": "rgba(255,0,255,0.7)"},
+        "filterValues": {"le": 1e-9},
+        "legend": {"show": False},
+        "rowsFrame": {"layout": "auto"},
+        "showValue": "never",
+        "tooltip": {"mode": "single", "yHistogram": False, "showColorScale": False},
+        "yAxis": {"axisPlacement": "left", "reverse": False, "unit": unit},
+    } | given.pop("options", {})
+    return panel("heatmap", title, description, asked, options=options, **given)
 
 
 def bar_gauge(title: str, description: str, *queries: Query, **more: Any) -> Json:

@@ -22,6 +22,9 @@ OF_THE_PROCESS = (
 )
 """Series of prometheus_client about the process of a bridge."""
 
+CANARY = "trainbridge-canary"
+"""The client_name of `trainbridge canary`."""
+
 HISTOGRAM_SUFFIXES = ("", "_bucket", "_sum", "_count")
 
 _SELECTOR = re.compile(
@@ -66,17 +69,38 @@ LAST_UPDATE = (
 )
 """When any bridge has heard from each session last: what the rules record as training:last_update_timestamp_seconds."""
 
+COPY = "on (job, instance, session_id)"
+"""What one bridge knows of one session."""
 
-def newest(query: str, *, ignoring: str = "") -> str:
-    """Return a query for the newest copy of each session: that of the bridge that heard from it last.
 
-    `ignoring`: labels of the query that a session has not, separated by commas.
-    """
-    joined = f"ignoring ({ignoring}) " if ignoring else "on (job, instance, session_id) "
+def newest(query: str) -> str:
+    """Return a query for the newest copy of each session: that of the bridge that heard from it last."""
     return (
-        f"{query} and {joined}"
-        f"training_session_last_update_timestamp_seconds >= on (session_id) group_left () ({LAST_UPDATE})"
+        f"({query}) and {COPY} training_session_last_update_timestamp_seconds"
+        f" >= on (session_id) group_left () ({LAST_UPDATE})"
     )
+
+
+def latest(selector: str) -> str:
+    """Return an instant query for the last value within the time shown, of the newest copy of each session.
+
+    It finds what has ended, too, whose series are gone by now.
+    """
+    return newest_of_range(f"last_over_time({selector}[$__range])")
+
+
+def newest_of_range(query: str) -> str:
+    """Return an instant query for the newest copy of each session within the time shown."""
+    heard = "last_over_time(training_session_last_update_timestamp_seconds[$__range])"
+    return (
+        f"({query}) and {COPY} {heard}"
+        f" >= on (session_id) group_left () (max by (session_id) ({heard}))"
+    )
+
+
+def trainings(query: str) -> str:
+    """Return a query without the sessions of `trainbridge canary`, which train nothing."""
+    return f'({query}) unless on (session_id) training_session_info{{client_name="{CANARY}"}}'
 
 
 def with_bridge(query: str, *labels: str) -> str:
@@ -89,15 +113,33 @@ def with_bridge(query: str, *labels: str) -> str:
 
 
 def quantile(ratio: float, family: str, *labels: str) -> str:
-    """Return a query for a quantile of a histogram by labels, which Prometheus may have made native at the scrape.
+    """Return a query for a quantile of a histogram by labels, be it classic or native.
 
-    `family`: with matchers of its own, if any.
+    Prometheus keeps either form, or both, whatever the bridge shows. `family`: with matchers of its own, if any.
     """
     name, _, matchers = family.partition("{")
     own = f"{{{matchers}" if matchers else ""
     classic = f"sum by ({', '.join((*labels, 'le'))}) (rate({name}_bucket{own}[$__rate_interval]))"
     native = f"sum by ({', '.join(labels)}) (rate({family}[$__rate_interval]))"
-    return f"histogram_quantile({ratio:g}, {classic} or {native})"
+    return f"histogram_quantile({ratio:g}, {classic}) or histogram_quantile({ratio:g}, {native})"
+
+
+def mean(family: str, *labels: str) -> str:
+    """Return the mean of what a histogram observed by labels, be it classic or native."""
+    window, by = "[$__rate_interval]", f"sum by ({', '.join(labels)})"
+    native = f"{by} (rate({family}{window}))"
+    return (
+        f"{by} (rate({family}_sum{window})) / ({by} (rate({family}_count{window})) > 0)"
+        f" or histogram_sum({native}) / (histogram_count({native}) > 0)"
+    )
+
+
+def buckets(family: str) -> str:
+    """Return how much each bucket of a histogram grew, for a heatmap; a native one is drawn from its own buckets."""
+    window = "[$__rate_interval]"
+    return (
+        f"sum by (le) (increase({family}_bucket{window})) or on () sum(increase({family}{window}))"
+    )
 
 
 def of_bridges(query: str) -> str:
