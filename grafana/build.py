@@ -6,7 +6,9 @@ from pathlib import Path
 
 from grafana import alerting
 from grafana.boards.bridge import BRIDGE
+from grafana.boards.compare import COMPARE
 from grafana.boards.fleet import FLEET
+from grafana.boards.images import IMAGES_BOARD
 from grafana.boards.session import SESSION_BOARD
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +18,7 @@ DASHBOARDS = "grafana/dashboards"
 OF_THE_CHART = "deploy/helm/trainbridge/files/dashboards"
 """Copies, since a chart takes no files from outside of its folder."""
 
-BOARDS = (FLEET, SESSION_BOARD, BRIDGE)
+BOARDS = (FLEET, SESSION_BOARD, IMAGES_BOARD, COMPARE, BRIDGE)
 
 
 def files() -> Mapping[str, str]:
