@@ -83,6 +83,7 @@ def running_prometheus(folder: Path, targets: Sequence[str]):
         f"--config.file={folder / 'prometheus.yaml'}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
         f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
     ]
     log = folder / "prometheus.log"
     with (
