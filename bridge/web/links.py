@@ -9,9 +9,6 @@ from aiohttp import web
 from bridge.storage.index import ImageBatch, ImageLocation, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 
-BOARD_UID = "trainbridge-fleet"
-"""The board in grafana/dashboards; its variable `session` selects the sessions it shows."""
-
 COMPARE = "compare"
 """The path of the page that shows sessions side by side, relative to the root."""
 
@@ -19,8 +16,6 @@ OWN_NAMES = frozenset(
     {"api", COMPARE, "go", "healthz", "metrics", "readyz", "runs", "sessions", "static"}
 )
 """What paths of the bridge begin with: below a public path of such a name, only a proxy that removes it leads to pages."""
-
-BOARD_MARGIN_MS = 5 * 60 * 1000
 
 
 def session_link(session_id: str) -> str:
@@ -53,15 +48,6 @@ def image_link(session_id: str, batch: ImageBatch, image: IndexedImage) -> str:
 def version_of(location: ImageLocation) -> str:
     """Return a short hash that differs for every image ever stored."""
     return sha256(f"{location.key}/{location.offset}/{location.length}".encode()).hexdigest()[:16]
-
-
-def board_link(grafana_url: str, session_id: str = "", *, around_ms: int | None = None) -> str:
-    """Return a link to the Grafana board, perhaps for one session and the minutes around a time."""
-    query = {"var-session": session_id}
-    if around_ms is not None:
-        query["from"] = str(around_ms - BOARD_MARGIN_MS)
-        query["to"] = str(around_ms + BOARD_MARGIN_MS)
-    return with_query(f"{grafana_url}/d/{BOARD_UID}", query)
 
 
 def with_query(link: str, query: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Render templates into responses."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bridge import __version__
 from bridge.addresses import images_link
-from bridge.web import formatting
-from bridge.web.links import board_link, local_path
+from bridge.web import board_links, formatting
+from bridge.web.links import local_path
 
 FOLDER = Path(__file__).parent
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """No page has them, unless a client put them into a text: a terminal that shows the page would obey them."""
+
+BOARD_LINKS: Mapping[str, object] = {
+    link.__name__: link
+    for link in (
+        board_links.fleet_board,
+        board_links.session_board,
+        board_links.moment_board,
+        board_links.rank_board,
+        board_links.compare_board,
+    )
+}
 
 
 @cache
@@ -31,7 +43,7 @@ def templates() -> Environment:
     )
     environment.filters |= formatting.FILTERS | {"axis_labels": formatting.axis_labels}
     environment.policies["truncate.leeway"] = 0
-    environment.globals |= {"images_link": images_link, "board_link": board_link}
+    environment.globals |= {"images_link": images_link, **BOARD_LINKS}
     return environment
 
 

@@ -50,8 +50,8 @@ BY_TEXTS = {By.STEP: "by step", By.TIME: "by time since the start", By.EPOCH: "b
 
 async def compare_page(request: web.Request) -> web.Response:
     """Return the page of a comparison; names that no session has are listed on it."""
-    query = comparison_query(request)
-    found = await find_sessions(deps_of(request), query.names)
+    query, deps = comparison_query(request), deps_of(request)
+    found = await find_sessions(deps, query.names)
     rows = await request.app[CATALOG].rows()
     now, root = time.time(), root_of(request)
     views = [session_view(session, now) for session in found.sessions]
@@ -59,7 +59,8 @@ async def compare_page(request: web.Request) -> web.Response:
 
     def render_page() -> str:
         compared = contestants(catalog, views)
-        return render("compare.html", root, **_contents(query, found, compared, rows))
+        contents = _contents(query, found, compared, rows)
+        return render("compare.html", root, grafana_url=deps.grafana_url, **contents)
 
     return html_response(await asyncio.to_thread(render_page))
 

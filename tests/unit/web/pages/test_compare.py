@@ -40,6 +40,18 @@ async def test_sessions_are_shown_side_by_side(open_client):
     assert "<b>0.2500</b> <small>best</small>" in text
 
 
+async def test_the_same_sessions_are_one_click_away_in_grafana(open_client):
+    """Where the bridge knows a Grafana, and where there is something to compare."""
+    client = await open_client(grafana_url="http://grafana.example")
+    for name in ("a", "b"):
+        running(client.deps, name)
+
+    text = await text_of(client, "/compare?sessions=a,b")
+
+    assert "http://grafana.example/d/trainbridge-compare?var-session=a&amp;var-session=b" in text
+    assert "grafana.example/d" not in await text_of(client, "/compare")
+
+
 async def test_a_form_without_scripts_can_name_them_one_by_one(open_client):
     """Boxes send a name each, and an empty field sends none."""
     client = await open_client()

@@ -290,7 +290,7 @@ async def test_a_session_shows_everything_it_reported(open_client, stored):
         assert fragment in text
     assert 'aria-label="Spike: loss 30.00 at epoch 1, batch 20; see its images"' in text
     assert 'href="../go/images?session=run-1&amp;batch=1-20"' in text
-    assert "http://grafana.example/d/trainbridge-fleet?var-session=run-1" in text
+    assert "http://grafana.example/d/trainbridge-session?var-session=run-1&amp;from=" in text
     assert text.count("<form") == 6
 
 
