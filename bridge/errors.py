@@ -86,3 +86,8 @@ class DatabaseLostError(StorageError):
 
 class UnwritableError(StorageError):
     """Nobody can help: the database cannot hold a value, and a retry will not change that."""
+
+
+def loggable(error: Exception) -> str:
+    """Return what a log may show of an error: the sentences of our own stores, and of others only the type."""
+    return str(error) if isinstance(error, StorageError) else type(error).__name__

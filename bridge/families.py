@@ -54,6 +54,12 @@ MESSAGE_KINDS: dict[type[Message], str] = {
 }
 """What the protocol calls each message."""
 
+ALERT_RESULTS = (
+    *("queued", "duplicate", "refused", "retry", "kept"),
+    *("elsewhere", "no_session", "invalid", "left_out"),
+)
+"""What may become of an alert that Alertmanager sends."""
+
 UNITS = ("seconds", "bytes", "ratio", "celsius", "watts")
 
 
@@ -155,6 +161,13 @@ BRIDGE_FAMILIES = (
         "the HTTP server",
         "reason",
         initial=HTTP_REFUSALS,
+    ),
+    _counter(
+        "bridge_alerts_received_total",
+        "Alerts that Alertmanager has sent, by what became of each.",
+        "/api/v1/alertmanager",
+        "result",
+        initial=ALERT_RESULTS,
     ),
     _counter("bridge_received_bytes_total", "Bytes of messages received.", "the receiver"),
     _counter("bridge_errors_total", "Errors returned to clients, by code.", "the receiver", "code"),

@@ -1,9 +1,10 @@
 """What clients may take, and how much is kept, from the settings."""
 
 from bridge.config import Settings
+from bridge.protocol import COMMAND_WORDS
 from bridge.receiver.server import GrpcConnectionLimits
 from bridge.retention import RetentionLimits
-from bridge.web import HttpConnectionLimits, TileLimits
+from bridge.web import AlertBounds, HttpConnectionLimits, TileLimits
 
 
 def grpc_connection_limits(settings: Settings) -> GrpcConnectionLimits:
@@ -42,4 +43,15 @@ def retention_limits(settings: Settings) -> RetentionLimits:
         sessions=settings.sessions_keep,
         attempts=settings.sessions_keep_attempts,
         with_images=not (settings.images_store or "").startswith("s3:"),
+    )
+
+
+def alert_bounds(settings: Settings) -> AlertBounds:
+    """Return what alerts may do to training loops."""
+    low, high = settings.alert_min_learning_rate, settings.alert_max_learning_rate
+    words = (settings.alert_commands or "").split()
+    return AlertBounds(
+        types=frozenset(COMMAND_WORDS[word] for word in words),
+        per_hour=settings.alert_commands_per_hour,
+        learning_rates=None if low is None or high is None else (low, high),
     )

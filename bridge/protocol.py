@@ -64,6 +64,27 @@ class CommandType(IntEnum):
     SAVE_CHECKPOINT = 16
 
 
+COMMAND_WORDS = {
+    "pause": CommandType.PAUSE_TRAINING,
+    "resume": CommandType.RESUME_TRAINING,
+    "stop": CommandType.STOP_TRAINING,
+    "adjust-batch-size": CommandType.ADJUST_BATCH_SIZE,
+    "change-learning-rate": CommandType.CHANGE_LEARNING_RATE,
+    "save-checkpoint": CommandType.SAVE_CHECKPOINT,
+}
+"""What people type for the types of commands."""
+
+NOT_FOR_ALERTS = (CommandType.ADJUST_BATCH_SIZE,)
+"""What alerts may never send: it would need bounds that nobody can give for all trainings of a bridge."""
+
+
+def command_type_of(text: str) -> CommandType | None:
+    """Return the type that a word or a name of the protocol means, in any case; None: there is none."""
+    name = text.strip().upper().replace("-", "_")
+    by_name = {known.name: known for known in CommandType}
+    return COMMAND_WORDS.get(text.strip().lower()) or by_name.get(name)
+
+
 class Status(IntEnum):
     """The status that a training run reports; the numbers are the protocol's."""
 

@@ -12,6 +12,9 @@ ALERTS_LIMIT = 50
 CHARACTERS_LIMIT = 16 * 1024
 """Of all alerts of one session together; the oldest give way."""
 
+APART_SECONDS = 300.0
+"""How far apart two servers may see an alert begin."""
+
 Key = tuple[str, float]
 """What makes two notifications one alert: its fingerprint, and since when it fires."""
 
@@ -56,9 +59,18 @@ class ReceivedAlerts:
         return iter(self._kept.values())
 
     def find(self, fingerprint: str, starts_at: float) -> AlertReceived | None:
-        """Return an alert as it was last received, or None."""
+        """Return an alert as it was last received, or None.
+
+        Two Prometheus servers that watch the same see it begin at two moments, of which Alertmanager takes the
+        earlier once it knows it: one that still fires is the same.
+        """
         kept = self._kept.get((fingerprint, starts_at))
-        return None if kept is None else kept.alert
+        if kept is not None:
+            return kept.alert
+        alerts = (one.alert for one in self if one.fires and one.alert.fingerprint == fingerprint)
+        return next(
+            (one for one in alerts if abs(one.starts_at - starts_at) <= APART_SECONDS), None
+        )
 
     def add(self, alert: AlertReceived, at: float) -> None:
         """Add an alert that was received at `at`, or what has become of one; the oldest make room for it."""

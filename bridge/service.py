@@ -17,6 +17,7 @@ from bridge.deletions import SessionDeleter, deletions
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
 from bridge.limits import (
+    alert_bounds,
     grpc_connection_limits,
     http_connection_limits,
     retention_limits,
@@ -188,6 +189,7 @@ async def run(
             sessions=sessions,
             commands=commands,
             submit_command=pipeline.submit,
+            note_alert=pipeline.note_alert,
             delete_session=deleter.delete,
             index=ImageIndex(database),
             read_image=images.reader.read,
@@ -208,6 +210,7 @@ async def run(
             grpc_address=grpc_server.address,
             allowed_hosts=tuple((settings.allowed_hosts or "").split()),
             connection_limits=http_connection_limits(settings),
+            alert_bounds=alert_bounds(settings),
         )
         await stack.enter_async_context(serve_http(build_app(deps), listener))
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from bridge import __version__
-from bridge.errors import StorageError
+from bridge.errors import loggable
 from bridge.families import MESSAGE_KINDS
 from bridge.instruments import Instruments
 from bridge.log_limits import LineBudget, QuietPeriods
@@ -128,6 +128,14 @@ class Telemetry:
         """The size of the database and its write-ahead log is known."""
         self._gauges["bridge_journal_bytes"].set(size_bytes)
 
+    def alerts_received(
+        self, result: str, count: int = 1, *, is_news: bool = False, **fields: object
+    ) -> None:
+        """Alertmanager has sent alerts, and this has become of them; what changes nothing is logged now and then."""
+        self._counters["bridge_alerts_received_total"].labels(result).inc(count)
+        if is_news or self._quiet.claim(f"alert.{result}"):
+            self.event("alert received", result=result, **fields)
+
     def loop_lag_measured(self, seconds: float) -> None:
         """The longest recent delay of the event loop is known."""
         self._gauges["bridge_event_loop_lag_seconds"].set(seconds)
@@ -170,7 +178,7 @@ class Telemetry:
         self._counters["bridge_uploads_total"].labels("failed").inc()
         self._store_used(works=False)
         self._log_rate_limited(
-            logging.WARNING, "upload", "an upload failed", key=key, error=_reason(error)
+            logging.WARNING, "upload", "an upload failed", key=key, error=loggable(error)
         )
 
     def upload_stalled(self) -> None:
@@ -221,8 +229,7 @@ class Telemetry:
         """Nothing is left of a session that was to be deleted, or of one attempt of it."""
         if attempt is None:
             self._counters["bridge_sessions_deleted_total"].inc()
-        fields = {"session_id": session_id, "attempt": attempt}
-        log.info("session deleted", extra={"fields": fields})
+        self.event("session deleted", session_id=session_id, attempt=attempt)
 
     def deletion_failed(self, session_id: str, error: Exception) -> None:
         """A deletion could not go on; it is tried again."""
@@ -231,7 +238,7 @@ class Telemetry:
             "deletion",
             "the deletion of a session is tried again",
             session_id=session_id,
-            error=_reason(error),
+            error=loggable(error),
         )
 
     def tile_refused(self, reason: str) -> None:
@@ -341,8 +348,3 @@ class Telemetry:
     def _log_rate_limited(self, level: int, kind: str, text: str, **fields: object) -> None:
         if self._quiet.claim(kind):
             log.log(level, text, extra={"fields": fields})
-
-
-def _reason(error: Exception) -> str:
-    """Return what a log may show of an error: the sentences of our own, and of others only the type."""
-    return str(error) if isinstance(error, StorageError) else type(error).__name__

@@ -15,19 +15,11 @@ from bridge.cli.parsing import name_and_value, positive_number
 from bridge.client.query import BridgeClient, NoBridgeError, ProblemError, QueryError
 from bridge.client.query_types import SubmittedCommand
 from bridge.errors import SettingError
-from bridge.protocol import CommandType
+from bridge.protocol import COMMAND_WORDS, CommandType
 
 NOT_ANSWERED = 3
 """The time of --timeout is over: the command stays with the bridge, and the loop may still apply it."""
 
-TYPES: Mapping[str, CommandType] = {
-    "pause": CommandType.PAUSE_TRAINING,
-    "resume": CommandType.RESUME_TRAINING,
-    "stop": CommandType.STOP_TRAINING,
-    "adjust-batch-size": CommandType.ADJUST_BATCH_SIZE,
-    "change-learning-rate": CommandType.CHANGE_LEARNING_RATE,
-    "save-checkpoint": CommandType.SAVE_CHECKPOINT,
-}
 REQUIRED = {
     CommandType.ADJUST_BATCH_SIZE: ("batch_size", "64"),
     CommandType.CHANGE_LEARNING_RATE: ("learning_rate", "0.0003"),
@@ -48,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `command`."""
     parser.epilog = EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("type", choices=list(TYPES), metavar="TYPE", help=", ".join(TYPES))
+    parser.add_argument(
+        "type", choices=list(COMMAND_WORDS), metavar="TYPE", help=", ".join(COMMAND_WORDS)
+    )
     parser.add_argument(
         "session", metavar="SESSION", help="the session's id, as `trainbridge sessions` lists it"
     )
@@ -78,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Submit a command, print how far it has come, and return the exit status."""
-    type_, parameters = TYPES[arguments.type], _parameters(arguments)
+    type_, parameters = COMMAND_WORDS[arguments.type], _parameters(arguments)
     client = BridgeClient(chosen_url(arguments.url))
     command = _submit(client, arguments.session, type_, parameters)
     is_waiting = arguments.wait or arguments.timeout is not None
@@ -98,7 +92,7 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, str]:
         names = sorted(name for name, _ in arguments.parameters)
         twice = next(name for name, following in itertools.pairwise(names) if name == following)
         raise SettingError(f"--set: {twice} is given more than once; give it once")
-    name, example = REQUIRED.get(TYPES[arguments.type], ("", ""))
+    name, example = REQUIRED.get(COMMAND_WORDS[arguments.type], ("", ""))
     if name and name not in parameters:
         raise SettingError(f"{arguments.type} needs a value: give --set {name}={example}")
     return parameters

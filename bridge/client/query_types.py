@@ -261,6 +261,10 @@ class SubmittedCommand:
     result: CommandOutcome | None = None
     note: str | None = None
     """Why there is no result yet, where that is known: the loop does not look for commands, the run was over first ..."""
+    sent_by: str | None = None
+    """What sent it, such as "alert TrainingDiverging"; None: a person or a program."""
+    answered_at: float | None = None
+    """When it was answered, in seconds since 1970."""
 
 
 def from_json(kind: Any, value: Any) -> Any:

@@ -92,7 +92,7 @@ def _check_parent(path: Path) -> Path:
     return path.expanduser()
 
 
-def _joined(value: object) -> object:
+def joined(value: object) -> object:
     """Return a list of a YAML file as it would be written on a command line."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
@@ -119,9 +119,9 @@ Address = Annotated[str, AfterValidator(_check_address)]
 Url = Annotated[str, AfterValidator(check_url)]
 GrafanaUrl = Annotated[str, AfterValidator(check_url), AfterValidator(check_grafana_url)]
 FrameAncestors = Annotated[
-    str, BeforeValidator(_joined), AfterValidator(check_frame_ancestors), Field(min_length=1)
+    str, BeforeValidator(joined), AfterValidator(check_frame_ancestors), Field(min_length=1)
 ]
-Hosts = Annotated[str, BeforeValidator(_joined), AfterValidator(_check_hosts), Field(min_length=1)]
+Hosts = Annotated[str, BeforeValidator(joined), AfterValidator(_check_hosts), Field(min_length=1)]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Store = Annotated[str, AfterValidator(_check_store)]
 ResourceAttributes = Annotated[str, AfterValidator(_check_attributes)]

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ByteSize, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.addresses import share_port, split_headers
+from bridge.config.alerts import Alerts, check_learning_rates
 from bridge.config.attributes import split_attributes
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
@@ -16,6 +17,7 @@ from bridge.model import MISSED_HEARTBEATS
 GROUPS: dict[str, type[BaseModel]] = {
     "Listening": Listening,
     "Pages and Grafana": Pages,
+    "Alerts that send commands": Alerts,
     "TLS on the gRPC server": Tls,
     "Keeping": Keeping,
     "Images": Images,
@@ -40,6 +42,7 @@ class Settings(
     Images,
     Keeping,
     Tls,
+    Alerts,
     Pages,
     Listening,
     BaseSettings,
@@ -107,6 +110,7 @@ class Settings(
             raise ValueError(
                 f"{given}: which is not enough, since certificate and key must be set together"
             )
+        check_learning_rates(self)
         uses_s3 = (self.images_store or "").startswith("s3:")
         if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key" if self.s3_access_key is None else "s3_secret_key"

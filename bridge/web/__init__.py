@@ -1,5 +1,6 @@
 """The HTTP server: pages, images, /metrics and the API."""
 
+from bridge.web.alerts.bounds import AlertBounds
 from bridge.web.app import build_app, serve_http
 from bridge.web.dependencies import (
     AppDependencies,
@@ -15,6 +16,7 @@ from bridge.web.listener import bind_listener
 from bridge.web.pages.tiles import TileDecoder, TileLimits
 
 __all__ = [
+    "AlertBounds",
     "AppDependencies",
     "Archive",
     "Check",

@@ -29,7 +29,7 @@ def submit_from_request(
     rules it out, and LimitError when too many commands are unanswered.
     """
     deps = deps_of(request)
-    checked = _checked_type(type), _checked_parameters(parameters), _checked_id(command_id)
+    checked = _checked_type(type), checked_parameters(parameters), _checked_id(command_id)
     existing = _find(deps, session.id, checked[2])
     if existing is not None and (existing.type, existing.parameters) == checked[:2]:
         return existing
@@ -65,7 +65,8 @@ def _checked_type(value: object) -> CommandType:
     return found
 
 
-def _checked_parameters(value: object) -> Mapping[str, str]:
+def checked_parameters(value: object) -> Mapping[str, str]:
+    """Return the parameters of a command as texts; raises InvalidDataError."""
     if not isinstance(value, dict) or len(value) > MAX_PARAMETERS:
         raise InvalidDataError(
             f"parameters must be an object with at most {MAX_PARAMETERS} entries"

@@ -8,12 +8,14 @@ from aiohttp import web
 
 from bridge.commands import Command, Commands
 from bridge.connections import ConnectionCheck
+from bridge.lifecycle import AlertReceived
 from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter
+from bridge.web.alerts.bounds import AlertBounds
 from bridge.web.http_connections import HttpConnectionLimits
 from bridge.web.pages.tiles import TileDecoder
 
@@ -77,7 +79,13 @@ class SubmitCommand(Protocol):
     """Submits commands to training loops, as `Commands.submit` does."""
 
     def __call__(
-        self, session_id: str, type: CommandType, parameters: Mapping[str, str], command_id: str, /
+        self,
+        session_id: str,
+        type: CommandType,
+        parameters: Mapping[str, str],
+        command_id: str,
+        source: str = "",
+        /,
     ) -> Command:
         """Queue a command; raises LimitError when too many are unanswered."""
 
@@ -150,6 +158,8 @@ class AppDependencies:
     sessions: Sessions
     commands: Commands
     submit_command: SubmitCommand
+    note_alert: Callable[[str, AlertReceived], None]
+    """Keeps an alert about a session."""
     delete_session: DeleteSession
     index: ImageIndex
     read_image: Callable[[ImageLocation], bytes]
@@ -180,6 +190,8 @@ class AppDependencies:
     """CSP sources that may frame pages, besides this bridge and Grafana; ("'none'",): nobody may."""
     allowed_hosts: tuple[str, ...] = ()
     """Names under which the bridge answers, besides its public URL and those that cannot be rebound."""
+    alert_bounds: AlertBounds = field(default_factory=AlertBounds)
+    """What alerts may do to training loops; nothing by default."""
     connection_limits: HttpConnectionLimits = field(default_factory=HttpConnectionLimits)
 
 

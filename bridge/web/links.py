@@ -12,6 +12,9 @@ from bridge.web.dependencies import AppDependencies, deps_of
 COMPARE = "compare"
 """The path of the page that shows sessions side by side, relative to the root."""
 
+ALERTMANAGER = "api/v1/alertmanager"
+"""Where Alertmanager posts alerts, relative to the root."""
+
 OWN_NAMES = frozenset(
     {"api", COMPARE, "go", "healthz", "metrics", "readyz", "runs", "sessions", "static"}
 )

@@ -8,9 +8,13 @@ from bridge.web.dependencies import deps_of
 from bridge.web.errors import Endpoint, SlowRequestError
 from bridge.web.hosts import ForeignHostError, check_host
 from bridge.web.http_connections import SLOW_REQUEST, HttpConnections
+from bridge.web.links import ALERTMANAGER, local_path
 from bridge.web.sliced_payload import SLICE_BYTES, SlicedPayload
 
 CONNECTIONS = web.AppKey("connections", HttpConnections)
+
+LARGER_BODIES = {f"/{ALERTMANAGER}": 256 * 1024}
+"""How large a body may be, by path, where it may be larger than all others."""
 
 
 @web.middleware
@@ -18,6 +22,8 @@ async def limit_requests(request: web.Request, handler: Endpoint) -> web.StreamR
     """Refuse a foreign host and a body that does not come; send large bodies at the reader's pace."""
     request.app[CONNECTIONS].request_arrived(request.transport)
     _check_host(request)
+    if (larger := LARGER_BODIES.get(local_path(request))) is not None:
+        request = request.clone(client_max_size=larger)
     if request.can_read_body:
         await _read_body(request)
     response = await handler(request)

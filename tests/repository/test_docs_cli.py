@@ -47,7 +47,7 @@ def test_every_type_of_command_stands_there():
     """With an example of the parameter that it cannot do without."""
     text = section("command")
 
-    assert all(f"`{word}`" in text for word in command.TYPES)
+    assert all(f"`{word}`" in text for word in command.COMMAND_WORDS)
     assert all(f"--set {name}={example}" in text for name, example in command.REQUIRED.values())
 
 

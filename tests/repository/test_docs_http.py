@@ -10,7 +10,7 @@ from support.runs import rank_session
 from support.tools import ROOT
 
 from bridge.protocol import CommandType
-from bridge.web import build_app
+from bridge.web import AlertBounds, build_app
 from bridge.web.app import MAX_BODY_BYTES, ROUTES
 from bridge.web.errors import STATUS_OF
 from bridge.web.pages.command_forms import FORMS
@@ -83,7 +83,8 @@ async def test_examples_work(example, tmp_path):
     )
     body = words[words.index("-d") + 1].encode() if "-d" in words else None
     stored = StoredImages(tmp_path)
-    deps, _ = deps_in(tmp_path, stored=stored)
+    allowed = AlertBounds(frozenset(CommandType))
+    deps, _ = deps_in(tmp_path, stored=stored, alert_bounds=allowed)
     running(deps)
     rank_session(0, sessions=deps.sessions)
     stored.add("run-1", 1, 7, pictures())

@@ -158,11 +158,12 @@ class StoredImages:
 def deps_in(folder, **changes):
     """Return everything the HTTP open_client needs, empty, with the changes given."""
     stored = changes.pop("stored", None) or StoredImages(folder)
-    commands = Commands()
+    commands, sessions = Commands(), Sessions(new_per_minute=100_000)
     given = {
-        "sessions": Sessions(new_per_minute=100_000),
+        "sessions": sessions,
         "commands": commands,
         "submit_command": commands.submit,
+        "note_alert": lambda name, alert: sessions.get(name).apply(alert, NOON),
         "delete_session": FakeDeleter(),
         "index": stored.index,
         "read_image": stored.read,

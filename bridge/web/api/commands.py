@@ -60,7 +60,9 @@ def command_json(command: Command, session: SessionView) -> dict[str, Any]:
         "session_id": command.session_id,
         "type": command.type.name,
         "parameters": dict(command.parameters),
+        "sent_by": command.source or None,
         "asked_at": command.queued_at,
+        "answered_at": command.answered_at or None,
         "state": str(command.state),
         "note": note_of(command, session) or None,
         "result": result

@@ -7,12 +7,11 @@ import pytest
 from support.pages import FakeArchive, running
 
 from bridge import cli
-from bridge.cli.command import TYPES
 from bridge.commands import KEPT_PER_SESSION
 from bridge.lifecycle import Ended
 from bridge.model import Client, CommandResult, Config, Stage, StatusChange
 from bridge.model import Status as State
-from bridge.protocol import CommandType
+from bridge.protocol import COMMAND_WORDS, CommandType
 from bridge.session import Session
 
 PATH = "/api/v1/sessions/run-1/commands"
@@ -252,7 +251,7 @@ async def test_a_value_no_loop_can_use_is_refused_by_every_way_in(
     kind = {"Content-Type": "application/json"}
     responses = [await client.post(PATH, data=body, headers=kind) for body in bodies]
     form = await client.post("/sessions/run-1/commands", data={"type": type, name: value})
-    words = {spoken: word for word, spoken in TYPES.items()}
+    words = {spoken: word for word, spoken in COMMAND_WORDS.items()}
     url = f"http://{client.host}:{client.port}"
     arguments = ["command", words[CommandType[type]], "run-1", "--set", f"{name}={value}"]
     status = await asyncio.to_thread(cli.main, [*arguments, "--url", url])

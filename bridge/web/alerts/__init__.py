@@ -1,0 +1,1 @@
+"""Alerts that come from Alertmanager: what they say, and what becomes of each."""

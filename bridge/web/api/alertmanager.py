@@ -1,0 +1,85 @@
+"""Take alerts as Alertmanager's webhook sends them, and answer what became of each."""
+
+from typing import Any
+
+from aiohttp import web
+
+from bridge.web.alerts.intake import Outcome, Result, receive
+from bridge.web.alerts.notification import NotifiedAlert, parse_notification
+from bridge.web.csrf import check_origin
+from bridge.web.dependencies import deps_of
+from bridge.web.errors import UnsupportedMediaTypeError
+from bridge.web.json_response import json_response
+from bridge.web.links import public_root
+
+Answered = tuple[NotifiedAlert, Outcome]
+
+
+async def post_alerts(request: web.Request) -> web.Response:
+    """Keep alerts with their sessions, and send the commands that they may send.
+
+    Alertmanager sends a notification again after a status of 5xx, and after no other: so it gets 503 only while a
+    command may be sent in a moment. What was sent by then counts as a duplicate the next time.
+    """
+    check_origin(request)
+    if request.content_type != "application/json":
+        raise UnsupportedMediaTypeError(
+            "send the alerts as JSON, with Content-Type: application/json"
+        )
+    deps = deps_of(request)
+    notification = parse_notification(await request.read())
+    answered = [(notified, receive(deps, notified)) for notified in notification.alerts]
+    for one in answered:
+        _count(request, *one)
+    for reason in notification.invalid:
+        deps.telemetry.alerts_received(Result.INVALID, reason=reason, remote=request.remote)
+    if notification.left_out:
+        deps.telemetry.alerts_received(
+            Result.LEFT_OUT, notification.left_out, remote=request.remote
+        )
+    root = public_root(request)
+    content = {
+        "alerts": [_answer_json(*one, root) for one in answered],
+        "invalid": notification.invalid,
+        "left_out": notification.left_out,
+    }
+    return json_response(content, status=_status(answered))
+
+
+def _status(answered: list[Answered]) -> int:
+    results = {outcome.result for _, outcome in answered}
+    if Result.RETRY in results:
+        return 503
+    return 202 if Result.QUEUED in results else 200
+
+
+def _count(request: web.Request, notified: NotifiedAlert, outcome: Outcome) -> None:
+    deps_of(request).telemetry.alerts_received(
+        outcome.result,
+        is_news=outcome.is_news,
+        alert=notified.alert.name,
+        fingerprint=notified.alert.fingerprint,
+        session_id=notified.session_id[:64],
+        command_id=outcome.command.id if outcome.command else None,
+        reason=outcome.reason or None,
+        remote=request.remote,
+    )
+
+
+def _answer_json(notified: NotifiedAlert, outcome: Outcome, root: str) -> dict[str, Any]:
+    alert, command = notified.alert, outcome.command
+    return {
+        "fingerprint": alert.fingerprint,
+        "alert": alert.name,
+        "status": "resolved" if alert.ends_at else "firing",
+        "session_id": notified.session_id or None,
+        "result": str(outcome.result),
+        "reason": outcome.reason or None,
+        "command": command
+        and {
+            "command_id": command.id,
+            "type": command.type.name,
+            "state": str(command.state),
+            "watch": f"{root}/api/v1/sessions/{command.session_id}/commands",
+        },
+    }
