@@ -150,7 +150,7 @@ BRIDGE_URL = query_variable(
     "Bridge",
     "query_result(max by (public_url) (last_over_time("
     + chosen(
-        f"bridge_build_info[$__range]) and on (job, instance) {latest('training_session_info')}"
+        f"bridge_build_info[$__range]) and on (job, instance) ({latest('training_session_info')})"
     )
     + "))",
     regex='/public_url="([^"]*)"/',
