@@ -48,6 +48,9 @@ tools: ## get the programs that some tests need (Chromium, promtool, Alertmanage
 chart: .venv/dev ## write anew what follows from the chart's values: README, schema texts, golden renders
 	@PYTHONPATH=tests $(venv)/python tests/support/charts.py
 
+boards: .venv/dev ## draw what Grafana would show of each board, into build/boards; arguments="--prometheus URL" asks yours
+	@PYTHONPATH=.:tests $(venv)/python -m support.board_pictures --output build/boards $(arguments)
+
 test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
 	@$(venv)/python -m pytest tests/image/checks.py tests/image/checks_of_helm_test.py $(arguments)
 
@@ -138,5 +141,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test test-cuda chart test-image check bench fix proto tools release coverage torch check-oldest clean \
+.PHONY: help demo test test-cuda boards chart test-image check bench fix proto tools release coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -82,6 +82,7 @@ def running_prometheus(folder: Path, targets: Sequence[str]):
         str(tool("prometheus")),
         f"--config.file={folder / 'prometheus.yaml'}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
+        "--enable-feature=exemplar-storage",
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
     ]
