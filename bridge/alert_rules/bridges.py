@@ -98,6 +98,21 @@ BRIDGES = Group(
             board=BRIDGE_BOARD,
         ),
         Alert(
+            name="BridgeSpoolDown",
+            severity=Severity.WARNING,
+            wait="2m",
+            expr="""
+            bridge_spool_up == 0
+            """,
+            summary="The bridge {{ $labels.instance }} cannot write images to its spool",
+            description="""
+            Images that reach {{ $labels.instance }} are dropped, since its spool cannot be written to; numbers are not affected.
+            /readyz?verbose of that bridge and its log say what is wrong: most often the disk is full or read-only, or the state
+            folder was removed.
+            """,
+            board=BRIDGE_BOARD,
+        ),
+        Alert(
             name="BridgeSpansStuck",
             severity=Severity.WARNING,
             wait="5m",
@@ -131,6 +146,58 @@ BRIDGES = Group(
             note="""
             A connection that works again is checked five minutes later at the latest.
             """,
+        ),
+        Alert(
+            name="BridgeSessionsNearLimit",
+            severity=Severity.WARNING,
+            wait="5m",
+            expr="""
+            sum by (job, instance) (bridge_sessions) / on (job, instance) (bridge_sessions_limit > 0) > 0.9
+            """,
+            summary="The bridge {{ $labels.instance }} holds {{ $value | humanizePercentage }} of the sessions it may",
+            description="""
+            Above the limit of {{ $labels.instance }} new trainings are refused, and get no telemetry. Raise --max-sessions if its
+            memory and your Prometheus have room for more series, add a bridge, or shorten session_linger_seconds and
+            session_lost_seconds, for which sessions stay after their end. `trainbridge sessions` lists what is there: many short
+            sessions of one kind are most often a loop that crashes and begins anew under another name.
+            """,
+            board=BRIDGE_BOARD,
+        ),
+        Alert(
+            name="BridgeRefusing",
+            severity=Severity.WARNING,
+            expr="""
+            sum by (job, instance) (
+              increase(bridge_errors_total{code="RESOURCE_EXHAUSTED"}[10m]) > 0
+                or bridge_errors_total{code="RESOURCE_EXHAUSTED"}
+                  unless bridge_errors_total{code="RESOURCE_EXHAUSTED"} offset 10m
+            )
+            """,
+            summary="The bridge {{ $labels.instance }} refuses clients for a limit",
+            description="""
+            About {{ $value | printf "%.0f" }} times in ten minutes {{ $labels.instance }} has refused a stream or a session, since
+            there are as many as it may hold. The clients go on training, keep what they can, and try again. Its log names the
+            limit and the setting to raise; bridge_streams_refused_total says which limits of streams were met.
+            """,
+            board=BRIDGE_BOARD,
+            note="""
+            A counter of refusals begins with the first one, which is not an increase: a new one counts as it is.
+            """,
+        ),
+        Alert(
+            name="BridgeSlow",
+            severity=Severity.WARNING,
+            wait="5m",
+            expr="""
+            min_over_time(bridge_event_loop_lag_seconds[5m]) > 1
+            """,
+            summary="The bridge {{ $labels.instance }} does not keep up",
+            description="""
+            The event loop of {{ $labels.instance }} has been late by {{ $value | humanizeDuration }} or more in every interval of
+            five minutes, so Acks, scrapes and pages are late, too. See whether its CPU is throttled by a limit or shared with
+            others, and what it receives: fewer images or sessions on it, more CPU, or one more bridge.
+            """,
+            board=BRIDGE_BOARD,
         ),
         Alert(
             name="BridgeDropping",

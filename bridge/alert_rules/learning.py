@@ -6,12 +6,68 @@ from bridge.alert_rules.rule import (
     WORST_IMAGES,
     Alert,
     Group,
+    Recording,
     Severity,
 )
 
 LEARNING = Group(
     "trainbridge-learning",
     (
+        Recording(
+            name="training:low_loss:median10m",
+            expr="""
+            min by (session_id, attempt) (
+              quantile_over_time(0.5, training_loss_interval_min[10m])
+                * on (job, instance, session_id) group_left (attempt) training:attempt
+                and on (job, instance, session_id) time() - training_session_start_timestamp_seconds > 600
+            )
+            """,
+            meaning="What the lowest losses of an attempt usually are, over ten minutes.",
+            note="""
+            Of the lowest loss in each interval, since one good batch among many says nothing. Not before an attempt is as old as
+            what it is taken of, which otherwise would be of the one before.
+            """,
+        ),
+        Recording(
+            name="training:low_loss:lowest1h",
+            expr="""
+            min by (session_id, attempt) (min_over_time(training:low_loss:median10m[1h] offset 10m))
+            """,
+            meaning="How low they have been within an hour, the last ten minutes left out.",
+        ),
+        Alert(
+            name="TrainingDiverging",
+            severity=Severity.WARNING,
+            expr="""
+            max by (session_id) (
+              min by (session_id, attempt) (
+                min_over_time(training_loss_interval_min[10m])
+                  * on (job, instance, session_id) group_left (attempt) training:attempt
+              )
+                > training:low_loss:lowest1h + 0.5 * abs(training:low_loss:lowest1h)
+            )
+              and on (session_id) sum by (session_id) (increase(training_batches_total[10m])) >= 20
+              and on (session_id) training_session_connected == 1
+              unless on (session_id) training:canary
+            """,
+            summary="Training {{ $labels.session_id }} has a loss far above where it was",
+            description="""
+            Not one batch of the session {{ $labels.session_id }} in the last ten minutes had a loss below
+            {{ $value | humanize }}, more than half above what its lowest losses were within the hour before. Look at the
+            batches with the highest loss and at the norm of the gradients from where it began to rise: bad data, a learning
+            rate that is too high, or a change of the data. If it does not come down by itself, pause it, and go back to a
+            checkpoint from before, with a lower learning rate. After an hour at its new level the alert ends.
+            """,
+            page=SESSION_PAGE,
+            images=WORST_IMAGES,
+            board=SESSION_BOARD,
+            note="""
+            The lowest of many batches: noise, a spike that recovers and a few bad batches leave it where it was. The distance is
+            by the absolute value, since losses may be negative; each attempt is compared with itself, since one that begins anew
+            begins high; and an attempt of less than twenty minutes with nothing. Where a step takes longer than half a minute,
+            there are too few of them to tell.
+            """,
+        ),
         Alert(
             name="TrainingLossNotFinite",
             severity=Severity.WARNING,

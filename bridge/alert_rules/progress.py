@@ -35,6 +35,16 @@ PROGRESS = Group(
             """,
         ),
         Recording(
+            name="training:attempt",
+            expr="""
+            count_values without () ("attempt", training_attempt)
+            """,
+            meaning="1 for each copy of a session, with its attempt as a label: what was before is of another attempt.",
+            note="""
+            Without (), since with three labels to keep Prometheus 2 loses one of them where the expression is evaluated for several times.
+            """,
+        ),
+        Recording(
             name="training:goodput_ratio",
             expr="""
             sum by (session_id) (

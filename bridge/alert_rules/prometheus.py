@@ -6,12 +6,21 @@ from collections.abc import Iterator
 from bridge.alert_rules import GROUPS
 from bridge.alert_rules.addresses import RUNBOOK, Addresses, fill, known, unknown
 from bridge.alert_rules.rule import Alert, Group, Recording
+from bridge.alert_rules.yaml_text import quoted
 
 HEADER = """\
 # The alert rules of trainbridge, written by `trainbridge rules`, which takes the addresses that links begin with.
 # They hold for any job name: everything is asked by the series themselves. What each alert means, and what to do,
 # is in docs/operations.md.
 groups:
+"""
+
+OBJECT = """\
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: trainbridge
+spec:
 """
 
 WIDTH = 118
@@ -28,6 +37,11 @@ BRIDGE_OF_SESSION = (
 def rules_text(addresses: Addresses) -> str:
     """Return the file for an installation."""
     return fill(open_text(), addresses)
+
+
+def operator_text(addresses: Addresses) -> str:
+    """Return it as an object of Prometheus' operator."""
+    return OBJECT + textwrap.indent(rules_text(addresses), "  ", lambda line: bool(line.strip()))
 
 
 def open_text() -> str:
@@ -64,9 +78,8 @@ def _recording(rule: Recording) -> Iterator[str]:
 def _alert(rule: Alert) -> Iterator[str]:
     yield f"      - alert: {rule.name}"
     yield from _block("expr: |", expression(rule).splitlines())
-    for key, duration in (("for", rule.wait), ("keep_firing_for", rule.keep)):
-        if duration:
-            yield f"        {key}: {duration}"
+    if rule.wait:
+        yield f"        for: {rule.wait}"
     yield "        labels:"
     yield f"          severity: {rule.severity}"
     yield "        annotations:"
@@ -87,11 +100,6 @@ def _links(rule: Alert) -> Iterator[str]:
     heading = f"#{rule.name.lower()}"
     yield f"runbook_url: {quoted(f'RUNBOOK_URL{heading}')}{known('runbook_url')}"
     yield f"runbook: {quoted(f'{RUNBOOK}{heading}')}{unknown('runbook_url')}"
-
-
-def quoted(text: str) -> str:
-    """Return a text as a string of YAML in single quotes."""
-    return "'{}'".format(text.replace("'", "''"))
 
 
 def _block(head: str, lines: list[str]) -> Iterator[str]:

@@ -42,8 +42,6 @@ class Alert:
     description: str
     wait: str = ""
     """How long the condition has to hold first."""
-    keep: str = ""
-    """How long the alert goes on after it."""
     page: str = ""
     """The path on the bridge that has the session."""
     images: str = ""

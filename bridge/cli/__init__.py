@@ -9,7 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bridge import __version__
-from bridge.cli import canary, check_config, command, demo, healthcheck, serving, sessions, sync
+from bridge.cli import (
+    canary,
+    check_config,
+    command,
+    demo,
+    healthcheck,
+    rules,
+    serving,
+    sessions,
+    sync,
+)
 from bridge.cli.exit_status import DONE, FAILED, INTERRUPTED, MISUSED
 from bridge.cli.extras import DEMO, SERVER, libraries_of, way_to_install
 from bridge.cli.parsing import Parser
@@ -74,6 +84,12 @@ COMMANDS = (
         "check whether a running bridge is ready; exit status 0 if it is",
         healthcheck.add_arguments,
         healthcheck.run,
+    ),
+    Command(
+        "rules",
+        "print the alert rules, with links to the addresses of an installation",
+        rules.add_arguments,
+        rules.run,
     ),
     Command(
         "canary",

@@ -75,6 +75,16 @@ def http_url(text: str) -> str:
         raise argparse.ArgumentTypeError(f"{error}; did you mean http://{text}?") from error
 
 
+def link_url(text: str) -> str:
+    """Return an http(s) URL without trailing slash, which links in a template of Prometheus may begin with."""
+    url = http_url(text)
+    if set(url) & set("'\"`{}\\#"):
+        raise argparse.ArgumentTypeError(
+            f"invalid value {text!r}: percent-encode quotes, braces and backslashes, such as %27 for '"
+        )
+    return url
+
+
 def listen_address(default: str) -> Callable[[str], str]:
     """Return a type for host:port as it was given; who gives a port alone is shown the rest."""
 

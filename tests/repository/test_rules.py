@@ -8,6 +8,7 @@ import yaml
 from support.tools import ROOT, tool
 
 from bridge.alert_rules import GROUPS
+from bridge.alert_rules.addresses import RUNBOOK
 from bridge.alert_rules.inlined import inlined
 from bridge.alert_rules.rule import Alert
 from bridge.families import BRIDGE_FAMILIES
@@ -79,3 +80,30 @@ def test_rules_ask_for_series_that_bridges_have(rule):
     for name, matchers in asked:
         for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
             assert label in LABELS[name], f"{name}{{{label}}}"
+
+
+PAGE = (ROOT / RUNBOOK).read_text()
+
+
+def test_every_alert_has_a_heading():
+    """Its runbook links to it: the name in lower case, as every renderer of Markdown makes an anchor of it."""
+    headings = re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)
+
+    assert sorted(headings) == sorted(alert.name for alert in ALERTS)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_a_runbook_says_what_it_means_and_how_it_ends(alert):
+    """And what to look at or what to do in between."""
+    text = re.search(rf"^### {alert.name}\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)[1]
+
+    assert text.lstrip().startswith("**Means**")
+    assert "**Look at**" in text or "**Do**" in text
+    assert "**Ends**" in text.strip().split("\n\n")[-1]
+
+
+def test_every_recorded_series_is_documented():
+    """With the meaning that stands at its rule."""
+    rows = re.findall(r"^\| `((?:training|run):[^`]+)` \| .* \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert dict(rows) == {rule.name: rule.meaning for rule in RECORDINGS}
