@@ -30,6 +30,11 @@ IMAGES = (
     "?2, (SELECT max(attempt) FROM batches WHERE session_id = ?1 AND epoch = ?3 AND batch = ?4))"
     " ORDER BY position"
 )
+EPOCHS = (
+    "SELECT epoch, count(*), sum(images) FROM batches WHERE session_id = ?1 AND (?2 IS NULL OR attempt = ?2)"
+    " GROUP BY epoch ORDER BY epoch DESC LIMIT ?3"
+)
+ATTEMPTS_OF_BATCH = "SELECT attempt FROM batches WHERE session_id = ? AND epoch = ? AND batch = ?"
 ATTEMPTS = "SELECT DISTINCT attempt FROM batches WHERE session_id = ? ORDER BY attempt"
 
 LAST_MS = 2**63 - 1
@@ -54,6 +59,15 @@ class ImageBatch:
     """None: not reported; NaN: not finite."""
     images: int
     attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEpoch:
+    """An epoch, and how many of its batches have images."""
+
+    epoch: int
+    batches: int
+    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +147,18 @@ class ImageIndex:
     def attempts(self, session_id: str) -> list[int]:
         """Return the attempts of a session that have images, oldest first."""
         return [attempt for [attempt] in self._database.query(ATTEMPTS, (session_id,))]
+
+    def attempts_of_batch(self, session_id: str, epoch: int, batch: int) -> set[int]:
+        """Return the attempts that have images of a batch."""
+        rows = self._database.query(ATTEMPTS_OF_BATCH, (session_id, epoch, batch))
+        return {attempt for [attempt] in rows}
+
+    def epochs(
+        self, session_id: str, *, limit: int, attempt: int | None = None
+    ) -> list[ImageEpoch]:
+        """Return the last epochs that have images, the last one first."""
+        rows = self._database.query(EPOCHS, (session_id, attempt, limit))
+        return [ImageEpoch(*row) for row in rows]
 
     def last_attempt(self, session_id: str) -> int:
         """Return the last attempt of a session that has images; 0: none has."""

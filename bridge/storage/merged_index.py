@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bridge.model import ImageResult
-from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage, Prefer
+from bridge.storage.index import ImageBatch, ImageEpoch, ImageIndex, IndexedImage, Prefer
 
 SortKey = Callable[[ImageBatch], Any]
 
@@ -43,6 +43,23 @@ class MergedIndex(ImageIndex):
     def attempts(self, session_id: str) -> list[int]:
         """Return the attempts of a session that have images, oldest first."""
         return sorted({number for one in self._both for number in one.attempts(session_id)})
+
+    def attempts_of_batch(self, session_id: str, epoch: int, batch: int) -> set[int]:
+        """Return the attempts that have images of a batch."""
+        own, other = (one.attempts_of_batch(session_id, epoch, batch) for one in self._both)
+        return own | other
+
+    def epochs(
+        self, session_id: str, *, limit: int, attempt: int | None = None
+    ) -> list[ImageEpoch]:
+        """Return the last epochs that have images, the last one first; of one that both have, what the fuller one says."""
+        found = (one.epochs(session_id, limit=limit, attempt=attempt) for one in self._both)
+        fullest: dict[int, ImageEpoch] = {}
+        for one in (epoch for epochs in found for epoch in epochs):
+            known = fullest.setdefault(one.epoch, one)
+            if one.images > known.images:
+                fullest[one.epoch] = one
+        return [fullest[number] for number in sorted(fullest, reverse=True)][:limit]
 
     def newest(
         self, session_id: str, *, limit: int, attempt: int | None = None

@@ -52,8 +52,7 @@ def attempt_of_batch(
 def _having(index: ImageIndex, attempts: AllAttempts, session_id: str, place: BatchKey) -> set[int]:
     """Return the attempts that have a batch, by the range of what each has reported or by its images."""
     having = {attempt.number for attempt in attempts.listed if _includes(attempt, place)}
-    with_images = index.batch(session_id, *place)
-    return having | ({with_images.attempt} if with_images else set())
+    return having | index.attempts_of_batch(session_id, *place)
 
 
 def _includes(attempt: AttemptSummary, place: BatchKey) -> bool:

@@ -15,12 +15,20 @@ from bridge.web.formatting import class_name
 from bridge.web.ignored_params import ignored_params
 from bridge.web.links import attempt_link, image_link
 from bridge.web.missing_images import images_problem, store_problem
-from bridge.web.pages.image_selection import read_selection, usable_parameters
-from bridge.web.pages.selection_notes import higher_loss, loss_text, mistake_note, time_note
+from bridge.web.pages.image_selection import Selection, read_selection, usable_parameters
+from bridge.web.pages.selection_notes import (
+    higher_loss,
+    loss_text,
+    mistake_note,
+    recent_note,
+    time_note,
+)
 from bridge.web.pages.strips import strips_of
 from bridge.web.request_params import batch_of
-from bridge.web.session_images import session_images
+from bridge.web.session_images import SessionImages, session_images
 from bridge.web.templating import html_response, render, root_of
+
+NOTHING_SELECTED = Selection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,9 @@ async def batch_page(request: web.Request) -> web.Response:
             else strips_of(index, beside, names, has_several=newest.attempt > 1),
             reason=reason_of(index, session, found, problem),
             time_note=time_note(selection, found.batch) if found.batch else "",
+            recent=_recent(images, selection, newest.now),
+            is_only_stored=images.row is None,
+            missing="" if store else images.problem,
             mistake_note=mistake_note(selection, found.images, names) if found.batch else "",
             higher=higher_loss(selection, found.batch, session) if found.batch else None,
             loss_text=loss_text,
@@ -85,6 +96,14 @@ async def batch_page(request: web.Request) -> web.Response:
 
     text, status = await asyncio.to_thread(render_page)
     return html_response(text, status=status)
+
+
+def _recent(images: SessionImages, selection: Selection, now: float) -> str:
+    """Return that newer images may be on their way; "" where this bridge receives the session itself."""
+    if not images.has_asked or selection == NOTHING_SELECTED:
+        return ""
+    newest = images.index.newest(images.session.id, limit=1)
+    return recent_note(selection, newest[0].received_ms, now) if newest else ""
 
 
 def _figures(session_id: str, found: BatchOnRecord, names: tuple[str, ...]) -> list[Figure]:

@@ -11,6 +11,12 @@ from bridge.web.pages.batch_lookup import window_of
 from bridge.web.pages.image_selection import END_OF_TIME_MS, Selection
 from bridge.web.session_view import SessionView
 
+ON_THE_WAY_SECONDS = 95.0
+"""Another bridge closes a shard after 30 seconds, and this one looks for new ones every 60."""
+
+STILL_RUNNING_SECONDS = 600.0
+"""A session whose newest images are older is hardly being received anywhere."""
+
 
 def time_note(selection: Selection, batch: ImageBatch) -> str:
     """Return how far from the requested time a batch came, and whether that is outside of what was asked for."""
@@ -27,6 +33,19 @@ def time_note(selection: Selection, batch: ImageBatch) -> str:
     return (
         f"No images were kept in the {duration(window_ms / 1000)} before the requested time."
         f" These are the nearest, {duration(abs(before_ms) / 1000)} {side} it."
+    )
+
+
+def recent_note(selection: Selection, newest_ms: int, now: float) -> str:
+    """Return that newer images may be on their way, where a link asks for a moment ago and others receive the session."""
+    window = window_of(selection)
+    if window is None or window[0] <= newest_ms or now - newest_ms / 1000 > STILL_RUNNING_SECONDS:
+        return ""
+    if now - window[0] / 1000 > ON_THE_WAY_SECONDS:
+        return ""
+    return (
+        f"The newest images of this session here came {duration(now - newest_ms / 1000)} ago. Those that another bridge"
+        " has received since then are shown once it has uploaded them: reload this page in a minute."
     )
 
 

@@ -6,23 +6,27 @@ import secrets
 from aiohttp import web
 
 from bridge.commands import Command
+from bridge.errors import NotFoundError
+from bridge.storage.index import ImageIndex
 from bridge.web.attempts.asked import newest_and_asked
 from bridge.web.attempts.catalog import ATTEMPTS, AllAttempts, since_the_first, view_of_all
 from bridge.web.attempts.stitching import stretch_of
 from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
 from bridge.web.command_notes import note_of
-from bridge.web.dependencies import AppDependencies, deps_of
+from bridge.web.dependencies import deps_of
 from bridge.web.happenings import happenings
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
 from bridge.web.pages.scalar_section import asked_axis, scalar_section
+from bridge.web.pages.stored_session import stored_session_page
 from bridge.web.pages.strips import strips_of, worst_strips
 from bridge.web.runs.findings import findings
 from bridge.web.runs.lookup import run_around
 from bridge.web.runs.selection import notable_ranks
 from bridge.web.runs.view import RunView
+from bridge.web.session_images import session_images
 from bridge.web.session_view import SessionView
 from bridge.web.templating import html_response, render, root_of
 
@@ -42,7 +46,11 @@ NOTES = {
 async def session_page(request: web.Request) -> web.Response:
     """Return the page of a session, of all its attempts or of the one in its address."""
     deps, catalog = deps_of(request), request.app[ATTEMPTS]
-    newest, asked = await newest_and_asked(request)
+    try:
+        newest, asked = await newest_and_asked(request)
+    except NotFoundError:
+        return await stored_session_page(request)
+    images = await session_images(request)
     shown = newest if asked is None else asked
     commands = deps.commands.of(newest.id)
     confusion = dict(deps.metrics.confusion(newest.id)) if shown.attempt == newest.attempt else {}
@@ -59,7 +67,9 @@ async def session_page(request: web.Request) -> web.Response:
         return render(
             "session.html",
             root,
-            **_contents(deps, attempts, whole if asked is None else asked, asked),
+            **_contents(images.index, attempts, whole if asked is None else asked, asked),
+            elsewhere=images.session.attempt if images.session is not images.row else None,
+            missing="" if store else images.problem,
             matrix=confusion_matrix(newest.id, confusion, shown.config.class_names),
             **_run(run, newest),
             attempts=attempts,
@@ -100,10 +110,10 @@ def _run(run: RunView | None, session: SessionView) -> dict[str, object]:
 
 
 def _contents(
-    deps: AppDependencies, attempts: AllAttempts, session: SessionView, asked: SessionView | None
+    index: ImageIndex, attempts: AllAttempts, session: SessionView, asked: SessionView | None
 ) -> dict[str, object]:
     """Return what is shown of a run, or of the one attempt that was asked for."""
-    index, names = deps.index, session.config.class_names
+    names = session.config.class_names
     attempt = None if asked is None else asked.attempt
     stretches = attempts.stretches if asked is None else (stretch_of(asked),)
     newest = index.newest(session.id, limit=MAX_STRIPS, attempt=attempt)

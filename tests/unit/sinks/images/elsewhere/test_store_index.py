@@ -2,93 +2,47 @@
 
 import asyncio
 import math
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 
 import pytest
-from support.clocks import Hands
+from support.elsewhere import elsewhere_in
 from support.images import NOON_MS
 from support.shards import put_batch
-from support.stores import MemoryStore
 
 from bridge.errors import LimitError, OverloadedError, StorageError
-from bridge.sinks.images.elsewhere import StoreIndex
 from bridge.sinks.images.elsewhere.asked_names import AT_ONCE
-from bridge.sinks.images.elsewhere.store_index import StoreIndexLimits
 from bridge.storage.deletions import Deletion, ImageScope
-from bridge.storage.index_cache import IndexCache
-from bridge.telemetry import Telemetry
-
-WAIT = 30.0
-
-
-class Elsewhere:
-    """A store with shards of other bridges, and the index that reads it."""
-
-    def __init__(self, folder, **limits):
-        """Start with an empty store."""
-        self.store = MemoryStore()
-        self.clock = Hands()
-        self.own = {}
-        self.deletions = []
-        self.telemetry = Telemetry()
-        self.cache = IndexCache(folder / "store-index.db")
-        self.index = StoreIndex(
-            self.store,
-            self.cache,
-            self.telemetry,
-            own_keys=lambda name: self.own.get(name, ()),
-            deletions=lambda: self.deletions,
-            limits=StoreIndexLimits(**limits),
-            clock=self.clock,
-        )
-
-    async def find(self, name="run", *, is_known=False, wait=WAIT):
-        """Ask what the store has of a session."""
-        return await self.index.find(name, is_known=is_known, wait_seconds=wait)
-
-    async def batches(self, name="run", **kind):
-        """Return which batches of a session the store has, newest first."""
-        found = await self.find(name, **kind)
-        if found is None:
-            return None
-        return [(one.epoch, one.batch) for one in found.index.newest(name, limit=100)]
-
-    def asked(self, what):
-        """Return how often the store was asked for something."""
-        return sum(1 for kind, _ in self.store.requests if kind == what)
-
-    def dropped(self, what, reason):
-        """Return what the bridge says it has dropped."""
-        labels = {"what": what, "reason": reason}
-        return self.telemetry.registry.get_sample_value("bridge_dropped_total", labels)
 
 
 @pytest.fixture
 async def opened(tmp_path):
     """Return a function that returns a store and its index, which end with the test."""
-    running = []
+    async with AsyncExitStack() as stack:
 
-    @asynccontextmanager
-    async def _running(**limits):
-        elsewhere = Elsewhere(tmp_path, **limits)
-        async with elsewhere.index.running():
-            yield elsewhere
+        async def open_one(**limits):
+            return await stack.enter_async_context(elsewhere_in(tmp_path, **limits))
 
-    async def open_one(**limits):
-        context = _running(**limits)
-        running.append(context)
-        return await context.__aenter__()
+        yield open_one
 
-    yield open_one
-    for context in running:
-        await context.__aexit__(None, None, None)
+
+async def find(elsewhere, name="run", *, is_known=False, wait=30.0):
+    """Ask what the store has of a session."""
+    return await elsewhere.index.find(name, is_known=is_known, wait_seconds=wait)
+
+
+async def batches(elsewhere, name="run", **kind):
+    """Return which batches of a session the store has, newest first; None: it has nothing of it."""
+    found = await find(elsewhere, name, **kind)
+    if found is None:
+        return None
+    return [(one.epoch, one.batch) for one in found.index.newest(name, limit=100)]
 
 
 async def test_labels_losses_and_attempts_are_those_of_the_shards(opened):
     """What a page shows of a batch is read from the index of its shard: nothing else is needed."""
     elsewhere = await opened()
     key = put_batch(elsewhere.store, 3, 7, attempt=2, loss=math.nan)
-    found = await elsewhere.find()
+    found = await find(elsewhere)
     [batch] = found.index.worst("run", limit=5)
     [first, second] = found.index.images("run", 3, 7)
     assert (batch.attempt, batch.received_ms, batch.images) == (2, NOON_MS, 2)
@@ -104,14 +58,14 @@ async def test_many_questions_share_one_listing_for_a_minute(opened):
     """Ten panels of a board that ask at once cost one listing; a minute later newer shards are there."""
     elsewhere = await opened()
     put_batch(elsewhere.store, 1, 1)
-    answers = await asyncio.gather(*(elsewhere.batches() for _ in range(10)))
+    answers = await asyncio.gather(*(batches(elsewhere) for _ in range(10)))
     assert answers == [[(1, 1)]] * 10
     put_batch(elsewhere.store, 1, 2, at=30, number=2)
     elsewhere.clock.turn(59)
-    assert await elsewhere.batches() == [(1, 1)]
+    assert await batches(elsewhere) == [(1, 1)]
     assert (elsewhere.asked("list"), elsewhere.asked("read")) == (1, 1)
     elsewhere.clock.turn(2)
-    assert await elsewhere.batches() == [(1, 2), (1, 1)]
+    assert await batches(elsewhere) == [(1, 2), (1, 1)]
     assert (elsewhere.asked("list"), elsewhere.asked("read")) == (2, 2)
 
 
@@ -120,10 +74,10 @@ async def test_a_shard_that_the_store_has_no_more_is_forgotten(opened):
     elsewhere = await opened()
     put_batch(elsewhere.store, 1, 1)
     gone = put_batch(elsewhere.store, 1, 2, at=30, number=2)
-    assert await elsewhere.batches() == [(1, 2), (1, 1)]
+    assert await batches(elsewhere) == [(1, 2), (1, 1)]
     elsewhere.store.delete(gone)
     elsewhere.clock.turn(61)
-    assert await elsewhere.batches() == [(1, 1)]
+    assert await batches(elsewhere) == [(1, 1)]
 
 
 async def test_a_name_without_shards_is_asked_for_seldom(opened):
@@ -131,11 +85,11 @@ async def test_a_name_without_shards_is_asked_for_seldom(opened):
     elsewhere = await opened()
     put_batch(elsewhere.store, session_id="run-10")
     for _ in range(5):
-        assert await elsewhere.find("run-1") is None
+        assert await find(elsewhere, "run-1") is None
     assert elsewhere.asked("list") == 1
     put_batch(elsewhere.store, session_id="run-1")
     elsewhere.clock.turn(11)
-    assert await elsewhere.batches("run-1") == [(1, 0)]
+    assert await batches(elsewhere, "run-1") == [(1, 0)]
 
 
 async def test_made_up_names_cannot_flood_the_store(opened):
@@ -143,13 +97,13 @@ async def test_made_up_names_cannot_flood_the_store(opened):
     elsewhere = await opened()
     put_batch(elsewhere.store)
     for number in range(int(AT_ONCE)):
-        assert await elsewhere.find(f"name-{number}") is None
+        assert await find(elsewhere, f"name-{number}") is None
     with pytest.raises(LimitError, match="try again in a few seconds"):
-        await elsewhere.find("one-more")
+        await find(elsewhere, "one-more")
     assert elsewhere.asked("list") == AT_ONCE
-    assert await elsewhere.batches(is_known=True) == [(1, 0)]
+    assert await batches(elsewhere, is_known=True) == [(1, 0)]
     elsewhere.clock.turn(1)
-    assert await elsewhere.find("one-more") is None
+    assert await find(elsewhere, "one-more") is None
 
 
 async def test_a_store_that_fails_is_left_alone_for_some_seconds(opened):
@@ -159,21 +113,21 @@ async def test_a_store_that_fails_is_left_alone_for_some_seconds(opened):
     elsewhere.store.fault = StorageError("connection refused")
     for name in ("run", "run", "other"):
         with pytest.raises(StorageError, match="connection refused"):
-            await elsewhere.find(name)
+            await find(elsewhere, name)
     assert elsewhere.asked("list") == 1
     elsewhere.store.fault = None
     elsewhere.clock.turn(6)
-    assert await elsewhere.batches() == [(1, 0)]
+    assert await batches(elsewhere) == [(1, 0)]
 
 
 async def test_what_was_read_stays_visible_while_the_store_is_down(opened):
     """An outage hides newer shards, and says so; it does not hide what is known."""
     elsewhere = await opened()
     put_batch(elsewhere.store)
-    assert (await elsewhere.find()).problem == ""
+    assert (await find(elsewhere)).problem == ""
     elsewhere.store.fault = StorageError("connection refused")
     elsewhere.clock.turn(61)
-    found = await elsewhere.find()
+    found = await find(elsewhere)
     assert found.problem == "connection refused"
     assert [one.batch for one in found.index.newest("run", limit=5)] == [0]
 
@@ -194,11 +148,11 @@ async def test_a_session_read_in_part_is_not_taken_for_all_of_it(opened):
     elsewhere.store.read = failing
     for _ in range(2):
         with pytest.raises(StorageError, match="reset by peer"):
-            await elsewhere.find()
+            await find(elsewhere)
     elsewhere.store.read = read
     before = elsewhere.asked("read")
     elsewhere.clock.turn(6)
-    assert len(await elsewhere.batches()) == 20
+    assert len(await batches(elsewhere)) == 20
     assert elsewhere.asked("read") - before == 4
 
 
@@ -208,9 +162,9 @@ async def test_a_store_that_hangs_costs_a_bounded_wait(opened):
     put_batch(elsewhere.store)
     elsewhere.store.gate.clear()
     with pytest.raises(OverloadedError, match="being read from the store"):
-        await elsewhere.find(wait=0.05)
+        await find(elsewhere, wait=0.05)
     elsewhere.store.gate.set()
-    assert await elsewhere.batches() == [(1, 0)]
+    assert await batches(elsewhere) == [(1, 0)]
     assert elsewhere.asked("list") == 1
 
 
@@ -220,10 +174,10 @@ async def test_too_many_images_cost_the_oldest_sessions_first(opened):
     for name in ("a", "b", "c"):
         put_batch(elsewhere.store, session_id=name)
     for name in ("a", "b"):
-        assert await elsewhere.batches(name) == [(1, 0)]
-    assert await elsewhere.batches("c") == [(1, 0)]
+        assert await batches(elsewhere, name) == [(1, 0)]
+    assert await batches(elsewhere, "c") == [(1, 0)]
     assert [elsewhere.cache.images(name) for name in ("a", "b", "c")] == [0, 2, 2]
-    assert await elsewhere.batches("a") == [(1, 0)]
+    assert await batches(elsewhere, "a") == [(1, 0)]
 
 
 async def test_too_many_sessions_cost_the_oldest(opened):
@@ -231,7 +185,7 @@ async def test_too_many_sessions_cost_the_oldest(opened):
     elsewhere = await opened(sessions=2)
     for name in ("a", "b", "c"):
         put_batch(elsewhere.store, session_id=name)
-        await elsewhere.find(name)
+        await find(elsewhere, name)
     assert [elsewhere.cache.images(name) for name in ("a", "b", "c")] == [0, 2, 2]
 
 
@@ -240,13 +194,13 @@ async def test_of_a_session_with_too_many_images_the_newest_are_indexed(opened):
     elsewhere = await opened(images=64)
     for number in range(48):
         put_batch(elsewhere.store, 1, number, at=number, number=number)
-    found = await elsewhere.find()
+    found = await find(elsewhere)
     newest = found.index.newest("run", limit=100)
     assert found.left_out == 16
     assert [one.batch for one in newest] == [*range(47, 15, -1)]
     put_batch(elsewhere.store, 1, 48, at=48, number=48)
     elsewhere.clock.turn(61)
-    found = await elsewhere.find()
+    found = await find(elsewhere)
     newest = found.index.newest("run", limit=100)
     assert newest[0].batch == 48
     assert len(newest) == 25
@@ -258,27 +212,27 @@ async def test_what_this_bridge_has_indexed_is_left_out_where_it_knows_the_sessi
     elsewhere = await opened()
     own = put_batch(elsewhere.store, 1, 1)
     elsewhere.own["run"] = {own}
-    assert await elsewhere.find(is_known=True) is None
+    assert await find(elsewhere, is_known=True) is None
     put_batch(elsewhere.store, 1, 2, at=30, number=2)
     elsewhere.clock.turn(61)
-    assert await elsewhere.batches(is_known=True) == [(1, 2)]
-    found = await elsewhere.find()
+    assert await batches(elsewhere, is_known=True) == [(1, 2)]
+    found = await find(elsewhere)
     assert found.labels[1] == "dog"
-    assert await elsewhere.batches() == [(1, 2), (1, 1)]
+    assert await batches(elsewhere) == [(1, 2), (1, 1)]
 
 
 async def test_what_is_being_deleted_is_not_shown(opened):
     """A session that was deleted with its images does not come back from the store before they are gone."""
     elsewhere = await opened()
     put_batch(elsewhere.store, 1, 1)
-    assert await elsewhere.batches() == [(1, 1)]
+    assert await batches(elsewhere) == [(1, 1)]
     elsewhere.deletions.append(Deletion("run", ImageScope.ALL, NOON_MS + 1000))
     await asyncio.to_thread(elsewhere.index.forget, "run")
     assert elsewhere.cache.images("run") == 0
-    assert await elsewhere.find() is None
+    assert await find(elsewhere) is None
     elsewhere.index.forget("run")
     put_batch(elsewhere.store, 1, 2, at=60, number=2)
-    assert await elsewhere.batches() == [(1, 2)]
+    assert await batches(elsewhere) == [(1, 2)]
 
 
 async def test_what_is_not_a_shard_is_counted_once(opened):
@@ -288,7 +242,7 @@ async def test_what_is_not_a_shard_is_counted_once(opened):
     name = "run/2023-11-14/1700000000001-a1-abcd0123-000009.tar"
     elsewhere.store.objects |= {name: b"not a shard", "run/notes.txt": b"", "run/../x": b""}
     for _ in range(2):
-        assert await elsewhere.batches() == [(1, 1)]
+        assert await batches(elsewhere) == [(1, 1)]
         elsewhere.clock.turn(61)
     assert elsewhere.dropped("shard", "unreadable") == 1
 
@@ -298,5 +252,5 @@ async def test_shards_of_older_bridges_are_read(opened):
     elsewhere = await opened()
     key = put_batch(elsewhere.store, 1, 1)
     elsewhere.store.objects[key.replace("-a1-", "-")] = elsewhere.store.objects.pop(key)
-    found = await elsewhere.find()
+    found = await find(elsewhere)
     assert [(one.batch, one.attempt) for one in found.index.newest("run", limit=5)] == [(1, 1)]
