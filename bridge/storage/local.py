@@ -59,7 +59,15 @@ class LocalStore:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects by key; only folders that may have some of them are read."""
-        for folder, folders, names in os.walk(self._folder / prefix.rpartition("/")[0]):
+        top = self._folder / prefix.rpartition("/")[0]
+
+        def check(error: OSError) -> None:
+            """Raise StorageError where it is the folder itself that cannot be read; others in it may be anybody's."""
+            is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            if not is_missing and error.filename == str(top):
+                raise StorageError(f"cannot list {top}: {error.strerror}") from error
+
+        for folder, folders, names in os.walk(top, onerror=check):
             folders.sort()
             inside = Path(folder).relative_to(self._folder)
             for name in sorted(names):

@@ -7,16 +7,20 @@ import pytest
 import webdataset
 from moto.server import ThreadedMotoServer
 from support.images import Bench, batch, session
+from support.shards import put_batch
 from support.swift import S3Server, swift
 from support.waiting import until
 
 from bridge.errors import NotFoundError, StorageError
 from bridge.model import ImageResult
+from bridge.sinks.images.elsewhere import StoreIndex
 from bridge.sinks.images.shards.layout import parse_index
 from bridge.sinks.images.upload.circuit_breaker import CircuitBreaker
+from bridge.storage.index_cache import IndexCache
 from bridge.storage.local import LocalStore
 from bridge.storage.s3 import S3Store, transport
 from bridge.storage.stores import open_store
+from bridge.telemetry import Telemetry
 
 BUCKET = "training-images"
 KEY = "a..b/2023-11-14/1700000000000-abcd0123-000001.tar"
@@ -102,6 +106,25 @@ def test_what_is_put_can_be_read_listed_and_deleted(store, file):
     assert list(store.list()) == []
     with pytest.raises(NotFoundError):
         store.read(KEY, 0, 1)
+
+
+async def test_a_bridge_without_a_row_reads_the_images_of_a_session_from_the_store(store, tmp_path):
+    """Its labels, and a picture; what another session with a longer name has stored is not taken for its own."""
+    put_batch(store, 1, 2)
+    put_batch(store, 1, 3, at=30, number=2, attempt=2)
+    put_batch(store, 1, 4, session_id="run-2")
+    cache = IndexCache(tmp_path / "store-index.db")
+    index = StoreIndex(store, cache, Telemetry(), own_keys=lambda _: (), deletions=tuple)
+    async with index.running():
+        found = await index.find("run", is_known=False, wait_seconds=30)
+        newest = found.index.newest("run", limit=9)
+        image = found.index.images("run", 1, 2)[1]
+        location = image.location
+
+        assert [(one.batch, one.attempt) for one in newest] == [(3, 2), (2, 1)]
+        assert found.class_names[image.true_class] == 'a "bird"'
+        assert store.read(location.key, location.offset, 2) == b"\xff\xd8"
+        assert await index.find("no-run", is_known=False, wait_seconds=30) is None
 
 
 def test_no_key_leads_out_of_the_store(store, file):

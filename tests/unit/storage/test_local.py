@@ -36,6 +36,24 @@ def test_what_is_put_can_be_read_and_listed(store, file):
     assert list(store.list("c")) == []
 
 
+def test_a_folder_that_cannot_be_read_is_not_taken_for_an_empty_one(store, file, monkeypatch):
+    """A network file system that went away is an outage; folders of others inside, such as lost+found, are not."""
+    store.put(KEY, file, {})
+    scandir, refused = os.scandir, []
+
+    def failing(path):
+        if str(path) in refused:
+            raise OSError(116, "Stale file handle", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    refused.append(str(store._folder / "a..b"))
+    assert list(store.list()) == []
+    with pytest.raises(StorageError, match="Stale file handle"):
+        list(store.list("a..b/"))
+    assert list(store.list("never-made/")) == []
+
+
 def test_the_same_key_again_overwrites(store, file, tmp_path):
     """A retry of an upload, with the same file or another, leaves one whole object."""
     store.put(KEY, file, {})

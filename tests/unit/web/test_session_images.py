@@ -84,7 +84,7 @@ async def test_links_to_what_nobody_has_are_not_found(client, elsewhere, link):
 
 @pytest.mark.parametrize("link", LINKS)
 async def test_while_the_store_is_down_nothing_is_called_missing(client, elsewhere, link):
-    """503 with what to do and when to come again: the images may well be there."""
+    """503 with what to do and when to try again: the images may well be there."""
     elsewhere.store.fault = StorageError("connection to 10.1.2.3 refused")
     response = await client.get(link.format("theirs"))
     body = await response.text()
