@@ -8,8 +8,11 @@ from grafana import alerting
 from grafana.boards.bridge import BRIDGE
 from grafana.boards.compare import COMPARE
 from grafana.boards.fleet import FLEET
+from grafana.boards.gallery import GALLERY
 from grafana.boards.images import IMAGES_BOARD
+from grafana.boards.infinity import INFINITY_BOARD
 from grafana.boards.session import SESSION_BOARD
+from grafana.boards.traces import TRACES_BOARD
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,10 +23,14 @@ OF_THE_CHART = "deploy/helm/trainbridge/files/dashboards"
 
 BOARDS = (FLEET, SESSION_BOARD, IMAGES_BOARD, COMPARE, BRIDGE)
 
+OPTIONAL_BOARDS = (INFINITY_BOARD, TRACES_BOARD, GALLERY)
+"""Boards that need more than Prometheus: a plugin, Tempo, or a feature toggle; in a folder of their own."""
+
 
 def files() -> Mapping[str, str]:
     """Return the text of every file that is written, by its path in the repository."""
-    boards = {f"{board['uid']}.json": json.dumps(board, indent=1) + "\n" for board in BOARDS}
+    boards = {f"{board['uid']}.json": _text(board) for board in BOARDS}
+    boards |= {f"optional/{board['uid']}.json": _text(board) for board in OPTIONAL_BOARDS}
     return {
         f"{folder}/{name}": text
         for folder in (DASHBOARDS, OF_THE_CHART)
@@ -31,12 +38,16 @@ def files() -> Mapping[str, str]:
     }
 
 
+def _text(board: Mapping[str, object]) -> str:
+    return json.dumps(board, indent=1) + "\n"
+
+
 def write() -> None:
     """Write every file anew, and remove boards that there are no longer."""
     written = files()
     for folder in (DASHBOARDS, OF_THE_CHART):
-        for path in (ROOT / folder).glob("*.json"):
-            if f"{folder}/{path.name}" not in written:
+        for path in (ROOT / folder).rglob("*.json"):
+            if str(path.relative_to(ROOT)) not in written:
                 path.unlink()
     for name, text in (*written.items(), *alerting.files().items()):
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)

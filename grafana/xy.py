@@ -7,9 +7,6 @@ from grafana.transformations import matrix
 
 Json = dict[str, Any]
 
-ACROSS = "Value #A\\session_id"
-"""What Grafana calls the column of the first query once each session has a column."""
-
 LINES: Json = {"lineWidth": 2, "showPoints": "never", "spanNulls": True}
 """Sessions are at other places at the times of the points: a line goes on over what only the others have."""
 
@@ -22,37 +19,51 @@ def by_session(
     Prometheus knows no axis but the time: both are asked for as tables, in which Grafana puts together what is of
     the same session and time; then each session becomes a column.
     """
-    custom = LINES | more.pop("custom", {})
-    overrides = (
-        override(x_title, unit=x_unit, custom__axisLabel=x_title),
-        *more.pop("overrides", ()),
-    )
-    made = timeseries(
+    return chart(
         title,
         description,
         Query(x, is_table=True),
         Query(f"({y}) and on (session_id) ({x})", is_table=True),
-        custom=custom,
-        overrides=overrides,
+        x_title=x_title,
+        x_unit=x_unit,
         transformations=(
             {"id": "merge", "options": {}},
-            *matrix(row="Value #A", column="session_id", value="Value #B"),
-            _convert(ACROSS, "number"),
-            {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": ACROSS}]}},
-            {
-                "id": "organize",
-                "options": {
-                    "excludeByName": {},
-                    "indexByName": {},
-                    "renameByName": {ACROSS: x_title},
-                },
-            },
+            *a_column_for_each("session_id", x="Value #A", y="Value #B", x_title=x_title),
         ),
         **more,
     )
+
+
+def chart(
+    title: str, description: str, *queries: Query, x_title: str, x_unit: str, **more: Any
+) -> Json:
+    """Return a chart over a column of a table that has one more for each line."""
+    custom = LINES | more.pop("custom", {})
+    axis = override(x_title, unit=x_unit, custom__axisLabel=x_title)
+    overrides = (axis, *more.pop("overrides", ()))
+    made = timeseries(title, description, *queries, custom=custom, overrides=overrides, **more)
     return made | {"type": "trend", "options": {**made["options"], "xField": x_title}}
 
 
-def _convert(field: str, kind: str) -> Json:
-    conversions = [{"targetField": field, "destinationType": kind}]
-    return {"id": "convertFieldType", "options": {"conversions": conversions, "fields": {}}}
+def a_column_for_each(column: str, *, x: str, y: str, x_title: str) -> list[Json]:
+    """Return what makes of rows with `x`, `y` and a name in `column` a column of `y` for each name, in the sequence of `x`."""
+    corner = f"{x}\\{column}"
+    return [
+        *matrix(row=x, column=column, value=y),
+        {
+            "id": "convertFieldType",
+            "options": {
+                "conversions": [{"targetField": corner, "destinationType": "number"}],
+                "fields": {},
+            },
+        },
+        {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": corner}]}},
+        {
+            "id": "organize",
+            "options": {
+                "excludeByName": {},
+                "indexByName": {},
+                "renameByName": {corner: x_title},
+            },
+        },
+    ]

@@ -165,14 +165,23 @@ class ImageIndex:
         return max(self.attempts(session_id), default=0)
 
     def newest(
-        self, session_id: str, *, limit: int, attempt: int | None = None
+        self,
+        session_id: str,
+        *,
+        limit: int,
+        from_ms: int = 0,
+        to_ms: int = LAST_MS,
+        attempt: int | None = None,
     ) -> list[ImageBatch]:
-        """Return the latest batches with images, newest first."""
+        """Return the latest batches with images that arrived within a time, newest first."""
         return self._all(
-            f"{_of(attempt)} ORDER BY received_ms DESC, attempt DESC, epoch DESC, batch DESC LIMIT ?3",
+            f"{_of(attempt)} AND received_ms BETWEEN ?4 AND ?5"
+            " ORDER BY received_ms DESC, attempt DESC, epoch DESC, batch DESC LIMIT ?3",
             session_id,
             attempt,
             limit,
+            from_ms,
+            to_ms,
         )
 
     def worst(self, session_id: str, *, limit: int, attempt: int | None = None) -> list[ImageBatch]:

@@ -5,7 +5,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bridge.model import ImageResult
-from bridge.storage.index import ImageBatch, ImageEpoch, ImageIndex, IndexedImage, Prefer
+from bridge.storage.index import (
+    LAST_MS,
+    ImageBatch,
+    ImageEpoch,
+    ImageIndex,
+    IndexedImage,
+    Prefer,
+)
 
 SortKey = Callable[[ImageBatch], Any]
 
@@ -62,10 +69,19 @@ class MergedIndex(ImageIndex):
         return [fullest[number] for number in sorted(fullest, reverse=True)][:limit]
 
     def newest(
-        self, session_id: str, *, limit: int, attempt: int | None = None
+        self,
+        session_id: str,
+        *,
+        limit: int,
+        from_ms: int = 0,
+        to_ms: int = LAST_MS,
+        attempt: int | None = None,
     ) -> list[ImageBatch]:
-        """Return the latest batches with images, newest first."""
-        found = [one.newest(session_id, limit=limit, attempt=attempt) for one in self._both]
+        """Return the latest batches with images that arrived within a time, newest first."""
+        found = [
+            one.newest(session_id, limit=limit, from_ms=from_ms, to_ms=to_ms, attempt=attempt)
+            for one in self._both
+        ]
         return _merged(found, _newest_first, limit)
 
     def worst(self, session_id: str, *, limit: int, attempt: int | None = None) -> list[ImageBatch]:

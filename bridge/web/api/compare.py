@@ -49,6 +49,10 @@ async def get_comparison(request: web.Request) -> web.Response:
             "config": {
                 "different": [_row_json(row) for row in configs.different],
                 "equal": [_row_json(row) for row in configs.equal],
+                "cells": [
+                    *_cells_json(configs.different, is_different=True),
+                    *_cells_json(configs.equal, is_different=False),
+                ],
             },
         }
     )
@@ -58,7 +62,10 @@ def _curve_json(compared: Sequence[Contestant], curve: str, by: By) -> dict[str,
     lines = [
         {
             "session_id": one.view.id,
-            "points": [_point_json(point) for point in points_of(one.view, curve, by)],
+            "points": [
+                {"session_id": one.view.id, **_point_json(point)}
+                for point in points_of(one.view, curve, by)
+            ],
         }
         for one in compared
     ]
@@ -84,3 +91,12 @@ def _point_json(point: Point) -> dict[str, float]:
 
 def _row_json(row: ConfigRow) -> dict[str, Any]:
     return {"name": row.name, "values": dict(row.values)}
+
+
+def _cells_json(rows: Sequence[ConfigRow], *, is_different: bool) -> list[dict[str, Any]]:
+    """Return one object for each value, which is a row of the tables of other programs."""
+    return [
+        {"name": row.name, "session_id": session_id, "value": value, "is_different": is_different}
+        for row in rows
+        for session_id, value in row.values.items()
+    ]

@@ -5,9 +5,10 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.errors import InvalidDataError, NotFoundError
+from bridge.errors import NotFoundError
 from bridge.session import Session
-from bridge.storage.index import ImageBatch, IndexedImage
+from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
+from bridge.web.api.image_listing import listing_of
 from bridge.web.api.sessions import bin_json
 from bridge.web.attempts.asked import images_asked
 from bridge.web.attempts.attempt_of_batch import attempt_of_batch
@@ -17,7 +18,7 @@ from bridge.web.dependencies import deps_of
 from bridge.web.json_response import json_response
 from bridge.web.links import batch_link, image_link, public_root, with_query
 from bridge.web.missing_images import images_problem
-from bridge.web.request_params import batch_of, parse_batch, whole_param
+from bridge.web.request_params import batch_of, whole_param
 from bridge.web.session_images import session_images
 from bridge.web.session_lookup import asked_attempt
 from bridge.web.session_view import SessionView
@@ -26,33 +27,23 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 
 
 async def list_images(request: web.Request) -> web.Response:
-    """Return the batches with images, by epoch and batch, each with its images."""
+    """Return the batches with images, by epoch and batch, or those of a time, newest first; each with its images."""
     root, images = public_root(request), await session_images(request)
     session, index = images.session, images.index
     limit = whole_param(request, "limit", DEFAULT_LIMIT, lowest=1, highest=MAX_LIMIT)
-    after_text = request.query.get("after", "")
-    after = parse_batch(after_text)
-    if after_text and after is None:
-        raise InvalidDataError("after must be <epoch>-<batch>, as in 3-120")
-    asked = asked_attempt(request)
+    list_batches = listing_of(request, asked_attempt(request))
 
-    def load() -> list[dict[str, Any]]:
+    def load() -> tuple[list[dict[str, Any]], dict[str, str] | None]:
+        batches, following = list_batches(index, session.id, limit)
         return [
-            _batch_json(
-                session,
-                batch,
-                index.images(session.id, batch.epoch, batch.batch, attempt=batch.attempt),
-                root,
-            )
-            for batch in index.page(session.id, limit=limit, after=after, attempt=asked)
-        ]
+            _batch_json(session, batch, _images_of(index, batch), root) for batch in batches
+        ], following
 
-    batches = await asyncio.to_thread(load)
+    batches, following = await asyncio.to_thread(load)
     next_url = None
-    if len(batches) == limit:
-        last = f"{batches[-1]['epoch']}-{batches[-1]['batch']}"
-        following = {"limit": str(limit), "after": last, "attempt": str(asked or "")}
-        next_url = with_query(f"{root}/api/v1/sessions/{session.id}/images", following)
+    if following is not None:
+        given = {"limit": str(limit), **following, "attempt": request.query.get("attempt", "")}
+        next_url = with_query(f"{root}/api/v1/sessions/{session.id}/images", given)
     return json_response({"batches": batches, "next": next_url})
 
 
@@ -77,6 +68,10 @@ async def get_batch(request: web.Request) -> web.Response:
         return record | several | {"images_missing_because": reason or None}
 
     return json_response(await asyncio.to_thread(load))
+
+
+def _images_of(index: ImageIndex, batch: ImageBatch) -> list[IndexedImage]:
+    return index.images(batch.session_id, batch.epoch, batch.batch, attempt=batch.attempt)
 
 
 def _record_json(
@@ -139,6 +134,10 @@ def _image_json(
     batch: ImageBatch, image: IndexedImage, names: tuple[str, ...], root: str
 ) -> dict[str, Any]:
     return {
+        "epoch": batch.epoch,
+        "batch": batch.batch,
+        "received_ms": batch.received_ms,
+        "loss": batch.loss,
         "position": image.position,
         "url": f"{root}/{image_link(batch.session_id, batch, image)}",
         "predicted_class": image.predicted_class,

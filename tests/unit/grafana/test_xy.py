@@ -4,7 +4,7 @@ import pytest
 
 from grafana.board import board
 from grafana.boards.compare import BY_STEP, NUMBERS
-from grafana.xy import ACROSS, by_session
+from grafana.xy import by_session
 
 CHART = by_session(
     "Loss by step",
@@ -31,7 +31,7 @@ def test_each_session_becomes_a_column_over_the_steps_in_their_sequence():
     ids = [one["id"] for one in CHART["transformations"]]
 
     assert ids == ["merge", "groupingToMatrix", "convertFieldType", "sortBy", "organize"]
-    assert CHART["transformations"][3]["options"]["sort"] == [{"field": ACROSS}]
+    assert CHART["transformations"][3]["options"]["sort"] == [{"field": "Value #A\\session_id"}]
     assert CHART["options"]["xField"] == "Step"
     assert CHART["fieldConfig"]["defaults"]["custom"]["spanNulls"] is True
 

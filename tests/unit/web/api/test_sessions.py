@@ -8,6 +8,8 @@ from support.pages import FakeArchive, pictures, running
 from bridge.model import Batch, Client, Config, Epoch, Scalars
 from bridge.session import Session
 
+IMAGES = "/api/v1/sessions/run-1/images"
+
 
 def strict(text):
     """Parse JSON strictly: NaN and Infinity are errors."""
@@ -93,6 +95,10 @@ async def test_images_are_listed_with_what_is_known_of_them(open_client, stored)
     assert first["batches"][1]["loss"] == "NaN"
     image = first["batches"][0]["images"][1]
     assert image | {"url": ""} == {
+        "epoch": 1,
+        "batch": 1,
+        "received_ms": first["batches"][0]["received_ms"],
+        "loss": 0.5,
         "position": 1,
         "url": "",
         "predicted_class": 1,
@@ -107,6 +113,20 @@ async def test_images_are_listed_with_what_is_known_of_them(open_client, stored)
         assert await response.read() == pictures(2)[1][0]
 
 
+async def test_images_of_a_time_are_listed_from_the_newest_back(open_client, stored):
+    """No page repeats or leaves out a batch, also of several that came at the same millisecond."""
+    client = await open_client()
+    running(client.deps)
+    for batch, at in ((1, 1000), (2, 2000), (3, 2000), (4, 3000), (5, 9000)):
+        stored.add("run-1", 1, batch, pictures(1), received_ms=at)
+
+    pages = [await (await client.get(f"{IMAGES}?from=1000&to=3000&limit=2")).json()]
+    while pages[-1]["next"]:
+        pages.append(await (await client.session.get(pages[-1]["next"])).json())
+
+    assert [[one["batch"] for one in page["batches"]] for page in pages] == [[4], [3, 2], [1]]
+
+
 async def test_bounds_are_kept_and_named(open_client):
     """A limit or a start out of bounds is refused by the parameter's name."""
     client = await open_client()
@@ -117,6 +137,8 @@ async def test_bounds_are_kept_and_named(open_client):
         "/api/v1/sessions?offset=-1": "offset",
         "/api/v1/sessions/run-1/images?limit=x": "limit",
         "/api/v1/sessions/run-1/images?after=3": "after",
+        "/api/v1/sessions/run-1/images?after=3-1&from=1": "after",
+        "/api/v1/sessions/run-1/images?from=yesterday": "from",
     }
 
     for address, name in wrong.items():

@@ -149,10 +149,19 @@ async def test_the_api_has_the_same_comparison(open_client):
     assert found["config"] == {
         "different": [{"name": "lr", "values": {"a": 0.1, "b": 0.2}}],
         "equal": [{"name": "seed", "values": {"a": 1, "b": 1}}],
+        "cells": [
+            {"name": name, "session_id": session, "value": value, "is_different": name == "lr"}
+            for name, session, value in (
+                ("lr", "a", 0.1),
+                ("lr", "b", 0.2),
+                ("seed", "a", 1),
+                ("seed", "b", 1),
+            )
+        ],
     }
     assert [line["session_id"] for line in found["curve"]["lines"]] == ["a", "b"]
     assert found["curve"]["lines"][0]["points"] == [
-        {"x": 0.5, "mean": 0.5, "low": 0.5, "high": 0.5}
+        {"session_id": "a", "x": 0.5, "mean": 0.5, "low": 0.5, "high": 0.5}
     ]
     assert found["curve"]["lines"][1]["points"][1]["mean"] == "NaN"
     assert found["sessions"][1]["nonfinite_losses"] == 1
