@@ -57,11 +57,18 @@ OF_THE_CELL = images_of("${__data.fields[0]}", "${__field.name}")
 
 OF_THE_ROW = images_of("${__data.fields.True}", "${__data.fields.Predicted}")
 
+ONE_DIGIT: Json = {
+    "id": "renameByRegex",
+    "options": {"regex": "^0([0-9])$", "renamePattern": "$1"},
+}
+"""Shows a class as it is again, once it has been sorted."""
+
 AS_A_MATRIX = (
     # Columns come in the sequence of the rows before, rows are sorted after.
     {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": "predicted_class"}]}},
     *matrix(row="true_class", column="predicted_class", value="Value"),
     {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": CORNER}]}},
+    ONE_DIGIT,
 )
 
 
@@ -83,6 +90,12 @@ def confusion(title: str, description: str, query: str, unit: str, **defaults: A
                 displayName="true \\ predicted",
                 unit="string",
                 links=[],
+                mappings=[
+                    {
+                        "type": "regex",
+                        "options": {"pattern": "^0([0-9])$", "result": {"text": "$1", "index": 0}},
+                    }
+                ],
                 custom__cellOptions={"type": "auto"},
                 custom__width=120,
             ),
@@ -132,7 +145,7 @@ PANELS = (
         "Confusion matrix",
         "How often each true class (row) was predicted as each class (column) within the time shown. What lies beside the diagonal is a mistake; a click opens its newest images. Classes have their numbers, and their names on the session's page.",
         PAIRS,
-        "short",
+        "none",
         decimals=0,
     ),
     confusion(
@@ -157,6 +170,7 @@ PANELS = (
         unit="percentunit",
         color="continuous-RdYlGr",
         defaults={"max": 1, "decimals": 0},
+        transformations=(ONE_DIGIT,),
     ),
     bar_gauge(
         "Precision by class",
@@ -173,6 +187,7 @@ PANELS = (
         unit="percentunit",
         color="continuous-RdYlGr",
         defaults={"max": 1, "decimals": 0},
+        transformations=(ONE_DIGIT,),
     ),
     table(
         "Most frequent mistakes",
@@ -180,7 +195,7 @@ PANELS = (
         f"topk(10, {MISTAKES})",
         width=8,
         height=9,
-        unit="short",
+        unit="none",
         defaults={"decimals": 0, "links": [OF_THE_ROW]},
         options={"sortBy": [{"displayName": "Times", "desc": True}]},
         transformations=chosen_columns(

@@ -54,7 +54,7 @@ def test_rows_and_columns_are_in_the_sequence_of_classes(title):
     ids = [one["id"] for one in PANELS[title]["transformations"]]
     query = PANELS[title]["targets"][0]["expr"]
 
-    assert ids == ["sortBy", "groupingToMatrix", "sortBy"]
+    assert ids == ["sortBy", "groupingToMatrix", "sortBy", "renameByRegex"]
     assert query.startswith("label_replace(label_replace(")
     assert (
         sortable("x", "true_class")
