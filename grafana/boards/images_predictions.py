@@ -82,14 +82,15 @@ def confusion(title: str, description: str, query: str, unit: str, **defaults: A
         height=11,
         unit=unit,
         color="continuous-BlPu",
-        defaults={"min": 0, "links": [OF_THE_CELL], **defaults},
+        defaults={"min": 0, **defaults},
         custom={"align": "center", "cellOptions": {"type": "color-background", "mode": "basic"}},
         overrides=(
+            # The first column has the names of the rows; Grafana adds links of an override to those of all fields.
+            override("number", "byType", links=[OF_THE_CELL]),
             override(
                 CORNER,
                 displayName="true \\ predicted",
                 unit="string",
-                links=[],
                 mappings=[
                     {
                         "type": "regex",

@@ -39,12 +39,14 @@ def test_a_cell_leads_to_the_images_of_that_mistake(link):
 def test_every_cell_is_a_link_and_the_first_column_is_none(title):
     """It has the names of the rows, no colour, and leads nowhere."""
     fields = PANELS[title]["fieldConfig"]
-    [first] = fields["overrides"]
+    cells, first = fields["overrides"]
     properties = {one["id"]: one["value"] for one in first["properties"]}
 
-    assert fields["defaults"]["links"] == [OF_THE_CELL]
+    assert "links" not in fields["defaults"]
+    assert cells["matcher"] == {"id": "byType", "options": "number"}
+    assert cells["properties"] == [{"id": "links", "value": [OF_THE_CELL]}]
     assert first["matcher"]["options"] == CORNER
-    assert properties["links"] == []
+    assert "links" not in properties
     assert properties["custom.cellOptions"] == {"type": "auto"}
 
 
