@@ -37,10 +37,11 @@ IMAGES = asking(
                     {
                         "title": "Its batch",
                         "targetBlank": True,
-                        "url": "${bridge_url}/sessions/${session}/batches/${__data.fields.Epoch}-${__data.fields.Batch}",
+                        "url": "${__data.fields.Page}",
                     }
                 ],
             ),
+            override("Page", custom__hidden=True),
             override("Confidence", unit="percentunit", decimals=1),
             override("Loss", decimals=4),
             override(
@@ -75,6 +76,7 @@ IMAGES = asking(
             Column("loss", "Loss", NUMBER),
             Column("epoch", "Epoch", NUMBER),
             Column("batch", "Batch", NUMBER),
+            Column("batch_url", "Page"),
         ),
         limit="200",
         **IN_THE_TIME_SHOWN,

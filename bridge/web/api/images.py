@@ -80,7 +80,8 @@ def _record_json(
     numbers, batch = found.numbers, found.batch
     attempt = session.attempt if is_alone else None
     names = session.config.class_names
-    images = [_image_json(batch, image, names, root) for image in found.images if batch]
+    page = f"{root}/{batch_link(session.id, *found.place, attempt)}"
+    images = [_image_json(batch, image, names, root, page) for image in found.images if batch]
     return {
         "epoch": found.place[0],
         "batch": found.place[1],
@@ -91,7 +92,7 @@ def _record_json(
         "images": images,
         "previous_with_images": _address(found.before, root, attempt),
         "next_with_images": _address(found.after, root, attempt),
-        "url": f"{root}/{batch_link(session.id, *found.place, attempt)}",
+        "url": page,
     }
 
 
@@ -119,25 +120,27 @@ def _batch_json(
 ) -> dict[str, Any]:
     attempt = batch.attempt if session.attempt > 1 else None
     names = session.config.class_names
+    page = f"{root}/{batch_link(batch.session_id, batch.epoch, batch.batch, attempt)}"
     return {
         "epoch": batch.epoch,
         "batch": batch.batch,
         "attempt": batch.attempt,
         "received_ms": batch.received_ms,
         "loss": batch.loss,
-        "url": f"{root}/{batch_link(batch.session_id, batch.epoch, batch.batch, attempt)}",
-        "images": [_image_json(batch, image, names, root) for image in images],
+        "url": page,
+        "images": [_image_json(batch, image, names, root, page) for image in images],
     }
 
 
 def _image_json(
-    batch: ImageBatch, image: IndexedImage, names: tuple[str, ...], root: str
+    batch: ImageBatch, image: IndexedImage, names: tuple[str, ...], root: str, page: str
 ) -> dict[str, Any]:
     return {
         "epoch": batch.epoch,
         "batch": batch.batch,
         "received_ms": batch.received_ms,
         "loss": batch.loss,
+        "batch_url": page,
         "position": image.position,
         "url": f"{root}/{image_link(batch.session_id, batch, image)}",
         "predicted_class": image.predicted_class,

@@ -99,6 +99,7 @@ async def test_images_are_listed_with_what_is_known_of_them(open_client, stored)
         "batch": 1,
         "received_ms": first["batches"][0]["received_ms"],
         "loss": 0.5,
+        "batch_url": first["batches"][0]["url"],
         "position": 1,
         "url": "",
         "predicted_class": 1,
