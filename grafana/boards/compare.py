@@ -31,14 +31,34 @@ SPLIT = query_variable(
     current={"text": "All", "value": "$__all"},
 )
 
-STEP = "max by (session_id) (training_step) or max by (session_id) (training_batches_total)"
-"""How far a session is; of those that report no step, how many batches of this attempt there were."""
+ATTEMPT = "max by (session_id) (training_attempt)"
+
+NEWEST = (
+    f"({ATTEMPT} == on (session_id)"
+    " max by (session_id) (max_over_time(training_attempt[$__range] @ end())))"
+)
+"""When a session was in the last of its attempts within the time shown."""
+
+REACHED = "(max by (session_id) (training_step) or max by (session_id) (training_batches_total))"
+
+IN_THE_NEWEST = f"{REACHED} and on (session_id) {NEWEST}"
+
+STEP = (
+    f"{IN_THE_NEWEST} or {REACHED} < on (session_id)"
+    f" min by (session_id) (min_over_time(({IN_THE_NEWEST})[$__range:$__interval] @ end()))"
+)
+"""How far a session is; of those that report no step, how many batches there were.
+
+Of an attempt before the last one only what comes before that: a run that went on from its checkpoint is one line,
+and one that began anew is not drawn over itself.
+"""
 
 SECONDS = (
     "max by (session_id) (training_session_last_update_timestamp_seconds)"
     " - max by (session_id) (training_session_start_timestamp_seconds)"
+    f" and on (session_id) {NEWEST}"
 )
-"""How long the attempt of a session has gone on; it stops where the session ends."""
+"""How long the last attempt of a session has gone on; it stops where the session ends."""
 
 LOSS = "max by (session_id) (avg_over_time(training_loss[$__rate_interval]))"
 
@@ -61,7 +81,7 @@ RATIO = {"min": 0, "max": 1}
 BY_STEP = (
     by_session(
         "Loss by step",
-        "The mean loss around each step. The lower line learns more from a step. Of runs that report no step: by their batches.",
+        "The mean loss around each step. The lower line learns more from a step. Of runs that report no step: by their batches. Where an attempt came to the same step again, it counts.",
         x=STEP,
         y=LOSS,
         x_title="Step",
@@ -72,7 +92,7 @@ BY_STEP = (
     ),
     by_session(
         "Loss by time",
-        "The mean loss by the time since the attempt of each session began, whenever that was. The lower line gets more out of an hour.",
+        "The mean loss by the time since the last attempt of each session began, whenever that was. The lower line gets more out of an hour.",
         x=SECONDS,
         y=LOSS,
         x_title="Time since its start",
@@ -102,7 +122,7 @@ BY_STEP = (
     ),
     by_session(
         "Accuracy by time",
-        "The same by the time since the attempt of each session began: which one was first to reach an accuracy.",
+        "The same by the time since the last attempt of each session began: which one was first to reach an accuracy.",
         x=SECONDS,
         y=ACCURACY,
         x_title="Time since its start",

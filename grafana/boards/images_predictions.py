@@ -93,8 +93,10 @@ def confusion(title: str, description: str, query: str, unit: str, **defaults: A
                 unit="string",
                 mappings=[
                     {
-                        "type": "regex",
-                        "options": {"pattern": "^0([0-9])$", "result": {"text": "$1", "index": 0}},
+                        "type": "value",
+                        "options": {
+                            f"0{one}": {"text": f"{one}", "index": one} for one in range(10)
+                        },
                     }
                 ],
                 custom__cellOptions={"type": "auto"},
