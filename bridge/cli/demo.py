@@ -5,6 +5,7 @@ import sys
 
 from bridge.cli.arguments import add_url, chosen_url
 from bridge.cli.parsing import listen_address, whole_number
+from bridge.demo.mishaps import MISHAP_EPOCHS, Mishaps
 from bridge.errors import BridgeError
 
 EPOCHS = 40
@@ -39,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="EPOCH",
         help="let the loss of the first run jump in an epoch and stay high, as with too high a learning rate"
         " (default without an epoch: %(const)s)",
+    )
+    parser.add_argument(
+        "--spike-every",
+        type=whole_number(0),
+        default=MISHAP_EPOCHS,
+        metavar="EPOCHS",
+        help="let the loss jump for a few batches in every so many epochs; 0: never (default: %(default)s)",
     )
     parser.add_argument(
         "--epochs",
@@ -100,6 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
         http_address=arguments.http_address,
         state=arguments.state,
         running=(address, chosen_url(arguments.bridge_url)) if address else None,
-        hang_epoch=arguments.hang,
-        diverge_epoch=arguments.diverge,
+        mishaps=Mishaps(
+            spike_every=arguments.spike_every,
+            hang_epoch=arguments.hang,
+            diverge_epoch=arguments.diverge,
+        ),
     )

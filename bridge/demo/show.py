@@ -13,6 +13,7 @@ from bridge.demo.bridge_process import RunningBridge, bridge_process
 from bridge.demo.digits import CLASS_NAMES
 from bridge.demo.lifetime import end_with_terminal
 from bridge.demo.lost_rank import LostRank
+from bridge.demo.mishaps import USUAL, Mishaps
 from bridge.demo.summary import compare
 from bridge.demo.training import BATCH_SIZE, DemoOptions, LoopCounts, Training
 
@@ -35,14 +36,12 @@ def run(
     http_address: str,
     state: str | None,
     running: tuple[str, str] | None = None,
-    hang_epoch: int = 0,
-    diverge_epoch: int = 0,
+    mishaps: Mishaps = USUAL,
 ) -> int:
     """Train small classifiers that stream to a bridge of their own; return the exit status.
 
     Without `exit_when_done`, one run follows the other until Ctrl-C, which is how it is meant to end: the status
-    is 0. With `hang_epoch` the first run hangs in that epoch, with `diverge_epoch` its loss jumps there and stays
-    high. `running` is a bridge to stream to instead: where it takes telemetry, and the URL of its pages. Raises
+    is 0. `running` is a bridge to stream to instead: where it takes telemetry, and the URL of its pages. Raises
     BridgeError if a bridge of its own does not start, or ends.
     """
     end_with_terminal()
@@ -50,8 +49,8 @@ def run(
         with _bridge(running, grpc_address, http_address, state) as bridge:
             _print_addresses(bridge)
             if exit_when_done:
-                return _train_and_compare(bridge, DemoOptions(epochs=epochs))
-            _train_on(bridge, epochs, hang_epoch, diverge_epoch)
+                return _train_and_compare(bridge, DemoOptions(epochs=epochs, mishaps=mishaps))
+            _train_on(bridge, epochs, mishaps)
     except KeyboardInterrupt:
         _print("\nStopped.")
     return INTERRUPTED if exit_when_done else 0
@@ -67,7 +66,7 @@ def _bridge(
     return bridge_process(grpc_address, http_address, state=folder)
 
 
-def _train_on(bridge: RunningBridge, epochs: int, hang_epoch: int, diverge_epoch: int) -> None:
+def _train_on(bridge: RunningBridge, epochs: int, mishaps: Mishaps) -> None:
     """Train one network after the other; the first one hangs or diverges where it is to, and never ends if it hangs."""
     for number in itertools.count():
         options = DemoOptions(
@@ -75,9 +74,9 @@ def _train_on(bridge: RunningBridge, epochs: int, hang_epoch: int, diverge_epoch
             seed=number,
             hidden=HIDDEN[number % len(HIDDEN)],
             learning_rate=LEARNING_RATES[number % len(LEARNING_RATES)],
-            diverge_epoch=0 if number else diverge_epoch,
+            mishaps=mishaps.of_later_runs if number else mishaps,
         )
-        _train(bridge, options, 0 if number else hang_epoch)
+        _train(bridge, options)
         bridge.check_alive()
 
 
@@ -100,10 +99,9 @@ def _print_addresses(bridge: RunningBridge) -> None:
     )
 
 
-def _train(
-    bridge: RunningBridge, options: DemoOptions, hang_epoch: int = 0
-) -> tuple[str, LoopCounts, Stats]:
+def _train(bridge: RunningBridge, options: DemoOptions) -> tuple[str, LoopCounts, Stats]:
     """Train one network; return its session's id, what the loop has counted, and what the SDK has."""
+    hang_epoch = options.mishaps.hang_epoch
     other_rank = LostRank(hang_epoch, partial(_announce_hang, bridge)) if hang_epoch else None
     training = Training(options, other_rank)
     session = TrainingSession(

@@ -9,6 +9,7 @@ import numpy as np
 from bridge.client import CommandType, TrainingSession
 from bridge.demo.digits import CLASS_NAMES, Digits, load
 from bridge.demo.lost_rank import LostRank
+from bridge.demo.mishaps import USUAL, Mishaps
 from bridge.demo.network import Classes, Network, accuracy, cross_entropy
 
 BATCH_SIZE = 32
@@ -24,9 +25,6 @@ DROPOUT = 0.3
 STEP_SECONDS = 0.07
 """What a step of a larger model might take; without it there would be nothing to watch."""
 
-MISHAP_EPOCHS = 3
-"""In every so many epochs the labels of a few batches are wrong, and the loss jumps."""
-
 MISHAP_BATCHES = range(18, 22)
 
 
@@ -39,8 +37,7 @@ class DemoOptions:
     learning_rate: float = 0.05
     seed: int = 0
     step_seconds: float = STEP_SECONDS
-    diverge_epoch: int = 0
-    """From this epoch on the learning rate is far too high; 0: never."""
+    mishaps: Mishaps = USUAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class Training:
         session.on(CommandType.CHANGE_LEARNING_RATE, self._change_learning_rate)
         batches = epochs = 0
         for epoch in range(1, self.options.epochs + 1):
-            if epoch == self.options.diverge_epoch:
+            if epoch == self.options.mishaps.diverge_epoch:
                 self._learning_rate = DIVERGING_LEARNING_RATE
             batches += self._epoch(session, epoch, progress)
             if session.should_stop:
@@ -120,7 +117,8 @@ class Training:
 
     def _labels(self, digits: Digits, epoch: int, batch: int) -> Classes:
         """Return the labels as a careless annotator left them: now and then a few batches are shuffled."""
-        if epoch % MISHAP_EPOCHS or batch not in MISHAP_BATCHES:
+        spike_every = self.options.mishaps.spike_every
+        if not spike_every or epoch % spike_every or batch not in MISHAP_BATCHES:
             return digits.classes
         return self._random.permutation(digits.classes)
 

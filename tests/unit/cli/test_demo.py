@@ -4,6 +4,7 @@ import pytest
 
 import bridge.demo.show
 from bridge import cli
+from bridge.demo.mishaps import Mishaps
 
 
 @pytest.fixture
@@ -30,8 +31,7 @@ def test_a_demo_needs_no_flag(started):
             "http_address": "127.0.0.1:8080",
             "state": None,
             "running": None,
-            "hang_epoch": 0,
-            "diverge_epoch": 0,
+            "mishaps": Mishaps(),
         }
     ]
 
@@ -51,7 +51,7 @@ def test_flags_say_how_long_and_where(started):
     ]
     cli.main(["demo", *words])
 
-    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder", None, 0, 0]
+    assert list(started[0].values()) == [True, 2, "h:1", "h:2", "folder", None, Mishaps()]
 
 
 def test_a_demo_can_stream_to_a_bridge_that_runs_already(started):
@@ -79,7 +79,7 @@ def test_a_run_can_be_made_to_hang(started, words, epoch):
     """In the second epoch, or in the one that is given."""
     cli.main(["demo", *words])
 
-    assert started[0]["hang_epoch"] == epoch
+    assert started[0]["mishaps"] == Mishaps(hang_epoch=epoch)
 
 
 @pytest.mark.parametrize(("words", "epoch"), [(["--diverge"], 10), (["--diverge", "5"], 5)])
@@ -87,7 +87,14 @@ def test_a_run_can_be_made_to_diverge(started, words, epoch):
     """In the tenth epoch, when the loss is low, or in the one that is given."""
     cli.main(["demo", *words])
 
-    assert started[0]["diverge_epoch"] == epoch
+    assert started[0]["mishaps"] == Mishaps(diverge_epoch=epoch)
+
+
+def test_spikes_can_be_rarer(started):
+    """Which leaves a curve with something to find."""
+    cli.main(["demo", "--spike-every", "20"])
+
+    assert started[0]["mishaps"] == Mishaps(spike_every=20)
 
 
 def test_a_run_that_hangs_has_no_summary(started, capsys):

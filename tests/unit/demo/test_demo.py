@@ -11,9 +11,10 @@ from bridge.client import TrainingSession
 from bridge.client.testing import RecordingBridge
 from bridge.demo.digits import CLASS_NAMES, load
 from bridge.demo.lost_rank import HANG_BATCH, LostRank
+from bridge.demo.mishaps import MISHAP_EPOCHS, Mishaps
 from bridge.demo.network import Network, cross_entropy
 from bridge.demo.summary import Comparison
-from bridge.demo.training import MISHAP_BATCHES, MISHAP_EPOCHS, DemoOptions, Training
+from bridge.demo.training import MISHAP_BATCHES, DemoOptions, Training
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +55,20 @@ def test_the_mishap_is_a_spike(run):
     assert min(spike) > 2 * max(losses.values())
 
 
+def test_a_run_may_have_no_spikes():
+    """Its loss jumps in no epoch."""
+    bridge = RecordingBridge()
+    options = DemoOptions(epochs=MISHAP_EPOCHS, step_seconds=0, mishaps=Mishaps(spike_every=0))
+    with TrainingSession(bridge, class_names=CLASS_NAMES) as session:
+        Training(options).run(session, lambda _epoch, _loss: None)
+
+    assert max(b.loss for b in bridge.batches if b.epoch == MISHAP_EPOCHS) < 2
+
+
 def test_a_run_diverges_where_it_is_said_to():
     """Its losses stay far above those of the epochs before, to the end."""
     bridge = RecordingBridge()
-    options = DemoOptions(epochs=7, step_seconds=0, diverge_epoch=5)
+    options = DemoOptions(epochs=7, step_seconds=0, mishaps=Mishaps(diverge_epoch=5))
     with TrainingSession(bridge, class_names=CLASS_NAMES) as session:
         Training(options).run(session, lambda _epoch, _loss: None)
 
