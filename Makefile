@@ -24,6 +24,10 @@ help: ## list the targets
 demo: .venv/demo ## train a small classifier and watch it in the browser; Ctrl-C ends it
 	@$(venv)/python -m bridge demo $(arguments)  # of this checkout, whatever is installed
 
+stack: .venv/dev ## run a bridge, Prometheus, Alertmanager and a training run side by side; arguments=--hang makes it hang
+	@tests/support/tools.sh promtool prometheus-alertmanager
+	@PYTHONPATH=tests:. $(venv)/python -m support.stack $(arguments)
+
 test: .venv/dev .venv-proto/ready ## run all tests; arguments="-k name" narrows them
 	@$(venv)/python -m pytest $(arguments)
 
@@ -141,5 +145,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo test test-cuda boards chart test-image check bench fix proto tools release coverage torch check-oldest clean \
+.PHONY: help demo stack test test-cuda boards chart test-image check bench fix proto tools release coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -145,7 +145,9 @@ def _server(folder, kind, port):
     settings.write_text(text)
     with (folder / f"{kind}.log").open("wb") as log:
         command = [tool("swift-python"), "-c", SERVE, kind, folder, settings]
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, start_new_session=True
+        )
         try:
             yield process
         finally:

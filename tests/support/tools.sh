@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gets the programs that some tests need, out of Debian's packages: downloaded and unpacked into .tools/,
 # not installed, so that no service starts and nothing outside this checkout changes.
-# Programs that are on PATH already are left alone.
+# Programs that are on PATH already are left alone. Arguments narrow it down to the programs that they name.
 set -euo pipefail
 shopt -s nullglob
 cd "$(dirname "$0")/../.."
@@ -11,11 +11,15 @@ tools="$PWD/.tools"
 export PATH="$PATH:/usr/sbin:/sbin"
 system="$tools/debian"
 packages=()
+only=("$@")
 
 # want PROGRAM PACKAGE...: remember the packages where the program is missing
 want() {
   local program=$1
   shift
+  if [ ${#only[@]} -gt 0 ] && [[ " ${only[*]} " != *" $program "* ]]; then
+    return
+  fi
   if [ -x "$tools/bin/$program" ] || command -v "$program" >/dev/null; then
     echo "  $program: here already"
   else
@@ -98,7 +102,9 @@ if [ ${#packages[@]} -gt 0 ]; then
   fonts
   python=/usr/bin/python3
   [ -x "$python" ] || python="$system/usr/bin/python3"
-  launch swift-python "$python"  # a Python that can import swift
+  if [ -d "$system/usr/lib/python3/dist-packages/swift" ]; then
+    launch swift-python "$python"  # a Python that can import swift
+  fi
   for program in "$system"/usr/bin/{promtool,prometheus,prometheus-alertmanager,amtool} "$system"/usr/lib/chromium/chromium \
     "$system"/{usr/,}{bin,sbin}/ip "$system"/{usr/,}sbin/{mkfs.ext4,e2fsck}; do
     if [ -x "$program" ]; then
