@@ -21,7 +21,8 @@ def gallery(title: str, description: str, query: Query, picture: str, *, height:
     """Return a text panel that repeats a piece of HTML for each row of the answer to a query, `{{so}}` its fields."""
     made = text(title, f"{description} {NEEDS}", EACH + picture + END, width=24, height=height)
     asked = target(query._replace(is_instant=True, is_table=True))
-    return made | {"datasource": PROMETHEUS, "targets": [asked]}
+    fields: Json = {"defaults": {}, "overrides": []}
+    return made | {"datasource": PROMETHEUS, "targets": [asked], "fieldConfig": fields}
 
 
 def picture(page: str, image: str, caption: str) -> str:
