@@ -47,7 +47,6 @@ LEARNING = Group(
                 > training:low_loss:lowest1h + 0.5 * abs(training:low_loss:lowest1h)
             )
               and on (session_id) sum by (session_id) (increase(training_batches_total[10m])) >= 20
-              and on (session_id) training_session_connected == 1
               unless on (session_id) training:canary
             """,
             summary="Training {{ $labels.session_id }} has a loss far above where it was",

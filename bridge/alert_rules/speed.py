@@ -46,7 +46,6 @@ SPEED = Group(
             max by (session_id) (
               (training:step_rate:rate5m > 0) < 0.5 * (training:step_rate:usual1h > 0.03)
             )
-              and on (session_id) training_session_connected == 1
               unless on (session_id) training:canary
             """,
             summary="Training {{ $labels.session_id }} makes less than half of its usual steps",

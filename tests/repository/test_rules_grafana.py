@@ -85,6 +85,47 @@ def test_with_an_address_no_query_is_made_for_it():
     assert queries(alert, Addresses(public_url="https://b.example.org")).keys() == {"A"}
 
 
+def test_links_lead_to_the_bridge_that_heard_from_the_session_last(tmp_path):
+    """Query B has the address as a label, next to all labels of the alert, also where that bridge is down by now."""
+    labels = 'session_id="moved", job="b"'
+    throttled = f'training_gpu_throttled{{{labels}, gpu="0", gpu_uuid="u", reason="thermal"'
+    update = f"training_session_last_update_timestamp_seconds{{{labels}"
+    series = {
+        'bridge_build_info{public_url="http://old", job="b", instance="0"}': "1x30",
+        'bridge_build_info{public_url="http://new", job="b", instance="1"}': "1x20 stale",
+        f'{update}, instance="0"}}': "0+60x5 300x25",
+        f'{update}, instance="1"}}': "_x6 360+60x14 stale",
+        f'{throttled}, instance="0"}}': "1x30",
+    }
+    expected = {
+        "labels": '{session_id="moved", gpu="0", gpu_uuid="u", reason="thermal", public_url="http://new"}',
+        "value": 1,
+    }
+    alert = queries(ALERTS["TrainingGPUThrottled"], Addresses())["B"]
+    check = {"expr": f"({alert}) > bool 0", "eval_time": "25m", "exp_samples": [expected]}
+    given = [{"series": name, "values": values} for name, values in series.items()]
+
+    run_promtool(tmp_path, [{"interval": "1m", "input_series": given, "promql_expr_test": [check]}])
+
+
+def run_promtool(folder, scenes):
+    """Have promtool run scenes with the shipped rules, and fail with what it says."""
+    path = folder / "test.yaml"
+    path.write_text(
+        yaml.safe_dump(
+            {"rule_files": [str(ROOT / RULE_FILE)], "evaluation_interval": "1m", "tests": scenes}
+        )
+    )
+    done = subprocess.run(
+        [tool("promtool"), "test", "rules", path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+
+
 def same(name, minute):
     """Return checks that an alert's expression gives the same with recorded series and without."""
     rule, alone = flat(expression(ALERTS[name])), inlined(name)
@@ -97,23 +138,12 @@ def same(name, minute):
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_they_fire_in_the_same_scenes(path, tmp_path):
     """Whatever is recorded for Prometheus is computed by the query itself in Grafana, at each time that a test looks at."""
-    tests = yaml.safe_load(path.read_text())
-    tests["rule_files"] = [str(ROOT / RULE_FILE)]
-    for scene in tests["tests"]:
+    scenes = yaml.safe_load(path.read_text())["tests"]
+    for scene in scenes:
         looks = scene.pop("alert_rule_test", []) + scene["promql_expr_test"]
         minutes = sorted({look["eval_time"] for look in looks})
         scene["promql_expr_test"] = [
             check for minute in minutes for name in INLINED for check in same(name, minute)
         ]
-    changed = tmp_path / "test.yaml"
-    changed.write_text(yaml.safe_dump(tests))
 
-    done = subprocess.run(
-        [tool("promtool"), "test", "rules", changed],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    run_promtool(tmp_path, scenes)
