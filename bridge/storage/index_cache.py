@@ -1,11 +1,12 @@
 """Rows of the image index that were read from the object store: they can be read again at any time."""
 
 import threading
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bridge.errors import DatabaseLostError
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 from bridge.storage.shard_rows import ShardRows
@@ -18,6 +19,7 @@ from bridge.storage.shards import (
     put_shards,
     shards_of_session,
 )
+from bridge.storage.transaction import Transaction
 
 FORGET = (
     "DELETE FROM images WHERE session_id = ?",
@@ -78,13 +80,13 @@ class IndexCache:
             for batch in one.batches
         ]
         batches.sort(key=lambda batch: batch.received_ms)
-        with database.transaction() as transaction:
+        with self._transaction(database) as transaction:
             put_shards(transaction, rows)
             adopt_batches(transaction, database, batches)
 
     def forget(self, session_id: str) -> None:
         """Delete the rows of a session."""
-        with self._opened().transaction() as transaction:
+        with self._transaction(self._opened()) as transaction:
             for statement in FORGET:
                 transaction.execute(statement, (session_id,))
 
@@ -96,7 +98,7 @@ class IndexCache:
         database = self._opened()
         shards = [shard for shard in shards_of_session(database, session_id) if shard.key in gone]
         rows = ShardRows(database, shards)
-        with database.transaction() as transaction:
+        with self._transaction(database) as transaction:
             for shard in shards:
                 rows.delete_except(transaction, shard)
             forget_shards(transaction, shards)
@@ -112,6 +114,19 @@ class IndexCache:
             if self._database is not None:
                 self._database.close()
                 self._remove()
+
+    @contextmanager
+    def _transaction(self, database: Database) -> Iterator[Transaction]:
+        """Commit what is done inside; where the file was removed or changed by somebody else, it begins anew."""
+        try:
+            with database.transaction() as transaction:
+                yield transaction
+        except DatabaseLostError:
+            with self._opening:
+                if self._database is database:
+                    database.close()
+                    self._database = None
+            raise
 
     def _opened(self) -> Database:
         with self._opening:

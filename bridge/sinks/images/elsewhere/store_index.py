@@ -5,17 +5,18 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
 from bridge.errors import OverloadedError, StorageError
 from bridge.sinks.images.elsewhere.asked_names import AskedNames
 from bridge.sinks.images.elsewhere.listing import Listing, list_shards
+from bridge.sinks.images.elsewhere.parsed_shards import ParsedShards, parsed_shards
 from bridge.sinks.images.elsewhere.stored_session import StoredSession
-from bridge.sinks.images.shards.tails import read_tail
+from bridge.sinks.images.shards.tails import fetch_tail
 from bridge.storage.deletions import Deletion
-from bridge.storage.index_cache import IndexCache, StoredShard
+from bridge.storage.index_cache import IndexCache
 from bridge.storage.objects import ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter, run_in_daemon_thread
@@ -116,6 +117,7 @@ class StoreIndex:
         self._readings: dict[str, _Reading] = {}
         self._at_once = asyncio.Semaphore(SESSIONS_AT_ONCE)
         self._tails = ThreadLimiter("reading indexes", TAILS_AT_ONCE // 2)
+        self._parsing = ThreadLimiter("indexing images", 1)
         self._problem, self._rests_until = "", 0.0
 
     async def find(
@@ -278,23 +280,24 @@ class StoreIndex:
     async def _take_some(
         self, session_id: str, known: _Session, shards: Sequence[StoredObject]
     ) -> None:
-        indexes = await asyncio.gather(
-            *(self._tails.run(partial(read_tail, self._store, shard)) for shard in shards)
+        """Read some shards at the same time, and parse them one by one, which leaves most of the processor to others."""
+        tails = await asyncio.gather(
+            *(self._tails.run(partial(fetch_tail, self._store, shard)) for shard in shards)
         )
-        rows = []
-        for shard, index in zip(shards, indexes, strict=True):
-            row = StoredShard(session_id, shard.key, shard.size_bytes)
-            if index is None:
-                self._telemetry.dropped("shard", "unreadable")
-                rows.append(row)  # it is not read again while the store has it
-                continue
-            if index.damaged:
-                self._telemetry.dropped("index_line", "damaged", index.damaged)
-            for number, label in index.labels.items():
-                known.labels.setdefault(number, label)
-            rows.append(replace(row, batches=index.batches, attempt=index.attempt))
-        await asyncio.to_thread(self._cache.add, rows)
-        known.images += sum(len(batch.images) for row in rows for batch in row.batches)
+
+        def take() -> ParsedShards:
+            parsed = parsed_shards(session_id, zip(shards, tails, strict=True))
+            self._cache.add(parsed.rows)
+            return parsed
+
+        parsed = await self._parsing.run(take)
+        if parsed.unreadable:
+            self._telemetry.dropped("shard", "unreadable", parsed.unreadable)
+        if parsed.damaged:
+            self._telemetry.dropped("index_line", "damaged", parsed.damaged)
+        for number, label in parsed.labels.items():
+            known.labels.setdefault(number, label)
+        known.images += parsed.images
 
     async def _make_room(self) -> bool:
         """Forget the sessions that were asked for longest ago while there are too many; False: this one has too many images."""

@@ -1,6 +1,8 @@
 """Read the index of a shard in the object store from its tail, without the images before it."""
 
-from bridge.errors import NotFoundError, StorageError
+from dataclasses import dataclass
+
+from bridge.errors import NotFoundError
 from bridge.sinks.images.shards.index_lines import ReadIndex, read_index
 from bridge.sinks.images.shards.layout import TAIL_BYTES, Trailer, parse_trailer
 from bridge.storage.objects import KEY, ObjectStore, StoredObject
@@ -12,33 +14,55 @@ MOST_BYTES = 32 << 20
 """Of an index: a shard of 16 MiB has a smaller one even where its images are of a few hundred bytes."""
 
 
-def read_tail(store: ObjectStore, found: StoredObject) -> ReadIndex | None:
-    """Return what the index of a shard says; None for an object that is not a shard, or is gone meanwhile.
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The index of a shard, as it was read."""
+
+    key: str
+    index: bytes
+    end: int
+    """Where the images of the shard end."""
+
+    def parsed(self) -> ReadIndex | None:
+        """Return what the index says; None where an object is not a shard after all."""
+        try:
+            return read_index(self.index, self.key, end=self.end)
+        except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
+            return None
+
+
+def fetch_tail(store: ObjectStore, found: StoredObject) -> Tail | None:
+    """Return the index of a shard; None for an object that is not one, or is gone meanwhile.
 
     Raises StorageError when the store does not answer.
     """
     if not KEY.fullmatch(found.key):
         return None
     try:
-        trailer, index = _read(store, found)
-        if trailer is None:
-            return None
-        return read_index(index, found.key, end=trailer.index_offset)
+        return _fetched(store, found)
     except NotFoundError:
         return None
-    except StorageError:
-        raise
-    except Exception:  # noqa: BLE001 -- an object may hold anything; it costs itself
-        return None
 
 
-def _read(store: ObjectStore, found: StoredObject) -> tuple[Trailer | None, bytes]:
+def read_tail(store: ObjectStore, found: StoredObject) -> ReadIndex | None:
+    """Return what the index of a shard says, as `fetch_tail` reads it."""
+    tail = fetch_tail(store, found)
+    return None if tail is None else tail.parsed()
+
+
+def _fetched(store: ObjectStore, found: StoredObject) -> Tail | None:
     start = max(0, found.size_bytes - GUESS_BYTES)
-    tail = store.read(found.key, start, found.size_bytes - start)
-    trailer = parse_trailer(tail) if len(tail) >= TAIL_BYTES else None
-    if trailer is None or not trailer.fits(found.size_bytes) or trailer.index_length > MOST_BYTES:
-        return None, b""
+    bytes_read = store.read(found.key, start, found.size_bytes - start)
+    trailer = parse_trailer(bytes_read) if len(bytes_read) >= TAIL_BYTES else None
+    if trailer is None or not _is_sound(trailer, found.size_bytes):
+        return None
     if trailer.index_offset < start:
-        return trailer, store.read(found.key, trailer.index_offset, trailer.index_length)
-    begin = trailer.index_offset - start
-    return trailer, tail[begin : begin + trailer.index_length]
+        index = store.read(found.key, trailer.index_offset, trailer.index_length)
+    else:
+        begin = trailer.index_offset - start
+        index = bytes_read[begin : begin + trailer.index_length]
+    return Tail(found.key, index, trailer.index_offset)
+
+
+def _is_sound(trailer: Trailer, size_bytes: int) -> bool:
+    return trailer.fits(size_bytes) and trailer.index_length <= MOST_BYTES

@@ -254,3 +254,26 @@ async def test_shards_of_older_bridges_are_read(opened):
     elsewhere.store.objects[key.replace("-a1-", "-")] = elsewhere.store.objects.pop(key)
     found = await find(elsewhere)
     assert [(one.batch, one.attempt) for one in found.index.newest("run", limit=5)] == [(1, 1)]
+
+
+async def test_a_cache_that_somebody_removed_begins_anew(opened, tmp_path):
+    """It holds nothing that cannot be read again: one question fails, and the next ones are answered."""
+    elsewhere = await opened()
+    put_batch(elsewhere.store, 1, 1)
+    assert await batches(elsewhere) == [(1, 1)]
+    for file in tmp_path.glob("store-index.db*"):
+        file.unlink()
+    put_batch(elsewhere.store, 1, 2, at=30, number=2)
+    elsewhere.clock.turn(61)
+    await find(elsewhere)
+    elsewhere.clock.turn(61)
+    assert await batches(elsewhere) == [(1, 2), (1, 1)]
+
+
+async def test_a_file_that_a_former_start_left_is_not_used(opened, tmp_path):
+    """What is in it may be of another store, or half of something."""
+    (tmp_path / "store-index.db").write_bytes(b"no database")
+    elsewhere = await opened()
+    put_batch(elsewhere.store, 1, 1)
+    assert await batches(elsewhere) == [(1, 1)]
+    assert (tmp_path / "store-index.db").exists()
