@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
-from bridge.errors import OverloadedError, StorageError
+from bridge.errors import NotFoundError, OverloadedError, StorageError
 from bridge.sinks.images.elsewhere.asked_names import AskedNames
 from bridge.sinks.images.elsewhere.listing import Listing, list_shards
 from bridge.sinks.images.elsewhere.parsed_shards import ParsedShards, parsed_shards
 from bridge.sinks.images.elsewhere.stored_session import StoredSession
-from bridge.sinks.images.shards.tails import fetch_tail
+from bridge.sinks.images.shards.tails import Tail, fetch_tail
 from bridge.storage.deletions import Deletion
 from bridge.storage.index_cache import IndexCache
 from bridge.storage.objects import ObjectStore, StoredObject
@@ -282,7 +282,7 @@ class StoreIndex:
     ) -> None:
         """Read some shards at the same time, and parse them one by one, which leaves most of the processor to others."""
         tails = await asyncio.gather(
-            *(self._tails.run(partial(fetch_tail, self._store, shard)) for shard in shards)
+            *(self._tails.run(partial(self._fetch, shard)) for shard in shards)
         )
 
         def take() -> ParsedShards:
@@ -298,6 +298,13 @@ class StoreIndex:
         for number, label in parsed.labels.items():
             known.labels.setdefault(number, label)
         known.images += parsed.images
+
+    def _fetch(self, shard: StoredObject) -> Tail | None:
+        """Return the tail of a shard, without images where it was deleted meanwhile; None for what is not a shard."""
+        try:
+            return fetch_tail(self._store, shard)
+        except NotFoundError:
+            return Tail(shard.key, b"", 0)
 
     async def _make_room(self) -> bool:
         """Forget the sessions that were asked for longest ago while there are too many; False: this one has too many images."""

@@ -32,25 +32,12 @@ class Tail:
 
 
 def fetch_tail(store: ObjectStore, found: StoredObject) -> Tail | None:
-    """Return the index of a shard; None for an object that is not one, or is gone meanwhile.
+    """Return the index of a shard; None for an object that is not one.
 
-    Raises StorageError when the store does not answer.
+    Raises NotFoundError where it is gone meanwhile, StorageError when the store does not answer.
     """
     if not KEY.fullmatch(found.key):
         return None
-    try:
-        return _fetched(store, found)
-    except NotFoundError:
-        return None
-
-
-def read_tail(store: ObjectStore, found: StoredObject) -> ReadIndex | None:
-    """Return what the index of a shard says, as `fetch_tail` reads it."""
-    tail = fetch_tail(store, found)
-    return None if tail is None else tail.parsed()
-
-
-def _fetched(store: ObjectStore, found: StoredObject) -> Tail | None:
     start = max(0, found.size_bytes - GUESS_BYTES)
     bytes_read = store.read(found.key, start, found.size_bytes - start)
     trailer = parse_trailer(bytes_read) if len(bytes_read) >= TAIL_BYTES else None
@@ -62,6 +49,15 @@ def _fetched(store: ObjectStore, found: StoredObject) -> Tail | None:
         begin = trailer.index_offset - start
         index = bytes_read[begin : begin + trailer.index_length]
     return Tail(found.key, index, trailer.index_offset)
+
+
+def read_tail(store: ObjectStore, found: StoredObject) -> ReadIndex | None:
+    """Return what the index of a shard says, as `fetch_tail` reads it; None also where it is gone meanwhile."""
+    try:
+        tail = fetch_tail(store, found)
+    except NotFoundError:
+        return None
+    return None if tail is None else tail.parsed()
 
 
 def _is_sound(trailer: Trailer, size_bytes: int) -> bool:

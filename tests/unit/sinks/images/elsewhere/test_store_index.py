@@ -235,6 +235,18 @@ async def test_what_is_being_deleted_is_not_shown(opened):
     assert await batches(elsewhere) == [(1, 2)]
 
 
+async def test_a_shard_deleted_between_listing_and_reading_costs_nothing_else(opened, monkeypatch):
+    """A lifecycle rule may be at work: nothing is counted as dropped, and no alert fires for it."""
+    elsewhere = await opened()
+    put_batch(elsewhere.store, 1, 1)
+    gone = put_batch(elsewhere.store, 1, 2, at=30, number=2)
+    listed = list(elsewhere.store.list("run/"))
+    monkeypatch.setattr(elsewhere.store, "list", lambda _prefix: iter(listed))
+    elsewhere.store.delete(gone)
+    assert await batches(elsewhere) == [(1, 1)]
+    assert elsewhere.dropped("shard", "unreadable") is None
+
+
 async def test_what_is_not_a_shard_is_counted_once(opened):
     """Anything may lie in a bucket: it costs itself, and is not read again with each listing."""
     elsewhere = await opened()
