@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 from bridge.errors import NotFoundError, OverloadedError, StorageError
 from bridge.sinks.images.elsewhere.asked_names import AskedNames
@@ -20,6 +20,8 @@ from bridge.storage.index_cache import IndexCache
 from bridge.storage.objects import ObjectStore, StoredObject
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter, run_in_daemon_thread
+
+Part = TypeVar("Part")
 
 LISTED_SECONDS = 60.0
 """A session is listed again after this: newer shards may have come from another bridge."""
@@ -34,7 +36,10 @@ SESSIONS_AT_ONCE, SESSIONS_WAITING = 4, 200
 """Sessions that are read at the same time, and that wait for it."""
 
 TAILS_AT_ONCE = 16
-"""Shards whose rows are written in one transaction; half of them are read at the same time."""
+"""Shards that are read from the store together, half of them at the same time."""
+
+PARSED_AT_ONCE = 4
+"""Shards whose rows are written in one transaction: more would hold up the event loop while their memory is freed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +267,7 @@ class StoreIndex:
         reading.of = len(shards)
         newest = max(await asyncio.to_thread(self._cache.keys, session_id), default="")
         newer = [shard for shard in shards if shard.key > newest]
-        for some in _several(newer):
+        for some in _several(newer, TAILS_AT_ONCE):
             if not await self._make_room():
                 if not newest:
                     return
@@ -271,7 +276,7 @@ class StoreIndex:
                 shards = newer  # the next older ones are those just forgotten
             await self._take_some(session_id, known, some)
             reading.done += len(some)
-        for some in _several(shards[len(newer) :]):
+        for some in _several(shards[len(newer) :], TAILS_AT_ONCE):
             if not await self._make_room():
                 return
             await self._take_some(session_id, known, some)
@@ -280,24 +285,27 @@ class StoreIndex:
     async def _take_some(
         self, session_id: str, known: _Session, shards: Sequence[StoredObject]
     ) -> None:
-        """Read some shards at the same time, and parse them one by one, which leaves most of the processor to others."""
+        """Read some shards at the same time, and parse them in small parts, which leave most of the processor to others."""
         tails = await asyncio.gather(
             *(self._tails.run(partial(self._fetch, shard)) for shard in shards)
         )
+        found = list(zip(shards, tails, strict=True))
+        for part in _several(found, PARSED_AT_ONCE):
+            parsed = await self._parsing.run(partial(self._index, session_id, part))
+            if parsed.unreadable:
+                self._telemetry.dropped("shard", "unreadable", parsed.unreadable)
+            if parsed.damaged:
+                self._telemetry.dropped("index_line", "damaged", parsed.damaged)
+            for number, label in parsed.labels.items():
+                known.labels.setdefault(number, label)
+            known.images += parsed.images
 
-        def take() -> ParsedShards:
-            parsed = parsed_shards(session_id, zip(shards, tails, strict=True))
-            self._cache.add(parsed.rows)
-            return parsed
-
-        parsed = await self._parsing.run(take)
-        if parsed.unreadable:
-            self._telemetry.dropped("shard", "unreadable", parsed.unreadable)
-        if parsed.damaged:
-            self._telemetry.dropped("index_line", "damaged", parsed.damaged)
-        for number, label in parsed.labels.items():
-            known.labels.setdefault(number, label)
-        known.images += parsed.images
+    def _index(
+        self, session_id: str, found: Sequence[tuple[StoredObject, Tail | None]]
+    ) -> ParsedShards:
+        parsed = parsed_shards(session_id, found)
+        self._cache.add(parsed.rows)
+        return parsed
 
     def _fetch(self, shard: StoredObject) -> Tail | None:
         """Return the tail of a shard, without images where it was deleted meanwhile; None for what is not a shard."""
@@ -326,7 +334,7 @@ class StoreIndex:
         return sum(one.images for one in self._sessions.values()) >= self._limits.images
 
 
-def _several(shards: Sequence[StoredObject]) -> Iterator[Sequence[StoredObject]]:
-    """Yield shards, as many at a time as are read together."""
-    for start in range(0, len(shards), TAILS_AT_ONCE):
-        yield shards[start : start + TAILS_AT_ONCE]
+def _several(sequence: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:
+    """Yield what is in a sequence, so many at a time."""
+    for start in range(0, len(sequence), most):
+        yield sequence[start : start + most]
