@@ -8,10 +8,9 @@ from support.pages import running
 from support.waiting import until_true
 
 from bridge import cli
-from bridge.cli import command
 from bridge.lifecycle import Ended
 from bridge.model import CommandResult, Stage
-from bridge.protocol import CommandType
+from bridge.protocol import COMMAND_WORDS, CommandType
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_an_incomplete_command_is_not_sent(bridge, capsys, words, text):
 
 def test_every_command_of_the_protocol_has_a_word():
     """No command can be given over HTTP only."""
-    assert set(command.TYPES.values()) == set(CommandType)
+    assert set(COMMAND_WORDS.values()) == set(CommandType)
 
 
 def test_a_refusal_is_repeated_in_the_words_of_the_bridge(bridge, capsys):
