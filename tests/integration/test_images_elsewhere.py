@@ -91,7 +91,8 @@ def without_time(body):
     for name in ("url", "around", "images_received", "previous_with_images", "next_with_images"):
         record.pop(name)
     for image in record["images"]:
-        image.pop("url")
+        for name in ("url", "batch_url"):
+            image.pop(name)
     return record
 
 
