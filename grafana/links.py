@@ -3,27 +3,36 @@
 from typing import Any
 
 from bridge.addresses import GO_TO_IMAGES
+from bridge.sinks.metrics.observations import INTERVAL_SECONDS
 
 Json = dict[str, Any]
 
 OF_THE_SERIES = "${__field.labels.public_url}"
 """The bridge of the series that was clicked, by the label that `promql.with_bridge` joins in."""
 
+HELD_MS = 2 * INTERVAL_SECONDS * 1000
+"""How long after a batch its loss may still stand as the extreme of an interval."""
+
 OF_THE_BOARD = "${bridge_url}"
 """The bridge of the session that the board shows."""
 
 
-def images_at_point(*, session: str = "${__field.labels.session_id}") -> Json:
+def images_at_point(
+    *, session: str = "${__field.labels.session_id}", is_extreme: bool = False
+) -> Json:
     """Return the link of a point in a chart to the images of its moment; one click follows it.
 
     The value of a point is the last one of the interval that ends there, so the images are looked for in that.
+    Where a series `is_extreme` it holds its values, so they are looked for so much earlier, too: else the last
+    points that show a spike would lead past it. Such a series has only finite values.
     """
+    sought = f"held_ms={HELD_MS}&prefer=max_finite_loss" if is_extreme else "prefer=max_loss"
     return {
         "title": "Images of this moment",
         "targetBlank": True,
         "oneClick": True,
         "url": f"{OF_THE_SERIES}/{GO_TO_IMAGES}?session={session}"
-        "&at=${__value.time}&window_ms=${__interval_ms}&prefer=max_loss",
+        f"&at=${{__value.time}}&window_ms=${{__interval_ms}}&{sought}",
     }
 
 

@@ -115,6 +115,11 @@ def override(field: str, by: str = "byName", **properties: Any) -> Json:
     return {"matcher": {"id": by, "options": field}, "properties": listed}
 
 
+def has_links(override: Json) -> bool:
+    """Return whether an override gives a field links of its own."""
+    return any(given["id"] == "links" for given in override["properties"])
+
+
 def stat(title: str, description: str, *queries: Query | str, **more: Any) -> Json:
     """Return a panel of one large number; `sparkline`: whether its course is drawn behind it, `links`: where it leads."""
     given: Json = {"width": 3, "height": 4, "color": "thresholds"} | more
@@ -141,6 +146,7 @@ def timeseries(title: str, description: str, *queries: Query | str, **more: Any)
     given: Json = {"width": 8} | more
     scale = SCALES[given.pop("scale", "linear")]
     links, repeat = given.pop("links", ()), given.pop("repeat", "")
+    is_clicked = bool(links) or any(map(has_links, given.get("overrides", ())))
     custom: Json = {
         "drawStyle": "line",
         "lineInterpolation": "linear",
@@ -162,7 +168,10 @@ def timeseries(title: str, description: str, *queries: Query | str, **more: Any)
     options: Json = {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         # A tooltip of several series cannot be clicked in one place.
-        "tooltip": {"mode": "single" if links else "multi", "sort": "none" if links else "desc"},
+        "tooltip": {
+            "mode": "single" if is_clicked else "multi",
+            "sort": "none" if is_clicked else "desc",
+        },
     } | given.pop("options", {})
     made = panel(
         "timeseries", title, description, *queries, defaults=defaults, options=options, **given

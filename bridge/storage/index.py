@@ -13,6 +13,8 @@ BATCH = f"SELECT {COLUMNS} FROM batches WHERE session_id = ?1"  # noqa: S608 -- 
 OF_ANY_ATTEMPT, OF_ATTEMPT = " AND ?2 IS NULL", " AND attempt = ?2"
 IN_EPOCH = " AND (?3 IS NULL OR epoch = ?3)"
 BY_LOSS = " ORDER BY (loss IS NULL) DESC, loss DESC"
+BY_FINITE_LOSS = " ORDER BY loss DESC"
+"""NULL, which a loss that is not finite is, comes last."""
 
 PAGE_OF_ATTEMPT = (
     f"{BATCH}{OF_ATTEMPT} AND (epoch, batch) > (?3, ?4) ORDER BY epoch, batch LIMIT ?5"
@@ -44,7 +46,17 @@ class Prefer(StrEnum):
     """Which of several batches in a window is returned."""
 
     MAX_LOSS = "max_loss"
+    """A loss that is not finite ranks highest."""
+    MAX_FINITE_LOSS = "max_finite_loss"
+    """It ranks lowest: what a series of extremes shows."""
     NEWEST = "newest"
+
+
+SEQUENCES = {
+    Prefer.MAX_LOSS: BY_LOSS,
+    Prefer.MAX_FINITE_LOSS: BY_FINITE_LOSS,
+    Prefer.NEWEST: " ORDER BY received_ms DESC",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +233,7 @@ class ImageIndex:
 
         The preferred one within (at - window, at]; else the nearest older, else the first after.
         """
-        order = BY_LOSS if prefer is Prefer.MAX_LOSS else " ORDER BY received_ms DESC"
+        order = SEQUENCES[prefer]
         older = f"{_of(attempt)}{IN_EPOCH} AND received_ms <= ?4"
         place = (session_id, attempt, epoch, at_ms)
         return (

@@ -124,7 +124,7 @@ class MergedIndex(ImageIndex):
             )
             for one in self._both
         )
-        preferred = _worst_first if prefer is Prefer.MAX_LOSS else _newest_first
+        preferred = _PREFERRED[prefer]
 
         def nearness(one: ImageBatch) -> tuple[Any, ...]:
             if at_ms - window_ms < one.received_ms <= at_ms:
@@ -204,3 +204,15 @@ def _worst_first(one: ImageBatch) -> float:
     if one.loss is None:
         return math.inf
     return -math.inf if math.isnan(one.loss) else -one.loss
+
+
+def _highest_first(one: ImageBatch) -> float:
+    """SortKey by loss: not finite is last, behind not reported."""
+    return math.inf if one.loss is None or math.isnan(one.loss) else -one.loss
+
+
+_PREFERRED = {
+    Prefer.MAX_LOSS: _worst_first,
+    Prefer.MAX_FINITE_LOSS: _highest_first,
+    Prefer.NEWEST: _newest_first,
+}

@@ -70,13 +70,22 @@ def is_reported(session: SessionView, known: BatchRange | None, place: BatchKey)
 
 
 def highest_loss(
-    session: SessionView, *, after: float, until: float, epoch: int | None = None
+    session: SessionView,
+    *,
+    after: float,
+    until: float,
+    epoch: int | None = None,
+    is_finite: bool = False,
 ) -> Bin | None:
-    """Return the bin whose worst batch is the worst of (`after`, `until`], perhaps of one epoch."""
+    """Return the bin whose worst batch is the worst of (`after`, `until`], perhaps of one epoch.
+
+    `is_finite`: only of bins whose losses are.
+    """
     found = [
         bin_
         for bin_ in session.loss_bins
         if after < bin_.worst_at <= until and epoch in (None, bin_.epoch)
+        if not (is_finite and bin_.nonfinite)
     ]
     return max(found, key=lambda bin_: (bin_.nonfinite > 0, bin_.high), default=None)
 

@@ -12,7 +12,8 @@ A_TIME = "give a time in milliseconds since 1970"
 EXPECTED = {
     "at": A_TIME,
     "window_ms": "give milliseconds, and at",
-    "prefer": "give max_loss or newest",
+    "held_ms": "give milliseconds, and at",
+    "prefer": "give max_loss, max_finite_loss or newest",
     "epoch": "give a whole number",
     "batch": "give epoch and batch, such as 3-17",
     "actual": "give a class by number or name, and predicted",

@@ -170,7 +170,7 @@ BY_THE_CLOCK = (
             "{{session_id}}",
         ),
         scale="symlog",
-        links=(images_at_point(),),
+        links=(images_at_point(is_extreme=True),),
     ),
     timeseries(
         "Samples in a second",

@@ -130,7 +130,7 @@ OVER_TIME = (
         ),
         width=12,
         scale="symlog",
-        links=(images_at_point(),),
+        links=(images_at_point(is_extreme=True),),
     ),
     timeseries(
         "Accuracy",

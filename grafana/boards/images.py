@@ -88,7 +88,7 @@ OVER_TIME = (
             "highest",
         ),
         scale="symlog",
-        links=(images_at_point(),),
+        links=(images_at_point(is_extreme=True),),
     ),
     timeseries(
         "Accuracy of predictions",

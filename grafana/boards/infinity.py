@@ -168,7 +168,7 @@ LOSS = timeseries(
     Query(with_bridge(newest("max_over_time(training_loss_interval_max[$__interval])")), "highest"),
     width=24,
     scale="symlog",
-    links=(images_at_point(),),
+    links=(images_at_point(is_extreme=True),),
 )
 
 INFINITY_BOARD = board(

@@ -136,20 +136,29 @@ OVERVIEW = (
         width=16,
         height=11,
         scale="symlog",
-        links=(images_at_point(),),
         overrides=(
-            override("last", color={"mode": "fixed", "fixedColor": "blue"}),
+            override(
+                "last",
+                color={"mode": "fixed", "fixedColor": "blue"},
+                links=[images_at_point()],
+            ),
             override(
                 "highest",
+                links=[images_at_point(is_extreme=True)],
                 color={"mode": "fixed", "fixedColor": "red"},
                 custom__lineStyle={"fill": "dash", "dash": [6, 6]},
             ),
             override(
                 "lowest",
+                links=[images_at_point(is_extreme=True)],
                 color={"mode": "fixed", "fixedColor": "green"},
                 custom__lineStyle={"fill": "dash", "dash": [2, 6]},
             ),
-            override("validation", color={"mode": "fixed", "fixedColor": "orange"}),
+            override(
+                "validation",
+                color={"mode": "fixed", "fixedColor": "orange"},
+                links=[images_at_point()],
+            ),
         ),
     ),
     text(

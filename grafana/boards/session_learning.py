@@ -80,10 +80,14 @@ NUMBERS = (
             )
         ),
         repeat="metric",
-        links=(images_at_point(),),
         overrides=(
-            override("/ highest$/", "byRegexp", custom__lineStyle=DASHED),
-            override("/ lowest$/", "byRegexp", custom__lineStyle=DASHED),
+            override("/last$/", "byRegexp", links=[images_at_point()]),
+            override(
+                "/(highest|lowest)$/",
+                "byRegexp",
+                links=[images_at_point(is_extreme=True)],
+                custom__lineStyle=DASHED,
+            ),
         ),
     ),
 )

@@ -1,17 +1,22 @@
 """The boards in front of a real Prometheus that scrapes two real bridges, which real trainings feed: what a reader sees."""
 
+import json
 import re
 
 import pytest
+from support.board_links import examples, fault, follow, links
 from support.board_runs import (
     BATCHES,
     EPOCH_BATCHES,
     EPOCHS,
+    MISTAKE,
     NAN,
     PERPLEXITIES,
     SAMPLES,
+    SPIKE,
     SPIKE_LOSS,
     loss_of,
+    pictures,
 )
 from support.board_scene import EVERY, scene
 from support.boards import BOARDS, annotations, filled
@@ -126,7 +131,6 @@ def test_the_row_of_a_session_is_what_its_sdk_says(seen):
     assert row["Loss"] == pytest.approx(loss_of(BATCHES - 1), rel=1e-6)
     assert row["Accuracy"] == pytest.approx(0.625)
     assert row["Progress"] == pytest.approx(BATCHES / EPOCH_BATCHES / EPOCHS, abs=1 / EPOCHS)
-    assert row["Phase"] == "training"
 
 
 BOOKS = {
@@ -176,3 +180,99 @@ def test_the_second_attempt_is_the_second(seen):
     [sample] = seen.source.instant('training_attempt{session_id="again"}')
 
     assert float(sample["value"][1]) == seen.runs.sessions["again"].attempt == 2
+
+
+SPIKED = f"{SPIKE // EPOCH_BATCHES}-{SPIKE % EPOCH_BATCHES}"
+"""The batch of the spike, as addresses name it."""
+
+
+def test_every_link_is_filled_in(seen):
+    """At every point and in every cell, by Grafana's own code: nothing of a variable is left, and boards exist."""
+    wrong = {(shown.where, link.href): fault(link) for shown, link in links(seen) if fault(link)}
+
+    assert wrong == {}
+
+
+def test_every_link_to_a_bridge_answers(seen):
+    """Of each column and series the first, the last and the highest value: with a page, and no error."""
+    led = [(shown, link) for shown, link in examples(seen) if link.href.startswith("http")]
+
+    found = {(shown.where, link.href): follow(link.href).status for shown, link in led}
+
+    assert found
+    assert {link: status for link, status in found.items() if status != 200} == {}
+
+
+def test_each_link_leads_to_the_bridge_that_has_the_session(seen):
+    """Of a run that moved to the one that it is with now; of others to the one that they never left."""
+    homes = {"spike": seen.first, "hung": seen.first, "again": seen.second, "gpu": seen.second}
+    for shown, link in links(seen):
+        for session, home in homes.items():
+            if f"session={session}&" in f"{link.href}&" and link.href.startswith("http"):
+                assert seen.bridge_of(link.href) is home, (shown.where, link.href)
+
+
+def spike_points(seen):
+    """Return the links of all points, on any board, at which the loss is that of the spike."""
+    return [
+        (shown, link)
+        for shown, link in links(seen)
+        if link.value == SPIKE_LOSS and "session=spike&" in link.href
+    ]
+
+
+def test_a_spike_leads_to_its_pictures(seen):
+    """From the point of the chart to the batch itself, and to the very JPEG files that the training has sent."""
+    points = spike_points(seen)
+
+    assert {shown.board for shown, _ in points} >= {"trainbridge-fleet", "trainbridge-session"}
+    for shown, link in points:
+        page = follow(link.href)
+        assert page.path == f"/sessions/spike/batches/{SPIKED}", (shown.where, link.href)
+    for index, picture in enumerate(pictures(SPIKE)):
+        assert f"{SPIKED}/{index}.jpg" in page.body.decode()
+        assert seen.first.get(f"/sessions/spike/batches/{SPIKED}/{index}.jpg") == picture
+
+
+def test_a_cell_of_the_confusion_matrix_leads_to_the_images_of_that_mistake(seen):
+    """The one that only the batch of the spike has."""
+    mistake = re.compile(f"actual=0*{MISTAKE[0]}&predicted=0*{MISTAKE[1]}&")
+    found = [
+        link
+        for shown, link in links(seen)
+        if shown.board == "trainbridge-images"
+        and mistake.search(link.href)
+        and shown.session == "spike"
+    ]
+
+    assert len({link.panel for link in found}) >= 2
+    for link in found:
+        assert link.panel != "Confusion matrix" or link.value == pytest.approx(SAMPLES, abs=0.5)
+        assert SPIKED in follow(link.href).path + follow(link.href).body.decode()
+
+
+def test_exemplars_lead_to_the_batch_and_its_trace(seen):
+    """From the bridge through the scrape and the storage: the batch of the spike, and the trace of its session."""
+    asked = [
+        target["expr"]
+        for shown in seen.shown
+        if shown.board == "trainbridge-session" and shown.session == "spike"
+        for target in shown.panel["targets"]
+        if target.get("exemplar")
+    ]
+    trace = json.loads(seen.first.get("/api/v1/sessions/spike"))["trace_id"]
+    chosen = seen.source.window.values | seen.source.chosen(
+        "trainbridge-session", {"session": "spike"}
+    )
+
+    assert asked
+    found = [
+        exemplar
+        for expr in asked
+        for series in seen.source.exemplars(filled(expr, chosen))
+        for exemplar in series["exemplars"]
+    ]
+    assert SPIKED in [
+        one["labels"].get("batch") for one in found if float(one["value"]) == SPIKE_LOSS
+    ]
+    assert {one["labels"]["trace_id"] for one in found} == {trace}

@@ -176,6 +176,7 @@ function clickable(type, field) {
 }
 
 function followed(field, config) {
+  if (!field.getLinks) return []; // A panel without settings of fields has no links.
   return field.getLinks(config).map(({ href, title, target, oneClick }) => ({ href, title, target, oneClick }));
 }
 

@@ -59,11 +59,12 @@ def window_of(selection: Selection) -> tuple[int, int] | None:
     """Return the end and the length of the time to look in; None: only the newest batch is meant."""
     if selection.at_ms is not None:
         given = selection.window_ms
-        return selection.at_ms, DEFAULT_WINDOW_MS if given is None else given
+        window_ms = DEFAULT_WINDOW_MS if given is None else given
+        return selection.at_ms, window_ms + (selection.held_ms or 0)
     if selection.to_ms is not None:
         return selection.to_ms, selection.to_ms - min(selection.from_ms or 0, selection.to_ms)
     if selection.from_ms is not None:
         return END_OF_TIME_MS, END_OF_TIME_MS - selection.from_ms
-    if selection.epoch is not None or selection.prefer is Prefer.MAX_LOSS:
+    if selection.epoch is not None or selection.prefer in (Prefer.MAX_LOSS, Prefer.MAX_FINITE_LOSS):
         return END_OF_TIME_MS, END_OF_TIME_MS
     return None

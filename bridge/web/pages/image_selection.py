@@ -11,6 +11,7 @@ PARAMETERS = (
     "session",
     "at",
     "window_ms",
+    "held_ms",
     "prefer",
     "epoch",
     "batch",
@@ -21,7 +22,13 @@ PARAMETERS = (
     "attempt",
 )
 
-NEEDED = {"batch": "epoch", "actual": "predicted", "predicted": "actual", "window_ms": "at"}
+NEEDED = {
+    "batch": "epoch",
+    "actual": "predicted",
+    "predicted": "actual",
+    "window_ms": "at",
+    "held_ms": "at",
+}
 """Parameters that mean nothing without another one."""
 
 END_OF_TIME_MS = 2**53
@@ -37,6 +44,7 @@ class Selection:
 
     at_ms: int | None = None
     window_ms: int | None = None
+    held_ms: int | None = None
     prefer: Prefer | None = None
     epoch: int | None = None
     batch: int | None = None
@@ -71,6 +79,7 @@ def read_selection(
     values = {
         "at": _time_ms(given.get("at", "")),
         "window_ms": _duration_ms(given.get("window_ms", "")),
+        "held_ms": _duration_ms(given.get("held_ms", "")),
         "prefer": _prefer(given.get("prefer", "")),
         "epoch": pair[0] if pair else parse_whole(given.get("epoch", "")),
         "batch": pair[1] if pair else parse_whole(given.get("batch", "")),

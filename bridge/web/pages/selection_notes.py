@@ -73,6 +73,7 @@ def higher_loss(selection: Selection, batch: ImageBatch, session: SessionView) -
         after=(at_ms - window_ms) / 1000,
         until=at_ms / 1000,
         epoch=selection.epoch,
+        is_finite=selection.prefer is Prefer.MAX_FINITE_LOSS,
     )
     if worst is None or (worst.epoch, worst.batch) == (batch.epoch, batch.batch):
         return None

@@ -203,6 +203,16 @@ def test_a_moment_means_one_batch(database, index, at, window, prefer, epoch, ex
     assert (names([found])[0] if found else None) == expected
 
 
+def test_the_highest_loss_may_be_the_highest_finite_one(database, index):
+    """A spike before a loss that is not a number is what a series of extremes shows."""
+    for number, loss in enumerate((9.0, math.nan, None, 1.0)):
+        put(database, shard_batch(1, number, at=1000 + number, loss=loss))
+    window = {"at_ms": 2000, "window_ms": 2000}
+
+    assert index.at("run", prefer=Prefer.MAX_LOSS, **window).batch == 1
+    assert index.at("run", prefer=Prefer.MAX_FINITE_LOSS, **window).batch == 0
+
+
 def test_a_cell_of_the_confusion_matrix_leads_to_its_newest_batch(database, index):
     """The images of one mistake are found, within a time where one is given."""
     put(database, shard_batch(1, 1, at=1000, classes=((3, 8),)))

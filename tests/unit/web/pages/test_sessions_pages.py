@@ -423,7 +423,7 @@ async def test_a_page_says_only_what_we_wrote(open_client, note):
 
     assert ('role="status"' in text) == (note == "no-images")
     assert (
-        "<b>at</b> (give a time in milliseconds since 1970), <b>prefer</b> (give max_loss or newest)."
+        "<b>at</b> (give a time in milliseconds since 1970), <b>prefer</b> (give max_loss, max_finite_loss or newest)."
         in text
     )
 
