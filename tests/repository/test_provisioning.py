@@ -146,3 +146,16 @@ def test_each_variable_is_explained(path):
 
     assert used <= set(ENVIRONMENT)
     assert used == set(re.findall(r"^#   (\w+)  ", comment, re.MULTILINE))
+
+
+def test_the_documentation_names_what_grafana_needs():
+    """Every variable, every folder to mount, and the link of an exemplar as one would type it."""
+    page = (ROOT / "docs" / "grafana.md").read_text()
+    [provider] = yaml.safe_load(PROVIDERS.read_text())["providers"]
+    destinations = sources()["trainbridge-prometheus"]["jsonData"]["exemplarTraceIdDestinations"]
+
+    for needed in (*ENVIRONMENT, provider["options"]["path"]):
+        assert f"`{needed}`" in page
+    for one in destinations:
+        assert f"`{one['name']}`" in page
+        assert one.get("url", "") in page

@@ -16,13 +16,15 @@ from support.board_pictures.questions import Questions, asking
 from support.board_pictures.scene import scene
 from support.board_pictures.variables import Scope, Window
 from support.browser import chromium
-from support.prometheus import SCRAPE_SECONDS
 from support.tools import found
 
 from grafana.build import BOARDS
 
-SESSION = {"session": "digits-base"}
-"""What the boards of one session show of the scene."""
+SESSION = {"session": "digits-base,digits-fast"}
+"""What is compared of the scene; boards of one session show the first."""
+
+SCRAPE_SECONDS = 5
+"""What boards take for the scrape interval of the scene, which is a second: curves without jitter."""
 
 
 def main() -> None:
@@ -77,8 +79,11 @@ def _is_wanted(board: Mapping[str, Any], uids: list[str]) -> bool:
 def _write(
     board: dict[str, Any], questions: Questions, chosen: Mapping[str, str], folder: Path
 ) -> Path:
-    names = {variable["name"]: variable for variable in board["templating"]["list"]}
-    wanted = {n: v for n, v in chosen.items() if n in names and not names[n].get("multi")}
+    wanted = {
+        variable["name"]: value if variable.get("multi") else value.split(",")[0]
+        for variable in board["templating"]["list"]
+        if (value := chosen.get(variable["name"])) and not variable.get("includeAll")
+    }
     path = folder / f"{board['uid']}.html"
     path.write_text(page(board, questions, chosen=wanted))
     print(path)  # noqa: T201 -- the answer to whoever looks

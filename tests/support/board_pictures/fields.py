@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from support.board_pictures import colors
@@ -24,9 +25,10 @@ def configured(frames: Sequence[Frame], field_config: Json) -> list[Frame]:
     """Return frames whose fields have what the panel says of them: the defaults, and the overrides that match."""
     defaults, overrides = field_config.get("defaults", {}), field_config.get("overrides", [])
     places = iter(range(1000))
+    range_of_all = bounds([one for frame in frames for one in frame.of_kind("number")])
 
     def with_config(one: Field, frame: Frame) -> Field:
-        config = {**defaults, "custom": dict(defaults.get("custom", {}))}
+        config = {**defaults, "custom": dict(defaults.get("custom", {})), "all": range_of_all}
         for override in overrides:
             if _matches(one, frame, override["matcher"]):
                 _apply(config, override["properties"])
@@ -123,10 +125,13 @@ def color_of(one: Field, value: Any = None) -> str:
 
 
 def share_of(one: Field, value: Any) -> float | None:
-    """Return where a value lies between the field's lowest and highest, 0 to 1."""
+    """Return where a value lies, 0 to 1, between the ends that the panel sets, else those of all its fields."""
     if not isinstance(value, int | float) or not math.isfinite(value):
         return None
-    low, high = bounds([one])
+    low, high = (
+        set_by_panel if (set_by_panel := one.config.get(name)) is not None else of_all
+        for name, of_all in zip(("min", "max"), one.config.get("all") or bounds([one]), strict=True)
+    )
     return (value - low) / (high - low) if high > low else 0.0
 
 
@@ -171,3 +176,17 @@ def reduced(one: Field, calculation: str) -> Any:
     if not numbers:
         return one.values[-1] if one.values and calculation.startswith("last") else None
     return CALCULATIONS[calculation].of(numbers)
+
+
+def tick_text(one: Field, ticks: Sequence[float]) -> Callable[[float], str]:
+    """Return what writes the values at an axis, with as many decimals as tell one from the next."""
+    unit = one.config.get("unit") or "none"
+    gaps = {round(b - a, 12) for a, b in pairwise(ticks)}
+    is_plain = unit in ("none", "percentunit", "percent") or unit.startswith("suffix:")
+    is_plain = is_plain or (unit == "short" and max(map(abs, ticks), default=0) < 1000)
+    decimals = None
+    if len(gaps) == 1 and is_plain:
+        [gap] = gaps
+        gap *= 100 if unit == "percentunit" else 1
+        decimals = next((n for n in range(6) if abs(gap - round(gap, n)) < gap / 1000), 6)
+    return lambda value: written(value, unit, decimals)

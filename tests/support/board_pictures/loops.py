@@ -22,6 +22,8 @@ FOREVER = 10_000
 
 HANG_STEPS = 600
 
+EPOCHS = 150
+
 MISHAP_EPOCHS = 18
 """A multiple of the demo's own; an epoch takes three seconds."""
 
@@ -48,13 +50,13 @@ class Careful(Training):
 
 def digits(address: str, session_id: str, rate: float) -> None:
     """Train a real classifier."""
-    training = Careful(DemoOptions(epochs=FOREVER, learning_rate=rate, seed=len(session_id)))
+    training = Careful(DemoOptions(epochs=EPOCHS, learning_rate=rate, seed=len(session_id)))
     with TrainingSession(
         address,
         session_id=session_id,
         model="digits-mlp",
         dataset="digits",
-        epochs=300,
+        epochs=EPOCHS,
         batches_per_epoch=training.batches_per_epoch,
         batch_size=BATCH_SIZE,
         class_names=CLASS_NAMES,
@@ -101,8 +103,8 @@ def language(address: str, session_id: str, *, hang: bool = False, rank: int = 0
 
 
 LOOPS = {
-    "vision": lambda address: digits(address, "digits-base", 0.05),
-    "vision-fast": lambda address: digits(address, "digits-fast", 0.1),
+    "vision": lambda address: digits(address, "digits-base", 0.02),
+    "vision-fast": lambda address: digits(address, "digits-fast", 0.05),
     "language": lambda address: language(
         address, "gpt-small", rank=int(os.environ.get("RANK", "0"))
     ),

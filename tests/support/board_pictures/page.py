@@ -67,7 +67,7 @@ section .content {{ padding:0 {PADDING}px; }} section.row {{ background:none; bo
 .table th {{ color:#6e9fff; font-weight:500; text-align:left; padding:6px; border-bottom:1px solid {colors.BORDER}; white-space:nowrap }}
 .table td {{ padding:2px 6px; border-bottom:1px solid {colors.BORDER}; border-right:1px solid {colors.BORDER}; white-space:nowrap }}
 .bar {{ display:flex; align-items:center; gap:6px }} .bar div {{ flex:1; background:{colors.BORDER}; height:16px }} .bar i {{ display:block; height:16px }}
-a {{ color:#6e9fff; text-decoration:none }} .trouble {{ color:#F2495C; white-space:pre-wrap; font-size:12px }} .text img {{ max-width:100% }}
+a {{ color:#6e9fff; text-decoration:none }} td[style*="color:"] a {{ color:inherit }} .trouble {{ color:#F2495C; white-space:pre-wrap; font-size:12px }} .text img {{ max-width:100% }}
 """.replace("\n", "")  # fmt: skip  # a style sheet, which the formatter would not leave readable
 
 

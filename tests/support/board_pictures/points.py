@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from support.board_pictures import colors, svg
-from support.board_pictures.fields import bounds, color_of, shown
+from support.board_pictures.fields import bounds, color_of, shown, tick_text
 from support.board_pictures.frames import Field, Frame
 from support.board_pictures.timelines import nothing
 from support.board_pictures.timeseries import Picture
@@ -38,7 +38,9 @@ def _drawn(curves: Sequence[Curve], picture: Picture, usual: str) -> str:
     all_pairs = [pair for one in pairs for pair in one]
     is_log = curves[0][2].config.get("custom", {}).get("scaleDistribution", {}).get("type") == "log"
     y = svg.numeric_scale([p[1] for p in all_pairs], (bottom, 6), is_log=is_log)
-    left = 16 + max(len(shown(curves[0][2], t).text) for t in y.ticks(5) or [0]) * svg.LETTER
+    ticks = y.ticks(max(int(bottom / svg.TICK_PIXELS), 2)) or [0]
+    y_text = tick_text(curves[0][2], ticks)
+    left = 16 + max(len(y_text(tick)) for tick in ticks) * svg.LETTER
     x = svg.numeric_scale([p[0] for p in all_pairs], (left, picture.width - 10))
     pieces = [svg.value_axis(y, left, picture.width - 10, lambda v: shown(curves[0][2], v).text)]
     pieces += [

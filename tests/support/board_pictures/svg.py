@@ -11,6 +11,8 @@ from support.board_pictures.colors import BORDER, FAINT
 FONTS = "Inter, DejaVu Sans Condensed, Helvetica, Arial, sans-serif"
 
 FONT = 12
+TICK_PIXELS = 45
+"""Between two values at an axis, at least."""
 LETTER = 6.4
 """How wide a letter is, about."""
 
@@ -188,7 +190,7 @@ def value_axis(
 ) -> str:
     """Return the grid lines of an axis of values, and the values beside it."""
     pieces = []
-    for tick in values.ticks(max(int(abs(values.end - values.start) / 45), 2)):
+    for tick in values.ticks(max(int(abs(values.end - values.start) / TICK_PIXELS), 2)):
         y = values(tick)
         if not at_right:
             pieces.append(line(left, y, right, y, BORDER, stroke_width=0.7))

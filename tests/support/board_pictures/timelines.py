@@ -18,7 +18,7 @@ def state_timeline(panel: Json, frames: Sequence[Frame], picture: Picture) -> st
     rows = [(frame, one) for frame in frames for one in frame.of_kind("number", "string")]
     if not rows:
         return nothing(picture)
-    left = 16 + min(max(len(one.title) for _, one in rows) * svg.LETTER, picture.width * 0.25)
+    left = 28 + min(max(len(one.title) for _, one in rows) * svg.LETTER, picture.width * 0.25)
     states = _states(rows)
     bottom = picture.height - TIME_HEIGHT - 22
     times = svg.Scale(picture.start, picture.end, left, picture.width - 8)

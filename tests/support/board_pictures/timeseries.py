@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from support.board_pictures import colors, svg
-from support.board_pictures.fields import CALCULATIONS, color_of, reduced, shown
+from support.board_pictures.fields import CALCULATIONS, color_of, reduced, shown, tick_text
 from support.board_pictures.frames import Field, Frame
 from support.board_pictures.questions import Exemplar, Mark
 
@@ -160,22 +160,8 @@ def _axis(panel: Json, lines: Sequence[Line], pixels: tuple[float, float]) -> Si
         low, high, config = 0, 1, {**config, "unit": "percentunit"}
     low = min([*numbers, low]) if low is None and any(one.base for one in lines) else low
     scale = svg.numeric_scale(numbers, pixels, low=low, high=high, is_log=is_log)
-    ticks = scale.ticks(5)
-    step = abs(ticks[1] - ticks[0]) if len(ticks) > 1 and not is_log else None
-    unit = Field("", [], config={**config, "decimals": None})
-
-    def text_of(value: float) -> str:
-        return shown(unit, value, decimals=_decimals(step, config.get("unit", ""))).text
-
-    return scale, text_of
-
-
-def _decimals(step: float | None, unit: str) -> int | None:
-    """Return as many decimals as ticks at that distance need; units that scale choose for themselves."""
-    if step is None or unit not in ("none", "", "percentunit", "percent", "suffix:/s"):
-        return None
-    step = step * 100 if unit == "percentunit" else step
-    return next((count for count in range(6) if abs(step - round(step, count)) < step / 1000), 6)
+    ticks = scale.ticks(max(int(abs(scale.end - scale.start) / svg.TICK_PIXELS), 2))
+    return scale, tick_text(Field("", [], config=config), ticks)
 
 
 def _room(side: Side | None) -> float:

@@ -118,7 +118,8 @@ def bar_gauge(panel: Json, frames: Sequence[Frame], picture: Picture) -> str:
     low, high = bounds([one for _, _, one in values])
     if panel.get("options", {}).get("orientation") == "vertical":
         return _columns(values, low, high, picture)
-    names = min(max(len(name) for name, _, _ in values) * svg.LETTER + 12, picture.width * 0.4)
+    longest = max(len(name) for name, _, _ in values)
+    names = min(longest * svg.LETTER + 12, picture.width * 0.4) if longest else 0
     texts = [shown(one, number) for _, number, one in values]
     room = max(len(text) for text, _ in texts) * 8 + 16
     height = min(picture.height / len(values), 46)
