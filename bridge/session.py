@@ -152,7 +152,8 @@ class Session:
     @property
     def phase(self) -> str:
         """What the loop is busy with, as far as is known here; "": it is over, or nobody knows."""
-        return "" if self.is_absent or self.has_moved else self.phases.name
+        is_over = self.stage is not Stage.LIVE
+        return "" if is_over or self.is_absent or self.has_moved else self.phases.name
 
     def is_repeated(self, change: StatusChange) -> bool:
         """Return whether a report says only what is known: so it is where a client says again how things are."""

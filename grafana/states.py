@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from grafana.panels import override
 from grafana.promql import newest, newest_of_range
 
 Json = dict[str, Any]
@@ -58,6 +59,24 @@ MAPPINGS = [
 ]
 
 
+COLORS = {state.word: state.color for state in (*PHASES, STALLED)} | {
+    "training": "green",
+    "lost": "red",
+}
+"""Of phases, wherever there is a line or a bar for each."""
+
+IS_STALLED = 'increase(training_phase_seconds_total{phase="stalled"}[$__rate_interval]) > 0'
+"""While the bridge counts the time of a session as that."""
+
+
+def phase_colors() -> list[Json]:
+    """Return overrides by which each phase has the colour that it has elsewhere."""
+    return [
+        override(phase, color={"mode": "fixed", "fixedColor": color})
+        for phase, color in COLORS.items()
+    ]
+
+
 def status() -> str:
     """Return a query of the code of each session's status."""
     coded = " or ".join(f"{_series_of(state)} * {state.code}" for state in STATUSES)
@@ -83,7 +102,7 @@ def doing() -> str:
     )
     return (
         "max by (session_id) ("
-        f'(increase(training_phase_seconds_total{{phase="stalled"}}[$__rate_interval]) > 0) * 0 + {STALLED.code}'
+        f"({IS_STALLED}) * 0 + {STALLED.code}"
         f' or {coded} or (training_phase{{phase!~"{named}"}} == 1) * {OTHER_PHASE.code})'
         ' and on (session_id) training_session_status{status="running"} == 1'
         f" or {status()}"

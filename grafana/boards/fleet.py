@@ -8,7 +8,7 @@ from grafana.links import board as to_board
 from grafana.links import images_at_point
 from grafana.panels import Query, bar_gauge, override, row, stat, state_timeline, timeseries
 from grafana.promql import newest, quantile, trainings, with_bridge
-from grafana.states import MAPPINGS, doing
+from grafana.states import MAPPINGS, doing, phase_colors
 
 RATE = "[$__rate_interval]"
 
@@ -185,6 +185,7 @@ OVER_TIME = (
         Query(f"sum by (phase) (rate(training_phase_seconds_total{RATE}))", "{{phase}}"),
         defaults={"min": 0},
         custom={"fillOpacity": 40, "stacking": {"mode": "normal", "group": "A"}},
+        overrides=phase_colors(),
     ),
     bar_gauge(
         "Ends by kind",

@@ -6,7 +6,7 @@ from bridge.alert_rules.inlined import inlined
 from grafana.links import board as to_board
 from grafana.panels import override, table, thresholds
 from grafana.promql import newest, trainings, with_bridge
-from grafana.states import MAPPINGS, doing
+from grafana.states import IS_STALLED, MAPPINGS, doing
 
 Json = dict[str, Any]
 
@@ -83,7 +83,7 @@ COLUMNS = (
     Column("Goodput", inlined("training:goodput_ratio"), RATIO),
     Column(
         "Time to go",
-        "max by (session_id) (training_estimated_time_remaining_seconds)",
+        f"max by (session_id) (training_estimated_time_remaining_seconds) unless on (session_id) {IS_STALLED}",
         {"unit": "s", "decimals": 0},
     ),
     Column(

@@ -8,7 +8,7 @@ from grafana.boards.session_speed import PHASES, SPEED
 from grafana.links import OF_THE_BOARD, images_at_point
 from grafana.panels import Query, bar_gauge, override, row, stat, text, timeseries
 from grafana.promql import latest, newest, with_bridge
-from grafana.states import MAPPINGS, doing, last_status
+from grafana.states import IS_STALLED, MAPPINGS, doing, last_status, phase_colors
 
 RATE = "[$__rate_interval]"
 
@@ -85,7 +85,10 @@ HEALTH = (
     stat(
         "Time to go",
         "Until the end of the run, as its loop estimates. Empty: it has ended, stands still, or has not estimated it yet.",
-        Query("max by (session_id) (training_estimated_time_remaining_seconds)", is_instant=True),
+        Query(
+            f"max by (session_id) (training_estimated_time_remaining_seconds) unless on (session_id) {IS_STALLED}",
+            is_instant=True,
+        ),
         unit="s",
         defaults={"decimals": 0, "noValue": "-"},
     ),
@@ -194,11 +197,17 @@ OVERVIEW = (
     ),
     timeseries(
         "Throughput",
-        "Samples trained on in a second, as counted and as the loop measures it. A drop without a phase that explains it: see GPUs, and the ranks of its run.",
+        "What it trains on in a second: samples as counted and as the loop measures them, tokens, and batches where it reports no samples. A drop without a phase that explains it: see GPUs, and the ranks of its run.",
         Query(f"sum by (session_id) (rate(training_samples_total{RATE}))", "samples, counted"),
         Query(f"max by (session_id) ({newest('training_frames_per_second')})", "samples, measured"),
+        Query(f"sum by (session_id) (rate(training_tokens_total{RATE}))", "tokens"),
+        Query(
+            f"sum by (session_id) (rate(training_batches_total{RATE})) unless on (session_id) training_samples_total",
+            "batches",
+        ),
         unit="suffix:/s",
         defaults={"min": 0},
+        overrides=(override("tokens", custom__axisPlacement="right"),),
     ),
     timeseries(
         "Where its time goes",
@@ -214,13 +223,7 @@ OVERVIEW = (
             "lineWidth": 0,
             "stacking": {"mode": "normal", "group": "A"},
         },
-        overrides=(
-            override("training", color={"mode": "fixed", "fixedColor": "green"}),
-            override("validation", color={"mode": "fixed", "fixedColor": "blue"}),
-            override("data", color={"mode": "fixed", "fixedColor": "yellow"}),
-            override("stalled", color={"mode": "fixed", "fixedColor": "red"}),
-            override("lost", color={"mode": "fixed", "fixedColor": "dark-red"}),
-        ),
+        overrides=phase_colors(),
     ),
 )
 

@@ -68,22 +68,22 @@ NUMBERS = (
         *(
             Query(with_bridge(newest(query), "name", "split"), legend)
             for query, legend in (
-                ('training_metric{name=~"$metric"}', "{{split}} last"),
+                ('training_metric{name=~"$metric"}', "last {{split}}"),
                 (
                     'max_over_time(training_metric_interval_max{name=~"$metric"}[$__interval])',
-                    "{{split}} highest",
+                    "highest {{split}}",
                 ),
                 (
                     'min_over_time(training_metric_interval_min{name=~"$metric"}[$__interval])',
-                    "{{split}} lowest",
+                    "lowest {{split}}",
                 ),
             )
         ),
         repeat="metric",
         overrides=(
-            override("/last$/", "byRegexp", links=[images_at_point()]),
+            override("/^last/", "byRegexp", links=[images_at_point()]),
             override(
-                "/(highest|lowest)$/",
+                "/^(highest|lowest)/",
                 "byRegexp",
                 links=[images_at_point(is_extreme=True)],
                 custom__lineStyle=DASHED,

@@ -147,9 +147,9 @@ COMMANDS_AND_EVENTS = (
     ),
     timeseries(
         "When it happened",
-        "Commands and events between two points. What the loss does just after one is most often its effect.",
-        Query(rises("training_commands_total", "type", "result"), "{{type}}: {{result}}"),
-        Query(rises("training_events_total", "name"), "{{name}}"),
+        "Whether there were commands and events between two points. What the loss does just after one is most often its effect.",
+        Query(f"sgn({rises('training_commands_total', 'type', 'result')})", "{{type}}: {{result}}"),
+        Query(f"sgn({rises('training_events_total', 'name')})", "{{name}}"),
         width=24,
         height=6,
         unit="short",

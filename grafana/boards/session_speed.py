@@ -1,8 +1,8 @@
 """Rows of the session board about its time: how quickly it goes, and what it does while it does not train."""
 
 from grafana.panels import Query, bar_gauge, heatmap, state_timeline, timeseries
-from grafana.promql import buckets, mean, newest, quantile
-from grafana.states import MAPPINGS, doing
+from grafana.promql import buckets, latest, mean, newest, quantile
+from grafana.states import MAPPINGS, doing, phase_colors
 
 RATE = "[$__rate_interval]"
 
@@ -82,14 +82,15 @@ PHASES = (
     ),
     bar_gauge(
         "Time by phase",
-        "How much of the time shown went into each phase. What is long and not training is what to shorten first.",
+        "Into which phases its time has gone since it began, over all attempts. What is long and not training is what to shorten first.",
         Query(
-            "max by (phase) (increase(training_phase_seconds_total[$__range])) > 0",
+            f"max by (phase) ({latest('training_phase_seconds_total')}) > 0",
             "{{phase}}",
             is_instant=True,
         ),
         width=12,
         unit="s",
         defaults={"decimals": 0},
+        overrides=phase_colors(),
     ),
 )

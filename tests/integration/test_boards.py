@@ -22,12 +22,13 @@ from support.board_scene import EVERY, scene
 from support.boards import BOARDS, annotations, filled
 from support.grafana_panels import columns
 
+from grafana.states import STATUSES
+
 pytestmark = pytest.mark.timeout(300)
 
 NOTHING_WENT_WRONG = "it counts what goes wrong, and nothing did"
 
 WITHOUT_DATA = {
-    "trainbridge-fleet: Errors and drops": NOTHING_WENT_WRONG,
     "trainbridge-bridge: Errors by code": NOTHING_WENT_WRONG,
     "trainbridge-bridge: Dropped by reason": NOTHING_WENT_WRONG,
 }
@@ -131,7 +132,10 @@ def test_the_row_of_a_session_is_what_its_sdk_says(seen):
     assert row["Loss"] == pytest.approx(loss_of(BATCHES - 1), rel=1e-6)
     assert row["Accuracy"] == pytest.approx(0.625)
     assert row["Progress"] == pytest.approx(BATCHES / EPOCH_BATCHES / EPOCHS, abs=1 / EPOCHS)
+    assert WORDS[row["State"]] == "running"
 
+
+WORDS = {state.code: state.word for state in STATUSES}
 
 BOOKS = {
     "training_batches_total": lambda stats: stats.batches,
