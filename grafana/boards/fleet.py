@@ -116,19 +116,30 @@ OVER_TIME = (
     state_timeline(
         "What sessions do",
         "Each session over time: its phase while it runs, else its status. Stalled: no step comes. A gap: no bridge knew of it, as between two attempts, whose time is lost.",
-        Query(doing(), "{{session_id}}"),
+        Query(trainings(doing()), "{{session_id}}"),
         mappings=MAPPINGS,
         height=8,
         options={"perPage": 15},
     ),
     timeseries(
         "Loss",
-        "The highest loss of each session between two points, so that no spike hides. A click opens the images of that moment.",
+        "The mean of the losses that were seen between two points, by session. One that rises, or lies far above the others: a click opens the images of that moment.",
         Query(
-            with_bridge(newest("max_over_time(training_loss_interval_max[$__interval])")),
+            with_bridge(trainings(newest("avg_over_time(training_loss[$__interval])"))),
             "{{session_id}}",
         ),
-        width=12,
+        scale="symlog",
+        links=(images_at_point(),),
+    ),
+    timeseries(
+        "Highest loss",
+        "The highest loss of each session between two points, so that no spike hides. A click opens the images of that moment.",
+        Query(
+            with_bridge(
+                trainings(newest("max_over_time(training_loss_interval_max[$__interval])"))
+            ),
+            "{{session_id}}",
+        ),
         scale="symlog",
         links=(images_at_point(is_extreme=True),),
     ),
@@ -143,7 +154,6 @@ OVER_TIME = (
             ),
             "{{session_id}}",
         ),
-        width=12,
         unit="percentunit",
         defaults={"min": 0, "max": 1},
         links=(images_at_point(),),
@@ -151,14 +161,20 @@ OVER_TIME = (
     timeseries(
         "Batches per second",
         "How fast each session goes. A session that falls while the others do not has a trouble of its own.",
-        Query(f"sum by (session_id) (rate(training_batches_total{RATE}))", "{{session_id}}"),
+        Query(
+            trainings(f"sum by (session_id) (rate(training_batches_total{RATE}))"),
+            "{{session_id}}",
+        ),
         unit="suffix:/s",
         defaults={"min": 0},
     ),
     timeseries(
         "Time of a batch, p95",
         "Nineteen batches of twenty take no longer than this. One that grows: see its phases and its GPUs on the session board.",
-        Query(quantile(0.95, "training_batch_duration_seconds", "session_id"), "{{session_id}}"),
+        Query(
+            trainings(quantile(0.95, "training_batch_duration_seconds", "session_id")),
+            "{{session_id}}",
+        ),
         unit="s",
         defaults={"min": 0},
     ),
@@ -182,7 +198,10 @@ OVER_TIME = (
     timeseries(
         "Sessions by phase",
         "How many sessions are busy with what. Stalled: no step comes. Lost: the time between two attempts of a session, in one piece as the next one begins.",
-        Query(f"sum by (phase) (rate(training_phase_seconds_total{RATE}))", "{{phase}}"),
+        Query(
+            f"sum by (phase) ({trainings(f'rate(training_phase_seconds_total{RATE})')})",
+            "{{phase}}",
+        ),
         defaults={"min": 0},
         custom={"fillOpacity": 40, "stacking": {"mode": "normal", "group": "A"}},
         overrides=phase_colors(),

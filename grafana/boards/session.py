@@ -168,7 +168,7 @@ OVERVIEW = (
         "Newest images",
         "Contact sheet of the newest batch with images within the time shown. A click opens the session's page on its bridge. Grey: it has sent none, or the bridge cannot be reached from your browser.",
         f'<a href="{OF_THE_BOARD}/sessions/${{session}}" target="_blank">'
-        f'<img src="{OF_THE_BOARD}/sessions/${{session}}/sheet.jpg?at=${{__to}}" alt="newest images" width="100%"></a>',
+        f'<img src="{OF_THE_BOARD}/sessions/${{session}}/sheet.jpg?at=${{__to}}" alt="newest images" height="355"></a>',
         width=8,
         height=11,
     ),

@@ -6,6 +6,8 @@ from grafana.promql import buckets, newest, quantile, with_bridge
 
 RATE = "[$__rate_interval]"
 
+COPY = ("job", "instance", "session_id")
+
 DASHED = {"fill": "dash", "dash": [6, 6]}
 
 
@@ -13,17 +15,18 @@ def loss_of_both(suffix: str, sign: str) -> str:
     """Return how a part of the loss histogram grows: of losses that are not negative, and of the others."""
     positive = f"rate(training_batch_loss_{suffix}{RATE})"
     negative = f"rate(training_batch_loss_negative_{suffix}{RATE})"
-    return f"sum by (session_id) ({positive} {sign} ({negative} or 0 * {positive}))"
+    return f"sum by ({', '.join(COPY)}) ({positive} {sign} ({negative} or 0 * {positive}))"
 
 
 LOSS_IN_DETAIL = (
     timeseries(
         "Batch loss, p50 and p99",
-        "Half of the batches, and ninety-nine of a hundred, have no higher loss; negative losses are not among them. A diamond is one batch: its links open its images and its trace.",
-        Query(quantile(0.99, "training_batch_loss", "session_id"), "p99", has_exemplars=True),
-        Query(quantile(0.5, "training_batch_loss", "session_id"), "p50"),
+        "Half of the batches, and ninety-nine of a hundred, have no higher loss; negative losses are not among them. A diamond is one batch: its links open its images and its trace. A click on a line opens the images of that moment.",
+        Query(with_bridge(quantile(0.99, "training_batch_loss", *COPY)), "p99", has_exemplars=True),
+        Query(with_bridge(quantile(0.5, "training_batch_loss", *COPY)), "p50"),
         width=12,
         scale="symlog",
+        links=(images_at_point(),),
     ),
     heatmap(
         "Batch losses",
@@ -34,11 +37,7 @@ LOSS_IN_DETAIL = (
         "Mean batch loss",
         "Of all batches between two points, negative ones included. Above the last loss: some batches are much worse than most. A click opens the images of that moment.",
         Query(
-            with_bridge(
-                f"{loss_of_both('sum', '-')} / ({loss_of_both('count', '+')} > 0)".replace(
-                    "sum by (session_id)", "sum by (job, instance, session_id)"
-                )
-            ),
+            with_bridge(f"{loss_of_both('sum', '-')} / ({loss_of_both('count', '+')} > 0)"),
             "mean",
         ),
         Query(with_bridge(newest("training_epoch_loss")), "mean of the last epoch"),
@@ -95,10 +94,11 @@ NUMBERS = (
 LEARNING = (
     timeseries(
         "Learning rate",
-        "As the loop or a command set it. A step down that nobody planned: see the lines Commands.",
-        Query(f"max by (session_id) ({newest('training_learning_rate')})", "learning rate"),
+        "As the loop or a command set it. A step down that nobody planned: see the lines Commands. A click opens the images of that moment.",
+        Query(with_bridge(newest("training_learning_rate")), "learning rate"),
         width=6,
         scale="log",
+        links=(images_at_point(),),
     ),
     timeseries(
         "Gradient norm",
@@ -111,20 +111,23 @@ LEARNING = (
     timeseries(
         "Model FLOPs utilization",
         "The share of what the hardware could do that the model uses. Low with busy GPUs: kernels or communication are slow, not the data.",
-        Query(f"max by (session_id) ({newest('training_mfu_ratio')})", "MFU"),
+        Query(with_bridge(newest("training_mfu_ratio")), "MFU"),
         width=6,
         unit="percentunit",
         defaults={"min": 0, "max": 1},
+        links=(images_at_point(),),
     ),
     timeseries(
         "Accuracy gap",
         "Accuracy of the training less that of the validation. One that grows: it learns the training data by heart; stop earlier, or use more data.",
         Query(
-            f"max by (session_id) ({newest('training_epoch_accuracy_ratio')})"
-            f" - max by (session_id) ({newest('training_validation_accuracy_ratio')})",
+            with_bridge(
+                newest("training_epoch_accuracy_ratio - training_validation_accuracy_ratio")
+            ),
             "training - validation",
         ),
         width=6,
         unit="percentunit",
+        links=(images_at_point(),),
     ),
 )
