@@ -7,7 +7,7 @@ from grafana.boards.fleet_table import SESSIONS_TABLE
 from grafana.links import board as to_board
 from grafana.links import images_at_point
 from grafana.panels import Query, bar_gauge, override, row, stat, state_timeline, timeseries
-from grafana.promql import newest, quantile, trainings, with_bridge
+from grafana.promql import CANARY, newest, newest_of_range, quantile, trainings, with_bridge
 from grafana.states import MAPPINGS, doing, phase_colors
 
 RATE = "[$__rate_interval]"
@@ -15,6 +15,15 @@ RATE = "[$__rate_interval]"
 TO_SESSIONS = [to_board("trainbridge-session", "Sessions one by one")]
 
 TO_BRIDGES = [to_board("trainbridge-bridge", "Bridges one by one")]
+
+LOST = 'last_over_time(training_session_status{status="lost"}[$__range]) == 1'
+
+ENDED = (
+    'max by (session_id, status) (last_over_time(training_session_status{status=~"completed|failed|stopped|interrupted|terminated"}[$__range]) == 1'
+    f" or {newest_of_range(LOST)})"
+    f' unless on (session_id) last_over_time(training_session_info{{client_name="{CANARY}"}}[$__range])'
+)
+"""How sessions ended within the time shown, each kind once; a lost one may have gone on with another bridge."""
 
 COLORS_OF_ENDS = (
     ("completed", "purple"),
@@ -148,9 +157,11 @@ OVER_TIME = (
         "Accuracy after each epoch: of the validation where there is one, else of the training. A click opens the images of that moment.",
         Query(
             with_bridge(
-                newest("training_validation_accuracy_ratio")
-                + f" or {newest('training_epoch_accuracy_ratio')}"
-                " unless on (session_id) training_validation_accuracy_ratio"
+                trainings(
+                    newest("training_validation_accuracy_ratio")
+                    + f" or {newest('training_epoch_accuracy_ratio')}"
+                    " unless on (session_id) training_validation_accuracy_ratio"
+                )
             ),
             "{{session_id}}",
         ),
@@ -189,7 +200,10 @@ OVER_TIME = (
         "Goodput by session",
         "Share of its time that each session spent in training. Low: its phases say what it does instead; none: it makes no step.",
         Query(
-            f'sum by (session_id) (rate(training_phase_seconds_total{{phase="training"}}{RATE})) / (sum by (session_id) (rate(training_phase_seconds_total{RATE})) > 0)',
+            trainings(
+                f'sum by (session_id) (rate(training_phase_seconds_total{{phase="training"}}{RATE}))'
+                f" / (sum by (session_id) (rate(training_phase_seconds_total{RATE})) > 0)"
+            ),
             "{{session_id}}",
         ),
         unit="percentunit",
@@ -210,7 +224,7 @@ OVER_TIME = (
         "Ends by kind",
         "Sessions that ended within the time shown, by how. Terminated is SIGTERM, as at a preemption; lost is what fell silent and never came back.",
         Query(
-            'count by (status) (max by (session_id, status) (last_over_time(training_session_status{status=~"completed|failed|stopped|interrupted|terminated"}[$__range]) == 1 or (last_over_time(training_session_status{status="lost"}[$__range]) == 1 and ignoring (status) last_over_time(training_session_last_update_timestamp_seconds[$__range]) >= on (session_id) group_left () max by (session_id) (last_over_time(training_session_last_update_timestamp_seconds[$__range])))))',
+            f"count by (status) ({ENDED})",
             "{{status}}",
             is_instant=True,
         ),

@@ -13,6 +13,7 @@ SPEED = (
         "Batches",
         "Batches in a second. A step down that stays: compare the ranks of its run, and whether a GPU is throttled.",
         Query(f"sum by (session_id) (rate(training_batches_total{RATE}))", "batches"),
+        width=6,
         unit="suffix:/s",
         defaults={"min": 0},
     ),
@@ -20,6 +21,7 @@ SPEED = (
         "Tokens",
         "Tokens trained on in a second. Empty: the loop does not report them.",
         Query(f"sum by (session_id) (rate(training_tokens_total{RATE}))", "tokens"),
+        width=6,
         unit="suffix:/s",
         defaults={"min": 0},
     ),
@@ -30,7 +32,16 @@ SPEED = (
         Query(
             f"max by (session_id) ({newest('training_frames_per_second_average')})", "on average"
         ),
+        width=6,
         unit="suffix:/s",
+        defaults={"min": 0},
+    ),
+    timeseries(
+        "Time of an epoch",
+        "How long the last epoch took, as the loop reports it. One that grows: see the phases, and the time of a batch.",
+        Query(f"max by (session_id) ({newest('training_epoch_duration_seconds')})", "epoch"),
+        width=6,
+        unit="s",
         defaults={"min": 0},
     ),
     timeseries(
@@ -49,14 +60,6 @@ SPEED = (
         "How many batches took up to each bound. Two bands: every so many batches something else is done within the step.",
         Query(buckets(DURATION)),
         unit="s",
-    ),
-    timeseries(
-        "Time of an epoch",
-        "How long the last epoch took, as the loop reports it. One that grows: see the phases, and the time of a batch.",
-        Query(f"max by (session_id) ({newest('training_epoch_duration_seconds')})", "epoch"),
-        width=12,
-        unit="s",
-        defaults={"min": 0},
     ),
 )
 

@@ -8,7 +8,17 @@ from grafana.promql import CANARY
 
 COUNTED = ("Running", "Batches", "Samples")
 
-DRAWN = ("What sessions do", "Loss", "Highest loss", "Batches per second", "Sessions by phase")
+DRAWN = (
+    "What sessions do",
+    "Loss",
+    "Highest loss",
+    "Accuracy",
+    "Batches per second",
+    "Time of a batch, p95",
+    "Goodput by session",
+    "Sessions by phase",
+    "Ends by kind",
+)
 
 
 @pytest.mark.parametrize(
