@@ -46,7 +46,7 @@ LOSS_IN_DETAIL = (
         links=(images_at_point(),),
     ),
     timeseries(
-        "Values that are no numbers",
+        "NaN and infinity",
         "NaN and infinite values that the loop reported, by field. Any: lower the learning rate or go back to a checkpoint; a click opens the images of that moment.",
         Query(
             with_bridge(f"increase(training_nonfinite_values_total{RATE}) > 0", "field"),
