@@ -36,6 +36,12 @@ def images_at_point(
     }
 
 
+def page_of_the_session() -> Json:
+    """Return a link to the page of the session that the board shows."""
+    url = f"{OF_THE_BOARD}/sessions/${{session}}"
+    return {"title": "Page of this session", "targetBlank": True, "url": url}
+
+
 def board(uid: str, title: str, query: str = "", *, one_click: bool = False) -> Json:
     """Return a link to another board that keeps the data source and the time; `query`: further parameters."""
     parameters = "&".join(filter(None, (query, "${datasource:queryparam}", "${__url_time_range}")))

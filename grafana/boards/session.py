@@ -5,7 +5,7 @@ from grafana.board import BRIDGE_URL, PAGE_OF_THE_SESSION, SESSION, board, query
 from grafana.boards.session_learning import LEARNING, LOSS_IN_DETAIL, NUMBERS
 from grafana.boards.session_machine import COMMANDS_AND_EVENTS, GPUS, RANKS
 from grafana.boards.session_speed import PHASES, SPEED
-from grafana.links import OF_THE_BOARD, images_at_point
+from grafana.links import OF_THE_BOARD, images_at_point, page_of_the_session
 from grafana.panels import Query, bar_gauge, override, row, stat, text, timeseries
 from grafana.promql import latest, newest, with_bridge
 from grafana.states import IS_STALLED, MAPPINGS, doing, last_status, phase_colors
@@ -53,6 +53,7 @@ HEALTH = (
         width=4,
         defaults={"mappings": MAPPINGS, "noValue": "not seen in this time"},
         options={"colorMode": "background"},
+        links=[page_of_the_session()],
     ),
     bar_gauge(
         "Progress",
