@@ -12,13 +12,30 @@ LEARNED = [
 ]
 
 
+def links_of(panel):
+    """Return the links of all series of a panel."""
+    configured = panel["fieldConfig"]
+    return [
+        *configured["defaults"].get("links", ()),
+        *(
+            link
+            for override in configured["overrides"]
+            for item in override["properties"]
+            if item["id"] == "links"
+            for link in item["value"]
+        ),
+    ]
+
+
 @pytest.mark.parametrize("panel", LEARNED, ids=lambda panel: panel["title"])
 def test_every_point_leads_to_the_images_of_its_moment(panel):
     """Each series knows the address of its bridge, and one click is enough."""
-    [link] = panel["fieldConfig"]["defaults"]["links"]
+    leading = links_of(panel)
 
-    assert link["oneClick"]
-    assert link["url"].startswith("${__field.labels.public_url}/go/images?session=")
+    assert leading
+    assert all(link["oneClick"] for link in leading)
+    for link in leading:
+        assert link["url"].startswith("${__field.labels.public_url}/go/images?session=")
     for target in panel["targets"]:
         assert "group_left (public_url)" in target["expr"], target["refId"]
 
