@@ -1,5 +1,6 @@
 """What a training process uses of its machine, at one moment."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -31,3 +32,10 @@ class Resources:
     """1 is one core's worth; may exceed 1."""
     memory_used_bytes: float | None = None
     gpus: tuple[Gpu, ...] = ()
+
+    @property
+    def gpu_utilization_ratio(self) -> float | None:
+        """The mean over all GPUs that report theirs, 0..1."""
+        used = [gpu.utilization_ratio for gpu in self.gpus if gpu.utilization_ratio is not None]
+        reported = list(filter(math.isfinite, used))
+        return sum(reported) / len(reported) if reported else None

@@ -1,10 +1,14 @@
-"""What has happened to a session, as its page lists it: what the bridge has noticed, and what the loop has reported."""
+"""What has happened to a session, as its page lists it: what the bridge has noticed, what the loop has reported, and alerts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from bridge.commands import Command
+from bridge.model import Level
 from bridge.occurrences import Happened
+from bridge.received_alerts import KeptAlert
+from bridge.web.formatting import duration
 from bridge.web.session_view import SessionView
 
 NOTICED = ""
@@ -21,17 +25,46 @@ class Happening:
     at: float
     text: str
     level: str = NOTICED
-    """Of an event of the loop."""
+    """Of an event of the loop, or an alert."""
     details: str = ""
     place: str = ""
     """Where the loop was."""
 
 
-def happenings(session: SessionView) -> tuple[Happening, ...]:
-    """Return what has happened, the newest first."""
+def happenings(session: SessionView, commands: Sequence[Command] = ()) -> tuple[Happening, ...]:
+    """Return what has happened, the newest first; `commands` are those of the session."""
     noticed = (Happening(notice.at, notice.text) for notice in session.notices)
-    lines = sorted([*noticed, *_reported(session)], key=attrgetter("at"), reverse=True)
+    alerts = (_alert(session, kept, commands) for kept in session.alerts)
+    lines = sorted([*noticed, *_reported(session), *alerts], key=attrgetter("at"), reverse=True)
     return tuple(lines[:LIMIT])
+
+
+def alert_details(session: SessionView, kept: KeptAlert, commands: Sequence[Command]) -> str:
+    """Return what has become of an alert and its command."""
+    alert = kept.alert
+    lasted = duration(max(0.0, alert.ends_at - alert.starts_at))
+    resolved = "" if kept.fires else f"resolved after {lasted}"
+    command = next((one for one in commands if one.id == alert.command_id), None)
+    sent = "" if command is None else f"sent {_command_text(session, command)}"
+    refused = f"its command was refused: {alert.refusal}" if alert.refusal else ""
+    return "; ".join(filter(None, (resolved, sent, refused)))
+
+
+def _alert(session: SessionView, kept: KeptAlert, commands: Sequence[Command]) -> Happening:
+    alert = kept.alert
+    verb = "fires" if kept.fires else "fired"
+    text = f"alert {alert.name} {verb}{f': {alert.summary}' if alert.summary else ''}"
+    level = Level.WARNING if kept.fires else Level.INFO
+    return Happening(alert.starts_at, text, str(level), alert_details(session, kept, commands))
+
+
+def _command_text(session: SessionView, command: Command) -> str:
+    name, result = command.type.name.replace("_", " ").lower(), command.result
+    values = "".join(f" {key}={value}" for key, value in command.parameters.items())
+    if result is None:
+        return f"{name}{values}, which has no answer yet"
+    place = session.place_text(result.epoch, result.batch)
+    return f"{name}{values}, {command.state} at {place}"
 
 
 def _reported(session: SessionView) -> Iterator[Happening]:

@@ -10,6 +10,7 @@ from bridge.history import Bin
 from bridge.model import Client, Config, Epoch, Performance, Stage, Status, is_ratio
 from bridge.notices import Notice
 from bridge.occurrences import Happened
+from bridge.received_alerts import KeptAlert
 from bridge.scalar_curve import ScalarCurve
 from bridge.session import Session
 from bridge.web.session_state import DISCONNECTED, may_send, state_of
@@ -67,6 +68,8 @@ class SessionView:
     """The newest events that the loop has reported."""
     occurrences_total: int
     notices: tuple[Notice, ...]
+    alerts: tuple[KeptAlert, ...]
+    """The newest that were received."""
     phase: str
     """What the loop is busy with; "": it is over, or nobody knows."""
     phase_seconds: Mapping[str, float]
@@ -275,12 +278,7 @@ class SessionView:
     def gpu_utilization_ratio(self) -> float | None:
         """The mean over all GPUs that report theirs, 0..1."""
         resources = self.performance.resources if self.performance else None
-        reported = [
-            gpu.utilization_ratio
-            for gpu in (resources.gpus if resources else ())
-            if gpu.utilization_ratio is not None and math.isfinite(gpu.utilization_ratio)
-        ]
-        return sum(reported) / len(reported) if reported else None
+        return None if resources is None else resources.gpu_utilization_ratio
 
     @property
     def accuracy(self) -> float | None:
@@ -341,6 +339,7 @@ def session_view(session: Session, now: float) -> SessionView:
         occurrences=tuple(session.occurrences),
         occurrences_total=session.occurrences.total,
         notices=tuple(session.notices),
+        alerts=tuple(session.alerts),
         phase=session.phase,
         phase_seconds=session.phase_seconds(now),
         run_phase_seconds=session.run_phase_seconds(now),

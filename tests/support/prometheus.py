@@ -65,15 +65,26 @@ def shortened_rules() -> str:
 
 
 @contextmanager
-def running_prometheus(folder: Path, targets: Sequence[str]):
-    """Start one that scrapes these targets with the job `b`, and evaluates the shipped rules; it ends with the block."""
+def running_prometheus(
+    folder: Path, targets: Sequence[str], *, alertmanager: str = "", rules: Sequence[dict] = ()
+):
+    """Start one that scrapes these targets with the job `b`, and evaluates the shipped rules; it ends with the block.
+
+    It sends alerts to an Alertmanager, given as host:port, and evaluates `rules` as well.
+    """
     (folder / "rules.yaml").write_text(shortened_rules())
+    (folder / "more.yaml").write_text(
+        yaml.safe_dump({"groups": [{"name": "more", "rules": list(rules)}]})
+    )
     configuration = {
         "global": {
             "scrape_interval": f"{SCRAPE_SECONDS}s",
             "evaluation_interval": f"{SCRAPE_SECONDS}s",
         },
-        "rule_files": ["rules.yaml"],
+        "rule_files": ["rules.yaml", "more.yaml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]}
+        if alertmanager
+        else {},
         "scrape_configs": [{"job_name": "b", "static_configs": [{"targets": list(targets)}]}],
     }
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(configuration))

@@ -80,7 +80,7 @@ async def session_page(request: web.Request) -> web.Response:
             else attempts.goodput_ratio_of(asked.attempt),
             commands=[(command, note_of(command, newest)) for command in reversed(commands)],
             scalars=scalar_section(logged, by),
-            happenings=happenings(logged),
+            happenings=happenings(logged, commands),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,
