@@ -49,6 +49,9 @@ SEQUENCE_LIMIT = (1 << 63) - 1
 
 EPOCHS_KEPT = 2_000
 
+EPOCH_ENDS_KEPT = 500
+"""Epochs of which it is known when they were reported."""
+
 
 class Holder(NamedTuple):
     """Who sends a session: a client instance, in one attempt."""
@@ -122,6 +125,8 @@ class Session:
         self.recent_progress = RecentProgress()
         self.losses = Curve()
         self.epochs: deque[Epoch] = deque(maxlen=EPOCHS_KEPT)
+        self.epoch_ends: deque[tuple[int, float]] = deque(maxlen=EPOCH_ENDS_KEPT)
+        """Which epochs were reported last, and when."""
         self.scalars = ScalarHistory()
         self.occurrences = Occurrences()
         self.alerts = ReceivedAlerts()
@@ -218,6 +223,7 @@ class Session:
 
     def _epoch(self, epoch: Epoch, now: float) -> None:
         self.epochs.append(epoch)
+        self.epoch_ends.append((epoch.number, now))
         if not self.batches:
             self.phases.derive("training", now, self.steps)
 

@@ -58,6 +58,7 @@ def snapshot_of(session: Session) -> dict[str, Any]:
             tokens=session.tokens or None,
             events=session.occurrences.snapshot(),
             alerts=session.alerts.snapshot(),
+            epoch_ends=list(session.epoch_ends),
             is_absent=session.is_absent or None,
             is_sent_elsewhere=session.is_sent_elsewhere or None,
         ),
@@ -95,6 +96,7 @@ def session_from(state: dict[str, Any]) -> Session:
     session.step, session.tokens = state.get("step"), state.get("tokens", 0)
     session.occurrences = Occurrences.restored(state.get("events", ()))
     session.alerts = ReceivedAlerts.restored(state.get("alerts", ()))
+    session.epoch_ends.extend((number, at) for number, at in state.get("epoch_ends", ()))
     session.phases = _phases_of(state, session)
     return session
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from bridge.addresses import GO_TO_IMAGES
 from bridge.sockets import BoundAddress
 from bridge.web.api.alertmanager import post_alerts
+from bridge.web.api.annotations import list_annotations
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.compare import get_comparison
 from bridge.web.api.curves import list_curves
@@ -25,7 +26,7 @@ from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.http_connections import HttpConnections
-from bridge.web.links import ALERTMANAGER, COMPARE, root_path
+from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, root_path
 from bridge.web.listener import BACKLOG
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
@@ -102,6 +103,7 @@ ROUTES = (
     Route("POST", "/api/v1" + SESSION + "/commands", post_command),
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
     Route("POST", f"/{ALERTMANAGER}", post_alerts),
+    Route("GET", f"/{ANNOTATIONS}", list_annotations),
 )
 
 

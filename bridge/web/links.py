@@ -15,6 +15,9 @@ COMPARE = "compare"
 ALERTMANAGER = "api/v1/alertmanager"
 """Where Alertmanager posts alerts, relative to the root."""
 
+ANNOTATIONS = "api/v1/annotations"
+"""Where annotations of charts are, relative to the root."""
+
 OWN_NAMES = frozenset(
     {"api", COMPARE, "go", "healthz", "metrics", "readyz", "runs", "sessions", "static"}
 )

@@ -57,6 +57,8 @@ class SessionView:
     """Of the last batch that reported one."""
     loss_bins: tuple[Bin, ...]
     epochs: tuple[Epoch, ...]
+    epoch_ends: tuple[tuple[int, float], ...]
+    """Which were reported last, and when."""
     performance: Performance | None
     scalars: Mapping[str, float]
     """The newest of each name, of those that came without a split."""
@@ -69,7 +71,6 @@ class SessionView:
     occurrences_total: int
     notices: tuple[Notice, ...]
     alerts: tuple[KeptAlert, ...]
-    """The newest that were received."""
     phase: str
     """What the loop is busy with; "": it is over, or nobody knows."""
     phase_seconds: Mapping[str, float]
@@ -332,6 +333,7 @@ def session_view(session: Session, now: float) -> SessionView:
         loss=session.loss,
         loss_bins=session.losses.frozen(),
         epochs=tuple(session.epochs),
+        epoch_ends=tuple(session.epoch_ends),
         performance=session.performance,
         scalars=session.scalars.without_split(),
         scalars_by_split=session.scalars.by_split(),

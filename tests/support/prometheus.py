@@ -93,7 +93,6 @@ def running_prometheus(
         str(tool("prometheus")),
         f"--config.file={folder / 'prometheus.yaml'}",
         f"--storage.tsdb.path={folder / 'prometheus'}",
-        "--enable-feature=exemplar-storage",
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
     ]

@@ -53,6 +53,7 @@ def check_session(session: Session, session_id: str) -> None:
             "events", [at, one.epoch, one.batch, *([] if one.step is None else [one.step])]
         )
     _check_alerts(session.alerts)
+    _check_numbers("epoch_ends", [number for pair in session.epoch_ends for number in pair])
     for epoch in session.epochs:
         values = [getattr(epoch, name) for name in Epoch.__slots__]
         _check_numbers("epochs", [value for value in values if value is not None])
