@@ -25,9 +25,10 @@ def checked_type(bounds: AlertBounds, text: str) -> CommandType:
             f"trainbridge_command must be one of {', '.join(WORDS.values())}, not {text[:40]!r}"
         )
     if found not in bounds.types:
+        allowed = " ".join([*map(WORDS.__getitem__, sorted(bounds.types)), WORDS[found]])
         raise ForbiddenError(
             f"alerts may not send {WORDS[found]} here; who runs this bridge may allow it with --alert-commands"
-            f" {' '.join([*map(WORDS.__getitem__, sorted(bounds.types)), WORDS[found]])}"
+            f' "{allowed}"'
         )
     return found
 

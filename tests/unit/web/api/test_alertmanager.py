@@ -154,7 +154,7 @@ async def test_a_command_that_was_forgotten_is_not_sent_again(client):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (alert(command="stop"), "--alert-commands pause change-learning-rate stop"),
+        (alert(command="stop"), '--alert-commands "pause change-learning-rate stop"'),
         (alert(command="explode"), "must be one of pause, resume, stop"),
         (alert(command="adjust-batch-size"), "must be one of pause, resume, stop"),
         (alert(starts_at=1_000_000_000.0), "before this attempt"),
@@ -195,7 +195,7 @@ async def test_alerts_may_send_nothing_by_default(open_client):
     status, [answer] = await post(client, alert())
 
     assert (status, answer["result"]) == (200, "refused")
-    assert "--alert-commands pause" in answer["reason"]
+    assert '--alert-commands "pause"' in answer["reason"]
 
 
 @pytest.mark.parametrize("reported", ["scalar", "epoch"])
