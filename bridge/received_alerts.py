@@ -13,7 +13,7 @@ CHARACTERS_LIMIT = 16 * 1024
 """Of all alerts of one session together; the oldest give way."""
 
 APART_SECONDS = 300.0
-"""How far apart two servers may see an alert begin."""
+"""How far apart two servers may see an alert begin, and how soon after its end one that fires again is the same."""
 
 Key = tuple[str, float]
 """What makes two notifications one alert: its fingerprint, and since when it fires."""
@@ -62,15 +62,14 @@ class ReceivedAlerts:
         """Return an alert as it was last received, or None.
 
         Two Prometheus servers that watch the same see it begin at two moments, of which Alertmanager takes the
-        earlier once it knows it: one that still fires is the same.
+        earlier once it knows it; and a bridge that restarts has no series for a moment, so that an alert resolves
+        and fires again. Both are the same alert.
         """
         kept = self._kept.get((fingerprint, starts_at))
         if kept is not None:
             return kept.alert
-        alerts = (one.alert for one in self if one.fires and one.alert.fingerprint == fingerprint)
-        return next(
-            (one for one in alerts if abs(one.starts_at - starts_at) <= APART_SECONDS), None
-        )
+        alerts = (one.alert for one in self if one.alert.fingerprint == fingerprint)
+        return next((one for one in alerts if _continues(one, starts_at)), None)
 
     def add(self, alert: AlertReceived, at: float) -> None:
         """Add an alert that was received at `at`, or what has become of one; the oldest make room for it."""
@@ -110,6 +109,11 @@ class ReceivedAlerts:
 
 def _key(alert: AlertReceived) -> Key:
     return alert.fingerprint, alert.starts_at
+
+
+def _continues(known: AlertReceived, starts_at: float) -> bool:
+    until = (known.ends_at or known.starts_at) + APART_SECONDS
+    return known.starts_at - APART_SECONDS <= starts_at <= until
 
 
 def _updated(known: AlertReceived, alert: AlertReceived) -> AlertReceived:

@@ -18,11 +18,11 @@ def test_an_alert_that_resolves_is_the_same_alert():
 
     alerts.add(alert(command_id="alert-1"), 11.0)
     alerts.add(alert(ends_at=60.0), 61.0)
-    alerts.add(alert(starts_at=90.0), 91.0)
+    alerts.add(alert(starts_at=900.0), 901.0)
 
     first, second = alerts
     assert (first.received_at, first.fires, first.alert.command_id) == (11.0, False, "alert-1")
-    assert (second.received_at, second.fires, alerts.total) == (91.0, True, 2)
+    assert (second.received_at, second.fires, alerts.total) == (901.0, True, 2)
     assert alerts.find("f1", 10.0) == first.alert
     assert alerts.find("f2", 10.0) is None
 

@@ -85,10 +85,15 @@ def receive(
     if outcome.result is Result.RETRY:
         return outcome
     kept = _with_outcome(alert, outcome)
-    if known is not None and kept in (known, replace(known, ends_at=0.0)):
+    if known is not None and (kept == known or _is_late(notified.alert, known)):
         return outcome
     deps.note_alert(session.id, kept)
     return replace(outcome, is_news=True)
+
+
+def _is_late(alert: AlertReceived, known: AlertReceived) -> bool:
+    """Return whether it was sent before the end of the alert, which is known by now."""
+    return not alert.ends_at and alert.starts_at < known.ends_at
 
 
 def _continued(alert: AlertReceived, known: AlertReceived) -> AlertReceived:

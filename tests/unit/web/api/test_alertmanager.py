@@ -140,6 +140,18 @@ async def test_two_servers_that_see_an_alert_send_one_command(client):
     assert not kept.fires
 
 
+async def test_an_alert_that_fires_again_at_once_is_the_same(client):
+    """While a bridge restarts its series are gone, so the alert resolves and fires again: the rate is halved once."""
+    await post(client, alert())
+    await post(client, alert(ends_at=LATER + 60))
+
+    _, [again] = await post(client, alert(starts_at=LATER + 75))
+
+    assert again["result"] == "duplicate"
+    [kept] = client.deps.sessions.get("run-1").alerts
+    assert kept.fires
+
+
 async def test_a_command_that_was_forgotten_is_not_sent_again(client):
     """The session remembers what an alert has sent, after its command has made room for others."""
     await post(client, alert())
