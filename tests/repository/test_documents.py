@@ -16,7 +16,9 @@ PAGES = files(".md")
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
 FLAGS = {flag_of(name) for name in Settings.model_fields}
-COMMANDS_FLAGS = {"--connect", "--exit", "--hang", "--help"}
+COMMANDS_FLAGS = {
+    *("--address", "--connect", "--diverge", "--exit", "--hang", "--help", "--spike-every"),
+}
 """Flags of commands that are no settings of a bridge."""
 
 

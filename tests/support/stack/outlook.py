@@ -14,8 +14,8 @@ Ctrl-C ends all of it.
 """
 
 TROUBLE = {
-    "--hang": "The run hangs after a few seconds. TrainingStalled fires {when}.\n",
-    "--diverge": "The loss of the run jumps after half a minute and stays high. TrainingDiverging fires after some minutes.\n",
+    "--hang": "\nThe run hangs after a few seconds. TrainingStalled fires {when}.\n",
+    "--diverge": "\nThe loss of the run jumps after half a minute and stays high. TrainingDiverging fires after some minutes.\n",
 }
 
 
