@@ -43,13 +43,16 @@ async def elsewhere(tmp_path):
 
 @pytest.fixture
 async def client(open_client, stored, elsewhere):
-    """Return a client of a bridge that sees the store."""
+    """Return a client of a bridge that sees the store, and knows a Grafana."""
 
     def read(location):
         return (elsewhere.reader.read if "/" in location.key else stored.read)(location)
 
     return await open_client(
-        stored_sessions=elsewhere.index, read_image=read, archive=FakeArchive()
+        stored_sessions=elsewhere.index,
+        read_image=read,
+        archive=FakeArchive(),
+        grafana_url="http://grafana.example",
     )
 
 
@@ -128,6 +131,15 @@ async def test_the_page_says_what_is_known_and_what_is_not(client, elsewhere):
     assert "theirs: attempt 1" in alone
     assert "Images 2" in alone
     assert (await client.get("/sessions/theirs/attempts/3")).status == 404
+
+
+async def test_the_page_leads_to_the_curves(client, elsewhere):
+    """Where a Grafana is known: to the minutes around the newest images, since nothing else is known of its time."""
+    put_batch(elsewhere.store, 1, 2, session_id="theirs")
+    response = await client.get("/sessions/theirs")
+    assert response.status == 200
+    link = f"http://grafana.example/d/trainbridge-session?var-session=theirs&amp;from={NOON_MS - 300_000}"
+    assert link in await response.text()
 
 
 async def test_a_batch_shows_the_labels_of_its_shard(client, elsewhere):
