@@ -76,3 +76,31 @@ def ask(
 def asking(panel: Json, *queries: Json) -> Json:
     """Return a panel that shows the answers to these queries instead of Prometheus'."""
     return panel | {"datasource": INFINITY, "targets": list(queries)}
+
+
+def annotation(name: str, kinds: str, color: str) -> Json:
+    """Return what has happened to the session as lines in the charts; `kinds`: of the API's annotations, with commas."""
+    columns = (
+        Column("time", "time", MILLISECONDS),
+        Column("timeEnd", "timeEnd", MILLISECONDS),
+        Column("title", "title"),
+        Column("text", "text"),
+        Column("kind", "tags"),
+    )
+    target = ask(
+        "annotations",
+        "annotations",
+        columns,
+        format="dataframe",
+        session="${session}",
+        kind=kinds,
+        **{"from": "${__from}", "to": "${__to}"},
+    )
+    return {
+        "name": name,
+        "datasource": INFINITY,
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "target": target,
+    }

@@ -7,19 +7,18 @@ from grafana.counts import in_range
 from grafana.links import OF_THE_BOARD, images_at_point
 from grafana.panels import Query, override, row, stat, text, timeseries
 from grafana.promql import latest, newest, with_bridge
+from grafana.sheets import sheet
 
 IMAGES = "training_images_total"
 
+SHEETS_HEIGHT = 16
 
-def sheet(prefer: str, alternative: str) -> str:
-    """Return a contact sheet of a batch within the time shown, which leads to that batch."""
+
+def sheet_in_range(prefer: str, alternative: str) -> str:
+    """Return the contact sheet of a batch within the time shown, which leads to that batch."""
     chosen = f"from=${{__from}}&amp;to=${{__to}}&amp;prefer={prefer}"
     page = f"{OF_THE_BOARD}/go/images?session=${{session}}&amp;{chosen}"
-    picture = f"{OF_THE_BOARD}/sessions/${{session}}/sheet.jpg?{chosen}"
-    return (
-        f'<a href="{page}" target="_blank">'
-        f'<img src="{picture}" alt="{alternative}" width="100%"></a>'
-    )
+    return sheet(alternative, page=page, chosen=chosen, height=SHEETS_HEIGHT)
 
 
 def counted(results: str) -> Query:
@@ -33,17 +32,29 @@ SHEETS = (
     text(
         "Newest images",
         "The images of the newest batch within the time shown, with prediction, confidence and truth; wrong ones in red. A click opens the batch. Grey: there are none, or your browser cannot reach the bridge.",
-        sheet("newest", "newest images"),
-        width=12,
-        height=16,
+        sheet_in_range("newest", "newest images"),
+        width=8,
+        height=SHEETS_HEIGHT,
     ),
     text(
         "Worst images",
         "The images of the batch with the highest loss within the time shown. A click opens the batch. Narrow the time to a spike to see what was in it.",
-        sheet("max_loss", "images of the highest loss"),
-        width=12,
-        height=16,
+        sheet_in_range("max_loss", "images of the highest loss"),
+        width=8,
+        height=SHEETS_HEIGHT,
     ),
+)
+
+LOSS = timeseries(
+    "Loss",
+    "The highest loss between two points, so that no spike hides. A click on a point opens the images of that moment; draw over a spike to see its worst images on the left.",
+    Query(
+        with_bridge(newest("max_over_time(training_loss_interval_max[$__interval])")),
+        "highest",
+    ),
+    height=SHEETS_HEIGHT,
+    scale="symlog",
+    links=(images_at_point(is_extreme=True),),
 )
 
 AT_A_GLANCE = (
@@ -81,16 +92,6 @@ AT_A_GLANCE = (
 
 OVER_TIME = (
     timeseries(
-        "Loss",
-        "The highest loss between two points, so that no spike hides. A click on a point opens the images of that moment.",
-        Query(
-            with_bridge(newest("max_over_time(training_loss_interval_max[$__interval])")),
-            "highest",
-        ),
-        scale="symlog",
-        links=(images_at_point(is_extreme=True),),
-    ),
-    timeseries(
         "Accuracy of predictions",
         "Share of right predictions as they come. A click on a point opens the images of that moment.",
         Query(
@@ -100,6 +101,7 @@ OVER_TIME = (
             ),
             "right",
         ),
+        width=12,
         unit="percentunit",
         defaults={"min": 0, "max": 1},
         links=(images_at_point(),),
@@ -108,6 +110,7 @@ OVER_TIME = (
         "Images by result",
         "Images in a second, by what became of them. Sampled out is on purpose; dropped and invalid ones are lost, and the board of the bridges says why.",
         Query(f"sum by (result) (rate({IMAGES}[$__rate_interval]))", "{{result}}"),
+        width=12,
         unit="suffix:/s",
         defaults={"min": 0},
         overrides=(
@@ -134,6 +137,7 @@ IMAGES_BOARD = board(
     panels=(
         *AT_A_GLANCE,
         *SHEETS,
+        LOSS,
         row("Predictions"),
         *predictions.PANELS,
         row("Over time"),

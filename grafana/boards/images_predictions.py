@@ -17,6 +17,9 @@ CONFIDENCE = "training_prediction_confidence"
 
 CORRECT, WRONG = '{correct="true"}', '{correct="false"}'
 
+MATRIX_HEIGHT = 12
+"""The room of the names of the classes and of ten rows."""
+
 GREEN = {"mode": "fixed", "fixedColor": "green"}
 RED = {"mode": "fixed", "fixedColor": "red"}
 
@@ -79,7 +82,7 @@ def confusion(title: str, description: str, query: str, unit: str, **defaults: A
         description,
         sortable(query, "true_class", "predicted_class"),
         width=12,
-        height=11,
+        height=MATRIX_HEIGHT,
         unit=unit,
         color="continuous-BlPu",
         defaults={"min": 0, **defaults},

@@ -1,7 +1,16 @@
 """The optional board that shows what only the API of the bridges has: single images, commands, configurations."""
 
 from grafana.board import BRIDGE_URL, PAGE_OF_THE_SESSION, SESSION, board, query_variable
-from grafana.infinity import DATASOURCE, MILLISECONDS, NUMBER, SECONDS, Column, ask, asking
+from grafana.infinity import (
+    DATASOURCE,
+    MILLISECONDS,
+    NUMBER,
+    SECONDS,
+    Column,
+    annotation,
+    ask,
+    asking,
+)
 from grafana.links import images_at_point
 from grafana.panels import Query, override, row, table, timeseries
 from grafana.promql import CHOSEN_BRIDGES, newest, with_bridge
@@ -176,6 +185,13 @@ INFINITY_BOARD = board(
     title="Images and commands",
     description="What only the API of the bridges has: single images with what they were taken for, commands and events with their texts, configurations side by side. Needs the Infinity data source (yesoreyeram-infinity-datasource) with the address of the bridges among its allowed hosts.",
     variables=(DATASOURCE, SESSION, BRIDGE_URL, COMPARED),
+    annotations=(
+        annotation("Epochs", "epoch", "purple"),
+        annotation("Attempts", "attempt,end", "blue"),
+        annotation("Commands", "command", "yellow"),
+        annotation("Events", "event", "green"),
+        annotation("Alerts", "alert", "red"),
+    ),
     links=(PAGE_OF_THE_SESSION,),
     refresh="1m",
     since="now-1h",

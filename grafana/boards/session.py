@@ -8,6 +8,7 @@ from grafana.boards.session_speed import PHASES, SPEED
 from grafana.links import OF_THE_BOARD, images_at_point, page_of_the_session
 from grafana.panels import Query, bar_gauge, override, row, stat, text, timeseries
 from grafana.promql import latest, newest, with_bridge
+from grafana.sheets import sheet
 from grafana.states import IS_STALLED, MAPPINGS, doing, last_status, phase_colors
 
 RATE = "[$__rate_interval]"
@@ -28,6 +29,9 @@ COMPLETED_BATCHES = (
 TRAINING_SECONDS = latest('training_phase_seconds_total{phase="training"}')
 
 ALL_SECONDS = latest("training_phase_seconds_total")
+
+SHEET_HEIGHT = 11
+"""Of the newest images and of the loss beside them."""
 
 METRIC = query_variable(
     "metric",
@@ -138,7 +142,7 @@ OVERVIEW = (
         ),
         Query(with_bridge(newest("training_validation_loss")), "validation"),
         width=16,
-        height=11,
+        height=SHEET_HEIGHT,
         scale="symlog",
         overrides=(
             override(
@@ -168,10 +172,14 @@ OVERVIEW = (
     text(
         "Newest images",
         "Contact sheet of the newest batch with images within the time shown. A click opens the session's page on its bridge. Grey: it has sent none, or the bridge cannot be reached from your browser.",
-        f'<a href="{OF_THE_BOARD}/sessions/${{session}}" target="_blank">'
-        f'<img src="{OF_THE_BOARD}/sessions/${{session}}/sheet.jpg?at=${{__to}}" alt="newest images" height="355"></a>',
+        sheet(
+            "newest images",
+            page=f"{OF_THE_BOARD}/sessions/${{session}}",
+            chosen="at=${__to}",
+            height=SHEET_HEIGHT,
+        ),
         width=8,
-        height=11,
+        height=SHEET_HEIGHT,
     ),
     timeseries(
         "Accuracy",

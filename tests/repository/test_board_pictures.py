@@ -1,5 +1,7 @@
 """Boards are drawn as Grafana would show them: units, variables, transformations, and each kind of panel."""
 
+import re
+
 import pytest
 from support.board_pictures.fields import configured, shown
 from support.board_pictures.frames import Field, Frame, table_frame
@@ -9,6 +11,9 @@ from support.board_pictures.transformations import KNOWN, transformed
 from support.board_pictures.units import written
 from support.board_pictures.variables import Choice, Scope, Window, matched
 from support.boards import BOARDS, panels
+
+from grafana.board import any_of, board
+from grafana.panels import text, timeseries
 
 WINDOW = Window(1_700_000_000, 1_700_000_600, scrape_seconds=15)
 
@@ -234,6 +239,29 @@ def test_every_panel_of_a_board_is_on_its_page(name, monkeypatch):
 
 OPTIONAL = ("trainbridge-infinity", "trainbridge-traces", "trainbridge-gallery")
 """Boards that ask other data sources, too."""
+
+
+def test_a_panel_stands_once_for_each_value_of_a_variable(monkeypatch):
+    """Each under its own name, three beside each other, and what follows is below them all."""
+    panel = timeseries("$metric", "A number.", 'training_metric{name=~"$metric"}', repeat="metric")
+    below = text("Below", "A text.", "text", width=24, height=4)
+    metric = any_of("metric", "Number", "label_values(training_metric, name)")
+    numbers = board(
+        uid="x", title="X", description="X.", variables=(metric,), panels=(panel, below)
+    )
+    asked = []
+
+    def answer(path, parameters):
+        asked.append(parameters.get("query"))
+        return ["a", "b.c", "d", "e"] if path == "label/name/values" else recorded(path, parameters)
+
+    html = page(numbers, Questions(answer, Scope(WINDOW)))
+    titles = re.findall(r"<h2>(.*?)<abbr", html)
+    tops = [int(top) for top in re.findall(r'<section style="[^"]*top:(\d+)px', html)]
+
+    assert titles == ["a", "b.c", "d", "e", "Below"]
+    assert tops == [0, 0, 0, 8 * 38, 16 * 38]
+    assert 'name=~"b\\\\.c"}' in asked[-3]
 
 
 def test_closed_rows_are_opened():

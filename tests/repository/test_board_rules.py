@@ -1,6 +1,7 @@
 """Every board is one that Grafana loads, and that a reader can use without its author."""
 
 import json
+import re
 from itertools import combinations
 
 import pytest
@@ -189,3 +190,16 @@ def test_links_lead_to_boards_that_there_are(board):
         else:
             assert url.startswith("${"), f"{panel['title']}: {url}"
             assert link["targetBlank"], f"{panel['title']}: a bridge opens beside the board"
+
+
+def test_pictures_are_seen_wholly(board):
+    """A picture that is wider or higher than its panel is cut; one of a fixed width or height may be either."""
+    for panel in panels(board):
+        html = panel.get("options", {}).get("content", "")
+        if "<img" not in html or "{{#each" in html:
+            continue
+        room = panel["gridPos"]["h"] * 38 - 8 - 56
+        height = re.search(r'<img [^>]*style="max-width:100%; max-height:(\d+)px;"', html)
+        assert height, panel["title"]
+        assert int(height[1]) <= room, panel["title"]
+        assert not re.search(r'<img [^>]*(width|height)="', html), panel["title"]

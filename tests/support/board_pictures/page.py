@@ -13,6 +13,7 @@ from support.board_pictures.fields import configured
 from support.board_pictures.frames import Frame
 from support.board_pictures.links import link_of
 from support.board_pictures.questions import Mark, QuestionError, Questions
+from support.board_pictures.repeats import repeated
 from support.board_pictures.timeseries import Picture
 from support.board_pictures.transformations import transformed
 
@@ -78,9 +79,9 @@ def page(board: Json, questions: Questions, *, chosen: Mapping[str, str] | None 
         marks = asked.marks(board)
     except QuestionError as error:
         marks = [Mark(asked.window.end, "red", str(error))]
-    panels = list(opened(board["panels"]))
+    panels = list(opened(repeated(board["panels"], lambda name: asked.chosen_of(board, name))))
     bottom = max((p["gridPos"]["y"] + p["gridPos"]["h"] for p in panels), default=0)
-    sections = "".join(_section(panel, asked, marks) for panel in panels)
+    sections = "".join(_section(panel, asked.for_copy(panel), marks) for panel in panels)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(board["title"])}</title>'
         f"<style>{STYLE}</style><header><h1>{escape(board['title'])}</h1>"

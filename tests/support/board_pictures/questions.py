@@ -5,7 +5,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -125,6 +125,23 @@ class Questions:
 
     def _times(self) -> Json:
         return {"start": f"{self.window.start}", "end": f"{self.window.end}"}
+
+    def chosen_of(self, board: Json, name: str) -> Sequence[str]:
+        """Return each value that is chosen of a variable, also where that is all of them."""
+        choice = self.scope.choices[name]
+        if not choice.is_everything:
+            return choice.values
+        return self.values_of(
+            next(one for one in board["templating"]["list"] if one["name"] == name)
+        )
+
+    def for_copy(self, panel: Json) -> "Questions":
+        """Return the same with the value that a repeated panel stands for."""
+        own = {
+            name: Choice((value,), is_multi=True)
+            for name, value in panel.get("scopedVars", {}).items()
+        }
+        return replace(self, scope=replace(self.scope, choices={**self.scope.choices, **own}))
 
     def for_panel(self, panel: Json, points: int) -> "Questions":
         """Return the same with the interval of a panel that is so many points wide."""

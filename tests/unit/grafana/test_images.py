@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bridge.web.pages.image_selection import read_selection, usable_parameters
-from grafana.boards.images import IMAGES_BOARD, sheet
+from grafana.boards.images import IMAGES_BOARD, sheet_in_range
 from grafana.boards.images_predictions import CORNER, OF_THE_CELL, OF_THE_ROW, sortable
 
 PANELS = {panel["title"]: panel for panel in IMAGES_BOARD["panels"]}
@@ -66,9 +66,17 @@ def test_rows_and_columns_are_in_the_sequence_of_classes(title):
 
 def test_a_sheet_and_its_link_mean_the_same_batch():
     """What is clicked is what is seen, and the time shown decides which it is."""
-    html = sheet("max_loss", "worst").replace("&amp;", "&")
+    html = sheet_in_range("max_loss", "worst").replace("&amp;", "&")
 
     link, picture = html.split('"')[1], html.split('src="')[1].split('"')[0]
 
     assert "/go/images?session=${session}&from=${__from}&to=${__to}&prefer=max_loss" in link
     assert picture.endswith("/sheet.jpg?from=${__from}&to=${__to}&prefer=max_loss")
+
+
+@pytest.mark.parametrize("title", MATRICES)
+def test_a_matrix_of_ten_classes_is_seen_without_scrolling(title):
+    """The names of the columns and ten rows, each 36 pixels high in Grafana, below the title."""
+    room = PANELS[title]["gridPos"]["h"] * 38 - 8 - 48
+
+    assert room >= 11 * 36

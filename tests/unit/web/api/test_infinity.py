@@ -7,8 +7,11 @@ from support.gjson import field, rows
 from support.pages import pictures, running
 
 from bridge.commands import CommandType
-from bridge.model import Level, Occurrence
+from bridge.lifecycle import AlertReceived
+from bridge.model import Epoch, Level, Occurrence
+from bridge.web.annotations.annotation import Kind
 from grafana.boards.infinity import INFINITY_BOARD
+from grafana.boards.session import SESSION_BOARD
 from grafana.infinity import PLUGIN
 
 ASKED = {
@@ -17,7 +20,13 @@ ASKED = {
     if panel.get("targets") and panel["targets"][0]["datasource"]["type"] == PLUGIN
 }
 
+ASKED |= {f"lines {one['name']}": one["target"] for one in INFINITY_BOARD["annotations"]["list"]}
+
 HALVED = Occurrence("lr drop", "halved", Level.INFO, {}, epoch=1, batch=2)
+
+TRAINED = Epoch(1, 0.5, 0.75)
+
+STALLED = AlertReceived("f", "Stalled", 1.0, 0.0, "warning", "no step", "")
 
 VARIABLES = {
     "${bridge_url}": "",
@@ -39,7 +48,8 @@ async def client(open_client, stored):
     client = await open_client()
     for name, size in (("run-1", 8), ("run-2", 16)):
         session = running(client.deps, name, batch_size=size)
-        session.apply(HALVED, session.registered_at)
+        for happened in (HALVED, TRAINED, STALLED):
+            session.apply(happened, session.registered_at)
     for batch in (1, 4):
         stored.add("run-1", 1, batch, pictures(2), loss=0.5)
     client.deps.commands.submit("run-1", CommandType.PAUSE_TRAINING, {})
@@ -84,3 +94,18 @@ def test_a_selector_of_what_is_not_there_is_noticed():
         rows({"batches": [{}]}, "batches.#.images|@flatten")
     with pytest.raises(KeyError):
         field({"result": {}}, "result.message")
+
+
+def test_lines_look_like_those_of_the_other_boards():
+    """The same names and colours, and all that the API knows is in one of them."""
+    others = {one["name"]: one["iconColor"] for one in SESSION_BOARD["annotations"]["list"]}
+    own = INFINITY_BOARD["annotations"]["list"]
+    asked = ",".join(
+        parameter["value"]
+        for one in own
+        for parameter in one["target"]["url_options"]["params"]
+        if parameter["key"] == "kind"
+    )
+
+    assert {one["name"]: one["iconColor"] for one in own} == others
+    assert sorted(asked.split(",")) == sorted(Kind)
