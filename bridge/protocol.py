@@ -78,6 +78,10 @@ NOT_FOR_ALERTS = (CommandType.ADJUST_BATCH_SIZE,)
 """What alerts may never send: it would need bounds that nobody can give for all trainings of a bridge."""
 
 
+ALERT_COMMANDS = {kind: word for word, kind in COMMAND_WORDS.items() if kind not in NOT_FOR_ALERTS}
+"""The words for what they may."""
+
+
 def command_type_of(text: str) -> CommandType | None:
     """Return the type that a word or a name of the protocol means, in any case; None: there is none."""
     name = text.strip().upper().replace("-", "_")

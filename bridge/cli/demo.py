@@ -74,7 +74,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="keep everything in this folder (default: a temporary one, which goes with the demo)",
     )
-
     parser.add_argument(
         "--address",
         type=listen_address("127.0.0.1:50051"),
@@ -90,6 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     if address and arguments.state:
         raise BridgeError(
             "--state is for the demo's own bridge, and with --address it starts none: leave one of the two out"
+        )
+    if arguments.bridge_url and not address:
+        raise BridgeError(
+            "--bridge-url is where the pages of the bridge at --address are: give --address, too, or leave it out"
         )
     for flag, epoch in (("--hang", arguments.hang), ("--diverge", arguments.diverge)):
         if epoch > arguments.epochs:

@@ -5,9 +5,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from bridge.config.fields import joined, setting
-from bridge.protocol import COMMAND_WORDS, NOT_FOR_ALERTS, command_type_of
-
-WORDS = {kind: word for word, kind in COMMAND_WORDS.items() if kind not in NOT_FOR_ALERTS}
+from bridge.protocol import ALERT_COMMANDS, command_type_of
 
 
 def check_alert_commands(text: str) -> str:
@@ -15,9 +13,9 @@ def check_alert_commands(text: str) -> str:
     words = []
     for name in text.replace(",", " ").split():
         kind = command_type_of(name)
-        if kind not in WORDS:
+        if kind not in ALERT_COMMANDS:
             raise ValueError(f"in which {name!r} is not a command that alerts may send")
-        words.append(WORDS[kind])
+        words.append(ALERT_COMMANDS[kind])
     return " ".join(dict.fromkeys(words))
 
 

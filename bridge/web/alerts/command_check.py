@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bridge.commands import LEARNING_RATE
 from bridge.errors import InvalidDataError
-from bridge.protocol import COMMAND_WORDS, NOT_FOR_ALERTS, CommandType, command_type_of
+from bridge.protocol import ALERT_COMMANDS, CommandType, command_type_of
 from bridge.session import Session
 from bridge.web.alerts.bounds import AlertBounds
 from bridge.web.command_request import checked_parameters
@@ -14,20 +14,20 @@ from bridge.web.errors import ForbiddenError
 
 FACTOR, RATE = "factor", "learning_rate"
 
-WORDS = {kind: word for word, kind in COMMAND_WORDS.items() if kind not in NOT_FOR_ALERTS}
-
 
 def checked_type(bounds: AlertBounds, text: str) -> CommandType:
     """Return the type that an alert asks for; raises InvalidDataError, or ForbiddenError for one it may not send."""
     found = command_type_of(text)
-    if found is None or found not in WORDS:
+    if found is None or found not in ALERT_COMMANDS:
         raise InvalidDataError(
-            f"trainbridge_command must be one of {', '.join(WORDS.values())}, not {text[:40]!r}"
+            f"trainbridge_command must be one of {', '.join(ALERT_COMMANDS.values())}, not {text[:40]!r}"
         )
     if found not in bounds.types:
-        allowed = " ".join([*map(WORDS.__getitem__, sorted(bounds.types)), WORDS[found]])
+        allowed = " ".join(
+            [*map(ALERT_COMMANDS.__getitem__, sorted(bounds.types)), ALERT_COMMANDS[found]]
+        )
         raise ForbiddenError(
-            f"alerts may not send {WORDS[found]} here; who runs this bridge may allow it with --alert-commands"
+            f"alerts may not send {ALERT_COMMANDS[found]} here; who runs this bridge may allow it with --alert-commands"
             f' "{allowed}"'
         )
     return found

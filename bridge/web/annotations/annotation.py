@@ -1,6 +1,5 @@
 """What is drawn over charts of a session: when its attempts began and ended, its epochs, events, commands and alerts."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,6 +8,7 @@ from bridge.addresses import GO_TO_IMAGES
 from bridge.commands import Command
 from bridge.model import Epoch
 from bridge.received_alerts import KeptAlert
+from bridge.web.formatting import number
 from bridge.web.happenings import alert_details
 from bridge.web.links import attempt_link, batch_link, session_link, with_query
 from bridge.web.session_view import SessionView
@@ -52,13 +52,19 @@ class Annotation:
         return round(self.at * 1000)
 
 
-def annotations_of(view: SessionView, commands: Sequence[Command]) -> Iterator[Annotation]:
-    """Yield the annotations of one attempt of a session, in no order; `commands` are those of the session."""
+def annotations_of(
+    view: SessionView, commands: Sequence[Command], *, is_former: bool = False
+) -> Iterator[Annotation]:
+    """Yield the annotations of one attempt of a session, in no order; `commands` are those of the session.
+
+    `is_former`: a later attempt may have the same batches, so that links name the attempt.
+    """
+    linked = view.attempt if is_former else None
     yield _beginning(view)
-    yield from _epochs(view)
-    yield from _events(view)
+    yield from _epochs(view, linked)
+    yield from _events(view, linked)
     yield from (_command(view, command) for command in commands)
-    yield from (_alert(view, kept, commands) for kept in view.alerts)
+    yield from (_alert(view, kept, commands, linked) for kept in view.alerts)
     if view.ended_at and not view.is_live:
         yield _end(view)
 
@@ -77,13 +83,12 @@ def _end(view: SessionView) -> Annotation:
     )
 
 
-def _epochs(view: SessionView) -> Iterator[Annotation]:
-    known = {epoch.number: epoch for epoch in view.epochs_done}
-    for number, at in view.epoch_ends:
-        text = _epoch_text(known[number]) if number in known else ""
-        query = {"session": view.id, "epoch": str(number), "prefer": "max_loss"}
-        link = with_query(GO_TO_IMAGES, query)
-        title = f"epoch {number} done"
+def _epochs(view: SessionView, linked: int | None) -> Iterator[Annotation]:
+    known = {one.number: one for one in view.epochs_done}
+    for epoch, at in view.epoch_ends:
+        text = _epoch_text(known[epoch]) if epoch in known else ""
+        link = _images_link(view, linked, epoch=str(epoch))
+        title = f"epoch {epoch} done"
         yield Annotation(at, Kind.EPOCH, title, view.id, view.attempt, link, text)
 
 
@@ -95,21 +100,19 @@ def _epoch_text(epoch: Epoch) -> str:
         "validation accuracy": epoch.validation_accuracy,
     }
     return ", ".join(
-        f"{name} {value:.4g}"
-        for name, value in values.items()
-        if value is not None and not math.isinf(value)
+        f"{name} {number(value)}" for name, value in values.items() if value is not None
     )
 
 
-def _events(view: SessionView) -> Iterator[Annotation]:
+def _events(view: SessionView, linked: int | None) -> Iterator[Annotation]:
     for happened in view.occurrences:
         one = happened.occurrence
         details = ", ".join(f"{name}: {value}" for name, value in one.details.items())
         text = "; ".join(filter(None, (one.message, details)))[:TEXT_LIMIT]
         link = (
-            batch_link(view.id, one.epoch, one.batch)
+            batch_link(view.id, one.epoch, one.batch, linked)
             if one.epoch or one.batch
-            else session_link(view.id)
+            else attempt_link(view.id, linked)
         )
         tags = (str(one.level),)
         yield Annotation(happened.at, Kind.EVENT, one.name, view.id, view.attempt, link, text, tags)
@@ -135,11 +138,13 @@ def _command(view: SessionView, command: Command) -> Annotation:
     )
 
 
-def _alert(view: SessionView, kept: KeptAlert, commands: Sequence[Command]) -> Annotation:
+def _alert(
+    view: SessionView, kept: KeptAlert, commands: Sequence[Command], linked: int | None
+) -> Annotation:
     alert = kept.alert
     text = "; ".join(filter(None, (alert.summary, alert_details(view, kept, commands))))
     at_ms = round(alert.starts_at * 1000)
-    link = with_query(GO_TO_IMAGES, {"session": view.id, "at": str(at_ms), "prefer": "max_loss"})
+    link = _images_link(view, linked, at=str(at_ms))
     tags = ("firing" if kept.fires else "resolved", *filter(None, (alert.severity,)))
     return Annotation(
         alert.starts_at,
@@ -152,3 +157,10 @@ def _alert(view: SessionView, kept: KeptAlert, commands: Sequence[Command]) -> A
         tags,
         alert.ends_at or None,
     )
+
+
+def _images_link(view: SessionView, linked: int | None, **place: str) -> str:
+    """Return a link to the images of the highest loss there."""
+    attempt = "" if linked is None else str(linked)
+    query = {"session": view.id, **place, "prefer": "max_loss", "attempt": attempt}
+    return with_query(GO_TO_IMAGES, query)

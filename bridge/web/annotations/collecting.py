@@ -45,7 +45,7 @@ def all_annotations(
     for source in sources:
         yield from annotations_of(source.view, source.commands)
         for view in _former(archive, source.view, asked, now):
-            yield from annotations_of(view, ())
+            yield from annotations_of(view, (), is_former=True)
 
 
 def _former(

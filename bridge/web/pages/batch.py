@@ -83,7 +83,7 @@ async def batch_page(request: web.Request) -> web.Response:
             reason=reason_of(index, session, found, problem),
             time_note=time_note(selection, found.batch) if found.batch else "",
             recent=_recent(images, selection, newest.now),
-            is_only_stored=images.row is None,
+            is_only_stored=images.is_only_stored,
             missing="" if store else images.problem,
             mistake_note=mistake_note(selection, found.images, names) if found.batch else "",
             higher=higher_loss(selection, found.batch, session) if found.batch else None,

@@ -40,7 +40,7 @@ async def stored_session_page(request: web.Request) -> web.Response:
             root,
             session=session,
             asked=asked,
-            is_known=images.row is not None,
+            is_known=not images.is_only_stored,
             attempts=attempts[-MAX_ATTEMPTS:],
             has_several=has_several,
             newest=newest,

@@ -64,6 +64,14 @@ def test_a_demo_can_stream_to_a_bridge_that_runs_already(started):
     assert len(started) == 1
 
 
+def test_pages_alone_are_no_bridge_to_stream_to(started, capsys):
+    """The demo would start a bridge of its own, and the address that was given would count for nothing."""
+    assert cli.main(["demo", "--bridge-url", "http://h:2"]) != 0
+
+    assert "give --address, too" in capsys.readouterr().err
+    assert started == []
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
 def test_a_demo_trains_at_least_one_epoch(started, number):
     """An invalid number is refused before anything starts."""

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 import pytest
 from support.pages import running
 
+from bridge.families import ALERT_RESULTS
 from bridge.lifecycle import Absent, Disconnected, Ended, SentElsewhere
 from bridge.model import CommandResult, Epoch, Scalars, Stage
 from bridge.protocol import CommandType
 from bridge.web import AlertBounds
+from bridge.web.alerts.intake import Result
 from bridge.web.alerts.notification import ALERTS_LIMIT
 
 PATH = "/api/v1/alertmanager"
@@ -86,6 +88,11 @@ def counted(client):
         for sample in family.samples
         if sample.name.endswith("_total") and sample.value
     }
+
+
+def test_every_result_is_counted_from_the_beginning():
+    """A series that begins with its first alert has no increase that anybody sees."""
+    assert {str(result) for result in Result} == set(ALERT_RESULTS)
 
 
 async def test_an_alert_becomes_a_command(client):

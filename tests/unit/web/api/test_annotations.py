@@ -85,7 +85,7 @@ async def test_each_says_what_it_was_and_leads_there(client):
     found = {one["kind"]: one for one in await annotations(client, "session=old-1")}
 
     assert found["end"]["text"] == "out of memory"
-    assert found["epoch"]["text"] == "loss 0.5, accuracy 0.75"
+    assert found["epoch"]["text"] == "loss 0.5000, accuracy 0.7500"
     assert found["event"]["text"] == "by half; rate: 0.1"
     assert found["event"]["tags"] == ["event", "warning"]
     assert found["event"]["link"].endswith("/sessions/old-1/batches/2-7")
@@ -171,6 +171,32 @@ async def test_earlier_attempts_count(open_client):
         ("training began", 1),
     ]
     assert {one["attempt"] for one in later} == {2}
+
+
+async def test_links_of_an_earlier_attempt_lead_to_its_own_batches(open_client):
+    """The attempt after it has batches of the same numbers."""
+    first, second = trained(epochs=2), trained(attempt=2, begun=START + 100, epochs=2)
+    client = await open_client(archive=FakeArchive({"old-1": second}, former=[first]))
+
+    found = await annotations(client, "session=old-1&kind=epoch,event,alert")
+    links = {(one["attempt"], one["kind"]): one["link"].split("/", 3)[3] for one in found}
+
+    assert links[1, "event"] == "sessions/old-1/attempts/1/batches/2-7"
+    assert links[2, "event"] == "sessions/old-1/batches/2-7"
+    for kind in ("epoch", "alert"):
+        assert links[1, kind].endswith("&attempt=1")
+        assert "attempt" not in links[2, kind]
+
+
+async def test_an_epoch_whose_loss_is_not_finite_says_so(open_client):
+    """It is what somebody looks for; only what was not reported is left out."""
+    session = Session("old-1", Client(), Config(), now=START)
+    session.apply(Epoch(1, float("inf"), None, float("nan")), START + 5)
+    client = await open_client(archive=FakeArchive({"old-1": session}))
+
+    [epoch] = await annotations(client, "session=old-1&kind=epoch")
+
+    assert epoch["text"] == "loss ∞, validation loss NaN"
 
 
 @pytest.mark.parametrize("query", ["", "session=$__all", "session=${session}", "session=All"])
