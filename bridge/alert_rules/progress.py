@@ -95,7 +95,7 @@ PROGRESS = Group(
                   and ignoring (status) training_session_connected == 1
               )
               unless on (session_id) (
-                training_phase{phase!~"training|data|stalled"} == 1
+                max_over_time(training_phase{phase!~"training|data|stalled"}[5m]) == 1
                   and ignoring (phase) training_session_connected == 1
               )
               unless on (session_id) training:canary
@@ -114,7 +114,7 @@ PROGRESS = Group(
             board=SESSION_BOARD,
             note="""
             By steps, never by messages: a loop that hangs keeps its heartbeats. What is busy with something else, such as
-            validation, is not stalled, and neither is what has not begun. The bridge and the SDK count time as phase="stalled" by
+            validation, is not stalled, nor is it within five minutes after that, and neither is what has not begun. The bridge and the SDK count time as phase="stalled" by
             the same 300 seconds and 20 steps; that is what is left of a session that hung before it came to a bridge without its state.
             """,
         ),
