@@ -43,10 +43,15 @@ def checked_values(
     parameters = dict(checked_parameters(_parsed(text)))
     if kind is not CommandType.CHANGE_LEARNING_RATE:
         return parameters
-    if FACTOR in parameters:
+    if FACTOR in parameters and RATE not in parameters:
         rate = _number(parameters, FACTOR) * _reported_rate(session)
         del parameters[FACTOR]
         parameters[RATE] = f"{rate:.12g}"
+    if beside := sorted(parameters.keys() - {RATE}):
+        raise InvalidDataError(
+            f"trainbridge_parameters of change-learning-rate has {beside[0]}, which no bound holds for: leave only a"
+            ' learning_rate or a factor, such as {"factor": 0.5}'
+        )
     _check_rate(bounds, _number(parameters, RATE))
     return parameters
 

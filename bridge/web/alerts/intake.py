@@ -97,10 +97,14 @@ def _is_late(alert: AlertReceived, known: AlertReceived) -> bool:
 
 
 def _continued(alert: AlertReceived, known: AlertReceived) -> AlertReceived:
-    """Return an alert as one that has been received before: what was said of its command still holds."""
+    """Return an alert as one that has been received before: what was said of its command still holds.
+
+    Notifications may overtake each other: its end holds, too, whatever was sent before that and comes late.
+    """
     return replace(
         alert,
         starts_at=known.starts_at,
+        ends_at=known.ends_at if _is_late(alert, known) else alert.ends_at,
         command_id=known.command_id,
         refusal=known.refusal,
     )

@@ -13,6 +13,9 @@ from bridge.lifecycle import AlertReceived
 ALERTS_LIMIT = 200
 """Alerts that are read of one notification; the others are left out, and said to be."""
 
+MAX_COUNT = 2**63
+"""No count of Alertmanager reaches it."""
+
 FINGERPRINT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 COMMAND, PARAMETERS, SESSION = "trainbridge_command", "trainbridge_parameters", "session_id"
@@ -66,9 +69,14 @@ def parse_notification(body: bytes) -> Notification:
             alerts.append(_alert(one))
         except InvalidDataError as error:
             invalid.append(str(error))
-    truncated = content.get("truncatedAlerts")
-    left_out = max(0, truncated) if type(truncated) is int else 0
-    return Notification(tuple(alerts), tuple(invalid), left_out + max(0, len(found) - ALERTS_LIMIT))
+    left_out = _truncated(content) + max(0, len(found) - ALERTS_LIMIT)
+    return Notification(tuple(alerts), tuple(invalid), left_out)
+
+
+def _truncated(content: Mapping[str, Any]) -> int:
+    """Return how many alerts Alertmanager has cut off; 0 for what is no such number."""
+    count = content.get("truncatedAlerts")
+    return count if type(count) is int and 0 <= count < MAX_COUNT else 0
 
 
 def _alert(value: Any) -> NotifiedAlert:

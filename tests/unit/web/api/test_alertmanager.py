@@ -124,7 +124,7 @@ async def test_a_repeated_notification_is_the_same_command(client):
     _, [anew] = await post(client, alert(starts_at=LATER + 600))
 
     assert (status, again["result"], again["command"]["state"]) == (200, "duplicate", "applied")
-    assert [resolved["result"], late["result"], anew["result"]] == ["kept", "duplicate", "queued"]
+    assert [resolved["result"], late["result"], anew["result"]] == ["kept", "kept", "queued"]
     assert len(client.deps.commands.of("run-1")) == 2
     first, _ = client.deps.sessions.get("run-1").alerts
     assert not first.fires
@@ -134,6 +134,18 @@ def command_of(client):
     """Return the only command of the session."""
     [command] = client.deps.commands.of("run-1")
     return command
+
+
+@pytest.mark.parametrize("texts", [{}, {"severity": "critical"}], ids=["same", "other"])
+async def test_an_alert_that_has_ended_sends_no_command(client, texts):
+    """Its end may overtake its beginning, which then tells no loop to pause, and is not shown as if it still fired."""
+    await post(client, alert(ends_at=LATER + 60))
+    status, [late] = await post(client, alert(**texts))
+
+    assert (status, late["result"], late["status"]) == (200, "kept", "firing")
+    assert client.deps.commands.of("run-1") == []
+    [kept] = client.deps.sessions.get("run-1").alerts
+    assert not kept.fires
 
 
 async def test_two_servers_that_see_an_alert_send_one_command(client):
@@ -187,6 +199,20 @@ async def test_a_command_that_was_forgotten_is_not_sent_again(client):
         (
             alert(command="change-learning-rate", trainbridge_parameters='{"factor": 0.5}'),
             "it has reported none",
+        ),
+        (
+            alert(
+                command="change-learning-rate",
+                trainbridge_parameters='{"learning_rate": 0.001, "lr": 5}',
+            ),
+            "has lr, which no bound holds for",
+        ),
+        (
+            alert(
+                command="change-learning-rate",
+                trainbridge_parameters='{"learning_rate": 0.001, "factor": 2}',
+            ),
+            "has factor, which",
         ),
         (
             alert(command="change-learning-rate", trainbridge_parameters='{"factor": -1}'),
@@ -355,6 +381,14 @@ async def test_too_many_alerts_are_said_to_be_left_out(client):
     answer = await response.json()
     assert (response.status, answer["left_out"], len(answer["alerts"])) == (200, 7, ALERTS_LIMIT)
     assert counted(client) == {"elsewhere": ALERTS_LIMIT, "left_out": 7}
+
+
+@pytest.mark.parametrize("count", [10**400, -1, True, 1.5, "7", None], ids=str)
+async def test_a_count_that_cannot_be_costs_nothing(client, count):
+    """What Alertmanager never sends as the number of alerts that it cut off counts as none, and the alerts count."""
+    response = await client.post(PATH, json=notification(alert(), truncatedAlerts=count))
+
+    assert (response.status, (await response.json())["left_out"]) == (202, 0)
 
 
 async def test_a_notification_may_be_larger_than_other_requests(client):
