@@ -12,6 +12,7 @@ import time
 import urllib.parse
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import psutil
@@ -19,6 +20,8 @@ import pytest
 import yaml
 from support.boards import BOARDS, filled, links
 from support.stack import ports
+from support.stack.__main__ import demo_words
+from support.stack.configuration import quick_rules, write_prometheus
 from support.stack.programs import Programs, StackError
 from support.tools import ROOT, tool
 from support.waiting import until_true
@@ -31,6 +34,8 @@ SEEN_POINTS = 4
 
 SPIKE_EVERY = 6
 """Epochs of three seconds: late enough for the first losses of an untrained network to be over."""
+
+EPOCH_SECONDS = 3
 
 COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose" / "compose.yaml").read_text())["services"]
 
@@ -122,6 +127,15 @@ def test_alerts_have_a_way_to_alertmanager(stack):
     assert f"{stack.addresses['bridge']}/api/v1/alertmanager" in configuration
 
 
+@pytest.mark.parametrize("name", ["prometheus", "alertmanager"])
+def test_links_in_alerts_lead_to_where_the_programs_are(stack, name):
+    """They begin with the address that is printed, not with the name of the machine, where nothing listens."""
+    programs = psutil.Process(stack.process.pid).children(recursive=True)
+    words = [word for program in programs for word in program.cmdline()]
+
+    assert f"--web.external-url={stack.addresses[name]}/" in words
+
+
 @pytest.mark.parametrize("service", ["prometheus", "alertmanager"])
 def test_health_checks_of_the_containers_are_right(stack, service):
     """The command with which compose asks whether a program works succeeds where it does."""
@@ -192,6 +206,43 @@ def test_ctrl_c_ends_every_process(stack):
     assert {path.stem for path in (stack.folder / "logs").iterdir()} == {
         *("bridge", "trainer", "prometheus", "alertmanager")
     }
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_a_loss_jumps_when_its_alert_can_tell(is_quick):
+    """The rules say nothing of a run that has just begun: its loss jumps after the time that they look back on."""
+    words = SimpleNamespace(hang=False, diverge=True, quick_alerts=is_quick, spike_every=20)
+    text = (
+        quick_rules()
+        if is_quick
+        else (ROOT / "deploy/prometheus/trainbridge.rules.yaml").read_text()
+    )
+    usual = next(
+        rule["expr"]
+        for group in yaml.safe_load(text)["groups"]
+        for rule in group["rules"]
+        if rule.get("record") == "training:low_loss:median10m"
+    )
+    needed = int(re.search(r"> (\d+)", usual)[1])
+    chosen = demo_words(words)
+    jump, epochs = (int(chosen[chosen.index(flag) + 1]) for flag in ("--diverge", "--epochs"))
+
+    assert jump * EPOCH_SECONDS > needed
+    assert (epochs - jump) * EPOCH_SECONDS > needed, "it ends before the alert fires"
+
+
+def test_an_alert_pauses_its_run_only_where_that_is_wanted(tmp_path):
+    """The label that makes a command of an alert is one that somebody asked for."""
+    chosen = {"scrape_seconds": 5, "has_quick_alerts": True}
+    addresses = ports.Addresses("a:1", "b:2", "c:3", "d:4")
+    without, with_it = (
+        yaml.safe_load(write_prometheus(tmp_path, addresses, **chosen, pauses=pauses).read_text())
+        for pauses in (False, True)
+    )
+
+    assert "alert_relabel_configs" not in without["alerting"]
+    [label] = with_it["alerting"]["alert_relabel_configs"]
+    assert (label["regex"], label["target_label"]) == ("TrainingDiverging", "trainbridge_command")
 
 
 def test_a_program_that_dies_is_reported_with_its_last_lines(tmp_path):

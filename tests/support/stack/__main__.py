@@ -19,8 +19,11 @@ from bridge.demo.lifetime import end_with_terminal
 WATCH_SECONDS = 0.5
 FAILED = 1
 
-EPOCHS, SPIKE_EVERY = 400, 20
+EPOCHS, SPIKE_EVERY = 800, 20
 """Of the run: about three seconds each."""
+
+DIVERGING_EPOCH, QUICK_DIVERGING_EPOCH = 240, 20
+"""Late enough for the alert to know how low the loss was: it takes no attempt of less than ten minutes, or half a minute."""
 
 
 def main():
@@ -52,6 +55,7 @@ def run(arguments, resources):
         demo=demo_words(arguments),
         scrape_seconds=arguments.scrape_seconds,
         has_quick_alerts=arguments.quick_alerts,
+        pauses=arguments.pause,
     )
     say("Starting")
     store = resources.enter_context(image_store(options))
@@ -76,7 +80,12 @@ def parsed():
         "--hang", action="store_true", help="let the first run hang: TrainingStalled fires"
     )
     trouble.add_argument(
-        "--diverge", action="store_true", help="let the loss of the first run jump and stay high"
+        "--diverge",
+        action="store_true",
+        help="let the loss of the first run jump and stay high: TrainingDiverging fires",
+    )
+    parser.add_argument(
+        "--pause", action="store_true", help="let TrainingDiverging pause the run that diverges"
     )
     parser.add_argument(
         "--spike-every",
@@ -88,7 +97,7 @@ def parsed():
     parser.add_argument(
         "--quick-alerts",
         action="store_true",
-        help="alerts about a hang fire after seconds, not minutes",
+        help="alerts about a run fire after seconds, not minutes",
     )
     parser.add_argument(
         "--store",
@@ -122,7 +131,12 @@ def parsed():
 def demo_words(arguments):
     """Return how the run is to train: long enough for an alert that takes minutes."""
     words = ["--epochs", str(EPOCHS), "--spike-every", str(arguments.spike_every)]
-    return [*words, *(f"--{name}" for name in ("hang", "diverge") if getattr(arguments, name))]
+    if arguments.hang:
+        words.append("--hang")
+    if arguments.diverge:
+        epoch = QUICK_DIVERGING_EPOCH if arguments.quick_alerts else DIVERGING_EPOCH
+        words += ["--diverge", str(epoch)]
+    return words
 
 
 def write_whole(path, text):

@@ -13,17 +13,18 @@ and import the boards from {boards}.
 Ctrl-C ends all of it.
 """
 
-TROUBLE = {
-    "--hang": "\nThe run hangs after a few seconds. TrainingStalled fires {when}.\n",
-    "--diverge": "\nThe loss of the run jumps after half a minute and stays high. TrainingDiverging fires after some minutes.\n",
-}
+HANGS = "\nThe run hangs after a few seconds. TrainingStalled fires {when}.\n"
+
+DIVERGES = (
+    "\nThe loss of the run jumps after {jump} and stays high. TrainingDiverging fires {when}.\n"
+)
+
+PAUSES = "It pauses the run: see its page, and resume it there.\n"
 
 
 def outlook(options, images):
     """Return where everything is, and what to expect."""
     urls = options.addresses.as_urls()
-    when = "in a quarter of a minute" if options.has_quick_alerts else "after six minutes"
-    trouble = [text.format(when=when) for flag, text in TROUBLE.items() if flag in options.demo]
     places = {
         f"{urls['bridge']}/": "sessions, their images and commands",
         urls["grpc"]: "telemetry: your own loop may stream to it",
@@ -37,8 +38,23 @@ def outlook(options, images):
         places=_table(places),
         prometheus=urls["prometheus"],
         boards=ROOT / "grafana" / "dashboards",
-        trouble="".join(trouble),
+        trouble=_trouble(options),
     )
+
+
+def _trouble(options):
+    """Return what goes wrong, and when its alert fires."""
+    is_quick = options.has_quick_alerts
+    if "--hang" in options.demo:
+        return HANGS.format(when="in a quarter of a minute" if is_quick else "after six minutes")
+    if "--diverge" in options.demo:
+        jump, when = (
+            ("a minute", "within another one")
+            if is_quick
+            else ("twelve minutes", "ten minutes later")
+        )
+        return DIVERGES.format(jump=jump, when=when) + (PAUSES if options.pauses else "")
+    return ""
 
 
 def _table(rows):

@@ -29,6 +29,8 @@ class Options:
     demo: list[str]
     scrape_seconds: int
     has_quick_alerts: bool
+    pauses: bool = False
+    """Whether a run that diverges is paused by its alert."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ def _bridge(options, store):
         *(sys.executable, "-m", "bridge", "serve", "--log-format", "text"),
         *("--grpc-address", addresses.grpc, "--http-address", addresses.bridge),
         *("--state", options.folder / "state", *store.flags),
+        *(("--alert-commands", "pause") if options.pauses else ()),
     )
 
 
@@ -92,6 +95,7 @@ def _alertmanager(options):
         f"--config.file={write_alertmanager(options.folder, options.addresses)}",
         f"--storage.path={options.folder / 'alertmanager'}",
         f"--web.listen-address={options.addresses.alertmanager}",
+        f"--web.external-url={options.addresses.as_urls()['alertmanager']}/",
         "--cluster.listen-address=",  # one alone needs no port for others of its kind
     )
 
@@ -102,11 +106,14 @@ def _prometheus(options):
         options.addresses,
         scrape_seconds=options.scrape_seconds,
         has_quick_alerts=options.has_quick_alerts,
+        pauses=options.pauses,
     )
     return (
         *(found("prometheus"), f"--config.file={file}", "--enable-feature=exemplar-storage"),
         f"--storage.tsdb.path={options.folder / 'prometheus'}",
         f"--web.listen-address={options.addresses.prometheus}",
+        # What links in alerts begin with: otherwise the name of this machine, where nothing listens.
+        f"--web.external-url={options.addresses.as_urls()['prometheus']}/",
     )
 
 
