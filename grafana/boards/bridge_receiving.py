@@ -115,9 +115,8 @@ PANELS = (
     ),
     timeseries(
         "Sessions by stage",
-        "Sessions in memory: live ones, ended ones that linger, and lost ones that may come back, and how many there may be at most.",
+        "Sessions in memory: live ones, ended ones that linger, and lost ones that may come back. How much room they leave is above, as Room used.",
         Query("sum by (state) (bridge_sessions)", "{{state}}"),
-        Query("sum(bridge_sessions_limit)", "limit"),
         unit="short",
         defaults={"min": 0},
     ),

@@ -47,7 +47,7 @@ SESSIONS = gallery(
     ),
     picture(
         "{{public_url}}/sessions/{{session_id}}",
-        "{{public_url}}/sessions/{{session_id}}/sheet.jpg?at=${__to}",
+        "{{public_url}}/sessions/{{session_id}}/sheet.jpg?at=${__to}&amp;prefer=newest",
         "{{session_id}}",
     ),
     height=16,

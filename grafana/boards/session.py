@@ -171,11 +171,11 @@ OVERVIEW = (
     ),
     text(
         "Newest images",
-        "Contact sheet of the newest batch with images within the time shown. A click opens the session's page on its bridge. Grey: it has sent none, or the bridge cannot be reached from your browser.",
+        "Contact sheet of the newest batch with images, up to the end of the time shown. A click opens the session's page on its bridge. Grey: it has sent none, or the bridge cannot be reached from your browser.",
         sheet(
             "newest images",
             page=f"{OF_THE_BOARD}/sessions/${{session}}",
-            chosen="at=${__to}",
+            chosen="at=${__to}&amp;prefer=newest",
             height=SHEET_HEIGHT,
         ),
         width=8,

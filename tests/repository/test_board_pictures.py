@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from support.board_pictures import svg
 from support.board_pictures.fields import configured, shown
 from support.board_pictures.frames import Field, Frame, table_frame
 from support.board_pictures.page import DRAWINGS, WITHOUT_DATA, opened, page
@@ -13,7 +14,7 @@ from support.board_pictures.variables import Choice, Scope, Window, matched
 from support.boards import BOARDS, panels
 
 from grafana.board import any_of, board
-from grafana.panels import text, timeseries
+from grafana.panels import SCALES, text, timeseries
 
 WINDOW = Window(1_700_000_000, 1_700_000_600, scrape_seconds=15)
 
@@ -262,6 +263,15 @@ def test_a_panel_stands_once_for_each_value_of_a_variable(monkeypatch):
     assert titles == ["a", "b.c", "d", "e", "Below"]
     assert tops == [0, 0, 0, 8 * 38, 16 * 38]
     assert 'name=~"b\\\\.c"}' in asked[-3]
+
+
+def test_an_axis_of_losses_is_logarithmic_on_both_sides_of_nothing():
+    """Each power of ten has the same room, as in Grafana, whatever sign it has, and 0 has a place."""
+    axis = svg.numeric_scale([-1.0, 0.0, 100.0], (300, 0), distribution=SCALES["symlog"])
+
+    assert {-1.0, 0.0, 1.0, 100.0} <= set(axis.ticks(12))
+    assert axis(0.1) - axis(1) == pytest.approx(axis(10) - axis(100), rel=0.001)
+    assert axis(0) - axis(1) == pytest.approx(axis(-1) - axis(0))
 
 
 def test_closed_rows_are_opened():

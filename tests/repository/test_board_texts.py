@@ -51,6 +51,21 @@ def test_texts_come_through_the_sanitizer_as_they_are():
         assert plain(back) == plain(text), where
 
 
+def test_newest_images_are_the_newest():
+    """By a moment alone a bridge chooses the batch with the highest loss before it."""
+    sheets = [
+        (panel["title"], address)
+        for board in BOARDS.values()
+        for panel in panels(board)
+        if panel["title"].startswith("Newest images")
+        for address in re.findall(r'src="([^"]+)"', panel["options"]["content"])
+    ]
+
+    assert len(sheets) == 3
+    for title, address in sheets:
+        assert "prefer=newest" in html.unescape(address), title
+
+
 def of_a_row(text):
     """Return a piece of HTML as it is once its fields are filled in, which is before it is sanitised."""
     once = text.replace("{{#each data}}", "").replace("{{/each}}", "")

@@ -36,8 +36,8 @@ def _drawn(curves: Sequence[Curve], picture: Picture, usual: str) -> str:
         return nothing(picture)
     bottom = picture.height - 44
     all_pairs = [pair for one in pairs for pair in one]
-    is_log = curves[0][2].config.get("custom", {}).get("scaleDistribution", {}).get("type") == "log"
-    y = svg.numeric_scale([p[1] for p in all_pairs], (bottom, 6), is_log=is_log)
+    distribution = curves[0][2].config.get("custom", {}).get("scaleDistribution")
+    y = svg.numeric_scale([p[1] for p in all_pairs], (bottom, 6), distribution=distribution)
     ticks = y.ticks(max(int(bottom / svg.TICK_PIXELS), 2)) or [0]
     y_text = tick_text(curves[0][2], ticks)
     left = 16 + max(len(y_text(tick)) for tick in ticks) * svg.LETTER

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from support.board_pictures.colors import BORDER, FAINT
 
@@ -102,6 +103,8 @@ class Scale:
     end: float
     """Pixels of the lowest and the highest value."""
     is_log: bool = False
+    linear_to: float = 0
+    """Symmetrically logarithmic: values are linear up to here, on both sides of 0, and logarithmic beyond; 0: they are not."""
 
     def __call__(self, value: float) -> float:
         """Return the pixel of a value."""
@@ -113,12 +116,18 @@ class Scale:
             if value <= 0:
                 return -0.02
             return math.log(value / self.low) / (math.log(self.high / self.low) or 1)
-        return (value - self.low) / ((self.high - self.low) or 1)
+        low, high = self._bent(self.low), self._bent(self.high)
+        return (self._bent(value) - low) / ((high - low) or 1)
+
+    def _bent(self, value: float) -> float:
+        return math.asinh(value / self.linear_to) if self.linear_to else value
 
     def ticks(self, count: int) -> list[float]:
         """Return some round values between the lowest and the highest."""
         if self.is_log:
             return _log_ticks(self.low, self.high, count)
+        if self.linear_to:
+            return _symlog_ticks(self, count)
         step = _nice((self.high - self.low) / max(count, 1))
         first = math.ceil(self.low / step - 1e-9)
         return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
@@ -143,20 +152,35 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
     return best[::every]
 
 
+def _symlog_ticks(scale: Scale, count: int) -> list[float]:
+    """Return 0 and powers of ten on its sides, as far as the scale has them."""
+    above = _log_ticks(scale.linear_to, max(scale.high, scale.linear_to), count)
+    below = _log_ticks(scale.linear_to, max(-scale.low, scale.linear_to), count)
+    ticks = [*(-tick for tick in reversed(below)), 0.0, *above]
+    return [tick for tick in ticks if scale.low <= tick <= scale.high]
+
+
 def numeric_scale(
     numbers: Sequence[float],
     pixels: tuple[float, float],
     *,
     low: float | None = None,
     high: float | None = None,
-    is_log: bool = False,
+    distribution: Mapping[str, Any] | None = None,
 ) -> Scale:
     """Return an axis for these numbers; `low` and `high`: its ends where the panel sets them."""
     least, most = min(numbers, default=0), max(numbers, default=1)
-    if is_log:
+    kind, given = (distribution or {}).get("type"), distribution or {}
+    if kind == "log":
         positive = [number for number in numbers if number > 0] or [1.0]
         bottom, top = min(positive), max(positive)
         return Scale(bottom / 1.15, max(top, bottom * 1.01) * 1.15, *pixels, is_log=True)
+    if kind == "symlog":
+        threshold = given.get("linearThreshold", 1)
+        ends = (math.asinh(least / threshold), math.asinh(most / threshold))
+        room = (ends[1] - ends[0]) * 0.06 or 0.1
+        bottom, top = (threshold * math.sinh(end) for end in (ends[0] - room, ends[1] + room))
+        return Scale(bottom, top, *pixels, linear_to=threshold)
     margin = (most - least) * 0.06 or abs(most) * 0.1 or 1
     bottom = low if low is not None else least - margin
     top = high if high is not None else most + margin

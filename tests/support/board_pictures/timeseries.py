@@ -154,12 +154,13 @@ def _axis(panel: Json, lines: Sequence[Line], pixels: tuple[float, float]) -> Si
     config = lines[0].values.config
     custom = lines[0].custom
     numbers = [value for one in lines for _, value in (*one.points, *one.base)]
-    is_log = custom.get("scaleDistribution", {}).get("type") == "log"
     low, high = config.get("min"), config.get("max")
     if custom.get("stacking", {}).get("mode") == "percent":
         low, high, config = 0, 1, {**config, "unit": "percentunit"}
     low = min([*numbers, low]) if low is None and any(one.base for one in lines) else low
-    scale = svg.numeric_scale(numbers, pixels, low=low, high=high, is_log=is_log)
+    scale = svg.numeric_scale(
+        numbers, pixels, low=low, high=high, distribution=custom.get("scaleDistribution")
+    )
     ticks = scale.ticks(max(int(abs(scale.end - scale.start) / svg.TICK_PIXELS), 2))
     return scale, tick_text(Field("", [], config=config), ticks)
 
