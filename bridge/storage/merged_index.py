@@ -206,9 +206,11 @@ def _worst_first(one: ImageBatch) -> float:
     return -math.inf if math.isnan(one.loss) else -one.loss
 
 
-def _highest_first(one: ImageBatch) -> float:
+def _highest_first(one: ImageBatch) -> tuple[bool, float]:
     """SortKey by loss: not finite is last, behind not reported."""
-    return math.inf if one.loss is None or math.isnan(one.loss) else -one.loss
+    if one.loss is None:
+        return False, math.inf
+    return math.isnan(one.loss), -one.loss
 
 
 _PREFERRED = {

@@ -24,6 +24,7 @@ OCCURRENCES = {
     "stream_closed": lambda t: t.stream_closed(),
     "stream_rebalanced": lambda t: t.stream_rebalanced(),
     "http_connections_counted": lambda t: t.http_connections_counted(3),
+    "alerts_received": lambda t: t.alerts_received("queued", alert="TrainingStalled"),
     "http_refused": lambda t: t.http_refused("malformed", address="10.0.0.1"),
     "database_measured": lambda t: t.database_measured(4096),
     "loop_lag_measured": lambda t: t.loop_lag_measured(0.5),
