@@ -24,7 +24,8 @@ def sheet_in_range(prefer: str, alternative: str) -> str:
 def counted(results: str) -> Query:
     """Return how many images came to one of these ends within the time shown."""
     return Query(
-        f"sum({in_range(f'{IMAGES}{{result=~{chr(34)}{results}{chr(34)}}}')})", is_instant=True
+        f"round(sum({in_range(f'{IMAGES}{{result=~{chr(34)}{results}{chr(34)}}}')}))",
+        is_instant=True,
     )
 
 
@@ -70,14 +71,14 @@ AT_A_GLANCE = (
         "Images that were stored within the time shown. The sampler keeps those of the worst batches and of the first of each epoch (--images-keep).",
         counted("stored"),
         unit="short",
-        defaults={"decimals": 0, "noValue": "none"},
+        defaults={"noValue": "none"},
     ),
     stat(
         "Sampled out",
         "Images that the sampler left out within the time shown, on purpose: other batches had a higher loss.",
         counted("sampled_out"),
         unit="short",
-        defaults={"decimals": 0, "noValue": "none"},
+        defaults={"noValue": "none"},
     ),
     stat(
         "Dropped",
@@ -85,7 +86,7 @@ AT_A_GLANCE = (
         counted("dropped|invalid"),
         unit="short",
         steps=((None, "green"), (1, "red")),
-        defaults={"decimals": 0, "noValue": "none"},
+        defaults={"noValue": "none"},
     ),
     *predictions.AT_A_GLANCE,
 )

@@ -121,16 +121,16 @@ AT_A_GLANCE = (
     stat(
         "Predictions",
         "Predictions within the time shown that came with their true classes; only those of the images of a batch that are sent count.",
-        Query(f"sum({in_range(COUNTED)})", is_instant=True),
+        Query(f"round(sum({in_range(COUNTED)}))", is_instant=True),
         unit="short",
-        defaults={"decimals": 0, "noValue": "none"},
+        defaults={"noValue": "none"},
     ),
     stat(
         "Mistakes",
         "Wrong predictions within the time shown; which ones is below, each with its images.",
-        Query(f"sum({in_range(COUNTED + WRONG)})", is_instant=True),
+        Query(f"round(sum({in_range(COUNTED + WRONG)}))", is_instant=True),
         unit="short",
-        defaults={"decimals": 0, "noValue": "none"},
+        defaults={"noValue": "none"},
     ),
     stat(
         "Sure and wrong",

@@ -10,6 +10,8 @@ from grafana.boards.images_predictions import CORNER, OF_THE_CELL, OF_THE_ROW, s
 
 PANELS = {panel["title"]: panel for panel in IMAGES_BOARD["panels"]}
 
+COUNTS = ("Kept", "Sampled out", "Dropped", "Predictions", "Mistakes")
+
 MATRICES = ("Confusion matrix", "Confusion by true class")
 
 
@@ -80,3 +82,17 @@ def test_a_matrix_of_ten_classes_is_seen_without_scrolling(title):
     room = PANELS[title]["gridPos"]["h"] * 38 - 8 - 48
 
     assert room >= 11 * 36
+
+
+def test_counts_are_whole_and_to_three_digits():
+    """Rises between scrapes are fractions, and 2 K may be anything from 1,500 to 2,500."""
+    counts = [
+        panel
+        for panel in IMAGES_BOARD["panels"]
+        if panel["type"] == "stat" and panel["title"] in COUNTS
+    ]
+
+    assert len(counts) == len(COUNTS)
+    for panel in counts:
+        assert panel["targets"][0]["expr"].startswith("round(")
+        assert "decimals" not in panel["fieldConfig"]["defaults"]
