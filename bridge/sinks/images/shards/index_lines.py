@@ -23,6 +23,9 @@ CLASSES = range(10_000)
 
 LABEL_LENGTH = 200
 
+LARGEST_IMAGE = 32 << 20
+"""In bytes: what the largest message holds by default. A line that says more would have all of it in memory at once."""
+
 Line = dict[str, Any]
 
 
@@ -34,7 +37,7 @@ class ReadIndex:
     attempt: int
     """Of the session: all images of a shard belong to one."""
     damaged: int
-    """Lines that cannot be parsed, that the database could not hold, or that point outside the shard."""
+    """Lines that cannot be parsed, that the database could not hold, or that point outside the shard or to more than an image."""
     labels: Mapping[int, str] = field(default_factory=dict)
     """The names of the classes that lines name, by number."""
 
@@ -93,7 +96,7 @@ def _is_sound(line: Line, end: int) -> bool:
         and all(is_in(line.get(key), UINT32) for key in ("epoch", "batch_idx", "index"))
         and is_in(line.get("received_ms"), MILLISECONDS)
         and is_in(offset, range(end))
-        and is_in(line.get("length"), range(1, end - int(offset or 0) + 1))
+        and is_in(line.get("length"), range(1, min(end - int(offset or 0), LARGEST_IMAGE) + 1))
         and all(_is_class(line.get(key)) for key in ("predicted_class", "true_class"))
         and all(_is_number(line.get(key)) for key in ("confidence", "batch_loss"))
     )

@@ -5,7 +5,7 @@ import json
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bridge.sinks.images.shards.index_lines import read_index
+from bridge.sinks.images.shards.index_lines import LARGEST_IMAGE, read_index
 from bridge.storage.database import Database
 from bridge.storage.shards import Shard, put_batches, put_shards
 
@@ -93,3 +93,13 @@ def test_an_image_that_lies_outside_its_shard_is_left_out():
     index = b"".join(line(offset=offset, length=length) for offset, length in outside)
 
     assert read_index(index, "run/key.tar", end=END).damaged == len(outside)
+
+
+def test_an_image_larger_than_any_is_left_out():
+    """Whoever may write to a store cannot have a bridge read a gigabyte for each link to an image."""
+    index = line(length=LARGEST_IMAGE) + line(index=1, length=LARGEST_IMAGE + 1)
+
+    found = read_index(index, "run/key.tar", end=1 << 40)
+
+    [batch] = found.batches
+    assert ([image.length for image in batch.images], found.damaged) == ([LARGEST_IMAGE], 1)
