@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from bridge.commands import Command
+from bridge.commands import Command, State
 from bridge.model import Level
 from bridge.occurrences import Happened
+from bridge.protocol import CommandType
 from bridge.received_alerts import KeptAlert
 from bridge.web.formatting import duration
 from bridge.web.session_view import SessionView
 
 NOTICED = ""
 """The level of what the bridge has noticed."""
+
+PAUSING = (CommandType.PAUSE_TRAINING, CommandType.RESUME_TRAINING)
 
 LIMIT = 100
 """Lines of the list; the newest."""
@@ -37,6 +40,21 @@ def happenings(session: SessionView, commands: Sequence[Command] = ()) -> tuple[
     alerts = (_alert(session, kept, commands) for kept in session.alerts)
     lines = sorted([*noticed, *_reported(session), *alerts], key=attrgetter("at"), reverse=True)
     return tuple(lines[:LIMIT])
+
+
+def firing(session: SessionView, commands: Sequence[Command] = ()) -> tuple[Happening, ...]:
+    """Return the alerts that fire, the newest first."""
+    alerts = [_alert(session, kept, commands) for kept in session.alerts if kept.fires]
+    return tuple(sorted(alerts, key=attrgetter("at"), reverse=True))
+
+
+def pause_sender(session: SessionView, commands: Sequence[Command]) -> str:
+    """Return which alert has paused a session that is paused; "" where it was none."""
+    applied = [one for one in commands if one.state is State.APPLIED and one.type in PAUSING]
+    is_paused = session.state == "paused" and applied
+    return (
+        applied[-1].source if is_paused and applied[-1].type is CommandType.PAUSE_TRAINING else ""
+    )
 
 
 def alert_details(session: SessionView, kept: KeptAlert, commands: Sequence[Command]) -> str:

@@ -15,7 +15,7 @@ from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
 from bridge.web.command_notes import note_of
 from bridge.web.dependencies import deps_of
-from bridge.web.happenings import happenings
+from bridge.web.happenings import firing, happenings, pause_sender
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
@@ -31,6 +31,7 @@ from bridge.web.session_view import SessionView
 from bridge.web.templating import html_response, render, root_of
 
 MAX_STRIPS = 6
+MAX_FIRING = 5
 MAX_LISTED_EPOCHS = 200
 MAX_LISTED_RANKS = 12
 
@@ -81,6 +82,8 @@ async def session_page(request: web.Request) -> web.Response:
             commands=[(command, note_of(command, newest)) for command in reversed(commands)],
             scalars=scalar_section(logged, by),
             happenings=happenings(logged, commands),
+            firing=firing(newest, commands)[:MAX_FIRING] if shown is newest else (),
+            paused_by=pause_sender(shown, commands),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,

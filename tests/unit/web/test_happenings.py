@@ -2,10 +2,10 @@
 
 from bridge.commands import Commands
 from bridge.lifecycle import AlertReceived
-from bridge.model import Client, CommandResult, Config
+from bridge.model import Client, CommandResult, Config, Status, StatusChange
 from bridge.protocol import CommandType
 from bridge.session import Session
-from bridge.web.happenings import happenings
+from bridge.web.happenings import firing, happenings, pause_sender
 from bridge.web.session_view import session_view
 
 
@@ -62,3 +62,38 @@ def test_a_refused_command_says_why():
 
     assert listed(session)[0][2] == "its command was refused: alerts may not send stop here"
     assert listed(session_with(alert(command_id="gone")))[0][2] == ""
+
+
+def test_what_fires_is_told_apart_from_what_is_over():
+    """The page begins with it: the newest first."""
+    over = AlertReceived("f2", "TrainingStalled", 900.0, ends_at=950.0)
+    later = AlertReceived("f3", "TrainingStraggler", 1100.0)
+    view = session_view(session_with(alert(summary="loss rises"), over, later), 2000.0)
+
+    assert [line.text for line in firing(view)] == [
+        "alert TrainingStraggler fires",
+        "alert TrainingDiverging fires: loss rises",
+    ]
+
+
+def test_a_run_that_an_alert_has_paused_says_which_one():
+    """The alert itself resolves meanwhile; a pause that was resumed, or sent by a person, says nothing."""
+    commands = Commands()
+    session = session_with()
+
+    def paused_by(status=Status.PAUSED):
+        session.apply(StatusChange(status), 1000.0)
+        return pause_sender(session_view(session, 1001.0), commands.of("run"))
+
+    def obey(type, command_id, source=""):
+        commands.submit("run", type, {}, command_id, source)
+        commands.answer("run", CommandResult(command_id, True, "", 1, 204))
+
+    assert paused_by() == ""
+    obey(CommandType.PAUSE_TRAINING, "a", "alert TrainingDiverging")
+    assert paused_by() == "alert TrainingDiverging"
+    assert paused_by(Status.RUNNING) == ""
+    obey(CommandType.RESUME_TRAINING, "b")
+    assert paused_by() == ""
+    obey(CommandType.PAUSE_TRAINING, "c")
+    assert paused_by() == ""

@@ -9,7 +9,14 @@ from support.pages import FakeArchive, FakeMetrics, pictures, running
 
 from bridge.connections.check import ConnectionCheck
 from bridge.hardware import Gpu, Resources
-from bridge.lifecycle import Absent, Disconnected, Ended, SentElsewhere, SequenceAdvanced
+from bridge.lifecycle import (
+    Absent,
+    AlertReceived,
+    Disconnected,
+    Ended,
+    SentElsewhere,
+    SequenceAdvanced,
+)
 from bridge.model import (
     Batch,
     Client,
@@ -468,3 +475,19 @@ async def test_a_run_without_steps_says_so_above_everything(open_client):
     assert "counts as stalled" not in said[1]
     assert "No step for 15 min 0 s" in said[2]
     assert "py-spy" in said[2]
+
+
+async def test_the_page_of_a_session_begins_with_the_alerts_that_fire(open_client):
+    """Whoever comes by an alert's link sees it before anything else, and which alert has paused the run."""
+    client = await open_client()
+    session = running(client.deps)
+    session.apply(StatusChange(Status.PAUSED), session.registered_at)
+    session.apply(AlertReceived("f1", "TrainingDiverging", 1000.0, summary=HOSTILE), 1000.0)
+    commands = client.deps.commands
+    commands.submit("run-1", CommandType.PAUSE_TRAINING, {}, "a", "alert TrainingDiverging")
+    commands.answer("run-1", CommandResult("a", True, "", 1, 204))
+
+    head, _, _ = (await page(client, "/sessions/run-1")).partition('aria-label="Now"')
+
+    assert "alert TrainingDiverging fires: &lt;script&gt;" in head
+    assert "Paused by alert TrainingDiverging." in head
