@@ -37,7 +37,7 @@ PANELS = (
     ),
     timeseries(
         "Bytes uploaded",
-        "Bytes that each bridge gave to the object store in a second.",
+        "Bytes that each bridge gave to the object store in a second. Too many: keep images of fewer batches (--images-keep).",
         Query(
             "sum by (instance) (rate(bridge_upload_bytes_total[$__rate_interval]))",
             "{{instance}}",
@@ -77,7 +77,7 @@ PANELS = (
     ),
     timeseries(
         "Spans waiting",
-        "Spans that wait for the OTLP endpoint. They survive a restart; what exceeds the room of the outbox is dropped, oldest first.",
+        "Spans that wait for the OTLP endpoint. They survive a restart; what exceeds the room of the outbox is dropped, oldest first. Rising: the endpoint is down or too slow; the log says what it answers.",
         Query("max by (instance) (bridge_span_outbox)", "{{instance}}"),
         unit="short",
         defaults={"min": 0},

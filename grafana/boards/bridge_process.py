@@ -44,7 +44,7 @@ PANELS = (
     ),
     timeseries(
         "HTTP connections",
-        "Open connections of browsers, Prometheus and Grafana; --http-max-connections is the limit.",
+        "Open connections of browsers, Prometheus and Grafana. Near --http-max-connections, close open pages or raise it: those above it are refused.",
         Query("max by (instance) (bridge_http_connections)", "{{instance}}"),
         unit="short",
         defaults={"min": 0},

@@ -24,7 +24,7 @@ AT_A_GLANCE = (
     ),
     stat(
         "Sessions",
-        "Sessions that are live: registered and not over, connected or not.",
+        "Sessions that are live: registered and not over, connected or not. Which ones is on the fleet board.",
         'sum(bridge_sessions{state="live"})',
         sparkline=True,
         unit="short",
@@ -98,7 +98,7 @@ PANELS = (
     ),
     timeseries(
         "Bytes received",
-        "Bytes of messages, images included, that each bridge received in a second.",
+        "Bytes of messages, images included, that each bridge received in a second. Images are most of it: send fewer or smaller ones where the network is short.",
         Query(
             "sum by (instance) (rate(bridge_received_bytes_total[$__rate_interval]))",
             "{{instance}}",
@@ -160,7 +160,7 @@ PANELS = (
     ),
     timeseries(
         "HTTP refused",
-        "HTTP connections and requests that were refused or cut, by reason: too many, too slow, or not HTTP.",
+        "HTTP connections and requests that were refused or cut, by reason: too many (--http-max-connections), too slow, or not HTTP. For the last two look at who sends them.",
         Query(
             "sum by (reason) (rate(bridge_http_refused_total[$__rate_interval]))",
             "{{reason}}",

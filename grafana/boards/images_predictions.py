@@ -156,7 +156,7 @@ PANELS = (
     ),
     confusion(
         "Confusion by true class",
-        "The same as shares of each true class (row): the diagonal is the recall. A dark cell beside it is a class that is often taken for that one; a click opens its newest images.",
+        "The same as shares of each true class (row): the diagonal is the recall. A cell beside it with more than a few percent: that class is often taken for the other one; a click opens its newest images.",
         f"{PAIRS} / on (true_class) group_left () ({OF_TRUE} > 0)",
         "percentunit",
         decimals=0,
