@@ -59,12 +59,13 @@ class JsonLine(logging.Formatter):
 
 
 class TextLine(logging.Formatter):
-    """Time, level, event and fields, to be read by a person."""
+    """Time, level, event and those fields that there are, to be read by a person."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; control characters of a field are escaped, so that none can forge a line."""
         moment = _time(record, "seconds")[11:19]
-        fields = "".join(f" {key}={_shown(value)}" for key, value in _fields(record).items())
+        known = ((key, value) for key, value in _fields(record).items() if value is not None)
+        fields = "".join(f" {key}={_shown(value)}" for key, value in known)
         text = f"{moment} {record.levelname.lower():<7} {_shown(record.getMessage(), quoted=False)}{fields}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)

@@ -90,6 +90,14 @@ def test_a_terminal_gets_text(lines):
     )
 
 
+def test_text_has_no_place_for_what_there_is_not(lines):
+    """A person need not read that there is no reason; a machine finds the same keys in each event."""
+    read = lines(format="text")
+    say(logging.INFO, "alert received", result="queued", reason=None, count=0)
+
+    assert read()[0].endswith("alert received result=queued count=0")
+
+
 def test_the_format_can_be_chosen(lines):
     """On a terminal JSON can be asked for, elsewhere text."""
     as_json = lines(format="json", stream=Terminal())
