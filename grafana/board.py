@@ -95,6 +95,23 @@ def query_variable(name: str, label: str, query: str, **more: Any) -> Json:
     } | more
 
 
+def data_source(name: str, label: str, plugin: str) -> Json:
+    """Return a variable of which a data source of one kind is chosen, the default one at first."""
+    return {
+        "name": name,
+        "label": label,
+        "type": "datasource",
+        "query": plugin,
+        "regex": "",
+        "refresh": 1,
+        "multi": False,
+        "includeAll": False,
+        "options": [],
+        "current": {},
+        "hide": 0,
+    }
+
+
 def any_of(name: str, label: str, query: str) -> Json:
     """Return a variable of which several values, and at first all, are chosen."""
     everything = {"text": ["All"], "value": ["$__all"]}
@@ -103,19 +120,7 @@ def any_of(name: str, label: str, query: str) -> Json:
     )
 
 
-DATASOURCE: Json = {
-    "name": "datasource",
-    "label": "Data source",
-    "type": "datasource",
-    "query": "prometheus",
-    "regex": "",
-    "refresh": 1,
-    "multi": False,
-    "includeAll": False,
-    "options": [],
-    "current": {},
-    "hide": 0,
-}
+DATASOURCE = data_source("datasource", "Data source", "prometheus")
 """The Prometheus to ask. No `__inputs`, which only the import dialog resolves, and provisioning does not."""
 
 JOB = any_of("job", "Job", "label_values(bridge_build_info, job)")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from grafana.board import data_source
 from grafana.links import OF_THE_BOARD
 
 Json = dict[str, Any]
@@ -11,19 +12,7 @@ PLUGIN = "yesoreyeram-infinity-datasource"
 
 INFINITY: Json = {"type": PLUGIN, "uid": "${infinity_datasource}"}
 
-DATASOURCE: Json = {
-    "name": "infinity_datasource",
-    "label": "Infinity data source",
-    "type": "datasource",
-    "query": PLUGIN,
-    "regex": "",
-    "refresh": 1,
-    "multi": False,
-    "includeAll": False,
-    "options": [],
-    "current": {},
-    "hide": 0,
-}
+DATASOURCE = data_source("infinity_datasource", "Infinity data source", PLUGIN)
 
 TEXT, NUMBER, MILLISECONDS, SECONDS = "string", "number", "timestamp_epoch", "timestamp_epoch_s"
 """What a column holds; the last two are times since 1970."""

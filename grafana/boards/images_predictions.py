@@ -110,6 +110,21 @@ def confusion(title: str, description: str, query: str, unit: str, **defaults: A
     )
 
 
+def right_by_class(title: str, description: str, label: str, counted: str) -> Json:
+    """Return a bar for each class: the share of right predictions among those that are counted of it by a label."""
+    right = f"(sum by ({label}) ({RIGHT}) or {counted} * 0) / ({counted} > 0)"
+    return bar_gauge(
+        title,
+        description,
+        Query(sortable(right, label), f"{{{{{label}}}}}", is_instant=True),
+        height=9,
+        unit="percentunit",
+        color="continuous-RdYlGr",
+        defaults={"max": 1, "decimals": 0},
+        transformations=(ONE_DIGIT,),
+    )
+
+
 AT_A_GLANCE = (
     stat(
         "Accuracy",
@@ -162,38 +177,17 @@ PANELS = (
         decimals=0,
         max=1,
     ),
-    bar_gauge(
+    right_by_class(
         "Recall by class",
         "Of the samples of each class, the share that was found. A class far below the others has too few samples, or looks like another one.",
-        Query(
-            sortable(
-                f"(sum by (true_class) ({RIGHT}) or {OF_TRUE} * 0) / ({OF_TRUE} > 0)", "true_class"
-            ),
-            "{{true_class}}",
-            is_instant=True,
-        ),
-        height=9,
-        unit="percentunit",
-        color="continuous-RdYlGr",
-        defaults={"max": 1, "decimals": 0},
-        transformations=(ONE_DIGIT,),
+        "true_class",
+        OF_TRUE,
     ),
-    bar_gauge(
+    right_by_class(
         "Precision by class",
         "Of the predictions of each class, the share that was right. A class far below the others swallows what is not its own.",
-        Query(
-            sortable(
-                f"(sum by (predicted_class) ({RIGHT}) or {OF_PREDICTED} * 0) / ({OF_PREDICTED} > 0)",
-                "predicted_class",
-            ),
-            "{{predicted_class}}",
-            is_instant=True,
-        ),
-        height=9,
-        unit="percentunit",
-        color="continuous-RdYlGr",
-        defaults={"max": 1, "decimals": 0},
-        transformations=(ONE_DIGIT,),
+        "predicted_class",
+        OF_PREDICTED,
     ),
     table(
         "Most frequent mistakes",

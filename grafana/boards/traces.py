@@ -2,7 +2,14 @@
 
 from typing import Any
 
-from grafana.board import BRIDGE_URL, PAGE_OF_THE_SESSION, SESSION, board, query_variable
+from grafana.board import (
+    BRIDGE_URL,
+    PAGE_OF_THE_SESSION,
+    SESSION,
+    board,
+    data_source,
+    query_variable,
+)
 from grafana.panels import override, panel, table
 from grafana.promql import CHOSEN_BRIDGES
 
@@ -10,19 +17,7 @@ Json = dict[str, Any]
 
 TEMPO: Json = {"type": "tempo", "uid": "${tempo_datasource}"}
 
-DATASOURCE: Json = {
-    "name": "tempo_datasource",
-    "label": "Tempo data source",
-    "type": "datasource",
-    "query": "tempo",
-    "regex": "",
-    "refresh": 1,
-    "multi": False,
-    "includeAll": False,
-    "options": [],
-    "current": {},
-    "hide": 0,
-}
+DATASOURCE = data_source("tempo_datasource", "Tempo data source", "tempo")
 
 TRACE = query_variable(
     "trace",

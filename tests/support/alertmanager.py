@@ -1,8 +1,6 @@
 """A real Alertmanager, with the configuration that is shipped, in seconds instead of minutes."""
 
 import json
-import signal
-import subprocess
 import urllib.request
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -10,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from support.monitoring import ready
 from support.ports import free_port
 from support.tools import ROOT, tool
-from support.waiting import until_true
 
 CONFIGURATION = ROOT / "deploy" / "prometheus" / "alertmanager.yaml"
 
 GROUP_INTERVAL, REPEAT_INTERVAL = "1s", "2s"
 """How soon a group is looked at again, and a notification of it repeated."""
-
-STOP_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -63,23 +59,5 @@ def running_alertmanager(folder: Path, bridges: Sequence[str]):
         f"--web.listen-address={address}",
         "--cluster.listen-address=",
     ]
-    log = folder / "alertmanager.log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output) as process,
-    ):
-        try:
-            until_true(lambda: _is_ready(address) or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
-            yield Alertmanager(address)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}/-/ready", timeout=5) as response:
-            return response.status == 200
-    except OSError:
-        return False
+    with ready(command, address, folder / "alertmanager.log"):
+        yield Alertmanager(address)

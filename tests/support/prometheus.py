@@ -2,8 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from support.monitoring import ready
 from support.ports import free_port
 from support.tools import ROOT, tool
-from support.waiting import until_true
 
 RULE_FILE = ROOT / "deploy" / "prometheus" / "trainbridge.rules.yaml"
 
@@ -24,7 +22,6 @@ ABOUT_TRAININGS = ("trainbridge-training", "trainbridge-learning", "trainbridge-
 SHORTER = {"> 300": "> 6", "for: 1m": "for: 1s", "for: 5m": "for: 5s"}
 """The minutes that an alert about a training waits, and the seconds that a test waits instead."""
 
-STOP_SECONDS = 30
 SCRAPE_SECONDS = 1
 
 
@@ -96,23 +93,5 @@ def running_prometheus(
         f"--web.listen-address={address}",
         "--enable-feature=exemplar-storage",
     ]
-    log = folder / "prometheus.log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output) as process,
-    ):
-        try:
-            until_true(lambda: _is_ready(address) or process.poll() is not None)
-            assert process.poll() is None, log.read_text()
-            yield Prometheus(f"http://{address}")
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(STOP_SECONDS)
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}/-/ready", timeout=5) as response:
-            return response.status == 200
-    except OSError:
-        return False
+    with ready(command, address, folder / "prometheus.log"):
+        yield Prometheus(f"http://{address}")
