@@ -74,7 +74,7 @@ def parse_notification(body: bytes) -> Notification:
 
 
 def _truncated(content: Mapping[str, Any]) -> int:
-    """Return how many alerts Alertmanager has cut off; 0 for what is no such number."""
+    """Return how many alerts Alertmanager has cut off; 0 for anything that is not a count."""
     count = content.get("truncatedAlerts")
     return count if type(count) is int and 0 <= count < MAX_COUNT else 0
 

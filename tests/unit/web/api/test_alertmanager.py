@@ -138,7 +138,7 @@ def command_of(client):
 
 @pytest.mark.parametrize("texts", [{}, {"severity": "critical"}], ids=["same", "other"])
 async def test_an_alert_that_has_ended_sends_no_command(client, texts):
-    """Its end may overtake its beginning, which then tells no loop to pause, and is not shown as if it still fired."""
+    """Its end may overtake its beginning, which then pauses no loop, and is not shown as if it still fired."""
     await post(client, alert(ends_at=LATER + 60))
     status, [late] = await post(client, alert(**texts))
 
