@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import yaml
 from support.repository import files
@@ -207,14 +208,33 @@ def test_grafana_has_what_its_files_ask_for():
         (ROOT / "grafana/provisioning/dashboards/trainbridge.yaml").read_text()
     )
     home = environment("grafana")["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
-    [boards] = [source for source, target in targets.items() if target in home]
+    boards = [source for source, target in targets.items() if target.endswith(".json")]
 
     assert named
     assert named <= set(environment("grafana"))
-    assert targets[boards] == provider["providers"][0]["options"]["path"]
-    assert (FOLDER / boards / home.rpartition("/")[2]).exists()
+    assert home in targets.values()
+    assert {targets[board].rpartition("/")[0] for board in boards} == {
+        provider["providers"][0]["options"]["path"]
+    }
     intervals = re.findall(r"timeInterval: (\w+)", sources)
     assert intervals == [PROMETHEUS["global"]["scrape_interval"]]
+
+
+def test_grafana_shows_the_boards_that_work_there():
+    """All of them but those that ask a kind of data source which is not among the files."""
+    provisioned = {
+        source["type"] for source in yaml.safe_load(DATA_SOURCES.read_text())["datasources"]
+    }
+    shown = {Path(source).name for source, target in mounts("grafana") if target.endswith(".json")}
+    files = (ROOT / "grafana" / "dashboards").rglob("*.json")
+
+    assert shown == {file.name for file in files if asked_kinds(file) <= provisioned}
+
+
+def asked_kinds(board):
+    """Return the kinds of data sources that a board asks, other than those that are part of Grafana."""
+    kinds = re.findall(r'"datasource": \{\s*"type": "([\w-]+)"', board.read_text())
+    return set(kinds) - {"grafana", "datasource"}
 
 
 def test_links_lead_to_what_is_published():
