@@ -64,7 +64,7 @@ def test_a_refused_command_says_why():
     assert listed(session_with(alert(command_id="gone")))[0][2] == ""
 
 
-def test_what_fires_is_told_apart_from_what_is_over():
+def test_what_fires_stands_apart_from_what_is_over():
     """The page begins with it: the newest first."""
     over = AlertReceived("f2", "TrainingStalled", 900.0, ends_at=950.0)
     later = AlertReceived("f3", "TrainingStraggler", 1100.0)
