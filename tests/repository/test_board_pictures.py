@@ -7,7 +7,9 @@ from support.board_pictures import svg
 from support.board_pictures.fields import configured, shown
 from support.board_pictures.frames import Field, Frame, table_frame
 from support.board_pictures.page import DRAWINGS, WITHOUT_DATA, opened, page
+from support.board_pictures.points import trend
 from support.board_pictures.questions import Questions
+from support.board_pictures.timeseries import Picture
 from support.board_pictures.transformations import KNOWN, transformed
 from support.board_pictures.units import written
 from support.board_pictures.variables import Choice, Scope, Window, matched
@@ -272,6 +274,21 @@ def test_an_axis_of_losses_is_logarithmic_on_both_sides_of_nothing():
     assert {-1.0, 0.0, 1.0, 100.0} <= set(axis.ticks(12))
     assert axis(0.1) - axis(1) == pytest.approx(axis(10) - axis(100), rel=0.001)
     assert axis(0) - axis(1) == pytest.approx(axis(-1) - axis(0))
+
+
+def test_values_at_an_axis_have_room():
+    """As many letters as they have, left of where the lines begin."""
+    custom = {"scaleDistribution": SCALES["symlog"]}
+    values = Field("run-1", [0.09, 0.5, 1.2], config={"unit": "none", "custom": custom})
+    frame = Frame((Field("Step", [0.0, 1000.0, 2000.0], config={"unit": "short"}), values))
+    picture = Picture(500, 150, WINDOW.start, WINDOW.end, 15)
+
+    drawn = trend({"options": {"xField": "Step"}}, [frame], picture)
+    labels = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="end">([^<]+)<', drawn)
+
+    assert labels
+    for right, label in labels:
+        assert float(right) >= len(label) * svg.LETTER, label
 
 
 def test_closed_rows_are_opened():

@@ -42,7 +42,7 @@ def _drawn(curves: Sequence[Curve], picture: Picture, usual: str) -> str:
     y_text = tick_text(curves[0][2], ticks)
     left = 16 + max(len(y_text(tick)) for tick in ticks) * svg.LETTER
     x = svg.numeric_scale([p[0] for p in all_pairs], (left, picture.width - 10))
-    pieces = [svg.value_axis(y, left, picture.width - 10, lambda v: shown(curves[0][2], v).text)]
+    pieces = [svg.value_axis(y, left, picture.width - 10, y_text)]
     pieces += [
         svg.label(x(tick), bottom + 16, shown(curves[0][1], tick).text, anchor="middle")
         for tick in x.ticks(int(picture.width / 90))
