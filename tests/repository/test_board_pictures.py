@@ -281,7 +281,7 @@ def test_values_at_an_axis_have_room():
     custom = {"scaleDistribution": SCALES["symlog"]}
     values = Field("run-1", [0.09, 0.5, 1.2], config={"unit": "none", "custom": custom})
     frame = Frame((Field("Step", [0.0, 1000.0, 2000.0], config={"unit": "short"}), values))
-    picture = Picture(500, 150, WINDOW.start, WINDOW.end, 15)
+    picture = Picture(500, 320, WINDOW.start, WINDOW.end, 15)
 
     drawn = trend({"options": {"xField": "Step"}}, [frame], picture)
     labels = re.findall(r'<text x="([\d.]+)"[^>]*text-anchor="end">([^<]+)<', drawn)
