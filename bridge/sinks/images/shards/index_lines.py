@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.sinks.images.shards.layout import BLOCK
 from bridge.sinks.images.shards.open_shard import finite
 from bridge.storage.image_counts import MILLISECONDS, is_in
 from bridge.storage.shard_keys import attempt_in
@@ -14,6 +15,9 @@ from bridge.storage.shards import ShardBatch, ShardImage
 
 NAME = re.compile(r"(\d{6,10}-\d{8,10})-\d{2,10}(-r\d+)?\.jpg")
 """Epoch and batch, image, and how often the batch had come before."""
+
+SMALLEST_MEMBERS = 4 * BLOCK
+"""Bytes that an image takes in a shard at least: a header and a block, for itself and for its JSON."""
 
 ATTEMPTS = range(1, 10**9)
 UINT32 = range(2**32)
@@ -37,7 +41,8 @@ class ReadIndex:
     attempt: int
     """Of the session: all images of a shard belong to one."""
     damaged: int
-    """Lines that cannot be parsed, that the database could not hold, or that point outside the shard or to more than an image."""
+    """Lines that cannot be parsed, that the database could not hold, that point outside the shard or to more than an
+    image, or that are more than it has room for."""
     labels: Mapping[int, str] = field(default_factory=dict)
     """The names of the classes that lines name, by number."""
 
@@ -52,7 +57,8 @@ def read_index(index: bytes, key: str, shard_id: int = 0, *, end: int) -> ReadIn
     """
     session_id = key.partition("/")[0]
     lines = index.splitlines()
-    found = [line for line in map(_line, lines) if line is not None and _is_sound(line, end)]
+    possible = lines[: end // SMALLEST_MEMBERS]
+    found = [line for line in map(_line, possible) if line is not None and _is_sound(line, end)]
     groups: dict[object, list[Line]] = {}
     for line in found:
         groups.setdefault(_batch_key(line), []).append(line)

@@ -5,7 +5,7 @@ import json
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bridge.sinks.images.shards.index_lines import LARGEST_IMAGE, read_index
+from bridge.sinks.images.shards.index_lines import LARGEST_IMAGE, SMALLEST_MEMBERS, read_index
 from bridge.storage.database import Database
 from bridge.storage.shards import Shard, put_batches, put_shards
 
@@ -103,3 +103,13 @@ def test_an_image_larger_than_any_is_left_out():
 
     [batch] = found.batches
     assert ([image.length for image in batch.images], found.damaged) == ([LARGEST_IMAGE], 1)
+
+
+def test_an_index_lists_no_more_images_than_its_shard_has_room_for():
+    """A small object that claims a million images costs no more than a small one."""
+    index = b"".join(line(index=number) for number in range(1000))
+
+    found = read_index(index, "run/key.tar", end=5 * SMALLEST_MEMBERS)
+
+    [batch] = found.batches
+    assert (len(batch.images), found.damaged) == (5, 995)
