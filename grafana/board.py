@@ -1,7 +1,8 @@
 """A board: its variables, its links, and its panels in their places."""
 
+import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from grafana.links import OF_THE_BOARD
 from grafana.panels import PROMETHEUS
@@ -13,6 +14,9 @@ COLUMNS = 24
 
 SCHEMA_VERSION = 41
 """Of Grafana 11.6: newer ones migrate it when they load it, older ones cannot read a newer one."""
+
+ONE_OF_SEVERAL = ('session_id=~"$session"', 'session_id="$session"')
+"""How a selector is narrowed on boards of several sessions, and on those of one."""
 
 
 def board(  # noqa: PLR0913 -- what every board has, by name
@@ -28,7 +32,7 @@ def board(  # noqa: PLR0913 -- what every board has, by name
     since: str = "now-6h",
 ) -> Json:
     """Return a board with its panels laid out from left to right; `since`: the start of the time it shows."""
-    return {
+    made: Json = {
         "uid": uid,
         "title": f"Training / {title}",
         "description": description,
@@ -49,6 +53,21 @@ def board(  # noqa: PLR0913 -- what every board has, by name
         "templating": {"list": [DATASOURCE, JOB, INSTANCE, *variables]},
         "panels": list(laid_out(panels)),
     }
+    return _naming_it(made) if SESSION in variables else made
+
+
+def _naming_it(made: Json) -> Json:
+    """Return a board of one session with queries that name it: as a pattern, the name a.b would mean a-b, too.
+
+    Grafana escapes for patterns only the values of a variable that may have several.
+    """
+    pattern, name = map(_quoted, ONE_OF_SEVERAL)
+    return cast("Json", json.loads(json.dumps(made).replace(pattern, name)))
+
+
+def _quoted(matcher: str) -> str:
+    """Return a matcher as it stands in JSON."""
+    return json.dumps(matcher)[1:-1]
 
 
 def laid_out(panels: Sequence[Json]) -> Iterator[Json]:

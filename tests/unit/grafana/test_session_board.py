@@ -1,7 +1,10 @@
 """From each point about what is learned, one click leads to its images, on the bridge that has them."""
 
+import json
+
 import pytest
 
+from grafana.boards.images import IMAGES_BOARD
 from grafana.boards.session import HEALTH, OVERVIEW, SESSION_BOARD
 from grafana.boards.session_learning import LEARNING, LOSS_IN_DETAIL, NUMBERS
 
@@ -75,3 +78,11 @@ def test_a_board_is_not_full_of_lines():
         "Events": True,
         "Alerts": True,
     }
+
+
+def test_a_name_is_not_a_pattern():
+    """A session called a.b is not shown with the numbers of a-b, on any board of one session."""
+    text = json.dumps([SESSION_BOARD, IMAGES_BOARD])
+
+    assert "session_id=~" not in text
+    assert r"session_id=\"$session\"" in text
