@@ -178,8 +178,16 @@ def expanded(url, labels, moment):
 
 def spike(stack, query):
     """Return the labels, and the times of all points that show the first jump, once some seconds of them are there."""
-    chosen = {"job": ".+", "instance": ".+", "session": ".+", "__interval": f"{STEP_SECONDS}s"}
     now = time.time()
+    [session, *_] = stack.query("query", query="training_session_info")["result"] or [None]
+    if session is None:
+        return None
+    chosen = {
+        "job": ".+",
+        "instance": ".+",
+        "session": session["metric"]["session_id"],
+        "__interval": f"{STEP_SECONDS}s",
+    }
     answer = stack.query(
         "query_range", query=filled(query, chosen), start=now - 240, end=now, step=STEP_SECONDS
     )
