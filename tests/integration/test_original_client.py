@@ -85,7 +85,6 @@ def test_every_batch_is_acknowledged(trained):
         ("training_frames_per_second", 50),
         ("training_frames_per_second_average", 40),
         ("training_epoch_duration_seconds", 3),
-        ("training_estimated_time_remaining_seconds", 6),
         ("training_cpu_utilization_ratio", 1.5),
         ("training_memory_used_bytes", 512 * 2**20),
         ("training_gpu_memory_used_bytes", 1024 * 2**20),
@@ -98,6 +97,13 @@ def test_its_numbers_are_on_the_page(trained, name, value):
     _, found = trained
 
     assert [shown for _, shown in found[name]] == [value]
+
+
+def test_a_run_that_is_over_has_no_time_to_go(trained):
+    """The client has estimated six seconds more, and completed."""
+    _, found = trained
+
+    assert "training_estimated_time_remaining_seconds" not in found
 
 
 def test_its_predictions_and_images_are_counted(trained):
