@@ -51,6 +51,10 @@ def stall_limit(batch_seconds: float) -> float:
     return max(STALL_SECONDS, STALL_BATCHES * batch_seconds)
 
 
+CANARY_CLIENT = "trainbridge-canary"
+"""The client_name of `trainbridge canary`, which trains nothing: boards and alerts about trainings leave it out."""
+
+
 class CommandType(IntEnum):
     """Commands that a bridge sends to a training loop; the numbers are the protocol's."""
 

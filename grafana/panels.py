@@ -22,6 +22,9 @@ SCALES: Json = {
 }
 """Logarithmic axes: what is not positive is missing from the first, and has its own side on the second, as losses need."""
 
+PER_SECOND = "suffix:/s"
+"""The unit of a rate."""
+
 Steps = Sequence[tuple[float | None, str]]
 """From which value on which colour; None is everything below."""
 

@@ -2,8 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
+from bridge.alert_rules.inlined import inlined
+from bridge.alert_rules.prometheus import one_line
 from bridge.families import BRIDGE_FAMILIES, Type
+from bridge.protocol import CANARY_CLIENT
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
 
 CHOSEN_BRIDGES = 'job=~"$job", instance=~"$instance"'
@@ -22,8 +26,8 @@ OF_THE_PROCESS = (
 )
 """Series of prometheus_client about the process of a bridge."""
 
-CANARY = "trainbridge-canary"
-"""The client_name of `trainbridge canary`."""
+RATE_INTERVAL = "[$__rate_interval]"
+"""The time that rates are taken over: at least four scrapes, and no less than there is between two points."""
 
 HISTOGRAM_SUFFIXES = ("", "_bucket", "_sum", "_count")
 
@@ -32,6 +36,7 @@ _SELECTOR = re.compile(
 )
 
 
+@cache
 def narrowing(session: str = CHOSEN_SESSIONS) -> Mapping[str, str]:
     """Return, by the name of a series, the matchers that a board adds to its selectors.
 
@@ -60,14 +65,11 @@ def chosen(query: str, *, session: str = CHOSEN_SESSIONS) -> str:
         own = (match["matchers"] or "{}")[1:-1].strip()
         return f"{match['name']}{{{', '.join(filter(None, (by_name[match['name']], own)))}}}"
 
-    flat = " ".join(query.split()).replace("( ", "(").replace(" )", ")")
-    return _SELECTOR.sub(narrow, flat)
+    return _SELECTOR.sub(narrow, one_line(query))
 
 
-LAST_UPDATE = (
-    "max by (session_id) (last_over_time(training_session_last_update_timestamp_seconds[2h]))"
-)
-"""When any bridge has heard from each session last: what the rules record as training:last_update_timestamp_seconds."""
+LAST_UPDATE = inlined("training:last_update_timestamp_seconds")
+"""When any bridge has heard from each session last, as the rules record it."""
 
 COPY = "on (job, instance, session_id)"
 """What one bridge knows of one session."""
@@ -100,7 +102,9 @@ def newest_of_range(query: str) -> str:
 
 def trainings(query: str) -> str:
     """Return a query without the sessions of `trainbridge canary`, which train nothing."""
-    return f'({query}) unless on (session_id) training_session_info{{client_name="{CANARY}"}}'
+    return (
+        f'({query}) unless on (session_id) training_session_info{{client_name="{CANARY_CLIENT}"}}'
+    )
 
 
 def with_bridge(query: str, *labels: str) -> str:
@@ -119,14 +123,14 @@ def quantile(ratio: float, family: str, *labels: str) -> str:
     """
     name, _, matchers = family.partition("{")
     own = f"{{{matchers}" if matchers else ""
-    classic = f"sum by ({', '.join((*labels, 'le'))}) (rate({name}_bucket{own}[$__rate_interval]))"
-    native = f"sum by ({', '.join(labels)}) (rate({family}[$__rate_interval]))"
+    classic = f"sum by ({', '.join((*labels, 'le'))}) (rate({name}_bucket{own}{RATE_INTERVAL}))"
+    native = f"sum by ({', '.join(labels)}) (rate({family}{RATE_INTERVAL}))"
     return f"histogram_quantile({ratio:g}, {classic}) or histogram_quantile({ratio:g}, {native})"
 
 
 def mean(family: str, *labels: str) -> str:
     """Return the mean of what a histogram observed by labels, be it classic or native."""
-    window, by = "[$__rate_interval]", f"sum by ({', '.join(labels)})"
+    window, by = RATE_INTERVAL, f"sum by ({', '.join(labels)})"
     native = f"{by} (rate({family}{window}))"
     return (
         f"{by} (rate({family}_sum{window})) / ({by} (rate({family}_count{window})) > 0)"
@@ -136,7 +140,7 @@ def mean(family: str, *labels: str) -> str:
 
 def buckets(family: str) -> str:
     """Return how much each bucket of a histogram grew, for a heatmap; a native one is drawn from its own buckets."""
-    window = "[$__rate_interval]"
+    window = RATE_INTERVAL
     return (
         f"sum by (le) (increase({family}_bucket{window})) or on () sum(increase({family}{window}))"
     )

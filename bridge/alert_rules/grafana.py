@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bridge.alert_rules import GROUPS
 from bridge.alert_rules.addresses import RUNBOOK, Addresses
 from bridge.alert_rules.inlined import inlined
-from bridge.alert_rules.prometheus import flat
+from bridge.alert_rules.prometheus import flat, one_line
 from bridge.alert_rules.rule import Alert, Group
 from bridge.alert_rules.yaml_text import Data, yaml_text
 
@@ -45,7 +45,7 @@ def queries(alert: Alert, addresses: Addresses) -> dict[str, str]:
     """Return the queries of an alert by their refId: A is the alert, B has the bridge of its session."""
     found = {"A": inlined(alert.name)}
     if alert.page and not addresses.public_url:
-        bridge = flat(BRIDGE_OF_SESSION).replace("( ", "(").replace(" )", ")")
+        bridge = one_line(BRIDGE_OF_SESSION)
         found["B"] = f"({found['A']}) * on (session_id) group_left (public_url) ({bridge})"
     return found
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 
 from bridge.alert_rules import GROUPS
-from bridge.alert_rules.prometheus import expression, flat
+from bridge.alert_rules.prometheus import one_line
 from bridge.alert_rules.rule import Alert, Recording
 
 RULES: dict[str, Alert | Recording] = {rule.name: rule for group in GROUPS for rule in group.rules}
@@ -15,7 +15,7 @@ def inlined(name: str) -> str:
 
     Raises KeyError where there is no such rule.
     """
-    text = flat(expression(RULES[name])).replace("( ", "(").replace(" )", ")")
+    text = one_line(RULES[name].expr)
     return _RECORDED.sub(lambda match: _in_place(match[1], match[2]), text)
 
 

@@ -9,6 +9,7 @@ from bridge.alert_rules.rule import (
     Recording,
     Severity,
 )
+from bridge.protocol import CANARY_CLIENT
 
 PROGRESS = Group(
     "trainbridge-training",
@@ -26,8 +27,8 @@ PROGRESS = Group(
         ),
         Recording(
             name="training:canary",
-            expr="""
-            max by (session_id) (last_over_time(training_session_info{client_name="trainbridge-canary"}[2h]))
+            expr=f"""
+            max by (session_id) (last_over_time(training_session_info{{client_name="{CANARY_CLIENT}"}}[2h]))
             """,
             meaning="1 for the sessions of `trainbridge canary`, which are no trainings.",
             note="""

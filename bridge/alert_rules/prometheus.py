@@ -59,6 +59,11 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def one_line(expr: str) -> str:
+    """Return an expression in one line, without the spaces that its line breaks leave within parentheses."""
+    return flat(expr).replace("( ", "(").replace(" )", ")")
+
+
 def _group(group: Group) -> Iterator[str]:
     yield from _comment(group.note, "  ")
     yield f"  - name: {group.name}"

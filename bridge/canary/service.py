@@ -15,6 +15,7 @@ from bridge.canary.record import SentRecord
 from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, SCALAR, SPLIT, KnownRun
 from bridge.canary.stored import check_store
 from bridge.client import BridgeClient, TrainingSession
+from bridge.protocol import CANARY_CLIENT
 
 log = logging.getLogger("bridge")
 
@@ -83,7 +84,7 @@ class CanaryRun:
             epochs=self._epochs,
             batches_per_epoch=EPOCH_BATCHES,
             batch_size=self._run.samples,
-            client_name="trainbridge-canary",
+            client_name=CANARY_CLIENT,
             buffer_bytes=BUFFER_BYTES,
         )
         self._clock = RunningClock()

@@ -30,7 +30,7 @@ def submit_from_request(
     """
     deps = deps_of(request)
     checked = _checked_type(type), checked_parameters(parameters), _checked_id(command_id)
-    existing = _find(deps, session.id, checked[2])
+    existing = deps.commands.find(session.id, checked[2])
     if existing is not None and (existing.type, existing.parameters) == checked[:2]:
         return existing
     if existing is not None:
@@ -40,11 +40,6 @@ def submit_from_request(
     command = deps.submit_command(session.id, *checked)
     _log_queued(deps, command, request.remote)
     return command
-
-
-def _find(deps: AppDependencies, session_id: str, command_id: str) -> Command | None:
-    commands = deps.commands.of(session_id) if command_id else ()
-    return next((command for command in commands if command.id == command_id), None)
 
 
 def _log_queued(deps: AppDependencies, command: Command, remote: str | None) -> None:

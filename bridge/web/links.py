@@ -29,6 +29,11 @@ def session_link(session_id: str) -> str:
     return f"sessions/{session_id}"
 
 
+def commands_link(session_id: str) -> str:
+    """Return where the API takes the commands of a session, and says what has become of them."""
+    return f"api/v1/{session_link(session_id)}/commands"
+
+
 def run_link(run_id: str) -> str:
     """Return the page of a run, whose id needs no quoting."""
     return f"runs/{run_id}"

@@ -1,7 +1,7 @@
 """Panels of the bridge board: images on their way to the store, and spans on theirs."""
 
-from grafana.boards.bridge_receiving import RATE, UP
-from grafana.panels import Query, override, state_timeline, timeseries
+from grafana.boards.bridge_receiving import UP
+from grafana.panels import PER_SECOND, Query, override, state_timeline, timeseries
 from grafana.promql import CHOSEN_BRIDGES, quantile
 
 RED = {"mode": "fixed", "fixedColor": "red"}
@@ -24,7 +24,7 @@ PANELS = (
         "Uploads",
         "Shards of images that went to the object store, or did not. What failed is tried again.",
         Query("sum by (result) (rate(bridge_uploads_total[$__rate_interval]))", "{{result}}"),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
         overrides=(override("stored", color=GREEN), override("failed", color=RED)),
     ),
@@ -53,21 +53,21 @@ PANELS = (
             "{{result}}",
             session=CHOSEN_BRIDGES,
         ),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
         "Grey tiles",
         "Images that are grey on a contact sheet: damaged, too large, or too slow to decode. Trainers send better ones.",
         Query("sum by (reason) (rate(bridge_tiles_refused_total[$__rate_interval]))", "{{reason}}"),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
         "Spans",
         "Spans that went to the OTLP endpoint, were refused by it, or were dropped for lack of room. Failed ones are tried again.",
         Query("sum by (result) (rate(bridge_spans_total[$__rate_interval]))", "{{result}}"),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
         overrides=(
             override("exported", color=GREEN),

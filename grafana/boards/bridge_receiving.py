@@ -1,9 +1,7 @@
 """Panels of the bridge board: whether bridges are well, and what comes in."""
 
-from grafana.panels import Query, named_values, stat, state_timeline, timeseries
+from grafana.panels import PER_SECOND, Query, named_values, stat, state_timeline, timeseries
 from grafana.promql import of_bridges, quantile
-
-RATE = "suffix:/s"
 
 FILLED = ((None, "transparent"), (0.8, "orange"), (0.95, "red"))
 """How much of a limit is in use."""
@@ -41,7 +39,7 @@ AT_A_GLANCE = (
         "Errors",
         "Messages that were answered with an error in a second, such as invalid ones. Above zero: see Errors by code below, and the log.",
         "sum(rate(bridge_errors_total[$__rate_interval])) or vector(0)",
-        unit=RATE,
+        unit=PER_SECOND,
         steps=WORRYING,
         sparkline=True,
     ),
@@ -49,7 +47,7 @@ AT_A_GLANCE = (
         "Dropped",
         "What was left out at a limit in a second. Above zero: see Dropped by reason below.",
         "sum(rate(bridge_dropped_total[$__rate_interval])) or vector(0)",
-        unit=RATE,
+        unit=PER_SECOND,
         steps=WORRYING,
         sparkline=True,
     ),
@@ -93,7 +91,7 @@ PANELS = (
         "Messages",
         "Messages that trainers sent in a second, by kind. What falls to nothing while sessions run does not arrive: look at Streams.",
         Query("sum by (kind) (rate(bridge_requests_received_total[$__rate_interval]))", "{{kind}}"),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -138,14 +136,14 @@ PANELS = (
             "refused: {{reason}}",
         ),
         Query("sum(rate(bridge_streams_rebalanced_total[$__rate_interval]))", "rebalanced"),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
         "Errors by code",
         "Messages that were answered with an error. The log says what was wrong with them and from which session they were.",
         Query("sum by (code) (rate(bridge_errors_total[$__rate_interval]))", "{{code}}"),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -155,7 +153,7 @@ PANELS = (
             "sum by (what, reason) (rate(bridge_dropped_total[$__rate_interval]))",
             "{{what}}: {{reason}}",
         ),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -165,7 +163,7 @@ PANELS = (
             "sum by (reason) (rate(bridge_http_refused_total[$__rate_interval]))",
             "{{reason}}",
         ),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -183,7 +181,7 @@ PANELS = (
             "sum by (instance) (rate(bridge_commit_failures_total[$__rate_interval]))",
             "{{instance}}",
         ),
-        unit=RATE,
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(

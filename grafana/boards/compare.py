@@ -4,7 +4,7 @@ from grafana.annotations import alerts, attempts, commands
 from grafana.board import board, query_variable
 from grafana.boards.compare_results import RESULTS
 from grafana.links import images_at_point
-from grafana.panels import Query, row, timeseries
+from grafana.panels import PER_SECOND, Query, row, timeseries
 from grafana.promql import CHOSEN_BRIDGES, mean, newest, with_bridge
 from grafana.xy import by_session
 
@@ -178,7 +178,7 @@ BY_THE_CLOCK = (
         Query(
             "sum by (session_id) (rate(training_samples_total[$__rate_interval]))", "{{session_id}}"
         ),
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -187,7 +187,7 @@ BY_THE_CLOCK = (
         Query(
             "sum by (session_id) (rate(training_tokens_total[$__rate_interval]))", "{{session_id}}"
         ),
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(

@@ -1,16 +1,24 @@
 """The board of all sessions: how many there are of which kind, each of them in a row, and how they go over time."""
 
 from bridge.alert_rules.inlined import inlined
+from bridge.protocol import CANARY_CLIENT
 from grafana.annotations import alerts
 from grafana.board import SESSIONS, board
 from grafana.boards.fleet_table import SESSIONS_TABLE
 from grafana.links import board as to_board
 from grafana.links import images_at_point
-from grafana.panels import Query, bar_gauge, override, row, stat, state_timeline, timeseries
-from grafana.promql import CANARY, newest, newest_of_range, quantile, trainings, with_bridge
+from grafana.panels import (
+    PER_SECOND,
+    Query,
+    bar_gauge,
+    override,
+    row,
+    stat,
+    state_timeline,
+    timeseries,
+)
+from grafana.promql import RATE_INTERVAL, newest, newest_of_range, quantile, trainings, with_bridge
 from grafana.states import MAPPINGS, doing, phase_colors
-
-RATE = "[$__rate_interval]"
 
 TO_SESSIONS = [to_board("trainbridge-session", "Sessions one by one")]
 
@@ -21,7 +29,7 @@ LOST = 'last_over_time(training_session_status{status="lost"}[$__range]) == 1'
 ENDED = (
     'max by (session_id, status) (last_over_time(training_session_status{status=~"completed|failed|stopped|interrupted|terminated"}[$__range]) == 1'
     f" or {newest_of_range(LOST)})"
-    f' unless on (session_id) last_over_time(training_session_info{{client_name="{CANARY}"}}[$__range])'
+    f' unless on (session_id) last_over_time(training_session_info{{client_name="{CANARY_CLIENT}"}}[$__range])'
 )
 """How sessions ended within the time shown, each kind once; a lost one may have gone on with another bridge."""
 
@@ -87,16 +95,16 @@ COUNTS = (
     stat(
         "Batches",
         "Batches of all sessions in a second, without the canary's.",
-        f"sum({trainings(f'rate(training_batches_total{RATE})')})",
-        unit="suffix:/s",
+        f"sum({trainings(f'rate(training_batches_total{RATE_INTERVAL})')})",
+        unit=PER_SECOND,
         sparkline=True,
         defaults={"decimals": 1},
     ),
     stat(
         "Samples",
         "Samples that all sessions trained on in a second, without the canary's.",
-        f"sum({trainings(f'rate(training_samples_total{RATE})')})",
-        unit="suffix:/s",
+        f"sum({trainings(f'rate(training_samples_total{RATE_INTERVAL})')})",
+        unit=PER_SECOND,
         sparkline=True,
         defaults={"decimals": 0},
     ),
@@ -173,10 +181,10 @@ OVER_TIME = (
         "Batches per second",
         "How fast each session goes. A session that falls while the others do not has a trouble of its own.",
         Query(
-            trainings(f"sum by (session_id) (rate(training_batches_total{RATE}))"),
+            trainings(f"sum by (session_id) (rate(training_batches_total{RATE_INTERVAL}))"),
             "{{session_id}}",
         ),
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -201,8 +209,8 @@ OVER_TIME = (
         "Share of its time that each session spent in training. Low: its phases say what it does instead; none: it makes no step.",
         Query(
             trainings(
-                f'sum by (session_id) (rate(training_phase_seconds_total{{phase="training"}}{RATE}))'
-                f" / (sum by (session_id) (rate(training_phase_seconds_total{RATE})) > 0)"
+                f'sum by (session_id) (rate(training_phase_seconds_total{{phase="training"}}{RATE_INTERVAL}))'
+                f" / (sum by (session_id) (rate(training_phase_seconds_total{RATE_INTERVAL})) > 0)"
             ),
             "{{session_id}}",
         ),
@@ -213,7 +221,7 @@ OVER_TIME = (
         "Sessions by phase",
         "How many sessions are busy with what. Stalled: no step comes. Lost: the time between two attempts of a session, in one piece as the next one begins.",
         Query(
-            f"sum by (phase) ({trainings(f'rate(training_phase_seconds_total{RATE})')})",
+            f"sum by (phase) ({trainings(f'rate(training_phase_seconds_total{RATE_INTERVAL})')})",
             "{{phase}}",
         ),
         defaults={"min": 0},

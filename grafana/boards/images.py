@@ -5,7 +5,7 @@ from grafana.board import BRIDGE_URL, PAGE_OF_THE_SESSION, SESSION, board
 from grafana.boards import images_predictions as predictions
 from grafana.counts import in_range
 from grafana.links import OF_THE_BOARD, images_at_point
-from grafana.panels import Query, override, row, stat, text, timeseries
+from grafana.panels import PER_SECOND, Query, override, row, stat, text, timeseries
 from grafana.promql import latest, newest, with_bridge
 from grafana.sheets import sheet
 
@@ -112,7 +112,7 @@ OVER_TIME = (
         "Images in a second, by what became of them. Sampled out is on purpose; dropped and invalid ones are lost, and the board of the bridges says why.",
         Query(f"sum by (result) (rate({IMAGES}[$__rate_interval]))", "{{result}}"),
         width=12,
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
         overrides=(
             override("stored", color=predictions.GREEN),

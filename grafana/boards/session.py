@@ -6,12 +6,10 @@ from grafana.boards.session_learning import LEARNING, LOSS_IN_DETAIL, NUMBERS
 from grafana.boards.session_machine import COMMANDS_AND_EVENTS, GPUS, RANKS
 from grafana.boards.session_speed import PHASES, SPEED
 from grafana.links import OF_THE_BOARD, images_at_point, page_of_the_session
-from grafana.panels import Query, bar_gauge, override, row, stat, text, timeseries
-from grafana.promql import latest, newest, with_bridge
+from grafana.panels import PER_SECOND, Query, bar_gauge, override, row, stat, text, timeseries
+from grafana.promql import RATE_INTERVAL, latest, newest, with_bridge
 from grafana.sheets import sheet
 from grafana.states import IS_STALLED, MAPPINGS, doing, last_status, phase_colors
-
-RATE = "[$__rate_interval]"
 
 RUNNING = 'training_session_status{status=~"initializing|running"} == 1'
 
@@ -207,14 +205,16 @@ OVERVIEW = (
     timeseries(
         "Throughput",
         "What it trains on in a second: samples as counted and as the loop measures them, tokens, and batches where it reports no samples. A drop without a phase that explains it: see GPUs, and the ranks of its run.",
-        Query(f"sum by (session_id) (rate(training_samples_total{RATE}))", "samples, counted"),
-        Query(f"max by (session_id) ({newest('training_frames_per_second')})", "samples, measured"),
-        Query(f"sum by (session_id) (rate(training_tokens_total{RATE}))", "tokens"),
         Query(
-            f"sum by (session_id) (rate(training_batches_total{RATE})) unless on (session_id) training_samples_total",
+            f"sum by (session_id) (rate(training_samples_total{RATE_INTERVAL}))", "samples, counted"
+        ),
+        Query(f"max by (session_id) ({newest('training_frames_per_second')})", "samples, measured"),
+        Query(f"sum by (session_id) (rate(training_tokens_total{RATE_INTERVAL}))", "tokens"),
+        Query(
+            f"sum by (session_id) (rate(training_batches_total{RATE_INTERVAL})) unless on (session_id) training_samples_total",
             "batches",
         ),
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
         overrides=(override("tokens", custom__axisPlacement="right"),),
     ),
@@ -222,7 +222,7 @@ OVERVIEW = (
         "Where its time goes",
         "Share of each phase in the time of the run. Stalled: no step comes. Lost: the time between two attempts, in one piece as the next one begins.",
         Query(
-            f"sum by (session_id, phase) (rate(training_phase_seconds_total{RATE})) > 0",
+            f"sum by (session_id, phase) (rate(training_phase_seconds_total{RATE_INTERVAL})) > 0",
             "{{phase}}",
         ),
         unit="percentunit",

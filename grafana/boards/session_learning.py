@@ -2,9 +2,7 @@
 
 from grafana.links import images_at_point
 from grafana.panels import Query, heatmap, override, timeseries
-from grafana.promql import buckets, newest, quantile, with_bridge
-
-RATE = "[$__rate_interval]"
+from grafana.promql import RATE_INTERVAL, buckets, newest, quantile, with_bridge
 
 COPY = ("job", "instance", "session_id")
 
@@ -13,8 +11,8 @@ DASHED = {"fill": "dash", "dash": [6, 6]}
 
 def loss_of_both(suffix: str, sign: str) -> str:
     """Return how a part of the loss histogram grows: of losses that are not negative, and of the others."""
-    positive = f"rate(training_batch_loss_{suffix}{RATE})"
-    negative = f"rate(training_batch_loss_negative_{suffix}{RATE})"
+    positive = f"rate(training_batch_loss_{suffix}{RATE_INTERVAL})"
+    negative = f"rate(training_batch_loss_negative_{suffix}{RATE_INTERVAL})"
     return f"sum by ({', '.join(COPY)}) ({positive} {sign} ({negative} or 0 * {positive}))"
 
 
@@ -49,7 +47,7 @@ LOSS_IN_DETAIL = (
         "NaN and infinity",
         "NaN and infinite values that the loop reported, by field. Any: lower the learning rate or go back to a checkpoint; a click opens the images of that moment.",
         Query(
-            with_bridge(f"increase(training_nonfinite_values_total{RATE}) > 0", "field"),
+            with_bridge(f"increase(training_nonfinite_values_total{RATE_INTERVAL}) > 0", "field"),
             "{{field}}",
         ),
         width=12,

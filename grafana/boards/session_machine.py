@@ -3,10 +3,8 @@
 from bridge.alert_rules.inlined import inlined
 from grafana.annotations import rises
 from grafana.panels import Query, state_timeline, table, timeseries
-from grafana.promql import CHOSEN_BRIDGES, latest
+from grafana.promql import CHOSEN_BRIDGES, RATE_INTERVAL, latest
 from grafana.states import MAPPINGS, doing
-
-RATE = "[$__rate_interval]"
 
 OF_A_GPU = "max by (session_id, gpu, gpu_uuid)"
 
@@ -64,8 +62,12 @@ GPUS = (
     timeseries(
         "GPU errors",
         "Memory errors that could not be corrected, and XID errors. Any: read the kernel's log of its machine, and compare the loss since then with a checkpoint.",
-        Query(f"{OF_A_GPU} (increase(training_gpu_ecc_errors_total{RATE}))", f"{GPU}: memory"),
-        Query(f"{OF_A_GPU} (increase(training_gpu_xid_errors_total{RATE}))", f"{GPU}: XID"),
+        Query(
+            f"{OF_A_GPU} (increase(training_gpu_ecc_errors_total{RATE_INTERVAL}))", f"{GPU}: memory"
+        ),
+        Query(
+            f"{OF_A_GPU} (increase(training_gpu_xid_errors_total{RATE_INTERVAL}))", f"{GPU}: XID"
+        ),
         unit="short",
         defaults={"min": 0},
     ),
@@ -99,7 +101,7 @@ def of_its_ranks(query: str) -> Query:
 
 def at_this_pace(name: str) -> str:
     """Return a recorded series with its rates over the interval that Grafana chooses."""
-    return inlined(name).replace("[5m]", RATE)
+    return inlined(name).replace("[5m]", RATE_INTERVAL)
 
 
 RANKS = (

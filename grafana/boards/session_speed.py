@@ -1,10 +1,8 @@
 """Rows of the session board about its time: how quickly it goes, and what it does while it does not train."""
 
-from grafana.panels import Query, bar_gauge, heatmap, state_timeline, timeseries
-from grafana.promql import buckets, latest, mean, newest, quantile
+from grafana.panels import PER_SECOND, Query, bar_gauge, heatmap, state_timeline, timeseries
+from grafana.promql import RATE_INTERVAL, buckets, latest, mean, newest, quantile
 from grafana.states import MAPPINGS, doing, phase_colors
-
-RATE = "[$__rate_interval]"
 
 DURATION = "training_batch_duration_seconds"
 
@@ -12,17 +10,17 @@ SPEED = (
     timeseries(
         "Batches",
         "Batches in a second. A step down that stays: compare the ranks of its run, and whether a GPU is throttled.",
-        Query(f"sum by (session_id) (rate(training_batches_total{RATE}))", "batches"),
+        Query(f"sum by (session_id) (rate(training_batches_total{RATE_INTERVAL}))", "batches"),
         width=6,
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
         "Tokens",
         "Tokens trained on in a second. Empty: the loop does not report them.",
-        Query(f"sum by (session_id) (rate(training_tokens_total{RATE}))", "tokens"),
+        Query(f"sum by (session_id) (rate(training_tokens_total{RATE_INTERVAL}))", "tokens"),
         width=6,
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -33,7 +31,7 @@ SPEED = (
             f"max by (session_id) ({newest('training_frames_per_second_average')})", "on average"
         ),
         width=6,
-        unit="suffix:/s",
+        unit=PER_SECOND,
         defaults={"min": 0},
     ),
     timeseries(
@@ -75,8 +73,8 @@ PHASES = (
         "Goodput over time",
         "Share of the time between two points that it spent in training. Less than before: the shares of the phases above say what it does instead.",
         Query(
-            f'sum by (session_id) (rate(training_phase_seconds_total{{phase="training"}}{RATE}))'
-            f" / (sum by (session_id) (rate(training_phase_seconds_total{RATE})) > 0)",
+            f'sum by (session_id) (rate(training_phase_seconds_total{{phase="training"}}{RATE_INTERVAL}))'
+            f" / (sum by (session_id) (rate(training_phase_seconds_total{RATE_INTERVAL})) > 0)",
             "goodput",
         ),
         width=12,

@@ -1,22 +1,11 @@
 """Asks Prometheus what a board asks, as Grafana does: variables first, then every query of every panel."""
 
-import json
-import re
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from support.boards import BOARDS, OF_VARIABLES, Json, filled, is_of_prometheus
-
-NAMED_GROUP = re.compile(r"\(\?<(?=[a-z])")
-"""How a regular expression of JavaScript names a group."""
-
-
-class RefusedError(AssertionError):
-    """Prometheus refuses a query."""
+from support.prometheus_api import as_text, asking, selected
 
 
 @dataclass(frozen=True)
@@ -110,15 +99,7 @@ class DataSource:
         return values
 
     def _get(self, path: str, **parameters: Any) -> Any:
-        words = urllib.parse.urlencode(parameters).encode()
-        url = f"{self.url}/api/v1/{path}"
-        if path.startswith("label/"):
-            url, words = f"{url}?{words.decode()}", None
-        try:
-            with urllib.request.urlopen(url, words, timeout=60) as response:  # noqa: S310
-                return json.load(response)["data"]
-        except urllib.error.HTTPError as error:
-            raise RefusedError(f"{parameters}: {error.read().decode()}") from error
+        return asking(self.url)(path, parameters)
 
 
 def first_choice(variable: Json, options: list[str]) -> str:
@@ -126,22 +107,3 @@ def first_choice(variable: Json, options: list[str]) -> str:
     if variable["includeAll"]:
         return variable.get("allValue") or f"({'|'.join(options)})"
     return (options or [""])[0]
-
-
-def as_text(sample: Json) -> str:
-    """Return a sample as query_result() gives it to the regular expression of a variable."""
-    labels = dict(sorted(sample["metric"].items()))
-    name = labels.pop("__name__", "")
-    inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
-    at, value = sample["value"]
-    return f"{name}{{{inside}}} {value} {round(at * 1000)}"
-
-
-def selected(regex: str, text: str) -> str | None:
-    """Return what the regular expression of a variable finds in a text; None: nothing, so it is not an option."""
-    if not regex:
-        return text
-    found = re.search(NAMED_GROUP.sub("(?P<", regex.strip("/")), text)
-    if found is None:
-        return None
-    return found.groupdict().get("value") or (found[1] if found.groups() else found[0])

@@ -139,7 +139,7 @@ def _send(deps: AppDependencies, session: Session, notified: NotifiedAlert, now:
     kind = checked_type(bounds, notified.command)
     _check_session(session, alert)
     parameters = checked_values(bounds, kind, notified.parameters, session)
-    _check_rate(deps, session, now)
+    _check_count(deps, session, now)
     if not session.connected:
         return Outcome(Result.RETRY, NOT_CONNECTED)
     command = deps.submit_command(
@@ -157,7 +157,7 @@ def _check_session(session: Session, alert: AlertReceived) -> None:
         raise ConflictError(EARLIER)
 
 
-def _check_rate(deps: AppDependencies, session: Session, now: float) -> None:
+def _check_count(deps: AppDependencies, session: Session, now: float) -> None:
     """Raise LimitError where alerts have sent a session as many commands as they may within an hour."""
     recent = [
         command

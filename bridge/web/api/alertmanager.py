@@ -8,9 +8,9 @@ from bridge.web.alerts.intake import Outcome, Result, receive
 from bridge.web.alerts.notification import NotifiedAlert, parse_notification
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import deps_of
-from bridge.web.errors import UnsupportedMediaTypeError
+from bridge.web.json_body import read_json_body
 from bridge.web.json_response import json_response
-from bridge.web.links import public_root
+from bridge.web.links import commands_link, public_root
 
 Answered = tuple[NotifiedAlert, Outcome]
 
@@ -22,12 +22,8 @@ async def post_alerts(request: web.Request) -> web.Response:
     command may be sent in a moment. What was sent by then counts as a duplicate the next time.
     """
     check_origin(request)
-    if request.content_type != "application/json":
-        raise UnsupportedMediaTypeError(
-            "send the alerts as JSON, with Content-Type: application/json"
-        )
     deps = deps_of(request)
-    notification = parse_notification(await request.read())
+    notification = parse_notification(await read_json_body(request, "alerts"))
     answered = [(notified, receive(deps, notified)) for notified in notification.alerts]
     for one in answered:
         _count(request, *one)
@@ -80,6 +76,6 @@ def _answer_json(notified: NotifiedAlert, outcome: Outcome, root: str) -> dict[s
             "command_id": command.id,
             "type": command.type.name,
             "state": str(command.state),
-            "watch": f"{root}/api/v1/sessions/{command.session_id}/commands",
+            "watch": f"{root}/{commands_link(command.session_id)}",
         },
     }

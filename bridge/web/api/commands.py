@@ -12,9 +12,9 @@ from bridge.web.command_notes import note_of
 from bridge.web.command_request import submit_from_request
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import deps_of
-from bridge.web.errors import UnsupportedMediaTypeError
+from bridge.web.json_body import read_json_body
 from bridge.web.json_response import json_response
-from bridge.web.links import public_root
+from bridge.web.links import commands_link, public_root
 from bridge.web.session_lookup import session_of
 from bridge.web.session_view import SessionView, session_view
 
@@ -25,11 +25,7 @@ async def post_command(request: web.Request) -> web.Response:
     """Queue a command; the 202 response says where to follow it."""
     check_origin(request)
     session = await session_of(request)
-    if request.content_type != "application/json":
-        raise UnsupportedMediaTypeError(
-            "send the command as JSON, with Content-Type: application/json"
-        )
-    fields = _fields(await request.read())
+    fields = _fields(await read_json_body(request, "command"))
     command = submit_from_request(
         request,
         session,
@@ -37,7 +33,7 @@ async def post_command(request: web.Request) -> web.Response:
         parameters=fields.get("parameters", {}),
         command_id=fields.get("command_id", ""),
     )
-    watch = f"{public_root(request)}/api/v1/sessions/{session.id}/commands"
+    watch = f"{public_root(request)}/{commands_link(session.id)}"
     view = session_view(session, time.time())
     response = json_response({**command_json(command, view), "watch": watch}, status=202)
     response.headers["Location"] = watch

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from support.board_pictures.page import page
-from support.board_pictures.questions import Questions, asking
+from support.board_pictures.questions import Questions
 from support.board_pictures.scene import scene
 from support.board_pictures.variables import Scope, Window
 from support.browser import chromium
+from support.prometheus_api import asking
 from support.tools import found
 
 from grafana.build import BOARDS

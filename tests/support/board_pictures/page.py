@@ -12,10 +12,11 @@ from support.board_pictures import colors, points, svg, tables, timelines, times
 from support.board_pictures.fields import configured
 from support.board_pictures.frames import Frame
 from support.board_pictures.links import link_of
-from support.board_pictures.questions import Mark, QuestionError, Questions
+from support.board_pictures.questions import Mark, Questions
 from support.board_pictures.repeats import repeated
 from support.board_pictures.timeseries import Picture
 from support.board_pictures.transformations import transformed
+from support.prometheus_api import QuestionError
 
 Json = dict[str, Any]
 

@@ -1,51 +1,18 @@
 """What Grafana asks Prometheus for a board: its variables, its panels, its annotations."""
 
-import json
 import re
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from support.board_pictures.frames import Frame, legend_of, series_frame, table_frame
 from support.board_pictures.variables import Choice, Scope, Window, matched
+from support.prometheus_api import Ask, QuestionError, as_text
 
 Json = dict[str, Any]
 
-Ask = Callable[[str, Mapping[str, str]], Any]
-"""Returns the data that Prometheus answers to a path and its parameters; raises QuestionError."""
-
 LABEL_VALUES = re.compile(r"label_values\((?:(?P<series>.*),\s*)?(?P<label>\w+)\)", re.DOTALL)
 QUERY_RESULT = re.compile(r"query_result\((?P<query>.*)\)", re.DOTALL)
-
-
-class QuestionError(Exception):
-    """Prometheus refuses a query, or does not answer; the text says what it says."""
-
-
-def asking(url: str) -> Ask:
-    """Return what asks the Prometheus at an address."""
-
-    def ask(path: str, parameters: Mapping[str, str]) -> Any:
-        words = urllib.parse.urlencode(parameters).encode()
-        is_get = path.startswith("label/")
-        address = f"{url.rstrip('/')}/api/v1/{path}"
-        request = (
-            urllib.request.Request(f"{address}?{words.decode()}")  # noqa: S310 -- http, given by whoever looks
-            if is_get
-            else urllib.request.Request(address, data=words)  # noqa: S310
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-                return json.load(response)["data"]
-        except urllib.error.HTTPError as error:
-            raise QuestionError(f"{path}: {error.read().decode(errors='replace')}") from error
-        except OSError as error:
-            raise QuestionError(f"no Prometheus answers at {url}: {error}") from error
-
-    return ask
 
 
 class Mark(NamedTuple):
@@ -118,7 +85,7 @@ class Questions:
             return self.ask(f"label/{match['label']}/values", {**self._times(), **series})
         if match := QUERY_RESULT.fullmatch(query.strip()):
             answer = self.ask("query", {"query": match["query"], "time": f"{self.window.end}"})
-            return [_as_text(one) for one in answer["result"]]
+            return [as_text(one) for one in answer["result"]]
         raise QuestionError(
             f"a variable asks for {query!r}, which is neither label_values nor query_result"
         )
@@ -229,12 +196,3 @@ class Questions:
                     found.add(Mark(when, annotation.get("iconColor", "blue"), title))
                 previous = float(at) if value else previous
         return sorted(found)
-
-
-def _as_text(sample: Json) -> str:
-    """Return a sample as Grafana writes it for a variable's regex."""
-    labels = dict(sorted(sample["metric"].items()))
-    name = labels.pop("__name__", "")
-    listed = ",".join(f'{key}="{value}"' for key, value in labels.items())
-    at, value = sample["value"]
-    return f"{name}{{{listed}}} {value} {float(at) * 1000:.0f}"

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from support.prometheus_api import selected
+
 USED = re.compile(
     r"\$\{(?P<braced>\w+)(?P<path>[.\[][^}:]*)?(?::(?P<format>[^}]+))?\}|\$(?P<bare>\w+)|\[\[(?P<old>\w+)\]\]"
 )
@@ -126,13 +128,5 @@ FORMATS: Mapping[str, Callable[[str, Choice], str]] = {
 
 def matched(regex: str, texts: Sequence[str]) -> list[str]:
     """Return the values of a variable that its regex takes out of the answers of its query."""
-    pattern = re.compile(re.sub(r"\(\?<(?![=!])", "(?P<", regex.strip("/"))) if regex else None
-    found: dict[str, None] = {}
-    for text in texts:
-        match = pattern.search(text) if pattern else None
-        if pattern and not match:
-            continue
-        groups = match.groupdict() if match else {}
-        value = groups.get("value") or (match[1] if match and match.re.groups else text)
-        found[value] = None
-    return list(found)
+    values = (selected(regex, text) for text in texts)
+    return list(dict.fromkeys(value for value in values if value is not None))

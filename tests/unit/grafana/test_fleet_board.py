@@ -2,9 +2,9 @@
 
 import pytest
 
+from bridge.protocol import CANARY_CLIENT
 from grafana.boards.fleet import COUNTS, OVER_TIME
 from grafana.boards.fleet_table import ABOUT, COLUMNS, SESSIONS_TABLE, fields
-from grafana.promql import CANARY
 
 COUNTED = ("Running", "Batches", "Samples")
 
@@ -28,7 +28,7 @@ DRAWN = (
 )
 def test_the_canary_is_left_out(panel):
     """It would be one more run that never ends."""
-    assert all(f'client_name="{CANARY}"' in target["expr"] for target in panel["targets"])
+    assert all(f'client_name="{CANARY_CLIENT}"' in target["expr"] for target in panel["targets"])
 
 
 def test_no_column_brings_the_canary_back():
@@ -36,7 +36,7 @@ def test_no_column_brings_the_canary_back():
     exprs = [target["expr"] for target in SESSIONS_TABLE["targets"]]
 
     assert len(exprs) == len(COLUMNS) + 1
-    assert all(f'client_name="{CANARY}"' in expr for expr in exprs)
+    assert all(f'client_name="{CANARY_CLIENT}"' in expr for expr in exprs)
 
 
 def test_a_column_is_what_its_query_fills():

@@ -3,8 +3,8 @@
 import pytest
 from support.tools import ROOT
 
+from bridge.protocol import CANARY_CLIENT
 from grafana.promql import (
-    CANARY,
     CHOSEN_BRIDGES,
     CHOSEN_SESSIONS,
     buckets,
@@ -110,5 +110,5 @@ def test_the_canary_is_known_by_its_name():
     """By the one with which it registers."""
     source = (ROOT / "bridge/canary/service.py").read_text()
 
-    assert f'client_name="{CANARY}"' in source
-    assert f'client_name="{CANARY}"' in trainings("training_loss")
+    assert "client_name=CANARY_CLIENT" in source
+    assert f'client_name="{CANARY_CLIENT}"' in trainings("training_loss")
