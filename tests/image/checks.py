@@ -272,7 +272,12 @@ def test_a_stop_with_a_live_stream_loses_nothing(built, figures):
         reported = session.stats.batches
 
         with running(built.store, built.name, *options, doors=doors) as second:
-            kept = second.metrics_total("training_batches_total", session_id="live")
+            # A session that was sent away has no series until it is back.
+            kept = until_true(
+                lambda: second.metrics_total("training_batches_total", session_id="live"),
+                seconds=30,
+                what="the loop is back",
+            )
             until_true(
                 lambda: session.stats.batches > reported + 100, seconds=30, what="the loop goes on"
             )
