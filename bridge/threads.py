@@ -12,15 +12,16 @@ from bridge.errors import StorageError
 Result = TypeVar("Result")
 
 WAITING_LIMIT = 200
-"""Calls that may wait for a thread of their kind."""
+"""Calls that may wait for a thread of their kind, unless it says otherwise."""
 
 
 class ThreadLimiter:
     """At most `most` threads for calls of one kind, which wait for nothing but each other."""
 
-    def __init__(self, name: str, most: int) -> None:
+    def __init__(self, name: str, most: int, *, waiting_limit: int = WAITING_LIMIT) -> None:
         """Start no thread yet; `name` is what the threads are called."""
         self._name = name
+        self._waiting_limit = waiting_limit
         self._free = asyncio.Semaphore(most)
         self._waiting = 0
 
@@ -29,8 +30,8 @@ class ThreadLimiter:
 
         Raises StorageError when too many calls wait already.
         """
-        if self._waiting >= WAITING_LIMIT:
-            raise StorageError(f"{WAITING_LIMIT} calls wait for {self._name} already")
+        if self._waiting >= self._waiting_limit:
+            raise StorageError(f"{self._waiting_limit} calls wait for {self._name} already")
         self._waiting += 1
         try:
             await self._free.acquire()

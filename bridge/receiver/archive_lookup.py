@@ -7,6 +7,9 @@ from bridge.threads import ThreadLimiter
 
 THREADS = 4
 
+WAITING_LIMIT = 10_000
+"""Registrations that may wait: a fleet registers at once when its bridge is back."""
+
 
 class ArchiveLookup:
     """Looks on the disk, which may hang, in a few threads of its own."""
@@ -14,7 +17,7 @@ class ArchiveLookup:
     def __init__(self, deps: StreamDependencies) -> None:
         """Look where the dependencies say."""
         self._deps = deps
-        self._threads = ThreadLimiter("archived sessions", THREADS)
+        self._threads = ThreadLimiter("archived sessions", THREADS, waiting_limit=WAITING_LIMIT)
 
     async def find(self, session_id: str) -> tuple[Session | None, int]:
         """Return a session that has expired, or None and the last attempt that images alone are left of; 0: none.

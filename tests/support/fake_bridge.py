@@ -3,9 +3,11 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from uuid import uuid4
 
 import grpc
 
+from bridge.protocol import TOKEN_HEADER
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire import metrics_pb2_grpc as service
 
@@ -51,7 +53,10 @@ class FakeBridge(service.MetricsServiceServicer):
         self.attempt = 1
         self.invalid = set()
         """Sequences to answer with INVALID_DATA."""
-        self.stream_token = "proof" if uses_sequences else ""
+        self.stream_token = f"proof-{uuid4().hex}" if uses_sequences else ""
+        """What a stream has to show, as with a bridge: a client of another test's may find the port it knew here."""
+        self.strangers = []
+        """The method and metadata of each stream that was refused for want of it."""
         self.lost_at = {}
         """Sequences that are not taken, so many times, with what is answered; those behind wait for them."""
         self.full_at = 0
@@ -108,15 +113,23 @@ class FakeBridge(service.MetricsServiceServicer):
 
     def StreamMetrics(self, request_iterator, context):  # noqa: N802 -- the protocol's name
         """Take one message a frame."""
-        self.streams.append("StreamMetrics")
+        self._admit("StreamMetrics", context)
         yield from self._serve(([request] for request in request_iterator), context)
 
     def StreamMetricsBatches(self, request_iterator, context):  # noqa: N802 -- the protocol's name
         """Take many messages a frame."""
-        self.streams.append("StreamMetricsBatches")
+        self._admit("StreamMetricsBatches", context)
         if not self.frames:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
         yield from self._serve((frame.requests for frame in request_iterator), context)
+
+    def _admit(self, method, context):
+        """Refuse whoever has not registered here."""
+        metadata = dict(context.invocation_metadata())
+        if self.stream_token and metadata.get(TOKEN_HEADER) != self.stream_token:
+            self.strangers.append((method, metadata))
+            context.abort(grpc.StatusCode.ABORTED, "this stream belongs to no registration here")
+        self.streams.append(method)
 
     def _serve(self, frames, context):
         self.metadata.append(dict(context.invocation_metadata()))

@@ -41,8 +41,20 @@ class Ran(NamedTuple):
 
     def __str__(self):
         """Say all that there is to know of it, for a test that fails."""
-        statuses = [str(one).replace("\n", " ") for one in self.bridge.of("status_update")]
-        return f"status {self.status}\n{self.out}\n{self.err}\n{self.bridge.streams}\n{statuses}"
+        bridge = self.bridge
+        statuses = [str(one).replace("\n", " ") for one in bridge.of("status_update")]
+        registered = [(one.session_id, one.client_instance_id) for one in bridge.registrations]
+        received = [(one.session_id, one.sequence) for one in bridge.received]
+        return "\n".join(
+            map(
+                str,
+                (
+                    f"status {self.status}",
+                    *(self.out, self.err, bridge.streams, statuses),
+                    *(registered, bridge.metadata, received, bridge.strangers),
+                ),
+            )
+        )
 
     @property
     def end(self):

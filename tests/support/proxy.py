@@ -111,11 +111,11 @@ class Proxy:
     async def _stop(self):
         await self._behave(listening=False)
         await self._cut()
-        serving = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        await self._cut()  # a task that was cancelled before it began has closed nothing
+        while serving := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in serving:
+                task.cancel()
+            await asyncio.gather(*serving, return_exceptions=True)
+            await self._cut()  # a task that was cancelled before it began has closed nothing
 
     def _connected(self, reader, writer):
         self.connections += 1
@@ -146,11 +146,12 @@ class Proxy:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            # Nothing is awaited before it is closed: this task may be cancelled here too.
             self._writers.discard(forth)
+            forth.close()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            forth.close()
 
     async def _pass(self, source, sink):
         with suppress(OSError):

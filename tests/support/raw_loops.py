@@ -32,6 +32,7 @@ class Loop(threading.Thread):
         self._rate = batches_per_second
         self._began = 0.0
         self._stopping = threading.Event()
+        self._abandoned = threading.Event()
 
     @property
     def run_of(self) -> KnownRun:
@@ -50,11 +51,17 @@ class Loop(threading.Thread):
         assert not self.is_alive(), f"{self.run_of.session_id} cannot deliver what it said"
         assert not self.faults, self.faults
 
+    def abandon(self) -> None:
+        """Hang up, whatever is left: nothing may look for a bridge once its test is over, as its port goes to others."""
+        self._abandoned.set()
+        self.join(END_SECONDS)
+        assert not self.is_alive(), f"{self.run_of.session_id} does not end"
+
     def run(self) -> None:
         """Stream until `stop`."""
         self._began = time.monotonic()
         try:
-            while not self._is_over():
+            while not self._is_over() and not self._abandoned.is_set():
                 if self.client.ended.is_set() or self.client.drained.is_set():
                     self._come_back()
                 else:

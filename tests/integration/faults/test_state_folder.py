@@ -60,7 +60,7 @@ def images_of(bridge, run):
 
 @pytest.fixture
 def loop_on():
-    """Return a function that starts a training loop on a bridge."""
+    """Yield a function that starts a training loop on a bridge, which ends with the test."""
     loops = []
 
     def start(bridge, run=RUN):
@@ -70,7 +70,9 @@ def loop_on():
         until_true(lambda: loop.client.acknowledged > 20)
         return loop
 
-    return start
+    yield start
+    for loop in loops:
+        loop.abandon()
 
 
 @pytest.mark.parametrize("removed", ["lock", "database"])
@@ -127,7 +129,7 @@ def replace(state):
 
 @pytest.mark.parametrize("lose", [remove, replace])
 def test_no_ack_comes_from_a_database_that_is_gone(tmp_path, loop_on, lose):
-    """The bridge is not ready any more and says why; what it has not acknowledged reaches the next one."""
+    """The bridge is not ready any more and says why, and acknowledges nothing of what still comes."""
     state = tmp_path / "state"
     port = free_port()
     with running_bridge(state, *FLAGS, "--grpc-address", f"127.0.0.1:{port}") as bridge:
@@ -141,8 +143,7 @@ def test_no_ack_comes_from_a_database_that_is_gone(tmp_path, loop_on, lose):
         until_true(lambda: loop.client.sent > sent + 20)
         assert loop.client.acknowledged == acknowledged
         assert bridge.get("/healthz")
-        loop.client.cut()
-        loop._stopping.set()
+        loop.abandon()
         bridge.stop(signal.SIGKILL)
 
 

@@ -251,7 +251,7 @@ def test_a_name_that_no_header_can_carry_costs_the_header_alone():
     class Odd(FakeBridge):
         def RegisterTrainingSession(self, request, context):  # noqa: N802 -- the protocol's name
             response = super().RegisterTrainingSession(request, context)
-            response.session_id, response.stream_token = "é\n", "\n"
+            response.session_id = "é\n"
             return response
 
     with serving(Odd()) as bridge:
