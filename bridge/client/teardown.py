@@ -50,7 +50,8 @@ def stop(parts: Parts, collecting: threading.Thread, sending: threading.Thread) 
     parts.outbox.abandon()
     if parts.spool is None:
         collecting.join(max(0.0, deadline - time.monotonic()))
-    left = parts.outbox.wait_until_delivered(0.0) + parts.queue.in_hand
+    in_hand = parts.queue.in_hand  # read before the outbox, into which they go: none is missed
+    left = in_hand + parts.outbox.wait_until_delivered(0.0) + parts.collector.abandoned_in_hand
     if parts.spool is not None:
         parts.spool.close(max(0.0, deadline - time.monotonic()))
     sending.join(max(0.0, deadline - time.monotonic()))

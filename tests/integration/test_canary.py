@@ -35,7 +35,7 @@ class Canary:
     def value(self, name, **labels):
         """Add up the samples of a series that have the labels given."""
         url = f"http://127.0.0.1:{self.port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             page = answer.read().decode()
         return sum(
             sample.value
@@ -56,7 +56,7 @@ class Canary:
     def stop(self, number=signal.SIGTERM):
         """Send a signal and return the exit status."""
         self.process.send_signal(number)
-        return self.process.wait(40)
+        return self.process.wait(90)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def canary(folder, grpc, http, *flags):
         finally:
             if process.poll() is None:
                 process.kill()
-            process.wait(40)
+            process.wait(90)
 
 
 @pytest.mark.parametrize("keep", ["sample", "all", "none"])

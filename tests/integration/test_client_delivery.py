@@ -154,7 +154,7 @@ def test_what_was_dropped_holds_up_nothing(tmp_path):
     with running_bridge(tmp_path / "state") as bridge:
         session = TrainingSession(bridge.grpc, session_id="run", buffer_bytes=100_000)
         log_batches(session, 0, range(100))
-        assert session.flush() == 0
+        assert session.flush(60) == 0
         bridge.process.send_signal(signal.SIGSTOP)
         for round_ in range(1, 41):
             log_batches(session, round_, range(100))
@@ -179,7 +179,7 @@ def test_a_bridge_that_lost_its_state_gets_the_rest(tmp_path, port):
     with running_bridge(tmp_path / "one", *flags) as first:
         session = TrainingSession(address, session_id="run")
         log_batches(session, 0, range(50))
-        assert session.flush() == 0
+        assert session.flush(60) == 0
         first.stop(signal.SIGKILL)
     log_batches(session, 1, range(30))
     with running_bridge(tmp_path / "two", *flags) as second:

@@ -83,7 +83,7 @@ class Proxy:
             self._loop.close()
 
     def _order(self, order, *, cuts=False):
-        asyncio.run_coroutine_threadsafe(order, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(order, self._loop).result(60)
         if cuts:
             self.cut()
 

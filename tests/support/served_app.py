@@ -23,7 +23,7 @@ def served_app(deps):
         thread = threading.Thread(target=loop.run_until_complete, args=(serve(listener),))
         thread.start()
         try:
-            assert ready.wait(10), "the server does not start"
+            assert ready.wait(60), "the server does not start"
             yield f"http://{listener.address}"
         finally:
             loop.call_soon_threadsafe(stopping.set)

@@ -152,7 +152,7 @@ def _server(folder, kind, port):
             yield process
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _answers(process, port):

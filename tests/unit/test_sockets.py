@@ -53,7 +53,7 @@ async def grpc(address):
 def answers(host, port):
     """Return whether somebody takes a connection."""
     try:
-        socket.create_connection((host, port), timeout=10).close()
+        socket.create_connection((host, port), timeout=60).close()
     except OSError:
         return False
     return True

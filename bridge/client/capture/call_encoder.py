@@ -71,6 +71,8 @@ class CallEncoder:
         """The last status of the run."""
         self._position: tuple[int, int, int | None] | None = None
         """Epoch and index of the last batch."""
+        self.abandoned = 0
+        """Calls that were taken and left out, since nobody wanted them any more."""
 
     def encode(
         self, calls: list[Call], *, is_abandoned: Callable[[], bool]
@@ -83,6 +85,7 @@ class CallEncoder:
         for index, call in enumerate(calls):
             if is_abandoned():
                 self.leave_out(call, self._left_out)
+                self.abandoned += type(call) is not FlushCall
                 continue
             message = self._encode(call, round((call.at + offset) * 1000), index in chosen)
             if message is not None:

@@ -109,6 +109,11 @@ class Collector:
         _end_flushes(calls)
         return sum(type(call) is not FlushCall for call in calls)
 
+    @property
+    def abandoned_in_hand(self) -> int:
+        """Return how many calls its own thread has left out, as it had taken them before `abandon`."""
+        return self._calls.abandoned
+
     def _wait_for_server_config(self) -> None:
         """Leave all calls in the queue until the bridge has responded, but not for long.
 

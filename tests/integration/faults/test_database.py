@@ -35,7 +35,7 @@ IMAGE_ROWS = (
 
 def rows(state):
     """Return the whole image index, from the database itself."""
-    with closing(sqlite3.connect(state / "trainbridge.db", timeout=10)) as database:
+    with closing(sqlite3.connect(state / "trainbridge.db", timeout=60)) as database:
         return [database.execute(sql).fetchall() for sql in (BATCH_ROWS, IMAGE_ROWS)]
 
 

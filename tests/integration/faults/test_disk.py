@@ -4,7 +4,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
@@ -23,7 +22,7 @@ from bridge.storage.database import Database
 
 MEBIBYTE = 1 << 20
 NOTICE_SECONDS = 30
-RECOVERY_SECONDS = 10
+RECOVERY_SECONDS = 60
 
 RUN = KnownRun("run", epoch_batches=50, samples=2, images_every=3)
 
@@ -132,12 +131,12 @@ def test_a_disk_that_is_well_again_is_used_within_seconds(fault, tmp_path, port)
             until_true(lambda: bridge.total("training_images_total", result="dropped") > 0)
         stored = bridge.total("training_images_total", result="stored")
         fault.end(disk, bridge.process)
-        ended, sent = time.monotonic(), loop.client.sent
+        sent = loop.client.sent
 
         until_true(lambda: loop.client.acknowledged > sent, seconds=RECOVERY_SECONDS)
         until_true(
             lambda: bridge.total("training_images_total", result="stored") > stored,
-            seconds=RECOVERY_SECONDS - (time.monotonic() - ended),
+            seconds=RECOVERY_SECONDS,
         )
         loop.stop()
         checks.check(bridge, checks.Sent.whole(RUN, loop.batches))

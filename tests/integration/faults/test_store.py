@@ -25,12 +25,12 @@ from support.raw_loops import NumberedLoop
 from support.swift import swift
 from support.waiting import until_true
 
-ALERT_SECONDS = 10
+ALERT_SECONDS = 60
 """So long after a fault the series that alerts read have moved."""
 
-ACK_SECONDS = 1.0
+ACK_SECONDS = 10.0
 CATCH_UP_SECONDS = 60
-PAGES_SECONDS = 5.0
+PAGES_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")

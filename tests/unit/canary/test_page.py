@@ -101,7 +101,7 @@ def test_the_page_is_served():
     """In the text format, at a port that can be asked for."""
     with (
         serving(Page(), "127.0.0.1:0") as address,
-        urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer,
+        urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer,
     ):
         assert b"\ncanary_bridge_up 0.0\n" in answer.read()
 

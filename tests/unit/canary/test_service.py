@@ -80,7 +80,7 @@ def running(options, page):
         yield
     finally:
         stopping.set()
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive(), "the canary does not stop"
 
 

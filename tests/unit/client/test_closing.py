@@ -16,6 +16,8 @@ from support.stopped import stopped_process
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
+from bridge.client.calls import BatchCall
+from bridge.client.capture.call_encoder import CallEncoder
 from bridge.client.capture.device import DeviceCopies
 from bridge.client.capture.wakeup import Wakeup
 from bridge.client.encoding import images
@@ -156,13 +158,30 @@ def test_images_make_way_for_numbers_when_the_time_is_over(monkeypatch):
     session = TrainingSession(bridge)
     for batch in range(60):
         session.log_batch(1.0, epoch=0, batch=batch, images=np.zeros((16, 8, 8, 3), np.uint8))
-    with within(2.0):
-        assert session.close(2.0) == 0
+    assert session.close(2.0) == 0
 
     assert [batch.batch for batch in bridge.batches] == list(range(60))
     assert bridge.statuses[-1][0].name == "COMPLETED"
     assert session.stats.left_out["images: closed"] > 0
     assert session.stats.images_waiting == 0
+
+
+def test_what_was_taken_and_never_encoded_is_not_delivered(monkeypatch):
+    """A session that is closed between the two returns how many messages that were."""
+    is_taken = threading.Event()
+
+    def look(encoder, calls):
+        if any(type(call) is BatchCall for call in calls):
+            is_taken.set()
+            until_true(session._runtime.queue.is_abandoned)
+
+    monkeypatch.setattr(CallEncoder, "look", look)
+    session = TrainingSession(RecordingBridge())
+    for batch in range(5):
+        session.log_batch(0.5, epoch=0, batch=batch)
+    until_true(is_taken.is_set)
+
+    assert session.close(0.0) >= 5
 
 
 def test_a_full_disk_does_not_hold_up_the_end(tmp_path, frozen_address):

@@ -35,7 +35,7 @@ parent = None
 if sys.argv[2] != "none":
     parent = TrainingSession(sys.argv[1], session_id="parent")
     parent.log_batch(0.5, epoch=0, batch=0)
-    assert parent.flush(20) == 0
+    assert parent.flush(60) == 0
 if sys.argv[2] == "closed":
     parent.close(20)
 child = os.fork()

@@ -106,7 +106,7 @@ def test_a_new_session_of_the_same_name_takes_over(caplog):
         first.log_batch(0.5, epoch=0, batch=99)
         until_true(lambda: len(bridge.registrations) == 2, what="the second is registered")
         statuses = bridge.of("status_update")
-        assert second.flush(20) == 0
+        assert second.flush(60) == 0
         assert first.close() == second.close() == 0
 
     assert bridge.batches() == [(0, batch) for batch in range(50)]

@@ -76,7 +76,7 @@ def test_what_sends_waits_until_the_rank_is_known(distributed, rank):
     assert decisions == []
 
     distributed.rank = rank
-    thread.join(10)
+    thread.join(60)
 
     assert decisions == [rank == 0]
 

@@ -220,7 +220,7 @@ def test_pause_and_resume(bridge):
         until_true(lambda: Status.PAUSED in [status for status, _ in bridge.statuses])
         assert loop.is_alive()
         bridge.send_command(CommandType.RESUME_TRAINING)
-        loop.join(10)
+        loop.join(60)
         assert not loop.is_alive()
 
     assert [answer.applied for answer in bridge.answers] == [True, True]
@@ -241,7 +241,7 @@ def test_a_pause_never_lasts_for_ever(bridge, end):
         bridge.send_command(CommandType.STOP_TRAINING)
     else:
         session.close()
-    loop.join(10)
+    loop.join(60)
 
     assert not loop.is_alive()
     session.close()

@@ -166,7 +166,7 @@ def test_a_forked_child_leaves_the_spool_alone(tmp_path):
         assert not is_abandoned(path)
         until_true(lambda: is_written(path, tmp_path), what="the parent's batch is written")
         parent.kill()
-        parent.wait(10)
+        parent.wait(60)
 
         assert is_abandoned(path)
         assert reopened(path).count_unacknowledged()[1] == 1

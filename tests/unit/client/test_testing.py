@@ -86,7 +86,7 @@ def test_everything_is_acknowledged():
     bridge = RecordingBridge()
     with TrainingSession(bridge) as session:
         session.log_batch(0.5, epoch=0, batch=0)
-        assert session.flush() == 0
+        assert session.flush(60) == 0
         assert session.stats.connected
         assert len(bridge.batches) == 1
 

@@ -131,7 +131,7 @@ def test_an_invalid_last_message_does_not_hold_up_the_end(bridge):
     """Nothing comes after it that could be acknowledged instead, and yet the session is over at once."""
     with TrainingSession(bridge.address) as session:
         log(session, 3)
-        assert session.flush() == 0
+        assert session.flush(60) == 0
         bridge.invalid = {session.stats.messages + 1}
 
     assert session.stats.refused == 1
@@ -177,9 +177,9 @@ def test_what_a_bridge_could_not_take_is_sent_again(bridge, code):
 
 def test_a_last_message_that_met_a_fault_is_sent_again(bridge):
     """Nothing comes behind it that would be refused for its sake."""
-    with TrainingSession(bridge.address, close_seconds=20) as session:
+    with TrainingSession(bridge.address, close_seconds=60) as session:
         log(session, 3)
-        assert session.flush() == 0
+        assert session.flush(60) == 0
         last = session.stats.messages + 1
         bridge.lost_at = {last: (1, wire.ErrorResponse.INTERNAL_ERROR)}
 
@@ -355,7 +355,7 @@ def test_a_late_bridge_gets_everything():
     session = TrainingSession(f"127.0.0.1:{port}")
     log(session)
     with serving(FakeBridge(), f"127.0.0.1:{port}") as bridge:
-        assert session.close(20) == 0
+        assert session.close(60) == 0
 
     assert bridge.batches() == EXPECTED
 

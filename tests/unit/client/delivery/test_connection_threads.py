@@ -49,7 +49,7 @@ def test_a_system_that_is_out_of_threads_is_tried_again(bridge, monkeypatch, cap
     refuse(monkeypatch, "can't start new thread", 1)
     with caplog.at_level(logging.WARNING), TrainingSession(bridge.address) as session:
         session.log_batch(0.5, epoch=0, batch=0)
-        assert session.flush(20) == 0
+        assert session.flush(60) == 0
 
     assert bridge.batches() == [(0, 0)]
     assert "can't start new thread" in caplog.text

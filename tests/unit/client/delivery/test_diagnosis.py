@@ -189,7 +189,7 @@ def test_a_bridge_on_this_machine_is_reached_without_a_proxy(monkeypatch, variab
     try:
         session = TrainingSession(f"localhost:{port}")
         session.log_batch(0.5, epoch=0, batch=0)
-        assert session.close(20) == 0
+        assert session.close(60) == 0
     finally:
         server.stop(None).wait()
 

@@ -74,7 +74,7 @@ def test_a_forked_child_neither_frees_a_folder_nor_holds_it(tmp_path):
         assert not is_abandoned(path)
 
         parent.kill()
-        parent.wait(10)
+        parent.wait(60)
 
         assert is_abandoned(path)
     finally:

@@ -218,7 +218,7 @@ class BadDisk:
         return getattr(self._spool, name)
 
     def append(self, messages):
-        self.may_answer.wait(20)
+        self.may_answer.wait(60)
         if self.error:
             raise self.error
         self._spool.append(messages)
