@@ -36,6 +36,8 @@ class Reason(StrEnum):
     """The call was made after the session had ended."""
     SECRET = "secret"  # noqa: S105 -- a reason
     """It looks like a password, a token or a key, which the bridge would show."""
+    NOT_SUPPORTED = "not supported"
+    """A drop-in for another tracker was given what a bridge has no place for."""
     COPY = "copy"
     """The call was made through a copy of the session, in a forked child for example."""
 

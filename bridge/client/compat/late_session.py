@@ -1,0 +1,145 @@
+"""The session of a drop-in, made when the script first reports something, with the configuration it has by then."""
+
+import inspect
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bridge.client.compat.silent_session import SilentSession
+from bridge.client.encoding.isolation import let_through
+from bridge.client.left_out import Reason, error_text
+from bridge.client.session import TrainingSession
+
+log = logging.getLogger("trainbridge")
+
+OPTIONS = frozenset(inspect.signature(TrainingSession).parameters)
+"""What a session may be made with."""
+
+MAX_DETAILS = 60
+"""Values of one event; a bridge takes 64 with what the SDK adds."""
+
+
+class NotSupportedError(Exception):
+    """Why something has no place in what a bridge shows, and what to do instead."""
+
+
+class LateSession:
+    """Makes a session once, reports what a script says about itself, and closes what it has made.
+
+    A bridge learns the configuration of a run as the run registers, and scripts of other trackers go on
+    to configure theirs after they have begun: so it is made with the first call that reports.
+    """
+
+    def __init__(
+        self, about: Mapping[str, Any], *, session: Any = None, is_silent: bool = False
+    ) -> None:
+        """Make it from the arguments of TrainingSession later, or use one that somebody else closes.
+
+        Raises TypeError for an argument that a session does not have.
+        """
+        unknown = sorted(set(about) - OPTIONS)
+        if unknown:
+            raise TypeError(
+                f"unknown argument {unknown[0]!r}; give those of SummaryWriter, of wandb.init or of"
+                " TrainingSession"
+            )
+        self.about = dict(about)
+        self.config: dict[str, Any] = {}
+        """What was said before the session was made."""
+        self._session: Any = session or (SilentSession() if is_silent else None)
+        self._is_lent = session is not None
+        self._is_closed = False
+        self._lock = threading.Lock()
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the run has begun to report: what is configured now is an event."""
+        return self._session is not None
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has ended."""
+        return self._is_closed
+
+    @property
+    def session(self) -> Any:
+        """The session, which is made where there is none yet."""
+        if self._session is None:
+            with self._lock:
+                if self._session is None:
+                    self._session = self._make()
+        return self._session
+
+    def configure(self, values: Mapping[str, Any]) -> None:
+        """Add to the configuration; once the run has begun, an event shows what was added."""
+        self.config.update(values)
+        if self.is_made and values:
+            self.report("config", values)
+
+    def report(self, name: str, values: Mapping[str, Any]) -> None:
+        """Report values by name as one event or several."""
+        pairs = list(values.items())
+        for start in range(0, len(pairs), MAX_DETAILS):
+            chunk = {str(key): value for key, value in pairs[start : start + MAX_DETAILS]}
+            clash = {"name", "message", "level", "self"} & set(chunk)
+            self.session.event(
+                name, **{f"{key}_" if key in clash else key: chunk[key] for key in chunk}
+            )
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Count something that a bridge has no place for; it is logged once, with the reason."""
+        gate = getattr(self.session, "_gate", None)
+        if gate is not None and gate.admits(what):
+            gate.account.add(what, Reason.NOT_SUPPORTED, error=NotSupportedError(why))
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End what it has made, as failed where an exception says so; a session that was lent goes on."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        session = self.session
+        if self._is_lent or isinstance(session, SilentSession):
+            return
+        if error is not None:
+            session.__exit__(type(error), error, error.__traceback__)
+        else:
+            session.close()
+
+    def _make(self) -> Any:
+        given = self.about.get("config")
+        about = self.about | {"config": _joined(given, self.config)}
+        try:
+            return TrainingSession(**about)
+        except BaseException as error:
+            let_through(error)
+            if self.about.get("strict"):
+                raise
+            log.warning(
+                "nothing of this run is reported, training goes on: %s; mend it and start again",
+                error_text(error),
+            )
+            return SilentSession()
+
+
+def guarded(late: LateSession, what: str, call: Callable[[], None]) -> None:
+    """Run a call of a script; what it raises costs what was to be reported, never the loop."""
+    try:
+        call()
+    except BaseException as error:
+        let_through(error)
+        if late.about.get("strict"):
+            raise
+        gate = getattr(late.session, "_gate", None)
+        if gate is not None:
+            gate.account.record(what, Reason.UNREADABLE, 1, error=error)
+
+
+def _joined(given: Any, said: dict[str, Any]) -> Any:
+    if not said:
+        return given
+    if given is None:
+        return said
+    if isinstance(given, Mapping):
+        return {**given, **said}
+    return {"config": given, **said}
