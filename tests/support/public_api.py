@@ -14,6 +14,7 @@ KEPT = Path(__file__).parents[1] / "repository" / "public_api.txt"
 
 PUBLIC = {
     "bridge.client": ("BridgeClient", "CommandType", "Stats", "Status", "TrainingSession"),
+    "bridge.client.compat.tensorboard": ("SummaryWriter",),
     "bridge.client.query": ("QueryError", "NoBridgeError", "ProblemError"),
     "bridge.client.query_types": (
         "SessionSummary",

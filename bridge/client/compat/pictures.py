@@ -8,7 +8,7 @@ from typing import Any
 
 from bridge.client.capture.kinds import Image, Kind, kind_of
 
-ORDERS = {
+LAYOUTS = {
     "HW": "HW",
     "CHW": "HWC",
     "HWC": "HWC",
@@ -18,25 +18,27 @@ ORDERS = {
     "NHWC": "NHWC",
     "CNHW": "NHWC",
 }
-"""Orders of the axes, as letters, and the ones that a session takes for certain."""
+"""Layouts of the axes, as letters, and the ones that a session takes for certain."""
 
 
 def arranged(array: Any, dataformats: str) -> list[Any]:
-    """Return the pictures of an array whose axes have this order, each (H, W) or (H, W, C).
+    """Return the pictures of an array with this layout of its axes, each (H, W) or (H, W, C).
 
-    Raises ValueError for an order that is not one of pictures, or not that of the array.
+    Raises ValueError for a layout that is not one of pictures, or not that of the array.
     """
-    order = str(dataformats).upper()
+    layout = str(dataformats).upper()
     if kind_of(array) in (Kind.SEQUENCE, Kind.OTHER, Kind.CONSTANT):
         raise ValueError(f"a {type(array).__name__} is not a picture; give an array or a tensor")
-    wanted = ORDERS.get(order)
+    wanted = LAYOUTS.get(layout)
     if wanted is None:
-        raise ValueError(f"{order[:16]!r} is not an order of axes; give one of {', '.join(ORDERS)}")
-    if len(array.shape) != len(order):
         raise ValueError(
-            f"an array of {len(array.shape)} dimensions is not {order}; say its order with dataformats="
+            f"{layout[:16]!r} is not a layout of pictures; give one of {', '.join(LAYOUTS)}"
         )
-    axes = tuple(order.index(letter) for letter in wanted)
+    if len(array.shape) != len(layout):
+        raise ValueError(
+            f"an array of {len(array.shape)} dimensions is not {layout}; say its layout with dataformats="
+        )
+    axes = tuple(layout.index(letter) for letter in wanted)
     if axes != tuple(range(len(axes))):
         array = array.permute(*axes) if hasattr(array, "permute") else array.transpose(axes)
     return list(array) if wanted.startswith("N") else [array]
