@@ -61,6 +61,11 @@ class Gate:
         """Return whether the session is a copy of one that lives elsewhere."""
         return self._shut in (Shut.FORKED, Shut.COPIED)
 
+    @property
+    def is_of_other_rank(self) -> bool:
+        """Return whether another process reports for this one, which trains with it."""
+        return self._shut is Shut.OTHER_RANK
+
     def open(self) -> None:
         """Let calls in from now on, unless it is shut."""
         self.is_open = True

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from math import inf
 
 from bridge.client.calls import ResumedCall
 from bridge.client.capture.call_queue import CallQueue
@@ -30,7 +31,7 @@ class Pause:
         self._phases = phases
         self._is_reported = False
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float = inf) -> None:
         """Wait until training may go on, for at most `seconds`."""
         if not self._is_reported:
             self._is_reported = True

@@ -1,4 +1,4 @@
-"""Which of several training processes reports, and how all of them agree on a decision."""
+"""Which of several training processes reports, and whether they train together."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from multiprocessing import parent_process
-from typing import Any, get_args
+from typing import get_args
 
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import Identity
@@ -25,13 +25,6 @@ GROUP_VARIABLES = ("MASTER_ADDR", "WORLD_SIZE")
 """Variables that launchers set for a process group."""
 
 POLL_SECONDS = 0.05
-
-PAUSE_SECONDS = 1.0
-"""How often ranks that pause together ask rank 0 whether they still do; far below the time after which
-a process group gives up a collective (10 minutes for nccl, 30 for others, unless set otherwise)."""
-
-CPU_BACKENDS = ("gloo", "mpi", "ucc", "undefined")
-"""Backends that take a tensor in host memory; a group of the default backends calls itself undefined."""
 
 NOT_NAMED = (
     "rank %d does not report, since the ranks of this run have no name in common: give session_id to"
@@ -90,6 +83,18 @@ class RankCheck:
     def is_light(self) -> bool:
         """Whether this process reports what it measures, and no more."""
         return self._ranks == "light" and self.process.rank > 0 and not self._obstacle
+
+    @property
+    def is_together(self) -> bool:
+        """Whether other processes train with this one, so that none of them may pause or stop alone.
+
+        A process group decides. Without one they do if their launcher has started several, unless each
+        reports as a run of its own.
+        """
+        size = group_size()
+        if size is not None:
+            return size > 1
+        return self._ranks != "all" and self.process.is_one_of_several
 
     def identify(self, identity: Identity) -> Identity:
         """Return who registers, once the rank is known: with the rank, and under the name that goes with it."""
@@ -186,67 +191,16 @@ class RankCheck:
             log.warning(self._obstacle, self.process.rank)
 
 
-def agree(value: bool) -> bool:  # noqa: FBT001 -- as in agree(session.should_stop)
-    """Return rank 0's value on every rank; a collective over torch's default process group.
-
-    Every rank has to call it at the same step. Where one does not, the others wait as they would in a
-    gradient reduction: until the timeout of the process group. Then, and wherever the group fails, the
-    error is logged and this rank's own value returned: the group is lost, and the loop's own next
-    reduction will raise. Without a process group the value is returned as it is. With nccl the answer
-    comes from the GPU, so the caller waits for all work launched before it.
-    """
+def group_size() -> int | None:
+    """Return the size of torch's process group; None where there is none."""
     distributed = sys.modules.get("torch.distributed")
     try:
         if distributed is None or not distributed.is_initialized():
-            return value
-        if distributed.get_world_size() == 1:
-            return value
-        return _broadcast(sys.modules["torch"], distributed, value)
-    except Exception as error:  # noqa: BLE001 -- telemetry never ends a training loop
+            return None
+        return int(distributed.get_world_size())
+    except Exception as error:  # noqa: BLE001 -- a build without distributed training
         let_through(error)
-        log.warning("the ranks could not agree: %s: %s", type(error).__name__, error)
-        return value
-
-
-def wait_together(is_paused: Callable[[], bool], wait: Callable[[float], None]) -> bool:
-    """Hold every rank while rank 0 is paused; return whether there was a pause.
-
-    A collective like `agree`. Only rank 0's `is_paused` counts; its `wait` waits for the given number of
-    seconds, or until the pause ends. The other ranks wait for its next answer.
-    """
-    was_paused = False
-    while agree(is_paused()):
-        was_paused = True
-        if is_paused():
-            wait(PAUSE_SECONDS)
-    return was_paused
-
-
-def _broadcast(torch: Any, distributed: Any, value: bool) -> bool:  # noqa: FBT001
-    backend = str(distributed.get_backend())
-    if backend in CPU_BACKENDS or "cpu" in backend:
-        answer = torch.full((1,), int(value), dtype=torch.int32, device="cpu")
-        distributed.broadcast(answer, src=0)
-        return bool(answer.item())
-    if "nccl" in backend:
-        return _broadcast_on_gpu(torch, distributed, value)
-    # Finds the backend's device by itself, at the price of a second broadcast.
-    answers = [value]
-    distributed.broadcast_object_list(answers, src=0)
-    return bool(answers[0])
-
-
-def _broadcast_on_gpu(torch: Any, distributed: Any, value: bool) -> bool:  # noqa: FBT001
-    """Wait for the answer on an event: `item()` raises in `set_sync_debug_mode("error")`."""
-    device = torch.device("cuda", torch.cuda.current_device())
-    answer = torch.full((1,), int(value), dtype=torch.int32, device=device)
-    distributed.broadcast(answer, src=0)
-    received = torch.empty((1,), dtype=torch.int32, device="cpu", pin_memory=True)
-    received.copy_(answer, non_blocking=True)
-    arrived = torch.cuda.Event()
-    arrived.record()
-    arrived.synchronize()
-    return bool(received.item())
+        return None
 
 
 def _may_form_a_group() -> bool:

@@ -1,6 +1,6 @@
 """What a training loop reports while it runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from bridge.client.capture.capture import Capture
@@ -23,6 +23,8 @@ class Reporting:
     _capture: Capture | LightSteps
     _commands: CommandInbox
     _phases: PhaseClock
+    _current_rate: Callable[[], Any] | None
+    """Returns the learning rate of the optimizer that the session was given."""
 
     def log_batch(  # noqa: PLR0913 -- what a step has to say, all but the loss by name
         self,
@@ -61,8 +63,8 @@ class Reporting:
         self._capture.batch(
             loss, (epoch, batch, step), tokens, images, predictions, ground_truth, sample_count
         )
-        if self._commands.pending:
-            self._commands.run_pending()
+        if self._commands.waiting:
+            self._commands.at_step()
 
     def log_epoch(
         self,
@@ -74,9 +76,14 @@ class Reporting:
         validation_accuracy: Any = None,
         learning_rate: Any = None,
     ) -> None:
-        """Report the end of an epoch; accuracies are 0..1, and None is not reported."""
+        """Report the end of an epoch; accuracies are 0..1, and None is not reported.
+
+        The learning rate is that of the optimizer that `controls` was given, where there is one.
+        """
         if not self._gate.is_open and not self._admit("epochs"):
             return
+        if learning_rate is None and self._current_rate is not None:
+            learning_rate = self._current_rate()
         self._capture.epoch(
             epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
         )

@@ -11,7 +11,8 @@ from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.collector import Collector
 from bridge.client.clock import waitable
-from bridge.client.commands import Command, CommandInbox
+from bridge.client.command import Command
+from bridge.client.commands import CommandInbox
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.delivery.transport import InProcessBridge, transport_to
@@ -66,8 +67,7 @@ class Runtime:
         self._notices = Notices()
         self._accounts = (options.account, LeftOut(), LeftOut())
         """What the loop's calls have left out, what the SDK's thread has, and what the end has."""
-        self._is_closing = False
-        self._left = 0
+        self._is_closing, self._left = False, 0
         self._is_let_go = False
         """Whether nobody waits for its end, which goes on in a thread of the SDK's own."""
         self._predecessors: tuple[Runtime, ...] = ()
@@ -100,7 +100,10 @@ class Runtime:
             phases=PhaseReport(self.phases.read),
         )
         self.commands = CommandInbox(
-            self._answer, is_answer_pending=self._collector.is_answer_pending
+            self._answer,
+            is_answer_pending=self._collector.is_answer_pending,
+            is_together=lambda: rank.is_together,
+            position=lambda: self.calls.position,
         )
         self.calls: Capture | LightSteps = self.capture
         """What takes the loop's calls."""
@@ -187,7 +190,7 @@ class Runtime:
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             self._left = self._stop()
         failure = self._transport.failure
-        reason = failure.reason if failure is not None and failure.is_refusal else ""
+        reason = failure.reason if failure and failure.is_refusal else ""
         log_losses(self.session_id, self._stats, self._left, self._options.spool, reason)
         return self._left
 
@@ -301,8 +304,7 @@ class Runtime:
     def _become_inert(self, why: Shut) -> None:
         """Do nothing any more, and free nothing: a fork may have copied locks that threads held."""
         self.gate.shut(why)
-        self._inherited = (self.queue.abandon(), self._outbox)
-        self._stats = Stats()
+        self._inherited, self._stats = (self.queue.abandon(), self._outbox), Stats()
         for account in self._accounts:
             account.reset()
         self._outbox = Outbox(self._options.buffer_bytes, self._stats)
@@ -315,8 +317,7 @@ class Runtime:
             self.capture.close()
 
     def _answer(self, command: Command, applied: bool, remark: str) -> None:  # noqa: FBT001
-        outcome = "applied" if applied else "refused"
-        log.info("command %s %s %s", command.type.name, outcome, remark)
+        log.info("command %s: %s %s", command.type.name, ("refused", "applied")[applied], remark)
         if command.id:
             epoch, batch, step = self.calls.position
             command.answered_at = command.answered_at or (epoch, step if epoch is None else batch)

@@ -1,6 +1,5 @@
 """One training run as its loop sees it: made, commanded and ended."""
 
-import math
 import os
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -9,6 +8,7 @@ from uuid import uuid4
 
 from bridge import __version__
 from bridge.client import console, process_hooks
+from bridge.client.agreement import Agreement
 from bridge.client.arguments import (
     bytes_of,
     client_text,
@@ -20,22 +20,20 @@ from bridge.client.arguments import (
     seconds_of,
 )
 from bridge.client.clock import now_ms
-from bridge.client.commands import Callback, checked_command
+from bridge.client.control_calls import ControlCalls
 from bridge.client.delivery.transport import InProcessBridge
 from bridge.client.identity import Identity, RunConfig
 from bridge.client.left_out import LeftOut
 from bridge.client.options import Options
 from bridge.client.own_gpus import Gpus
 from bridge.client.pause import Pause
-from bridge.client.ranks import RankCheck, agree, wait_together
-from bridge.client.reporting import Reporting
+from bridge.client.ranks import RankCheck
 from bridge.client.run_names import rank_labels, run_name
 from bridge.client.run_values import config_json
 from bridge.client.runtime import Runtime
 from bridge.client.settings import Destination, Ranks, destination, spool_location
 from bridge.client.stable_names import stable_name
 from bridge.client.stats import Stats
-from bridge.protocol import CommandType
 
 BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
@@ -44,7 +42,10 @@ CLIENT_NAME = "trainbridge-python"
 console.attach()
 
 _PARTS = frozenset(
-    {"_rank", "_runtime", "_gate", "_capture", "_commands", "_callbacks", "_pause", "_phases"}
+    {
+        *("_rank", "_runtime", "_gate", "_capture", "_phases"),
+        *("_commands", "_callbacks", "_pause", "_agreement", "_current_rate"),
+    }
 )
 """Attributes of a session that its copies have their own of."""
 
@@ -52,7 +53,7 @@ _COPIED = "trainbridge session"
 """What a copy is made of, in its state; no attribute has such a name."""
 
 
-class TrainingSession(Reporting):
+class TrainingSession(ControlCalls):
     """One training run, reported to a bridge while it goes on.
 
     Nothing here waits for the bridge or raises, once constructed: what the loop reports is kept and sent
@@ -148,54 +149,6 @@ class TrainingSession(Reporting):
             self._capture.next_step = resume.step
 
     @property
-    def should_stop(self) -> bool:
-        """Whether training has been commanded to stop; a loop that asks should then break.
-
-        Only rank 0 is answered; where several ranks train together, call `agree_to_stop` on each.
-        """
-        self._refuse_copy()
-        self._rank.warn_unless_rank_zero("should_stop")
-        return self._commands.acknowledge_stop()
-
-    def agree_to_stop(self) -> bool:
-        """Return rank 0's `should_stop` on every rank, and hold all of them while rank 0 is paused.
-
-        A collective over torch's default process group: every rank has to call it at the same step, and
-        waits as long as the group's timeout for one that does not. Without a group it is `should_stop`
-        behind `wait_while_paused`.
-        """
-        self._refuse_copy()
-        if wait_together(self._commands.acknowledge_pause, self._pause.wait):
-            self._pause.end()
-        return agree(self._commands.acknowledge_stop())
-
-    def wait_while_paused(self) -> None:
-        """Return at once, or, when a pause has been commanded, when training may go on.
-
-        It goes on at a command to resume or to stop, when the session is closed, or when the bridge has
-        been out of reach for ten minutes.
-        """
-        self._refuse_copy()
-        self._rank.warn_unless_rank_zero("wait_while_paused")
-        if self._commands.acknowledge_pause():
-            self._pause.wait(math.inf)
-            self._pause.end()
-
-    def on(self, type: CommandType, callback: Callback) -> None:
-        """Call `callback(parameters)` when such a command comes, in this thread, at the end of a log_batch.
-
-        The answer goes back by itself: refused where it returns False or raises, else applied, with the
-        text it returns, if any.
-        """
-        if not self._gate.admits("callbacks"):
-            return
-        kind = read_argument(
-            self._gate.account, "on", (type, callback), lambda pair: checked_command(*pair), None
-        )
-        if kind is not None:
-            self._commands.on(kind, callback)
-
-    @property
     def attempt(self) -> int | None:
         """Which attempt of the session this is, from 1; None until the bridge has said so."""
         return self._runtime.attempt
@@ -268,11 +221,6 @@ class TrainingSession(Reporting):
         if runtime is not None:
             runtime.let_go()
 
-    def _refuse_copy(self) -> None:
-        """Say once that commands never reach a copy."""
-        if self._gate.is_copy:
-            self._gate.admits("commands")
-
     def _use(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._gate = runtime.gate
@@ -287,3 +235,7 @@ class TrainingSession(Reporting):
             is_abandoned=runtime.is_abandoned,
             phases=runtime.phases,
         )
+        self._agreement = Agreement(
+            self._commands, self._callbacks, self._pause, self._phases, self._rank
+        )
+        self._current_rate = None

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.client.capture.events import LEVELS
-from bridge.client.commands import Command, CommandInbox, command_type_of
+from bridge.client.command import Command, command_type_of
+from bridge.client.commands import CommandInbox
 from bridge.client.delivery.failure import ConnectionFailure
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.delivery.server_config import ServerConfig

@@ -14,8 +14,9 @@ from datetime import timedelta
 
 import torch.distributed as distributed
 
-from bridge.client import CommandType, TrainingSession
-from bridge.client.ranks import RankCheck, agree, wait_together
+from bridge.client import CommandType, Status, TrainingSession
+from bridge.client.collectives import collective_of
+from bridge.client.ranks import RankCheck
 from bridge.client.testing import RecordingBridge
 
 rank, store, backend, scenario = int(sys.argv[1]), sys.argv[2], sys.argv[3] or None, sys.argv[4]
@@ -49,34 +50,84 @@ def stop():
         session.log_batch(0.5, epoch=0, batch=step)
         if rank == 0 and step == 7:
             bridge.send_command(CommandType.STOP_TRAINING)
-        if agree(session.should_stop):
+        if session.agree_to_stop():
             break
-    report(step=step)
+    report(step=step, should_stop=session.should_stop)
     session.close()
 
 def pause():
     join()
-    paused = threading.Event()
+    bridge = RecordingBridge()
+    session = TrainingSession(bridge)
+    session.log_batch(0.5, epoch=0, batch=0)
+    def resume():
+        while Status.PAUSED not in [status for status, _ in bridge.statuses]:
+            time.sleep(0.05)
+        bridge.send_command(CommandType.RESUME_TRAINING)
     if rank == 0:
-        paused.set()
-    def wait(seconds):
-        said["rounds"] = said.get("rounds", 0) + 1
-        if said["rounds"] == 3:
-            paused.clear()
-    report(was_paused=wait_together(paused.is_set, wait), again=wait_together(paused.is_set, wait))
+        bridge.send_command(CommandType.PAUSE_TRAINING)
+        threading.Thread(target=resume, daemon=True).start()
+    report(stops=session.agree_to_stop(), was_idle=session._phases.totals["idle"] > 0)
+    report(again=session.agree_to_stop())
+    session.close()
 
 def own_values():
     join()
-    report(answers=[agree(True), agree(False), agree(rank == 0), agree(rank == 1)])
+    ranks = collective_of(None, rank)
+    report(
+        numbers=[ranks.number_of_zero(number) for number in (0, 1, 2**31 - 1 - rank)],
+        text=ranks.bytes_of_zero(b"zero" if rank == 0 else bytes(4)).decode(),
+        all=[part.decode() for part in ranks.all_gather(b"rank %d" % rank)],
+    )
+
+def training(control):
+    import torch
+    from torch.nn.parallel import DistributedDataParallel
+    join()
+    torch.manual_seed(0)
+    model = DistributedDataParallel(torch.nn.Linear(4, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        session.controls(optimizer=optimizer)
+        rates = []
+        for step in range(60):
+            loss = model(torch.full((2, 4), rank + 1.0)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            session.log_batch(loss.detach(), epoch=0, batch=step)
+            rates.append(optimizer.param_groups[0]["lr"])
+            if rank == 0 and step == 20:
+                bridge.send_command(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.01)
+            if rank == 0 and step == 40:
+                bridge.send_command(CommandType.STOP_TRAINING)
+            if control(session):
+                break
+    report(
+        steps=len(rates),
+        changed=rates.index(0.01) if 0.01 in rates else None,
+        weights=[float(each) for each in model.module.weight.flatten()],
+        answers=[(answer.applied, answer.message) for answer in bridge.answers],
+        end=[message for _, message in bridge.statuses[-1:]],
+    )
+
+def agreeing():
+    training(lambda session: session.agree_to_stop())
+
+def asking():
+    training(lambda session: session.should_stop)
 
 def absent():
     join(seconds=3)
-    agree(False)
+    bridge = RecordingBridge()
+    session = TrainingSession(bridge)
+    session.agree_to_stop()
     if rank == 0:
         sys.stdin.read()  # does not take part
         return
     begun = time.monotonic()
-    report(answer=agree(False), waited=time.monotonic() - begun)
+    report(answer=session.agree_to_stop(), waited=time.monotonic() - begun)
 
 logging.basicConfig(level="WARNING")
 globals()[scenario]()
@@ -130,22 +181,49 @@ def test_a_stop_reaches_both_ranks_at_the_same_step(both):
 
     assert zero == one
     assert 7 <= zero["step"] < 999
+    assert zero["should_stop"]
 
 
 @pytest.mark.parametrize("backend", ["gloo", "cpu:gloo", ""])
-def test_rank_0_decides(both, backend):
-    """Whatever the others say, and whichever backend torch was asked for."""
+def test_ranks_reach_each_other(both, backend):
+    """By whichever backend torch was asked for: rank 0 decides, and each hears all."""
     zero, one = both("own_values", backend)
 
-    assert zero["answers"] == one["answers"] == [True, False, True, False]
+    assert zero == one
+    assert zero["numbers"] == [0, 1, 2**31 - 1]
+    assert (zero["text"], zero["all"]) == ("zero", ["rank 0", "rank 1"])
 
 
 def test_a_pause_holds_both_ranks(both):
     """Rank 1 waits as long as rank 0 is paused, and not after that."""
     zero, one = both("pause")
 
-    assert zero == {"was_paused": True, "again": False, "rounds": 3}
-    assert one == {"was_paused": True, "again": False}
+    assert zero == one == {"stops": False, "was_idle": True, "again": False}
+
+
+def test_a_learning_rate_changes_on_both_ranks_at_one_step_and_a_stop_ends_both(both):
+    """Their weights stay equal, and both end as a run does."""
+    zero, one = both("agreeing")
+
+    assert zero["weights"] == one["weights"]
+    assert zero["changed"] == one["changed"] == 21
+    assert zero["steps"] == one["steps"] == 41
+    assert zero["answers"] == [[True, "0.01, was 0.1"], [True, ""]]
+    assert zero["end"] == ["stopped by command"]
+    assert one["answers"] == []
+
+
+def test_without_agreement_both_train_on_and_the_answers_say_why(both):
+    """Neither another learning rate nor an end reaches one of two ranks alone."""
+    zero, one = both("asking")
+
+    assert zero["weights"] == one["weights"]
+    assert zero["steps"] == one["steps"] == 60
+    assert zero["changed"] is one["changed"] is None
+    (stop, why), (rate, _) = zero["answers"]
+    assert not stop
+    assert not rate
+    assert "call session.agree_to_stop() on every rank" in why
 
 
 def test_a_rank_that_does_not_take_part_is_waited_for_as_long_as_the_group_waits(both):

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from bridge.client.commands import Command, CommandInbox
+from bridge.client.command import Command
+from bridge.client.commands import CommandInbox
 from bridge.client.delivery.failure import StreamBrokenError
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.stats import Notices, Stats

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.waiting import until_true
 
-from bridge.client.commands import CUSTOM, PATIENCE_EPOCHS, Command, CommandInbox
+from bridge.client.command import CUSTOM, Command
+from bridge.client.commands import PATIENCE_EPOCHS, CommandInbox
 from bridge.protocol import CommandType
 
 
@@ -86,7 +87,7 @@ def test_a_command_that_comes_twice_is_one_order(commands, answers):
     )
     for _ in range(3):
         commands.receive(command(CommandType.SAVE_CHECKPOINT))
-        commands.run_pending()
+        commands.run_callbacks()
 
     assert len(heard) == 1
     assert answers == [("a", True, "number 1")] * 3
@@ -122,7 +123,7 @@ def test_commands_without_an_id_are_all_carried_out(commands):
     commands.on(CommandType.ADJUST_BATCH_SIZE, heard.append)
     for size in ("8", "16"):
         commands.receive(command(CommandType.ADJUST_BATCH_SIZE, "", batch_size=size))
-    commands.run_pending()
+    commands.run_callbacks()
 
     assert heard == [{"batch_size": "8"}, {"batch_size": "16"}]
 
@@ -143,7 +144,7 @@ def test_what_a_callback_says_is_the_answer(commands, answers, said, applied, re
     commands.receive(command(CommandType.CHANGE_LEARNING_RATE))
     assert answers == []
 
-    commands.run_pending()
+    commands.run_callbacks()
 
     assert answers == [("a", applied, remark)]
 
@@ -157,7 +158,7 @@ def test_a_callback_that_raises_costs_only_its_own_order(commands, answers):
     commands.receive(command(CommandType.CHANGE_LEARNING_RATE, "a"))
     commands.receive(command(CommandType.CHANGE_LEARNING_RATE, "b", learning_rate="0.5"))
 
-    commands.run_pending()
+    commands.run_callbacks()
 
     assert answers == [("a", False, "KeyError: 'learning_rate'"), ("b", True, "")]
 
@@ -176,7 +177,7 @@ def test_a_stop_with_a_callback_is_answered_by_the_callback_alone(commands, answ
     commands.receive(command(CommandType.STOP_TRAINING))
 
     assert commands.acknowledge_stop()
-    commands.run_pending()
+    commands.run_callbacks()
 
     assert answers == [("a", True, "after this batch")]
 
@@ -201,7 +202,7 @@ def test_what_is_left_at_the_end_is_refused(commands, answers):
     commands.receive(command(CommandType.SAVE_CHECKPOINT, "b"))
 
     commands.close()
-    commands.run_pending()
+    commands.run_callbacks()
 
     assert sorted(answers) == [
         ("a", False, "training ended first"),
@@ -265,7 +266,7 @@ def test_every_command_has_one_answer(steps, with_callback):
     actions = {
         "ask to stop": commands.acknowledge_stop,
         "ask for a pause": commands.acknowledge_pause,
-        "run": commands.run_pending,
+        "run": commands.run_callbacks,
         "epoch": commands.end_epoch,
         "repeat": lambda: received and commands.receive(received[-1]),
     }

@@ -6,8 +6,8 @@ import threading
 import pytest
 from support.distributed import Distributed
 
-from bridge.client import TrainingSession
-from bridge.client.ranks import RankCheck, agree, wait_together
+from bridge.client import CommandType, TrainingSession
+from bridge.client.ranks import RankCheck
 from bridge.client.testing import RecordingBridge
 
 
@@ -135,19 +135,36 @@ def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
 
 
 @pytest.mark.usefixtures("_no_torch")
-def test_one_process_agrees_with_itself():
-    """Without a group there is no other rank."""
-    assert agree(value=True)
-    assert not agree(value=False)
-    left = [True, True]
-    assert wait_together(lambda: bool(left), lambda _seconds: left.pop())
-    assert not wait_together(lambda: False, pytest.fail)
+def test_ranks_train_together_if_their_launcher_says_so():
+    """Unless each of them reports as a run of its own, as the tasks of a sweep do."""
+    assert not RankCheck("zero", {}).is_together
+    assert RankCheck("zero", {"RANK": "0", "WORLD_SIZE": "2"}).is_together
+    assert RankCheck("light", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}).is_together
+    assert not RankCheck("all", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}).is_together
+    assert not RankCheck("zero", {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}).is_together
+
+
+@pytest.mark.parametrize("ranks", ["zero", "light", "all"])
+def test_a_process_group_says_it_best(distributed, ranks):
+    """Whatever each of its ranks reports."""
+    check = RankCheck(ranks, {})
+    assert not check.is_together
+
+    distributed.rank = 0
+
+    assert check.is_together
 
 
 def test_a_group_that_fails_ends_no_training(distributed, caplog):
-    """The rank goes on with its own value; the loop's next reduction will raise by itself."""
-    distributed.rank = 0  # and there is no torch.distributed.get_backend
+    """What was commanded is refused; the loop's next reduction will raise by itself."""
+    bridge = RecordingBridge()
+    with TrainingSession(bridge) as session:
+        session.log_batch(0.5, epoch=0, batch=0)
+        distributed.rank = 0  # and there is no torch.distributed.get_backend
+        bridge.send_command(CommandType.STOP_TRAINING)
+        assert not session.agree_to_stop()
 
-    assert agree(value=True)
-    assert not agree(value=False)
+    (answer,) = bridge.answers
+    assert not answer.applied
+    assert "the ranks could not agree (AttributeError)" in answer.message
     assert "the ranks could not agree" in caplog.text
