@@ -15,13 +15,14 @@ from bridge.cli import (
     command,
     demo,
     healthcheck,
+    mcp,
     rules,
     serving,
     sessions,
     sync,
 )
 from bridge.cli.exit_status import DONE, FAILED, INTERRUPTED, MISUSED
-from bridge.cli.extras import DEMO, SERVER, libraries_of, way_to_install
+from bridge.cli.extras import DEMO, MCP, SERVER, libraries_of, way_to_install
 from bridge.cli.parsing import Parser
 from bridge.client.query import ProblemError, QueryError
 from bridge.errors import BridgeError, SettingError
@@ -90,6 +91,13 @@ COMMANDS = (
         "print the alert rules, with links to the addresses of an installation",
         rules.add_arguments,
         rules.run,
+    ),
+    Command(
+        "mcp",
+        "answer an assistant that asks how runs are doing, over the Model Context Protocol",
+        mcp.add_arguments,
+        mcp.run,
+        MCP,
     ),
     Command(
         "canary",

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 SERVER = "server"
 DEMO = "demo"
+MCP = "mcp"
 
 LIBRARIES = {
     SERVER: frozenset(
@@ -28,6 +29,7 @@ LIBRARIES = {
         }
     ),
     DEMO: frozenset({"numpy", "PIL", "psutil", "sklearn", "tqdm"}),
+    MCP: frozenset({"mcp", "mcp_types", "pydantic"}),
 }
 """What an extra brings, by the names under which it is imported."""
 

@@ -10,25 +10,30 @@ from bridge import cli
 from bridge.cli import extras
 
 ROOT = Path(__file__).parents[3]
-EXTRAS = {"demo": "demo", "serve": "server", "check-config": "server", "canary": "server"}
+EXTRAS = {
+    "demo": "demo",
+    "serve": "server",
+    "check-config": "server",
+    "canary": "server",
+    "mcp": "mcp",
+}
 
 
 @pytest.mark.parametrize(("command", "extra"), EXTRAS.items())
 def test_each_command_names_its_own_extra(monkeypatch, capsys, command, extra):
     """Not the extra that the first missing library happens to be in; the way to install it is from this checkout."""
     (chosen,) = [each for each in cli.COMMANDS if each.name == command]
+    library = "mcp" if extra == "mcp" else "prometheus_client"
 
     def fail(_):
-        raise ModuleNotFoundError(
-            "No module named 'prometheus_client.x'", name="prometheus_client.x"
-        )
+        raise ModuleNotFoundError(f"No module named '{library}.x'", name=f"{library}.x")
 
     broken = cli.Command(chosen.name, chosen.summary, lambda _: None, fail, chosen.extra)
     monkeypatch.setattr(cli, "COMMANDS", (broken,))
 
     assert cli.main([command]) == 1
     err = capsys.readouterr().err
-    assert f"`trainbridge {command}` needs more than the SDK (prometheus_client is missing)" in err
+    assert f"`trainbridge {command}` needs more than the SDK ({library} is missing)" in err
     assert f"{sys.executable} -m pip install --editable '{ROOT}[{extra}]'" in err
 
 

@@ -1,0 +1,38 @@
+"""`trainbridge mcp`."""
+
+import argparse
+import signal
+import sys
+
+from bridge.cli.arguments import add_url, chosen_url
+from bridge.cli.exit_status import DONE
+from bridge.client.query import BridgeClient
+
+FOR_PROGRAMS = (
+    "trainbridge: this speaks the Model Context Protocol on standard input and output, for an assistant that starts it;"
+    " docs/mcp.md has its configuration. Ctrl-C ends it.\n"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `mcp`."""
+    parser.add_argument(
+        "--allow-commands",
+        action="store_true",
+        help="let the assistant send commands too: pause, stop, learning rate and the like (default: it only reads)",
+    )
+    add_url(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer an assistant until it closes standard input."""
+    from bridge.mcp import serve_stdio  # noqa: PLC0415 -- an extra; `trainbridge --help` does without
+
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # nothing is to be saved, and a read cannot be interrupted
+    if sys.stdin.isatty():
+        sys.stderr.write(FOR_PROGRAMS)
+    client = BridgeClient(chosen_url(arguments.url))
+    serve_stdio(client, allow_commands=arguments.allow_commands)
+    return DONE
