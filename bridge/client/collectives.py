@@ -29,7 +29,7 @@ class Collective(Protocol):
 
 
 def collective_of(all_gather: AllGather | None, rank: int) -> Collective | None:
-    """Return how this process reaches the others: as it is told to, or by torch's process group; None: not at all."""
+    """Return how this process reaches the others: by the call it was given, or by torch's process group; None: not at all."""
     if all_gather is not None:
         return GivenCollective(all_gather, rank)
     distributed = sys.modules.get("torch.distributed")

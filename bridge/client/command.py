@@ -88,8 +88,6 @@ def confirm(callbacks: Callbacks, command: Command) -> None:
 
 
 def take_back(callbacks: Callbacks, command: Command) -> bool:
-    """Have a callback undo what another rank has refused; return whether it can."""
+    """Have a callback undo what another rank has refused; return whether nothing of it is left."""
     undo = getattr(callbacks[command.type], "undo", None)
-    if undo is not None:
-        undo()
-    return undo is not None
+    return undo is not None and bool(undo())

@@ -80,13 +80,16 @@ class ChangeLearningRate:
             return False
         return verdict if isinstance(verdict, str) else remark
 
-    def undo(self) -> None:
-        """Take the change back, as far as it is one of optimizers: another rank has refused it."""
+    def undo(self) -> bool:
+        """Take back what was done to optimizers; return whether that is all there was to take back."""
         if self._rates is not None:
             self._rates.undo()
+        return self._own is None
 
     def confirm(self) -> None:
-        """Report the new rate: it is that of all ranks."""
+        """Report the new rate, which is that of all ranks."""
+        if self._rates is not None:
+            self._rates.keep()
         self._report(self._rate)
 
 

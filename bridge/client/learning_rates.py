@@ -24,7 +24,7 @@ class LearningRates:
     """The parameter groups of optimizers and their schedulers, changed together."""
 
     def __init__(self, optimizers: Sequence[Any], schedulers: Sequence[Any]) -> None:
-        """Raises ValueError for what is no optimizer and no scheduler."""
+        """Raises ValueError for what is neither an optimizer nor a scheduler."""
         self._schedulers = [each for given in schedulers for each in _unfolded(given)]
         owners = [*optimizers, *(s.optimizer for s in self._schedulers if hasattr(s, "optimizer"))]
         self._optimizers = list({id(owner): owner for owner in owners}.values())
@@ -56,6 +56,10 @@ class LearningRates:
         for scheduler in self._schedulers:
             self._refresh(scheduler)
         return _remark(was, [float(group["lr"]) for group in groups])
+
+    def keep(self) -> None:
+        """Make the last change one that cannot be taken back."""
+        self._undo = []
 
     def undo(self) -> None:
         """Take the last change back."""

@@ -85,7 +85,7 @@ def test_nothing_is_commanded(run):
 
 
 def test_a_stop_reaches_all_ranks_at_one_step(run):
-    """And whoever asks `should_stop` after that is told the same, as the loop around the batches does."""
+    """And whoever asks `should_stop` after that hears the same, as the loop around the batches does."""
     run.bridge.send_command(CommandType.STOP_TRAINING)
 
     assert run.agree() == [True, True]
@@ -163,25 +163,22 @@ def test_a_rank_that_refuses_is_named(run):
 class Optimizer:
     """What the SDK uses of an optimizer of torch."""
 
-    def __init__(self):
-        self.param_groups = [{"lr": 0.1}, {"lr": 0.01}]
+    def __init__(self, **of_a_scheduler):
+        self.param_groups = [{"lr": 0.1}, {"lr": 0.01, **of_a_scheduler}]
 
 
 def test_a_learning_rate_that_one_rank_refuses_changes_nowhere(run):
     """The ranks' weights would drift apart in silence."""
-    optimizers = [Optimizer(), Optimizer()]
-    run.each(
-        lambda rank, session: session.controls(
-            optimizer=optimizers[rank], lr=lambda _rate: rank == 0
-        )
-    )
+    optimizers = [Optimizer(), Optimizer(initial_lr=0.01)]
+    run.each(lambda rank, session: session.controls(optimizer=optimizers[rank]))
     run.bridge.send_command(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.5)
     run.agree()
 
-    assert [optimizer.param_groups for optimizer in optimizers] == [Optimizer().param_groups] * 2
-    assert run.answered() == [
-        (False, "rank 1 has refused it (without a reason); no rank has changed")
-    ]
+    assert [optimizer.param_groups[0] for optimizer in optimizers] == [{"lr": 0.1}] * 2
+    ((applied, message),) = run.answered()
+    assert not applied
+    assert message.startswith("rank 1 has refused it (the optimizer has a scheduler")
+    assert message.endswith("; no rank has changed")
     assert run.bridge.scalars == []
 
 
