@@ -15,6 +15,9 @@ KEPT = Path(__file__).parents[1] / "repository" / "public_api.txt"
 PUBLIC = {
     "bridge.client": ("BridgeClient", "CommandType", "Stats", "Status", "TrainingSession"),
     "bridge.client.compat.tensorboard": ("SummaryWriter",),
+    "bridge.client.compat.wandb": ("init", "finish", "login", "AlertLevel"),
+    "bridge.client.compat.wandb.media": ("Image", "Histogram", "Table", "Artifact"),
+    "bridge.client.compat.wandb.tracked_run": ("Run", "Error"),
     "bridge.client.query": ("QueryError", "NoBridgeError", "ProblemError"),
     "bridge.client.query_types": (
         "SessionSummary",

@@ -9,6 +9,7 @@ from typing import Any
 from bridge.client.compat.silent_session import SilentSession
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import Reason, error_text
+from bridge.client.run_values import RunValues
 from bridge.client.session import TrainingSession
 
 log = logging.getLogger("trainbridge")
@@ -74,8 +75,9 @@ class LateSession:
     def configure(self, values: Mapping[str, Any]) -> None:
         """Add to the configuration; once the run has begun, an event shows what was added."""
         self.config.update(values)
-        if self.is_made and values:
-            self.report("config", values)
+        gate = getattr(self._session, "_gate", None)
+        if gate is not None and values:
+            self.report("config", RunValues(gate.account).read(dict(values)))
 
     def report(self, name: str, values: Mapping[str, Any]) -> None:
         """Report values by name as one event or several."""
