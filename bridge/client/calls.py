@@ -112,6 +112,15 @@ class AnswerCall(NamedTuple):
     transfer: None = None
 
 
+class PlanCall(NamedTuple):
+    """How long the run will be, where it was made without saying so; 0: not known."""
+
+    at: float
+    epochs: int
+    batches_per_epoch: int
+    transfer: None = None
+
+
 class ResumedCall(NamedTuple):
     """Training goes on after a pause."""
 
@@ -141,6 +150,7 @@ Call = (
     | EventCall
     | StatusCall
     | AnswerCall
+    | PlanCall
     | ResumedCall
     | RestateCall
     | PositionCall

@@ -25,6 +25,9 @@ class Reporting:
     _phases: PhaseClock
     _current_rate: Callable[[], Any] | None
     """Returns the learning rate of the optimizer that the session was given."""
+    _place: tuple[int, int] | None
+    """Epoch and batch of a loop over `track`."""
+    _logged_epoch: int | None
 
     def log_batch(  # noqa: PLR0913 -- what a step has to say, all but the loss by name
         self,
@@ -41,7 +44,7 @@ class Reporting:
     ) -> None:
         """Report one training step; call it once for each, right after it.
 
-        Without epoch and batch the run is counted by steps alone.
+        Without epoch and batch it is where `track` is, and else the run is counted by steps alone.
 
         Args:
             loss: A number, or an array or tensor of one element; one on a GPU is copied by the GPU, which
@@ -60,6 +63,8 @@ class Reporting:
         """
         if not self._gate.is_open and not self._admit("batches"):
             return
+        if self._place is not None and epoch is batch is None:
+            epoch, batch = self._place
         self._capture.batch(
             loss, (epoch, batch, step), tokens, images, predictions, ground_truth, sample_count
         )
@@ -84,6 +89,7 @@ class Reporting:
             return
         if learning_rate is None and self._current_rate is not None:
             learning_rate = self._current_rate()
+        self._logged_epoch = epoch
         self._capture.epoch(
             epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate
         )

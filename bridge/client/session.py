@@ -20,7 +20,6 @@ from bridge.client.arguments import (
     seconds_of,
 )
 from bridge.client.clock import now_ms
-from bridge.client.control_calls import ControlCalls
 from bridge.client.delivery.transport import InProcessBridge
 from bridge.client.identity import Identity, RunConfig
 from bridge.client.left_out import LeftOut
@@ -34,6 +33,7 @@ from bridge.client.runtime import Runtime
 from bridge.client.settings import Destination, Ranks, destination, spool_location
 from bridge.client.stable_names import stable_name
 from bridge.client.stats import Stats
+from bridge.client.tracking import Tracking
 
 BUFFER_BYTES = 64 << 20
 CLOSE_SECONDS = 10.0
@@ -45,6 +45,7 @@ _PARTS = frozenset(
     {
         *("_rank", "_runtime", "_gate", "_capture", "_phases"),
         *("_commands", "_callbacks", "_pause", "_agreement", "_current_rate"),
+        *("_place", "_logged_epoch"),
     }
 )
 """Attributes of a session that its copies have their own of."""
@@ -53,7 +54,7 @@ _COPIED = "trainbridge session"
 """What a copy is made of, in its state; no attribute has such a name."""
 
 
-class TrainingSession(ControlCalls):
+class TrainingSession(Tracking):
     """One training run, reported to a bridge while it goes on.
 
     Nothing here waits for the bridge or raises, once constructed: what the loop reports is kept and sent
@@ -145,6 +146,7 @@ class TrainingSession(ControlCalls):
             account,
         )
         self._use(Runtime(identity, bridge, self._rank, options))
+        self._resume_from = resume
         if resume is not None and resume.step is not None:
             self._capture.next_step = resume.step
 
@@ -239,3 +241,5 @@ class TrainingSession(ControlCalls):
             self._commands, self._callbacks, self._pause, self._phases, self._rank
         )
         self._current_rate = None
+        self._place = None
+        self._logged_epoch = None

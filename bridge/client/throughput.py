@@ -42,6 +42,10 @@ class ThroughputMeter:
         self.due_at = math.inf
         """When the next measurement is due."""
 
+    def plan(self, epochs: int, batches_per_epoch: int) -> None:
+        """Go on knowing how long the run will be; 0: not reported."""
+        self._epochs, self._batches_per_epoch = epochs, batches_per_epoch
+
     @property
     def batch_seconds(self) -> float:
         """What a batch has taken on average; 0 while none is known."""

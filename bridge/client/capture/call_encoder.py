@@ -10,6 +10,7 @@ from bridge.client.calls import (
     EpochCall,
     EventCall,
     FlushCall,
+    PlanCall,
     PositionCall,
     RestateCall,
     ResumedCall,
@@ -35,6 +36,7 @@ NAMES: dict[type, str] = {
     EventCall: "events",
     StatusCall: "statuses",
     AnswerCall: "answers",
+    PlanCall: "plans",
     ResumedCall: "pauses",
     RestateCall: "statuses",
     PositionCall: "positions",
@@ -165,7 +167,11 @@ class CallEncoder:
         """Encode the status of the run, or what has to be said of it again."""
         if type(call) is StatusCall:
             self._status = call
-        if type(call) in (StatusCall, RestateCall) and self._status is not None:
+        elif type(call) is PlanCall:
+            self._encoder.follow_losses()
+            plan = self._encoder.plan(call.epochs, call.batches_per_epoch)
+            self._meter.plan(plan.epochs, plan.batches_per_epoch)
+        if type(call) in (StatusCall, RestateCall, PlanCall) and self._status is not None:
             return self._encoder.status(self._status, clock_ms, self._phases.state())
         if type(call) is PositionCall and self._position is not None:
             return self._encoder.scalars(ScalarsCall(call.at, {}, *self._position), clock_ms)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from bridge.client.delivery.message import OutgoingMessage, Priority
 from bridge.client.delivery.server_config import ServerConfig
 from bridge.client.encoding.batch_images import fitting_jpegs, placed
 from bridge.client.encoding.batch_index import NOWHERE, BatchIndex, batch_index_of
+from bridge.client.encoding.epoch_losses import MEAN_LOSS, EpochLosses
 from bridge.client.encoding.events import event
 from bridge.client.encoding.images import Jpegs
 from bridge.client.encoding.isolation import fault_from
@@ -76,6 +78,20 @@ class Encoder:
         self._left_out = left_out
         self._sequence = last
         self._is_over = is_over
+        self._losses: EpochLosses | None = None
+
+    def plan(self, epochs: int, batches_per_epoch: int) -> RunConfig:
+        """Return the configuration from now on: with how long the run will be, where that was not known."""
+        self._config = replace(
+            self._config,
+            epochs=self._config.epochs or epochs,
+            batches_per_epoch=self._config.batches_per_epoch or batches_per_epoch,
+        )
+        return self._config
+
+    def follow_losses(self) -> None:
+        """Compute the mean loss of each epoch from now on."""
+        self._losses = self._losses or EpochLosses()
 
     def samples(self, call: BatchCall) -> int:
         """Return how many samples a batch had: as given, or as many as have images or classes, or as configured."""
@@ -107,6 +123,8 @@ class Encoder:
     ) -> OutgoingMessage:
         """Encode a batch, with its first images where they are wanted."""
         loss = self._read("loss", call.loss, number_of)
+        if self._losses is not None:
+            self._losses.add(index.epoch, loss)
         data = wire.BatchData(
             epoch=index.epoch,
             batch_idx=index.batch,
@@ -152,7 +170,10 @@ class Encoder:
 
     def epoch(self, call: EpochCall, clock_ms: int) -> OutgoingMessage:
         """Encode the averages of an epoch."""
-        loss = self._read("loss", call.loss, number_of)
+        if call.loss is MEAN_LOSS:
+            loss = None if self._losses is None else self._losses.mean(call.epoch)
+        else:
+            loss = self._read("loss", call.loss, number_of)
         data = wire.EpochData(
             epoch=index_of(call.epoch, "epoch"),
             average_loss=NO_LOSS if loss is None else loss,
