@@ -30,7 +30,8 @@ from bridge.receiver.certificates import CertificateFiles, Certificates
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
-from bridge.receiver.servicer import ServerConfig, Servicer
+from bridge.receiver.server_config import ServerConfig
+from bridge.receiver.servicer import Servicer
 from bridge.retention import Retention
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks, Snapshotter
@@ -226,7 +227,7 @@ async def run(
             ),
             is_being_archived=journal.is_being_archived,
         )
-        servicer = Servicer(stream_deps, _server_config(settings))
+        servicer = Servicer(stream_deps, _server_config(settings, url_of(listener.address)))
         await stack.enter_async_context(
             serve_grpc(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
         )
@@ -320,13 +321,15 @@ async def _spans(
     return (await stack.enter_async_context(spans),)
 
 
-def _server_config(settings: Settings) -> ServerConfig:
+def _server_config(settings: Settings, local_url: str) -> ServerConfig:
     rates = {"none": 0.0, "all": math.inf, "sample": settings.images_batches_per_second}
     return ServerConfig(
         limits=MessageLimits(values=settings.max_message_values),
         heartbeat_seconds=settings.heartbeat_seconds,
         max_message_bytes=settings.max_message_bytes,
         image_batches_per_second=rates[settings.images_keep],
+        public_url=settings.public_url or "",
+        local_url=local_url,
         max_streams=settings.max_streams,
         rebalance_seconds=settings.rebalance_seconds,
         max_streams_per_address=settings.max_streams_per_address,

@@ -13,6 +13,8 @@ SCHEMES = {"grpc": False, "http": False, "grpcs": True, "https": True, "dns": No
 
 EXAMPLE = "give host:port, such as bridge.example.org:50051, with grpcs:// in front of it for TLS"
 
+LONGEST_URL = 2_000
+
 LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 """One part of a host name; underscores are in none by the standard, and in many by compose files."""
 
@@ -42,6 +44,12 @@ def parse_address(text: str, source: str) -> Address:
     except ValueError as error:
         shown = re.sub(r"[^/@]*@", "...@", text)[:200]  # a password must not be shown
         raise ValueError(f"address: {shown!r} ({source}) {error}; {EXAMPLE}") from None
+
+
+def web_address(text: str) -> str | None:
+    """Return what a browser can be sent to; None for anything else."""
+    is_usable = text.startswith(("http://", "https://")) and len(text) <= LONGEST_URL
+    return text if is_usable and text.isprintable() and not re.search(r"[\s\"'<>]", text) else None
 
 
 def _parse(text: str) -> Address:

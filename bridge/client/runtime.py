@@ -108,7 +108,7 @@ class Runtime:
         self.calls: Capture | LightSteps = self.capture
         """What takes the loop's calls."""
         self._identity = identity
-        self._transport = transport_to(
+        self.transport = transport_to(
             bridge,
             identity,
             self._outbox,
@@ -130,12 +130,7 @@ class Runtime:
     @property
     def session_id(self) -> str:
         """The name of the session at the bridge."""
-        return self._transport.session_id
-
-    @property
-    def attempt(self) -> int | None:
-        """Which attempt of the session this is; None until a bridge has said so."""
-        return self._transport.attempt
+        return self.transport.session_id
 
     def stats(self) -> Stats:
         """Return what has been sent, acknowledged and lost so far."""
@@ -159,7 +154,7 @@ class Runtime:
 
     def is_abandoned(self) -> bool:
         """Return whether nobody is left who could end a pause."""
-        disconnected_since = self._transport.disconnected_since
+        disconnected_since = self.transport.disconnected_since
         away = (
             disconnected_since is not None
             and time.monotonic() - disconnected_since > PAUSE_WITHOUT_BRIDGE_SECONDS
@@ -186,10 +181,10 @@ class Runtime:
         try:
             self.commands.close()
             self._close_input(timeout)
-            wait_until_drained(self._outbox, deadline, self._transport)
+            wait_until_drained(self._outbox, deadline, self.transport)
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             self._left = self._stop()
-        failure = self._transport.failure
+        failure = self.transport.failure
         reason = failure.reason if failure and failure.is_refusal else ""
         log_losses(self.session_id, self._stats, self._left, self._options.spool, reason)
         return self._left
@@ -236,7 +231,7 @@ class Runtime:
             self.close(min(seconds, self._options.close_seconds))
 
     def _server_config(self) -> ServerConfig:
-        return self._transport.server_config
+        return self.transport.server_config
 
     def _restate(self) -> None:
         """Say again what a bridge without the old state would never learn; behind what it is sent again."""
@@ -274,8 +269,8 @@ class Runtime:
         for predecessor in self._predecessors:
             predecessor.give_way()
         self._predecessors = ()
-        self._transport.identify(self._rank.identify(self._identity))
-        self._transport.run()
+        self.transport.identify(self._rank.identify(self._identity))
+        self.transport.run()
 
     def _replace_namesakes(self) -> None:
         """Take the place of sessions of the same name, as where the cell of a notebook is run again."""
@@ -329,7 +324,7 @@ class Runtime:
         """Take nothing more in: each stage passes on what it has, closes the next one's input, and ends."""
         self._collector.deadlines.end_within(seconds)
         self.queue.close()
-        self._transport.skip_backoff()
+        self.transport.skip_backoff()
 
     def _stop(self) -> int:
         """Stop all parts; return how many messages are left."""
@@ -340,7 +335,7 @@ class Runtime:
             self.capture,
             self._collector,
             self._outbox,
-            self._transport,
+            self.transport,
             self._spool,
             self._accounts,
         )

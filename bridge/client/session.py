@@ -153,7 +153,12 @@ class TrainingSession(Tracking):
     @property
     def attempt(self) -> int | None:
         """Which attempt of the session this is, from 1; None until the bridge has said so."""
-        return self._runtime.attempt
+        return self._runtime.transport.attempt
+
+    @property
+    def url(self) -> str | None:
+        """The page of the session in a browser; None until the bridge has said where that is."""
+        return self._runtime.transport.page_url
 
     @property
     def session_id(self) -> str:

@@ -201,6 +201,7 @@ class Recorder:
         self.session_id = session_id
         self.disconnected_since: float | None = None
         self.attempt: int | None = 1
+        self.page_url: str | None = None
         self.failure: ConnectionFailure | None = None
         self._bridge = bridge
         self._outbox = outbox

@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import grpc
@@ -16,7 +16,7 @@ from bridge.admission import Caller
 from bridge.errors import BridgeError, LimitError, StorageError
 from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
 from bridge.receiver.archive_lookup import ArchiveLookup
-from bridge.receiver.caller import caller_of
+from bridge.receiver.caller import LOOPBACK, caller_of
 from bridge.receiver.decode import Result, decode_frame, decode_request
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.endings import EXPIRED, Ending, nothing_said, unread
@@ -25,6 +25,7 @@ from bridge.receiver.first_messages import FirstMessages, Turn
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.rebalance import rebalancing
 from bridge.receiver.run_info import client_of, config_of
+from bridge.receiver.server_config import ServerConfig
 from bridge.receiver.stream import Stream
 from bridge.receiver.stream_counts import StreamCounts
 from bridge.trace_context import TraceContext
@@ -45,31 +46,6 @@ TOO_MANY_VALUES = (
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Decode = Callable[[bytes, MessageLimits], list[Result]]
-
-
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
-    """What clients learn when they register, and the limits they are held to."""
-
-    limits: MessageLimits = field(default_factory=MessageLimits)
-    heartbeat_seconds: float = 20.0
-    buffer_bytes: int = 64 << 20
-    flush_seconds: float = 0.2
-    """How long our SDK collects for one frame; what comes after silence it sends at once."""
-    max_message_bytes: int = 32 << 20
-    image_batches_per_second: float = 2.0
-    max_streams: int = 2_000
-    max_streams_per_address: int = 1_000
-    max_first_messages: int = 32
-    """Clients that may be sending a message before they have shown that they registered."""
-    first_message_seconds: float = 60.0
-    """How long such a client may keep others waiting, and how long others wait."""
-    unread_seconds: float = 60.0
-    """How long a client may leave its responses unread."""
-    reconnect_seconds: float = 1.0
-    """How long a client waits before it reconnects, when this bridge stops or sends it on."""
-    rebalance_seconds: float = 0.0
-    """How long a session that began on another bridge stays, on average, before it is sent on; 0: for good."""
 
 
 class Servicer:
@@ -235,22 +211,13 @@ class Servicer:
             success=True,
             session_id=session.id,
             message="registered",
-            server_config=self._server_config(),
+            server_config=self._config.to_wire(),
             resume_sequence=session.committed,
             stream_token=registration.token,
             attempt=session.attempt,
-        )
-
-    def _server_config(self) -> wire.ServerConfig:
-        config = self._config
-        return wire.ServerConfig(
-            max_batch_size=config.limits.images_per_batch,
-            max_image_dimension=config.limits.image_dimension,
-            heartbeat_interval_ms=round(config.heartbeat_seconds * 1000),
-            buffer_size=config.buffer_bytes,
-            flush_interval_ms=round(config.flush_seconds * 1000),
-            max_message_bytes=config.max_message_bytes,
-            image_batches_per_second=config.image_batches_per_second,
+            page_url=self._config.page_url(
+                session.id, is_local=caller_of(context).host == LOOPBACK
+            ),
         )
 
     def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:

@@ -1188,6 +1188,7 @@ class SessionResponse(_message.Message):
     STREAM_TOKEN_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
+    PAGE_URL_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     session_id: _builtins.str
     message: _builtins.str
@@ -1204,6 +1205,8 @@ class SessionResponse(_message.Message):
     """Where success is false: when registering again may succeed, as the name is held by another process until about
     then. 0: not reported.
     """
+    page_url: _builtins.str
+    """Where people see this session in a browser. Empty: not known."""
     @_builtins.property
     def server_config(self) -> Global___ServerConfig: ...
     def __init__(
@@ -1217,10 +1220,11 @@ class SessionResponse(_message.Message):
         stream_token: _builtins.str = ...,
         attempt: _builtins.int = ...,
         retry_after_ms: _builtins.int = ...,
+        page_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_config", b"server_config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "message", b"message", "resume_sequence", b"resume_sequence", "retry_after_ms", b"retry_after_ms", "server_config", b"server_config", "session_id", b"session_id", "stream_token", b"stream_token", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "message", b"message", "page_url", b"page_url", "resume_sequence", b"resume_sequence", "retry_after_ms", b"retry_after_ms", "server_config", b"server_config", "session_id", b"session_id", "stream_token", b"stream_token", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,6 +51,7 @@ class FakeBridge(service.MetricsServiceServicer):
         self.retry_after_ms = 0
         """When a refused registration may succeed."""
         self.attempt = 1
+        self.page_url = ""
         self.invalid = set()
         """Sequences to answer with INVALID_DATA."""
         self.stream_token = f"proof-{uuid4().hex}" if uses_sequences else ""
@@ -108,6 +109,7 @@ class FakeBridge(service.MetricsServiceServicer):
             server_config=self.config,
             stream_token=self.stream_token,
             attempt=self.attempt,
+            page_url=self.page_url,
             resume_sequence=self.accepted if self.uses_sequences else 0,
         )
 

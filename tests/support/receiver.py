@@ -13,7 +13,8 @@ from bridge.protocol import TOKEN_HEADER
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
-from bridge.receiver.servicer import ServerConfig, Servicer
+from bridge.receiver.server_config import ServerConfig
+from bridge.receiver.servicer import Servicer
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
 from bridge.telemetry import Telemetry

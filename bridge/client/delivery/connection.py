@@ -11,6 +11,7 @@ from platform import python_version
 import grpc
 
 from bridge.backoff import backoff_seconds
+from bridge.client.address import web_address
 from bridge.client.commands import CommandInbox
 from bridge.client.credentials import is_header_value
 from bridge.client.delivery.attempts import Attempts
@@ -89,6 +90,7 @@ class Connection:
         self.server_config = ServerConfig()
         self.session_id = identity.session_id
         self.attempt: int | None = None
+        self.page_url: str | None = None
         self.disconnected_since: float | None = time.monotonic()
         """Monotonic; None while a stream is open."""
         self.failure: ConnectionFailure | None = None
@@ -211,6 +213,7 @@ class Connection:
             config = replace(config, message_bytes=min(config.message_bytes, self._largest_bytes))
         self.server_config = config
         self._responses.uses_sequences = config.uses_sequences
+        self.page_url = web_address(response.page_url) or self.page_url
         self.attempt = response.attempt or self.attempt
         if config.uses_sequences and response.resume_sequence < self._outbox.acked_through:
             self._on_state_lost()

@@ -21,6 +21,8 @@ class Transport(Protocol):
     disconnected_since: float | None
     attempt: int | None
     """Which attempt of the session this is; None until a bridge has said so."""
+    page_url: str | None
+    """Where the session is in a browser; None until a bridge has said so."""
     failure: ConnectionFailure | None
     """Why the last attempt to connect has failed; None while there is a stream."""
 

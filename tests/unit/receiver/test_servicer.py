@@ -30,7 +30,8 @@ from bridge.lifecycle import (
 from bridge.model import Batch, Client, Config, Epoch, Heartbeat, Update
 from bridge.protocol import CommandType
 from bridge.receiver.server import bind_server
-from bridge.receiver.servicer import ServerConfig, Servicer
+from bridge.receiver.server_config import ServerConfig
+from bridge.receiver.servicer import Servicer
 from bridge.receiver.stream import Stream
 from bridge.wire import metrics_pb2 as wire
 

@@ -57,7 +57,7 @@ ControlCommand: command_id=16 string
 ErrorResponse: sequence=16 uint64, retryable=17 bool, retry_after_ms=18 uint32
 SessionInfo: client_instance_id=16 string, labels=17 map<string; string>, run_id=18 string
 SessionInfo: rank=19 optional uint32, world_size=20 uint32, config_json=21 string, resume_point=22 ResumePoint
-SessionResponse: resume_sequence=16 uint64, stream_token=17 string, attempt=18 uint32, retry_after_ms=19 uint32
+SessionResponse: resume_sequence=16 uint64, stream_token=17 string, attempt=18 uint32, retry_after_ms=19 uint32, page_url=20 string
 ServerConfig: flush_interval_ms=16 uint32, max_message_bytes=17 uint32, image_batches_per_second=18 optional float
 """
 

@@ -267,13 +267,32 @@ def test_a_run_that_is_never_let_in_says_what_is_lost_and_why(bridge, caplog):
     bridge.refuse_registration, bridge.retry_after_ms = "held by trainer 1", 60_000
     with TrainingSession(bridge.address, session_id="run", close_seconds=0.3) as session:
         session.log_batch(0.5, epoch=0, batch=0)
-        until_true(lambda: session._runtime._transport.failure is not None)
+        until_true(lambda: session._runtime.transport.failure is not None)
 
     (lost,) = (
         r.getMessage() for r in caplog.records if "not all of it has arrived" in r.getMessage()
     )
     assert "4 messages were not delivered (held by trainer 1; if it is the same run, wait" in lost
     assert "give a larger close_seconds or a spool_dir to keep such messages" in lost
+
+
+@pytest.mark.parametrize(
+    ("sent", "known"),
+    [
+        ("https://bridge.example.org/sessions/run", "https://bridge.example.org/sessions/run"),
+        ("javascript:alert(1)", None),
+        ('http://x/"onclick', None),
+        ("http://" + "x" * 3_000, None),
+        ("", None),
+    ],
+)
+def test_the_page_is_known_once_the_bridge_has_said_where_it_is(bridge, sent, known):
+    """What a browser should not be sent to is as good as nothing."""
+    bridge.page_url = sent
+    with TrainingSession(bridge.address, session_id="run") as session:
+        assert session.url is None or known
+        until_true(lambda: session.attempt == 1)
+        assert session.url == known
 
 
 def test_the_attempt_is_known_once_the_bridge_has_said_it(bridge):
