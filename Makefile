@@ -34,6 +34,10 @@ test: .venv/dev .venv-proto/ready ## run all tests; arguments="-k name" narrows 
 test-cuda: .venv/torch ## run the tests that need an NVIDIA or AMD GPU, on a machine that has one
 	@$(venv)/python -m pytest tests/cuda -m cuda $(arguments)
 
+test-frameworks: .venv-frameworks/newest .venv-frameworks/oldest ## run the integrations in real training, with the newest and oldest frameworks; arguments="-k name"
+	@for set in newest oldest; do echo "With the $$set versions:"; \
+	  .venv-frameworks/$$set/bin/python -m pytest tests/frameworks $(arguments); done
+
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
 bench: .venv/dev ## measure, print one table and write benchmarks/results.json; arguments=--quick is short
@@ -70,7 +74,7 @@ check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest
 	@.venv-oldest/bin/python -W error tests/alone.py
 
 clean: ## remove everything that the targets above have made
-	@rm -rf .venv .venv-proto .venv-oldest .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
+	@rm -rf .venv .venv-proto .venv-oldest .venv-frameworks .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
 
 format-check: .venv/dev
 	@$(venv)/ruff format --check .
@@ -128,6 +132,13 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	@.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check grpcio==1.78.0 protobuf==6.31.1
 	@touch $@
 
+.venv-frameworks/newest .venv-frameworks/oldest: .venv/ready pyproject.toml tests/frameworks/newest.txt tests/frameworks/oldest.txt
+	@echo "Installing the $(@F) frameworks into $@ (some minutes, once)"
+	@.ci/patiently $(venv)/python -c "$$venv_of_ours" --clear $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[server,images,system]' \
+	  --requirement tests/frameworks/tools.txt --requirement tests/frameworks/$(@F).txt
+	@touch $@
+
 .tools/bin/hadolint: .venv/ready
 	@echo "Installing hadolint into .tools/hadolint"
 	@rm -rf .tools/hadolint
@@ -145,5 +156,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo stack test test-cuda boards chart test-image check bench fix proto tools release coverage torch check-oldest clean \
+.PHONY: help demo stack test test-frameworks test-cuda boards chart test-image check bench fix proto tools release coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -1,0 +1,66 @@
+"""What the names under which frameworks log numbers say about them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "eval": "validation",
+    "test": "test",
+}
+"""What a name begins with, and the split that it means."""
+
+SEPARATORS = "/_-."
+
+ENDS = ("_epoch", "_step")
+"""What Lightning adds to a name that is logged both by step and by epoch."""
+
+EPOCH_NUMBERS = {
+    ("train", "loss"): "loss",
+    ("", "loss"): "loss",
+    ("train", "accuracy"): "accuracy",
+    ("", "accuracy"): "accuracy",
+    ("validation", "loss"): "validation_loss",
+    ("validation", "accuracy"): "validation_accuracy",
+}
+"""Arguments of log_epoch, by split and short name."""
+
+SHORT = {"acc": "accuracy"}
+
+
+def split_of(name: str) -> tuple[str, str]:
+    """Return the split that a name means, or "", and the name without it: `val_loss` is (validation, loss)."""
+    for prefix, split in SPLITS.items():
+        rest = name[len(prefix) :]
+        if name.lower().startswith(prefix) and len(rest) > 1 and rest[0] in SEPARATORS:
+            return split, rest[1:]
+    return "", name
+
+
+def is_of_step(name: str) -> bool:
+    """Return whether a number is of one step: Lightning says so where there is one of the epoch beside it."""
+    return name.endswith("_step")
+
+
+def epoch_numbers(metrics: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what log_epoch takes of the numbers of an epoch, by argument, and the others by name."""
+    numbers: dict[str, Any] = {}
+    others: dict[str, Any] = {}
+    for name, value in metrics.items():
+        argument = EPOCH_NUMBERS.get(_meaning(name))
+        if argument is None or is_of_step(name) or f"{name}_epoch" in metrics:
+            others[name] = value
+        elif argument not in numbers:
+            numbers[argument] = value
+        else:
+            others[name] = value
+    return numbers, others
+
+
+def _meaning(name: str) -> tuple[str, str]:
+    split, short = split_of(name.removesuffix("_epoch"))
+    return split, SHORT.get(short.lower(), short.lower())

@@ -1,0 +1,93 @@
+"""The session of an integration: made where training begins, and closed where it ends."""
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+from bridge.client.encoding.isolation import let_through
+from bridge.client.left_out import Reason
+from bridge.client.session import TrainingSession
+
+log = logging.getLogger("trainbridge")
+
+Given = ParamSpec("Given")
+
+
+class Integration(Protocol):
+    """What reports the loop of a framework."""
+
+    owned: "OwnedSession"
+
+
+Reporter = TypeVar("Reporter", bound=Integration)
+
+
+class OwnedSession:
+    """Makes one session for each run of a loop, unless it was given one, which it never closes.
+
+    A copy, as in a process that a framework has spawned, makes one of its own.
+    """
+
+    def __init__(self, session: TrainingSession | None, options: Mapping[str, Any]) -> None:
+        """Make nothing yet; `options` are the keyword arguments of a session, where none is given.
+
+        Raises ValueError where both are given.
+        """
+        if session is not None and options:
+            raise ValueError(
+                f"give either session or what makes one ({', '.join(sorted(options))}), not both"
+            )
+        self._given = session
+        self._options = dict(options)
+        self.session = session
+        """None before training begins, and after it has ended."""
+
+    def begin(self, **known: Any) -> TrainingSession:
+        """Return the session of the run that begins; `known` is what the framework knows about it.
+
+        What the options say counts before that. Raises as TrainingSession does, for options that cannot be used.
+        """
+        if self.session is None:
+            given = {name: value for name, value in known.items() if value is not None}
+            self.session = TrainingSession(**{**given, **self._options})
+        return self.session
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the run: it has completed, or failed by `error`; a session that was given goes on."""
+        session = self.session
+        if session is None or self._given is not None:
+            return
+        self.session = None
+        session.__exit__(None if error is None else type(error), error, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: the options, and the session that was given."""
+        return {**vars(self), "session": self._given}
+
+
+def guarded(
+    hook: Callable[Concatenate[Reporter, Given], None],
+) -> Callable[Concatenate[Reporter, Given], None]:
+    """Have a hook of a framework cost itself alone when it raises: counted, logged once, and training goes on.
+
+    With `strict=True` it raises, as ValueError.
+    """
+
+    def run(self: Reporter, /, *args: Given.args, **kwargs: Given.kwargs) -> None:
+        try:
+            hook(self, *args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 -- whatever a framework's objects raise
+            let_through(error)
+            leave_out(self.owned.session, hook.__name__, error)
+
+    functools.update_wrapper(run, hook)
+    return run
+
+
+def leave_out(session: TrainingSession | None, what: str, error: BaseException) -> None:
+    """Count what could not be reported; raises ValueError in strict mode."""
+    if session is None:
+        log.warning("%s is not reported: %s: %s", what, type(error).__name__, error)
+        return
+    session._gate.account.add(what, Reason.UNREADABLE, error=error)
