@@ -1,16 +1,25 @@
 """Real runs of a Trainer, under both names of Lightning."""
 
 import importlib
+import json
+import os
 import pickle
+import subprocess
+import sys
 
+import lightning.pytorch  # noqa: F401 -- both before the callback, which is then one of both
 import pytest
-import pytorch_lightning  # noqa: F401 -- before the callback, which is then one of both
+import pytorch_lightning  # noqa: F401
 import torch
+from support.tools import ROOT
+from support.waiting import until_true
 from torch.utils.data import DataLoader, TensorDataset
 
 from bridge.client import CommandType, Status, TrainingSession
 from bridge.client.integrations.lightning import TrainbridgeCallback
+from bridge.client.integrations.lightning_logger import TrainbridgeLogger
 from bridge.client.testing import RecordingBridge
+from bridge.wire import metrics_pb2 as wire
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 BATCHES = 4
@@ -214,7 +223,7 @@ def test_a_run_that_goes_on_from_a_checkpoint_says_where(tmp_path, bridge):
     trainer.fit(module_of(PACKAGES[0]), loader(), ckpt_path=tmp_path / "last.ckpt")
 
     assert bridge.batches() == [(1, index) for index in range(BATCHES)]
-    assert bridge.registrations[0].resume_epoch == 1
+    assert bridge.registrations[0].resume_point.epoch == 1
 
 
 def test_each_fit_is_a_run_and_other_loops_are_none(tmp_path, bridge):
@@ -245,6 +254,96 @@ def test_a_session_that_was_given_goes_on(tmp_path):
     assert recorder.batches[-1].epoch == 7
     with pytest.raises(ValueError, match="either session or what makes one"):
         TrainbridgeCallback(session=session, model="m")
+
+
+def test_a_logger_beside_it_shares_the_session(tmp_path, bridge):
+    """Numbers are reported once, under the steps that Lightning counts; hyperparameters as well."""
+    options = {"address": bridge.address, "session_id": "run", "close_seconds": 60}
+    logger = TrainbridgeLogger(**options)
+    trainer = trainer_of(PACKAGES[0], tmp_path, TrainbridgeCallback(), logger=logger, max_epochs=1)
+    trainer.fit(module_of(PACKAGES[0]), loader(), loader(2))
+
+    assert len(bridge.registrations) == 1
+    assert json.loads(bridge.registrations[0].config_json)["width"] == 8
+    assert len(bridge.batches()) == BATCHES
+    steps = [
+        scalars.global_step for scalars in bridge.of("scalar_data") if "grad_norm" in scalars.values
+    ]
+    assert steps == list(range(BATCHES))
+    assert bridge.of("status_update")[-1].status == Status.COMPLETED
+
+
+def test_a_logger_alone_reports_numbers(tmp_path, bridge):
+    """And how the run has ended, by the exception in flight."""
+
+    def fail(index):
+        if index == 2:
+            raise RuntimeError("no data")
+
+    logger = TrainbridgeLogger(address=bridge.address, session_id="run", close_seconds=60)
+    with pytest.raises(RuntimeError):
+        trainer_of(PACKAGES[0], tmp_path, logger=logger).fit(
+            module_of(PACKAGES[0], on_batch=fail), loader()
+        )
+
+    assert {name for scalars in bridge.of("scalar_data") for name in scalars.values} >= {
+        "grad_norm"
+    }
+    last = bridge.of("status_update")[-1]
+    assert (last.status, last.message) == (Status.FAILED, "RuntimeError: no data")
+
+
+DDP = """
+import sys
+import torch
+from lightning.pytorch import Trainer
+sys.path[:0] = {paths}
+from test_lightning import loader, module_of
+from bridge.client.integrations.lightning import TrainbridgeCallback
+
+rates = []
+module = module_of("lightning.pytorch", on_batch=lambda index: rates.append(module.optimizers().param_groups[0]["lr"]))
+trainer = Trainer(
+    max_epochs=400, accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False,
+    enable_model_summary=False, enable_checkpointing=False, callbacks=[TrainbridgeCallback(session_id="run", close_seconds=60)],
+)
+trainer.fit(module, loader(8))
+print(f"\\nrank {trainer.global_rank} {len(rates)} {rates[-1]}", flush=True)
+"""
+
+
+def test_several_ranks_obey_together(tmp_path, bridge):
+    """A learning rate holds on both ranks, a stop ends both at one step with status 0, and one run is reported."""
+    bridge.commands = [
+        wire.ControlCommand(type=5, parameters={"learning_rate": "0.001"}, command_id="rate")
+    ]
+    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "frameworks")]
+    program = tmp_path / "program.py"
+    program.write_text(DDP.replace("{paths}", repr(paths)))
+    process = subprocess.Popen(
+        [sys.executable, str(program)],
+        env={**os.environ, "TRAINBRIDGE_ADDRESS": bridge.address, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until_true(lambda: bridge.of("command_result"))
+        bridge.commands = [wire.ControlCommand(type=3, command_id="stop")]
+        out, _ = process.communicate(timeout=100)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == 0
+    ranks = sorted(line.split()[1:] for line in out.splitlines() if line.startswith("rank"))
+    assert [rank[0] for rank in ranks] == ["0", "1"]
+    assert ranks[0][1:] == ranks[1][1:]
+    assert [(r.command_id, r.applied) for r in bridge.of("command_result")] == [
+        ("rate", True),
+        ("stop", True),
+    ]
+    assert {one.session_id for one in bridge.registrations} == {"run"}
+    assert bridge.of("status_update")[-1].ending == "stopped"
 
 
 def test_a_copy_makes_a_session_of_its_own():

@@ -1,42 +1,22 @@
 """Lightning: a callback that reports each step of a Trainer and obeys commands."""
 
-import importlib
 import math
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bridge.client.integrations.metric_names import epoch_numbers, is_of_step, split_of
+from bridge.client.integrations.lightning_bases import bases
+from bridge.client.integrations.lightning_logger import TrainbridgeLogger
+from bridge.client.integrations.metric_names import by_split, epoch_numbers, is_of_step
 from bridge.client.integrations.owned_session import OwnedSession, guarded
 from bridge.client.integrations.pictures import images_and_labels
 from bridge.client.session import TrainingSession
-
-PACKAGES = ("lightning.pytorch", "pytorch_lightning")
-"""The two names of Lightning; classes of the one are none of the other's."""
-
-
-def _bases(name: str) -> tuple[type, ...]:
-    """Return a class of Lightning under each name that is imported already, else under the first that there is."""
-    packages = [name for name in PACKAGES if name in sys.modules]
-    if not packages:
-        packages = [next(filter(_is_installed, PACKAGES), PACKAGES[0])]
-    return tuple(getattr(importlib.import_module(package), name) for package in packages)
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        return False
-    return True
-
 
 Images = Callable[[Any, Any], tuple[Any, Any, Any] | None]
 """Takes a batch and what training_step returned; returns images, predictions and ground truth, or None."""
 
 
-class TrainbridgeCallback(*_bases("Callback")):  # type: ignore[misc]
+class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc]
     """Reports what a Trainer does while it fits, and obeys pause, stop, learning rate and checkpoint.
 
     The session is made as training begins, on every rank, and ended as it ends: with the exception that
@@ -64,17 +44,33 @@ class TrainbridgeCallback(*_bases("Callback")):  # type: ignore[misc]
         super().__init__()
         self.owned = OwnedSession(session, options)
         self._images = images
-        self._rate: float | None = None
+        self._rate: Any = None
+        """Of the step that is being made; afterwards a scheduler may have changed it."""
+        self._reported_rate: Any = None
         self._phase: Any = None
-        self._steps_before = 0
+        self._logger: TrainbridgeLogger | None = None
+        """It reports what was logged by name, where there is one."""
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin the run, in the process that trains; raises as TrainingSession does."""
         if trainer.fast_dev_run:
             return
-        session = self.owned.begin(**_known(trainer, pl_module))
-        self._rate = None
+        loggers = [each for each in trainer.loggers if isinstance(each, TrainbridgeLogger)]
+        known = _known(trainer, pl_module)
+        self._logger = loggers[0] if loggers else None
+        if self._logger is None:
+            session = self.owned.begin(**known)
+        else:
+            session = self.owned.join(self._logger.begin(known))
+        self._reported_rate = None
         self._control(trainer, session)
+
+    @guarded
+    def on_train_batch_start(
+        self, trainer: Any, _pl_module: Any, _batch: Any, _batch_idx: int
+    ) -> None:
+        """Note the learning rate with which a step is made."""
+        self._rate = _rate(trainer)
 
     @guarded
     def on_train_batch_end(
@@ -94,8 +90,8 @@ class TrainbridgeCallback(*_bases("Callback")):  # type: ignore[misc]
             predictions=predictions,
             ground_truth=truth,
         )
-        self._report_rate(trainer, session)
-        if not trainer.loggers and (_step(trainer) + 1) % trainer.log_every_n_steps == 0:
+        self._report_rate(session)
+        if (_step(trainer) + 1) % trainer.log_every_n_steps == 0:
             self._report_metrics(trainer, session, of_steps=True)
         if session.agree_to_stop():
             _stop(trainer)
@@ -121,7 +117,7 @@ class TrainbridgeCallback(*_bases("Callback")):  # type: ignore[misc]
             return
         numbers, _ = epoch_numbers(trainer.callback_metrics)
         session.log_epoch(
-            trainer.current_epoch, **{"loss": None, **numbers}, learning_rate=_rate(trainer)
+            trainer.current_epoch, **{"loss": None, **numbers}, learning_rate=self._rate
         )
         self._report_metrics(trainer, session, of_steps=False)
 
@@ -147,22 +143,20 @@ class TrainbridgeCallback(*_bases("Callback")):  # type: ignore[misc]
         if phase is not None:
             phase.__exit__(None, None, None)
 
-    def _report_rate(self, trainer: Any, session: TrainingSession) -> None:
-        """Report the learning rate of the first optimizer where it has changed."""
-        rate = _rate(trainer)
-        if rate is not None and (not isinstance(rate, float) or rate != self._rate):
-            self._rate = rate if isinstance(rate, float) else None
+    def _report_rate(self, session: TrainingSession) -> None:
+        """Report the learning rate of the first optimizer where it has changed; a tensor is not compared."""
+        rate = self._rate
+        if rate is not None and (not isinstance(rate, float) or rate != self._reported_rate):
+            self._reported_rate = rate
             session.log_scalars({"learning_rate": rate})
 
     def _report_metrics(self, trainer: Any, session: TrainingSession, *, of_steps: bool) -> None:
-        """Report what was logged by other names: by split, each as often as it is logged."""
+        """Report what was logged by other names, each as often as it is logged."""
+        if self._logger is not None:
+            return
         _, others = epoch_numbers(trainer.callback_metrics)
-        by_split: dict[str, dict[str, Any]] = {}
-        for name, value in others.items():
-            if is_of_step(name) is of_steps:
-                split, short = split_of(name)
-                by_split.setdefault(split, {})[short] = value
-        for split, values in by_split.items():
+        chosen = {name: value for name, value in others.items() if is_of_step(name) is of_steps}
+        for split, values in by_split(chosen).items():
             session.log_scalars(values, split=split, step=_step(trainer))
 
     def _control(self, trainer: Any, session: TrainingSession) -> None:

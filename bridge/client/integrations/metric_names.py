@@ -41,6 +41,15 @@ def split_of(name: str) -> tuple[str, str]:
     return "", name
 
 
+def by_split(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return numbers by the split that their names mean, and by the names without it."""
+    splits: dict[str, dict[str, Any]] = {}
+    for name, value in metrics.items():
+        split, short = split_of(name)
+        splits.setdefault(split, {})[short] = value
+    return splits
+
+
 def is_of_step(name: str) -> bool:
     """Return whether a number is of one step: Lightning says so where there is one of the epoch beside it."""
     return name.endswith("_step")

@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -52,6 +53,15 @@ class OwnedSession:
             given = {name: value for name, value in known.items() if value is not None}
             self.session = TrainingSession(**{**given, **self._options})
         return self.session
+
+    def join(self, session: TrainingSession) -> TrainingSession:
+        """Report to a session that somebody else has made, and closes."""
+        self._given = self.session = session
+        return session
+
+    def close_by_what_is_raised(self) -> None:
+        """End the run by the exception that is in flight, where a framework does not hand it over."""
+        self.end(sys.exception())
 
     def end(self, error: BaseException | None = None) -> None:
         """End the run: it has completed, or failed by `error`; a session that was given goes on."""
