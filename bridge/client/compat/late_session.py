@@ -1,10 +1,13 @@
 """The session of a drop-in, made when the script first reports something, with the configuration it has by then."""
 
+import atexit
 import inspect
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakMethod, WeakSet
 
 from bridge.client.compat.silent_session import SilentSession
 from bridge.client.encoding.isolation import let_through
@@ -16,6 +19,9 @@ log = logging.getLogger("trainbridge")
 
 OPTIONS = frozenset(inspect.signature(TrainingSession).parameters)
 """What a session may be made with."""
+
+_OPEN: "WeakSet[LateSession]" = WeakSet()
+"""Those that have not ended: what waits in them is reported as the program ends."""
 
 MAX_DETAILS = 60
 """Values of one event; a bridge takes 64 with what the SDK adds."""
@@ -37,8 +43,12 @@ class LateSession:
     ) -> None:
         """Make it from the arguments of TrainingSession later, or use one that somebody else closes.
 
-        Raises TypeError for an argument that a session does not have.
+        Raises TypeError for an argument that a session does not have, and for any beside a session.
         """
+        if session is not None and about:
+            raise TypeError(
+                f"{next(iter(about))!r} is given beside a session; give it where that is made"
+            )
         unknown = sorted(set(about) - OPTIONS)
         if unknown:
             raise TypeError(
@@ -51,7 +61,10 @@ class LateSession:
         self._session: Any = session or (SilentSession() if is_silent else None)
         self._is_lent = session is not None
         self._is_closed = False
-        self._lock = threading.Lock()
+        self._endings: list[WeakMethod[Callable[[], None]]] = []
+        self._process = os.getpid()
+        self._turn = threading.RLock()
+        _OPEN.add(self)
 
     @property
     def is_made(self) -> bool:
@@ -67,14 +80,35 @@ class LateSession:
     def session(self) -> Any:
         """The session, which is made where there is none yet."""
         if self._session is None:
-            with self._lock:
+            with self.turn:
                 if self._session is None:
                     self._session = self._make()
         return self._session
 
+    @property
+    def turn(self) -> threading.RLock:
+        """Held during each call: writers of other trackers may be called by several threads, a session by one."""
+        if self._process != os.getpid():  # forked, perhaps while another thread held it
+            self._process, self._turn = os.getpid(), threading.RLock()
+        return self._turn
+
+    def before_end(self, ending: Callable[[], None]) -> None:
+        """Call a method as the run ends, or as the program does; it keeps nothing alive."""
+        self._endings.append(WeakMethod(ending))
+
+    def end(self) -> None:
+        """Report what waits, once."""
+        _OPEN.discard(self)
+        endings, self._endings = self._endings, []
+        for ending in endings:
+            call = ending()
+            if call is not None:
+                guarded(self, "ends", call)
+
     def configure(self, values: Mapping[str, Any]) -> None:
         """Add to the configuration; once the run has begun, an event shows what was added."""
-        self.config.update(values)
+        if not self.is_made:
+            self.config.update(values)
         gate = getattr(self._session, "_gate", None)
         if gate is not None and values:
             self.report("config", RunValues(gate.account).read(dict(values)))
@@ -99,6 +133,7 @@ class LateSession:
         """End what it has made, as failed where an exception says so; a session that was lent goes on."""
         if self._is_closed:
             return
+        self.end()
         self._is_closed = True
         session = self.session
         if self._is_lent or isinstance(session, SilentSession):
@@ -127,7 +162,8 @@ class LateSession:
 def guarded(late: LateSession, what: str, call: Callable[[], None]) -> None:
     """Run a call of a script; what it raises costs what was to be reported, never the loop."""
     try:
-        call()
+        with late.turn:
+            call()
     except BaseException as error:
         let_through(error)
         if late.about.get("strict"):
@@ -145,3 +181,12 @@ def _joined(given: Any, said: dict[str, Any]) -> Any:
     if isinstance(given, Mapping):
         return {**given, **said}
     return {"config": given, **said}
+
+
+def _end_all() -> None:
+    """Report what waits as the program ends: registered later than the session's own hook, it runs before that."""
+    for late in tuple(_OPEN):
+        late.end()
+
+
+atexit.register(_end_all)

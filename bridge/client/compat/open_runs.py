@@ -31,7 +31,6 @@ class OpenRun:
         self._writers -= 1
         self._error = error or self._error
         if self._writers == 0:
-            self.steps.end()
             self.late.close(self._error)
 
 

@@ -1,12 +1,10 @@
 """Turns numbers and pictures that belong to a step into the calls of a session."""
 
-import atexit
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
-from weakref import WeakSet
 
-from bridge.client.compat.late_session import LateSession, guarded
+from bridge.client.compat.late_session import LateSession
 from bridge.client.compat.pictures import own_copy
 from bridge.client.compat.tags import Tag, read_tag
 
@@ -17,10 +15,6 @@ AUTO = "auto"
 
 HELD_IMAGES = 16
 """Pictures of one step that wait for its loss; a bridge takes no more of a batch."""
-
-
-_OPEN: "WeakSet[StepLog]" = WeakSet()
-"""Those of runs that may still be going on as the program ends."""
 
 
 class StepLog:
@@ -37,7 +31,7 @@ class StepLog:
         """Of the last loss: pictures of that step come too late for it."""
         self._held: list[Any] = []
         self._held_step: Any = None
-        _OPEN.add(self)
+        late.before_end(self.end)
 
     def numbers(
         self, values: Mapping[str, Any], step: Any, *, split: str = "", prefix: str = ""
@@ -87,7 +81,6 @@ class StepLog:
 
     def end(self) -> None:
         """Report what waits; say once what to do about a run without any loss."""
-        _OPEN.discard(self)
         self.flush()
         if self._has_scalars and not self._has_batches and self._is_auto and self._loss is None:
             log.warning(
@@ -112,12 +105,3 @@ class StepLog:
             self._late.session.log_batch(loss, step=step, images=images)
         else:
             self._late.session.log_batch(loss, step=step)
-
-
-def _end_all() -> None:
-    """Report what waits as the program ends; registered behind the session's own hook, so it runs before that."""
-    for steps in tuple(_OPEN):
-        guarded(steps._late, "images", steps.end)
-
-
-atexit.register(_end_all)

@@ -1,6 +1,7 @@
 """What the tags of other trackers mean: the name of a number, its split, and whether it is the loss of a step."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 SPLITS = {
@@ -34,6 +35,10 @@ OWN_SERIES = {
 """Names that a bridge has series of its own for. What scripts call mfu may be a percentage: it keeps apart."""
 
 
+CACHED = 1024
+"""Tags whose meaning is kept: scripts write the same ones again at each step."""
+
+
 class Tag(NamedTuple):
     """What a tag means."""
 
@@ -53,7 +58,12 @@ def read_tag(tag: object, split: str = "") -> Tag:
     The first or the last part between slashes may be the split, or else the first word: Loss/train,
     train/loss, train_loss.
     """
-    text = str(tag).strip("/ ") or str(tag)
+    return _read(str(tag), split)
+
+
+@lru_cache(CACHED)
+def _read(tag: str, split: str) -> Tag:
+    text = tag.strip("/ ") or tag
     parts = text.split("/")
     for place in (0, -1):
         word = SPLITS.get(parts[place].strip().lower())

@@ -65,10 +65,9 @@ class SummaryWriter(NotTaken):
         given = log_dir if log_dir is not None else logdir
         self._log_dir = os.fspath(given) if given else _default_folder(comment)
         folder, self._split = place_of(self._log_dir)
-        if purge_step is not None:
-            options.setdefault("resume_step", purge_step)
-        name = Path(folder).name if given else comment.strip("_- ") or _script_name()
-        options.setdefault("model", name)
+        if session is None:
+            name = Path(folder).name if given else comment.strip("_- ") or _script_name()
+            options = {"model": name, "resume_step": purge_step} | options
 
         def make() -> OpenRun:
             late = LateSession(options, session=session, is_silent=not write_to_disk)

@@ -44,6 +44,7 @@ class Run:
         self._said: dict[str, Any] = {}
         """What the script itself puts into the summary."""
         self.summary = Values(self._said.update)
+        late.before_end(self._report_summary)
         self.project, self.name = identity.project, identity.name
         self.group, self.job_type = identity.group, identity.job_type
         self.tags, self.notes = identity.tags, identity.notes
@@ -179,14 +180,16 @@ class Run:
             return
 
         def end() -> None:
-            self._steps.end()
-            if self._said:
-                self._late.report("summary", self._said)
+            self._late.end()
             if exit_code and error is None:
                 self.session.log_status(Status.FAILED, f"exit code {exit_code}")
             self._late.close(error)
 
         guarded(self._late, "ends", end)
+
+    def _report_summary(self) -> None:
+        if self._said:
+            self._late.report("summary", self._said)
 
     def _configure(self, values: dict[str, Any]) -> None:
         guarded(self._late, "config", lambda: self._late.configure(values))

@@ -1,6 +1,7 @@
 """A SummaryWriter that reports to a bridge: what becomes of the calls of a script."""
 
 import logging
+import threading
 
 import numpy as np
 import pytest
@@ -256,6 +257,29 @@ def test_a_session_that_is_given_goes_on(bridge):
         session.log_batch(0.25, step=1)
 
     assert [batch.loss for batch in bridge.batches] == [0.5, 0.25]
+    with pytest.raises(TypeError, match="'dataset' is given beside a session"):
+        SummaryWriter(session=session, dataset="cifar10")
+
+
+def test_threads_take_turns(bridge):
+    """As those of several environments, which share the writer: nothing is lost."""
+    writer = SummaryWriter("runs/x", address=bridge, strict=True)
+
+    def report(number):
+        for step in range(200):
+            writer.add_scalar("loss", 0.5, step)
+            writer.add_scalar(f"return/{number}", 1.0, step)
+
+    threads = [threading.Thread(target=report, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    writer.close()
+
+    assert len(bridge.batches) == 800
+    assert {name for name, _, _ in scalars(bridge)} == {f"return/{n}" for n in range(4)}
+    assert len(bridge.scalars) == 800
 
 
 def test_both_originals_signatures(bridge, tmp_path):
