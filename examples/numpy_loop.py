@@ -29,6 +29,13 @@ def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64
     """Train a linear classifier; the lines with `session` are all that reports to the bridge."""
     random = np.random.default_rng(0)
     weights = np.zeros((SIDE * SIDE, len(CLASSES)))
+    rate = 0.02
+
+    def change_rate(to: float) -> None:
+        nonlocal rate
+        rate = to
+
+    session.controls(lr=change_rate)
     for epoch in range(epochs):
         losses, hits = [], []
         for batch in range(batches):
@@ -38,7 +45,7 @@ def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64
             exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
             probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
             loss = -np.log(probabilities[np.arange(size), truths]).mean()
-            weights -= 0.02 * inputs.T @ (probabilities - np.eye(len(CLASSES))[truths]) / size
+            weights -= rate * inputs.T @ (probabilities - np.eye(len(CLASSES))[truths]) / size
             losses.append(loss)
             hits.append((probabilities.argmax(axis=1) == truths).mean())
             session.log_batch(
@@ -52,7 +59,7 @@ def train(session: TrainingSession, *, epochs: int, batches: int, size: int = 64
             session.wait_while_paused()
             if session.should_stop:
                 return
-        session.log_epoch(epoch, loss=np.mean(losses), accuracy=np.mean(hits))
+        session.log_epoch(epoch, loss=np.mean(losses), accuracy=np.mean(hits), learning_rate=rate)
 
 
 def main() -> None:

@@ -5,14 +5,16 @@ Needs, in a checkout of trainbridge: pip install '.[images,system,gpu]' torch sc
 """
 
 import argparse
-from collections.abc import Mapping
 
 import torch
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bridge.client import CommandType, TrainingSession
+from bridge.client import TrainingSession
+
+CHECKPOINT = "pytorch_loop.pt"
+"""Where a command puts the model."""
 
 
 def digits(batch_size: int) -> tuple[DataLoader, DataLoader]:
@@ -38,14 +40,15 @@ def train(
 ) -> None:
     """Train; tensors are passed as they are, and log_batch copies what will be sent of them."""
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-
-    def change_learning_rate(parameters: Mapping[str, str]) -> None:
-        optimizer.param_groups[0]["lr"] = float(parameters["learning_rate"])
-
-    session.on(CommandType.CHANGE_LEARNING_RATE, change_learning_rate)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
+    session.controls(
+        optimizer=optimizer,
+        scheduler=scheduler,
+        checkpoint=lambda: torch.save(model.state_dict(), CHECKPOINT),
+    )
     for epoch in range(epochs):
         total = hits = seen = 0.0
-        for batch, (images, labels) in enumerate(loader):
+        for _, (images, labels) in session.track(loader, epoch=epoch):
             logits = model(images)
             loss = nn.functional.cross_entropy(logits, labels)
             optimizer.zero_grad()
@@ -53,8 +56,6 @@ def train(
             optimizer.step()
             session.log_batch(
                 loss.detach(),
-                epoch=epoch,
-                batch=batch,
                 images=images,
                 predictions=logits.detach(),
                 ground_truth=labels,
@@ -62,9 +63,8 @@ def train(
             total += float(loss.detach()) * len(labels)
             hits += float((logits.argmax(dim=1) == labels).sum())
             seen += len(labels)
-            session.wait_while_paused()
-            if session.should_stop:
-                return
+        if session.should_stop:
+            return
         with session.phase("validation"):
             validation_loss, validation_accuracy = validate(model, validation_loader)
         session.log_epoch(
@@ -73,8 +73,8 @@ def train(
             accuracy=hits / seen,
             validation_loss=validation_loss,
             validation_accuracy=validation_accuracy,
-            learning_rate=optimizer.param_groups[0]["lr"],
         )
+        scheduler.step()
 
 
 def validate(model: nn.Module, loader: DataLoader) -> tuple[float, float]:
@@ -102,7 +102,6 @@ def main() -> None:
         model="small-cnn",
         dataset="digits",
         epochs=arguments.epochs,
-        batches_per_epoch=len(loader),
         class_names=[str(digit) for digit in range(10)],
     ) as session:
         train(session, model, loader, validation_loader, arguments.epochs)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.waiting import until_true
 
 from bridge.client.command import CUSTOM, Command
-from bridge.client.commands import PATIENCE_EPOCHS, CommandInbox
+from bridge.client.commands import PATIENCE_EPOCHS, PATIENCE_SECONDS, PATIENCE_STEPS, CommandInbox
 from bridge.protocol import CommandType
 
 
@@ -195,6 +195,74 @@ def test_a_loop_that_never_asks_refuses(commands, answers):
     assert answers == [("a", False, "this training loop does not support this command")]
 
 
+@pytest.mark.parametrize("type", [CommandType.STOP_TRAINING, CommandType.PAUSE_TRAINING])
+def test_a_loop_without_epochs_that_never_asks_refuses(commands, answers, type):
+    """After many steps and some minutes; it does not obey later what was refused."""
+    asked = command(type)
+    commands.receive(asked)
+    for _ in range(PATIENCE_STEPS):
+        commands.at_step()
+    assert answers == []
+
+    asked.waits_since -= PATIENCE_SECONDS
+    commands.at_step()
+
+    assert answers == [("a", False, "this training loop does not support this command")]
+    assert not commands.acknowledge_stop()
+    assert not commands.acknowledge_pause()
+    assert not commands.waiting
+
+
+def test_a_loop_with_epochs_is_given_its_epochs_however_many_steps_they_have(answers):
+    """It may look at the end of one."""
+    commands = CommandInbox(
+        lambda command, *answer: answers.append(answer), position=lambda: (0, 5, None)
+    )
+    asked = command(CommandType.STOP_TRAINING)
+    commands.receive(asked)
+    for _ in range(PATIENCE_STEPS):
+        commands.at_step()
+    asked.waits_since -= PATIENCE_SECONDS
+    commands.at_step()
+
+    assert answers == []
+    assert commands.acknowledge_stop()
+
+
+def test_before_the_first_step_a_callback_may_still_come(answers):
+    """A command that was ready as the session connected is not refused too early."""
+    place = [(None, None, None)]
+    commands = CommandInbox(
+        lambda command, *answer: answers.append(answer), position=lambda: place[0]
+    )
+    commands.receive(command(CommandType.SAVE_CHECKPOINT, "a"))
+    commands.receive(command(CommandType.ADJUST_BATCH_SIZE, "b"))
+    assert answers == []
+
+    commands.on(CommandType.SAVE_CHECKPOINT, lambda _: "saved")
+    place[0] = (0, 0, None)
+    commands.at_step()
+
+    assert answers == [
+        (True, "saved"),
+        (False, "this training loop does not take ADJUST_BATCH_SIZE"),
+    ]
+
+
+def test_a_callback_that_the_program_is_ended_in_is_answered(commands, answers):
+    """Ctrl-C there is the program's, and reaches it."""
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    commands.on(CommandType.SAVE_CHECKPOINT, interrupted)
+    commands.receive(command(CommandType.SAVE_CHECKPOINT))
+    with pytest.raises(KeyboardInterrupt):
+        commands.at_step()
+
+    assert answers == [("a", False, "KeyboardInterrupt: ")]
+
+
 def test_what_is_left_at_the_end_is_refused(commands, answers):
     """Neither a command nobody asked about nor one whose callback never ran stays open."""
     commands.on(CommandType.SAVE_CHECKPOINT, lambda _: None)
@@ -250,7 +318,9 @@ def test_a_waiting_loop_still_carries_out_commands(commands, answers):
 
 
 STEPS = st.lists(
-    st.sampled_from([*CommandType, "ask to stop", "ask for a pause", "run", "epoch", "repeat"]),
+    st.sampled_from(
+        [*CommandType, "ask to stop", "ask for a pause", "run", "step", "epoch", "repeat"]
+    ),
     max_size=30,
 )
 
@@ -267,6 +337,7 @@ def test_every_command_has_one_answer(steps, with_callback):
         "ask to stop": commands.acknowledge_stop,
         "ask for a pause": commands.acknowledge_pause,
         "run": commands.run_callbacks,
+        "step": commands.at_step,
         "epoch": commands.end_epoch,
         "repeat": lambda: received and commands.receive(received[-1]),
     }
