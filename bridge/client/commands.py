@@ -99,6 +99,11 @@ class CommandInbox:
         self._own_callbacks = Callbacks()
         return callbacks
 
+    @property
+    def received(self) -> tuple[Command, ...]:
+        """The last commands, the oldest first; any thread may ask."""
+        return tuple(self._received)
+
     def receive(self, command: Command) -> None:
         """Take a command; one that is repeated is not carried out again, but answered again."""
         known = next(

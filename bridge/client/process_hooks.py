@@ -88,6 +88,11 @@ def registered() -> tuple[ForkAware, ...]:
     return tuple(_REGISTERED)
 
 
+def is_registered(session: ForkAware) -> bool:
+    """Return whether it is a session of this process that has not ended."""
+    return session in _REGISTERED
+
+
 def unregister(session: ForkAware) -> None:
     """Leave it alone from now on."""
     _REGISTERED.discard(session)

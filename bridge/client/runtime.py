@@ -89,7 +89,7 @@ class Runtime:
             left_out=self._accounts[0],
             check=check,
         )
-        self._collector = Collector(
+        self.collector = Collector(
             self.queue,
             self.capture,
             self._outbox,
@@ -101,7 +101,7 @@ class Runtime:
         )
         self.commands = CommandInbox(
             self._answer,
-            is_answer_pending=self._collector.is_answer_pending,
+            is_answer_pending=self.collector.is_answer_pending,
             is_together=lambda: rank.is_together,
             position=lambda: self.calls.position,
         )
@@ -260,7 +260,7 @@ class Runtime:
         process_hooks.register(self)
 
     def _collect(self) -> None:
-        self._collector.run()
+        self.collector.run()
         if self._is_let_go:
             with suppress(RuntimeError):  # the interpreter is ending, and closes it
                 self._rank.thread("trainbridge-close", self.close).start()
@@ -293,7 +293,7 @@ class Runtime:
         """Only count and time the loop's steps, where this rank reports lightly."""
         if self._rank.is_light and self.calls is self.capture:
             self.calls = LightSteps(self.capture.next_step)
-            self._collector.follow(self.calls)
+            self.collector.follow(self.calls)
             self.commands.refusal = REFUSAL
 
     def _become_inert(self, why: Shut) -> None:
@@ -322,7 +322,7 @@ class Runtime:
 
     def _close_input(self, seconds: float) -> None:
         """Take nothing more in: each stage passes on what it has, closes the next one's input, and ends."""
-        self._collector.deadlines.end_within(seconds)
+        self.collector.deadlines.end_within(seconds)
         self.queue.close()
         self.transport.skip_backoff()
 
@@ -333,7 +333,7 @@ class Runtime:
         parts = Parts(
             self.queue,
             self.capture,
-            self._collector,
+            self.collector,
             self._outbox,
             self.transport,
             self._spool,

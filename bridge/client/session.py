@@ -23,6 +23,7 @@ from bridge.client.clock import now_ms
 from bridge.client.delivery.transport import InProcessBridge
 from bridge.client.identity import Identity, RunConfig
 from bridge.client.left_out import LeftOut
+from bridge.client.notebook.panel import open_panel
 from bridge.client.options import Options
 from bridge.client.own_gpus import Gpus
 from bridge.client.pause import Pause
@@ -45,7 +46,7 @@ _PARTS = frozenset(
     {
         *("_rank", "_runtime", "_gate", "_capture", "_phases"),
         *("_commands", "_callbacks", "_pause", "_agreement", "_current_rate"),
-        *("_place", "_logged_epoch"),
+        *("_place", "_logged_epoch", "_panel"),
     }
 )
 """Attributes of a session that its copies have their own of."""
@@ -92,6 +93,7 @@ class TrainingSession(Tracking):
         ca_file: str = "",
         cert_file: str = "",
         key_file: str = "",
+        panel: bool = True,
     ) -> None:
         """Describe the run, and start sending; see docs/sdk.md for every argument.
 
@@ -149,6 +151,7 @@ class TrainingSession(Tracking):
         self._resume_from = resume
         if resume is not None and resume.step is not None:
             self._capture.next_step = resume.step
+        self._panel = open_panel(self._runtime, plan) if panel else None
 
     @property
     def attempt(self) -> int | None:
@@ -191,7 +194,9 @@ class TrainingSession(Tracking):
         """
         self._runtime.report_end(process_hooks.PROCESS_END.error)
         seconds = read_argument(self._gate.account, "timeout", timeout, seconds_of, None)
-        return self._runtime.close(seconds)
+        left = self._runtime.close(seconds)
+        self._end_panel()
+        return left
 
     def __enter__(self) -> Self:
         """Return the session."""
@@ -207,6 +212,7 @@ class TrainingSession(Tracking):
         """End the session: COMPLETED, or FAILED with the type and message of what was raised."""
         self._runtime.report_end(error)
         self._runtime.close()
+        self._end_panel()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: it sends nothing, in this process or another."""
@@ -221,12 +227,17 @@ class TrainingSession(Tracking):
         options = Options(0, 0.0, "none", None, LeftOut(strict=is_strict))
         identity = Identity(session_id, "", "", "", RunConfig())
         self._use(Runtime(identity, Destination(""), self._rank, options, is_copy=True))
+        self._panel = None
 
     def __del__(self) -> None:
         """End the session if the program has not: nobody can log any more."""
         runtime = vars(self).get("_runtime")  # None where the constructor has raised
         if runtime is not None:
             runtime.let_go()
+
+    def _end_panel(self) -> None:
+        if self._panel is not None:
+            self._panel.end()
 
     def _use(self, runtime: Runtime) -> None:
         self._runtime = runtime

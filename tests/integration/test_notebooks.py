@@ -27,7 +27,12 @@ printed = [
      for line in output.get("text", output.get("ename", "")).splitlines()]
     for cell in notebook.cells
 ]
-print(json.dumps(printed))
+panels = [
+    [output["data"]["text/html"] for output in cell.outputs
+     if output.get("output_type") == "display_data"]
+    for cell in notebook.cells
+]
+print(json.dumps([printed, panels]))
 """
 
 FIRST = """
@@ -41,7 +46,14 @@ def train(session):
     print(session.session_id, session.flush(60))
 """
 
-THREADS = "print(sum(each.name.startswith('trainbridge') for each in threading.enumerate()))"
+THREADS = """
+import time
+def threads():
+    return sum(each.name.startswith('trainbridge') for each in threading.enumerate())
+while threads() > 4:  # panels of sessions that were replaced look once a second whether they are over
+    time.sleep(0.05)
+print(threads())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +64,20 @@ def bridge(tmp_path_factory):
 
 
 @pytest.fixture
-def run(bridge, tmp_path):
-    """Return what runs the cells of a notebook, shuts its kernel down and returns what each has printed."""
+def environment(bridge, tmp_path):
+    """Return the environment of a kernel, which touches no settings of whoever runs the tests."""
     folders = ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_DATA_DIR")
     environment = os.environ | dict.fromkeys(folders, str(tmp_path))
-    environment |= {
+    return environment | {
         "PYTHONPATH": str(ROOT),
         "TRAINBRIDGE_ADDRESS": bridge.grpc,
         "BRIDGE_URL": f"http://{bridge.http}",
     }
+
+
+@pytest.fixture
+def run(environment):
+    """Return what runs the cells of a notebook, shuts its kernel down and returns what each has printed."""
 
     def run(*cells):
         ran = subprocess.run(
@@ -73,9 +90,40 @@ def run(bridge, tmp_path):
             check=False,
         )
         assert ran.returncode == 0, ran.stderr
-        return json.loads(ran.stdout)[1:]
+        printed, panels = json.loads(ran.stdout)
+        run.panels = panels[1:]
+        return printed[1:]
 
     return run
+
+
+INTERRUPT = """
+import os, time
+from pathlib import Path
+from jupyter_client.manager import start_new_kernel
+
+def ran(client, code):
+    status = "aborted"  # what a kernel says to requests that reach it while it is still busy with an error
+    while status == "aborted":
+        reply = client.execute_interactive(code, timeout=120, output_hook=lambda _: None)
+        status = reply["content"].get("ename", reply["content"]["status"])
+    return status
+
+manager, client = start_new_kernel(startup_timeout=120)
+flag = Path(os.environ["FLAG"])
+try:
+    print(ran(client, os.environ["FIRST"]))
+    print(ran(client, "session = TrainingSession(session_id='interrupted'); train(session)"))
+    pending = client.execute("import time; open('%s', 'w').close()" % flag + chr(10) + "while True: time.sleep(0.01)")
+    while not flag.exists():
+        time.sleep(0.05)
+    manager.interrupt_kernel()
+    print(client.get_shell_msg(timeout=120)["content"]["ename"])
+    print(ran(client, "session.log_batch(0.25, epoch=1, batch=0); session.close(60)"))
+finally:
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+"""
 
 
 def ended(bridge, session_id):
@@ -95,7 +143,7 @@ def test_a_cell_may_be_run_again(bridge, run):
     *delivered, threads = run(cell, cell, cell, THREADS)
 
     assert delivered == [["again 0"]] * 3
-    assert threads == ["3"]  # one encodes, one sends, one waits for SIGTERM
+    assert threads == ["4"]  # one encodes, one sends, one draws, one waits for SIGTERM
     assert ended(bridge, "again") == ("completed", "")
     session = bridge.client.session("again")
     assert (session.attempt, session.batches) == (3, 20)
@@ -144,3 +192,34 @@ def test_an_exception_in_the_block_of_a_session_is_its_end(bridge, run):
     assert again == ["block 0"]
     assert ended(bridge, "block") == ("completed", "")
     assert bridge.client.session("block").attempt == 2
+
+
+def test_a_panel_stays_below_its_cell(bridge, run):
+    """One for each session, as it was at its end, with the link to its page; none where it is switched off."""
+    run(
+        "session = TrainingSession(session_id='shown', epochs=1); train(session); session.close(60)",
+        "session = TrainingSession(session_id='hidden', panel=False); train(session)",
+        "train(session); session.close(60)",
+    )
+    [[panel], *others] = run.panels
+
+    assert others == [[], []]
+    assert "completed" in panel
+    assert f"http://{bridge.http}/sessions/shown" in panel
+    assert "batch 19" in panel
+
+
+def test_an_interrupted_cell_ends_no_session(bridge, environment, tmp_path):
+    """The next cell goes on with it, and closes it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", INTERRUPT],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        env=environment | {"FLAG": str(tmp_path / "flag"), "FIRST": FIRST},
+        check=False,
+    )
+
+    assert done.stdout.split() == ["ok", "ok", "KeyboardInterrupt", "ok"], done.stderr
+    assert ended(bridge, "interrupted") == ("completed", "")
+    assert bridge.client.session("interrupted").batches == 21

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from bridge.client.calls import (
     AnswerCall,
@@ -23,6 +24,7 @@ from bridge.client.capture.losses import number_or_lowest
 from bridge.client.commands import REMEMBERED
 from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.server_config import ServerConfig
+from bridge.client.encoding.batch_index import BatchIndex
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.light import LightSteps
@@ -42,6 +44,16 @@ NAMES: dict[type, str] = {
     PositionCall: "positions",
 }
 """What each call is named in messages to the user."""
+
+
+class CallObserver(Protocol):
+    """Follows what a loop reports, in the SDK's own thread."""
+
+    def see_batch(self, call: BatchCall, place: BatchIndex, samples: int) -> None:
+        """Follow a batch, before what it has captured is released."""
+
+    def see(self, call: Call) -> None:
+        """Follow any other call."""
 
 
 class CallEncoder:
@@ -69,6 +81,8 @@ class CallEncoder:
         self.steps: LightSteps | None = None
         """Of a rank that reports lightly, whose batches are not calls."""
         self._steps_seen = 0
+        self.observer: CallObserver | None = None
+        """Sees every call that becomes a message."""
         self._status: StatusCall | None = None
         """The last status of the run."""
         self._position: tuple[int, int, int | None] | None = None
@@ -141,6 +155,8 @@ class CallEncoder:
     def _encode(self, call: Call, clock_ms: int, is_chosen: bool) -> OutgoingMessage | None:  # noqa: FBT001
         try:
             message = self._message(call, clock_ms, is_chosen)
+            if self.observer is not None and type(call) is not BatchCall:
+                self.observer.see(call)
         except BaseException as error:  # noqa: BLE001 -- anything may have been given
             self._left_out.add(NAMES[type(call)], Reason.UNREADABLE, error=error)
             self._release(call, Reason.UNREADABLE, self._left_out)
@@ -209,6 +225,8 @@ class CallEncoder:
             if images is not None and pictures is not None:
                 self._capture.copies.release(images, pictures)
         self._position = numbers[:3]
+        if self.observer is not None:
+            self.observer.see_batch(call, numbers, samples)
         return message
 
     def _release(self, call: Call, reason: Reason, account: LeftOut) -> None:

