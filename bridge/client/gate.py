@@ -42,6 +42,8 @@ class Shut(Enum):
     )
     OTHER_RANK = (None, "")
     """Another process reports for all: nothing is lost, and nothing is said."""
+    SWITCHED_OFF = (None, "switched off")
+    """Nobody wants it reported."""
 
 
 class Gate:

@@ -3,7 +3,8 @@
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +79,7 @@ class SummaryWriter(NotTaken):
         self._run = run_of(folder, make)
         self._late = self._run.late
         self._has_left = False
+        self._default_step: Any = None
 
     @property
     def session(self) -> Any:
@@ -237,6 +239,10 @@ class SummaryWriter(NotTaken):
         name: str | None = None,
     ) -> None:
         """Report hyperparameters as the configuration, and metrics as scalars."""
+        if (
+            isinstance(run_name, int) and global_step is None
+        ):  # by place, tensorboardX has the step there
+            global_step = run_name
 
         def report() -> None:
             self._late.configure(hparam_dict)
@@ -245,9 +251,20 @@ class SummaryWriter(NotTaken):
                 metric, split = read_tag(tag, self._split)
                 by_split.setdefault(split, {})[metric] = value
             for split, values in by_split.items():
-                self.session.log_scalars(values, step=_step(global_step), split=split)
+                self.session.log_scalars(values, step=self._step(global_step), split=split)
 
         guarded(self._late, "hparams", report)
+
+    @contextmanager
+    def use_metadata(
+        self, *, global_step: Any = None, walltime: float | None = None
+    ) -> Iterator[Self]:
+        """Count what the block reports without a step as of this one."""
+        before, self._default_step = self._default_step, global_step
+        try:
+            yield self
+        finally:
+            self._default_step = before
 
     def flush(self) -> None:
         """Report the pictures that wait for the loss of their step; all else is on its way already."""
@@ -270,6 +287,10 @@ class SummaryWriter(NotTaken):
         """End the run, as failed where an exception says so."""
         self._leave(error)
 
+    def _step(self, global_step: Any) -> int | None:
+        step = self._default_step if global_step is None else global_step
+        return None if step is None else int(step)
+
     def _leave(self, error: BaseException | None) -> None:
         if not self._has_left:
             self._has_left = True
@@ -277,7 +298,7 @@ class SummaryWriter(NotTaken):
 
     def _numbers(self, values: Mapping[str, Any], global_step: Any, prefix: str = "") -> None:
         def report() -> None:
-            step = _step(global_step)
+            step = self._step(global_step)
             self._run.steps.numbers(values, step, split=self._split, prefix=prefix)
 
         guarded(self._late, "scalars", report)
@@ -286,20 +307,16 @@ class SummaryWriter(NotTaken):
         guarded(
             self._late,
             "images",
-            lambda: self._run.steps.pictures(images(), _step(global_step)),
+            lambda: self._run.steps.pictures(images(), self._step(global_step)),
         )
 
     def _distribution(
         self, tag: str, quantiles: Callable[[], Mapping[str, float]], global_step: Any
     ) -> None:
         def report() -> None:
-            self._run.histograms.report(tag, quantiles, _step(global_step), self._split)
+            self._run.histograms.report(tag, quantiles, self._step(global_step), self._split)
 
         guarded(self._late, "histograms", report)
-
-
-def _step(global_step: Any) -> int | None:
-    return None if global_step is None else int(global_step)
 
 
 def _within(value: float, low: float, high: float) -> float:

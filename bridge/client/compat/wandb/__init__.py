@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from bridge import __version__
 from bridge.client.compat.histograms import TAGS
 from bridge.client.compat.late_session import LateSession
 from bridge.client.compat.named_values import named_values
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "Table",
     "Video",
+    "__version__",
     "finish",
     "init",
     "login",

@@ -1,6 +1,5 @@
 """One run as a script of wandb sees it."""
 
-import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +8,7 @@ from bridge.client.compat.histograms import Histograms
 from bridge.client.compat.late_session import LateSession, guarded
 from bridge.client.compat.step_log import StepLog
 from bridge.client.compat.wandb.configuration import Values
+from bridge.client.compat.wandb.description import Description
 from bridge.client.compat.wandb.environment import RunIdentity
 from bridge.client.compat.wandb.logged import Logged, logged
 from bridge.client.compat.wandb.media import Artifact
@@ -21,7 +21,7 @@ class Error(Exception):
     """What a script has done in the wrong place, as the original says it."""
 
 
-class Run:
+class Run(Description):
     """A run, which reports until `finish`."""
 
     def __init__(
@@ -34,8 +34,7 @@ class Run:
         step_metric: str | None,
     ) -> None:
         """Begin; the session is made with the first thing that is reported."""
-        self._identity = identity
-        self._late = late
+        super().__init__(identity, late)
         self._steps = StepLog(late, loss_tag)
         self._histograms = Histograms(late, histograms)
         self._step_metrics = [step_metric] if step_metric else []
@@ -45,44 +44,11 @@ class Run:
         """What the script itself puts into the summary."""
         self.summary = Values(self._said.update)
         late.before_end(self._report_summary)
-        self.project, self.name = identity.project, identity.name
-        self.group, self.job_type = identity.group, identity.job_type
-        self.tags, self.notes = identity.tags, identity.notes
-        self.entity = ""
-        self.resumed = identity.step is not None
-        self.offline = identity.mode == "offline"
-        self.disabled = identity.mode == "disabled"
-
-    @property
-    def session(self) -> Any:
-        """The session that is reported to: `run.session.should_stop`."""
-        return self._late.session
-
-    @property
-    def id(self) -> str:
-        """The name of the session at the bridge."""
-        return str(self._identity.id or self.session.session_id)
-
-    @property
-    def url(self) -> str | None:
-        """The page of the run, where TRAINBRIDGE_URL says where the bridge's pages are."""
-        base = os.environ.get("TRAINBRIDGE_URL", "").rstrip("/")
-        return f"{base}/sessions/{self.id}" if base and not self.disabled else None
-
-    def get_url(self) -> str | None:
-        """Return the page of the run."""
-        return self.url
 
     @property
     def step(self) -> int:
         """The step of the next log."""
         return self._step
-
-    @property
-    def dir(self) -> str:
-        """A folder for files of the script itself; nothing in it is sent."""
-        self._identity.folder.mkdir(parents=True, exist_ok=True)
-        return str(self._identity.folder)
 
     def log(
         self,
@@ -148,6 +114,21 @@ class Run:
         """Leave out the source of the script."""
         self._late.leave_out(
             "code", "the source: keep it in version control, and its commit in config"
+        )
+
+    def display(self, *_arguments: Any, **_options: Any) -> bool:
+        """Return that nothing is shown here."""
+        return False
+
+    def to_html(self, *_arguments: Any, **_options: Any) -> str:
+        """Return a link to the page, if it is known."""
+        return f'<a href="{self.url}">{self.id}</a>' if self.url else self.id
+
+    def __getattr__(self, name: str) -> Any:
+        """Say what to do about what the original has beyond that."""
+        raise AttributeError(
+            f"the drop-in's run has no {name!r}; docs/migration/wandb.md lists what it has, and for the rest"
+            " keep wandb itself"
         )
 
     def mark_preempting(self) -> None:

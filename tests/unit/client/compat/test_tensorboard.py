@@ -292,8 +292,13 @@ def test_both_originals_signatures(bridge, tmp_path):
     assert writer.get_logdir() == writer.logdir == writer.log_dir == str(folder)
     assert folder.is_dir()
     writer.add_scalar("loss", 0.5, 100, display_name="Loss", summary_description="of a step")
+    with writer.use_metadata(global_step=101):
+        writer.add_scalar("loss", 0.25)
+    writer.add_hparams({}, {"hparam/best": 0.25}, "name", 102)
     writer.flush()
     writer.close()
+    assert [batch.step for batch in bridge.batches] == [100, 101]
+    assert scalars(bridge) == {("hparam/best", "", 102): 0.25}
     silent = SummaryWriter(write_to_disk=False)
     silent.add_scalar("loss", 0.5)
     silent.close()

@@ -245,6 +245,29 @@ def test_a_run_that_goes_on_is_returned(bridge, caplog):
     assert "a run goes on" in caplog.text
 
 
+def test_a_run_may_be_renamed_until_it_begins(bridge, tmp_path):
+    """Then an event shows it; what else scripts read of a run is there."""
+    run = wandb.init(project="cats", name="a", dir=tmp_path, address=bridge, strict=True)
+    wandb.run.name = "night"
+    wandb.run.tags += ("late",)
+    run.log({"loss": 0.5})
+    run.notes = "a longer warm-up"
+
+    assert run.path == f"cats/{run.id}"
+    assert run.to_html() == run.id
+    assert (run.dir, run.url, run.project_name()) == (
+        str(tmp_path / "trainbridge-files" / "a"),
+        None,
+        "cats",
+    )
+    with pytest.raises(AttributeError, match="keep wandb itself"):
+        run.pin_config_keys(["lr"])
+    wandb.finish()
+    assert bridge.identity.config.model == "night"
+    assert bridge.identity.labels["tags"] == "late"
+    assert bridge.events[0].details == {"notes": "a longer warm-up"}
+
+
 def test_before_init_it_says_what_to_do():
     """As the original does."""
     with pytest.raises(wandb.Error, match=r"wandb\.init\(\)"):
