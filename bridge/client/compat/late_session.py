@@ -66,6 +66,15 @@ class LateSession:
         self._turn = threading.RLock()
         _OPEN.add(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: it has a copy of the session, which sends nothing and says so."""
+        return {"about": {}, "config": {}, "_session": self.session, "_is_lent": True}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become a copy."""
+        self.__init__({})  # type: ignore[misc]
+        vars(self).update(state)
+
     @property
     def is_made(self) -> bool:
         """Whether the run has begun to report: what is configured now is an event."""

@@ -46,6 +46,24 @@ print(json.dumps({
 }))
 """
 
+DROP_INS = """
+import bridge.client.compat.wandb as wandb
+from bridge.client.compat.tensorboard import SummaryWriter
+from bridge.client.testing import RecordingBridge
+
+bridge = RecordingBridge()
+with SummaryWriter("runs/x", address=bridge) as writer:
+    writer.add_scalar("loss", 0.5, 0)
+    writer.add_histogram("weights", [1.0, 2.0], 0)
+with wandb.init(address=bridge) as run:
+    run.log({"loss": 0.25, "file": wandb.Image("cat.jpg"), "weights": wandb.Histogram([1.0])})
+print(json.dumps({
+    "loaded": sorted(sys.modules),
+    "losses": [batch.loss for batch in bridge.batches],
+    "left_out": [writer.session.stats.left_out, run.session.stats.left_out],
+}))
+"""
+
 SYNC = f"""
 Absent.names = {(*EXTRAS, *SERVER)!r}
 from bridge.cli import main
@@ -89,6 +107,18 @@ def test_training_is_reported_without_any_extra():
     assert said["predictions"] == [[1, 0], [1, 0]], "those of the image that was left out too"
     assert said["ground_truth"] == [[1, 0], [1, 0]]
     assert said["faults"] == 1
+
+
+def test_drop_ins_report_numbers_without_any_extra():
+    """What needs NumPy or a file that is not there is left out, and the script goes on."""
+    said = run(DROP_INS)
+
+    assert not set(EXTRAS) & set(said["loaded"])
+    assert said["losses"] == [0.5, 0.25]
+    assert said["left_out"] == [
+        {"histograms: unreadable": 1},
+        {"images: not supported": 1, "histograms: not supported": 1},
+    ]
 
 
 def test_no_server_code_is_loaded():

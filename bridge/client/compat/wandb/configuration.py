@@ -71,9 +71,21 @@ class Values(MutableMapping[str, Any]):
         """Set a value."""
         self.update({name: value})
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: its changes are its own."""
+        return {"_values": self._values, "_on_change": _keep_to_itself}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become a copy."""
+        vars(self).update(state)
+
     def __repr__(self) -> str:
         """Return the values."""
         return repr(self._values)
+
+
+def _keep_to_itself(_values: dict[str, Any]) -> None:
+    """Report nothing: the values are those of a copy."""
 
 
 def picked(values: Mapping[str, Any], include: Any, exclude: Any) -> dict[str, Any]:
