@@ -157,8 +157,9 @@ def both(tmp_path):
                 )
             )
         said = [rank.communicate(timeout=120) for rank in reversed(ranks)]  # rank 1 first
-        for out, err in said:
+        for rank, (out, err) in zip(reversed(ranks), said, strict=True):
             assert out, err
+            assert rank.returncode == 0, err
         return [json.loads(out) for out, _ in reversed(said)]
 
     yield run
