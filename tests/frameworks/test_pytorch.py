@@ -172,9 +172,7 @@ def test_distributed_samplers_and_rates_in_tensors(recorder):
     data = digits().dataset
     sampler = torch.utils.data.DistributedSampler(data, num_replicas=2, rank=0)
     model, _ = linear()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=torch.tensor(0.125), capturable=False, foreach=False
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=torch.tensor(0.125))
     firsts = []
     with TrainingSession(recorder, strict=True) as session:
         session.controls(optimizer=optimizer)
@@ -184,9 +182,7 @@ def test_distributed_samplers_and_rates_in_tensors(recorder):
         recorder.send_command(CommandType.CHANGE_LEARNING_RATE, learning_rate=0.5)
         session.log_batch(0.5, epoch=1, batch=9)
 
-    assert (
-        sorted(firsts[0] + firsts[1]) != sorted(firsts[2] + firsts[3]) or firsts[:2] != firsts[2:]
-    )
+    assert firsts[:2] != firsts[2:]  # shuffled anew
     assert [epoch.learning_rate for epoch in recorder.epochs] == [0.125, 0.125]
     assert [epoch.loss for epoch in recorder.epochs] == [0.5, 0.5]
     assert float(optimizer.param_groups[0]["lr"]) == 0.5

@@ -15,7 +15,7 @@ def test_a_mean_is_of_what_was_reported():
 
 
 def test_each_epoch_has_its_own():
-    """Also one that comes again, after a rollback."""
+    """Also one that is trained twice, after a rollback."""
     losses = EpochLosses()
     losses.add(3, 1.0)
     losses.add(4, 5.0)
