@@ -23,6 +23,9 @@ OPTIONS = frozenset(inspect.signature(TrainingSession).parameters)
 _OPEN: "WeakSet[LateSession]" = WeakSet()
 """Those that have not ended: what waits in them is reported as the program ends."""
 
+TURN_SECONDS = 1.0
+"""How long an interpreter that ends waits for a thread that is inside of a call."""
+
 MAX_DETAILS = 60
 """Values of one event; a bridge takes 64 with what the SDK adds."""
 
@@ -138,6 +141,14 @@ class LateSession:
         if gate is not None and gate.admits(what):
             gate.account.add(what, Reason.NOT_SUPPORTED, error=NotSupportedError(why))
 
+    def record_fault(self, what: str, error: BaseException) -> None:
+        """Count something that could not be read; raise it where the session is strict."""
+        if self.about.get("strict"):
+            raise error
+        gate = getattr(self.session, "_gate", None)
+        if gate is not None:
+            gate.account.record(what, Reason.UNREADABLE, 1, error=error)
+
     def close(self, error: BaseException | None = None) -> None:
         """End what it has made, as failed where an exception says so; a session that was lent goes on."""
         if self._is_closed:
@@ -173,13 +184,9 @@ def guarded(late: LateSession, what: str, call: Callable[[], None]) -> None:
     try:
         with late.turn:
             call()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 -- anything may be given
         let_through(error)
-        if late.about.get("strict"):
-            raise
-        gate = getattr(late.session, "_gate", None)
-        if gate is not None:
-            gate.account.record(what, Reason.UNREADABLE, 1, error=error)
+        late.record_fault(what, error)
 
 
 def _joined(given: Any, said: dict[str, Any]) -> Any:
@@ -195,7 +202,11 @@ def _joined(given: Any, said: dict[str, Any]) -> Any:
 def _end_all() -> None:
     """Report what waits as the program ends: registered later than the session's own hook, it runs before that."""
     for late in tuple(_OPEN):
-        late.end()
+        if late.turn.acquire(timeout=TURN_SECONDS):
+            try:
+                late.end()
+            finally:
+                late.turn.release()
 
 
 atexit.register(_end_all)

@@ -117,7 +117,7 @@ def test_drop_ins_report_numbers_without_any_extra():
     assert said["losses"] == [0.5, 0.25]
     assert said["left_out"] == [
         {"histograms: unreadable": 1},
-        {"images: not supported": 1, "histograms: not supported": 1},
+        {"images: unreadable": 1, "histograms: unreadable": 1},
     ]
 
 

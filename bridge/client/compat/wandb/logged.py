@@ -6,7 +6,6 @@ from typing import Any
 
 from bridge.client.capture.kinds import Kind, kind_of, type_name
 from bridge.client.compat.wandb.media import Histogram, Image, NotShown
-from bridge.client.left_out import error_text
 
 DEPTH = 8
 """Dictionaries inside of each other; what lies deeper is left out."""
@@ -23,6 +22,8 @@ class Logged:
     distributions: dict[str, Mapping[str, float]] = field(default_factory=dict)
     left_out: list[tuple[str, str]] = field(default_factory=list)
     """What, and why with what to do instead."""
+    faults: list[tuple[str, Exception]] = field(default_factory=list)
+    """What could not be read."""
 
 
 def logged(data: Mapping[str, Any]) -> Logged:
@@ -64,7 +65,7 @@ def _sort(found: Logged, name: str, value: Any) -> None:
 
 def _add_picture(found: Logged, image: Image) -> None:
     if image.error is not None:
-        found.left_out.append(("images", error_text(image.error)))
+        found.faults.append(("images", image.error))
         return
     found.pictures.append(image.picture)
     found.left_out += [(what, OVERLAY) for what in image.left_out]
@@ -72,7 +73,7 @@ def _add_picture(found: Logged, image: Image) -> None:
 
 def _add_distribution(found: Logged, name: str, histogram: Histogram) -> None:
     if histogram.error is not None:
-        found.left_out.append(("histograms", error_text(histogram.error)))
+        found.faults.append(("histograms", histogram.error))
     else:
         found.distributions[name] = histogram.quantiles
 

@@ -210,3 +210,5 @@ class Run(Description):
     def _leave_out(self, found: Logged) -> None:
         for what, why in found.left_out:
             self._late.leave_out(what, why)
+        for what, error in found.faults:
+            self._late.record_fault(what, error)

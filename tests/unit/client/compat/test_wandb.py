@@ -130,7 +130,7 @@ def test_pictures_stand_beside_the_loss_of_their_step(bridge, tmp_path, caplog):
     assert left_out == {
         "captions: not supported": 1,
         "masks: not supported": 1,
-        "images: not supported": 1,
+        "images: unreadable": 1,
     }
     assert any("dog.png" in record.message for record in caplog.records)
 
