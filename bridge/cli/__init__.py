@@ -17,6 +17,7 @@ from bridge.cli import (
     healthcheck,
     mcp,
     rules,
+    run,
     serving,
     sessions,
     sync,
@@ -73,6 +74,12 @@ COMMANDS = (
         "send a command to a training session, such as pause, resume or stop",
         command.add_arguments,
         command.run,
+    ),
+    Command(
+        "run",
+        "run a training program under a session, without a change to it",
+        run.add_arguments,
+        run.run,
     ),
     Command(
         "sync",

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from bridge.client.launch.membership import NO_RUN, Membership
 from bridge.client.left_out import LeftOut
 from bridge.client.own_gpus import Gpus
 
@@ -17,3 +18,5 @@ class Options(NamedTuple):
     """Where a spool is to be, and how large at most."""
     account: LeftOut
     """What the constructor has left out, to which the loop's calls add; strict or not."""
+    part: Membership = NO_RUN
+    """Its part in a run that `trainbridge run` has started."""

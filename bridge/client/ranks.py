@@ -65,6 +65,7 @@ class RankCheck:
         is_one_of_several = parent_process() is not None or any(
             name in environment for name in GROUP_VARIABLES
         )
+        self._is_one_of_several = is_one_of_several
         default = WAIT_SECONDS if is_one_of_several else WAIT_ALONE_SECONDS
         self._wait_seconds = default if wait_seconds is None else wait_seconds
         self._settled = threading.Event()
@@ -78,6 +79,11 @@ class RankCheck:
     def reports(self) -> bool:
         """Whether this process reports, as far as it is known."""
         return self._ranks == "all" or self.process.rank == 0 or self.is_light
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the rank stays what it is, as far as anything suggests."""
+        return self._settled.is_set() or not self._is_one_of_several
 
     @property
     def is_light(self) -> bool:

@@ -26,6 +26,8 @@ class RunStatus:
         self._account = account
         self.is_over = False
         """Whether nothing more is reported."""
+        self.end: Status | None = None
+        """The status that was reported last, where it ends the run."""
 
     def report(
         self, status: Status, message: str = "", ending: Ending = Ending.AS_REPORTED
@@ -43,6 +45,7 @@ class RunStatus:
             self._account.add("statuses", Reason.MEMORY)
             return
         self.is_over = call.status.is_end
+        self.end = call.status if self.is_over else None
         self._queue.put(call)
 
     def report_end(

@@ -249,6 +249,7 @@ class Runtime:
                 notices=self._notices,
             )
             self._spool.start()
+        self._options.part.begin(identity.session_id, self._spool.path if self._spool else None)
         self.queue.put(StatusCall(time.monotonic(), Status.INITIALIZING, ""))
         self._replace_namesakes()
         self._threads = (
@@ -309,6 +310,7 @@ class Runtime:
         if self._spool is not None:
             self._spool.after_fork_in_child()
         if why is not Shut.FORKED:
+            self._options.part.leave()
             self.capture.close()
 
     def _answer(self, command: Command, applied: bool, remark: str) -> None:  # noqa: FBT001
@@ -342,4 +344,6 @@ class Runtime:
         left = stop(parts, *self._threads)
         self._threads = ()
         process_hooks.unregister(self)
+        if self.status.end is not None and (not left or self._stats.kept):
+            self._options.part.end(self.status.end)
         return left

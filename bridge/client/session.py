@@ -22,6 +22,7 @@ from bridge.client.arguments import (
 from bridge.client.clock import now_ms
 from bridge.client.delivery.transport import InProcessBridge
 from bridge.client.identity import Identity, RunConfig
+from bridge.client.launch.membership import NO_RUN, join_run
 from bridge.client.left_out import LeftOut
 from bridge.client.notebook.panel import open_panel
 from bridge.client.options import Options
@@ -115,15 +116,24 @@ class TrainingSession(Tracking):
         )
         self._rank = RankCheck(ranks)
         process = self._rank.process
-        name = run_name(stable_name(session_id, plan.model, process), plan.model, process, ranks)
+        in_process = (
+            address
+            if isinstance(address, InProcessBridge) and not isinstance(address, type)
+            else None
+        )
+        part = join_run(session_id, self._rank) if in_process is None else NO_RUN
+        wanted = part.session_id or stable_name(session_id, plan.model, process)
+        name = run_name(wanted, plan.model, process, ranks)
         resume = resume_point(account, resume_from, resume_step)
         identity = Identity(
-            name.session_id,
-            uuid4().hex,
+            part.session_id if part.instance_id else name.session_id,
+            part.instance_id or uuid4().hex,
             client_text(account, "client_name", client_name, CLIENT_NAME),
             client_text(account, "client_version", client_version, __version__),
             plan,
-            rank_labels(labels_of(account, labels), process, ranks, name.session_id),
+            rank_labels(
+                {**part.run.labels, **labels_of(account, labels)}, process, ranks, name.session_id
+            ),
             started_ms=now_ms(),
             run_id=name.run_id,
             rank=process.rank if process.is_one_of_several else None,
@@ -134,11 +144,11 @@ class TrainingSession(Tracking):
         spool = spool_location(spool_dir, spool_bytes)
         self._rank.check_name(identity, has_spool=spool is not None)
         bridge = (
-            address
-            if isinstance(address, InProcessBridge) and not isinstance(address, type)
-            else destination(
+            destination(
                 address, token=token, ca_file=ca_file, cert_file=cert_file, key_file=key_file
             )
+            if in_process is None
+            else in_process
         )
         options = Options(
             bytes_of("buffer_bytes", buffer_bytes, BUFFER_BYTES),
@@ -146,6 +156,7 @@ class TrainingSession(Tracking):
             gpus,
             spool,
             account,
+            part,
         )
         self._use(Runtime(identity, bridge, self._rank, options))
         self._resume_from = resume

@@ -12,6 +12,7 @@ from bridge.client.commands import CommandInbox
 from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.encoding.encoder import Encoder
+from bridge.client.launch.endings_left import end_left_in
 from bridge.client.left_out import LeftOut
 from bridge.client.settings import Destination
 from bridge.client.spool.folder import Folder, InUseError
@@ -218,7 +219,7 @@ class _SpoolSender:
         if not self._spool.has_end and not self._spool.is_end_unknown:
             last = max(self._spool.last, self._outbox.acked_through)
             encoder = Encoder(self._identity.config, LeftOut(), last=last)
-            end = StatusCall(0.0, Status.FAILED, SILENT_END)
+            end = end_left_in(self._path) or StatusCall(0.0, Status.FAILED, SILENT_END)
             self._outbox.put([encoder.status(end, now_ms())])
         self._outbox.close()
 

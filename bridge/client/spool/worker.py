@@ -70,6 +70,11 @@ class SpoolWorker:
         return cls(spool, outbox, stats=stats, notices=notices)
 
     @property
+    def path(self) -> Path:
+        """The folder of this spool."""
+        return self._spool.path
+
+    @property
     def root(self) -> Path:
         """The folder of this spool and others."""
         return self._spool.path.parent

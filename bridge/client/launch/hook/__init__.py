@@ -1,0 +1,1 @@
+"""What every Python that `trainbridge run` starts imports first: this folder stands in its PYTHONPATH."""

@@ -1,0 +1,105 @@
+"""Run a program under a session: announce it, stand beside the program, and report what it could not."""
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from bridge import __version__
+from bridge.client.clock import now_ms
+from bridge.client.identity import Identity, RunConfig
+from bridge.client.launch.outcome import Outcome, out_of_memory_kills
+from bridge.client.launch.plan import Plan, say
+from bridge.client.launch.program import Program
+from bridge.client.launch.run_folder import VARIABLE, RunFolder
+
+CLIENT_NAME = "trainbridge-run"
+LOAD_SECONDS = 10.0
+"""How long the end of a program waits for the thread that announces it, which may still load gRPC."""
+
+
+def launch(words: Sequence[str], plan: Plan, *, seconds: float) -> int:
+    """Run a program to its end, and return the exit status of this command.
+
+    `seconds`: how long what is left is delivered for after the end. Raises OSError, where the program cannot be
+    started: its filename is that of the program.
+    """
+    folder = RunFolder.create(plan.run)
+    try:
+        return _run(words, plan, folder, seconds)
+    finally:
+        folder.remove()
+
+
+def _run(words: Sequence[str], plan: Plan, folder: RunFolder, seconds: float) -> int:
+    kills = out_of_memory_kills()
+    program = Program(words, {**plan.environment, VARIABLE: str(folder.path)})
+    for warning in plan.warnings:
+        say(warning)
+    herald = _Herald(plan, folder)
+    if plan.run.is_reported:
+        herald.thread.start()
+    try:
+        code = program.wait(herald.stand_by)
+    finally:
+        herald.stop()
+    more = (out_of_memory_kills() or 0) - kills if kills is not None else 0
+    outcome = Outcome(code, max(0, more))
+    if plan.run.is_reported:
+        from bridge.client.launch.aftermath import Aftermath  # noqa: PLC0415 -- it imports gRPC
+
+        is_hurried = program.asked_to_end
+        Aftermath(plan, folder, herald.identity, is_hurried=is_hurried).settle(
+            outcome, seconds, release=program.release
+        )
+    else:
+        program.release()
+    return outcome.exit_status
+
+
+class _Herald:
+    """Announces the run until the program's own session does that, in a thread that loads gRPC."""
+
+    def __init__(self, plan: Plan, folder: RunFolder) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._is_over = threading.Event()
+        self.thread = threading.Thread(target=self._announce, name="trainbridge-run", daemon=True)
+        self.identity = Identity(
+            plan.run.session_id,
+            plan.run.instance_id,
+            CLIENT_NAME,
+            __version__,
+            RunConfig(),
+            plan.run.labels,
+            started_ms=now_ms(),
+            run_id=plan.run.session_id,
+        )
+
+    def stand_by(self) -> bool:
+        """Give way to a session of the program; return whether there is still something to wait for."""
+        if not self._plan.run.is_reported:
+            return False
+        if self._folder.read_session() is None:
+            return True
+        self._is_over.set()
+        return False
+
+    def stop(self) -> None:
+        """Leave the session alone."""
+        self._is_over.set()
+        if self.thread.ident is not None:
+            self.thread.join(LOAD_SECONDS)
+
+    def _announce(self) -> None:
+        from bridge.client import console  # noqa: PLC0415 -- while the program runs already
+        from bridge.client.launch.announcement import RunConnection  # noqa: PLC0415
+
+        console.attach()
+        if self._is_over.is_set():
+            return
+        connection = RunConnection(self._plan.bridge, replace(self.identity))
+        with suppress(RuntimeError):  # no thread can be started; the end is reported later
+            connection.announce()
+        self._is_over.wait()
+        connection.stop()

@@ -1,0 +1,68 @@
+"""How a program has ended, in words, and as the status of its run."""
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.client.calls import StatusCall
+from bridge.client.endings import SIGNALLED, end_of
+from bridge.protocol import Status
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_CGROUP = Path("/proc/self/cgroup")
+
+NOT_SAID = "the program has ended with exit status 0, and no session of its own has said how"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a process."""
+
+    code: int
+    """Its exit status, or minus the number of the signal that has killed it."""
+    out_of_memory_kills: int = 0
+    """So many processes of our cgroup the kernel has killed for their memory, while it ran."""
+
+    @property
+    def exit_status(self) -> int:
+        """Return what a shell would."""
+        return SIGNALLED - self.code if self.code < 0 else self.code
+
+    @property
+    def text(self) -> str:
+        """Return it in words."""
+        if self.code >= 0:
+            return f"the program has ended with exit status {self.code}"
+        name = signal_name(-self.code)
+        if -self.code == signal.SIGKILL and self.out_of_memory_kills:
+            return (
+                f"the program was killed by {name}, most likely for its memory: the kernel has counted"
+                f" {self.out_of_memory_kills} oom_kill in memory.events of its cgroup; give it more memory, or less to hold"
+            )
+        return f"the program was killed by {name}"
+
+    @property
+    def status(self) -> StatusCall:
+        """Return what is reported of it, where the program has not said how it ended."""
+        status, ending = end_of(SystemExit(self.exit_status))
+        text = NOT_SAID if status is Status.COMPLETED else self.text
+        return StatusCall(0.0, status, text, ending.value)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal; of those that have none, such as real-time ones, the number."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def out_of_memory_kills(own: Path = OWN_CGROUP, cgroups: Path = CGROUPS) -> int | None:
+    """Return how many processes of our cgroup were killed for their memory; None where nothing counts them."""
+    try:
+        lines = own.read_text().splitlines()
+        (path,) = [line[3:] for line in lines if line.startswith("0::")]
+        events = (cgroups / path.strip("/") / "memory.events").read_text().splitlines()
+        return int(dict(line.split() for line in events)["oom_kill"])
+    except (OSError, ValueError, KeyError):
+        return None
