@@ -81,11 +81,12 @@ class Connection:
         stats: Stats,
         notices: Notices,
         on_state_lost: Callable[[], None] = lambda: None,
+        is_succeeded: Callable[[], bool] = lambda: False,
     ) -> None:
         """Connect to nothing yet.
 
         `on_state_lost` is called where a bridge lacks what was acknowledged before: it has lost its state,
-        or is another one.
+        or is another one. Once `is_succeeded`, the session belongs to a connection of another process, and this one ends.
         """
         self.server_config = ServerConfig()
         self.session_id = identity.session_id
@@ -101,6 +102,7 @@ class Connection:
         self._stats = stats
         self._notices = notices
         self._on_state_lost = on_state_lost
+        self._is_succeeded = is_succeeded
         self._responses = ResponseDispatcher(
             outbox, commands, stats=stats, notices=notices, on_sequences=self._use_sequences
         )
@@ -157,7 +159,7 @@ class Connection:
         return (*self._destination.metadata, *_header(SESSION_HEADER, self.session_id))
 
     def _is_over(self) -> bool:
-        return self._stopping.is_set() or self._outbox.is_done
+        return self._stopping.is_set() or self._outbox.is_done or self._is_succeeded()
 
     def _give_up(self, reason: str) -> None:
         """Log why nothing can be sent from this process any more, and keep nobody waiting for it."""
@@ -263,7 +265,7 @@ class Connection:
         log.info("session %s streams to %s", self.session_id, self._destination.target)
 
     def _on_failure(self, failure: ConnectionFailure) -> None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._is_succeeded():
             return
         if self._responses.is_unknown_here and self._attempts.failures:
             failure = replace(failure, reason=f"{MISROUTED} ({failure.reason})")

@@ -1,5 +1,6 @@
 """What is left to do when the program has ended: deliver what it could not, and say how it ended."""
 
+import logging
 import shlex
 import signal
 import sys
@@ -29,7 +30,7 @@ from bridge.protocol import Status
 HURRIED_SECONDS = 8.0
 """Where somebody has asked the program to end, who may soon kill this command: Kubernetes after 30 s."""
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 5.0
 """How long nothing may move."""
 
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -62,6 +63,8 @@ class Aftermath:
         for number in INTERRUPTS:
             with suppress(ValueError):
                 signal.signal(number, _interrupt)
+        # Whoever has to know is told below, in one sentence.
+        logging.getLogger("trainbridge").addHandler(logging.NullHandler())
         try:
             release()
             if spool is not None and has_spool:

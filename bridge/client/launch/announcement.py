@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.client.calls import StatusCall
@@ -26,8 +27,14 @@ POLL_SECONDS = 0.05
 class RunConnection:
     """A connection that has one status to report, and heartbeats."""
 
-    def __init__(self, destination: Destination, identity: Identity) -> None:
-        """Connect to nothing yet."""
+    def __init__(
+        self,
+        destination: Destination,
+        identity: Identity,
+        *,
+        is_succeeded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Connect to nothing yet; once `is_succeeded`, the session is the program's own."""
         self._identity = identity
         self.stats = Stats()
         self.outbox = Outbox(BUFFER_BYTES, self.stats)
@@ -38,6 +45,7 @@ class RunConnection:
             CommandInbox(lambda *_: None),  # they wait at the bridge for the program's own session
             stats=self.stats,
             notices=Notices(),
+            is_succeeded=is_succeeded,
         )
         self._thread = threading.Thread(
             target=self.connection.run, name="trainbridge-send", daemon=True

@@ -33,8 +33,7 @@ class Hook:
 
 def _add_to_lightning(ours: ModuleType, trainer: Any, _args: Any, _kwargs: Any) -> None:
     if not any(_is_ours(each) for each in (*trainer.callbacks, *trainer.loggers)):
-        kind = getattr(ours, "callback_for", None)
-        trainer.callbacks.append(ours.TrainbridgeCallback() if kind is None else kind(trainer)())
+        trainer.callbacks.append(ours.TrainbridgeCallback())
 
 
 def _add_to_transformers(ours: ModuleType, trainer: Any, _args: Any, _kwargs: Any) -> None:

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from bridge import __version__
 from bridge.client.clock import now_ms
@@ -98,7 +97,11 @@ class _Herald:
         console.attach()
         if self._is_over.is_set():
             return
-        connection = RunConnection(self._plan.bridge, replace(self.identity))
+        connection = RunConnection(
+            self._plan.bridge,
+            self.identity,
+            is_succeeded=lambda: self._folder.read_session() is not None,
+        )
         with suppress(RuntimeError):  # no thread can be started; the end is reported later
             connection.announce()
         self._is_over.wait()
