@@ -6,7 +6,7 @@ import sys
 
 from bridge.cli.parsing import name_and_value, positive_number
 from bridge.cli.sync import CONNECTION
-from bridge.client.launch.plan import Choices, Plan, find_program, plan_of
+from bridge.client.launch.preparation import Choices, Launch, find_program, prepare
 from bridge.errors import BridgeError, SettingError
 
 NOT_FOUND = 127
@@ -83,11 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from bridge.client.launch.launcher import launch  # noqa: PLC0415 -- no other command waits for it
 
-    plan = _plan(words, arguments)
+    settled = _prepare(words, arguments)
     try:
-        return launch(words, plan, seconds=arguments.sync_seconds)
+        return launch(words, settled, seconds=arguments.sync_seconds)
     except FileNotFoundError as error:
-        found = find_program(words[0], plan.environment)
+        found = find_program(words[0], settled.environment)
         return _say(NOT_FOUND, f"{words[0]}: {_not_found(found, error)}")
     except OSError as error:
         return _say(
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
 
-def _plan(words: list[str], arguments: argparse.Namespace) -> Plan:
+def _prepare(words: list[str], arguments: argparse.Namespace) -> Launch:
     names = ("address", "token", "ca_file", "cert_file", "key_file")
     choices = Choices(
         arguments.session_id,
@@ -108,7 +108,7 @@ def _plan(words: list[str], arguments: argparse.Namespace) -> Plan:
         connection={name: getattr(arguments, name) for name in names},
     )
     try:
-        return plan_of(words, choices)
+        return prepare(words, choices)
     except ValueError as error:
         raise SettingError(str(error)) from error
     except OSError as error:

@@ -18,7 +18,7 @@ from bridge.client.identity import Identity
 from bridge.client.launch.announcement import report_end
 from bridge.client.launch.endings_left import leave_end
 from bridge.client.launch.outcome import Outcome
-from bridge.client.launch.plan import Plan, say
+from bridge.client.launch.preparation import Launch, say
 from bridge.client.launch.run_folder import RunFolder, RunSession
 from bridge.client.left_out import LeftOut
 from bridge.client.settings import SPOOL_BYTES
@@ -44,10 +44,10 @@ class Aftermath:
     """Settles one run, in bounded time; a signal cuts that short, and nothing that a spool keeps is lost."""
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, identity: Identity, *, is_hurried: bool
+        self, settled: Launch, folder: RunFolder, identity: Identity, *, is_hurried: bool
     ) -> None:
         """Settle this run; `is_hurried`: somebody waits for its end."""
-        self._plan = plan
+        self._launch = settled
         self._identity = identity
         self._is_hurried = is_hurried
         self._session = folder.read_session()
@@ -63,7 +63,7 @@ class Aftermath:
         for number in INTERRUPTS:
             with suppress(ValueError):
                 signal.signal(number, _interrupt)
-        # Whoever has to know is told below, in one sentence.
+        # What has to be known is said below, in one sentence.
         logging.getLogger("trainbridge").addHandler(logging.NullHandler())
         try:
             release()
@@ -80,7 +80,7 @@ class Aftermath:
         try:
             deliver(
                 spool,
-                self._plan.bridge,
+                self._launch.bridge,
                 patience_seconds=min(seconds, PATIENCE_SECONDS),
                 progress=line.show,
             )
@@ -100,7 +100,7 @@ class Aftermath:
                 identity, session_id=session.session_id, instance_id=session.instance_id
             )
         try:
-            if report_end(self._plan.bridge, identity, end, min(seconds, PATIENCE_SECONDS)):
+            if report_end(self._launch.bridge, identity, end, min(seconds, PATIENCE_SECONDS)):
                 return
         except KeyboardInterrupt:
             self._keep(identity, end)
@@ -109,24 +109,22 @@ class Aftermath:
 
     def _keep(self, identity: Identity, end: StatusCall) -> None:
         """Leave the end of a run in the spool, as its bridge is away."""
-        if self._plan.spool is None:
-            say(
-                "the bridge has not been told how the program ended, and nothing is kept (--no-spool)"
-            )
+        if self._launch.spool is None:
+            say("the bridge does not know how the program ended, and nothing is kept (--no-spool)")
             return
         encoder = Encoder(identity.config, LeftOut())
         said = (StatusCall(0.0, Status.INITIALIZING, ""), end)
         if self._session is not None:
-            return  # what it has delivered is not known here, and so is no number for another message
+            return  # what it has delivered is not known here, nor is the number of another message
         try:
-            folder = Folder.create(self._plan.spool, identity)
+            folder = Folder.create(self._launch.spool, identity)
             spool = Spool(folder, SPOOL_BYTES)
             spool.append([encoder.status(call, now_ms()) for call in said])
             spool.close()
         except OSError as error:
-            say(f"the bridge has not been told how the program ended: {error.strerror}")
+            say(f"the bridge does not know how the program ended: {error.strerror}")
         else:
-            say(f"no bridge at {self._plan.bridge.target}; {_way_on(folder.path)}")
+            say(f"no bridge at {self._launch.bridge.target}; {_way_on(folder.path)}")
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -111,7 +111,7 @@ HOOKS = (
 
 
 def watch() -> None:
-    """Wrap what is there, and the rest as it is imported; more often is no more."""
+    """Wrap what is there, and the rest as it is imported; doing it again changes nothing."""
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
     for hook in HOOKS:

@@ -8,7 +8,7 @@ from bridge import __version__
 from bridge.client.clock import now_ms
 from bridge.client.identity import Identity, RunConfig
 from bridge.client.launch.outcome import Outcome, out_of_memory_kills
-from bridge.client.launch.plan import Plan, say
+from bridge.client.launch.preparation import Launch, say
 from bridge.client.launch.program import Program
 from bridge.client.launch.run_folder import VARIABLE, RunFolder
 
@@ -17,38 +17,38 @@ LOAD_SECONDS = 10.0
 """How long the end of a program waits for the thread that announces it, which may still load gRPC."""
 
 
-def launch(words: Sequence[str], plan: Plan, *, seconds: float) -> int:
+def launch(words: Sequence[str], settled: Launch, *, seconds: float) -> int:
     """Run a program to its end, and return the exit status of this command.
 
     `seconds`: how long what is left is delivered for after the end. Raises OSError, where the program cannot be
     started: its filename is that of the program.
     """
-    folder = RunFolder.create(plan.run)
+    folder = RunFolder.create(settled.run)
     try:
-        return _run(words, plan, folder, seconds)
+        return _run(words, settled, folder, seconds)
     finally:
         folder.remove()
 
 
-def _run(words: Sequence[str], plan: Plan, folder: RunFolder, seconds: float) -> int:
+def _run(words: Sequence[str], settled: Launch, folder: RunFolder, seconds: float) -> int:
     kills = out_of_memory_kills()
-    program = Program(words, {**plan.environment, VARIABLE: str(folder.path)})
-    for warning in plan.warnings:
+    program = Program(words, {**settled.environment, VARIABLE: str(folder.path)})
+    for warning in settled.warnings:
         say(warning)
-    herald = _Herald(plan, folder)
-    if plan.run.is_reported:
-        herald.thread.start()
+    announcer = _Announcer(settled, folder)
+    if settled.run.is_reported:
+        announcer.thread.start()
     try:
-        code = program.wait(herald.stand_by)
+        code = program.wait(announcer.stand_by)
     finally:
-        herald.stop()
+        announcer.stop()
     more = (out_of_memory_kills() or 0) - kills if kills is not None else 0
     outcome = Outcome(code, max(0, more))
-    if plan.run.is_reported:
+    if settled.run.is_reported:
         from bridge.client.launch.aftermath import Aftermath  # noqa: PLC0415 -- it imports gRPC
 
         is_hurried = program.asked_to_end
-        Aftermath(plan, folder, herald.identity, is_hurried=is_hurried).settle(
+        Aftermath(settled, folder, announcer.identity, is_hurried=is_hurried).settle(
             outcome, seconds, release=program.release
         )
     else:
@@ -56,28 +56,28 @@ def _run(words: Sequence[str], plan: Plan, folder: RunFolder, seconds: float) ->
     return outcome.exit_status
 
 
-class _Herald:
+class _Announcer:
     """Announces the run until the program's own session does that, in a thread that loads gRPC."""
 
-    def __init__(self, plan: Plan, folder: RunFolder) -> None:
-        self._plan = plan
+    def __init__(self, settled: Launch, folder: RunFolder) -> None:
+        self._launch = settled
         self._folder = folder
         self._is_over = threading.Event()
         self.thread = threading.Thread(target=self._announce, name="trainbridge-run", daemon=True)
         self.identity = Identity(
-            plan.run.session_id,
-            plan.run.instance_id,
+            settled.run.session_id,
+            settled.run.instance_id,
             CLIENT_NAME,
             __version__,
             RunConfig(),
-            plan.run.labels,
+            settled.run.labels,
             started_ms=now_ms(),
-            run_id=plan.run.session_id,
+            run_id=settled.run.session_id,
         )
 
     def stand_by(self) -> bool:
         """Give way to a session of the program; return whether there is still something to wait for."""
-        if not self._plan.run.is_reported:
+        if not self._launch.run.is_reported:
             return False
         if self._folder.read_session() is None:
             return True
@@ -98,7 +98,7 @@ class _Herald:
         if self._is_over.is_set():
             return
         connection = RunConnection(
-            self._plan.bridge,
+            self._launch.bridge,
             self.identity,
             is_succeeded=lambda: self._folder.read_session() is not None,
         )

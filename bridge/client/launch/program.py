@@ -32,7 +32,7 @@ class Program:
 
     It has our standard streams, our process group and our terminal, the signal mask that we had, and the
     default for what Python ignores. All signals are blocked here and read one by one, so that the kernel's own,
-    such as Ctrl-C of a terminal, which reach the program as well, are told from those sent to us alone.
+    such as Ctrl-C of a terminal, which reach the program as well, are distinguished from those sent to us alone.
     """
 
     def __init__(self, words: Sequence[str], environment: Mapping[str, str]) -> None:

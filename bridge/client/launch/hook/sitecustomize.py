@@ -12,7 +12,7 @@ def _say_once(text: str) -> None:
     try:
         os.close(os.open(os.path.join(run, "said-python"), os.O_CREAT | os.O_EXCL, 0o600))  # noqa: PTH118
         sys.stderr.write(f"trainbridge run: {text}\n")
-    except (OSError, AttributeError):  # it was said, or nobody can be told
+    except (OSError, AttributeError):  # it was said, or there is no stderr
         return
 
 

@@ -1,4 +1,4 @@
-"""What a run is called, where it goes, and what its program is told: settled before it starts."""
+"""What a run is called, where it goes, and what its program receives: settled before it starts."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ HOOK = Path(__file__).parent / "hook"
 AUTODETECT_VARIABLE = "TRAINBRIDGE_AUTODETECT"
 
 NODE_FLAGS = ("--node-rank", "--node_rank", "--machine-rank", "--machine_rank")
-"""By which launchers are told on which of several machines they are."""
+"""By which launchers learn on which of several machines they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Choices:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Launch:
     """What is settled."""
 
     run: Run
@@ -46,9 +46,9 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-def plan_of(
+def prepare(
     words: Sequence[str], choices: Choices, environment: Mapping[str, str] = os.environ
-) -> Plan:
+) -> Launch:
     """Return what is settled for a program. Raises ValueError and OSError for what must be changed."""
     bridge = destination(
         choices.connection.get("address", ""),
@@ -62,7 +62,7 @@ def plan_of(
     is_reported = process.rank == 0 and node_rank(words) == 0
     name = run_id(choices.session_id, words, process, environment, is_reported=is_reported)
     spool, warnings = spool_folder(choices, environment)
-    return Plan(
+    return Launch(
         Run(name, uuid4().hex, dict(choices.labels), is_reported),
         bridge,
         environment_of_program(choices, spool, environment),
@@ -104,7 +104,7 @@ def program_name(words: Sequence[str]) -> str:
 
 
 def node_rank(words: Sequence[str]) -> int:
-    """Return on which of several machines a launcher starts its processes, as it is told; 0: the first, or one."""
+    """Return on which of several machines a launcher starts its processes, by its flags; 0: the first, or one."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         flag, equals, value = word.partition("=")
         number = value if equals else following
