@@ -2,24 +2,19 @@
 
 import importlib
 import json
-import os
 import pickle
-import subprocess
-import sys
 
 import lightning.pytorch  # noqa: F401 -- both before the callback, which is then one of both
 import pytest
 import pytorch_lightning  # noqa: F401
 import torch
-from support.tools import ROOT
-from support.waiting import until_true
+from support.obeying import ranks_that_obey
 from torch.utils.data import DataLoader, TensorDataset
 
 from bridge.client import CommandType, Status, TrainingSession
 from bridge.client.integrations.lightning import TrainbridgeCallback
 from bridge.client.integrations.lightning_logger import TrainbridgeLogger
 from bridge.client.testing import RecordingBridge
-from bridge.wire import metrics_pb2 as wire
 
 PACKAGES = ("lightning.pytorch", "pytorch_lightning")
 BATCHES = 4
@@ -314,36 +309,9 @@ print(f"\\nrank {trainer.global_rank} {len(rates)} {rates[-1]}", flush=True)
 
 def test_several_ranks_obey_together(tmp_path, bridge):
     """A learning rate holds on both ranks, a stop ends both at one step with status 0, and one run is reported."""
-    bridge.commands = [
-        wire.ControlCommand(type=5, parameters={"learning_rate": "0.001"}, command_id="rate")
-    ]
-    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "frameworks")]
-    program = tmp_path / "program.py"
-    program.write_text(DDP.replace("{paths}", repr(paths)))
-    process = subprocess.Popen(
-        [sys.executable, str(program)],
-        env={**os.environ, "TRAINBRIDGE_ADDRESS": bridge.address, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        until_true(lambda: bridge.of("command_result"))
-        bridge.commands = [wire.ControlCommand(type=3, command_id="stop")]
-        out, _ = process.communicate(timeout=100)
-    finally:
-        process.kill()
-        process.wait()
+    ranks = ranks_that_obey(tmp_path, bridge, DDP)
 
-    assert process.returncode == 0
-    ranks = sorted(line.split()[1:] for line in out.splitlines() if line.startswith("rank"))
-    assert [rank[0] for rank in ranks] == ["0", "1"]
     assert ranks[0][1:] == ranks[1][1:]
-    assert [(r.command_id, r.applied) for r in bridge.of("command_result")] == [
-        ("rate", True),
-        ("stop", True),
-    ]
-    assert {one.session_id for one in bridge.registrations} == {"run"}
-    assert bridge.of("status_update")[-1].ending == "stopped"
 
 
 def test_a_copy_makes_a_session_of_its_own():

@@ -7,7 +7,7 @@ from support.markdown import tables_under
 from support.tools import ROOT
 
 HERE = ROOT / "tests" / "frameworks"
-PACKAGES = {"Lightning": "lightning"}
+PACKAGES = {"Lightning": "lightning", "Transformers": "transformers", "Accelerate": "accelerate"}
 
 
 def pinned(name):

@@ -4,24 +4,13 @@ import functools
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any
 
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import Reason
 from bridge.client.session import TrainingSession
 
 log = logging.getLogger("trainbridge")
-
-Given = ParamSpec("Given")
-
-
-class Integration(Protocol):
-    """What reports the loop of a framework."""
-
-    owned: "OwnedSession"
-
-
-Reporter = TypeVar("Reporter", bound=Integration)
 
 
 class OwnedSession:
@@ -76,15 +65,15 @@ class OwnedSession:
         return {**vars(self), "session": self._given}
 
 
-def guarded(
-    hook: Callable[Concatenate[Reporter, Given], None],
-) -> Callable[Concatenate[Reporter, Given], None]:
+def guarded(hook: Callable[..., None]) -> Callable[..., None]:
     """Have a hook of a framework cost itself alone when it raises: counted, logged once, and training goes on.
+
+    It is a method of something that has its session as `owned`.
 
     With `strict=True` it raises, as ValueError.
     """
 
-    def run(self: Reporter, /, *args: Given.args, **kwargs: Given.kwargs) -> None:
+    def run(self: Any, /, *args: Any, **kwargs: Any) -> None:
         try:
             hook(self, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 -- whatever a framework's objects raise

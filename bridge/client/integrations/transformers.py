@@ -1,0 +1,259 @@
+"""Transformers: a callback that reports each step of a Trainer and obeys commands."""
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any
+
+from transformers import Trainer, TrainerCallback
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+from bridge.client.integrations.forward_watch import ForwardWatch, Images, pictures_of
+from bridge.client.integrations.metric_names import by_split, epoch_numbers
+from bridge.client.integrations.owned_session import OwnedSession, guarded
+from bridge.client.session import TrainingSession
+
+NAME = "trainbridge"
+"""What `report_to` may say once this module is imported."""
+
+NO_NUMBERS = ("epoch", "total_flos", "step")
+"""What logs say besides what was measured."""
+
+FINAL = "train_"
+"""How the summary begins that is logged once training is over."""
+
+
+class TrainbridgeCallback(TrainerCallback):
+    """Reports what a Trainer does while it trains, and obeys pause, stop, learning rate and checkpoint.
+
+    The session is made as training begins, on every rank, and ended as it ends: with the exception that
+    ended it, too. Evaluation and prediction alone are not reported.
+    """
+
+    def __init__(
+        self,
+        *,
+        session: TrainingSession | None = None,
+        images: Images = pictures_of,
+        **options: Any,
+    ) -> None:
+        """Make nothing yet.
+
+        Args:
+            session: A session that was made already and is not closed here; None: one is made.
+            images: Takes the arguments of the model by name and what it returned, and returns what log_batch
+                takes as (images, predictions, ground_truth); None for a batch without. By default, pixel_values
+                with the classes in labels.
+            options: The arguments of TrainingSession, by name; what they do not say is taken from the Trainer.
+
+        Raises ValueError where both session and options are given.
+        """
+        super().__init__()
+        self.owned = OwnedSession(session, options)
+        self._forward = ForwardWatch(images)
+        self._epoch = self._batch = 0
+        self._rate: Any = None
+        self._ended_epoch: int | None = None
+        """An epoch that is over, and is reported once its evaluation is."""
+        self._metrics: dict[str, Any] = {}
+        """Of the last evaluation in this epoch."""
+        self._phase: Any = None
+        self._saves = False
+
+    def on_train_begin(
+        self, args: Any, state: Any, _control: Any, model: Any = None, **parts: Any
+    ) -> None:
+        """Begin the run; raises as TrainingSession does."""
+        session = self.owned.begin(**_known(args, state, model, parts.get("train_dataloader")))
+        self._ended_epoch, self._metrics = None, {}
+        self._forward.watch(model, can_hook=not getattr(args, "torch_compile", False))
+        self._control(session, parts)
+
+    @guarded
+    def on_epoch_begin(self, args: Any, state: Any, _control: Any, **parts: Any) -> None:
+        """Report the epoch before, whose evaluation has come, and count steps anew."""
+        self._report_epoch()
+        self._epoch = math.floor(state.epoch or 0)
+        steps = _steps_per_epoch(args, parts.get("train_dataloader"))
+        self._batch = state.global_step % steps if steps else 0
+        self._forward.begin_epoch()
+
+    @guarded
+    def on_step_begin(self, _args: Any, _state: Any, _control: Any, **parts: Any) -> None:
+        """Note the learning rate with which a step is made."""
+        groups = getattr(parts.get("optimizer"), "param_groups", None)
+        self._rate = groups[0]["lr"] if groups else None
+        self._forward.begin_step()
+
+    @guarded
+    def on_step_end(self, _args: Any, state: Any, control: Any, **_parts: Any) -> None:
+        """Report a step, and obey."""
+        session = self.owned.session
+        if session is None:
+            return
+        step = self._forward.end_step()
+        session.log_batch(
+            step.loss,
+            epoch=self._epoch,
+            batch=self._batch,
+            step=state.global_step - 1,
+            tokens=step.tokens,
+            images=step.images,
+            predictions=step.predictions,
+            ground_truth=step.ground_truth,
+        )
+        self._batch += 1
+        if session.agree_to_stop():
+            control.should_training_stop = True
+        if self._saves:
+            self._saves, control.should_save = False, True
+
+    @guarded
+    def on_log(
+        self, _args: Any, state: Any, _control: Any, logs: Any = None, **_parts: Any
+    ) -> None:
+        """Report what was logged by name, by split; the loss of a step is reported with the step."""
+        session = self.owned.session
+        if session is None or not logs:
+            return
+        numbers = {name: value for name, value in logs.items() if _is_reported(name, value)}
+        if self._forward.has_losses:
+            numbers.pop("loss", None)
+        for split, values in by_split(numbers).items():
+            session.log_scalars(values, split=split, step=max(0, state.global_step - 1))
+
+    @guarded
+    def on_prediction_step(self, _args: Any, _state: Any, _control: Any, **_parts: Any) -> None:
+        """Note that the loop evaluates."""
+        session = self.owned.session
+        if session is not None and self._phase is None:
+            self._phase = session.phase("validation")
+            self._phase.__enter__()
+
+    @guarded
+    def on_evaluate(
+        self, _args: Any, _state: Any, _control: Any, metrics: Any = None, **_parts: Any
+    ) -> None:
+        """Note that the loop trains again, and what the epoch is reported with."""
+        self._leave_phase()
+        self._metrics = dict(metrics or {})
+
+    @guarded
+    def on_predict(self, _args: Any, _state: Any, _control: Any, *_: Any, **_parts: Any) -> None:
+        """Note that the loop trains again."""
+        self._leave_phase()
+
+    @guarded
+    def on_save(self, _args: Any, state: Any, _control: Any, **_parts: Any) -> None:
+        """Report that a checkpoint was saved."""
+        session = self.owned.session
+        if session is not None:
+            session.event("checkpoint", message=f"checkpoint-{state.global_step}")
+
+    @guarded
+    def on_epoch_end(self, args: Any, _state: Any, _control: Any, **parts: Any) -> None:
+        """Keep the epoch until its evaluation has come; one that was left in the middle has not ended."""
+        steps = _steps_per_epoch(args, parts.get("train_dataloader"))
+        if steps is None or self._batch >= steps:
+            self._ended_epoch = self._epoch
+
+    @guarded
+    def on_train_end(self, _args: Any, _state: Any, _control: Any, **_parts: Any) -> None:
+        """End the run."""
+        self._report_epoch()
+        self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the run: it has completed, or failed by `error`."""
+        self._forward.leave()
+        self._leave_phase()
+        self.owned.end(error)
+
+    def _report_epoch(self) -> None:
+        session, epoch = self.owned.session, self._ended_epoch
+        self._ended_epoch = None
+        if session is None or epoch is None:
+            return
+        numbers, _ = epoch_numbers(self._metrics)
+        self._metrics = {}
+        numbers["loss"] = self._forward.epoch_loss
+        session.log_epoch(epoch, **numbers, learning_rate=self._rate)
+
+    def _leave_phase(self) -> None:
+        phase, self._phase = self._phase, None
+        if phase is not None:
+            phase.__exit__(None, None, None)
+
+    def _control(self, session: TrainingSession, parts: dict[str, Any]) -> None:
+        optimizer, scheduler = parts.get("optimizer"), parts.get("lr_scheduler")
+        session.controls(
+            optimizer=getattr(optimizer, "optimizer", optimizer),
+            scheduler=getattr(scheduler, "scheduler", scheduler),
+            checkpoint=self._save,
+        )
+
+    def _save(self) -> str:
+        self._saves = True
+        return "saved at the end of this step"
+
+
+INTEGRATION_TO_CALLBACK[NAME] = TrainbridgeCallback
+
+
+def _reports_errors(train: Callable[..., Any]) -> Callable[..., Any]:
+    """Have callbacks of ours hear of the exception that ends a Trainer's train: it does not say so itself."""
+
+    @functools.wraps(train)
+    def run(self: Trainer, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return train(self, *args, **kwargs)
+        except BaseException as error:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, TrainbridgeCallback):
+                    callback.end(error)
+            raise
+
+    return run
+
+
+Trainer.train = _reports_errors(Trainer.train)
+
+
+def _known(args: Any, state: Any, model: Any, loader: Any) -> dict[str, Any]:
+    """Return what a Trainer says about a run."""
+    epochs = math.ceil(args.num_train_epochs) if args.max_steps <= 0 else None
+    return {
+        "model": type(model).__name__,
+        "epochs": epochs,
+        "steps": state.max_steps if state.max_steps > 0 else None,
+        "batches_per_epoch": _steps_per_epoch(args, loader),
+        "batch_size": args.train_batch_size * args.gradient_accumulation_steps,
+        "config": _config(args, model, state),
+        "resume_step": state.global_step or None,
+    }
+
+
+def _config(args: Any, model: Any, state: Any) -> dict[str, Any]:
+    """Return what differs from the defaults, of the arguments and of the model."""
+    defaults = {each.name: each.default for each in fields(args) if each.default is not MISSING}
+    given = args.to_sanitized_dict()
+    changed = {name: v for name, v in given.items() if name in defaults and v != defaults[name]}
+    config = getattr(model, "config", None)
+    about_model = {} if config is None else config.to_diff_dict()
+    trial = {"trial": state.trial_params} if getattr(state, "trial_params", None) else {}
+    return {**changed, "model": about_model, **trial}
+
+
+def _steps_per_epoch(args: Any, loader: Any) -> int | None:
+    """Return how many optimizer steps an epoch has; None: its length is not known."""
+    try:
+        batches = len(loader)
+    except TypeError:
+        return None
+    return max(1, math.ceil(batches / int(args.gradient_accumulation_steps)))
+
+
+def _is_reported(name: str, value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and name not in NO_NUMBERS and not name.startswith(FINAL)
