@@ -100,7 +100,12 @@ class RankCheck:
         size = group_size()
         if size is not None:
             return size > 1
-        return self._ranks != "all" and self.process.is_one_of_several
+        if self._ranks == "all":
+            return False
+        if _is_batch_script(self._environment):
+            others = {name: text for name, text in self._environment.items() if "SLURM" not in name}
+            return process_rank(others).is_one_of_several
+        return self.process.is_one_of_several
 
     def identify(self, identity: Identity) -> Identity:
         """Return who registers, once the rank is known: with the rank, and under the name that goes with it."""
@@ -207,6 +212,11 @@ def group_size() -> int | None:
     except Exception as error:  # noqa: BLE001 -- a build without distributed training
         let_through(error)
         return None
+
+
+def _is_batch_script(environment: Mapping[str, str]) -> bool:
+    """Return whether SLURM runs the script of a job here, and none of its tasks: it says how many those would be."""
+    return environment.get("SLURM_PROCID") == "0" and "SLURM_STEP_ID" not in environment
 
 
 def _may_form_a_group() -> bool:

@@ -134,14 +134,28 @@ def test_a_rank_that_asks_alone_is_warned_once(distributed, caplog):
     ]
 
 
+TASK = {"SLURM_PROCID": "0", "SLURM_NTASKS": "4", "SLURM_STEP_ID": "0"}
+SCRIPT = {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}
+
+
 @pytest.mark.usefixtures("_no_torch")
-def test_ranks_train_together_if_their_launcher_says_so():
-    """Unless each of them reports as a run of its own, as the tasks of a sweep do."""
-    assert not RankCheck("zero", {}).is_together
-    assert RankCheck("zero", {"RANK": "0", "WORLD_SIZE": "2"}).is_together
-    assert RankCheck("light", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}).is_together
-    assert not RankCheck("all", {"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}).is_together
-    assert not RankCheck("zero", {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}).is_together
+@pytest.mark.parametrize(
+    ("environment", "ranks", "is_together"),
+    [
+        ({}, "zero", False),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, "zero", True),
+        (TASK, "zero", True),
+        (TASK, "light", True),
+        (TASK, "all", False),
+        (TASK | {"SLURM_NTASKS": "1"}, "zero", False),
+        (SCRIPT, "zero", False),
+        (SCRIPT | {"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}, "zero", True),
+        (SCRIPT | {"RANK": "1", "WORLD_SIZE": "2"}, "light", True),
+    ],
+)
+def test_ranks_train_together_if_their_launcher_has_started_them(environment, ranks, is_together):
+    """Unless each reports as a run of its own, as in a sweep. A job's own script is alone, whatever tasks it could start."""
+    assert RankCheck(ranks, environment).is_together is is_together
 
 
 @pytest.mark.parametrize("ranks", ["zero", "light", "all"])
