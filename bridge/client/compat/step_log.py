@@ -24,7 +24,8 @@ class StepLog:
         """Report to this session; `loss_tag` is the tag as the script writes it, "auto", or None: there is none."""
         self._late = late
         self._loss_tag = loss_tag
-        self._loss: str | Tag | None = loss_tag if loss_tag != AUTO else None
+        self._loss: tuple[str, str] | None = None
+        """The tag that was found to be the loss, as it is written, and its split."""
         self._is_auto = loss_tag == AUTO
         self._has_scalars = self._has_batches = False
         self._loss_step: Any = None
@@ -90,10 +91,10 @@ class StepLog:
 
     def _is_loss(self, written: str, tag: Tag) -> bool:
         if not self._is_auto:
-            return written == self._loss
+            return written == self._loss_tag
         if self._loss is None and tag.is_loss:
-            self._loss = tag
-        return tag == self._loss
+            self._loss = (written, tag.split)
+        return (written, tag.split) == self._loss
 
     def _batch(self, loss: Any, step: Any) -> None:
         if self._held and self._held_step not in (None, step):

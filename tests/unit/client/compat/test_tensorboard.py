@@ -222,6 +222,11 @@ def test_the_loss_can_be_named(bridge, caplog):
     with SummaryWriter("runs/a", address=bridge, loss_tag="losses/value_loss") as writer:
         writer.add_scalar("losses/value_loss", 0.5, 2048)
         writer.add_scalar("loss", 0.75, 2048)
+    both = RecordingBridge()
+    with SummaryWriter("runs/c", address=both) as writer:
+        for tag in ("train/loss", "train_loss"):
+            writer.add_scalar(tag, 0.5, 0)
+    assert (len(both.batches), scalars(both)) == (1, {("loss", "train", 0): 0.5})
     other = RecordingBridge()
     with (
         caplog.at_level(logging.WARNING, "trainbridge"),
