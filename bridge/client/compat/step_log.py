@@ -38,6 +38,8 @@ class StepLog:
         self, values: Mapping[str, Any], step: Any, *, split: str = "", prefix: str = ""
     ) -> None:
         """Report numbers by tag; the loss makes a batch of the step, the others are scalars."""
+        if self._held and self._held_step not in (None, step):
+            self.flush()
         by_split: dict[str, dict[str, Any]] = {}
         loss: list[Any] = []
         for key, value in values.items():
@@ -97,8 +99,6 @@ class StepLog:
         return (written, tag.split) == self._loss
 
     def _batch(self, loss: Any, step: Any) -> None:
-        if self._held and self._held_step not in (None, step):
-            self.flush()
         images, self._held = self._held, []
         self._has_batches = True
         self._loss_step = step

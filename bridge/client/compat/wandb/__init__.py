@@ -70,7 +70,11 @@ class AlertLevel(Enum):
 
 
 class Settings(NotShown):
-    """Settings of wandb's own, which have no meaning here; `mode` is an argument of init."""
+    """Settings of wandb's own: those that are arguments of init as well count, the others mean nothing here."""
+
+    def __init__(self, **given: Any) -> None:
+        """Keep what was given."""
+        self.given = given
 
 
 _RUNS: list[Run] = []
@@ -159,7 +163,7 @@ def init(
         tensorboard: Not used: see bridge.client.compat.tensorboard.
         sync_tensorboard: Not used.
         monitor_gym: Not used.
-        settings: Not used.
+        settings: A Settings or a dictionary: its mode, project and run_id count where init has none.
         anonymous: Not used.
         session: A session to report to, which somebody else closes.
         loss_tag: The name that is the loss of a step; "auto": the first that is called so. None: none is.
@@ -176,11 +180,13 @@ def init(
                 " reinit='finish_previous'"
             )
             return _RUNS[-1]
+    kept = settings.given if isinstance(settings, Settings) else settings
+    said: Mapping[str, Any] = kept if isinstance(kept, Mapping) else {}
     identity = run_identity(
-        project=project,
+        project=project if project is not None else said.get("project"),
         name=name,
-        id=id,
-        mode=mode,
+        id=id if id is not None else said.get("run_id"),
+        mode=mode if mode is not None else said.get("mode"),
         group=group,
         job_type=job_type,
         tags=tags,

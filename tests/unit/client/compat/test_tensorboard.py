@@ -139,6 +139,15 @@ def test_pictures_that_wait_are_what_they_were(bridge):
     assert bridge.batches[0].images != bridge.batches[2].images
 
 
+def test_pictures_wait_for_no_later_step(bridge):
+    """They are on their way as soon as the script goes on to another step."""
+    with SummaryWriter("runs/x", address=bridge, strict=True) as writer:
+        writer.add_image("samples", np.zeros((1, 8, 8), np.uint8), 3)
+        writer.add_scalar("Accuracy/val", 0.5, 4)
+        writer.session.flush(60)
+        assert [(batch.step, len(batch.images)) for batch in bridge.batches] == [(3, 1)]
+
+
 def test_what_a_bridge_has_no_place_for_is_said_once(bridge, caplog):
     """Nothing raises, each call counts, and one line of the log says what to do instead."""
     with (

@@ -307,6 +307,17 @@ def test_a_run_that_is_switched_off_reports_nothing(monkeypatch):
         monkeypatch.delenv(variable)
 
 
+def test_settings_may_switch_it_off(bridge):
+    """As those of a script that passes them through."""
+    wandb.init(settings=wandb.Settings(mode="disabled", silent=True), address=bridge).log({"a": 1})
+    wandb.finish()
+    run = wandb.init(settings={"run_id": "night-7"}, address=bridge)
+    run.log({"loss": 0.5})
+    wandb.finish()
+    assert bridge.identity.session_id == run.id == "night-7"
+    assert len(bridge.batches) == 1
+
+
 def test_offline_keeps_a_spool(tmp_path, monkeypatch, caplog):
     """Which a line of the log names, with what delivers it."""
     monkeypatch.setenv("WANDB_MODE", "dryrun")
