@@ -4,7 +4,12 @@ import json
 import logging
 from collections.abc import Sequence
 
-from bridge.client.collectives import AllGather, Collective, collective_of
+from bridge.client.collectives import (
+    AllGather,
+    Collective,
+    GivenCollective,
+    torch_collective,
+)
 from bridge.client.command import Callbacks, Command, carried_out, confirm, take_back
 from bridge.client.commands import CommandInbox
 from bridge.client.encoding.isolation import let_through
@@ -52,21 +57,30 @@ class Agreement:
         self._pause = pause
         self._phases = phases
         self._rank = rank
+        self._given: GivenCollective | None = None
 
     def reach(self, all_gather: AllGather | None) -> bool:
         """Obey what is waiting, and hold this rank while rank 0 is paused; return whether training stops."""
-        collective = collective_of(all_gather, self._rank.process.rank)
         commands = self._commands
-        if collective is None:
-            return self._alone()
-        commands.has_agreed = True
         try:
+            collective = torch_collective() if all_gather is None else self._by(all_gather)
+            if collective is None:
+                return self._alone()
+            commands.has_agreed = True
             return self._together(collective)
         except BaseException as error:  # noqa: BLE001 -- telemetry never ends a training loop
             let_through(error)
             log.warning("the ranks could not agree: %s: %s", type(error).__name__, error)
             commands.refuse_all(NOT_REACHED.format(type(error).__name__))
             return commands.has_agreed_to_stop
+
+    def _by(self, all_gather: AllGather) -> Collective | None:
+        """Return how this process reaches the others by a call of the program's; None: there are none."""
+        if self._given is None:
+            self._given = GivenCollective(all_gather)
+            self._rank.is_known_to_have_company = self._given.size > 1
+        self._given.call = all_gather
+        return self._given if self._given.size > 1 else None
 
     def _alone(self) -> bool:
         commands = self._commands

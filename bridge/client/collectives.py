@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+from uuid import uuid4
 
 from bridge.client.encoding.isolation import let_through
 
@@ -28,10 +29,8 @@ class Collective(Protocol):
         """Return the bytes of every rank, by rank."""
 
 
-def collective_of(all_gather: AllGather | None, rank: int) -> Collective | None:
-    """Return how this process reaches the others: by the call it was given, or by torch's process group; None: not at all."""
-    if all_gather is not None:
-        return GivenCollective(all_gather, rank)
+def torch_collective() -> Collective | None:
+    """Return how this process reaches the others by torch's process group; None: there is none, or nobody else in it."""
     distributed = sys.modules.get("torch.distributed")
     try:
         if distributed is None or not distributed.is_initialized():
@@ -45,11 +44,17 @@ def collective_of(all_gather: AllGather | None, rank: int) -> Collective | None:
 
 
 class GivenCollective:
-    """Works by the program's own call: of MPI, say, or of JAX."""
+    """Works by the program's own call: of MPI, say, or of JAX, whose ranks the SDK need not know."""
 
-    def __init__(self, all_gather: AllGather, rank: int) -> None:
-        self.rank = rank
-        self._all_gather = all_gather
+    def __init__(self, all_gather: AllGather) -> None:
+        """Find out which rank this is, by a call that every rank makes. Raises ValueError where that does not show."""
+        self.call = all_gather
+        mark = uuid4().bytes
+        marks = self.all_gather(mark)
+        if mark not in marks:
+            raise ValueError("what all_gather has returned lacks what this rank has given it")
+        self.rank = marks.index(mark)
+        self.size = len(marks)
 
     def number_of_zero(self, number: int) -> int:
         """Return rank 0's number."""
@@ -61,7 +66,7 @@ class GivenCollective:
 
     def all_gather(self, data: bytes) -> Sequence[bytes]:
         """Return the bytes of every rank. Raises ValueError where they cannot be those."""
-        gathered = [bytes(part) for part in self._all_gather(data)]
+        gathered = [bytes(part) for part in self.call(data)]
         if not gathered or any(len(part) != len(data) for part in gathered):
             raise ValueError(
                 f"all_gather has returned {len(gathered)} parts, and not {len(data)} bytes of every rank"

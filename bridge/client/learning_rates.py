@@ -33,8 +33,9 @@ class LearningRates:
         self._undo: list[Callable[[], None]] = []
 
     def current(self) -> Any:
-        """Return the rate of the first group, which may be a tensor."""
-        return self._groups()[0]["lr"]
+        """Return the rate of the first group, which may be a tensor; None where there is none."""
+        groups = self._groups()
+        return groups[0].get("lr") if groups else None
 
     def change(self, rate: float) -> str:
         """Multiply all rates so that the first becomes `rate`; return what was done.
@@ -45,16 +46,11 @@ class LearningRates:
         groups = self._groups()
         before = [float(group["lr"]) for group in groups]
         was = next((each for each in before if each > 0), 0.0)
-        if self._schedulers or was:
-            self._check_schedulers(groups, was)
-            next_before = [_next_rate(scheduler) for scheduler in self._schedulers]
-            self._scale(groups, rate / was)
-            self._check_kept(next_before, rate / was)
-        else:
-            for group in groups:
-                self._set(group, "lr", rate)
-        for scheduler in self._schedulers:
-            self._refresh(scheduler)
+        try:
+            self._change(groups, rate, was)
+        except BaseException:
+            self.undo()
+            raise
         return _remark(was, [float(group["lr"]) for group in groups])
 
     def keep(self) -> None:
@@ -65,6 +61,18 @@ class LearningRates:
         """Take the last change back."""
         while self._undo:
             self._undo.pop()()
+
+    def _change(self, groups: Sequence[Any], rate: float, was: float) -> None:
+        if self._schedulers or was:
+            self._check_schedulers(groups, was)
+            next_before = [_next_rate(scheduler) for scheduler in self._schedulers]
+            self._scale(groups, rate / was)
+            self._check_kept(next_before, rate / was)
+        else:
+            for group in groups:
+                self._set(group, "lr", rate)
+        for scheduler in self._schedulers:
+            self._refresh(scheduler)
 
     def _groups(self) -> list[Any]:
         return [group for owner in self._optimizers for group in getattr(owner, "param_groups", ())]
@@ -100,7 +108,6 @@ class LearningRates:
                 continue
             now = _next_rate(scheduler)
             if now is None or abs(now - was) < KEPT_SHARE * abs(was * (factor - 1)):
-                self.undo()
                 raise RefusedCommandError(
                     f"the scheduler {type(scheduler).__name__} would undo it at its next step; {OWN_WAY}"
                 )

@@ -59,6 +59,8 @@ class RankCheck:
         self._ranks = ranks
         self._obstacle = ""
         """Why a rank other than 0 cannot have a name of its own, for people; "": it can."""
+        self.is_known_to_have_company = False
+        """Whether it has reached other ranks by a call of the program's own."""
         self._lock = threading.Lock()
         """Held to decide whether the rank was known in time."""
         self._environment = environment
@@ -100,6 +102,8 @@ class RankCheck:
         size = group_size()
         if size is not None:
             return size > 1
+        if self.is_known_to_have_company:
+            return True
         if self._ranks == "all":
             return False
         if _is_batch_script(self._environment):

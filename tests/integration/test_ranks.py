@@ -15,7 +15,7 @@ from datetime import timedelta
 import torch.distributed as distributed
 
 from bridge.client import CommandType, Status, TrainingSession
-from bridge.client.collectives import collective_of
+from bridge.client.collectives import torch_collective
 from bridge.client.ranks import RankCheck
 from bridge.client.testing import RecordingBridge
 
@@ -73,7 +73,7 @@ def pause():
 
 def own_values():
     join()
-    ranks = collective_of(None, rank)
+    ranks = torch_collective()
     report(
         numbers=[ranks.number_of_zero(number) for number in (0, 1, 2**31 - 1 - rank)],
         text=ranks.bytes_of_zero(b"zero" if rank == 0 else bytes(4)).decode(),

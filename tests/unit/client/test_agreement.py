@@ -7,6 +7,7 @@ import pytest
 from support.waiting import until_true
 
 from bridge.client import TrainingSession
+from bridge.client.agreement import OTHER_RANK
 from bridge.client.commands import ALONE_ASKS, ALONE_STEPS, NO_GROUP, NOT_AGREED
 from bridge.client.settings import ProcessRank
 from bridge.client.testing import RecordingBridge
@@ -18,15 +19,18 @@ SECONDS = 60.0
 class Run:
     """Ranks in threads of one process, which reach each other by a call of the program's own."""
 
-    def __init__(self, size, monkeypatch):
-        """Make a session for each rank; only rank 0 reports."""
-        monkeypatch.setenv("WORLD_SIZE", str(size))
-        self.bridge = RecordingBridge()
+    def __init__(self, size, monkeypatch, *, numbered=True):
+        """Make a session for each rank; only rank 0 reports, where the launcher has numbered them."""
+        self.bridges = [RecordingBridge() for _ in range(size)]
+        self.bridge = self.bridges[0]
         self.sessions = []
-        for rank in range(size):
-            monkeypatch.setenv("RANK", str(rank))
-            self.sessions.append(TrainingSession(self.bridge if rank == 0 else RecordingBridge()))
-        monkeypatch.setenv("RANK", "0")
+        for rank, bridge in enumerate(self.bridges):
+            if numbered:
+                monkeypatch.setenv("WORLD_SIZE", str(size))
+                monkeypatch.setenv("RANK", str(rank))
+            self.sessions.append(TrainingSession(bridge))
+        if numbered:
+            monkeypatch.setenv("RANK", "0")
         self._barrier = threading.Barrier(size, timeout=SECONDS)
         self._parts = [b""] * size
         self._pool = ThreadPoolExecutor(size)
@@ -79,9 +83,11 @@ def run(monkeypatch):
 
 
 def test_nothing_is_commanded(run):
-    """One exchange of four bytes, and every rank goes on."""
+    """One exchange of four bytes, behind the first, and every rank goes on."""
     assert run.agree() == [False, False]
-    assert run.calls == 1
+    before = run.calls
+    assert run.agree() == [False, False]
+    assert run.calls == before + 1
 
 
 def test_a_stop_reaches_all_ranks_at_one_step(run):
@@ -241,7 +247,38 @@ def test_an_exchange_that_returns_something_else_refuses(run, caplog):
     ((applied, message),) = run.answered()
     assert not applied
     assert message.startswith("the ranks could not agree (ValueError)")
-    assert "not 4 bytes of every rank" in caplog.text
+    assert "not 16 bytes of every rank" in caplog.text
+
+
+def test_ranks_that_no_launcher_has_numbered_find_out_by_the_exchange(monkeypatch):
+    """As processes of JAX may: the first of them is obeyed, and none obeys alone from then on."""
+    for variable in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(variable, raising=False)
+    run = Run(2, monkeypatch, numbered=False)
+    for session in run.sessions:
+        session.log_batch(0.5, epoch=0, batch=0)
+    assert run.agree() == [False, False]
+
+    run.bridges[1].send_command(CommandType.STOP_TRAINING)
+    assert not run.sessions[1].should_stop
+    assert run.agree() == [False, False]
+    run.bridges[0].send_command(CommandType.STOP_TRAINING)
+    assert run.agree() == [True, True]
+    run.close()
+
+    assert [answer.applied for answer in run.bridges[0].answers] == [True]
+    assert [answer.message for answer in run.bridges[1].answers] == [OTHER_RANK]
+
+
+def test_an_exchange_with_nobody_is_one_process(monkeypatch):
+    """A program may hand it over whether it has other ranks or not."""
+    run = Run(1, monkeypatch, numbered=False)
+    run.sessions[0].log_batch(0.5, epoch=0, batch=0)
+    run.bridge.send_command(CommandType.STOP_TRAINING)
+
+    assert run.agree() == [True]
+    assert run.answered() == [(True, "")]
+    run.close()
 
 
 @pytest.mark.parametrize("command", [CommandType.STOP_TRAINING, CommandType.PAUSE_TRAINING])
