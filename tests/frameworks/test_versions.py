@@ -7,7 +7,12 @@ from support.markdown import tables_under
 from support.tools import ROOT
 
 HERE = ROOT / "tests" / "frameworks"
-PACKAGES = {"Lightning": "lightning", "Transformers": "transformers", "Accelerate": "accelerate"}
+PACKAGES = {
+    "Lightning": "lightning",
+    "Transformers": "transformers",
+    "Accelerate": "accelerate",
+    "Keras 3": "keras",
+}
 
 
 def pinned(name):

@@ -1,7 +1,7 @@
 """Lightning: a callback that reports each step of a Trainer and obeys commands."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,8 @@ from bridge.client.integrations.lightning_bases import bases
 from bridge.client.integrations.lightning_logger import TrainbridgeLogger
 from bridge.client.integrations.metric_names import by_split, epoch_numbers, is_of_step
 from bridge.client.integrations.owned_session import OwnedSession, guarded
-from bridge.client.integrations.pictures import images_and_labels
+from bridge.client.integrations.pictures import Images, images_and_labels
 from bridge.client.session import TrainingSession
-
-Images = Callable[[Any, Any], tuple[Any, Any, Any] | None]
-"""Takes a batch and what training_step returned; returns images, predictions and ground truth, or None."""
 
 
 class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc]

@@ -1,6 +1,10 @@
 """The images of a batch that is plainly images and labels."""
 
+from collections.abc import Callable
 from typing import Any
+
+Images = Callable[[Any, Any], tuple[Any, Any, Any] | None]
+"""Takes a batch and what the loop made of it; returns images, predictions and ground truth, or None."""
 
 CHANNELS = (1, 3, 4)
 
