@@ -13,6 +13,7 @@ from bridge.cli import (
     canary,
     check_config,
     command,
+    command_history,
     demo,
     healthcheck,
     mcp,
@@ -74,6 +75,12 @@ COMMANDS = (
         "send a command to a training session, such as pause, resume or stop",
         command.add_arguments,
         command.run,
+    ),
+    Command(
+        "commands",
+        "list the commands that a training session was sent, and their answers",
+        command_history.add_arguments,
+        command_history.run,
     ),
     Command(
         "run",

@@ -10,12 +10,12 @@ from bridge.cli.parsing import http_url
 from bridge.errors import SettingError
 
 
-def add_url(
-    parser: argparse.ArgumentParser, flag: str = "--url", *, default: str | None = None
-) -> None:
-    """Add the URL at which the pages and the API of a bridge are."""
+def add_url(parser: argparse.ArgumentParser, *aliases: str, default: str | None = None) -> None:
+    """Add the URL at which the pages and the API of a bridge are; `aliases` are names of the flag that it had before."""
     parser.add_argument(
-        flag,
+        "--url",
+        *aliases,
+        dest="url",
         default=default,
         type=http_url,
         metavar="URL",
@@ -26,6 +26,17 @@ def add_url(
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the flag for scripts."""
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, for scripts")
+
+
+def add_action_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the flags of an action of `sessions`; one that was given before the action keeps its value."""
+    add_url(parser, default=argparse.SUPPRESS)
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help=f"print {what} as JSON, for scripts",
+    )
 
 
 def chosen_url(url: str | None) -> str:

@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_destination(arguments.address)
     options = canary.CanaryOptions(
         address=arguments.address,
-        bridge_url=chosen_url(arguments.bridge_url),
+        bridge_url=chosen_url(arguments.url),
         batches_per_second=arguments.rate,
         images=arguments.images,
         run_batches=_run_batches(arguments.run_batches, arguments.rate),

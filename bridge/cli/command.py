@@ -4,7 +4,6 @@ import argparse
 import itertools
 import json
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from urllib.parse import quote
@@ -12,7 +11,7 @@ from urllib.parse import quote
 from bridge.cli.arguments import add_json, add_url, chosen_url
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.parsing import name_and_value, positive_number
-from bridge.client.query import BridgeClient, NoBridgeError, ProblemError, QueryError
+from bridge.client.query import BridgeClient, ProblemError, QueryError
 from bridge.client.query_types import SubmittedCommand
 from bridge.errors import SettingError
 from bridge.protocol import COMMAND_WORDS, CommandType
@@ -28,7 +27,6 @@ REQUIRED = {
 
 EXIT_STATUSES = {"applied": DONE, "refused": FAILED}
 WAIT_SECONDS = 60.0
-POLL_SECONDS = 0.25
 
 EPILOG = """\
 exit status: 0 if the command is queued, or with --wait applied; 1 if it is refused or cannot be carried out;
@@ -77,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     command = _submit(client, arguments.session, type_, parameters)
     is_waiting = arguments.wait or arguments.timeout is not None
     if is_waiting:
-        command = _answered(client, command, arguments.timeout or WAIT_SECONDS)
+        command = client.answered(command, arguments.timeout or WAIT_SECONDS)
     if arguments.json:
         sys.stdout.write(json.dumps(asdict(command), indent=2) + "\n")
     else:
@@ -109,36 +107,6 @@ def _submit(
         raise QueryError(
             f"there is no session {session_id!r} on the bridge at {client.url}; `trainbridge sessions` lists those there are"
         ) from problem
-
-
-def _answered(client: BridgeClient, command: SubmittedCommand, seconds: float) -> SubmittedCommand:
-    """Return the command when it has its answer, or as it is when the time is over.
-
-    A bridge that restarts meanwhile is waited for. Raises QueryError when the session has ended without an answer.
-    """
-    deadline = time.monotonic() + seconds
-    while command.state not in EXIT_STATUSES and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-        try:
-            is_over = client.session(command.session_id).stage != "live"
-            command = _found(client, command)
-        except NoBridgeError:
-            continue
-        except ProblemError as problem:
-            if problem.status < 500:
-                raise
-            continue
-        if is_over and command.state not in EXIT_STATUSES:
-            raise QueryError(
-                f"the session {command.session_id!r} has ended without an answer to the command"
-            )
-    return command
-
-
-def _found(client: BridgeClient, command: SubmittedCommand) -> SubmittedCommand:
-    """Return the command as the bridge knows it now."""
-    commands = client.commands(command.session_id)
-    return next((each for each in commands if each.command_id == command.command_id), command)
 
 
 def _described(client: BridgeClient, command: SubmittedCommand) -> str:

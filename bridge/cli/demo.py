@@ -90,9 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise BridgeError(
             "--state is for the demo's own bridge, and with --address it starts none: leave one of the two out"
         )
-    if arguments.bridge_url and not address:
+    if arguments.url and not address:
         raise BridgeError(
-            "--bridge-url is where the pages of the bridge at --address are: give --address, too, or leave it out"
+            "--url is where the pages of the bridge at --address are: give --address, too, or leave it out"
         )
     for flag, epoch in (("--hang", arguments.hang), ("--diverge", arguments.diverge)):
         if epoch > arguments.epochs:
@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
         grpc_address=arguments.grpc_address,
         http_address=arguments.http_address,
         state=arguments.state,
-        running=(address, chosen_url(arguments.bridge_url)) if address else None,
+        running=(address, chosen_url(arguments.url)) if address else None,
         mishaps=Mishaps(
             spike_every=arguments.spike_every,
             hang_epoch=arguments.hang,

@@ -49,12 +49,17 @@ class Parser(argparse.ArgumentParser):
         ):  # a word of its own, such as delete, which may come after the options
             raise argparse.ArgumentError(
                 None,
-                f"{value!r} means nothing here: leave it out, or give {' or '.join(words)};"
+                f"{value!r} means nothing here: leave it out, or give {_alternatives(words)};"
                 " an option before it may be misspelled",
             )
         close = difflib.get_close_matches(value, words, n=1)
         expected = f"did you mean {close[0]}?" if close else f"give one of {', '.join(words)}"
         raise argparse.ArgumentError(action, f"invalid value {value!r}: {expected}")
+
+
+def _alternatives(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def checked(read: Callable[[str], Value], text: str, example: str) -> Value:

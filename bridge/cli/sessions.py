@@ -3,17 +3,17 @@
 import argparse
 import itertools
 import json
-import math
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Iterable, Iterator
 
-from bridge.cli import delete_sessions
+from bridge.cli import compare_sessions, delete_sessions, show_session, watch_session
 from bridge.cli.arguments import add_json, add_url, chosen_url
 from bridge.cli.exit_status import DONE
+from bridge.cli.moments import add_since
 from bridge.cli.parsing import whole_number
+from bridge.cli.plain_json import record_json
+from bridge.cli.session_screen import age, number, table
 from bridge.client.query import BridgeClient
 from bridge.client.query_types import SessionSummary
 
@@ -22,7 +22,21 @@ COLUMNS = (
     *("EPOCH", "BATCH", "STEP", "LOSS", "LAST MESSAGE"),
 )
 SEARCH = ("query", "status", "model")
-AGES = ((86_400, "d"), (3_600, "h"), (60, "min"), (0, "s"))
+
+ACTIONS = (
+    ("show", show_session, "show one session: how far it is, how it does, and what has happened"),
+    (
+        "compare",
+        compare_sessions,
+        "compare sessions: results, curves, and what differs in their configurations",
+    ),
+    (
+        "watch",
+        watch_session,
+        "follow a session until it is over; the exit status says how it ended",
+    ),
+    ("delete", delete_sessions, "delete sessions that have ended, for good"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,51 +69,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NUMBER",
         help="print at most so many, and say if there are more (default: all)",
     )
-    _add_delete(parser)
+    add_since(parser, "sessions that were heard of")
+    _add_actions(parser)
     add_json(parser, 'the sessions as the API describes them, {"sessions": [...], "more": false},')
 
 
-def _add_delete(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", metavar="[delete]", title="delete sessions")
-    delete = actions.add_parser(
-        "delete",
-        help="delete sessions that have ended: `trainbridge sessions delete --help`",
-        description="Delete sessions that have ended, for good.",
-        allow_abbrev=False,
+def _add_actions(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(
+        dest="action", metavar="[ACTION]", title="more than a list", help="one of"
     )
-    delete_sessions.add_arguments(delete)
+    for name, module, summary in ACTIONS:
+        action = actions.add_parser(
+            name,
+            help=f"{summary}: `trainbridge sessions {name} --help`",
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            allow_abbrev=False,
+        )
+        module.add_arguments(action)
+        action.set_defaults(run_action=module.run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the sessions of a bridge, one line each or as one JSON object; or delete some."""
-    if arguments.action == "delete":
-        return delete_sessions.run(arguments)
+    if arguments.action:
+        status: int = arguments.run_action(arguments)
+        return status
     client = BridgeClient(chosen_url(arguments.url))
     search = {name: getattr(arguments, name) for name in SEARCH}
-    found = client.sessions(**search, sort=arguments.sort)
+    found = _recent(client.sessions(**search, sort=arguments.sort), arguments.since)
     listed = list(itertools.islice(found, arguments.limit))
     has_more = next(found, None) is not None
     if arguments.json:
-        sessions = [_json(session) for session in listed]
+        sessions = [record_json(session) for session in listed]
         sys.stdout.write(json.dumps({"sessions": sessions, "more": has_more}, indent=2) + "\n")
         return DONE
     if not listed:
-        sys.stdout.write(_nothing(client, is_search=any(search.values())))
+        sys.stdout.write(_nothing(client, is_search=any((*search.values(), arguments.since))))
         return DONE
     now = time.time()
-    _print_table([COLUMNS, *(_row(session, now) for session in listed)])
+    sys.stdout.write(table([COLUMNS, *(_row(session, now) for session in listed)]))
     if has_more:
         sys.stdout.flush()
         sys.stderr.write(f"{len(listed)} of more sessions; without --limit all are listed\n")
     return DONE
 
 
-def _json(session: SessionSummary) -> dict[str, Any]:
-    """Return a session as the API describes it, which spells out numbers that JSON does not have."""
-    return {
-        name: json.dumps(value) if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in asdict(session).items()
-    }
+def _recent(sessions: Iterable[SessionSummary], since: float | None) -> Iterator[SessionSummary]:
+    return (one for one in sessions if since is None or one.updated_at >= since)
 
 
 def _nothing(client: BridgeClient, *, is_search: bool) -> str:
@@ -117,8 +133,8 @@ def _row(session: SessionSummary, now: float) -> tuple[str, ...]:
         _epoch(session),
         "-" if session.batch is None else str(session.batch),
         "-" if session.step is None else str(session.step),
-        _number(session.loss),
-        _age(now - session.updated_at),
+        number(session.loss),
+        age(now - session.updated_at),
     )
 
 
@@ -126,23 +142,3 @@ def _epoch(session: SessionSummary) -> str:
     if session.epoch is None:
         return "-"
     return f"{session.epoch}/{session.total_epochs}" if session.total_epochs else f"{session.epoch}"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if math.isfinite(value) else json.dumps(value)
-
-
-def _age(seconds: float) -> str:
-    """Return how long ago something was, in its largest unit."""
-    whole = max(0, int(seconds))
-    length, unit = next(each for each in AGES if whole >= each[0])
-    return f"{whole // length if length else whole} {unit} ago"
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write("  ".join(cells).rstrip() + "\n")

@@ -1,15 +1,19 @@
 """Read what a bridge knows, and submit commands, over its HTTP API; needs nothing but the standard library."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from bridge.client.address import PORTS
+from bridge.client.query_errors import NoBridgeError, ProblemError, QueryError
 from bridge.client.query_failures import checked_url, explain
+from bridge.client.query_logged import Annotation, Comparison, Curve, LoggedEvent
+from bridge.client.query_reading import Moment, chosen_curves, seconds_of
 from bridge.client.query_types import (
     ListedBatch,
     SessionDetails,
@@ -17,35 +21,21 @@ from bridge.client.query_types import (
     SubmittedCommand,
     from_json,
 )
+from bridge.client.query_watching import answered, changes
 from bridge.protocol import CommandType
 from bridge.proxies import HTTP_VARIABLES, HTTPS_VARIABLES, proxy_for
+
+__all__ = ["BridgeClient", "NoBridgeError", "ProblemError", "QueryError"]
 
 Record = TypeVar("Record")
 
 TIMEOUT_SECONDS = 10.0
+WATCH_SECONDS = 2.0
 SESSIONS_PER_PAGE = 100
 BATCHES_PER_PAGE = 200
+ANNOTATIONS_PER_PAGE = 500
 LONGEST_DETAIL = 500
 LARGEST_ERROR_BYTES = 64 * 1024
-
-
-class QueryError(Exception):
-    """A bridge could not be queried."""
-
-
-class NoBridgeError(QueryError):
-    """Nothing answers at the address, or what answers is not a bridge."""
-
-
-class ProblemError(QueryError):
-    """The bridge answered with an error, as a problem of RFC 9457 where it came from the API."""
-
-    def __init__(self, status: int, title: str, detail: str = "") -> None:
-        """Keep the HTTP status, what kind of problem it is, and what exactly was wrong, if that is known."""
-        super().__init__(f"the bridge answered {status}: {detail or title}")
-        self.status = status
-        self.title = title
-        self.detail = detail
 
 
 class BridgeClient:
@@ -99,6 +89,76 @@ class BridgeClient:
         path = f"{_session_path(session_id)}{_of(attempt)}"
         return self._decode(SessionDetails, self.get_json(path))
 
+    def watch(
+        self, session_id: str, *, interval_seconds: float = WATCH_SECONDS
+    ) -> Iterator[SessionDetails]:
+        """Yield a session as it is now, and again whenever it has changed; ends after it has yielded how it ended.
+
+        The bridge is asked every `interval_seconds`, and one that is away is waited for. A session that does
+        not exist, or no longer, is a ProblemError.
+        """
+        return changes(lambda: self.session(session_id), interval_seconds)
+
+    def curves(
+        self,
+        session_id: str,
+        *,
+        names: Iterable[str] | str = (),
+        split: str | None = None,
+        by: str = "step",
+        since: Moment | None = None,
+        points: int | None = None,
+        attempt: int | None = None,
+    ) -> tuple[Curve, ...]:
+        """Return the curves of the numbers that a session logs by name; by default all.
+
+        `split` selects one such as "validation", or "" those without; `by` is "step" or "time", `since` leaves
+        out what came before, and `points` is the most that a curve may have. The losses of batches and of epochs
+        are `losses` and `epochs` of the session.
+        """
+        given = {"by": by, "split": split, "attempt": attempt}
+        query = urlencode({name: value for name, value in given.items() if value is not None})
+        answer = self.get_json(f"{_session_path(session_id)}/curves?{query}")
+        curves = self._decode(tuple[Curve, ...], answer.get("curves"))
+        return tuple(replace(one, by=by) for one in chosen_curves(curves, names, since, points))
+
+    def events(
+        self, session_id: str, *, since: Moment | None = None, attempt: int | None = None
+    ) -> tuple[LoggedEvent, ...]:
+        """Return what the loop has reported as events, the oldest first; the bridge keeps the newest 200."""
+        answer = self.get_json(f"{_session_path(session_id)}/events{_of(attempt)}")
+        events = self._decode(tuple[LoggedEvent, ...], answer.get("events"))
+        return tuple(event for event in events if event.at >= seconds_of(since))
+
+    def compare(self, session_ids: Sequence[str], *, curve: str = "", by: str = "") -> Comparison:
+        """Return sessions side by side: their results, what differs in their configurations, and a curve of each.
+
+        `curve` is "loss" (of batches), one of epochs such as "epoch.validation_loss", or a number that they log.
+        """
+        given = {"sessions": ",".join(session_ids), "curve": curve, "by": by}
+        query = urlencode({name: text for name, text in given.items() if text})
+        return self._decode(Comparison, self.get_json(f"/api/v1/compare?{query}"))
+
+    def annotations(
+        self,
+        session_ids: Sequence[str] = (),
+        *,
+        kinds: Sequence[str] = (),
+        since: Moment | None = None,
+    ) -> Iterator[Annotation]:
+        """Yield what has happened to sessions, the newest first; without ids, to those registered last.
+
+        `kinds` are of "attempt", "epoch", "event", "command", "alert" and "end".
+        """
+        query = {"session": ",".join(session_ids), "kind": ",".join(kinds)}
+        if since is not None:
+            query["from"] = str(round(seconds_of(since) * 1000))
+        given = {name: quote(text, safe="") for name, text in query.items() if text}
+        path = "/api/v1/annotations"
+        return self._pages(
+            path, "annotations", Annotation, {**given, "limit": ANNOTATIONS_PER_PAGE}
+        )
+
     def batches(
         self,
         session_id: str,
@@ -139,10 +199,12 @@ class BridgeClient:
         parameters: Mapping[str, str | float] | None = None,
         *,
         command_id: str = "",
+        wait: float = 0.0,
     ) -> SubmittedCommand:
         """Submit a command to the training loop of a session; `commands` shows what becomes of it.
 
-        The same `command_id` again is the same command, so a call that failed can be repeated.
+        The same `command_id` again is the same command, so a call that failed can be repeated. With `wait` it
+        returns once the loop has answered, or after so many seconds; a QueryError says that the run was over first.
         """
         body: dict[str, object] = {
             "type": type.name if isinstance(type, CommandType) else type,
@@ -151,7 +213,21 @@ class BridgeClient:
         if command_id:
             body["command_id"] = command_id
         answer = self.get_json(f"{_session_path(session_id)}/commands", body)
-        return self._decode(SubmittedCommand, answer)
+        command = self._decode(SubmittedCommand, answer)
+        return self.answered(command, wait) if wait > 0 else command
+
+    def answered(self, command: SubmittedCommand, seconds: float) -> SubmittedCommand:
+        """Return a command once the loop has answered, or as it is after so many seconds.
+
+        Raises QueryError where the session has ended without an answer.
+        """
+        session_id = command.session_id
+        return answered(
+            lambda: self.commands(session_id),
+            lambda: self.session(session_id).stage != "live",
+            command,
+            seconds,
+        )
 
     def delete_session(
         self,

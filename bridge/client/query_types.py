@@ -6,6 +6,9 @@ from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
+MEMBER = "member"
+"""In the metadata of a field: what the API calls it, where that is something else."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSummary:
@@ -297,8 +300,13 @@ def _record(kind: Any, members: dict[str, Any]) -> Any:
     missing = hints.keys() - members.keys() - optional
     if missing:
         raise ValueError(f"{', '.join(sorted(missing))} missing")
+    given = {one.name: one.metadata.get(MEMBER, one.name) for one in fields(kind)}
     return kind(
-        **{name: from_json(hint, members[name]) for name, hint in hints.items() if name in members}
+        **{
+            name: from_json(hint, members[given[name]])
+            for name, hint in hints.items()
+            if given[name] in members
+        }
     )
 
 

@@ -10,7 +10,7 @@ from bridge import cli
 from bridge.cli import command
 
 PAGE = (ROOT / "docs" / "cli.md").read_text()
-HERE = ("demo", "sessions", "command", "healthcheck", "rules")
+HERE = ("demo", "sessions", "command", "commands", "healthcheck", "rules")
 """Commands whose flags stand on this page; the others have a page of their own."""
 
 

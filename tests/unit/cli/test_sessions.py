@@ -6,7 +6,7 @@ import pytest
 from support.pages import running
 
 from bridge import cli
-from bridge.cli import sessions
+from bridge.cli import session_screen
 from bridge.lifecycle import Absent, Disconnected, Ended
 from bridge.model import Batch, Stage, Status, StatusChange
 
@@ -142,4 +142,4 @@ def test_sessions_are_given_to_scripts_as_json(bridge, capsys):
 )
 def test_an_age_has_one_unit(seconds, text):
     """A clock that is ahead makes nothing negative."""
-    assert sessions._age(seconds) == text
+    assert session_screen.age(seconds) == text
