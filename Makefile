@@ -43,6 +43,10 @@ check: format-check lint types imports proto-check docs-check ## all checks that
 bench: .venv/dev ## measure, print one table and write benchmarks/results.json; arguments=--quick is short
 	@$(venv)/python benchmarks/run.py $(arguments)
 
+bench-client: .venv/dev .venv-bench/ready ## measure what the SDK costs a loop, beside others, into benchmarks/results-client.json and docs/cost.md
+	@PYTHONPATH=. $(venv)/python benchmarks/run.py --folder benchmarks/client --output benchmarks/results-client.json --limit 1800 $(arguments)
+	@$(venv)/python benchmarks/client/cost_page.py
+
 fix: .venv/dev ## format the code and mend what ruff can mend
 	@$(venv)/ruff format .
 	@$(venv)/ruff check --fix .
@@ -74,7 +78,7 @@ check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest
 	@.venv-oldest/bin/python -W error tests/alone.py
 
 clean: ## remove everything that the targets above have made
-	@rm -rf .venv .venv-proto .venv-oldest .venv-frameworks .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
+	@rm -rf .venv .venv-proto .venv-oldest .venv-frameworks .venv-bench .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
 
 format-check: .venv/dev
 	@$(venv)/ruff format --check .
@@ -126,6 +130,13 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	@mkdir -p .venv-proto/try && PATH="$$PWD/$(venv):$$PATH" .ci/patiently bridge/wire/generate.sh .venv-proto/try
 	@touch $@
 
+.venv-bench/ready: .venv/ready benchmarks/client/peers.txt
+	@echo "Installing what the SDK is compared with into .venv-bench; what cannot be installed is left out"
+	@.ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-bench
+	@grep -v '^#' benchmarks/client/peers.txt | while read -r peer; do \
+	  .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check "$$peer" || echo "without $$peer"; done
+	@touch $@
+
 .venv-oldest/ready: .venv/ready pyproject.toml
 	@echo "Installing the oldest grpcio and protobuf that are promised into .venv-oldest"
 	@.ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-oldest
@@ -156,5 +167,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo stack test test-frameworks test-cuda boards chart test-image check bench fix proto tools release coverage torch check-oldest clean \
+.PHONY: help demo stack test test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

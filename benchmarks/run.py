@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed: list[str] = []
     for module in modules:
         print(f"{module} ...", file=sys.stderr, flush=True)
-        found = _in_own_process(module, options.folder, quick=options.quick)
+        limit = options.limit or (QUICK_LIMIT_SECONDS if options.quick else LIMIT_SECONDS)
+        found = _in_own_process(module, options.folder, limit, quick=options.quick)
         rows += found or []
         failed += [] if found is not None else [module]
 
@@ -60,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=HERE / "results.json", help="the results, as JSON"
     )
+    parser.add_argument(
+        "--limit", type=float, metavar="SECONDS", help="how long one benchmark may take"
+    )
     parser.add_argument("--module", help=argparse.SUPPRESS)
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
     return parser
@@ -74,7 +78,9 @@ def _chosen(folder: Path, only: str) -> list[str]:
     return [module for module in _modules(folder) if not only or module == wanted]
 
 
-def _in_own_process(module: str, folder: Path, *, quick: bool) -> list[Row] | None:
+def _in_own_process(
+    module: str, folder: Path, limit_seconds: float, *, quick: bool
+) -> list[Row] | None:
     """Return the module's rows, or None where it failed or took too long; what it says goes to stderr."""
     with tempfile.TemporaryDirectory() as temporary:
         into = Path(temporary) / "rows.json"
@@ -88,9 +94,7 @@ def _in_own_process(module: str, folder: Path, *, quick: bool) -> list[Row] | No
             "--into",
             str(into),
         ]
-        status = _ran(
-            command + ["--quick"] * quick, QUICK_LIMIT_SECONDS if quick else LIMIT_SECONDS
-        )
+        status = _ran(command + ["--quick"] * quick, limit_seconds)
         if status:
             print(f"{module}: {status}", file=sys.stderr)
             return None

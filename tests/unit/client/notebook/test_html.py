@@ -76,7 +76,7 @@ def test_a_full_panel_is_small():
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
-def test_a_loss_that_is_no_number_is_shown_as_such(loss):
+def test_a_loss_that_is_not_finite_is_shown_as_such(loss):
     """In the text; the curve goes on without it."""
     assert str(loss) in html(PanelView(name="run", state="running", loss=loss))
 
