@@ -1,5 +1,9 @@
 """The server of the Model Context Protocol: which tools it has, and how it speaks."""
 
+import inspect
+from collections.abc import Callable
+from typing import Any
+
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
 
@@ -49,14 +53,29 @@ def build_server(client: BridgeClient, *, allow_commands: bool = False) -> MCPSe
         reading.session_commands,
         reading.worst_batches,
     ):
-        server.add_tool(explained(tool), annotations=READING)
-    images = explained(Pictures(client).batch_images)
-    server.add_tool(images, annotations=READING, structured_output=False)
+        _add(server, tool, READING)
+    _add(server, Pictures(client).batch_images, READING, is_structured=False)
     if allow_commands:
-        for tool, is_destructive in Commanding(client).tools.items():
-            annotations = ToolAnnotations(read_only_hint=False, destructive_hint=is_destructive)
-            server.add_tool(explained(tool), annotations=annotations)
+        for command, is_destructive in Commanding(client).tools.items():
+            hints = ToolAnnotations(read_only_hint=False, destructive_hint=is_destructive)
+            _add(server, command, hints)
     return server
+
+
+def _add(
+    server: MCPServer,
+    tool: Callable[..., Any],
+    hints: ToolAnnotations,
+    *,
+    is_structured: bool = True,
+) -> None:
+    """Add a tool, with what its docstring says for the assistant."""
+    server.add_tool(
+        explained(tool),
+        description=inspect.getdoc(tool),
+        annotations=hints,
+        structured_output=is_structured,
+    )
 
 
 def serve_stdio(client: BridgeClient, *, allow_commands: bool) -> None:

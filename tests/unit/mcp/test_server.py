@@ -73,6 +73,7 @@ async def test_by_default_nothing_can_be_changed(bridge):
     assert {tool.name for tool in tools} == READING
     assert all(tool.annotations.read_only_hint for tool in tools)
     assert all(len(tool.description) > 60 for tool in tools)
+    assert not any("\n  " in tool.description for tool in tools)
 
 
 async def test_commands_come_only_where_they_are_allowed(bridge):
