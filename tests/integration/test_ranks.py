@@ -83,7 +83,6 @@ def own_values():
 def training(control):
     import torch
     from torch.nn.parallel import DistributedDataParallel
-    join()
     torch.manual_seed(0)
     model = DistributedDataParallel(torch.nn.Linear(4, 1))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -104,7 +103,7 @@ def training(control):
                 bridge.send_command(CommandType.STOP_TRAINING)
             if control(session):
                 break
-    report(
+    return dict(
         steps=len(rates),
         changed=rates.index(0.01) if 0.01 in rates else None,
         weights=[float(each) for each in model.module.weight.flatten()],
@@ -112,11 +111,12 @@ def training(control):
         end=[message for _, message in bridge.statuses[-1:]],
     )
 
-def agreeing():
-    training(lambda session: session.agree_to_stop())
-
-def asking():
-    training(lambda session: session.should_stop)
+def trainings():
+    join()
+    report(
+        asking=training(lambda session: session.should_stop),
+        agreeing=training(lambda session: session.agree_to_stop()),
+    )
 
 def absent():
     join(seconds=3)
@@ -202,22 +202,11 @@ def test_a_pause_holds_both_ranks(both):
     assert zero == one == {"stops": False, "was_idle": True, "again": False}
 
 
-def test_a_learning_rate_changes_on_both_ranks_at_one_step_and_a_stop_ends_both(both):
-    """Their weights stay equal, and both end as a run does."""
-    zero, one = both("agreeing")
+def test_both_ranks_obey_at_one_step_or_not_at_all(both):
+    """With the same weights in either case. Asked alone, rank 0 says why not; agreed on, both ends are those of a run."""
+    ranks = both("trainings")
 
-    assert zero["weights"] == one["weights"]
-    assert zero["changed"] == one["changed"] == 21
-    assert zero["steps"] == one["steps"] == 41
-    assert zero["answers"] == [[True, "0.01, was 0.1"], [True, ""]]
-    assert zero["end"] == ["stopped by command"]
-    assert one["answers"] == []
-
-
-def test_without_agreement_both_train_on_and_the_answers_say_why(both):
-    """Neither another learning rate nor an end reaches one of two ranks alone."""
-    zero, one = both("asking")
-
+    zero, one = (rank["asking"] for rank in ranks)
     assert zero["weights"] == one["weights"]
     assert zero["steps"] == one["steps"] == 60
     assert zero["changed"] is one["changed"] is None
@@ -225,6 +214,14 @@ def test_without_agreement_both_train_on_and_the_answers_say_why(both):
     assert not stop
     assert not rate
     assert "call session.agree_to_stop() on every rank" in why
+
+    zero, one = (rank["agreeing"] for rank in ranks)
+    assert zero["weights"] == one["weights"]
+    assert zero["changed"] == one["changed"] == 21
+    assert zero["steps"] == one["steps"] == 41
+    assert zero["answers"] == [[True, "0.01, was 0.1"], [True, ""]]
+    assert zero["end"] == ["stopped by command"]
+    assert one["answers"] == []
 
 
 def test_a_rank_that_does_not_take_part_is_waited_for_as_long_as_the_group_waits(both):
