@@ -163,7 +163,8 @@ class _SpoolSender:
     def deliver(self, patience_seconds: float, progress: Progress) -> SyncResult:
         """Deliver all of it. Raises UndeliverableError, and OSError where it cannot be read."""
         messages, batches = self._spool.count_after(self._acked_through)
-        is_ended = self._spool.has_end or self._spool.is_end_unknown or not self._spool.last
+        is_empty = not self._spool.last and end_left_in(self._path) is None
+        is_ended = self._spool.has_end or self._spool.is_end_unknown or is_empty
         if messages or not is_ended:
             self._outbox.resume(
                 acked_through=self._acked_through, messages=messages, batches=batches

@@ -12,20 +12,14 @@ from pathlib import Path
 from types import FrameType
 
 from bridge.client.calls import StatusCall
-from bridge.client.clock import now_ms
-from bridge.client.encoding.encoder import Encoder
 from bridge.client.identity import Identity
 from bridge.client.launch.announcement import report_end
 from bridge.client.launch.endings_left import leave_end
 from bridge.client.launch.outcome import Outcome
 from bridge.client.launch.preparation import Launch, say
 from bridge.client.launch.run_folder import RunFolder, RunSession
-from bridge.client.left_out import LeftOut
-from bridge.client.settings import SPOOL_BYTES
 from bridge.client.spool.folder import Folder, InUseError
-from bridge.client.spool.spool import Spool
 from bridge.client.sync import UndeliverableError, deliver
-from bridge.protocol import Status
 
 HURRIED_SECONDS = 8.0
 """Where somebody has asked the program to end, who may soon kill this command: Kubernetes after 30 s."""
@@ -112,15 +106,10 @@ class Aftermath:
         if self._launch.spool is None:
             say("the bridge does not know how the program ended, and nothing is kept (--no-spool)")
             return
-        encoder = Encoder(identity.config, LeftOut())
-        said = (StatusCall(0.0, Status.INITIALIZING, ""), end)
-        if self._session is not None:
-            return  # what it has delivered is not known here, nor is the number of another message
         try:
             folder = Folder.create(self._launch.spool, identity)
-            spool = Spool(folder, SPOOL_BYTES)
-            spool.append([encoder.status(call, now_ms()) for call in said])
-            spool.close()
+            leave_end(folder.path, end)
+            folder.release()
         except OSError as error:
             say(f"the bridge does not know how the program ended: {error.strerror}")
         else:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from bridge import __version__
 from bridge.client.calls import StatusCall
 from bridge.client.clock import now_ms
 from bridge.client.commands import CommandInbox
@@ -12,16 +13,32 @@ from bridge.client.delivery.connection import Connection
 from bridge.client.delivery.message import OutgoingMessage
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.encoding.encoder import Encoder
-from bridge.client.identity import Identity
+from bridge.client.identity import Identity, RunConfig
+from bridge.client.launch.run_folder import Run
 from bridge.client.left_out import LeftOut
 from bridge.client.settings import Destination
 from bridge.client.stats import Notices, Stats
 from bridge.protocol import Status
 from bridge.wire import metrics_pb2 as wire
 
+CLIENT_NAME = "trainbridge-run"
 BUFFER_BYTES = 1 << 20
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.05
+
+
+def identity_of(run: Run, started_ms: int) -> Identity:
+    """Return as whom a run registers that has no session of its own yet."""
+    return Identity(
+        run.session_id,
+        run.instance_id,
+        CLIENT_NAME,
+        __version__,
+        RunConfig(),
+        run.labels,
+        started_ms=started_ms,
+        run_id=run.session_id,
+    )
 
 
 class RunConnection:

@@ -4,15 +4,12 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
-from bridge import __version__
 from bridge.client.clock import now_ms
-from bridge.client.identity import Identity, RunConfig
-from bridge.client.launch.outcome import Outcome, out_of_memory_kills
+from bridge.client.launch.memory_kills import out_of_memory_kills
 from bridge.client.launch.preparation import Launch, say
 from bridge.client.launch.program import Program
 from bridge.client.launch.run_folder import VARIABLE, RunFolder
 
-CLIENT_NAME = "trainbridge-run"
 LOAD_SECONDS = 10.0
 """How long the end of a program waits for the thread that announces it, which may still load gRPC."""
 
@@ -43,16 +40,18 @@ def _run(words: Sequence[str], settled: Launch, folder: RunFolder, seconds: floa
     finally:
         announcer.stop()
     more = (out_of_memory_kills() or 0) - kills if kills is not None else 0
-    outcome = Outcome(code, max(0, more))
-    if settled.run.is_reported:
-        from bridge.client.launch.aftermath import Aftermath  # noqa: PLC0415 -- it imports gRPC
+    # These import gRPC and whatever arrays need, with threads of their own: not before signals are blocked.
+    from bridge.client.launch.aftermath import Aftermath  # noqa: PLC0415
+    from bridge.client.launch.announcement import identity_of  # noqa: PLC0415
+    from bridge.client.launch.outcome import Outcome  # noqa: PLC0415
 
-        is_hurried = program.asked_to_end
-        Aftermath(settled, folder, announcer.identity, is_hurried=is_hurried).settle(
-            outcome, seconds, release=program.release
-        )
-    else:
+    outcome = Outcome(code, max(0, more))
+    if not settled.run.is_reported:
         program.release()
+        return outcome.exit_status
+    identity = identity_of(settled.run, announcer.started_ms)
+    aftermath = Aftermath(settled, folder, identity, is_hurried=program.asked_to_end)
+    aftermath.settle(outcome, seconds, release=program.release)
     return outcome.exit_status
 
 
@@ -64,16 +63,7 @@ class _Announcer:
         self._folder = folder
         self._is_over = threading.Event()
         self.thread = threading.Thread(target=self._announce, name="trainbridge-run", daemon=True)
-        self.identity = Identity(
-            settled.run.session_id,
-            settled.run.instance_id,
-            CLIENT_NAME,
-            __version__,
-            RunConfig(),
-            settled.run.labels,
-            started_ms=now_ms(),
-            run_id=settled.run.session_id,
-        )
+        self.started_ms = now_ms()
 
     def stand_by(self) -> bool:
         """Give way to a session of the program; return whether there is still something to wait for."""
@@ -92,14 +82,14 @@ class _Announcer:
 
     def _announce(self) -> None:
         from bridge.client import console  # noqa: PLC0415 -- while the program runs already
-        from bridge.client.launch.announcement import RunConnection  # noqa: PLC0415
+        from bridge.client.launch.announcement import RunConnection, identity_of  # noqa: PLC0415
 
         console.attach()
         if self._is_over.is_set():
             return
         connection = RunConnection(
             self._launch.bridge,
-            self.identity,
+            identity_of(self._launch.run, self.started_ms),
             is_succeeded=lambda: self._folder.read_session() is not None,
         )
         with suppress(RuntimeError):  # no thread can be started; the end is reported later

@@ -2,14 +2,10 @@
 
 import signal
 from dataclasses import dataclass
-from pathlib import Path
 
 from bridge.client.calls import StatusCall
 from bridge.client.endings import SIGNALLED, end_of
 from bridge.protocol import Status
-
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_CGROUP = Path("/proc/self/cgroup")
 
 NOT_SAID = "the program has ended with exit status 0, and no session of its own has said how"
 
@@ -55,14 +51,3 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def out_of_memory_kills(own: Path = OWN_CGROUP, cgroups: Path = CGROUPS) -> int | None:
-    """Return how many processes of our cgroup were killed for their memory; None where nothing counts them."""
-    try:
-        lines = own.read_text().splitlines()
-        (path,) = [line[3:] for line in lines if line.startswith("0::")]
-        events = (cgroups / path.strip("/") / "memory.events").read_text().splitlines()
-        return int(dict(line.split() for line in events)["oom_kill"])
-    except (OSError, ValueError, KeyError):
-        return None
