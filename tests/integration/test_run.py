@@ -244,14 +244,18 @@ def test_without_a_bridge_the_program_runs_and_all_of_it_is_kept(home, bridge, t
     assert "exit status 4" in bridge.client.session("plain").status_message
 
 
-def test_a_python_finds_its_own_sitecustomize(home, tmp_path):
+@pytest.mark.parametrize(("flags", "watches"), [((), True), (("--no-autodetect",), False)])
+def test_a_python_finds_its_own_sitecustomize(home, tmp_path, flags, watches):
     """One that was there before runs as well; what the program sees of its environment is what it had."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.mine = 'here'\n")
     variables = {**home, "PYTHONPATH": f"{tmp_path}:{home['PYTHONPATH']}"}
-    code = "import json, sys; print(json.dumps([sys.mine, sys.argv]))"
-    done = under("site", sys.executable, "-c", code, "--", "a", variables=variables)
+    code = (
+        "import json, sys; found = [type(each).__module__ for each in sys.meta_path];"
+        "print(json.dumps([sys.mine, sys.argv, 'bridge.client.launch.autodetect' in found]))"
+    )
+    done = under("site", sys.executable, "-c", code, "--", "a", variables=variables, flags=flags)
 
-    assert json.loads(done.stdout) == ["here", ["-c", "--", "a"]]
+    assert json.loads(done.stdout) == ["here", ["-c", "--", "a"], watches]
     assert done.stderr == ""
 
 
