@@ -1,22 +1,17 @@
 """Commands that an assistant may send to a training loop, where that was allowed."""
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import Field
 
-from bridge.client.query import BridgeClient, NoBridgeError
-from bridge.client.query_types import SubmittedCommand
+from bridge.client.query import BridgeClient
+from bridge.client.query_watching import OPEN_STATES
 from bridge.mcp.plain import plain
 from bridge.protocol import CommandType
 
 WAIT_SECONDS = 30.0
-POLL_SECONDS = 0.25
-
-OPEN_STATES = frozenset({"queued", "sent"})
-"""Of commands that have no answer yet."""
 
 NOT_YET = (
     "the loop has not answered yet: the command stays with the bridge, so do not send it again;"
@@ -105,20 +100,6 @@ class Commanding:
         command = self._client.submit_command(
             session_id, type, parameters, command_id=f"mcp-{uuid4().hex}"
         )
-        command = self._answered(command)
+        command = self._client.answered(command, self._wait_seconds)
         answer: dict[str, Any] = plain(command)
         return answer | {"next": NOT_YET if command.state in OPEN_STATES else None}
-
-    def _answered(self, command: SubmittedCommand) -> SubmittedCommand:
-        """Return the command with its answer, or as it is when the time is over; a bridge that restarts is waited for."""
-        deadline = time.monotonic() + self._wait_seconds
-        while command.state in OPEN_STATES and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-            try:
-                sent = self._client.commands(command.session_id)
-            except NoBridgeError:
-                continue
-            command = next(
-                (each for each in sent if each.command_id == command.command_id), command
-            )
-        return command

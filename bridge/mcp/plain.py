@@ -38,6 +38,8 @@ def number(value: float) -> float | str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
+    if value == int(value):
+        return value  # a step, whatever its number
     return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 

@@ -2,13 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
 
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
 from bridge.client.query import BridgeClient
+from bridge.client.query_logged import ComparedPoint, Comparison
 from bridge.client.query_types import LossBin, SessionDetails
 from bridge.mcp.curves import summary_of, thinned
 from bridge.mcp.plain import newest, number, plain, time_text
@@ -18,6 +19,7 @@ MOST_COMPARED = 8
 MOST_POINTS = 240
 MOST_EVENTS = 200
 MOST_BATCHES = 50
+MOST_ALERTS = 20
 
 BOUNDS = {"epochs": 20, "attempts": 10, "notices": 10, "class_names": 100}
 """How many of the longer lists of a session are returned; the newest, but of classes the first."""
@@ -97,7 +99,7 @@ class Reading:
         reports at the end of an epoch; other names are numbers that it logs, with their split before them.
         """
         answer = self._compared([session_id], "loss", "step")
-        return {"curves": answer["curves"], "loss": summary_of(_points(answer, session_id))}
+        return {"curves": plain(answer.curves), "loss": summary_of(_points(answer, session_id))}
 
     def get_curve(
         self,
@@ -118,8 +120,8 @@ class Reading:
         answer = self._compared([session_id], curve, by)
         found = _points(answer, session_id)
         return {
-            "curve": answer["curve"]["name"],
-            "by": answer["curve"]["by"],
+            "curve": answer.curve.name,
+            "by": answer.curve.by,
             "points": thinned(found, points),
             **summary_of(found),
         }
@@ -138,16 +140,13 @@ class Reading:
         """
         answer = self._compared(session_ids, curve, by)
         return {
-            "sessions": plain(answer["sessions"]),
-            "unknown": answer["unknown"],
-            "config_different": {
-                row["name"]: row["values"] for row in answer["config"]["different"]
-            },
-            "config_equal": [row["name"] for row in answer["config"]["equal"]],
-            "by": answer["curve"]["by"],
+            "sessions": plain(answer.sessions),
+            "unknown": plain(answer.unknown),
+            "config_different": {row.name: plain(row.values) for row in answer.config.different},
+            "config_equal": [row.name for row in answer.config.equal],
+            "by": answer.curve.by,
             "curves": {
-                line["session_id"]: thinned(line["points"], points)
-                for line in answer["curve"]["lines"]
+                line.session_id: thinned(line.points, points) for line in answer.curve.lines
             },
         }
 
@@ -158,11 +157,11 @@ class Reading:
     ) -> dict[str, Any]:
         """Return what the training loop has reported to have happened, the oldest first: events and its own alerts.
 
-        `total` is how many there were; the bridge keeps the newest 200. Each has a level (info, warning, error) and
+        The bridge keeps the newest 200; `left_out` is how many of those are older than the ones returned. Each has a level (info, warning, error) and
         the epoch, batch and step at which it was.
         """
-        answer = self._client.get_json(f"{_path(session_id)}/events")
-        return {"events": newest(answer["events"], limit), "total": answer["total"]}
+        events = self._client.events(session_id)
+        return {"events": newest(events, limit), "left_out": max(0, len(events) - limit)}
 
     def session_commands(
         self,
@@ -193,13 +192,12 @@ class Reading:
             "typical_loss": _median_loss(details),
         }
 
-    def _compared(self, session_ids: list[str], curve: str, by: str) -> dict[str, Any]:
+    def _compared(self, session_ids: list[str], curve: str, by: str) -> Comparison:
         """Return the comparison of these sessions; of one by itself it is the way to all of its curves."""
         if not all(session_ids):
             raise ToolError("a session_id is empty; list_sessions returns the sessions there are")
-        query = urlencode({"sessions": session_ids, "curve": curve, "by": by}, doseq=True)
-        answer = self._client.get_json(f"/api/v1/compare?{query}")
-        if not answer["sessions"]:
+        answer = self._client.compare(session_ids, curve=curve, by=by)
+        if not answer.sessions:
             names = ", ".join(session_ids)
             raise ToolError(
                 f"there is no session {names} at this bridge; list_sessions returns those there are"
@@ -207,28 +205,23 @@ class Reading:
         return answer
 
     def _alerts(self, session_id: str) -> list[dict[str, Any]]:
-        """Return the newest alerts of Alertmanager and of the loop itself."""
-        query = urlencode({"session": session_id, "kind": "alert", "limit": 20})
-        answer = self._client.get_json(f"/api/v1/annotations?{query}")
+        """Return the newest alerts of Alertmanager about a session."""
+        found = self._client.annotations([session_id], kinds=["alert"])
         return [
             {
-                "title": each["title"],
-                "text": each["text"],
-                "since": time_text(each["time"] / 1000),
-                "until": time_text(each["timeEnd"] / 1000) if each["timeEnd"] else None,
+                "title": each.title,
+                "text": plain(each.text),
+                "since": time_text(each.time / 1000),
+                "until": time_text(each.time_end / 1000) if each.time_end else None,
             }
-            for each in answer["annotations"]
+            for each in itertools.islice(found, MOST_ALERTS)
         ]
 
 
-def _path(session_id: str) -> str:
-    return f"/api/v1/sessions/{quote(session_id, safe='')}"
-
-
-def _points(answer: dict[str, Any], session_id: str) -> list[dict[str, Any]]:
+def _points(answer: Comparison, session_id: str) -> Sequence[ComparedPoint]:
     """Return the points of a session in a comparison."""
-    lines = answer["curve"]["lines"]
-    return next((line["points"] for line in lines if line["session_id"] == session_id), [])
+    lines = answer.curve.lines
+    return next((line.points for line in lines if line.session_id == session_id), ())
 
 
 def _badness(each: LossBin) -> tuple[bool, float]:

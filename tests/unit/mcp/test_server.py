@@ -202,7 +202,7 @@ async def test_events_and_commands_are_read(deps, ask):
     commands = await ask("session_commands", session_id="run-1")
 
     assert [(each["name"], each["epoch"]) for each in events["events"]] == [("lr drop", 1)]
-    assert (events["total"], commands) == (1, {"commands": []})
+    assert (events["left_out"], commands) == (0, {"commands": []})
 
 
 async def test_a_command_returns_its_answer(deps, bridge):
