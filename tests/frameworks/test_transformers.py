@@ -70,7 +70,7 @@ def image_model():
     config = ViTConfig(
         image_size=16, patch_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=1,
         num_attention_heads=1, num_labels=3,
-    )  # fmt: skip
+    )  # fmt: skip  # one layer in two lines
     return ViTForImageClassification(config)
 
 

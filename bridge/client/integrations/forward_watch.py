@@ -108,7 +108,7 @@ class ForwardWatch:
 
 
 def _total(losses: list[Any], *, is_sum: bool) -> Any:
-    """Return the loss of a step; a model that was told how many items the step has returns its share."""
+    """Return the loss of a step; a model that is given the number of items in the step returns its share."""
     if not losses:
         return None
     total = losses[0]
