@@ -23,6 +23,9 @@ LEARNING_RATE = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 LARGEST_BATCH_SIZE = 2**31 - 1
 """What every loop can hold in an integer."""
 
+ALERT_SOURCE = "alert "
+"""What the source of a command begins with that an alert has sent; the alert's name follows."""
+
 CHECKPOINT_KEY = "commands"
 """Where a checkpoint of a session keeps its commands."""
 
@@ -34,6 +37,8 @@ class State(StrEnum):
     SENT = "sent"
     APPLIED = "applied"
     REFUSED = "refused"
+    EXPIRED = "expired"
+    """It was not answered in the time that it had; an answer that comes later takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,17 @@ class Command:
     state: State = State.QUEUED
     result: CommandResult | None = None
     source: str = ""
-    """What sent it, such as "alert TrainingDiverging"; "": a person or a program."""
+    """What sent it, such as "alert TrainingDiverging" or "person at 10.0.0.7"; "": not known."""
     answered_at: float = 0.0
     """Seconds since 1970; 0: it was not answered, or by a loop of an older bridge."""
+    expires_at: float = 0.0
+    """Until when it is of use, in seconds since 1970; 0: however long it takes."""
+    was_sent: bool = False
+    """It had left for the loop when it expired."""
+
+    def as_queued(self) -> CommandQueued:
+        """Return the event that it was submitted."""
+        return CommandQueued(self.id, self.type, self.parameters, self.source, self.expires_at)
 
 
 class Commands:
@@ -73,8 +86,11 @@ class Commands:
         parameters: Mapping[str, str],
         command_id: str = "",
         source: str = "",
+        expires_at: float = 0.0,
     ) -> Command:
         """Queue a command, or return the one that has this id already; `source` is what sent it.
+
+        One that is not answered until `expires_at` is not sent from then on.
 
         Raises InvalidDataError for parameters that no loop can use, LimitError when the session has too
         many unanswered commands.
@@ -91,6 +107,7 @@ class Commands:
             dict(parameters),
             self._clock(),
             source=source,
+            expires_at=expires_at,
         )
         commands[command.id] = command
         self._waiting.setdefault(session_id, deque()).append(command.id)
@@ -101,6 +118,7 @@ class Commands:
 
     def find(self, session_id: str, command_id: str) -> Command | None:
         """Return a command, or None."""
+        self._expire(session_id)
         return self._commands.get(session_id, {}).get(command_id)
 
     def subscribe(self, session_id: str, on_available: Callable[[], None]) -> None:
@@ -114,6 +132,7 @@ class Commands:
 
     def take(self, session_id: str) -> list[Command]:
         """Return the queued commands of a session, which count as sent from now on."""
+        self._expire(session_id)
         waiting = self._waiting.pop(session_id, ())
         commands = self._commands.get(session_id, {})
         taken = [
@@ -126,6 +145,7 @@ class Commands:
 
     def requeue_unanswered(self, session_id: str) -> None:
         """Queue the commands that were sent and not answered: their stream may have broken before they arrived."""
+        self._expire(session_id)
         commands = self._commands.get(session_id, {})
         unanswered = [command for command in commands.values() if command.state is State.SENT]
         if not unanswered:
@@ -153,6 +173,7 @@ class Commands:
 
     def of(self, session_id: str) -> list[Command]:
         """Return the commands of a session, oldest first."""
+        self._expire(session_id)
         return list(self._commands.get(session_id, {}).values())
 
     def discard(self, session_id: str) -> None:
@@ -163,6 +184,7 @@ class Commands:
 
     def snapshot(self, session: Session) -> list[tuple[Any, ...]] | None:
         """Return the commands of a session as plain values, or None if it has none."""
+        self._expire(session.id)
         commands = self._commands.get(session.id)
         return [_row_of(command) for command in commands.values()] if commands else None
 
@@ -181,6 +203,7 @@ class Commands:
                     event.parameters,
                     received,
                     source=event.source,
+                    expires_at=event.expires_at,
                 )
             )
         elif isinstance(event, CommandSent):
@@ -189,6 +212,21 @@ class Commands:
             self.answer(session.id, event.result, received)
         elif isinstance(event, Expired):
             self.discard(session.id)
+
+    def _expire(self, session_id: str) -> None:
+        """Let go of the commands whose time is over."""
+        commands, now = self._commands.get(session_id, {}), self._clock()
+        for command in commands.values():
+            is_open = command.state in (State.QUEUED, State.SENT)
+            if is_open and 0 < command.expires_at <= now:
+                was_sent = command.state is State.SENT
+                commands[command.id] = replace(command, state=State.EXPIRED, was_sent=was_sent)
+                self._discard_waiting(session_id, command.id)
+
+    def _discard_waiting(self, session_id: str, command_id: str) -> None:
+        waiting = self._waiting.get(session_id)
+        if waiting is not None and command_id in waiting:
+            waiting.remove(command_id)
 
     def _put(self, command: Command) -> None:
         commands = self._commands.setdefault(command.session_id, {})
@@ -202,14 +240,13 @@ class Commands:
         command = self.find(session_id, command_id)
         if command is not None:
             self._commands[session_id][command_id] = replace(command, state=state)
-            waiting = self._waiting.get(session_id, ())
-            self._waiting[session_id] = deque(each for each in waiting if each != command_id)
+            self._discard_waiting(session_id, command_id)
 
     def _make_room(self, commands: dict[str, Command]) -> None:
         if len(commands) < KEPT_PER_SESSION:
             return
         answered = next(
-            (command.id for command in commands.values() if command.result is not None), None
+            (one.id for one in commands.values() if one.result or one.state is State.EXPIRED), None
         )
         if answered is None:
             raise LimitError(f"{KEPT_PER_SESSION} commands of this session are unanswered")
@@ -243,6 +280,9 @@ def _row_of(command: Command) -> tuple[Any, ...]:
     result = command.result and astuple(command.result)
     submitted = (command.id, command.type.value, dict(command.parameters), command.queued_at)
     always = (*submitted, command.state.value, result)
+    if command.expires_at:
+        later = (command.expires_at, command.was_sent)
+        return (*always, command.source, command.answered_at, *later)
     if not (command.source or command.answered_at):
         return always
     return (*always, command.source, command.answered_at)

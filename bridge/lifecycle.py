@@ -45,7 +45,9 @@ class CommandQueued:
     type: CommandType
     parameters: Mapping[str, str]
     source: str = ""
-    """What sent it, such as "alert TrainingDiverging"; "": a person or a program."""
+    """What sent it, such as "alert TrainingDiverging" or "person at 10.0.0.7"; "": not known."""
+    expires_at: float = 0.0
+    """Until when it is of use, in seconds since 1970; 0: however long it takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from bridge.errors import (
 from bridge.lifecycle import (
     AlertReceived,
     CommandAnswered,
-    CommandQueued,
     CommandSent,
     Connected,
     Disconnected,
@@ -251,6 +250,7 @@ class Pipeline:
         parameters: Mapping[str, str],
         command_id: str = "",
         source: str = "",
+        expires_at: float = 0.0,
     ) -> Command:
         """Queue a command, as `Commands.submit` does; it outlives the bridge.
 
@@ -258,12 +258,12 @@ class Pipeline:
         when too many are unanswered.
         """
         session = self._sessions.get(session_id)
-        known = self._commands.find(session_id, command_id)
-        if known is not None:
+        if (known := self._commands.find(session_id, command_id)) is not None:
             return known
-        command = self._commands.submit(session_id, type, parameters, command_id, source)
-        queued = CommandQueued(command.id, command.type, command.parameters, command.source)
-        self._emit(session, queued, self._clock())
+        command = self._commands.submit(
+            session_id, type, parameters, command_id, source, expires_at
+        )
+        self._emit(session, command.as_queued(), self._clock())
         self._committer.request_commit()
         return command
 

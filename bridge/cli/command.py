@@ -1,8 +1,10 @@
 """`trainbridge command`."""
 
 import argparse
+import getpass
 import itertools
 import json
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -25,8 +27,9 @@ REQUIRED = {
 }
 """The parameter that a command cannot do without, and an example of it."""
 
-EXIT_STATUSES = {"applied": DONE, "refused": FAILED}
+EXIT_STATUSES = {"applied": DONE, "refused": FAILED, "expired": FAILED}
 WAIT_SECONDS = 60.0
+LONGEST_NAME = 64
 
 EPILOG = """\
 exit status: 0 if the command is queued, or with --wait applied; 1 if it is refused or cannot be carried out;
@@ -64,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help=f"wait no longer than this; means --wait (default: {WAIT_SECONDS:g})",
     )
+    parser.add_argument(
+        "--expires-after",
+        type=positive_number,
+        metavar="SECONDS",
+        help="not sent any more after this time without an answer (default: it waits for the loop)",
+    )
     add_json(parser, "the command and its state")
     add_url(parser)
 
@@ -72,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Submit a command, print how far it has come, and return the exit status."""
     type_, parameters = COMMAND_WORDS[arguments.type], _parameters(arguments)
     client = BridgeClient(chosen_url(arguments.url))
-    command = _submit(client, arguments.session, type_, parameters)
+    command = _submit(client, arguments.session, type_, parameters, arguments.expires_after)
     is_waiting = arguments.wait or arguments.timeout is not None
     if is_waiting:
         command = client.answered(command, arguments.timeout or WAIT_SECONDS)
@@ -97,10 +106,16 @@ def _parameters(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def _submit(
-    client: BridgeClient, session_id: str, type_: CommandType, parameters: Mapping[str, str]
+    client: BridgeClient,
+    session_id: str,
+    type_: CommandType,
+    parameters: Mapping[str, str],
+    expires_in_seconds: float | None,
 ) -> SubmittedCommand:
     try:
-        return client.submit_command(session_id, type_, parameters)
+        return client.submit_command(
+            session_id, type_, parameters, by=_asker(), expires_in_seconds=expires_in_seconds
+        )
     except ProblemError as problem:
         if problem.status != 404 or not problem.detail:
             raise
@@ -109,10 +124,21 @@ def _submit(
         ) from problem
 
 
+def _asker() -> str:
+    """Return who asks, for the history: the user and the machine, as far as they are known."""
+    try:
+        name = f"{getpass.getuser()}@{socket.gethostname()}"
+    except (KeyError, OSError):
+        return ""
+    return name[:LONGEST_NAME] if name.isprintable() else ""
+
+
 def _described(client: BridgeClient, command: SubmittedCommand) -> str:
     result = command.result
     if result is not None:
         message = f": {result.message}" if result.message else ""
         return f"{command.state} by {command.session_id} at epoch {result.epoch}, batch {result.batch}{message}"
+    if command.state == "expired":
+        return f"expired for {command.session_id}: {command.note}"
     page = f"{client.url}/sessions/{quote(command.session_id, safe='')}"
     return f"{command.state} for {command.session_id}, not answered yet; --wait waits for the answer, and {page} shows it"

@@ -200,11 +200,14 @@ class BridgeClient:
         *,
         command_id: str = "",
         wait: float = 0.0,
+        by: str = "",
+        expires_in_seconds: float | None = None,
     ) -> SubmittedCommand:
         """Submit a command to the training loop of a session; `commands` shows what becomes of it.
 
         The same `command_id` again is the same command, so a call that failed can be repeated. With `wait` it
         returns once the loop has answered, or after so many seconds; a QueryError says that the run was over first.
+        `by` names who asks, for the history; after `expires_in_seconds` without an answer it is not sent any more.
         """
         body: dict[str, object] = {
             "type": type.name if isinstance(type, CommandType) else type,
@@ -212,6 +215,10 @@ class BridgeClient:
         }
         if command_id:
             body["command_id"] = command_id
+        if by:
+            body["by"] = by
+        if expires_in_seconds is not None:
+            body["expires_in_seconds"] = expires_in_seconds
         answer = self.get_json(f"{_session_path(session_id)}/commands", body)
         command = self._decode(SubmittedCommand, answer)
         return self.answered(command, wait) if wait > 0 else command

@@ -260,12 +260,16 @@ class SubmittedCommand:
     parameters: Mapping[str, str]
     asked_at: float
     state: str
-    """ "queued", "sent", "applied" or "refused"."""
+    """ "queued", "sent", "applied", "refused", or "expired": not answered in the time that it had."""
     result: CommandOutcome | None = None
     note: str | None = None
     """Why there is no result yet, where that is known: the loop does not look for commands, the run was over first ..."""
     sent_by: str | None = None
-    """What sent it, such as "alert TrainingDiverging"; None: a person or a program."""
+    """Who sent it, such as "alert TrainingDiverging", "person at 10.0.0.7" (on a page) or "program alice@laptop at
+    10.0.0.7"; None: not known.
+    """
+    expires_at: float | None = None
+    """Until when it is of use, in seconds since 1970; None: however long it takes."""
     answered_at: float | None = None
     """When it was answered, in seconds since 1970."""
 

@@ -98,7 +98,7 @@ class Commanding:
         parameters: Mapping[str, str | float] | None = None,
     ) -> dict[str, Any]:
         command = self._client.submit_command(
-            session_id, type, parameters, command_id=f"mcp-{uuid4().hex}"
+            session_id, type, parameters, command_id=f"mcp-{uuid4().hex}", by="mcp"
         )
         command = self._client.answered(command, self._wait_seconds)
         answer: dict[str, Any] = plain(command)

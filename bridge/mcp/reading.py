@@ -171,7 +171,7 @@ class Reading:
         """Return the commands that were sent to a session, the oldest first, and what became of each.
 
         `state`: queued (at the bridge), sent (the loop has it and has not answered), applied or refused, with the
-        loop's own words in `result`. `note` says why there is no answer. `sent_by` null: a person or a program.
+        loop's own words in `result`. `note` says why there is no answer. `sent_by` names who asked, null: not known.
         """
         return {"commands": newest(self._client.commands(session_id), limit)}
 

@@ -9,6 +9,8 @@ PATIENCE_SECONDS = 30.0
 
 RUN_ENDED = "never answered: the run was over first"
 NOT_CONNECTED = "waits until the training loop is connected again"
+EXPIRED_UNSENT = "its time was over before the training loop was connected: it is not carried out"
+EXPIRED_SENT = "its time was over without an answer: the loop had received it, and an answer that still comes is shown here"
 NO_STEP = "waits for the loop's next step"
 DOES_NOT_LOOK = (
     "this loop does not seem to look for commands: it has gone on for {} without an answer. Loops look where they"
@@ -18,6 +20,8 @@ DOES_NOT_LOOK = (
 
 def note_of(command: Command, session: SessionView) -> str:
     """Return why a command has no answer yet; "" where there is one, or where one may come any moment."""
+    if command.state is State.EXPIRED:
+        return EXPIRED_SENT if command.was_sent else EXPIRED_UNSENT
     if command.state not in (State.QUEUED, State.SENT):
         return ""
     if not session.is_live:

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import time
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -18,18 +19,31 @@ COMMAND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 MAX_PARAMETERS = 16
 MAX_VALUE_LENGTH = 256
+MAX_NAME_LENGTH = 64
+LONGEST_SECONDS = 604_800.0
+"""A week: how long a command may have."""
 
 
 def submit_from_request(
-    request: web.Request, session: Session, *, type: object, parameters: object, command_id: object
+    request: web.Request,
+    session: Session,
+    *,
+    type: object,
+    parameters: object,
+    command_id: object,
+    asker: str,
+    expires_in_seconds: object = None,
 ) -> Command:
     """Queue a command for a session and return it; an id that is known returns its command.
+
+    `asker` is who sends it, such as "person"; the address that it came from is kept beside it.
 
     Raises InvalidDataError for values that cannot be a command, ConflictError where the session or the id
     rules it out, and LimitError when too many commands are unanswered.
     """
     deps = deps_of(request)
     checked = _checked_type(type), checked_parameters(parameters), _checked_id(command_id)
+    expires_at = _expires_at(expires_in_seconds)
     existing = deps.commands.find(session.id, checked[2])
     if existing is not None and (existing.type, existing.parameters) == checked[:2]:
         return existing
@@ -37,7 +51,8 @@ def submit_from_request(
         raise ConflictError("another command already has this command_id")
     if session.ended_at or deps.sessions.find(session.id) is None:
         raise ConflictError("this session is over: no training loop is left to carry out a command")
-    command = deps.submit_command(session.id, *checked)
+    source = f"{asker} at {request.remote}" if request.remote else asker
+    command = deps.submit_command(session.id, *checked, source, expires_at)
     _log_queued(deps, command, request.remote)
     return command
 
@@ -48,8 +63,32 @@ def _log_queued(deps: AppDependencies, command: Command, remote: str | None) -> 
         session_id=command.session_id,
         type=command.type.name,
         command_id=command.id,
+        sent_by=command.source,
         remote=remote,
     )
+
+
+def checked_asker(value: object) -> str:
+    """Return what the history says of a program that sends a command, with the name that it gives itself."""
+    if value is None or value == "":
+        return "program"
+    if not isinstance(value, str) or not value.isprintable() or len(value) > MAX_NAME_LENGTH:
+        raise InvalidDataError(
+            f"by must be a name of at most {MAX_NAME_LENGTH} printable characters, such as alice@laptop"
+        )
+    return f"program {value}"
+
+
+def _expires_at(value: object) -> float:
+    """Return until when a command is of use; 0: however long it takes."""
+    if value is None:
+        return 0.0
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < float(str(value)) <= LONGEST_SECONDS:
+        raise InvalidDataError(
+            f"expires_in_seconds must be a number above 0 and at most {LONGEST_SECONDS:.0f}"
+        )
+    return time.time() + float(str(value))
 
 
 def _checked_type(value: object) -> CommandType:

@@ -85,6 +85,7 @@ class SubmitCommand(Protocol):
         parameters: Mapping[str, str],
         command_id: str,
         source: str = "",
+        expires_at: float = 0.0,
         /,
     ) -> Command:
         """Queue a command; raises LimitError when too many are unanswered."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
-from bridge.commands import Command, State
+from bridge.commands import ALERT_SOURCE, Command, State
 from bridge.model import Level
 from bridge.occurrences import Happened
 from bridge.protocol import CommandType
@@ -52,9 +52,10 @@ def pause_sender(session: SessionView, commands: Sequence[Command]) -> str:
     """Return which alert has paused a session that is paused; "" where it was none."""
     applied = [one for one in commands if one.state is State.APPLIED and one.type in PAUSING]
     is_paused = session.state == "paused" and applied
-    return (
-        applied[-1].source if is_paused and applied[-1].type is CommandType.PAUSE_TRAINING else ""
-    )
+    if not is_paused or applied[-1].type is not CommandType.PAUSE_TRAINING:
+        return ""
+    source = applied[-1].source
+    return source if source.startswith(ALERT_SOURCE) else ""
 
 
 def alert_details(session: SessionView, kept: KeptAlert, commands: Sequence[Command]) -> str:

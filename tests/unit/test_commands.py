@@ -200,3 +200,72 @@ def test_what_no_loop_can_use_is_not_a_command(type, name, value):
 def test_what_a_loop_can_use_is_taken(type, parameters):
     """Every way to write such a number, and other commands whatever they carry."""
     assert Commands().submit("run", type, parameters).parameters == parameters
+
+
+class Clock:
+    """Stands still until a test moves it."""
+
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_a_command_whose_time_is_over_is_never_sent():
+    """It waited for a stream that did not come: neither the next stream nor a restart carries it out."""
+    clock = Clock()
+    commands = Commands(clock=clock)
+    commands.submit("run", PAUSE, {}, "c1", expires_at=1_060.0)
+    clock.now = 1_060.0
+    assert commands.take("run") == []
+    (expired,) = commands.of("run")
+    assert (expired.state, expired.was_sent) == (State.EXPIRED, False)
+
+    restored = Commands(clock=clock)
+    restored.replay(session(), CommandQueued("c1", PAUSE, {}, expires_at=1_060.0), 1_000.0)
+    assert restored.take("run") == []
+    assert restored.of("run") == [expired]
+
+
+def test_a_command_that_was_sent_and_has_expired_is_not_sent_again():
+    """A broken stream does not queue it again; an answer that still comes is the truth."""
+    clock = Clock()
+    commands = Commands(clock=clock)
+    commands.submit("run", PAUSE, {}, "c1", expires_at=1_060.0)
+    commands.take("run")
+    clock.now = 1_100.0
+    commands.requeue_unanswered("run")
+    assert commands.take("run") == []
+    assert commands.find("run", "c1").was_sent
+
+    answered = commands.answer("run", CommandResult("c1", True, "late", 1, 2))
+    assert (answered.state, answered.answered_at) == (State.APPLIED, 1_100.0)
+    assert commands.find("run", "c1").state is State.APPLIED
+
+
+def test_an_expired_command_stays_expired_in_a_checkpoint():
+    """Whatever the clock says after a restart; older checkpoints have commands without a time."""
+    clock = Clock()
+    commands = Commands(clock=clock)
+    commands.submit("run", PAUSE, {}, "c1", "person at 10.0.0.7", expires_at=1_060.0)
+    commands.submit("run", PAUSE, {}, "c2")
+    clock.now = 1_100.0
+    rows = unpacked(packed(commands.snapshot(session())))
+
+    restored = Commands(clock=lambda: 0.0)
+    restored.replay(session(commands=rows), Registered(), 0.0)
+    assert restored.of("run") == commands.of("run")
+    assert [one.id for one in restored.take("run")] == ["c2"]
+
+
+def test_expired_commands_make_room():
+    """A session that is away for long may still be sent new ones."""
+    clock = Clock()
+    commands = Commands(clock=clock)
+    for number in range(KEPT_PER_SESSION):
+        commands.submit("run", PAUSE, {}, f"c{number}", expires_at=1_060.0)
+    clock.now = 1_100.0
+
+    commands.of("run")
+    assert commands.submit("run", PAUSE, {}, "new").state is State.QUEUED

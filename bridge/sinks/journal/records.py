@@ -188,6 +188,8 @@ def _command_fields(command: CommandQueued | CommandSent) -> tuple[Any, ...]:
 
 def _queued_fields(command: CommandQueued) -> tuple[Any, ...]:
     always = _command_fields(command)
+    if command.expires_at:
+        return (*always, command.source, command.expires_at)
     return (*always, command.source) if command.source else always
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
-from bridge.commands import Command
+from bridge.commands import ALERT_SOURCE, Command
 from bridge.errors import InvalidDataError, LimitError
 from bridge.lifecycle import AlertReceived
 from bridge.session import Session
@@ -16,9 +16,6 @@ from bridge.web.dependencies import AppDependencies
 from bridge.web.errors import ConflictError, ForbiddenError
 
 HOUR_SECONDS = 3_600.0
-
-SOURCE = "alert "
-"""What the source of a command begins with that an alert has sent; the name of the alert follows."""
 
 REFUSALS = (InvalidDataError, LimitError, ConflictError, ForbiddenError)
 
@@ -143,7 +140,7 @@ def _send(deps: AppDependencies, session: Session, notified: NotifiedAlert, now:
     if not session.connected:
         return Outcome(Result.RETRY, NOT_CONNECTED)
     command = deps.submit_command(
-        session.id, kind, parameters, command_id_of(alert), f"{SOURCE}{alert.name}"
+        session.id, kind, parameters, command_id_of(alert), f"{ALERT_SOURCE}{alert.name}"
     )
     return Outcome(Result.QUEUED, command=command)
 
@@ -162,7 +159,7 @@ def _check_count(deps: AppDependencies, session: Session, now: float) -> None:
     recent = [
         command
         for command in deps.commands.of(session.id)
-        if command.source.startswith(SOURCE) and command.queued_at > now - HOUR_SECONDS
+        if command.source.startswith(ALERT_SOURCE) and command.queued_at > now - HOUR_SECONDS
     ]
     limit = deps.alert_bounds.per_hour
     if len(recent) >= limit:

@@ -9,7 +9,7 @@ from aiohttp import web
 from bridge.commands import Command
 from bridge.errors import InvalidDataError
 from bridge.web.command_notes import note_of
-from bridge.web.command_request import submit_from_request
+from bridge.web.command_request import checked_asker, submit_from_request
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import deps_of
 from bridge.web.json_body import read_json_body
@@ -18,7 +18,7 @@ from bridge.web.links import commands_link, public_root
 from bridge.web.session_lookup import session_of
 from bridge.web.session_view import SessionView, session_view
 
-FIELDS = frozenset({"type", "parameters", "command_id"})
+FIELDS = frozenset({"type", "parameters", "command_id", "by", "expires_in_seconds"})
 
 
 async def post_command(request: web.Request) -> web.Response:
@@ -32,6 +32,8 @@ async def post_command(request: web.Request) -> web.Response:
         type=fields.get("type", ""),
         parameters=fields.get("parameters", {}),
         command_id=fields.get("command_id", ""),
+        asker=checked_asker(fields.get("by")),
+        expires_in_seconds=fields.get("expires_in_seconds"),
     )
     watch = f"{public_root(request)}/{commands_link(session.id)}"
     view = session_view(session, time.time())
@@ -58,6 +60,7 @@ def command_json(command: Command, session: SessionView) -> dict[str, Any]:
         "parameters": dict(command.parameters),
         "sent_by": command.source or None,
         "asked_at": command.queued_at,
+        "expires_at": command.expires_at or None,
         "answered_at": command.answered_at or None,
         "state": str(command.state),
         "note": note_of(command, session) or None,
@@ -79,5 +82,5 @@ def _fields(body: bytes) -> dict[str, object]:
     if not isinstance(fields, dict):
         raise InvalidDataError('the body must be an object such as {"type": "PAUSE_TRAINING"}')
     if not fields.keys() <= FIELDS:
-        raise InvalidDataError("a command may only have type, parameters and command_id")
+        raise InvalidDataError(f"a command may only have {', '.join(sorted(FIELDS))}")
     return fields

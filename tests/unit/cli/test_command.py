@@ -151,3 +151,25 @@ def test_an_unknown_session_says_where_to_find_the_known_ones(bridge, capsys, na
         f"trainbridge: there is no session {name!r} on the bridge at {bridge.url}; "
     )
     assert "`trainbridge sessions` lists" in err
+
+
+def test_the_history_names_who_asked_and_until_when(bridge, capsys, monkeypatch):
+    """USER@HOST, as far as the machine knows it; with a time, until when the command is of use."""
+    running(bridge.deps, "s")
+    monkeypatch.setenv("LOGNAME", "alice")
+
+    assert cli.main(["command", "pause", "s", "--expires-after", "60"]) == 0
+    (command,) = bridge.deps.commands.of("s")
+    assert command.source.startswith("program alice@")
+    assert command.source.endswith(" at 127.0.0.1")
+    assert 59.0 < command.expires_at - command.queued_at < 61.0
+
+
+def test_a_command_that_expires_is_a_failure(bridge, capsys):
+    """The sentence says that it will not be carried out."""
+    running(bridge.deps, "s")
+
+    assert (
+        cli.main(["command", "pause", "s", "--expires-after", "0.000001", "--timeout", "60"]) == 1
+    )
+    assert "pause expired for s: its time was over" in capsys.readouterr().out

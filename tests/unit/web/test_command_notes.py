@@ -8,7 +8,7 @@ from bridge.model import Batch, Client, Config, Stage
 from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
-from bridge.web.command_notes import NO_STEP, NOT_CONNECTED, RUN_ENDED, note_of
+from bridge.web.command_notes import EXPIRED_UNSENT, NO_STEP, NOT_CONNECTED, RUN_ENDED, note_of
 from bridge.web.session_view import session_view
 
 
@@ -23,6 +23,7 @@ from bridge.web.session_view import session_view
         (State.SENT, [(Ended(Stage.ENDED), 150.0)], 200.0, RUN_ENDED),
         (State.REFUSED, [(Ended(Stage.ENDED), 150.0)], 200.0, ""),
         (State.APPLIED, [(Batch(0, 1, 0.5), 160.0)], 161.0, ""),
+        (State.EXPIRED, [], 161.0, EXPIRED_UNSENT),
     ],
 )
 def test_the_reason_is_what_can_be_seen(state, events, now, note):

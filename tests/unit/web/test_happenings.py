@@ -95,5 +95,5 @@ def test_a_run_that_an_alert_has_paused_says_which_one():
     assert paused_by(Status.RUNNING) == ""
     obey(CommandType.RESUME_TRAINING, "b")
     assert paused_by() == ""
-    obey(CommandType.PAUSE_TRAINING, "c")
+    obey(CommandType.PAUSE_TRAINING, "c", "person at 10.0.0.7")
     assert paused_by() == ""

@@ -91,6 +91,7 @@ EVENTS = (
     Disconnected(),
     CommandQueued("id", CommandType.CHANGE_LEARNING_RATE, {"learning_rate": "0.1"}),
     CommandQueued("id", CommandType.PAUSE_TRAINING, {}, "alert TrainingDiverging"),
+    CommandQueued("id", CommandType.PAUSE_TRAINING, {}, "", 1_700_000_060.0),
     CommandSent("id", CommandType.SAVE_CHECKPOINT, {"path": "x"}),
     CommandAnswered(
         CommandType.PAUSE_TRAINING,

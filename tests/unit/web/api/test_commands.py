@@ -274,3 +274,54 @@ async def test_a_parameter_is_a_finite_number(client, raw):
 
     assert response.status == 400
     assert queued_commands(client) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent_by"),
+    [({}, "program at 127.0.0.1"), ({"by": "alice@laptop"}, "program alice@laptop at 127.0.0.1")],
+)
+async def test_the_history_says_who_asked(client, fields, sent_by):
+    """The name that a program gives itself, and the address that it came from."""
+    submitted = await (await client.post(PATH, json={**PAUSE, **fields})).json()
+
+    assert (submitted["sent_by"], submitted["expires_at"]) == (sent_by, None)
+    assert client.deps.commands.of("run-1")[0].source == sent_by
+
+
+async def test_a_name_is_no_way_to_pass_for_an_alert(client):
+    """What alerts may do is counted by the source, which a request cannot choose."""
+    submitted = await (await client.post(PATH, json={**PAUSE, "by": "alert Diverges"})).json()
+
+    assert submitted["sent_by"].startswith("program ")
+
+
+async def test_a_command_may_have_a_time(client):
+    """When it is over it is expired, and a note says that it was never sent."""
+    response = await client.post(PATH, json={**PAUSE, "expires_in_seconds": 1e-6})
+    assert response.status == 202
+    assert (await response.json())["expires_at"] > 0
+    (listed,) = (await (await client.get(PATH)).json())["commands"]
+    assert listed["state"] == "expired"
+    assert "not carried out" in listed["note"]
+    assert client.deps.commands.take("run-1") == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"by": "x" * 65}, "by must be a name of at most 64"),
+        ({"by": 7}, "by must be a name"),
+        ({"by": "a\nb"}, "by must be a name"),
+        ({"expires_in_seconds": 0}, "expires_in_seconds must be a number above 0"),
+        ({"expires_in_seconds": True}, "expires_in_seconds must be a number above 0"),
+        ({"expires_in_seconds": "10"}, "expires_in_seconds must be a number above 0"),
+        ({"expires_in_seconds": 1e9}, "at most 604800"),
+    ],
+)
+async def test_neither_name_nor_time_can_be_anything(client, fields, detail):
+    """Each refusal says what to give."""
+    response = await client.post(PATH, json={**PAUSE, **fields})
+
+    assert response.status == 400
+    assert detail in (await response.json())["detail"]
+    assert queued_commands(client) == []
