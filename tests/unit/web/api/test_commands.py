@@ -288,7 +288,7 @@ async def test_the_history_says_who_asked(client, fields, sent_by):
     assert client.deps.commands.of("run-1")[0].source == sent_by
 
 
-async def test_a_name_is_no_way_to_pass_for_an_alert(client):
+async def test_a_name_does_not_pass_for_an_alert(client):
     """What alerts may do is counted by the source, which a request cannot choose."""
     submitted = await (await client.post(PATH, json={**PAUSE, "by": "alert Diverges"})).json()
 
