@@ -1,7 +1,5 @@
 """Commands on their way to a training loop, and their answers."""
 
-import math
-import re
 import secrets
 import time
 from collections import deque
@@ -10,18 +8,14 @@ from dataclasses import astuple, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from bridge.errors import InvalidDataError, LimitError
+from bridge.command_bounds import UNBOUNDED, CommandBounds
+from bridge.errors import LimitError
 from bridge.lifecycle import CommandAnswered, CommandQueued, CommandSent, Event, Expired, Registered
 from bridge.model import CommandResult
 from bridge.protocol import CommandType
 from bridge.session import Session
 
 KEPT_PER_SESSION = 100
-
-BATCH_SIZE = re.compile(r"[0-9]{1,10}")
-LEARNING_RATE = re.compile(r"[+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?")
-LARGEST_BATCH_SIZE = 2**31 - 1
-"""What every loop can hold in an integer."""
 
 ALERT_SOURCE = "alert "
 """What the source of a command begins with that an alert has sent; the alert's name follows."""
@@ -72,8 +66,11 @@ class Commands:
 
     name = CHECKPOINT_KEY
 
-    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
-        """Start empty."""
+    def __init__(
+        self, *, bounds: CommandBounds = UNBOUNDED, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Start empty; no command goes beyond the bounds, whoever sends it."""
+        self._bounds = bounds
         self._clock = clock
         self._commands: dict[str, dict[str, Command]] = {}
         self._waiting: dict[str, deque[str]] = {}
@@ -90,24 +87,25 @@ class Commands:
     ) -> Command:
         """Queue a command, or return the one that has this id already; `source` is what sent it.
 
-        One that is not answered until `expires_at` is not sent from then on.
+        One that is not answered until `expires_at` is not sent from then on; 0: as the bounds say.
 
-        Raises InvalidDataError for parameters that no loop can use, LimitError when the session has too
-        many unanswered commands.
+        Raises InvalidDataError for parameters that no loop can use or that are out of bounds, LimitError when
+        the session has too many unanswered commands.
         """
         commands = self._commands.setdefault(session_id, {})
         if command_id in commands:
             return commands[command_id]
-        check_parameters(type, parameters)
+        self._bounds.check(type, parameters)
         self._make_room(commands)
+        now = self._clock()
         command = Command(
             command_id or secrets.token_hex(8),
             session_id,
             type,
             dict(parameters),
-            self._clock(),
+            now,
             source=source,
-            expires_at=expires_at,
+            expires_at=expires_at or self._bounds.expiry(now),
         )
         commands[command.id] = command
         self._waiting.setdefault(session_id, deque()).append(command.id)
@@ -251,24 +249,6 @@ class Commands:
         if answered is None:
             raise LimitError(f"{KEPT_PER_SESSION} commands of this session are unanswered")
         del commands[answered]
-
-
-def check_parameters(type: CommandType, parameters: Mapping[str, str]) -> None:
-    """Check the parameters of a command, whichever way it was submitted.
-
-    A batch size is a whole number from 1 to LARGEST_BATCH_SIZE, a learning rate a finite number above 0;
-    both are required. Raises InvalidDataError.
-    """
-    if type is CommandType.ADJUST_BATCH_SIZE:
-        size = parameters.get("batch_size", "")
-        if not BATCH_SIZE.fullmatch(size) or not 1 <= int(size) <= LARGEST_BATCH_SIZE:
-            raise InvalidDataError(
-                f"batch_size must be a whole number from 1 to {LARGEST_BATCH_SIZE}"
-            )
-    elif type is CommandType.CHANGE_LEARNING_RATE:
-        rate = parameters.get("learning_rate", "")
-        if not LEARNING_RATE.fullmatch(rate) or not 0 < float(rate) < math.inf:
-            raise InvalidDataError("learning_rate must be a finite number above 0, as in 0.0003")
 
 
 def commands_of(session_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Command]:

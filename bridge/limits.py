@@ -1,5 +1,8 @@
 """What clients may take, and how much is kept, from the settings."""
 
+import math
+
+from bridge.command_bounds import LARGEST_BATCH_SIZE, CommandBounds
 from bridge.config import Settings
 from bridge.protocol import COMMAND_WORDS
 from bridge.receiver.server import GrpcConnectionLimits
@@ -43,6 +46,16 @@ def retention_limits(settings: Settings) -> RetentionLimits:
         sessions=settings.sessions_keep,
         attempts=settings.sessions_keep_attempts,
         with_images=not (settings.images_store or "").startswith("s3:"),
+    )
+
+
+def command_bounds(settings: Settings) -> CommandBounds:
+    """Return what commands may set, whoever sends them."""
+    return CommandBounds(
+        min_learning_rate=settings.command_min_learning_rate or 0.0,
+        max_learning_rate=settings.command_max_learning_rate or math.inf,
+        max_batch_size=settings.command_max_batch_size or LARGEST_BATCH_SIZE,
+        timeout_seconds=settings.command_timeout_seconds,
     )
 
 

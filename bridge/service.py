@@ -18,6 +18,7 @@ from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
 from bridge.limits import (
     alert_bounds,
+    command_bounds,
     grpc_connection_limits,
     http_connection_limits,
     retention_limits,
@@ -103,7 +104,7 @@ async def run(
         stack.callback(database.close)
         archive = Archive(database, on_damaged=partial(telemetry.unexpected_error, "archive"))
         sessions = _sessions(settings)
-        commands = Commands()
+        commands = Commands(bounds=command_bounds(settings))
 
         metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
         store = image_store(settings, folder)

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bridge.addresses import share_port, split_headers
 from bridge.config.alerts import Alerts, check_learning_rates
 from bridge.config.attributes import split_attributes
+from bridge.config.commands import Commands, check_command_bounds
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
 from bridge.config.server import Limits, Listening, Logging, Pages, Sessions, Tls
@@ -17,6 +18,7 @@ from bridge.model import MISSED_HEARTBEATS
 GROUPS: dict[str, type[BaseModel]] = {
     "Listening": Listening,
     "Pages and Grafana": Pages,
+    "Commands": Commands,
     "Alerts that send commands": Alerts,
     "TLS on the gRPC server": Tls,
     "Keeping": Keeping,
@@ -43,6 +45,7 @@ class Settings(
     Keeping,
     Tls,
     Alerts,
+    Commands,
     Pages,
     Listening,
     BaseSettings,
@@ -111,6 +114,7 @@ class Settings(
                 f"{given}: which is not enough, since certificate and key must be set together"
             )
         check_learning_rates(self)
+        check_command_bounds(self)
         uses_s3 = (self.images_store or "").startswith("s3:")
         if uses_s3 and (self.s3_access_key is None) != (self.s3_secret_key is None):
             missing = "s3_access_key" if self.s3_access_key is None else "s3_secret_key"

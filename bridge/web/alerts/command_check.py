@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Mapping
 
-from bridge.commands import LEARNING_RATE
+from bridge.command_bounds import LEARNING_RATE
 from bridge.errors import InvalidDataError
 from bridge.protocol import ALERT_COMMANDS, CommandType, command_type_of
 from bridge.session import Session
