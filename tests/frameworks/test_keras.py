@@ -98,6 +98,26 @@ fit(recorder, made, Each(lambda count: count == 1 and recorder.send_command(
     CommandType.CHANGE_LEARNING_RATE, learning_rate="0.01")), epochs=1)
 out["refused"] = [(a.applied, a.message) for a in recorder.answers]
 
+# Several batches an execution, and a run that goes on; Keras with torch takes no such executions.
+recorder, made = RecordingBridge(), model()
+several = 1 if keras.backend.backend() == "torch" else 3
+made.compile(keras.optimizers.SGD(0.0), made.loss, steps_per_execution=several)
+fit(recorder, made, initial_epoch=2, epochs=4)
+out["several"] = [(b.epoch, b.batch, b.step) for b in recorder.batches]
+
+# An images function that raises.
+recorder, made = RecordingBridge(), model()
+def raises(batch, outputs):
+    raise LookupError("no images here")
+callback = TrainbridgeCallback(address=recorder, images=raises, close_seconds=60)
+session = None
+class Keep(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        global session
+        session = callback.owned.session
+made.fit(IMAGES, LABELS, batch_size=8, verbose=0, callbacks=[callback, Keep()])
+out["left_out"] = session.stats.left_out
+
 # An exception.
 recorder, made = RecordingBridge(), model()
 def fail(count):
@@ -171,6 +191,18 @@ def test_a_schedule_is_not_overruled(seen):
     """The command is refused, with what to do."""
     assert [answer[0] for answer in seen["refused"]] == [False]
     assert "LearningRateSchedule" in seen["refused"][0][1]
+
+
+def test_executions_of_several_batches_are_reported_by_their_last(seen):
+    """Steps go on where a run does."""
+    lasts = (2, 3) if seen["backend"] == "jax" else (0, 1, 2, 3)
+    assert seen["several"] == [[e, b, e * 4 + b] for e in (2, 3) for b in lasts]
+
+
+def test_an_images_function_that_raises_is_counted(seen):
+    """Once for each batch, where there is anything to take images from."""
+    expected = {} if seen["backend"] == "jax" else {"images: unreadable": 4}
+    assert seen["left_out"] == expected
 
 
 def test_what_ends_a_run_is_reported(seen):

@@ -39,9 +39,10 @@ class ForwardWatch:
     A model that is compiled is not hooked: that would change what is compiled.
     """
 
-    def __init__(self, images: Images) -> None:
-        """Watch nothing yet."""
+    def __init__(self, images: Images, on_error: Callable[[BaseException], None]) -> None:
+        """Watch nothing yet; `on_error` takes what cannot be read, and what `images` raises."""
         self._images = images
+        self._on_error = on_error
         self._hook: Any = None
         self.has_losses = False
         """A step has had a loss."""
@@ -96,6 +97,7 @@ class ForwardWatch:
             self._take(inputs, outputs)
         except BaseException as error:  # noqa: BLE001 -- a model's objects may be anything
             let_through(error)
+            self._on_error(error)
 
     def _take(self, inputs: dict[str, Any], outputs: Any) -> None:
         loss = getattr(outputs, "loss", None)

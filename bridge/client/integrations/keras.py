@@ -45,15 +45,17 @@ class TrainbridgeCallback(keras.callbacks.Callback):
         super().__init__()
         self.owned = OwnedSession(session, options)
         self._losses = BatchLoss()
-        self._watch = LossWatch(images)
+        self._watch = LossWatch(images, self.owned.leave_out_images)
         self._checkpoint_dir = checkpoint_dir
-        self._epoch = self._step = 0
+        self._epoch = self._batch = 0
+        self._first_step: int | None = None
+        """Of the epoch; None before the first one."""
         self._phase: Any = None
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 -- the name is Keras's
         """Begin the run; raises as TrainingSession does."""
         session = self.owned.begin(**_known(self.model, self.params))
-        self._step = 0
+        self._first_step = None
         self._watch.begin(self.model)
         session.controls(
             lr=lambda rate: _change_rate(self.model, rate),
@@ -63,6 +65,10 @@ class TrainbridgeCallback(keras.callbacks.Callback):
     @guarded
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Begin to count batches anew."""
+        if self._first_step is None:  # one that goes on does not say how many steps came before
+            self._first_step = epoch * (self.params.get("steps") or 0)
+        else:
+            self._first_step += self._losses.batches
         self._epoch = epoch
         self._losses.begin_epoch()
 
@@ -73,16 +79,17 @@ class TrainbridgeCallback(keras.callbacks.Callback):
         if session is None:
             return
         images, predictions, truth = self._watch.take()
+        steps = self.params.get("steps")
+        self._batch = batch = _last_of(self.model, batch, steps)
         session.log_batch(
-            self._losses.own(self.model, batch, self.params.get("steps"), logs or {}),
+            self._losses.own(self.model, batch, steps, logs or {}),
             epoch=self._epoch,
             batch=batch,
-            step=self._step,
+            step=(self._first_step or 0) + batch,
             images=images,
             predictions=predictions,
             ground_truth=truth,
         )
-        self._step += 1
         if session.agree_to_stop():
             self.model.stop_training = True
 
@@ -129,7 +136,7 @@ class TrainbridgeCallback(keras.callbacks.Callback):
 
     def _save(self) -> str:
         _sync(self.model)
-        name = f"commanded-epoch={self._epoch}-step={self._step}.keras"
+        name = f"commanded-epoch={self._epoch}-batch={self._batch}.keras"
         folder = Path(self._checkpoint_dir or "")
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save(folder / name)
@@ -170,6 +177,14 @@ def _known(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
         "batches_per_epoch": params.get("steps"),
         "config": {"optimizer": model.optimizer.get_config()},
     }
+
+
+def _last_of(model: Any, batch: int, steps: int | None) -> int:
+    """Return the last batch of an execution, which older versions name by its first, and newer ones beyond the end."""
+    several = getattr(model, "steps_per_execution", 1)
+    if several > 1 and batch % several == 0:
+        batch += several - 1
+    return batch if steps is None else min(batch, steps - 1)
 
 
 def _rate(model: Any) -> float:

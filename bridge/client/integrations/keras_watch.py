@@ -1,6 +1,7 @@
 """The batches that a model of Keras is trained with, as far as they can be seen."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,9 +16,10 @@ class LossWatch:
     What is compiled, as with JAX always, shows no values and is left alone.
     """
 
-    def __init__(self, images: Images) -> None:
-        """Watch nothing yet."""
+    def __init__(self, images: Images, on_error: Callable[[BaseException], None]) -> None:
+        """Watch nothing yet; `on_error` takes what `images` raises."""
         self._images = images
+        self._on_error = on_error
         self._model: Any = None
         self._pictures: tuple[Any, Any, Any] = NOTHING
 
@@ -57,3 +59,4 @@ class LossWatch:
             self._pictures = self._images((x, y), {"predictions": detached}) or NOTHING
         except BaseException as error:  # noqa: BLE001 -- a model's objects may be anything
             let_through(error)
+            self._on_error(error)

@@ -52,6 +52,10 @@ class OwnedSession:
         """End the run by the exception that is in flight, where a framework does not hand it over."""
         self.end(sys.exception())
 
+    def leave_out_images(self, error: BaseException) -> None:
+        """Count images that could not be taken out of a batch; raises ValueError in strict mode."""
+        leave_out(self.session, "images", error)
+
     def end(self, error: BaseException | None = None) -> None:
         """End the run: it has completed, or failed by `error`; a session that was given goes on."""
         session = self.session

@@ -51,7 +51,7 @@ class TrainbridgeCallback(TrainerCallback):
         """
         super().__init__()
         self.owned = OwnedSession(session, options)
-        self._forward = ForwardWatch(images)
+        self._forward = ForwardWatch(images, self.owned.leave_out_images)
         self._epoch = self._batch = 0
         self._rate: Any = None
         self._ended_epoch: int | None = None
