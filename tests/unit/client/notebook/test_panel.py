@@ -62,14 +62,16 @@ def test_a_run_is_shown_from_its_beginning_to_its_end(canvas, bridge):
         until_true(lambda: "epoch 0 of 2 · batch 3 of 4" in canvas.texts[-1])
         until_true(lambda: "batch_size 64" in canvas.pages[-1])
         until_true(lambda: bridge.page_url in canvas.pages[-1])
-        assert "running" in canvas.texts[-1]
+        until_true(
+            lambda: "running" in canvas.texts[-1]
+        )  # the page is known before there is a stream
         assert "50 %" in canvas.pages[-1]
     drawn = len(canvas.pages)
     session.close()
 
     assert "completed" in canvas.texts[-1]
     assert len(canvas.pages) == drawn
-    assert not [each for each in threading.enumerate() if each.name == "trainbridge-panel"]
+    until_true(lambda: "trainbridge-panel" not in {each.name for each in threading.enumerate()})
 
 
 def test_a_run_by_steps_counts_steps(canvas, bridge):
