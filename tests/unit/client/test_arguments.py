@@ -482,6 +482,15 @@ def test_what_a_call_may_be_given(method, changed):
     assert all(message == "" for _, message in bridge.statuses)
 
 
+ELSEWHERE = {
+    "on": {"callback", "type"},
+    "agree_to_stop": {"all_gather"},
+    "controls": {"batch_size", "checkpoint", "lr", "optimizer", "scheduler"},
+    "track": {"agree_every", "epoch", "epochs", "loader", "resume"},
+}
+"""Arguments that are functions and objects of a loop; what they may be is tried in the tests of commands and tracking."""
+
+
 def test_every_argument_has_a_case():
     """A new one needs a line in these tables."""
     tried = {argument for argument, *_ in [*ACCEPTED, *LEFT_OUT, *REFUSED, *FALLBACKS]}
@@ -495,7 +504,7 @@ def test_every_argument_has_a_case():
         for name, method in inspect.getmembers(TrainingSession, inspect.isfunction)
         if not name.startswith("_")
     }
-    changed = {name: {"callback", "type"} if name == "on" else set() for name in methods}
+    changed = {name: set(ELSEWHERE.get(name, ())) for name in methods}
     for method, arguments, *_ in CALLS:
         changed[method] |= set(arguments)
     assert changed == methods
