@@ -2,11 +2,11 @@
 
 import os
 import threading
-import time
 
 import pytest
 from support.bridges import running_bridge
 from support.fake_bridge import FakeBridge, serving
+from support.waiting import until_true
 
 from bridge.client.process_hooks import registered
 
@@ -25,9 +25,7 @@ def _nothing_is_left_behind():
     """Neither a session nor a thread of the SDK outlives its test."""
     yield
     assert registered() == ()
-    deadline = time.monotonic() + 60
-    while left := [t.name for t in threading.enumerate() if t.name.startswith("trainbridge")]:
-        assert time.monotonic() < deadline, left
+    until_true(lambda: not [t for t in threading.enumerate() if t.name.startswith("trainbridge")])
 
 
 @pytest.fixture

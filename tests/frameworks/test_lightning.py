@@ -319,7 +319,7 @@ def test_a_copy_makes_a_session_of_its_own():
     callback = TrainbridgeCallback(model="m")
     copy = pickle.loads(pickle.dumps(callback))  # noqa: S301 -- our own
 
-    assert copy.owned.session is None
+    assert copy.session is None
 
 
 def test_what_a_loop_cannot_say_costs_that_alone(tmp_path, caplog):

@@ -11,8 +11,9 @@ from support.repository import ROOT
 import bridge.client.compat.wandb as drop_in
 from bridge.client import Status, TrainingSession
 from bridge.client.compat.not_taken import NOT_TAKEN
-from bridge.client.compat.tags import LOSS_NAMES, SPLITS
+from bridge.client.compat.tags import LOSS_NAMES
 from bridge.client.compat.tensorboard import SummaryWriter
+from bridge.client.split_names import SPLITS
 from bridge.client.testing import RecordingBridge
 
 PAGES = {path.stem: path.read_text() for path in (ROOT / "docs" / "migration").glob("*.md")}

@@ -4,18 +4,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "eval": "validation",
-    "evaluation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Words that say which part of the data a number is of, and the split that each stands for."""
+from bridge.client.split_names import SPLITS
 
 SPLIT_PREFIX = re.compile(r"(train|val|valid|validation|eval|test)[_ ]+(?=.)", re.IGNORECASE)
 """A first word that stands for a split without a slash: train_loss, "Val Accuracy"."""

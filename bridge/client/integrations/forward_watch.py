@@ -4,11 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from bridge.client.encoding.isolation import let_through
-
-Images = Callable[[Mapping[str, Any], Any], tuple[Any, Any, Any] | None]
-"""Takes the arguments of a model by name and what it returned; returns images, predictions and ground truth, or None."""
-
-NOTHING = (None, None, None)
+from bridge.client.integrations.pictures import NOTHING, Images, is_whole
 
 
 class Step(NamedTuple):
@@ -26,8 +22,7 @@ def pictures_of(inputs: Mapping[str, Any], outputs: Any) -> tuple[Any, Any, Any]
     pixels, labels = inputs.get("pixel_values"), inputs.get("labels")
     if pixels is None or len(getattr(pixels, "shape", ())) != 4:
         return NOTHING
-    is_whole = "int" in str(getattr(labels, "dtype", ""))
-    if len(getattr(labels, "shape", ())) != 1 or not is_whole:
+    if len(getattr(labels, "shape", ())) != 1 or not is_whole(labels):
         return pixels, None, None
     logits = getattr(outputs, "logits", None)
     return pixels, logits if len(getattr(logits, "shape", ())) == 2 else None, labels

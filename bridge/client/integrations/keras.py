@@ -1,7 +1,6 @@
 """Keras 3: a callback that reports each batch of `fit` and obeys commands."""
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import keras
 from bridge.client.integrations.keras_loss import BatchLoss
 from bridge.client.integrations.keras_watch import LossWatch
 from bridge.client.integrations.metric_names import by_split, epoch_numbers
-from bridge.client.integrations.owned_session import OwnedSession, guarded
+from bridge.client.integrations.owned_session import OwnedSession, guarded, reports_errors
 from bridge.client.integrations.pictures import Images, images_and_labels
 from bridge.client.session import TrainingSession
 
@@ -50,7 +49,11 @@ class TrainbridgeCallback(keras.callbacks.Callback):
         self._epoch = self._batch = 0
         self._first_step: int | None = None
         """Of the epoch; None before the first one."""
-        self._phase: Any = None
+
+    @property
+    def session(self) -> TrainingSession | None:
+        """The session of the run; None before training begins, and after it has ended."""
+        return self.owned.session
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002 -- the name is Keras's
         """Begin the run; raises as TrainingSession does."""
@@ -75,7 +78,7 @@ class TrainbridgeCallback(keras.callbacks.Callback):
     @guarded
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Report a batch, or the last of several that were one execution, and obey."""
-        session = self.owned.session
+        session = self.session
         if session is None:
             return
         images, predictions, truth = self._watch.take()
@@ -96,20 +99,17 @@ class TrainbridgeCallback(keras.callbacks.Callback):
     @guarded
     def on_test_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Note that the loop validates."""
-        session = self.owned.session
-        if session is not None and self._phase is None:
-            self._phase = session.phase("validation")
-            self._phase.__enter__()
+        self.owned.begin_validation()
 
     @guarded
     def on_test_end(self, logs: Any = None) -> None:  # noqa: ARG002
         """Note that the loop trains again."""
-        self._leave_phase()
+        self.owned.end_validation()
 
     @guarded
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Report the epoch, with its means; one that was stopped in the middle has not ended."""
-        session, steps = self.owned.session, self.params.get("steps")
+        session, steps = self.session, self.params.get("steps")
         if session is None or (session.should_stop and self._losses.batches != steps):
             return
         numbers, others = epoch_numbers(logs or {})
@@ -126,13 +126,7 @@ class TrainbridgeCallback(keras.callbacks.Callback):
     def end(self, error: BaseException | None) -> None:
         """End the run: it has completed, or failed by `error`."""
         self._watch.end()
-        self._leave_phase()
         self.owned.end(error)
-
-    def _leave_phase(self) -> None:
-        phase, self._phase = self._phase, None
-        if phase is not None:
-            phase.__exit__(None, None, None)
 
     def _save(self) -> str:
         _sync(self.model)
@@ -143,30 +137,14 @@ class TrainbridgeCallback(keras.callbacks.Callback):
         return f"saved {name}"
 
 
-def _reports_errors(fit: Callable[..., Any]) -> Callable[..., Any]:
-    """Have callbacks of ours hear of the exception that ends a fit: Keras does not say so itself."""
-
-    @functools.wraps(fit)
-    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return fit(self, *args, **kwargs)
-        except BaseException as error:
-            for callback in _callbacks_of(
-                kwargs.get("callbacks", args[5] if len(args) > 5 else ())
-            ):
-                if isinstance(callback, TrainbridgeCallback):
-                    callback.end(error)
-            raise
-
-    return run
-
-
-keras.Model.fit = _reports_errors(keras.Model.fit)
-
-
-def _callbacks_of(given: Any) -> list[Any]:
+def _callbacks_of(_model: Any, *args: Any, **kwargs: Any) -> list[Any]:
+    """Return the callbacks that `fit` was given, by name or as its sixth argument."""
+    given = kwargs.get("callbacks", args[5] if len(args) > 5 else ())
     listed = getattr(given, "callbacks", given) or ()
     return list(listed) if isinstance(listed, list | tuple) else [listed]
+
+
+keras.Model.fit = reports_errors(keras.Model.fit, _callbacks_of, TrainbridgeCallback)
 
 
 def _known(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:

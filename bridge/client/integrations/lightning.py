@@ -9,7 +9,7 @@ from bridge.client.integrations.lightning_bases import bases
 from bridge.client.integrations.lightning_logger import TrainbridgeLogger
 from bridge.client.integrations.metric_names import by_split, epoch_numbers, is_of_step
 from bridge.client.integrations.owned_session import OwnedSession, guarded
-from bridge.client.integrations.pictures import Images, images_and_labels
+from bridge.client.integrations.pictures import NOTHING, Images, images_and_labels
 from bridge.client.session import TrainingSession
 
 
@@ -44,9 +44,13 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
         self._rate: Any = None
         """Of the step that is being made; afterwards a scheduler may have changed it."""
         self._reported_rate: Any = None
-        self._phase: Any = None
         self._logger: TrainbridgeLogger | None = None
         """It reports what was logged by name, where there is one."""
+
+    @property
+    def session(self) -> TrainingSession | None:
+        """The session of the run; None before training begins, and after it has ended."""
+        return self.owned.session
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin the run, in the process that trains; raises as TrainingSession does."""
@@ -74,10 +78,10 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
         self, trainer: Any, _pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Report a step, and obey."""
-        session = self.owned.session
+        session = self.session
         if session is None:
             return
-        images, predictions, truth = self._images(batch, outputs) or (None, None, None)
+        images, predictions, truth = self._images(batch, outputs) or NOTHING
         session.log_batch(
             _loss(trainer, outputs),
             epoch=trainer.current_epoch,
@@ -96,20 +100,17 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
     @guarded
     def on_validation_start(self, _trainer: Any, _pl_module: Any) -> None:
         """Note that the loop validates; before training begins, there is nobody to report it to."""
-        session = self.owned.session
-        if session is not None and self._phase is None:
-            self._phase = session.phase("validation")
-            self._phase.__enter__()
+        self.owned.begin_validation()
 
     @guarded
     def on_validation_end(self, _trainer: Any, _pl_module: Any) -> None:
         """Note that the loop trains again."""
-        self._leave_phase()
+        self.owned.end_validation()
 
     @guarded
     def on_train_epoch_end(self, trainer: Any, _pl_module: Any) -> None:
         """Report the epoch, with what was logged of it; one that was stopped in the middle has not ended."""
-        session = self.owned.session
+        session = self.session
         if session is None or (session.should_stop and not trainer.is_last_batch):
             return
         numbers, _ = epoch_numbers(trainer.callback_metrics)
@@ -132,13 +133,7 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
             self._end(None)
 
     def _end(self, error: BaseException | None) -> None:
-        self._leave_phase()
         self.owned.end(error)
-
-    def _leave_phase(self) -> None:
-        phase, self._phase = self._phase, None
-        if phase is not None:
-            phase.__exit__(None, None, None)
 
     def _report_rate(self, session: TrainingSession) -> None:
         """Report the learning rate of the first optimizer where it has changed; a tensor is not compared."""

@@ -3,21 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "eval": "validation",
-    "test": "test",
-}
-"""What a name begins with, and the split that it means."""
+from bridge.client.split_names import SPLITS
 
 SEPARATORS = "/_-."
-
-ENDS = ("_epoch", "_step")
-"""What Lightning adds to a name that is logged both by step and by epoch."""
 
 EPOCH_NUMBERS = {
     ("train", "loss"): "loss",

@@ -3,11 +3,12 @@
 import functools
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bridge.client.encoding.isolation import let_through
 from bridge.client.left_out import Reason
+from bridge.client.phases import NoPhase, Phase
 from bridge.client.session import TrainingSession
 
 log = logging.getLogger("trainbridge")
@@ -32,6 +33,7 @@ class OwnedSession:
         self._options = dict(options)
         self.session = session
         """None before training begins, and after it has ended."""
+        self._phase: Phase | NoPhase | None = None
 
     def begin(self, **known: Any) -> TrainingSession:
         """Return the session of the run that begins; `known` is what the framework knows about it.
@@ -56,8 +58,21 @@ class OwnedSession:
         """Count images that could not be taken out of a batch; raises ValueError in strict mode."""
         leave_out(self.session, "images", error)
 
+    def begin_validation(self) -> None:
+        """Note that the loop validates, until `end_validation`; without a session there is nobody to report it to."""
+        if self.session is not None and self._phase is None:
+            self._phase = self.session.phase("validation")
+            self._phase.__enter__()
+
+    def end_validation(self) -> None:
+        """Note that the loop trains again, if it has validated."""
+        phase, self._phase = self._phase, None
+        if phase is not None:
+            phase.__exit__(None, None, None)
+
     def end(self, error: BaseException | None = None) -> None:
         """End the run: it has completed, or failed by `error`; a session that was given goes on."""
+        self.end_validation()
         session = self.session
         if session is None or self._given is not None:
             return
@@ -66,7 +81,28 @@ class OwnedSession:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy is made of: the options, and the session that was given."""
-        return {**vars(self), "session": self._given}
+        return {**vars(self), "session": self._given, "_phase": None}
+
+
+def reports_errors(
+    train: Callable[..., Any], callbacks_of: Callable[..., Iterable[Any]], kind: type[Any]
+) -> Callable[..., Any]:
+    """Have callbacks of one kind end their run by the exception that ends `train`: some frameworks do not hand it over.
+
+    `callbacks_of` takes what `train` was called with.
+    """
+
+    @functools.wraps(train)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return train(*args, **kwargs)
+        except BaseException as error:
+            for callback in callbacks_of(*args, **kwargs):
+                if isinstance(callback, kind):
+                    callback.end(error)
+            raise
+
+    return run
 
 
 def guarded(hook: Callable[..., None]) -> Callable[..., None]:

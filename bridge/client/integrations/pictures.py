@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 Images = Callable[[Any, Any], tuple[Any, Any, Any] | None]
-"""Takes a batch and what the loop made of it; returns images, predictions and ground truth, or None."""
+"""Takes a batch, or a model's arguments by name, and what was made of it; returns images, predictions and truth, or None."""
 
 CHANNELS = (1, 3, 4)
 
@@ -23,7 +23,7 @@ def images_and_labels(batch: Any, outputs: Any) -> tuple[Any, Any, Any]:
         return NOTHING
     images, labels = batch
     shape, count = _shape(images), _shape(labels)
-    if len(shape) != 4 or count != shape[:1] or not _is_whole(labels):
+    if len(shape) != 4 or count != shape[:1] or not is_whole(labels):
         return NOTHING
     if shape[1] not in CHANNELS and shape[3] not in CHANNELS:
         return NOTHING
@@ -39,5 +39,6 @@ def _shape(value: Any) -> tuple[int, ...]:
     return tuple(getattr(value, "shape", ()))
 
 
-def _is_whole(labels: Any) -> bool:
+def is_whole(labels: Any) -> bool:
+    """Return whether an array or a tensor holds whole numbers, as classes are."""
     return "int" in str(getattr(labels, "dtype", ""))

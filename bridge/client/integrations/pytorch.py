@@ -1,17 +1,13 @@
 """Reports an ordinary loop of PyTorch by its model, its criterion and its optimizer."""
 
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
 from bridge.client.integrations.owned_session import OwnedSession, guarded
-from bridge.client.integrations.pictures import images_and_labels
+from bridge.client.integrations.pictures import NOTHING, Images, images_and_labels
 from bridge.client.session import TrainingSession
-
-Images = Callable[[Any, Any], tuple[Any, Any, Any] | None]
-"""Takes the model's input with the labels, and what was predicted; returns images, predictions, ground truth."""
 
 _watched: "WeakKeyDictionary[Any, Watcher]" = WeakKeyDictionary()
 """By optimizer: one that is watched anew, as in a notebook, is not watched twice."""
@@ -97,7 +93,7 @@ class Watcher:
         self._clear()
         if isinstance(predicted, torch.Tensor):
             predicted = predicted.detach()
-        images, predictions, labels = self._images(batch, predicted) or (None, None, None)
+        images, predictions, labels = self._images(batch, predicted) or NOTHING
         self._session.log_batch(loss, images=images, predictions=predictions, ground_truth=labels)
         if not self._session._rank.is_together:
             self._session.wait_while_paused()

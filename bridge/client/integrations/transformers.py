@@ -1,17 +1,16 @@
 """Transformers: a callback that reports each step of a Trainer and obeys commands."""
 
-import functools
 import math
-from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Any
 
 from transformers import Trainer, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
-from bridge.client.integrations.forward_watch import ForwardWatch, Images, pictures_of
+from bridge.client.integrations.forward_watch import ForwardWatch, pictures_of
 from bridge.client.integrations.metric_names import by_split, epoch_numbers
-from bridge.client.integrations.owned_session import OwnedSession, guarded
+from bridge.client.integrations.owned_session import OwnedSession, guarded, reports_errors
+from bridge.client.integrations.pictures import Images
 from bridge.client.session import TrainingSession
 
 NAME = "trainbridge"
@@ -58,8 +57,12 @@ class TrainbridgeCallback(TrainerCallback):
         """An epoch that is over, and is reported once its evaluation is."""
         self._metrics: dict[str, Any] = {}
         """Of the last evaluation in this epoch."""
-        self._phase: Any = None
         self._saves = False
+
+    @property
+    def session(self) -> TrainingSession | None:
+        """The session of the run; None before training begins, and after it has ended."""
+        return self.owned.session
 
     def on_train_begin(
         self, args: Any, state: Any, _control: Any, model: Any = None, **parts: Any
@@ -89,7 +92,7 @@ class TrainbridgeCallback(TrainerCallback):
     @guarded
     def on_step_end(self, _args: Any, state: Any, control: Any, **_parts: Any) -> None:
         """Report a step, and obey."""
-        session = self.owned.session
+        session = self.session
         if session is None:
             return
         step = self._forward.end_step()
@@ -114,7 +117,7 @@ class TrainbridgeCallback(TrainerCallback):
         self, _args: Any, state: Any, _control: Any, logs: Any = None, **_parts: Any
     ) -> None:
         """Report what was logged by name, by split; the loss of a step is reported with the step."""
-        session = self.owned.session
+        session = self.session
         if session is None or not logs:
             return
         numbers = {name: value for name, value in logs.items() if _is_reported(name, value)}
@@ -126,28 +129,25 @@ class TrainbridgeCallback(TrainerCallback):
     @guarded
     def on_prediction_step(self, _args: Any, _state: Any, _control: Any, **_parts: Any) -> None:
         """Note that the loop evaluates."""
-        session = self.owned.session
-        if session is not None and self._phase is None:
-            self._phase = session.phase("validation")
-            self._phase.__enter__()
+        self.owned.begin_validation()
 
     @guarded
     def on_evaluate(
         self, _args: Any, _state: Any, _control: Any, metrics: Any = None, **_parts: Any
     ) -> None:
         """Note that the loop trains again, and what the epoch is reported with."""
-        self._leave_phase()
+        self.owned.end_validation()
         self._metrics = dict(metrics or {})
 
     @guarded
     def on_predict(self, _args: Any, _state: Any, _control: Any, *_: Any, **_parts: Any) -> None:
         """Note that the loop trains again."""
-        self._leave_phase()
+        self.owned.end_validation()
 
     @guarded
     def on_save(self, _args: Any, state: Any, _control: Any, **_parts: Any) -> None:
         """Report that a checkpoint was saved."""
-        session = self.owned.session
+        session = self.session
         if session is not None:
             session.event("checkpoint", message=f"checkpoint-{state.global_step}")
 
@@ -167,11 +167,10 @@ class TrainbridgeCallback(TrainerCallback):
     def end(self, error: BaseException | None) -> None:
         """End the run: it has completed, or failed by `error`."""
         self._forward.leave()
-        self._leave_phase()
         self.owned.end(error)
 
     def _report_epoch(self) -> None:
-        session, epoch = self.owned.session, self._ended_epoch
+        session, epoch = self.session, self._ended_epoch
         self._ended_epoch = None
         if session is None or epoch is None:
             return
@@ -179,11 +178,6 @@ class TrainbridgeCallback(TrainerCallback):
         self._metrics = {}
         numbers["loss"] = self._forward.epoch_loss
         session.log_epoch(epoch, **numbers, learning_rate=self._rate)
-
-    def _leave_phase(self) -> None:
-        phase, self._phase = self._phase, None
-        if phase is not None:
-            phase.__exit__(None, None, None)
 
     def _control(self, session: TrainingSession, parts: dict[str, Any]) -> None:
         optimizer, scheduler = parts.get("optimizer"), parts.get("lr_scheduler")
@@ -201,23 +195,12 @@ class TrainbridgeCallback(TrainerCallback):
 INTEGRATION_TO_CALLBACK[NAME] = TrainbridgeCallback
 
 
-def _reports_errors(train: Callable[..., Any]) -> Callable[..., Any]:
-    """Have callbacks of ours hear of the exception that ends a Trainer's train: it does not say so itself."""
-
-    @functools.wraps(train)
-    def run(self: Trainer, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return train(self, *args, **kwargs)
-        except BaseException as error:
-            for callback in self.callback_handler.callbacks:
-                if isinstance(callback, TrainbridgeCallback):
-                    callback.end(error)
-            raise
-
-    return run
+def _callbacks_of(trainer: Trainer, *_args: Any, **_kwargs: Any) -> list[Any]:
+    """Return the callbacks of a Trainer."""
+    return list(trainer.callback_handler.callbacks)
 
 
-Trainer.train = _reports_errors(Trainer.train)
+Trainer.train = reports_errors(Trainer.train, _callbacks_of, TrainbridgeCallback)
 
 
 def _known(args: Any, state: Any, model: Any, loader: Any) -> dict[str, Any]:

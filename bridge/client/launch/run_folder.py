@@ -83,14 +83,6 @@ class RunFolder:
         """Say that none does. Raises OSError."""
         (self.path / SESSION_FILE).unlink(missing_ok=True)
 
-    def first_time(self, word: str) -> bool:
-        """Return whether no process of the run has asked this before, so that each thing is said once."""
-        try:
-            os.close(os.open(self.path / f"said-{word}", os.O_CREAT | os.O_EXCL, 0o600))
-        except OSError:
-            return False
-        return True
-
     def remove(self) -> None:
         """Delete it, as far as that is possible; never raises OSError."""
         try:
