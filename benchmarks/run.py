@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from row import Row
@@ -126,11 +127,12 @@ def _measure(folder: Path, module: str, *, quick: bool, into: Path) -> None:
 def _write(output: Path, rows: list[Row], failed: list[str], *, quick: bool) -> None:
     machine = {
         "python": platform.python_version(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
     }
     results = {
         "quick": quick,
+        "date": datetime.now(UTC).date().isoformat(),
         "machine": machine,
         "failed": failed,
         "rows": [row.plain() for row in rows],

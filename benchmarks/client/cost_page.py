@@ -40,7 +40,8 @@ def measured_on(results: Mapping[str, Any]) -> str:
     """Return where and how the figures were measured."""
     machine = results["machine"]
     kind = "a short run (`--quick`)" if results["quick"] else "a full run"
-    return f"{kind} on {machine['cores']} cores, Python {machine['python']}, {machine['system']}"
+    where = f"{machine['cores']} cores, Python {machine['python']}, {machine['system']}"
+    return f"{kind} on {where}, {results['date']}"
 
 
 def page_with(text: str, results: Mapping[str, Any]) -> str:
