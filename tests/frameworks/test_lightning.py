@@ -127,6 +127,67 @@ def test_accumulated_batches_have_the_loss_that_the_module_returned(tmp_path):
     assert [batch.step for batch in recorder.batches] == [0, 0, 1, 1]
 
 
+def test_a_validation_is_reported_once(tmp_path):
+    """With the epoch in which it was made; in the middle of an epoch, with its step."""
+    seldom = fit(tmp_path, check_val_every_n_epoch=2)
+    assert [epoch.validation_loss is None for epoch in seldom.epochs] == [True, False]
+
+    twice = fit(tmp_path, max_epochs=1, val_check_interval=2)
+    (middle,) = [scalars for scalars in twice.scalars if scalars.split == "validation"]
+    assert middle.step == 1
+    assert middle.values["loss"] > 0
+    assert twice.epochs[0].validation_loss > 0
+
+
+def test_a_checkpoint_is_an_event_and_a_phase(tmp_path):
+    """One that the Trainer's own callback saves."""
+    recorder = fit(tmp_path, max_epochs=1, enable_checkpointing=True)
+
+    assert [event.name for event in recorder.events] == ["checkpoint"]
+    assert recorder.phase_seconds["checkpoint"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "length"),
+    [
+        ({"max_epochs": 3}, (3, BATCHES)),
+        ({"max_steps": 6, "max_epochs": -1}, (2, BATCHES)),
+        ({"max_steps": 2, "max_epochs": 5}, (1, 2)),
+        ({"max_steps": 1, "max_epochs": 1, "accumulate_grad_batches": 2}, (1, 2)),
+        ({"max_epochs": 1, "limit_train_batches": 3}, (1, 3)),
+    ],
+)
+def test_how_long_a_run_is_follows_from_its_limits(tmp_path, bridge, options, length):
+    """By steps or by epochs, whichever ends it first."""
+    callback = TrainbridgeCallback(
+        address=bridge.address, session_id="run", close_seconds=60, strict=True
+    )
+    trainer_of(PACKAGES[0], tmp_path, callback, **options).fit(module_of(PACKAGES[0]), loader())
+
+    config = bridge.registrations[0].config
+    assert (config.total_epochs, config.batches_per_epoch) == length
+
+
+def test_a_loader_without_a_length_is_reported(tmp_path):
+    """Nobody knows how many batches it has; a Trainer that logs nothing reports its steps and tokens as well."""
+
+    class Endless(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter([(torch.rand(4, 3, 8, 8), torch.zeros(4, dtype=torch.long))] * 3)
+
+    recorder = RecordingBridge()
+    callback = TrainbridgeCallback(
+        address=recorder, tokens=lambda batch, outputs: batch[1].numel(), strict=True
+    )
+    trainer = trainer_of(PACKAGES[0], tmp_path, callback, log_every_n_steps=0)
+    trainer.fit(module_of(PACKAGES[0]), DataLoader(Endless(), batch_size=None))
+
+    assert [(b.epoch, b.batch) for b in recorder.batches] == [
+        (epoch, batch) for epoch in range(2) for batch in range(3)
+    ]
+    assert {batch.tokens for batch in recorder.batches} == {4}
+
+
 def test_a_loop_that_optimizes_by_itself_is_reported(tmp_path):
     """As any other."""
     recorder = fit(tmp_path, module=module_of(PACKAGES[0], manual=True), max_epochs=1)
@@ -221,6 +282,23 @@ def test_a_run_that_goes_on_from_a_checkpoint_says_where(tmp_path, bridge):
     assert bridge.registrations[0].resume_point.epoch == 1
 
 
+def test_a_run_that_goes_on_within_an_epoch_says_at_which_batch(tmp_path, bridge):
+    """Which Lightning counts differently from version to version."""
+    keeper = importlib.import_module(f"{PACKAGES[0]}.callbacks").ModelCheckpoint(
+        tmp_path, "middle", every_n_train_steps=2
+    )
+    first = trainer_of(PACKAGES[0], tmp_path, keeper, max_steps=3, enable_checkpointing=True)
+    first.fit(module_of(PACKAGES[0]), loader())
+    callback = TrainbridgeCallback(address=bridge.address, session_id="run", close_seconds=60)
+
+    trainer = trainer_of(PACKAGES[0], tmp_path, callback)
+    trainer.fit(module_of(PACKAGES[0]), loader(), ckpt_path=tmp_path / "middle.ckpt")
+
+    point = bridge.registrations[0].resume_point
+    assert point.batch_idx > 0
+    assert bridge.batches()[0] == (point.epoch, point.batch_idx)
+
+
 def test_each_fit_is_a_run_and_other_loops_are_none(tmp_path, bridge):
     """Validation and prediction alone, and a fast_dev_run, are not reported."""
     callback = TrainbridgeCallback(address=bridge.address, session_id="run", close_seconds=60)
@@ -245,7 +323,11 @@ def test_a_session_that_was_given_goes_on(tmp_path):
         )
         trainer.fit(module_of(PACKAGES[0]), loader())
         session.log_batch(0.5, epoch=7, batch=0)
+        trainer_of(
+            PACKAGES[0], tmp_path, TrainbridgeCallback(session=session), fast_dev_run=True
+        ).fit(module_of(PACKAGES[0]), loader())
 
+    assert len(recorder.batches) == BATCHES + 1
     assert recorder.batches[-1].epoch == 7
     with pytest.raises(ValueError, match="either session or what makes one"):
         TrainbridgeCallback(session=session, model="m")
@@ -323,14 +405,20 @@ def test_a_copy_makes_a_session_of_its_own():
 
 
 def test_what_a_loop_cannot_say_costs_that_alone(tmp_path, caplog):
-    """An images function that raises is counted, and training goes on."""
+    """An images function that raises is counted; the step is reported, and commands are obeyed."""
     recorder = RecordingBridge()
 
     def images(batch, outputs):
+        if len(seen) == 1:
+            recorder.send_command(CommandType.STOP_TRAINING)
+        seen.append(batch)
         raise LookupError("no images here")
+
+    seen = []
 
     callback = TrainbridgeCallback(address=recorder, images=images, close_seconds=60)
     trainer_of(PACKAGES[0], tmp_path, callback, max_epochs=1).fit(module_of(PACKAGES[0]), loader())
 
+    assert [batch.loss > 0 for batch in recorder.batches] == [True, True]
     assert recorder.statuses[-1][0] is Status.COMPLETED
     assert "no images here" in caplog.text

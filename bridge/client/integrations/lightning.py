@@ -1,16 +1,18 @@
 """Lightning: a callback that reports each step of a Trainer and obeys commands."""
 
-import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+from bridge.client.encoding.isolation import let_through
+from bridge.client.integrations import lightning_trainer
 from bridge.client.integrations.lightning_bases import bases
 from bridge.client.integrations.lightning_logger import TrainbridgeLogger
-from bridge.client.integrations.metric_names import by_split, epoch_numbers, is_of_step
-from bridge.client.integrations.owned_session import OwnedSession, guarded
+from bridge.client.integrations.metric_names import by_split, epoch_numbers, is_of_step, split_of
+from bridge.client.integrations.owned_session import OwnedSession, guarded, leave_out
 from bridge.client.integrations.pictures import NOTHING, Images, images_and_labels
 from bridge.client.session import TrainingSession
+
+VALIDATION = "validation"
 
 
 class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc]
@@ -25,6 +27,7 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
         *,
         session: TrainingSession | None = None,
         images: Images = images_and_labels,
+        tokens: Callable[[Any, Any], int | None] | None = None,
         **options: Any,
     ) -> None:
         """Make nothing yet.
@@ -34,6 +37,7 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
             images: Takes a batch and what training_step returned, and returns what log_batch takes as
                 (images, predictions, ground_truth); None for a batch without. By default, the parts of a batch that
                 is plainly (images, labels).
+            tokens: Takes the same, and returns how many tokens the batch has; None: not reported.
             options: The arguments of TrainingSession, by name; what they do not say is taken from the Trainer.
 
         Raises ValueError where both session and options are given.
@@ -41,9 +45,14 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
         super().__init__()
         self.owned = OwnedSession(session, options)
         self._images = images
-        self._rate: Any = None
-        """Of the step that is being made; afterwards a scheduler may have changed it."""
-        self._reported_rate: Any = None
+        self._tokens = tokens
+        self._is_fitting = False
+        self._rates: dict[str, Any] = {}
+        """Of the step that is being made; afterwards a scheduler may have changed them."""
+        self._reported_rates: dict[str, Any] = {}
+        self._has_validated = False
+        """In this epoch; Lightning keeps the numbers of the last validation until the next one."""
+        self._has_new_validation = False
         self._logger: TrainbridgeLogger | None = None
         """It reports what was logged by name, where there is one."""
 
@@ -57,67 +66,77 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
         if trainer.fast_dev_run:
             return
         loggers = [each for each in trainer.loggers if isinstance(each, TrainbridgeLogger)]
-        known = _known(trainer, pl_module)
+        known = lightning_trainer.known(trainer, pl_module)
         self._logger = loggers[0] if loggers else None
         if self._logger is None:
             session = self.owned.begin(**known)
         else:
             session = self.owned.join(self._logger.begin(known))
-        self._reported_rate = None
+        self._reported_rates = {}
+        self._has_validated = self._has_new_validation = False
+        self._is_fitting = True
         self._control(trainer, session)
 
     @guarded
     def on_train_batch_start(
         self, trainer: Any, _pl_module: Any, _batch: Any, _batch_idx: int
     ) -> None:
-        """Note the learning rate with which a step is made."""
-        self._rate = _rate(trainer)
+        """Note the learning rates with which a step is made."""
+        self.owned.end_phase()
+        self._rates = lightning_trainer.rates(trainer)
 
-    @guarded
     def on_train_batch_end(
         self, trainer: Any, _pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Report a step, and obey."""
-        session = self.session
-        if session is None:
-            return
-        images, predictions, truth = self._images(batch, outputs) or NOTHING
-        session.log_batch(
-            _loss(trainer, outputs),
-            epoch=trainer.current_epoch,
-            batch=batch_idx,
-            step=_step(trainer),
-            images=images,
-            predictions=predictions,
-            ground_truth=truth,
-        )
-        self._report_rate(session)
-        if (_step(trainer) + 1) % trainer.log_every_n_steps == 0:
-            self._report_metrics(trainer, session, of_steps=True)
-        if session.agree_to_stop():
-            _stop(trainer)
+        """Report a step, and obey: every rank has to, whatever it could report."""
+        self._report_step(trainer, outputs, batch, batch_idx)
+        self._obey(trainer)
 
     @guarded
     def on_validation_start(self, _trainer: Any, _pl_module: Any) -> None:
         """Note that the loop validates; before training begins, there is nobody to report it to."""
-        self.owned.begin_validation()
+        self._enter_phase("validation")
 
     @guarded
-    def on_validation_end(self, _trainer: Any, _pl_module: Any) -> None:
-        """Note that the loop trains again."""
-        self.owned.end_validation()
+    def on_validation_end(self, trainer: Any, _pl_module: Any) -> None:
+        """Note that the loop trains again; what was found in the middle of an epoch is reported now."""
+        self.owned.end_phase()
+        session = self._session
+        if session is None:
+            return
+        self._has_validated = self._has_new_validation = True
+        if not trainer.is_last_batch:
+            self._report_validation(trainer, session)
+
+    @guarded
+    def on_save_checkpoint(self, trainer: Any, _pl_module: Any, _checkpoint: Any) -> None:
+        """Report a checkpoint; the loop is busy with it until it goes on."""
+        session = self._session
+        if session is None:
+            return
+        self._enter_phase("checkpoint")
+        if self._logger is None:
+            session.event(
+                "checkpoint", f"epoch {trainer.current_epoch}, step {trainer.global_step}"
+            )
 
     @guarded
     def on_train_epoch_end(self, trainer: Any, _pl_module: Any) -> None:
         """Report the epoch, with what was logged of it; one that was stopped in the middle has not ended."""
-        session = self.session
+        session = self._session
+        self.owned.end_phase()
         if session is None or (session.should_stop and not trainer.is_last_batch):
             return
-        numbers, _ = epoch_numbers(trainer.callback_metrics)
+        numbers, _ = epoch_numbers(
+            self._metrics_of_epoch(trainer, is_validated=self._has_validated)
+        )
         session.log_epoch(
-            trainer.current_epoch, **{"loss": None, **numbers}, learning_rate=self._rate
+            trainer.current_epoch,
+            **{"loss": None, **numbers},
+            learning_rate=self._rates.get("learning_rate"),
         )
         self._report_metrics(trainer, session, of_steps=False)
+        self._has_validated = self._has_new_validation = False
 
     def on_exception(self, _trainer: Any, _pl_module: Any, exception: BaseException) -> None:
         """End the run as failed, or as interrupted by a person."""
@@ -132,81 +151,100 @@ class TrainbridgeCallback(*bases("callbacks", "Callback")):  # type: ignore[misc
         if stage == "fit":
             self._end(None)
 
+    @property
+    def _session(self) -> TrainingSession | None:
+        return self.session if self._is_fitting else None
+
     def _end(self, error: BaseException | None) -> None:
+        self._is_fitting = False
         self.owned.end(error)
 
-    def _report_rate(self, session: TrainingSession) -> None:
-        """Report the learning rate of the first optimizer where it has changed; a tensor is not compared."""
-        rate = self._rate
-        if rate is not None and (not isinstance(rate, float) or rate != self._reported_rate):
-            self._reported_rate = rate
-            session.log_scalars({"learning_rate": rate})
+    def _enter_phase(self, name: str) -> None:
+        self.owned.end_phase()
+        if self._is_fitting:
+            self.owned.begin_phase(name)
+
+    @guarded
+    def _report_step(self, trainer: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        session = self._session
+        if session is None:
+            return
+        images, predictions, truth = self._asked(self._images, batch, outputs) or NOTHING
+        session.log_batch(
+            lightning_trainer.loss(trainer, outputs),
+            epoch=trainer.current_epoch,
+            batch=batch_idx,
+            step=lightning_trainer.step(trainer),
+            tokens=self._asked(self._tokens, batch, outputs),
+            images=images,
+            predictions=predictions,
+            ground_truth=truth,
+        )
+        self._report_rates(session)
+        every = trainer.log_every_n_steps
+        if every and (lightning_trainer.step(trainer) + 1) % every == 0:
+            self._report_metrics(trainer, session, of_steps=True)
+
+    @guarded
+    def _obey(self, trainer: Any) -> None:
+        session = self._session
+        if session is not None and session.agree_to_stop():
+            lightning_trainer.stop(trainer)
+
+    def _asked(self, function: Callable[[Any, Any], Any] | None, batch: Any, outputs: Any) -> Any:
+        """Return what a function of the user's says of a batch; where it raises, that alone is not reported."""
+        try:
+            return None if function is None else function(batch, outputs)
+        except BaseException as error:  # noqa: BLE001 -- the user's function may raise anything
+            let_through(error)
+            leave_out(self.session, "images" if function is self._images else "tokens", error)
+            return None
+
+    def _report_rates(self, session: TrainingSession) -> None:
+        """Report the learning rates that have changed; a tensor is not compared."""
+        changed = {
+            name: rate
+            for name, rate in self._rates.items()
+            if not isinstance(rate, float) or rate != self._reported_rates.get(name)
+        }
+        if changed:
+            self._reported_rates |= changed
+            session.log_scalars(changed)
 
     def _report_metrics(self, trainer: Any, session: TrainingSession, *, of_steps: bool) -> None:
         """Report what was logged by other names, each as often as it is logged."""
         if self._logger is not None:
             return
-        _, others = epoch_numbers(trainer.callback_metrics)
+        metrics = self._metrics_of_epoch(trainer, is_validated=self._has_new_validation)
+        _, others = epoch_numbers(metrics)
         chosen = {name: value for name, value in others.items() if is_of_step(name) is of_steps}
         for split, values in by_split(chosen).items():
-            session.log_scalars(values, split=split, step=_step(trainer))
+            session.log_scalars(values, split=split, step=lightning_trainer.step(trainer))
+
+    def _report_validation(self, trainer: Any, session: TrainingSession) -> None:
+        """Report the numbers of a validation in the middle of an epoch, as scalars."""
+        self._has_new_validation = False
+        values = by_split(trainer.callback_metrics).get(VALIDATION)
+        if values and self._logger is None:
+            session.log_scalars(values, split=VALIDATION, step=lightning_trainer.step(trainer))
+
+    def _metrics_of_epoch(self, trainer: Any, *, is_validated: bool) -> dict[str, Any]:
+        """Return what was logged, without what an earlier validation has left behind."""
+        return {
+            name: value
+            for name, value in trainer.callback_metrics.items()
+            if is_validated or split_of(name)[0] != VALIDATION
+        }
 
     def _control(self, trainer: Any, session: TrainingSession) -> None:
         schedulers = [each.scheduler for each in trainer.lr_scheduler_configs]
         session.controls(
             optimizer=list(trainer.optimizers) or None,
             scheduler=schedulers or None,
-            checkpoint=lambda: _save(trainer),
+            checkpoint=lambda: self._save(trainer),
         )
 
-
-def _known(trainer: Any, module: Any) -> dict[str, Any]:
-    """Return what a Trainer says about a run."""
-    batches, resumed = (
-        trainer.num_training_batches,
-        trainer.fit_loop.epoch_progress.current.completed,
-    )
-    batch_size = getattr(trainer.train_dataloader, "batch_size", None)
-    return {
-        "model": type(module).__name__,
-        "epochs": trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None,
-        "steps": trainer.max_steps if trainer.max_steps > 0 else None,
-        "batches_per_epoch": int(batches) if math.isfinite(batches) else None,
-        "batch_size": batch_size if isinstance(batch_size, int) else None,
-        "config": dict(module.hparams) or None,
-        "resume_from": (resumed, 0) if resumed else None,
-    }
-
-
-def _loss(trainer: Any, outputs: Any) -> Any:
-    """Return the loss of a step as training_step returned it: Lightning divides it by the batches it accumulates."""
-    loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-    if loss is None or not trainer.lightning_module.automatic_optimization:
-        return loss
-    count = trainer.accumulate_grad_batches
-    return loss if count == 1 else loss * count
-
-
-def _step(trainer: Any) -> int:
-    """Return the step by which Lightning's loggers count: batches after which an optimizer has stepped."""
-    return int(trainer.fit_loop.epoch_loop._batches_that_stepped)
-
-
-def _rate(trainer: Any) -> Any:
-    groups = trainer.optimizers[0].param_groups if trainer.optimizers else ()
-    return groups[0]["lr"] if groups else None
-
-
-def _stop(trainer: Any) -> None:
-    """Stop after this batch, whatever the least number of epochs or steps is: a person has said so."""
-    trainer.fit_loop.min_epochs = trainer.fit_loop.epoch_loop.min_steps = None
-    trainer.should_stop = True
-
-
-def _save(trainer: Any) -> str:
-    """Save a checkpoint where the Trainer keeps its own; every rank has to."""
-    keeper = trainer.checkpoint_callback
-    folder = (keeper.dirpath if keeper is not None else None) or trainer.default_root_dir
-    name = f"commanded-epoch={trainer.current_epoch}-step={trainer.global_step}.ckpt"
-    trainer.save_checkpoint(Path(folder) / name)
-    return f"saved {name}"
+    def _save(self, trainer: Any) -> str:
+        name = lightning_trainer.save(trainer)
+        self.owned.end_phase()
+        return f"saved {name}"

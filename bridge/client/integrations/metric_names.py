@@ -1,5 +1,6 @@
 """What the names under which frameworks log numbers say about them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ EPOCH_NUMBERS = {
 
 SHORT = {"acc": "accuracy"}
 
+GRADIENT_NORM = re.compile(r"grad_[^_/]+_norm_total")
+"""The norm of all gradients, as Lightning's grad_norm names it."""
+
 
 def split_of(name: str) -> tuple[str, str]:
     """Return the split that a name means, or "", and the name without it: `val_loss` is (validation, loss)."""
@@ -34,7 +38,8 @@ def by_split(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     splits: dict[str, dict[str, Any]] = {}
     for name, value in metrics.items():
         split, short = split_of(name)
-        splits.setdefault(split, {})[short] = value
+        common_name = "grad_norm" if GRADIENT_NORM.fullmatch(short) else short
+        splits.setdefault(split, {})[common_name] = value
     return splits
 
 

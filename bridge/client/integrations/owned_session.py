@@ -60,19 +60,27 @@ class OwnedSession:
 
     def begin_validation(self) -> None:
         """Note that the loop validates, until `end_validation`; without a session there is nobody to report it to."""
-        if self.session is not None and self._phase is None:
-            self._phase = self.session.phase("validation")
-            self._phase.__enter__()
+        self.begin_phase("validation")
 
     def end_validation(self) -> None:
         """Note that the loop trains again, if it has validated."""
+        self.end_phase()
+
+    def begin_phase(self, name: str) -> None:
+        """Note what the loop is busy with, until `end_phase`; the phase that has begun before goes on."""
+        if self.session is not None and self._phase is None:
+            self._phase = self.session.phase(name)
+            self._phase.__enter__()
+
+    def end_phase(self) -> None:
+        """Note that the loop trains again, if it was busy with something else."""
         phase, self._phase = self._phase, None
         if phase is not None:
             phase.__exit__(None, None, None)
 
     def end(self, error: BaseException | None = None) -> None:
         """End the run: it has completed, or failed by `error`; a session that was given goes on."""
-        self.end_validation()
+        self.end_phase()
         session = self.session
         if session is None or self._given is not None:
             return
@@ -118,7 +126,7 @@ def guarded(hook: Callable[..., None]) -> Callable[..., None]:
             hook(self, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 -- whatever a framework's objects raise
             let_through(error)
-            leave_out(self.owned.session, hook.__name__, error)
+            leave_out(self.owned.session, hook.__name__.lstrip("_"), error)
 
     functools.update_wrapper(run, hook)
     return run
