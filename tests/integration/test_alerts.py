@@ -75,7 +75,7 @@ def test_a_run_that_hangs_is_stalled(hang):
     [alert] = prometheus.alerts()
     assert alert["annotations"]["page"] == f"http://{bridge}/sessions/{session_id}"
     for link in ("page", "images"):
-        with urllib.request.urlopen(alert["annotations"][link], timeout=30) as response:  # noqa: S310
+        with urllib.request.urlopen(alert["annotations"][link], timeout=60) as response:  # noqa: S310
             assert response.status == 200
     [connected] = prometheus.query(f'training_session_connected{{session_id="{session_id}"}}')
     assert connected["value"][1] == "1"

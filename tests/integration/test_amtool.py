@@ -15,7 +15,7 @@ COMMENTED = re.compile(r"^    # ", re.MULTILINE)
 def amtool(*words):
     """Run the program, and return how it ended; the test is skipped where it is missing."""
     return subprocess.run(
-        [tool("amtool"), *words], capture_output=True, text=True, check=False, timeout=30
+        [tool("amtool"), *words], capture_output=True, text=True, check=False, timeout=60
     )
 
 

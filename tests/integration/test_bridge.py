@@ -48,7 +48,7 @@ def batch(session_id: str, index: int, *images: bytes, loss: float = 0.5, **fiel
 def stream(stub, *requests, token: str = "") -> list[wire.MetricsResponse]:
     """Send requests on one stream and return all answers."""
     metadata = (("trainbridge-stream-token", token),) if token else ()
-    return list(stub.StreamMetrics(iter(requests), timeout=30, metadata=metadata))
+    return list(stub.StreamMetrics(iter(requests), timeout=60, metadata=metadata))
 
 
 def test_a_run_comes_out_at_every_door(bridge, stub):
@@ -222,7 +222,7 @@ def test_the_image_of_a_batch_is_there_while_its_shard_is_open(bridge, stub):
         yield batch("open", 1)
 
     seen: list[int] = []
-    for answer in stub.StreamMetrics(requests(), timeout=30):
+    for answer in stub.StreamMetrics(requests(), timeout=60):
         seen.append(answer.ack.batch_idx)
         if seen == [0]:
             assert bridge.get("/sessions/open/batches/1-0/0.jpg") == jpeg(shade=33)

@@ -35,7 +35,7 @@ def post(url: str, **document) -> None:
     request = urllib.request.Request(  # noqa: S310
         url, json.dumps(document).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
         assert answer.status == 202
 
 

@@ -31,7 +31,7 @@ def answer(bridge, path):
     """Return status, headers and body of a page, without following a redirect."""
     opener = urllib.request.build_opener(NoRedirect)
     try:
-        with opener.open(f"http://{bridge.http}{path}", timeout=30) as response:
+        with opener.open(f"http://{bridge.http}{path}", timeout=60) as response:
             return response.status, response.headers, response.read()
     except HTTPError as error:
         return error.code, error.headers, error.read()

@@ -207,7 +207,7 @@ def test_a_whole_bridge_sends_spans_that_lead_to_images(tmp_path):
         averages = wire.MetricsRequest(
             session_id="whole", epoch_data=wire.EpochData(epoch=1, average_loss=0.5)
         )
-        list(stub.StreamMetrics(iter([request, averages]), timeout=30))
+        list(stub.StreamMetrics(iter([request, averages]), timeout=60))
         until_true(lambda: receiver.named("training.epoch"), seconds=WAIT_SECONDS)
         [epoch] = receiver.named("training.epoch")
         link = epoch.attributes["training.images.url"]
@@ -231,7 +231,7 @@ def run_until_killed(state, receiver, number, *, spans):
             stub.RegisterTrainingSession(wire.SessionInfo(session_id="killed"))
         epoch = wire.EpochData(epoch=number)
         averages = wire.MetricsRequest(session_id="killed", epoch_data=epoch, sequence=number)
-        list(stub.StreamMetrics(iter([averages]), timeout=30))
+        list(stub.StreamMetrics(iter([averages]), timeout=60))
         until_true(lambda: bridge.total("bridge_spans_total", result="exported") == spans)
         bridge.process.kill()
         bridge.process.wait()
@@ -261,13 +261,13 @@ def test_a_stop_in_the_middle_of_an_epoch_costs_its_span_nothing(tmp_path):
                 stub = MetricsServiceStub(channel)
                 if part[0] == 1:
                     stub.RegisterTrainingSession(wire.SessionInfo(session_id="stopped"))
-                list(stub.StreamMetrics(map(numbered_batch, part), timeout=30))
+                list(stub.StreamMetrics(map(numbered_batch, part), timeout=60))
                 if part[0] == 8:
                     epoch = wire.EpochData(epoch=1)
                     averages = wire.MetricsRequest(
                         session_id="stopped", epoch_data=epoch, sequence=11
                     )
-                    list(stub.StreamMetrics(iter([averages]), timeout=30))
+                    list(stub.StreamMetrics(iter([averages]), timeout=60))
                 assert bridge.stop() == 0
 
     [epoch] = receiver.named("training.epoch")

@@ -50,7 +50,7 @@ def test_promtool_accepts_the_page(promtool):
         text=True,
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -66,7 +66,7 @@ def test_promtool_notices_a_broken_page(promtool):
         text=True,
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
     assert done.returncode != 0
@@ -94,7 +94,7 @@ def check_queries(promtool, folder, asked):
     path.write_text(json.dumps({"groups": [{"name": "queries", "rules": rules}]}))
 
     done = subprocess.run(
-        [promtool, "check", "rules", path], text=True, capture_output=True, check=False, timeout=30
+        [promtool, "check", "rules", path], text=True, capture_output=True, check=False, timeout=60
     )
 
     assert done.returncode == 0, done.stderr
@@ -173,7 +173,7 @@ def test_the_gpus_of_a_session_join_with_dcgm(promtool, tmp_path):
     )
 
     done = subprocess.run(
-        [promtool, "test", "rules", path], text=True, capture_output=True, check=False, timeout=30
+        [promtool, "test", "rules", path], text=True, capture_output=True, check=False, timeout=60
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -195,7 +195,7 @@ def test_promtool_accepts_any_losses(promtool, count):
         text=True,
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -239,7 +239,7 @@ def test_the_documented_mean_is_the_mean(promtool, tmp_path):
     test.write_text(MEAN.format(rules=rules))
 
     done = subprocess.run(
-        [promtool, "test", "rules", test], text=True, capture_output=True, check=False, timeout=30
+        [promtool, "test", "rules", test], text=True, capture_output=True, check=False, timeout=60
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

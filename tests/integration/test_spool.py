@@ -219,11 +219,11 @@ def test_an_interrupted_sync_is_taken_up_again(tmp_path, number):
                     bridge.total("training_batches_total", session_id="run")
                     > arrived + 0.05 * batches
                 ),
-                seconds=30,
+                seconds=60,
                 what="a part of it has arrived",
             )
             process.send_signal(number)
-            _, complaints = process.communicate(timeout=20)
+            _, complaints = process.communicate(timeout=60)
             status = 130 if number == signal.SIGINT else -number
             assert (process.returncode, complaints) == (status, "")
             assert bridge.total("training_batches_total", session_id="run") < batches

@@ -26,7 +26,7 @@ class Alertmanager:
 
     def alerts(self) -> list[dict]:
         """Return the alerts that it holds."""
-        with urllib.request.urlopen(f"http://{self.address}/api/v2/alerts", timeout=30) as response:
+        with urllib.request.urlopen(f"http://{self.address}/api/v2/alerts", timeout=60) as response:
             return json.load(response)
 
 

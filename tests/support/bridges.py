@@ -41,7 +41,7 @@ class RunningBridge:
     def get(self, path: str, **headers: str) -> bytes:
         """Return the body of a page."""
         request = urllib.request.Request(f"http://{self.http}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
             return response.read()
 
     def metrics(self) -> dict[str, dict[Labels, float]]:

@@ -43,7 +43,7 @@ class Prometheus:
 
     def _get(self, path: str) -> dict:
         try:
-            with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as response:  # noqa: S310
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as response:  # noqa: S310
                 return json.load(response)
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{path}: {error.read().decode()}") from error

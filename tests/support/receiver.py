@@ -141,7 +141,7 @@ async def say(stream, *requests) -> None:
 
 async def hear(stream) -> wire.MetricsResponse:
     """Return the next answer of a stream."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         answer = await stream.read()
     assert answer is not grpc.aio.EOF
     return answer

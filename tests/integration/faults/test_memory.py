@@ -65,7 +65,7 @@ class Trainer(threading.Thread):
         ) as channel:
             stub = MetricsServiceStub(channel)
             info = wire.SessionInfo(session_id=self.session_id, client_instance_id=self.session_id)
-            response = stub.RegisterTrainingSession(info, timeout=30)
+            response = stub.RegisterTrainingSession(info, timeout=60)
             assert response.success
             metadata = (("trainbridge-stream-token", response.stream_token),)
             for answer in stub.StreamMetrics(self._requests(), metadata=metadata):

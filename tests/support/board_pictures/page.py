@@ -184,7 +184,7 @@ def embedded(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         return url
     try:
-        with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 -- http, as checked above
+        with urllib.request.urlopen(url, timeout=60) as response:  # noqa: S310 -- http, as checked above
             kind = response.headers.get_content_type()
             return f"data:{kind};base64,{base64.b64encode(response.read()).decode()}"
     except OSError:

@@ -187,6 +187,6 @@ def test_ctrl_c_ends_a_command_that_waits(tmp_path):
         connection, _ = listener.accept()
         with connection:
             program.send_signal(signal.SIGINT)
-            out, err = program.communicate(timeout=30)
+            out, err = program.communicate(timeout=60)
 
     assert (program.returncode, out, err) == (130, b"", b"")

@@ -214,7 +214,7 @@ def test_a_thread_that_hangs_does_not_outlive_the_grace():
     ) as program:
         assert program.stdout.readline() == "ready\n"
         program.terminate()
-        _, err = program.communicate(timeout=30)
+        _, err = program.communicate(timeout=60)
 
     assert program.returncode == 1
     assert "took longer than shutdown_grace_seconds" in err

@@ -34,7 +34,7 @@ def refused(bridge, reason):
 
 async def ending(call):
     """Return how a call ended: its status and its text."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         return await call.code(), await call.details()
 
 

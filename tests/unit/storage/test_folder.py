@@ -146,7 +146,7 @@ def as_a_folder(path):
 STRANGE = [as_a_pipe, as_a_device, as_a_folder]
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("put", STRANGE)
 @pytest.mark.parametrize("name", ["instance-id", "instance-id.new"])
 def test_a_name_that_is_not_a_file_is_replaced(tmp_path, put, name):
@@ -157,7 +157,7 @@ def test_a_name_that_is_not_a_file_is_replaced(tmp_path, put, name):
         assert folder.instance_id
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("put", STRANGE)
 def test_a_lock_that_is_not_a_file_is_refused(tmp_path, put):
     """It is named, and the start does not wait for the other end of a pipe."""
@@ -170,7 +170,7 @@ def test_a_lock_that_is_not_a_file_is_refused(tmp_path, put):
         pass
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("put", STRANGE)
 @pytest.mark.parametrize("name", ["trainbridge.db", "trainbridge.db-wal", "trainbridge.db-shm"])
 def test_a_database_that_is_not_a_file_is_refused(tmp_path, put, name):

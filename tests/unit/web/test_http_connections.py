@@ -52,13 +52,13 @@ async def answer(port, sent=GET):
 
 async def first_line(reader):
     """Return the first line of an answer."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         return (await reader.readline()).decode().strip()
 
 
 async def rest(reader):
     """Return what comes until the server closes the connection."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         with suppress(ConnectionError):
             return await reader.read()
         return b""
@@ -94,7 +94,7 @@ async def test_headers_that_trickle_are_not_waited_for(served):
     _reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nA: ")
 
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not refused(deps, "slow_request"):
             writer.write(b"x")
             await asyncio.sleep(0.02)

@@ -30,14 +30,14 @@ def refuse(monkeypatch, text, times):
     monkeypatch.setattr(connection, "register", register_or_fail)
 
 
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(60)
 def test_a_python_that_is_ending_says_so(bridge, monkeypatch, caplog):
     """Python 3.12.0 to 3.12.2: nothing can be sent any more, nobody is kept waiting, and the log says why."""
     refuse(monkeypatch, "can't create new thread at interpreter shutdown", 1_000)
     session = TrainingSession(bridge.address)
     session.log_batch(0.5, epoch=0, batch=0)
 
-    assert session.close(60) == 4
+    assert session.close(100) == 4
     (reason,) = [record.message for record in caplog.records if bridge.address in record.message]
     assert "this process is ending" in reason
     assert "close the session, or leave its `with` block, before the program ends" in reason

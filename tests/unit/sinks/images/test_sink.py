@@ -338,7 +338,7 @@ async def test_stopping_delivers_what_fits_and_keeps_the_rest(tmp_path, store):
     """A bridge that stops while its store hangs ends in time; the next one uploads what was left."""
     store.gate.clear()
     first = Bench(tmp_path, store, keep=Keep.SAMPLE)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with first.running(drain_seconds=0.2):
             for number in range(3):
                 first.send(session(), batch(1, number))

@@ -244,7 +244,7 @@ def test_the_process_that_decodes_ends_with_its_bridge(decoder):
     (worker,) = decoder._idle
     worker._process.stdin.close()
 
-    assert worker._process.wait(timeout=30) == 0
+    assert worker._process.wait(timeout=60) == 0
 
 
 @given(st.binary(max_size=200), st.integers(0, 1_000), st.binary(max_size=8))
