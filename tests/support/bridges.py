@@ -79,7 +79,8 @@ class Launch:
             seconds=60,
             what="the bridge says which ports it has",
         )
-        assert self.process.poll() is None, self.log.read_text()
+        status = self.process.poll()
+        assert status is None, f"exit status {status}: {self.log.read_text()}"
         ports = json.loads(self.ports_file.read_text())
         doors = (f"127.0.0.1:{ports[door]}" for door in ("grpc", "http"))
         return RunningBridge(*doors, self.process, self.log)
