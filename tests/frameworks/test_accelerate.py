@@ -1,11 +1,15 @@
 """Real loops with an Accelerator."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from accelerate import Accelerator
-from support.obeying import ranks_that_obey
+from support.obeying import has_paused, pause_and_resume, ranks_that_obey
+from support.tools import ROOT
 from torch.utils.data import DataLoader, TensorDataset
 
 from bridge.client import CommandType, Status
@@ -77,6 +81,49 @@ def test_a_loop_obeys_through_the_session():
     assert rate == pytest.approx(0.01)
     assert [answer.applied for answer in recorder.answers] == [True, True]
     assert recorder.statuses[-1][0] is Status.COMPLETED
+
+
+def test_a_pause_holds_the_loop_until_it_may_go_on():
+    """And the page says so."""
+    recorder, threads = RecordingBridge(), []
+
+    def command(step):
+        if step == 1:
+            threads.append(pause_and_resume(recorder))
+
+    tracker = TrainbridgeTracker(address=recorder, session_id="run", close_seconds=60)
+    steps, _ = loop(tracker, epochs=1, on_step=command, may_stop=True)
+    threads[0].join()
+
+    assert has_paused(recorder)
+    assert steps == STEPS
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no data"), KeyboardInterrupt()])
+def test_what_ends_a_program_ends_its_run(bridge, tmp_path, error):
+    """Accelerate has no word for it: the run ends with the process, and by what has ended that."""
+    program = tmp_path / "program.py"
+    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "frameworks")]
+    program.write_text(
+        f"import sys\nsys.path[:0] = {paths}\n"
+        "from test_accelerate import loop\n"
+        "from bridge.client.integrations.accelerate import TrainbridgeTracker\n"
+        f"def fail(step):\n    if step == 2: raise {error!r}\n"
+        "loop(TrainbridgeTracker(session_id='run', close_seconds=60), on_step=fail)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, str(program)],
+        env={**os.environ, "TRAINBRIDGE_ADDRESS": bridge.address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    last = bridge.of("status_update")[-1]
+    assert ran.returncode != 0
+    assert last.status == Status.FAILED, ran.stderr
+    assert last.ending == ("interrupted" if isinstance(error, KeyboardInterrupt) else "")
+    assert len(bridge.of("batch_data")) == 2
 
 
 def test_images_are_those_of_a_step():

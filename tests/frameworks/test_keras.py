@@ -18,6 +18,7 @@ import numpy as np
 from bridge.client import CommandType
 from bridge.client.integrations.keras import TrainbridgeCallback
 from bridge.client.testing import RecordingBridge
+from support.obeying import has_paused, pause_and_resume
 
 generator = np.random.default_rng(0)
 IMAGES = generator.random((30, 8, 8, 3), dtype=np.float32)
@@ -91,6 +92,12 @@ out["stopped_after"] = len(recorder.batches)
 out["epochs_of_stopped"] = [(e.epoch, e.learning_rate) for e in recorder.epochs]
 out["rate"] = float(keras.ops.convert_to_numpy(made.optimizer.learning_rate))
 
+# A pause.
+recorder, made, threads = RecordingBridge(), model(), []
+fit(recorder, made, Each(lambda count: count == 2 and threads.append(pause_and_resume(recorder))), epochs=1)
+threads[0].join()
+out["paused"] = has_paused(recorder)
+
 # A schedule.
 recorder, made = RecordingBridge(), model()
 made.compile(keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)), made.loss)
@@ -127,6 +134,14 @@ try:
     fit(recorder, made, Each(fail))
 except LookupError:
     out["failed"] = [recorder.statuses[-1][0].name, recorder.statuses[-1][1]]
+recorder = RecordingBridge()
+def interrupt(count):
+    if count == 3:
+        raise KeyboardInterrupt
+try:
+    fit(recorder, made, Each(interrupt))
+except KeyboardInterrupt:
+    out["interrupted"] = [recorder.statuses[-1][0].name, recorder.statuses[-1][1]]
 out["restored"] = "compute_loss" not in vars(made)
 print(json.dumps(out))
 """
@@ -180,6 +195,7 @@ def test_images_are_seen_where_nothing_is_compiled(seen):
 
 def test_commands_are_obeyed(seen):
     """A learning rate holds and shows in the epoch, a checkpoint is a file, a stop ends it after the batch."""
+    assert seen["paused"]
     assert [answer[0] for answer in seen["answers"]] == [True, True, True]
     assert list(seen["folder"].glob("commanded-epoch=0-*.keras"))
     assert seen["stopped_after"] == 6
@@ -208,4 +224,5 @@ def test_an_images_function_that_raises_is_counted(seen):
 def test_what_ends_a_run_is_reported(seen):
     """By the exception, which Keras does not tell callbacks; the model is as it was."""
     assert seen["failed"] == ["FAILED", "LookupError: no data"]
+    assert seen["interrupted"] == ["FAILED", "KeyboardInterrupt"]
     assert seen["restored"]

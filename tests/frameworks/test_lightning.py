@@ -8,7 +8,7 @@ import lightning.pytorch  # noqa: F401 -- both before the callback, which is the
 import pytest
 import pytorch_lightning  # noqa: F401
 import torch
-from support.obeying import ranks_that_obey
+from support.obeying import has_paused, pause_and_resume, ranks_that_obey
 from torch.utils.data import DataLoader, TensorDataset
 
 from bridge.client import CommandType, Status, TrainingSession
@@ -252,6 +252,22 @@ def test_a_changed_learning_rate_holds_through_the_schedule(tmp_path):
 
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.005, 0.005, 0.005, 0.005])
     assert recorder.answers[0].applied
+
+
+def test_a_pause_holds_the_loop_until_it_may_go_on(tmp_path):
+    """And the page says so."""
+    recorder = RecordingBridge()
+
+    def command(index):
+        if index == 1:
+            threads.append(pause_and_resume(recorder))
+
+    threads = []
+    fit(tmp_path, recorder, module=module_of(PACKAGES[0], on_batch=command), max_epochs=1)
+    threads[0].join()
+
+    assert has_paused(recorder)
+    assert len(recorder.batches) == BATCHES
 
 
 def test_a_commanded_checkpoint_is_a_file(tmp_path):

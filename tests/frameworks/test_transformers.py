@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from support.obeying import ranks_that_obey
+from support.obeying import has_paused, pause_and_resume, ranks_that_obey
 from support.waiting import until_true
 from transformers import (
     GPT2Config,
@@ -211,6 +211,23 @@ def test_a_changed_learning_rate_holds_through_the_schedule(tmp_path):
     assert recorder.answers[0].applied
     rates = [e["learning_rate"] for e in trainer.state.log_history if "learning_rate" in e]
     assert max(rates[2:]) <= 0.001
+
+
+def test_a_pause_holds_the_loop_until_it_may_go_on(tmp_path):
+    """And the page says so."""
+    recorder = RecordingBridge()
+    taken, threads = [], []
+
+    def command(index):
+        taken.append(index)
+        if len(taken) == 2:
+            threads.append(pause_and_resume(recorder))
+
+    train(tmp_path, recorder, data=Texts(command), num_train_epochs=1)
+    threads[0].join()
+
+    assert has_paused(recorder)
+    assert len(recorder.batches) == STEPS
 
 
 def test_a_commanded_checkpoint_is_saved(tmp_path):

@@ -1,13 +1,14 @@
-"""Programs of two ranks that are given a learning rate, and then stopped."""
+"""Loops that are given commands: programs of two ranks, and loops that pause."""
 
 import os
 import subprocess
 import sys
+import threading
 
 from support.tools import ROOT
 from support.waiting import until_true
 
-from bridge.client import CommandType
+from bridge.client import CommandType, Status
 from bridge.wire import metrics_pb2 as wire
 
 
@@ -44,3 +45,28 @@ def ranks_that_obey(folder, bridge, code, *launcher):
     ranks = sorted(line.split()[1:] for line in out.splitlines() if line.startswith("rank"))
     assert [rank[0] for rank in ranks] == ["0", "1"], out
     return ranks
+
+
+def pause_and_resume(recorder):
+    """Send a command to pause, and one to resume once the loop has paused; return the thread that does the latter."""
+    recorder.send_command(CommandType.PAUSE_TRAINING)
+
+    def resume():
+        until_true(lambda: Status.PAUSED in [status for status, *_ in recorder.statuses])
+        recorder.send_command(CommandType.RESUME_TRAINING)
+
+    thread = threading.Thread(target=resume)
+    thread.start()
+    return thread
+
+
+def has_paused(recorder):
+    """Return whether a run has paused, gone on and ended, and has said so."""
+    answers = [answer.applied for answer in recorder.answers]
+    statuses = [status for status, *_ in recorder.statuses]
+    at = statuses.index(Status.PAUSED)
+    return answers == [True, True] and statuses[at:] == [
+        Status.PAUSED,
+        Status.RUNNING,
+        Status.COMPLETED,
+    ]
