@@ -55,8 +55,6 @@ def train(deps, session):
 def test_each_example_runs(bridge, capsys, example, printed):
     """As it stands, but for the address of the bridge."""
     deps, session, url = bridge
-    if "to_pandas" in example:
-        pytest.importorskip("pandas")
     thread = threading.Thread(target=train, args=(deps, session))
     if "submit_command" in example:
         thread.start()

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 
 from bridge.client import Status, TrainingSession
 from bridge.client.compat.tensorboard import SummaryWriter
@@ -212,10 +213,9 @@ def test_distributions_are_quantiles(bridge, caplog):
 
 def test_texts_are_events_and_figures_pictures(bridge):
     """A figure is closed as the original does."""
-    pyplot = pytest.importorskip("matplotlib.pyplot")
     with SummaryWriter("runs/x", address=bridge, strict=True) as writer:
         writer.add_text("notes", "a longer warm-up", 0)
-        figure = pyplot.figure(figsize=(1, 1))
+        figure = plt.figure(figsize=(1, 1))
         writer.add_figure("predictions", figure, 4)
         writer.add_scalar("training loss", 0.5, 4)
 
@@ -223,7 +223,7 @@ def test_texts_are_events_and_figures_pictures(bridge):
         ("notes", "a longer warm-up")
     ]
     assert [(batch.step, len(batch.images)) for batch in bridge.batches] == [(4, 1)]
-    assert not pyplot.fignum_exists(figure.number)
+    assert not plt.fignum_exists(figure.number)
 
 
 def test_the_loss_can_be_named(bridge, caplog):

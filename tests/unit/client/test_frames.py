@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.importorskip("pandas")
-
 from bridge.client.frames import to_pandas
 from bridge.client.query_logged import (
     ComparedConfigs,
