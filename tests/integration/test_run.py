@@ -162,12 +162,19 @@ def test_ctrl_c_in_a_terminal_reaches_the_program_once(home):
     assert (output, process.returncode) == ("", 9)
 
 
+SPACE = (
+    "unshare",
+    *(() if os.geteuid() == 0 else ("--user", "--map-root-user")),
+    *("--pid", "--fork", "--mount-proc"),
+)
+"""Runs a command whose processes have numbers of their own; root needs no namespace of users for it."""
+
+
 def _can_unshare():
     """Return whether this system lets us have processes with numbers of their own."""
-    words = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "true"]
     return (
         shutil.which("unshare")
-        and subprocess.run(words, check=False, capture_output=True).returncode == 0
+        and subprocess.run([*SPACE, "true"], check=False, capture_output=True).returncode == 0
     )
 
 
@@ -179,11 +186,10 @@ def test_as_the_first_process_of_a_container_it_reaps_orphans_and_passes_sigterm
         " while [ -e /proc/$orphan ]; do sleep 0.05; done; echo reaped;"
         " while true; do sleep 0.05; done"
     )
-    space = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc")
     inner = command("sh", "-c", program, flags=("--session-id", "pod"))
     # The first process of the namespace is the command itself: `exec` keeps its number.
     with subprocess.Popen(
-        [*space, *inner], env=home, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*SPACE, *inner], env=home, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout.readline() == "reaped\n"
         (first,) = _children(process.pid)
