@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from accelerate import Accelerator
+from support.arrived import check_arrived
 from support.obeying import has_paused, pause_and_resume, ranks_that_obey
 from support.tools import ROOT
 from torch.utils.data import DataLoader, TensorDataset
@@ -62,6 +63,13 @@ def test_what_a_script_logs_is_reported(bridge):
     assert json.loads(config) == {"width": 8}
     assert len(bridge.registrations) == 1
     assert bridge.of("status_update")[-1].status == Status.COMPLETED
+
+
+def test_a_run_reaches_a_bridge_whole(real_bridge):
+    """Its batches and its end, on /metrics and in the API."""
+    loop(TrainbridgeTracker(address=real_bridge.grpc, session_id="accelerate", close_seconds=60))
+
+    check_arrived(real_bridge, "accelerate", 2 * STEPS)
 
 
 def test_a_loop_obeys_through_the_session():

@@ -8,6 +8,7 @@ import lightning.pytorch  # noqa: F401 -- both before the callback, which is the
 import pytest
 import pytorch_lightning  # noqa: F401
 import torch
+from support.arrived import check_arrived
 from support.obeying import has_paused, pause_and_resume, ranks_that_obey
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -328,6 +329,16 @@ def test_each_fit_is_a_run_and_other_loops_are_none(tmp_path, bridge):
         trainer.fit_loop.max_epochs = count
         trainer.fit(module, loader())
     assert len(bridge.registrations) == 2
+
+
+def test_a_run_reaches_a_bridge_whole(tmp_path, real_bridge):
+    """Its batches, images and end, on /metrics and in the API."""
+    callback = TrainbridgeCallback(
+        address=real_bridge.grpc, session_id="lightning", close_seconds=60
+    )
+    trainer_of(PACKAGES[0], tmp_path, callback).fit(module_of(PACKAGES[0]), loader(), loader(2))
+
+    check_arrived(real_bridge, "lightning", 2 * BATCHES, images=4)
 
 
 def test_a_session_that_was_given_goes_on(tmp_path):

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from support.arrived import check_arrived
 from support.obeying import has_paused, pause_and_resume, ranks_that_obey
 from support.waiting import until_true
 from transformers import (
@@ -310,6 +311,21 @@ def test_several_ranks_obey_together(tmp_path, bridge):
 
     assert ranks[0][1:] == ranks[1][1:]
     assert float(ranks[0][2]) == 0.001
+
+
+def test_a_run_reaches_a_bridge_whole(tmp_path, real_bridge):
+    """Its batches, images and end, on /metrics and in the API."""
+    callback = TrainbridgeCallback(
+        address=real_bridge.grpc, session_id="transformers", close_seconds=60
+    )
+    Trainer(
+        image_model(),
+        arguments(tmp_path, remove_unused_columns=False),
+        train_dataset=Pictures(),
+        callbacks=[callback],
+    ).train()
+
+    check_arrived(real_bridge, "transformers", 4, images=4)
 
 
 def test_a_session_that_was_given_goes_on(tmp_path):
