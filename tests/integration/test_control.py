@@ -97,6 +97,7 @@ def test_a_pause_holds_the_loop_within_a_batch(tmp_path):
 
         loop = threading.Thread(target=train)
         loop.start()
+        until_true(lambda: session.stats.connected, what="the bridge knows the session")
         until_true(lambda: client.session("run").status == "paused")
         assert taken == [1.0]
         client.submit_command("run", RESUME)
