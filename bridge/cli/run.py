@@ -2,11 +2,10 @@
 
 import argparse
 import os
-import sys
 
 from bridge.cli.parsing import name_and_value, positive_number
 from bridge.cli.sync import CONNECTION
-from bridge.client.launch.preparation import Choices, Launch, find_program, prepare
+from bridge.client.launch.preparation import Choices, Launch, find_program, prepare, say
 from bridge.errors import BridgeError, SettingError
 
 NOT_FOUND = 127
@@ -124,6 +123,5 @@ def _not_found(found: str | None, error: OSError) -> str:
 
 
 def _say(status: int, sentence: str) -> int:
-    if sys.stderr is not None:
-        sys.stderr.write(f"trainbridge run: {sentence}\n")
+    say(sentence)
     return status

@@ -16,7 +16,7 @@ from bridge.client.identity import Identity
 from bridge.client.launch.announcement import report_end
 from bridge.client.launch.endings_left import leave_end
 from bridge.client.launch.outcome import Outcome
-from bridge.client.launch.preparation import Launch, say
+from bridge.client.launch.preparation import Launch, say, write_on_stderr
 from bridge.client.launch.run_folder import RunFolder, RunSession
 from bridge.client.spool.folder import Folder, InUseError
 from bridge.client.sync import UndeliverableError, deliver
@@ -141,11 +141,9 @@ class _Progress:
             )
         if sys.stderr is not None and sys.stderr.isatty() and done < messages:
             self._is_shown = True
-            sys.stderr.write(f"\rtrainbridge run: {done}/{messages} messages delivered\x1b[K")
-            sys.stderr.flush()
+            write_on_stderr(f"\rtrainbridge run: {done}/{messages} messages delivered\x1b[K")
 
     def clear(self) -> None:
         """Take the line away."""
         if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            write_on_stderr("\r\x1b[K")

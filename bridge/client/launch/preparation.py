@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
@@ -166,7 +167,27 @@ def find_program(word: str, environment: Mapping[str, str]) -> str | None:
 
 
 def say(text: str) -> None:
-    """Tell the user something on stderr, which belongs to the program, so no more than that."""
-    if sys.stderr is not None:
-        sys.stderr.write(f"trainbridge run: {text}\n")
+    """Tell the user something on stderr, which belongs to the program, so no more than that.
+
+    Where nobody reads it any more, or its disk is full, the program still runs to its own end.
+    """
+    write_on_stderr(f"trainbridge run: {text}\n")
+
+
+def write_on_stderr(text: str) -> None:
+    """Write on stderr, if there is one that takes it; never raises OSError."""
+    if sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(text)
         sys.stderr.flush()
+    except (OSError, ValueError):  # ValueError: it is closed
+        _give_up_stderr()
+
+
+def _give_up_stderr() -> None:
+    """Have what stderr could not write thrown away: Python would try it again at the exit, and exit with 120."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stderr.fileno())
+        os.close(nowhere)

@@ -17,9 +17,13 @@ def _say_once(text: str) -> None:
 
 
 def _prepare() -> None:
-    """Watch for the frameworks; a Python that has no trainbridge runs on without."""
+    """Watch for the frameworks; a Python that has no trainbridge runs on without.
+
+    What was imported for that is forgotten again: the program may have a module of its own called `bridge`.
+    """
     if os.environ.get("TRAINBRIDGE_AUTODETECT") != "1" or not os.environ.get("TRAINBRIDGE_RUN_DIR"):
         return
+    before = set(sys.modules)
     try:
         from bridge.client.launch import autodetect  # noqa: PLC0415
 
@@ -31,6 +35,10 @@ def _prepare() -> None:
         )
     except Exception as error:  # noqa: BLE001 -- nothing here may keep a program from starting
         _say_once(f"no framework is watched for: {type(error).__name__}")
+    finally:
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] == "bridge":
+                del sys.modules[name]
 
 
 def _run_hidden() -> None:
