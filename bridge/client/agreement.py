@@ -159,15 +159,16 @@ class Agreement:
 
     def _outcome(self, collective: Collective, command: Command) -> tuple[bool, str]:
         """Run the callback of one command; return what became of it on all ranks."""
-        cell = _cell(*carried_out(self._callbacks, command))
+        callback = self._callbacks[command.type]
+        cell = _cell(*carried_out(callback, command))
         answers = [_answer_of(each) for each in collective.all_gather(cell)]
         refusals = [(rank, said) for rank, (applied, said) in enumerate(answers) if not applied]
         if not refusals:
-            confirm(self._callbacks, command)
+            confirm(callback)
             return answers[0]
         if len(refusals) == len(answers):
             return False, answers[0][1]
-        is_undone = take_back(self._callbacks, command)
+        is_undone = take_back(callback)
         rank, said = refusals[0]
         rest = "no rank has changed" if is_undone else "others have applied it, so the ranks differ"
         return False, f"rank {rank} has refused it ({said or 'without a reason'}); {rest}"

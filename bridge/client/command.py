@@ -68,10 +68,29 @@ class Callbacks(dict[CommandType, Callback]):
     """The callbacks of a loop by type of command."""
 
 
-def carried_out(callbacks: Callbacks, command: Command) -> tuple[bool, str]:
+class ReversibleCallback:
+    """A callback of the SDK's own, which learns what has become of its command on all ranks.
+
+    A program's own callback may be anything, with attributes of any name: it is only ever called.
+    """
+
+    def __call__(self, parameters: Mapping[str, str]) -> bool | str | None:
+        """Carry it out."""
+        raise NotImplementedError
+
+    def confirm(self) -> None:
+        """Take note that the command is applied for good, on all ranks."""
+        raise NotImplementedError
+
+    def undo(self) -> bool:
+        """Take back what another rank has refused; return whether nothing of it is left."""
+        raise NotImplementedError
+
+
+def carried_out(callback: Callback, command: Command) -> tuple[bool, str]:
     """Run the callback of a command; return whether it has applied it, and a remark."""
     try:
-        result = callbacks[command.type](command.parameters)
+        result = callback(command.parameters)
     except RefusedCommandError as refusal:
         return False, str(refusal)
     except BaseException as error:  # noqa: BLE001 -- a callback's fault is an answer, not an end
@@ -80,14 +99,18 @@ def carried_out(callbacks: Callbacks, command: Command) -> tuple[bool, str]:
     return result is not False, result if isinstance(result, str) else ""
 
 
-def confirm(callbacks: Callbacks, command: Command) -> None:
+def confirm(callback: Callback) -> None:
     """Tell a callback that its command is applied for good, on all ranks, if it wants to know."""
-    confirmed = getattr(callbacks[command.type], "confirm", None)
-    if confirmed is not None:
-        confirmed()
+    if isinstance(callback, ReversibleCallback):
+        callback.confirm()
 
 
-def take_back(callbacks: Callbacks, command: Command) -> bool:
+def take_back(callback: Callback) -> bool:
     """Have a callback undo what another rank has refused; return whether nothing of it is left."""
-    undo = getattr(callbacks[command.type], "undo", None)
-    return undo is not None and bool(undo())
+    if not isinstance(callback, ReversibleCallback):
+        return False
+    try:
+        return callback.undo()
+    except BaseException as error:  # noqa: BLE001 -- an optimizer that takes its old rate no more
+        let_through(error)
+        return False

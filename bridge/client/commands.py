@@ -72,6 +72,7 @@ class CommandInbox:
         self._change = threading.Condition()
         self._stop: Command | None = None
         self._pause: Command | None = None
+        self._is_carrying_out = False
         self.waiting: list[Command] = []
         """Commands without an answer; the loop checks whether there are any at every batch."""
         self.is_stopping = False
@@ -123,6 +124,8 @@ class CommandInbox:
 
     def at_step(self) -> None:
         """Carry out what has a callback, and refuse what nobody takes; in the loop's thread, and never raises."""
+        if self._is_carrying_out:
+            return
         self.run_callbacks()
         for command in tuple(self.waiting):
             if command.type in CUSTOM and command.type not in self._current_callbacks():
@@ -131,12 +134,21 @@ class CommandInbox:
                 self._refuse(command)
 
     def run_callbacks(self) -> None:
-        """Carry out the commands that have callbacks, unless other ranks would have to do the same."""
-        while self.waiting and not self._is_together():
-            taken = self.take_with_callbacks(1)
-            if not taken:
-                return
-            self._carry_out(taken[0])
+        """Carry out the commands that have callbacks, unless other ranks would have to do the same.
+
+        One after the other: a callback that calls the session does not begin the next one.
+        """
+        if self._is_carrying_out:
+            return
+        self._is_carrying_out = True
+        try:
+            while self.waiting and not self._is_together():
+                taken = self.take_with_callbacks(1)
+                if not taken:
+                    return
+                self._carry_out(taken[0])
+        finally:
+            self._is_carrying_out = False
 
     def take_with_callbacks(self, limit: int) -> list[Command]:
         """Take commands that have callbacks out of those that wait; who takes them, answers them."""
@@ -205,7 +217,9 @@ class CommandInbox:
             self._pause = None
 
     def end_epoch(self) -> None:
-        """Refuse what the loop has had the time to ask about and has not."""
+        """Refuse what the loop has had the time to ask about and has not; within a callback it has none."""
+        if self._is_carrying_out:
+            return
         for command in tuple(self.waiting):
             command.epochs_waited += 1
             if command.epochs_waited >= PATIENCE_EPOCHS:
@@ -253,15 +267,15 @@ class CommandInbox:
             )
 
     def _carry_out(self, command: Command) -> None:
-        callbacks = self._current_callbacks()
+        callback = self._current_callbacks()[command.type]
         try:
-            is_applied, remark = carried_out(callbacks, command)
+            is_applied, remark = carried_out(callback, command)
         except BaseException as error:  # the program's own end, which is an answer too
             self._give_answer(command, False, error_text(error))
             raise
         self._give_answer(command, is_applied, remark)
         if is_applied:
-            confirm(callbacks, command)
+            confirm(callback)
 
     def _replace_pause(self, command: Command | None) -> None:
         self._resolve(self._pause, applied=False, remark="another command came first")

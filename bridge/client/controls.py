@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from bridge.client.capture.reading import UINT32_MAX
-from bridge.client.command import Callback, RefusedCommandError
+from bridge.client.command import Callback, RefusedCommandError, ReversibleCallback
 from bridge.client.learning_rates import LearningRates, real_number
 from bridge.protocol import CommandType
 
@@ -50,7 +50,7 @@ def control_callbacks(
     return Controls(callbacks, rates.current if rates is not None else None)
 
 
-class ChangeLearningRate:
+class ChangeLearningRate(ReversibleCallback):
     """Changes the learning rate of optimizers, or as the loop does it itself, or both."""
 
     def __init__(

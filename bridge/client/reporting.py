@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
+from bridge.client.arguments import read_argument
 from bridge.client.capture.capture import Capture
 from bridge.client.capture.positions import known_step
 from bridge.client.commands import CommandInbox
@@ -88,7 +89,9 @@ class Reporting:
         if not self._gate.is_open and not self._admit("epochs"):
             return
         if learning_rate is None and self._current_rate is not None:
-            learning_rate = self._current_rate()
+            learning_rate = read_argument(
+                self._gate.account, "learning_rate", self._current_rate, lambda rate: rate(), None
+            )
         self._logged_epoch = epoch
         self._capture.epoch(
             epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate

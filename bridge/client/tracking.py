@@ -53,19 +53,21 @@ class Tracking(ControlCalls):
         numbers = self._epochs(epochs, epoch, begin[0])
         every = read_argument(self._gate.account, "agree_every", agree_every, _count_of, 10) or 1
         self._plan(0 if epoch is not None else numbers.stop, size)
+        around, place = self._place, None
         try:
             for number in numbers:
                 self._shuffle(loader, number)
                 skipped = begin[1] if number == begin[0] else 0
                 for index, batch in self._batches(loader, skipped):
-                    self._place = (number, index)
+                    self._place = place = (number, index)
                     yield number, batch
                     if self._has_to_stop(index, every):
                         return
                 if epoch is None and self._logged_epoch != number:
                     self.log_epoch(number, loss=MEAN_LOSS)
         finally:
-            self._place = None
+            if self._place is place:  # else another loop is under way, and this one was left before
+                self._place = around
 
     def _batches(self, loader: Iterable[T], skipped: int) -> Iterator[tuple[int, T]]:
         """Yield the batches of an epoch behind those that are skipped, with their indices."""
@@ -110,11 +112,13 @@ class Tracking(ControlCalls):
 
     def _shuffle(self, loader: Any, epoch: int) -> None:
         """Have a distributed sampler shuffle anew: else it gives every epoch the same sequence."""
-        batch_sampler = getattr(loader, "batch_sampler", None)
-        samplers = (loader, getattr(loader, "sampler", None), batch_sampler)
-        for sampler in (*samplers, getattr(batch_sampler, "sampler", None)):
-            set_epoch = getattr(sampler, "set_epoch", None)
+        paths = ((), ("sampler",), ("batch_sampler",), ("batch_sampler", "sampler"))
+        for path in paths:
             try:
+                sampler = loader
+                for name in path:
+                    sampler = getattr(sampler, name, None)
+                set_epoch = getattr(sampler, "set_epoch", None)
                 if callable(set_epoch):
                     set_epoch(epoch)
             except Exception as error:  # noqa: BLE001 -- anything may be a sampler

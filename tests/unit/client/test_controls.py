@@ -121,6 +121,90 @@ def test_what_cannot_be_used_is_left_out(bridge, controls):
         session.controls(**controls)
 
 
+class OwnCallback:
+    """A callback with attributes of its own, as any object may have."""
+
+    def __call__(self, _parameters):
+        return "saved"
+
+    def confirm(self, what):
+        pytest.fail(f"asked to confirm {what}")
+
+    def __getattr__(self, name):
+        raise OSError(f"no {name}")
+
+
+def test_a_callback_is_called_and_nothing_else_of_it_is_used(bridge):
+    """It may be an object with a `confirm` or an `undo` of its own, or one that raises for any name."""
+    with TrainingSession(bridge) as session:
+        session.on(SAVE, OwnCallback())
+        bridge.send_command(SAVE)
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    assert [(answer.applied, answer.message) for answer in bridge.answers] == [(True, "saved")]
+
+
+def test_a_callback_that_calls_the_session_does_not_begin_the_next_one(bridge):
+    """However many commands wait, each is carried out after the other, and is not refused meanwhile."""
+    depths = []
+    depth = 0
+
+    def evaluates():
+        nonlocal depth
+        depth += 1
+        depths.append(depth)
+        session.log_batch(0.5, epoch=1, batch=len(depths))
+        session.log_epoch(1, loss=0.5)
+        assert not session.agree_to_stop()
+        depth -= 1
+
+    with TrainingSession(bridge) as session:
+        session.controls(checkpoint=evaluates)
+        for _ in range(200):
+            bridge.send_command(SAVE)
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    assert depths == [1] * 200
+    assert [answer.applied for answer in bridge.answers] == [True] * 200
+
+
+def test_a_function_that_replaces_itself_reports_the_rate_that_it_was_given(bridge):
+    """The one that takes its place was given none yet."""
+
+    def changes(_rate):
+        session.controls(lr=changes)
+
+    with TrainingSession(bridge) as session:
+        session.controls(lr=changes)
+        bridge.send_command(LR, learning_rate=0.25)
+        session.log_batch(0.5, epoch=0, batch=0)
+
+    assert [each.values["learning_rate"] for each in bridge.scalars] == [0.25]
+
+
+class Optimizer:
+    """An optimizer, as far as it matters."""
+
+    def __init__(self):
+        self.param_groups = [{"lr": 0.1}]
+
+
+@pytest.mark.parametrize("groups", [None, [3], [{"lr": 0.1}, None]])
+def test_an_optimizer_that_has_broken_costs_its_rate_alone(bridge, groups):
+    """The end of an epoch is reported without a rate that cannot be read, and the command is refused."""
+    with TrainingSession(bridge) as session:
+        optimizer = Optimizer()
+        session.controls(optimizer=optimizer)
+        optimizer.param_groups = groups
+        session.log_epoch(0, loss=0.5)
+        bridge.send_command(LR, learning_rate=0.5)
+        session.log_batch(0.5, epoch=1, batch=0)
+
+    (epoch,) = bridge.epochs
+    assert epoch.learning_rate == (pytest.approx(0.1) if groups and len(groups) == 2 else None)
+    assert [answer.applied for answer in bridge.answers] == [False]
+
+
 def test_controls_add_up(bridge):
     """A later call replaces what it names, and leaves the rest."""
     seen = []

@@ -274,6 +274,35 @@ def test_what_cannot_be_used_keeps_nobody_from_training(bridge):
         assert session.stats.faults == 2
 
 
+def test_a_loader_whose_samplers_cannot_be_looked_at_is_iterated_over(bridge):
+    """What its attributes raise is counted, once for each and epoch."""
+
+    class Closed(list):
+        @property
+        def sampler(self):
+            raise OSError("closed")
+
+        batch_sampler = sampler
+
+    with TrainingSession(bridge) as session:
+        assert len(list(session.track(Closed([1.0]), epochs=1))) == 1
+        assert session.stats.faults == 3
+
+
+def test_a_loop_within_a_loop_has_its_place_for_as_long_as_it_runs(bridge):
+    """Then the outer one has its own again; one that was left before changes nothing as it is closed."""
+    with TrainingSession(bridge, strict=True) as session:
+        left = session.track([1.0, 2.0], epochs=1)
+        next(left)
+        for _ in session.track([1.0], epoch=5):
+            for _ in session.track([1.0, 2.0], epoch=7):
+                session.log_batch(0.1)
+            left.close()
+            session.log_batch(0.5)
+
+    assert places(bridge) == [(7, 0), (7, 1), (5, 0)]
+
+
 def test_a_loop_that_is_left_early_is_nowhere(bridge):
     """What is logged after it counts by itself."""
     with TrainingSession(bridge, strict=True) as session:
