@@ -125,6 +125,15 @@ class Keep(keras.callbacks.Callback):
 made.fit(IMAGES, LABELS, batch_size=8, verbose=0, callbacks=[callback, Keep()])
 out["left_out"] = session.stats.left_out
 
+# A schedule that has no configuration.
+class Steady(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.01
+recorder, made = RecordingBridge(), model()
+made.compile(keras.optimizers.SGD(Steady()), made.loss)
+fit(recorder, made, epochs=1)
+out["steady"] = [len(recorder.batches), recorder.config]
+
 # An exception.
 recorder, made = RecordingBridge(), model()
 def fail(count):
@@ -207,6 +216,14 @@ def test_a_schedule_is_not_overruled(seen):
     """The command is refused, with what to do."""
     assert [answer[0] for answer in seen["refused"]] == [False]
     assert "LearningRateSchedule" in seen["refused"][0][1]
+
+
+def test_a_schedule_without_a_configuration_keeps_nobody_from_training(seen):
+    """As in many tutorials: the optimizer has its name alone."""
+    batches, config = seen["steady"]
+
+    assert batches == 4
+    assert config["optimizer"] == "SGD"
 
 
 def test_executions_of_several_batches_are_reported_by_their_last(seen):

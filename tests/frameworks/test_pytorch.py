@@ -1,6 +1,8 @@
 """Ordinary loops of PyTorch, with `track` and with `watch`."""
 
 import copy
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from bridge.client import CommandType, Status, TrainingSession
 from bridge.client.integrations.pytorch import watch
+from bridge.client.process_hooks import registered
 from bridge.client.testing import RecordingBridge
 
 PAGE = Path(__file__).parents[2] / "docs" / "frameworks" / "pytorch.md"
@@ -153,6 +156,20 @@ def test_a_cell_that_is_run_again_watches_once(recorder):
 
     assert [batch.step for batch in recorder.batches] == [0, 1, 2] * 2
     assert session.stats.left_out == {}
+
+
+def test_what_is_watched_is_freed_as_the_program_drops_it(recorder):
+    """As in a notebook that makes its model anew: its session ends by that."""
+    model, optimizer = linear()
+    watch(model, torch.nn.CrossEntropyLoss(), optimizer, address=recorder)
+    kept = weakref.ref(optimizer)
+    del model, optimizer
+    gc.collect()
+
+    assert kept() is None
+    until_true(lambda: not registered(), what="the session has ended")
+    assert recorder.statuses[-1][0] is Status.COMPLETED
+    TrainingSession(RecordingBridge()).close()  # only the main thread can leave SIGTERM alone again
 
 
 def test_a_session_that_was_given_is_left_open(recorder):

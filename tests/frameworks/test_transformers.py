@@ -2,6 +2,7 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from transformers import (
 )
 
 from bridge.client import CommandType, Status, TrainingSession
+from bridge.client.integrations.forward_watch import ForwardWatch
 from bridge.client.integrations.transformers import TrainbridgeCallback
 from bridge.client.testing import RecordingBridge
 
@@ -38,6 +40,19 @@ class Texts(torch.utils.data.Dataset):
         self.on_item(index)
         tokens = (torch.arange(8) + index) % 50
         return {"input_ids": tokens, "labels": tokens}
+
+
+class Plain(torch.nn.Module):
+    """A model that is none of Transformers', with a configuration of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.config = SimpleNamespace(width=4)
+        self.layer = torch.nn.Embedding(50, 4)
+
+    def forward(self, input_ids, labels):
+        """Return a loss."""
+        return {"loss": self.layer(input_ids).square().mean() + 0 * labels.sum()}
 
 
 class Pictures(torch.utils.data.Dataset):
@@ -134,6 +149,30 @@ def test_every_step_and_epoch_is_reported(tmp_path):
     assert recorder.config["per_device_train_batch_size"] == 4
     assert recorder.config["model.n_embd"] == 8
     assert recorder.statuses[-1][0] is Status.COMPLETED
+
+
+def test_a_model_with_a_configuration_of_its_own_trains(tmp_path):
+    """One that is none of Transformers' is reported as it is; training begins in any case."""
+    model = Plain()
+    recorder, _ = train(tmp_path, model=model, max_steps=2)
+
+    assert len(recorder.batches) == 2
+    assert recorder.config["model.width"] == 4
+
+
+def test_a_rank_that_cannot_report_its_step_obeys_all_the_same(tmp_path, monkeypatch):
+    """Others would wait for it: what is left out is counted."""
+    recorder = RecordingBridge()
+
+    def unreadable(_watch):
+        recorder.send_command(CommandType.STOP_TRAINING)
+        raise RuntimeError("two devices")
+
+    monkeypatch.setattr(ForwardWatch, "end_step", unreadable)
+    _, trainer = train(tmp_path, recorder)
+
+    assert trainer.state.global_step == 1
+    assert [answer.applied for answer in recorder.answers][:1] == [True]
 
 
 def test_images_come_with_predictions_and_classes(tmp_path):

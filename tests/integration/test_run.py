@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from support.bridges import running_bridge
@@ -281,11 +282,9 @@ def test_a_program_may_have_a_module_that_is_called_as_our_package_is(home, tmp_
 
 @pytest.mark.parametrize("is_full", [False, True])
 @pytest.mark.parametrize(("words", "status"), [(("sh", "-c", "exit 4"), 4), (("nosuch",), 127)])
-def test_a_stderr_that_takes_nothing_changes_no_exit_status(
-    home, tmp_path, is_full, words, status
-):
+def test_a_stderr_that_takes_nothing_changes_no_exit_status(home, tmp_path, is_full, words, status):
     """A reader that has gone, or a full disk: there is a warning as the program runs, and a sentence at its end."""
-    if is_full and not os.path.exists("/dev/full"):
+    if is_full and not Path("/dev/full").exists():
         pytest.skip("only Linux has a disk that is always full")
     blocked = tmp_path / "blocked"
     blocked.touch()

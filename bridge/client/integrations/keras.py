@@ -9,7 +9,7 @@ import keras
 from bridge.client.integrations.keras_loss import BatchLoss
 from bridge.client.integrations.keras_watch import LossWatch
 from bridge.client.integrations.metric_names import by_split, epoch_numbers
-from bridge.client.integrations.owned_session import OwnedSession, guarded, reports_errors
+from bridge.client.integrations.owned_session import OwnedSession, guarded, readable, reports_errors
 from bridge.client.integrations.pictures import Images, images_and_labels
 from bridge.client.session import TrainingSession
 
@@ -59,11 +59,11 @@ class TrainbridgeCallback(keras.callbacks.Callback):
         """Begin the run; raises as TrainingSession does."""
         session = self.owned.begin(**_known(self.model, self.params))
         self._first_step = None
-        self._watch.begin(self.model)
         session.controls(
             lr=lambda rate: _change_rate(self.model, rate),
             checkpoint=self._save if self._checkpoint_dir is not None else None,
         )
+        self._look()
 
     @guarded
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -75,9 +75,17 @@ class TrainbridgeCallback(keras.callbacks.Callback):
         self._epoch = epoch
         self._losses.begin_epoch()
 
-    @guarded
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Report a batch, or the last of several that were one execution, and obey."""
+        """Report a batch, or the last of several that were one execution, and obey: every rank has to."""
+        self._report_batch(batch, logs)
+        self._obey()
+
+    @guarded
+    def _look(self) -> None:
+        self._watch.begin(self.model)
+
+    @guarded
+    def _report_batch(self, batch: int, logs: Any) -> None:
         session = self.session
         if session is None:
             return
@@ -93,7 +101,11 @@ class TrainbridgeCallback(keras.callbacks.Callback):
             predictions=predictions,
             ground_truth=truth,
         )
-        if session.agree_to_stop():
+
+    @guarded
+    def _obey(self) -> None:
+        session = self.session
+        if session is not None and session.agree_to_stop():
             self.model.stop_training = True
 
     @guarded
@@ -125,8 +137,12 @@ class TrainbridgeCallback(keras.callbacks.Callback):
 
     def end(self, error: BaseException | None) -> None:
         """End the run: it has completed, or failed by `error`."""
-        self._watch.end()
+        self._look_away()
         self.owned.end(error)
+
+    @guarded
+    def _look_away(self) -> None:
+        self._watch.end()
 
     def _save(self) -> str:
         _sync(self.model)
@@ -149,12 +165,20 @@ keras.Model.fit = reports_errors(keras.Model.fit, _callbacks_of, TrainbridgeCall
 
 def _known(model: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Keras says about a run."""
-    return {
-        "model": model.name or type(model).__name__,
-        "epochs": params.get("epochs"),
-        "batches_per_epoch": params.get("steps"),
-        "config": {"optimizer": model.optimizer.get_config()},
-    }
+    return readable(
+        model=lambda: model.name or type(model).__name__,
+        epochs=lambda: params.get("epochs"),
+        batches_per_epoch=lambda: params.get("steps"),
+        config=lambda: {"optimizer": _about(model.optimizer)},
+    )
+
+
+def _about(optimizer: Any) -> Any:
+    """Return the configuration of an optimizer; a schedule of the program's own need not have one: then the name."""
+    try:
+        return optimizer.get_config()
+    except NotImplementedError:
+        return type(optimizer).__name__
 
 
 def _last_of(model: Any, batch: int, steps: int | None) -> int:

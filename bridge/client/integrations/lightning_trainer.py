@@ -5,17 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bridge.client.integrations.owned_session import readable
+
 
 def known(trainer: Any, module: Any) -> dict[str, Any]:
     """Return what a Trainer says about a run."""
-    batch_size = getattr(trainer.train_dataloader, "batch_size", None)
-    return {
-        "model": type(module).__name__,
-        **_length(trainer),
-        "batch_size": batch_size if isinstance(batch_size, int) else None,
-        "config": dict(module.hparams) or None,
-        "resume_from": _resumed(trainer),
-    }
+    found = readable(
+        length=lambda: _length(trainer),
+        model=lambda: type(module).__name__,
+        batch_size=lambda: _batch_size(trainer.train_dataloader),
+        config=lambda: dict(module.hparams) or None,
+        resume_from=lambda: _resumed(trainer),
+    )
+    return {**found.pop("length", {}), **found}
+
+
+def _batch_size(loader: Any) -> int | None:
+    size = getattr(loader, "batch_size", None)
+    return size if isinstance(size, int) else None
 
 
 def _length(trainer: Any) -> dict[str, int | None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bridge.client.encoding.isolation import let_through
-from bridge.client.left_out import Reason
+from bridge.client.left_out import Reason, error_text
 from bridge.client.phases import NoPhase, Phase
 from bridge.client.session import TrainingSession
 
@@ -105,12 +105,33 @@ def reports_errors(
         try:
             return train(*args, **kwargs)
         except BaseException as error:
-            for callback in callbacks_of(*args, **kwargs):
-                if isinstance(callback, kind):
-                    callback.end(error)
+            _end_by(error, lambda: callbacks_of(*args, **kwargs), kind)
             raise
 
     return run
+
+
+def _end_by(error: BaseException, callbacks: Callable[[], Iterable[Any]], kind: type[Any]) -> None:
+    """Have callbacks of one kind end their run; whatever they raise, the exception goes on as it was."""
+    try:
+        for callback in callbacks():
+            if isinstance(callback, kind):
+                callback.end(error)
+    except BaseException as fault:  # noqa: BLE001 -- a framework that is half made has no callbacks, say
+        let_through(fault)
+        leave_out(None, "the exception that ended training", fault)
+
+
+def readable(**facts: Callable[[], Any]) -> dict[str, Any]:
+    """Return what a framework says about a run, by name; a fact that raises costs itself alone, and is logged."""
+    known = {}
+    for name, read in facts.items():
+        try:
+            known[name] = read()
+        except BaseException as error:  # noqa: BLE001 -- whatever a framework's objects raise
+            let_through(error)
+            leave_out(None, f"{name} of this run", error)
+    return known
 
 
 def guarded(hook: Callable[..., None]) -> Callable[..., None]:
@@ -135,6 +156,6 @@ def guarded(hook: Callable[..., None]) -> Callable[..., None]:
 def leave_out(session: TrainingSession | None, what: str, error: BaseException) -> None:
     """Count what could not be reported; raises ValueError in strict mode."""
     if session is None:
-        log.warning("%s is not reported: %s: %s", what, type(error).__name__, error)
+        log.warning("%s is not reported, training goes on: %s", what, error_text(error))
         return
     session._gate.account.add(what, Reason.UNREADABLE, error=error)

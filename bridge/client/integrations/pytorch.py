@@ -1,7 +1,7 @@
 """Reports an ordinary loop of PyTorch by its model, its criterion and its optimizer."""
 
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 
@@ -9,8 +9,11 @@ from bridge.client.integrations.owned_session import OwnedSession, guarded
 from bridge.client.integrations.pictures import NOTHING, Images, images_and_labels
 from bridge.client.session import TrainingSession
 
-_watched: "WeakKeyDictionary[Any, Watcher]" = WeakKeyDictionary()
-"""By optimizer: one that is watched anew, as in a notebook, is not watched twice."""
+_watched: "WeakKeyDictionary[Any, ref[Watcher]]" = WeakKeyDictionary()
+"""By optimizer: one that is watched anew, as in a notebook, is not watched twice.
+
+Its hooks keep a watcher alive, whose session knows the optimizer: kept here, it would never be freed.
+"""
 
 
 def watch(
@@ -37,9 +40,10 @@ def watch(
     owned = OwnedSession(session, options)
     made = owned.begin(model=type(_unwrapped(model)).__name__)
     made.controls(optimizer=optimizer, scheduler=scheduler)
-    if previous := _watched.pop(optimizer, None):
-        previous.leave()
-    _watched[optimizer] = Watcher(owned, made, images, model, criterion, optimizer)
+    watcher = _watched.pop(optimizer, lambda: None)()
+    if watcher is not None:
+        watcher.leave()
+    _watched[optimizer] = ref(Watcher(owned, made, images, model, criterion, optimizer))
     return made
 
 

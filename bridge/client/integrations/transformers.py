@@ -7,9 +7,11 @@ from typing import Any
 from transformers import Trainer, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
 
+from bridge.client.compat.named_values import named_values
+from bridge.client.encoding.isolation import let_through
 from bridge.client.integrations.forward_watch import ForwardWatch, pictures_of
 from bridge.client.integrations.metric_names import by_split, epoch_numbers
-from bridge.client.integrations.owned_session import OwnedSession, guarded, reports_errors
+from bridge.client.integrations.owned_session import OwnedSession, guarded, readable, reports_errors
 from bridge.client.integrations.pictures import Images
 from bridge.client.session import TrainingSession
 
@@ -68,10 +70,9 @@ class TrainbridgeCallback(TrainerCallback):
         self, args: Any, state: Any, _control: Any, model: Any = None, **parts: Any
     ) -> None:
         """Begin the run; raises as TrainingSession does."""
-        session = self.owned.begin(**_known(args, state, model, parts.get("train_dataloader")))
+        self.owned.begin(**_known(args, state, model, parts.get("train_dataloader")))
         self._ended_epoch, self._metrics = None, {}
-        self._forward.watch(model, can_hook=not getattr(args, "torch_compile", False))
-        self._control(session, parts)
+        self._attach(args, model, parts)
 
     @guarded
     def on_epoch_begin(self, args: Any, state: Any, _control: Any, **parts: Any) -> None:
@@ -89,25 +90,33 @@ class TrainbridgeCallback(TrainerCallback):
         self._rate = groups[0]["lr"] if groups else None
         self._forward.begin_step()
 
-    @guarded
     def on_step_end(self, _args: Any, state: Any, control: Any, **_parts: Any) -> None:
-        """Report a step, and obey."""
-        session = self.session
+        """Report a step, and obey: every rank has to, whatever it could report."""
+        self._report_step(state)
+        self._obey(control)
+
+    @guarded
+    def _report_step(self, state: Any) -> None:
+        session, batch = self.session, self._batch
+        self._batch += 1
         if session is None:
             return
         step = self._forward.end_step()
         session.log_batch(
             step.loss,
             epoch=self._epoch,
-            batch=self._batch,
+            batch=batch,
             step=state.global_step - 1,
             tokens=step.tokens,
             images=step.images,
             predictions=step.predictions,
             ground_truth=step.ground_truth,
         )
-        self._batch += 1
-        if session.agree_to_stop():
+
+    @guarded
+    def _obey(self, control: Any) -> None:
+        session = self.session
+        if session is not None and session.agree_to_stop():
             control.should_training_stop = True
         if self._saves:
             self._saves, control.should_save = False, True
@@ -179,6 +188,14 @@ class TrainbridgeCallback(TrainerCallback):
         numbers["loss"] = self._forward.epoch_loss
         session.log_epoch(epoch, **numbers, learning_rate=self._rate)
 
+    @guarded
+    def _attach(self, args: Any, model: Any, parts: dict[str, Any]) -> None:
+        """Look at the model, and obey; what cannot be had of that keeps nobody from training."""
+        session = self.session
+        if session is not None:
+            self._control(session, parts)
+        self._forward.watch(model, can_hook=not getattr(args, "torch_compile", False))
+
     def _control(self, session: TrainingSession, parts: dict[str, Any]) -> None:
         optimizer, scheduler = parts.get("optimizer"), parts.get("lr_scheduler")
         session.controls(
@@ -205,34 +222,43 @@ Trainer.train = reports_errors(Trainer.train, _callbacks_of, TrainbridgeCallback
 
 def _known(args: Any, state: Any, model: Any, loader: Any) -> dict[str, Any]:
     """Return what a Trainer says about a run."""
-    epochs = math.ceil(args.num_train_epochs) if args.max_steps <= 0 else None
-    return {
-        "model": type(model).__name__,
-        "epochs": epochs,
-        "steps": state.max_steps if state.max_steps > 0 else None,
-        "batches_per_epoch": _steps_per_epoch(args, loader),
-        "batch_size": args.train_batch_size * args.gradient_accumulation_steps,
-        "config": _config(args, model, state),
-        "resume_step": state.global_step or None,
-    }
+    return readable(
+        model=lambda: type(model).__name__,
+        epochs=lambda: math.ceil(args.num_train_epochs) if args.max_steps <= 0 else None,
+        steps=lambda: state.max_steps if state.max_steps > 0 else None,
+        batches_per_epoch=lambda: _steps_per_epoch(args, loader),
+        batch_size=lambda: args.train_batch_size * args.gradient_accumulation_steps,
+        config=lambda: _config(args, model, state),
+        resume_step=lambda: state.global_step or None,
+    )
 
 
 def _config(args: Any, model: Any, state: Any) -> dict[str, Any]:
     """Return what differs from the defaults, of the arguments and of the model."""
+    parts = readable(arguments=lambda: _changed(args), model=lambda: _about(model))
+    trial = {"trial": state.trial_params} if getattr(state, "trial_params", None) else {}
+    return {**parts.get("arguments", {}), "model": parts.get("model", {}), **trial}
+
+
+def _changed(args: Any) -> dict[str, Any]:
     defaults = {each.name: each.default for each in fields(args) if each.default is not MISSING}
     given = args.to_sanitized_dict()
-    changed = {name: v for name, v in given.items() if name in defaults and v != defaults[name]}
+    return {name: v for name, v in given.items() if name in defaults and v != defaults[name]}
+
+
+def _about(model: Any) -> dict[str, Any]:
+    """Return the configuration of a model: one of Transformers without its defaults, else all of it."""
     config = getattr(model, "config", None)
-    about_model = {} if config is None else config.to_diff_dict()
-    trial = {"trial": state.trial_params} if getattr(state, "trial_params", None) else {}
-    return {**changed, "model": about_model, **trial}
+    differs = getattr(config, "to_diff_dict", None)
+    return dict(differs()) if differs is not None else named_values(config)
 
 
 def _steps_per_epoch(args: Any, loader: Any) -> int | None:
     """Return how many optimizer steps an epoch has; None: its length is not known."""
     try:
         batches = len(loader)
-    except TypeError:
+    except Exception as error:  # noqa: BLE001 -- a loader without a length raises whatever it likes
+        let_through(error)
         return None
     return max(1, math.ceil(batches / int(args.gradient_accumulation_steps)))
 

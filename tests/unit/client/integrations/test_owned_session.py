@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from bridge.client import TrainingSession
-from bridge.client.integrations.owned_session import OwnedSession, reports_errors
+from bridge.client.integrations.owned_session import OwnedSession, readable, reports_errors
 from bridge.client.testing import RecordingBridge
 
 
@@ -63,3 +63,36 @@ def test_callbacks_learn_of_the_exception_that_ends_a_loop():
 
     assert raised.value is error is ours.ended_by
     assert wrapped.__name__ == "train"
+
+
+def test_an_exception_goes_on_as_it_was_whatever_callbacks_do(caplog):
+    """They may be those of a trainer that is half made, or raise themselves."""
+
+    class Broken(Callback):
+        def end(self, error):
+            raise OSError("closed")
+
+    def train(*_callbacks):
+        raise LookupError("no data")
+
+    for callbacks_of in (lambda *given: given, lambda *_given: None):
+        with pytest.raises(LookupError, match="no data"):
+            reports_errors(train, callbacks_of, Callback)(Broken())
+
+    assert "OSError: closed" in caplog.text
+
+
+def test_what_a_framework_cannot_say_costs_that_fact_alone(caplog):
+    """It is logged; an interrupt is the program's own, and goes on."""
+
+    def raises(error):
+        raise error
+
+    known = readable(
+        model=lambda: "resnet", epochs=lambda: raises(NotImplementedError("no length"))
+    )
+
+    assert known == {"model": "resnet"}
+    assert "epochs of this run is not reported, training goes on" in caplog.text
+    with pytest.raises(KeyboardInterrupt):
+        readable(model=lambda: raises(KeyboardInterrupt()))
