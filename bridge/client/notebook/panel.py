@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from bridge.client.encoding.isolation import let_through
@@ -72,24 +73,22 @@ class Panel:
     def open(self) -> None:
         """Draw for the first time, below the cell that runs, and go on in a thread."""
         if self._draw():
-            self._thread.start()
+            with suppress(RuntimeError):  # no thread can be started: what is drawn stays as it is
+                self._thread.start()
 
     def end(self) -> None:
-        """Draw what the session has come to, and never again."""
+        """Have the thread draw what the session has come to, and never again: a front end may take nothing."""
         if self._process != os.getpid():
             return  # a fork: the notebook belongs to its parent
         self._ended.set()
-        self._draw(is_final=True)
         if self._thread.is_alive():
             self._thread.join(END_SECONDS)
 
     def _run(self) -> None:
-        while not self._ended.wait(REFRESH_SECONDS):
-            if not self._is_running():
-                self._draw(is_final=True)
-                return
+        while not self._ended.wait(REFRESH_SECONDS) and self._is_running():
             if not self._draw():
                 return
+        self._draw(is_final=True)
 
     def _draw(self, *, is_final: bool = False) -> bool:
         """Draw where something has changed; return whether that is worth trying again."""

@@ -119,6 +119,26 @@ def test_a_front_end_that_fails_does_not_reach_the_loop(canvas, bridge, caplog):
     assert "no socket" in said
 
 
+def test_a_front_end_that_takes_nothing_holds_no_end():
+    """Not even one that has taken everything until the last drawing; that is left to the panel's own thread."""
+    canvas, hangs, has_let_go = Canvas(), threading.Event(), threading.Event()
+    states = iter(("running", "completed"))
+    drawn = Panel(
+        canvas, lambda: PanelView(name="run", state=next(states)), is_running=lambda: True
+    )
+    drawn.open()
+    canvas.show = lambda _html, _text: (hangs.set(), has_let_go.wait())
+    try:
+        ending = threading.Thread(target=drawn.end, daemon=True)
+        ending.start()
+        until_true(hangs.is_set, what="the front end hangs")
+        until_true(lambda: not ending.is_alive(), what="the session has ended")
+        assert drawn._thread.is_alive()
+    finally:
+        has_let_go.set()
+        drawn._thread.join(60)
+
+
 def test_a_fork_does_not_draw(canvas):
     """The notebook belongs to its parent."""
     drawn = Panel(canvas, lambda: PanelView(name="run", state="running"), is_running=lambda: True)
