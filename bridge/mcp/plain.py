@@ -1,5 +1,6 @@
 """What a bridge has answered, as JSON of bounded size that an assistant can read without a manual."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -7,6 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 LONGEST_TEXT = 500
+LONGEST_LIST = 64 << 10
+"""Characters of the records of one answer, which fill what an assistant can hold in mind."""
+
 SIGNIFICANT_DIGITS = 6
 
 HIDDEN = frozenset({"trace_id", "api_url", "images_url", "in_store", "received_ms"})
@@ -54,8 +58,16 @@ def time_text(seconds: float | None) -> str | None:
 
 
 def newest(records: Sequence[Any], limit: int) -> list[Any]:
-    """Return the last of them as JSON, the oldest of those first."""
-    return [plain(record) for record in records[-limit:]] if limit else []
+    """Return the last of them as JSON, the oldest of those first: as many as fit into an answer, and one at least."""
+    chosen: list[Any] = []
+    room = LONGEST_LIST
+    for record in reversed(records[-limit:] if limit else ()):
+        shown = plain(record)
+        room -= len(json.dumps(shown, ensure_ascii=False))
+        if room < 0 and chosen:
+            break
+        chosen.append(shown)
+    return chosen[::-1]
 
 
 def _is_time(name: str) -> bool:

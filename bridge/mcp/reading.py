@@ -161,7 +161,8 @@ class Reading:
         the epoch, batch and step at which it was.
         """
         events = self._client.events(session_id)
-        return {"events": newest(events, limit), "left_out": max(0, len(events) - limit)}
+        shown = newest(events, limit)
+        return {"events": shown, "left_out": len(events) - len(shown)}
 
     def session_commands(
         self,
@@ -171,9 +172,11 @@ class Reading:
         """Return the commands that were sent to a session, the oldest first, and what became of each.
 
         `state`: queued (at the bridge), sent (the loop has it and has not answered), applied or refused, with the
-        loop's own words in `result`. `note` says why there is no answer. `sent_by` names who asked, null: not known.
+        loop's own words in `result`. `left_out` is how many older ones are not returned. `note` says why there is no answer. `sent_by` names who asked, null: not known.
         """
-        return {"commands": newest(self._client.commands(session_id), limit)}
+        commands = self._client.commands(session_id)
+        shown = newest(commands, limit)
+        return {"commands": shown, "left_out": len(commands) - len(shown)}
 
     def worst_batches(
         self,

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support.bridges import running_bridge
@@ -268,42 +267,6 @@ def test_a_python_without_trainbridge_runs_on_and_is_said_once(home, bridge, tmp
     assert done.stderr.count("has no trainbridge") == 1
     assert "pip install trainbridge" in done.stderr
     assert bridge.client.session("bare").status == "completed"
-
-
-def test_a_program_may_have_a_module_that_is_called_as_our_package_is(home, tmp_path):
-    """It is found beside the script, as without `trainbridge run`."""
-    (tmp_path / "bridge.py").write_text("WHOSE = 'the program own'\n")
-    script = tmp_path / "train.py"
-    script.write_text("import bridge; print(bridge.WHOSE)")
-    done = under("own", sys.executable, str(script), variables=home)
-
-    assert (done.returncode, done.stdout) == (0, "the program own\n"), done.stderr
-
-
-@pytest.mark.parametrize("is_full", [False, True])
-@pytest.mark.parametrize(("words", "status"), [(("sh", "-c", "exit 4"), 4), (("nosuch",), 127)])
-def test_a_stderr_that_takes_nothing_changes_no_exit_status(home, tmp_path, is_full, words, status):
-    """A reader that has gone, or a full disk: there is a warning as the program runs, and a sentence at its end."""
-    if is_full and not Path("/dev/full").exists():
-        pytest.skip("only Linux has a disk that is always full")
-    blocked = tmp_path / "blocked"
-    blocked.touch()
-    reader, stderr = os.pipe()
-    os.close(reader)
-    if is_full:
-        os.close(stderr)
-        stderr = os.open("/dev/full", os.O_WRONLY)
-    away = {**home, "TRAINBRIDGE_ADDRESS": "127.0.0.1:1", "XDG_STATE_HOME": str(blocked)}
-    done = subprocess.run(
-        command(*words, flags=("--sync-seconds", "0.5")),
-        env=away,
-        stderr=stderr,
-        timeout=SECONDS,
-        check=False,
-    )
-    os.close(stderr)
-
-    assert done.returncode == status
 
 
 def test_the_tasks_of_a_job_are_one_run_and_a_requeued_job_is_its_next_attempt(home, bridge):

@@ -5,6 +5,8 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from bridge.client.launch.preparation import say
+
 FORWARDED = frozenset(
     getattr(signal, name)
     for name in (
@@ -84,11 +86,20 @@ class Program:
             if not process:
                 return None
 
+    def _send(self, number: int) -> None:
+        try:
+            os.kill(self.process, number)  # not reaped yet, so nobody else has its number
+        except PermissionError:
+            say(
+                f"{signal.Signals(number).name} cannot be passed on: the program runs as another user, as with sudo; send it to"
+                f" process {self.process} as that user, or start `trainbridge run` as that user: sudo trainbridge run ..."
+            )
+
     def _pass_on(self, came: signal.struct_siginfo) -> None:
         number = came.si_signo
         self.asked_to_end |= number in ENDING
         if not _has_reached_program(came):
-            os.kill(self.process, number)  # not reaped yet, so nobody else has its number
+            self._send(number)
         if number == signal.SIGTSTP:
             os.kill(os.getpid(), signal.SIGSTOP)  # the shell waits for us to stop
 

@@ -202,7 +202,22 @@ async def test_events_and_commands_are_read(deps, ask):
     commands = await ask("session_commands", session_id="run-1")
 
     assert [(each["name"], each["epoch"]) for each in events["events"]] == [("lr drop", 1)]
-    assert (events["left_out"], commands) == (0, {"commands": []})
+    assert (events["left_out"], commands) == (0, {"commands": [], "left_out": 0})
+
+
+async def test_an_answer_stays_short_however_much_a_loop_says(deps, bridge, ask):
+    """The newest events come first in that, and the others are counted."""
+    session = running(deps[0], "run-1")
+    for step in range(60):
+        details = {f"detail{number}": "x" * 250 for number in range(60)}
+        session.apply(Occurrence("table", "long", Level.INFO, details, 1, step), NOON)
+
+    answer = await ask("session_events", session_id="run-1", limit=200)
+
+    assert len(json.dumps(answer)) < 80_000
+    assert [each["batch"] for each in answer["events"]][-1] == 59
+    assert len(answer["events"]) + answer["left_out"] == len(bridge.events("run-1"))
+    assert answer["left_out"]
 
 
 async def test_a_command_returns_its_answer(deps, bridge):
