@@ -148,6 +148,7 @@ def test_images_are_those_of_a_step():
 DDP = """
 import sys
 sys.path[:0] = {paths}
+from support.obeying import say_rank
 from test_accelerate import loop
 from bridge.client.integrations.accelerate import TrainbridgeTracker
 import torch.distributed as distributed
@@ -155,7 +156,7 @@ import torch.distributed as distributed
 tracker = TrainbridgeTracker(session_id="run", close_seconds=60)
 steps, rate = loop(tracker, epochs=10_000, may_stop=True, steps=16)
 import os
-print(f"\\nrank {os.environ['RANK']} {steps} {rate}", flush=True)
+say_rank(os.environ['RANK'], steps, rate)
 os._exit(0)  # a rank whose process group was destroyed may abort as it exits, inside of torch
 """
 

@@ -402,6 +402,7 @@ import sys
 import torch
 from lightning.pytorch import Trainer
 sys.path[:0] = {paths}
+from support.obeying import say_rank
 from test_lightning import loader, module_of
 from bridge.client.integrations.lightning import TrainbridgeCallback
 
@@ -412,7 +413,7 @@ trainer = Trainer(
     enable_model_summary=False, enable_checkpointing=False, callbacks=[TrainbridgeCallback(session_id="run", close_seconds=60)],
 )
 trainer.fit(module, loader(8))
-print(f"\\nrank {trainer.global_rank} {len(rates)} {rates[-1]}", flush=True)
+say_rank(trainer.global_rank, len(rates), rates[-1])
 """
 
 

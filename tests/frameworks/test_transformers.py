@@ -323,6 +323,7 @@ DDP = """
 import sys
 sys.path[:0] = {paths}
 from transformers import Trainer
+from support.obeying import say_rank
 from test_transformers import Texts, arguments, language_model
 from bridge.client.integrations.transformers import TrainbridgeCallback
 from pathlib import Path
@@ -336,7 +337,7 @@ callback = Rates(session_id="run", close_seconds=60)
 options = arguments(Path({folder}), num_train_epochs=1000, lr_scheduler_type="constant", ddp_backend="gloo")
 trainer = Trainer(language_model(), options, train_dataset=Texts(count=64), callbacks=[callback])
 trainer.train()
-print(f"\\nrank {options.process_index} {trainer.state.global_step} {callback.last}", flush=True)
+say_rank(options.process_index, trainer.state.global_step, callback.last)
 """
 
 

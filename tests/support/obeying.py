@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 from support.tools import ROOT
 from support.waiting import until_true
@@ -12,8 +13,17 @@ from bridge.client import CommandType, Status
 from bridge.wire import metrics_pb2 as wire
 
 
+SAID = "SAID_BY_RANKS"
+"""The variable with the folder in which each rank says something: two that print share one pipe, and mix lines."""
+
+
+def say_rank(rank, *said):
+    """Say something as this rank, for the test to read."""
+    (Path(os.environ[SAID]) / str(rank)).write_text(" ".join(map(str, said)))
+
+
 def ranks_that_obey(folder, bridge, code, *launcher):
-    """Run a program of two ranks until both have stopped; return what each has printed behind the word "rank"."""
+    """Run a program of two ranks until both have stopped; return the number of each and what it has said."""
     bridge.commands = [
         wire.ControlCommand(
             type=CommandType.CHANGE_LEARNING_RATE,
@@ -21,12 +31,18 @@ def ranks_that_obey(folder, bridge, code, *launcher):
             command_id="rate",
         )
     ]
-    program = folder / "program.py"
+    program, said = folder / "program.py", folder / "said"
+    said.mkdir()
     paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "frameworks")]
     program.write_text(code.replace("{paths}", repr(paths)))
     process = subprocess.Popen(
         [sys.executable, *launcher, str(program)],
-        env={**os.environ, "TRAINBRIDGE_ADDRESS": bridge.address, "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            "TRAINBRIDGE_ADDRESS": bridge.address,
+            "PYTHONPATH": str(ROOT),
+            SAID: str(said),
+        },
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -42,7 +58,7 @@ def ranks_that_obey(folder, bridge, code, *launcher):
     assert answers == [("rate", True), ("stop", True)], answers
     assert {each.session_id for each in bridge.registrations} == {"run"}
     assert bridge.of("status_update")[-1].ending == "stopped", bridge.of("status_update")[-1]
-    ranks = sorted(line.split()[1:] for line in out.splitlines() if line.startswith("rank"))
+    ranks = sorted([file.name, *file.read_text().split()] for file in said.iterdir())
     assert [rank[0] for rank in ranks] == ["0", "1"], out
     return ranks
 
