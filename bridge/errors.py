@@ -51,6 +51,14 @@ class ForeignSessionError(BridgeError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class UnauthenticatedError(BridgeError):
+    """The client must show credentials that are known here; the text says why those it has shown are not."""
+
+
+class PermissionDeniedError(BridgeError):
+    """The client is known, and may not do this; the text says what it would need."""
+
+
 class LimitError(BridgeError):
     """The sender may retry later; the text names the limit that was reached."""
 

@@ -333,6 +333,10 @@ class Telemetry:
         """A renewed certificate cannot be used; the one before stays, until it expires."""
         log.warning("the certificate stays", extra={"fields": {"reason": reason}})
 
+    def access_kept(self, reason: str) -> None:
+        """A changed file of tokens or rules cannot be used; what it held before stays in use."""
+        log.warning("access stays as it was", extra={"fields": {"reason": reason}})
+
     def event(self, what: str, **fields: object) -> None:
         """Something happened that an operator wants to read once; it is never rate limited."""
         log.info(what, extra={"fields": fields})

@@ -95,6 +95,27 @@ class Tls(BaseModel):
     )
 
 
+class HttpTls(BaseModel):
+    """How the HTTP server is secured."""
+
+    http_tls_cert_file: ReadableFile | None = setting(
+        None,
+        "The certificate of the HTTP server, followed by its chain; renewed files are loaded without a restart.",
+        expected="a PEM file, with `http_tls_key_file` beside it",
+    )
+    http_tls_key_file: ReadableFile | None = setting(
+        None,
+        "The private key of that certificate.",
+        expected="a PEM file, with `http_tls_cert_file` beside it",
+    )
+    http_tls_client_ca_file: ReadableFile | None = setting(
+        None,
+        "The authorities that client certificates over HTTP are verified against. A client may come without one, and show a "
+        "token; one that has one is known by its names, as `access_rules_file` says.",
+        expected="a PEM file, with `http_tls_cert_file` and `http_tls_key_file` beside it",
+    )
+
+
 class Sessions(BaseModel):
     """When a session counts as disconnected or lost, and how long it stays."""
 

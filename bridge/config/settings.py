@@ -7,20 +7,23 @@ from pydantic import BaseModel, ByteSize, SecretStr, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from bridge.addresses import share_port, split_headers
+from bridge.config.access import Access, check_access
 from bridge.config.alerts import Alerts, check_learning_rates
 from bridge.config.attributes import split_attributes
 from bridge.config.commands import Commands, check_command_bounds
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
-from bridge.config.server import Limits, Listening, Logging, Pages, Sessions, Tls
+from bridge.config.server import HttpTls, Limits, Listening, Logging, Pages, Sessions, Tls
 from bridge.model import MISSED_HEARTBEATS
 
 GROUPS: dict[str, type[BaseModel]] = {
     "Listening": Listening,
+    "Who may come in": Access,
     "Pages and Grafana": Pages,
     "Commands": Commands,
     "Alerts that send commands": Alerts,
     "TLS on the gRPC server": Tls,
+    "TLS on the HTTP server": HttpTls,
     "Keeping": Keeping,
     "Images": Images,
     "Contact sheets": Decoding,
@@ -43,10 +46,12 @@ class Settings(
     Decoding,
     Images,
     Keeping,
+    HttpTls,
     Tls,
     Alerts,
     Commands,
     Pages,
+    Access,
     Listening,
     BaseSettings,
 ):
@@ -113,6 +118,7 @@ class Settings(
             raise ValueError(
                 f"{given}: which is not enough, since certificate and key must be set together"
             )
+        check_access(self)
         check_learning_rates(self)
         check_command_bounds(self)
         uses_s3 = (self.images_store or "").startswith("s3:")

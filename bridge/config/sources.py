@@ -242,7 +242,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     # In a pod the bridge must listen on all addresses, and policies decide who gets in.
-    if IN_A_POD not in environment:
+    if IN_A_POD not in environment and settings.allow_anonymous:
         yield from _open_addresses(settings)
     if not settings.spans_endpoint:
         return
@@ -258,7 +258,7 @@ def _open_addresses(settings: Settings) -> Iterator[str]:
     for name in ("grpc_address", "http_address"):
         address = getattr(settings, name)
         if not is_loopback(address):
-            yield f"{name} is {address}: the bridge requires no authentication, so anyone who reaches this address can use it"
+            yield f"{name} is {address} and allow_anonymous is set: anyone who reaches this address can use the bridge"
 
 
 def rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:

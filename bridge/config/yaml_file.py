@@ -13,6 +13,11 @@ from bridge.errors import SettingError
 
 READ = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
+LINE = "log_level: info"
+
+LINES = {"tokens_file": "tokens:", "access_rules_file": "claims:"}
+"""What a line looks like, by the setting that names the file, where it is not of settings."""
+
 SPECIAL = "[{*&!%@`|>"
 """Text that begins with one of these means something to YAML."""
 
@@ -46,20 +51,20 @@ def read_settings(path: Path, allowed: Sequence[str]) -> dict[str, Any]:
     return content
 
 
-def read_yaml(path: Path) -> dict[Any, Any]:
+def read_yaml(path: Path, setting: str = "config") -> dict[Any, Any]:
     """Return what a YAML file holds; raises SettingError where it cannot be read, or holds no mapping."""
-    text = read_file("config", path)
+    text = read_file(setting, path)
     try:
         content = yaml.load(text, _Loader)  # noqa: S506 -- a SafeLoader
     except yaml.YAMLError as error:
         raise SettingError(
-            f"config is {path}, which is not valid YAML: {_where(error)}: {_way_out(error, text)}"
+            f"{setting} is {path}, which is not valid YAML: {_where(error)}: {_way_out(error, text, setting)}"
         ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
         raise SettingError(
-            f"config is {path}, which holds something other than settings: give lines like `log_level: info`"
+            f"{setting} is {path}, which holds something other than keys and values: give lines like `{LINES.get(setting, LINE)}`"
         )
     return content
 
@@ -86,13 +91,13 @@ def _where(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem}" if mark else problem
 
 
-def _way_out(error: yaml.YAMLError, text: str) -> str:
+def _way_out(error: yaml.YAMLError, text: str, setting: str) -> str:
     mark = getattr(error, "problem_mark", None)
     line = [*text.splitlines(), ""][mark.line] if mark else ""
     value = line.partition(":")[2].strip()
     if value and value[0] in SPECIAL:
         return f"put the value into quotes, since it begins with {value[0]}"
-    return "correct it; it holds lines like `log_level: info`"
+    return f"correct it; it holds lines like `{LINES.get(setting, LINE)}`"
 
 
 def _unknown_key(key: str, path: Path, allowed: Sequence[str]) -> str:

@@ -12,7 +12,6 @@ from support.waiting import until_true
 from bridge.client import CommandType, Status
 from bridge.wire import metrics_pb2 as wire
 
-
 SAID = "SAID_BY_RANKS"
 """The variable with the folder in which each rank says something: two that print share one pipe, and mix lines."""
 

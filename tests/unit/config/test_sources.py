@@ -360,18 +360,60 @@ def test_variables_of_others_are_passed_over(variable):
     assert load({}, {variable: "tcp://10.0.0.1:8080"}).warnings == ()
 
 
+OPEN = {"http_address": "0.0.0.0:8080", "allow_anonymous": True}
+
+
 def test_an_open_address_is_warned_of():
-    """As nobody is asked for a token, an address that others reach is worth a warning."""
-    [warning] = load({"http_address": "0.0.0.0:8080"}, {}).warnings
+    """Whoever lets in anybody from other machines learns that this is so."""
+    [warning] = load(OPEN, {}).warnings
 
     assert warning.startswith("http_address is 0.0.0.0:8080")
 
 
 def test_the_open_address_of_a_pod_is_not_warned_of():
     """A pod must listen on all its addresses; who reaches them is for a NetworkPolicy to say."""
-    pod = {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}
+    assert load(OPEN, {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}).warnings == ()
 
-    assert load({"http_address": "0.0.0.0:8080"}, pod).warnings == ()
+
+@pytest.mark.parametrize("name", ["grpc_address", "http_address"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "bridge.example.org"])
+def test_an_address_that_others_reach_needs_somebody_who_may_come_in(name, host):
+    """The refusal names the address and each way out."""
+    with pytest.raises(SettingError) as caught:
+        load({name: f"{host}:9000"}, {})
+    text = str(caught.value)
+    assert f"{name} {host}:9000" in text
+    for way_out in (
+        "tokens_file",
+        "trainbridge token new",
+        "oidc_issuer",
+        "client_ca_file",
+        "allow_anonymous",
+    ):
+        assert way_out in text
+
+
+def test_each_door_asks_for_itself(tmp_path):
+    """Client certificates at one door say nothing of the other; tokens are for both."""
+    file = tmp_path / "some.pem"
+    file.touch()
+    tls = dict.fromkeys(("tls_cert_file", "tls_key_file", "tls_client_ca_file"), str(file))
+    grpc = {"grpc_address": "0.0.0.0:9000"}
+    load(grpc | tls, {})
+    with pytest.raises(SettingError, match=r"http_address 0\.0\.0\.0:8080"):
+        load(grpc | tls | {"http_address": "0.0.0.0:8080"}, {})
+    load(grpc | {"http_address": "0.0.0.0:8080", "tokens_file": str(file)}, {})
+    load({"grpc_address": "127.0.0.1:9000", "http_address": "[::1]:8080"}, {})
+
+
+def test_a_door_that_asks_is_not_open_to_anybody(tmp_path):
+    """Of two settings that contradict each other none wins in silence; an issuer needs rules."""
+    file = tmp_path / "file.yaml"
+    file.touch()
+    with pytest.raises(SettingError, match="though tokens_file asks for a token"):
+        load({"tokens_file": str(file), "allow_anonymous": True}, {})
+    with pytest.raises(SettingError, match="access_rules_file"):
+        load({"oidc_issuer": "https://login.example.org"}, {})
 
 
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if is_secret(name)])
