@@ -1,5 +1,6 @@
 """Tokens and certificates as they are given: checked when a session is constructed, and never shown."""
 
+import os
 import ssl
 from pathlib import Path
 
@@ -10,6 +11,13 @@ TOKEN_LIMIT = 7_000
 def is_header_value(text: str) -> bool:
     """Return whether a header of HTTP/2 can carry a text; gRPC fails every call with one that it cannot."""
     return text.isascii() and text.isprintable() and text == text.strip()
+
+
+def as_text(value: object, name: str) -> str:
+    """Return an argument that has to be text, or a path. Raises ValueError, which does not show it."""
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name}: a {type(value).__name__} is not text")
+    return os.fspath(value)
 
 
 def checked_token(text: str, source: str) -> str:

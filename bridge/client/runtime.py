@@ -80,7 +80,7 @@ class Runtime:
         self.phases = PhaseClock(self._accounts[0])
         self._outbox = Outbox(options.buffer_bytes, self._stats)
         strict = options.account.is_strict
-        check = StrictCheck(identity.config, self._server_config).check if strict else None
+        check = StrictCheck(identity.config, lambda: self.transport).check if strict else None
         self._resources = ResourceMonitor(gpus=options.gpus)
         self.capture = Capture(
             self.queue,

@@ -91,6 +91,7 @@ class TrainingSession(Tracking):
         gpus: Gpus = "visible",
         strict: bool = False,
         token: str = "",
+        token_file: str | os.PathLike[str] = "",
         ca_file: str = "",
         cert_file: str = "",
         key_file: str = "",
@@ -145,7 +146,12 @@ class TrainingSession(Tracking):
         self._rank.check_name(identity, has_spool=spool is not None)
         bridge = (
             destination(
-                address, token=token, ca_file=ca_file, cert_file=cert_file, key_file=key_file
+                address,
+                token=token,
+                token_file=token_file,
+                ca_file=ca_file,
+                cert_file=cert_file,
+                key_file=key_file,
             )
             if in_process is None
             else in_process

@@ -11,13 +11,9 @@ from secrets import token_hex
 from typing import Literal
 
 from bridge.client.address import parse_address
-from bridge.client.credentials import (
-    check_certificates,
-    checked_token,
-    file_content,
-    token_from_file,
-)
+from bridge.client.credentials import as_text, check_certificates, file_content
 from bridge.client.encoding.isolation import let_through
+from bridge.client.token_source import TokenSource, token_source, warn_of_plain_text
 from bridge.protocol import MEBIBYTE, SESSION_ID
 from bridge.proxies import GRPC_VARIABLES, Proxy, is_loopback_host, proxy_for
 
@@ -27,6 +23,8 @@ SPOOL_BYTES = 1_024 * MEBIBYTE
 MIN_SPOOL_BYTES = MEBIBYTE
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+
+PLAIN_TEXT = "put grpcs:// in front of the address where the bridge, or a proxy before it, has TLS"
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?")
 
@@ -54,7 +52,7 @@ class Destination:
     target: str
     """host:port, or unix:PATH."""
     secure: bool = False
-    token: str = field(default="", repr=False)
+    token: TokenSource = field(default_factory=TokenSource, repr=False, compare=False)
     root_certificates: bytes | None = None
     """The certificate authorities that the bridge is verified with; None: those of the system."""
     certificate: bytes | None = None
@@ -77,9 +75,9 @@ class Destination:
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """Return the metadata of every call."""
+        """Return the metadata of every call, with the token as it was read last."""
         headers = {
-            "authorization": f"Bearer {self.token}" if self.token else "",
+            "authorization": self.token.header,
             "traceparent": self.traceparent,
         }
         return tuple((key, value) for key, value in headers.items() if value)
@@ -111,6 +109,7 @@ def destination(
     address: object,
     *,
     token: str = "",
+    token_file: str | os.PathLike[str] = "",
     ca_file: str = "",
     cert_file: str = "",
     key_file: str = "",
@@ -124,7 +123,7 @@ def destination(
 
     def setting(argument: object, name: str) -> tuple[str, str]:
         """Return the text of a setting, and where it comes from."""
-        if argument and (text := _as_text(argument, name)).strip():
+        if argument and (text := as_text(argument, name)).strip():
             return text, f"the argument {name}"
         variable = f"TRAINBRIDGE_{name.upper()}"
         return environment.get(variable, ""), variable
@@ -145,11 +144,10 @@ def destination(
     uses_files = bool(ca[0] or cert[0] or key[0])
     if uses_files:
         check_certificates(ca, cert, key)
-    secret = checked_token(*setting(token, "token")) or token_from_file(*setting("", "token_file"))
-    return Destination(
+    bridge = Destination(
         found.target,
         uses_files if found.is_secure is None else found.is_secure,
-        secret,
+        token_source(token, token_file, environment),
         root_certificates,
         certificate,
         private_key,
@@ -159,13 +157,9 @@ def destination(
         else None,
         traceparent=_traceparent(environment),
     )
-
-
-def _as_text(value: object, name: str) -> str:
-    """Return an argument that has to be text, or a path. Raises ValueError."""
-    if not isinstance(value, str | os.PathLike):
-        raise ValueError(f"{name}: a {type(value).__name__} is not text")
-    return os.fspath(value)
+    if bridge.token and not bridge.secure and not bridge.is_local:
+        warn_of_plain_text(bridge.target, PLAIN_TEXT)
+    return bridge
 
 
 def _traceparent(environment: Mapping[str, str]) -> str:
@@ -190,7 +184,7 @@ def spool_location(
     What is not given comes from TRAINBRIDGE_SPOOL_DIR and TRAINBRIDGE_SPOOL_BYTES. Raises ValueError
     for an invalid size.
     """
-    root = _as_text(folder or "", "spool_dir") or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
+    root = as_text(folder or "", "spool_dir") or environment.get("TRAINBRIDGE_SPOOL_DIR", "")
     if not root and not limit_bytes:
         return None
     size = limit_bytes or environment.get("TRAINBRIDGE_SPOOL_BYTES", "") or SPOOL_BYTES

@@ -14,7 +14,7 @@ CALLS = ("batches", "scalars", "epochs", "statuses", "events")
 
 @dataclass(slots=True)
 class Stats:
-    """The counters of one session; all of them start at 0 with it."""
+    """The counters of one session, which start at 0 with it, and how it stands with the bridge."""
 
     batches: int = 0
     """Calls of log_batch that became a message."""
@@ -63,6 +63,8 @@ class Stats:
     bytes_sent: int = 0
     connected: bool = False
     """Whether a stream to the bridge is open at the moment."""
+    refusal: str = ""
+    """Why the bridge did not let this session in when it was asked last, its token for one; "" where it did."""
 
     def snapshot(self, *accounts: LeftOut) -> "Stats":
         """Return a copy that no longer changes, with what the threads have left out.

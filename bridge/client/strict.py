@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from bridge.client.calls import BatchCall, Call, EpochCall, EventCall, ScalarsCall
 from bridge.client.capture.collector import ARRIVAL_SECONDS
-from bridge.client.delivery.server_config import ServerConfig
+from bridge.client.delivery.transport import Transport
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.encoding.isolation import let_through
 from bridge.client.identity import RunConfig
@@ -17,13 +17,20 @@ POLL_SECONDS = 0.001
 class StrictCheck:
     """Encodes each call at once and raises what would be left out."""
 
-    def __init__(self, config: RunConfig, server_config: Callable[[], ServerConfig]) -> None:
-        """Check for a run of this configuration."""
+    def __init__(
+        self,
+        config: RunConfig,
+        transport: Callable[[], Transport],
+    ) -> None:
+        """Check for a run of this configuration, which this delivers."""
         self._encoder = Encoder(config, LeftOut(strict=True))
-        self._server_config = server_config
+        self._transport = transport
 
     def check(self, call: Call) -> None:
-        """Raise ValueError for a call of which something would be left out."""
+        """Raise ValueError for a call of which something would be left out, or that no bridge lets in."""
+        failure = self._transport().failure
+        if failure is not None and failure.is_rejection:
+            raise ValueError(f"token: {failure.reason}")
         deadline = time.monotonic() + ARRIVAL_SECONDS
         while call.transfer is not None and not call.transfer.has_arrived:
             if time.monotonic() >= deadline:
@@ -50,5 +57,5 @@ class StrictCheck:
                 clock_ms=0,
                 duration=None,
                 pictures=call.images.peek() if call.images is not None else None,
-                server_config=self._server_config(),
+                server_config=self._transport().server_config,
             )

@@ -71,6 +71,12 @@ class FakeBridge(service.MetricsServiceServicer):
         self.may_read = threading.Event()
         self.may_read.set()
         """Clear it, and the bridge is frozen."""
+        self.tokens = None
+        """The bearer tokens that are let in; None: whoever comes is. Taking one out ends its streams at their next message."""
+        self.forbidden = set()
+        """Those of them that may not stream."""
+        self.shown = []
+        """The Authorization header of each call, in order."""
         self.commands = []
         """To be given with the next answer."""
         self.address = ""
@@ -96,6 +102,7 @@ class FakeBridge(service.MetricsServiceServicer):
         """Take note of who comes."""
         self.registrations.append(request)
         self.metadata.append(dict(context.invocation_metadata()))
+        self._authenticate(context)
         if self.refuse_registration:
             return wire.SessionResponse(
                 success=False,
@@ -131,12 +138,28 @@ class FakeBridge(service.MetricsServiceServicer):
         if self.stream_token and metadata.get(TOKEN_HEADER) != self.stream_token:
             self.strangers.append((method, metadata))
             context.abort(grpc.StatusCode.ABORTED, "this stream belongs to no registration here")
+        self._authenticate(context)
         self.streams.append(method)
+
+    def _authenticate(self, context):
+        shown = dict(context.invocation_metadata()).get("authorization", "")
+        self.shown.append(shown)
+        self._check(shown, context)
+
+    def _check(self, shown, context):
+        """End the call of whoever is not let in; the token is repeated, as no bridge should, to see where it turns up."""
+        token = shown.removeprefix("Bearer ")
+        if self.tokens is not None and token not in self.tokens:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, f"nobody knows {token!r}")
+        if token in self.forbidden:
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{token!r} has not the role ingest")
 
     def _serve(self, frames, context):
         self.metadata.append(dict(context.invocation_metadata()))
+        shown = dict(context.invocation_metadata()).get("authorization", "")
         for requests in frames:
             self.may_read.wait(30)
+            self._check(shown, context)
             for request in requests:
                 self.received.append(request)
                 answers = list(self._answers(request, context))

@@ -43,6 +43,12 @@ ONE_NAME = (
 
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 30.0
+REJECTED_SECONDS = 1.0
+"""The longest pause at the end of a run, where a bridge does not let it in: it need not be asked five times a second."""
+
+TOKEN_POLL_SECONDS = 0.5
+"""How soon a renewed token is used."""
+
 LONGEST_HELD_SECONDS = 120.0
 """A bridge that says that a name is held for longer is asked earlier: its holder may end any time."""
 SMALLEST_MESSAGE_BYTES = 65_536
@@ -134,7 +140,10 @@ class Connection:
                 if isinstance(error, RuntimeError) and str(error).endswith(NO_THREADS):
                     self._give_up(ENDING)
                     return
-                self._on_failure(failure_from(error, self._destination))
+                failure = failure_from(error, self._destination)
+                if failure.is_rejection and self._uses_renewed_token():
+                    continue
+                self._on_failure(failure)
             if self._is_over():
                 break
             attempts.end(has_worked=self._responses.has_acknowledged)
@@ -180,13 +189,41 @@ class Connection:
         )
         wait_seconds += min(held_seconds, LONGEST_HELD_SECONDS)
         responses.reconnect_after_seconds = 0.0
-        if self._backoff_skipped.is_set():
-            self._stopping.wait(min(wait_seconds, FIRST_BACKOFF_SECONDS))
+        if not self._backoff_skipped.is_set():
+            self._pause(self._backoff_skipped, wait_seconds)
         else:
-            self._backoff_skipped.wait(wait_seconds)
+            longest_seconds = REJECTED_SECONDS if self._is_rejected else FIRST_BACKOFF_SECONDS
+            self._pause(self._stopping, min(wait_seconds, longest_seconds))
+
+    @property
+    def _is_rejected(self) -> bool:
+        return self.failure is not None and self.failure.is_rejection
+
+    def _pause(self, end: threading.Event, seconds: float) -> None:
+        """Wait for so long, or until `end`; where the bridge has not let the token in, until there is another one."""
+        if not self._is_rejected:
+            end.wait(seconds)
+            return
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            if end.wait(min(left, TOKEN_POLL_SECONDS)) or self._uses_renewed_token():
+                return
+
+    def _uses_renewed_token(self) -> bool:
+        """Read the file of the token again; return whether it has another one than the bridge was shown."""
+        token = self._destination.token
+        is_renewed = token.refresh()
+        if is_renewed:
+            log.info(
+                "session %s: there is another token in %s, which is used now",
+                self.session_id,
+                token.source,
+            )
+        return is_renewed
 
     def _connect_once(self) -> None:
         """Register and stream once, on a new channel: an old one remembers its failures."""
+        self._destination.token.refresh()
         GRPC_USE.note_channel()
         channel = open_channel(self._destination)
         self._channel = channel
@@ -262,6 +299,7 @@ class Connection:
         self._stats.connected = True
         self.disconnected_since = None
         self.failure = None
+        self._stats.refusal = ""
         log.info("session %s streams to %s", self.session_id, self._destination.target)
 
     def _on_failure(self, failure: ConnectionFailure) -> None:
@@ -273,6 +311,7 @@ class Connection:
         if is_held and not self._identity.is_left_over:
             failure = replace(failure, reason=f"{failure.reason}; {ONE_NAME}")
         self.failure = failure
+        self._stats.refusal = failure.reason if failure.is_refusal else ""
         if self._responses.has_acknowledged:
             self._attempts.forget_reasons()
         if self._attempts.is_new("held" if is_held else failure.reason):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import grpc
 
 from bridge.client.address import PORTS
+from bridge.client.delivery.rejection import REJECTIONS, explain_rejection
 from bridge.client.settings import Destination
 
 
@@ -75,18 +76,6 @@ def _untrusted(destination: Destination) -> str:
     )
 
 
-def _rejected(destination: Destination) -> str:
-    if destination.token:
-        return (
-            "the bridge, or a proxy in front of it, does not accept the token; renew it (the argument"
-            " token, TRAINBRIDGE_TOKEN or TRAINBRIDGE_TOKEN_FILE)"
-        )
-    return (
-        "the bridge, or a proxy in front of it, asks for a token; give one (the argument token,"
-        " TRAINBRIDGE_TOKEN or TRAINBRIDGE_TOKEN_FILE)"
-    )
-
-
 CAUSES = (
     Cause(
         r"response code 407",
@@ -97,8 +86,6 @@ CAUSES = (
         r"HTTP proxy returned response code (\d+)",
         r"the proxy answers \1 and does not connect; have it allow this host and port",
     ),
-    Cause(r"http2 header with status: 401|http2 header with status: 403", _rejected),
-    Cause(r"^UNAUTHENTICATED|^PERMISSION_DENIED", _rejected),
     Cause(
         r"http2 header with status: 404",
         "a web server or proxy answers 404; have it pass /metrics.MetricsService/ on to the bridge's gRPC port",
@@ -161,6 +148,8 @@ CAUSES = (
 
 def explain(code: grpc.StatusCode, details: str, destination: Destination) -> str:
     """Return what a status of gRPC means for a connection to this destination, and what to do."""
+    if code in REJECTIONS:
+        return f"{explain_rejection(code, details, destination)}{_proxy_note(destination)}"
     status = f"{code.name}: {details}"
     cause, found = next(
         ((cause, found) for cause in CAUSES if (found := re.search(cause.pattern, status))),

@@ -6,17 +6,13 @@ from dataclasses import dataclass
 import grpc
 
 from bridge.client.delivery.diagnosis import explain
+from bridge.client.delivery.rejection import REJECTIONS
 from bridge.client.encoding.encoder import text
 from bridge.client.settings import Destination
 
 log = logging.getLogger("trainbridge")
 
-REFUSALS = {
-    grpc.StatusCode.UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED,
-    grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.UNIMPLEMENTED,
-}
+REFUSALS = REJECTIONS | {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.UNIMPLEMENTED}
 """Trying again does not help."""
 
 
@@ -30,6 +26,10 @@ class ConnectionFailure:
     """A bridge has answered, and rejected the session."""
     retry_after_seconds: float = 0.0
     """When the bridge may let the session in, as another process holds its name until then; 0: not reported."""
+    is_rejection: bool = False
+    """It is about who this client is: another token may be let in."""
+    is_token_unknown: bool = False
+    """The bridge takes the token for nobody's, so it would let no other session in either."""
 
 
 class RegistrationRefusedError(Exception):
@@ -48,10 +48,14 @@ class StreamBrokenError(Exception):
 def failure_from(error: Exception, destination: Destination) -> ConnectionFailure:
     """Return what an attempt to connect there, or a stream, has failed of."""
     if isinstance(error, grpc.RpcError) and isinstance(error, grpc.Call):
-        code, details = error.code(), error.details() or ""
+        code, details = error.code(), destination.token.hide_in(error.details() or "")
         log.debug("gRPC says %s: %s", code.name, details)
-        reason = explain(code, details, destination)
-        return ConnectionFailure(text(reason), is_refusal=code in REFUSALS)
+        return ConnectionFailure(
+            text(explain(code, details, destination)),
+            is_refusal=code in REFUSALS,
+            is_rejection=code in REJECTIONS,
+            is_token_unknown=code is grpc.StatusCode.UNAUTHENTICATED,
+        )
     if isinstance(error, RegistrationRefusedError):
         return ConnectionFailure(text(error), True, error.retry_after_seconds)
     if isinstance(error, (grpc.RpcError, StreamBrokenError)):

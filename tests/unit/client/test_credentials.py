@@ -78,7 +78,7 @@ def test_files_of_tokens(tmp_path):
     with pytest.raises(ValueError, match="is not text"):
         destination("", environment=environment)
     file.write_bytes(b"\xef\xbb\xbf" + SECRET.encode())
-    assert destination("", environment=environment).token == SECRET
+    assert destination("", environment=environment).token.value == SECRET
 
 
 def test_an_empty_variable_is_not_a_token():

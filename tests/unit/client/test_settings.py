@@ -18,9 +18,9 @@ def test_arguments_come_before_variables(tmp_path):
     environment = {"TRAINBRIDGE_ADDRESS": "there:1", "TRAINBRIDGE_TOKEN_FILE": str(secret)}
 
     found = destination("", environment=environment)
-    assert (found.target, found.token) == ("there:1", "from a file")
+    assert (found.target, found.token.value) == ("there:1", "from a file")
     found = destination("here:2", token="mine", environment=environment)
-    assert (found.target, found.token) == ("here:2", "mine")
+    assert (found.target, found.token.value) == ("here:2", "mine")
     assert "mine" not in repr(found)
 
 

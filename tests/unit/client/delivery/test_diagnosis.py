@@ -16,6 +16,7 @@ from support.waiting import until_true
 from bridge.client import TrainingSession
 from bridge.client.delivery.diagnosis import explain
 from bridge.client.settings import Destination
+from bridge.client.token_source import TokenSource
 from bridge.proxies import Proxy
 from bridge.wire import metrics_pb2_grpc as service
 
@@ -264,8 +265,8 @@ def test_what_grpc_says_of_a_connection(details, words):
         (
             grpc.StatusCode.PERMISSION_DENIED,
             "no",
-            Destination("b:1", token="x"),
-            "does not accept the token",
+            Destination("b:1", token=TokenSource("x", "the argument token")),
+            'does not let the token from the argument token stream this session and says "no"',
         ),
         (
             grpc.StatusCode.UNIMPLEMENTED,
