@@ -12,7 +12,7 @@ import threading
 from pathlib import Path, PurePosixPath
 
 import pytest
-from image.container import LOCKED, STATE, TEMPORARY, Doors, once, running, volume
+from image.container import LOCKED, OPEN, STATE, TEMPORARY, Doors, once, running, volume
 from support.jpegs import jpeg
 from support.tools import ROOT, tool
 from support.waiting import until_true
@@ -202,10 +202,19 @@ def test_it_has_no_rights(built):
 
 def test_a_missing_volume_is_said(built):
     """With a read-only root and no volume the bridge ends at once, and says which folder it wants."""
-    done = once(built.store, built.name, options=LOCKED)
+    done = once(built.store, built.name, options=(*LOCKED, *OPEN))
 
     assert done.status == 1
     assert f"state: {STATE} cannot be written to" in done.err
+
+
+def test_an_open_door_is_not_opened_unasked(built):
+    """Started with nothing that says who may come in, the bridge ends at once, and names the ways to say it."""
+    done = once(built.store, built.name, options=LOCKED)
+
+    assert done.status == 2
+    assert "nothing says who may come in" in done.err
+    assert "set tokens_file" in done.err
 
 
 def test_any_user_will_do(built, tmp_path):

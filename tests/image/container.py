@@ -27,6 +27,9 @@ LOCKED = (
 )
 """Nothing can be written but /tmp and the volume; podman by itself would add /run, /var/tmp and more."""
 
+OPEN = ("--env", "TRAINBRIDGE_ALLOW_ANONYMOUS=true")
+"""Nothing else says who may come in, and without a word of either kind the image does not start."""
+
 STATE = "/var/lib/trainbridge"
 
 
@@ -138,7 +141,7 @@ def running(
     container = Container(store, name, http)
     try:
         store.podman("run", "--detach", "--name", name, "--pull=never", *LIMITS, *LOCKED,
-                      *network, *options, image)  # fmt: skip  # flags beside their values
+                      *OPEN, *network, *options, image)  # fmt: skip  # flags beside their values
         until_true(container.is_ready, seconds=60, what="the bridge in the container is ready")
         yield container
     finally:

@@ -2,12 +2,15 @@
 
 import re
 
+import pytest
 from support.repository import files, name_of
 from support.tools import ROOT
 
 import bridge
 from bridge.addresses import split_address
+from bridge.config import load
 from bridge.config.settings import Settings, variable_of
+from bridge.errors import SettingError
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 INSTRUCTIONS = (
@@ -107,3 +110,10 @@ def test_page_tells_what_holds():
     } == set()
     assert named <= settings | secret_files
     assert {variable_of(name) for name in ("grpc_address", "http_address", "state")} <= named
+
+
+def test_image_is_closed_until_somebody_opens_it():
+    """The image does not say who may come in: whoever starts it does."""
+    assert "ALLOW_ANONYMOUS" not in " ".join(said("ENV"))
+    with pytest.raises(SettingError, match="nothing says who may come in"):
+        load({}, dict(re.findall(r"(TRAINBRIDGE_\w+)=(\S+)", " ".join(said("ENV")))))

@@ -94,7 +94,7 @@
 {{- if and $v.test.enabled $v.tls.clientCA.existingSecret (not $v.test.clientCertSecret) -}}
 {{- $wrong = append $wrong "tls.clientCA.existingSecret is set, and the test pod has no certificate to show: set test.clientCertSecret, or test.enabled to false." -}}
 {{- end -}}
-{{- $ours := list "TRAINBRIDGE_CONFIG" "TRAINBRIDGE_STATE" "TRAINBRIDGE_GRPC_ADDRESS" "TRAINBRIDGE_HTTP_ADDRESS" "TRAINBRIDGE_TLS_CERT_FILE" "TRAINBRIDGE_TLS_KEY_FILE" "TRAINBRIDGE_TLS_CLIENT_CA_FILE" -}}
+{{- $ours := list "TRAINBRIDGE_CONFIG" "TRAINBRIDGE_STATE" "TRAINBRIDGE_GRPC_ADDRESS" "TRAINBRIDGE_HTTP_ADDRESS" "TRAINBRIDGE_TLS_CERT_FILE" "TRAINBRIDGE_TLS_KEY_FILE" "TRAINBRIDGE_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_ALLOW_ANONYMOUS" -}}
 {{- $secrets := list "TRAINBRIDGE_S3_ACCESS_KEY" "TRAINBRIDGE_S3_SECRET_KEY" "TRAINBRIDGE_OTLP_HEADERS" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
 {{- $names := list -}}
 {{- range include "trainbridge.env" . | fromYamlArray -}}

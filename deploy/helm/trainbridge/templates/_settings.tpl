@@ -63,6 +63,7 @@ Names that end in .svc it answers anyway.
 {{- define "trainbridge.settings" -}}
 {{- $all := deepCopy .Values.settings -}}
 {{- $all = set $all "public_url" (contains "$(POD_NAME)" (include "trainbridge.publicUrl" .) | ternary "" (include "trainbridge.publicUrl" .)) -}}
+{{- $all = set $all "allow_anonymous" (include "trainbridge.allowsAnybody" . | empty | not) -}}
 {{- $all = set $all "allowed_hosts" (include "trainbridge.allowedHosts" .) -}}
 {{- $all = set $all "spool_max_bytes" (include "trainbridge.spoolBytes" . | int64) -}}
 {{- $all = set $all "images_keep" (include "trainbridge.imagesKeep" .) -}}
