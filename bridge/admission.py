@@ -1,9 +1,12 @@
 """Which stream may speak for which session."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from bridge.errors import ForeignSessionError
+from bridge.access import ANYONE, Identity
+from bridge.errors import ForeignSessionError, InvalidDataError
 from bridge.protocol import TOKEN_HEADER
 from bridge.session import Session
 
@@ -33,7 +36,9 @@ class Caller:
     host: str = ""
     """Its address alone: all loopback addresses are one, and so are both forms of an IPv4 address."""
     token_hash: str = ""
-    """Of the token it has sent, or ""."""
+    """Of the stream token it has sent, or ""."""
+    identity: Identity = ANYONE
+    """Whose credentials it has shown."""
 
 
 UNKNOWN_CALLER = Caller()
@@ -48,8 +53,16 @@ class Admission:
         self._tokens: OrderedDict[str, None] = OrderedDict()
         self._connections: OrderedDict[str, None] = OrderedDict()
 
-    def note_refusal(self, session_id: str, caller: Caller) -> None:
-        """Remember that a registration over this connection was refused."""
+    @contextmanager
+    def noting_refusal(self, session_id: str, caller: Caller) -> Iterator[None]:
+        """Remember that a registration over this connection was refused, if it is."""
+        try:
+            yield
+        except (InvalidDataError, ForeignSessionError):
+            self._note_refusal(session_id, caller)
+            raise
+
+    def _note_refusal(self, session_id: str, caller: Caller) -> None:
         if not caller.connection:
             return
         key = (session_id[:64], caller.connection)
@@ -80,12 +93,14 @@ class Admission:
         return caller.token_hash in self._tokens or caller.connection in self._connections
 
     def check(self, session: Session, caller: Caller) -> None:
-        """Raise ForeignSessionError unless the caller's registration of this session was accepted.
+        """Raise ForeignSessionError unless the session is one of the caller's, whose registration of it was accepted.
 
         A client that names itself proves it by its token. One that does not has nothing to show: its
         streams come from a host that the session was registered from, and not over a connection whose
         registration was refused.
         """
+        if not caller.identity.owns(session.id):
+            raise ForeignSessionError(not_owned(caller.identity))
         if session.client.instance_id:
             if not session.proof.accepts_token_hash(caller.token_hash):
                 raise ForeignSessionError(NO_TOKEN)
@@ -95,3 +110,11 @@ class Admission:
         hosts = session.proof.hosts
         if hosts and caller.host and caller.host not in hosts:
             raise ForeignSessionError(OTHER_HOST)
+
+
+def not_owned(identity: Identity) -> str:
+    """Return what to tell somebody about a session that is not one of theirs."""
+    return (
+        f"{identity.name} may only report sessions whose names begin with {identity.sessions!r}: name it so"
+        " (the SDK puts TRAINBRIDGE_SESSION_PREFIX in front of names that it makes)"
+    )

@@ -8,7 +8,6 @@ from bridge.admission import UNKNOWN_CALLER, Admission, Caller
 from bridge.commands import Command, Commands
 from bridge.committer import CommitListener, Committer
 from bridge.errors import (
-    ForeignSessionError,
     InvalidDataError,
     OverloadedError,
     UnknownSessionError,
@@ -88,13 +87,15 @@ class Pipeline:
         From now on its streams must show the token returned, or, for a client that does not name itself,
         come from a host that it was registered from.
         """
-        try:
+        with self._admission.noting_refusal(session_id, caller):
             registration = self._sessions.register(
-                session_id, client, config, archived, attempts_before=attempts_before
+                session_id,
+                client,
+                config,
+                archived,
+                attempts_before=attempts_before,
+                owner=caller.identity,
             )
-        except (InvalidDataError, ForeignSessionError):
-            self._admission.note_refusal(session_id, caller)
-            raise
         session = registration.session
         if registration.former is not None:
             self._supersede(registration.former)
@@ -110,9 +111,8 @@ class Pipeline:
         if registration.is_new:
             self._commands.discard(session.id)
         what = "registered" if registration.is_new else "registered again"
-        self._telemetry.session_changed(
-            session.id, what, attempt=session.attempt, client=client.name[:64]
-        )
+        name = client.name[:64]
+        self._telemetry.session_changed(session.id, what, attempt=session.attempt, client=name)
         self._emit(session, Registered(), self._clock())
         self._committer.request_commit()
         return registration

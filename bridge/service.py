@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bridge.addresses import url_of
+from bridge.authenticators import doors
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
@@ -89,6 +90,7 @@ async def run(
         public_url = settings.public_url or url_of(listener.address)
         telemetry = Telemetry(public_url=public_url)
         _report_shortage(settings, telemetry)
+        admitted = doors(settings, telemetry)
         grpc_server = await stack.enter_async_context(
             bind_server(
                 settings.grpc_address,
@@ -99,8 +101,11 @@ async def run(
             )
         )
 
-        aside = DamagedFolder(folder.damaged, telemetry)
-        database = Database(folder.database, durable=folder.is_durable, log_damaged=aside.copy_log)
+        database = Database(
+            folder.database,
+            durable=folder.is_durable,
+            log_damaged=DamagedFolder(folder.damaged, telemetry).copy_log,
+        )
         stack.callback(database.close)
         archive = Archive(database, on_damaged=partial(telemetry.unexpected_error, "archive"))
         sessions = _sessions(settings)
@@ -213,6 +218,7 @@ async def run(
             allowed_hosts=tuple((settings.allowed_hosts or "").split()),
             connection_limits=http_connection_limits(settings),
             alert_bounds=alert_bounds(settings),
+            authentication=admitted.http,
         )
         await stack.enter_async_context(serve_http(build_app(deps), listener))
 
@@ -227,6 +233,7 @@ async def run(
                 deps.index.last_attempt(name), images.last_attempt(name)
             ),
             is_being_archived=journal.is_being_archived,
+            authentication=admitted.grpc,
         )
         servicer = Servicer(stream_deps, _server_config(settings, url_of(listener.address)))
         await stack.enter_async_context(
@@ -260,6 +267,7 @@ def _sessions(settings: Settings) -> Sessions:
     return Sessions(
         limit=settings.max_sessions,
         new_per_minute=settings.max_new_sessions_per_minute,
+        new_per_token=settings.max_new_sessions_per_token,
         heartbeat_seconds=settings.heartbeat_seconds,
         linger_seconds=settings.session_linger_seconds,
         lost_seconds=settings.session_lost_seconds,

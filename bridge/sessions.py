@@ -7,14 +7,15 @@ times since 1970 are only shown.
 import math
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from bridge.access import ANYONE, Identity
 from bridge.errors import ForeignSessionError, InvalidDataError, LimitError, UnknownSessionError
 from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired
 from bridge.model import MISSED_HEARTBEATS, Client, Config, Stage
 from bridge.protocol import SENT_BY_ANOTHER, SESSION_ID
+from bridge.registration_rate import RegistrationRate
 from bridge.session import EARLIEST, Holder, Session
 from bridge.succession import follow, supersedes
 
@@ -54,6 +55,7 @@ class Sessions:
         *,
         limit: int = 2_000,
         new_per_minute: int = 600,
+        new_per_token: int = 300,
         heartbeat_seconds: float = 20.0,
         linger_seconds: float = 300.0,
         lost_seconds: float = 3_600.0,
@@ -73,11 +75,10 @@ class Sessions:
         self._lost_seconds = lost_seconds
         self._unused_seconds = unused_seconds
         self._release_seconds = release_seconds
-        self._new_per_minute = new_per_minute
-        self._recent: deque[float] = deque()
         self._sessions: dict[str, Session] = {}
         self._clock = clock
         self._monotonic = monotonic or clock
+        self._rate = RegistrationRate(new_per_minute, new_per_token, self._monotonic)
 
     def __iter__(self) -> Iterator[Session]:
         """Go through all sessions, oldest registration first."""
@@ -113,6 +114,7 @@ class Sessions:
         archived: Session | None = None,
         *,
         attempts_before: int = 0,
+        owner: Identity = ANYONE,
     ) -> Registration:
         """Open, resume or start anew.
 
@@ -125,17 +127,21 @@ class Sessions:
         client that does not name itself resumes its session until that has ended; registered after its
         end, it begins a new attempt. What belongs to an earlier attempt is refused, however that ended.
 
+        The name of a session that comes without one begins as those of its `owner` have to.
+
         Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
         """
-        session_id = session_id or f"run-{secrets.token_hex(6)}"
+        session_id = session_id or f"{owner.sessions}run-{secrets.token_hex(6)}"
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
         known = self._sessions.get(session_id) or archived
         if known is None:
+            self._check_limits(session_id, owner)
             added = self._added(session_id, client, config, attempt=attempts_before + 1)
             return Registration(added, is_new=True)
         is_same = known.client.instance_id == client.instance_id
         if is_same and (client.instance_id or known.stage is not Stage.ENDED):
+            self._check_limits(session_id, owner)
             return Registration(self._resumed(known, client, config), is_new=False)
         if known is archived:
             self._estimate_silence(known)
@@ -146,6 +152,7 @@ class Sessions:
             # Its stream may close any time, and then the name is free before its lease is over.
             soon = min(held, max(self._release_seconds, SOONEST_SECONDS))
             raise ForeignSessionError(_held_by(known, held), retry_after_seconds=soon)
+        self._check_limits(session_id, owner)
         session = self._added(session_id, client, config, attempt=known.attempt + 1)
         follow(session, known)
         return Registration(session, is_new=True, former=known)
@@ -248,14 +255,12 @@ class Sessions:
         session.heard_at = self._monotonic() - silent
 
     def _added(self, session_id: str, client: Client, config: Config, *, attempt: int) -> Session:
-        self._check_limits(session_id)
         session = Session(session_id, client, config, now=self._clock(), attempt=attempt)
         session.heard_at = self._monotonic()
         self._sessions[session_id] = session
         return session
 
     def _resumed(self, session: Session, client: Client, config: Config) -> Session:
-        self._check_limits(session.id)
         self._sessions[session.id] = session
         session.client = session.client.updated(client)
         session.config = session.config.updated(config)
@@ -270,20 +275,12 @@ class Sessions:
             session.ended_at = 0.0
         return session
 
-    def _check_limits(self, session_id: str) -> None:
+    def _check_limits(self, session_id: str, owner: Identity) -> None:
         if session_id in self._sessions:
             return
         if len(self._sessions) >= self.limit:
             raise LimitError(f"this bridge already holds {self.limit} sessions (--max-sessions)")
-        now = self._monotonic()
-        while self._recent and now - self._recent[0] >= 60:
-            self._recent.popleft()
-        if len(self._recent) >= self._new_per_minute:
-            raise LimitError(
-                f"more than {self._new_per_minute} new sessions a minute"
-                " (--max-new-sessions-per-minute)"
-            )
-        self._recent.append(now)
+        self._rate.claim(owner.name)
 
 
 def _fallen_silent(session: Session) -> Iterator[tuple[Session, Event]]:

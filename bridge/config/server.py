@@ -196,6 +196,12 @@ class Limits(BaseModel):
         expected="a whole number of at least 1, such as 600",
         ge=1,
     )
+    max_new_sessions_per_token: int = setting(
+        300,
+        "New sessions that may be registered per minute with one token, or by one identity of another kind.",
+        expected="a whole number of at least 1, such as 300",
+        ge=1,
+    )
     max_streams: int = setting(
         2000,
         "Streams open at once.",

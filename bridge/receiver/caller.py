@@ -1,16 +1,23 @@
 """Who makes a gRPC call, as far as its connection and its metadata show."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
 import grpc.aio
 
+from bridge.access import Authentication, Credentials, Role
+from bridge.access.credentials import token_of
 from bridge.admission import Caller
+from bridge.errors import PermissionDeniedError
 from bridge.protocol import TOKEN_HEADER
 from bridge.stream_proof import hash_of
 
 LOOPBACK = "loopback"
+
+AUTHORIZATION = "authorization"
+"""The metadata that holds a bearer token."""
 
 
 def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
@@ -21,6 +28,28 @@ def caller_of(context: grpc.aio.ServicerContext[Any, Any]) -> Caller:
         if key == TOKEN_HEADER and isinstance(value, str):
             return Caller(connection, _host_of(connection), hash_of(value))
     return Caller(connection, _host_of(connection))
+
+
+async def authenticated(
+    context: grpc.aio.ServicerContext[Any, Any], authentication: Authentication
+) -> Caller:
+    """Return who makes this call, with whose credentials; raises UnauthenticatedError, PermissionDeniedError."""
+    caller = caller_of(context)
+    identity = await authentication.identify(_credentials(context))
+    if not identity.may(Role.INGEST):
+        raise PermissionDeniedError(
+            f"{identity.name} may not report sessions, since its roles are {', '.join(sorted(identity.roles))}: ask"
+            f" the operator of this bridge for the role {Role.INGEST}"
+        )
+    return replace(caller, identity=identity)
+
+
+def _credentials(context: grpc.aio.ServicerContext[Any, Any]) -> Credentials:
+    headers = context.invocation_metadata() or ()
+    tokens = (
+        token_of(value) for key, value in headers if key == AUTHORIZATION and isinstance(value, str)
+    )
+    return Credentials(next(tokens, ""))
 
 
 def _host_of(connection: str) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bridge.access import Authentication
+from bridge.access.authentication import OPEN
 from bridge.commands import Commands
 from bridge.pipeline import Pipeline
 from bridge.receiver.acks import CountImages
@@ -36,5 +38,7 @@ class StreamDependencies:
     """Returns the last attempt of a session that there are images of, 0 for none; blocks, and raises StorageError."""
     is_being_archived: Callable[[str], bool] = lambda _session_id: False
     """Whether a session has expired and is not on disk yet."""
+    authentication: Authentication = OPEN
+    """Who may report sessions."""
     streams: dict[str, OpenStream] = field(default_factory=dict)
     """The newest stream of each session."""

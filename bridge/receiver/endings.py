@@ -21,6 +21,12 @@ EXPIRED = Ending(
     grpc.StatusCode.FAILED_PRECONDITION,
     "the session of this stream has expired; register it again",
 )
+NO_LONGER_ADMITTED = Ending(
+    "unauthenticated",
+    grpc.StatusCode.UNAUTHENTICATED,
+    "the token or certificate that this stream came in with has expired, or was removed or changed at the bridge:"
+    " connect again with one that is good",
+)
 
 
 def unread(seconds: float) -> Ending:

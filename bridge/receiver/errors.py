@@ -11,8 +11,10 @@ from bridge.errors import (
     InvalidDataError,
     LimitError,
     OverloadedError,
+    PermissionDeniedError,
     SequenceGapError,
     StorageError,
+    UnauthenticatedError,
     UnknownSessionError,
 )
 from bridge.wire import metrics_pb2 as wire
@@ -38,6 +40,12 @@ ERROR_ANSWERS: dict[type[Exception], ErrorAnswer] = {
     FrameLimitError: ErrorAnswer(wire.ErrorResponse.BUFFER_FULL),
     SequenceGapError: ErrorAnswer(wire.ErrorResponse.BUFFER_FULL),
     LimitError: ErrorAnswer(wire.ErrorResponse.INTERNAL_ERROR, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    UnauthenticatedError: ErrorAnswer(
+        wire.ErrorResponse.INVALID_SESSION, grpc.StatusCode.UNAUTHENTICATED
+    ),
+    PermissionDeniedError: ErrorAnswer(
+        wire.ErrorResponse.INVALID_SESSION, grpc.StatusCode.PERMISSION_DENIED
+    ),
     StorageError: ErrorAnswer(
         wire.ErrorResponse.INTERNAL_ERROR,
         grpc.StatusCode.UNAVAILABLE,

@@ -12,14 +12,26 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from bridge.admission import Caller
-from bridge.errors import BridgeError, LimitError, StorageError
+from bridge.admission import Caller, not_owned
+from bridge.errors import (
+    BridgeError,
+    LimitError,
+    PermissionDeniedError,
+    StorageError,
+    UnauthenticatedError,
+)
 from bridge.protocol import LEFT_OVER_HEADER, STARTED_HEADER
 from bridge.receiver.archive_lookup import ArchiveLookup
-from bridge.receiver.caller import LOOPBACK, caller_of
+from bridge.receiver.caller import LOOPBACK, authenticated, caller_of
 from bridge.receiver.decode import Result, decode_frame, decode_request
 from bridge.receiver.dependencies import StreamDependencies
-from bridge.receiver.endings import EXPIRED, Ending, nothing_said, unread
+from bridge.receiver.endings import (
+    EXPIRED,
+    NO_LONGER_ADMITTED,
+    Ending,
+    nothing_said,
+    unread,
+)
 from bridge.receiver.errors import answer_to
 from bridge.receiver.first_messages import FirstMessages, Turn
 from bridge.receiver.message_limits import MessageLimits
@@ -114,6 +126,8 @@ class Servicer:
 
     def _overdue(self, stream: Stream, now: float) -> Ending | None:
         config = self._config
+        if not self._deps.authentication.is_current(stream.caller.identity):
+            return NO_LONGER_ADMITTED
         if stream.outgoing.blocked_seconds(now) > config.unread_seconds:
             return unread(config.unread_seconds)
         if stream.session_id:
@@ -124,10 +138,11 @@ class Servicer:
         return nothing_said(seconds) if is_overdue else None
 
     async def _read_registration(self, _requests: object, context: Context) -> wire.SessionResponse:
+        caller = await self._authenticated(context)
         seconds = self._config.first_message_seconds
         raw: Any = grpc.aio.EOF
         try:
-            async with self._first_messages.turn(caller_of(context).host), asyncio.timeout(seconds):
+            async with self._first_messages.turn(caller.host), asyncio.timeout(seconds):
                 raw = await context.read()
         except LimitError as error:
             await self._refuse(context, "no_turn", str(error))
@@ -136,7 +151,19 @@ class Servicer:
             await self._refuse(context, "no_message", text)
         if raw is grpc.aio.EOF:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, UNREADABLE_INFO)
-        return await self._register(raw, context)
+        return await self._register(raw, context, caller)
+
+    async def _authenticated(self, context: Context) -> Caller:
+        """Return who makes a call; ends it where that is nobody who may."""
+        try:
+            return await authenticated(context, self._deps.authentication)
+        except (UnauthenticatedError, PermissionDeniedError) as error:
+            answer = answer_to(error)
+            assert answer.status is not None  # noqa: S101 -- as the table says
+            reason = answer.status.name.lower()
+            self._deps.telemetry.stream_refused(reason, host=caller_of(context).host)
+            await context.abort(answer.status, str(error))
+        raise AssertionError  # abort raises
 
     async def _refuse(self, context: Context, reason: str, text: str) -> NoReturn:
         """Refuse a call for a limit of how many there may be, and how long each may take."""
@@ -145,7 +172,7 @@ class Servicer:
         await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         raise AssertionError  # abort raises
 
-    async def _register(self, raw: bytes, context: Context) -> wire.SessionResponse:
+    async def _register(self, raw: bytes, context: Context, caller: Caller) -> wire.SessionResponse:
         if self._is_draining:
             await context.abort(grpc.StatusCode.UNAVAILABLE, STOPPING)
         if has_more(raw, SESSION_INFO, self._config.limits.values):
@@ -156,7 +183,7 @@ class Servicer:
         except DecodeError:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, UNREADABLE_INFO)
         try:
-            return await self._register_session(info, context)
+            return await self._register_session(info, context, caller)
         except Exception as error:  # noqa: BLE001 -- no internal text may reach a client
             self._report(error)
             answer = answer_to(error)
@@ -184,8 +211,10 @@ class Servicer:
             telemetry.error_answered(code, str(error))
 
     async def _register_session(
-        self, info: wire.SessionInfo, context: Context
+        self, info: wire.SessionInfo, context: Context, caller: Caller
     ) -> wire.SessionResponse:
+        if info.session_id and not caller.identity.owns(info.session_id):
+            raise PermissionDeniedError(not_owned(caller.identity))
         limits = self._config.limits
         client = client_of(info, _trace_context(context), limits)
         client = replace(client, **_attempt(context))
@@ -204,7 +233,7 @@ class Servicer:
             config,
             archived,
             attempts_before=attempts_before,
-            caller=caller_of(context),
+            caller=caller,
         )
         session = registration.session
         return wire.SessionResponse(
@@ -215,16 +244,14 @@ class Servicer:
             resume_sequence=session.committed,
             stream_token=registration.token,
             attempt=session.attempt,
-            page_url=self._config.page_url(
-                session.id, is_local=caller_of(context).host == LOOPBACK
-            ),
+            page_url=self._config.page_url(session.id, is_local=caller.host == LOOPBACK),
         )
 
     def _streaming(self, decode: Decode) -> Callable[[Any, Context], Any]:
         reconnect_ms = round(self._config.reconnect_seconds * 1000)
 
         async def serve(_requests: object, context: Context) -> None:
-            caller = caller_of(context)
+            caller = await self._authenticated(context)
             await self._admit(context, caller)
             stream = Stream(self._deps, caller)
             reader = asyncio.create_task(self._read(context, stream, decode), name="stream reader")

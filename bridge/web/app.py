@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from bridge.access import Role
 from bridge.addresses import GO_TO_IMAGES
 from bridge.sockets import BoundAddress
+from bridge.web.admission import admitting
 from bridge.web.api.alertmanager import post_alerts
 from bridge.web.api.annotations import list_annotations
 from bridge.web.api.commands import list_commands, post_command
@@ -26,7 +28,7 @@ from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.http_connections import HttpConnections
-from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, root_path
+from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, LOGIN, LOGOUT, root_path
 from bridge.web.listener import BACKLOG
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
@@ -35,6 +37,7 @@ from bridge.web.pages.contact_sheet import contact_sheet
 from bridge.web.pages.delete_form import post_delete
 from bridge.web.pages.go_to_images import go_to_images
 from bridge.web.pages.images import image, latest_image
+from bridge.web.pages.login import login_page, post_login, post_logout
 from bridge.web.pages.run import run_page
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
@@ -66,6 +69,8 @@ class Route:
     method: str
     path: str
     endpoint: Endpoint
+    role: Role | None
+    """What whoever makes a request must have; None: anybody may, also without credentials."""
 
     @property
     def plain(self) -> str:
@@ -74,36 +79,39 @@ class Route:
 
 
 ROUTES = (
-    Route("GET", "/", sessions_page),
-    Route("GET", SESSION, session_page),
-    Route("GET", ATTEMPT, session_page),
-    Route("GET", SESSION + BATCH, batch_page),
-    Route("GET", ATTEMPT + BATCH, batch_page),
-    Route("GET", "/runs/{run_id}", run_page),
-    Route("GET", f"/{COMPARE}", compare_page),
-    Route("GET", f"/{GO_TO_IMAGES}", go_to_images),
-    Route("GET", SESSION + BATCH + r"/{position:\d+}.jpg", image),
-    Route("GET", ATTEMPT + BATCH + r"/{position:\d+}.jpg", image),
-    Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image),
-    Route("GET", SESSION + "/sheet.jpg", contact_sheet),
-    Route("POST", SESSION + "/commands", post_form),
-    Route("POST", SESSION + "/delete", post_delete),
-    Route("GET", "/metrics", exposition),
-    Route("GET", "/healthz", liveness),
-    Route("GET", "/readyz", readiness),
-    Route("GET", "/api/v1/sessions", list_sessions),
-    Route("GET", "/api/v1" + SESSION, get_session),
-    Route("DELETE", "/api/v1" + SESSION, delete_session),
-    Route("GET", "/api/v1" + SESSION + "/curves", list_curves),
-    Route("GET", "/api/v1" + SESSION + "/events", list_events),
-    Route("GET", "/api/v1" + SESSION + "/images", list_images),
-    Route("GET", "/api/v1" + SESSION + BATCH, get_batch),
-    Route("GET", "/api/v1/runs/{run_id}", get_run),
-    Route("GET", f"/api/v1/{COMPARE}", get_comparison),
-    Route("POST", "/api/v1" + SESSION + "/commands", post_command),
-    Route("GET", "/api/v1" + SESSION + "/commands", list_commands),
-    Route("POST", f"/{ALERTMANAGER}", post_alerts),
-    Route("GET", f"/{ANNOTATIONS}", list_annotations),
+    Route("GET", "/", sessions_page, Role.VIEW),
+    Route("GET", SESSION, session_page, Role.VIEW),
+    Route("GET", ATTEMPT, session_page, Role.VIEW),
+    Route("GET", SESSION + BATCH, batch_page, Role.VIEW),
+    Route("GET", ATTEMPT + BATCH, batch_page, Role.VIEW),
+    Route("GET", "/runs/{run_id}", run_page, Role.VIEW),
+    Route("GET", f"/{COMPARE}", compare_page, Role.VIEW),
+    Route("GET", f"/{GO_TO_IMAGES}", go_to_images, Role.VIEW),
+    Route("GET", SESSION + BATCH + r"/{position:\d+}.jpg", image, Role.VIEW),
+    Route("GET", ATTEMPT + BATCH + r"/{position:\d+}.jpg", image, Role.VIEW),
+    Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image, Role.VIEW),
+    Route("GET", SESSION + "/sheet.jpg", contact_sheet, Role.VIEW),
+    Route("POST", SESSION + "/commands", post_form, Role.CONTROL),
+    Route("POST", SESSION + "/delete", post_delete, Role.CONTROL),
+    Route("GET", f"/{LOGIN}", login_page, None),
+    Route("POST", f"/{LOGIN}", post_login, None),
+    Route("POST", f"/{LOGOUT}", post_logout, None),
+    Route("GET", "/metrics", exposition, Role.METRICS),
+    Route("GET", "/healthz", liveness, None),
+    Route("GET", "/readyz", readiness, None),
+    Route("GET", "/api/v1/sessions", list_sessions, Role.VIEW),
+    Route("GET", "/api/v1" + SESSION, get_session, Role.VIEW),
+    Route("DELETE", "/api/v1" + SESSION, delete_session, Role.CONTROL),
+    Route("GET", "/api/v1" + SESSION + "/curves", list_curves, Role.VIEW),
+    Route("GET", "/api/v1" + SESSION + "/events", list_events, Role.VIEW),
+    Route("GET", "/api/v1" + SESSION + "/images", list_images, Role.VIEW),
+    Route("GET", "/api/v1" + SESSION + BATCH, get_batch, Role.VIEW),
+    Route("GET", "/api/v1/runs/{run_id}", get_run, Role.VIEW),
+    Route("GET", f"/api/v1/{COMPARE}", get_comparison, Role.VIEW),
+    Route("POST", "/api/v1" + SESSION + "/commands", post_command, Role.CONTROL),
+    Route("GET", "/api/v1" + SESSION + "/commands", list_commands, Role.VIEW),
+    Route("POST", f"/{ALERTMANAGER}", post_alerts, Role.CONTROL),
+    Route("GET", f"/{ANNOTATIONS}", list_annotations, Role.VIEW),
 )
 
 
@@ -138,7 +146,8 @@ def build_app(deps: AppDependencies) -> web.Application:
 def _add_routes(router: web.UrlDispatcher, root: str) -> None:
     """Add every route below a path: the public one too, since not every proxy removes it."""
     router.add_routes(
-        web.route(route.method, f"{root}{route.path}", route.endpoint) for route in ROUTES
+        web.route(route.method, f"{root}{route.path}", admitting(route.role, route.endpoint))
+        for route in ROUTES
     )
     for name, content_type in STATIC_TYPES.items():
         router.add_get(f"{root}/static/{name}", static_file(name, content_type))

@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bridge.web.cookies import cookie_token
 from bridge.web.dependencies import deps_of
 from bridge.web.errors import ForbiddenError
 from bridge.web.hosts import ALLOWED_HOSTS
@@ -17,11 +18,13 @@ def check_origin(request: web.Request) -> None:
     """Let programs and our own pages through; raises ForbiddenError for anything else.
 
     Browsers say where a request comes from in Origin or Sec-Fetch-Site (Fetch Standard, Fetch Metadata);
-    programs send neither.
+    programs send neither, and have no cookie.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site is None and origin is None:
+    if site is None and origin is None and not cookie_token(request):
         return
+    if site is None and origin is None:
+        raise ForbiddenError("a browser that is logged in has to say which page it sends this from")
     own_host = urlsplit(public_url(deps_of(request))).netloc
     is_foreign = site is not None and site not in OWN_SITES
     if is_foreign or (

@@ -1,17 +1,18 @@
 """What the web app needs from the rest of the bridge."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
 
+from bridge.access import Authentication
+from bridge.access.authentication import OPEN
 from bridge.commands import Command, Commands
 from bridge.connections import ConnectionCheck
 from bridge.lifecycle import AlertReceived
 from bridge.protocol import CommandType
 from bridge.session import Session
-from bridge.sessions import Sessions
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter
@@ -39,11 +40,25 @@ Confusion = Mapping[tuple[str, str], float]
 class Exposition(Protocol):
     """The series of the bridge and its sessions."""
 
-    async def render(self, accept: str, /) -> MetricsPage:
-        """Return the page in the format that an Accept header asks for."""
+    async def render(self, accept: str, sessions: str, /) -> MetricsPage:
+        """Return the page in the format that an Accept header asks for.
+
+        Of the sessions whose names begin with `sessions` alone, and without the series of the bridge itself, unless that
+        is "".
+        """
 
     def confusion(self, session_id: str, /) -> Confusion:
         """Return the predictions of a session, empty where there were none."""
+
+
+class KnownSessions(Protocol):
+    """The sessions in memory."""
+
+    def find(self, session_id: str, /) -> Session | None:
+        """Return a session, or None."""
+
+    def __iter__(self) -> Iterator[Session]:
+        """Yield the sessions, the one registered last at the end."""
 
 
 class ArchiveEntry(Protocol):
@@ -156,7 +171,7 @@ class Check:
 class AppDependencies:
     """Everything that the handlers use."""
 
-    sessions: Sessions
+    sessions: KnownSessions
     commands: Commands
     submit_command: SubmitCommand
     note_alert: Callable[[str, AlertReceived], None]
@@ -194,11 +209,17 @@ class AppDependencies:
     alert_bounds: AlertBounds = field(default_factory=AlertBounds)
     """What alerts may do to training loops; nothing by default."""
     connection_limits: HttpConnectionLimits = field(default_factory=HttpConnectionLimits)
+    authentication: Authentication = OPEN
+    """Who may read pages, send commands and scrape."""
 
 
 DEPENDENCIES = web.AppKey("dependencies", AppDependencies)
 
 
+OWN_DEPENDENCIES = web.RequestKey("own_dependencies", AppDependencies)
+"""In which there are no sessions but those that whoever makes the request may see."""
+
+
 def deps_of(request: web.Request) -> AppDependencies:
-    """Return the dependencies of the app that serves a request."""
-    return request.app[DEPENDENCIES]
+    """Return what serves a request: once it is known who makes it, without the sessions of others."""
+    return request.get(OWN_DEPENDENCIES) or request.app[DEPENDENCIES]

@@ -12,8 +12,10 @@ from bridge.errors import (
     LimitError,
     NotFoundError,
     OverloadedError,
+    PermissionDeniedError,
     SessionRunningError,
     StorageError,
+    UnauthenticatedError,
     UnknownSessionError,
 )
 from bridge.protocol import SESSION_ID
@@ -44,7 +46,9 @@ class UnsupportedMediaTypeError(BridgeError):
 
 STATUS_OF: dict[type[BridgeError], int] = {
     InvalidDataError: 400,
+    UnauthenticatedError: 401,
     ForbiddenError: 403,
+    PermissionDeniedError: 403,
     NotFoundError: 404,
     UnknownSessionError: 404,
     SlowRequestError: 408,
@@ -60,6 +64,9 @@ STATUS_OF: dict[type[BridgeError], int] = {
 """The status of each error; whatever is not listed is a fault of the bridge."""
 
 RETRY_AFTER_SECONDS = {429: "5", 503: "5"}
+
+CHALLENGE = 'Bearer realm="trainbridge"'
+"""How to ask again with credentials (RFC 6750, section 3)."""
 
 NOT_FOUND_TEXT = "there is nothing at this address"
 INTERNAL_TEXT = "the bridge ran into an internal error; its log has the details"
@@ -101,6 +108,8 @@ def _error_response(
     response.headers.update(headers or {})
     if status == HTTPStatus.REQUEST_TIMEOUT:
         response.force_close()  # the rest of the body may come after all
+    if status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = CHALLENGE
     if status in RETRY_AFTER_SECONDS:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS[status]
     return response

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.errors import OverloadedError
 from bridge.web.dependencies import AppDependencies, deps_of
+from bridge.web.identity import identity_of
 from bridge.web.scrapes import Scrape, Scrapes
 from bridge.web.sliced_payload import SlicedPayload
 
@@ -20,11 +21,11 @@ MIN_COMPRESSED_BYTES = 1024
 
 
 async def exposition(request: web.Request) -> web.Response:
-    """Send all series, in the format that the client accepts."""
+    """Send all series, or those of the sessions that whoever asks may see, in the format that the client accepts."""
     deps = deps_of(request)
-    accept = request.headers.get("Accept", "")
+    accept, sessions = request.headers.get("Accept", ""), identity_of(request).sessions
     try:
-        async with request.app[SCRAPES].page(deps.metrics.render, accept) as scrape:
+        async with request.app[SCRAPES].page(deps.metrics.render, accept, sessions) as scrape:
             response = await _response(request, deps, scrape)
             await _send(request, response)
     except OverloadedError:
@@ -38,7 +39,7 @@ async def _response(request: web.Request, deps: AppDependencies, scrape: Scrape)
     headers = {
         "Content-Type": content_type,
         "Cache-Control": "no-store",
-        "Vary": "Accept, Accept-Encoding",
+        "Vary": "Accept, Accept-Encoding, Authorization, Cookie",
     }
     body = scrape.page.body
     is_worthwhile = len(body) >= MIN_COMPRESSED_BYTES

@@ -18,8 +18,23 @@ ALERTMANAGER = "api/v1/alertmanager"
 ANNOTATIONS = "api/v1/annotations"
 """Where annotations of charts are, relative to the root."""
 
+LOGIN, LOGOUT = "login", "logout"
+"""Where a browser gets a cookie for a token, and gives it back, relative to the root."""
+
 OWN_NAMES = frozenset(
-    {"api", COMPARE, "go", "healthz", "metrics", "readyz", "runs", "sessions", "static"}
+    {
+        "api",
+        COMPARE,
+        "go",
+        "healthz",
+        LOGIN,
+        LOGOUT,
+        "metrics",
+        "readyz",
+        "runs",
+        "sessions",
+        "static",
+    }
 )
 """What paths of the bridge begin with: below a public path of such a name, only a proxy that removes it leads to pages."""
 

@@ -10,12 +10,15 @@ from bridge.web.dependencies import MetricsPage
 
 RETRY_AFTER_MS = 5_000
 
+Wanted = tuple[str, str]
+"""An Accept header, and what the names of the sessions begin with."""
+
 
 @dataclass(eq=False)
 class Scrape:
     """One page, for as long as anybody takes it."""
 
-    accept: str
+    wanted: Wanted
     page: MetricsPage
     readers: int = 0
     compressed: asyncio.Future[bytes] | None = None
@@ -37,13 +40,14 @@ class Scrapes:
 
     @asynccontextmanager
     async def page(
-        self, render: Callable[[str], Awaitable[MetricsPage]], accept: str
+        self, render: Callable[[str, str], Awaitable[MetricsPage]], accept: str, sessions: str
     ) -> AsyncIterator[Scrape]:
-        """Yield the page for an Accept header, to be held until it has been sent.
+        """Yield the page for an Accept header and a prefix of sessions, to be held until it has been sent.
 
-        Raises OverloadedError where there are too many, and none for that header.
+        Raises OverloadedError where there are too many, and none for those.
         """
-        scrape = self._shared(accept) or self._add(accept, await render(accept))
+        wanted = accept, sessions
+        scrape = self._shared(wanted) or self._add(wanted, await render(*wanted))
         scrape.readers += 1
         try:
             yield scrape
@@ -52,11 +56,11 @@ class Scrapes:
             if not scrape.readers:
                 self._sending.remove(scrape)
 
-    def _shared(self, accept: str) -> Scrape | None:
+    def _shared(self, wanted: Wanted) -> Scrape | None:
         if len(self._sending) < self._limit:
             return None
         for scrape in reversed(self._sending):
-            if scrape.accept == accept:
+            if scrape.wanted == wanted:
                 return scrape
         raise OverloadedError(
             f"{self._limit} pages of /metrics are on their way to readers that do not take them"
@@ -64,10 +68,10 @@ class Scrapes:
             retry_after_ms=RETRY_AFTER_MS,
         )
 
-    def _add(self, accept: str, page: MetricsPage) -> Scrape:
+    def _add(self, wanted: Wanted, page: MetricsPage) -> Scrape:
         """Return a page that has been rendered; requests that came meanwhile have the same one."""
         for scrape in self._sending:
-            if scrape.page.body is page.body and scrape.accept == accept:
+            if scrape.page.body is page.body and scrape.wanted == wanted:
                 return scrape
-        self._sending.append(Scrape(accept, page))
+        self._sending.append(Scrape(wanted, page))
         return self._sending[-1]

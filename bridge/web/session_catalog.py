@@ -8,6 +8,7 @@ from threading import Lock
 
 from aiohttp import web
 
+from bridge.access import Identity
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, Archive, ArchiveEntry
 from bridge.web.session_state import may_send, state_of
@@ -46,11 +47,11 @@ class SessionCatalog:
     """By session; None where it cannot be read, which is not tried again before it changes."""
     _reading: Lock = field(default_factory=Lock)
 
-    async def rows(self) -> list[SessionRow]:
-        """Return all sessions, in no order; memory wins over the archive."""
+    async def rows(self, identity: Identity) -> list[SessionRow]:
+        """Return the sessions that somebody may see, in no order; memory wins over the archive."""
         in_memory = {session.id: row_of(session) for session in self.deps.sessions}
         archived = await asyncio.to_thread(self._read_archive, frozenset(in_memory))
-        return [*in_memory.values(), *archived]
+        return [row for row in (*in_memory.values(), *archived) if identity.owns(row.id)]
 
     async def load(self, rows: Iterable[SessionRow]) -> list[Session]:
         """Return the sessions of rows, without those that have been removed meanwhile."""

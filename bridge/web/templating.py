@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bridge import __version__
 from bridge.addresses import images_link
 from bridge.web import board_links, formatting
+from bridge.web.identity import Viewer, viewer_of
 from bridge.web.links import local_path
 
 FOLDER = Path(__file__).parent
@@ -56,16 +57,19 @@ def root_of(request: web.Request) -> str:
     return "../" * depth or "./"
 
 
-def render(name: str, root: str, **values: Any) -> str:
-    """Return a page as text; safe in any thread."""
-    return templates().get_template(name).render(root=root, version=__version__, **values)
+def render(name: str, root: str, viewer: Viewer, **values: Any) -> str:
+    """Return a page as text, as `viewer` may see it; safe in any thread."""
+    template = templates().get_template(name)
+    return template.render(root=root, viewer=viewer, version=__version__, **values)
 
 
 def render_response(
     request: web.Request, name: str, *, status: int = 200, **values: Any
 ) -> web.Response:
     """Return a response with a page that takes no time to render."""
-    return html_response(render(name, root_of(request), **values), status=status)
+    return html_response(
+        render(name, root_of(request), viewer_of(request), **values), status=status
+    )
 
 
 def html_response(text: str, *, status: int = 200) -> web.Response:

@@ -34,7 +34,7 @@ class FakeMetrics:
     accepted: list[str] = field(default_factory=list)
     confusions: dict[str, dict[tuple[str, str], int]] = field(default_factory=dict)
 
-    async def render(self, accept):
+    async def render(self, accept, sessions):
         self.accepted.append(accept)
         return Page(self.body, "text/plain; version=0.0.4; charset=utf-8")
 

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from bridge.sinks.metrics.lines import pieces
-from bridge.sinks.metrics.negotiation import Format, negotiate_format
+from bridge.sinks.metrics.negotiation import negotiate_format
 from bridge.sinks.metrics.process import process_series
 from bridge.sinks.metrics.series import SessionSeries
 from bridge.sinks.metrics.state import Confusion, TrainingMetrics
@@ -22,6 +22,13 @@ SLICE_SECONDS = 0.001
 
 THREAD_BYTES = 1 << 20
 """Larger pages are joined in a thread, where copying does not hold up the event loop."""
+
+
+BUILD_INFO = "bridge_build_info"
+"""What boards read the address of pages from."""
+
+Key = tuple[bool, str]
+"""Whether a page is OpenMetrics, and what the names of its sessions begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,47 +46,50 @@ class Exposition:
         """Render the sessions of `metrics` and the registry of `telemetry`."""
         self._metrics = metrics
         self._telemetry = telemetry
-        self._running: dict[bool, asyncio.Task[bytes]] = {}
+        self._running: dict[Key, asyncio.Task[bytes]] = {}
 
-    async def render(self, accept: str = "") -> Page:
+    async def render(self, accept: str = "", sessions: str = "") -> Page:
         """Return the page in the format that an Accept header negotiates.
 
-        Requests that come while a page of this format is being rendered share it.
+        With `sessions`, which session names begin with, it has the series of these alone, and of the bridge itself nothing
+        but who it is. Requests that come while the same page is being rendered share it.
         """
         page_format = negotiate_format(accept)
-        body = await asyncio.shield(self._rendering(page_format))
+        body = await asyncio.shield(self._rendering((page_format.is_openmetrics, sessions)))
         return Page(body, page_format.content_type)
 
     def confusion(self, session_id: str) -> Confusion:
         """Return the predictions of a session, empty if there were none."""
         return self._metrics.confusion(session_id)
 
-    def _rendering(self, page_format: Format) -> asyncio.Task[bytes]:
-        key = page_format.is_openmetrics
+    def _rendering(self, key: Key) -> asyncio.Task[bytes]:
         task = self._running.get(key)
         if task is None:
-            task = self._running[key] = asyncio.create_task(self._render(key))
+            task = self._running[key] = asyncio.create_task(self._render(*key))
             task.add_done_callback(partial(self._on_rendered, key))
         return task
 
-    def _on_rendered(self, key: bool, task: asyncio.Task[bytes]) -> None:  # noqa: FBT001 -- a key
+    def _on_rendered(self, key: Key, task: asyncio.Task[bytes]) -> None:
         del self._running[key]
         if not task.cancelled():
             task.exception()  # raised for whoever still waits; without them asyncio must not warn
 
-    async def _render(self, is_openmetrics: bool) -> bytes:  # noqa: FBT001 -- as in the key
+    async def _render(self, is_openmetrics: bool, sessions: str) -> bytes:  # noqa: FBT001 -- as in the key
         started = time.perf_counter()
-        chunks, series = await _chunks(self._metrics.all(), is_openmetrics=is_openmetrics)
-        self._telemetry.rendered(time.perf_counter() - started, series)
-        chunks.append(await process_series(is_openmetrics=is_openmetrics))
-        chunks.append(self._own(is_openmetrics=is_openmetrics))
+        shown = [one for one in self._metrics.all() if one.session.id.startswith(sessions)]
+        chunks, series = await _chunks(shown, is_openmetrics=is_openmetrics)
+        if not sessions:
+            self._telemetry.rendered(time.perf_counter() - started, series)
+            chunks.append(await process_series(is_openmetrics=is_openmetrics))
+        chunks.append(self._own(is_openmetrics=is_openmetrics, is_whole=not sessions))
         if sum(map(len, chunks)) > THREAD_BYTES:
             return await run_in_daemon_thread(lambda: b"".join(chunks), name="exposition")
         return b"".join(chunks)
 
-    def _own(self, *, is_openmetrics: bool) -> bytes:
-        """Return the bridge's own metrics, in OpenMetrics with the end of the page."""
-        registry = self._telemetry.registry
+    def _own(self, *, is_openmetrics: bool, is_whole: bool) -> bytes:
+        """Return the bridge's own metrics, or nothing but who it is; in OpenMetrics with the end of the page."""
+        whole = self._telemetry.registry
+        registry = whole if is_whole else whole.restricted_registry([BUILD_INFO])
         if is_openmetrics:
             return bytes(generate_openmetrics(registry))  # type: ignore[no-untyped-call]
         return bytes(generate_latest(registry))

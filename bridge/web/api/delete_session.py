@@ -6,7 +6,6 @@ from aiohttp import web
 
 from bridge.errors import InvalidDataError, NotFoundError
 from bridge.session import Session
-from bridge.web.csrf import check_origin
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.json_response import json_response
 from bridge.web.request_params import whole_param
@@ -19,7 +18,6 @@ VALUES = {"": False, "false": False, "true": True}
 
 async def delete_session(request: web.Request) -> web.Response:
     """Delete what has ended: a session, or one attempt; 202: it is gone, and what is left of it in stores follows."""
-    check_origin(request)
     session = await session_of(request)
     images, force = _switch(request, "images"), _switch(request, "force")
     attempt = whole_param(request, "attempt", 0, lowest=1, highest=LAST_ATTEMPT) or None

@@ -13,6 +13,7 @@ from bridge.model import Performance
 from bridge.web.attempts.asked import newest_and_asked
 from bridge.web.attempts.catalog import ATTEMPTS, AttemptSummary, view_of_all
 from bridge.web.attempts.stitching import Stretch, stretch_of
+from bridge.web.identity import identity_of
 from bridge.web.json_response import json_response
 from bridge.web.links import attempt_link, public_root, session_link, with_query
 from bridge.web.request_params import whole_param
@@ -35,7 +36,7 @@ async def list_sessions(request: web.Request) -> web.Response:
     offset = whole_param(request, "offset", 0, highest=MAX_SESSIONS)
     query, cursor = query_of(request), request.query.get("cursor", "")
     catalog = request.app[CATALOG]
-    selected = query.select(await catalog.rows())
+    selected = query.select(await catalog.rows(identity_of(request)))
     rest = query.rows_after(cursor, selected) if cursor else selected[offset:]
     page = rest[:limit]
     root, now = public_root(request), time.time()

@@ -12,6 +12,7 @@ from bridge.web.attempts.catalog import ATTEMPTS
 from bridge.web.batch_record import BatchOnRecord, batch_on_record, reason_of
 from bridge.web.dependencies import deps_of
 from bridge.web.formatting import class_name
+from bridge.web.identity import viewer_of
 from bridge.web.ignored_params import ignored_params
 from bridge.web.links import attempt_link, image_link
 from bridge.web.missing_images import images_problem, store_problem
@@ -54,6 +55,7 @@ async def batch_page(request: web.Request) -> web.Response:
     names = newest.config.class_names
     selection, _ = read_selection(usable_parameters(request.query), names)
     problem, store = images_problem(deps), store_problem(deps)
+    viewer = viewer_of(request)
 
     def render_page() -> tuple[str, int]:
         index = images.index
@@ -67,6 +69,7 @@ async def batch_page(request: web.Request) -> web.Response:
         text = render(
             "batch.html",
             root,
+            viewer,
             session=session,
             newest_attempt=newest.attempt,
             others=chosen.others,

@@ -28,6 +28,7 @@ from bridge.web.comparison.selection import (
     find_sessions,
 )
 from bridge.web.dependencies import deps_of
+from bridge.web.identity import identity_of, viewer_of
 from bridge.web.session_catalog import CATALOG, SessionRow
 from bridge.web.session_query import KEYS, Sort
 from bridge.web.session_view import session_view
@@ -52,15 +53,16 @@ async def compare_page(request: web.Request) -> web.Response:
     """Return the page of a comparison; names that no session has are listed on it."""
     query, deps = comparison_query(request), deps_of(request)
     found = await find_sessions(deps, query.names)
-    rows = await request.app[CATALOG].rows()
+    rows = await request.app[CATALOG].rows(identity_of(request))
     now, root = time.time(), root_of(request)
     views = [session_view(session, now) for session in found.sessions]
     catalog = request.app[ATTEMPTS]
+    viewer = viewer_of(request)
 
     def render_page() -> str:
         compared = contestants(catalog, views)
         contents = _contents(query, found, compared, rows)
-        return render("compare.html", root, grafana_url=deps.grafana_url, **contents)
+        return render("compare.html", root, viewer, grafana_url=deps.grafana_url, **contents)
 
     return html_response(await asyncio.to_thread(render_page))
 

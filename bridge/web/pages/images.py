@@ -14,7 +14,9 @@ from bridge.web.session_images import SessionImages, images_of, own_images, sess
 from bridge.web.session_lookup import asked_attempt
 from bridge.web.templating import FOLDER
 
-IMMUTABLE = "public, max-age=31536000, immutable"
+IMMUTABLE = "max-age=31536000, immutable"
+"""For whoever may keep it: any cache on the way, or, where the door asks for credentials, the browser alone."""
+
 REVALIDATE = "no-cache"
 
 NO_IMAGE = (FOLDER / "static" / "no-image.jpg").read_bytes()
@@ -42,7 +44,8 @@ async def image(request: web.Request) -> web.Response:
     if found is None:
         images.check()
         raise NotFoundError("this image is not kept any longer, or never was")
-    return await _stored_jpeg(request, found, IMMUTABLE)
+    audience = "private" if deps.authentication.is_required else "public"
+    return await _stored_jpeg(request, found, f"{audience}, {IMMUTABLE}")
 
 
 async def _own_or_all(deps: AppDependencies, session_id: str) -> SessionImages:

@@ -5,6 +5,7 @@ import asyncio
 from aiohttp import web
 
 from bridge.web.dependencies import deps_of
+from bridge.web.identity import viewer_of
 from bridge.web.links import run_link, with_query
 from bridge.web.request_params import whole_param
 from bridge.web.runs.findings import findings
@@ -22,12 +23,14 @@ async def run_page(request: web.Request) -> web.Response:
     offset = whole_param(request, "offset", 0, highest=MAX_RANKS)
     view = await run_of(request)
     root, grafana_url = root_of(request), deps_of(request).grafana_url
+    viewer = viewer_of(request)
 
     def render_page() -> str:
         ranks = sorted_ranks(view, sort)
         return render(
             "run.html",
             root,
+            viewer,
             run=view,
             findings=findings(view),
             ranks=ranks[offset : offset + PER_PAGE],

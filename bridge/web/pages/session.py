@@ -16,6 +16,7 @@ from bridge.web.charts.session_curves import session_curves
 from bridge.web.command_notes import note_of
 from bridge.web.dependencies import deps_of
 from bridge.web.happenings import firing, happenings, pause_sender
+from bridge.web.identity import viewer_of
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.pages.command_forms import FORMS
@@ -60,6 +61,7 @@ async def session_page(request: web.Request) -> web.Response:
     problem, store = images_problem(deps), store_problem(deps)
     run = await run_around(request, newest.client)
     by = asked_axis(request)
+    viewer = viewer_of(request)
 
     def render_page() -> str:
         attempts = catalog.all_of(newest)
@@ -68,6 +70,7 @@ async def session_page(request: web.Request) -> web.Response:
         return render(
             "session.html",
             root,
+            viewer,
             **_contents(images.index, attempts, whole if asked is None else asked, asked),
             elsewhere=images.session.attempt if images.session is not images.row else None,
             missing="" if store else images.problem,

@@ -12,6 +12,7 @@ from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.charts.line_chart import Chart
 from bridge.web.charts.loss_chart import sparkline
 from bridge.web.dependencies import deps_of
+from bridge.web.identity import identity_of, viewer_of
 from bridge.web.links import batch_link, image_link, session_link, with_query
 from bridge.web.missing_images import images_problem, store_problem
 from bridge.web.request_params import whole_param
@@ -63,19 +64,21 @@ async def sessions_page(request: web.Request) -> web.Response:
     deps, catalog = deps_of(request), request.app[CATALOG]
     query = query_of(request)
     offset = whole_param(request, "offset", 0, highest=MAX_SESSIONS)
-    rows = await catalog.rows()
+    rows = await catalog.rows(identity_of(request))
     selected, ranks = folded(query.select(rows)), rank_counts(rows)
     page = await catalog.load(selected[offset : offset + PER_PAGE])
     now, root = time.time(), root_of(request)
     note_name = request.query.get("note", "")
     views = [session_view(session, now) for session in page]
     problem, store = images_problem(deps), store_problem(deps)
+    viewer = viewer_of(request)
 
     def render_page() -> str:
         cards = [_card(deps.index, view, ranks) for view in views]
         return render(
             "sessions.html",
             root,
+            viewer,
             groups=_groups(cards, query.sort),
             live=sum(row.is_live for row in rows),
             connections=Counter(map(_connection, rows)),

@@ -6,6 +6,7 @@ import time
 from aiohttp import web
 
 from bridge.web.dependencies import deps_of
+from bridge.web.identity import viewer_of
 from bridge.web.ignored_params import ignored_params
 from bridge.web.missing_images import store_problem
 from bridge.web.pages.strips import strips_of
@@ -28,6 +29,7 @@ async def stored_session_page(request: web.Request) -> web.Response:
     session = session_view(await attempt_with_images(deps, images, asked), time.time())
     root, ignored, store = root_of(request), ignored_params(request), store_problem(deps)
     note = NO_IMAGES if request.query.get("note") == "no-images" else ""
+    viewer = viewer_of(request)
 
     def render_page() -> str:
         index, names = images.index, session.config.class_names
@@ -38,6 +40,7 @@ async def stored_session_page(request: web.Request) -> web.Response:
         return render(
             "stored_session.html",
             root,
+            viewer,
             session=session,
             asked=asked,
             is_known=not images.is_only_stored,

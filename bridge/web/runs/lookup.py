@@ -10,6 +10,7 @@ from bridge.model import Client
 from bridge.protocol import SESSION_ID
 from bridge.session import Session
 from bridge.web.dependencies import deps_of
+from bridge.web.identity import identity_of
 from bridge.web.runs.reading import reading_of
 from bridge.web.runs.view import MAX_RANKS, RunView
 from bridge.web.session_catalog import CATALOG
@@ -46,7 +47,11 @@ def _in_memory(request: web.Request, run_id: str) -> list[Session]:
 
 async def _archived_too(request: web.Request, run_id: str) -> list[Session]:
     catalog = request.app[CATALOG]
-    rows = [row for row in await catalog.rows() if row.run_id == run_id and row.rank is not None]
+    rows = [
+        row
+        for row in await catalog.rows(identity_of(request))
+        if row.run_id == run_id and row.rank is not None
+    ]
     rows.sort(key=lambda row: (row.rank or 0, -row.registered_at))
     return await catalog.load(rows[:MAX_RANKS])
 

@@ -41,6 +41,7 @@ function show(state) {
 async function refresh() {
   try {
     const response = await fetch(location.href, { cache: "no-store" });
+    if (response.status === 401) location.reload(); // which leads to the login page
     show(response.status === 404 ? "gone" : response.ok ? "" : "stale");
     if (!response.ok) return;
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");

@@ -229,8 +229,8 @@ async def test_readers_that_do_not_read_share_a_page(served):
     """A hundred of them hold a few pages, not one each, and do not keep others from reading."""
 
     class Counting(FakeMetrics):
-        async def render(self, accept):
-            page = await super().render(accept)
+        async def render(self, accept, sessions):
+            page = await super().render(accept, sessions)
             return type(page)(bytes(bytearray(page.body)), page.content_type)
 
     page = Counting(body=b"x" * (8 << 20))

@@ -10,7 +10,7 @@ from bridge.errors import OverloadedError
 from bridge.web.scrapes import Scrapes
 
 
-async def render(_accept):
+async def render(_accept, _sessions):
     """Return a page of its own each time."""
     return Page(bytes(bytearray(b"page")), "text/plain")
 
@@ -19,7 +19,7 @@ async def test_readers_share_the_newest_page_above_the_limit():
     """Below it, each has a page as it is at its moment; when they are gone, so are their pages."""
     scrapes = Scrapes(2)
     async with AsyncExitStack() as stack:
-        pages = [await stack.enter_async_context(scrapes.page(render, "a")) for _ in range(5)]
+        pages = [await stack.enter_async_context(scrapes.page(render, "a", "")) for _ in range(5)]
 
         assert pages[0] is not pages[1]
         assert pages[1:] == [pages[1]] * 4
@@ -31,12 +31,12 @@ async def test_readers_share_the_newest_page_above_the_limit():
 async def test_another_format_waits_until_there_is_room():
     """A page in a format that the reader does not take would be of no use to it."""
     scrapes = Scrapes(1)
-    async with scrapes.page(render, "a"):
+    async with scrapes.page(render, "a", ""):
         with pytest.raises(OverloadedError, match="--max-metrics-pages"):
-            async with scrapes.page(render, "b"):
+            async with scrapes.page(render, "b", ""):
                 pass
 
-    async with scrapes.page(render, "b") as scrape:
+    async with scrapes.page(render, "b", "") as scrape:
         assert scrape.accept == "b"
 
 
@@ -49,7 +49,18 @@ async def test_a_page_is_compressed_once():
         await asyncio.sleep(0)
         return page[:1]
 
-    async with Scrapes(1).page(render, "") as scrape:
+    async with Scrapes(1).page(render, "", "") as scrape:
         assert await asyncio.gather(*[scrape.compress(compress) for _ in range(3)]) == [b"p"] * 3
 
     assert calls == [b"page"]
+
+
+async def test_pages_of_others_are_not_shared():
+    """Above the limit a reader never gets a page that was made for somebody who may see other sessions."""
+    scrapes = Scrapes(1)
+    async with scrapes.page(render, "a", "") as whole:
+        with pytest.raises(OverloadedError):
+            async with scrapes.page(render, "a", "team-a."):
+                pass
+        async with scrapes.page(render, "a", "") as again:
+            assert again is whole

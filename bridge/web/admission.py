@@ -1,0 +1,86 @@
+"""Lets a request through to the endpoint of a route: who makes it is known, may do this, and sees what is theirs."""
+
+from urllib.parse import quote
+
+from aiohttp import web
+
+from bridge.access import Credentials, Identity, Role
+from bridge.access.credentials import token_of
+from bridge.errors import NotFoundError, PermissionDeniedError, UnauthenticatedError
+from bridge.web.cookies import cookie_token
+from bridge.web.csrf import check_origin
+from bridge.web.dependencies import DEPENDENCIES, OWN_DEPENDENCIES
+from bridge.web.errors import Endpoint
+from bridge.web.identity import IDENTITY, IS_LOGGED_IN
+from bridge.web.links import LOGIN, local_path
+from bridge.web.session_lookup import NO_SESSION
+from bridge.web.templating import root_of
+from bridge.web.tenants import deps_for
+
+SAFE_METHODS = ("GET", "HEAD")
+
+
+def admitting(role: Role | None, endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint that serves only who has a role; None: anybody at all."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        if request.method not in SAFE_METHODS:
+            check_origin(request)
+        if role is not None:
+            await _admit(request, role)
+        return await endpoint(request)
+
+    return serve
+
+
+async def _admit(request: web.Request, role: Role) -> None:
+    """Note who makes a request; raises UnauthenticatedError, PermissionDeniedError, or NotFoundError for others' sessions."""
+    try:
+        identity = await _identify(request)
+    except UnauthenticatedError:
+        request.app[DEPENDENCIES].telemetry.http_refused("unauthenticated", address=request.remote)
+        if _is_navigation(request):
+            raise web.HTTPSeeOther(_login_link(request)) from None
+        raise
+    request[IDENTITY] = identity
+    try:
+        check_role(identity, role)
+    except PermissionDeniedError:
+        request.app[DEPENDENCIES].telemetry.http_refused(
+            "permission_denied", address=request.remote, identity=identity.name
+        )
+        raise
+    session_id = request.match_info.get("session_id")
+    if session_id is not None and not identity.owns(session_id):
+        raise NotFoundError(NO_SESSION)
+    request[OWN_DEPENDENCIES] = deps_for(request.app[DEPENDENCIES], identity)
+
+
+async def _identify(request: web.Request) -> Identity:
+    authentication = request.app[DEPENDENCIES].authentication
+    token = token_of(request.headers.get("Authorization", ""))
+    request[IS_LOGGED_IN] = not token and authentication.is_required and bool(cookie_token(request))
+    if request[IS_LOGGED_IN]:
+        token = cookie_token(request)
+    return await authentication.identify(Credentials(token))
+
+
+def check_role(identity: Identity, role: Role) -> None:
+    """Raise PermissionDeniedError where somebody lacks a role."""
+    if not identity.may(role):
+        raise PermissionDeniedError(
+            f"{identity.name} may not do this, since its roles are {', '.join(sorted(identity.roles))}: ask the operator"
+            f" of this bridge for the role {role}"
+        )
+
+
+def _is_navigation(request: web.Request) -> bool:
+    """Return whether a person's browser has asked for a page, which the login page may stand in for."""
+    is_page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
+    return is_page and not local_path(request).startswith("/api/")
+
+
+def _login_link(request: web.Request) -> str:
+    query = request.rel_url.raw_query_string
+    wanted = local_path(request).lstrip("/") + (f"?{query}" if query else "")
+    return f"{root_of(request)}{LOGIN}?next={quote(wanted, safe='')}"

@@ -1,0 +1,63 @@
+"""The cookie of the login page: the token itself, which any bridge can check, and which no script can read."""
+
+import base64
+import binascii
+import time
+
+from aiohttp import web
+
+from bridge.access import Identity
+from bridge.web.dependencies import deps_of
+from bridge.web.links import root_path
+
+NAME = "trainbridge"
+
+SECONDS = 12 * 3600
+"""How long a browser keeps it; the token itself may expire before that."""
+
+
+def cookie_token(request: web.Request) -> str:
+    """Return the token of the cookie, "" where there is none."""
+    value = request.cookies.get(_name(request), "")
+    try:
+        return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def set_cookie(
+    request: web.Request, response: web.Response, token: str, identity: Identity
+) -> None:
+    """Have a browser show a token with all its requests from pages of this site, and with no others."""
+    seconds = min(SECONDS, max(0, identity.expires_at - time.time()))
+    response.set_cookie(
+        _name(request),
+        base64.urlsafe_b64encode(token.encode()).decode().rstrip("="),
+        max_age=int(seconds),
+        path=_path(request),
+        secure=request.secure,
+        httponly=True,
+        samesite="Strict",
+    )
+
+
+def remove_cookie(request: web.Request, response: web.Response) -> None:
+    """Have a browser forget the token."""
+    response.del_cookie(
+        _name(request),
+        path=_path(request),
+        secure=request.secure,
+        httponly=True,
+        samesite="Strict",
+    )
+
+
+def _name(request: web.Request) -> str:
+    """Return the cookie's name; over TLS one that no neighbour's page may set (RFC 6265bis, cookie name prefixes)."""
+    if not request.secure:
+        return NAME
+    return f"__Host-{NAME}" if _path(request) == "/" else f"__Secure-{NAME}"
+
+
+def _path(request: web.Request) -> str:
+    return root_path(deps_of(request)) or "/"

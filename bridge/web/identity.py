@@ -1,0 +1,40 @@
+"""Who makes a request, as the route that serves it has found out."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from bridge.access import ANYONE, Identity, Role
+
+IDENTITY = web.RequestKey("identity", Identity)
+
+IS_LOGGED_IN = web.RequestKey("is_logged_in", bool)
+"""Whether the credentials came in the cookie of the login page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """What a page shows of whoever looks at it."""
+
+    name: str = ""
+    """"": anybody, or nobody who is known."""
+    may_control: bool = True
+    may_scrape: bool = True
+    is_logged_in: bool = False
+
+
+def identity_of(request: web.Request) -> Identity:
+    """Return who makes a request; anybody, on routes that are open to all."""
+    identity: Identity = request.get(IDENTITY, ANYONE)
+    return identity
+
+
+def viewer_of(request: web.Request) -> Viewer:
+    """Return who looks at a page."""
+    identity = identity_of(request)
+    return Viewer(
+        identity.name,
+        identity.may(Role.CONTROL),
+        identity.may(Role.METRICS),
+        IS_LOGGED_IN in request and request[IS_LOGGED_IN],
+    )
