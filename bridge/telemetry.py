@@ -321,13 +321,8 @@ class Telemetry:
 
     def storage_failed(self, where: str, error: BaseException) -> None:
         """A store could not be read, which is to be expected of stores now and then."""
-        self._log_rate_limited(
-            logging.WARNING,
-            f"storage.{where}",
-            "a store could not be read",
-            where=where,
-            error=str(error),
-        )
+        kind, text = f"storage.{where}", "a store could not be read"
+        self._log_rate_limited(logging.WARNING, kind, text, where=where, error=str(error))
 
     def certificate_kept(self, reason: str) -> None:
         """A renewed certificate cannot be used; the one before stays, until it expires."""

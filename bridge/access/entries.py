@@ -28,7 +28,7 @@ def known_keys(content: Mapping[object, object] | Entry, known: Sequence[str], w
 def listed(
     content: Mapping[object, object], key: str, where: str, *, limit: int
 ) -> Iterator[tuple[int, Entry]]:
-    """Yield the entries of a list with their numbers, from 1; raises SettingError where it is no list of entries."""
+    """Yield the entries of a list with their numbers, from 1; raises SettingError where it is not a list of entries."""
     rows = content.get(key) or []
     if not isinstance(rows, list):
         raise SettingError(

@@ -103,7 +103,7 @@ def _expiry(row: Mapping[str, object], where: str) -> float:
         return _moment(str(value)).timestamp()
     except ValueError:
         raise SettingError(
-            f"{where} has an expires that is no date: give one such as 2027-01-31, or 2027-01-31T12:00:00Z, or never"
+            f"{where} has an expires that is not a date: give one such as 2027-01-31, or 2027-01-31T12:00:00Z, or never"
         ) from None
 
 

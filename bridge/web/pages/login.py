@@ -53,7 +53,6 @@ async def post_login(request: web.Request) -> web.Response:
         return _form(request, following, problem, status)
     response = _redirect(f"{root_of(request)}{following}")
     set_cookie(request, response, token, identity)
-    deps_of(request).telemetry.event("logged in", identity=identity.name, address=request.remote)
     return response
 
 

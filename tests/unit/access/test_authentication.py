@@ -54,7 +54,7 @@ async def test_the_first_that_knows_credentials_says_who_it_is():
         (Credentials(certificate_names=("n",)), "client certificate"),
     ],
 )
-async def test_nobody_is_told_apart_by_what_was_missing(shown, expected):
+async def test_what_was_missing_decides_what_to_do(shown, expected):
     """Who has no credentials, unknown ones or an unknown certificate learns what to do, and nothing is repeated."""
     with pytest.raises(UnauthenticatedError, match=expected) as caught:
         await DOOR.identify(shown)
@@ -62,7 +62,7 @@ async def test_nobody_is_told_apart_by_what_was_missing(shown, expected):
 
 
 async def test_expired_credentials_admit_nobody():
-    """They are told apart from unknown ones, so that their owner knows what to ask for."""
+    """They are another case than unknown ones, so that their owner knows what to ask for."""
     late = Authentication(DOOR.authenticators, clock=lambda: 100.0)
     with pytest.raises(UnauthenticatedError, match="expired"):
         await late.identify(Credentials("a"))

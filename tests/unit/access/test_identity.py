@@ -26,5 +26,5 @@ def test_an_open_door_knows_no_bounds():
 
 
 def test_no_secret_is_shown():
-    """What identities are told apart by stands in no log that shows one."""
+    """What makes two identities different stands in no log that shows one."""
     assert "abcdef" not in repr(Identity("name", frozenset(), key="abcdef"))

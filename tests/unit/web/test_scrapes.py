@@ -37,7 +37,7 @@ async def test_another_format_waits_until_there_is_room():
                 pass
 
     async with scrapes.page(render, "b", "") as scrape:
-        assert scrape.accept == "b"
+        assert scrape.wanted == ("b", "")
 
 
 async def test_a_page_is_compressed_once():
