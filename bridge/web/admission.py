@@ -6,14 +6,13 @@ from aiohttp import web
 
 from bridge.access import Credentials, Identity, Role
 from bridge.access.credentials import token_of
-from bridge.errors import NotFoundError, PermissionDeniedError, UnauthenticatedError
+from bridge.errors import PermissionDeniedError, UnauthenticatedError
 from bridge.web.cookies import cookie_token
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import DEPENDENCIES, OWN_DEPENDENCIES
 from bridge.web.errors import Endpoint
 from bridge.web.identity import IDENTITY, IS_LOGGED_IN
 from bridge.web.links import LOGIN, local_path
-from bridge.web.session_lookup import NO_SESSION
 from bridge.web.templating import root_of
 from bridge.web.tenants import deps_for
 
@@ -34,7 +33,7 @@ def admitting(role: Role | None, endpoint: Endpoint) -> Endpoint:
 
 
 async def _admit(request: web.Request, role: Role) -> None:
-    """Note who makes a request; raises UnauthenticatedError, PermissionDeniedError, or NotFoundError for others' sessions."""
+    """Note who makes a request, and what there is for them; raises UnauthenticatedError, PermissionDeniedError."""
     try:
         identity = await _identify(request)
     except UnauthenticatedError:
@@ -50,9 +49,6 @@ async def _admit(request: web.Request, role: Role) -> None:
             "permission_denied", address=request.remote, identity=identity.name
         )
         raise
-    session_id = request.match_info.get("session_id")
-    if session_id is not None and not identity.owns(session_id):
-        raise NotFoundError(NO_SESSION)
     request[OWN_DEPENDENCIES] = deps_for(request.app[DEPENDENCIES], identity)
 
 

@@ -14,6 +14,7 @@ from bridge.protocol import CommandType
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.errors import ConflictError
+from bridge.web.identity import sender_of
 
 COMMAND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -36,7 +37,7 @@ def submit_from_request(
 ) -> Command:
     """Queue a command for a session and return it; an id that is known returns its command.
 
-    `asker` is who sends it, such as "person"; the address that it came from is kept beside it.
+    `asker` is what sends it, such as "person"; whose token it came with, and from which address, is kept beside it.
 
     Raises InvalidDataError for values that cannot be a command, ConflictError where the session or the id
     rules it out, and LimitError when too many commands are unanswered.
@@ -51,7 +52,7 @@ def submit_from_request(
         raise ConflictError("another command already has this command_id")
     if session.ended_at or deps.sessions.find(session.id) is None:
         raise ConflictError("this session is over: no training loop is left to carry out a command")
-    source = f"{asker} at {request.remote}" if request.remote else asker
+    source = sender_of(request, asker)
     command = deps.submit_command(session.id, *checked, source, expires_at)
     _log_queued(deps, command, request.remote)
     return command

@@ -29,6 +29,17 @@ def identity_of(request: web.Request) -> Identity:
     return identity
 
 
+def sender_of(request: web.Request, what: str) -> str:
+    """Return who has sent something, for histories: such as "person alice at 10.0.0.7", or "program ci (alice@laptop)".
+
+    `what` says what it was, and perhaps the name that it gives itself, which counts for less than that of its token.
+    """
+    identity, at = identity_of(request), f" at {request.remote}" if request.remote else ""
+    kind, _, claimed = what.partition(" ")
+    names = [identity.name or claimed, f"({claimed})" if identity.name and claimed else ""]
+    return " ".join(filter(None, (kind, *names))) + at
+
+
 def viewer_of(request: web.Request) -> Viewer:
     """Return who looks at a page."""
     identity = identity_of(request)

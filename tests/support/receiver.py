@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc.aio
 
+from bridge.access.authentication import OPEN
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.model import Client, Config
@@ -65,7 +66,7 @@ class Trainer:
 class Bridge:
     """A receiver with everything below it, and a sink that records."""
 
-    def __init__(self, tmp_path, **config) -> None:
+    def __init__(self, tmp_path, authentication=OPEN, **config) -> None:
         self.sink = Recording()
         self.telemetry = Telemetry()
         self.sessions = Sessions(limit=5)
@@ -88,6 +89,7 @@ class Bridge:
             commands=self.commands,
             telemetry=self.telemetry,
             count_images=lambda session_id: self.image_counts.get(session_id, (0, 0)),
+            authentication=authentication,
         )
         self.servicer = Servicer(
             self.deps, ServerConfig(limits=MessageLimits(image_dimension=64), **config)

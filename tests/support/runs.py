@@ -31,13 +31,14 @@ def rank_name(rank, run_id="night"):
     return f"{run_id}-rank{rank}" if rank else run_id
 
 
-def rank_session(rank, *performances, world_size=4, stepped_at=NOON, sessions=None):
+def rank_session(rank, *performances, world_size=4, stepped_at=NOON, sessions=None, session_id=""):
     """Return the session of a rank that runs, in a registry where one is given."""
     client, config = rank_client(rank, world_size), Config(model_name="resnet")
+    name = session_id or rank_name(rank)
     if sessions is None:
-        session = Session(rank_name(rank), client, config, now=NOON - 600)
+        session = Session(name, client, config, now=NOON - 600)
     else:
-        session = sessions.register(rank_name(rank), client, config).session
+        session = sessions.register(name, client, config).session
     session.apply(Connected(), NOON - 600)
     session.apply(StatusChange(Status.RUNNING), NOON - 600)
     for place, performance in enumerate(performances):

@@ -7,6 +7,7 @@ from aiohttp import web
 from bridge.errors import InvalidDataError, NotFoundError
 from bridge.session import Session
 from bridge.web.dependencies import AppDependencies, deps_of
+from bridge.web.identity import sender_of
 from bridge.web.json_response import json_response
 from bridge.web.request_params import whole_param
 from bridge.web.session_lookup import session_of
@@ -24,7 +25,7 @@ async def delete_session(request: web.Request) -> web.Response:
     if attempt is not None:
         await _check_exists(deps_of(request), session, attempt)
     await deps_of(request).delete_session(
-        session.id, attempt=attempt, images=images, force=force, by=request.remote or ""
+        session.id, attempt=attempt, images=images, force=force, by=sender_of(request, "program")
     )
     answer = {"session_id": session.id, "attempt": attempt, "images": images}
     return json_response(answer, status=202)

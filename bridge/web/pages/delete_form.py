@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from bridge.web.dependencies import deps_of
+from bridge.web.identity import sender_of
 from bridge.web.pages.form_fields import form_fields
 from bridge.web.session_lookup import session_of
 from bridge.web.templating import root_of
@@ -13,7 +14,7 @@ async def post_delete(request: web.Request) -> web.Response:
     session = await session_of(request)
     images = "images" in await form_fields(request)
     await deps_of(request).delete_session(
-        session.id, attempt=None, images=images, force=False, by=request.remote or ""
+        session.id, attempt=None, images=images, force=False, by=sender_of(request, "person")
     )
     note = "deleted-with-images" if images else "deleted"
     back = f"{root_of(request)}?note={note}"

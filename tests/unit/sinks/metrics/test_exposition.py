@@ -4,6 +4,9 @@ import asyncio
 import math
 import re
 
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
 from support.series import NOON, OPENMETRICS, Scene
 
 from bridge.lifecycle import Expired, Registered
@@ -152,6 +155,39 @@ def test_the_page_counts_its_series():
 
     assert scene.value("bridge_series") == len(shown)
     assert scene.value("bridge_exposition_duration_seconds_count") == 3
+
+
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+def test_a_page_for_some_sessions_has_nothing_of_others(accept):
+    """It has the series of the sessions whose names begin so, and of the bridge what boards need; any parser takes it."""
+    scene = Scene()
+    for name in ("a.run", "b.run", "ab.run"):
+        scene.tell(scene.session(name), Batch(1, 0, 0.5))
+    page = asyncio.run(scene.exposition.render(accept, "a.")).body.decode()
+    parse = parse_openmetrics if accept else parse_text
+    samples = [sample for family in parse(page) for sample in family.samples]
+    assert {sample.labels["session_id"] for sample in samples if "session_id" in sample.labels} == {
+        "a.run"
+    }
+    others = {sample.name for sample in samples if "session_id" not in sample.labels}
+    assert others == {"bridge_build_info"}
+    assert "b.run" not in page
+
+
+async def test_pages_for_some_sessions_are_not_shared_with_others():
+    """Requests at the same time share a page only where they may see the same."""
+    scene = Scene()
+    for name in ("a.run", "b.run"):
+        scene.session(name)
+    pages = await asyncio.gather(
+        *(scene.exposition.render("", prefix) for prefix in ("a.", "b.", "", "a."))
+    )
+    bodies = [page.body.decode() for page in pages]
+    assert bodies[0] is not bodies[1]
+    assert "b.run" not in bodies[0] + bodies[3]
+    assert "a.run" not in bodies[1]
+    assert "a.run" in bodies[2]
+    assert "b.run" in bodies[2]
 
 
 async def test_scrapes_at_the_same_time_share_one_page():

@@ -27,7 +27,7 @@ async def test_a_session_is_deleted(open_client, query, images, force):
         "attempt": None,
         "images": images,
     }
-    assert client.deps.delete_session.asked == [("run-1", images, force, "127.0.0.1")]
+    assert client.deps.delete_session.asked == [("run-1", images, force, "program at 127.0.0.1")]
 
 
 async def test_one_attempt_is_deleted(open_client):

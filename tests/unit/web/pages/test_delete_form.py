@@ -44,7 +44,7 @@ async def test_the_form_deletes_and_leads_to_the_list(open_client, body, images,
 
     response = await client.post(PATH, data=body, headers=headers)
 
-    assert client.deps.delete_session.asked == [("run-1", images, False, "127.0.0.1")]
+    assert client.deps.delete_session.asked == [("run-1", images, False, "person at 127.0.0.1")]
     assert response.url.path == "/"
     assert f"The session is deleted. {said}" in await response.text()
 
