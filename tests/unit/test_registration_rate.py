@@ -21,7 +21,7 @@ def test_an_identity_does_not_use_up_what_others_need():
     rate = RegistrationRate(in_all=5, each=2, monotonic=Clock())
     rate.claim("a")
     rate.claim("a")
-    with pytest.raises(LimitError, match="by a .--max-new-sessions-per-token"):
+    with pytest.raises(LimitError, match=r"by a .--max-new-sessions-per-token"):
         rate.claim("a")
     rate.claim("b")
     rate.claim("")
