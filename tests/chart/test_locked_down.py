@@ -63,7 +63,38 @@ def test_no_secret_stands_in_a_variable_or_a_configuration(name):
             if "secret" in volume and volume["name"] != "ca":
                 assert volume["secret"]["defaultMode"] == 0o440
     for thing in RENDERED[name]:
-        assert thing["kind"] not in ("Secret", "Role", "RoleBinding", "ClusterRole")
+        assert thing["kind"] not in ("Role", "RoleBinding", "ClusterRole")
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_only_secret_that_is_made_holds_hashes(name):
+    """No token stands in the values, and so none in the release: its hash does, out of sight of who may read ConfigMaps."""
+    secrets = [thing for thing in RENDERED[name] if thing["kind"] == "Secret"]
+
+    assert bool(secrets) == (name == "tokens")
+    for secret in secrets:
+        assert set(secret["stringData"]) == {"tokens.yaml"}
+        assert "sha256" in secret["stringData"]["tokens.yaml"]
+    for thing in RENDERED[name]:
+        if thing["kind"] != "Secret":
+            assert "sha256" not in str(thing).replace("@sha256:", "")
+
+
+@pytest.mark.parametrize("name", sorted(CASES))
+def test_the_one_token_of_the_cluster_is_for_the_keys_of_its_issuer(name):
+    """Where service accounts come in, the bridge asks the API server who issued their tokens; nowhere else has a pod a token."""
+    for pod, spec in pods(RENDERED[name]):
+        projected = [volume for volume in spec["volumes"] if "projected" in volume]
+        sources = [source for volume in projected for source in volume["projected"]["sources"]]
+        tokens = [
+            source["serviceAccountToken"] for source in sources if "serviceAccountToken" in source
+        ]
+        if name != "service-accounts":
+            assert not projected
+        elif pod.startswith("StatefulSet"):
+            assert tokens == [{"path": "token", "expirationSeconds": 3600}]
+        else:
+            assert [token["audience"] for token in tokens] == ["trainbridge"]
 
 
 def test_nobody_gets_in_by_default():

@@ -91,10 +91,10 @@
 {{- if and (not $v.serviceAccount.create) $v.serviceAccount.annotations -}}
 {{- $wrong = append $wrong "serviceAccount.annotations is set, but serviceAccount.create is false, so nothing carries them: annotate the account that is there, and empty them." -}}
 {{- end -}}
-{{- if and $v.test.enabled $v.tls.clientCA.existingSecret (not $v.test.clientCertSecret) -}}
+{{- if and (include "trainbridge.hasTest" .) $v.tls.clientCA.existingSecret (not $v.test.clientCertSecret) -}}
 {{- $wrong = append $wrong "tls.clientCA.existingSecret is set, and the test pod has no certificate to show: set test.clientCertSecret, or test.enabled to false." -}}
 {{- end -}}
-{{- $ours := list "TRAINBRIDGE_CONFIG" "TRAINBRIDGE_STATE" "TRAINBRIDGE_GRPC_ADDRESS" "TRAINBRIDGE_HTTP_ADDRESS" "TRAINBRIDGE_TLS_CERT_FILE" "TRAINBRIDGE_TLS_KEY_FILE" "TRAINBRIDGE_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_ALLOW_ANONYMOUS" -}}
+{{- $ours := list "TRAINBRIDGE_CONFIG" "TRAINBRIDGE_STATE" "TRAINBRIDGE_GRPC_ADDRESS" "TRAINBRIDGE_HTTP_ADDRESS" "TRAINBRIDGE_TLS_CERT_FILE" "TRAINBRIDGE_TLS_KEY_FILE" "TRAINBRIDGE_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_HTTP_TLS_CERT_FILE" "TRAINBRIDGE_HTTP_TLS_KEY_FILE" "TRAINBRIDGE_HTTP_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_ALLOW_ANONYMOUS" "TRAINBRIDGE_TOKENS_FILE" "TRAINBRIDGE_ACCESS_RULES_FILE" "TRAINBRIDGE_OIDC_ISSUER" "TRAINBRIDGE_OIDC_AUDIENCE" "TRAINBRIDGE_OIDC_JWKS_URL" "TRAINBRIDGE_OIDC_CA_FILE" "TRAINBRIDGE_OIDC_TOKEN_FILE" -}}
 {{- $secrets := list "TRAINBRIDGE_S3_ACCESS_KEY" "TRAINBRIDGE_S3_SECRET_KEY" "TRAINBRIDGE_OTLP_HEADERS" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
 {{- $names := list -}}
 {{- range include "trainbridge.env" . | fromYamlArray -}}
@@ -109,7 +109,7 @@
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{- range $more := list "networkChecks" "podChecks" "upgradeChecks" -}}
+{{- range $more := list "accessChecks" "networkChecks" "podChecks" "upgradeChecks" -}}
 {{- $wrong = concat $wrong (include (printf "trainbridge.%s" $more) $ | fromJsonArray) -}}
 {{- end -}}
 {{- if $wrong -}}

@@ -1,23 +1,46 @@
-{{/* Where and how a bridge is scraped: its values. */}}
+{{/* Where and how a bridge is scraped: (list . its-values). */}}
 {{- define "trainbridge.endpoint" -}}
+{{- $root := index . 0 -}}
+{{- $own := index . 1 -}}
 - port: http
   path: /metrics
-  scheme: http
-  interval: {{ .interval }}
-  scrapeTimeout: {{ .scrapeTimeout }}
+  scheme: {{ include "trainbridge.httpScheme" $root }}
+  interval: {{ $own.interval }}
+  scrapeTimeout: {{ $own.scrapeTimeout }}
   honorLabels: false
-  {{- with .authorization }}
+  {{- if $own.bearerToken.existingSecret }}
   authorization:
-    {{- toYaml . | nindent 4 }}
+    type: Bearer
+    credentials:
+      name: {{ $own.bearerToken.existingSecret | quote }}
+      key: {{ $own.bearerToken.key | quote }}
+  {{- else if $own.authorization }}
+  authorization:
+    {{- toYaml $own.authorization | nindent 4 }}
   {{- end }}
-  {{- with .relabelings }}
+  {{- if $root.Values.tls.http.enabled }}
+  tlsConfig:
+    {{- $own.tlsConfig | default (include "trainbridge.scrapeTls" $root | fromYaml) | toYaml | nindent 4 }}
+  {{- end }}
+  {{- with $own.relabelings }}
   relabelings:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with .metricRelabelings }}
+  {{- with $own.metricRelabelings }}
   metricRelabelings:
     {{- toYaml . | nindent 4 }}
   {{- end }}
+{{- end -}}
+
+{{/* How Prometheus, which connects to addresses of pods, checks the bridge's certificate. */}}
+{{- define "trainbridge.scrapeTls" -}}
+serverName: {{ printf "%s.%s.svc" (include "trainbridge.fullname" .) .Release.Namespace | quote }}
+{{- with .Values.test.caKey }}
+ca:
+  secret:
+    name: {{ include "trainbridge.tlsSecret" $ | quote }}
+    key: {{ . | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Metadata of an object for the monitoring, which may live elsewhere: (list . its-values "suffix"). */}}

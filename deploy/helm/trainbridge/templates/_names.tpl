@@ -37,13 +37,18 @@ is cut ends in a hash, so that two long names stay two.
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret with the certificate of the gRPC port; "": it is plain. */}}
+{{/* The Secret with the certificate of the gRPC port, and with tls.http of the HTTP port; "": they are plain. */}}
 {{- define "trainbridge.tlsSecret" -}}
 {{- if .Values.tls.certManager.enabled -}}
 {{- include "trainbridge.fullname" . }}-tls
 {{- else -}}
 {{- .Values.tls.existingSecret -}}
 {{- end -}}
+{{- end -}}
+
+{{/* How the HTTP port is spoken to within the cluster. */}}
+{{- define "trainbridge.httpScheme" -}}
+{{- .Values.tls.http.enabled | ternary "https" "http" -}}
 {{- end -}}
 
 {{- define "trainbridge.image" -}}
@@ -114,8 +119,8 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- else if and $gateway.enabled $gateway.hostnames -}}
 {{- printf "https://%s" (first $gateway.hostnames) -}}
 {{- else if include "trainbridge.isMany" . -}}
-{{- printf "http://$(POD_NAME).%s.%s.svc:8080" (include "trainbridge.headless" .) .Release.Namespace -}}
+{{- printf "%s://$(POD_NAME).%s.%s.svc:8080" (include "trainbridge.httpScheme" .) (include "trainbridge.headless" .) .Release.Namespace -}}
 {{- else -}}
-{{- printf "http://%s.%s.svc:%v" (include "trainbridge.fullname" .) .Release.Namespace (int64 .Values.service.ports.http) -}}
+{{- printf "%s://%s.%s.svc:%v" (include "trainbridge.httpScheme" .) (include "trainbridge.fullname" .) .Release.Namespace (int64 .Values.service.ports.http) -}}
 {{- end -}}
 {{- end -}}

@@ -54,6 +54,7 @@
 {{- $far := list -}}
 {{- if $v.images.store -}}{{- $far = append $far "images.store" -}}{{- end -}}
 {{- if or $v.settings.otlp_endpoint $v.settings.otlp_traces_endpoint -}}{{- $far = append $far "settings.otlp_endpoint" -}}{{- end -}}
+{{- if include "trainbridge.issuer" . -}}{{- $far = append $far (printf "the issuer %s" (include "trainbridge.jwksUrl" . | default (include "trainbridge.issuer" .))) -}}{{- end -}}
 {{- if and $v.networkPolicy.enabled $v.networkPolicy.egress.enabled (empty $v.networkPolicy.egress.rules) $far -}}
 {{- $wrong = append $wrong (printf "networkPolicy.egress.enabled is true and networkPolicy.egress.rules is empty, so nothing would reach %s: name the ports and peers there." (join " and " $far)) -}}
 {{- end -}}

@@ -81,6 +81,32 @@ Names that end in .svc it answers anyway.
 {{- if .Values.tls.clientCA.existingSecret -}}
 {{- $all = set $all "tls_client_ca_file" "/etc/trainbridge/client-ca/ca.crt" -}}
 {{- end -}}
+{{- if .Values.tls.http.enabled -}}
+{{- $all = set $all "http_tls_cert_file" "/etc/trainbridge/tls/tls.crt" -}}
+{{- $all = set $all "http_tls_key_file" "/etc/trainbridge/tls/tls.key" -}}
+{{- end -}}
+{{- if .Values.tls.http.clientCA.existingSecret -}}
+{{- $all = set $all "http_tls_client_ca_file" "/etc/trainbridge/http-client-ca/ca.crt" -}}
+{{- end -}}
+{{- if include "trainbridge.tokensSecret" . -}}
+{{- $all = set $all "tokens_file" "/etc/trainbridge/tokens/tokens.yaml" -}}
+{{- end -}}
+{{- if include "trainbridge.accessRules" . -}}
+{{- $all = set $all "access_rules_file" "/etc/trainbridge/access/rules.yaml" -}}
+{{- end -}}
+{{- if include "trainbridge.issuer" . -}}
+{{- $all = set $all "oidc_issuer" (include "trainbridge.issuer" .) -}}
+{{- $all = set $all "oidc_audience" .Values.access.oidc.audience -}}
+{{- $all = set $all "oidc_jwks_url" (include "trainbridge.jwksUrl" .) -}}
+{{- end -}}
+{{- if .Values.access.oidc.caSecret -}}
+{{- $all = set $all "oidc_ca_file" "/etc/trainbridge/oidc-ca/ca.crt" -}}
+{{- else if include "trainbridge.asksApiServer" . -}}
+{{- $all = set $all "oidc_ca_file" "/etc/trainbridge/api-server/ca.crt" -}}
+{{- end -}}
+{{- if include "trainbridge.asksApiServer" . -}}
+{{- $all = set $all "oidc_token_file" "/etc/trainbridge/api-server/token" -}}
+{{- end -}}
 {{- $lines := list -}}
 {{- range $name, $value := $all -}}
 {{- if not (or (kindIs "invalid" $value) (eq (toString $value) "")) -}}

@@ -35,6 +35,24 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
   items:
     - {key: {{ .Values.tls.clientCA.key | quote }}, path: ca.crt}
 {{- end }}
+{{- if .Values.tls.http.clientCA.existingSecret }}
+- volume: http-client-ca
+  secret: {{ .Values.tls.http.clientCA.existingSecret | quote }}
+  items:
+    - {key: {{ .Values.tls.http.clientCA.key | quote }}, path: ca.crt}
+{{- end }}
+{{- if include "trainbridge.tokensSecret" . }}
+- volume: tokens
+  secret: {{ include "trainbridge.tokensSecret" . | quote }}
+  items:
+    - {key: {{ empty .Values.access.tokens.entries | ternary .Values.access.tokens.key "tokens.yaml" | quote }}, path: tokens.yaml}
+{{- end }}
+{{- if .Values.access.oidc.caSecret }}
+- volume: oidc-ca
+  secret: {{ .Values.access.oidc.caSecret | quote }}
+  items:
+    - {key: {{ .Values.access.oidc.caKey | quote }}, path: ca.crt}
+{{- end }}
 {{- end -}}
 
 {{- define "trainbridge.volumes" -}}
@@ -59,6 +77,25 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
     items:
       {{- toYaml .items | nindent 6 }}
 {{- end }}
+{{- if include "trainbridge.accessRules" . }}
+- name: access
+  configMap:
+    name: {{ include "trainbridge.fullname" . }}-access
+{{- end }}
+{{- if include "trainbridge.asksApiServer" . }}
+# For the keys of the cluster's issuer, which any account may read; the token has no other rights.
+- name: api-server
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - {key: ca.crt, path: ca.crt}
+{{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
@@ -75,6 +112,16 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
 {{- range include "trainbridge.secrets" . | fromYamlArray }}
 - name: {{ .volume }}
   mountPath: /etc/trainbridge/{{ .volume }}
+  readOnly: true
+{{- end }}
+{{- if include "trainbridge.accessRules" . }}
+- name: access
+  mountPath: /etc/trainbridge/access
+  readOnly: true
+{{- end }}
+{{- if include "trainbridge.asksApiServer" . }}
+- name: api-server
+  mountPath: /etc/trainbridge/api-server
   readOnly: true
 {{- end }}
 {{- with .Values.extraVolumeMounts }}
@@ -118,6 +165,9 @@ grpc:
 httpGet:
   path: {{ index . 1 }}
   port: http
+  {{- if $root.Values.tls.http.enabled }}
+  scheme: HTTPS
+  {{- end }}
 {{- end }}
 {{ toYaml (index . 2) }}
 {{- end -}}
