@@ -50,6 +50,8 @@ class Walk:
         """What stands in values.yaml."""
         self.release = None
         """The objects of the release."""
+        self.files = set()
+        """Files that commands wrote."""
         self.left = set()
         """Commands, as far as they were recognized."""
 
@@ -59,8 +61,16 @@ class Walk:
         self._check_secrets(objects(merged(self.values, fragment)))
 
     def carry_out(self, line):
-        """Carry out one command."""
+        """Carry out one command, and what it is piped into."""
+        for part in line.split(" | "):
+            self._carry_out_one(part)
+
+    def _carry_out_one(self, line):
+        line, _, file = line.partition(" > ")
+        self.files.add(file.strip())
         program, *words = shlex.split(line)
+        if program == "tr":
+            return
         flags = {
             name: value
             for name, _, value in (word.partition("=") for word in words if word.startswith("--"))
@@ -69,7 +79,7 @@ class Walk:
             at = words.index("--namespace")
             assert words[at + 1] in self.namespaces
             del words[at : at + 2]
-        words = [word for word in words if not word.startswith("--") or "file" in word]
+        words = [word for word in words if not word.startswith("--") or "from-file" in word]
         self.left.add((program, words[0]))
         getattr(self, f"_{program}_{words[0]}")(words[1:], flags)
 
@@ -83,15 +93,20 @@ class Walk:
             assert flags["--key"]
             self.secrets[words[2]] = {"tls.crt", "tls.key"}
         else:
-            files = [word.removeprefix("--from-file=") for word in words[3:]]
-            self.secrets[words[2]] = {name.partition("=")[0] for name in files}
+            files = [word.removeprefix("--from-file=").partition("=") for word in words[3:]]
+            self.secrets[words[2]] = {key for key, _, _ in files}
+            assert {file for _, _, file in files if file} <= self.files
 
     def _kubectl_rollout(self, words, _flags):
         assert words[0] in ("status", "restart")
         assert self._has(*words[1].split("/"))
 
-    def _kubectl_get(self, words, _flags):
-        assert words == ["pvc"]
+    def _kubectl_get(self, words, flags):
+        assert words == ["pvc"] or "--raw" in flags
+
+    def _trainbridge_token(self, words, flags):
+        assert words[0] == "new"
+        self.files.add("tokens.yaml")
 
     def _helm_install(self, words, _flags):
         assert self.release is None
@@ -205,6 +220,36 @@ def test_trainers_are_pointed_at_the_service_that_there_is():
     assert address == f"{service['metadata']['name']}.{NAMESPACE}.svc:{port}"
 
 
+def test_a_trainer_comes_in_by_what_kubernetes_gives_it():
+    """The pod of the guide is valid, holds no Secret, and shows a token made out to the bridge, of an account that may stream."""
+    [pod] = [
+        found
+        for kind, text in BLOCKS
+        if kind == "yaml" and (found := yaml.safe_load(text)).get("kind") == "Pod"
+    ]
+    [access] = [
+        fragment["access"]
+        for fragment in FRAGMENTS
+        if "serviceAccounts" in fragment.get("access", {})
+    ]
+    [container] = pod["spec"]["containers"]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    [volume] = pod["spec"]["volumes"]
+    [source] = volume["projected"]["sources"]
+    account = access["serviceAccounts"][0]
+    [audience] = [value.default for value in values() if value.path == "access.oidc.audience"]
+
+    assert kubernetes_validate.validate(pod, "1.34", strict=True)
+    assert source["serviceAccountToken"]["audience"] == audience
+    assert (
+        environment["TRAINBRIDGE_TOKEN_FILE"]
+        == container["volumeMounts"][0]["mountPath"] + "/token"
+    )
+    assert pod["metadata"]["namespace"] == account["namespace"]
+    assert pod["spec"]["serviceAccountName"] == account["name"]
+    assert environment["TRAINBRIDGE_SESSION_PREFIX"] == account["sessions"]
+
+
 def test_prometheus_takes_the_scrape_configuration(tmp_path):
     """The program promtool reads it, discovery apart, which some builds lack; and it keeps the pods that the chart makes."""
     [config] = [
@@ -212,7 +257,13 @@ def test_prometheus_takes_the_scrape_configuration(tmp_path):
         for kind, text in BLOCKS
         if kind == "yaml" and "scrape_configs" in (found := yaml.safe_load(text))
     ]
+    [access] = [
+        found
+        for kind, text in BLOCKS
+        if kind == "yaml" and "authorization" in (found := yaml.safe_load(text))
+    ]
     [job] = config["scrape_configs"]
+    job.update(access)
     assert job.pop("kubernetes_sd_configs")[0]["role"] == "pod"
     file = tmp_path / "prometheus.yaml"
     file.write_text(yaml.safe_dump(config))
