@@ -59,6 +59,25 @@ def test_only_running_sessions_lack_steps(query, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/metrics.md", "docs/getting-started.md"])
+def test_every_scrape_job_is_one(page, tmp_path):
+    """Promtool takes the configuration as it stands on the page; the files that it names need not be there."""
+    [text] = [
+        block for block in blocks((ROOT / page).read_text(), "yaml") if "scrape_configs" in block
+    ]
+    path = tmp_path / "prometheus.yaml"
+    path.write_text(text)
+
+    done = subprocess.run(
+        [tool("promtool"), "check", "config", "--syntax-only", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 JOB = {query: {} if "max by" in query else {"job": "bridge"} for query in WITHOUT_STEPS}
 """The labels that a query leaves in place besides the session's."""
 

@@ -8,6 +8,7 @@ import yaml
 from support.repository import name_of
 from support.tools import ROOT
 
+from bridge.access.credentials import token_of
 from bridge.families import BRIDGE_FAMILIES
 from bridge.sinks.metrics.families import TRAINING_FAMILIES
 
@@ -31,7 +32,9 @@ SETTINGS = {
         *("tracesToMetrics", "tracesToLogsV2", "tracesToProfiles", "serviceMap", "nodeGraph"),
         *("search", "traceQuery", "spanBar", "streamingEnabled"),
     },
-    "yesoreyeram-infinity-datasource": {"auth_method", "allowedHosts", "timeoutInSeconds"},
+    "yesoreyeram-infinity-datasource": {
+        *("auth_method", "allowedHosts", "timeoutInSeconds", "httpHeaderName1"),
+    },
 }
 """The same of its jsonData, by the type of the data source."""
 
@@ -44,6 +47,7 @@ ENVIRONMENT = {
     "PROMETHEUS_URL": "http://prometheus:9090",
     "TEMPO_URL": "http://tempo:3200",
     "TRAINBRIDGE_PUBLIC_URL": "https://bridge.example.org",
+    "TRAINBRIDGE_TOKEN": "tb_example",
 }
 
 DOLLAR = "$$"
@@ -92,6 +96,15 @@ def test_sources_lead_to_each_other():
         tempo["uid"]
     ]
     assert tempo["jsonData"]["tracesToMetrics"]["datasourceUid"] == prometheus["uid"]
+
+
+def test_the_bridge_is_shown_a_token():
+    """The board that asks the bridge's own API comes in where it asks for tokens; an open bridge takes an empty one, too."""
+    infinity = sources()["trainbridge-infinity"]
+
+    assert infinity["jsonData"]["httpHeaderName1"] == "Authorization"
+    assert token_of(infinity["secureJsonData"]["httpHeaderValue1"]) == "tb_example"
+    assert token_of("Bearer ") == ""
 
 
 def test_an_exemplar_leads_to_its_batch():
