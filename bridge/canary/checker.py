@@ -19,6 +19,16 @@ log = logging.getLogger("bridge")
 PAUSE_LOOK_SECONDS = 0.2  # between two checks in a pause that is not settled
 
 
+def client_of(options: CanaryOptions, *, timeout_seconds: float) -> BridgeClient:
+    """Return what reads the pages of the bridge."""
+    return BridgeClient(
+        options.bridge_url,
+        token=options.token,
+        token_file=options.token_file,
+        timeout_seconds=timeout_seconds,
+    )
+
+
 class Checker:
     """Compares one run with what is shown of it, in a thread of its own.
 
@@ -30,7 +40,7 @@ class Checker:
         self._record = record
         self._page = page
         self._options = options
-        self._client = BridgeClient(options.bridge_url, timeout_seconds=5)
+        self._client = client_of(options, timeout_seconds=5)
         self._gallery = Gallery(record.run, self._client, record.has_sent)
         self._verdict = Verdict(overdue_seconds=options.overdue_seconds)
         self._began_at = record.clock.now()

@@ -1,6 +1,6 @@
 """What one canary does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,9 @@ class CanaryOptions:
     """How long the images of a run may take to lie in the object store; None: that is not looked at."""
     duration_seconds: float | None = None
     """None: without end."""
+    token: str = field(default="", repr=False)
+    """For both of its servers, with the roles ingest, view and metrics; "": that of the environment."""
+    token_file: str = ""
 
     @property
     def overdue_seconds(self) -> float:

@@ -7,14 +7,14 @@ import secrets
 import threading
 import time
 
-from bridge.canary.checker import Checker
+from bridge.canary.checker import Checker, client_of
 from bridge.canary.clock import LONGEST_GAP_SECONDS, RunningClock
 from bridge.canary.options import CanaryOptions
 from bridge.canary.page import Page
 from bridge.canary.record import SentRecord
 from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, SCALAR, SPLIT, KnownRun
 from bridge.canary.stored import check_store
-from bridge.client import BridgeClient, TrainingSession
+from bridge.client import TrainingSession
 from bridge.protocol import CANARY_CLIENT
 
 log = logging.getLogger("bridge")
@@ -86,6 +86,8 @@ class CanaryRun:
             batch_size=self._run.samples,
             client_name=CANARY_CLIENT,
             buffer_bytes=BUFFER_BYTES,
+            token=options.token,
+            token_file=options.token_file,
         )
         self._clock = RunningClock()
         self._record = SentRecord(self._run, self._session, self._clock)
@@ -148,7 +150,7 @@ class CanaryRun:
     def _check_store(self) -> None:
         seconds = self._options.store_seconds
         if seconds is not None and self._checker.is_clean:
-            client = BridgeClient(self._options.bridge_url, timeout_seconds=STORE_ANSWER_SECONDS)
+            client = client_of(self._options, timeout_seconds=STORE_ANSWER_SECONDS)
             findings = check_store(self._record, client, self._stopping, seconds=seconds)
             self._page.report(self._run.session_id, findings)
 

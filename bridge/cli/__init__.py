@@ -26,14 +26,8 @@ from bridge.cli import (
 from bridge.cli.exit_status import DONE, FAILED, INTERRUPTED, MISUSED
 from bridge.cli.extras import DEMO, MCP, SERVER, libraries_of, way_to_install
 from bridge.cli.parsing import Parser
-from bridge.client.query import ProblemError, QueryError
+from bridge.client.query import QueryError
 from bridge.errors import BridgeError, SettingError
-
-FORBIDDEN = (401, 403, 407)
-PROXY_HINT = (
-    "a proxy in front of the bridge wants to know who asks, and this command sends no credentials:"
-    " use an address that leads to the bridge itself, with --url or TRAINBRIDGE_URL"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +182,6 @@ def _sentences(error: Exception, chosen: Command | None) -> list[str]:
         # Of this machine, not of the program: a full disk, a file without permission.
         reason = error.strerror or str(error) or type(error).__name__
         return [f"{error.filename}: {reason}" if error.filename else f"cannot go on: {reason}"]
-    if isinstance(error, ProblemError) and error.status in FORBIDDEN:
-        return [str(error), PROXY_HINT]
     return str(error).splitlines()
 
 

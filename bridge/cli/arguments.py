@@ -1,13 +1,20 @@
-"""What several commands take and write: the URL of a bridge, and the file with the ports taken."""
+"""What several commands take and write: the bridge they ask, its token, and the file with the ports taken."""
 
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
 
 from bridge.addresses import url_of
 from bridge.cli.parsing import http_url
+from bridge.client.query import BridgeClient
 from bridge.errors import SettingError
+
+STANDARD_INPUT = "-"
+
+LONGEST_INPUT = 65_536
+"""Characters of standard input that are read for a token."""
 
 
 def add_url(parser: argparse.ArgumentParser, *aliases: str, default: str | None = None) -> None:
@@ -23,6 +30,23 @@ def add_url(parser: argparse.ArgumentParser, *aliases: str, default: str | None 
     )
 
 
+def add_bridge(parser: argparse.ArgumentParser, *aliases: str, default: str | None = None) -> None:
+    """Add what commands that ask a bridge take: its URL, and the file of a token."""
+    add_url(parser, *aliases, default=default)
+    add_token_file(parser, default=default)
+
+
+def add_token_file(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Add the file of a token; a token itself is no argument, since everybody on the machine sees those."""
+    parser.add_argument(
+        "--token-file",
+        default=default,
+        metavar="FILE",
+        help="a file with the token that the bridge lets this command in for; - reads it from standard input"
+        " [TRAINBRIDGE_TOKEN, TRAINBRIDGE_TOKEN_FILE]",
+    )
+
+
 def add_json(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the flag for scripts."""
     parser.add_argument("--json", action="store_true", help=f"print {what} as JSON, for scripts")
@@ -30,13 +54,35 @@ def add_json(parser: argparse.ArgumentParser, what: str) -> None:
 
 def add_action_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     """Add the flags of an action of `sessions`; one that was given before the action keeps its value."""
-    add_url(parser, default=argparse.SUPPRESS)
+    add_bridge(parser, default=argparse.SUPPRESS)
     parser.add_argument(
         "--json",
         action="store_true",
         default=argparse.SUPPRESS,
         help=f"print {what} as JSON, for scripts",
     )
+
+
+def bridge_client(arguments: argparse.Namespace) -> BridgeClient:
+    """Return what asks the bridge; raises SettingError for a variable or a file that cannot be used."""
+    token, token_file = chosen_token(arguments)
+    try:
+        return BridgeClient(chosen_url(arguments.url), token=token, token_file=token_file)
+    except (ValueError, OSError) as error:
+        raise SettingError(str(error)) from error
+
+
+def chosen_token(arguments: argparse.Namespace) -> tuple[str, str]:
+    """Return the token that was given on standard input, and the file that was given, "" for what was not."""
+    path = arguments.token_file or ""
+    if path != STANDARD_INPUT:
+        return "", path
+    text = sys.stdin.read(LONGEST_INPUT).strip() if sys.stdin is not None else ""
+    if not text:
+        raise SettingError(
+            "--token-file -: standard input holds no token; write one there, such as with `< FILE`, or name the file"
+        )
+    return text, ""
 
 
 def chosen_url(url: str | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from bridge.addresses import split_address
-from bridge.cli.arguments import add_url, chosen_url, write_ports_file
+from bridge.cli.arguments import add_bridge, chosen_token, chosen_url, write_ports_file
 from bridge.cli.parsing import listen_address, positive_number, whole_number
 from bridge.errors import SettingError
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="where the bridge takes telemetry (default: 127.0.0.1:50051) [TRAINBRIDGE_ADDRESS]",
     )
-    add_url(parser, "--bridge-url")
+    add_bridge(parser, "--bridge-url")
     parser.add_argument(
         "--listen",
         type=listen_address("127.0.0.1:9464"),
@@ -106,7 +106,8 @@ def run(arguments: argparse.Namespace) -> int:
     # The canary needs prometheus_client, which only the extra [server] brings.
     from bridge import canary, logs  # noqa: PLC0415
 
-    _check_destination(arguments.address)
+    token, token_file = chosen_token(arguments)
+    _check_destination(arguments.address, token, token_file)
     options = canary.CanaryOptions(
         address=arguments.address,
         bridge_url=chosen_url(arguments.url),
@@ -117,6 +118,8 @@ def run(arguments: argparse.Namespace) -> int:
         look_seconds=arguments.look_seconds,
         duration_seconds=arguments.duration_seconds,
         store_seconds=arguments.store_seconds,
+        token=token,
+        token_file=token_file,
     )
     logs.configure()
     # gRPC's C core would write lines of its own between ours; errors are logged anyway.
@@ -145,12 +148,12 @@ def _run_batches(batches: int | None, rate: float) -> int:
     return batches
 
 
-def _check_destination(address: str) -> None:
+def _check_destination(address: str, token: str, token_file: str) -> None:
     """Raise SettingError for an invalid address, and for credential files that cannot be read."""
     from bridge.client.settings import destination  # noqa: PLC0415 -- the SDK imports gRPC
 
     try:
-        destination(address)
+        destination(address, token=token, token_file=token_file)
     except (ValueError, OSError) as error:
         raise SettingError(str(error)) from error
 

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from urllib.parse import quote
 
-from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.arguments import add_bridge, add_json, bridge_client
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.parsing import name_and_value, positive_number
-from bridge.client.query import BridgeClient, ProblemError, QueryError
+from bridge.cli.show_session import named
+from bridge.client.query import BridgeClient, ProblemError
 from bridge.client.query_types import SubmittedCommand
 from bridge.errors import SettingError
 from bridge.protocol import COMMAND_WORDS, CommandType
@@ -74,13 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="not sent any more after this time without an answer (default: it waits for the loop)",
     )
     add_json(parser, "the command and its state")
-    add_url(parser)
+    add_bridge(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Submit a command, print how far it has come, and return the exit status."""
     type_, parameters = COMMAND_WORDS[arguments.type], _parameters(arguments)
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     command = _submit(client, arguments.session, type_, parameters, arguments.expires_after)
     is_waiting = arguments.wait or arguments.timeout is not None
     if is_waiting:
@@ -117,11 +118,7 @@ def _submit(
             session_id, type_, parameters, by=_asker(), expires_in_seconds=expires_in_seconds
         )
     except ProblemError as problem:
-        if problem.status != 404 or not problem.detail:
-            raise
-        raise QueryError(
-            f"there is no session {session_id!r} on the bridge at {client.url}; `trainbridge sessions` lists those there are"
-        ) from problem
+        raise named(problem, client, session_id) from problem
 
 
 def _asker() -> str:

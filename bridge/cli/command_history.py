@@ -5,13 +5,13 @@ import json
 import sys
 import time
 
-from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.arguments import add_bridge, add_json, bridge_client
 from bridge.cli.exit_status import DONE
 from bridge.cli.moments import add_since
 from bridge.cli.plain_json import record_json
 from bridge.cli.session_screen import age, asked_for, outcome_of, table
 from bridge.cli.show_session import named
-from bridge.client.query import BridgeClient, ProblemError
+from bridge.client.query import ProblemError
 
 COLUMNS = ("ASKED", "COMMAND", "BY", "OUTCOME")
 
@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_since(parser, "commands")
     add_json(parser, 'the commands as the API describes them, {"commands": [...]},')
-    add_url(parser)
+    add_bridge(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the commands of a session and their answers, oldest first."""
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     try:
         commands = client.commands(arguments.session)
     except ProblemError as problem:

@@ -5,12 +5,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from bridge.cli.arguments import add_action_arguments, chosen_url
+from bridge.cli.arguments import add_action_arguments, bridge_client
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.plain_json import record_json
 from bridge.cli.session_screen import duration, number, table
 from bridge.cli.terminal import cut, sparkline, width
-from bridge.client.query import BridgeClient, QueryError
+from bridge.client.query import QueryError
 from bridge.client.query_logged import ComparedSession, Comparison
 
 SHORTEST_CELL = 8
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print sessions side by side."""
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     compared = client.compare(list(dict.fromkeys(arguments.names)), curve=arguments.curve)
     if not compared.sessions:
         raise QueryError(

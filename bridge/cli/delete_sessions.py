@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from bridge.cli.arguments import add_url, chosen_url
+from bridge.cli.arguments import add_bridge, bridge_client
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.parsing import whole_number
 from bridge.client.query import BridgeClient, ProblemError
@@ -41,12 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     # One that was given before `delete` must not be replaced by a default.
-    add_url(parser, default=argparse.SUPPRESS)
+    add_bridge(parser, default=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Delete sessions one by one, and return the exit status; one that is refused does not stop the others."""
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     if not arguments.yes and not _is_confirmed(client, arguments):
         sys.stdout.write("nothing was deleted\n")
         return FAILED

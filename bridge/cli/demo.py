@@ -2,11 +2,15 @@
 
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from bridge.cli.arguments import add_url, chosen_url
+from bridge.cli.arguments import add_bridge, chosen_token, chosen_url
 from bridge.cli.parsing import listen_address, whole_number
 from bridge.demo.mishaps import MISHAP_EPOCHS, Mishaps
-from bridge.errors import BridgeError
+from bridge.errors import BridgeError, SettingError
+
+if TYPE_CHECKING:
+    from bridge.demo.bridge_process import RunningBridge
 
 EPOCHS = 40
 HANG_EPOCH = 2
@@ -80,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="stream to the bridge that takes telemetry here, instead of starting one",
     )
-    add_url(parser, "--bridge-url")
+    add_bridge(parser, "--bridge-url")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -93,6 +97,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.url and not address:
         raise BridgeError(
             "--url is where the pages of the bridge at --address are: give --address, too, or leave it out"
+        )
+    if arguments.token_file and not address:
+        raise BridgeError(
+            "--token-file is for the bridge at --address, and the demo's own asks for none: give --address, too, or"
+            " leave it out"
         )
     for flag, epoch in (("--hang", arguments.hang), ("--diverge", arguments.diverge)):
         if epoch > arguments.epochs:
@@ -110,10 +119,25 @@ def run(arguments: argparse.Namespace) -> int:
         grpc_address=arguments.grpc_address,
         http_address=arguments.http_address,
         state=arguments.state,
-        running=(address, chosen_url(arguments.url)) if address else None,
+        running=_running(arguments) if address else None,
         mishaps=Mishaps(
             spike_every=arguments.spike_every,
             hang_epoch=arguments.hang,
             diverge_epoch=arguments.diverge,
         ),
+    )
+
+
+def _running(arguments: argparse.Namespace) -> "RunningBridge":
+    """Return the bridge to stream to; raises SettingError for a token that cannot be used."""
+    from bridge.client.token_source import token_source  # noqa: PLC0415
+    from bridge.demo.bridge_process import RunningBridge  # noqa: PLC0415
+
+    token, token_file = chosen_token(arguments)
+    try:
+        token_source(token, token_file)
+    except (ValueError, OSError) as error:
+        raise SettingError(str(error)) from error
+    return RunningBridge(
+        arguments.address, chosen_url(arguments.url), token=token, token_file=token_file
     )

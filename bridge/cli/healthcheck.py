@@ -4,20 +4,20 @@ import argparse
 import json
 import sys
 
-from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.arguments import add_bridge, add_json, bridge_client
 from bridge.cli.exit_status import DONE, FAILED
-from bridge.client.query import BridgeClient, QueryError
+from bridge.client.query import QueryError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `healthcheck`."""
     add_json(parser, "whether it is, and why not,")
-    add_url(parser)
+    add_bridge(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Succeed if the bridge is ready."""
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     try:
         client.check_ready()
     except QueryError as error:

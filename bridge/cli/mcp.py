@@ -4,9 +4,9 @@ import argparse
 import signal
 import sys
 
-from bridge.cli.arguments import add_url, chosen_url
+from bridge.cli.arguments import STANDARD_INPUT, add_bridge, bridge_client
 from bridge.cli.exit_status import DONE
-from bridge.client.query import BridgeClient
+from bridge.errors import SettingError
 
 FOR_PROGRAMS = (
     "trainbridge: this speaks the Model Context Protocol on standard input and output, for an assistant that starts it;"
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let the assistant send commands too: pause, stop, learning rate and the like (default: it only reads)",
     )
-    add_url(parser)
+    add_bridge(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,6 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     )  # nothing is to be saved, and a read cannot be interrupted
     if sys.stdin.isatty():
         sys.stderr.write(FOR_PROGRAMS)
-    client = BridgeClient(chosen_url(arguments.url))
+    if arguments.token_file == STANDARD_INPUT:
+        raise SettingError(
+            "--token-file -: standard input belongs to the assistant here; name the file of the token"
+        )
+    client = bridge_client(arguments)
     serve_stdio(client, allow_commands=arguments.allow_commands)
     return DONE

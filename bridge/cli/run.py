@@ -3,8 +3,9 @@
 import argparse
 import os
 
+from bridge.cli.arguments import STANDARD_INPUT
 from bridge.cli.parsing import name_and_value, positive_number
-from bridge.cli.sync import CONNECTION
+from bridge.cli.sync import add_connection
 from bridge.client.launch.preparation import Choices, Launch, find_program, prepare, say
 from bridge.errors import BridgeError, SettingError
 
@@ -29,8 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the run is called; auto: after its job of SLURM, Kubernetes or torchrun, so that it goes on"
         " under this name after a restart (default: auto where there is a job, else after the script)",
     )
-    for flag, metavar, meaning in CONNECTION:
-        parser.add_argument(flag, default="", metavar=metavar, help=meaning)
+    add_connection(parser)
     parser.add_argument(
         "--label",
         action="append",
@@ -97,7 +97,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(words: list[str], arguments: argparse.Namespace) -> Launch:
-    names = ("address", "token", "ca_file", "cert_file", "key_file")
+    if arguments.token_file == STANDARD_INPUT:
+        raise SettingError(
+            "--token-file -: standard input belongs to the program that is run; name the file of the token"
+        )
+    names = ("address", "token", "token_file", "ca_file", "cert_file", "key_file")
     choices = Choices(
         arguments.session_id,
         dict(arguments.label),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from bridge.cli import compare_sessions, delete_sessions, show_session, watch_session
-from bridge.cli.arguments import add_json, add_url, chosen_url
+from bridge.cli.arguments import add_bridge, add_json, bridge_client
 from bridge.cli.exit_status import DONE
 from bridge.cli.moments import add_since
 from bridge.cli.parsing import whole_number
@@ -41,7 +41,7 @@ ACTIONS = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `sessions`."""
-    add_url(parser)
+    add_bridge(parser)
     parser.add_argument(
         "--query",
         default="",
@@ -94,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action:
         status: int = arguments.run_action(arguments)
         return status
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     search = {name: getattr(arguments, name) for name in SEARCH}
     found = _recent(client.sessions(**search, sort=arguments.sort), arguments.since)
     listed = list(itertools.islice(found, arguments.limit))

@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from bridge.cli.arguments import add_action_arguments, chosen_url
+from bridge.cli.arguments import add_action_arguments, bridge_client
 from bridge.cli.exit_status import DONE
 from bridge.cli.moments import add_since
 from bridge.cli.plain_json import record_json
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what a bridge knows of one session."""
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     shown = read(client, arguments.name, arguments.since)
     if arguments.json:
         sys.stdout.write(json.dumps(record_json(shown), indent=2) + "\n")
@@ -52,6 +52,7 @@ def named(problem: ProblemError, client: BridgeClient, session_id: str) -> Query
     """Return the error as people read it: a session that is not there is named, with where to look."""
     if problem.status != 404 or not problem.detail:
         return problem
+    note = f" ({problem.way_out})" if problem.way_out else ""
     return QueryError(
-        f"there is no session {session_id!r} on the bridge at {client.url}; `trainbridge sessions` lists those there are"
+        f"there is no session {session_id!r} on the bridge at {client.url}{note}; `trainbridge sessions` lists those there are"
     )

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bridge.cli.arguments import add_json
+from bridge.cli.arguments import add_json, add_token_file
 from bridge.cli.parsing import positive_number
 
 CONNECTION = (
@@ -22,10 +22,17 @@ CONNECTION = (
     (
         "--token",
         "TOKEN",
-        "better not here, where others can see it [TRAINBRIDGE_TOKEN, TRAINBRIDGE_TOKEN_FILE]",
+        "better --token-file: everybody on the machine sees the arguments of a program [TRAINBRIDGE_TOKEN]",
     ),
 )
 """How the bridge is reached: flag, metavar, help; what is not given is read from the variable."""
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Add how the bridge is reached, and who asks."""
+    for flag, metavar, meaning in CONNECTION:
+        parser.add_argument(flag, default="", metavar=metavar, help=meaning)
+    add_token_file(parser, default="")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the spool_dir of the training processes, or the folder of one session in it",
     )
-    for flag, metavar, meaning in CONNECTION:
-        parser.add_argument(flag, default="", metavar=metavar, help=meaning)
+    add_connection(parser)
     parser.add_argument(
         "--as",
         dest="session_id",

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from bridge.cli.arguments import chosen_token
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.client.settings import Destination, destination
 from bridge.client.spool.folder import (
@@ -26,8 +27,8 @@ BAR = 30
 
 def deliver_all(arguments: argparse.Namespace) -> int:
     """Deliver every session that has been left, with one line for each; return the exit status."""
-    logging.getLogger("trainbridge").addHandler(logging.NullHandler())  # all of it is reported here
     destination = _destination(arguments)
+    logging.getLogger("trainbridge").addHandler(logging.NullHandler())  # all of it is reported here
     folders = _folders(arguments)
     if not folders and not arguments.json:
         sys.stdout.write(f"{arguments.folder}: nothing is left to deliver\n")
@@ -46,10 +47,12 @@ def deliver_all(arguments: argparse.Namespace) -> int:
 
 
 def _destination(arguments: argparse.Namespace) -> Destination:
+    token, token_file = chosen_token(arguments)
     try:
         return destination(
             arguments.address,
-            token=arguments.token,
+            token=arguments.token or token,
+            token_file=token_file,
             ca_file=arguments.ca_file,
             cert_file=arguments.cert_file,
             key_file=arguments.key_file,

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from bridge.cli.arguments import add_action_arguments, chosen_url
+from bridge.cli.arguments import add_action_arguments, bridge_client
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.parsing import positive_number
 from bridge.cli.plain_json import record_json
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show a session at each change until it is over, and return how it ended."""
-    client = BridgeClient(chosen_url(arguments.url))
+    client = bridge_client(arguments)
     name = arguments.name or _running(client)
     show = (
         _Lines(as_json=arguments.json) if arguments.json or not is_terminal() else _Screen(client)

@@ -1,17 +1,15 @@
 """Read what a bridge knows, and submit commands, over its HTTP API; needs nothing but the standard library."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from http.client import HTTPException
 from typing import Any, TypeVar
-from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
 
 from bridge.client.address import PORTS
 from bridge.client.query_errors import NoBridgeError, ProblemError, QueryError
-from bridge.client.query_failures import checked_url, explain
+from bridge.client.query_http import BridgeServer
 from bridge.client.query_logged import Annotation, Comparison, Curve, LoggedEvent
 from bridge.client.query_reading import Moment, chosen_curves, seconds_of
 from bridge.client.query_types import (
@@ -22,8 +20,8 @@ from bridge.client.query_types import (
     from_json,
 )
 from bridge.client.query_watching import answered, changes
+from bridge.client.token_source import token_source
 from bridge.protocol import CommandType
-from bridge.proxies import HTTP_VARIABLES, HTTPS_VARIABLES, proxy_for
 
 __all__ = ["BridgeClient", "NoBridgeError", "ProblemError", "QueryError"]
 
@@ -34,35 +32,35 @@ WATCH_SECONDS = 2.0
 SESSIONS_PER_PAGE = 100
 BATCHES_PER_PAGE = 200
 ANNOTATIONS_PER_PAGE = 500
-LONGEST_DETAIL = 500
-LARGEST_ERROR_BYTES = 64 * 1024
 
 
 class BridgeClient:
-    """Queries one bridge; stateless, so threads may share it.
+    """Queries one bridge; threads may share it.
 
     Every method raises NoBridgeError or ProblemError; a session, batch or image that does not exist is a
     ProblemError whose `status` is 404. Lists are fetched page by page while they are iterated over.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str = "",
+        token_file: str | os.PathLike[str] = "",
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         """Query the bridge at this URL, such as http://127.0.0.1:8080; a proxy may serve it under a path.
 
+        The token is that of `token`, else of the file, which is read again when the bridge does not let it in, else
+        of TRAINBRIDGE_TOKEN or TRAINBRIDGE_TOKEN_FILE; it is sent to this scheme, host and port alone.
         `timeout_seconds` bounds connecting and each wait for data. Bridges on other machines are reached
         through the proxy of http_proxy or https_proxy, except those that no_proxy names. Raises ValueError
-        for what is not an http(s) URL.
+        for what is not an http(s) URL or a token, OSError for a file that cannot be read.
         """
-        parts = checked_url(url)
-        self.url = url.strip().rstrip("/")
-        self._timeout_seconds = timeout_seconds
-        proxy = proxy_for(
-            parts.hostname or "",
-            parts.port or (443 if parts.scheme == "https" else 80),
-            variables=HTTPS_VARIABLES if parts.scheme == "https" else HTTP_VARIABLES,
+        self._server = BridgeServer(
+            url, token_source(token, token_file), timeout_seconds=timeout_seconds
         )
-        self._proxy = proxy
-        proxies = {parts.scheme: proxy.url} if proxy is not None and proxy.is_usable else {}
-        self._opener = build_opener(ProxyHandler(proxies))
+        self.url = self._server.url
 
     def sessions(
         self,
@@ -253,7 +251,7 @@ class BridgeClient:
         switches = {"images": images, "force": force}
         which = [] if attempt is None else [f"attempt={attempt}"]
         query = "&".join([*which, *(f"{name}=true" for name, is_on in switches.items() if is_on)])
-        self._fetch(f"{_session_path(session_id)}?{query}", method="DELETE")
+        self._server.fetch(f"{_session_path(session_id)}?{query}", method="DELETE")
 
     def metrics(self) -> str:
         """Return /metrics in the text format of Prometheus."""
@@ -267,7 +265,7 @@ class BridgeClient:
         """Return the object that the API answers to a GET, or to a POST of the body given."""
         data = None if body is None else json.dumps(body).encode()
         try:
-            answer = json.loads(self._fetch(path, data))
+            answer = json.loads(self._server.fetch(path, data))
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
@@ -276,7 +274,7 @@ class BridgeClient:
 
     def get(self, path: str) -> bytes:
         """Return the body at any path of the bridge."""
-        return self._fetch(path)
+        return self._server.fetch(path)
 
     def _pages(
         self, path: str, member: str, kind: type[Record], query: Mapping[str, object]
@@ -300,20 +298,6 @@ class BridgeClient:
             f"no bridge at {self.url}: something else answers there; check host, port and path: {PORTS}"
         )
 
-    def _fetch(self, path: str, data: bytes | None = None, *, method: str | None = None) -> bytes:
-        headers = {"Accept": "application/json, */*", "Content-Type": "application/json"}
-        request = Request(self.url + path, data, headers, method=method)  # noqa: S310 -- http and https only, see __init__
-        try:
-            with self._opener.open(request, timeout=self._timeout_seconds) as response:
-                body: bytes = response.read()
-                return body
-        except HTTPError as error:
-            with error:
-                raise _problem(error) from error
-        except (OSError, HTTPException) as error:
-            cause = explain(error, self.url, self._proxy)
-            raise NoBridgeError(f"no bridge at {self.url}: {cause}") from error
-
 
 def _session_path(session_id: str) -> str:
     return f"/api/v1/sessions/{quote(session_id, safe='')}"
@@ -322,19 +306,3 @@ def _session_path(session_id: str) -> str:
 def _of(attempt: int | None) -> str:
     """Return the query that asks for one attempt."""
     return "" if attempt is None else f"?attempt={attempt}"
-
-
-def _problem(error: HTTPError) -> ProblemError:
-    """Return the problem in the answer; pages of proxies are not repeated, only their status."""
-    title, detail = str(error.reason), ""
-    try:
-        content = error.read(LARGEST_ERROR_BYTES).decode(errors="replace")
-        match error.headers.get_content_type():
-            case "application/problem+json":
-                problem = json.loads(content)
-                title, detail = str(problem.get("title") or title), str(problem.get("detail") or "")
-            case "text/plain":
-                detail = "; ".join(content.split("\n")).strip("; ")
-    except (OSError, HTTPException, ValueError, AttributeError):
-        pass  # the status says enough
-    return ProblemError(error.code, title, detail[:LONGEST_DETAIL])

@@ -12,9 +12,12 @@ class NoBridgeError(QueryError):
 class ProblemError(QueryError):
     """The bridge answered with an error, as a problem of RFC 9457 where it came from the API."""
 
-    def __init__(self, status: int, title: str, detail: str = "") -> None:
-        """Keep the HTTP status, what kind of problem it is, and what exactly was wrong, if that is known."""
-        super().__init__(f"the bridge answered {status}: {detail or title}")
+    def __init__(self, status: int, title: str, detail: str = "", *, way_out: str = "") -> None:
+        """Keep the HTTP status, what kind of problem it is, what exactly was wrong and what to do, if that is known."""
+        super().__init__(
+            f"the bridge answered {status}: {detail or title}{way_out and f'; {way_out}'}"
+        )
         self.status = status
         self.title = title
         self.detail = detail
+        self.way_out = way_out

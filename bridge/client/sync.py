@@ -46,7 +46,7 @@ class UndeliverableError(Exception):
 
 
 class BridgeUnreachableError(UndeliverableError):
-    """No bridge answers, so no other session could be delivered either."""
+    """No bridge answers, or none lets this process in, so no other session could be delivered either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +227,8 @@ class _SpoolSender:
     def _check_progress(self, is_stalled: bool) -> None:  # noqa: FBT001
         failure = self._connection.failure
         if failure is not None and failure.is_refusal:
-            raise UndeliverableError(f"the bridge at {self._target} refuses it: {failure.reason}")
+            error = BridgeUnreachableError if failure.is_token_unknown else UndeliverableError
+            raise error(f"the bridge at {self._target} refuses it: {failure.reason}")
         if is_stalled and failure is not None:
             raise BridgeUnreachableError(f"no bridge at {self._target}: {failure.reason}")
         if is_stalled:

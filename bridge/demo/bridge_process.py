@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -42,11 +42,16 @@ class RunningBridge:
     url: str
     process: "subprocess.Popen[bytes] | None" = None
     log: Path | None = None
+    token: str = field(default="", repr=False)
+    """For both of its servers; "": that of the environment."""
+    token_file: str = ""
 
     @property
     def client(self) -> BridgeClient:
         """What reads them."""
-        return BridgeClient(self.url, timeout_seconds=30)
+        return BridgeClient(
+            self.url, token=self.token, token_file=self.token_file, timeout_seconds=30
+        )
 
     def check_alive(self) -> None:
         """Raise BridgeError, with the last error of its log, if it is one of ours and has ended."""

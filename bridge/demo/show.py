@@ -35,13 +35,13 @@ def run(
     grpc_address: str,
     http_address: str,
     state: str | None,
-    running: tuple[str, str] | None = None,
+    running: RunningBridge | None = None,
     mishaps: Mishaps = USUAL,
 ) -> int:
     """Train small classifiers that stream to a bridge of their own; return the exit status.
 
     Without `exit_when_done`, one run follows the other until Ctrl-C, which is how it is meant to end: the status
-    is 0. `running` is a bridge to stream to instead: where it takes telemetry, and the URL of its pages. Raises
+    is 0. `running` is a bridge to stream to instead. Raises
     BridgeError if a bridge of its own does not start, or ends.
     """
     end_with_terminal()
@@ -57,10 +57,10 @@ def run(
 
 
 def _bridge(
-    running: tuple[str, str] | None, grpc_address: str, http_address: str, state: str | None
+    running: RunningBridge | None, grpc_address: str, http_address: str, state: str | None
 ) -> AbstractContextManager[RunningBridge]:
     if running:
-        return nullcontext(RunningBridge(*running))
+        return nullcontext(running)
     _print("Starting a bridge ...")
     folder = Path(state).expanduser() if state else None
     return bridge_process(grpc_address, http_address, state=folder)
@@ -113,6 +113,8 @@ def _train(bridge: RunningBridge, options: DemoOptions) -> tuple[str, LoopCounts
         batch_size=BATCH_SIZE,
         class_names=CLASS_NAMES,
         client_name="trainbridge-demo",
+        token=bridge.token,
+        token_file=bridge.token_file,
     )
     _print(f"{bridge.url}/sessions/{session.session_id}")
     with session:

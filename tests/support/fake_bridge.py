@@ -75,7 +75,7 @@ class FakeBridge(service.MetricsServiceServicer):
         """The bearer tokens that are let in; None: whoever comes is. Taking one out ends its streams at their next message."""
         self.forbidden = set()
         """Those of them that may not stream."""
-        self.shown = []
+        self.authorizations = []
         """The Authorization header of each call, in order."""
         self.commands = []
         """To be given with the next answer."""
@@ -143,7 +143,7 @@ class FakeBridge(service.MetricsServiceServicer):
 
     def _authenticate(self, context):
         shown = dict(context.invocation_metadata()).get("authorization", "")
-        self.shown.append(shown)
+        self.authorizations.append(shown)
         self._check(shown, context)
 
     def _check(self, shown, context):

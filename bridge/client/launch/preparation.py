@@ -55,7 +55,7 @@ def prepare(
         choices.connection.get("address", ""),
         **{
             name: choices.connection.get(name, "")
-            for name in ("token", "ca_file", "cert_file", "key_file")
+            for name in ("token", "token_file", "ca_file", "cert_file", "key_file")
         },
         environment=environment,
     )
@@ -147,9 +147,12 @@ def environment_of_program(
 ) -> dict[str, str]:
     """Return the variables of the program: ours, with what the command line says of the bridge."""
     changed = dict(environment)
-    for name, value in choices.connection.items():
-        if value:
-            changed[f"TRAINBRIDGE_{name.upper()}"] = value
+    given = {name: value for name, value in choices.connection.items() if value}
+    if "token_file" in given:
+        given["token_file"] = str(Path(given["token_file"]).expanduser().absolute())
+        changed.pop("TRAINBRIDGE_TOKEN", None)  # which would come before the file
+    for name, value in given.items():
+        changed[f"TRAINBRIDGE_{name.upper()}"] = value
     if spool is not None:
         changed["TRAINBRIDGE_SPOOL_DIR"] = str(spool)
     else:

@@ -58,7 +58,8 @@ def test_a_demo_can_stream_to_a_bridge_that_runs_already(started):
     """It is given where that takes telemetry and where its pages are, and has no state of its own to keep."""
     words = ["demo", "--address", "h:1", "--bridge-url", "http://h:2"]
     cli.main(words)
-    assert started[0]["running"] == ("h:1", "http://h:2")
+    running = started[0]["running"]
+    assert (running.grpc, running.url) == ("h:1", "http://h:2")
 
     assert cli.main([*words, "--state", "folder"]) != 0
     assert len(started) == 1

@@ -133,13 +133,13 @@ def test_who_does_not_answer_as_a_bridge_is_named(capsys, gibberish, words):
 
 @pytest.mark.parametrize("status", [401, 403, 407])
 def test_a_proxy_that_wants_credentials_is_named(capsys, status):
-    """A bridge answers so to nobody who asks for its pages."""
+    """It says no more than its status; a bridge says what it wants."""
     with answering(status, b"<html>login</html>", "text/html") as url:
         code, err = outcome(capsys, "sessions", "--url", url)
 
     assert code == 1
     assert f"the bridge answered {status}" in err
-    assert "a proxy in front of the bridge wants to know who asks" in err
+    assert "a proxy in front of the bridge that wants to know who asks" in err
 
 
 def test_a_file_that_cannot_be_written_is_named(capsys, tmp_path, monkeypatch):

@@ -56,8 +56,8 @@ def test_a_token_that_is_let_in_goes_with_every_call(bridge):
 
     assert session.stats.batches_acknowledged == 1
     assert session.stats.refusal == ""
-    assert set(bridge.shown) == {f"Bearer {RIGHT}"}
-    assert len(bridge.shown) == 2
+    assert set(bridge.authorizations) == {f"Bearer {RIGHT}"}
+    assert len(bridge.authorizations) == 2
 
 
 def test_a_renewed_file_lets_a_refused_run_in(bridge, file, caplog):
@@ -68,7 +68,7 @@ def test_a_renewed_file_lets_a_refused_run_in(bridge, file, caplog):
     ):
         for batch in range(20):
             session.log_batch(0.5, epoch=0, batch=batch)
-        until_true(lambda: len(bridge.shown) >= 3)
+        until_true(lambda: len(bridge.authorizations) >= 3)
         refusal = session.stats.refusal
         file.write_text(RIGHT)
         until_true(lambda: session.stats.batches_acknowledged == 20)
@@ -120,7 +120,7 @@ def test_a_token_that_was_renewed_in_time_is_nothing_to_speak_of(bridge, file, c
         until_true(lambda: session.stats.batches_acknowledged == 2)
 
     assert not complaints(caplog)
-    assert bridge.shown[-1] == f"Bearer {NEXT}"
+    assert bridge.authorizations[-1] == f"Bearer {NEXT}"
 
 
 @pytest.mark.parametrize(
