@@ -44,10 +44,11 @@ def share_port(one: str, other: str) -> bool:
     return bool(port) and port == other_port and is_same
 
 
-def url_of(address: str) -> str:
-    """Return the http URL at which a browser on this machine finds a bound address."""
+def url_of(address: str, *, is_secure: bool = False) -> str:
+    """Return the URL at which a browser on this machine finds a bound address."""
     host, port = split_address(address)
-    return f"http://{join_address('localhost' if host in WILDCARDS else host, port)}"
+    scheme = "https" if is_secure else "http"
+    return f"{scheme}://{join_address('localhost' if host in WILDCARDS else host, port)}"
 
 
 def is_loopback(address: str) -> bool:

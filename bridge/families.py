@@ -27,9 +27,13 @@ HTTP_REFUSALS = (
     "malformed",
     "host",
     "metrics_pages",
+    "no_tls",
+    "handshake",
+    "accept",
 )
 """Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host;
-too many pages of /metrics on their way."""
+too many pages of /metrics on their way; plain text where TLS is spoken; a handshake of TLS that failed; a connection
+that could not be taken."""
 
 STREAM_REFUSALS = (
     "streams",

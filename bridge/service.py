@@ -10,6 +10,7 @@ from functools import partial
 
 from bridge.addresses import url_of
 from bridge.authenticators import doors
+from bridge.certificates import CertificateFiles
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
@@ -28,7 +29,7 @@ from bridge.limits import (
 from bridge.open_files import raise_limit, shortage
 from bridge.outputs import connections, image_store, span_endpoint, span_options, store_index
 from bridge.pipeline import Pipeline
-from bridge.receiver.certificates import CertificateFiles, Certificates
+from bridge.receiver.certificates import Certificates
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
@@ -53,7 +54,9 @@ from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
     Check,
+    HttpTls,
     TileDecoder,
+    TrustedProxies,
     bind_listener,
     build_app,
     serve_http,
@@ -87,8 +90,8 @@ async def run(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
         listener = stack.enter_context(bind_listener(settings.http_address))
-        public_url = settings.public_url or url_of(listener.address)
-        telemetry = Telemetry(public_url=public_url)
+        local_url = _local_url(settings, listener.address)
+        telemetry = Telemetry(public_url=settings.public_url or local_url)
         _report_shortage(settings, telemetry)
         admitted = doors(settings, telemetry)
         grpc_server = await stack.enter_async_context(
@@ -117,7 +120,9 @@ async def run(
         elsewhere = await stack.enter_async_context(
             store_index(settings, folder, store, database, telemetry).running()
         )
-        spans = await _spans(stack, settings, folder, database, telemetry, public_url)
+        spans = await _spans(
+            stack, settings, folder, database, telemetry, settings.public_url or local_url
+        )
         rows = JournalRows(database)
         snapshotters: tuple[Snapshotter, ...] = (metrics, *spans, commands)
         journal = Journal(rows, snapshotters, telemetry, keeps_records=folder.is_durable)
@@ -214,13 +219,16 @@ async def run(
             public_url=settings.public_url or "",
             grafana_url=settings.grafana_url or "",
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
-            grpc_address=grpc_server.address,
+            grpc_address=_training_address(settings, grpc_server.address),
             allowed_hosts=tuple((settings.allowed_hosts or "").split()),
             connection_limits=http_connection_limits(settings),
             alert_bounds=alert_bounds(settings),
+            trusted_proxies=TrustedProxies.of(settings.trusted_proxies or ""),
             authentication=admitted.http,
         )
-        await stack.enter_async_context(serve_http(build_app(deps), listener))
+        await stack.enter_async_context(
+            serve_http(build_app(deps), listener, _http_tls(settings, telemetry))
+        )
 
         stream_deps = StreamDependencies(
             pipeline=pipeline,
@@ -235,13 +243,23 @@ async def run(
             is_being_archived=journal.is_being_archived,
             authentication=admitted.grpc,
         )
-        servicer = Servicer(stream_deps, _server_config(settings, url_of(listener.address)))
+        servicer = Servicer(stream_deps, _server_config(settings, local_url))
         await stack.enter_async_context(
             serve_grpc(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
         )
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()
         grace.begin()
+
+
+def _local_url(settings: Settings, address: str) -> str:
+    """Return where a browser on this machine finds the pages."""
+    return url_of(address, is_secure=settings.http_tls_cert_file is not None)
+
+
+def _training_address(settings: Settings, address: str) -> str:
+    """Return what a training loop is given to connect to."""
+    return address if settings.tls_cert_file is None else f"grpcs://{address}"
 
 
 def _report_shortage(settings: Settings, telemetry: Telemetry) -> None:
@@ -261,6 +279,15 @@ def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | No
     if cert is None or key is None:
         return None
     return Certificates(CertificateFiles(cert, key, settings.tls_client_ca_file), telemetry)
+
+
+def _http_tls(settings: Settings, telemetry: Telemetry) -> HttpTls | None:
+    """Return the certificate of the HTTP server, or None for plain text."""
+    cert, key = settings.http_tls_cert_file, settings.http_tls_key_file
+    if cert is None or key is None:
+        return None
+    files = CertificateFiles(cert, key, settings.http_tls_client_ca_file, prefix="http_")
+    return HttpTls(files, telemetry)
 
 
 def _sessions(settings: Settings) -> Sessions:

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 from bridge import __version__
@@ -104,9 +103,7 @@ def silence_grpc() -> None:
 
 async def _until_stopped(run: Run, settings: Any) -> int:
     stopping = asyncio.Event()
-    task = asyncio.ensure_future(
-        run(settings, stopping, lambda bound: _ready(bound, settings.ports_file))
-    )
+    task = asyncio.ensure_future(run(settings, stopping, lambda bound: _ready(bound, settings)))
     _listen_for_signals(stopping, task, settings.shutdown_grace_seconds)
     try:
         await task
@@ -162,20 +159,21 @@ def _call_later(
     return timer
 
 
-def _ready(bound: Addresses, ports_file: Path | None) -> None:
+def _ready(bound: Addresses, settings: Any) -> None:
     log.info(
         "ready", extra={"fields": {"grpc": bound.grpc, "http": bound.http, "version": __version__}}
     )
-    if ports_file is not None:
+    if settings.ports_file is not None:
         ports = {"grpc": split_address(bound.grpc)[1], "http": split_address(bound.http)[1]}
-        write_ports_file(ports_file, **ports)
+        write_ports_file(settings.ports_file, **ports)
     if sys.stdout.isatty():
-        url = url_of(bound.http)
+        url = url_of(bound.http, is_secure=settings.http_tls_cert_file is not None)
+        training = bound.grpc if settings.tls_cert_file is None else f"grpcs://{bound.grpc}"
         sys.stdout.write(
             f"\n  trainbridge {__version__} is ready. Ctrl-C stops it.\n\n"
             f"  open in a browser      {url}\n"
             f"  let Prometheus scrape  {url}/metrics\n"
-            f"  let training connect   {bound.grpc}\n\n"
+            f"  let training connect   {training}\n\n"
         )
         sys.stdout.flush()
 

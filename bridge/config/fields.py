@@ -1,5 +1,6 @@
 """The parts of a setting's definition: `setting` with its texts, and the types of values."""
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -104,6 +105,25 @@ def _check_hosts(text: str) -> str:
     return " ".join(text.split())
 
 
+def _check_networks(text: str) -> str:
+    for part in text.split():
+        try:
+            ipaddress.ip_network(part)
+        except ValueError:
+            hint = _network_hint(part)
+            raise ValueError(
+                f"in which {part!r} is neither a network nor an address{hint}"
+            ) from None
+    return " ".join(text.split())
+
+
+def _network_hint(part: str) -> str:
+    try:
+        return f"; {ipaddress.ip_network(part, strict=False)} is one"
+    except ValueError:
+        return ""
+
+
 def _with_unit(value: object) -> object:
     """Take a size as Kubernetes writes it, too: 10Gi is 10GiB."""
     if isinstance(value, str) and KUBERNETES_SIZE.fullmatch(value.strip()):
@@ -122,6 +142,9 @@ FrameAncestors = Annotated[
     str, BeforeValidator(joined), AfterValidator(check_frame_ancestors), Field(min_length=1)
 ]
 Hosts = Annotated[str, BeforeValidator(joined), AfterValidator(_check_hosts), Field(min_length=1)]
+Networks = Annotated[
+    str, BeforeValidator(joined), AfterValidator(_check_networks), Field(min_length=1)
+]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
 Store = Annotated[str, AfterValidator(_check_store)]
 ResourceAttributes = Annotated[str, AfterValidator(_check_attributes)]

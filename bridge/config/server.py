@@ -11,7 +11,7 @@ from bridge.config.fields import (
     GrafanaUrl,
     Hosts,
     LowerCase,
-    ReadableFile,
+    Networks,
     Size,
     Url,
     WritableFile,
@@ -36,7 +36,7 @@ class Listening(BaseModel):
         None,
         "The base URL of links to this bridge, in spans, on pages and in bridge_build_info; with a path, pages are served below it too.",
         expected="a URL such as https://trainbridge.example.org",
-        default_text="http://<http address>",
+        default_text="http://<http address>, or https:// with http_tls_cert_file",
     )
     allowed_hosts: Hosts | None = setting(
         None,
@@ -45,6 +45,13 @@ class Listening(BaseModel):
         "any other, a page of another site could read the bridge's (DNS rebinding).",
         expected="host names separated by spaces, such as trainbridge.example.org, *.example.org for all below it, or * "
         "for every name",
+    )
+    trusted_proxies: Networks | None = setting(
+        None,
+        "The proxies that are believed about where a request comes from and whether over TLS (X-Forwarded-For, "
+        "X-Forwarded-Proto): their clients are limited, logged and kept in the history of commands by their own addresses. "
+        "From anybody else, these headers are ignored.",
+        expected="networks or addresses separated by spaces, such as 10.0.0.0/8 192.0.2.7",
     )
     ports_file: WritableFile | None = setting(
         None,
@@ -72,47 +79,6 @@ class Pages(BaseModel):
         "`grafana_url` always may, unless this is 'none'.",
         expected="origins separated by spaces, such as https://portal.example.org https://*.example.com, or 'none'",
         default_text="'self'",
-    )
-
-
-class Tls(BaseModel):
-    """How the gRPC server is secured."""
-
-    tls_cert_file: ReadableFile | None = setting(
-        None,
-        "The bridge's certificate, followed by its chain; renewed files are loaded without a restart.",
-        expected="a PEM file, with `tls_key_file` beside it",
-    )
-    tls_key_file: ReadableFile | None = setting(
-        None,
-        "The private key of the certificate.",
-        expected="a PEM file, with `tls_cert_file` beside it",
-    )
-    tls_client_ca_file: ReadableFile | None = setting(
-        None,
-        "The authorities that client certificates are verified against; with it, a client without such a certificate is refused.",
-        expected="a PEM file, with `tls_cert_file` and `tls_key_file` beside it",
-    )
-
-
-class HttpTls(BaseModel):
-    """How the HTTP server is secured."""
-
-    http_tls_cert_file: ReadableFile | None = setting(
-        None,
-        "The certificate of the HTTP server, followed by its chain; renewed files are loaded without a restart.",
-        expected="a PEM file, with `http_tls_key_file` beside it",
-    )
-    http_tls_key_file: ReadableFile | None = setting(
-        None,
-        "The private key of that certificate.",
-        expected="a PEM file, with `http_tls_cert_file` beside it",
-    )
-    http_tls_client_ca_file: ReadableFile | None = setting(
-        None,
-        "The authorities that client certificates over HTTP are verified against. A client may come without one, and show a "
-        "token; one that has one is known by its names, as `access_rules_file` says.",
-        expected="a PEM file, with `http_tls_cert_file` and `http_tls_key_file` beside it",
     )
 
 
@@ -279,7 +245,7 @@ class Limits(BaseModel):
     )
     http_max_connections_per_address: int = setting(
         250,
-        "HTTP connections open at once from one address; behind a proxy, that is the proxy's.",
+        "HTTP connections open at once from one address; those of `trusted_proxies` have no limit but the one for all.",
         expected="a whole number of at least 1, such as 250",
         ge=1,
     )

@@ -13,7 +13,8 @@ from bridge.config.attributes import split_attributes
 from bridge.config.commands import Commands, check_command_bounds
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
-from bridge.config.server import HttpTls, Limits, Listening, Logging, Pages, Sessions, Tls
+from bridge.config.server import Limits, Listening, Logging, Pages, Sessions
+from bridge.config.tls import HttpTls, Tls, check_tls
 from bridge.model import MISSED_HEARTBEATS
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -103,15 +104,8 @@ class Settings(
                 ("grpc_address", "http_address") if is_default else ("http_address", "grpc_address")
             )
             raise ValueError(f"{names[0]}: whose port {names[1]} takes already")
-        if (self.tls_cert_file is None) != (self.tls_key_file is None):
-            missing = "tls_cert_file" if self.tls_cert_file is None else "tls_key_file"
-            raise ValueError(
-                f"{missing}: which is missing, though certificate and key must be set together"
-            )
-        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
-            raise ValueError(
-                "tls_client_ca_file: which needs TLS, that is, tls_cert_file and tls_key_file"
-            )
+        check_tls(self, "tls")
+        check_tls(self, "http_tls")
         cert, key = self.otlp_client_cert_file, self.otlp_client_key_file
         if self.spans_endpoint and (cert is None) != (key is None):
             given = "otlp_client_cert_file" if key is None else "otlp_client_key_file"

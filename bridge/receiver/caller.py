@@ -52,6 +52,13 @@ def _credentials(context: grpc.aio.ServicerContext[Any, Any]) -> Credentials:
     return Credentials(next(tokens, ""))
 
 
+def certificate_names(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
+    """Return the URIs, the DNS names and the common name of a verified client certificate; () where none was shown."""
+    shown = context.auth_context() or {}
+    kinds = ("x509_uri", "x509_dns", "x509_common_name")
+    return tuple(name.decode(errors="replace") for kind in kinds for name in shown.get(kind, ()))
+
+
 def _host_of(connection: str) -> str:
     host = connection.partition(":")[2].rpartition(":")[0].strip("[]").partition("%")[0]
     if not host:

@@ -1,15 +1,11 @@
 """The HTTP app: its routes, its static files and the headers of every response."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from bridge.access import Role
 from bridge.addresses import GO_TO_IMAGES
-from bridge.sockets import BoundAddress
 from bridge.web.admission import admitting
 from bridge.web.api.alertmanager import post_alerts
 from bridge.web.api.annotations import list_annotations
@@ -22,6 +18,7 @@ from bridge.web.api.images import get_batch, list_images
 from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.attempts.catalog import ATTEMPTS, AttemptCatalog
+from bridge.web.client_address import TRUSTED_PROXIES, is_secure
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import SCRAPES, exposition
@@ -29,7 +26,6 @@ from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.http_connections import HttpConnections
 from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, LOGIN, LOGOUT, root_path
-from bridge.web.listener import BACKLOG
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.compare import compare_page
@@ -43,17 +39,11 @@ from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
 from bridge.web.request_limits import CONNECTIONS, limit_requests
 from bridge.web.scrapes import Scrapes
-from bridge.web.security_headers import security_headers
-from bridge.web.server_log import server_log
+from bridge.web.security_headers import TLS_ALONE, is_public_name, security_headers
 from bridge.web.session_catalog import CATALOG, SessionCatalog
 from bridge.web.static_files import STATIC_TYPES, static_file
 
 MAX_BODY_BYTES = 64 * 1024
-
-GRACE_SECONDS = 5.0
-
-LINGERING_SECONDS = 10.0
-"""How long the rest of a body is read that was not wanted, so that its client gets the answer."""
 
 SESSION = "/sessions/{session_id}"
 
@@ -122,7 +112,8 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[DEPENDENCIES] = deps
     app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
     app[SCRAPES] = Scrapes(deps.connection_limits.metrics_pages)
-    app[CONNECTIONS] = HttpConnections(deps.connection_limits, deps.telemetry)
+    app[TRUSTED_PROXIES] = deps.trusted_proxies
+    app[CONNECTIONS] = HttpConnections(deps.connection_limits, deps.telemetry, deps.trusted_proxies)
     app[CATALOG] = SessionCatalog(deps)
     app[ATTEMPTS] = AttemptCatalog(deps.archive)
     _add_routes(app.router, "")
@@ -131,9 +122,11 @@ def build_app(deps: AppDependencies) -> web.Application:
         app.router.add_get(root, _add_slash)
     headers = security_headers(deps)
 
-    async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in headers.items():
             response.headers[name] = value
+        if is_secure(request) and is_public_name(request):
+            response.headers["Strict-Transport-Security"] = TLS_ALONE
 
     async def end_decoding(_app: web.Application) -> None:
         deps.tiles.close()
@@ -156,34 +149,3 @@ def _add_routes(router: web.UrlDispatcher, root: str) -> None:
 async def _add_slash(request: web.Request) -> web.Response:
     """Redirect to the same address with a slash, which relative links need."""
     return web.Response(status=308, headers={"Location": f"{request.rel_url.raw_name}/"})
-
-
-@asynccontextmanager
-async def serve_http(app: web.Application, listener: BoundAddress) -> AsyncIterator[None]:
-    """Serve on bound sockets while the context lasts."""
-    connections = app[CONNECTIONS]
-    runner = web.AppRunner(
-        app,
-        handle_signals=False,
-        access_log=None,
-        shutdown_timeout=GRACE_SECONDS,
-        keepalive_timeout=connections.limits.idle_seconds,
-        lingering_time=min(LINGERING_SECONDS, connections.limits.request_seconds),
-        logger=server_log(connections.telemetry),
-    )
-    await runner.setup()
-    speak_http = runner.server
-    assert speak_http is not None  # noqa: S101 -- it has been set up
-    loop = asyncio.get_running_loop()
-    servers = [
-        await loop.create_server(
-            lambda: connections.protocol(speak_http()), sock=each, backlog=BACKLOG
-        )
-        for each in listener.sockets
-    ]
-    try:
-        yield
-    finally:
-        for server in servers:
-            server.close()
-        await runner.cleanup()

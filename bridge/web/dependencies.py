@@ -19,6 +19,7 @@ from bridge.threads import ThreadLimiter
 from bridge.web.alerts.bounds import AlertBounds
 from bridge.web.http_connections import HttpConnectionLimits
 from bridge.web.pages.tiles import TileDecoder
+from bridge.web.trusted_proxies import NO_PROXIES, TrustedProxies
 
 
 class MetricsPage(Protocol):
@@ -209,6 +210,8 @@ class AppDependencies:
     alert_bounds: AlertBounds = field(default_factory=AlertBounds)
     """What alerts may do to training loops; nothing by default."""
     connection_limits: HttpConnectionLimits = field(default_factory=HttpConnectionLimits)
+    trusted_proxies: TrustedProxies = NO_PROXIES
+    """Who is believed about where a request comes from."""
     authentication: Authentication = OPEN
     """Who may read pages, send commands and scrape."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from bridge.telemetry import Telemetry
+from bridge.web.trusted_proxies import NO_PROXIES, TrustedProxies
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +26,26 @@ class HttpConnectionLimits:
 class HttpConnections:
     """Counts the open connections, and wraps the protocol of each new one."""
 
-    def __init__(self, limits: HttpConnectionLimits, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        limits: HttpConnectionLimits,
+        telemetry: Telemetry,
+        proxies: TrustedProxies = NO_PROXIES,
+    ) -> None:
         """Start with none."""
         self.limits = limits
         self.telemetry = telemetry
+        self._proxies = proxies
         self._count = 0
         self._by_address: Counter[str] = Counter()
         self._by_transport: dict[asyncio.BaseTransport, HttpConnection] = {}
 
-    def protocol(self, inner: asyncio.Protocol) -> "HttpConnection":
-        """Return the protocol of a new connection, around the one that speaks HTTP."""
-        return HttpConnection(inner, self)
+    def protocol(self, inner: asyncio.Protocol, *, address: str | None = None) -> "HttpConnection":
+        """Return the protocol of a new connection, around the one that speaks HTTP.
+
+        With an address it has been given a place already.
+        """
+        return HttpConnection(inner, self, address)
 
     def request_arrived(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that a connection has sent the whole head of a request."""
@@ -43,26 +53,44 @@ class HttpConnections:
         if connection is not None:
             connection.request_arrived()
 
-    def admit(self, connection: "HttpConnection", transport: asyncio.Transport) -> str:
-        """Count a connection; return why there may be no more, or ""."""
-        limits, address = self.limits, connection.address
-        if self._count >= limits.connections:
-            return "connections"
-        if address and self._by_address[address] >= limits.connections_per_address:
-            return "connections_per_address"
+    def opened(self, connection: "HttpConnection", transport: asyncio.Transport) -> None:
+        """Note that requests may come on a connection."""
         self._by_transport[transport] = connection
+
+    def closed(self, connection: "HttpConnection", transport: asyncio.Transport) -> None:
+        """Note that no more requests will come on a connection."""
+        del self._by_transport[transport]
+        self.give_back(connection.address)
+
+    def take_place(self, address: str) -> str:
+        """Count a connection; return why there may be no more, or "".
+
+        Whoever comes through a trusted proxy has the proxy's address here, which so has no limit of its own.
+        """
+        limits = self.limits
+        limit = ""
+        if self._count >= limits.connections:
+            limit = "connections"
+        elif (
+            address
+            and self._by_address[address] >= limits.connections_per_address
+            and address not in self._proxies
+        ):
+            limit = "connections_per_address"
+        if limit:
+            self.telemetry.http_refused(limit, address=address, setting=SETTING_OF[limit])
+            return limit
         self._count += 1
         self._by_address[address] += 1
         self.telemetry.http_connections_counted(self._count)
         return ""
 
-    def release(self, connection: "HttpConnection", transport: asyncio.Transport) -> None:
+    def give_back(self, address: str) -> None:
         """Count a connection less."""
-        del self._by_transport[transport]
         self._count -= 1
-        self._by_address[connection.address] -= 1
-        if not self._by_address[connection.address]:
-            del self._by_address[connection.address]
+        self._by_address[address] -= 1
+        if not self._by_address[address]:
+            del self._by_address[address]
         self.telemetry.http_connections_counted(self._count)
 
 
@@ -78,9 +106,14 @@ SETTING_OF = {
 class HttpConnection(asyncio.Protocol):
     """One connection: refused over a limit, and cut where its client takes too long."""
 
-    def __init__(self, inner: asyncio.Protocol, connections: HttpConnections) -> None:
-        """Pass on to `inner` what comes."""
-        self.address = ""
+    def __init__(
+        self, inner: asyncio.Protocol, connections: HttpConnections, address: str | None
+    ) -> None:
+        """Pass on to `inner` what comes; with an address it has a place already."""
+        self.address = address or ""
+        self.was_opened = False
+        """Whether it has given back its place by itself, or will."""
+        self._has_place = address is not None
         self._inner = inner
         self._connections = connections
         self._transport: asyncio.Transport | None = None
@@ -90,17 +123,15 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection, or answer that there are too many."""
         transport = cast("asyncio.Transport", transport)
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) and peer else ""
-        limit = self._connections.admit(self, transport)
-        if limit:
-            self._connections.telemetry.http_refused(
-                limit, address=self.address, setting=SETTING_OF[limit]
-            )
-            transport.write(_refusal(limit))
-            transport.close()
-            return
+        if not self._has_place:
+            self.address = peer_address(transport.get_extra_info("peername"))
+            if limit := self._connections.take_place(self.address):
+                transport.write(_refusal(limit))
+                transport.close()
+                return
         self._transport = transport
+        self.was_opened = True
+        self._connections.opened(self, transport)
         self._start_timer(SLOW_REQUEST)
         self._inner.connection_made(transport)
 
@@ -119,7 +150,7 @@ class HttpConnection(asyncio.Protocol):
         for reason in tuple(self._timers):
             self._stop_timer(reason)
         if transport is not None:
-            self._connections.release(self, transport)
+            self._connections.closed(self, transport)
             self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -152,6 +183,11 @@ class HttpConnection(asyncio.Protocol):
         self._connections.telemetry.http_refused(reason, address=self.address)
         if self._transport is not None:
             self._transport.abort()
+
+
+def peer_address(peer: object) -> str:
+    """Return the address in what a socket calls its peer, "" where there is none."""
+    return str(peer[0]) if isinstance(peer, tuple) and peer else ""
 
 
 def _refusal(limit: str) -> bytes:

@@ -2,7 +2,23 @@
 
 from urllib.parse import urlsplit
 
-from bridge.web.dependencies import AppDependencies
+from aiohttp import web
+
+from bridge.web.dependencies import DEPENDENCIES, AppDependencies
+from bridge.web.links import public_url
+
+TLS_ALONE = "max-age=31536000"
+"""What Strict-Transport-Security says: for a year, a browser is to use nothing but TLS with this name (RFC 6797)."""
+
+
+def is_public_name(request: web.Request) -> bool:
+    """Return whether a request names the host of an https:// public URL without a port.
+
+    Browsers apply Strict-Transport-Security to every port of a name, so that it would shut out whatever else is served
+    in plain text there, such as Grafana beside a bridge: only a name that is the bridge's own may have it.
+    """
+    public = urlsplit(public_url(request.app[DEPENDENCIES]))
+    return public.scheme == "https" and public.port is None and request.host == public.netloc
 
 
 def security_headers(deps: AppDependencies) -> dict[str, str]:

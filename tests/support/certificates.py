@@ -1,5 +1,6 @@
 """Certificates of an authority of the tests' own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -35,11 +36,25 @@ class Authority:
         )
         self.file.write_bytes(_pem(own.sign(self._key, hashes.SHA256())))
 
-    def issue(self, name: str, *, host: str = "127.0.0.1", into: str = "") -> Files:
-        """Return a new certificate; `into` names files that it replaces."""
+    def issue(
+        self,
+        name: str,
+        *,
+        host: str = "127.0.0.1",
+        uris: Sequence[str] = (),
+        dns: Sequence[str] = (),
+        into: str = "",
+    ) -> Files:
+        """Return a new certificate with these names besides its common name; `into` names files that it replaces."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])
+        names = x509.SubjectAlternativeName(
+            [
+                x509.IPAddress(ip_address(host)),
+                *map(x509.DNSName, dns),
+                *map(x509.UniformResourceIdentifier, uris),
+            ]
+        )
         signed = self._builder(subject, key).add_extension(names, critical=False)
         files = Files(
             self._folder / f"{into or name}.pem", self._folder / f"{into or name}-key.pem"
