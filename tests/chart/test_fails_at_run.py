@@ -197,6 +197,7 @@ def test_names_that_no_service_may_have_are_refused(release):
     "values",
     [
         {"settings": {"allowed_hosts": "https://a.example.org"}},
+        {"settings": {"trusted_proxies": "ingress-nginx"}},
         {"settings": {"public_url": "https://a.example.org?a=b"}},
         {"settings": {"otlp_resource_attributes": "lab"}},
         {"images": {"store": "s3://training-images?a"}},
@@ -220,6 +221,7 @@ def test_what_the_bridge_takes_the_chart_takes():
             "settings": {
                 "allowed_hosts": "a.example.org *.example.com [::1]",
                 "public_url": "https://$(POD_NAME).example.org/path",
+                "trusted_proxies": "10.0.0.0/8 192.0.2.7 fd00::/8",
                 "otlp_resource_attributes": "deployment.environment.name=lab,a=%2C,b=",
                 "max_message_bytes": "64Mi",
             },

@@ -12,6 +12,15 @@ def test_notes_warn_of_proxies_that_spread_calls():
     assert "by the header trainbridge-session" in notes({**values, "replicas": 2}, **where)
 
 
+def test_notes_name_the_proxy_that_nobody_trusts():
+    """Behind an ingress everybody has its address, until its network is named."""
+    values, where = case("ingress")
+    named = {**values, "settings": {"trusted_proxies": "10.244.0.0/16"}}
+
+    assert "settings.trusted_proxies" in notes(values, **where)
+    assert "settings.trusted_proxies" not in notes(named, **where)
+
+
 def test_notes_say_what_an_ack_is_worth():
     """Nobody learns only from a lost node that an emptyDir goes with its pod."""
     assert "NOT a deleted or evicted pod" in notes(IMAGE)
