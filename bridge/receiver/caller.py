@@ -49,13 +49,13 @@ def _credentials(context: grpc.aio.ServicerContext[Any, Any]) -> Credentials:
     tokens = (
         token_of(value) for key, value in headers if key == AUTHORIZATION and isinstance(value, str)
     )
-    return Credentials(next(tokens, ""))
+    return Credentials(next(tokens, ""), certificate_names(context))
 
 
 def certificate_names(context: grpc.aio.ServicerContext[Any, Any]) -> tuple[str, ...]:
     """Return the URIs, the DNS names and the common name of a verified client certificate; () where none was shown."""
     shown = context.auth_context() or {}
-    kinds = ("x509_uri", "x509_dns", "x509_common_name")
+    kinds = ("peer_uri", "peer_dns", "x509_common_name")
     return tuple(name.decode(errors="replace") for kind in kinds for name in shown.get(kind, ()))
 
 

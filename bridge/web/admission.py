@@ -7,6 +7,8 @@ from aiohttp import web
 from bridge.access import Credentials, Identity, Role
 from bridge.access.credentials import token_of
 from bridge.errors import PermissionDeniedError, UnauthenticatedError
+from bridge.web.client_address import client_address
+from bridge.web.client_certificate import certificate_names
 from bridge.web.cookies import cookie_token
 from bridge.web.csrf import check_origin
 from bridge.web.dependencies import DEPENDENCIES, OWN_DEPENDENCIES
@@ -37,7 +39,9 @@ async def _admit(request: web.Request, role: Role) -> None:
     try:
         identity = await _identify(request)
     except UnauthenticatedError:
-        request.app[DEPENDENCIES].telemetry.http_refused("unauthenticated", address=request.remote)
+        request.app[DEPENDENCIES].telemetry.http_refused(
+            "unauthenticated", address=client_address(request)
+        )
         if _is_navigation(request):
             raise web.HTTPSeeOther(_login_link(request)) from None
         raise
@@ -46,7 +50,7 @@ async def _admit(request: web.Request, role: Role) -> None:
         check_role(identity, role)
     except PermissionDeniedError:
         request.app[DEPENDENCIES].telemetry.http_refused(
-            "permission_denied", address=request.remote, identity=identity.name
+            "permission_denied", address=client_address(request), identity=identity.name
         )
         raise
     request[OWN_DEPENDENCIES] = deps_for(request.app[DEPENDENCIES], identity)
@@ -58,7 +62,7 @@ async def _identify(request: web.Request) -> Identity:
     request[IS_LOGGED_IN] = not token and authentication.is_required and bool(cookie_token(request))
     if request[IS_LOGGED_IN]:
         token = cookie_token(request)
-    return await authentication.identify(Credentials(token))
+    return await authentication.identify(Credentials(token, certificate_names(request)))
 
 
 def check_role(identity: Identity, role: Role) -> None:

@@ -12,6 +12,7 @@ from bridge.commands import Command
 from bridge.errors import InvalidDataError
 from bridge.protocol import CommandType
 from bridge.session import Session
+from bridge.web.client_address import client_address
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.errors import ConflictError
 from bridge.web.identity import sender_of
@@ -54,7 +55,7 @@ def submit_from_request(
         raise ConflictError("this session is over: no training loop is left to carry out a command")
     source = sender_of(request, asker)
     command = deps.submit_command(session.id, *checked, source, expires_at)
-    _log_queued(deps, command, request.remote)
+    _log_queued(deps, command, client_address(request))
     return command
 
 

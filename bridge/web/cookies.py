@@ -7,6 +7,7 @@ import time
 from aiohttp import web
 
 from bridge.access import Identity
+from bridge.web.client_address import is_secure
 from bridge.web.dependencies import deps_of
 from bridge.web.links import root_path
 
@@ -35,7 +36,7 @@ def set_cookie(
         base64.urlsafe_b64encode(token.encode()).decode().rstrip("="),
         max_age=int(seconds),
         path=_path(request),
-        secure=request.secure,
+        secure=is_secure(request),
         httponly=True,
         samesite="Strict",
     )
@@ -46,7 +47,7 @@ def remove_cookie(request: web.Request, response: web.Response) -> None:
     response.del_cookie(
         _name(request),
         path=_path(request),
-        secure=request.secure,
+        secure=is_secure(request),
         httponly=True,
         samesite="Strict",
     )
@@ -54,7 +55,7 @@ def remove_cookie(request: web.Request, response: web.Response) -> None:
 
 def _name(request: web.Request) -> str:
     """Return the cookie's name; over TLS one that no neighbour's page may set (RFC 6265bis, cookie name prefixes)."""
-    if not request.secure:
+    if not is_secure(request):
         return NAME
     return f"__Host-{NAME}" if _path(request) == "/" else f"__Secure-{NAME}"
 

@@ -7,6 +7,7 @@ from functools import partial
 from aiohttp import web
 
 from bridge.errors import OverloadedError
+from bridge.web.client_address import client_address
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.identity import identity_of
 from bridge.web.scrapes import Scrape, Scrapes
@@ -29,7 +30,7 @@ async def exposition(request: web.Request) -> web.Response:
             response = await _response(request, deps, scrape)
             await _send(request, response)
     except OverloadedError:
-        deps.telemetry.http_refused("metrics_pages", address=request.remote)
+        deps.telemetry.http_refused("metrics_pages", address=client_address(request))
         raise
     return response
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bridge.access import ANYONE, Identity, Role
+from bridge.web.client_address import client_address
 
 IDENTITY = web.RequestKey("identity", Identity)
 
@@ -34,10 +35,10 @@ def sender_of(request: web.Request, what: str) -> str:
 
     `what` says what it was, and perhaps the name that it gives itself, which counts for less than that of its token.
     """
-    identity, at = identity_of(request), f" at {request.remote}" if request.remote else ""
+    identity, address = identity_of(request), client_address(request)
     kind, _, claimed = what.partition(" ")
     names = [identity.name or claimed, f"({claimed})" if identity.name and claimed else ""]
-    return " ".join(filter(None, (kind, *names))) + at
+    return " ".join(filter(None, (kind, *names, f"at {address}" if address else "")))
 
 
 def viewer_of(request: web.Request) -> Viewer:

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from aiohttp import web
 
 from bridge.storage.index import ImageBatch, ImageLocation, IndexedImage
+from bridge.web.client_address import scheme_of
 from bridge.web.dependencies import AppDependencies, deps_of
 
 COMPARE = "compare"
@@ -96,7 +97,7 @@ def local_path(request: web.Request) -> str:
 
 def public_root(request: web.Request) -> str:
     """Return the start of an absolute URL of this bridge."""
-    return public_url(deps_of(request)) or f"{request.scheme}://{request.host}"
+    return public_url(deps_of(request)) or f"{scheme_of(request)}://{request.host}"
 
 
 def public_url(deps: AppDependencies) -> str:

@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from bridge.web.client_address import client_address
 from bridge.web.dependencies import deps_of
 from bridge.web.errors import Endpoint, SlowRequestError
 from bridge.web.hosts import ForeignHostError, check_host
@@ -45,7 +46,7 @@ def _check_host(request: web.Request) -> None:
         deps_of(request).telemetry.http_refused(
             "host",
             host=request.host[:100],
-            address=request.remote,
+            address=client_address(request),
             setting="--allowed-hosts, or --public-url",
         )
         raise
@@ -59,7 +60,7 @@ async def _read_body(request: web.Request) -> None:
         async with asyncio.timeout(seconds):
             await request.read()
     except TimeoutError:
-        deps.telemetry.http_refused(SLOW_REQUEST, address=request.remote)
+        deps.telemetry.http_refused(SLOW_REQUEST, address=client_address(request))
         raise SlowRequestError(
             f"the request's body did not arrive within {seconds:g} s (--http-request-seconds)"
         ) from None

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from bridge.web.alerts.intake import Outcome, Result, receive
 from bridge.web.alerts.notification import NotifiedAlert, parse_notification
+from bridge.web.client_address import client_address
 from bridge.web.dependencies import deps_of
 from bridge.web.json_body import read_json_body
 from bridge.web.json_response import json_response
@@ -26,10 +27,12 @@ async def post_alerts(request: web.Request) -> web.Response:
     for one in answered:
         _count(request, *one)
     for reason in notification.invalid:
-        deps.telemetry.alerts_received(Result.INVALID, reason=reason, remote=request.remote)
+        deps.telemetry.alerts_received(
+            Result.INVALID, reason=reason, remote=client_address(request)
+        )
     if notification.left_out:
         deps.telemetry.alerts_received(
-            Result.LEFT_OUT, notification.left_out, remote=request.remote
+            Result.LEFT_OUT, notification.left_out, remote=client_address(request)
         )
     root = public_root(request)
     content = {
@@ -56,7 +59,7 @@ def _count(request: web.Request, notified: NotifiedAlert, outcome: Outcome) -> N
         session_id=notified.session_id[:64],
         command_id=outcome.command.id if outcome.command else None,
         reason=outcome.reason or None,
-        remote=request.remote,
+        remote=client_address(request),
     )
 
 

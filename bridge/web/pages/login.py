@@ -7,6 +7,7 @@ from aiohttp import web
 from bridge.access import Credentials, Role
 from bridge.errors import PermissionDeniedError, UnauthenticatedError
 from bridge.web.admission import check_role
+from bridge.web.client_address import client_address
 from bridge.web.cookies import cookie_token, remove_cookie, set_cookie
 from bridge.web.dependencies import deps_of
 from bridge.web.identity import Viewer
@@ -47,7 +48,7 @@ async def post_login(request: web.Request) -> web.Response:
         identity = await authentication.identify(Credentials(token))
         check_role(identity, Role.VIEW)
     except (UnauthenticatedError, PermissionDeniedError) as error:
-        deps_of(request).telemetry.http_refused("login", address=request.remote)
+        deps_of(request).telemetry.http_refused("login", address=client_address(request))
         status = 401 if isinstance(error, UnauthenticatedError) else 403
         problem = str(error) if token else "paste a token first"
         return _form(request, following, problem, status)

@@ -8,7 +8,7 @@ import pytest
 from support.pages import FakeMetrics, deps_in
 from support.waiting import until
 
-from bridge.web import HttpConnectionLimits, bind_listener, build_app, serve_http
+from bridge.web import HttpConnectionLimits, TrustedProxies, bind_listener, build_app, serve_http
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SLOW = 0.3
@@ -19,8 +19,9 @@ async def served(tmp_path, stored):
     """Return a function that serves an app with limits, and returns its dependencies and its port."""
     async with AsyncExitStack() as stack:
 
-        async def start(*, metrics=None, **limits):
+        async def start(*, metrics=None, proxies="", **limits):
             changes = {"metrics": metrics} if metrics else {}
+            changes["trusted_proxies"] = TrustedProxies.of(proxies)
             limits = HttpConnectionLimits(**limits)
             deps, _ = deps_in(tmp_path, stored=stored, connection_limits=limits, **changes)
             listener = stack.enter_context(bind_listener("127.0.0.1:0"))
@@ -158,6 +159,18 @@ async def test_one_address_has_a_limit_of_connections(served):
     assert b"--http-max-connections-per-address" in whole
     assert refused(deps, "connections_per_address") == 1
     await until(lambda: open_connections(deps) == 0)
+
+
+async def test_a_trusted_proxy_has_no_limit_of_its_own(served):
+    """All its clients would share one; the limit of all connections holds for it, too."""
+    deps, port = await served(connections_per_address=1, connections=3, proxies="127.0.0.0/8")
+
+    async with connected(port), connected(port), connected(port):
+        await until(lambda: open_connections(deps) == 3)
+        async with connected(port) as reader:
+            assert b"--http-max-connections)" in await rest(reader)
+
+    assert refused(deps, "connections_per_address") == 0
 
 
 async def test_all_addresses_together_have_a_limit(served):
