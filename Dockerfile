@@ -45,6 +45,7 @@ RUN library="$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))'
     && install --directory --owner 65532 --group 65532 --mode 0700 /var/lib/trainbridge
 COPY --from=build /opt/trainbridge /opt/trainbridge
 
+# Every interface, or no port could be published. So a bridge that is not given who may come in ends at once, and says what to set.
 ENV PATH=/opt/trainbridge/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     TRAINBRIDGE_GRPC_ADDRESS=0.0.0.0:50051 \

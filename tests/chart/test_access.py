@@ -142,6 +142,22 @@ def test_mistakes_in_tokens_are_refused_by_the_schema(name):
         objects({**IMAGE, "access": {"tokens": MISTAKES[name]}})
 
 
+@pytest.mark.parametrize(
+    "account",
+    [
+        {"namespace": "vision"},
+        {"namespace": "vision", "name": "trainer", "roles": []},
+        {"namespace": "Vision", "name": "trainer"},
+        {"namespace": "*", "name": "*", "sessions": "{kubernetes.io.namespace}"},
+        {"namespace": "*", "name": "*", "sessions": "{kubernetes.io.namespace}-"},
+    ],
+)
+def test_accounts_that_no_bridge_takes_are_refused(account):
+    """A prefix that nothing ends would show team-a the sessions of team-ab: the bridge refuses it, and so does the chart."""
+    with pytest.raises(RefusedError, match="/access/serviceAccounts/0"):
+        objects({**IMAGE, "access": {"serviceAccounts": [account]}})
+
+
 def settings_of(things):
     """Return what the bridge's configuration file holds."""
     [text] = [
