@@ -15,6 +15,7 @@ from bridge.canary.record import SentRecord
 from bridge.canary.run import EPOCH_BATCHES, IMAGES_EVERY, SCALAR, SPLIT, KnownRun
 from bridge.canary.stored import check_store
 from bridge.client import TrainingSession
+from bridge.client.settings import session_prefix
 from bridge.protocol import CANARY_CLIENT
 
 log = logging.getLogger("bridge")
@@ -42,7 +43,7 @@ def watch(options: CanaryOptions, page: Page, stopping: threading.Event) -> bool
     """
     seconds = options.duration_seconds
     ends_at = math.inf if seconds is None else time.monotonic() + seconds
-    name = f"canary-{secrets.token_hex(3)}"
+    name = f"{session_prefix()}canary-{secrets.token_hex(3)}"
     is_settled = True
     for number in itertools.count(1):
         run = CanaryRun(f"{name}-{number:06d}", options, page, stopping, ends_at)

@@ -36,7 +36,7 @@ def run_name(
     """
     if ranks == "light":
         return _light_name(wanted, model, process, environment)
-    name = session_name(wanted, model, process, ranks)
+    name = session_name(wanted, model, process, ranks, environment)
     if ranks == "all":
         has_in_common = bool(wanted or process.group)
         return RunName(name, _without_rank(name, process) if has_in_common else "")
@@ -61,7 +61,7 @@ def _light_name(
     wanted: str | None, model: str, process: ProcessRank, environment: Mapping[str, str]
 ) -> RunName:
     group = process.group or job_name(environment)
-    base = session_name(wanted, model, replace(process, group=group), "zero")
+    base = session_name(wanted, model, replace(process, group=group), "zero", environment)
     run_id = base if wanted or group else ""
     return RunName(light_session(base, process.rank) if run_id else base, run_id)
 

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Literal
@@ -40,6 +41,13 @@ LAUNCHERS = (
     ("SLURM_PROCID", "SLURM_NTASKS"),
 )
 """The variables of launchers other than torchrun: the rank of a process, and how many there are."""
+
+PREFIX_VARIABLE = "TRAINBRIDGE_SESSION_PREFIX"
+
+SESSION_PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,47}")
+
+MADE_NAME_LENGTH = 54
+"""Of a name that is made here, so that the number of a rank may follow it."""
 
 NODE_RANKS = ("GROUP_RANK", "NODE_RANK", "SLURM_NODEID")
 """The variables that number the nodes."""
@@ -261,7 +269,13 @@ def _number(environment: Mapping[str, str], variable: str) -> int | None:
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
 
-def session_name(wanted: str | None, model: str, process: ProcessRank, ranks: Ranks) -> str:
+def session_name(
+    wanted: str | None,
+    model: str,
+    process: ProcessRank,
+    ranks: Ranks,
+    environment: Mapping[str, str] = os.environ,
+) -> str:
     """Return the id of a session: the one wanted, or one derived from the model's name.
 
     A launcher's name for a run is appended to the model's: many jobs are started as run "100". Raises
@@ -272,11 +286,30 @@ def session_name(wanted: str | None, model: str, process: ProcessRank, ranks: Ra
             f"session_id: {str(wanted)[:80]!r} is not up to 63 letters, digits, dots, hyphens and underscores"
             " that begin with a letter or a digit; leave it out to have one made"
         )
-    token = slug(process.group)[:40].strip("-") or token_hex(3)
-    name = wanted or f"{(slug(model) or 'run')[: 53 - len(token)].strip('-')}-{token}"
+    name = wanted or _made_name(model, process.group, session_prefix(environment))
     if ranks == "all" and (process.rank or process.group or wanted):
         return f"{name[:54]}-rank{process.rank}"
     return name
+
+
+def _made_name(model: str, group: str, prefix: str) -> str:
+    room = MADE_NAME_LENGTH - len(prefix)
+    end = slug(group)[:40].strip("-") or token_hex(3)
+    if len(end) > room:  # two runs must not become one
+        end = sha256(group.encode(errors="surrogateescape")).hexdigest()[: min(8, room)]
+    stem = (slug(model) or "run")[: max(0, room - 1 - len(end))].strip("-")
+    return f"{prefix}{stem}-{end}" if stem else f"{prefix}{end}"
+
+
+def session_prefix(environment: Mapping[str, str] = os.environ) -> str:
+    """Return what names begin with that are made here: a token may be for such sessions alone. Raises ValueError."""
+    prefix = environment.get(PREFIX_VARIABLE, "").strip()
+    if prefix and not SESSION_PREFIX.fullmatch(prefix):
+        raise ValueError(
+            f"{PREFIX_VARIABLE}: {prefix[:80]!r} is not up to 48 letters, digits, dots, hyphens and underscores that"
+            " begin with a letter or a digit; give the one that the token is for, such as team-a."
+        )
+    return prefix
 
 
 def slug(text: str) -> str:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from bridge.client.run_names import RANKED_LENGTH, short_digest
-from bridge.client.settings import ProcessRank, slug
+from bridge.client.settings import ProcessRank, session_prefix, slug
 
 AUTO = "auto"
 
@@ -54,13 +54,20 @@ def stable_name(
     job = job or _kubernetes(environment, index, host) or _torchrun(environment)
     if not job:
         raise ValueError(LOOKED_FOR)
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", job).strip("-._") or short_digest(job)
+    prefix = session_prefix(environment)
+    return f"{prefix}{_named_after(job, model, LENGTH - len(prefix))}"
+
+
+def _named_after(job: str, model: str, length: int) -> str:
+    """Return a name of at most so many characters that no other job gets."""
+    digest = short_digest(job)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", job).strip("-._") or digest
     if name != job:
-        name = f"{name}-{short_digest(job)}"  # two jobs must not become one
-    if len(name) > LENGTH:
-        name = f"{name[: LENGTH - 9]}-{short_digest(job)}"
-    prefix = slug(model)[: max(0, LENGTH - 1 - len(name))].strip("-")
-    return f"{prefix}-{name}" if prefix else name
+        name = f"{name}-{digest}"
+    if len(name) > length:
+        name = f"{name[: max(0, length - 9)]}-{digest}".lstrip("-")[:length]
+    stem = slug(model)[: max(0, length - 1 - len(name))].strip("-")
+    return f"{stem}-{name}" if stem else name
 
 
 def _slurm(environment: Mapping[str, str]) -> str:

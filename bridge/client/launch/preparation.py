@@ -85,13 +85,15 @@ def run_id(
     "" where this is not the first machine, and nothing says what the first one calls it.
     """
     if wanted and wanted != AUTO:
-        return session_name(wanted, "", ProcessRank(), "zero")
+        return session_name(wanted, "", ProcessRank(), "zero", environment)
     try:
         return stable_name(AUTO, "", process, environment) or ""
     except ValueError:
         if wanted == AUTO:
             raise
-    return session_name(None, program_name(words), ProcessRank(), "zero") if is_reported else ""
+    if not is_reported:
+        return ""
+    return session_name(None, program_name(words), ProcessRank(), "zero", environment)
 
 
 def program_name(words: Sequence[str]) -> str:

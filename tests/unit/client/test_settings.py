@@ -162,3 +162,28 @@ def test_names():
     assert session_name("", "", ProcessRank(), "zero").startswith("run-")
     assert session_name("x" * 63, "", ProcessRank(12), "all") == "x" * 54 + "-rank12"
     assert session_name("", "m", ProcessRank(1, "job 7"), "all") == "m-job-7-rank1"
+
+
+@pytest.mark.parametrize("prefix", ["a.", "team-a_", "n" * 47 + "."])
+@pytest.mark.parametrize("group", ["", "job 7", "4F1C-" * 7 + "4F1C"])
+@pytest.mark.parametrize("model", ["", "resnet18", "A very long name of a model " * 3])
+def test_names_that_are_made_begin_with_the_prefix(prefix, group, model):
+    """A token may be for such sessions alone; they still fit the protocol, and two runs do not become one."""
+    environment = {"TRAINBRIDGE_SESSION_PREFIX": f" {prefix}\n"}
+
+    for ranks in ("zero", "all"):
+        names = {
+            session_name("", model, ProcessRank(1234, name), ranks, environment)
+            for name in (group, f"x{group}")
+        }
+        assert len(names) == 2
+        assert all(SESSION_ID.fullmatch(name) for name in names)
+        assert all(name.startswith(prefix) for name in names)
+    assert session_name("mine", model, ProcessRank(), "zero", environment) == "mine"
+
+
+@pytest.mark.parametrize("prefix", ["-a", "a b", "a/", "é", "x" * 49])
+def test_a_prefix_that_no_name_can_have(prefix):
+    """It is refused by its variable."""
+    with pytest.raises(ValueError, match=r"TRAINBRIDGE_SESSION_PREFIX: .* give the one that"):
+        session_name("", "m", ProcessRank(), "zero", {"TRAINBRIDGE_SESSION_PREFIX": prefix})

@@ -90,3 +90,15 @@ def test_any_name_obeys_the_rule_and_stays_another_job_than_its_neighbours(job):
 def test_any_other_name_is_left_as_it_is(wanted):
     """Only the word itself asks for one."""
     assert stable_name(wanted, "m", ALONE, {}) == wanted
+
+
+@pytest.mark.parametrize("prefix", ["a.", "team-a_", "n" * 47 + "."])
+@pytest.mark.parametrize("job", ["4711", "a job / of mine", "x" * 80])
+def test_a_name_of_a_job_begins_with_the_prefix(prefix, job):
+    """As others that are made; another job has another one."""
+    variables = {"TRAINBRIDGE_SESSION_PREFIX": prefix}
+    names = {auto({"TRAINBRIDGE_JOB_NAME": name, **variables}) for name in (job, f"{job}y")}
+
+    assert len(names) == 2
+    assert all(SESSION_ID.fullmatch(name) for name in names)
+    assert all(name.startswith(prefix) and len(name) <= LENGTH for name in names)
