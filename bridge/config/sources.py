@@ -37,7 +37,8 @@ NOT_OURS = re.compile(r"TRAINBRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|POR
 """Kubernetes gives every container variables like these for a Service called trainbridge."""
 
 OTHERS = frozenset(
-    f"TRAINBRIDGE_{name}" for name in ("ADDRESS", "SESSION_PREFIX", "SPOOL_BYTES", "SPOOL_DIR", "TOKEN", "URL")
+    f"TRAINBRIDGE_{name}"
+    for name in ("ADDRESS", "SESSION_PREFIX", "SPOOL_BYTES", "SPOOL_DIR", "TOKEN", "URL")
 )
 """Variables of the SDK and of commands that query a running bridge: expected where a bridge finds them."""
 

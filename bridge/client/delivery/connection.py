@@ -214,6 +214,7 @@ class Connection:
         token = self._destination.token
         is_renewed = token.refresh()
         if is_renewed:
+            self._attempts.forget_reasons()  # what is said of this one is new
             log.info(
                 "session %s: there is another token in %s, which is used now",
                 self.session_id,
@@ -314,7 +315,7 @@ class Connection:
         self._stats.refusal = failure.reason if failure.is_refusal else ""
         if self._responses.has_acknowledged:
             self._attempts.forget_reasons()
-        if self._attempts.is_new("held" if is_held else failure.reason):
+        if self._attempts.is_new("held" if is_held else failure.kind):
             log.warning(
                 "no connection to the bridge at %s: %s. %s",
                 self._destination,

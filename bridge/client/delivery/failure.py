@@ -31,6 +31,11 @@ class ConnectionFailure:
     is_token_unknown: bool = False
     """The bridge takes the token for nobody's, so it would let no other session in either."""
 
+    @property
+    def kind(self) -> str:
+        """Return what is the same for failures of which one is worth a line: a bridge has several words for a token."""
+        return f"rejected {self.is_token_unknown}" if self.is_rejection else self.reason
+
 
 class RegistrationRefusedError(Exception):
     """The bridge does not accept this session, for now."""

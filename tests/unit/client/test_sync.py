@@ -20,6 +20,7 @@ from bridge.client.sync import (
     deliver,
     recovered_id,
 )
+from bridge.client.token_source import TokenSource
 from bridge.wire import metrics_pb2 as wire
 
 
@@ -137,6 +138,28 @@ def test_a_refusal_is_reported_and_costs_nothing(tmp_path, bridge):
 
     bridge.refuse_registration = ""
     assert deliver_to(bridge, path).delivered == 302
+
+
+@pytest.mark.parametrize(
+    ("token", "error", "words"),
+    [
+        ("tb_planted-unknown", BridgeUnreachableError, "it does not accept the token from the arg"),
+        ("tb_planted-known", UndeliverableError, "it does not let the token from the argument tok"),
+    ],
+)
+def test_a_token_that_is_not_let_in_costs_nothing(tmp_path, bridge, token, error, words):
+    """One that the bridge does not know would be no better for other sessions; the role may be for others."""
+    path = leave(tmp_path, run())
+    bridge.tokens = bridge.forbidden = {"tb_planted-known"}
+    to = Destination(bridge.address, token=TokenSource(token, "the argument token"))
+    with pytest.raises(UndeliverableError, match=words) as refusal:
+        deliver(path, to, patience_seconds=30, progress=lambda *_: None)
+
+    assert type(refusal.value) is error
+    assert token not in str(refusal.value)
+    bridge.forbidden = set()
+    good = Destination(bridge.address, token=TokenSource("tb_planted-known"))
+    assert deliver(path, good, patience_seconds=60, progress=lambda *_: None).delivered == 302
 
 
 def test_an_absent_bridge_is_given_up(tmp_path):

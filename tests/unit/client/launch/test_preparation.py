@@ -140,3 +140,34 @@ def test_nothing_that_has_threads_is_imported_before_signals_are_blocked():
     )
 
     assert done.stdout == "1 set()\n"
+
+
+def test_a_program_gets_the_file_of_a_token(tmp_path, monkeypatch):
+    """By its whole path, and without a variable that would come before it; so both read it again."""
+    (tmp_path / "token").write_text("secret")
+    monkeypatch.chdir(tmp_path)
+
+    settled = prepared(
+        tmp_path,
+        variables={"TRAINBRIDGE_TOKEN": "other"},
+        connection={"token_file": "token"},
+    )
+
+    assert settled.bridge.token.value == "secret"
+    assert settled.environment["TRAINBRIDGE_TOKEN_FILE"] == str(tmp_path / "token")
+    assert "TRAINBRIDGE_TOKEN" not in settled.environment
+
+
+def test_a_run_is_called_with_the_prefix_of_its_token(tmp_path):
+    """Whether it is called after its job or its script; a name that is given is taken as it is."""
+    variables = {"TRAINBRIDGE_SESSION_PREFIX": "a."}
+    job = variables | {"SLURM_JOB_ID": "7"}
+
+    names = [
+        prepared(tmp_path, variables=variables).run.session_id,
+        prepared(tmp_path, variables=job).run.session_id,
+        prepared(tmp_path, variables=variables, session_id="mine").run.session_id,
+    ]
+
+    assert names[0].startswith("a.train-")
+    assert names[1:] == ["a.slurm-7", "mine"]
