@@ -5,7 +5,8 @@ from fnmatch import fnmatchcase
 
 from bridge.errors import SettingError
 
-LONGEST_PATTERN = 256
+LONGEST_PATTERN = 512
+"""Characters; the name of a service account has up to 339 with its namespace."""
 
 MAX_ELEMENTS = 1_000
 """Of a claim that is a list: those after them are not looked at."""
