@@ -4,17 +4,14 @@ import argparse
 import importlib
 import os
 import tempfile
-import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
 
 from bridges import bridge
+from device_loop import AHEAD, BATCH, SIDE, Log, Loop, Step, torch_module
 from figures import MEBIBYTE, MICROSECONDS, MILLISECONDS, median, percentile
-from messages import CLASSES
 from processes import BenchmarkError
 from row import Row
 from table import table
@@ -22,25 +19,10 @@ from table import table
 from bridge.client import TrainingSession
 from bridge.client.testing import RecordingBridge
 
-STEP_SECONDS = 0.015
-AHEAD = 2
-"""Steps that the loop may be ahead of its device, as one is whose data loader holds it back."""
-
-BATCH = 64
-SIDE = 224
-MATRIX = {"cuda": 4096, "cpu": 256}
-"""Side of the matrices that a step multiplies."""
-
 LOSS_MICROSECONDS = 25.0
 IMAGES_MICROSECONDS = 80.0
 SLOWED_PERCENT = 0.5
 DELIVERY_SECONDS = 60.0
-
-SYNCHRONISING = "called a synchronizing CUDA operation"
-"""What PyTorch warns of in the mode that looks for it."""
-
-Log = Callable[[int, Any], object]
-"""Says something of a step, given its number and what it computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +33,8 @@ class Logger:
     opened: Callable[[], AbstractContextManager[Log]]
     limit_microseconds: float | None = None
     """Of the median, where it is ours."""
+    floor: str = ""
+    """The logger that does the least the same work takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +65,35 @@ def rows(quick: bool) -> Iterator[Row]:  # noqa: FBT001 -- the runner's protocol
 
 def has_cuda() -> bool:
     """Return whether PyTorch is there and finds a device."""
-    return find_spec("torch") is not None and bool(_torch().cuda.is_available())
+    return find_spec("torch") is not None and bool(torch_module().cuda.is_available())
 
 
 def measured(device: str, target: str | RecordingBridge, *, quick: bool) -> Iterator[Row]:
     """Time the same steps with each logger; `target` is where our own sessions report to."""
     steps, rounds = (20, 2) if quick else (200, 5)
     loop = Loop(device)
+    floors = [
+        Logger("a bare copy of it", lambda: _copying(loop, loss_only=True)),
+        Logger("bare copies of them", lambda: _copying(loop, loss_only=False)),
+    ]
     ours = [
-        Logger("loss only", lambda: _ours(target, loop, loss_only=True), LOSS_MICROSECONDS),
+        Logger(
+            "loss only",
+            lambda: _ours(target, loop, loss_only=True),
+            LOSS_MICROSECONDS,
+            floors[0].name,
+        ),
         Logger(
             f"{BATCH} images 3x{SIDE}x{SIDE}, logits, labels",
             lambda: _ours(target, loop, loss_only=False),
             IMAGES_MICROSECONDS,
+            floors[1].name,
         ),
     ]
     peers = [Logger("loss.item()", lambda: nullcontext(lambda _, step: step.loss.item()))]
     peers += [peer for package, peer in PEERS.items() if find_spec(package) is not None]
     plain = Logger("nothing", lambda: nullcontext(lambda *_: None))
-    taken = _taken([plain, *ours, *peers], loop, steps, rounds)
+    taken = _taken([plain, *floors, *ours, *peers], loop, steps, rounds)
     regime = f"steps of {taken[plain.name].step_seconds * MILLISECONDS:.1f} ms on {loop.card}"
     for logger in ours:
         yield from _rows(logger, taken, [peer.name for peer in peers], regime)
@@ -113,90 +107,6 @@ def measured(device: str, target: str | RecordingBridge, *, quick: bool) -> Iter
         )
 
 
-class Loop:
-    """Training as a device sees it: much arithmetic, then a loss, logits and the batch itself."""
-
-    def __init__(self, device: str) -> None:
-        """Find out how much arithmetic takes as long as a step."""
-        torch = _torch()
-        self.device = device
-        self.is_cuda = device == "cuda"
-        self.card = torch.cuda.get_device_name() if self.is_cuda else "the CPU"
-        side = MATRIX[device]
-        self._matrix = torch.eye(side, device=device)
-        self.images = torch.rand(BATCH, 3, SIDE, SIDE, device=device)
-        self.labels = torch.arange(BATCH, device=device) % CLASSES
-        self._weights = torch.rand(3, CLASSES, device=device)
-        self.products = 1
-        seconds = min(self._seconds_of(20) for _ in range(3)) / 20
-        self.products = max(1, round(STEP_SECONDS / seconds))
-
-    def step(self) -> "Step":
-        """Launch one step."""
-        product = self._matrix
-        for _ in range(self.products):
-            product = product @ self._matrix
-        logits = self.images.mean(dim=(2, 3)) @ self._weights * product[0, 0]
-        return Step(loss=logits.square().mean(), logits=logits)
-
-    def wait(self) -> None:
-        """Wait until all that was launched is done."""
-        if self.is_cuda:
-            _torch().cuda.synchronize()
-
-    def run(self, log: Log, steps: int, first: int = 0) -> tuple[float, list[float]]:
-        """Return how long a step took, and each call, in seconds."""
-        calls, ends = [], []
-        clock = time.perf_counter
-        self.wait()
-        started = clock()
-        for number in range(first, first + steps):
-            step = self.step()
-            before = clock()
-            log(number, step)
-            calls.append(clock() - before)
-            ends.append(self._event())
-            if len(ends) > AHEAD and self.is_cuda:
-                ends.pop(0).synchronize()
-        self.wait()
-        return (clock() - started) / steps, calls
-
-    def synchronisations(self, log: Log, steps: int, first: int) -> float | None:
-        """Return how often a call waits for the device, by PyTorch's own count."""
-        if not self.is_cuda:
-            return None
-        cuda, found = _torch().cuda, 0
-        for number in range(first, first + steps):
-            step = self.step()
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                cuda.set_sync_debug_mode("warn")
-                log(number, step)
-                cuda.set_sync_debug_mode("default")
-            found += sum(SYNCHRONISING in str(warning.message) for warning in caught)
-        self.wait()
-        return found / steps
-
-    def _seconds_of(self, steps: int) -> float:
-        self.run(lambda *_: None, 2)
-        return self.run(lambda *_: None, steps)[0] * steps
-
-    def _event(self) -> Any:
-        if not self.is_cuda:
-            return None
-        event = _torch().cuda.Event()
-        event.record()
-        return event
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a step computed."""
-
-    loss: Any
-    logits: Any
-
-
 def _taken(loggers: Sequence[Logger], loop: Loop, steps: int, rounds: int) -> Mapping[str, Taken]:
     """Run all loggers in turns, several times, since a card's clock changes; each by its median round."""
     found: dict[str, list[Taken]] = {logger.name: [] for logger in loggers}
@@ -208,9 +118,9 @@ def _taken(loggers: Sequence[Logger], loop: Loop, steps: int, rounds: int) -> Ma
                 count = loop.synchronisations(log, AHEAD + 1, first)
                 first += 0 if count is None else AHEAD + 1
                 if loop.is_cuda:
-                    _torch().cuda.reset_peak_memory_stats()
+                    torch_module().cuda.reset_peak_memory_stats()
                 step_seconds, calls = loop.run(log, steps, first)
-                peak = _torch().cuda.max_memory_allocated() if loop.is_cuda else None
+                peak = torch_module().cuda.max_memory_allocated() if loop.is_cuda else None
             found[logger.name].append(Taken(step_seconds, calls, count, peak))
     return {name: _middle(taken) for name, taken in found.items()}
 
@@ -256,6 +166,10 @@ def _rows(
             unit="us",
             target=f"<= {limit:g} us" if limit else "",
             met=figure <= limit if limit else None,
+            floor=(
+                logger.floor,
+                percentile(taken[logger.floor].call_seconds, share) * MICROSECONDS,
+            ),
             peers={
                 peer: percentile(taken[peer].call_seconds, share) * MICROSECONDS for peer in peers
             },
@@ -314,6 +228,23 @@ def _ours(target: str | RecordingBridge, loop: Loop, *, loss_only: bool) -> Iter
 
 
 @contextmanager
+def _copying(loop: Loop, *, loss_only: bool) -> Iterator[Log]:
+    """Give what copies the same values into host memory and marks the end of it, and does nothing else."""
+    torch, step = torch_module(), loop.step()
+    given = [step.loss] if loss_only else [step.loss, step.logits, loop.labels, loop.images]
+    kept = [torch.empty_like(each, device="cpu", pin_memory=loop.is_cuda) for each in given]
+
+    def log(_number: int, step: Step) -> None:
+        values = [step.loss] if loss_only else [step.loss, step.logits, loop.labels, loop.images]
+        for ours, theirs in zip(kept, values, strict=True):
+            ours.copy_(theirs.detach(), non_blocking=True)
+        loop.mark()
+
+    yield log
+    loop.wait()
+
+
+@contextmanager
 def _tensorboard() -> Iterator[Log]:
     with tempfile.TemporaryDirectory() as folder:
         module = importlib.import_module("torch.utils.tensorboard")
@@ -336,10 +267,6 @@ PEERS: Mapping[str, Logger] = {
     "wandb": Logger("wandb offline", _wandb),
 }
 """By the package they come in."""
-
-
-def _torch() -> Any:
-    return importlib.import_module("torch")
 
 
 def main() -> None:
