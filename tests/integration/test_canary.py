@@ -18,6 +18,8 @@ from support.markdown import blocks
 from support.tools import ROOT, tool
 from support.waiting import until_true
 
+from bridge.access.tokens import hash_of_token
+
 QUICK = ("--rate", "40", "--look-seconds", "0.2", "--listen", "127.0.0.1:0")
 PATIENT = ("--late-seconds", "40")
 """A restart is not late, however slow the machine is."""
@@ -116,6 +118,27 @@ def test_a_sound_bridge_gives_no_cause(tmp_path, keep):
 
     assert bird.findings() == []
     assert ended == 1
+
+
+def test_the_token_of_helm_test_is_enough(tmp_path):
+    """With the roles that the chart gives its test, for sessions that begin with canary-, everything can be compared."""
+    token, tokens = tmp_path / "token", tmp_path / "tokens.yaml"
+    token.write_text("tb_of-a-canary")
+    hashed = hash_of_token("tb_of-a-canary")
+    entry = {"name": "canary", "sha256": hashed, "roles": ["ingest", "view", "metrics"]}
+    tokens.write_text(json.dumps({"tokens": [{**entry, "sessions": "canary-"}]}))
+    flags = ("--duration-seconds", "4", "--images", "1", "--token-file", str(token), *PATIENT)
+
+    with (
+        running_bridge(
+            tmp_path / "state", "--images-keep", "all", "--tokens-file", str(tokens)
+        ) as bridge,
+        canary(tmp_path, bridge.grpc, bridge.http, *flags) as bird,
+    ):
+        until_true(lambda: bird.value("image_visible_duration_seconds_count") > 0)
+        assert bird.process.wait(60) == 0, bird.log.read_text()
+
+    assert bird.findings() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
