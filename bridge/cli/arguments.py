@@ -37,7 +37,7 @@ def add_bridge(parser: argparse.ArgumentParser, *aliases: str, default: str | No
 
 
 def add_token_file(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
-    """Add the file of a token; a token itself is no argument, since everybody on the machine sees those."""
+    """Add the file of a token; not a token itself: everybody on the machine sees arguments."""
     parser.add_argument(
         "--token-file",
         default=default,

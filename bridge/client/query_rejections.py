@@ -36,17 +36,18 @@ def way_out(status: int, token: TokenSource, *, elsewhere: str, has_detail: bool
 def _ways(token: TokenSource, *, has_detail: bool) -> dict[int, str]:
     if not token:
         return {} if has_detail else {UNAUTHORIZED: GIVE_ONE}
+    shown = f"that is the token from {token.source}"
     return {
-        UNAUTHORIZED: _renewal(token),
-        FORBIDDEN: f"the token from {token.source} lacks the role for this ({ROLES}): ask for one that has it",
+        UNAUTHORIZED: f"{shown}{_renewal(token)}",
+        FORBIDDEN: shown
+        if has_detail
+        else f"{shown}: ask for one with the role for this ({ROLES})",
         NOT_FOUND: "a token sees the sessions that it is for, and no others" if has_detail else "",
     }
 
 
 def _renewal(token: TokenSource) -> str:
     if token.path is None:
-        return f"the token from {token.source} is not accepted: give a valid one"
+        return ": give a valid one"
     problem = f" (when last read: {token.problem})" if token.problem else ""
-    return (
-        f"the token from {token.source} is not accepted: write a valid one into that file{problem}"
-    )
+    return f": write a valid one into it{problem}"

@@ -185,7 +185,7 @@ class Runtime:
         finally:  # an interrupt gives up the rest, and must leave no thread behind
             self._left = self._stop()
         failure = self.transport.failure
-        reason = failure.reason if failure and failure.is_refusal else ""
+        reason = failure.last_word if failure is not None else ""
         log_losses(self.session_id, self._stats, self._left, self._options.spool, reason)
         return self._left
 

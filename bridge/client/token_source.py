@@ -102,7 +102,7 @@ def token_source(
     """
     candidates = (
         (TokenSource, as_text(token or "", "token"), "the argument token"),
-        (_from_file, as_text(token_file or "", "token_file"), "the argument token_file"),
+        (_from_file, as_text(token_file or "", "token_file"), "token_file"),
         (TokenSource, environment.get("TRAINBRIDGE_TOKEN", ""), "TRAINBRIDGE_TOKEN"),
         (_from_file, environment.get("TRAINBRIDGE_TOKEN_FILE", ""), "TRAINBRIDGE_TOKEN_FILE"),
     )

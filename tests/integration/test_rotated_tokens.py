@@ -127,7 +127,7 @@ def test_nothing_is_lost_while_tokens_change_at_both_ends(place, bridge, file, c
     assert (
         1 <= len(lines) <= 2
     )  # a bridge looks at its file each second, and may be asked before that
-    assert f"the token from the file {file.path} (the argument token_file)" in lines[0]
+    assert f"the token from the file {file.path} (token_file)" in lines[0]
     secrets = [granted.token for granted in (OLD, NEW, LAST, READER)]
     texts = [caplog.text, bridge.log.read_text()]
     texts += [path.read_bytes().decode(errors="replace") for path in _files(place / "state")]
@@ -156,7 +156,7 @@ def test_a_reader_goes_on_with_a_renewed_token(place, bridge, file):
     until_true(shows_new)
     with pytest.raises(ProblemError, match="a token sees the sessions that it is for") as missing:
         client.session("team.b-run")
-    with pytest.raises(ProblemError, match="lacks the role for this") as forbidden:
+    with pytest.raises(ProblemError, match="that is the token from the file") as forbidden:
         client.submit_command("team.a-read", "STOP")
     admit(place)
     until_true(lambda: _status(client) == 401)

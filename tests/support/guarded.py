@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Door:
+class GuardedServer:
     """What the server answers, and what it has seen."""
 
     def __init__(self):
@@ -48,7 +48,7 @@ class Door:
 @contextmanager
 def guarded():
     """Serve a door while the block lasts; its address is in `url`."""
-    door = Door()
+    door = GuardedServer()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):

@@ -32,6 +32,13 @@ class ConnectionFailure:
     """The bridge takes the token for nobody's, so it would let no other session in either."""
 
     @property
+    def last_word(self) -> str:
+        """Return why a bridge has let nothing in, for the end of a session; "" where none has answered so."""
+        if self.is_rejection:
+            return "the bridge does not let this process in, see above"
+        return self.reason if self.is_refusal else ""
+
+    @property
     def kind(self) -> str:
         """Return what is the same for failures of which one is worth a line: a bridge has several words for a token."""
         return f"rejected {self.is_token_unknown}" if self.is_rejection else self.reason

@@ -120,8 +120,8 @@ def test_what_a_token_lacks_is_one_sentence(door, file, capsys):
     assert [status for status, _ in shown] == [1] * 4
     assert [err.count("\n") for _, err in shown] == [1] * 4
     assert all("a token sees the sessions that it is for" in err for _, err in shown[:2])
-    assert "lacks the role for this" in shown[2][1]
-    assert "write a valid one into that file" in shown[3][1]
+    assert "has not the role view; that is the token from the file" in shown[2][1]
+    assert "write a valid one into it" in shown[3][1]
 
 
 def test_the_token_of_a_demo_is_for_a_bridge_that_runs(capsys, file):

@@ -77,7 +77,7 @@ SITUATIONS = (nobody, unknown, forbidden, without_tls, behind_a_proxy)
 def test_a_token_stands_in_nothing_that_is_said_or_kept(
     way, situation, tmp_path, monkeypatch, caplog, capfd
 ):
-    """Log lines down to debug, what a strict loop is told, texts of objects, copies, the counters, the spool."""
+    """Log lines down to debug, what a strict loop raises, texts of objects, copies, the counters, the spool."""
     caplog.set_level(logging.DEBUG)
     options = given(way, tmp_path, monkeypatch)
     with situation(monkeypatch) as address:

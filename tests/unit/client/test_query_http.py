@@ -94,12 +94,12 @@ def test_a_token_that_is_not_let_in_is_named_by_where_it_is_from(door, file):
     door.tokens = set()
     text = str(refusal(BridgeClient(door.url, token=SECRET)))
     assert "nobody knows '[token]'" in text
-    assert "the token from the argument token is not accepted: give a valid one" in text
+    assert "that is the token from the argument token: give a valid one" in text
 
     client = BridgeClient(door.url, token_file=file)
     file.unlink()
     text = str(refusal(client))
-    assert f"the token from the file {file} (the argument token_file) is not accepted" in text
+    assert f"that is the token from the file {file} (token_file): write a valid one into it" in text
     assert "(when last read: it cannot be read now: No such file or directory)" in text
 
 
@@ -115,9 +115,13 @@ def test_a_token_without_the_role_and_a_session_of_others(door):
     assert str(missing).endswith(
         "no such session; a token sees the sessions that it is for, and no others"
     )
-    assert "the token from the argument token lacks the role for this (view reads," in str(
-        forbidden
+    assert str(forbidden).endswith(
+        "has not the role view; that is the token from the argument token"
     )
+    with answering(403, b"<html>no</html>", "text/html") as url:
+        text = str(refusal(BridgeClient(url, token=SECRET)))
+    assert "ask for one with the role for this (view reads," in text
+    assert "if it is a proxy" in text
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

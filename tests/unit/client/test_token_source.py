@@ -37,7 +37,7 @@ def test_which_token_counts(tmp_path, file):
 
     assert [(one.value, one.source) for one in found] == [
         ("of the argument", "the argument token"),
-        (SECRET, f"the file {file} (the argument token_file)"),
+        (SECRET, f"the file {file} (token_file)"),
         ("of the variable", "TRAINBRIDGE_TOKEN"),
         ("of the variable's file", f"the file {other} (TRAINBRIDGE_TOKEN_FILE)"),
         ("", ""),

@@ -266,7 +266,7 @@ def test_what_grpc_says_of_a_connection(details, words):
             grpc.StatusCode.PERMISSION_DENIED,
             "no",
             Destination("b:1", token=TokenSource("x", "the argument token")),
-            'does not let the token from the argument token stream this session and says "no"',
+            'does not let the token from the argument token stream this session: "no"; give a',
         ),
         (
             grpc.StatusCode.UNIMPLEMENTED,
