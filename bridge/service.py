@@ -8,14 +8,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from bridge.addresses import url_of
 from bridge.authenticators import doors
-from bridge.certificates import CertificateFiles
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.connections import ConnectionWatch
 from bridge.deletions import SessionDeleter, deletions
+from bridge.encryption import grpc_certificates, http_tls, local_url_of, training_address
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
 from bridge.limits import (
@@ -29,7 +28,6 @@ from bridge.limits import (
 from bridge.open_files import raise_limit, shortage
 from bridge.outputs import connections, image_store, span_endpoint, span_options, store_index
 from bridge.pipeline import Pipeline
-from bridge.receiver.certificates import Certificates
 from bridge.receiver.dependencies import StreamDependencies
 from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
@@ -54,7 +52,6 @@ from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
     Check,
-    HttpTls,
     TileDecoder,
     TrustedProxies,
     bind_listener,
@@ -90,7 +87,7 @@ async def run(
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
         listener = stack.enter_context(bind_listener(settings.http_address))
-        local_url = _local_url(settings, listener.address)
+        local_url = local_url_of(settings, listener.address)
         telemetry = Telemetry(public_url=settings.public_url or local_url)
         _report_shortage(settings, telemetry)
         admitted = doors(settings, telemetry)
@@ -99,7 +96,7 @@ async def run(
                 settings.grpc_address,
                 max_message_bytes=settings.max_message_bytes,
                 lookahead_bytes=settings.grpc_lookahead_bytes,
-                certificates=_certificates(settings, telemetry),
+                certificates=grpc_certificates(settings, telemetry),
                 limits=grpc_connection_limits(settings),
             )
         )
@@ -219,7 +216,7 @@ async def run(
             public_url=settings.public_url or "",
             grafana_url=settings.grafana_url or "",
             frame_ancestors=tuple((settings.frame_ancestors or "").split()),
-            grpc_address=_training_address(settings, grpc_server.address),
+            grpc_address=training_address(settings, grpc_server.address),
             allowed_hosts=tuple((settings.allowed_hosts or "").split()),
             connection_limits=http_connection_limits(settings),
             alert_bounds=alert_bounds(settings),
@@ -227,7 +224,7 @@ async def run(
             authentication=admitted.http,
         )
         await stack.enter_async_context(
-            serve_http(build_app(deps), listener, _http_tls(settings, telemetry))
+            serve_http(build_app(deps), listener, http_tls(settings, telemetry))
         )
 
         stream_deps = StreamDependencies(
@@ -252,16 +249,6 @@ async def run(
         grace.begin()
 
 
-def _local_url(settings: Settings, address: str) -> str:
-    """Return where a browser on this machine finds the pages."""
-    return url_of(address, is_secure=settings.http_tls_cert_file is not None)
-
-
-def _training_address(settings: Settings, address: str) -> str:
-    """Return what a training loop is given to connect to."""
-    return address if settings.tls_cert_file is None else f"grpcs://{address}"
-
-
 def _report_shortage(settings: Settings, telemetry: Telemetry) -> None:
     """Raise the limit of open files, and log where clients may use it up."""
     short = shortage(
@@ -271,23 +258,6 @@ def _report_shortage(settings: Settings, telemetry: Telemetry) -> None:
     )
     if short:
         telemetry.event("few file descriptors", problem=short)
-
-
-def _certificates(settings: Settings, telemetry: Telemetry) -> Certificates | None:
-    """Return the certificates of the gRPC server, or None for plain text."""
-    cert, key = settings.tls_cert_file, settings.tls_key_file
-    if cert is None or key is None:
-        return None
-    return Certificates(CertificateFiles(cert, key, settings.tls_client_ca_file), telemetry)
-
-
-def _http_tls(settings: Settings, telemetry: Telemetry) -> HttpTls | None:
-    """Return the certificate of the HTTP server, or None for plain text."""
-    cert, key = settings.http_tls_cert_file, settings.http_tls_key_file
-    if cert is None or key is None:
-        return None
-    files = CertificateFiles(cert, key, settings.http_tls_client_ca_file, prefix="http_")
-    return HttpTls(files, telemetry)
 
 
 def _sessions(settings: Settings) -> Sessions:
