@@ -18,7 +18,13 @@ from bridge.client.spool.folder import (
     set_aside_in,
     started_ms,
 )
-from bridge.client.sync import BridgeUnreachableError, SyncResult, UndeliverableError, deliver
+from bridge.client.sync import (
+    BridgeUnreachableError,
+    NotAllowedError,
+    SyncResult,
+    UndeliverableError,
+    deliver,
+)
 from bridge.errors import BridgeError, SettingError
 
 BAR = 30
@@ -103,6 +109,8 @@ def _deliver(folder: Path, destination: Destination, arguments: argparse.Namespa
         raise
     except InUseError:
         line.end("skipped: its training process is still alive, and delivers it by itself")
+    except NotAllowedError as error:
+        line.end(f"not delivered: {error}\n  It stays in {folder}.")
     except UndeliverableError as error:
         line.end(
             f"not delivered: {error}\n  It stays in {folder}. If another process sends under the same session id, wait for its end,"

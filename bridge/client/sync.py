@@ -10,6 +10,7 @@ from bridge.client.calls import StatusCall
 from bridge.client.clock import now_ms
 from bridge.client.commands import CommandInbox
 from bridge.client.delivery.connection import Connection
+from bridge.client.delivery.failure import ConnectionFailure
 from bridge.client.delivery.outbox import Outbox
 from bridge.client.encoding.encoder import Encoder
 from bridge.client.launch.endings_left import end_left_in
@@ -43,6 +44,10 @@ STALLED_SECONDS = 1.0
 
 class UndeliverableError(Exception):
     """A session cannot be delivered now; nothing of it is lost. The message is for the user."""
+
+
+class NotAllowedError(UndeliverableError):
+    """The bridge knows who this process is, and does not let it deliver this session."""
 
 
 class BridgeUnreachableError(UndeliverableError):
@@ -227,8 +232,7 @@ class _SpoolSender:
     def _check_progress(self, is_stalled: bool) -> None:  # noqa: FBT001
         failure = self._connection.failure
         if failure is not None and failure.is_refusal:
-            error = BridgeUnreachableError if failure.is_token_unknown else UndeliverableError
-            raise error(f"the bridge at {self._target} refuses it: {failure.reason}")
+            raise _kind_of(failure)(f"the bridge at {self._target} refuses it: {failure.reason}")
         if is_stalled and failure is not None:
             raise BridgeUnreachableError(f"no bridge at {self._target}: {failure.reason}")
         if is_stalled:
@@ -262,3 +266,9 @@ class _SpoolSender:
             kept,
             removal_error,
         )
+
+
+def _kind_of(failure: ConnectionFailure) -> type[UndeliverableError]:
+    if failure.is_token_unknown:
+        return BridgeUnreachableError
+    return NotAllowedError if failure.is_rejection else UndeliverableError

@@ -97,7 +97,7 @@ def _error_response(
     request: web.Request, status: int, detail: str, headers: dict[str, str] | None = None
 ) -> web.Response:
     title = HTTPStatus(status).phrase
-    if local_path(request).startswith("/api/"):
+    if _is_for_program(request):
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
         response = json_response(problem, status=status, type="application/problem+json")
     else:
@@ -113,6 +113,12 @@ def _error_response(
     if status in RETRY_AFTER_SECONDS:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS[status]
     return response
+
+
+def _is_for_program(request: web.Request) -> bool:
+    """Return whether a program reads the answer: of the API, and of images and /metrics where it says so."""
+    is_json_wanted = "application/json" in request.headers.get("Accept", "")
+    return local_path(request).startswith("/api/") or is_json_wanted
 
 
 def _session_around(request: web.Request) -> str:

@@ -16,6 +16,7 @@ from bridge.client.spool.folder import InUseError, folders_in
 from bridge.client.sync import (
     SILENT_END,
     BridgeUnreachableError,
+    NotAllowedError,
     UndeliverableError,
     deliver,
     recovered_id,
@@ -144,7 +145,7 @@ def test_a_refusal_is_reported_and_costs_nothing(tmp_path, bridge):
     ("token", "error", "words"),
     [
         ("tb_planted-unknown", BridgeUnreachableError, "it does not accept the token from the arg"),
-        ("tb_planted-known", UndeliverableError, "it does not let the token from the argument tok"),
+        ("tb_planted-known", NotAllowedError, "it does not let the token from the argument tok"),
     ],
 )
 def test_a_token_that_is_not_let_in_costs_nothing(tmp_path, bridge, token, error, words):

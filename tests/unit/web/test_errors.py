@@ -89,3 +89,16 @@ async def test_an_internal_error_reveals_nothing(open_client):
 
         assert response.status == 500
         assert "secret" not in await response.text()
+
+
+async def test_a_program_reads_the_same_of_an_image_or_of_metrics(open_client):
+    """Where it says that it takes JSON, as BridgeClient does; a page of HTML would tell it nothing but the status."""
+    client = await open_client()
+    path = "/sessions/run/batches/1-0/0.jpg"
+
+    for_program = await client.get(path, headers={"Accept": "application/json, */*"})
+    for_browser = await client.get(path, headers={"Accept": "text/html, */*"})
+
+    assert (for_program.status, for_program.content_type) == (404, "application/problem+json")
+    assert (await for_program.json())["detail"]
+    assert (for_browser.status, for_browser.content_type) == (404, "text/html")
