@@ -60,6 +60,13 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+def is_protected(url: str) -> bool:
+    """Return whether nobody between here and an http(s) URL can change what is read there."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return parts.scheme == "https" or is_loopback(f"{host}:{parts.port or 80}")
+
+
 def check_url(text: str, *, has_path: bool = True) -> str:
     """Return an http(s) URL without trailing slash.
 

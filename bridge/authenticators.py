@@ -1,15 +1,23 @@
 """What each door asks for, from the settings."""
 
 from dataclasses import dataclass
+from functools import partial
 
 from bridge.access import Authentication, Authenticator
 from bridge.access.certificate_names import AnyCertificate, CertificateNames
+from bridge.access.issuer import Issuer, fetch_keys
+from bridge.access.issuer_keys import IssuerKeys
+from bridge.access.json_web_tokens import JsonWebTokens
 from bridge.access.rules import Rules, read_rules
 from bridge.access.tokens import Tokens
 from bridge.access.watched_file import WatchedFile
 from bridge.config import Settings
+from bridge.connections import Connection, blocking
 from bridge.errors import SettingError
 from bridge.telemetry import Telemetry
+
+ISSUER = "oidc"
+"""As a connection that is checked."""
 
 Authenticators = tuple[Authenticator, ...]
 
@@ -28,10 +36,44 @@ def doors(settings: Settings, telemetry: Telemetry) -> Doors:
     tokens: Authenticators = ()
     if settings.tokens_file is not None:
         tokens += (Tokens(settings.tokens_file, telemetry),)
+    issuer = _issuer(settings)
+    if issuer is not None and rules is not None:  # the settings ask for both
+        keys = IssuerKeys(issuer, telemetry, on_used=partial(_issuer_used, telemetry))
+        tokens += (JsonWebTokens(issuer, keys, rules),)
     return Doors(
         grpc=Authentication(tokens + _grpc_certificates(settings, rules, tokens)),
         http=Authentication(tokens + _http_certificates(settings, rules, tokens)),
     )
+
+
+def issuer_connections(settings: Settings) -> tuple[Connection, ...]:
+    """Return the connection to the issuer of JSON Web Tokens, where there is one; nothing is tried yet."""
+    issuer = _issuer(settings)
+    if issuer is None:
+        return ()
+    return (Connection(ISSUER, issuer.keys_at, blocking(partial(_probe, issuer))),)
+
+
+def _probe(issuer: Issuer) -> None:
+    fetch_keys(issuer)
+
+
+def _issuer(settings: Settings) -> Issuer | None:
+    if settings.oidc_issuer is None:
+        return None
+    return Issuer(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        jwks_url=settings.oidc_jwks_url or "",
+        ca_file=settings.oidc_ca_file,
+        token_file=settings.oidc_token_file,
+    )
+
+
+def _issuer_used(telemetry: Telemetry, works: bool) -> None:  # noqa: FBT001 -- a callback
+    """Have the connection checked soon, where its last check showed something else."""
+    if telemetry.on_connection_used is not None:
+        telemetry.on_connection_used(ISSUER, works)
 
 
 def _rules(settings: Settings, telemetry: Telemetry) -> WatchedFile[Rules] | None:

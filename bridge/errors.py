@@ -84,6 +84,10 @@ class SettingError(BridgeError):
     """The operator must change a setting; the text names it, and what to give instead."""
 
 
+class IssuerError(BridgeError):
+    """The issuer of tokens cannot be used; the text says why, and what the operator may change. A retry may help."""
+
+
 class StorageError(BridgeError):
     """A store failed; a retry may help."""
 

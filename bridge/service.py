@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from bridge.authenticators import doors
+from bridge.authenticators import doors, issuer_connections
 from bridge.commands import Commands
 from bridge.committer import Committer
 from bridge.config import Settings
@@ -191,7 +191,9 @@ async def run(
             telemetry=telemetry,
         )
 
-        connection_watch = ConnectionWatch(connections(settings), telemetry)
+        connection_watch = ConnectionWatch(
+            (*connections(settings), *issuer_connections(settings)), telemetry
+        )
         await stack.enter_async_context(connection_watch.running())
 
         deps = AppDependencies(

@@ -35,6 +35,8 @@ class Identity:
     """What the names of its sessions begin with; "": it may see every session."""
     expires_at: float = math.inf
     """Until when it is good, in seconds since 1970."""
+    renew_at: float = math.inf
+    """From when on a stream that came in with it is asked to come in anew, before it is no longer good."""
     key: str = field(default="", repr=False)
     """Of the very credentials: another one under the same name is another identity."""
 

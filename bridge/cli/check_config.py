@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     section.add_argument(
         "--connect",
         action="store_true",
-        help="also try the state folder, the object store and the OTLP endpoint; exit status 1 if one does not work",
+        help="also try the state folder, the object store, the OTLP endpoint and the issuer of tokens; exit status 1 if one does not work",
     )
     section.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bridge.config import load  # noqa: PLC0415
 
     loaded = load(given(arguments))
+    _check_access(loaded)
     if not arguments.json:
         _print_settings(loaded)
     checks = _connect(loaded, is_silent=arguments.json) if arguments.connect else ()
@@ -44,7 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if any(check.error for check in checks) else DONE
 
 
+def _check_access(loaded: "Loaded") -> None:
+    """Raise SettingError for a file of tokens or rules that a bridge would not start with."""
+    from bridge.authenticators import doors  # noqa: PLC0415
+    from bridge.telemetry import Telemetry  # noqa: PLC0415
+
+    doors(loaded.settings, Telemetry())
+
+
 def _connect(loaded: "Loaded", *, is_silent: bool) -> "tuple[ConnectionCheck, ...]":
+    from bridge.authenticators import issuer_connections  # noqa: PLC0415
     from bridge.connections import check_all  # noqa: PLC0415
     from bridge.outputs import connections  # noqa: PLC0415
 
@@ -55,7 +65,8 @@ def _connect(loaded: "Loaded", *, is_silent: bool) -> "tuple[ConnectionCheck, ..
 
     sys.stdout.flush()
     serving.silence_grpc()
-    return asyncio.run(check_all(connections(loaded.settings), on_checked=show))
+    found = (*connections(loaded.settings), *issuer_connections(loaded.settings))
+    return asyncio.run(check_all(found, on_checked=show))
 
 
 def _print_settings(loaded: "Loaded") -> None:

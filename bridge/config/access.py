@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bridge.addresses import is_loopback
+from bridge.addresses import is_loopback, is_protected
 from bridge.config.fields import ReadableFile, Url, setting
 
 
@@ -71,6 +71,12 @@ def check_access(settings: Any) -> None:
     if settings.oidc_issuer is not None and settings.access_rules_file is None:
         raise ValueError(
             "access_rules_file: which is missing, though oidc_issuer needs rules of whom its tokens admit"
+        )
+    keys = "oidc_issuer" if settings.oidc_jwks_url is None else "oidc_jwks_url"
+    if settings.oidc_issuer is not None and not is_protected(getattr(settings, keys)):
+        raise ValueError(
+            f"{keys}: which does not begin with https://, so that whoever is in between could put keys of his own in place"
+            " of the issuer's"
         )
     if settings.allow_anonymous or asks:
         return

@@ -52,6 +52,9 @@ UNREADABLE_INFO = "the message is not a readable SessionInfo"
 WATCH_SECONDS = 1.0
 """How often it is looked for streams that are open and not used."""
 
+RENEWAL_MS = 1_000
+"""After which a client whose token has expired connects again, with the one that it has by then."""
+
 TOO_MANY_VALUES = (
     "the SessionInfo holds more labels and class names than one message may (--max-message-values)"
 )
@@ -123,6 +126,8 @@ class Servicer:
                 stream.ending = ending
                 self._deps.telemetry.stream_refused(ending.reason, host=stream.caller.host)
                 writer.cancel()
+            elif time.time() >= stream.caller.identity.renew_at:
+                stream.reconnect(RENEWAL_MS)
 
     def _overdue(self, stream: Stream, now: float) -> Ending | None:
         config = self._config

@@ -107,10 +107,16 @@ class Stream:
         self.outgoing.check_capacity()
 
     def drain(self, reconnect_after_ms: int) -> None:
-        """Have the client connect again, and the writer return once all is written."""
-        self._enqueue_last_ack()
+        """Have the client connect again, which may be elsewhere, and the writer return once all is written."""
         if self._session() is not None:
             self._pipeline.send_elsewhere(self.session_id)
+        self.reconnect(reconnect_after_ms)
+
+    def reconnect(self, reconnect_after_ms: int) -> None:
+        """Have the client connect again, here, and the writer return once all is written."""
+        if self.is_closing:
+            return
+        self._enqueue_last_ack()
         self._enqueue(responses.draining(reconnect_after_ms))
         self.finish()
 

@@ -1,17 +1,20 @@
 """What each door asks for, by the settings."""
 
 import pytest
+from support.issuer import running_issuer
 
 from bridge.access import Credentials
 from bridge.access.tokens import hash_of_token
-from bridge.authenticators import doors
+from bridge.authenticators import ISSUER, doors, issuer_connections
 from bridge.config.settings import Settings
+from bridge.connections import check_all
 from bridge.errors import SettingError, UnauthenticatedError
 from bridge.telemetry import Telemetry
 
 FILES = {
     "tokens_file": f"tokens: [{{name: alice, sha256: {hash_of_token('tb_alice')}, roles: [view, ingest]}}]",
-    "access_rules_file": "certificates: [{name: trainers, match: trainer, roles: [ingest]}]",
+    "access_rules_file": "certificates: [{name: trainers, match: trainer, roles: [ingest]}]\n"
+    "claims: [{name: '{sub}', match: {sub: 'system:*'}, roles: [ingest]}]",
     "tls_cert_file": "",
     "tls_key_file": "",
     "tls_client_ca_file": "",
@@ -91,3 +94,38 @@ async def test_a_door_that_nobody_could_pass_is_refused(doors_of):
         doors_of(*HTTP_TLS)
     assert not doors_of(*HTTP_TLS, allow_anonymous=True).http.is_required
     assert doors_of(*HTTP_TLS, "tokens_file").http.is_required
+
+
+async def test_tokens_of_an_issuer_are_for_both_doors(doors_of, tmp_path):
+    """Beside those of the file; each says whose it is, and what the bridge sees of the issuer is heard of."""
+    with running_issuer() as issuer:
+        both = doors_of(RULES, "tokens_file", oidc_issuer=issuer.url)
+        shown = Credentials(issuer.token())
+        for door in (both.grpc, both.http):
+            assert (await door.identify(shown)).name == "system:serviceaccount:team-a:trainer"
+            assert (await door.identify(ALICE)).name == "alice"
+            with pytest.raises(UnauthenticatedError, match="made out to others"):
+                await door.identify(Credentials(issuer.token(aud="vault")))
+            with pytest.raises(UnauthenticatedError, match="does not know the token"):
+                await door.identify(WRONG)
+
+
+async def test_the_issuer_is_a_connection_like_others(doors_of, tmp_path):
+    """It is checked at the start and in the background, and again when its use shows something else."""
+    assert issuer_connections(Settings()) == ()
+    heard = []
+    telemetry = Telemetry()
+    telemetry.on_connection_used = lambda *said: heard.append(said)
+    (tmp_path / RULES).write_text(FILES[RULES])
+    with running_issuer() as issuer:
+        settings = Settings(oidc_issuer=issuer.url, access_rules_file=tmp_path / RULES)
+        [check] = await check_all(issuer_connections(settings), timeout_seconds=60)
+        assert (check.name, check.result) == (ISSUER, "ok")
+        issuer.answers["/keys"] = (503, {}, b"")
+        [check] = await check_all(issuer_connections(settings), timeout_seconds=60)
+        assert "503" in check.result
+        with pytest.raises(UnauthenticatedError, match="not reached"):
+            await doors(settings, telemetry).grpc.identify(Credentials(issuer.token()))
+        issuer.answers.clear()
+        await doors(settings, telemetry).grpc.identify(Credentials(issuer.token()))
+    assert heard == [(ISSUER, False), (ISSUER, True)]

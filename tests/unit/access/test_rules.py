@@ -63,7 +63,7 @@ def test_the_first_rule_that_matches_counts(rules):
 
 
 def test_who_matches_no_rule_is_nobody(rules):
-    """A claim that is missing, or is no text, matches nothing."""
+    """A claim that is missing, or is not text, matches nothing."""
     for claims in ({}, {"sub": None}, {"sub": {"a": "b"}}, {"sub": 1.5}, {"sub": [[]]}):
         assert identity_of(rules.claims, claims) is None
     assert identity_of(rules.certificates, {"name": "trainers.example.org"}) is None

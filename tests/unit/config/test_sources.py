@@ -416,6 +416,25 @@ def test_a_door_that_asks_is_not_open_to_anybody(tmp_path):
         load({"oidc_issuer": "https://login.example.org"}, {})
 
 
+def test_keys_come_over_no_way_that_others_may_change(tmp_path):
+    """An issuer on another machine is asked over TLS, wherever its keys are; one on this machine need not be."""
+    file = tmp_path / "file.yaml"
+    file.touch()
+    always = {"access_rules_file": str(file)}
+    load(always | {"oidc_issuer": "http://127.0.0.1:9000"}, {})
+    load(
+        always
+        | {"oidc_issuer": "http://issuer", "oidc_jwks_url": "https://issuer.example.org/keys"},
+        {},
+    )
+    for wrong in (
+        {"oidc_issuer": "http://login.example.org"},
+        {"oidc_issuer": "https://login.example.org", "oidc_jwks_url": "http://keys.example.org"},
+    ):
+        with pytest.raises(SettingError, match="does not begin with https://"):
+            load(always | wrong, {})
+
+
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if is_secret(name)])
 def test_secrets_are_never_shown(name):
     """Neither the settings in effect, nor their representation, nor a refusal holds a secret."""
