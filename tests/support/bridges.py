@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from prometheus_client.parser import text_string_to_metric_families
 from support.waiting import until_true
@@ -87,8 +88,13 @@ class Launch:
 
 
 @contextmanager
-def launched(state: Path, *flags: str, program: Sequence[str] = ("-m", "bridge")):
-    """Start `trainbridge serve` with the flags given, wait for nothing, and end it with the block."""
+def launched(
+    state: Path,
+    *flags: str,
+    program: Sequence[str] = ("-m", "bridge"),
+    variables: Mapping[str, str] = MappingProxyType({}),
+):
+    """Start `trainbridge serve` with the flags and variables given, wait for nothing, and end it with the block."""
     state.parent.mkdir(parents=True, exist_ok=True)
     # A disk that hangs must hold up neither the log nor whoever reads it.
     beside = state.parent.parent if state.parent.is_mount() else state.parent
@@ -100,7 +106,7 @@ def launched(state: Path, *flags: str, program: Sequence[str] = ("-m", "bridge")
                "--ports-file", str(ports_file), *flags]  # fmt: skip  # flags beside their values
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)
-    }
+    } | dict(variables)
     with log.open("ab") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         try:
