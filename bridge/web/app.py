@@ -15,6 +15,8 @@ from bridge.web.api.curves import list_curves
 from bridge.web.api.delete_session import delete_session
 from bridge.web.api.events import list_events
 from bridge.web.api.images import get_batch, list_images
+from bridge.web.api.openapi.document import build_document
+from bridge.web.api.openapi.endpoint import DOCUMENT, get_document
 from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.attempts.catalog import ATTEMPTS, AttemptCatalog
@@ -25,7 +27,7 @@ from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.http_connections import HttpConnections
-from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, LOGIN, LOGOUT, root_path
+from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, LOGIN, LOGOUT, OPENAPI, root_path
 from bridge.web.pages.batch import batch_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.compare import compare_page
@@ -89,6 +91,7 @@ ROUTES = (
     Route("GET", "/metrics", exposition, Role.METRICS),
     Route("GET", "/healthz", liveness, None),
     Route("GET", "/readyz", readiness, None),
+    Route("GET", f"/{OPENAPI}", get_document, Role.VIEW),
     Route("GET", "/api/v1/sessions", list_sessions, Role.VIEW),
     Route("GET", "/api/v1" + SESSION, get_session, Role.VIEW),
     Route("DELETE", "/api/v1" + SESSION, delete_session, Role.CONTROL),
@@ -116,6 +119,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[CONNECTIONS] = HttpConnections(deps.connection_limits, deps.telemetry, deps.trusted_proxies)
     app[CATALOG] = SessionCatalog(deps)
     app[ATTEMPTS] = AttemptCatalog(deps.archive)
+    app[DOCUMENT] = build_document(ROUTES, asks_for_tokens=deps.authentication.is_required)
     _add_routes(app.router, "")
     if root := root_path(deps):
         _add_routes(app.router, root)

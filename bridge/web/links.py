@@ -19,6 +19,9 @@ ALERTMANAGER = "api/v1/alertmanager"
 ANNOTATIONS = "api/v1/annotations"
 """Where annotations of charts are, relative to the root."""
 
+OPENAPI = "api/openapi.json"
+"""Where the description of the API is, relative to the root."""
+
 LOGIN, LOGOUT = "login", "logout"
 """Where a browser gets a cookie for a token, and gives it back, relative to the root."""
 

@@ -12,6 +12,7 @@ from bridge.web.request_params import parse_whole, whole_param
 
 SESSIONS_LIMIT = 20
 DEFAULT_LIMIT, MAX_LIMIT = 500, 2_000
+MAX_SKIP = MAX_LIMIT * 10
 LATEST_MS = 10**15
 
 EVERYTHING = frozenset({"", "All", "$__all", ".+", ".*"})
@@ -64,7 +65,7 @@ def asked_annotations(request: web.Request) -> Asked:
         _kinds(request),
         _moment(request, "from", 0),
         _moment(request, "to", LATEST_MS),
-        whole_param(request, "skip", 0, highest=MAX_LIMIT * 10),
+        whole_param(request, "skip", 0, highest=MAX_SKIP),
         whole_param(request, "limit", DEFAULT_LIMIT, lowest=1, highest=MAX_LIMIT),
     )
 
