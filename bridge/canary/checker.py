@@ -25,6 +25,7 @@ def client_of(options: CanaryOptions, *, timeout_seconds: float) -> BridgeClient
         options.bridge_url,
         token=options.token,
         token_file=options.token_file,
+        ca_file=options.ca_file if options.bridge_url.startswith("https:") else "",
         timeout_seconds=timeout_seconds,
     )
 

@@ -24,6 +24,8 @@ class CanaryOptions:
     token: str = field(default="", repr=False)
     """For both of its servers, with the roles ingest, view and metrics; "": that of the environment."""
     token_file: str = ""
+    ca_file: str = ""
+    """Who vouches for both of its servers, where they speak TLS; "": as the environment and the system say."""
 
     @property
     def overdue_seconds(self) -> float:

@@ -89,6 +89,7 @@ class CanaryRun:
             buffer_bytes=BUFFER_BYTES,
             token=options.token,
             token_file=options.token_file,
+            ca_file=options.ca_file,
         )
         self._clock = RunningClock()
         self._record = SentRecord(self._run, self._session, self._clock)

@@ -3,15 +3,20 @@
 import argparse
 import json
 import os
+import ssl
 import sys
 from pathlib import Path
 
 from bridge.addresses import url_of
 from bridge.cli.parsing import http_url
+from bridge.client.credentials import file_content
 from bridge.client.query import BridgeClient
 from bridge.errors import SettingError
 
 STANDARD_INPUT = "-"
+
+OWN_CERTIFICATE = "TRAINBRIDGE_HTTP_TLS_CERT_FILE"
+"""Where a bridge with this environment has its certificate."""
 
 LONGEST_INPUT = 65_536
 """Characters of standard input that are read for a token."""
@@ -31,9 +36,15 @@ def add_url(parser: argparse.ArgumentParser, *aliases: str, default: str | None 
 
 
 def add_bridge(parser: argparse.ArgumentParser, *aliases: str, default: str | None = None) -> None:
-    """Add what commands that ask a bridge take: its URL, and the file of a token."""
+    """Add what commands that ask a bridge take: its URL, who vouches for it, and the file of a token."""
     add_url(parser, *aliases, default=default)
     add_token_file(parser, default=default)
+    parser.add_argument(
+        "--ca-file",
+        default=default,
+        metavar="FILE",
+        help="certificates that vouch for the bridge, for https:// (default: those of the system) [TRAINBRIDGE_CA_FILE]",
+    )
 
 
 def add_token_file(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
@@ -66,8 +77,15 @@ def add_action_arguments(parser: argparse.ArgumentParser, what: str) -> None:
 def bridge_client(arguments: argparse.Namespace) -> BridgeClient:
     """Return what asks the bridge; raises SettingError for a variable or a file that cannot be used."""
     token, token_file = chosen_token(arguments)
+    url, ca_file = chosen_url(arguments.url), arguments.ca_file or ""
     try:
-        return BridgeClient(chosen_url(arguments.url), token=token, token_file=token_file)
+        return BridgeClient(
+            url,
+            token=token,
+            token_file=token_file,
+            ca_file=ca_file,
+            ssl_context=None if arguments.url or ca_file else own_context(),
+        )
     except (ValueError, OSError) as error:
         raise SettingError(str(error)) from error
 
@@ -103,12 +121,31 @@ def default_url() -> str:
             raise SettingError(f"TRAINBRIDGE_URL: {error}") from error
     address = os.environ.get("TRAINBRIDGE_HTTP_ADDRESS") or "127.0.0.1:8080"
     try:
-        return url_of(address)
+        return url_of(address, is_secure=bool(os.environ.get(OWN_CERTIFICATE)))
     except ValueError as error:
         raise SettingError(
             f"TRAINBRIDGE_HTTP_ADDRESS: invalid value {address!r}: give host:port, such as 127.0.0.1:8080,"
             " or set TRAINBRIDGE_URL"
         ) from error
+
+
+def own_context() -> ssl.SSLContext | None:
+    """Return what the bridge at `default_url` is trusted by, if that is the one with this environment, as in its container.
+
+    It has just the certificate that the variable names, which may be issued for any name. Raises OSError for a file
+    that cannot be read, ValueError for one that holds none.
+    """
+    path = os.environ.get(OWN_CERTIFICATE)
+    if not path or os.environ.get("TRAINBRIDGE_URL"):
+        return None
+    content = file_content(path, OWN_CERTIFICATE) or b""
+    try:
+        context = ssl.create_default_context(cadata=content.decode("ascii", errors="replace"))
+    except ssl.SSLError:
+        raise ValueError(f"{OWN_CERTIFICATE}: {path} holds no certificates in PEM format") from None
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.check_hostname = False
+    return context
 
 
 def write_ports_file(path: Path, **ports: int) -> None:

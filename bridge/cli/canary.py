@@ -107,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     from bridge import canary, logs  # noqa: PLC0415
 
     token, token_file = chosen_token(arguments)
-    _check_destination(arguments.address, token, token_file)
+    ca_file = arguments.ca_file or ""
+    _check_destination(arguments.address, token, token_file, ca_file)
     options = canary.CanaryOptions(
         address=arguments.address,
         bridge_url=chosen_url(arguments.url),
@@ -120,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         store_seconds=arguments.store_seconds,
         token=token,
         token_file=token_file,
+        ca_file=ca_file,
     )
     logs.configure()
     # gRPC's C core would write lines of its own between ours; errors are logged anyway.
@@ -148,12 +150,12 @@ def _run_batches(batches: int | None, rate: float) -> int:
     return batches
 
 
-def _check_destination(address: str, token: str, token_file: str) -> None:
+def _check_destination(address: str, token: str, token_file: str, ca_file: str) -> None:
     """Raise SettingError for an invalid address, and for credential files that cannot be read."""
     from bridge.client.settings import destination  # noqa: PLC0415 -- the SDK imports gRPC
 
     try:
-        destination(address, token=token, token_file=token_file)
+        destination(address, token=token, token_file=token_file, ca_file=ca_file)
     except (ValueError, OSError) as error:
         raise SettingError(str(error)) from error
 

@@ -103,6 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
             "--token-file is for the bridge at --address, and the demo's own asks for none: give --address, too, or"
             " leave it out"
         )
+    if arguments.ca_file and not address:
+        raise BridgeError(
+            "--ca-file is for the bridge at --address, and the demo's own has no TLS: give --address, too, or leave it out"
+        )
     for flag, epoch in (("--hang", arguments.hang), ("--diverge", arguments.diverge)):
         if epoch > arguments.epochs:
             raise BridgeError(
@@ -139,5 +143,9 @@ def _running(arguments: argparse.Namespace) -> "RunningBridge":
     except (ValueError, OSError) as error:
         raise SettingError(str(error)) from error
     return RunningBridge(
-        arguments.address, chosen_url(arguments.url), token=token, token_file=token_file
+        arguments.address,
+        chosen_url(arguments.url),
+        token=token,
+        token_file=token_file,
+        ca_file=arguments.ca_file or "",
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from bridge.client.query_errors import NoBridgeError, ProblemError, QueryError
 from bridge.client.query_http import BridgeServer
 from bridge.client.query_logged import Annotation, Comparison, Curve, LoggedEvent
 from bridge.client.query_reading import Moment, chosen_curves, seconds_of
+from bridge.client.query_tls import tls_source
 from bridge.client.query_types import (
     ListedBatch,
     SessionDetails,
@@ -47,18 +49,28 @@ class BridgeClient:
         *,
         token: str = "",
         token_file: str | os.PathLike[str] = "",
+        ca_file: str | os.PathLike[str] = "",
+        cert_file: str | os.PathLike[str] = "",
+        key_file: str | os.PathLike[str] = "",
+        ssl_context: ssl.SSLContext | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """Query the bridge at this URL, such as http://127.0.0.1:8080; a proxy may serve it under a path.
 
         The token is that of `token`, else of the file, which is read again when the bridge does not let it in, else
         of TRAINBRIDGE_TOKEN or TRAINBRIDGE_TOKEN_FILE; it is sent to this scheme, host and port alone.
+        https:// trusts the authorities in `ca_file` alone, else those of the system and of TRAINBRIDGE_CA_FILE, and
+        shows the certificate in `cert_file`, with its key in `key_file`, else that of TRAINBRIDGE_CERT_FILE and
+        TRAINBRIDGE_KEY_FILE; or it is spoken with an `ssl_context`.
         `timeout_seconds` bounds connecting and each wait for data. Bridges on other machines are reached
         through the proxy of http_proxy or https_proxy, except those that no_proxy names. Raises ValueError
-        for what is not an http(s) URL or a token, OSError for a file that cannot be read.
+        for what is not an http(s) URL or a token, and for files that are not what TLS needs, OSError for a file that cannot be read.
         """
         self._server = BridgeServer(
-            url, token_source(token, token_file), timeout_seconds=timeout_seconds
+            url,
+            token_source(token, token_file),
+            tls_source(str(url), ca_file, cert_file, key_file, ssl_context),
+            timeout_seconds=timeout_seconds,
         )
         self.url = self._server.url
 

@@ -9,6 +9,9 @@ from urllib.parse import SplitResult, urlsplit
 from bridge.client.address import PORTS
 from bridge.proxies import Proxy, is_loopback_host
 
+OTHER_NAMES = (62, 64)
+"""What OpenSSL says where a certificate has another host name, or another address (X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH)."""
+
 EXAMPLE = "give one such as http://127.0.0.1:8080"
 
 
@@ -76,9 +79,14 @@ def _silent(_: Exception, _parts: SplitResult, _proxy: Proxy | None) -> str:
 
 def _untrusted(error: Exception, _parts: SplitResult, _proxy: Proxy | None) -> str:
     reason = getattr(error, "verify_message", "")
+    if getattr(error, "verify_code", 0) in OTHER_NAMES:
+        return (
+            f"its certificate was not issued for this host ({reason.rstrip('.')}); use a name that it was issued for, or have it"
+            " issued for this one, too"
+        )
     return (
-        f"its certificate is not trusted here ({reason}); name the file of the authority that signed it in"
-        " SSL_CERT_FILE"
+        f"its certificate is not trusted here ({reason}); name the file of the authority that signed it as ca_file"
+        " (--ca-file, TRAINBRIDGE_CA_FILE)"
     )
 
 

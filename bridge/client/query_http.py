@@ -1,11 +1,19 @@
 """Requests to the HTTP server of a bridge, with the token that it is shown, and what its errors mean."""
 
 import json
+import ssl
 from http.client import HTTPException, HTTPMessage
-from typing import IO
+from typing import IO, Protocol
 from urllib.error import HTTPError
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from urllib.request import (
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
 
 from bridge.client.query_errors import NoBridgeError, ProblemError
 from bridge.client.query_failures import checked_url, explain
@@ -21,11 +29,23 @@ LOGIN = "/login"
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+class TlsSource(Protocol):
+    """Knows what https:// is spoken with."""
+
+    def context(self) -> ssl.SSLContext:
+        """Return it as it is now."""
+
+
 class BridgeServer:
     """The HTTP server of one bridge; threads may share it."""
 
-    def __init__(self, url: str, token: TokenSource, *, timeout_seconds: float) -> None:
-        """Connect to nothing yet. Raises ValueError for what is not an http(s) URL."""
+    def __init__(
+        self, url: str, token: TokenSource, tls: TlsSource, *, timeout_seconds: float
+    ) -> None:
+        """Connect to nothing yet.
+
+        Raises ValueError for what is not an http(s) URL and files that cannot be used, OSError for those that cannot be read.
+        """
         parts = checked_url(url)
         self.url = url.strip().rstrip("/")
         self.token = token
@@ -37,7 +57,10 @@ class BridgeServer:
         )
         is_proxied = self._proxy is not None and self._proxy.is_usable
         proxies = {parts.scheme: self._proxy.url} if self._proxy and is_proxied else {}
-        self._opener = build_opener(ProxyHandler(proxies), _Redirects())
+        self._handlers = (ProxyHandler(proxies), _Redirects())
+        self._tls = tls if parts.scheme == "https" else None
+        self._context = self._tls.context() if self._tls else None
+        self._opener = self._new_opener()
         if token and parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
             warn_of_plain_text(
                 self.url, "use https:// where the bridge, or a proxy before it, has TLS"
@@ -62,7 +85,7 @@ class BridgeServer:
         if token:
             request.add_unredirected_header(AUTHORIZATION, f"Bearer {token}")
         try:
-            with self._opener.open(request, timeout=self._timeout_seconds) as response:
+            with self._opener_now().open(request, timeout=self._timeout_seconds) as response:
                 body: bytes = response.read()
                 return body
         except HTTPError as error:
@@ -71,6 +94,18 @@ class BridgeServer:
         except (OSError, HTTPException) as error:
             cause = explain(error, self.url, self._proxy)
             raise NoBridgeError(f"no bridge at {self.url}: {cause}") from error
+
+    def _opener_now(self) -> OpenerDirector:
+        """Return what makes requests; another one when files of certificates were renewed."""
+        context = self._tls.context() if self._tls else None
+        if context is not self._context:
+            self._context = context
+            self._opener = self._new_opener()
+        return self._opener
+
+    def _new_opener(self) -> OpenerDirector:
+        tls = (HTTPSHandler(context=self._context),) if self._context else ()
+        return build_opener(*self._handlers, *tls)
 
     def _problem(self, error: HTTPError, token: str) -> ProblemError:
         """Return the problem in the answer; pages of proxies are not repeated, only their status."""

@@ -45,12 +45,18 @@ class RunningBridge:
     token: str = field(default="", repr=False)
     """For both of its servers; "": that of the environment."""
     token_file: str = ""
+    ca_file: str = ""
+    """Who vouches for both of its servers, where they speak TLS."""
 
     @property
     def client(self) -> BridgeClient:
         """What reads them."""
         return BridgeClient(
-            self.url, token=self.token, token_file=self.token_file, timeout_seconds=30
+            self.url,
+            token=self.token,
+            token_file=self.token_file,
+            ca_file=self.ca_file if self.url.startswith("https:") else "",
+            timeout_seconds=30,
         )
 
     def check_alive(self) -> None:

@@ -115,6 +115,7 @@ def _train(bridge: RunningBridge, options: DemoOptions) -> tuple[str, LoopCounts
         client_name="trainbridge-demo",
         token=bridge.token,
         token_file=bridge.token_file,
+        ca_file=bridge.ca_file,
     )
     _print(f"{bridge.url}/sessions/{session.session_id}")
     with session:

@@ -66,7 +66,7 @@ async def test_nobody_is_believed_unless_a_setting_says_so(ask, trusted):
         ("10.0.0.4, 10.1.2.3", "10.0.0.4"),
     ],
 )
-async def test_the_last_address_that_is_no_proxy_counts(ask, sent, found):
+async def test_the_last_address_that_is_not_a_proxy_counts(ask, sent, found):
     """Whatever stands before it, its sender may have made up."""
     assert (await ask(CHAIN, ("X-Forwarded-For", sent)))[0] == found
 
@@ -81,7 +81,7 @@ async def test_several_headers_are_one_list(ask):
     "sent",
     ["", "unknown", "_hidden", "a" * 4000, "<script>", f"{CLIENT}, ", f"{CLIENT}, x", "[", "1.2.3"],
 )
-async def test_what_is_no_address_ends_the_list(ask, sent):
+async def test_what_is_not_an_address_ends_the_list(ask, sent):
     """The proxy that passed it on is then as far back as anybody knows."""
     assert (await ask(CHAIN, ("X-Forwarded-For", sent)))[0] == PROXY
     chained = f"{sent}, 10.1.2.3"
@@ -172,7 +172,7 @@ PUBLIC = "https://trainbridge.example.org"
         ("", "localhost", "https", False),
     ],
 )
-async def test_browsers_are_told_to_stay_with_tls(open_client, public, host, proto, has_header):
+async def test_browsers_have_to_stay_with_tls(open_client, public, host, proto, has_header):
     """Over TLS, under a name that is the bridge's own: the header holds for all ports of a name."""
     client = await open_client(trusted_proxies=TrustedProxies.of(PROXY), public_url=public)
 

@@ -165,7 +165,7 @@ async def test_nothing_older_than_tls_1_2_is_spoken(served, authority, caplog):
     assert (await answer(port, context)).startswith(b"HTTP/1.1 200")
 
 
-async def test_plain_text_is_told_to_use_https(served, authority, caplog):
+async def test_a_request_in_plain_text_is_answered(served, authority, caplog):
     """A request in plain text gets an answer that says what to do; many of them leave one line."""
     deps, port = await served()
 
@@ -218,7 +218,7 @@ async def test_connections_in_their_handshake_count(served, authority):
     assert (await answer(port, client_context(authority))).startswith(b"HTTP/1.1 200")
 
 
-async def test_who_connects_and_leaves_is_no_problem(served, caplog):
+async def test_who_connects_and_leaves_is_not_logged(served, caplog):
     """A load balancer that looks whether the port is open leaves nothing in the log."""
     deps, port = await served()
 
@@ -232,7 +232,7 @@ async def test_who_connects_and_leaves_is_no_problem(served, caplog):
 
 
 async def test_garbage_in_a_handshake_leaves_one_line(served, caplog):
-    """What is no TLS after its first byte is counted, and nothing else happens."""
+    """What is not TLS after its first byte is counted, and nothing else happens."""
     deps, port = await served()
 
     for _ in range(5):
