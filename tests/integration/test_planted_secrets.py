@@ -108,19 +108,8 @@ def test_nothing_that_was_planted_is_found(tmp_path):
         },
     ) as launch:
         bridge = launch.ready()
-        session = TrainingSession(
-            bridge.grpc,
-            session_id="team.run",
-            token=TRAINER.token,
-            spool_dir=str(spool),
-            config={
-                "public": PUBLIC,
-                "url": f"http://user:{PLANTED['a password in an address']}@proxy:1",
-                "api_key": WRONG,
-            },
-        )
-        session.log_batch(0.5, epoch=0, batch=0, images=[jpeg(16, 16, 1)])
-        assert session.close(60) == 0
+        for name in ("team.run", "team.kept"):
+            stream(bridge, name, spool)
         shown = []
         cookie_of_wrong, _ = logged_in(bridge, WRONG)
         page, cookie = logged_in(bridge, VIEWER.token)
@@ -162,6 +151,23 @@ def places_of(secret, kept):
     return {
         Path(name).name for name, content in kept.items() if any(one in content for one in forms)
     }
+
+
+def stream(bridge, name, spool):
+    """Let a run report something, with secrets where people leave them, to be asked about or to be kept."""
+    session = TrainingSession(
+        bridge.grpc,
+        session_id=name,
+        token=TRAINER.token,
+        spool_dir=str(spool / name),
+        config={
+            "public": PUBLIC,
+            "url": f"http://user:{PLANTED['a password in an address']}@proxy:1",
+            "api_key": WRONG,
+        },
+    )
+    session.log_batch(0.5, epoch=0, batch=0, images=[jpeg(16, 16, 1)])
+    assert session.close(60) == 0
 
 
 def refused_calls(bridge):
