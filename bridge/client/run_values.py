@@ -17,6 +17,7 @@ from bridge.client.encoding.isolation import fault_from
 from bridge.client.left_out import LeftOut, Reason
 from bridge.client.plain_values import ARRAYS, Plain, plain_value, short_text
 from bridge.client.secret_names import is_secret
+from bridge.client.token_source import hidden
 
 log = logging.getLogger("trainbridge")
 
@@ -44,13 +45,14 @@ class TooManyNamesError(Exception):
     """There is no room for another name."""
 
 
-def config_json(account: LeftOut, config: Any) -> str:
+def config_json(account: LeftOut, config: Any, token: str = "") -> str:
     """Return a configuration as a JSON object of flat names and plain values; "" for None.
 
     Takes dictionaries and other mappings, dataclasses, Namespaces, and objects of attrs and Pydantic, one
-    inside of another. What cannot be used is left out, into `account`; so is what looks like a secret.
+    inside of another. What cannot be used is left out, into `account`; so is what looks like a secret,
+    or holds the `token` of the session.
     """
-    values = RunValues(account).read(config)
+    values = RunValues(account, token).read(config)
     encoded: list[str] = []
     room = JSON_CHARACTERS
     for name, value in values.items():
@@ -67,9 +69,10 @@ def config_json(account: LeftOut, config: Any) -> str:
 class RunValues:
     """The values of one configuration by their dotted names."""
 
-    def __init__(self, account: LeftOut) -> None:
+    def __init__(self, account: LeftOut, token: str = "") -> None:
         """Count what is left out into `account`."""
         self._account = account
+        self._token = token
         self._values: dict[str, Plain] = {}
         self._secrets: list[str] = []
         self._visited = 0
@@ -131,7 +134,7 @@ class RunValues:
     def _add(self, name: str, plain: Plain, inner: Members | None, depth: int) -> None:
         if inner is not None:
             self._add_members(name, inner, depth + 1)
-        elif is_secret(name, plain):
+        elif is_secret(name, plain) or hidden(str(plain), self._token) != str(plain):
             self._secrets.append(name)
         elif name in self._values:
             error = ValueError("two values have this name; only the first is sent")

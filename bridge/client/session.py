@@ -125,6 +125,18 @@ class TrainingSession(Tracking):
         part = join_run(session_id, self._rank) if in_process is None else NO_RUN
         wanted = part.session_id or stable_name(session_id, plan.model, process)
         name = run_name(wanted, plan.model, process, ranks)
+        bridge = (
+            destination(
+                address,
+                token=token,
+                token_file=token_file,
+                ca_file=ca_file,
+                cert_file=cert_file,
+                key_file=key_file,
+            )
+            if in_process is None
+            else in_process
+        )
         resume = resume_point(account, resume_from, resume_step)
         identity = Identity(
             part.session_id if part.instance_id else name.session_id,
@@ -139,23 +151,13 @@ class TrainingSession(Tracking):
             run_id=name.run_id,
             rank=process.rank if process.is_one_of_several else None,
             world_size=process.world_size if process.is_one_of_several else 0,
-            config_json=config_json(account, config),
+            config_json=config_json(
+                account, config, bridge.token.value if isinstance(bridge, Destination) else ""
+            ),
             resume_from=resume,
         )
         spool = spool_location(spool_dir, spool_bytes)
         self._rank.check_name(identity, has_spool=spool is not None)
-        bridge = (
-            destination(
-                address,
-                token=token,
-                token_file=token_file,
-                ca_file=ca_file,
-                cert_file=cert_file,
-                key_file=key_file,
-            )
-            if in_process is None
-            else in_process
-        )
         options = Options(
             bytes_of("buffer_bytes", buffer_bytes, BUFFER_BYTES),
             duration_of("close_seconds", close_seconds, CLOSE_SECONDS),

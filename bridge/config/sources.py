@@ -38,7 +38,10 @@ NOT_OURS = re.compile(r"TRAINBRIDGE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|POR
 
 OTHERS = frozenset(
     f"TRAINBRIDGE_{name}"
-    for name in ("ADDRESS", "SESSION_PREFIX", "SPOOL_BYTES", "SPOOL_DIR", "TOKEN", "URL")
+    for name in (
+        *("ADDRESS", "CA_FILE", "CERT_FILE", "JOB_NAME", "KEY_FILE", "PANEL", "SESSION_PREFIX"),
+        *("SPOOL_BYTES", "SPOOL_DIR", "TOKEN", "TOKEN_FILE", "URL"),
+    )
 )
 """Variables of the SDK and of commands that query a running bridge: expected where a bridge finds them."""
 

@@ -112,18 +112,21 @@ def test_a_token_stands_in_nothing_that_is_said_or_kept(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_bridge_gets_it_as_a_header_alone(way, tmp_path, monkeypatch):
-    """Not with the configuration, where a loop reports its environment, nor in any message."""
+    """Not with the configuration, under whatever name a loop reports it there, nor in any message."""
     options = given(way, tmp_path, monkeypatch)
+    monkeypatch.setenv("EXTRA_HEADERS", f"authorization=Bearer {SECRET}")
+    config = {**os.environ, "argv": ["train.py", "--with", SECRET], "plain": 1}
     with serving(FakeBridge()) as bridge:
         bridge.tokens = {SECRET}
         with TrainingSession(
-            bridge.address, session_id="run", config=dict(os.environ), close_seconds=60, **options
+            bridge.address, session_id="run", config=config, close_seconds=60, **options
         ) as session:
             session.log_batch(0.5, epoch=0, batch=0)
 
     assert session.stats.batches_acknowledged == 1
     assert set(bridge.authorizations) == {f"Bearer {SECRET}"}
     others = [{k: v for k, v in call.items() if k != "authorization"} for call in bridge.metadata]
+    assert '"plain": 1' in bridge.registrations[0].config_json
     assert SECRET not in f"{bridge.registrations} {bridge.received} {others}"
 
 

@@ -521,3 +521,12 @@ def test_every_setting_is_explained():
     for name, field in Settings.model_fields.items():
         assert field.description.endswith((".", "`")), name
         assert info_of(name).expected, name
+
+
+def test_variables_of_training_processes_are_expected():
+    """Whoever streams to a bridge, or queries it, has them beside it; none is taken for a misspelled setting."""
+    names = ("ADDRESS", "TOKEN", "TOKEN_FILE", "CA_FILE", "SESSION_PREFIX", "JOB_NAME", "PANEL")
+
+    loaded = load({}, {f"TRAINBRIDGE_{name}": "x" for name in names})
+
+    assert not loaded.warnings
