@@ -65,6 +65,15 @@ async def _identify(request: web.Request) -> Identity:
     return await authentication.identify(Credentials(token, certificate_names(request)))
 
 
+async def is_admitted(request: web.Request, role: Role) -> bool:
+    """Return whether a request to a route that is open to all comes from somebody with a role, for every session."""
+    try:
+        identity = await _identify(request)
+    except UnauthenticatedError:
+        return False
+    return identity.may(role) and not identity.sessions
+
+
 def check_role(identity: Identity, role: Role) -> None:
     """Raise PermissionDeniedError where somebody lacks a role."""
     if not identity.may(role):

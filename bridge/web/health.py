@@ -2,6 +2,8 @@
 
 from aiohttp import web
 
+from bridge.access import Role
+from bridge.web.admission import is_admitted
 from bridge.web.dependencies import deps_of
 
 
@@ -13,9 +15,10 @@ async def liveness(_request: web.Request) -> web.Response:
 async def readiness(request: web.Request) -> web.Response:
     """Return 200 when every check passes, else 503 with the name and problem of each that fails.
 
-    With `?verbose` every check is there, and what is known of the connections, on which nothing depends here.
+    With `?verbose` every check is there, and what is known of the connections, on which nothing depends here; where
+    credentials are asked for, to who may view all sessions.
     """
-    is_verbose = "verbose" in request.query
+    is_verbose = "verbose" in request.query and await is_admitted(request, Role.VIEW)
     checks = [(check.name, check.problem()) for check in deps_of(request).readiness]
     failing = [name for name, problem in checks if problem]
     lines = [

@@ -22,6 +22,11 @@ class Viewer:
     may_control: bool = True
     may_scrape: bool = True
     is_logged_in: bool = False
+    is_known: bool = True
+    """False: the page is for somebody who has to log in first."""
+
+
+LOGGED_OUT = Viewer(may_control=False, may_scrape=False, is_known=False)
 
 
 def identity_of(request: web.Request) -> Identity:

@@ -10,7 +10,7 @@ from bridge.web.admission import check_role
 from bridge.web.client_address import client_address
 from bridge.web.cookies import cookie_token, remove_cookie, set_cookie
 from bridge.web.dependencies import deps_of
-from bridge.web.identity import Viewer
+from bridge.web.identity import LOGGED_OUT
 from bridge.web.links import LOGIN
 from bridge.web.pages.form_fields import form_fields
 from bridge.web.templating import html_response, render, root_of
@@ -35,7 +35,7 @@ async def login_page(request: web.Request) -> web.Response:
     is_foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
     if is_framed or (is_foreign and not cookie_token(request)):
         contents = {"following": following, "is_framed": is_framed}
-        return html_response(render("again.html", root_of(request), Viewer(), **contents))
+        return html_response(render("again.html", root_of(request), LOGGED_OUT, **contents))
     return _form(request, following)
 
 
@@ -68,7 +68,7 @@ async def post_logout(request: web.Request) -> web.Response:
 def _form(
     request: web.Request, following: str, problem: str = "", status: int = 200
 ) -> web.Response:
-    text = render("login.html", root_of(request), Viewer(), following=following, problem=problem)
+    text = render("login.html", root_of(request), LOGGED_OUT, following=following, problem=problem)
     return html_response(text, status=status)
 
 

@@ -9,6 +9,7 @@ from support.pages import pictures, running
 from support.runs import rank_session
 
 from bridge.access import Role
+from bridge.connections import ConnectionCheck
 from bridge.protocol import CommandType
 from bridge.web.alerts.bounds import AlertBounds
 from bridge.web.app import ROUTES
@@ -112,6 +113,7 @@ async def client(granted, open_client, stored):
         authentication=granted,
         alert_bounds=AlertBounds(frozenset(CommandType)),
         stored_sessions=elsewhere,
+        connection_checks=lambda: (ConnectionCheck("store", "s3://team-bucket"),),
     )
     client.elsewhere = elsewhere
     for name in (A, "a.old", B):
@@ -340,6 +342,23 @@ async def test_a_browser_that_is_logged_in_says_where_it_posts_from(client):
     assert [one.source for one in client.deps.commands.of(A)] == [
         "person control of all at 127.0.0.1"
     ]
+
+
+@pytest.mark.parametrize(
+    ("headers", "shown"),
+    [
+        ({}, False),
+        (Granted(("view",), "a.").headers, False),
+        (Granted(("metrics",)).headers, False),
+        (Granted(("view",)).headers, True),
+    ],
+    ids=str,
+)
+async def test_where_stores_are_is_for_who_may_see_everything(client, headers, shown):
+    """A probe learns whether the bridge is ready; what it is connected to stands there for viewers of all sessions."""
+    response = await client.get("/readyz?verbose", headers=headers)
+    assert response.status == 200
+    assert ("connection store (s3://team-bucket)" in await response.text()) is shown
 
 
 async def test_images_are_kept_by_the_browser_alone(client, open_client):
