@@ -5,6 +5,7 @@ import json
 
 import pytest
 from mcp import Client as McpClient
+from support.guarded import guarded
 from support.jpegs import jpeg, large_jpeg
 from support.pages import NOON, deps_in, pictures, running
 from support.served_app import served_app
@@ -278,3 +279,22 @@ async def test_a_command_without_an_answer_is_not_sent_again(deps, bridge):
 
     assert answer["state"] == "queued"
     assert "do not send it again" in answer["next"]
+
+
+async def test_an_assistant_goes_on_with_a_renewed_token(tmp_path):
+    """Its server runs for days: the file is read again, and a token that is not let in is one sentence."""
+    file = tmp_path / "token"
+    file.write_text("tb_planted-first")
+    with guarded() as server:
+        server.tokens = {"tb_planted-first"}
+        bridge = BridgeClient(server.url, token_file=file)
+        async with McpClient(build_server(bridge)) as client:
+            assert (await answered(client, "list_sessions", {}))["sessions"] == []
+            server.tokens = {"tb_planted-second"}
+            file.write_text("tb_planted-second")
+            assert (await answered(client, "list_sessions", {}))["sessions"] == []
+            server.tokens = set()
+            sentence = await refused(client, "list_sessions")
+
+    assert f"that is the token from the file {file} (token_file): write a valid one" in sentence
+    assert "tb_planted" not in sentence

@@ -123,6 +123,29 @@ def test_a_token_that_was_renewed_in_time_is_nothing_to_speak_of(bridge, file, c
     assert bridge.authorizations[-1] == f"Bearer {NEXT}"
 
 
+def test_a_bridge_that_asks_to_connect_again_is_shown_what_the_file_has_by_then(
+    bridge, file, caplog
+):
+    """So it renews a token that is about to expire, without ending anything."""
+    file.write_text(RIGHT)
+    bridge.tokens = {RIGHT, NEXT}
+    with (
+        caplog.at_level(logging.WARNING, "trainbridge"),
+        session_of(bridge, token_file=file) as session,
+    ):
+        session.log_batch(0.5, epoch=0, batch=0)
+        until_true(lambda: session.stats.batches_acknowledged == 1)
+        file.write_text(NEXT)
+        bridge.drain_at = session.stats.messages + 1
+        session.log_batch(0.5, epoch=0, batch=1)
+        until_true(lambda: session.stats.connections == 2)
+        session.log_batch(0.5, epoch=0, batch=2)
+
+    assert bridge.batches() == [(0, 0), (0, 1), (0, 2)]
+    assert bridge.authorizations == [f"Bearer {RIGHT}"] * 2 + [f"Bearer {NEXT}"] * 2
+    assert not complaints(caplog)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
