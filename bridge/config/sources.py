@@ -246,7 +246,7 @@ def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[str]:
     # In a pod the bridge must listen on all addresses, and policies decide who gets in.
-    if IN_A_POD not in environment and settings.allow_anonymous:
+    if IN_A_POD not in environment:
         yield from _open_addresses(settings)
     if not settings.spans_endpoint:
         return
@@ -258,11 +258,21 @@ def _cautions(settings: Settings, environment: Mapping[str, str]) -> Iterator[st
 
 
 def _open_addresses(settings: Settings) -> Iterator[str]:
-    """Warn of addresses that others reach."""
-    for name in ("grpc_address", "http_address"):
+    """Warn of addresses that others reach, where anybody may come in, or tokens can be read on their way."""
+    for name, certificate in (
+        ("grpc_address", "tls_cert_file"),
+        ("http_address", "http_tls_cert_file"),
+    ):
         address = getattr(settings, name)
-        if not is_loopback(address):
+        if is_loopback(address):
+            continue
+        if settings.allow_anonymous:
             yield f"{name} is {address} and allow_anonymous is set: anyone who reaches this address can use the bridge"
+        elif getattr(settings, certificate) is None:
+            yield (
+                f"{name} is {address} without TLS: tokens can be read on their way unless a proxy or a mesh encrypts them; set"
+                f" {certificate} and {certificate.replace('cert', 'key')}"
+            )
 
 
 def rows(loaded: Loaded) -> Iterator[tuple[str, str, str]]:

@@ -7,11 +7,15 @@ import time
 from aiohttp import web
 
 from bridge.access import Identity
+from bridge.errors import PermissionDeniedError
 from bridge.web.client_address import is_secure
 from bridge.web.dependencies import deps_of
 from bridge.web.links import root_path
 
 NAME = "trainbridge"
+
+LONGEST_TOKEN = 2_900
+"""Characters of a token whose cookie a browser keeps: it keeps 4,096 of a whole cookie (RFC 6265, section 6.1)."""
 
 SECONDS = 12 * 3600
 """How long a browser keeps it; the token itself may expire before that."""
@@ -24,6 +28,15 @@ def cookie_token(request: web.Request) -> str:
         return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         return ""
+
+
+def check_length(token: str) -> None:
+    """Raise PermissionDeniedError for a token that no browser would keep in a cookie."""
+    if len(token) > LONGEST_TOKEN:
+        raise PermissionDeniedError(
+            f"this token is good, but longer than the {LONGEST_TOKEN} characters that a browser keeps: log in with one that"
+            " is shorter, such as `trainbridge token new` makes"
+        )
 
 
 def set_cookie(

@@ -8,7 +8,7 @@ from bridge.access import Credentials, Role
 from bridge.errors import PermissionDeniedError, UnauthenticatedError
 from bridge.web.admission import check_role
 from bridge.web.client_address import client_address
-from bridge.web.cookies import cookie_token, remove_cookie, set_cookie
+from bridge.web.cookies import check_length, cookie_token, remove_cookie, set_cookie
 from bridge.web.dependencies import deps_of
 from bridge.web.identity import LOGGED_OUT
 from bridge.web.links import LOGIN
@@ -47,6 +47,7 @@ async def post_login(request: web.Request) -> web.Response:
     try:
         identity = await authentication.identify(Credentials(token))
         check_role(identity, Role.VIEW)
+        check_length(token)
     except (UnauthenticatedError, PermissionDeniedError) as error:
         deps_of(request).telemetry.http_refused("login", address=client_address(request))
         status = 401 if isinstance(error, UnauthenticatedError) else 403

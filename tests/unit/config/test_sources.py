@@ -370,6 +370,17 @@ def test_an_open_address_is_warned_of():
     assert warning.startswith("http_address is 0.0.0.0:8080")
 
 
+def test_tokens_in_plain_text_are_warned_of(tmp_path):
+    """Whoever listens on the way could use them; with TLS, and on this machine alone, nobody can."""
+    file = tmp_path / "file"
+    file.touch()
+    given = {"tokens_file": str(file), "grpc_address": "0.0.0.0:9000"}
+    [warning] = load(given, {}).warnings
+    assert "tls_cert_file and tls_key_file" in warning
+    assert load(given | {"tls_cert_file": str(file), "tls_key_file": str(file)}, {}).warnings == ()
+    assert load({"tokens_file": str(file)}, {}).warnings == ()
+
+
 def test_the_open_address_of_a_pod_is_not_warned_of():
     """A pod must listen on all its addresses; who reaches them is for a NetworkPolicy to say."""
     assert load(OPEN, {"KUBERNETES_SERVICE_HOST": "10.96.0.1"}).warnings == ()

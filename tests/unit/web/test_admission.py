@@ -8,7 +8,7 @@ from support.access import EACH_ROLE, Granted, asking_for
 from support.pages import pictures, running
 from support.runs import rank_session
 
-from bridge.access import Role
+from bridge.access import Authentication, Identity, Role
 from bridge.connections import ConnectionCheck
 from bridge.protocol import CommandType
 from bridge.web.alerts.bounds import AlertBounds
@@ -86,6 +86,21 @@ MARK = "markofteama"
 """What nobody but team a may read, in whatever a session of theirs says of itself."""
 
 TEAMS = tuple(Granted((role,), prefix) for role in Role for prefix in ("a.", "b."))
+
+
+@dataclass
+class Anybody:
+    """Knows one token, of whatever length."""
+
+    token: str
+
+    async def identify(self, credentials):
+        """Return a viewer."""
+        return Identity("long", frozenset({Role.VIEW})) if credentials.token == self.token else None
+
+    def is_current(self, identity):
+        """Return that it is."""
+        return identity.name == "long"
 
 
 @pytest.fixture
@@ -286,6 +301,15 @@ async def test_a_login_that_fails_says_why(client, token):
     assert "Set-Cookie" not in response.headers
     assert not token or f'"{token}"' not in text
     assert 'role="alert"' in text
+
+
+async def test_a_token_that_no_browser_keeps_is_refused(open_client):
+    """The page says so, in place of coming back again and again."""
+    long = "x" * 3_000
+    client = await open_client(authentication=Authentication((Anybody(long),)))
+    response = await client.post("/login", data={"token": long}, allow_redirects=False)
+    assert response.status == 403
+    assert "longer than" in await response.text()
 
 
 @pytest.mark.parametrize(
