@@ -143,6 +143,7 @@ def own_context() -> ssl.SSLContext | None:
         context = ssl.create_default_context(cadata=content.decode("ascii", errors="replace"))
     except ssl.SSLError:
         raise ValueError(f"{OWN_CERTIFICATE}: {path} holds no certificates in PEM format") from None
+    # The certificate itself is trusted, not only an authority that has signed it.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.check_hostname = False
     return context

@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     loaded = load(given(arguments))
     _check_access(loaded)
+    _check_certificates(loaded)
     if not arguments.json:
         _print_settings(loaded)
     checks = _connect(loaded, is_silent=arguments.json) if arguments.connect else ()
@@ -51,6 +52,18 @@ def _check_access(loaded: "Loaded") -> None:
     from bridge.telemetry import Telemetry  # noqa: PLC0415
 
     doors(loaded.settings, Telemetry())
+
+
+def _check_certificates(loaded: "Loaded") -> None:
+    """Raise SettingError for certificates that a bridge would not start with."""
+    from bridge.encryption import grpc_certificates, http_tls  # noqa: PLC0415
+    from bridge.telemetry import Telemetry  # noqa: PLC0415
+
+    serving.silence_grpc()
+    http_tls(loaded.settings, Telemetry())
+    certificates = grpc_certificates(loaded.settings, Telemetry())
+    if certificates is not None:
+        certificates.credentials()
 
 
 def _connect(loaded: "Loaded", *, is_silent: bool) -> "tuple[ConnectionCheck, ...]":

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+from support.certificates import Authority
 from support.otlp import receiving
 from support.ports import free_port
 
@@ -48,3 +50,15 @@ def test_json_is_for_programs(capsys, tmp_path):
     assert {row["name"] for row in content["settings"]} == set(Settings.model_fields)
     assert [row["error"] for row in content["connections"]] == [None, None]
     assert "hunter2" not in out
+
+
+@pytest.mark.parametrize("prefix", ["tls", "http-tls"])
+def test_certificates_are_looked_into(capsys, tmp_path, prefix):
+    """A key that is another certificate's is said here, too, and not only by a bridge that starts."""
+    authority = Authority(tmp_path / "certificates")
+    one, other = authority.issue("one"), authority.issue("other")
+    words = ["check-config", "--state", "memory", f"--{prefix}-cert-file", str(one.certificate)]
+
+    assert cli.main([*words, f"--{prefix}-key-file", str(one.key)]) == 0
+    assert cli.main([*words, f"--{prefix}-key-file", str(other.key)]) == 2
+    assert f"{prefix.replace('-', '_')}_cert_file" in capsys.readouterr().err
