@@ -22,6 +22,7 @@ from bridge.cli import (
     serving,
     sessions,
     sync,
+    token,
 )
 from bridge.cli.exit_status import DONE, FAILED, INTERRUPTED, MISUSED
 from bridge.cli.extras import DEMO, MCP, SERVER, libraries_of, way_to_install
@@ -56,6 +57,13 @@ COMMANDS = (
         "show the settings in effect and where each comes from, or what is wrong with them",
         check_config.add_arguments,
         check_config.run,
+        SERVER,
+    ),
+    Command(
+        "token",
+        "make the tokens by which trainers, people and programs get in, list and check them",
+        token.add_arguments,
+        token.run,
         SERVER,
     ),
     Command(

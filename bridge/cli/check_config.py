@@ -4,6 +4,8 @@ import argparse
 import asyncio
 import json
 import sys
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bridge.cli import serving
@@ -36,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bridge.config import load  # noqa: PLC0415
 
     loaded = load(given(arguments))
-    _check_access(loaded)
+    loaded = _with_access(loaded)
     _check_certificates(loaded)
     if not arguments.json:
         _print_settings(loaded)
@@ -46,12 +48,20 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if any(check.error for check in checks) else DONE
 
 
-def _check_access(loaded: "Loaded") -> None:
-    """Raise SettingError for a file of tokens or rules that a bridge would not start with."""
+def _with_access(loaded: "Loaded") -> "Loaded":
+    """Return the settings, with warnings of what is weak in the tokens file.
+
+    Raises SettingError for a file of tokens or rules that a bridge would not start with.
+    """
+    from bridge.access.tokens import read_tokens  # noqa: PLC0415
+    from bridge.access.weaknesses import weaknesses  # noqa: PLC0415
     from bridge.authenticators import doors  # noqa: PLC0415
     from bridge.telemetry import Telemetry  # noqa: PLC0415
 
     doors(loaded.settings, Telemetry())
+    file = loaded.settings.tokens_file
+    found = () if file is None else tuple(weaknesses(read_tokens(file), time.time()))
+    return replace(loaded, warnings=(*loaded.warnings, *(f"tokens_file: {one}" for one in found)))
 
 
 def _check_certificates(loaded: "Loaded") -> None:

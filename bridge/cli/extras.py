@@ -18,6 +18,7 @@ LIBRARIES = {
             "grpc_health",
             "grpc_reflection",
             "jinja2",
+            "jwt",
             "minio",
             "msgpack",
             "opentelemetry",

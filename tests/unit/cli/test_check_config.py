@@ -62,3 +62,20 @@ def test_certificates_are_looked_into(capsys, tmp_path, prefix):
     assert cli.main([*words, f"--{prefix}-key-file", str(one.key)]) == 0
     assert cli.main([*words, f"--{prefix}-key-file", str(other.key)]) == 2
     assert f"{prefix.replace('-', '_')}_cert_file" in capsys.readouterr().err
+
+
+def test_files_of_tokens_and_rules_are_read(capsys, tmp_path):
+    """What a bridge would not start with is refused, and what is weak about a token is a warning."""
+    tokens, rules = tmp_path / "tokens.yaml", tmp_path / "rules.yaml"
+    tokens.write_text(f"tokens: [{{name: a, sha256: {'a' * 64}, roles: [view], sessions: team}}]")
+    rules.write_text("claims: []")
+    words = ["check-config", "--tokens-file", str(tokens), "--access-rules-file", str(rules)]
+    assert cli.main(words) == 0
+    assert "warning: tokens_file: the token a also sees" in capsys.readouterr().out
+    rules.write_text("claims: [{name: x, match: {sub: a}}]")
+    assert cli.main(words) == 2
+    assert f"access_rules_file is {rules}, whose rule 1 of claims (x)" in capsys.readouterr().err
+    rules.write_text("")
+    tokens.write_text("tokens: [{name: a}]")
+    assert cli.main(words) == 2
+    assert f"tokens_file is {tokens}, whose entry 1" in capsys.readouterr().err

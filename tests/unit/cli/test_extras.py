@@ -14,6 +14,7 @@ EXTRAS = {
     "demo": "demo",
     "serve": "server",
     "check-config": "server",
+    "token": "server",
     "canary": "server",
     "mcp": "mcp",
 }
@@ -60,5 +61,5 @@ def test_the_libraries_are_those_of_the_extras():
 
     missed = {name.split(">")[0].partition("[")[0].replace("-", "_") for name in listed["server"]}
     known = {"pydantic_settings", "opentelemetry_sdk", "opentelemetry_exporter_otlp_proto_common"}
-    renamed = {"grpcio_health_checking", "grpcio_reflection", "uvloop"}
+    renamed = {"grpcio_health_checking", "grpcio_reflection", "pyjwt", "uvloop"}
     assert missed - known - renamed <= extras.LIBRARIES[extras.SERVER]
