@@ -87,6 +87,15 @@ def test_an_authority_vouches_for_the_bridge(url, authority, monkeypatch):
     assert BridgeClient(url).get("/") == b""
 
 
+def test_the_certificate_itself_may_vouch_for_the_bridge(authority):
+    """As over gRPC: whoever has that certificate needs no authority, and one of another bridge is of no use."""
+    own, other = authority.issue("bridge"), authority.issue("other")
+    with serving(own, authority) as url:
+        assert BridgeClient(url, ca_file=own.certificate).get("/") == b""
+        with pytest.raises(NoBridgeError, match="not trusted"):
+            BridgeClient(url, ca_file=other.certificate).get("/")
+
+
 def test_an_argument_is_the_only_authority(url, authority, tmp_path, monkeypatch):
     """Whoever names one means that one; the variable adds to those of the system."""
     other = Authority(tmp_path / "other", "other")
