@@ -109,23 +109,23 @@ class BridgeServer:
 
     def _problem(self, error: HTTPError, token: str) -> ProblemError:
         """Return the problem in the answer; pages of proxies are not repeated, only their status."""
-        title, detail = hidden(str(error.reason), token), ""
+        title, detail = str(error.reason), ""
         try:
-            content = hidden(error.read(LARGEST_ERROR_BYTES).decode(errors="replace"), token)
+            content = error.read(LARGEST_ERROR_BYTES).decode(errors="replace")
             match error.headers.get_content_type():
                 case "application/problem+json":
                     problem = json.loads(content)
                     title = str(problem.get("title") or title)
-                    detail = str(problem.get("detail") or "")[:LONGEST_DETAIL]
+                    detail = str(problem.get("detail") or "")
                 case "text/plain":
-                    detail = "; ".join(content.split("\n")).strip("; ")[:LONGEST_DETAIL]
+                    detail = "; ".join(content.split("\n")).strip("; ")
         except (OSError, HTTPException, ValueError, AttributeError):
             pass  # the status says enough
         if error.code == UNAUTHORIZED:
             self.token.refresh()
         elsewhere = error.url if not _is_same_server(error.url, self.url) else ""
         way = way_out(error.code, self.token, elsewhere=elsewhere, has_detail=bool(detail))
-        return ProblemError(error.code, title, detail, way_out=way)
+        return ProblemError(error.code, _quoted(title, token), _quoted(detail, token), way_out=way)
 
 
 class _Redirects(HTTPRedirectHandler):
@@ -161,3 +161,9 @@ def _is_same_server(one: str, other: str) -> bool:
 
 def _port(parts: SplitResult) -> int:
     return parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+
+
+def _quoted(text: str, token: str) -> str:
+    """Return what a server says as it may be shown: without the token, and without what a terminal would obey."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in hidden(text, token))
+    return plain[:LONGEST_DETAIL]

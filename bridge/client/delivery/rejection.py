@@ -35,7 +35,8 @@ def _answer(details: str) -> str:
     status = re.search(r"http2 header with status: (\d+)", details)
     if status is not None:
         return f" (HTTP status {status[1]}, maybe of a proxy in front of it)"
-    text = " ".join(details.split())[:LONGEST_ANSWER]
+    plain = "".join(letter if letter.isprintable() else " " for letter in details)
+    text = " ".join(plain.split())[:LONGEST_ANSWER]
     return f': "{text}"' if text else ""
 
 

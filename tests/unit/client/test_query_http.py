@@ -124,6 +124,21 @@ def test_a_token_without_the_role_and_a_session_of_others(door):
     assert "if it is a proxy" in text
 
 
+@pytest.mark.parametrize(
+    "written",
+    [SECRET, "".join(f"\\u{ord(letter):04x}" for letter in SECRET), f"{SECRET}\\u001b[2J\\n"],
+)
+def test_what_a_server_repeats_is_shown_without_the_token_and_on_one_line(written):
+    """However it is written, and nothing of it moves the cursor of a terminal."""
+    body = f'{{"title": "{written}", "detail": "who is {written}?"}}'.encode()
+    for kind in ("application/problem+json", "text/plain"):
+        with answering(400, body, kind) as url:
+            problem = refusal(BridgeClient(url, token=SECRET))
+
+        assert str(problem).isprintable()
+        assert SECRET not in f"{problem.title} {problem.detail}"
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_token_never_follows_a_redirect_to_another_server(door, status):
     """Which another port of the same machine is, too; the sentence says where it would have gone."""

@@ -310,3 +310,18 @@ def test_a_proxy_that_cannot_be_used_is_named():
 
     assert "socks5://proxy:1080 of http_proxy is not an http:// proxy and is not used" in sentence
     assert "check host and port" in sentence
+
+
+def test_what_a_bridge_says_of_a_token_is_one_printable_line():
+    """Whoever answers may not write lines of their own into the log of a run, nor repeat the token there."""
+    destination = Destination("b:1", token=TokenSource("tb_planted", "the argument token"))
+
+    sentence = explain(
+        grpc.StatusCode.UNAUTHENTICATED,
+        "no\n\x1b[2J2026 ERROR tb_planted\r" + "x" * 9000,
+        destination,
+    )
+
+    assert sentence.isprintable()
+    assert len(sentence) < 1000
+    assert "tb_planted" not in sentence.replace("[token]", "")
