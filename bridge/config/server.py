@@ -251,7 +251,8 @@ class Limits(BaseModel):
     )
     http_request_seconds: float = setting(
         30.0,
-        "How long an HTTP client may take to send its request, and again to take each 64 KiB of the response.",
+        "How long an HTTP client may take for the handshake of TLS, again to send its request, and again to take each 64 KiB of the "
+        "response.",
         expected="a number of seconds from 1 to 3600, such as 30",
         ge=1,
         le=3600,

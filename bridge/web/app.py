@@ -129,7 +129,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in headers.items():
             response.headers[name] = value
-        if is_secure(request) and is_public_name(request):
+        if is_public_name(request) and is_secure(request):
             response.headers["Strict-Transport-Security"] = TLS_ALONE
 
     async def end_decoding(_app: web.Application) -> None:
