@@ -66,6 +66,7 @@ class Walk:
             self._carry_out_one(part)
 
     def _carry_out_one(self, line):
+        line = re.sub(r"(--file) (\S+)", r"\1=\2", line)
         line, _, file = line.partition(" > ")
         self.files.add(file.strip())
         program, *words = shlex.split(line)
@@ -106,7 +107,7 @@ class Walk:
 
     def _trainbridge_token(self, words, flags):
         assert words[0] == "new"
-        self.files.add("tokens.yaml")
+        self.files.add(flags["--file"])
 
     def _helm_install(self, words, _flags):
         assert self.release is None

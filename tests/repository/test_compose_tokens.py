@@ -10,6 +10,7 @@ from support.tools import ROOT, tool
 
 from bridge import cli
 from bridge.access.identity import Role
+from bridge.access.tokens import hash_of_token, read_tokens
 
 FOLDER = ROOT / "deploy" / "compose"
 MORE = yaml.safe_load((FOLDER / "compose.tokens.yaml").read_text())["services"]
@@ -97,6 +98,25 @@ def test_nobody_has_the_token_of_another():
 
     assert folders == {name: [f"./access/{name}"] for name in (*ROLES, "bridge")}
     assert "/deploy/compose/access/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_steps_make_tokens_that_the_bridge_knows(monkeypatch, tmp_path, capsys):
+    """Carried out, each of them prints a token whose hash stands in the file of the bridge, with the role of the service."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "access" / "bridge").mkdir(parents=True)
+    tokens = {}
+    for line in re.findall(r"^trainbridge (token new [^>\n]+)", STEPS, re.MULTILINE):
+        words = line.split()
+        assert cli.main(words) == 0
+        tokens[words[2]] = capsys.readouterr().out.strip()
+    entries = read_tokens(tmp_path / "access" / "bridge" / "tokens.yaml")
+
+    assert {entry.identity.name: entry.sha256 for entry in entries} == {
+        name: hash_of_token(token) for name, token in tokens.items()
+    }
+    for entry in entries:
+        assert entry.identity.may(ROLES.get(entry.identity.name, Role.CONTROL))
+    assert set(tokens) == {*ROLES, "me"}
 
 
 def test_steps_make_what_is_mounted():
