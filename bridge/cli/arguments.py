@@ -87,7 +87,16 @@ def bridge_client(arguments: argparse.Namespace) -> BridgeClient:
             ssl_context=None if arguments.url or ca_file else own_context(),
         )
     except (ValueError, OSError) as error:
-        raise SettingError(str(error)) from error
+        raise unusable(error) from error
+
+
+def unusable(error: ValueError | OSError) -> SettingError:
+    """Return the error of what was given of a bridge and its credentials, as one sentence."""
+    if isinstance(error, OSError) and error.filename:
+        return SettingError(
+            f"{error.filename}: {error.strerror}; give a file that is there, and that this user may read"
+        )
+    return SettingError(str(error))
 
 
 def chosen_token(arguments: argparse.Namespace) -> tuple[str, str]:

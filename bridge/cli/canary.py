@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from bridge.addresses import split_address
-from bridge.cli.arguments import add_bridge, chosen_token, chosen_url, write_ports_file
+from bridge.cli.arguments import add_bridge, chosen_token, chosen_url, unusable, write_ports_file
 from bridge.cli.parsing import listen_address, positive_number, whole_number
 from bridge.errors import SettingError
 
@@ -157,7 +157,7 @@ def _check_destination(address: str, token: str, token_file: str, ca_file: str) 
     try:
         destination(address, token=token, token_file=token_file, ca_file=ca_file)
     except (ValueError, OSError) as error:
-        raise SettingError(str(error)) from error
+        raise unusable(error) from error
 
 
 def _set_by_signals() -> threading.Event:

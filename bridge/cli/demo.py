@@ -4,10 +4,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from bridge.cli.arguments import add_bridge, chosen_token, chosen_url
+from bridge.cli.arguments import add_bridge, chosen_token, chosen_url, unusable
 from bridge.cli.parsing import listen_address, whole_number
 from bridge.demo.mishaps import MISHAP_EPOCHS, Mishaps
-from bridge.errors import BridgeError, SettingError
+from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
     from bridge.demo.bridge_process import RunningBridge
@@ -141,7 +141,7 @@ def _running(arguments: argparse.Namespace) -> "RunningBridge":
     try:
         token_source(token, token_file)
     except (ValueError, OSError) as error:
-        raise SettingError(str(error)) from error
+        raise unusable(error) from error
     return RunningBridge(
         arguments.address,
         chosen_url(arguments.url),

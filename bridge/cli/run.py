@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from bridge.cli.arguments import STANDARD_INPUT
+from bridge.cli.arguments import STANDARD_INPUT, unusable
 from bridge.cli.parsing import name_and_value, positive_number
 from bridge.cli.sync import add_connection
 from bridge.client.launch.preparation import Choices, Launch, find_program, prepare, say
@@ -112,10 +112,8 @@ def _prepare(words: list[str], arguments: argparse.Namespace) -> Launch:
     )
     try:
         return prepare(words, choices)
-    except ValueError as error:
-        raise SettingError(str(error)) from error
-    except OSError as error:
-        raise SettingError(f"{error.filename}: {error.strerror}") from error
+    except (ValueError, OSError) as error:
+        raise unusable(error) from error
 
 
 def _not_found(found: str | None, error: OSError) -> str:

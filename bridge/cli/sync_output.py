@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from bridge.cli.arguments import chosen_token
+from bridge.cli.arguments import chosen_token, unusable
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.client.settings import Destination, destination
 from bridge.client.spool.folder import (
@@ -64,7 +64,7 @@ def _destination(arguments: argparse.Namespace) -> Destination:
             key_file=arguments.key_file,
         )
     except (ValueError, OSError) as error:
-        raise SettingError(str(error)) from error
+        raise unusable(error) from error
 
 
 def _folders(arguments: argparse.Namespace) -> list[Path]:

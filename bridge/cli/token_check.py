@@ -6,7 +6,14 @@ import sys
 import time
 from pathlib import Path
 
-from bridge.cli.arguments import LONGEST_INPUT, add_token_file, add_url, chosen_token, chosen_url
+from bridge.cli.arguments import (
+    LONGEST_INPUT,
+    add_token_file,
+    add_url,
+    chosen_token,
+    chosen_url,
+    unusable,
+)
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.token_list import expiry
 from bridge.client.query import BridgeClient, ProblemError
@@ -42,7 +49,7 @@ def _token(arguments: argparse.Namespace) -> str:
     try:
         found = token or token_source("", file).value
     except (ValueError, OSError) as error:
-        raise SettingError(str(error)) from error
+        raise unusable(error) from error
     if not found and sys.stdin is not None:
         is_terminal = sys.stdin.isatty()
         found = getpass.getpass("Token: ") if is_terminal else sys.stdin.read(LONGEST_INPUT)
