@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 import urllib.request
+from html import unescape
 
 import pytest
 from support.bridges import launched
@@ -25,8 +26,9 @@ def variables(authority):
     """Return the environment of a bridge in a container: its certificate is not for an address of this machine."""
     files = authority.issue("bridge", host="192.0.2.1", dns=["localhost"])
     return {
-        "TRAINBRIDGE_HTTP_TLS_CERT_FILE": str(files.certificate),
-        "TRAINBRIDGE_HTTP_TLS_KEY_FILE": str(files.key),
+        f"TRAINBRIDGE_{door}TLS_{what}_FILE": str(file)
+        for door in ("", "HTTP_")
+        for what, file in (("CERT", files.certificate), ("KEY", files.key))
     }
 
 
@@ -51,7 +53,7 @@ def test_pages_and_links_over_tls(bridge, authority):
     assert f'public_url="https://127.0.0.1:{port_of(bridge)}"' in client.metrics()
     context = ssl.create_default_context(cafile=str(authority.file))
     with urllib.request.urlopen(url, context=context, timeout=60) as page:
-        assert b"TrainingSession(" in page.read()
+        assert f'TrainingSession("grpcs://{bridge.grpc}"' in unescape(page.read().decode())
 
 
 def test_plain_text_is_answered_with_the_way_out(bridge):
