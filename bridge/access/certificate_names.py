@@ -2,11 +2,13 @@
 
 from bridge.access.credentials import Credentials
 from bridge.access.identity import Identity, Role
-from bridge.access.rules import CERTIFICATE_NAME, Rules, identity_of
+from bridge.access.rules import CERTIFICATE_NAME, NO_RULES, Rules, identity_of
 from bridge.access.watched_file import WatchedFile
 
 MAX_NAMES = 100
 """Of one certificate: those after them are not looked at."""
+
+MAX_ANSWERS = 4_000
 
 KEY = "certificate\n"
 
@@ -22,6 +24,8 @@ class CertificateNames:
         """Admit whom the rules do; `beside_tokens`: whoever shows a token as well comes in by that, or not at all."""
         self._rules = rules
         self._beside_tokens = beside_tokens
+        self._answers: tuple[Rules, dict[tuple[str, ...], Identity | None]] = (NO_RULES, {})
+        """Whom rules admit by the names of certificates that were seen lately: streams are looked at every second."""
 
     async def identify(self, credentials: Credentials) -> Identity | None:
         """Return whose certificate it is; None: no rule is about any of its names.
@@ -38,12 +42,13 @@ class CertificateNames:
         return names is not None and self._identity_of(names) == identity
 
     def _identity_of(self, names: tuple[str, ...]) -> Identity | None:
-        rules = self._rules.content().certificates
-        for name in names:
-            found = identity_of(rules, {CERTIFICATE_NAME: name})
-            if found is not None:
-                return _with_names(found, names)
-        return None
+        rules = self._rules.content()
+        if rules is not self._answers[0] or len(self._answers[1]) > MAX_ANSWERS:
+            self._answers = rules, {}
+        answers = self._answers[1]
+        if names not in answers:
+            answers[names] = _admitted(rules, names)
+        return answers[names]
 
 
 class AnyCertificate:
@@ -57,6 +62,14 @@ class AnyCertificate:
     def is_current(self, identity: Identity) -> bool:
         """Return whether an identity came in with a certificate: the authority stays what it is for a connection."""
         return identity.key == KEY
+
+
+def _admitted(rules: Rules, names: tuple[str, ...]) -> Identity | None:
+    for name in names:
+        found = identity_of(rules.certificates, {CERTIFICATE_NAME: name})
+        if found is not None:
+            return _with_names(found, names)
+    return None
 
 
 def _with_names(identity: Identity, names: tuple[str, ...]) -> Identity:

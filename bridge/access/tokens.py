@@ -21,7 +21,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 
 FIELDS = ("name", "sha256", "roles", "sessions", "expires")
 
-MAX_TOKENS = 10_000
+MAX_TOKENS = 1_000
 """In one file: each request compares with all of them."""
 
 
@@ -61,23 +61,37 @@ def find_token(token: str, entries: tuple[TokenEntry, ...]) -> TokenEntry | None
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class TokenTable:
+    """The entries of a file, and whom they admit."""
+
+    entries: tuple[TokenEntry, ...]
+    identities: frozenset[Identity]
+
+    @classmethod
+    def read(cls, path: Path) -> "TokenTable":
+        """Return what a tokens file holds; raises SettingError as `read_tokens` does."""
+        entries = read_tokens(path)
+        return cls(entries, frozenset(entry.identity for entry in entries))
+
+
 class Tokens:
     """Identifies by the tokens of a file, which may change while the bridge runs."""
 
     def __init__(self, path: Path, telemetry: Telemetry) -> None:
         """Read the file; raises SettingError where it cannot be used."""
-        self._file = WatchedFile(path, read_tokens, telemetry)
+        self._file = WatchedFile(path, TokenTable.read, telemetry)
 
     async def identify(self, credentials: Credentials) -> Identity | None:
         """Return whose token it is; None: it does not stand in the file."""
         if not credentials.token:
             return None
-        entry = find_token(credentials.token, self._file.content())
+        entry = find_token(credentials.token, self._file.content().entries)
         return None if entry is None else entry.identity
 
     def is_current(self, identity: Identity) -> bool:
         """Return whether the token of an identity is still in the file, with the same rights."""
-        return any(entry.identity == identity for entry in self._file.content())
+        return identity in self._file.content().identities
 
 
 def _entry(row: Mapping[str, object], where: str) -> TokenEntry:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Generic, TypeVar
 
 from bridge.errors import SettingError
@@ -10,6 +11,9 @@ from bridge.telemetry import Telemetry
 
 LOOK_SECONDS = 1.0
 """A change is noticed after at most this long."""
+
+INLINE_BYTES = 2_048
+"""A larger file is read in a thread, since a thousand entries would hold up the event loop for a third of a second."""
 
 Content = TypeVar("Content")
 
@@ -35,6 +39,7 @@ class WatchedFile(Generic[Content]):
         self._stamp = _stamp(path)
         self._content = read(path)
         self._looked_at = monotonic()
+        self._is_reading = False
 
     def content(self) -> Content:
         """Return what the file holds, or held when it could last be used."""
@@ -46,13 +51,29 @@ class WatchedFile(Generic[Content]):
 
     def _look(self) -> None:
         stamp = _stamp(self._path)
-        if stamp == self._stamp:
+        if stamp == self._stamp or self._is_reading:
             return
         self._stamp = stamp
+        if stamp is None or stamp[-1] <= INLINE_BYTES:
+            self._read_again()
+            return
+        self._is_reading = True
+        Thread(target=self._read_aside, name="access file", daemon=True).start()
+
+    def _read_aside(self) -> None:
+        try:
+            self._read_again()
+        finally:
+            self._is_reading = False
+
+    def _read_again(self) -> None:
         try:
             self._content = self._read(self._path)
         except SettingError as error:
             self._telemetry.access_kept(str(error))
+            return
+        except Exception as error:  # noqa: BLE001 -- whatever it holds, what was there before stays
+            self._telemetry.unexpected_error("access file", error)
             return
         self._telemetry.event("access renewed", file=str(self._path))
 

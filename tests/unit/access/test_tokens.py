@@ -5,6 +5,7 @@ import statistics
 import time
 
 import pytest
+from support.waiting import until
 
 from bridge.access import Credentials, Role
 from bridge.access.tokens import Tokens, find_token, hash_of_token, read_tokens
@@ -155,3 +156,19 @@ def test_the_time_of_a_comparison_says_nothing_of_the_token(tmp_path):
     fastest = {token: statistics.median(sorted(taken)[:20]) for token, taken in times.items()}
     # Where a match ended the search, the first would take a five-hundredth.
     assert max(fastest.values()) < 3 * min(fastest.values()), fastest
+
+
+async def test_a_large_file_is_read_aside(file, monkeypatch):
+    """The event loop goes on meanwhile, with what the file held before, and takes what it holds once that was read."""
+    monkeypatch.setattr("bridge.access.watched_file.LOOK_SECONDS", 0.0)
+    tokens = Tokens(file, Telemetry())
+    rows = "".join(
+        f"- {{name: n{n}, sha256: {hash_of_token(str(n))}, roles: [view]}}\n" for n in range(100)
+    )
+    _replace(file, f"tokens:\n{rows}")
+
+    async def is_known():
+        return await tokens.identify(Credentials("99"))
+
+    assert (await until(is_known)).name == "n99"
+    assert await tokens.identify(Credentials("one")) is None
