@@ -208,15 +208,6 @@ def test_a_missing_volume_is_said(built):
     assert f"state: {STATE} cannot be written to" in done.err
 
 
-def test_an_open_door_is_not_opened_unasked(built):
-    """Started with nothing that says who may come in, the bridge ends at once, and names the ways to say it."""
-    done = once(built.store, built.name, options=LOCKED)
-
-    assert done.status == 2
-    assert "nothing says who may come in" in done.err
-    assert "set tokens_file" in done.err
-
-
 def test_any_user_will_do(built, tmp_path):
     """An operator's own uid, unknown inside, works as long as it may write to the folder that is mounted."""
     user = 1_000_720_000
