@@ -25,6 +25,11 @@ from bridge.web.session_view import session_view
 async def get_comparison(request: web.Request) -> web.Response:
     """Return the sessions that were named, one curve of each, and what differs in their configurations."""
     query = comparison_query(request)
+    if query.impossible:
+        raise InvalidDataError(
+            f"sessions has {query.impossible[0][:40]!r}, which no session can be called: put commas between names, and"
+            " leave this one out"
+        )
     if not query.names:
         raise InvalidDataError(
             "sessions must name one or more sessions, as in sessions=run-1,run-2"

@@ -28,6 +28,8 @@ class ComparisonQuery:
     names: tuple[str, ...]
     left_out: tuple[str, ...]
     """Beyond the limit."""
+    impossible: tuple[str, ...]
+    """What no session can be called."""
     curve: str = LOSS
     by: By = By.STEP
 
@@ -42,15 +44,15 @@ class FoundSessions:
 
 def comparison_query(request: web.Request) -> ComparisonQuery:
     """Return what is compared; `sessions` may be given several times, or hold several names with commas between them."""
-    given = (
-        name.strip() for text in request.query.getall("sessions", ()) for name in text.split(",")
-    )
+    texts = ",".join(request.query.getall("sessions", ())).split(",")
+    given = [name for text in texts if (name := text.strip())]
     names = _distinct(given)
     by = request.query.get("by", "")
     curve = request.query.get("curve", "").strip()[:MAX_CURVE_LENGTH]
     return ComparisonQuery(
         names[:MAX_COMPARED],
         names[MAX_COMPARED:][:MAX_NAMED],
+        tuple(name for name in given if not SESSION_ID.fullmatch(name)),
         curve or LOSS,
         By(by) if by in CHOICES else By.STEP,
     )

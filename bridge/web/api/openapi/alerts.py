@@ -134,7 +134,8 @@ OPERATIONS = {
         parameters=(
             Parameter(
                 "session",
-                "Of these sessions; without it, of those in memory that were registered last.",
+                "Of these sessions; without it, or where a dashboard left a variable in it, of those in memory that were"
+                " registered last.",
                 many(SESSION_NAME, maxItems=SESSIONS_LIMIT),
                 is_list=True,
             ),

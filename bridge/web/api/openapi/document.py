@@ -109,14 +109,18 @@ def _operation(
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    described = {
+    described: dict[str, Any] = {
         "name": parameter.name,
         "in": parameter.place,
         "description": parameter.description,
         "required": parameter.required,
         "schema": parameter.schema,
     }
-    return {**described, "style": "form", "explode": False} if parameter.is_list else described
+    if parameter.is_list:
+        described |= {"style": "form", "explode": False}
+    if not parameter.required:
+        described["allowEmptyValue"] = True
+    return described
 
 
 def _responses(operation: Operation) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     """Statuses of problems, besides those that every endpoint may answer with."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Of a response that is no problem, and what they hold."""
+    """Of a response that is not a problem, and what they hold."""
 
 
 SESSION_NAME = text(pattern=f"^{SESSION_ID.pattern}$")

@@ -190,6 +190,8 @@ async def test_the_api_refuses_what_it_cannot_compare(open_client):
 
     for query, words in (
         ("", "sessions must name"),
+        ("sessions=,", "sessions must name"),
+        ("sessions=a,%3Cb%3E", "sessions has '<b>', which no session can be called"),
         ("sessions=a&by=epoch", "by must be step or time"),
         ("sessions=a&curve=x", "curve must be one that these sessions have: loss"),
     ):
