@@ -4,6 +4,7 @@ from bridge.access.credentials import Credentials
 from bridge.access.identity import Identity, Role
 from bridge.access.rules import CERTIFICATE_NAME, NO_RULES, Rules, identity_of
 from bridge.access.watched_file import WatchedFile
+from bridge.errors import UnauthenticatedError
 
 MAX_NAMES = 100
 """Of one certificate: those after them are not looked at."""
@@ -39,7 +40,10 @@ class CertificateNames:
     def is_current(self, identity: Identity) -> bool:
         """Return whether the rules still say the same of a certificate."""
         names = _names_of(identity)
-        return names is not None and self._identity_of(names) == identity
+        try:
+            return names is not None and self._identity_of(names) == identity
+        except UnauthenticatedError:
+            return False
 
     def _identity_of(self, names: tuple[str, ...]) -> Identity | None:
         rules = self._rules.content()

@@ -54,7 +54,7 @@ def fetch_json(url: str, *, authorities: Path | None, bearer: str = "") -> Mappi
     if bearer:
         request.add_unredirected_header("Authorization", f"Bearer {bearer}")
     try:
-        with _opener(authorities).open(request, timeout=SOCKET_SECONDS) as response:
+        with _opener(url, authorities).open(request, timeout=SOCKET_SECONDS) as response:
             return _object(_read(response, url), url)
     except HTTPError as error:
         with error:
@@ -65,14 +65,20 @@ def fetch_json(url: str, *, authorities: Path | None, bearer: str = "") -> Mappi
         raise IssuerError(f"{url} cannot be read ({_reason(error)}): {_hint(error)}") from None
 
 
-def _opener(authorities: Path | None) -> urllib.request.OpenerDirector:
+def _opener(url: str, authorities: Path | None) -> urllib.request.OpenerDirector:
     try:
         context = ssl.create_default_context(cafile=None if authorities is None else authorities)
     except OSError as error:  # ssl.SSLError is one
         raise IssuerError(
             f"oidc_ca_file is {authorities}, which is not a PEM file of certificates ({_reason(error)}): name one that is"
         ) from None
-    return urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=context))
+    handlers: list[urllib.request.BaseHandler] = [
+        _NoRedirects(),
+        urllib.request.HTTPSHandler(context=context),
+    ]
+    if not url.startswith("https:"):  # on this machine, where no proxy may come in between
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers)
 
 
 def _read(response: HTTPResponse, url: str) -> bytes:

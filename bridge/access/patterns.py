@@ -1,7 +1,8 @@
 """Compares claims with patterns, as shells compare names of files with theirs."""
 
+import re
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from bridge.errors import SettingError
 
@@ -10,6 +11,9 @@ LONGEST_PATTERN = 512
 
 MAX_ELEMENTS = 1_000
 """Of a claim that is a list: those after them are not looked at."""
+
+NOTHING = "(?!)"
+"""What brackets become that match nothing, such as [z-a]."""
 
 Claims = Mapping[str, object]
 
@@ -38,15 +42,15 @@ def text_of(claim: object) -> str | None:
     return str(claim) if isinstance(claim, str | int) else None
 
 
-def matches(claim: object, pattern: str) -> bool:
+def matches(claim: object, pattern: re.Pattern[str]) -> bool:
     """Return whether a claim, or any element of a list, is as a pattern says; upper and lower case differ."""
     elements = claim[:MAX_ELEMENTS] if isinstance(claim, list) else [claim]
     texts = (text_of(element) for element in elements)
-    return any(text is not None and fnmatchcase(text, pattern) for text in texts)
+    return any(text is not None and pattern.match(text) for text in texts)
 
 
-def check_pattern(pattern: object, where: str) -> str:
-    """Return a pattern; raises SettingError for what matches nothing, or something else than it seems to."""
+def read_pattern(pattern: object, where: str) -> re.Pattern[str]:
+    """Return a pattern, compiled; raises SettingError for what matches nothing, or something else than it seems to."""
     if not isinstance(pattern, str) or not pattern or len(pattern) > LONGEST_PATTERN:
         raise SettingError(
             f"{where} is not a pattern of 1 to {LONGEST_PATTERN} characters: give the text to match, in which * stands"
@@ -57,4 +61,9 @@ def check_pattern(pattern: object, where: str) -> str:
             f"{where} is the pattern {pattern!r}, whose brackets do not close: give [abc] for one of these characters,"
             " and [[] for a bracket itself"
         )
-    return pattern
+    translated = translate(pattern)
+    if NOTHING in translated:
+        raise SettingError(
+            f"{where} is the pattern {pattern!r}, whose brackets hold nothing: put first what comes first, such as [a-z]"
+        )
+    return re.compile(translated)

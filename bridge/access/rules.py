@@ -1,12 +1,13 @@
 """Rules of whom the claims of a JSON Web Token, or the names of a client certificate, admit."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.access.entries import Entry, known_keys, listed, roles_in
 from bridge.access.identity import Identity, Role
-from bridge.access.patterns import Claims, check_pattern, claim_at, matches
+from bridge.access.patterns import Claims, claim_at, matches, read_pattern
 from bridge.access.templates import check_name, check_sessions, fill_name, fill_sessions
 from bridge.config.yaml_file import read_yaml
 from bridge.errors import SettingError
@@ -30,7 +31,7 @@ class Rule:
     """Whom it admits, and to what."""
 
     name: str
-    match: tuple[tuple[str, str], ...]
+    match: tuple[tuple[str, re.Pattern[str]], ...]
     """Of each claim, what it must be like; all of them must be."""
     roles: frozenset[Role]
     sessions: str
@@ -92,22 +93,22 @@ def _rule(row: Entry, kind: str, where: str) -> Rule:
     )
 
 
-def _claims_match(given: object, where: str) -> tuple[tuple[str, str], ...]:
+def _claims_match(given: object, where: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     if not isinstance(given, Mapping) or not 0 < len(given) <= MAX_CONDITIONS:
         raise SettingError(
             f"{where} has no match of 1 to {MAX_CONDITIONS} claims, each with a pattern: give what the claims must be like,"
             " such as {groups: ml-*}"
         )
     return tuple(
-        (str(path), check_pattern(pattern, f"{where} has a match whose {path}"))
+        (str(path), read_pattern(pattern, f"{where} has a match whose {path}"))
         for path, pattern in given.items()
     )
 
 
-def _certificate_match(given: object, where: str) -> tuple[tuple[str, str], ...]:
+def _certificate_match(given: object, where: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
     if isinstance(given, Mapping):
         raise SettingError(
             f"{where} has a match of claims, which certificates do not have: give one pattern for their names, such as"
             " *.trainers.example.org"
         )
-    return ((CERTIFICATE_NAME, check_pattern(given, f"{where} has a match that")),)
+    return ((CERTIFICATE_NAME, read_pattern(given, f"{where} has a match that")),)

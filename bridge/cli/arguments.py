@@ -74,9 +74,12 @@ def add_action_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def bridge_client(arguments: argparse.Namespace) -> BridgeClient:
-    """Return what asks the bridge; raises SettingError for a variable or a file that cannot be used."""
-    token, token_file = chosen_token(arguments)
+def bridge_client(arguments: argparse.Namespace, *, known_token: str = "") -> BridgeClient:
+    """Return what asks the bridge; raises SettingError for a variable or a file that cannot be used.
+
+    A `known_token` takes the place of the one that arguments and environment name.
+    """
+    token, token_file = (known_token, "") if known_token else chosen_token(arguments)
     url, ca_file = chosen_url(arguments.url), arguments.ca_file or ""
     try:
         return BridgeClient(

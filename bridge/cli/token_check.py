@@ -6,14 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from bridge.cli.arguments import (
-    LONGEST_INPUT,
-    add_token_file,
-    add_url,
-    chosen_token,
-    chosen_url,
-    unusable,
-)
+from bridge.cli.arguments import LONGEST_INPUT, add_bridge, bridge_client, chosen_token, unusable
 from bridge.cli.exit_status import DONE, FAILED
 from bridge.cli.token_list import expiry
 from bridge.client.query import BridgeClient, ProblemError
@@ -31,8 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="look it up in this tokens file (default: ask a running bridge)",
     )
-    add_url(parser)
-    add_token_file(parser)
+    add_bridge(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     token = _token(arguments)
     if arguments.file is not None:
         return _look_up(token, arguments.file)
-    return _ask(token, chosen_url(arguments.url))
+    return _ask(bridge_client(arguments, known_token=token))
 
 
 def _token(arguments: argparse.Namespace) -> str:
@@ -83,14 +75,14 @@ def _look_up(token: str, path: Path) -> int:
     return FAILED
 
 
-def _ask(token: str, url: str) -> int:
+def _ask(client: BridgeClient) -> int:
     """Ask a bridge for something that many may see; what it answers to others says who they are."""
     try:
-        next(BridgeClient(url, token=token).sessions(), None)
+        next(client.sessions(), None)
     except ProblemError as error:
         if error.status not in (UNAUTHENTICATED, FORBIDDEN):
             raise
-        sys.stdout.write(f"{error}\n")
+        sys.stdout.write(f"the bridge at {client.url} says: {error.detail or error.title}\n")
         return DONE if error.status == FORBIDDEN else FAILED
-    sys.stdout.write(f"the bridge at {url} lets it in, with the role view\n")
+    sys.stdout.write(f"the bridge at {client.url} lets it in, with the role view\n")
     return DONE

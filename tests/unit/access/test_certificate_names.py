@@ -65,6 +65,40 @@ async def test_a_change_of_the_rules_reaches_who_is_in(file):
     assert not both.is_current(Identity("prometheus", frozenset({Role.METRICS})))
 
 
+async def test_a_name_that_makes_no_prefix_ends_what_came_in_with_it(file):
+    """A rule that changes so that a name no longer fits it refuses, and raises nothing where streams are watched."""
+    both = names(file)
+    trainer = await both.identify(Credentials(certificate_names=TRAINER))
+    file.write_text(RULES.replace("sessions: team-a.", 'sessions: "{name}."'))
+    assert not both.is_current(trainer)
+    with pytest.raises(UnauthenticatedError, match="makes no prefix"):
+        await both.identify(Credentials(certificate_names=TRAINER))
+
+
+async def test_what_is_remembered_is_bounded(file, monkeypatch):
+    """However many certificates an authority hands out."""
+    monkeypatch.setattr("bridge.access.certificate_names.MAX_ANSWERS", 3)
+    both = names(file)
+    for number in range(10):
+        await both.identify(Credentials(certificate_names=(f"n{number}",)))
+        assert len(both._answers[1]) <= 4
+    assert (await both.identify(Credentials(certificate_names=TRAINER))).name == "team-a"
+
+
+async def test_many_rules_cost_little(file, monkeypatch):
+    """A certificate is compared with them once, and each pattern is compiled when the file is read."""
+    rows = "".join(
+        f"- {{name: n, match: 'n{number}*x', roles: [view]}}\n" for number in range(1_000)
+    )
+    file.write_text("certificates:\n" + rows)
+    both = names(file)
+    monkeypatch.delattr("bridge.access.patterns.translate")
+    shown = Credentials(certificate_names=tuple(f"n{number}" for number in range(50)))
+    assert await both.identify(shown) is None
+    monkeypatch.delattr("bridge.access.certificate_names.identity_of")
+    assert await both.identify(shown) is None
+
+
 async def test_without_rules_a_certificate_reports_sessions():
     """As it does where nothing but the authority is set: whatever is in it, and under its name."""
     door = AnyCertificate()

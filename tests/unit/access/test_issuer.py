@@ -68,6 +68,15 @@ def test_a_file_without_a_token_is_named(issuer, bearer, content):
     assert "No such file" in refusal(issuer, token_file=bearer)
 
 
+def test_no_proxy_comes_between_this_machine_and_itself(issuer, monkeypatch):
+    """An issuer on loopback may speak plain HTTP, since nobody is in between."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert fetch_keys(known(issuer))
+
+
 def redirect(to):
     """Return an answer that leads elsewhere."""
     return (302, {"Location": to}, b"")

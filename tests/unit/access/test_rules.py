@@ -117,6 +117,7 @@ BAD = {
     "claims: [{name: x, match: {sub: ''}, roles: [view]}]": "is not a pattern",
     "claims: [{name: x, match: {sub: [a]}, roles: [view]}]": "is not a pattern",
     "claims: [{name: x, match: {sub: 'a[b'}, roles: [view]}]": "brackets do not close",
+    "claims: [{name: x, match: {sub: 'a[z-a]'}, roles: [view]}]": "hold nothing",
     "claims: [{name: x, match: {sub: a}, roles: [view], sessions: '{sub}'}]": "put one of . _",
     "claims: [{name: x, match: {sub: a}, roles: [view], sessions: '{sub}-'}]": "put one of . _",
     "claims: [{name: x, match: {sub: a}, roles: [view], sessions: '{a}{b}.'}]": "put one of . _",
