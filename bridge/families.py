@@ -30,10 +30,13 @@ HTTP_REFUSALS = (
     "no_tls",
     "handshake",
     "accept",
+    "unauthenticated",
+    "permission_denied",
+    "login",
 )
 """Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host;
 too many pages of /metrics on their way; plain text where TLS is spoken; a handshake of TLS that failed; a connection
-that could not be taken."""
+that could not be taken; no credentials that admit anybody; a role that is missing; a token that the login page does not take."""
 
 STREAM_REFUSALS = (
     "streams",

@@ -39,6 +39,7 @@ OCCURRENCES = {
     "left_in_spool": lambda t: t.left_in_spool(2, 9, "/spool", is_kept=False),
     "left_in_outbox": lambda t: t.left_in_outbox(2, is_kept=False),
     "certificate_kept": lambda t: t.certificate_kept("expired"),
+    "access_kept": lambda t: t.access_kept("not YAML"),
     "deletion_requested": lambda t: t.deletion_requested(
         "run", images=True, by="::1", attempt=None
     ),
@@ -65,6 +66,7 @@ OCCURRENCES = {
 ONLY_LOGGED = {
     "deletion_requested",
     "certificate_kept",
+    "access_kept",
     "deletion_failed",
     "sessions_outdated",
     "recovery_failed",
