@@ -21,7 +21,7 @@ class Access(BaseModel):
         False,
         "Let anybody in who reaches an address beyond this machine; without it, such an address needs tokens, an "
         "issuer of JSON Web Tokens, or client certificates.",
-        expected="true or false",
+        expected="true, to let in whoever reaches the bridge, or false",
     )
     access_rules_file: ReadableFile | None = setting(
         None,
@@ -88,6 +88,6 @@ def check_access(settings: Any) -> None:
         if not is_loopback(address) and getattr(settings, authority) is None:
             raise ValueError(
                 f"allow_anonymous: though other machines can reach {name} {address}, and nothing says who may come in"
-                f" there: set tokens_file (`trainbridge token new` begins one), oidc_issuer or {authority}; or, to let in"
-                " whoever reaches it, allow_anonymous"
+                f" there: set tokens_file (`trainbridge token new` begins one), oidc_issuer or {authority}, or change"
+                " this one"
             )
