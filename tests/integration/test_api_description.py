@@ -22,6 +22,8 @@ FIXED = ("--generation-deterministic", "--max-examples", "8")
 
 LIMIT_SECONDS = 600
 
+pytestmark = pytest.mark.timeout(2 * LIMIT_SECONDS + SECONDS)
+
 INGEST, CONTROL = Granted(("ingest",)), Granted(("control",))
 
 MAY_REFUSE = {

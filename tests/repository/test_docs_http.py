@@ -11,6 +11,11 @@ from support.tools import ROOT
 
 from bridge.protocol import CommandType
 from bridge.web import AlertBounds, build_app
+from bridge.web.api.compare import get_comparison
+from bridge.web.api.curves import list_curves
+from bridge.web.api.openapi.document import OPERATIONS, SCHEMAS
+from bridge.web.api.runs import get_run
+from bridge.web.api.sessions import list_sessions
 from bridge.web.app import MAX_BODY_BYTES, ROUTES
 from bridge.web.errors import STATUS_OF
 from bridge.web.pages.command_forms import FORMS
@@ -40,6 +45,37 @@ def test_every_parameter_of_a_link_stands_in_the_table():
     names = [row[0] for row in TABLES["Images by time, batch or mistake"]]
 
     assert names == [f"`{name}`" for name in PARAMETERS]
+
+
+PARAMETERS_OF = {
+    "Sessions": (list_sessions,),
+    "The ranks of a run": (get_run,),
+    "Several sessions side by side": (get_comparison,),
+    "Curves and events of a session": (list_curves,),
+}
+"""Headings of tables of parameters, and what takes them."""
+
+
+@pytest.mark.parametrize("heading", PARAMETERS_OF)
+def test_parameters_are_those_of_the_openapi_document(heading):
+    """The tables and the document that programs read have the same ones; `limit` is the API's alone."""
+    named = {row[0].strip("`") for row in TABLES[heading]}
+    for endpoint in PARAMETERS_OF[heading]:
+        described = {one.name for one in OPERATIONS[endpoint].parameters if one.place == "query"}
+        assert named | {"limit"} == described | {"limit"}
+
+
+def test_what_may_be_null_is_said():
+    """Every field of a session that the document lets be null is on the page, where sessions are explained."""
+    section = PAGE[PAGE.index("\n### Sessions\n") : PAGE.index("\n### Ranks of a run\n")]
+    fields = SCHEMAS["SessionDetails"]["properties"]
+    missing = [
+        name
+        for name, schema in fields.items()
+        if {"type": "null"} in schema.get("anyOf", ()) and f"`{name}`" not in section
+    ]
+
+    assert missing == []
 
 
 def test_every_command_stands_in_the_table():

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import fields
 
 import pytest
 from openapi_spec_validator import validate
@@ -12,6 +13,7 @@ from support.openapi import check_answer
 from support.pages import FakeArchive, pictures, running
 from support.runs import gpu, rank_performance, rank_session
 
+from bridge.client import query_logged, query_types
 from bridge.lifecycle import AlertReceived, Disconnected
 from bridge.model import Batch, CommandResult, Epoch, Level, Occurrence, Scalars
 from bridge.protocol import CommandType
@@ -222,6 +224,30 @@ async def test_a_bridge_that_asks_for_nothing_says_so(client):
 
     assert '"security"' not in text
     assert '"securitySchemes":{}' in text
+
+
+RECORDS = {
+    "Session": query_types.SessionSummary,
+    "SessionDetails": query_types.SessionDetails,
+    "BatchWithImages": query_types.ListedBatch,
+    "Command": query_types.SubmittedCommand,
+    "Comparison": query_logged.Comparison,
+    "Epoch": query_types.EpochAverages,
+    "Gpu": query_types.GpuUsage,
+    "Performance": query_types.PerformanceReport,
+    "LossOfAttempt": query_types.LossBin,
+    "Attempt": query_types.SessionAttempt,
+    "Event": query_logged.LoggedEvent,
+    "CurvePoint": query_logged.CurvePoint,
+    "ComparedSession": query_logged.ComparedSession,
+}
+"""Schemas, and the records that BridgeClient makes of them."""
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_the_records_of_the_client_have_the_same_fields(name):
+    """What the document says and what BridgeClient returns do not drift apart."""
+    assert {one.name for one in fields(RECORDS[name])} == SCHEMAS[name]["properties"].keys()
 
 
 async def test_a_client_keeps_the_document_until_it_changes(client):
