@@ -14,6 +14,7 @@ from support.jpegs import jpeg
 from support.waiting import until_true
 
 from bridge.client import BridgeClient, CommandType, TrainingSession
+from bridge.client.query import ProblemError
 
 SECONDS = int(os.environ.get("TRAINBRIDGE_FUZZ_SECONDS", "0"))
 """How long requests are made up, each time others; 0: a fixed set of them."""
@@ -56,12 +57,20 @@ def described(tmp_path_factory):
         client = BridgeClient(f"http://{bridge.http}", token=CONTROL.token, timeout_seconds=60)
         with session_of(bridge, "archived"):
             pass
-        until_true(lambda: client.session("archived").state == "completed")
         with session_of(bridge, "connected"):
-            until_true(lambda: client.session("connected").connected)
+            until_true(lambda: any(one.connected for one in client.sessions(query="connected")))
             client.submit_command("connected", CommandType.SAVE_CHECKPOINT, command_id="known")
-            until_true(lambda: len(list(client.batches("archived"))) == 2)
+            until_true(lambda: has_all_of(client, "archived"))
             yield Described(bridge, client)
+
+
+def has_all_of(client, name):
+    """Return whether a session is over, and its images are there; not while it moves into the archive."""
+    try:
+        is_over = client.session(name).state == "completed"
+        return is_over and len(list(client.batches(name))) == 2
+    except ProblemError:
+        return False
 
 
 def session_of(bridge, name):
