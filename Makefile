@@ -17,6 +17,9 @@ venv := .venv/bin
 PYTHON ?=
 pythons := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 arguments ?=
+# How long `make fuzz` takes for each target; 86400 is a day.
+FUZZ_SECONDS ?= 10
+targets ?= $(basename $(notdir $(wildcard tests/fuzz/targets/*.py)))
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +40,10 @@ test-cuda: .venv/torch ## run the tests that need an NVIDIA or AMD GPU, on a mac
 test-frameworks: .venv-frameworks/newest .venv-frameworks/oldest ## run the integrations in real training, with the newest and oldest frameworks; arguments="-k name"
 	@for set in newest oldest; do echo "With the $$set versions:"; \
 	  .venv-frameworks/$$set/bin/python -m pytest tests/frameworks $(arguments); done
+
+fuzz: .venv/fuzz ## send what a fuzzer makes to all that reads what strangers send; FUZZ_SECONDS=600 for each, targets="messages shards" only these
+	@for target in $(targets); do \
+	  PYTHONPATH=tests:. nice $(venv)/python tests/fuzz/run_target.py $$target --seconds $(FUZZ_SECONDS); done
 
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
@@ -124,6 +131,12 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	@$(venv)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	@touch $@
 
+.venv/fuzz: .venv/dev
+	@echo "Installing atheris into .venv"
+	@$(venv)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris --constraint constraints.txt atheris \
+	  || { echo "atheris cannot be installed for $$($(venv)/python --version): make test replays its inputs without it" >&2; exit 1; }
+	@touch $@
+
 .venv-proto/ready: .venv/ready bridge/wire/generate.sh
 	@echo "Installing the protobuf compiler into .venv-proto (half a minute, once)"
 	@.venv-proto/bin/python -m pip --version >/dev/null 2>&1 || .ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-proto
@@ -167,5 +180,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo stack test test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release coverage torch check-oldest clean \
+.PHONY: help demo stack test fuzz test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -72,7 +72,8 @@ def _key(row: dict[str, Any]) -> VerificationKey | None:
     algorithms = _algorithms(row)
     if not algorithms or "d" in row or row.get("use", "sig") != "sig" or _is_too_large(row):
         return None
-    if "verify" not in (row.get("key_ops") or ["verify"]):
+    uses = row.get("key_ops", ["verify"])
+    if not isinstance(uses, list) or "verify" not in uses:
         return None
     try:
         key = READERS[row["kty"]](row)

@@ -13,6 +13,12 @@ from bridge.errors import SettingError
 
 READ = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
+TAGS = (*READ, "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map", None)
+"""What a value may be called; None stands for any other, which is refused."""
+
+DEEPEST = 20
+"""Lists and mappings in each other."""
+
 LINE = "log_level: info"
 
 LINES = {"tokens_file": "tokens:", "access_rules_file": "claims:"}
@@ -29,16 +35,38 @@ class _Loader(yaml.SafeLoader):
         first: [each for each in resolvers if each[0] in READ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    yaml_constructors = {  # noqa: RUF012 -- the library's own
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag in TAGS
+    }
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Refuse what lies too deep, before as much time is spent on it as the library takes for it."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            problem = f"lists or mappings lie in each other, more than {DEEPEST} deep"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 -- the library's signature
         """Refuse a key that stands there twice: one of the two would count, and nobody would know which."""
         seen: set[str] = set()
         for key, _ in node.value:
-            if str(key.value) in seen:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a list or a mapping stands in the place of a key", key.start_mark
+                )
+            if key.value in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value} stands there a second time", key.start_mark
                 )
-            seen.add(str(key.value))
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 

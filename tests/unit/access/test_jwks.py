@@ -39,6 +39,7 @@ def test_what_cannot_be_used_is_left_out(keys):
         {"kty": "oct", "k": "c2VjcmV0", "kid": "secret", "alg": "HS256"},
         {**ec, "use": "enc"},
         {**ec, "key_ops": ["encrypt"]},
+        {**ec, "key_ops": 5},
         {**ec, "alg": "HS256"},
         {**ec, "alg": "none"},
         {**ec, "alg": "RS256"},

@@ -1,0 +1,51 @@
+"""JSON Web Tokens: one that a stranger sends, and one that is signed, whatever is in it."""
+
+import base64
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bridge.access.identity import Role
+from bridge.access.issuer import Issuer
+from bridge.access.json_web_tokens import check_shown, expiry_of, is_jwt, read_unverified, verify
+from bridge.access.jwks import VerificationKey
+from bridge.access.rules import Rule, identity_of
+from bridge.errors import BridgeError
+
+KEY = Ed25519PrivateKey.generate()
+VERIFIES = VerificationKey("", ("EdDSA",), KEY.public_key())
+ISSUER = Issuer("https://issuer.example.org", "trainbridge")
+RULES = (
+    Rule(
+        "{sub}",
+        (("kubernetes.io.namespace", "team-*"),),
+        frozenset({Role.INGEST}),
+        "{kubernetes.io.namespace}.",
+    ),
+    Rule("{groups}", (("groups", "ml-*"),), frozenset({Role.VIEW}), ""),
+)
+
+
+def run(data: bytes) -> None:
+    """Take a token as it is, and one of a header and claims, a line each, with a good signature."""
+    _take(data.decode("latin-1"))
+    header, _, claims = data.partition(b"\n")
+    signed = b".".join(map(_encoded, (header, claims)))
+    _take(b".".join((signed, _encoded(KEY.sign(signed)))).decode())
+
+
+def _take(token: str) -> None:
+    is_jwt(token)
+    try:
+        check_shown(read_unverified(token), ISSUER)
+    except BridgeError as error:
+        str(error).encode("utf-8", "surrogatepass")
+    try:
+        claims = verify(token, VERIFIES, ISSUER)
+        assert expiry_of(claims) > 0
+        identity_of(RULES, claims)
+    except BridgeError as error:
+        str(error).encode()
+
+
+def _encoded(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")
