@@ -1,28 +1,40 @@
 """JSON Web Tokens: one that a stranger sends, and one that is signed, whatever is in it."""
 
 import base64
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bridge.access.identity import Role
 from bridge.access.issuer import Issuer
 from bridge.access.json_web_tokens import check_shown, expiry_of, is_jwt, read_unverified, verify
 from bridge.access.jwks import VerificationKey
-from bridge.access.rules import Rule, identity_of
+from bridge.access.rules import Rule, identity_of, read_rules
 from bridge.errors import BridgeError
 
 KEY = Ed25519PrivateKey.generate()
 VERIFIES = VerificationKey("", ("EdDSA",), KEY.public_key())
 ISSUER = Issuer("https://issuer.example.org", "trainbridge")
-RULES = (
-    Rule(
-        "{sub}",
-        (("kubernetes.io.namespace", "team-*"),),
-        frozenset({Role.INGEST}),
-        "{kubernetes.io.namespace}.",
-    ),
-    Rule("{groups}", (("groups", "ml-*"),), frozenset({Role.VIEW}), ""),
-)
+RULES = """
+claims:
+- name: "{sub}"
+  match: {kubernetes.io.namespace: team-*}
+  roles: [ingest]
+  sessions: "{kubernetes.io.namespace}."
+- name: "{groups}"
+  match: {groups: ml-*}
+  roles: [view]
+"""
+
+
+def _rules() -> tuple[Rule, ...]:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "rules.yaml")
+        path.write_text(RULES)
+        return read_rules(path).claims
+
+
+CLAIMS_RULES = _rules()
 
 
 def run(data: bytes) -> None:
@@ -42,7 +54,7 @@ def _take(token: str) -> None:
     try:
         claims = verify(token, VERIFIES, ISSUER)
         assert expiry_of(claims) > 0
-        identity_of(RULES, claims)
+        identity_of(CLAIMS_RULES, claims)
     except BridgeError as error:
         str(error).encode()
 
