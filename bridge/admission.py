@@ -92,6 +92,11 @@ class Admission:
         """Return whether a caller shows a token of any registration, or uses the connection of one."""
         return caller.token_hash in self._tokens or caller.connection in self._connections
 
+    def check_owned(self, session_id: str, caller: Caller) -> None:
+        """Raise ForeignSessionError for a name outside of the caller's, whether or not there is such a session."""
+        if not caller.identity.owns(session_id):
+            raise ForeignSessionError(not_owned(caller.identity))
+
     def check(self, session: Session, caller: Caller) -> None:
         """Raise ForeignSessionError unless the session is one of the caller's, whose registration of it was accepted.
 
@@ -99,8 +104,7 @@ class Admission:
         streams come from a host that the session was registered from, and not over a connection whose
         registration was refused.
         """
-        if not caller.identity.owns(session.id):
-            raise ForeignSessionError(not_owned(caller.identity))
+        self.check_owned(session.id, caller)
         if session.client.instance_id:
             if not session.proof.accepts_token_hash(caller.token_hash):
                 raise ForeignSessionError(NO_TOKEN)

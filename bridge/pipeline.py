@@ -134,6 +134,7 @@ class Pipeline:
         Raises UnknownSessionError, ForeignSessionError for a caller that has not registered the session,
         InvalidDataError for a stream that belongs to another session.
         """
+        self._admission.check_owned(session_id, caller)
         session = self._sessions.get(session_id)
         if bound_to:
             raise InvalidDataError("session_id: this stream belongs to another session")

@@ -22,6 +22,9 @@ from bridge.succession import follow, supersedes
 CROWDED = 0.5
 """Above this part of all places, sessions that were never used give up theirs."""
 
+LONGEST_ID = 63
+"""Characters of a session's name: behind the longest prefix, one that is made here is as random but for four bits."""
+
 SOONEST_SECONDS = 1.0
 """A client that is refused a name is never asked to come back sooner."""
 
@@ -131,7 +134,8 @@ class Sessions:
 
         Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
         """
-        session_id = session_id or f"{owner.sessions}run-{secrets.token_hex(6)}"
+        made = f"{owner.sessions}run-{secrets.token_hex(6)}"
+        session_id = session_id or made[:LONGEST_ID]
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
         known = self._sessions.get(session_id) or archived

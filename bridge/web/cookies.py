@@ -3,6 +3,7 @@
 import base64
 import binascii
 import time
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -22,12 +23,25 @@ SECONDS = 12 * 3600
 
 
 def cookie_token(request: web.Request) -> str:
-    """Return the token of the cookie, "" where there is none."""
-    value = request.cookies.get(_name(request), "")
+    """Return the token of the cookie, "" where there is none.
+
+    Of several with its name the first one counts, which has the longest path (RFC 6265, section 5.4): those behind it may
+    be of a neighbour on the same host, who would otherwise decide as whom a browser comes in.
+    """
+    value = next(_values(request, _name(request)), "")
     try:
         return base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)).decode("ascii")
     except (binascii.Error, ValueError):
         return ""
+
+
+def _values(request: web.Request, name: str) -> Iterator[str]:
+    """Yield the values of cookies with a name, in the order in which they were sent."""
+    for header in request.headers.getall("Cookie", ()):
+        for part in header.split(";"):
+            found, _, value = part.strip().partition("=")
+            if found == name:
+                yield value
 
 
 def check_length(token: str) -> None:

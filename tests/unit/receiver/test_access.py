@@ -133,6 +133,28 @@ async def test_another_tenant_cannot_speak_for_a_session(served):
     stream.cancel()
 
 
+async def test_a_stream_does_not_learn_which_sessions_others_have(served):
+    """The answer about a foreign session is the one about a foreign name that was never registered."""
+    await register(served, TEAMS[0].metadata, "a.run")
+    answers = []
+    for name in ("a.run", "a.never"):
+        stream = served.stub.StreamMetrics(metadata=TEAMS[1].metadata)
+        await stream.write(batch(session_id=name))
+        answer = await asyncio.wait_for(stream.read(), SECONDS)
+        answers.append((answer.error.code, answer.error.message))
+        stream.cancel()
+    assert answers[0] == answers[1]
+
+
+async def test_the_longest_prefix_leaves_room_for_names_that_the_bridge_makes(served):
+    """A client without a name of its own can register whatever prefix its token has."""
+    longest = Granted(("ingest",), "a" * 47 + ".")
+    write_tokens(served.file, (longest,))
+    made = [await register(served, longest.metadata, "") for _ in range(2)]
+    assert all(one.success for one in made), made[0].message
+    assert made[0].session_id != made[1].session_id
+
+
 async def test_a_stream_ends_with_its_token(served):
     """Once the token is out of the file its streams are closed; those of others go on."""
     streams = []
