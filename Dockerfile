@@ -14,13 +14,16 @@ WORKDIR /build
 ARG EXTRAS="server images"
 
 # The libraries come first, as they change least. The environment has no pip: the one of the base image fills it.
-# A private index, if any, comes in the secret `pip`, which no layer keeps.
-COPY pyproject.toml constraints.txt ./
+# A private index, if any, comes in the secret `pip`, which no layer keeps. Whatever the index, each archive has a hash that is known
+# here before anything of it runs: wheels are only unpacked.
+COPY pyproject.toml constraints.txt hashes.txt ./
+COPY .ci/check-hashes .ci/check-hashes
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python -m venv --without-pip /opt/trainbridge \
     && python -c 'import os, tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; extras = project["optional-dependencies"]; print(*project["dependencies"], *(line for name in os.environ["EXTRAS"].split() for line in extras[name] if not line.startswith("trainbridge[")), sep="\n")' > requirements.txt \
-    && python -m pip --python /opt/trainbridge/bin/python install --no-compile --constraint constraints.txt --requirement requirements.txt \
-    && python -m pip install --no-compile --constraint constraints.txt setuptools
+    && python -m pip --python /opt/trainbridge/bin/python install --no-compile --only-binary :all: --report libraries.json --constraint constraints.txt --requirement requirements.txt \
+    && python -m pip install --no-compile --only-binary :all: --report tools.json --constraint constraints.txt setuptools \
+    && python .ci/check-hashes libraries.json tools.json
 
 COPY README.md LICENSE ./
 COPY bridge bridge

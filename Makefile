@@ -76,8 +76,20 @@ test-image: .venv/dev .tools/bin/hadolint ## build the container image with buil
 coverage: .venv/dev ## measure how much of bridge/ the unit tests run, by branches; below the floor in pyproject.toml it fails
 	@$(venv)/python -m pytest tests/unit --quiet --cov --cov-report=term $(arguments)
 
-release: .venv/dev ## build the wheel, the sdist and the chart's package into dist/, and check them
-	@.ci/release $(venv)/python
+release: .venv/dev .venv-audit/ready ## build the wheel, the sdist, the chart's package and an SBOM into dist/, and check them
+	@.ci/release $(venv)/python .venv-audit/bin
+
+sbom: .venv/dev .venv-audit/ready ## write an SBOM into dist/, and check hashes and licences of all that it lists
+	@.ci/sbom $(venv)/python .venv-audit/bin
+
+audit: .venv-audit/ready ## ask a database about vulnerabilities of all versions; arguments="--vulnerability-service osv" asks another
+	@.ci/audit .venv-audit/bin/pip-audit $(arguments)
+
+hashes: .venv-audit/ready ## write hashes.txt anew, after a change of constraints.txt (some minutes)
+	@grep -v '^torch==' constraints.txt >.venv-audit/versions.in
+	@cd .venv-audit && bin/pip-compile --quiet --rebuild --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file hashes.txt versions.in >log 2>&1 || { cat log >&2; exit 1; }
+	@{ head -1 hashes.txt; grep -v '^$$' .venv-audit/hashes.txt; } >.venv-audit/written && cp .venv-audit/written hashes.txt
 
 torch: .venv/torch ## install PyTorch into .venv for the tests that train with it (5 GB)
 
@@ -85,7 +97,7 @@ check-oldest: .venv-oldest/ready ## the SDK and the generated code on the oldest
 	@.venv-oldest/bin/python -W error tests/alone.py
 
 clean: ## remove everything that the targets above have made
-	@rm -rf .venv .venv-proto .venv-oldest .venv-frameworks .venv-bench .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
+	@rm -rf .venv .venv-proto .venv-oldest .venv-frameworks .venv-bench .venv-audit .tools node_modules build dist *.egg-info .*_cache .hypothesis benchmarks/results.json
 
 format-check: .venv/dev
 	@$(venv)/ruff format --check .
@@ -150,6 +162,12 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	  .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check "$$peer" || echo "without $$peer"; done
 	@touch $@
 
+.venv-audit/ready: .venv/ready .ci/supply-chain.txt
+	@echo "Installing what looks into dependencies into .venv-audit"
+	@.ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --requirement .ci/supply-chain.txt
+	@touch $@
+
 .venv-oldest/ready: .venv/ready pyproject.toml
 	@echo "Installing the oldest grpcio and protobuf that are promised into .venv-oldest"
 	@.ci/patiently $(venv)/python -c "$$venv_of_ours" --clear .venv-oldest
@@ -180,5 +198,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo stack test fuzz test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release coverage torch check-oldest clean \
+.PHONY: help demo stack test fuzz test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release sbom audit hashes coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -130,7 +130,8 @@ def _session_around(request: web.Request) -> str:
 
 def _detail(request: web.Request, error: BridgeError, status: int) -> str:
     if status < 500 or isinstance(error, OverloadedError):
-        return str(error)
+        # A header may have held bytes that are not UTF-8, which no response could hold.
+        return str(error).encode(errors="replace").decode()
     if isinstance(error, StorageError):
         deps_of(request).telemetry.storage_failed("web", error)
         return STORAGE_TEXT

@@ -46,7 +46,7 @@ class AllowedHosts:
 
     def allows(self, host: str) -> bool:
         """Return whether a Host header may be answered; "": there is none, so no browser has sent it."""
-        return self.is_open or not host or self.knows(host)
+        return not host or (host.isascii() and (self.is_open or self.knows(host)))
 
     def knows(self, host: str) -> bool:
         """Return whether a Host header names this bridge, and no stranger can make it name this bridge."""
@@ -70,6 +70,10 @@ def check_host(request: web.Request) -> None:
 
 
 def _name_of(host: str) -> str:
+    if (
+        not host.isascii()
+    ):  # no host has such a name (RFC 3986, section 3.2.2), and no response could hold it
+        return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:

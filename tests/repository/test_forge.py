@@ -65,4 +65,4 @@ def test_a_release_is_one_target():
     """`make release` runs the script that builds and checks what is published."""
     recipe = re.search(r"^release: .*\n\t(.+)$", MAKEFILE, re.MULTILINE)[1]
 
-    assert recipe == "@.ci/release $(venv)/python"
+    assert recipe == "@.ci/release $(venv)/python .venv-audit/bin"

@@ -77,7 +77,15 @@ IS_NO = re.compile(r"(?<!there)_is_no_(?!larger|longer|more|less)")
 
 TEXTS = (
     *(".md", ".html", ".js", ".sh", ".sql", ".proto", ".toml", ".tpl", ".txt", ".yaml", ".yml"),
-    *("Dockerfile", "Makefile", ".ci/run", ".ci/release"),
+    *(
+        "Dockerfile",
+        "Makefile",
+        ".ci/run",
+        ".ci/release",
+        ".ci/sbom",
+        ".ci/audit",
+        ".ci/check-hashes",
+    ),
 )
 EXEMPT = (
     "bridge/wire/",
@@ -89,6 +97,7 @@ EXEMPT = (
     "tests/repository/test_language.py",
     "tests/support/language.py",
     "constraints.txt",
+    "hashes.txt",
 )
 """Generated, from elsewhere, or about these very words."""
 

@@ -30,6 +30,9 @@ FOREIGN = (
     "[",
     "a b.example",
     ".",
+    "\udcff",
+    "\udcff.example",
+    "b\u00fccher.local",
 )
 
 
@@ -80,6 +83,7 @@ def test_names_are_allowed_by_settings():
     assert not hosts.allows("badexample.com")
     assert AllowedHosts.of("*").allows("any.example")
     assert not AllowedHosts.of("*").knows("any.example")
+    assert not AllowedHosts.of("*").allows("\udcff.example")
 
 
 def test_a_request_without_a_host_is_not_from_a_browser():
