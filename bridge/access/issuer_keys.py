@@ -23,6 +23,9 @@ PAUSE_SECONDS = 10.0
 WAIT_SECONDS = 15.0
 """That whoever shows a token with an unknown key waits for the issuer."""
 
+MAX_WAITING = 1_000
+"""Who wait for the issuer at once: anybody may show a token with a key that nobody knows."""
+
 UNREACHED = (
     "the token that was shown cannot be verified now, since this bridge has not reached the issuer: try again; its operator"
     " finds the cause in its log, and at /readyz?verbose"
@@ -54,6 +57,7 @@ class IssuerKeys:
         self._keys: tuple[VerificationKey, ...] = ()
         self._fetched_at = self._attempted_at = float("-inf")
         self._attempt: asyncio.Task[None] | None = None
+        self._waiting = 0
 
     async def find(self, key_id: str, algorithm: str) -> VerificationKey | None:
         """Return a key; None: the issuer has no such key, or had none when it was last asked.
@@ -70,6 +74,12 @@ class IssuerKeys:
             raise UnauthenticatedError(UNREACHED)
         return key
 
+    def holds(self, key: VerificationKey) -> bool:
+        """Return whether a key that was found is still one of the issuer's, as far as is known; looks again now and then."""
+        if self._age() > FRESH_SECONDS:
+            self._begin()
+        return key in self._keys
+
     def _known(self, key_id: str, algorithm: str) -> VerificationKey | None:
         return None if self._age() > STALE_SECONDS else find_key(self._keys, key_id, algorithm)
 
@@ -78,8 +88,15 @@ class IssuerKeys:
 
     async def _refreshed(self) -> None:
         attempt = self._begin()
-        if attempt is not None:
+        if attempt is None:
+            return
+        if self._waiting >= MAX_WAITING:
+            raise UnauthenticatedError(UNREACHED)
+        self._waiting += 1
+        try:
             await asyncio.wait([attempt], timeout=WAIT_SECONDS)
+        finally:
+            self._waiting -= 1
 
     def _begin(self) -> "asyncio.Task[None] | None":
         """Return the fetch that runs or begins now; None: the last one was only just."""

@@ -11,6 +11,7 @@ from bridge.access.credentials import LONGEST_TOKEN, Credentials
 from bridge.access.identity import Identity
 from bridge.access.issuer import Issuer
 from bridge.access.issuer_keys import IssuerKeys
+from bridge.access.jwks import VerificationKey
 from bridge.access.jwt_parts import (
     LEEWAY_SECONDS,
     check_shown,
@@ -40,6 +41,7 @@ KEY = "jwt "
 class Verified:
     """What is known of a token whose signature was verified."""
 
+    key: VerificationKey
     claims: Mapping[str, Any]
     expires_at: float
     verified_at: float
@@ -78,7 +80,7 @@ class JsonWebTokens:
             return None
         key = KEY + sha256(token.encode()).hexdigest()
         known = self._verified.get(key)
-        if known is None or not self._is_recent(known):
+        if known is None or not self._is_recent(known) or not self._keys.holds(known.key):
             known = await self._verify(token)
             self._remember(key, known)
         identity = self._identity_of(key, known)
@@ -90,13 +92,18 @@ class JsonWebTokens:
         return identity
 
     def is_current(self, identity: Identity) -> bool:
-        """Return whether the rules still say the same of a token, as far as it is remembered; it may have expired."""
+        """Return whether a token's key is still published, and the rules say the same of it, as far as it is remembered.
+
+        It may have expired.
+        """
         if not identity.key.startswith(KEY):
             return False
         known = self._verified.get(identity.key)
         if known is None:
             return True
         self._verified.move_to_end(identity.key)
+        if not self._keys.holds(known.key):
+            return False
         try:
             return self._identity_of(identity.key, known) == identity
         except UnauthenticatedError:
@@ -112,7 +119,7 @@ class JsonWebTokens:
                 " new one from there"
             )
         claims = verify(token, key, self._issuer)
-        return Verified(claims, expiry_of(claims), self._clock(), len(token))
+        return Verified(key, claims, expiry_of(claims), self._clock(), len(token))
 
     def _is_recent(self, known: Verified) -> bool:
         now = self._clock()

@@ -137,6 +137,34 @@ async def test_a_fetch_that_hangs_holds_nothing_up(issuer, clock, monkeypatch):
         await until(keys._attempt.done)
 
 
+async def test_only_so_many_wait_for_an_issuer_that_hangs(issuer, monkeypatch):
+    """A stranger's tokens with unknown keys do not pile up: one more is refused at once, and known keys go on."""
+    may_end, begun = threading.Event(), []
+
+    def fetch(known):
+        begun.append(known)
+        if len(begun) > 1:
+            may_end.wait()
+        return fetch_keys(known)
+
+    monkeypatch.setattr("bridge.access.issuer_keys.PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.access.issuer_keys.WAIT_SECONDS", 3_600.0)
+    monkeypatch.setattr("bridge.access.issuer_keys.MAX_WAITING", 3)
+    known = Issuer(issuer.url, "trainbridge", jwks_url=issuer.url + KEYS)
+    keys = IssuerKeys(known, Telemetry(), fetch=fetch)
+    await id_of(keys, "first")
+    waiting = [asyncio.create_task(id_of(keys, "unknown")) for _ in range(10)]
+    try:
+        await until(lambda: sum(one.done() for one in waiting) == 7)
+        assert await id_of(keys, "first") == "first"
+    finally:
+        may_end.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert found.count(None) == 3
+    assert all("issuer" in str(one) for one in found if one is not None)
+    assert keys._waiting == 0
+
+
 @pytest.mark.parametrize("error", [IssuerError("away"), RuntimeError("a mistake of ours")])
 async def test_no_error_takes_the_keys_away(issuer, clock, used, caplog, error):
     """One that nobody foresaw is logged, and nothing of it is shown to who waits."""

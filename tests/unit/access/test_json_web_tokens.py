@@ -8,12 +8,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from support.waiting import until
 
 from bridge.access import Authentication, Credentials, Role, jwt_parts
 from bridge.access import json_web_tokens as module
 from bridge.access.credentials import LONGEST_TOKEN
 from bridge.access.issuer import Issuer
-from bridge.access.issuer_keys import IssuerKeys
+from bridge.access.issuer_keys import FRESH_SECONDS, PAUSE_SECONDS, IssuerKeys
 from bridge.access.json_web_tokens import JsonWebTokens
 from bridge.access.jwt_parts import LEEWAY_SECONDS
 from bridge.access.rules import read_rules
@@ -250,6 +251,29 @@ async def test_a_change_of_the_rules_reaches_who_is_in(tokens, issuer, file):
     assert tokens.is_current(person)
     assert "no rule" in await refusal(tokens, issuer.token())
     file.write_text(RULES.replace("team-*", "team-a"))
+    assert tokens.is_current(trainer)
+
+
+async def test_a_key_that_was_withdrawn_ends_what_came_in_by_it(tokens, issuer):
+    """Whoever has stolen it can make tokens that never expire, and the streams of these end with the key all the same."""
+    forged = await tokens.identify(Credentials(issuer.token(exp=10**10)))
+    assert tokens.is_current(forged)
+    issuer.rotate("second")
+    tokens._keys._fetched_at -= FRESH_SECONDS + 1
+    tokens._keys._attempted_at -= PAUSE_SECONDS + 1
+    await until(lambda: not tokens.is_current(forged))
+    renewed = await tokens.identify(Credentials(issuer.token()))
+    assert tokens.is_current(renewed)
+
+
+async def test_a_key_that_is_still_published_is_good(tokens, issuer):
+    """A rotation that keeps the former key for its tokens ends nothing."""
+    trainer = await tokens.identify(Credentials(issuer.token()))
+    before = tokens._keys._keys
+    issuer.rotate("second", keep=True)
+    tokens._keys._attempted_at -= PAUSE_SECONDS + 1
+    await tokens.identify(Credentials(issuer.token()))
+    assert tokens._keys._keys is not before
     assert tokens.is_current(trainer)
 
 
