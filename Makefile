@@ -43,7 +43,8 @@ test-frameworks: .venv-frameworks/newest .venv-frameworks/oldest ## run the inte
 
 fuzz: .venv/fuzz ## send what a fuzzer makes to all that reads what strangers send; FUZZ_SECONDS=600 for each, targets="messages shards" only these
 	@for target in $(targets); do \
-	  PYTHONPATH=tests:. nice $(venv)/python tests/fuzz/run_target.py $$target --seconds $(FUZZ_SECONDS); done
+	  PYTHONPATH=tests:. nice $(venv)/python tests/fuzz/run_target.py $$target --seconds $(FUZZ_SECONDS) \
+	    2> >(grep -v '^INFO: Instrumenting' >&2); done
 
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
@@ -89,7 +90,7 @@ hashes: .venv-audit/ready ## write hashes.txt anew, after a change of constraint
 	@grep -v '^torch==' constraints.txt >.venv-audit/versions.in
 	@cd .venv-audit && bin/pip-compile --quiet --rebuild --generate-hashes --allow-unsafe --strip-extras --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file hashes.txt versions.in >log 2>&1 || { cat log >&2; exit 1; }
-	@{ head -1 hashes.txt; grep -v '^$$' .venv-audit/hashes.txt; } >.venv-audit/written && cp .venv-audit/written hashes.txt
+	@{ head -1 hashes.txt; grep -v -e '^$$' -e '^#' .venv-audit/hashes.txt; } >.venv-audit/written && cp .venv-audit/written hashes.txt
 
 torch: .venv/torch ## install PyTorch into .venv for the tests that train with it (5 GB)
 
