@@ -12,10 +12,11 @@ from pathlib import Path
 import atheris
 
 FOLDER = Path(__file__).parent
-SECONDS_EACH = 10
+SECONDS_EACH = 30
 MEMORY_MB = 2_048
 LONGEST_BYTES = 8_192
-INSTRUMENTED = ["bridge", "fuzz", "jwt", "yaml"]
+INSTRUMENTED = ["bridge", "fuzz", "jwt"]
+"""Without the parser of YAML, which would take a hundred times as long."""
 
 
 def main() -> None:
