@@ -114,7 +114,7 @@ def _expiry(row: Mapping[str, object], where: str) -> float:
     if value in (None, "", "never"):
         return math.inf
     try:
-        return _moment(str(value)).timestamp()
+        return _moment(value if isinstance(value, str) else "").timestamp()
     except ValueError:
         raise SettingError(
             f"{where} has an expires that is not a date: give one such as 2027-01-31, or 2027-01-31T12:00:00Z, or never"

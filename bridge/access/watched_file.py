@@ -1,5 +1,6 @@
 """A file that is read again when it has changed, and whose last good content stays in use."""
 
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ INLINE_BYTES = 2_048
 
 Content = TypeVar("Content")
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 
 class WatchedFile(Generic[Content]):
@@ -54,6 +55,11 @@ class WatchedFile(Generic[Content]):
         if stamp == self._stamp or self._is_reading:
             return
         self._stamp = stamp
+        if stamp is not None and not stat.S_ISREG(stamp[0]):
+            self._telemetry.access_kept(
+                f"{self._path} is no longer a file that can be read to its end: put one in its place"
+            )
+            return
         if stamp is None or stamp[-1] <= INLINE_BYTES:
             self._read_again()
             return
@@ -84,4 +90,4 @@ def _stamp(path: Path) -> Stamp | None:
         status = path.stat()
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
+    return status.st_mode, status.st_mtime_ns, status.st_ino, status.st_size

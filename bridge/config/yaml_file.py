@@ -24,6 +24,9 @@ LINE = "log_level: info"
 LINES = {"tokens_file": "tokens:", "access_rules_file": "claims:"}
 """What a line looks like, by the setting that names the file, where it is not of settings."""
 
+MOST_MERGED = 1_000
+"""Keys of one mapping with those that `<<` takes from others, which may take theirs from others in turn."""
+
 SPECIAL = "[{*&!%@`|>"
 """Text that begins with one of these means something to YAML."""
 
@@ -68,6 +71,13 @@ class _Loader(yaml.SafeLoader):
                 )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse mappings that are merged of so many that a small file would take all memory."""
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_MERGED:
+            problem = f"more than {MOST_MERGED} keys are merged into one mapping"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 def read_settings(path: Path, allowed: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A file of tokens: what it may hold, and how it is looked up."""
 
 import hmac
+import os
 import statistics
 import time
 
@@ -77,6 +78,33 @@ BAD = {
     "- tokens": "keys and values",
     "tokens: [": "not valid YAML",
 }
+
+
+def _doubled(first, following):
+    """Return lists, or mappings, of which each holds the one before it eight times."""
+    return ", ".join([first, *(following.format(n=n, last=f"*m{n - 1}") for n in range(1, 9))])
+
+
+EIGHT = ", ".join(["{last}"] * 8)
+
+SWOLLEN = {
+    "dates": "tokens:\n- {name: x, sha256: HASH, roles: [view], expires: ["
+    + _doubled("&m0 [x, x, x, x, x, x, x, x]", "&m{n} [" + EIGHT + "]")
+    + "]}",
+    "merged": "tokens: [" + _doubled("&m0 {name: x}", "&m{n} {{<<: [" + EIGHT + "]}}") + "]",
+}
+"""Files of a few hundred bytes that mean hundreds of millions of values."""
+
+
+@pytest.mark.parametrize("kind", SWOLLEN)
+def test_a_small_file_that_means_very_much_is_refused(tmp_path, kind):
+    """At once: the bridge would have no time and no memory left for anybody."""
+    path = tmp_path / "tokens.yaml"
+    path.write_text(SWOLLEN[kind].replace("HASH", hashes()[0]))
+    begun = time.process_time()
+    with pytest.raises(SettingError, match=r"expires that is not a date|merged"):
+        read_tokens(path)
+    assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize("text", BAD)
@@ -172,3 +200,22 @@ async def test_a_large_file_is_read_aside(file, monkeypatch):
 
     assert (await until(is_known)).name == "n99"
     assert await tokens.identify(Credentials("one")) is None
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "endless"])
+async def test_what_is_not_a_file_is_left_alone(file, monkeypatch, caplog, kind):
+    """A pipe would hold up the bridge until somebody writes to it, and a device would fill its memory."""
+    monkeypatch.setattr("bridge.access.watched_file.LOOK_SECONDS", 0.0)
+    tokens = Tokens(file, Telemetry())
+    good = file.read_text()
+    file.unlink()
+    if kind == "endless":
+        file.symlink_to("/dev/zero")
+    else:
+        (os.mkfifo if kind == "pipe" else os.mkdir)(file)
+    for _ in range(3):
+        assert (await tokens.identify(Credentials("one"))).name == "trainers"
+    assert [record.message for record in caplog.records].count("access stays as it was") == 1
+    (os.rmdir if kind == "folder" else os.unlink)(file)
+    file.write_text(good.replace(hashes()[0], hash_of_token("new")))
+    assert (await tokens.identify(Credentials("new"))).name == "trainers"
