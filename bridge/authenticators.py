@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from bridge.access import Authentication, Authenticator
+from bridge.access import Authentication, Authenticator, Role
 from bridge.access.certificate_names import AnyCertificate, CertificateNames
 from bridge.access.issuer import Issuer, fetch_keys
 from bridge.access.issuer_keys import IssuerKeys
@@ -18,6 +18,9 @@ from bridge.telemetry import Telemetry
 
 ISSUER = "oidc"
 """As a connection that is checked."""
+
+NO_RULE = "since no rule says whom a certificate admits"
+ADD_RULES = "add `certificates` to access_rules_file, such as {{name: people, match: '*.example.org', roles: [{role}]}}"
 
 Authenticators = tuple[Authenticator, ...]
 
@@ -85,12 +88,17 @@ def _rules(settings: Settings, telemetry: Telemetry) -> WatchedFile[Rules] | Non
 def _grpc_certificates(
     settings: Settings, rules: WatchedFile[Rules] | None, tokens: Authenticators
 ) -> Authenticators:
-    """Return who knows the certificates without which nobody connects; by them alone, all of them admit."""
+    """Return who knows the certificates without which nobody connects; by them alone, without rules, all of them admit."""
     if settings.tls_client_ca_file is None:
         return ()
-    if rules is not None and rules.content().certificates:
-        return (CertificateNames(rules, beside_tokens=bool(tokens)),)
-    return () if tokens else (AnyCertificate(),)
+    if rules is None:
+        return () if tokens else (AnyCertificate(),)
+    if not tokens and not rules.content().certificates:
+        raise SettingError(
+            f"tls_client_ca_file: by which nobody could come in over gRPC, {NO_RULE}: {ADD_RULES.format(role=Role.INGEST)}, or"
+            " leave access_rules_file out, so that every certificate of that authority may report sessions"
+        )
+    return (CertificateNames(rules, beside_tokens=bool(tokens)),)
 
 
 def _http_certificates(
@@ -99,12 +107,11 @@ def _http_certificates(
     """Return who knows the certificates that may be shown, where a door does not admit anybody anyway."""
     if settings.http_tls_client_ca_file is None or settings.allow_anonymous:
         return ()
-    if rules is not None and rules.content().certificates:
+    if rules is not None and (tokens or rules.content().certificates):
         return (CertificateNames(rules, beside_tokens=bool(tokens)),)
     if tokens:
         return ()
     raise SettingError(
-        "http_tls_client_ca_file: by which nobody could come in over HTTP, since no rule says whom a certificate admits:"
-        " add `certificates` to access_rules_file, such as {name: people, match: '*.example.org', roles: [view]}, or set"
-        " tokens_file or oidc_issuer"
+        f"http_tls_client_ca_file: by which nobody could come in over HTTP, {NO_RULE}:"
+        f" {ADD_RULES.format(role=Role.VIEW)}, or set tokens_file or oidc_issuer"
     )

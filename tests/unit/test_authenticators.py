@@ -88,6 +88,28 @@ async def test_rules_admit_over_http_too(doors_of):
     assert await names_at(both.http) == ["alice", "trainers", None, None, None]
 
 
+@pytest.mark.parametrize("also", [(), ("tokens_file",)])
+async def test_rules_for_certificates_count_once_they_are_written(
+    doors_of, tmp_path, monkeypatch, also
+):
+    """Also where the file had none at the start: whoever adds one to keep others out need not start the bridge again."""
+    monkeypatch.setattr("bridge.access.watched_file.LOOK_SECONDS", 0.0)
+    monkeypatch.setitem(FILES, RULES, "certificates: []\n" if also else FILES[RULES])
+    found = doors_of(*GRPC_TLS, *HTTP_TLS, RULES, *also)
+    rule = "certificates: [{name: others, match: stranger, roles: [ingest]}]\n"
+    (tmp_path / RULES).write_text(rule)
+    alice = "alice" if also else None
+    for door in (found.grpc, found.http):
+        assert await names_at(door) == [alice, None, "others", None, None]
+
+
+def test_rules_that_admit_no_certificate_are_refused_over_grpc(doors_of, monkeypatch):
+    """Where nothing else admits anybody: they would otherwise be taken for a wish that all may come in."""
+    monkeypatch.setitem(FILES, RULES, "certificates: []\n")
+    with pytest.raises(SettingError, match="leave access_rules_file out"):
+        doors_of(*GRPC_TLS, RULES)
+
+
 async def test_a_door_that_nobody_could_pass_is_refused(doors_of):
     """An authority for HTTP without a rule admits nobody, unless anybody may come in or there are tokens."""
     with pytest.raises(SettingError, match="access_rules_file"):
