@@ -7,11 +7,7 @@ from dataclasses import replace
 from bridge.admission import UNKNOWN_CALLER, Admission, Caller
 from bridge.commands import Command, Commands
 from bridge.committer import CommitListener, Committer
-from bridge.errors import (
-    InvalidDataError,
-    OverloadedError,
-    UnknownSessionError,
-)
+from bridge.errors import InvalidDataError, OverloadedError, UnknownSessionError
 from bridge.lifecycle import (
     AlertReceived,
     CommandAnswered,
