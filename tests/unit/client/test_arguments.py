@@ -166,6 +166,7 @@ REFUSED = [
     ("gpus", "some", "gpus: 'some' is not one of"),
     ("token", 7, "token: a int is not text"),
     ("token", "a\nb", "token: the argument token has a line break"),
+    ("token_file", 7, "token_file: a int is not text"),
     ("ca_file", 7, "ca_file: a int is not text"),
     ("cert_file", 7, "cert_file: a int is not text"),
     ("key_file", 7, "key_file: a int is not text"),
@@ -258,7 +259,7 @@ def test_labels(place, caplog):
 def test_what_decides_where_a_session_goes_is_refused(argument, value, words):
     """By its name, strict or not, before anything is started."""
     options = {"address": RecordingBridge()} | {argument: value}
-    if argument in ("token", "ca_file", "cert_file", "key_file"):
+    if argument in ("token", "token_file", "ca_file", "cert_file", "key_file"):
         options["address"] = ""
     for strict in (False, True):
         with pytest.raises(ValueError) as refusal:  # noqa: PT011 -- see below
