@@ -112,12 +112,15 @@ def test_what_is_not_grpc_is_cut(bridge, sent):
     """Whatever comes, the connection ends or stays quiet, its memory is bounded, and others are served."""
     before = resident(bridge)
     host, _, port = bridge.grpc.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=SECONDS) as connection:
-        with suppress(ConnectionError):  # but no timeout: a connection must not stay open for this
-            connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):
-                pass
+    # But no timeout: a connection must not stay open for this.
+    with (
+        socket.create_connection((host, int(port)), timeout=SECONDS) as connection,
+        suppress(ConnectionError),
+    ):
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
     serves(bridge)
     assert resident(bridge) - before < 96 * MEBIBYTE
 
