@@ -23,6 +23,7 @@ HTTP_REFUSALS = (
     "connections",
     "connections_per_address",
     "slow_request",
+    "encoding",
     "slow_reader",
     "malformed",
     "host",
@@ -34,7 +35,8 @@ HTTP_REFUSALS = (
     "permission_denied",
     "login",
 )
-"""Too many connections in all, or of one address; too slow in sending or reading; not HTTP; a foreign host;
+"""Too many connections in all, or of one address; too slow in sending or reading; a body that would
+have to be unpacked; not HTTP; a foreign host;
 too many pages of /metrics on their way; plain text where TLS is spoken; a handshake of TLS that failed; a connection
 that could not be taken; no credentials that admit anybody; a role that is missing; a token that the login page does not take."""
 

@@ -5,6 +5,7 @@ bridge's pages for that site's. A name that nobody can register in the public DN
 """
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -17,6 +18,12 @@ PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".svc", ".home.arpa")
 """Names below these are never found in the public DNS (RFC 6761, RFC 6762, RFC 8375, ICANN 2024; .svc: Kubernetes)."""
 
 EVERY_HOST = "*"
+
+HOST = re.compile(r"(\[[0-9A-Za-z:.%_-]+\]|[^\s:/?#@\\\[\]\x00-\x20\x7f-\uffff]+)(:[0-9]*)?")
+"""A name or an address, the one of IPv6 in brackets, and perhaps a port."""
+
+NO_NAME = "/"
+"""For a target that has a place for a host and none in it."""
 
 
 class ForeignHostError(BridgeError):
@@ -60,19 +67,29 @@ ALLOWED_HOSTS = web.AppKey("allowed_hosts", AllowedHosts)
 
 
 def check_host(request: web.Request) -> None:
-    """Raise ForeignHostError unless a request names this bridge."""
-    host = request.headers.get("Host", "")
-    if not request.app[ALLOWED_HOSTS].allows(host):
+    """Raise ForeignHostError unless a request names this bridge, in its target too where that has a host.
+
+    The target of a request counts for more than its Host header (RFC 9112, section 3.2.2).
+    """
+    for host in (request.headers.get("Host", ""), _host_of_target(request.raw_path)):
+        if request.app[ALLOWED_HOSTS].allows(host):
+            continue
         raise ForeignHostError(
             f"this bridge does not know that it is called {_name_of(host)[:100] or 'that'}: if it is, add the"
             " name to its setting allowed_hosts (--allowed-hosts, TRAINBRIDGE_ALLOWED_HOSTS), or set public_url"
         )
 
 
+def _host_of_target(target: str) -> str:
+    """Return the host of a target in absolute form, "" for one that is a path."""
+    scheme, separator, rest = target.partition("://")
+    is_absolute = bool(separator) and scheme.isalnum()
+    return (re.split(r"[/?#]", rest, maxsplit=1)[0] or NO_NAME) if is_absolute else ""
+
+
 def _name_of(host: str) -> str:
-    if (
-        not host.isascii()
-    ):  # no host has such a name (RFC 3986, section 3.2.2), and no response could hold it
+    """Return the name in a Host header, "" for what is not one (RFC 3986, section 3.2.2)."""
+    if not HOST.fullmatch(host):
         return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")

@@ -29,6 +29,7 @@ async def serve_http(
     runner = web.AppRunner(
         app,
         handle_signals=False,
+        auto_decompress=False,
         access_log=None,
         shutdown_timeout=GRACE_SECONDS,
         keepalive_timeout=connections.limits.idle_seconds,

@@ -3,6 +3,7 @@
 import logging
 
 from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web import RequestPayloadError
 
 from bridge.telemetry import Telemetry
 
@@ -21,7 +22,9 @@ class _Counting(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
+        if isinstance(error, ConnectionError):
+            return  # the client has gone, and needs no answer any more
+        if isinstance(error, HttpProcessingError | RequestPayloadError):
             self._telemetry.http_refused("malformed", error=type(error).__name__)
         elif error is not None:
             self._telemetry.unexpected_error("web server", error)

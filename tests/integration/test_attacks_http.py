@@ -187,6 +187,43 @@ def test_a_header_changes_no_method(bridge, header):
     assert statuses(received) == [404]
 
 
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "GZIP", "identity, gzip"])
+def test_no_body_is_unpacked(bridge, coding):
+    """What is packed, well or badly, is refused before it is looked at, and leaves no traceback."""
+    request = (
+        f"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: {coding}\r\nContent-Length: 5\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\nabcde"
+    ).encode()
+    assert statuses(answers(bridge, request)) == [415]
+    assert "Traceback" not in bridge.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost/evil.example",
+        "localhost:80:evil.example",
+        "localhost@evil.example",
+        "[::1",
+        "localhost:x",
+        "local host",
+    ],
+)
+def test_what_is_not_a_host_is_not_answered(bridge, host):
+    """Two programs could read two names out of it."""
+    request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    assert statuses(answers(bridge, request))[0] in (400, 421)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://evil.example/healthz", "ftp://evil.example/healthz", "http:///healthz"]
+)
+def test_a_target_names_this_bridge_too(bridge, target):
+    """A target with a host counts for more than the Host header, so it must name the bridge as well."""
+    request = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    assert statuses(answers(bridge, request))[0] in (400, 421)
+
+
 FLOOD = 2_000
 
 
