@@ -94,7 +94,10 @@ def test_build_sees_what_it_copies_and_nothing_else():
 
     assert IGNORED[0] == "*"
     assert allowed == copied
-    assert {name_of(path).split("/")[0] for path in files()} >= allowed
+    tracked = {name_of(path) for path in files()}
+    assert all(
+        any(name == one or name.startswith(f"{one}/") for name in tracked) for one in allowed
+    )
 
 
 def test_page_tells_what_holds():

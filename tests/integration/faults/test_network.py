@@ -27,7 +27,8 @@ def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
     with line() as wire, ExitStack() as stack:
         there, here = wire.hosts
         stack.enter_context(here.entered())
-        flags = ("--grpc-address", f"{here.address}:0", "--images-keep", "all")
+        listening = ("--grpc-address", f"{here.address}:0", "--allow-anonymous")
+        flags = (*listening, "--images-keep", "all")
         bridge = stack.enter_context(running_bridge(tmp_path / "state", *flags))
         address = f"{here.address}:{bridge.grpc.rpartition(':')[2]}"
         with there.entered():
