@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from bridge.errors import PermissionDeniedError
+
 
 class Role(StrEnum):
     """What an identity may do."""
@@ -57,3 +59,12 @@ def with_included(roles: Iterable[Role]) -> frozenset[Role]:
     """Return roles with those that they include."""
     given = frozenset(roles)
     return given.union(*(INCLUDED.get(role, frozenset()) for role in given))
+
+
+def check_role(identity: Identity, role: Role, what: str) -> None:
+    """Raise PermissionDeniedError where somebody lacks a role; `what` it is for follows on "may not"."""
+    if not identity.may(role):
+        raise PermissionDeniedError(
+            f"{identity.name} may not {what}, since its roles are {', '.join(sorted(identity.roles))}: ask the operator"
+            f" of this bridge for the role {role}"
+        )

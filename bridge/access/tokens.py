@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
-from hashlib import sha256
 from pathlib import Path
 
 from bridge.access.credentials import Credentials
@@ -15,6 +14,7 @@ from bridge.access.identity import Identity
 from bridge.access.watched_file import WatchedFile
 from bridge.config.yaml_file import read_yaml
 from bridge.errors import SettingError
+from bridge.stream_proof import hash_of
 from bridge.telemetry import Telemetry
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -36,7 +36,7 @@ class TokenEntry:
 
 def hash_of_token(token: str) -> str:
     """Return what a tokens file holds of a token."""
-    return sha256(token.encode()).hexdigest()
+    return hash_of(token)
 
 
 def read_tokens(path: Path) -> tuple[TokenEntry, ...]:

@@ -9,8 +9,8 @@ import grpc.aio
 
 from bridge.access import Authentication, Credentials, Role
 from bridge.access.credentials import token_of
+from bridge.access.identity import check_role
 from bridge.admission import Caller
-from bridge.errors import PermissionDeniedError
 from bridge.protocol import TOKEN_HEADER
 from bridge.stream_proof import hash_of
 
@@ -36,11 +36,7 @@ async def authenticated(
     """Return who makes this call, with whose credentials; raises UnauthenticatedError, PermissionDeniedError."""
     caller = caller_of(context)
     identity = await authentication.identify(_credentials(context))
-    if not identity.may(Role.INGEST):
-        raise PermissionDeniedError(
-            f"{identity.name} may not report sessions, since its roles are {', '.join(sorted(identity.roles))}: ask"
-            f" the operator of this bridge for the role {Role.INGEST}"
-        )
+    check_role(identity, Role.INGEST, "report sessions")
     return replace(caller, identity=identity)
 
 

@@ -6,6 +6,7 @@ from aiohttp import web
 
 from bridge.access import Credentials, Identity, Role
 from bridge.access.credentials import token_of
+from bridge.access.identity import check_role
 from bridge.errors import PermissionDeniedError, UnauthenticatedError
 from bridge.web.client_address import client_address
 from bridge.web.client_certificate import certificate_names
@@ -47,7 +48,7 @@ async def _admit(request: web.Request, role: Role) -> None:
         raise
     request[IDENTITY] = identity
     try:
-        check_role(identity, role)
+        check_role(identity, role, "do this")
     except PermissionDeniedError:
         request.app[DEPENDENCIES].telemetry.http_refused(
             "permission_denied", address=client_address(request), identity=identity.name
@@ -59,9 +60,9 @@ async def _admit(request: web.Request, role: Role) -> None:
 async def _identify(request: web.Request) -> Identity:
     authentication = request.app[DEPENDENCIES].authentication
     token = token_of(request.headers.get("Authorization", ""))
-    request[IS_LOGGED_IN] = not token and authentication.is_required and bool(cookie_token(request))
-    if request[IS_LOGGED_IN]:
-        token = cookie_token(request)
+    cookie = "" if token or not authentication.is_required else cookie_token(request)
+    request[IS_LOGGED_IN] = bool(cookie)
+    token = token or cookie
     return await authentication.identify(Credentials(token, certificate_names(request)))
 
 
@@ -72,15 +73,6 @@ async def is_admitted(request: web.Request, role: Role) -> bool:
     except UnauthenticatedError:
         return False
     return identity.may(role) and not identity.sessions
-
-
-def check_role(identity: Identity, role: Role) -> None:
-    """Raise PermissionDeniedError where somebody lacks a role."""
-    if not identity.may(role):
-        raise PermissionDeniedError(
-            f"{identity.name} may not do this, since its roles are {', '.join(sorted(identity.roles))}: ask the operator"
-            f" of this bridge for the role {role}"
-        )
 
 
 def _is_navigation(request: web.Request) -> bool:

@@ -5,8 +5,8 @@ import re
 from aiohttp import web
 
 from bridge.access import Credentials, Role
+from bridge.access.identity import check_role
 from bridge.errors import PermissionDeniedError, UnauthenticatedError
-from bridge.web.admission import check_role
 from bridge.web.client_address import client_address
 from bridge.web.cookies import check_length, cookie_token, remove_cookie, set_cookie
 from bridge.web.dependencies import deps_of
@@ -46,7 +46,7 @@ async def post_login(request: web.Request) -> web.Response:
     authentication = deps_of(request).authentication
     try:
         identity = await authentication.identify(Credentials(token))
-        check_role(identity, Role.VIEW)
+        check_role(identity, Role.VIEW, "do this")
         check_length(token)
     except (UnauthenticatedError, PermissionDeniedError) as error:
         deps_of(request).telemetry.http_refused("login", address=client_address(request))
