@@ -10,8 +10,8 @@ from bridge.lifecycle import Registered
 from bridge.model import Batch, Client, Config
 from bridge.session import Session
 from bridge.sinks.journal import Journal
-from bridge.storage.database import Database
 from bridge.storage.journal import JournalRows
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 
@@ -19,7 +19,7 @@ from bridge.telemetry import Telemetry
 class Desk:
     """A journal on a disk, and sessions to write of."""
 
-    database: Database
+    database: SqliteDatabase
     journal: Journal
     sessions: Sequence[Session]
 
@@ -46,7 +46,7 @@ class Desk:
 def desk(folder: Path, sessions: int) -> Iterator[Desk]:
     """Open a journal in a state folder, with registered sessions."""
     folder.mkdir(parents=True, exist_ok=True)
-    database = Database(folder / "trainbridge.db")
+    database = SqliteDatabase(folder / "trainbridge.db")
     try:
         runs = [
             Session(f"run-{number}", Client(), Config(), now=time.time())

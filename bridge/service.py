@@ -43,11 +43,11 @@ from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.sinks.spans import Spans, open_spans
 from bridge.storage.aside import DamagedFolder
-from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder, state_folder
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.storage.objects import ObjectStore
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
@@ -101,7 +101,7 @@ async def run(
             )
         )
 
-        database = Database(
+        database = SqliteDatabase(
             folder.database,
             durable=folder.is_durable,
             log_damaged=DamagedFolder(folder.damaged, telemetry).copy_log,
@@ -287,7 +287,7 @@ def _images(
     settings: Settings,
     folder: StateFolder,
     store: ObjectStore,
-    database: Database,
+    database: SqliteDatabase,
     telemetry: Telemetry,
     metrics: TrainingMetrics,
 ) -> Images:
@@ -308,7 +308,7 @@ async def _spans(
     stack: AsyncExitStack,
     settings: Settings,
     folder: StateFolder,
-    database: Database,
+    database: SqliteDatabase,
     telemetry: Telemetry,
     public_url: str,
 ) -> tuple[Spans, ...]:

@@ -19,6 +19,7 @@ from bridge.storage.shards import (
     put_shards,
     shards_of_session,
 )
+from bridge.storage.sqlite import SqliteDatabase
 from bridge.storage.transaction import Transaction
 
 FORGET = (
@@ -132,7 +133,7 @@ class IndexCache:
         with self._opening:
             if self._database is None:
                 self._remove()
-                self._database = Database(self._path, durable=False)
+                self._database = SqliteDatabase(self._path, durable=False)
             return self._database
 
     def _remove(self) -> None:

@@ -28,7 +28,7 @@ def test_wheel_has_every_module_and_what_it_reads(contents):
     names, _ = contents
 
     assert DATA - names == set()
-    assert {"bridge/py.typed", "bridge/storage/schema.sql"} <= names
+    assert {"bridge/py.typed", "bridge/storage/sqlite/schema.sql"} <= names
 
 
 def test_wheel_brings_nothing_else(contents):

@@ -8,8 +8,8 @@ from support.checks import Sent
 from support.known_run import SCALAR, SPLITS
 
 from bridge.sinks.journal import Archive
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
+from bridge.storage.sqlite.database import SqliteDatabase
 
 
 def check_reports(bridge: RunningBridge, sent: Sent, *, attempts: int = 1) -> None:
@@ -29,7 +29,7 @@ def check_reports(bridge: RunningBridge, sent: Sent, *, attempts: int = 1) -> No
 
 def attempts_in(state: Path, session_id: str) -> list[int]:
     """Return which attempts of a session a bridge that has stopped leaves behind."""
-    with closing(Database(state / "trainbridge.db")) as database:
+    with closing(SqliteDatabase(state / "trainbridge.db")) as database:
         return [entry.attempt for entry in Archive(database).attempts(session_id)]
 
 
@@ -38,7 +38,7 @@ def check_attempt(
 ) -> None:
     """A bridge that has stopped leaves behind all of an attempt, each of it once; by default of the newest."""
     run, numbers = sent.run, sent.numbers
-    with closing(Database(state / "trainbridge.db")) as database:
+    with closing(SqliteDatabase(state / "trainbridge.db")) as database:
         kept = Archive(database).find(run.session_id, attempt)
         assert kept is not None, (run.session_id, attempt)
         batches = ImageIndex(database).page(

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from itertools import count
 
 from bridge.cli import main
-from bridge.storage.database import Database
+from bridge.storage.sqlite.database import SqliteDatabase
 
 LEAK_SECONDS = 0.05
 """An Ack that did not wait for the commit has time to get out."""
 
-commit = Database.transaction
+commit = SqliteDatabase.transaction
 commits = count(1)
 
 
@@ -34,5 +34,5 @@ def deadly(database, **options):
 
 
 if __name__ == "__main__":
-    Database.transaction = deadly
+    SqliteDatabase.transaction = deadly
     sys.exit(main(sys.argv[3:]))

@@ -13,8 +13,8 @@ from bridge.model import Batch, Client, Config, Image, ImageResult
 from bridge.session import Session
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.images.candidate import ImageCandidate
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 NOON_MS = 1_700_000_000_000
@@ -72,7 +72,7 @@ class Bench:
         folder.mkdir(exist_ok=True)
         self.spool = folder / "spool"
         self.store = store
-        self.database = Database(folder / "trainbridge.db", durable=False)
+        self.database = SqliteDatabase(folder / "trainbridge.db", durable=False)
         self.index = ImageIndex(self.database)
         self.telemetry = Telemetry()
         self.resolved = Counter()

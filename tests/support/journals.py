@@ -8,9 +8,9 @@ from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.journal.replay import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics
 from bridge.sinks.spans.sink import Spans
-from bridge.storage.database import Database
 from bridge.storage.journal import JournalRows
 from bridge.storage.outbox import SpanOutbox
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 START = 1_800_000_000.0
@@ -19,7 +19,7 @@ START = 1_800_000_000.0
 class Life:
     """One life of a bridge, as far as its journal goes; the next one is begun on the same database."""
 
-    def __init__(self, database: Database, *, ended_after_ms=0, **options):
+    def __init__(self, database: SqliteDatabase, *, ended_after_ms=0, **options):
         """Replay what is there; `options` are the journal's."""
         self.database = database
         self.now = 0.0

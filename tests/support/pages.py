@@ -9,8 +9,8 @@ from bridge.errors import NotFoundError
 from bridge.lifecycle import Connected
 from bridge.model import Batch, Client, Config
 from bridge.sessions import Sessions
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 from bridge.web import AppDependencies
 
@@ -104,7 +104,7 @@ class StoredImages:
 
     def __init__(self, folder):
         """Open the database in the folder given."""
-        self.database = Database(folder / "pages.db", durable=False)
+        self.database = SqliteDatabase(folder / "pages.db", durable=False)
         self.index = ImageIndex(self.database)
         self._bytes = {}
         self._shards = 0

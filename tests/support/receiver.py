@@ -17,7 +17,7 @@ from bridge.receiver.server import bind_server, serve_grpc
 from bridge.receiver.server_config import ServerConfig
 from bridge.receiver.servicer import Servicer
 from bridge.sessions import Sessions
-from bridge.storage.database import Database
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.metrics_pb2_grpc import MetricsServiceStub
@@ -71,7 +71,7 @@ class Bridge:
         self.telemetry = Telemetry()
         self.sessions = Sessions(limit=5)
         self.commands = Commands()
-        self.database = Database(tmp_path / "bridge.db")
+        self.database = SqliteDatabase(tmp_path / "bridge.db")
         self.committer = Committer([], self.database, self.telemetry)
         self.pipeline = Pipeline(
             sessions=self.sessions,

@@ -6,9 +6,9 @@ from bridge.session import Session
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.sinks.spans.sink import DEFAULT_OPTIONS, Spans
 from bridge.sinks.spans.span import Span
-from bridge.storage.database import Database
 from bridge.storage.outbox import OUTBOX_LIMIT, SpanOutbox
 from bridge.storage.packed import packed, unpacked
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 PUBLIC_URL = "https://bridge.example.org"
@@ -24,7 +24,7 @@ class World:
     def __init__(self, folder, *, limit=OUTBOX_LIMIT, monotonic=None, options=DEFAULT_OPTIONS):
         self.folder = folder
         folder.mkdir(exist_ok=True)
-        self.database = Database(folder / "trainbridge.db", durable=False)
+        self.database = SqliteDatabase(folder / "trainbridge.db", durable=False)
         self.outbox = SpanOutbox(self.database, limit=limit)
         self.telemetry = Telemetry()
         self.sink = Spans(

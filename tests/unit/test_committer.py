@@ -13,8 +13,8 @@ from bridge.errors import StorageError
 from bridge.model import Client, Config, Scalars
 from bridge.session import Session
 from bridge.sinks.journal import Journal
-from bridge.storage.database import Database
 from bridge.storage.journal import JournalRows
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 
@@ -58,7 +58,7 @@ class NotesWrite:
 class Waiter:
     """Writes down what the database held when it was notified."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self.database = database
         self.tickets: list[tuple[int, list[str]]] = []
 
@@ -70,7 +70,7 @@ class Waiter:
 @pytest.fixture
 def database(tmp_path):
     """Return an open database."""
-    database = Database(tmp_path / "bridge.db")
+    database = SqliteDatabase(tmp_path / "bridge.db")
     yield database
     database.close()
 

@@ -20,11 +20,11 @@ from bridge.sinks.attempt_limit import AttemptLimit
 from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.journal import Archive, Journal
 from bridge.storage import deletions as rows
-from bridge.storage.database import Database
 from bridge.storage.deletions import Deletion, ImageScope, pending_deletions, put_deletions
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.storage.shards import mark_rebuilt
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 LATER_MS = NOON_MS + 1
@@ -35,7 +35,7 @@ class Office:
 
     def __init__(self, folder):
         """Build it in a folder."""
-        self.database = Database(folder / "deletions.db", durable=False)
+        self.database = SqliteDatabase(folder / "deletions.db", durable=False)
         self.telemetry = Telemetry()
         self.sessions = Sessions()
         self.requests = DeletionRequests()
@@ -203,7 +203,7 @@ async def kept(tmp_path):
     """Return a database and a store with the images of two sessions whose names begin alike."""
     store = MemoryStore()
     await stored(Bench(tmp_path, store), "run", "run-2")
-    database = Database(tmp_path / "trainbridge.db", durable=False)
+    database = SqliteDatabase(tmp_path / "trainbridge.db", durable=False)
     yield database, store
     database.close()
 
@@ -255,7 +255,7 @@ async def test_the_images_of_one_attempt_go_by_themselves(tmp_path, monkeypatch)
             for epoch in (1, 2):
                 bench.send(session("run", attempt=attempt), batch(epoch, 0))
             bench.commit()
-    database = Database(tmp_path / "trainbridge.db", durable=False)
+    database = SqliteDatabase(tmp_path / "trainbridge.db", durable=False)
     [old] = [key for key in store.objects if "-a1-" in key][:1]
     renamed = old.replace("-a1-", "-")
     store.objects[renamed] = store.objects.pop(old)

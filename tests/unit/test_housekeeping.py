@@ -8,14 +8,14 @@ from bridge.housekeeping import housekeeping
 from bridge.model import Client, Config
 from bridge.pipeline import Pipeline
 from bridge.sessions import Sessions
-from bridge.storage.database import Database
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 
 async def test_time_goes_on_without_messages(tmp_path):
     """Silent sessions are lost and expire, and the gauges say so, though nothing arrives."""
     telemetry = Telemetry()
-    database = Database(tmp_path / "bridge.db")
+    database = SqliteDatabase(tmp_path / "bridge.db")
     sessions = Sessions(heartbeat_seconds=0.1, lost_seconds=0.3, linger_seconds=1.5)
     pipeline = Pipeline(
         sessions=sessions,

@@ -8,8 +8,8 @@ from bridge.model import Client, Config
 from bridge.retention import DAY_SECONDS, Retention, RetentionLimits
 from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
-from bridge.storage.database import Database
 from bridge.storage.deletions import ImageScope, pending_deletions
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 NOW = 1_700_000_000.0
@@ -18,7 +18,7 @@ NOW = 1_700_000_000.0
 @pytest.fixture
 def database(tmp_path):
     """Return a database with sessions that were last heard of 0 to 4 days ago, and one that is in memory."""
-    database = Database(tmp_path / "retention.db", durable=False)
+    database = SqliteDatabase(tmp_path / "retention.db", durable=False)
     with database.transaction() as transaction:
         for days in range(5):
             at_ms = round((NOW - days * DAY_SECONDS) * 1000)

@@ -18,7 +18,7 @@ from support.trainers import training
 from support.waiting import until_true
 
 from bridge.errors import StorageError
-from bridge.storage.database import Database
+from bridge.storage.sqlite.database import SqliteDatabase
 
 MEBIBYTE = 1 << 20
 NOTICE_SECONDS = 30
@@ -236,7 +236,7 @@ def test_a_bridge_that_starts_on_a_full_disk_takes_images_once_there_is_room(tmp
 def test_a_write_ahead_log_never_keeps_a_small_disk_full(tmp_path):
     """What the log takes without need is given back: a disk that is full otherwise goes on taking commits."""
     with small_disk(tmp_path / "disk", size_bytes=6 * MEBIBYTE) as disk:
-        database = Database(disk.folder / "bridge.db")
+        database = SqliteDatabase(disk.folder / "bridge.db")
         row = "INSERT OR REPLACE INTO windows (session_id, offer) VALUES (?, ?)"
         for number in range(52):
             with database.transaction() as transaction:

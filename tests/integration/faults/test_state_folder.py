@@ -21,7 +21,7 @@ from support.waiting import until_true
 
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards import layout
-from bridge.storage.migrations import VERSION
+from bridge.storage.sqlite.migrations import VERSION
 from bridge.wire import metrics_pb2 as wire
 
 FLAGS = ("--images-keep", "all")

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from bridge.errors import SettingError, StorageError
-from bridge.storage.database import Database
 from bridge.storage.folder import state_folder, way_out
+from bridge.storage.sqlite.database import SqliteDatabase
 
 
 def test_a_missing_folder_is_made(tmp_path):
@@ -178,4 +178,4 @@ def test_a_database_that_is_not_a_file_is_refused(tmp_path, put, name):
     put(tmp_path / name)
 
     with pytest.raises(StorageError, match=name):
-        Database(tmp_path / "trainbridge.db")
+        SqliteDatabase(tmp_path / "trainbridge.db")

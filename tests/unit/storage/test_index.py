@@ -4,7 +4,6 @@ import math
 
 import pytest
 
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex, Prefer
 from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
@@ -18,6 +17,7 @@ from bridge.storage.shards import (
     put_shards,
     unstored_shards,
 )
+from bridge.storage.sqlite.database import SqliteDatabase
 
 KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
 
@@ -25,7 +25,7 @@ KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
 @pytest.fixture
 def database(tmp_path):
     """Return an empty database."""
-    database = Database(tmp_path / "trainbridge.db", durable=False)
+    database = SqliteDatabase(tmp_path / "trainbridge.db", durable=False)
     yield database
     database.close()
 

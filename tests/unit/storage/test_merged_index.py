@@ -6,10 +6,10 @@ import random
 import pytest
 from support.images import NOON_MS
 
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex, Prefer
 from bridge.storage.merged_index import MergedIndex
 from bridge.storage.shards import Shard, ShardBatch, ShardImage, put_batches, put_shards
+from bridge.storage.sqlite.database import SqliteDatabase
 
 LOSSES = (None, math.nan, 0.25, 0.5, 0.5, 1.5, 3.0)
 
@@ -40,7 +40,7 @@ def indexed(tmp_path):
     databases = []
 
     def index_of(batches, key="run/2023-11-14/1700000000000-a1-abcd0123-000001.tar"):
-        database = Database(tmp_path / f"{len(databases)}.db", durable=False)
+        database = SqliteDatabase(tmp_path / f"{len(databases)}.db", durable=False)
         databases.append(database)
         with database.transaction() as transaction:
             put_shards(transaction, [Shard(1, "run", key, 4096, True, True)])

@@ -2,7 +2,6 @@
 
 import pytest
 
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
 from bridge.storage.shard_rows import SHARDS_PER_PASS, ShardRows
 from bridge.storage.shards import (
@@ -13,6 +12,7 @@ from bridge.storage.shards import (
     put_shards,
     unstored_shards,
 )
+from bridge.storage.sqlite.database import SqliteDatabase
 
 SHARDS = 2 * SHARDS_PER_PASS
 IMAGES = 3
@@ -21,7 +21,7 @@ IMAGES = 3
 @pytest.fixture
 def database(tmp_path):
     """Return an index of two sessions, whose shards have three images each."""
-    database = Database(tmp_path / "bridge.db", durable=False)
+    database = SqliteDatabase(tmp_path / "bridge.db", durable=False)
     shards = [
         Shard(number, f"run-{number % 2}", f"{number}.tar", 100) for number in range(1, SHARDS + 1)
     ]

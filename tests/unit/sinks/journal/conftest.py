@@ -2,12 +2,12 @@
 
 import pytest
 
-from bridge.storage.database import Database
+from bridge.storage.sqlite.database import SqliteDatabase
 
 
 @pytest.fixture
 def database(tmp_path):
     """Return an open database."""
-    database = Database(tmp_path / "bridge.db", durable=False)
+    database = SqliteDatabase(tmp_path / "bridge.db", durable=False)
     yield database
     database.close()

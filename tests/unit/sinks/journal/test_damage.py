@@ -19,9 +19,9 @@ from bridge.model import (
     Status,
     StatusChange,
 )
-from bridge.storage.database import Database
 from bridge.storage.image_counts import ImageCount, add_counts, counts_of
 from bridge.storage.shards import unstored_shards
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.storage.windows import held_windows
 from bridge.trace_context import TraceContext
 
@@ -66,7 +66,7 @@ spoils = st.one_of(
 
 def lived(folder):
     """Return a database with two sessions, each with a checkpoint and entries behind it."""
-    database = Database(folder / "bridge.db", durable=False)
+    database = SqliteDatabase(folder / "bridge.db", durable=False)
     with database.transaction() as transaction:
         for table in ("journal", "sessions", "spans", "tallies"):
             transaction.execute(f"DELETE FROM {table}")  # noqa: S608

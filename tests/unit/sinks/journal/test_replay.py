@@ -32,7 +32,6 @@ from bridge.model import (
 from bridge.protocol import CommandType
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks.journal import Archive
-from bridge.storage.database import Database
 from bridge.storage.deletions import (
     Archived,
     Deletion,
@@ -41,6 +40,7 @@ from bridge.storage.deletions import (
     put_deletions,
 )
 from bridge.storage.packed import packed, unsealed
+from bridge.storage.sqlite.database import SqliteDatabase
 
 numbers = st.floats(width=32)
 epochs = st.integers(0, 3)
@@ -107,7 +107,7 @@ def test_what_is_committed_is_known_again_to_the_last_detail(tmp_path, story):
     """
     path = tmp_path / f"{hash(str(story))}.db"
     path.unlink(missing_ok=True)
-    database = Database(path, durable=False)
+    database = SqliteDatabase(path, durable=False)
     life = Life(database)
     for name in "ab":
         life.register(name)

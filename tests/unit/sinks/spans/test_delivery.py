@@ -9,8 +9,8 @@ from support.waiting import until
 from bridge.sinks.spans.delivery import SPANS_PER_EXPORT, Delivery
 from bridge.sinks.spans.otlp.encoding import Accepted
 from bridge.sinks.spans.otlp.errors import ExportError
-from bridge.storage.database import Database
 from bridge.storage.outbox import SpanOutbox
+from bridge.storage.sqlite.database import SqliteDatabase
 
 
 class Endpoint:
@@ -237,7 +237,7 @@ async def test_a_damaged_row_does_not_block_the_outbox(world, delivery, endpoint
 @pytest.mark.parametrize("is_left", [False, True])
 def test_a_damaged_number_of_a_span_leaves_room_for_the_next(tmp_path, number, is_left):
     """SQLite gives none below it, also when the span itself is gone; the next ones are written all the same."""
-    database = Database(tmp_path / "bridge.db")
+    database = SqliteDatabase(tmp_path / "bridge.db")
     outbox = SpanOutbox(database)
     with database.transaction() as transaction:
         outbox.add(transaction, [("a", "{}")])

@@ -21,10 +21,10 @@ from bridge.sinks.images.shards.open_shard import batch_of
 from bridge.sinks.images.shards.recovery import Recovery
 from bridge.sinks.images.shards.spool import Spool
 from bridge.storage.aside import DamagedFolder
-from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.storage.packed import packed
 from bridge.storage.shards import Shard, put_batches, put_shards
+from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 
 KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
@@ -47,7 +47,7 @@ class Wreck:
         folder.mkdir()
         self.folder = folder
         self.telemetry = Telemetry()
-        self.database = Database(folder / "bridge.db", durable=False)
+        self.database = SqliteDatabase(folder / "bridge.db", durable=False)
         self.spool = Spool(folder / "spool", bridge_id="b", shard_bytes=1 << 20, shard_seconds=30)
         self.spool.folder.mkdir()
         self.path = self.spool.path(KEY)

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.sinks.images.shards.index_lines import LARGEST_IMAGE, SMALLEST_MEMBERS, read_index
-from bridge.storage.database import Database
 from bridge.storage.shards import Shard, put_batches, put_shards
+from bridge.storage.sqlite.database import SqliteDatabase
 
 END = 100_000
 
@@ -58,7 +58,7 @@ def test_a_line_that_cannot_be_written_costs_itself(tmp_path, name, value):
     odd_line = line(**{"index": 2, name: value})
     found = read_index(line() + odd_line + line(index=1), "run/key.tar", 1, end=END)
 
-    database = Database(tmp_path / "bridge.db", durable=False)
+    database = SqliteDatabase(tmp_path / "bridge.db", durable=False)
     try:
         with database.transaction() as transaction:
             put_shards(transaction, [Shard(1, "run", "run/key.tar", END)])

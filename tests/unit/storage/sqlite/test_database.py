@@ -17,22 +17,22 @@ from support.waiting import until_true
 from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
 from bridge.model import ImageResult
 from bridge.sinks.journal import Archive
-from bridge.storage import attempt_migration
-from bridge.storage.database import Database
+from bridge.storage.sqlite import attempt_migration
 from bridge.storage.image_counts import counts_of
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
-from bridge.storage.migrations import VERSION
 from bridge.storage.packed import packed, unpacked
 from bridge.storage.shards import shard_of
+from bridge.storage.sqlite.database import SqliteDatabase
+from bridge.storage.sqlite.migrations import VERSION
 
 
 def test_opening_again_writes_nothing(tmp_path):
     """A bridge starts on a full disk, to deliver what is there."""
     path = tmp_path / "bridge.db"
-    Database(path).close()
+    SqliteDatabase(path).close()
     before = path.read_bytes()
-    again = Database(path)
+    again = SqliteDatabase(path)
     written = (tmp_path / "bridge.db-wal").stat().st_size
     again.close()
 
@@ -43,13 +43,13 @@ def test_opening_again_writes_nothing(tmp_path):
 def test_a_newer_format_is_refused(tmp_path):
     """The text says which one can read it."""
     path = tmp_path / "bridge.db"
-    Database(path).close()
+    SqliteDatabase(path).close()
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
 
     with pytest.raises(StorageError, match="newer trainbridge"):
-        Database(path)
+        SqliteDatabase(path)
 
 
 def test_only_damage_is_called_damage(tmp_path):
@@ -57,10 +57,10 @@ def test_only_damage_is_called_damage(tmp_path):
     spoiled = tmp_path / "bridge.db"
     spoiled.write_bytes(b"no database" * 1_000)
     with pytest.raises(StorageError, match="move it away"):
-        Database(spoiled)
+        SqliteDatabase(spoiled)
 
     with pytest.raises(StorageError) as raised:
-        Database(tmp_path / "nowhere" / "bridge.db")
+        SqliteDatabase(tmp_path / "nowhere" / "bridge.db")
     assert "move it away" not in str(raised.value)
     assert "nowhere" in str(raised.value)
     assert "set state (--state) to another folder" in str(raised.value)
@@ -73,7 +73,7 @@ def test_a_full_disk_is_called_full(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 13, limit[1]))
     try:
         with pytest.raises(StorageError, match="make room on its disk"):
-            Database(tmp_path / "bridge.db")
+            SqliteDatabase(tmp_path / "bridge.db")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, previous)
@@ -102,7 +102,7 @@ def path(tmp_path):
 def database(path):
     """Return an open database with one row."""
     path.parent.mkdir()
-    database = Database(path)
+    database = SqliteDatabase(path)
     put(database, "one")
     yield database
     database.close()
@@ -116,7 +116,7 @@ def remove(path):
 def replace(path):
     """Put another database in its place."""
     other = path.with_name("other.db")
-    Database(other).close()
+    SqliteDatabase(other).close()
     other.replace(path)
 
 
@@ -159,13 +159,13 @@ def test_a_log_that_is_removed_loses_no_row(database, path, tmp_path, suffixes):
     put(database, "three")
 
     dead = shutil.copytree(path.parent, tmp_path / "dead")
-    again = Database(dead / path.name)
+    again = SqliteDatabase(dead / path.name)
     found = names_in(again)
     again.close()
     assert found == ["one", "two", "three"]
 
 
-class Unlucky(Database):
+class Unlucky(SqliteDatabase):
     """Loses its log at the worst moment: between the last look at it and the commit."""
 
     is_due = True
@@ -185,7 +185,7 @@ def test_a_log_that_is_removed_within_a_commit_is_noticed_by_the_next(path, tmp_
     put(database, "two")
 
     dead = shutil.copytree(path.parent, tmp_path / "dead")
-    again = Database(dead / path.name)
+    again = SqliteDatabase(dead / path.name)
     assert names_in(again) == ["one", "two"]
     again.close()
     database.close()
@@ -198,7 +198,7 @@ def test_a_copy_of_the_files_is_a_backup(database, path, tmp_path):
         assert reader.execute("SELECT span_id FROM spans").fetchall() == [("one",)]
     put(database, "two")
 
-    backup = Database(copy / path.name)
+    backup = SqliteDatabase(copy / path.name)
     assert names_in(backup) == ["one"]
     backup.close()
 
@@ -226,7 +226,7 @@ def test_nobody_else_opens_it(database, path, tmp_path, way):
     other = way(path, tmp_path)
 
     with pytest.raises(SettingError, match="in use by another bridge"):
-        Database(other)
+        SqliteDatabase(other)
 
     put(database, "two")
     assert names_in(database) == ["one", "two"]
@@ -300,9 +300,9 @@ SPOILS = [
 def test_a_database_that_is_written_over_takes_nothing(path, spoil, is_inside):
     """Whatever is done to the bytes of it or of its log, no commit succeeds any more that a start would not find."""
     path.parent.mkdir()
-    Database(path).close()
+    SqliteDatabase(path).close()
     backup = path.read_bytes()
-    database = Database(path)
+    database = SqliteDatabase(path)
     for number in range(4):
         put(database, f"{number}")
 
@@ -329,7 +329,7 @@ def test_a_database_that_is_written_over_takes_nothing(path, spoil, is_inside):
 def test_what_commits_and_checkpoints_do_is_not_taken_for_another_hand(path):
     """Through many rounds of the log, through refused rows and failed statements, commits succeed."""
     path.parent.mkdir()
-    database = Database(path)
+    database = SqliteDatabase(path)
     database._writer.execute("PRAGMA wal_autocheckpoint=4")
     for number in range(100):
         put(database, f"{number}", "x" * 9_000 + f"{number}")
@@ -365,7 +365,7 @@ def test_a_value_that_cannot_be_written_is_left_out_with_its_row(database, value
     assert [row.table for row in refused] == ["spans"]
 
 
-FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
+FORMATS = sorted((Path(__file__).parents[1] / "formats").glob("*.sql"))
 
 SESSION_0 = {
     "id": "run",
@@ -459,7 +459,7 @@ def test_an_older_format_is_brought_up(tmp_path, schema, caplog):
     path = tmp_path / "bridge.db"
     made_with(schema, path)
 
-    database = Database(path)
+    database = SqliteDatabase(path)
     sessions = database.query("SELECT session_id, attempt, ended_ms, through FROM sessions")
     kept = [
         database.query(f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608
@@ -515,7 +515,7 @@ def test_images_are_migrated_in_steps(tmp_path, monkeypatch, caplog):
         old.executemany(insert, [*rows, damaged])
         [[before]] = old.execute("SELECT count(*) FROM images").fetchall()
 
-    database = Database(path)
+    database = SqliteDatabase(path)
     found = database.query("SELECT session_id, attempt, epoch, batch, position FROM images")
     integrity = database.query("PRAGMA integrity_check")
     database.close()
@@ -538,7 +538,7 @@ def test_a_database_of_another_program_is_left_alone(tmp_path):
         other.execute("INSERT INTO sessions VALUES ('mine')")
 
     with pytest.raises(StorageError, match="no trainbridge created"):
-        Database(path)
+        SqliteDatabase(path)
 
     with closing(sqlite3.connect(path)) as other:
         tables = other.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

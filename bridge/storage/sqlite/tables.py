@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from bridge.errors import StorageError
-from bridge.storage.migrations import MIGRATIONS, VERSION, missing_tables, statements
+from bridge.storage.sqlite.migrations import MIGRATIONS, VERSION, missing_tables, statements
 
 log = logging.getLogger("bridge")
 

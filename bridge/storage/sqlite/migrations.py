@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.storage.attempt_migration import STEPS as ATTEMPT_STEPS
 from bridge.storage.packed import packed
+from bridge.storage.sqlite.attempt_migration import STEPS as ATTEMPT_STEPS
 
 VERSION = 3
 """The format of the tables, as in `PRAGMA user_version`."""

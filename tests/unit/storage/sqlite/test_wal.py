@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.storage.database import Database
-from bridge.storage.wal import FRAME, HEADER, PAGE_BYTES, damage_of
+from bridge.storage.sqlite.database import SqliteDatabase
+from bridge.storage.sqlite.wal import FRAME, HEADER, PAGE_BYTES, damage_of
 
 COMMITS = 12
 STEP = FRAME.size + PAGE_BYTES
@@ -27,11 +27,11 @@ def put(database, *names):
 def whole(tmp_path_factory):
     """Return the files of a database as a kill leaves them, with so many commits in its log."""
     folder = tmp_path_factory.mktemp("whole")
-    database = Database(folder / "bridge.db")
+    database = SqliteDatabase(folder / "bridge.db")
     with closing(sqlite3.connect(folder / "bridge.db")) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
-    database = Database(folder / "bridge.db")
+    database = SqliteDatabase(folder / "bridge.db")
     for number in range(COMMITS):
         put(database, f"{number}")
     dead = shutil.copytree(folder, folder.with_name("dead"))
@@ -61,7 +61,7 @@ def flip(path, at, count=1):
 def opened(path):
     """Return the rows that a start finds, and the commits that it calls damaged."""
     reported = []
-    database = Database(
+    database = SqliteDatabase(
         path, log_damaged=lambda log, commits: reported.append((log.read_bytes(), commits))
     )
     names = [name for [name] in database.query("SELECT span_id FROM spans ORDER BY number")]
@@ -150,7 +150,7 @@ def test_a_log_that_is_removed_after_a_kill_is_damage(path):
     log_of(path).unlink()
 
     assert damage_of(path).commits == 1
-    assert Database(path).close() is None
+    assert SqliteDatabase(path).close() is None
 
 
 @pytest.mark.parametrize("within", [0, 9, 17, 2_000])
@@ -187,7 +187,7 @@ def test_what_was_in_the_log_before_it_began_anew_is_not_damage(tmp_path):
     """SQLite writes over the frames that the database has, and leaves the rest of them behind the new ones."""
     folder = tmp_path / "state"
     folder.mkdir()
-    database = Database(folder / "bridge.db")
+    database = SqliteDatabase(folder / "bridge.db")
     for number in range(5):
         put(database, f"{number}")
     with closing(sqlite3.connect(folder / "bridge.db")) as other:
@@ -205,7 +205,7 @@ def test_damage_to_what_the_database_has_already_costs_nothing_of_it(tmp_path, a
     """What is left of the log is older than the database, and must not be read over it."""
     folder = tmp_path / "state"
     folder.mkdir()
-    database = Database(folder / "bridge.db")
+    database = SqliteDatabase(folder / "bridge.db")
     for number in range(5):
         put(database, f"{number}")
     with closing(sqlite3.connect(folder / "bridge.db")) as other:

@@ -1,0 +1,1 @@
+"""A database in PostgreSQL, which several bridges share."""

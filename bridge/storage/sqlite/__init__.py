@@ -1,0 +1,5 @@
+"""A database in one file of a folder, which one bridge alone holds."""
+
+from bridge.storage.sqlite.database import SqliteDatabase
+
+__all__ = ["SqliteDatabase"]

@@ -1,0 +1,88 @@
+"""Statements of SQLAlchemy, compiled once for each database that they are run on."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import ColumnElement, Dialect, Integer, Table, func
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.postgresql import psycopg as postgresql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import ClauseElement
+from sqlalchemy.sql.functions import ReturnTypeFromArgs
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType(
+    {"sqlite": sqlite.dialect(paramstyle="named"), "postgresql": postgresql.dialect()}  # type: ignore[no-untyped-call]
+)
+
+
+class Statement:
+    """One statement; made once, and run with other parameters each time."""
+
+    def __init__(self, clause: ClauseElement) -> None:
+        """Take what SQLAlchemy built; its bound parameters are named."""
+        self.clause = clause
+        self._compiled: dict[str, tuple[str, Mapping[str, object]]] = {}
+
+    def compiled(
+        self, dialect: str, parameters: Mapping[str, object]
+    ) -> tuple[str, Mapping[str, object]]:
+        """Return the text for a dialect, "sqlite" or "postgresql", and all its parameters: its own constants, too."""
+        text, constants = self._compiled.get(dialect) or self._compile(dialect)
+        return text, ({**constants, **parameters} if constants else parameters)
+
+    @property
+    def table(self) -> str:
+        """The table that it writes to; "" for a query."""
+        return getattr(getattr(self.clause, "table", None), "name", "")
+
+    def _compile(self, dialect: str) -> tuple[str, Mapping[str, object]]:
+        compiled: Any = self.clause.compile(dialect=DIALECTS[dialect])
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._compiled[dialect] = (str(compiled), constants)
+        return self._compiled[dialect]
+
+
+def inserted(table: Table) -> Insert:
+    """Return an INSERT that both databases take, to which ON CONFLICT may be added."""
+    return insert(table)
+
+
+def upsert(table: Table, *, changes: Sequence[str] | None = None) -> Statement:
+    """Return a statement that inserts a row, or replaces what a row of the same key has in `changes`.
+
+    By default these are all columns outside of the key that the row comes with, so name the columns of `table` that
+    are left to their defaults by not being among them.
+    """
+    keys = [column.name for column in table.primary_key]
+    names = changes if changes is not None else [c.name for c in table.c if c.name not in keys]
+    statement = inserted(table)
+    return Statement(
+        statement.on_conflict_do_update(
+            index_elements=keys, set_={name: statement.excluded[name] for name in names}
+        )
+    )
+
+
+class larger(ReturnTypeFromArgs[Any]):  # noqa: N801 -- functions of SQLAlchemy are classes
+    """The larger of two values."""
+
+    inherit_cache = True
+
+
+@compiles(larger, "sqlite")
+def _larger_in_sqlite(element: larger, compiler: Any, **options: Any) -> str:
+    return compiler.process(func.max(*element.clauses), **options)  # type: ignore[no-any-return]
+
+
+@compiles(larger)
+def _larger(element: larger, compiler: Any, **options: Any) -> str:
+    return compiler.process(func.greatest(*element.clauses), **options)  # type: ignore[no-any-return]
+
+
+def truth(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """Return 1 where a condition holds, else 0: SQLite has no other truth values."""
+    return func.coalesce(condition.cast(Integer), 0)
