@@ -17,12 +17,12 @@ from support.waiting import until_true
 from bridge.errors import DatabaseLostError, SettingError, StorageError, UnwritableError
 from bridge.model import ImageResult
 from bridge.sinks.journal import Archive
-from bridge.storage.sqlite import attempt_migration
 from bridge.storage.image_counts import counts_of
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.storage.packed import packed, unpacked
 from bridge.storage.shards import shard_of
+from bridge.storage.sqlite import attempt_migration
 from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.storage.sqlite.migrations import VERSION
 
