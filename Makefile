@@ -62,7 +62,7 @@ fix: .venv/dev ## format the code and mend what ruff can mend
 proto: ## write the generated code anew from proto/metrics.proto
 	@bridge/wire/generate.sh
 
-tools: ## get the programs that some tests need (Chromium, promtool, Alertmanager, Swift) into .tools/
+tools: ## get the programs that some tests need (Chromium, promtool, Alertmanager, Swift, PostgreSQL, HAProxy) into .tools/
 	@tests/support/tools.sh
 
 chart: .venv/dev ## write anew what follows from the chart's values: README, schema texts, golden renders

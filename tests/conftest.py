@@ -31,6 +31,22 @@ def _plain_environment():
         yield
 
 
+@pytest.fixture(scope="session")
+def postgres_server():
+    """Yield a PostgreSQL for all tests; one that makes its server fail runs another: `running_postgres`."""
+    from support.postgres import running_postgres  # noqa: PLC0415 - environments of frameworks lack its libraries
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server):
+    """Yield the URL of a database of the test's own."""
+    with postgres_server.database() as url:
+        yield url
+
+
 @pytest.fixture
 def kept_logging():
     """Give back the logging of the test run."""

@@ -16,6 +16,8 @@ PROGRAMS = {
     "swift-python": "object storage with a real server",
     "ip": "networks that break",
     "mkfs.ext4": "disks that fail",
+    "postgres": "bridges that share a PostgreSQL",
+    "haproxy": "bridges behind a proxy",
 }
 """What stays untested where a program is missing."""
 

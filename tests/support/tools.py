@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".tools" / "bin"
+POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+"""Where Debian puts the servers of PostgreSQL, which are not for everybody's PATH."""
 
 HOW_TO_GET = "`make tools` gets it, into .tools/ of this checkout"
 
@@ -22,7 +24,7 @@ def tool(name: str) -> Path:
 
 def found(name: str) -> Path | None:
     """Return the program, or None where it is missing."""
-    places = (str(TOOLS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin")
+    places = (str(TOOLS), os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *POSTGRES)
     path = shutil.which(name, path=os.pathsep.join(places))
     return Path(path) if path else None
 

@@ -7,8 +7,11 @@ shopt -s nullglob
 cd "$(dirname "$0")/../.."
 
 tools="$PWD/.tools"
-# Programs for administrators lie where users do not look.
+# Programs for administrators lie where users do not look, and so do those of a PostgreSQL that is installed.
 export PATH="$PATH:/usr/sbin:/sbin"
+for folder in /usr/lib/postgresql/*/bin; do
+  PATH+=":$folder"
+done
 system="$tools/debian"
 packages=()
 only=("$@")
@@ -84,7 +87,7 @@ swift=(swift-proxy swift-account swift-container swift-object)
 
 command -v apt-get >/dev/null || {
   echo "These programs come from Debian's packages, and there is no apt-get here." >&2
-  echo "Install chromium, promtool, prometheus-alertmanager, amtool and OpenStack Swift's servers yourself, on PATH." >&2
+  echo "Install chromium, promtool, prometheus-alertmanager, amtool, OpenStack Swift's servers, PostgreSQL 15 and HAProxy yourself, on PATH." >&2
   exit 1
 }
 
@@ -96,6 +99,8 @@ want chromium chromium fonts-dejavu-core
 want ip iproute2
 want mkfs.ext4 e2fsprogs
 want e2fsck e2fsprogs
+want postgres postgresql-15
+want haproxy haproxy
 
 if [ ${#packages[@]} -gt 0 ]; then
   unpack "${packages[@]}"
@@ -106,7 +111,8 @@ if [ ${#packages[@]} -gt 0 ]; then
     launch swift-python "$python"  # a Python that can import swift
   fi
   for program in "$system"/usr/bin/{promtool,prometheus,prometheus-alertmanager,amtool} "$system"/usr/lib/chromium/chromium \
-    "$system"/{usr/,}{bin,sbin}/ip "$system"/{usr/,}sbin/{mkfs.ext4,e2fsck}; do
+    "$system"/{usr/,}{bin,sbin}/ip "$system"/{usr/,}sbin/{mkfs.ext4,e2fsck} "$system"/usr/sbin/haproxy \
+    "$system"/usr/lib/postgresql/*/bin/{initdb,pg_basebackup,postgres}; do
     if [ -x "$program" ]; then
       launch "$(basename "$program")" "$program"
     fi
