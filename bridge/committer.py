@@ -5,10 +5,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
+from bridge.commit_group import CommitListener, Fenced, Group, Outcome, Waiter
 from bridge.errors import DatabaseLostError, UnwritableError
 from bridge.sinks import DurableSink, PendingWrite
 from bridge.storage.database import Database
@@ -42,24 +41,6 @@ PENDING_BYTES_LIMIT = 256 << 20
 """Bytes of updates that may wait for a commit."""
 
 
-class CommitListener(Protocol):
-    """Whoever waits for an update to be committed."""
-
-    def on_committed(self, ticket: int) -> None:
-        """Everything added with this ticket or an earlier one has been committed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What one commit writes, and who waits for it."""
-
-    ticket: int
-    writes: tuple[PendingWrite, ...]
-    listeners: frozenset[CommitListener]
-    updates: int
-    size_bytes: int
-
-
 class Committer:
     """Writes one group after the other, in one thread; what fails is written with the next group."""
 
@@ -70,11 +51,14 @@ class Committer:
         telemetry: Telemetry,
         *,
         is_durable: bool = True,
+        on_fenced: Callable[[Fenced], None] = lambda _fenced: None,
     ) -> None:
         """Write what `durables` collect, in the order given, in one transaction of `database`.
 
-        Not `is_durable`: listeners are notified without waiting for it.
+        Not `is_durable`: listeners are notified without waiting for it. `on_fenced` is called on the event loop,
+        before anybody is notified, where another bridge has taken sessions from this one.
         """
+        self._on_fenced = on_fenced
         self._is_durable = is_durable
         self._durables = tuple(durables)
         self._database = database
@@ -90,6 +74,10 @@ class Committer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._unwritten: tuple[PendingWrite, ...] = ()
         """Collected, and not on disk yet: the next group takes it along."""
+        self._failed: Group | None = None
+        """The last group, where its commit failed: it may have been made for all that, and its answer lost."""
+        self._fenced: Fenced | None = None
+        """What the last attempt to commit found out about sessions that other bridges have taken."""
         self._behind_since: float | None = None
         """Since when there is something to write that is not on disk; None: all is."""
         self._error: Exception | None = None
@@ -136,8 +124,16 @@ class Committer:
         # A caller that is cancelled must not take a group along that is half on its way to the disk.
         return await asyncio.shield(self._commit())
 
+    async def committed(self) -> None:
+        """Wait until all that has been consumed by now is on disk, however long that takes."""
+        waiter = Waiter()
+        waiter.ticket = self.add_waiter(waiter, 0)
+        await waiter.done
+
     async def _commit(self) -> bool:
         async with self._turn:
+            if self._failed is not None and not await self._settle(self._failed):
+                return False
             group = self._collect()
             if group is None:
                 return False
@@ -146,11 +142,35 @@ class Committer:
             if group.writes and not await self._write(group.writes):
                 self._take_back(group)
                 return False
-            for write in group.writes:
-                self._call(write.on_committed)
-            if self._is_durable:
-                self._notify(group)
+            self._finish(group)
             return True
+
+    async def _settle(self, group: Group) -> bool:
+        """Finish the group that failed, if it has been committed after all; return whether that is known."""
+        loop = asyncio.get_running_loop()
+        try:
+            is_committed = await loop.run_in_executor(self._thread, self._database.settle)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, the next commit asks again
+            self._record_failure(error)
+            return False
+        self._failed = None
+        if is_committed:
+            self._report_fenced()
+            self._unwritten = self._unwritten[len(group.writes) :]
+            self._updates -= group.updates
+            self._size_bytes -= group.size_bytes
+            self._finish(group)
+        return True
+
+    def _report_fenced(self) -> None:
+        if self._fenced is not None:
+            self._call(partial(self._on_fenced, self._fenced))
+
+    def _finish(self, group: Group) -> None:
+        for write in group.writes:
+            self._call(write.on_committed)
+        if self._is_durable:
+            self._notify(group)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -221,6 +241,7 @@ class Committer:
         return group
 
     def _take_back(self, group: Group) -> None:
+        self._failed = group
         self._unwritten = group.writes
         self._updates += group.updates
         self._size_bytes += group.size_bytes
@@ -242,14 +263,15 @@ class Committer:
         loop = asyncio.get_running_loop()
         self._behind_since = self._behind_since or time.monotonic()
         try:
-            seconds, refused = await loop.run_in_executor(self._thread, self._transact, writes)
+            outcome = await loop.run_in_executor(self._thread, self._transact, writes)
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
             self._record_failure(error)
             return False
         self._behind_since = self._error = None
-        self._telemetry.committed(seconds)
-        for row in refused:
+        self._telemetry.committed(outcome.seconds)
+        for row in outcome.refused:
             self._telemetry.row_refused(row.table, row.error)
+        self._report_fenced()
         return True
 
     def _record_failure(self, error: Exception) -> None:
@@ -257,7 +279,7 @@ class Committer:
         self._error = error
         self._telemetry.commit_failed(error)
 
-    def _transact(self, writes: tuple[PendingWrite, ...]) -> tuple[float, list[RefusedRow]]:
+    def _transact(self, writes: tuple[PendingWrite, ...]) -> Outcome:
         """Write all in one transaction; where a value cannot be written, all but the rows that have such values."""
         started = time.perf_counter()
         refused: list[RefusedRow] = []
@@ -265,12 +287,15 @@ class Committer:
             self._write_all(writes)
         except UnwritableError:
             self._write_all(writes, refused)
-        return time.perf_counter() - started, refused
+        return Outcome(time.perf_counter() - started, tuple(refused))
 
     def _write_all(
         self, writes: tuple[PendingWrite, ...], refused: list[RefusedRow] | None = None
     ) -> None:
-        with self._database.transaction(refused=refused) as transaction:
+        since = time.monotonic()
+        with self._database.group(refused=refused) as transaction:
+            owned = transaction.owned
+            self._fenced = None if owned is None else Fenced(owned, since)
             for write in writes:
                 write.write(transaction)
 

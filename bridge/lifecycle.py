@@ -99,6 +99,14 @@ class Expired:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """Another bridge has the session now: everything held in memory for it is dropped, without an end.
+
+    What no commit has taken is not written any more, either: its client sends it again, to the other bridge.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class SequenceAdvanced:
     """The session's sequence has risen without a change: over a refused message, or a numbered heartbeat.
 
@@ -122,6 +130,7 @@ Lifecycle = (
     | AlertReceived
     | Ended
     | Expired
+    | Moved
     | SequenceAdvanced
 )
 """What the bridge itself observes of a session."""

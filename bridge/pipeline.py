@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from bridge.admission import UNKNOWN_CALLER, Admission, Caller
 from bridge.commands import Command, Commands
-from bridge.committer import CommitListener, Committer
+from bridge.commit_group import CommitListener
+from bridge.committer import Committer
 from bridge.errors import InvalidDataError, OverloadedError, UnknownSessionError
 from bridge.lifecycle import (
     AlertReceived,
@@ -17,6 +18,7 @@ from bridge.lifecycle import (
     Ended,
     Event,
     Expired,
+    Moved,
     Registered,
     SentElsewhere,
     SequenceAdvanced,
@@ -43,6 +45,8 @@ from bridge.sinks import Sink
 from bridge.telemetry import Telemetry
 
 RETRY_AFTER_MS = 1_000
+
+EXPIRED = Expired()
 
 
 class Pipeline:
@@ -113,11 +117,11 @@ class Pipeline:
         self._committer.request_commit()
         return registration
 
-    def restore(self, session: Session) -> None:
-        """Add a session from before a restart; nobody is connected to it any more."""
+    def restore(self, session: Session, *, is_expected: bool = False) -> None:
+        """Add a session from before a restart, or from another bridge; `is_expected`: its client comes just now."""
         self._sessions.restore(session)
         self._admission.note_tokens(session)
-        if session.connected:
+        if session.connected and not is_expected:
             self._emit(session, Disconnected(), self._clock())
 
     def has_registered(self, caller: Caller) -> bool:
@@ -205,8 +209,8 @@ class Pipeline:
 
     def held_by(self, session_id: str, holder: Holder) -> Session | None:
         """Return a session, or None where it has expired or another process has taken it over."""
-        session = self._sessions.find(session_id)
-        return session if session is not None and session.holder == holder else None
+        found = self._sessions.find(session_id)
+        return found if found and found.holder == holder else None
 
     def connect(self, session_id: str) -> None:
         """Count a stream of a session, and send it the commands that may not have arrived."""
@@ -251,8 +255,7 @@ class Pipeline:
     ) -> Command:
         """Queue a command, as `Commands.submit` does; it outlives the bridge.
 
-        Raises UnknownSessionError, InvalidDataError for parameters that no loop can use, and LimitError
-        when too many are unanswered.
+        Raises UnknownSessionError, InvalidDataError for parameters that no loop can use, LimitError.
         """
         session = self._sessions.get(session_id)
         if (known := self._commands.find(session_id, command_id)) is not None:
@@ -291,9 +294,9 @@ class Pipeline:
             else:
                 self._emit(session, event, self._clock())
 
-    def drop(self, session: Session) -> None:
+    def drop(self, session: Session, event: Expired | Moved = EXPIRED) -> None:
         """Let a session leave memory, and every sink with it."""
-        self._emit(session, Expired(), self._clock())
+        self._emit(session, event, self._clock())
         self._sessions.expire(session)
         self._commands.discard(session.id)
         self._committer.request_commit()

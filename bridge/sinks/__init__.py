@@ -23,7 +23,7 @@ class PendingWrite(Protocol):
     """What one sink has for the next commit."""
 
     def write(self, transaction: Transaction) -> None:
-        """Write it; runs in the commit thread.
+        """Write it, but for sessions that the transaction does not own; runs in the commit thread.
 
         When the commit fails this is called again, with a new transaction, until one succeeds: what
         went to files the first time must not go there twice.

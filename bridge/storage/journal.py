@@ -1,6 +1,6 @@
 """The rows of the journal, and the checkpoints of sessions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from bridge.errors import StorageError
@@ -63,12 +63,15 @@ class JournalRows:
         """Read and write `database`."""
         self._database = database
 
-    def put(self, transaction: Transaction, number: int, records: bytes) -> None:
-        """Write the records of one commit.
+    def put(
+        self, transaction: Transaction, number: int, records: bytes, sessions: Collection[str] = ()
+    ) -> None:
+        """Write the records of one commit, which are of these sessions.
 
         Raises StorageError where the row cannot be written: what it holds must not be acknowledged, so the
         transaction must not go on without it.
         """
+        del sessions
         if number >= NUMBERS_END:
             raise StorageError(f"the journal has run out of numbers at {number}")
         if transaction.execute(PUT_GROUP, (number, records)).rowcount != 1:

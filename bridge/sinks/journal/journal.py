@@ -6,18 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.lifecycle import Event, Expired, Registered, SequenceAdvanced, Superseded
+from bridge.lifecycle import Event, Expired, Moved, Registered, SequenceAdvanced, Superseded
 from bridge.model import Heartbeat
 from bridge.session import Session
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks import Snapshotter
-from bridge.sinks.journal.archive import SESSION, SUPERSEDED, checkpoint_of
-from bridge.sinks.journal.records import VERSION, JournalRecord, encode
+from bridge.sinks.journal.archive import SESSION, SUPERSEDED
+from bridge.sinks.journal.records import JournalRecord
 from bridge.sinks.journal.replay import Replayed
+from bridge.sinks.journal.write import JournalWrite, SessionState
 from bridge.storage.deletions import ALL_ATTEMPTS
-from bridge.storage.journal import Checkpoint, JournalRows
-from bridge.storage.packed import packed
-from bridge.storage.transaction import Transaction
+from bridge.storage.journal import JournalRows
 from bridge.telemetry import Telemetry
 
 CHECKPOINT_SECONDS = 30.0
@@ -34,10 +33,6 @@ LAST_SEEN_SECONDS = 10.0
 
 CHECKPOINTING_SECONDS = 0.002
 """Time on the event loop that one commit may spend on checkpoints; the rest follow with the next commits."""
-
-
-SessionState = tuple[Session, dict[str, Any]]
-"""A session, and what a checkpoint holds of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +84,8 @@ class Journal:
         self._last_seen: dict[str, Session] = {}
         """Sessions with heartbeats since `_last_seen_written_at`."""
         self._last_seen_written_at = 0.0
-        self._never_trims = False
-        """A checkpoint could not be written, so its session needs all of its records, until a restart."""
+        self.trims = True
+        """False: a checkpoint could not be written, so its session needs all of its records, until a restart."""
         self._uncheckpointed: dict[str, Uncheckpointed] = {}
         """By session, the lowest group number first: new ones go to the end with the highest number yet."""
         self._retained: deque[tuple[int, int]] = deque()
@@ -109,6 +104,9 @@ class Journal:
             return
         if kind is Superseded:
             self._keep_superseded(session)
+            return
+        if kind is Moved:
+            self._drop(session.id)
             return
         self._touched[session.id] = session
         if kind is Registered:
@@ -141,13 +139,17 @@ class Journal:
         self._retained.extend(replayed.groups)
         self._retained_records = sum(records for _, records in replayed.groups)
 
+    def take_over(self, session: Session) -> None:
+        """Have the next commit write a checkpoint of a session that another bridge had, before anything of it."""
+        self._touched[session.id] = self._due_checkpoints[session.id] = session
+
     def checkpoint_all(self) -> None:
         """Write a checkpoint of every session with the next commit, which is the last one."""
         self._due_checkpoints |= {name: u.session for name, u in self._uncheckpointed.items()}
         self._due_checkpoints |= self._touched
         self._due_checkpoints |= self._last_seen
 
-    def collect(self) -> "JournalWrite | None":
+    def collect(self) -> JournalWrite | None:
         """Return the records since the last call, and the checkpoints that are due."""
         now, number = self._clock(), self._number + 1
         for name, session in self._touched.items():
@@ -167,6 +169,8 @@ class Journal:
             self._retained_records += len(records)
         return JournalWrite(
             self,
+            self._rows,
+            self._telemetry,
             number,
             records,
             states,
@@ -175,6 +179,24 @@ class Journal:
             trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
         )
+
+    def never_trim(self) -> None:
+        """Keep all groups from now on."""
+        self.trims = False
+
+    def has_left_with(self, session: Session, state: dict[str, Any]) -> bool:
+        """Return whether this is the state that a session left memory with."""
+        return self._evicting.get(session.id, (None, None))[1] is state
+
+    def on_written(self, write: JournalWrite) -> None:
+        """Let go of the states that are on disk now."""
+        for session, state in write.states:
+            if self.has_left_with(session, state):
+                del self._evicting[session.id]
+        for session, state in write.superseded:
+            key = (session.id, session.attempt)
+            if self._superseded.get(key, (None, None))[1] is state:
+                del self._superseded[key]
 
     def _drop_outdated_advance(self, session: Session) -> None:
         """Let the next record replace the last one where both only say how far the session is."""
@@ -190,6 +212,13 @@ class Journal:
         self._evicting[session.id] = (session, state)
         for known in (self._due_checkpoints, self._uncheckpointed, self._touched, self._last_seen):
             known.pop(session.id, None)
+
+    def _drop(self, session_id: str) -> None:
+        """Write nothing more of a session that another bridge has."""
+        self.discard(session_id)
+        for known in (self._due_checkpoints, self._uncheckpointed, self._touched, self._last_seen):
+            known.pop(session_id, None)
+        self._records = [record for record in self._records if record.session_id != session_id]
 
     def _keep_superseded(self, session: Session) -> None:
         """Keep an attempt as it stands, without what the sinks knew: nothing continues it."""
@@ -266,83 +295,3 @@ class Journal:
         while self._retained and self._retained[0][0] < below:
             self._retained_records -= self._retained.popleft()[1]
         return below
-
-
-@dataclass(slots=True)
-class JournalWrite:
-    """The records and checkpoints of one commit."""
-
-    journal: Journal
-    number: int
-    records: list[JournalRecord]
-    states: list[SessionState]
-    superseded: list[SessionState]
-    last_seen: list[tuple[float, str, int]]
-    trim_below: int
-    sequences: list[tuple[Session, int]]
-    """How far each session is when this is on disk."""
-    packed_records: bytes = b""
-    lost: int = 0
-    checkpoints: list[Checkpoint] | None = None
-
-    def write(self, transaction: Transaction) -> None:
-        """Write them; what was packed for a commit that failed is used again."""
-        rows = self.journal._rows
-        if self.checkpoints is None:
-            self.checkpoints = self._pack()
-        if self.packed_records:
-            rows.put(transaction, self.number, self.packed_records)
-        if not rows.put_checkpoints(transaction, self.checkpoints):
-            self.journal._never_trims = True
-        rows.put_last_seen(transaction, self.last_seen)
-        if self.trim_below and not self.journal._never_trims:
-            rows.trim(transaction, self.trim_below)
-
-    def on_committed(self) -> None:
-        """Advance each session to what is on disk, and let go of those that have left memory."""
-        for session, sequence in self.sequences:
-            session.committed = max(session.committed, sequence)
-        for session, state in self.states:
-            if self._is_last(session, state):
-                del self.journal._evicting[session.id]
-        for session, state in self.superseded:
-            key = (session.id, session.attempt)
-            if self.journal._superseded.get(key, (None, None))[1] is state:
-                del self.journal._superseded[key]
-        if self.lost:
-            self.journal._telemetry.dropped("entry", "unwritable", self.lost)
-
-    def _is_last(self, session: Session, state: dict[str, Any]) -> bool:
-        """Return whether this is the state that a session left memory with."""
-        return self.journal._evicting.get(session.id, (None, None))[1] is state
-
-    def _pack(self) -> list[Checkpoint]:
-        if self.records:
-            self.packed_records, self.lost = _pack_records(self.records)
-        checkpoints = []
-        for session, state in (*self.superseded, *self.states):
-            is_held = not (SUPERSEDED in state or self._is_last(session, state))
-            try:
-                checkpoints.append(checkpoint_of(session, self.number, state, is_held=is_held))
-            except Exception as error:  # noqa: BLE001 -- whatever it is, the next try would fail likewise
-                self.journal._never_trims = True
-                self.journal._telemetry.unexpected_error("checkpoint", error)
-        return checkpoints
-
-
-def _pack_records(records: Sequence[JournalRecord]) -> tuple[bytes, int]:
-    """Pack the records, and count those that cannot be: one of them must not stop all commits from then on."""
-    try:
-        return packed((VERSION, list(map(encode, records)))), 0
-    except Exception:  # noqa: BLE001 -- each is tried by itself
-        rows = [row for record in records if (row := _encode_alone(record)) is not None]
-        return packed((VERSION, rows)), len(records) - len(rows)
-
-
-def _encode_alone(record: JournalRecord) -> tuple[Any, ...] | None:
-    try:
-        row = encode(record)
-        packed(row)
-    except Exception:  # noqa: BLE001 -- counted by the caller
-        return None
-    return row

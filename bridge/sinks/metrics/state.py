@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from math import isfinite
 
-from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired, Superseded
+from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired, Moved, Superseded
 from bridge.model import Batch, ImageResult, Scalars
 from bridge.session import Session
 from bridge.sinks.metrics.classes import Classes
@@ -72,7 +72,7 @@ class TrainingMetrics:
                 series.extremes.add(event.loss, at)
             elif isinstance(event, Scalars):
                 note_extremes(series, event, at)
-        elif isinstance(event, Expired):
+        elif isinstance(event, Expired | Moved):
             del self._series[session.id]
 
     def snapshot(self, session: Session) -> dict[str, object] | None:
@@ -113,7 +113,7 @@ class TrainingMetrics:
         """Return new series for an attempt; None for an event of an attempt older than the series."""
         if known is not None and session.attempt < known.session.attempt:
             return None
-        if isinstance(event, Disconnected | Absent | Ended | Expired | Superseded):
+        if isinstance(event, Disconnected | Absent | Ended | Expired | Moved | Superseded):
             return known
         series = self._series[session.id] = SessionSeries(session, self._shared)
         return series

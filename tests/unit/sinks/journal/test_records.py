@@ -18,6 +18,7 @@ from bridge.lifecycle import (
     Ended,
     Event,
     Expired,
+    Moved,
     Registered,
     SentElsewhere,
     SequenceAdvanced,
@@ -106,7 +107,7 @@ EVENTS = (
     SentElsewhere(),
 )
 
-NEVER_WRITTEN = {Heartbeat, Registered, Superseded, CommandResult}
+NEVER_WRITTEN = {Heartbeat, Registered, Superseded, Moved, CommandResult}
 """A heartbeat changes only when a session was last seen, a result becomes an answer, the others are checkpoints."""
 
 
