@@ -264,7 +264,7 @@ BRIDGE_FAMILIES = (
     ),
     _gauge(
         "bridge_connection_up",
-        "1 if the last check of a connection succeeded, 0 if it failed: state_folder, object_store, otlp, oidc.",
+        "1 if the last check of a connection succeeded, 0 if it failed: state_folder, database, object_store, otlp, oidc.",
         "checks of connections",
         "connection",
     ),

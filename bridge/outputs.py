@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from bridge.config import Settings
+from bridge.config.state_url import masked
 from bridge.connections import Connection, blocking, probe_folder
 from bridge.sinks.images.elsewhere import StoreIndex, StoreIndexLimits
 from bridge.sinks.spans import Endpoint, SpanOptions, WindowLimits, probe_endpoint
@@ -79,14 +80,27 @@ def span_options(settings: Settings) -> SpanOptions:
 def connections(settings: Settings) -> tuple[Connection, ...]:
     """Return every connection that these settings make a bridge depend on; nothing is tried yet."""
     state = settings.state_folder or Path(tempfile.gettempdir())
-    probe = blocking(partial(probe_folder, state, setting="state"))
+    setting = "state" if settings.state_url is None else "spool_folder"
+    probe = blocking(partial(probe_folder, state, setting=setting))
     found = [Connection("state_folder", str(state), probe)]
+    if settings.state_url is not None:
+        found.append(_database_connection(settings.state_url))
     if settings.images_keep != "none":
         found.append(_store_connection(settings, StateFolder(state, is_durable=True)))
     endpoint = span_endpoint(settings, "connection-check")
     if endpoint is not None:
         found.append(Connection("otlp", endpoint.url, partial(probe_endpoint, endpoint)))
     return tuple(found)
+
+
+def _database_connection(url: str) -> Connection:
+    def probe() -> None:
+        # A bridge with a folder does without the libraries of PostgreSQL.
+        from bridge.storage.postgres.probe import probe_database  # noqa: PLC0415
+
+        probe_database(url)
+
+    return Connection("database", masked(url), blocking(probe))
 
 
 def _store_connection(settings: Settings, folder: StateFolder) -> Connection:

@@ -22,6 +22,7 @@ ENDINGS = {
     "_store": "URL",
     "_file": "FILE",
     "_ancestors": "SOURCES",
+    "_folder": "FOLDER",
     "state": "FOLDER",
 }
 

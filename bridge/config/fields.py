@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, SecretStr
 from bridge.addresses import check_url, split_address, split_headers
 from bridge.config.attributes import split_attributes
 from bridge.config.frame_ancestors import check_frame_ancestors, check_grafana_url
+from bridge.config.state_url import check_state
 
 HOST_NAME = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|[0-9A-Fa-f:]+")
 """A name without a port, perhaps for all names below it; or an IPv6 address."""
@@ -146,6 +147,7 @@ Networks = Annotated[
     str, BeforeValidator(joined), AfterValidator(_check_networks), Field(min_length=1)
 ]
 Endpoint = Annotated[str, AfterValidator(_check_endpoint)]
+State = Annotated[str, AfterValidator(check_state), Field(min_length=1)]
 Store = Annotated[str, AfterValidator(_check_store)]
 ResourceAttributes = Annotated[str, AfterValidator(_check_attributes)]
 Headers = Annotated[SecretStr, AfterValidator(_check_headers)]

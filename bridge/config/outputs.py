@@ -11,6 +11,7 @@ from bridge.config.fields import (
     Region,
     ResourceAttributes,
     Size,
+    State,
     Store,
     Text,
     Url,
@@ -21,11 +22,13 @@ from bridge.config.fields import (
 class Keeping(BaseModel):
     """Where the bridge keeps its state, and how much of it it keeps."""
 
-    state: Text = setting(
+    state: State = setting(
         "./trainbridge-state",
         "The folder for the database, the spool and, unless `images_store` is set, the images; or `memory`: "
-        "a temporary folder that is deleted when the bridge stops.",
-        expected="a folder that can be written to, or memory",
+        "a temporary folder that is deleted when the bridge stops; or the URL of a PostgreSQL, which several bridges "
+        "share (docs/scaling.md). Its password is never shown.",
+        expected="a folder that can be written to, memory, or postgresql://user@host:5432/database",
+        repr=False,
     )
     spool_max_bytes: Size = setting(
         ByteSize(10 << 30),
@@ -71,6 +74,15 @@ class Images(BaseModel):
         expected="a whole number from 1000 to 100000000, such as 500000",
         ge=1_000,
         le=100_000_000,
+    )
+    shard_seconds: float | None = setting(
+        None,
+        "How long images are collected in one file, a shard, before it goes to the store; a node that is lost with its "
+        "disk takes along what has not gone there.",
+        expected="a number of seconds from 0.1 to 3600, such as 30",
+        default_text="30, or 5 with PostgreSQL",
+        ge=0.1,
+        le=3600,
     )
 
 

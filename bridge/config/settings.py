@@ -14,6 +14,13 @@ from bridge.config.commands import Commands, check_command_bounds
 from bridge.config.fields import SettingInfo
 from bridge.config.outputs import Decoding, Images, Keeping, ObjectStore, Spans
 from bridge.config.server import Limits, Listening, Logging, Pages, Sessions
+from bridge.config.shared_state import (
+    OWN_SHARD_SECONDS,
+    SHARED_SHARD_SECONDS,
+    SharedState,
+    check_shared_state,
+)
+from bridge.config.state_url import MASK, is_state_url, masked
 from bridge.config.tls import HttpTls, Tls, check_tls
 from bridge.model import MISSED_HEARTBEATS
 
@@ -26,6 +33,7 @@ GROUPS: dict[str, type[BaseModel]] = {
     "TLS on the gRPC server": Tls,
     "TLS on the HTTP server": HttpTls,
     "Keeping": Keeping,
+    "Several bridges on one PostgreSQL": SharedState,
     "Images": Images,
     "Contact sheets": Decoding,
     "S3-compatible object store": ObjectStore,
@@ -46,6 +54,7 @@ class Settings(
     ObjectStore,
     Decoding,
     Images,
+    SharedState,
     Keeping,
     HttpTls,
     Tls,
@@ -69,8 +78,23 @@ class Settings(
 
     @property
     def state_folder(self) -> Path | None:
-        """The folder that holds everything; None: a temporary one."""
-        return None if self.state == "memory" else Path(self.state).expanduser().absolute()
+        """The folder that holds everything, or the spool where a PostgreSQL has the rest; None: a temporary one."""
+        if self.state == "memory":
+            return None
+        folder = self.state if self.state_url is None else self.spool_folder
+        return Path(folder).expanduser().absolute()
+
+    @property
+    def state_url(self) -> str | None:
+        """The URL of the PostgreSQL that has the state, perhaps with a password; None: it lies in a folder."""
+        return self.state if is_state_url(self.state) else None
+
+    @property
+    def longest_shard_seconds(self) -> float:
+        """How long images are collected before they go to the store, in effect."""
+        if self.shard_seconds is not None:
+            return self.shard_seconds
+        return OWN_SHARD_SECONDS if self.state_url is None else SHARED_SHARD_SECONDS
 
     @property
     def spans_endpoint(self) -> str:
@@ -113,6 +137,7 @@ class Settings(
                 f"{given}: which is not enough, since certificate and key must be set together"
             )
         check_access(self)
+        check_shared_state(self)
         check_learning_rates(self)
         check_command_bounds(self)
         uses_s3 = (self.images_store or "").startswith("s3:")
@@ -161,6 +186,11 @@ def is_secret(name: str) -> bool:
     return SecretStr.__name__ in str(Settings.model_fields[name].annotation)
 
 
+def reads_file(name: str) -> bool:
+    """Return whether a variable may name a file that holds the value, since it may hold a secret."""
+    return is_secret(name) or name == "state"
+
+
 def is_switch(name: str) -> bool:
     """Return whether a setting is either on or off."""
     return Settings.model_fields[name].annotation in (bool, bool | None)
@@ -171,14 +201,14 @@ def shown(name: str, value: object) -> str:
     if value is None:
         return info_of(name).default_text or "none"
     if is_secret(name):
-        return "********"
+        return MASK
     if isinstance(value, ByteSize):
         return value.human_readable(separator="").replace(".0", "")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:g}"
-    return str(value)
+    return masked(str(value)) if name == "state" else str(value)
 
 
 def default_of(name: str) -> str:

@@ -25,9 +25,12 @@ from bridge.config.settings import (
     flag_of,
     info_of,
     is_secret,
+    reads_file,
     shown,
     variable_of,
 )
+from bridge.config.shared_state import shared_state_cautions
+from bridge.config.state_url import MASK
 from bridge.config.yaml_file import read_file, read_settings, read_yaml
 from bridge.errors import SettingError
 
@@ -87,7 +90,14 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
         name: given[name].origin if name in given else Origin(Kind.DEFAULT) for name in NAMES
     }
     return Loaded(
-        settings, origins, (*_unknown(environment), *warnings, *_cautions(settings, environment))
+        settings,
+        origins,
+        (
+            *_unknown(environment),
+            *warnings,
+            *_cautions(settings, environment),
+            *shared_state_cautions(settings, is_flag=origins["state"].kind is Kind.FLAG),
+        ),
     )
 
 
@@ -126,7 +136,7 @@ def _variables(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
 
 
 def _files(environment: Mapping[str, str]) -> Iterator[tuple[str, Given]]:
-    for name in filter(is_secret, NAMES):
+    for name in filter(reads_file, NAMES):
         variable = f"{variable_of(name)}_FILE"
         path = environment.get(variable)
         if path:
@@ -227,14 +237,16 @@ def _problem(problem: Mapping[str, Any], given: Mapping[str, Given]) -> str:
 
 def _written(name: str, value: object) -> str:
     """Return a value as it was given, unless that would reveal a secret."""
-    if is_secret(name) or (isinstance(value, str) and "://" in value and "@" in value):
-        return "********"
-    return str(value)
+    text = str(value)
+    may_hold_password = "://" in text and ("@" in text or name == "state")
+    if is_secret(name) or may_hold_password or (name == "state" and "=" in text):
+        return MASK
+    return text
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
     known = {variable_of(name) for name in NAMES} | {
-        f"{variable_of(name)}_FILE" for name in NAMES if is_secret(name)
+        f"{variable_of(name)}_FILE" for name in NAMES if reads_file(name)
     }
     for variable in sorted(environment):
         is_known = variable.upper() in known or variable in OTHERS or NOT_OURS.fullmatch(variable)

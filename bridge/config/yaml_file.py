@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from bridge.config.settings import Settings, is_secret, variable_of
+from bridge.config.settings import Settings, reads_file, variable_of
 from bridge.errors import SettingError
 
 READ = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
@@ -140,7 +140,7 @@ def _way_out(error: yaml.YAMLError, text: str, setting: str) -> str:
 
 def _unknown_key(key: str, path: Path, allowed: Sequence[str]) -> str:
     secret = key.removesuffix("_file")
-    if secret != key and secret in Settings.model_fields and is_secret(secret):
+    if secret != key and secret in Settings.model_fields and reads_file(secret):
         return f"unknown setting {key!r} in {path}; a file with the secret is named by the variable {variable_of(secret)}_FILE"
     near = difflib.get_close_matches(key.replace("-", "_").lower(), allowed, n=1)
     hint = (

@@ -10,6 +10,7 @@ from bridge.config.settings import (
     info_of,
     is_secret,
     is_switch,
+    reads_file,
     variable_of,
 )
 
@@ -44,8 +45,9 @@ def _row(name):
 def _meaning(name):
     known = info_of(name)
     sentences = [Settings.model_fields[name].description, f"Give {known.expected}."]
-    if is_secret(name):
-        sentences.append(f"A secret: `{variable_of(name)}_FILE` may name a file that holds it.")
+    if reads_file(name):
+        secret = "A secret: " if is_secret(name) else ""
+        sentences.append(f"{secret}`{variable_of(name)}_FILE` may name a file that holds it.")
     if known.fallbacks:
         sentences.append(f"Else from {', '.join(f'`{variable}`' for variable in known.fallbacks)}.")
     return " ".join(sentences).replace("|", "\\|")
