@@ -47,9 +47,10 @@ STREAM_REFUSALS = (
     "no_message",
     "unread",
     "expired",
+    "database",
 )
 """Too many streams in all, or of one address; waited for a turn in vain; had one, and sent nothing; responses
-that were not read; the session is gone."""
+that were not read; the session is gone; it is another bridge's, and the database does not answer."""
 
 MESSAGE_KINDS: dict[type[Message], str] = {
     Batch: "batch_data",
@@ -193,6 +194,24 @@ BRIDGE_FAMILIES = (
         "bridge_commit_failures_total",
         "Commits that failed; they are retried.",
         "the committer",
+    ),
+    _counter(
+        "bridge_sessions_taken_total",
+        "Sessions that this bridge has become the owner of in a database that bridges share, by why: their client came, or their bridge was dead.",
+        "ownership",
+        "reason",
+        initial=("client", "orphan"),
+    ),
+    _counter(
+        "bridge_sessions_lost_total",
+        "Sessions that other bridges have taken from this one.",
+        "ownership",
+    ),
+    _histogram(
+        "bridge_takeover_duration_seconds",
+        "Time in which sessions that were asked for together became this bridge's, restored in memory.",
+        "ownership",
+        COMMIT_BUCKETS,
     ),
     _gauge("bridge_journal_bytes", "Size of the database and its write-ahead log.", "housekeeping"),
     _gauge(

@@ -69,7 +69,8 @@ class Pipeline:
         self._committer = committer
         self._telemetry = telemetry
         self._clock = clock
-        self._admission = Admission()
+        self.admission = Admission()
+        """Who may stream."""
         self._streams: dict[str, int] = {}
 
     def register(
@@ -87,7 +88,7 @@ class Pipeline:
         From now on its streams must show the token returned, or, for a client that does not name itself,
         come from a host that it was registered from.
         """
-        with self._admission.noting_refusal(session_id, caller):
+        with self.admission.noting_refusal(session_id, caller):
             registration = self._sessions.register(
                 session_id,
                 client,
@@ -99,11 +100,11 @@ class Pipeline:
         session = registration.session
         if registration.former is not None:
             self._supersede(registration.former)
-        self._admission.note_registration(session.id, caller)
+        self.admission.note_registration(session.id, caller)
         session.client_host = caller.host
         if client.instance_id:
             registration = replace(registration, token=session.proof.issue_token())
-            self._admission.note_tokens(session)
+            self.admission.note_tokens(session)
         else:
             session.proof.add_host(caller.host)
         # A command to an earlier attempt, or from before the session expired, must not stop this one.
@@ -119,14 +120,10 @@ class Pipeline:
 
     def restore(self, session: Session, *, is_expected: bool = False) -> None:
         """Add a session from before a restart, or from another bridge; `is_expected`: its client comes just now."""
-        self._sessions.restore(session)
-        self._admission.note_tokens(session)
+        self._sessions.restore(session, is_expected=is_expected)
+        self.admission.note_tokens(session)
         if session.connected and not is_expected:
             self._emit(session, Disconnected(), self._clock())
-
-    def has_registered(self, caller: Caller) -> bool:
-        """Return whether a caller shows that it has registered some session."""
-        return self._admission.has_registered(caller)
 
     def admit(self, session_id: str, caller: Caller, *, bound_to: str) -> Session:
         """Return the session that a stream is to belong to; `bound_to` is the one it belongs to, or "".
@@ -134,11 +131,11 @@ class Pipeline:
         Raises UnknownSessionError, ForeignSessionError for a caller that has not registered the session,
         InvalidDataError for a stream that belongs to another session.
         """
-        self._admission.check_owned(session_id, caller)
+        self.admission.check_owned(session_id, caller)
         session = self._sessions.get(session_id)
         if bound_to:
             raise InvalidDataError("session_id: this stream belongs to another session")
-        self._admission.check(session, caller)
+        self.admission.check(session, caller)
         return session
 
     def accept(

@@ -134,8 +134,7 @@ class Sessions:
 
         Raises InvalidDataError for an id that breaks the rule, ForeignSessionError, LimitError.
         """
-        made = f"{owner.sessions}run-{secrets.token_hex(6)}"
-        session_id = session_id or made[:LONGEST_ID]
+        session_id = session_id or new_name(owner)
         if not SESSION_ID.fullmatch(session_id):
             raise InvalidDataError("session_id must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}")
         known = self._sessions.get(session_id) or archived
@@ -149,6 +148,21 @@ class Sessions:
             return Registration(self._resumed(known, client, config), is_new=False)
         if known is archived:
             self._estimate_silence(known)
+        self._check_free(known, client)
+        self._check_limits(session_id, owner)
+        session = self._added(session_id, client, config, attempt=known.attempt + 1)
+        follow(session, known)
+        return Registration(session, is_new=True, former=known)
+
+    def check_elsewhere(self, known: Session, client: Client) -> None:
+        """Raise ForeignSessionError as `register` would, for a session as another bridge has it."""
+        if known.client.instance_id != client.instance_id and known.stage is not Stage.ENDED:
+            self._estimate_silence(known)
+            known.closed_at = None if known.connected else known.heard_at
+            self._check_free(known, client)
+
+    def _check_free(self, known: Session, client: Client) -> None:
+        """Raise ForeignSessionError where a session is another client's, and stays so for now."""
         if supersedes(known, client, self._clock()):
             raise ForeignSessionError(SUPERSEDED)
         held = self.held_seconds(known)
@@ -156,10 +170,6 @@ class Sessions:
             # Its stream may close any time, and then the name is free before its lease is over.
             soon = min(held, max(self._release_seconds, SOONEST_SECONDS))
             raise ForeignSessionError(_held_by(known, held), retry_after_seconds=soon)
-        self._check_limits(session_id, owner)
-        session = self._added(session_id, client, config, attempt=known.attempt + 1)
-        follow(session, known)
-        return Registration(session, is_new=True, former=known)
 
     def is_leased(self, session: Session) -> bool:
         """Return whether a session has been heard of within three heartbeats."""
@@ -193,8 +203,10 @@ class Sessions:
         """How long a session belongs to a client that says nothing."""
         return MISSED_HEARTBEATS * self.heartbeat_seconds
 
-    def restore(self, session: Session) -> None:
+    def restore(self, session: Session, *, is_expected: bool = False) -> None:
         """Put back a session from before a restart; its client may come back before anybody else has it.
+
+        Or, `is_expected`, one that another bridge had up to now, where its client could have been heard.
 
         The monotonic clock may have started anew, so its age is what the wall clock says, within bounds
         that hold however that was set: a live session has a whole lease, and one that is over lingers
@@ -204,6 +216,9 @@ class Sessions:
         now = self._monotonic()
         self._estimate_silence(session)
         session.updated_at = min(session.updated_at, self._clock())
+        if session.stage is Stage.LIVE and is_expected:
+            session.closed_at = None if session.connected else session.heard_at
+            return
         if session.stage is Stage.LIVE:
             session.leased_until = now + self.lease_seconds
             session.closed_at = None if session.connected else now
@@ -285,6 +300,11 @@ class Sessions:
         if len(self._sessions) >= self.limit:
             raise LimitError(f"this bridge already holds {self.limit} sessions (--max-sessions)")
         self._rate.claim(owner.name)
+
+
+def new_name(owner: Identity) -> str:
+    """Return a name that no session has; it begins as those of its owner have to."""
+    return f"{owner.sessions}run-{secrets.token_hex(6)}"[:LONGEST_ID]
 
 
 def _fallen_silent(session: Session) -> Iterator[tuple[Session, Event]]:

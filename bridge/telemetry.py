@@ -10,6 +10,7 @@ from bridge.families import MESSAGE_KINDS
 from bridge.instruments import Instruments
 from bridge.log_limits import LineBudget, QuietPeriods
 from bridge.model import Message, Stage
+from bridge.takeover_telemetry import TakeoverTelemetry
 
 log = logging.getLogger("bridge")
 
@@ -27,12 +28,13 @@ class Telemetry:
         self._counters = instruments.counters
         self._gauges = instruments.gauges
         self._histograms = instruments.histograms
+        self.takeovers = TakeoverTelemetry(self._counters, self._histograms)
         self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
         self.on_connection_used: Callable[[str, bool], None] | None = None
         """Called on the event loop with a connection that was used, and whether that went well."""
-        requests = self._counters["bridge_requests_received_total"]
-        self._requests = {kind: requests.labels(name) for kind, name in MESSAGE_KINDS.items()}
+        received = self._counters["bridge_requests_received_total"]
+        self._requests = {kind: received.labels(name) for kind, name in MESSAGE_KINDS.items()}
         self._gauges["bridge_build_info"].labels(__version__, public_url).set(1)
 
     def received(self, kinds: Mapping[type[Message], int], size_bytes: int) -> None:
@@ -299,8 +301,7 @@ class Telemetry:
             return
         self._counters["bridge_dropped_total"].labels("span", "not_exported").inc(count)
         log.error(
-            "spans were not exported, and are lost with the temporary state folder: give --state a folder, or a"
-            " longer --shutdown-grace-seconds",
+            "spans were not exported, and are lost with the temporary state folder: give --state a folder, or a longer --shutdown-grace-seconds",
             extra={"fields": fields},
         )
 

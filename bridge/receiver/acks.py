@@ -65,6 +65,10 @@ class Acks:
             self._committed_batch = first.batch
             yield responses.acknowledgment(first.batch, first.sequence, *self._images(session))
 
+    def discard(self) -> None:
+        """Acknowledge nothing of what waits: another bridge has the session."""
+        self._pending.clear()
+
     def current(self, session: Session) -> wire.MetricsResponse:
         """Return an Ack of what has been committed by now, as a heartbeat is answered."""
         batch, sequence = self._committed_batch, session.committed

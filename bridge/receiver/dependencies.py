@@ -22,6 +22,22 @@ class OpenStream(Protocol):
     def supersede(self) -> None:
         """Make way for a newer stream."""
 
+    def lose(self) -> None:
+        """Make way for another bridge."""
+
+
+class SharedSessions(Protocol):
+    """The sessions of all bridges that share a database."""
+
+    async def acquire(self, session_id: str, /) -> Session | None:
+        """Return a session in memory here, wherever it was; None: nobody has it in memory. Raises StorageError."""
+
+    async def find(self, session_id: str, /) -> Session | None:
+        """Return a session as it stands on the bridge that has it, or None. Raises StorageError."""
+
+    async def committed(self) -> None:
+        """Wait until all that happened by now is known to the other bridges."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamDependencies:
@@ -38,6 +54,8 @@ class StreamDependencies:
     """Returns the last attempt of a session that there are images of, 0 for none; blocks, and raises StorageError."""
     is_being_archived: Callable[[str], bool] = lambda _session_id: False
     """Whether a session has expired and is not on disk yet."""
+    shared: SharedSessions | None = None
+    """None: no other bridge has anything to do with the sessions of this one."""
     authentication: Authentication = OPEN
     """Who may report sessions."""
     streams: dict[str, OpenStream] = field(default_factory=dict)

@@ -21,6 +21,11 @@ EXPIRED = Ending(
     grpc.StatusCode.FAILED_PRECONDITION,
     "the session of this stream has expired; register it again",
 )
+NOT_TO_BE_HAD = Ending(
+    "database",
+    grpc.StatusCode.UNAVAILABLE,
+    "the session of this stream cannot be had from the database at the moment; connect again soon",
+)
 NO_LONGER_ADMITTED = Ending(
     "unauthenticated",
     grpc.StatusCode.UNAUTHENTICATED,

@@ -38,8 +38,10 @@ from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.rebalance import rebalancing
 from bridge.receiver.run_info import client_of, config_of
 from bridge.receiver.server_config import ServerConfig
+from bridge.receiver.shared_sessions import SessionsElsewhere
 from bridge.receiver.stream import Stream
 from bridge.receiver.stream_counts import StreamCounts
+from bridge.sessions import new_name
 from bridge.trace_context import TraceContext
 from bridge.wire import metrics_pb2 as wire
 from bridge.wire.scan import SESSION_INFO, has_more
@@ -78,6 +80,7 @@ class Servicer:
         )
         self._is_draining = False
         self._archive = ArchiveLookup(deps)
+        self._elsewhere = SessionsElsewhere(deps)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the calls for a server.
@@ -223,23 +226,24 @@ class Servicer:
         limits = self._config.limits
         client = client_of(info, _trace_context(context), limits)
         client = replace(client, **_attempt(context))
-        left_out = len(info.labels) - len(client.labels)
-        if left_out:
+        if left_out := len(info.labels) - len(client.labels):
             self._deps.telemetry.dropped("label", "limit", left_out)
         if info.config_json and not client.run_config and info.config_json.strip() != "{}":
             self._deps.telemetry.dropped("run_config", "unreadable")
         if info.run_id and not client.run_id:
             self._deps.telemetry.dropped("run_id", "invalid")
-        config = config_of(info.config, limits)
+        session_id = info.session_id or new_name(caller.identity)
+        await self._elsewhere.before_registration(session_id, client)
         archived, attempts_before = await self._archive.find(info.session_id)
         registration = self._deps.pipeline.register(
-            info.session_id,
+            session_id,
             client,
-            config,
+            config_of(info.config, limits),
             archived,
             attempts_before=attempts_before,
             caller=caller,
         )
+        await self._elsewhere.after_registration()
         session = registration.session
         return wire.SessionResponse(
             success=True,
@@ -307,7 +311,8 @@ class Servicer:
             while (raw := await context.read()) is not grpc.aio.EOF:
                 if self._is_draining or stream.is_closing:
                     return
-                stream.receive(decode(raw, limits), len(raw))
+                await self._elsewhere.before_stream(stream, results := decode(raw, limits))
+                stream.receive(results, len(raw))
                 if turn is not None and stream.session_id:
                     turn.end()
                 await outgoing.wait_for_capacity()
@@ -317,7 +322,7 @@ class Servicer:
 
     async def _turn_of(self, caller: Caller) -> Turn | None:
         """Return the turn of a stream, or None for a client that has registered and needs none."""
-        has_registered = self._deps.pipeline.has_registered(caller)
+        has_registered = self._deps.pipeline.admission.has_registered(caller)
         if has_registered and not self._counts.has_many(caller):
             return None
         return await self._first_messages.take(caller.host)

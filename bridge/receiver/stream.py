@@ -71,6 +71,7 @@ class Stream:
         self._received_bytes = 0
         self._frames = 0
         self._quiet_until = 0.0
+        self.looked_up_until = 0.0  # monotonic: until then nobody looks for it on other bridges
 
     def receive(self, results: Sequence[Result], size_bytes: int) -> None:
         """Apply what one frame held, or answer why not; never raises."""
@@ -129,6 +130,11 @@ class Stream:
         """Make way for a newer stream, where the client sends again what this one still brings: apply nothing more."""
         self.ending = SUPERSEDED
         self.finish()
+
+    def lose(self) -> None:
+        """Acknowledge nothing more, and have the client connect again: another bridge has the session."""
+        self._acks.discard()
+        self.reconnect(0)
 
     async def write_to(self, write: Write) -> None:
         """Write responses as they come, until everything is answered after `finish`."""

@@ -53,3 +53,11 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close all connections; nothing may be called after it but `close`, which then does nothing."""
+
+
+class SharedDatabase(Database, Protocol):
+    """A database that several bridges share."""
+
+    @property
+    def generation(self) -> int:
+        """How often other bridges have taken sessions from this one, as far as it knows."""

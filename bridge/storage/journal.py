@@ -43,6 +43,8 @@ class Checkpoint:
     """0 while the bridge holds the session in memory: it is live, or lingers after its end."""
     applied_through: int
     state: bytes
+    journal: str = ""
+    """The bridge whose groups are meant; "": no other bridge has this database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from bridge.model import Client, Config
 from bridge.session import Session
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks.journal import Archive, Journal, replay
-from bridge.sinks.journal.replay import OBSERVED
+from bridge.sinks.journal.restoration import OBSERVED
 from bridge.sinks.metrics import TrainingMetrics
 from bridge.sinks.spans.sink import Spans
 from bridge.storage.journal import JournalRows

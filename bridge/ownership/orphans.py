@@ -1,0 +1,79 @@
+"""Adopts the sessions of bridges that are dead, so that they end, and their spans are delivered."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bridge.errors import StorageError
+from bridge.ownership.taking import Taking
+from bridge.storage.owners import OwnerRows
+from bridge.telemetry import Telemetry
+from bridge.threads import run_in_daemon_thread
+
+LOOK_SECONDS = 5.0
+"""How often it is looked for bridges that are dead."""
+
+SESSIONS_PER_STEP = 16
+"""So few at once that every bridge which lives takes its part."""
+
+STEP_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """Looks for bridges that have not been seen for a while."""
+
+    rows: OwnerRows
+    taking: Taking
+    telemetry: Telemetry
+    dead_seconds: float = 30.0
+    """After which a bridge that was not seen is dead."""
+    catch_up: Callable[[], object] = lambda: None
+    """Has a commit find out what this bridge has lost itself."""
+    strays: Callable[[Sequence[str]], Sequence[str]] = lambda _owned: ()
+    """Returns which of the sessions that it owns nobody has in memory, or has asked for."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Adopt until the block is left."""
+        task = asyncio.create_task(self._run(), name="orphans")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def adopt_some(self) -> Sequence[str]:
+        """Adopt a few sessions, and return which. Raises StorageError."""
+        taken = await run_in_daemon_thread(
+            lambda: self.rows.take_orphans(
+                silent_seconds=self.dead_seconds, most=SESSIONS_PER_STEP
+            ),
+            name="orphans",
+        )
+        await self.taking.adopt(taken)
+        if taken.names:
+            self.telemetry.takeovers.adopted(len(taken.names))
+        return taken.names
+
+    async def give_up_strays(self) -> None:
+        """Own no more what was registered in vain: others would take it for alive. Raises StorageError."""
+        owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
+        strays = self.strays(owned)
+        if strays:
+            await run_in_daemon_thread(lambda: self.rows.release_now(strays), name="orphans")
+
+    async def _run(self) -> None:
+        while True:
+            seconds = LOOK_SECONDS
+            try:
+                await self.give_up_strays()
+                seconds = STEP_SECONDS if await self.adopt_some() else LOOK_SECONDS
+            except StorageError as error:
+                self.telemetry.storage_failed("orphans", error)
+                self.catch_up()
+            except Exception as error:  # noqa: BLE001 -- the next look may succeed
+                self.telemetry.unexpected_error("orphans", error)
+            await asyncio.sleep(seconds * random.uniform(0.5, 1.5))

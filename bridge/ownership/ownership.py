@@ -1,0 +1,115 @@
+"""Takes sessions for this bridge as their clients come, and lets go of those that others take."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from bridge.commit_group import Fenced
+from bridge.errors import StorageError
+from bridge.lifecycle import Event, Expired, Moved
+from bridge.ownership.orphans import Orphans
+from bridge.ownership.release import Releases, ReleaseWrite
+from bridge.ownership.taking import Taking
+from bridge.session import Session
+from bridge.sessions import Sessions
+from bridge.storage.owners import OwnerRows
+from bridge.telemetry import Telemetry
+
+ATTEMPT_SECONDS = 3.0
+"""How long a session is tried to be taken before its client is asked to come back."""
+
+PAUSE_SECONDS = 0.05
+"""Between two attempts."""
+
+MOVED = Moved()
+
+
+class Registry(Protocol):
+    """What drops sessions."""
+
+    def drop(self, session: Session, event: Moved, /) -> None:
+        """Let a session leave memory, and every sink with it."""
+
+
+class Ownership:
+    """What this bridge has, and others may take: a durable sink, which also says now and then that it lives."""
+
+    def __init__(
+        self,
+        rows: OwnerRows,
+        taking: Taking,
+        orphans: Orphans,
+        sessions: Sessions,
+        registry: Registry,
+        telemetry: Telemetry,
+    ) -> None:
+        """Take sessions by `taking`; those that are lost are dropped from `registry`."""
+        self._rows = rows
+        self._taking = taking
+        self._orphans = orphans
+        self._sessions = sessions
+        self._registry = registry
+        self._telemetry = telemetry
+        self._releases = Releases(rows)
+        self.on_lost: Callable[[str], None] = lambda _session_id: None
+        """Called with each session that another bridge has taken."""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take what is asked for, and adopt orphans, until the block is left; then others may adopt what is left."""
+        async with self._taking.running(), self._orphans.running():
+            yield
+
+    def consume(self, session: Session, event: Event, _received: float) -> None:
+        """Notice which sessions leave memory: they have no owner any more."""
+        if type(event) is Expired:
+            self._releases.add(session.id)
+
+    def collect(self) -> ReleaseWrite | None:
+        """Hand over what is no longer owned, and a sign of life where nothing else is written."""
+        return self._releases.collect()
+
+    async def acquire(self, session_id: str) -> Session | None:
+        """Return a session in the memory of this bridge, taken from another one where that has it.
+
+        None: there is none that is live or lingers; the name is this bridge's now. Raises StorageError where it
+        cannot be had within ATTEMPT_SECONDS.
+        """
+        until = time.monotonic() + ATTEMPT_SECONDS
+        while True:
+            session = self._sessions.find(session_id)
+            if session is not None:
+                return session
+            try:
+                await self._releases.settled(session_id)
+                if await self._taking.take(session_id):
+                    return self._sessions.find(session_id)
+            except StorageError:
+                if time.monotonic() >= until:
+                    raise
+            if time.monotonic() >= until:
+                raise StorageError("another bridge takes this session at the same moment")
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    def on_fenced(self, fenced: Fenced) -> None:
+        """Let go of all sessions that other bridges have taken."""
+        lost = [
+            session
+            for session in self._sessions
+            if session.id not in fenced.owned and self._taking.taken_at(session.id) < fenced.since
+        ]
+        for session in lost:
+            self._telemetry.session_changed(session.id, "taken by another bridge")
+            self._registry.drop(session, MOVED)
+            self.on_lost(session.id)
+        self._telemetry.takeovers.lost(len(lost))
+
+    def strays(self, owned: Sequence[str]) -> list[str]:
+        """Return what is owned without being in memory, and without anybody having just asked for it."""
+        return [
+            name
+            for name in owned
+            if self._sessions.find(name) is None and not self._taking.is_recent(name)
+        ]

@@ -1,0 +1,139 @@
+"""Takes sessions, many at once where many are asked for: a fleet moves when its bridge is gone."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+from bridge.errors import StorageError
+from bridge.session import Session
+from bridge.sinks.journal.restoration import Restoration
+from bridge.sinks.journal.takeover import FoundSession, find_sessions, restored
+from bridge.storage.database import SharedDatabase
+from bridge.storage.owners import OwnerRows, Taken
+from bridge.telemetry import Telemetry
+from bridge.threads import run_in_daemon_thread
+
+SESSIONS_PER_TURN = 64
+
+RECENT_SECONDS = 60.0
+"""Within this time after a session was taken its client may still be on its way."""
+
+
+class Receiver(Protocol):
+    """Who goes on with a session that has been taken."""
+
+    def __call__(self, session: Session, window: bytes | None, /, *, is_expected: bool) -> None:
+        """Go on with it as it stands; `window` is the candidate of its open window of images."""
+
+
+class Taking:
+    """Becomes the owner of sessions, reads them, and restores them in memory."""
+
+    def __init__(
+        self,
+        database: SharedDatabase,
+        rows: OwnerRows,
+        restoration: Restoration,
+        telemetry: Telemetry,
+        *,
+        go_on: Receiver,
+        catch_up: Callable[[], object],
+    ) -> None:
+        """Restore by `restoration`, then `go_on`; `catch_up` has a commit find out what this bridge has lost."""
+        self._database = database
+        self._rows = rows
+        self._restoration = restoration
+        self._telemetry = telemetry
+        self._go_on = go_on
+        self._catch_up = catch_up
+        self._wanted: dict[str, asyncio.Future[bool]] = {}
+        self._taken_at: dict[str, float] = {}
+        self._is_wanted = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take what is asked for until the block is left."""
+        task = asyncio.create_task(self._run(), name="taking sessions")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def take(self, session_id: str) -> bool:
+        """Become the owner of a session; False: another bridge took it at the same moment. Raises StorageError."""
+        answer = self._wanted.get(session_id)
+        if answer is None:
+            answer = self._wanted[session_id] = asyncio.get_running_loop().create_future()
+            self._is_wanted.set()
+        return await asyncio.shield(answer)
+
+    async def adopt(self, taken: Taken) -> None:
+        """Restore sessions whose bridge is dead, and whose clients may never come back."""
+        await self._restore(taken.names, is_expected=False)
+
+    def taken_at(self, session_id: str) -> float:
+        """Return when a session was taken, on the monotonic clock; 0: it was not, or long ago."""
+        return self._taken_at.get(session_id, 0.0)
+
+    def is_recent(self, session_id: str) -> bool:
+        """Return whether a session has been taken a moment ago, or is about to be."""
+        is_wanted = session_id in self._wanted
+        return is_wanted or time.monotonic() - self.taken_at(session_id) < RECENT_SECONDS
+
+    async def _run(self) -> None:
+        while True:
+            await self._is_wanted.wait()
+            self._is_wanted.clear()
+            while self._wanted:
+                await self._turn(list(self._wanted)[:SESSIONS_PER_TURN])
+
+    async def _turn(self, names: Sequence[str]) -> None:
+        """Take some sessions, and answer whoever asked for them."""
+        started = time.perf_counter()
+        try:
+            taken = await run_in_daemon_thread(lambda: self._rows.take(names), name="ownership")
+            await self._restore(taken.names, is_expected=True)
+        except StorageError as error:
+            self._catch_up()
+            self._answer(names, error)
+        except Exception as error:  # noqa: BLE001 -- the next turn may succeed
+            self._telemetry.unexpected_error("ownership", error)
+            self._answer(names, StorageError("the session cannot be taken"))
+        else:
+            self._telemetry.takeovers.taken(len(taken.names), time.perf_counter() - started)
+            self._answer(names, frozenset(taken.names))
+
+    def _answer(self, names: Iterable[str], outcome: StorageError | frozenset[str]) -> None:
+        for name in names:
+            answer = self._wanted.pop(name)
+            if answer.done():
+                continue
+            if isinstance(outcome, StorageError):
+                answer.set_exception(outcome)
+                answer.exception()  # whoever asked may be gone
+            else:
+                answer.set_result(name in outcome)
+
+    async def _restore(self, names: Sequence[str], *, is_expected: bool) -> None:
+        """Read sessions in a thread, and restore them one by one: the loop has others to serve, too."""
+        if not names:
+            return
+        now = time.monotonic()
+        self._taken_at = {
+            name: at for name, at in self._taken_at.items() if now - at < RECENT_SECONDS
+        } | dict.fromkeys(names, now)
+        found = await run_in_daemon_thread(
+            lambda: find_sessions(self._database, names, self._restoration), name="ownership"
+        )
+        for one in found:
+            if not one.is_archived:
+                self._restore_one(one, is_expected=is_expected)
+                await asyncio.sleep(0)
+
+    def _restore_one(self, found: FoundSession, *, is_expected: bool) -> None:
+        session = restored(found, self._restoration)
+        if session is not None:
+            self._go_on(session, found.window, is_expected=is_expected)

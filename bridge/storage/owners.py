@@ -1,0 +1,168 @@
+"""Which bridge has which session, in a database that bridges share.
+
+Every transaction here locks rows of `bridges` first and rows of `owners` behind them, each in the order of their
+names, as the group commit of a bridge does: so none of them wait for each other in a circle.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    exists,
+    extract,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from bridge.errors import StorageError
+from bridge.storage.database import SharedDatabase
+from bridge.storage.schema import BRIDGES, OWNERS
+from bridge.storage.statements import Statement, inserted
+from bridge.storage.transaction import Transaction
+
+NOW_MS = func.floor(extract("epoch", func.clock_timestamp()) * 1000).cast(BigInteger)
+"""Milliseconds since 1970 by the clock of the database, the same for all bridges."""
+
+NAMES = any_(bindparam("names", type_=ARRAY(Text)))
+
+OWNERS_OF = Statement(
+    select(OWNERS.c.session_id, OWNERS.c.bridge_id).where(OWNERS.c.session_id == NAMES)
+)
+RAISE_GENERATION = Statement(
+    update(BRIDGES)
+    .values(generation=BRIDGES.c.generation + 1)
+    .where(BRIDGES.c.bridge_id == bindparam("bridge"))
+)
+GENERATION = Statement(
+    select(BRIDGES.c.generation).where(BRIDGES.c.bridge_id == bindparam("bridge"))
+)
+CLAIM = Statement(inserted(OWNERS).on_conflict_do_nothing())
+TAKE = Statement(
+    update(OWNERS)
+    .values(bridge_id=bindparam("bridge"))
+    .where(OWNERS.c.session_id == bindparam("name"), OWNERS.c.bridge_id == bindparam("former"))
+)
+RELEASE = Statement(
+    delete(OWNERS).where(
+        OWNERS.c.session_id == bindparam("name"), OWNERS.c.bridge_id == bindparam("bridge")
+    )
+)
+IS_DEAD = BRIDGES.c.seen_ms < NOW_MS - bindparam("silent_ms", type_=BigInteger)
+DEAD_WITH_SESSIONS = Statement(
+    select(BRIDGES.c.bridge_id)
+    .where(
+        IS_DEAD,
+        BRIDGES.c.bridge_id != bindparam("bridge"),
+        exists().where(OWNERS.c.bridge_id == BRIDGES.c.bridge_id),
+    )
+    .order_by(BRIDGES.c.bridge_id)
+)
+LOCK_DEAD = Statement(
+    select(BRIDGES.c.bridge_id)
+    .where(IS_DEAD, BRIDGES.c.bridge_id == bindparam("dead"))
+    .with_for_update(skip_locked=True)
+)
+SOME_OF = Statement(
+    select(OWNERS.c.session_id)
+    .where(OWNERS.c.bridge_id == bindparam("dead"))
+    .order_by(OWNERS.c.session_id)
+    .limit(bindparam("most", type_=BigInteger))
+)
+MINE = Statement(select(OWNERS.c.session_id).where(OWNERS.c.bridge_id == bindparam("bridge")))
+RESIGN = Statement(
+    update(BRIDGES).values(seen_ms=0).where(BRIDGES.c.bridge_id == bindparam("bridge"))
+)
+
+
+class FencedError(StorageError):
+    """Another bridge has taken sessions from this one, which its next commit finds out: a retry helps then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What has become of the sessions that were wanted."""
+
+    names: tuple[str, ...]
+    """Which are this bridge's now, though nothing of them may be in its memory."""
+    former: frozenset[str]
+    """The bridges that they were taken from."""
+
+
+class OwnerRows:
+    """Takes sessions for one bridge; every method blocks, in any thread, and raises StorageError."""
+
+    def __init__(self, database: SharedDatabase) -> None:
+        """Take them for the bridge of `database`."""
+        self._database = database
+        self._bridge_id = database.bridge_id
+
+    def take(self, names: Collection[str]) -> Taken:
+        """Become the owner of sessions, whoever has them, or nobody.
+
+        One that another bridge takes at the same moment may be left out. Raises FencedError.
+        """
+        with self._database.transaction() as transaction:
+            rows = transaction.query(OWNERS_OF, {"names": list(names)})
+            owners = {str(name): str(bridge) for name, bridge in rows}
+            return self._take(transaction, {name: owners.get(name, "") for name in names})
+
+    def take_orphans(self, *, silent_seconds: float, most: int) -> Taken:
+        """Become the owner of some sessions of a bridge that is dead; of none where others do so already."""
+        silent_ms = round(silent_seconds * 1000)
+        for [dead] in self._database.query(
+            DEAD_WITH_SESSIONS, {"silent_ms": silent_ms, "bridge": self._bridge_id}
+        ):
+            with self._database.transaction() as transaction:
+                if not transaction.query(LOCK_DEAD, {"dead": dead, "silent_ms": silent_ms}):
+                    continue
+                names = [
+                    name for [name] in transaction.query(SOME_OF, {"dead": dead, "most": most})
+                ]
+                return self._take(transaction, dict.fromkeys(names, str(dead)))
+        return Taken((), frozenset())
+
+    def release(self, transaction: Transaction, names: Iterable[str]) -> None:
+        """Own sessions no more, which have left memory."""
+        rows = [{"name": name, "bridge": self._bridge_id} for name in sorted(names)]
+        transaction.executemany(RELEASE, rows)
+
+    def mine(self) -> list[str]:
+        """Return the sessions that this bridge owns."""
+        return [name for [name] in self._database.query(MINE, {"bridge": self._bridge_id})]
+
+    def release_now(self, names: Iterable[str]) -> None:
+        """Own sessions no more, of which nothing is in memory."""
+        with self._database.transaction() as transaction:
+            self.release(transaction, names)
+
+    def resign(self) -> None:
+        """Let other bridges adopt at once what this one still owns: it stops."""
+        with self._database.transaction() as transaction:
+            transaction.execute(RESIGN, {"bridge": self._bridge_id})
+
+    def _take(self, transaction: Transaction, owners: dict[str, str]) -> Taken:
+        former = frozenset(owners.values()) - {"", self._bridge_id}
+        for bridge in sorted(former):
+            transaction.execute(RAISE_GENERATION, {"bridge": bridge})
+        taken = [name for name in sorted(owners) if self._take_one(transaction, name, owners[name])]
+        # Last, so that nobody can have taken a session from this bridge and given it up again unseen.
+        rows = transaction.query(GENERATION, {"bridge": self._bridge_id})
+        if rows != [(self._database.generation,)]:
+            raise FencedError("another bridge has taken sessions from this one; try again soon")
+        return Taken(tuple(taken), former)
+
+    def _take_one(self, transaction: Transaction, name: str, owner: str) -> bool:
+        if owner == self._bridge_id:
+            return True
+        if not owner:
+            row = {"session_id": name, "bridge_id": self._bridge_id}
+            return transaction.execute(CLAIM, row).rowcount == 1
+        row = {"name": name, "bridge": self._bridge_id, "former": owner}
+        return transaction.execute(TAKE, row).rowcount == 1
