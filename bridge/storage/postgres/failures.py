@@ -1,0 +1,76 @@
+"""Why PostgreSQL failed, in a sentence that says what to do."""
+
+import psycopg
+
+from bridge.errors import StorageError, UnwritableError
+from bridge.storage.postgres.connecting import DatabaseAddress, UnansweredError
+
+CLIENT_REFUSALS = (OverflowError, UnicodeEncodeError)
+
+WAYS_OUT = {
+    "42P01": "its tables are missing: start the bridge again, which makes them",
+    "42703": "its tables are of another version: start the bridge again, which migrates them",
+    "42501": "grant its user all rights on the tables, or make it their owner",
+    "25006": "it is a standby, or read-only: name the hosts of all servers in the URL",
+    "53100": "make room on its disk",
+    "53200": "give it more memory, or lower its max_connections",
+    "53300": "raise its max_connections, lower the connections of each bridge, or put PgBouncer before it",
+    "55P03": "another bridge holds these rows; the bridge tries again",
+    "40P01": "another bridge was faster; the bridge tries again",
+    "40001": "another bridge was faster; the bridge tries again",
+    "57014": "it takes too long: look for long transactions, locks, a full disk or a standby that is away",
+    "57P01": "it shuts down, or an administrator ended the connection; the bridge connects again",
+    "57P02": "it restarts after a crash; the bridge connects again",
+    "57P03": "it starts or stops; the bridge connects again",
+    "25P03": "the bridge was held up inside of a transaction; it connects again",
+}
+"""By SQLSTATE; see "PostgreSQL Error Codes" in its manual."""
+
+UNREACHABLE = "check that it runs, takes connections from here, and that user, password and database exist; the bridge connects again"
+
+UNREPLICATED = (
+    "committed on the primary alone: no synchronous standby confirmed it in time, so nothing of it is acknowledged."
+    " Bring a standby back, or take it out of synchronous_standby_names"
+)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Return whether it is about a value that the database cannot hold: the same row is refused each time."""
+    if isinstance(error, (*CLIENT_REFUSALS, psycopg.DataError, psycopg.IntegrityError)):
+        return True
+    if not isinstance(error, psycopg.Error):
+        return False
+    code = error.sqlstate
+    if isinstance(error, psycopg.ProgrammingError):
+        return code == "42804" or (code is None and "cannot adapt" in str(error))
+    return code is not None and code.startswith("54")  # too large for an index, or for a row
+
+
+def is_stale(error: BaseException) -> bool:
+    """Return whether other connections, made at the same time, are of no use either."""
+    return isinstance(error, UnansweredError) or getattr(error, "sqlstate", None) == "25006"
+
+
+def explain(what: str, error: Exception, address: DatabaseAddress) -> StorageError:
+    """Return the error to raise for one of psycopg: what was asked for is a `what`."""
+    if is_refusal(error):
+        return UnwritableError(f"the database {address} cannot hold a value: {_text(error)}")
+    return StorageError(f"the database {address} refused a {what}: {reason(error, address)}")
+
+
+def reason(error: BaseException, address: DatabaseAddress) -> str:
+    """Return why, and what to do about it."""
+    code = getattr(error, "sqlstate", None)
+    is_about_connections = isinstance(error, psycopg.OperationalError) and not code
+    way_out = WAYS_OUT.get(code or "", UNREACHABLE if is_about_connections else "")
+    return f"{address.redacted(_text(error))}{': ' if way_out else ''}{way_out}"
+
+
+def unreplicated(address: DatabaseAddress) -> StorageError:
+    """Return the error for a commit that a synchronous standby has not confirmed."""
+    return StorageError(f"the database {address}: {UNREPLICATED}")
+
+
+def _text(error: BaseException) -> str:
+    primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
+    return primary or str(error) or type(error).__name__

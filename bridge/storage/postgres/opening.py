@@ -1,0 +1,99 @@
+"""What a bridge does with a shared database before anything else: wait for it, make its tables, and register."""
+
+import logging
+import random
+import time
+from typing import Any
+
+import psycopg
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from bridge.errors import SettingError
+from bridge.storage.postgres.bridge_rows import LOCK
+from bridge.storage.postgres.connecting import DatabaseAddress
+from bridge.storage.postgres.database import POOL_SIZE, PostgresDatabase
+from bridge.storage.postgres.failures import reason
+from bridge.storage.postgres.registration import BridgeDescription, Registration, register
+from bridge.storage.schema import METADATA
+
+log = logging.getLogger("bridge")
+
+WAIT_SECONDS = 30.0
+"""A database that has just been started, or fails over, is waited for so long."""
+
+RETRY_SECONDS = 1.0
+
+
+def open_postgres(
+    url: str,
+    bridge: BridgeDescription,
+    *,
+    pool_size: int = POOL_SIZE,
+    wait_seconds: float = WAIT_SECONDS,
+) -> PostgresDatabase:
+    """Return the database at `url`, with its tables, and with this bridge registered in it.
+
+    Raises SettingError where it cannot be reached within `wait_seconds`, or cannot be used.
+    """
+    address = DatabaseAddress(url)
+    try:
+        _wait_for(address, wait_seconds)
+        _make_tables(address)
+        registration = _register(address, bridge)
+    except (psycopg.Error, DBAPIError) as error:
+        raise _unusable(address, error) from error
+    return PostgresDatabase(address, registration, pool_size=pool_size)
+
+
+def _wait_for(address: DatabaseAddress, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not _is_there(address, is_last=time.monotonic() >= deadline):
+        time.sleep(RETRY_SECONDS * random.uniform(0.5, 1.0))
+
+
+def _is_there(address: DatabaseAddress, *, is_last: bool) -> bool:
+    try:
+        connection = address.connect()
+    except psycopg.OperationalError as error:
+        if is_last:
+            raise
+        log.warning(
+            "the database cannot be reached: trying again",
+            extra={"fields": {"of": str(address), "error": address.redacted(str(error))}},
+        )
+        return False
+    with connection:
+        _check_encoding(address, connection)
+    return True
+
+
+def _check_encoding(address: DatabaseAddress, connection: psycopg.Connection[Any]) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SettingError(
+            f"state: the database {address} has the encoding {encoding}; make one with ENCODING 'UTF8'"
+        )
+
+
+def _make_tables(address: DatabaseAddress) -> None:
+    """Make or migrate the tables in one transaction, however long it takes."""
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(**{**address.arguments(), "autocommit": False}),
+        poolclass=NullPool,
+    )
+    with engine.begin() as connection:
+        connection.execute(LOCK.clause)  # type: ignore[call-overload]
+        METADATA.create_all(connection)
+
+
+def _register(address: DatabaseAddress, bridge: BridgeDescription) -> Registration:
+    with address.connect() as connection, connection.transaction():
+        return register(connection, bridge)
+
+
+def _unusable(address: DatabaseAddress, error: psycopg.Error | DBAPIError) -> SettingError:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return SettingError(f"state: the database {address} cannot be used: {reason(cause, address)}")

@@ -1,0 +1,46 @@
+"""How a bridge gets its row among the bridges that share a database."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from bridge.storage.postgres.bridge_rows import LOCK, REGISTER
+from bridge.storage.postgres.transaction import compiled
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeDescription:
+    """What other bridges learn about one."""
+
+    bridge_id: str
+    url: str = ""
+    """Where they reach it."""
+    fingerprint: str = ""
+    """SHA-256 of its certificate there."""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What the database gave a bridge."""
+
+    bridge_id: str
+    number: int
+    """Another than any bridge has or had."""
+    generation: int
+
+
+def register(connection: psycopg.Connection[Any], bridge: BridgeDescription) -> Registration:
+    """Register a bridge, in the open transaction."""
+    connection.execute(*compiled(LOCK, {}))
+    description = {
+        "bridge": bridge.bridge_id,
+        "url": bridge.url,
+        "fingerprint": bridge.fingerprint,
+        "version": bridge.version,
+        "started_ms": round(time.time() * 1000),
+    }
+    [(number, generation)] = connection.execute(*compiled(REGISTER, description)).fetchall()
+    return Registration(bridge.bridge_id, number, generation)

@@ -1,0 +1,96 @@
+"""Statements of a transaction, and how rows that PostgreSQL cannot hold are left out of it."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import psycopg
+
+from bridge.storage.postgres.connecting import BoundedConnection
+from bridge.storage.postgres.failures import is_refusal
+from bridge.storage.statements import NOTHING, Statement
+from bridge.storage.transaction import Parameters, RefusedRow, RefusedStatement, StatementResult
+
+DIALECT = "postgresql"
+
+
+def compiled(statement: Statement | str, parameters: Parameters) -> tuple[Any, Any]:
+    """Return text and parameters as psycopg takes them; a text comes as it is."""
+    if isinstance(statement, str):
+        return statement, parameters or None
+    return statement.compiled(DIALECT, cast("Any", parameters))
+
+
+def run(
+    connection: BoundedConnection, statement: Statement | str, parameters: Parameters = NOTHING
+) -> psycopg.Cursor[tuple[Any, ...]]:
+    """Run one statement, and return its cursor."""
+    cursor = connection.cursor(binary=True)
+    return cursor.execute(*compiled(statement, parameters))
+
+
+class PostgresTransaction:
+    """Runs statements on a connection, in its open transaction."""
+
+    def __init__(self, connection: BoundedConnection, owned: frozenset[str] | None = None) -> None:
+        """Write to `connection`, of the sessions `owned`; None: of all."""
+        self._connection = connection
+        self.owned = owned
+
+    def owns(self, session_id: str) -> bool:
+        """Return whether this bridge may write a session."""
+        return self.owned is None or session_id in self.owned
+
+    def execute(
+        self, statement: Statement | str, parameters: Parameters = NOTHING, /
+    ) -> StatementResult:
+        """Run one statement."""
+        return run(self._connection, statement, parameters)
+
+    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
+        """Run one statement for each row, without waiting for the answer to each."""
+        if rows:
+            text, _ = compiled(statement, rows[0])
+            every = [compiled(statement, row)[1] for row in rows]
+            self._connection.cursor().executemany(text, every)
+
+    def query(
+        self, statement: Statement | str, parameters: Parameters = NOTHING, /
+    ) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        return run(self._connection, statement, parameters).fetchall()
+
+
+class RowByRow(PostgresTransaction):
+    """A transaction that leaves out rows that the database cannot hold, and lists them."""
+
+    def __init__(
+        self,
+        connection: BoundedConnection,
+        refused: list[RefusedRow],
+        owned: frozenset[str] | None = None,
+    ) -> None:
+        """Write to `connection`, and add to `refused`."""
+        super().__init__(connection, owned)
+        self._refused = refused
+
+    def execute(
+        self, statement: Statement | str, parameters: Parameters = NOTHING, /
+    ) -> StatementResult:
+        """Run one statement; if its values are refused, it has no effect."""
+        self._connection.execute("SAVEPOINT row")
+        try:
+            result = super().execute(statement, parameters)
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            self._connection.execute("ROLLBACK TO SAVEPOINT row")
+            table = "" if isinstance(statement, str) else statement.table
+            self._refused.append(RefusedRow(table or "unknown", repr(error)))
+            return RefusedStatement()
+        self._connection.execute("RELEASE SAVEPOINT row")
+        return result
+
+    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
+        """Run one statement for each row, and leave out those that are refused."""
+        for row in rows:
+            self.execute(statement, row)
