@@ -41,6 +41,10 @@ class Prometheus:
         alerts = self._get("/api/v1/alerts")["data"]["alerts"]
         return [alert for alert in alerts if alert["state"] == "firing"]
 
+    def rules(self) -> list[dict]:
+        """Return the groups of rules that it has."""
+        return self._get("/api/v1/rules")["data"]["groups"]
+
     def _get(self, path: str) -> dict:
         try:
             with urllib.request.urlopen(f"{self.url}{path}", timeout=60) as response:  # noqa: S310
