@@ -5,6 +5,7 @@ import tarfile
 from collections import Counter
 from contextlib import asynccontextmanager
 
+from support.fenced import FencedTransaction
 from support.jpegs import jpeg
 
 from bridge.errors import StorageError
@@ -111,13 +112,14 @@ class Bench:
         """Register a session, or an attempt of it."""
         self.images.consume(session, Registered(), received)
 
-    def commit(self):
-        """Commit what it has to keep, as the pipeline does."""
+    def commit(self, *, owned=None):
+        """Commit what it has to keep, as the pipeline does; `owned`: the sessions that other bridges have left to it."""
         work = self.images.collect()
         if work is None:
             return
         with self.database.transaction() as transaction:
-            work.write(transaction)
+            fenced = FencedTransaction(transaction, frozenset(owned or ()))
+            work.write(transaction if owned is None else fenced)
         work.on_committed()
 
     def books(self):

@@ -22,6 +22,7 @@ class OnResolved(Protocol):
 class ImageAccounting:
     """At any time received = stored + sampled_out + dropped + invalid + `pending`.
 
+    But for what moved to another bridge before a commit took it: that one counts it when its client sends it again.
     What is decided before a commit goes to disk with it (`collect`); what a commit itself decides is written
     by it, and recorded here when it has succeeded.
     """
@@ -57,6 +58,14 @@ class ImageAccounting:
     def close(self, session_id: str) -> None:
         """Drop the counts of a session."""
         self._by_session.pop(session_id, None)
+
+    def leave(self, session_id: str) -> None:
+        """Drop the counts of a session that another bridge has, with those that no commit has taken."""
+        known = self._by_session.pop(session_id, None)
+        if known is not None:
+            known.has_moved = True
+        for key in [key for key in self._uncommitted if key[0] == session_id]:
+            del self._uncommitted[key]
 
     def collect(self) -> tuple[ImageCount, ...]:
         """Hand over what has been decided since the last call, for the next commit."""
@@ -99,9 +108,14 @@ class ImageAccounting:
         candidate.counts.stored += len(candidate.batch.images)
         self._resolve(candidate, ImageResult.STORED)
 
+    def record_moved(self, candidate: ImageCandidate) -> None:
+        """Stop counting images that another bridge will be sent again."""
+        self.pending -= len(candidate.batch.images)
+
     def _resolve(self, candidate: ImageCandidate, result: ImageResult) -> None:
         self.pending -= len(candidate.batch.images)
-        self._on_resolved(count_of(candidate, result))
+        if not candidate.counts.has_moved:
+            self._on_resolved(count_of(candidate, result))
 
     def _add_uncommitted(self, count: ImageCount) -> None:
         key = count[:3]

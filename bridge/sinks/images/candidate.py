@@ -18,6 +18,8 @@ class ImageCounts:
     """In a shard, and committed."""
     dropped: int = 0
     """Refused, or lost for want of room."""
+    has_moved: bool = False
+    """Another bridge counts from here on; what a commit still says here is not this bridge's to report."""
 
 
 @dataclass(frozen=True, slots=True)

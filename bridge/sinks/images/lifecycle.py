@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bridge.errors import StorageError
 from bridge.sinks import GroupCommit
+from bridge.sinks.images.shards.left_shards import LeftShards
 from bridge.sinks.images.shards.operations import IndexRebuilt, SpoolOp
 from bridge.sinks.images.shards.recovery import Recovery
 from bridge.sinks.images.shards.spool import Spool
@@ -35,6 +36,7 @@ class Lifecycle:
     database: Database
     uploader: Uploader
     aside: DamagedFolder
+    left: LeftShards
     telemetry: Telemetry
     tick: Callable[[], bool]
     """Does what is due, and returns whether there is something to commit."""
@@ -59,6 +61,7 @@ class Lifecycle:
         tasks = [
             asyncio.create_task(self._tick_forever(committer)),
             asyncio.create_task(self.uploader.run()),
+            asyncio.create_task(self._keep_closing_left()),
         ]
         if not recovery.is_finished:
             tasks.append(asyncio.create_task(self._keep_recovering(recovery)))
@@ -84,6 +87,18 @@ class Lifecycle:
                 await self._recover(recovery)
             except Exception as error:  # noqa: BLE001 -- the next try may succeed
                 self.telemetry.unexpected_error("recovery of the spool", error)
+
+    async def _keep_closing_left(self) -> None:
+        while True:
+            await self.left.added.wait()
+            self.left.added.clear()
+            while not self.left.is_empty:
+                await self._close_left()
+                await asyncio.sleep(0 if self.left.is_empty else RETRY_SECONDS)
+
+    async def _close_left(self) -> None:
+        for shard in await self.left.close():
+            self.uploader.enqueue(shard)
 
     async def _tick_forever(self, committer: GroupCommit) -> None:
         while True:
@@ -113,6 +128,7 @@ class Lifecycle:
         self.flush()
         # Where the disk refuses, the next start takes the spool up as the database knows it.
         if await committer.commit():
+            await self._close_left()
             await self.uploader.drain(max(0.0, seconds - (time.monotonic() - started)))
             await committer.commit()
         self._report_left()

@@ -109,6 +109,13 @@ class Sampler:
         """Have the next commit write that the window of a session is closed."""
         self._changed.add(session_id)
 
+    def leave(self, session_id: str) -> tuple[ImageCandidate, ...]:
+        """Drop a session that another bridge has, and return the candidate of its window, which stays on disk."""
+        dropped = self.close(session_id)
+        self._changed.discard(session_id)
+        self.reset(session_id)
+        return dropped
+
     def reset(self, session_id: str) -> None:
         """Take the next batch of a session for the first of its epoch."""
         self._epochs.pop(session_id, None)

@@ -2,12 +2,13 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bridge.lifecycle import Ended, Event, Expired, Registered
+from bridge.lifecycle import Ended, Event, Expired, Moved, Registered
 from bridge.model import Batch, Epoch
 from bridge.session import Session
 from bridge.sinks import GroupCommit
@@ -18,10 +19,12 @@ from bridge.sinks.images.lifecycle import Lifecycle
 from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.shards.layout import pack
+from bridge.sinks.images.shards.left_shards import LeftShards
 from bridge.sinks.images.shards.operations import (
     CloseAll,
     CloseDue,
     CloseShard,
+    LeaveShard,
     MakeFolder,
     SpoolOp,
     SpoolResult,
@@ -29,13 +32,12 @@ from bridge.sinks.images.shards.operations import (
 from bridge.sinks.images.shards.spool import Spool
 from bridge.sinks.images.spool_watch import SpoolWatch
 from bridge.sinks.images.upload.uploader import Uploader
+from bridge.sinks.images.write import ImagesWrite
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
-from bridge.storage.image_counts import ImageCount, add_counts
 from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
-from bridge.storage.transaction import Transaction
-from bridge.storage.windows import held_windows, put_windows
+from bridge.storage.windows import held_windows
 from bridge.telemetry import Telemetry
 
 
@@ -93,6 +95,7 @@ class Images:
         self._disk_budget = DiskBudget(folder, max_bytes=limits.spool_bytes)
         self._watch = SpoolWatch(self._spool, self._disk_budget, telemetry, clock)
         self._aside = DamagedFolder(folder.with_name("damaged"), telemetry)
+        self._left = LeftShards(self._spool, database, telemetry, self._aside)
         self._uploader = Uploader(
             store, path_of=self._spool.path, on_resolved=self.submit, telemetry=telemetry
         )
@@ -102,6 +105,7 @@ class Images:
             database=database,
             uploader=self._uploader,
             aside=self._aside,
+            left=self._left,
             telemetry=telemetry,
             tick=self._tick,
             flush=self.flush,
@@ -157,26 +161,30 @@ class Images:
             self._end_shard(session.id)
             self._sampler.reset(session.id)
             self._accounting.close(session.id)
+        elif kind is Moved:
+            self._leave(session.id)
 
-    def collect(self) -> "ImagesWrite | None":
+    def collect(self) -> ImagesWrite | None:
         """Hand over what is to be written with the next commit."""
         counts, windows = self._accounting.collect(), self._sampler.collect_windows()
         if not (self._operations or counts or windows):
             return None
         operations, self._operations = self._operations, []
         self._is_close_requested = False
-        return ImagesWrite(self, operations, counts, windows)
+        return ImagesWrite(
+            *(self._spool, self._database, self._telemetry, self._on_written),
+            *(operations, counts, windows),
+        )
 
-    def on_committed(self, result: SpoolResult) -> None:
+    def _on_written(self, result: SpoolResult, moved: AbstractSet[str]) -> None:
         """Count and pass on what a commit has written."""
         for candidate in result.kept:
-            self._uncommitted_bytes -= candidate.size_bytes
-            self._accounting.record_stored(candidate)
+            if self._is_kept_here(candidate, moved):
+                self._accounting.record_stored(candidate)
         for failed in result.failed:
-            self._uncommitted_bytes -= failed.candidate.size_bytes
-            self._accounting.record_failed(failed.candidate, failed.reason)
-        for shard in result.closed:
-            self._uploader.enqueue(shard)
+            if self._is_kept_here(failed.candidate, moved):
+                self._accounting.record_failed(failed.candidate, failed.reason)
+        self._pass_on_closed(result, moved)
         for shard in result.stored:
             self._spool.release(shard)
         for shard in result.missing:
@@ -188,6 +196,23 @@ class Images:
         for error in result.errors:
             self._telemetry.unexpected_error("spool", error)
 
+    def _is_kept_here(self, candidate: ImageCandidate, moved: AbstractSet[str]) -> bool:
+        """Take a candidate off the list of what waits for a commit; False: it was left to another bridge."""
+        self._uncommitted_bytes -= candidate.size_bytes
+        if candidate.session_id not in moved:
+            return True
+        self._accounting.record_moved(candidate)
+        return False
+
+    def _pass_on_closed(self, result: SpoolResult, moved: AbstractSet[str]) -> None:
+        for shard in result.closed:
+            if shard.session_id not in moved:
+                self._uploader.enqueue(shard)
+        self._left.add(shard for shard in result.closed if shard.session_id in moved)
+        self._left.add(result.left)
+        for session_id in moved & result.sessions:
+            self._leave_shard(session_id)
+
     def replay(self, session: Session, event: Event, _received: float) -> None:
         """Restore the counts of a session from before a restart; its images are in their shards."""
         if isinstance(event, Registered):
@@ -197,18 +222,17 @@ class Images:
 
     def resume(self, sessions: Iterable[Session]) -> None:
         """Go on with the sessions that were replayed: what their open windows held is kept."""
-        counts = {}
-        for session in sessions:
-            counts[session.id] = self._accounting.open(session)
-            if session.batches:
-                self._sampler.enter_epoch(session.id, session.epoch)
+        counts = {session.id: self._resume(session) for session in sessions}
         for session_id, state in held_windows(self._database):
-            self._sampler.mark_closed(session_id)
-            try:
-                self._keep_restored(state, counts)
-            except Exception as error:  # noqa: BLE001 -- whatever it holds, it costs one batch and no start
-                self._telemetry.unexpected_error("images", error)
-                self._telemetry.dropped("window", "damaged")
+            if self._database.bridge_id and session_id not in counts:
+                continue  # another bridge has it
+            self._keep_window(session_id, state, counts)
+
+    def take_over(self, session: Session, window: bytes | None) -> None:
+        """Go on with a session that another bridge had and that was replayed; `window` is what its row there holds."""
+        counts = {session.id: self._resume(session)}
+        if window is not None:
+            self._keep_window(session.id, window, counts)
 
     def submit(self, operation: SpoolOp) -> None:
         """Have the next commit carry out an operation."""
@@ -259,6 +283,22 @@ class Images:
             else:
                 self._accounting.record_dropped(candidate, "spool_full")
 
+    def _resume(self, session: Session) -> ImageCounts:
+        counts = self._accounting.open(session)
+        if session.batches:
+            self._sampler.enter_epoch(session.id, session.epoch)
+        return counts
+
+    def _keep_window(
+        self, session_id: str, state: bytes, counts: Mapping[str, ImageCounts]
+    ) -> None:
+        self._sampler.mark_closed(session_id)
+        try:
+            self._keep_restored(state, counts)
+        except Exception as error:  # noqa: BLE001 -- whatever it holds, it costs one batch and nothing else
+            self._telemetry.unexpected_error("images", error)
+            self._telemetry.dropped("window", "damaged")
+
     def _keep_restored(self, state: bytes, counts: Mapping[str, ImageCounts]) -> None:
         session_id, attempt, *rest = unpacked(state)
         known = counts.get(session_id)
@@ -273,42 +313,29 @@ class Images:
         self._keep(self._sampler.close(session_id))
         self._operations.append(CloseShard(session_id))
 
+    def _leave(self, session_id: str) -> None:
+        """Drop what is held of a session that another bridge has; what a commit has taken is on disk, and stays."""
+        dropped = list(self._sampler.leave(session_id))
+        remaining: list[SpoolOp] = []
+        for operation in self._operations:
+            if isinstance(operation, ImageCandidate) and operation.session_id == session_id:
+                self._uncommitted_bytes -= operation.size_bytes
+                dropped.append(operation)
+            else:
+                remaining.append(operation)
+        for candidate in dropped:
+            self._accounting.record_moved(candidate)
+        self._accounting.leave(session_id)
+        self._operations = remaining
+        self._leave_shard(session_id)
+
+    def _leave_shard(self, session_id: str) -> None:
+        """Let go of a session's shard before anything else, which may be of the same session when it comes back."""
+        self._operations.insert(0, LeaveShard(session_id))
+
     def _open_attempt(self, session: Session) -> ImageCounts:
         """Return the counts of a session's attempt; a new one begins with a new shard, too."""
         if self._accounting.is_new_attempt(session):
             self._end_shard(session.id)
             self._sampler.reset(session.id)
         return self._accounting.open(session)
-
-
-@dataclass(slots=True)
-class ImagesWrite:
-    """The operations of one commit, what was decided before it, and what open windows hold."""
-
-    images: Images
-    operations: list[SpoolOp]
-    counts: Sequence[ImageCount]
-    windows: Sequence[tuple[str, ImageCandidate | None]]
-    result: SpoolResult | None = None
-    unwritable_windows: int = 0
-
-    def write(self, transaction: Transaction) -> None:
-        """Write the files once, and the index with each try."""
-        if self.result is None:
-            self.result = self.images._spool.write(self.operations)
-        self.result.write_index(transaction, self.images._database)
-        add_counts(transaction, self.counts)
-        self.unwritable_windows = put_windows(
-            transaction,
-            [
-                (session_id, candidate and candidate.snapshot())
-                for session_id, candidate in self.windows
-            ],
-        )
-
-    def on_committed(self) -> None:
-        """Hand back what has become of the operations."""
-        if self.result is not None:
-            self.images.on_committed(self.result)
-        if self.unwritable_windows:
-            self.images._telemetry.dropped("window", "unwritable", self.unwritable_windows)

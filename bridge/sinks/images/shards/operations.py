@@ -1,5 +1,6 @@
 """What the spool is to do with a commit, and what comes of it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from bridge.model import ImageResult
@@ -23,6 +24,13 @@ from bridge.storage.transaction import Transaction
 @dataclass(frozen=True, slots=True)
 class CloseShard:
     """Close the shard of a session: its epoch or its attempt is over."""
+
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveShard:
+    """Let go of the shard of a session that another bridge has; nothing of the session waits in the same commit."""
 
     session_id: str
 
@@ -74,6 +82,7 @@ class IndexRebuilt:
 SpoolOp = (
     ImageCandidate
     | CloseShard
+    | LeaveShard
     | CloseDue
     | CloseAll
     | MakeFolder
@@ -102,6 +111,8 @@ class SpoolResult:
     kept: list[ImageCandidate] = field(default_factory=list)
     failed: list[FailedWrite] = field(default_factory=list)
     closed: list[Shard] = field(default_factory=list)
+    left: list[Shard] = field(default_factory=list)
+    """Of sessions that another bridge has; there may be more in the files than has been committed."""
     stored: list[Shard] = field(default_factory=list)
     missing: list[Shard] = field(default_factory=list)
     missing_images: int = 0
@@ -111,16 +122,30 @@ class SpoolResult:
     """Bugs of our own, each of which cost one operation."""
     is_rebuilt: bool = False
 
-    def write_index(self, transaction: Transaction, database: Database) -> None:
-        """Write what has changed to the index."""
-        put_shards(transaction, self.shards.values())
-        put_batches(transaction, self.batches)
+    @property
+    def sessions(self) -> set[str]:
+        """The sessions that were written to."""
+        names = {shard.session_id for shard in self.shards.values() if not shard.stored}
+        return names | {failed.candidate.session_id for failed in self.failed}
+
+    def write_index(
+        self, transaction: Transaction, database: Database, moved: Collection[str] = ()
+    ) -> None:
+        """Write what has changed to the index, but for sessions that have `moved`: their bytes alone are in the files.
+
+        What was found in the store, and what has reached it, is recorded whoever has the session.
+        """
+        put_shards(
+            transaction,
+            [one for one in self.shards.values() if one.stored or one.session_id not in moved],
+        )
+        put_batches(transaction, [one for one in self.batches if one.session_id not in moved])
         adopt_batches(transaction, database, self.adopted)
         if self.is_rebuilt:
             mark_rebuilt(transaction, "store")
-        add_counts(transaction, [count_of(kept, ImageResult.STORED) for kept in self.kept])
-        failed = [count_of(failed.candidate, ImageResult.DROPPED) for failed in self.failed]
-        add_counts(transaction, failed)
+        counts = [count_of(kept, ImageResult.STORED) for kept in self.kept]
+        counts += [count_of(failed.candidate, ImageResult.DROPPED) for failed in self.failed]
+        add_counts(transaction, [count for count in counts if count.session_id not in moved])
         mark_stored(transaction, [shard.shard_id for shard in self.stored])
         rows = ShardRows(database, self.missing)
         self.missing_images = sum([rows.delete_shard(transaction, shard) for shard in self.missing])

@@ -160,7 +160,7 @@ class Recovery:
 
     def _recover(self, item: Item, run: RecoveryRun) -> Shard | None:
         if isinstance(item, Shard):
-            return _recover_known(item, run)
+            return recover_known(item, run)
         if self._is_new:
             return _adopt(item, run)
         _discard(item, run)
@@ -198,7 +198,11 @@ def _is_file(path: Path) -> bool:
         raise
 
 
-def _recover_known(shard: Shard, run: RecoveryRun) -> Shard | None:
+def recover_known(shard: Shard, run: RecoveryRun) -> Shard | None:
+    """Close a shard of the index with what has been committed, and return it; None: nothing of it is left.
+
+    Raises OSError where the disk refuses.
+    """
     path = run.spool.path(shard.key)
     if not _is_file(path):
         return _recover_missing(shard, path, run)

@@ -19,6 +19,7 @@ from bridge.sinks.images.shards.operations import (
     CloseShard,
     FailedWrite,
     IndexRebuilt,
+    LeaveShard,
     MakeFolder,
     ShardMissing,
     ShardStored,
@@ -97,6 +98,14 @@ class Spool:
         with suppress(OSError):  # what stays behind is found and released at the next start
             self.path(shard.key).unlink(missing_ok=True)
         self._freed_bytes += shard.size_bytes
+
+    def leave(self, shard: Shard) -> None:
+        """Stop counting the bytes of a shard that is about to be closed as after a crash; called on the event loop."""
+        self._freed_bytes += shard.size_bytes
+
+    def take_back(self, shard: Shard) -> None:
+        """Count the bytes of a shard that was left, and is closed now; called on the event loop."""
+        self._freed_bytes -= shard.size_bytes
 
     def abandon(self, shard: Shard, aside: DamagedFolder) -> None:
         """Set aside whatever stands in the place of a shard that is lost; called on the event loop."""
@@ -216,6 +225,16 @@ class Spool:
         if shard is not None:
             self._close(shard, result)
 
+    def _leave(self, operation: LeaveShard, result: SpoolResult) -> None:
+        """Write nothing more to a session's shards, nor close them: a refused commit may have added to them."""
+        name = operation.session_id
+        left = [shard for shard in self._unclosed if shard.session_id == name]
+        self._unclosed = [shard for shard in self._unclosed if shard.session_id != name]
+        current = self._open.pop(name, None)
+        if current is not None:
+            left.append(current)
+        result.left += [shard.to_index_row() for shard in left if not shard.is_missing]
+
     def _close_due(self, _operation: CloseDue, result: SpoolResult) -> None:
         opened_by = self._clock() - self._shard_seconds
         due = [shard for shard in self._open.values() if shard.opened_at <= opened_by]
@@ -282,6 +301,7 @@ class Spool:
 _OPERATIONS: dict[type, Callable[..., None]] = {
     ImageCandidate: Spool._add,
     CloseShard: Spool._close_session,
+    LeaveShard: Spool._leave,
     CloseDue: Spool._close_due,
     CloseAll: Spool._close_all,
     MakeFolder: Spool._make_folder,
