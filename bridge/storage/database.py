@@ -1,5 +1,6 @@
 """What the bridge asks of a database, whichever it is."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -55,9 +56,24 @@ class Database(Protocol):
         """Close all connections; nothing may be called after it but `close`, which then does nothing."""
 
 
+class OnNotify(Protocol):
+    """Whoever listens to what other bridges announce."""
+
+    def __call__(self, channel: str, payload: str, /) -> None:
+        """Something was announced; both "" means that anything may have been while nobody listened."""
+
+
 class SharedDatabase(Database, Protocol):
     """A database that several bridges share."""
 
     @property
     def generation(self) -> int:
         """How often other bridges have taken sessions from this one, as far as it knows."""
+
+    def listen(
+        self, channels: Sequence[str], on_notify: OnNotify, /
+    ) -> AbstractContextManager[None]:
+        """Call `on_notify` on the event loop for what is announced, until the block is left.
+
+        It may be that nothing is heard, so whoever listens looks by himself now and then.
+        """

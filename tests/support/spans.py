@@ -70,7 +70,7 @@ class World:
     def spans(self):
         """Commit, and return the spans that wait."""
         self.commit()
-        return [Span.from_json(span) for _, span in self.outbox.oldest(100_000)]
+        return [Span.from_json(span) for _, span in self.outbox.take_oldest(100_000)]
 
     def named(self, name):
         """Return the waiting spans of one name."""

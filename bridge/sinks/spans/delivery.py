@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol, TypeVar
 
 from bridge.backoff import backoff_seconds
@@ -28,6 +28,8 @@ REJECTIONS_LIMIT = 3
 FIRST_BACKOFF_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
 
+SHARED_IDLE_SECONDS = 15.0
+"""How often an outbox is looked into that other bridges add to: one of them may have died before it sent its spans."""
 
 NumberedSpan = tuple[int, Span]
 """A span with its number in the outbox."""
@@ -97,7 +99,8 @@ class Delivery:
             task.cancel()
             await asyncio.wait([task])
             await self._exporter.close()
-            await self._report_left()
+            if not self._outbox.is_shared:
+                await self._report_left()
 
     async def _report_left(self) -> None:
         try:
@@ -127,6 +130,12 @@ class Delivery:
             if is_accepted is False:
                 await self._back_off(failures, retry_after_seconds)
             elif is_accepted is None:
+                await self._wait_for_spans()
+
+    async def _wait_for_spans(self) -> None:
+        """Wait until spans have been committed, here or by another bridge."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SHARED_IDLE_SECONDS if self._outbox.is_shared else None):
                 await self._waiting.wait()
 
     async def _back_off(self, failures: int, retry_after_seconds: float) -> None:
@@ -152,6 +161,8 @@ class Delivery:
         except StorageError as error:
             self._telemetry.span_export_failed(len(waiting), error)
             if not getattr(error, "is_refusal", False) or failures < SUSPICIOUS_FAILURES:
+                # Another bridge may reach the endpoint.
+                await self._in_thread(lambda: self._outbox.release([one for one, _ in waiting]))
                 raise
             return await self._bisect_rejected(waiting)
         finally:
@@ -164,7 +175,7 @@ class Delivery:
 
     def _take_oldest(self) -> list[NumberedSpan]:
         self._telemetry.spans_waiting(self._outbox.count())
-        return self._readable(self._outbox.oldest(SPANS_PER_EXPORT))
+        return self._readable(self._outbox.take_oldest(SPANS_PER_EXPORT))
 
     def _readable(self, rows: list[tuple[int, str]]) -> list[NumberedSpan]:
         """Return the spans of rows; a damaged row is dropped, or it would block all those after it."""

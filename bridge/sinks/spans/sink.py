@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from bridge.lifecycle import (
     Ended,
     Event,
     Expired,
+    Moved,
     Registered,
 )
 from bridge.model import Batch, Epoch, Occurrence, Performance, Stage, Status, StatusChange
@@ -25,7 +26,7 @@ from bridge.sinks.spans.links import Pages
 from bridge.sinks.spans.span import Outcome, Span, SpanLink
 from bridge.sinks.spans.trace import Trace
 from bridge.sinks.spans.windows import NO_WINDOWS, WindowLimits
-from bridge.storage.outbox import SpanOutbox
+from bridge.storage.outbox import SpanOutbox, WaitingSpan
 from bridge.storage.transaction import Transaction
 from bridge.telemetry import Telemetry
 from bridge.trace_context import span_id_of, trace_id_of
@@ -73,7 +74,8 @@ class Spans:
         self._telemetry = telemetry
         self._clock_steps = ClockSteps(monotonic) if monotonic is not None else None
         self._traces: dict[str, Trace] = {}
-        self._finished: list[Span] = []
+        self._finished: list[tuple[str, Span]] = []
+        """With the session of each."""
 
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Apply an event.
@@ -89,6 +91,8 @@ class Spans:
 
     def _apply(self, session: Session, event: Event, received: float) -> None:
         apply = _APPLY.get(type(event))
+        if isinstance(event, Moved):
+            self._discard(session.id)
         if apply is None:
             return
         trace = self._traces.get(session.id)
@@ -118,8 +122,16 @@ class Spans:
             return None
         spans, self._finished = self._finished, []
         if self._options.has_dl_attributes:
-            spans = list(map(with_dl_attributes, spans))
+            spans = [(session_id, with_dl_attributes(span)) for session_id, span in spans]
         return SpansWrite(self, tuple(spans))
+
+    def _add(self, session: Session, spans: Iterable[Span]) -> None:
+        self._finished += [(session.id, span) for span in spans]
+
+    def _discard(self, session_id: str) -> None:
+        """Drop what another bridge finishes."""
+        self._traces.pop(session_id, None)
+        self._finished = [entry for entry in self._finished if entry[0] != session_id]
 
     def _begin(self, session: Session) -> Trace:
         """Return the trace of an attempt: a new one, or one that began before a restart."""
@@ -132,7 +144,7 @@ class Spans:
             self._finish(session, before, before.last_heard, Outcome.ERROR, message)
         trace = self._traces[session.id] = Trace.of(session)
         if session.stage is Stage.LIVE:
-            self._finished += [trace.root(session, _previous(session, before), self.pages)]
+            self._add(session, [trace.root(session, _previous(session, before), self.pages)])
         return trace
 
     def _restored(self, session: Session) -> Trace | None:
@@ -147,14 +159,14 @@ class Spans:
     def _batch(self, session: Session, trace: Trace, batch: Batch, received: float) -> None:
         trace.add_batch(batch, received)
         if self._options.windows.are_set:
-            self._finished += trace.add_to_window(
-                session, batch, received, self._options.windows, self.pages
-            )
+            windows = self._options.windows
+            spans = trace.add_to_window(session, batch, received, windows, self.pages)
+            self._add(session, spans)
         if trace.is_crowded:
-            self._finished += trace.overdue(session, self.pages)
+            self._add(session, trace.overdue(session, self.pages))
 
     def _epoch(self, session: Session, trace: Trace, epoch: Epoch, received: float) -> None:
-        self._finished += trace.finish_epoch(session, epoch, received, self.pages)
+        self._add(session, trace.finish_epoch(session, epoch, received, self.pages))
 
     def _performance(
         self, _session: Session, trace: Trace, performance: Performance, _received: float
@@ -202,7 +214,7 @@ class Spans:
     def _finish(
         self, session: Session, trace: Trace, at: float, outcome: Outcome, message: str
     ) -> None:
-        self._finished += trace.finish(session, at, outcome, message, self.pages)
+        self._add(session, trace.finish(session, at, outcome, message, self.pages))
 
     def _expire(self, session: Session, _trace: Trace, _event: Expired, _received: float) -> None:
         del self._traces[session.id]
@@ -229,12 +241,15 @@ class SpansWrite:
     """The spans of one commit."""
 
     sink: Spans
-    spans: tuple[Span, ...]
+    spans: tuple[tuple[str, Span], ...]
+    """With the session of each."""
     dropped: int = 0
 
     def write(self, transaction: Transaction) -> None:
-        """Write them."""
-        rows = [(span.span_id, span.to_json()) for span in self.spans]
+        """Write them, but for those of sessions that another bridge has."""
+        rows = [
+            WaitingSpan(span.span_id, session_id, span.to_json()) for session_id, span in self.spans
+        ]
         self.dropped = self.sink._outbox.add(transaction, rows)
 
     def on_committed(self) -> None:

@@ -2,15 +2,15 @@
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import repeat
 
 import psycopg
 from psycopg_pool import ConnectionPool
 
 from bridge.errors import DatabaseLostError, StorageError
-from bridge.storage.database import Row
+from bridge.storage.database import OnNotify, Row
 from bridge.storage.postgres.bridge_rows import BEGIN_GROUP, DATABASE_SIZE, OWNED, TOUCH
 from bridge.storage.postgres.connecting import (
     BoundedConnection,
@@ -24,6 +24,7 @@ from bridge.storage.postgres.failures import (
     is_stale,
     unreplicated,
 )
+from bridge.storage.postgres.listen import listening
 from bridge.storage.postgres.registration import Registration
 from bridge.storage.postgres.transaction import DIALECT, PostgresTransaction, RowByRow, run
 from bridge.storage.statements import NOTHING, Statement
@@ -169,6 +170,12 @@ class PostgresDatabase:
                         if is_last or not _was_dead(connection, error):
                             raise
         raise AssertionError
+
+    def listen(
+        self, channels: Sequence[str], on_notify: OnNotify, /
+    ) -> AbstractContextManager[None]:
+        """Call `on_notify` on the event loop for what other bridges announce, as `listening` does; it does not block."""
+        return listening(self._address.connect, channels, on_notify)
 
     @property
     def size_bytes(self) -> int:

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Protocol
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from bridge.backoff import backoff_seconds
 from bridge.errors import StorageError
+from bridge.storage.database import OnNotify
 
 ALIVE_SECONDS = 10.0
 """How often the server is asked whether it is still there."""
@@ -23,16 +24,9 @@ FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 5.0
 
 
-class OnNotify(Protocol):
-    """Whoever listens."""
-
-    def __call__(self, channel: str, payload: str, /) -> None:
-        """Something was announced; both "" means that anything may have been while nobody listened."""
-
-
 @contextmanager
 def listening(
-    connect: Callable[[], "psycopg.Connection[object]"],
+    connect: Callable[[], psycopg.Connection[Any]],
     channels: Sequence[str],
     on_notify: OnNotify,
 ) -> Iterator[None]:
@@ -55,7 +49,7 @@ class _Listener:
 
     def __init__(
         self,
-        connect: Callable[[], "psycopg.Connection[object]"],
+        connect: Callable[[], psycopg.Connection[Any]],
         channels: Sequence[str],
         on_notify: OnNotify,
         loop: asyncio.AbstractEventLoop,
@@ -88,7 +82,7 @@ class _Listener:
             failures += 1
             self._stopping.wait(pause_seconds)
 
-    def _hear(self, connection: "psycopg.Connection[object]") -> None:
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
         """Pass on what comes until the thread is to end; raises OperationalError once the connection is lost."""
         unasked_seconds = 0.0
         while not self._stopping.is_set():

@@ -28,7 +28,8 @@ def compiled(statement: Statement | str, parameters: Parameters) -> tuple[str, A
     """Return text and parameters as sqlite3 takes them; a text comes as it is."""
     if isinstance(statement, str):
         return statement, parameters or ()
-    return statement.compiled(DIALECT, parameters)  # type: ignore[arg-type]
+    text, values = statement.compiled(DIALECT, parameters)  # type: ignore[arg-type]
+    return text, values or ()
 
 
 class SqliteTransaction:

@@ -9,7 +9,7 @@ from support.waiting import until
 from bridge.sinks.spans.delivery import SPANS_PER_EXPORT, Delivery
 from bridge.sinks.spans.otlp.encoding import Accepted
 from bridge.sinks.spans.otlp.errors import ExportError
-from bridge.storage.outbox import SpanOutbox
+from bridge.storage.outbox import SpanOutbox, WaitingSpan
 from bridge.storage.sqlite.database import SqliteDatabase
 
 
@@ -240,16 +240,18 @@ def test_a_damaged_number_of_a_span_leaves_room_for_the_next(tmp_path, number, i
     database = SqliteDatabase(tmp_path / "bridge.db")
     outbox = SpanOutbox(database)
     with database.transaction() as transaction:
-        outbox.add(transaction, [("a", "{}")])
-        transaction.execute("INSERT INTO spans VALUES (?, 'b', '{}')", (number,))
+        outbox.add(transaction, [WaitingSpan("a", "run", "{}")])
+        transaction.execute(
+            "INSERT INTO spans (number, span_id, span) VALUES (?, 'b', '{}')", (number,)
+        )
         if not is_left:
             transaction.execute("DELETE FROM spans WHERE span_id = 'b'")
 
     assert outbox.discard_misnumbered() == (1 if is_left else 0)
 
     with database.transaction() as transaction:
-        outbox.add(transaction, [("c", "{}")])
-    assert outbox.oldest(9) == [(1, "{}"), (2, "{}")]
+        outbox.add(transaction, [WaitingSpan("c", "run", "{}")])
+    assert outbox.take_oldest(9) == [(1, "{}"), (2, "{}")]
     database.close()
 
 

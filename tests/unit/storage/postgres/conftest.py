@@ -1,22 +1,9 @@
 """What the tests of a shared database have in common."""
 
-from contextlib import contextmanager
-
 import pytest
 from support.postgres import running_postgres
 from support.proxy import proxying
-
-from bridge.storage.postgres import BridgeDescription, open_postgres
-
-
-@contextmanager
-def opened(url, bridge_id="a", **options):
-    """Open a database as one bridge."""
-    database = open_postgres(url, BridgeDescription(bridge_id), wait_seconds=0, **options)
-    try:
-        yield database
-    finally:
-        database.close()
+from support.shared_database import opened
 
 
 @pytest.fixture

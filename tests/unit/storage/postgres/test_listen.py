@@ -104,3 +104,17 @@ async def test_nobody_is_called_after_the_end(postgres_server, database):
     )
 
     assert len(ear.heard) == heard
+
+
+async def test_bridge_hears_what_another_one_commits(postgres_url, open_as):
+    """A database listens with the address and the password that it has."""
+    heard = []
+    with (
+        open_as(postgres_url, "a") as ours,
+        open_as(postgres_url, "b") as other,
+        ours.listen(("news",), lambda *what: heard.append(what)),
+    ):
+        await until(lambda: heard)
+        with other.transaction() as transaction:
+            transaction.query("SELECT pg_notify('news', '1')")
+        await until(lambda: ("news", "1") in heard)
