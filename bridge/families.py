@@ -213,6 +213,18 @@ BRIDGE_FAMILIES = (
         "ownership",
         COMMIT_BUCKETS,
     ),
+    _gauge(
+        "bridge_ack_on_disk",
+        "1 if an update is on the disk of a shared database before it is acknowledged, 0 if it is not; NaN with a folder.",
+        "the database, at start",
+        is_unknown_at_first=True,
+    ),
+    _gauge(
+        "bridge_ack_standbys",
+        "Standbys of a shared database that have an update before it is acknowledged; NaN with a folder.",
+        "the database, at start",
+        is_unknown_at_first=True,
+    ),
     _gauge("bridge_journal_bytes", "Size of the database and its write-ahead log.", "housekeeping"),
     _gauge(
         "bridge_event_loop_lag_seconds",

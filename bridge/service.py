@@ -1,7 +1,6 @@
 """Build every part; they start in the order written here and stop in reverse."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -22,32 +21,33 @@ from bridge.limits import (
     command_bounds,
     grpc_connection_limits,
     http_connection_limits,
-    retention_limits,
     tile_limits,
 )
-from bridge.open_files import raise_limit, shortage
-from bridge.outputs import connections, image_store, span_endpoint, span_options, store_index
+from bridge.outputs import connections, image_store, store_index
+from bridge.parts import (
+    EXPORT_PART,
+    attempt_limit,
+    images_sink,
+    report_shortage,
+    retention,
+    server_config,
+    session_registry,
+    spans_sink,
+)
 from bridge.pipeline import Pipeline
 from bridge.receiver.dependencies import StreamDependencies
-from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server import bind_server, serve_grpc
-from bridge.receiver.server_config import ServerConfig
 from bridge.receiver.servicer import Servicer
-from bridge.retention import Retention
-from bridge.sessions import Sessions
+from bridge.receiver.shared_sessions import lose_stream
+from bridge.sharing import SessionParts, Sharing
 from bridge.sinks import Sinks, Snapshotter
-from bridge.sinks.attempt_limit import AttemptLimit
 from bridge.sinks.deletions import DeletionRequests
-from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
 from bridge.sinks.journal import Archive, Journal, replay
 from bridge.sinks.metrics import Exposition, TrainingMetrics
-from bridge.sinks.spans import Spans, open_spans
-from bridge.storage.aside import DamagedFolder
-from bridge.storage.folder import StateFolder, state_folder
+from bridge.state import opened_state
+from bridge.storage.folder import state_folder
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
-from bridge.storage.objects import ObjectStore
-from bridge.storage.sqlite.database import SqliteDatabase
 from bridge.telemetry import Telemetry
 from bridge.web import (
     AppDependencies,
@@ -59,8 +59,8 @@ from bridge.web import (
     serve_http,
 )
 
-DRAIN_PART, EXPORT_PART = 0.25, 0.2
-"""Of the grace: for the last Acks, and for spans to reach their endpoint."""
+DRAIN_PART = 0.25
+"""Of the grace: for the last Acks."""
 
 UPLOAD_UNTIL = 1 - EXPORT_PART
 """The part of the grace after which shards no longer go to the object store."""
@@ -82,14 +82,13 @@ async def run(
     Raises SettingError for an address or a folder that cannot be used, StorageError for a database that
     cannot be opened.
     """
-    grace_seconds = settings.shutdown_grace_seconds
-    grace = Grace(grace_seconds)
+    grace = Grace(settings.shutdown_grace_seconds)
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(state_folder(settings.state_folder))
         listener = stack.enter_context(bind_listener(settings.http_address))
         local_url = local_url_of(settings, listener.address)
         telemetry = Telemetry(public_url=settings.public_url or local_url)
-        _report_shortage(settings, telemetry)
+        report_shortage(settings, telemetry)
         admitted = doors(settings, telemetry)
         grpc_server = await stack.enter_async_context(
             bind_server(
@@ -101,23 +100,29 @@ async def run(
             )
         )
 
-        database = SqliteDatabase(
-            folder.database,
-            durable=folder.is_durable,
-            log_damaged=DamagedFolder(folder.damaged, telemetry).copy_log,
+        state = stack.enter_context(
+            opened_state(
+                settings,
+                folder,
+                telemetry,
+                peer_url=settings.peer_url or local_url,
+                fingerprint="",
+            )
         )
-        stack.callback(database.close)
+        database = state.database
+        sharing = Sharing(state.shared, settings, telemetry)
+        stack.callback(sharing.resign)
         archive = Archive(database, on_damaged=partial(telemetry.unexpected_error, "archive"))
-        sessions = _sessions(settings)
+        sessions = session_registry(settings)
         commands = Commands(bounds=command_bounds(settings))
 
         metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
         store = image_store(settings, folder)
-        images = _images(settings, folder, store, database, telemetry, metrics)
+        images = images_sink(settings, folder, store, database, telemetry, metrics)
         elsewhere = await stack.enter_async_context(
             store_index(settings, folder, store, database, telemetry).running()
         )
-        spans = await _spans(
+        spans = await spans_sink(
             stack, settings, folder, database, telemetry, settings.public_url or local_url
         )
         rows = JournalRows(database)
@@ -132,17 +137,24 @@ async def run(
                 metrics,
                 images,
                 *spans,
-                _attempt_limit(settings, requests, telemetry),
+                attempt_limit(settings, requests, telemetry),
+                *sharing.sinks,
             ),
             # They collect at one moment and write in one transaction. Deletions come before the journal, which
             # may write a new session of the same name; the sequence of the others does not matter.
-            durables=(requests, images, *spans, journal),
+            durables=(requests, images, *spans, journal, *sharing.sinks),
             # Each has its own key in a checkpoint: their sequence does not matter.
             snapshotters=snapshotters,
             # As they consumed; commands replay the events that the pipeline had made of theirs.
             replayers=(metrics, images, *spans, commands),
         )
-        committer = Committer(sinks.durables, database, telemetry, is_durable=folder.is_durable)
+        committer = Committer(
+            sinks.durables,
+            database,
+            telemetry,
+            is_durable=folder.is_durable,
+            on_fenced=sharing.on_fenced,
+        )
         replayed = replay(
             rows,
             sinks.replayers,
@@ -166,31 +178,16 @@ async def run(
             committer=committer,
             telemetry=telemetry,
         )
-        images.resume(replayed.sessions)
-        for session in replayed.sessions:
-            pipeline.restore(session)
+        parts = SessionParts(sessions, pipeline, journal, images, committer)
+        parts.resume(replayed.sessions)
+        ownership = await sharing.begin(stack, parts, sinks)
         await stack.enter_async_context(housekeeping(pipeline, sessions, database, telemetry))
         await stack.enter_async_context(
             deletions(requests, database, store, telemetry, forget=elsewhere.forget)
         )
-        retention = Retention(
-            retention_limits(settings),
-            sessions=sessions,
-            committer=committer,
-            requests=requests,
-            database=database,
-            telemetry=telemetry,
+        await stack.enter_async_context(
+            retention(settings, sessions, committer, requests, database, telemetry).running()
         )
-        await stack.enter_async_context(retention.running())
-        deleter = SessionDeleter(
-            sessions=sessions,
-            pipeline=pipeline,
-            committer=committer,
-            requests=requests,
-            forget=journal.discard,
-            telemetry=telemetry,
-        )
-
         connection_watch = ConnectionWatch(
             (*connections(settings), *issuer_connections(settings)), telemetry
         )
@@ -201,7 +198,14 @@ async def run(
             commands=commands,
             submit_command=pipeline.submit,
             note_alert=pipeline.note_alert,
-            delete_session=deleter.delete,
+            delete_session=SessionDeleter(
+                sessions=sessions,
+                pipeline=pipeline,
+                committer=committer,
+                requests=requests,
+                forget=journal.discard,
+                telemetry=telemetry,
+            ).delete,
             index=ImageIndex(database),
             read_image=images.reader.read,
             metrics=Exposition(metrics, telemetry),
@@ -240,108 +244,17 @@ async def run(
                 deps.index.last_attempt(name), images.last_attempt(name)
             ),
             is_being_archived=journal.is_being_archived,
+            shared=ownership,
             authentication=admitted.grpc,
         )
-        servicer = Servicer(stream_deps, _server_config(settings, local_url))
+        sharing.notify(partial(lose_stream, stream_deps))
         await stack.enter_async_context(
-            serve_grpc(grpc_server, servicer, grace_seconds=grace_seconds * DRAIN_PART)
+            serve_grpc(
+                grpc_server,
+                Servicer(stream_deps, server_config(settings, local_url)),
+                grace_seconds=settings.shutdown_grace_seconds * DRAIN_PART,
+            )
         )
         ready(Addresses(grpc=grpc_server.address, http=listener.address))
         await stopping.wait()
         grace.begin()
-
-
-def _report_shortage(settings: Settings, telemetry: Telemetry) -> None:
-    """Raise the limit of open files, and log where clients may use it up."""
-    short = shortage(
-        raise_limit(),
-        grpc_connections=settings.grpc_max_connections,
-        http_connections=settings.http_max_connections,
-    )
-    if short:
-        telemetry.event("few file descriptors", problem=short)
-
-
-def _sessions(settings: Settings) -> Sessions:
-    return Sessions(
-        limit=settings.max_sessions,
-        new_per_minute=settings.max_new_sessions_per_minute,
-        new_per_token=settings.max_new_sessions_per_token,
-        heartbeat_seconds=settings.heartbeat_seconds,
-        linger_seconds=settings.session_linger_seconds,
-        lost_seconds=settings.session_lost_seconds,
-        unused_seconds=settings.session_unused_seconds,
-        release_seconds=settings.session_release_seconds,
-        monotonic=time.monotonic,
-    )
-
-
-def _attempt_limit(
-    settings: Settings, requests: DeletionRequests, telemetry: Telemetry
-) -> AttemptLimit:
-    limits = retention_limits(settings)
-    return AttemptLimit(limits.attempts, limits.images, requests, telemetry)
-
-
-def _images(
-    settings: Settings,
-    folder: StateFolder,
-    store: ObjectStore,
-    database: SqliteDatabase,
-    telemetry: Telemetry,
-    metrics: TrainingMetrics,
-) -> Images:
-    rate = settings.images_batches_per_second
-    return Images(
-        folder.spool,
-        store,
-        database,
-        telemetry,
-        on_resolved=metrics.on_images_resolved,
-        sampler=Sampler(Keep(settings.images_keep), batches_per_second=rate),
-        limits=ImageLimits(spool_bytes=settings.spool_max_bytes),
-        keeps_spool=folder.is_durable,
-    )
-
-
-async def _spans(
-    stack: AsyncExitStack,
-    settings: Settings,
-    folder: StateFolder,
-    database: SqliteDatabase,
-    telemetry: Telemetry,
-    public_url: str,
-) -> tuple[Spans, ...]:
-    """Return the spans sink, or nothing where no endpoint is set."""
-    endpoint = span_endpoint(settings, folder.instance_id)
-    if endpoint is None:
-        return ()
-    spans = open_spans(
-        database,
-        telemetry,
-        endpoint,
-        public_url=public_url,
-        grace_seconds=settings.shutdown_grace_seconds * EXPORT_PART,
-        keeps_outbox=folder.is_durable,
-        options=span_options(settings),
-        monotonic=time.monotonic,
-    )
-    return (await stack.enter_async_context(spans),)
-
-
-def _server_config(settings: Settings, local_url: str) -> ServerConfig:
-    rates = {"none": 0.0, "all": math.inf, "sample": settings.images_batches_per_second}
-    return ServerConfig(
-        limits=MessageLimits(values=settings.max_message_values),
-        heartbeat_seconds=settings.heartbeat_seconds,
-        max_message_bytes=settings.max_message_bytes,
-        image_batches_per_second=rates[settings.images_keep],
-        public_url=settings.public_url or "",
-        local_url=local_url,
-        max_streams=settings.max_streams,
-        rebalance_seconds=settings.rebalance_seconds,
-        max_streams_per_address=settings.max_streams_per_address,
-        max_first_messages=settings.max_first_messages,
-        first_message_seconds=settings.first_message_seconds,
-        unread_seconds=settings.unread_seconds,
-    )

@@ -1,22 +1,48 @@
-"""What the bridge says about sessions that move between bridges."""
+"""What the bridge says about sessions that move between bridges, and about the database that these share."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 log = logging.getLogger("bridge")
+
+
+class Meaning(Protocol):
+    """What an Ack promises."""
+
+    @property
+    def sentence(self) -> str:
+        """It in words."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What an operator should change."""
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether an update is on a disk before it is acknowledged."""
+
+    @property
+    def standbys(self) -> int:
+        """How many other machines have it by then."""
 
 
 class TakeoverTelemetry:
     """Counts the sessions that come from other bridges, and those that leave for them."""
 
     def __init__(
-        self, counters: Mapping[str, Counter], histograms: Mapping[str, Histogram]
+        self,
+        counters: Mapping[str, Counter],
+        gauges: Mapping[str, Gauge],
+        histograms: Mapping[str, Histogram],
     ) -> None:
         """Count in the series of the bridge."""
         self._taken = counters["bridge_sessions_taken_total"]
         self._lost = counters["bridge_sessions_lost_total"]
+        self._on_disk = gauges["bridge_ack_on_disk"]
+        self._standbys = gauges["bridge_ack_standbys"]
         self._duration = histograms["bridge_takeover_duration_seconds"]
 
     def taken(self, sessions: int, seconds: float) -> None:
@@ -36,3 +62,11 @@ class TakeoverTelemetry:
     def lost(self, sessions: int) -> None:
         """Sessions were taken by other bridges."""
         self._lost.inc(sessions)
+
+    def meaning_found(self, meaning: Meaning) -> None:
+        """It is known what an Ack means, by how the database is set."""
+        self._on_disk.set(meaning.is_on_disk)
+        self._standbys.set(meaning.standbys)
+        log.info(meaning.sentence, extra={"fields": {"standbys": meaning.standbys}})
+        for text in meaning.warnings:
+            log.warning(text)

@@ -28,7 +28,7 @@ class Telemetry:
         self._counters = instruments.counters
         self._gauges = instruments.gauges
         self._histograms = instruments.histograms
-        self.takeovers = TakeoverTelemetry(self._counters, self._histograms)
+        self.takeovers = TakeoverTelemetry(self._counters, self._gauges, self._histograms)
         self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
         self.on_connection_used: Callable[[str, bool], None] | None = None

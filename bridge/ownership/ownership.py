@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from bridge.commit_group import Fenced
 from bridge.errors import StorageError
-from bridge.lifecycle import Event, Expired, Moved
-from bridge.ownership.orphans import Orphans
-from bridge.ownership.release import Releases, ReleaseWrite
+from bridge.lifecycle import Moved
+from bridge.ownership.release import Releases
 from bridge.ownership.taking import Taking
 from bridge.session import Session
 from bridge.sessions import Sessions
-from bridge.storage.owners import OwnerRows
 from bridge.telemetry import Telemetry
+from bridge.threads import run_in_daemon_thread
 
 ATTEMPT_SECONDS = 3.0
 """How long a session is tried to be taken before its client is asked to come back."""
@@ -34,42 +32,30 @@ class Registry(Protocol):
 
 
 class Ownership:
-    """What this bridge has, and others may take: a durable sink, which also says now and then that it lives."""
+    """What this bridge has, and others may take."""
 
     def __init__(
         self,
-        rows: OwnerRows,
         taking: Taking,
-        orphans: Orphans,
+        releases: Releases,
         sessions: Sessions,
         registry: Registry,
         telemetry: Telemetry,
+        *,
+        committed: Callable[[], Awaitable[None]],
     ) -> None:
-        """Take sessions by `taking`; those that are lost are dropped from `registry`."""
-        self._rows = rows
+        """Take sessions by `taking`; those that are lost are dropped from `registry`.
+
+        `committed` waits until all that happened by now is in the database.
+        """
+        self._committed = committed
         self._taking = taking
-        self._orphans = orphans
         self._sessions = sessions
         self._registry = registry
         self._telemetry = telemetry
-        self._releases = Releases(rows)
+        self._releases = releases
         self.on_lost: Callable[[str], None] = lambda _session_id: None
         """Called with each session that another bridge has taken."""
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Take what is asked for, and adopt orphans, until the block is left; then others may adopt what is left."""
-        async with self._taking.running(), self._orphans.running():
-            yield
-
-    def consume(self, session: Session, event: Event, _received: float) -> None:
-        """Notice which sessions leave memory: they have no owner any more."""
-        if type(event) is Expired:
-            self._releases.add(session.id)
-
-    def collect(self) -> ReleaseWrite | None:
-        """Hand over what is no longer owned, and a sign of life where nothing else is written."""
-        return self._releases.collect()
 
     async def acquire(self, session_id: str) -> Session | None:
         """Return a session in the memory of this bridge, taken from another one where that has it.
@@ -92,6 +78,14 @@ class Ownership:
             if time.monotonic() >= until:
                 raise StorageError("another bridge takes this session at the same moment")
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def committed(self) -> None:
+        """Wait until all that happened by now is known to the other bridges."""
+        await self._committed()
+
+    async def find(self, session_id: str) -> Session | None:
+        """Return a session as it stands on the bridge that has it, or None; it stays there. Raises StorageError."""
+        return await run_in_daemon_thread(lambda: self._taking.peek(session_id), name="ownership")
 
     def on_fenced(self, fenced: Fenced) -> None:
         """Let go of all sessions that other bridges have taken."""

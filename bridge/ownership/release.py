@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bridge.lifecycle import Event, Expired
+from bridge.session import Session
 from bridge.storage.owners import OwnerRows
 from bridge.storage.transaction import Transaction
 
@@ -13,7 +15,7 @@ SIGN_OF_LIFE_SECONDS = 1.0
 
 
 class Releases:
-    """Collects sessions for the next commit."""
+    """A durable sink of sessions that have left memory, which also says now and then that the bridge lives."""
 
     def __init__(self, rows: OwnerRows, *, clock: Callable[[], float] = time.monotonic) -> None:
         """Write with `rows`."""
@@ -23,10 +25,11 @@ class Releases:
         self._in_flight: dict[str, asyncio.Event] = {}
         self._written_at = 0.0
 
-    def add(self, session_id: str) -> None:
-        """Give a session up with the next commit."""
-        self._waiting.add(session_id)
-        self._in_flight.setdefault(session_id, asyncio.Event())
+    def consume(self, session: Session, event: Event, _received: float) -> None:
+        """Have a session that leaves memory given up with the next commit."""
+        if type(event) is Expired:
+            self._waiting.add(session.id)
+            self._in_flight.setdefault(session.id, asyncio.Event())
 
     async def settled(self, session_id: str) -> None:
         """Wait until a session that is being given up is nobody's."""

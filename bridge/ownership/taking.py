@@ -74,6 +74,13 @@ class Taking:
         """Restore sessions whose bridge is dead, and whose clients may never come back."""
         await self._restore(taken.names, is_expected=False)
 
+    def peek(self, session_id: str) -> Session | None:
+        """Return a session as it stands in the database, without taking it; blocks, and raises StorageError."""
+        alone = Restoration((), self._telemetry)
+        for found in find_sessions(self._database, [session_id], alone):
+            return restored(found, alone)
+        return None
+
     def taken_at(self, session_id: str) -> float:
         """Return when a session was taken, on the monotonic clock; 0: it was not, or long ago."""
         return self._taken_at.get(session_id, 0.0)

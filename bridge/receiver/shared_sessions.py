@@ -92,6 +92,13 @@ class SessionsElsewhere:
         return await self._threads.run(lambda: self._deps.load_archived(session_id))
 
 
+def lose_stream(deps: StreamDependencies, session_id: str) -> None:
+    """End the stream of a session that another bridge has taken."""
+    stream = deps.streams.get(session_id)
+    if stream is not None:
+        stream.lose()
+
+
 def _is_anothers(last: Session, client: Client) -> bool:
     return last.client.instance_id != client.instance_id and last.stage is not Stage.ENDED
 
