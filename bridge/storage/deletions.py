@@ -4,9 +4,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Table,
+    bindparam,
+    delete,
+    func,
+    select,
+    tuple_,
+)
+
 from bridge.storage.database import Database
+from bridge.storage.schema import BATCHES, DELETIONS, IMAGES, SESSIONS, TALLIES, WHOLE, WINDOWS
 from bridge.storage.shard_keys import parse_key
 from bridge.storage.shards import Shard, shards_of_session
+from bridge.storage.statements import Statement, upsert
 from bridge.storage.transaction import Transaction
 
 ROWS_PER_STEP = 1_000
@@ -16,21 +30,89 @@ ALL_ATTEMPTS = 0
 
 LAST_ATTEMPT = 2**62
 
-OF_ATTEMPTS = "session_id = ?1 AND attempt BETWEEN ?2 AND ?3"
+LIMIT: BindParameter[int] = bindparam("limit", type_=WHOLE)
 
-PUT = "INSERT OR REPLACE INTO deletions (session_id, attempt, images, requested_ms) VALUES (?, ?, ?, ?)"
-DELETE_SESSION = f"DELETE FROM sessions WHERE {OF_ATTEMPTS}"  # noqa: S608 -- a constant
-DELETE_WINDOW = "DELETE FROM windows WHERE session_id = ?"
-DELETE_COUNTS = f"DELETE FROM tallies WHERE {OF_ATTEMPTS} AND at_ms < ?4"  # noqa: S608 -- a constant
-DELETE_IMAGES = (
-    "DELETE FROM images WHERE (session_id, attempt, epoch, batch, position) IN"  # noqa: S608 -- a constant
-    f" (SELECT session_id, attempt, epoch, batch, position FROM images WHERE {OF_ATTEMPTS}"
-    " AND received_ms < ?4 LIMIT ?5)"
+
+def _of_attempts(table: FromClause) -> list[ColumnElement[bool]]:
+    """Return what rows of a table are those of a deletion."""
+    return [
+        table.c.session_id == bindparam("session_id"),
+        table.c.attempt.between(bindparam("first_attempt"), bindparam("last_attempt")),
+    ]
+
+
+def _delete_some(table: Table) -> Statement:
+    """Return a statement that deletes some rows that were received before the deletion was requested."""
+    some = table.alias("some")
+    keys = [column.name for column in table.primary_key]
+    chosen = (
+        select(*(some.c[name] for name in keys))
+        .where(*_of_attempts(some), some.c.received_ms < bindparam("requested_ms"))
+        .limit(LIMIT)
+    )
+    return Statement(delete(table).where(tuple_(*table.primary_key).in_(chosen)))
+
+
+PUT = upsert(DELETIONS)
+DELETE_SESSION = Statement(delete(SESSIONS).where(*_of_attempts(SESSIONS)))
+DELETE_WINDOW = Statement(delete(WINDOWS).where(WINDOWS.c.session_id == bindparam("session_id")))
+DELETE_COUNTS = Statement(
+    delete(TALLIES).where(*_of_attempts(TALLIES), TALLIES.c.at_ms < bindparam("requested_ms"))
 )
-DELETE_BATCHES = (
-    "DELETE FROM batches WHERE (session_id, attempt, epoch, batch) IN"  # noqa: S608 -- a constant
-    f" (SELECT session_id, attempt, epoch, batch FROM batches WHERE {OF_ATTEMPTS}"
-    " AND received_ms < ?4 LIMIT ?5)"
+DELETE_IMAGES = _delete_some(IMAGES)
+DELETE_BATCHES = _delete_some(BATCHES)
+COMPLETE = Statement(
+    delete(DELETIONS).where(
+        DELETIONS.c.session_id == bindparam("session_id"),
+        DELETIONS.c.attempt == bindparam("attempt"),
+        DELETIONS.c.requested_ms == bindparam("requested_ms"),
+    )
+)
+PENDING = Statement(
+    select(
+        *(DELETIONS.c.session_id, DELETIONS.c.images),
+        *(DELETIONS.c.requested_ms, DELETIONS.c.attempt),
+    ).order_by(DELETIONS.c.requested_ms)
+)
+
+SESSION = SESSIONS.c
+_archived = (
+    select(SESSION.session_id, SESSION.attempt)
+    .where(SESSION.ended_ms > 0)
+    .order_by(SESSION.updated_ms)
+    .limit(LIMIT)
+)
+ARCHIVED = Statement(_archived)
+ARCHIVED_BEFORE = Statement(_archived.where(SESSION.updated_ms < bindparam("before_ms")))
+COUNT_ARCHIVED = Statement(select(func.count()).select_from(SESSIONS).where(SESSION.ended_ms > 0))
+COUNT_ATTEMPTS = Statement(
+    select(func.count()).select_from(SESSIONS).where(SESSION.session_id == bindparam("session_id"))
+)
+
+_KEPT: BindParameter[int] = bindparam("kept", type_=WHOLE)
+_counted = SESSIONS.alias("counted")
+_placed = (
+    select(
+        SESSION.session_id,
+        SESSION.attempt,
+        func.row_number()
+        .over(partition_by=SESSION.session_id, order_by=SESSION.attempt.desc())
+        .label("place"),
+    )
+    .where(
+        SESSION.session_id.in_(
+            select(_counted.c.session_id)
+            .group_by(_counted.c.session_id)
+            .having(func.count() > _KEPT)
+        )
+    )
+    .subquery("placed")
+)
+ATTEMPTS_BEYOND = Statement(
+    select(_placed.c.session_id, _placed.c.attempt)
+    .where(_placed.c.place > _KEPT)
+    .order_by(_placed.c.session_id, _placed.c.attempt)
+    .limit(LIMIT)
 )
 
 
@@ -54,11 +136,15 @@ class Deletion:
     attempt: int = ALL_ATTEMPTS
 
     @property
-    def rows(self) -> tuple[str, int, int]:
-        """The session, and the first and last attempt of the rows to delete."""
-        if self.attempt == ALL_ATTEMPTS:
-            return (self.session_id, 0, LAST_ATTEMPT)
-        return (self.session_id, self.attempt, self.attempt)
+    def rows(self) -> dict[str, object]:
+        """The parameters of statements about the rows to delete."""
+        is_whole = self.attempt == ALL_ATTEMPTS
+        return {
+            "session_id": self.session_id,
+            "first_attempt": 0 if is_whole else self.attempt,
+            "last_attempt": LAST_ATTEMPT if is_whole else self.attempt,
+            "requested_ms": self.requested_ms,
+        }
 
     def covers(self, key: str) -> bool:
         """Return whether a shard belongs to what is deleted, by what its key says.
@@ -92,48 +178,44 @@ def put_deletions(transaction: Transaction, deletions: Iterable[Deletion]) -> No
     for deletion in deletions:
         transaction.execute(DELETE_SESSION, deletion.rows)
         if deletion.attempt == ALL_ATTEMPTS:
-            transaction.execute(DELETE_WINDOW, (deletion.session_id,))
+            transaction.execute(DELETE_WINDOW, {"session_id": deletion.session_id})
         transaction.execute(
-            PUT, (deletion.session_id, deletion.attempt, deletion.images, deletion.requested_ms)
+            PUT,
+            {
+                "session_id": deletion.session_id,
+                "attempt": deletion.attempt,
+                "images": int(deletion.images),
+                "requested_ms": deletion.requested_ms,
+            },
         )
 
 
 def pending_deletions(database: Database) -> list[Deletion]:
     """Return the deletions that have not been completed, oldest first."""
-    rows = database.query(
-        "SELECT session_id, images, requested_ms, attempt FROM deletions ORDER BY requested_ms"
-    )
     return [
-        Deletion(name, ImageScope(images), at_ms, number) for name, images, at_ms, number in rows
+        Deletion(name, ImageScope(images), at_ms, number)
+        for name, images, at_ms, number in database.query(PENDING)
     ]
 
 
 def archived_before(database: Database, before_ms: int, limit: int) -> list[Archived]:
     """Return the attempts out of memory that were last heard of before a time, the oldest first."""
-    sql = (
-        "SELECT session_id, attempt FROM sessions WHERE ended_ms > 0 AND updated_ms < ?"
-        " ORDER BY updated_ms LIMIT ?"
-    )
-    return [Archived(*row) for row in database.query(sql, (before_ms, limit))]
+    rows = database.query(ARCHIVED_BEFORE, {"before_ms": before_ms, "limit": limit})
+    return [Archived(*row) for row in rows]
 
 
 def archived_beyond(database: Database, kept: int, limit: int) -> list[Archived]:
     """Return the attempts out of memory that are more than so many, the oldest first."""
-    [[count]] = database.query("SELECT count(*) FROM sessions WHERE ended_ms > 0")
-    sql = "SELECT session_id, attempt FROM sessions WHERE ended_ms > 0 ORDER BY updated_ms LIMIT ?"
+    [[count]] = database.query(COUNT_ARCHIVED)
     surplus = min(limit, count - kept)
-    return [Archived(*row) for row in database.query(sql, (surplus,))] if surplus > 0 else []
+    rows = database.query(ARCHIVED, {"limit": surplus}) if surplus > 0 else []
+    return [Archived(*row) for row in rows]
 
 
 def attempts_beyond(database: Database, kept: int, limit: int) -> list[Archived]:
     """Return the attempts of each session that are more than so many, the oldest of it first."""
-    sql = (
-        "SELECT session_id, attempt FROM (SELECT session_id, attempt, row_number() OVER"
-        " (PARTITION BY session_id ORDER BY attempt DESC) AS place FROM sessions WHERE session_id IN"
-        " (SELECT session_id FROM sessions GROUP BY session_id HAVING count(*) > ?1))"
-        " WHERE place > ?1 ORDER BY session_id, attempt LIMIT ?2"
-    )
-    return [Archived(*row) for row in database.query(sql, (kept, limit))]
+    rows = database.query(ATTEMPTS_BEYOND, {"kept": kept, "limit": limit})
+    return [Archived(*row) for row in rows]
 
 
 def whole_sessions(database: Database, found: Iterable[Archived]) -> list[Archived]:
@@ -146,7 +228,7 @@ def whole_sessions(database: Database, found: Iterable[Archived]) -> list[Archiv
         by_session.setdefault(one.session_id, []).append(one)
     result: list[Archived] = []
     for name, attempts in by_session.items():
-        [[kept]] = database.query("SELECT count(*) FROM sessions WHERE session_id = ?", (name,))
+        [[kept]] = database.query(COUNT_ATTEMPTS, {"session_id": name})
         result += [Archived(name, ALL_ATTEMPTS)] if kept == len(attempts) else attempts
     return result
 
@@ -159,15 +241,12 @@ def covered_shards(database: Database, deletion: Deletion) -> list[Shard]:
 
 def delete_some_rows(transaction: Transaction, deletion: Deletion) -> int:
     """Delete some rows of the image index, and return how many; 0: none are left."""
-    parameters = (*deletion.rows, deletion.requested_ms, ROWS_PER_STEP)
+    parameters = {**deletion.rows, "limit": ROWS_PER_STEP}
     deleted = transaction.execute(DELETE_IMAGES, parameters).rowcount
     return deleted or transaction.execute(DELETE_BATCHES, parameters).rowcount
 
 
 def complete_deletion(transaction: Transaction, deletion: Deletion) -> None:
     """Delete the last that is left of a session, and the record of its deletion."""
-    transaction.execute(DELETE_COUNTS, (*deletion.rows, deletion.requested_ms))
-    transaction.execute(
-        "DELETE FROM deletions WHERE session_id = ? AND attempt = ? AND requested_ms = ?",
-        (deletion.session_id, deletion.attempt, deletion.requested_ms),
-    )
+    transaction.execute(DELETE_COUNTS, deletion.rows)
+    transaction.execute(COMPLETE, {**deletion.rows, "attempt": deletion.attempt})

@@ -6,38 +6,26 @@ from enum import StrEnum
 from bridge.model import ImageResult, is_ratio
 from bridge.storage.database import Database, Row
 from bridge.storage.image_counts import counts_of
+from bridge.storage.index_queries import (
+    AFTER,
+    ATTEMPTS,
+    ATTEMPTS_OF_BATCH,
+    BEFORE,
+    EPOCHS,
+    FIND_BATCH,
+    FIRST_AFTER,
+    IMAGES_OF_BATCH,
+    IN_WINDOW_BY_FINITE_LOSS,
+    IN_WINDOW_BY_LOSS,
+    IN_WINDOW_BY_TIME,
+    LAST_UNTIL,
+    NEWEST,
+    OF_CELL,
+    PAGE,
+    WORST,
+    ByAttempt,
+)
 from bridge.storage.shards import loss_of_row
-
-COLUMNS = "session_id, epoch, batch, received_ms, loss, images, attempt"
-BATCH = f"SELECT {COLUMNS} FROM batches WHERE session_id = ?1"  # noqa: S608 -- a constant
-OF_ANY_ATTEMPT, OF_ATTEMPT = " AND ?2 IS NULL", " AND attempt = ?2"
-IN_EPOCH = " AND (?3 IS NULL OR epoch = ?3)"
-BY_LOSS = " ORDER BY (loss IS NULL) DESC, loss DESC"
-BY_FINITE_LOSS = " ORDER BY loss DESC"
-"""NULL, which a loss that is not finite is, comes last."""
-
-PAGE_OF_ATTEMPT = (
-    f"{BATCH}{OF_ATTEMPT} AND (epoch, batch) > (?3, ?4) ORDER BY epoch, batch LIMIT ?5"
-)
-PAGE = (
-    # SQLite takes the other columns from the row with the maximum (sqlite.org/lang_select.html, "bare columns").
-    f"SELECT {COLUMNS.removesuffix('attempt')} max(attempt) FROM batches"  # noqa: S608 -- constants
-    " WHERE session_id = ?1 AND ?2 IS NULL AND (epoch, batch) > (?3, ?4)"
-    " GROUP BY epoch, batch ORDER BY epoch, batch LIMIT ?5"
-)
-IMAGES = (
-    "SELECT position, predicted_class, confidence, true_class, key, stored, offset, length"
-    " FROM images JOIN shards USING (shard_id)"
-    " WHERE images.session_id = ?1 AND epoch = ?3 AND batch = ?4 AND images.attempt = coalesce("
-    "?2, (SELECT max(attempt) FROM batches WHERE session_id = ?1 AND epoch = ?3 AND batch = ?4))"
-    " ORDER BY position"
-)
-EPOCHS = (
-    "SELECT epoch, count(*), sum(images) FROM batches WHERE session_id = ?1 AND (?2 IS NULL OR attempt = ?2)"
-    " GROUP BY epoch ORDER BY epoch DESC LIMIT ?3"
-)
-ATTEMPTS_OF_BATCH = "SELECT attempt FROM batches WHERE session_id = ? AND epoch = ? AND batch = ?"
-ATTEMPTS = "SELECT DISTINCT attempt FROM batches WHERE session_id = ? ORDER BY attempt"
 
 LAST_MS = 2**63 - 1
 
@@ -52,10 +40,10 @@ class Prefer(StrEnum):
     NEWEST = "newest"
 
 
-SEQUENCES = {
-    Prefer.MAX_LOSS: BY_LOSS,
-    Prefer.MAX_FINITE_LOSS: BY_FINITE_LOSS,
-    Prefer.NEWEST: " ORDER BY received_ms DESC",
+PREFERRED = {
+    Prefer.MAX_LOSS: IN_WINDOW_BY_LOSS,
+    Prefer.MAX_FINITE_LOSS: IN_WINDOW_BY_FINITE_LOSS,
+    Prefer.NEWEST: IN_WINDOW_BY_TIME,
 }
 
 
@@ -127,19 +115,15 @@ class ImageIndex:
         self, session_id: str, epoch: int, batch: int, *, attempt: int | None = None
     ) -> ImageBatch | None:
         """Return one batch, or None where it has no images."""
-        return self._first(
-            f"{_of(attempt)} AND epoch = ?3 AND batch = ?4 ORDER BY attempt DESC LIMIT 1",
-            session_id,
-            attempt,
-            epoch,
-            batch,
-        )
+        return self._first(FIND_BATCH, attempt, session_id=session_id, epoch=epoch, batch=batch)
 
     def images(
         self, session_id: str, epoch: int, batch: int, *, attempt: int | None = None
     ) -> list[IndexedImage]:
         """Return the images of a batch, by position."""
-        rows = self._database.query(IMAGES, (session_id, attempt, epoch, batch))
+        rows = self._query(
+            IMAGES_OF_BATCH, attempt, session_id=session_id, epoch=epoch, batch=batch
+        )
         return [
             IndexedImage(
                 position,
@@ -158,18 +142,20 @@ class ImageIndex:
 
     def attempts(self, session_id: str) -> list[int]:
         """Return the attempts of a session that have images, oldest first."""
-        return [attempt for [attempt] in self._database.query(ATTEMPTS, (session_id,))]
+        rows = self._database.query(ATTEMPTS, {"session_id": session_id})
+        return [attempt for [attempt] in rows]
 
     def attempts_of_batch(self, session_id: str, epoch: int, batch: int) -> set[int]:
         """Return the attempts that have images of a batch."""
-        rows = self._database.query(ATTEMPTS_OF_BATCH, (session_id, epoch, batch))
+        place = {"session_id": session_id, "epoch": epoch, "batch": batch}
+        rows = self._database.query(ATTEMPTS_OF_BATCH, place)
         return {attempt for [attempt] in rows}
 
     def epochs(
         self, session_id: str, *, limit: int, attempt: int | None = None
     ) -> list[ImageEpoch]:
         """Return the last epochs that have images, the last one first."""
-        rows = self._database.query(EPOCHS, (session_id, attempt, limit))
+        rows = self._query(EPOCHS, attempt, session_id=session_id, limit=limit)
         return [ImageEpoch(*row) for row in rows]
 
     def last_attempt(self, session_id: str) -> int:
@@ -186,37 +172,22 @@ class ImageIndex:
         attempt: int | None = None,
     ) -> list[ImageBatch]:
         """Return the latest batches with images that arrived within a time, newest first."""
-        return self._all(
-            f"{_of(attempt)} AND received_ms BETWEEN ?4 AND ?5"
-            " ORDER BY received_ms DESC, attempt DESC, epoch DESC, batch DESC LIMIT ?3",
-            session_id,
-            attempt,
-            limit,
-            from_ms,
-            to_ms,
-        )
+        times = {"from_ms": from_ms, "to_ms": to_ms}
+        return self._all(NEWEST, attempt, session_id=session_id, limit=limit, **times)
 
     def worst(self, session_id: str, *, limit: int, attempt: int | None = None) -> list[ImageBatch]:
         """Return the batches with the highest loss; one that is not finite counts as highest, one not reported not at all."""
-        highest = self._all(f"{_of(attempt)}{BY_LOSS} LIMIT ?3", session_id, attempt, limit)
+        highest = self._all(WORST, attempt, session_id=session_id, limit=limit)
         return [batch for batch in highest if batch.loss is not None]
 
     def neighbours(
         self, session_id: str, epoch: int, batch: int, *, attempt: int | None = None
     ) -> tuple[ImageBatch | None, ImageBatch | None]:
         """Return the batches with images just before and just after one, by epoch and batch."""
-        place = (session_id, attempt, epoch, batch)
+        place = {"session_id": session_id, "epoch": epoch, "batch": batch}
         return (
-            self._first(
-                f"{_of(attempt)} AND (epoch, batch) < (?3, ?4)"
-                " ORDER BY epoch DESC, batch DESC, attempt DESC LIMIT 1",
-                *place,
-            ),
-            self._first(
-                f"{_of(attempt)} AND (epoch, batch) > (?3, ?4)"
-                " ORDER BY epoch, batch, attempt DESC LIMIT 1",
-                *place,
-            ),
+            self._first(BEFORE, attempt, **place),
+            self._first(AFTER, attempt, **place),
         )
 
     def at(
@@ -233,16 +204,11 @@ class ImageIndex:
 
         The preferred one within (at - window, at]; else the nearest older, else the first after.
         """
-        order = SEQUENCES[prefer]
-        older = f"{_of(attempt)}{IN_EPOCH} AND received_ms <= ?4"
-        place = (session_id, attempt, epoch, at_ms)
+        moment = {"session_id": session_id, "epoch": epoch, "at_ms": at_ms}
         return (
-            self._first(f"{older} AND received_ms > ?5{order} LIMIT 1", *place, at_ms - window_ms)
-            or self._first(f"{older} ORDER BY received_ms DESC LIMIT 1", *place)
-            or self._first(
-                f"{_of(attempt)}{IN_EPOCH} AND received_ms > ?4 ORDER BY received_ms LIMIT 1",
-                *place,
-            )
+            self._first(PREFERRED[prefer], attempt, **moment, from_ms=at_ms - window_ms)
+            or self._first(LAST_UNTIL, attempt, **moment)
+            or self._first(FIRST_AFTER, attempt, **moment)
         )
 
     def of_cell(
@@ -256,19 +222,14 @@ class ImageIndex:
         attempt: int | None = None,
     ) -> ImageBatch | None:
         """Return the newest batch that has an image of this cell of the confusion matrix."""
-        rows = self._database.query(
-            "SELECT epoch, batch, attempt FROM images"
-            " WHERE session_id = ?1 AND true_class = ?3 AND predicted_class = ?4"
-            " AND received_ms BETWEEN ?5 AND ?6 AND (?2 IS NULL OR attempt = ?2)"
-            " ORDER BY received_ms DESC LIMIT 1",
-            (
-                session_id,
-                attempt,
-                actual,
-                predicted,
-                0 if from_ms is None else from_ms,
-                LAST_MS if to_ms is None else to_ms,
-            ),
+        rows = self._query(
+            OF_CELL,
+            attempt,
+            session_id=session_id,
+            actual=actual,
+            predicted=predicted,
+            from_ms=0 if from_ms is None else from_ms,
+            to_ms=LAST_MS if to_ms is None else to_ms,
         )
         return self.batch(session_id, *rows[0][:2], attempt=rows[0][2]) if rows else None
 
@@ -281,19 +242,22 @@ class ImageIndex:
         attempt: int | None = None,
     ) -> list[ImageBatch]:
         """Return batches with images by (epoch, batch), from the one following `after`."""
-        place = (session_id, attempt, *(after or (-1, -1)), limit)
-        return self._all(PAGE if attempt is None else PAGE_OF_ATTEMPT, *place)
+        epoch, batch = after or (-1, -1)
+        place = {"session_id": session_id, "epoch": epoch, "batch": batch}
+        return self._all(PAGE, attempt, **place, limit=limit)
 
-    def _all(self, sql: str, *parameters: object) -> list[ImageBatch]:
-        return [_batch(row) for row in self._database.query(sql, parameters)]
+    def _query(self, query: ByAttempt, attempt: int | None, **parameters: object) -> list[Row]:
+        if attempt is not None:
+            parameters["attempt"] = attempt
+        return self._database.query(query.of(attempt), parameters)
 
-    def _first(self, sql: str, *parameters: object) -> ImageBatch | None:
-        return next(iter(self._all(sql, *parameters)), None)
+    def _all(self, query: ByAttempt, attempt: int | None, **parameters: object) -> list[ImageBatch]:
+        return [_batch(row) for row in self._query(query, attempt, **parameters)]
 
-
-def _of(attempt: int | None) -> str:
-    """Return a query of batches, of one attempt or of all, in a form for which SQLite finds the right index."""
-    return BATCH + (OF_ANY_ATTEMPT if attempt is None else OF_ATTEMPT)
+    def _first(
+        self, query: ByAttempt, attempt: int | None, **parameters: object
+    ) -> ImageBatch | None:
+        return next(iter(self._all(query, attempt, **parameters)), None)
 
 
 def _batch(row: Row) -> ImageBatch:

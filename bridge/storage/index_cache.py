@@ -6,9 +6,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy import bindparam, delete, func, select
+
 from bridge.errors import DatabaseLostError
 from bridge.storage.database import Database
 from bridge.storage.index import ImageIndex
+from bridge.storage.schema import BATCHES, IMAGES, SHARDS
 from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
     Shard,
@@ -20,14 +23,16 @@ from bridge.storage.shards import (
     shards_of_session,
 )
 from bridge.storage.sqlite import SqliteDatabase
+from bridge.storage.statements import Statement
 from bridge.storage.transaction import Transaction
 
-FORGET = (
-    "DELETE FROM images WHERE session_id = ?",
-    "DELETE FROM batches WHERE session_id = ?",
-    "DELETE FROM shards WHERE session_id = ?",
+FORGET = tuple(
+    Statement(delete(table).where(table.c.session_id == bindparam("session_id")))
+    for table in (IMAGES, BATCHES, SHARDS)
 )
-COUNT = "SELECT count(*) FROM images WHERE session_id = ?"
+COUNT = Statement(
+    select(func.count()).select_from(IMAGES).where(IMAGES.c.session_id == bindparam("session_id"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,7 @@ class IndexCache:
 
     def images(self, session_id: str) -> int:
         """Return how many images of a session there are rows of."""
-        [[count]] = self._opened().query(COUNT, (session_id,))
+        [[count]] = self._opened().query(COUNT, {"session_id": session_id})
         return int(count)
 
     def add(self, shards: Sequence[StoredShard]) -> None:
@@ -89,7 +94,7 @@ class IndexCache:
         """Delete the rows of a session."""
         with self._transaction(self._opened()) as transaction:
             for statement in FORGET:
-                transaction.execute(statement, (session_id,))
+                transaction.execute(statement, {"session_id": session_id})
 
     def forget_shards(self, session_id: str, keys: Iterable[str]) -> None:
         """Delete the rows of shards that the store no longer has."""

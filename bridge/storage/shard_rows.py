@@ -3,36 +3,52 @@
 One pass over the images of a session takes as long for one shard as for many, so many are looked up at once.
 """
 
-import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sqlalchemy import Column, ColumnElement, bindparam, delete, func, select, update
 
 from bridge.storage.database import Database
-from bridge.storage.shards import Shard
+from bridge.storage.schema import BATCHES, IMAGES
+from bridge.storage.shards import FORGET_SHARD, Shard
+from bridge.storage.statements import Statement
 from bridge.storage.transaction import Transaction
 
 SHARDS_PER_PASS = 64
 """Their rows are in memory at the same time: a few thousand of a shard."""
 
-ROWS = (
-    "SELECT shard_id, session_id, attempt, epoch, batch, position, offset FROM images"
-    " WHERE session_id IN (SELECT value FROM json_each(?))"
-    " AND shard_id IN (SELECT value FROM json_each(?))"
+BATCH_KEY = ("session_id", "attempt", "epoch", "batch")
+
+
+def _one_of(column: Column[Any], name: str) -> ColumnElement[bool]:
+    """Return whether a column has one of as many values as a pass looks up."""
+    return column.in_([bindparam(f"{name}_{n}", type_=column.type) for n in range(SHARDS_PER_PASS)])
+
+
+def _one_of_parameters(name: str, values: Sequence[object]) -> dict[str, object]:
+    """Return the parameters for up to as many values; nothing equals the NULL that stands for the others."""
+    missing = [None] * (SHARDS_PER_PASS - len(values))
+    return {f"{name}_{n}": value for n, value in enumerate((*values, *missing))}
+
+
+_image_key = [IMAGES.c[name] == bindparam(name) for name in (*BATCH_KEY, "position", "shard_id")]
+_batch_key = [BATCHES.c[name] == bindparam(f"its_{name}") for name in BATCH_KEY]
+_is_in_batch = [IMAGES.c[name] == BATCHES.c[name] for name in BATCH_KEY]
+
+ROWS = Statement(
+    select(
+        IMAGES.c.shard_id,
+        *(IMAGES.c[name] for name in BATCH_KEY),
+        *(IMAGES.c.position, IMAGES.c.offset),
+    ).where(_one_of(IMAGES.c.session_id, "session"), _one_of(IMAGES.c.shard_id, "shard"))
 )
-DELETE_IMAGE = (
-    "DELETE FROM images WHERE session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
-    " AND position = ? AND shard_id = ?"
+DELETE_IMAGE = Statement(delete(IMAGES).where(*_image_key))
+RECOUNT_BATCH = Statement(
+    update(BATCHES)
+    .values(images=select(func.count()).select_from(IMAGES).where(*_is_in_batch).scalar_subquery())
+    .where(*_batch_key)
 )
-RECOUNT_BATCH = (
-    "UPDATE batches SET images = (SELECT count(*) FROM images WHERE"
-    " images.session_id = batches.session_id AND images.attempt = batches.attempt"
-    " AND images.epoch = batches.epoch AND images.batch = batches.batch)"
-    " WHERE session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
-)
-DELETE_IF_EMPTY = (
-    "DELETE FROM batches WHERE session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
-    " AND images = 0"
-)
+DELETE_IF_EMPTY = Statement(delete(BATCHES).where(*_batch_key, BATCHES.c.images == 0))
 
 
 class ShardRow(NamedTuple):
@@ -63,10 +79,10 @@ class ShardRows:
         kept = set(offsets)
         rows = [row for row in self._rows(shard) if row.offset not in kept]
         deleted = sum(
-            transaction.execute(DELETE_IMAGE, (*row.batch, row.position, shard.shard_id)).rowcount
+            transaction.execute(DELETE_IMAGE, _image_parameters(row, shard)).rowcount
             for row in rows
         )
-        batches = list({row.batch: None for row in rows})
+        batches = [_batch_parameters(batch) for batch in {row.batch: None for row in rows}]
         transaction.executemany(RECOUNT_BATCH, batches)
         transaction.executemany(DELETE_IF_EMPTY, batches)
         return deleted
@@ -74,7 +90,7 @@ class ShardRows:
     def delete_shard(self, transaction: Transaction, shard: Shard) -> int:
         """Delete a shard that is lost, and return how many images went with it."""
         deleted = self.delete_except(transaction, shard)
-        transaction.execute("DELETE FROM shards WHERE shard_id = ?", (shard.shard_id,))
+        transaction.execute(FORGET_SHARD, {"shard_id": shard.shard_id})
         return deleted
 
     def _rows(self, shard: Shard) -> list[ShardRow]:
@@ -90,7 +106,19 @@ class ShardRows:
         chosen = [self._shards[each] for each in ids[start : start + SHARDS_PER_PASS]]
         self._found = {each.shard_id: [] for each in chosen}
         sessions = {each.session_id for each in chosen if isinstance(each.session_id, str)}
-        parameters = (json.dumps(sorted(sessions)), json.dumps(list(self._found)))
+        parameters = {
+            **_one_of_parameters("session", sorted(sessions)),
+            **_one_of_parameters("shard", list(self._found)),
+        }
         found = self._database.query(ROWS, parameters)
         for shard_id, *batch, position, offset in found:
             self._found[shard_id].append(ShardRow(tuple(batch), position, offset))
+
+
+def _image_parameters(row: ShardRow, shard: Shard) -> dict[str, object]:
+    place = {"position": row.position, "shard_id": shard.shard_id}
+    return {**dict(zip(BATCH_KEY, row.batch, strict=True)), **place}
+
+
+def _batch_parameters(batch: tuple[str, int, int, int]) -> dict[str, object]:
+    return {f"its_{name}": value for name, value in zip(BATCH_KEY, batch, strict=True)}

@@ -4,7 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bridge.storage.database import Database
+from sqlalchemy import bindparam, delete, func, select, update
+
+from bridge.storage.database import Database, Row
+from bridge.storage.schema import BATCHES, IMAGES, REBUILT, SHARDS
+from bridge.storage.statements import Statement, inserted, upsert
 from bridge.storage.transaction import Transaction
 
 
@@ -54,23 +58,71 @@ class ShardBatch:
         return (self.session_id, self.attempt, self.epoch, self.batch)
 
 
-PUT_SHARD = (
-    "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored, attempt)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
-    " size_bytes = excluded.size_bytes, closed = excluded.closed, stored = excluded.stored"
+SHARD = SHARDS.c
+BATCH = BATCHES.c
+
+_insert_shard = inserted(SHARDS).values(
+    {
+        name: bindparam(name)
+        for name in ("shard_id", "session_id", "key", "size_bytes", "closed", "stored", "attempt")
+    }
 )
-PUT_BATCH = (
-    "INSERT OR REPLACE INTO batches (session_id, attempt, epoch, batch, received_ms, loss, images)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+PUT_SHARD = Statement(
+    _insert_shard.on_conflict_do_update(
+        index_elements=["shard_id"],
+        set_={name: _insert_shard.excluded[name] for name in ("size_bytes", "closed", "stored")},
+    )
 )
-PUT_IMAGE = (
-    "INSERT OR REPLACE INTO images (session_id, attempt, epoch, batch, position, shard_id, offset, length,"
-    " predicted_class, confidence, true_class, received_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+ADOPT_SHARD = Statement(_insert_shard.on_conflict_do_nothing())
+PUT_BATCH = upsert(BATCHES)
+PUT_IMAGE = upsert(IMAGES)
+
+DELETE_IMAGES = Statement(
+    delete(IMAGES).where(
+        *(IMAGES.c[name] == bindparam(name) for name in ("session_id", "attempt", "epoch", "batch"))
+    )
 )
-OF_BATCH = "session_id = ? AND attempt = ? AND epoch = ? AND batch = ?"
-DELETE_IMAGES = f"DELETE FROM images WHERE {OF_BATCH}"  # noqa: S608 -- a constant
-FIND_SAME_OR_NEWER = f"SELECT 1 FROM batches WHERE {OF_BATCH} AND received_ms >= ?"  # noqa: S608 -- a constant
-SHARDS = "SELECT shard_id, session_id, key, size_bytes, closed, stored, attempt FROM shards"
+FIND_SAME_OR_NEWER = Statement(
+    select(BATCH.attempt).where(
+        *(
+            BATCHES.c[name] == bindparam(name)
+            for name in ("session_id", "attempt", "epoch", "batch")
+        ),
+        BATCH.received_ms >= bindparam("received_ms"),
+    )
+)
+
+MARK_STORED = Statement(
+    update(SHARDS).where(SHARD.shard_id == bindparam("shard_id")).values(stored=1, closed=1)
+)
+FORGET_SHARD = Statement(delete(SHARDS).where(SHARD.shard_id == bindparam("shard_id")))
+
+_SHARDS = select(
+    *(SHARD.shard_id, SHARD.session_id, SHARD.key, SHARD.size_bytes),
+    *(SHARD.closed, SHARD.stored, SHARD.attempt),
+).order_by(SHARD.shard_id)
+_IS_WAITING = (SHARD.stored == 0,)
+
+UNSTORED_SHARDS = Statement(_SHARDS.where(*_IS_WAITING))
+SHARDS_OF_SESSION = Statement(_SHARDS.where(SHARD.session_id == bindparam("session_id")))
+SHARD_OF_KEY = Statement(_SHARDS.where(SHARD.key == bindparam("key")))
+COUNT_UNSTORED = Statement(
+    select(
+        func.count(),
+        select(func.count())
+        .where(IMAGES.c.shard_id.in_(select(SHARD.shard_id).where(*_IS_WAITING)))
+        .select_from(IMAGES)
+        .scalar_subquery(),
+    ).where(*_IS_WAITING)
+)
+LAST_SHARD_ID = Statement(
+    select(func.max(SHARD.shard_id)).where(
+        SHARD.shard_id.between(bindparam("first"), bindparam("last"))
+    )
+)
+
+FIND_REBUILT = Statement(select(REBUILT.c.place).where(REBUILT.c.place == bindparam("place")))
+MARK_REBUILT = Statement(inserted(REBUILT).on_conflict_do_nothing())
 
 
 def loss_to_row(loss: float | None) -> float | None:
@@ -92,23 +144,15 @@ def loss_of_row(stored: float | None) -> float | None:
 
 def put_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
     """Insert shards, or update those that have grown."""
-    transaction.executemany(
-        PUT_SHARD,
-        [
-            (s.shard_id, s.session_id, s.key, s.size_bytes, s.closed, s.stored, s.attempt)
-            for s in shards
-        ],
-    )
+    transaction.executemany(PUT_SHARD, [_shard_row(shard) for shard in shards])
 
 
 def put_batches(transaction: Transaction, batches: Iterable[ShardBatch]) -> None:
     """Insert batches with their images; a batch that is sent again replaces the older one whole."""
     by_key = {b.row_key: b for b in batches}
-    transaction.executemany(DELETE_IMAGES, list(by_key))
-    transaction.executemany(
-        PUT_BATCH,
-        [(*key, b.received_ms, loss_to_row(b.loss), len(b.images)) for key, b in by_key.items()],
-    )
+    rows = [_batch_row(batch) for batch in by_key.values()]
+    transaction.executemany(DELETE_IMAGES, rows)
+    transaction.executemany(PUT_BATCH, rows)
     transaction.executemany(PUT_IMAGE, [row for b in by_key.values() for row in _image_rows(b)])
 
 
@@ -118,30 +162,28 @@ def adopt_batches(
     """Insert batches found in shards, except where the index has the same or newer ones."""
     put_batches(
         transaction,
-        [b for b in batches if not database.query(FIND_SAME_OR_NEWER, (*b.row_key, b.received_ms))],
+        [b for b in batches if not database.query(FIND_SAME_OR_NEWER, _batch_row(b))],
     )
 
 
 def is_rebuilt(database: Database, place: str) -> bool:
     """Return whether the index has all that lay in "spool" or "store" before the database was made."""
-    return bool(database.query("SELECT 1 FROM rebuilt WHERE place = ?", (place,)))
+    return bool(database.query(FIND_REBUILT, {"place": place}))
 
 
 def mark_rebuilt(transaction: Transaction, place: str) -> None:
     """Record that the index has all that lies there."""
-    transaction.execute("INSERT OR IGNORE INTO rebuilt VALUES (?)", (place,))
+    transaction.execute(MARK_REBUILT, {"place": place})
 
 
 def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> None:
     """Record that shards are in the object store."""
-    transaction.executemany(
-        "UPDATE shards SET stored = 1, closed = 1 WHERE shard_id = ?", [(i,) for i in shard_ids]
-    )
+    transaction.executemany(MARK_STORED, [{"shard_id": number} for number in shard_ids])
 
 
 def unstored_shards(database: Database) -> list[Shard]:
     """Return the shards that have not reached the object store, oldest first."""
-    return _shards(database, f"{SHARDS} WHERE stored = 0 ORDER BY shard_id")
+    return _shards(database.query(UNSTORED_SHARDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,29 +196,23 @@ class Unstored:
 
 def unstored(database: Database) -> Unstored:
     """Return how many shards, with how many images, have not reached the object store."""
-    sql = (
-        "SELECT count(*), (SELECT count(*) FROM images WHERE shard_id IN"
-        " (SELECT shard_id FROM shards WHERE stored = 0)) FROM shards WHERE stored = 0"
-    )
-    [[shards, images]] = database.query(sql)
+    [[shards, images]] = database.query(COUNT_UNSTORED)
     return Unstored(shards, images)
 
 
 def shards_of_session(database: Database, session_id: str) -> list[Shard]:
     """Return all shards of a session, oldest first."""
-    return _shards(database, f"{SHARDS} WHERE session_id = ? ORDER BY shard_id", session_id)
+    return _shards(database.query(SHARDS_OF_SESSION, {"session_id": session_id}))
 
 
 def forget_shards(transaction: Transaction, shards: Iterable[Shard]) -> None:
     """Delete the rows of shards of which no image is indexed any more."""
-    transaction.executemany(
-        "DELETE FROM shards WHERE shard_id = ?", [(shard.shard_id,) for shard in shards]
-    )
+    transaction.executemany(FORGET_SHARD, [{"shard_id": shard.shard_id} for shard in shards])
 
 
 def shard_of(database: Database, key: str) -> Shard | None:
     """Return the shard with this key, or None."""
-    return next(iter(_shards(database, f"{SHARDS} WHERE key = ?", key)), None)
+    return next(iter(_shards(database.query(SHARD_OF_KEY, {"key": key}))), None)
 
 
 SHARD_IDS_END = 10**18
@@ -185,32 +221,56 @@ SHARD_IDS_END = 10**18
 
 def last_shard_id(database: Database) -> int:
     """Return the highest id of a shard that is not damaged; 0 where there is none."""
-    sql = "SELECT max(shard_id) FROM shards WHERE shard_id BETWEEN 0 AND ?"
-    highest: int | None = database.query(sql, (SHARD_IDS_END,))[0][0]
-    return highest or 0
+    rows = database.query(LAST_SHARD_ID, {"first": 0, "last": SHARD_IDS_END})
+    return rows[0][0] or 0
 
 
-def _shards(database: Database, sql: str, *parameters: object) -> list[Shard]:
+def _shards(rows: Iterable[Row]) -> list[Shard]:
     return [
         Shard(shard_id, session_id, key, size_bytes, bool(closed), bool(stored), attempt)
-        for shard_id, session_id, key, size_bytes, closed, stored, attempt in database.query(
-            sql, parameters
-        )
+        for shard_id, session_id, key, size_bytes, closed, stored, attempt in rows
     ]
 
 
-def _image_rows(batch: ShardBatch) -> list[tuple[object, ...]]:
+def _shard_row(shard: Shard) -> dict[str, object]:
+    return {
+        "shard_id": shard.shard_id,
+        "session_id": shard.session_id,
+        "key": shard.key,
+        "size_bytes": shard.size_bytes,
+        "closed": int(shard.closed),
+        "stored": int(shard.stored),
+        "attempt": shard.attempt,
+    }
+
+
+def _batch_row(batch: ShardBatch) -> dict[str, object]:
+    return {
+        "session_id": batch.session_id,
+        "attempt": batch.attempt,
+        "epoch": batch.epoch,
+        "batch": batch.batch,
+        "received_ms": batch.received_ms,
+        "loss": loss_to_row(batch.loss),
+        "images": len(batch.images),
+    }
+
+
+def _image_rows(batch: ShardBatch) -> list[dict[str, object]]:
     return [
-        (
-            *batch.row_key,
-            image.position,
-            batch.shard_id,
-            image.offset,
-            image.length,
-            image.predicted_class,
-            image.confidence,
-            image.true_class,
-            batch.received_ms,
-        )
+        {
+            "session_id": batch.session_id,
+            "attempt": batch.attempt,
+            "epoch": batch.epoch,
+            "batch": batch.batch,
+            "position": image.position,
+            "shard_id": batch.shard_id,
+            "offset": image.offset,
+            "length": image.length,
+            "predicted_class": image.predicted_class,
+            "confidence": image.confidence,
+            "true_class": image.true_class,
+            "received_ms": batch.received_ms,
+        }
         for image in batch.images
     ]

@@ -1,9 +1,11 @@
 """The image index finds the batch that is meant."""
 
 import math
+import re
 
 import pytest
 
+from bridge.storage import index_queries as queries
 from bridge.storage.index import ImageIndex, Prefer
 from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
@@ -151,17 +153,36 @@ def test_worst_begins_with_what_is_not_a_number(database, index):
     assert names(index.newest("run", limit=2)) == [(1, 3), (1, 2)]
 
 
-def test_worst_is_found_without_sorting(database):
-    """A session of many batches has its worst ones at hand."""
-    sql = (
-        "EXPLAIN QUERY PLAN SELECT epoch FROM batches WHERE session_id = ?"
-        " ORDER BY (loss IS NULL) DESC, loss DESC LIMIT 5"
+@pytest.mark.parametrize(
+    ("query", "expected", "sorts"),
+    [
+        (queries.WORST, "batches_by_loss", False),
+        (queries.NEWEST, "batches_by_time", False),
+        (queries.LAST_UNTIL, "batches_by_time", False),
+        (queries.FIRST_AFTER, "batches_by_time", False),
+        (queries.IN_WINDOW_BY_TIME, "batches_by_time", False),
+        (queries.IN_WINDOW_BY_LOSS, "batches_by_time", True),
+        (queries.BEFORE, "batches_by_place", False),
+        (queries.AFTER, "batches_by_place", False),
+        (queries.PAGE, "batches_by_place", False),
+        (queries.EPOCHS, "batches_by_place", False),
+        (queries.OF_CELL, "images_by_class", False),
+    ],
+)
+def test_no_question_walks_through_a_session(database, query, expected, sorts):
+    """A session of many batches has the answer at hand, in one of its indexes; what is sorted is short."""
+    text, constants = query.of_all.compiled("sqlite", {})
+    names = re.findall(r":(\w+)", text)
+
+    plan = " ".join(
+        row[-1]
+        for row in database.query(
+            f"EXPLAIN QUERY PLAN {text}", {**dict.fromkeys(names, 1), **constants}
+        )
     )
 
-    plan = " ".join(row[-1] for row in database.query(sql, ("run",)))
-
-    assert "batches_by_loss" in plan
-    assert "TEMP B-TREE" not in plan
+    assert f"INDEX {expected} (session_id=?" in plan
+    assert ("TEMP B-TREE FOR ORDER BY" in plan, "SCAN" in plan) == (sorts, False)
 
 
 def test_neighbours_and_pages_go_by_epoch_and_batch(database, index):

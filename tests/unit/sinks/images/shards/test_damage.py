@@ -32,7 +32,8 @@ BATCHES = 3
 
 LARGE_SHARD = (
     "INSERT INTO shards (shard_id, session_id, key, size_bytes, closed, stored, attempt)"
-    " VALUES (?, ? || hex(zeroblob(100000)), ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+    " VALUES (:shard_id, :session_id || hex(zeroblob(100000)), :key, :size_bytes, :closed, :stored, :attempt)"
+    " ON CONFLICT DO UPDATE SET"
     " session_id = excluded.session_id"
 )
 """Takes more room than there is."""
