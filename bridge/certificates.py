@@ -1,9 +1,11 @@
 """The files of a server's certificate, which may be renewed while the bridge runs."""
 
 import os
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -11,6 +13,8 @@ from bridge.errors import SettingError
 from bridge.telemetry import Telemetry
 
 Loaded = TypeVar("Loaded")
+
+PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 Stamp = tuple[tuple[int, int] | None, ...]
 """Of each file, when it was changed and its inode: a mounted secret is renewed by pointing a link elsewhere."""
@@ -92,6 +96,17 @@ def server_context(files: CertificateFiles) -> ssl.SSLContext:
         context.load_verify_locations(files.client_authority)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+def fingerprint_of(certificate: Path) -> str:
+    """Return the SHA-256 of the first certificate of a PEM file, in hex, as whoever pins it knows it.
+
+    Raises OSError, or ValueError for a file without one.
+    """
+    found = PEM_CERTIFICATE.search(certificate.read_text("ascii", errors="replace"))
+    if found is None:
+        raise ValueError(f"{certificate} has no certificate")
+    return sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest()
 
 
 def _stamp(files: CertificateFiles) -> Stamp:

@@ -34,11 +34,13 @@ HTTP_REFUSALS = (
     "unauthenticated",
     "permission_denied",
     "login",
+    "forwarded",
 )
 """Too many connections in all, or of one address; too slow in sending or reading; a body that would
 have to be unpacked; not HTTP; a foreign host;
 too many pages of /metrics on their way; plain text where TLS is spoken; a handshake of TLS that failed; a connection
-that could not be taken; no credentials that admit anybody; a role that is missing; a token that the login page does not take."""
+that could not be taken; no credentials that admit anybody; a role that is missing; a token that the login page does not take;
+a request that says that another bridge has passed it on, and does not prove it."""
 
 STREAM_REFUSALS = (
     "streams",

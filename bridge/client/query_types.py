@@ -206,6 +206,8 @@ class SessionDetails(SessionSummary):
     """How much of the time of all attempts was training, what was lost between them included."""
     attempts: tuple[SessionAttempt, ...] = ()
     """Oldest first; those whose attempt was not asked for are left out."""
+    stale_seconds: float | None = None
+    """How old this is, where several bridges share a database, and the one that has the session does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

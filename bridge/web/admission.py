@@ -16,16 +16,24 @@ from bridge.web.dependencies import DEPENDENCIES, OWN_DEPENDENCIES
 from bridge.web.errors import Endpoint
 from bridge.web.identity import IDENTITY, IS_LOGGED_IN
 from bridge.web.links import LOGIN, local_path
+from bridge.web.peers.receiving import check_body, ticket_of
 from bridge.web.templating import root_of
 from bridge.web.tenants import deps_for
 
 SAFE_METHODS = ("GET", "HEAD")
 
+INTERNAL = "bridges that share a database ask for this, and nobody else"
 
-def admitting(role: Role | None, endpoint: Endpoint) -> Endpoint:
-    """Return an endpoint that serves only who has a role; None: anybody at all."""
+
+def admitting(role: Role | None, endpoint: Endpoint, *, is_internal: bool = False) -> Endpoint:
+    """Return an endpoint that serves only who has a role; None: anybody at all.
+
+    `is_internal`: it serves bridges that share the database alone.
+    """
 
     async def serve(request: web.Request) -> web.StreamResponse:
+        if is_internal and ticket_of(request) is None:
+            raise PermissionDeniedError(INTERNAL)
         if request.method not in SAFE_METHODS:
             check_origin(request)
         if role is not None:
@@ -58,6 +66,10 @@ async def _admit(request: web.Request, role: Role) -> None:
 
 
 async def _identify(request: web.Request) -> Identity:
+    if (ticket := ticket_of(request)) is not None:
+        await check_body(request, ticket)
+        request[IS_LOGGED_IN] = ticket.is_logged_in
+        return ticket.identity
     authentication = request.app[DEPENDENCIES].authentication
     token = token_of(request.headers.get("Authorization", ""))
     cookie = "" if token or not authentication.is_required else cookie_token(request)

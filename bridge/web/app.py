@@ -1,6 +1,6 @@
 """The HTTP app: its routes, its static files and the headers of every response."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -39,6 +39,9 @@ from bridge.web.pages.login import login_page, post_login, post_logout
 from bridge.web.pages.run import run_page
 from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
+from bridge.web.peers.archive import SharedArchive
+from bridge.web.peers.forwarding import forwarding
+from bridge.web.peers.receiving import receive_forwarded
 from bridge.web.request_limits import CONNECTIONS, limit_requests
 from bridge.web.scrapes import Scrapes
 from bridge.web.security_headers import TLS_ALONE, is_public_name, security_headers
@@ -63,28 +66,40 @@ class Route:
     endpoint: Endpoint
     role: Role | None
     """What whoever makes a request must have; None: anybody may, also without credentials."""
+    is_owners: bool = False
+    """Whether the bridge that has the session answers, where several share a database.
+
+    Commands go to it through the database, and every bridge reads images by itself.
+    """
+    is_internal: bool = False
+    """Whether it serves nobody but bridges that share the database."""
 
     @property
     def plain(self) -> str:
         """The path as documentation writes it."""
         return self.path.replace(r":\d+", "")
 
+    @property
+    def admits(self) -> str:
+        """Who may make a request, as documentation writes it."""
+        return "bridges" if self.is_internal else str(self.role or "anybody")
+
 
 ROUTES = (
     Route("GET", "/", sessions_page, Role.VIEW),
-    Route("GET", SESSION, session_page, Role.VIEW),
-    Route("GET", ATTEMPT, session_page, Role.VIEW),
-    Route("GET", SESSION + BATCH, batch_page, Role.VIEW),
-    Route("GET", ATTEMPT + BATCH, batch_page, Role.VIEW),
+    Route("GET", SESSION, session_page, Role.VIEW, is_owners=True),
+    Route("GET", ATTEMPT, session_page, Role.VIEW, is_owners=True),
+    Route("GET", SESSION + BATCH, batch_page, Role.VIEW, is_owners=True),
+    Route("GET", ATTEMPT + BATCH, batch_page, Role.VIEW, is_owners=True),
     Route("GET", "/runs/{run_id}", run_page, Role.VIEW),
     Route("GET", f"/{COMPARE}", compare_page, Role.VIEW),
-    Route("GET", f"/{GO_TO_IMAGES}", go_to_images, Role.VIEW),
+    Route("GET", f"/{GO_TO_IMAGES}", go_to_images, Role.VIEW, is_owners=True),
     Route("GET", SESSION + BATCH + r"/{position:\d+}.jpg", image, Role.VIEW),
     Route("GET", ATTEMPT + BATCH + r"/{position:\d+}.jpg", image, Role.VIEW),
     Route("GET", SESSION + r"/latest/{slot:\d+}.jpg", latest_image, Role.VIEW),
     Route("GET", SESSION + "/sheet.jpg", contact_sheet, Role.VIEW),
     Route("POST", SESSION + "/commands", post_form, Role.CONTROL),
-    Route("POST", SESSION + "/delete", post_delete, Role.CONTROL),
+    Route("POST", SESSION + "/delete", post_delete, Role.CONTROL, is_owners=True),
     Route("GET", f"/{LOGIN}", login_page, None),
     Route("POST", f"/{LOGIN}", post_login, None),
     Route("POST", f"/{LOGOUT}", post_logout, None),
@@ -93,16 +108,16 @@ ROUTES = (
     Route("GET", "/readyz", readiness, None),
     Route("GET", f"/{OPENAPI}", get_document, Role.VIEW),
     Route("GET", "/api/v1/sessions", list_sessions, Role.VIEW),
-    Route("GET", "/api/v1" + SESSION, get_session, Role.VIEW),
-    Route("DELETE", "/api/v1" + SESSION, delete_session, Role.CONTROL),
-    Route("GET", "/api/v1" + SESSION + "/curves", list_curves, Role.VIEW),
-    Route("GET", "/api/v1" + SESSION + "/events", list_events, Role.VIEW),
-    Route("GET", "/api/v1" + SESSION + "/images", list_images, Role.VIEW),
-    Route("GET", "/api/v1" + SESSION + BATCH, get_batch, Role.VIEW),
+    Route("GET", "/api/v1" + SESSION, get_session, Role.VIEW, is_owners=True),
+    Route("DELETE", "/api/v1" + SESSION, delete_session, Role.CONTROL, is_owners=True),
+    Route("GET", "/api/v1" + SESSION + "/curves", list_curves, Role.VIEW, is_owners=True),
+    Route("GET", "/api/v1" + SESSION + "/events", list_events, Role.VIEW, is_owners=True),
+    Route("GET", "/api/v1" + SESSION + "/images", list_images, Role.VIEW, is_owners=True),
+    Route("GET", "/api/v1" + SESSION + BATCH, get_batch, Role.VIEW, is_owners=True),
     Route("GET", "/api/v1/runs/{run_id}", get_run, Role.VIEW),
     Route("GET", f"/api/v1/{COMPARE}", get_comparison, Role.VIEW),
     Route("POST", "/api/v1" + SESSION + "/commands", post_command, Role.CONTROL),
-    Route("GET", "/api/v1" + SESSION + "/commands", list_commands, Role.VIEW),
+    Route("GET", "/api/v1" + SESSION + "/commands", list_commands, Role.VIEW, is_owners=True),
     Route("POST", f"/{ALERTMANAGER}", post_alerts, Role.CONTROL),
     Route("GET", f"/{ANNOTATIONS}", list_annotations, Role.VIEW),
 )
@@ -110,7 +125,9 @@ ROUTES = (
 
 def build_app(deps: AppDependencies) -> web.Application:
     """Return the application with every route."""
-    middlewares = [error_middleware, limit_requests]
+    if deps.peers.bridge_id:
+        deps = replace(deps, archive=SharedArchive(deps.archive, deps.peers))
+    middlewares = [error_middleware, receive_forwarded, limit_requests]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[DEPENDENCIES] = deps
     app[ALLOWED_HOSTS] = AllowedHosts.of(*deps.allowed_hosts, public_url=deps.public_url)
@@ -132,22 +149,31 @@ def build_app(deps: AppDependencies) -> web.Application:
         if is_public_name(request) and is_secure(request):
             response.headers["Strict-Transport-Security"] = TLS_ALONE
 
-    async def end_decoding(_app: web.Application) -> None:
+    async def begin(_app: web.Application) -> None:
+        await deps.peer_connections.open()
+
+    async def end(_app: web.Application) -> None:
         deps.tiles.close()
+        await deps.peer_connections.close()
 
     app.on_response_prepare.append(add_headers)
-    app.on_cleanup.append(end_decoding)
+    app.on_startup.append(begin)
+    app.on_cleanup.append(end)
     return app
 
 
 def _add_routes(router: web.UrlDispatcher, root: str) -> None:
     """Add every route below a path: the public one too, since not every proxy removes it."""
     router.add_routes(
-        web.route(route.method, f"{root}{route.path}", admitting(route.role, route.endpoint))
-        for route in ROUTES
+        web.route(route.method, f"{root}{route.path}", _endpoint(route)) for route in ROUTES
     )
     for name, content_type in STATIC_TYPES.items():
         router.add_get(f"{root}/static/{name}", static_file(name, content_type))
+
+
+def _endpoint(route: Route) -> Endpoint:
+    endpoint = forwarding(route.endpoint) if route.is_owners else route.endpoint
+    return admitting(route.role, endpoint, is_internal=route.is_internal)
 
 
 async def _add_slash(request: web.Request) -> web.Response:

@@ -19,6 +19,8 @@ from bridge.threads import ThreadLimiter
 from bridge.web.alerts.bounds import AlertBounds
 from bridge.web.http_connections import HttpConnectionLimits
 from bridge.web.pages.tiles import TileDecoder
+from bridge.web.peers.connections import PeerConnections
+from bridge.web.peers.sharing import NoPeers, Peers
 from bridge.web.trusted_proxies import NO_PROXIES, TrustedProxies
 
 
@@ -82,7 +84,10 @@ class Archive(Protocol):
     """The sessions that are no longer in memory; safe to call from any thread."""
 
     def find(self, session_id: str, attempt: int | None = None, /) -> Session | None:
-        """Return an attempt of a session, by default the newest, as it was last written, or None."""
+        """Return an attempt of a session, by default the newest, as it was last written, or None; never as connected."""
+
+    def last_written(self, session_id: str, /) -> Session | None:
+        """Return the newest attempt as `find` does, and as connected where it was when it was written."""
 
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return an entry for each of the sessions registered most recently, newest first."""
@@ -214,6 +219,12 @@ class AppDependencies:
     """Who is believed about where a request comes from."""
     authentication: Authentication = OPEN
     """Who may read pages, send commands and scrape."""
+    peers: Peers = field(default_factory=NoPeers)
+    """The bridges that share the database."""
+    peer_connections: PeerConnections = field(default_factory=PeerConnections)
+    """For requests to them; they are opened and closed with the app."""
+    peer_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("bridges", 4))
+    """For questions about them, which must not wait behind what else is asked of the database."""
 
 
 DEPENDENCIES = web.AppKey("dependencies", AppDependencies)

@@ -56,6 +56,10 @@ class OwnArchive:
         """Return an attempt of a session of one's own, or None."""
         return self.all.find(session_id, attempt) if self.owns(session_id) else None
 
+    def last_written(self, session_id: str, /) -> Session | None:
+        """Return a session of one's own, or None."""
+        return self.all.last_written(session_id) if self.owns(session_id) else None
+
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return the entries of one's own sessions among the `limit` newest of all."""
         return [entry for entry in self.all.entries(limit) if self.owns(entry.session_id)]

@@ -35,9 +35,7 @@ def test_every_route_stands_in_the_table():
     routes = [f"`{route.method} {route.plain}`" for route in ROUTES]
 
     assert [row[0] for row in TABLES["Routes"]] == routes
-    assert [row[1] for row in TABLES["Routes"]] == [
-        str(route.role or "anybody") for route in ROUTES
-    ]
+    assert [row[1] for row in TABLES["Routes"]] == [route.admits for route in ROUTES]
 
 
 def test_every_parameter_of_a_link_stands_in_the_table():

@@ -67,6 +67,9 @@ class FakeArchive:
             return newest
         return next((one for one in self._all(session_id) if one.attempt == attempt), None)
 
+    def last_written(self, session_id):
+        return self.kept.get(session_id)
+
     def attempts(self, session_id):
         return [_entry(one) for one in self._all(session_id)]
 

@@ -40,8 +40,14 @@ class Archive:
 
         Without `attempt` it is the newest one.
         """
-        checkpoint = self._rows.find(session_id, attempt)
-        return None if checkpoint is None else self._at_rest(checkpoint)
+        session = self._read(session_id, attempt)
+        if session is not None:
+            session.connected = False
+        return session
+
+    def last_written(self, session_id: str) -> Session | None:
+        """Return the newest attempt of a session as `find` does, but as connected where it was: another bridge has it."""
+        return self._read(session_id, None)
 
     def load_archived(self, session_id: str) -> Session | None:
         """Return a session as `find` does, with all that the sinks need to continue it."""
@@ -63,14 +69,16 @@ class Archive:
         """
         return self._rows.attempts(session_id)
 
-    def _at_rest(self, checkpoint: Checkpoint) -> Session | None:
-        """Return a session as disconnected; None where its row is damaged, which costs no other session."""
+    def _read(self, session_id: str, attempt: int | None) -> Session | None:
+        """Return a session as it was written; None where its row is damaged, which costs no other session."""
+        checkpoint = self._rows.find(session_id, attempt)
+        if checkpoint is None:
+            return None
         try:
             session = session_of(checkpoint)
         except StorageError as error:
             self._on_damaged(error)
             return None
-        session.connected = False
         session.restored_state.pop(SUPERSEDED, None)
         return session
 

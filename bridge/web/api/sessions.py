@@ -16,6 +16,7 @@ from bridge.web.attempts.stitching import Stretch, stretch_of
 from bridge.web.identity import identity_of
 from bridge.web.json_response import json_response
 from bridge.web.links import attempt_link, public_root, session_link, with_query
+from bridge.web.peers.staleness import stale_seconds
 from bridge.web.request_params import whole_param
 from bridge.web.session_catalog import CATALOG, MAX_SESSIONS
 from bridge.web.session_query import query_of
@@ -52,6 +53,7 @@ async def get_session(request: web.Request) -> web.Response:
     """Return everything that is known of a session: of all its attempts, or of the one that is asked for."""
     catalog, root = request.app[ATTEMPTS], public_root(request)
     newest, asked = await newest_and_asked(request)
+    age = {"stale_seconds": stale_seconds(request)}
 
     def load() -> dict[str, Any]:
         attempts = catalog.all_of(newest)
@@ -60,7 +62,7 @@ async def get_session(request: web.Request) -> web.Response:
             shown = session_json(newest, root) | _details(
                 view_of_all(newest, attempts), attempts.stretches
             )
-            return shown | {"attempts": own, "goodput_ratio": newest.goodput_ratio}
+            return shown | age | {"attempts": own, "goodput_ratio": newest.goodput_ratio}
         addresses = {
             "url": f"{root}/{attempt_link(asked.id, asked.attempt)}",
             "api_url": f"{root}/api/v1/sessions/{asked.id}?attempt={asked.attempt}",
@@ -72,6 +74,7 @@ async def get_session(request: web.Request) -> web.Response:
             session_json(asked, root)
             | details
             | addresses
+            | age
             | {"attempts": alone, "goodput_ratio": attempts.goodput_ratio_of(asked.attempt)}
         )
 

@@ -25,6 +25,7 @@ from bridge.web.pages.selection_notes import (
     time_note,
 )
 from bridge.web.pages.strips import strips_of
+from bridge.web.peers.staleness import stale_note
 from bridge.web.request_params import batch_of
 from bridge.web.session_images import SessionImages, session_images
 from bridge.web.templating import html_response, render, root_of
@@ -55,7 +56,7 @@ async def batch_page(request: web.Request) -> web.Response:
     names = newest.config.class_names
     selection, _ = read_selection(usable_parameters(request.query), names)
     problem, store = images_problem(deps), store_problem(deps)
-    viewer = viewer_of(request)
+    viewer, stale = viewer_of(request), stale_note(request)
 
     def render_page() -> tuple[str, int]:
         index = images.index
@@ -94,6 +95,7 @@ async def batch_page(request: web.Request) -> web.Response:
             ignored=ignored,
             store=store,
             grafana_url=deps.grafana_url,
+            stale=stale,
         )
         return text, 200 if found.is_reported else 404
 

@@ -23,6 +23,7 @@ from bridge.web.pages.command_forms import FORMS
 from bridge.web.pages.scalar_section import asked_axis, scalar_section
 from bridge.web.pages.stored_session import stored_session_page
 from bridge.web.pages.strips import strips_of, worst_strips
+from bridge.web.peers.staleness import stale_note
 from bridge.web.runs.findings import findings
 from bridge.web.runs.lookup import run_around
 from bridge.web.runs.selection import notable_ranks
@@ -61,7 +62,7 @@ async def session_page(request: web.Request) -> web.Response:
     problem, store = images_problem(deps), store_problem(deps)
     run = await run_around(request, newest.client)
     by = asked_axis(request)
-    viewer = viewer_of(request)
+    viewer, stale = viewer_of(request), stale_note(request)
 
     def render_page() -> str:
         attempts = catalog.all_of(newest)
@@ -94,6 +95,7 @@ async def session_page(request: web.Request) -> web.Response:
             problem=problem,
             store=store,
             grafana_url=deps.grafana_url,
+            stale=stale,
         )
 
     return html_response(await asyncio.to_thread(render_page))

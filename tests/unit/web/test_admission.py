@@ -2,19 +2,28 @@
 
 import base64
 import re
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 from support.access import EACH_ROLE, Granted, asking_for
 from support.pages import pictures, running
+from support.peers import FakePeers
 from support.runs import rank_session
 
 from bridge.access import Authentication, Identity, Role
+from bridge.access.identity import with_included
 from bridge.connections import ConnectionCheck
+from bridge.errors import PermissionDeniedError
 from bridge.protocol import CommandType
+from bridge.web.admission import INTERNAL, admitting
 from bridge.web.alerts.bounds import AlertBounds
-from bridge.web.app import ROUTES
+from bridge.web.app import ROUTES, Route
 from bridge.web.cookies import NAME
+from bridge.web.peers.receiving import receive_forwarded
+from bridge.web.peers.ticket import HEADER, Ticket, body_hash, signed
 
 ALERT = """{"version": "4", "status": "firing", "alerts": [{"status": "firing", "fingerprint": "f",
 "startsAt": "2026-01-01T00:00:00Z", "endsAt": "0001-01-01T00:00:00Z",
@@ -146,6 +155,21 @@ async def client(granted, open_client, stored):
     return client
 
 
+@pytest.fixture
+async def sharing_client(granted, open_client, stored):
+    """Return a client of a bridge that shares its database, with a session of team a."""
+    client = await open_client(
+        authentication=granted,
+        alert_bounds=AlertBounds(frozenset(CommandType)),
+        peers=FakePeers("here", SECRET),
+    )
+    running(client.deps, A, model_name=MARK)
+    stored.add(A, 1, 0, pictures())
+    for rank, name in enumerate(("a.night", "b.night")):
+        rank_session(rank, sessions=client.deps.sessions, session_id=name)
+    return client
+
+
 async def answer(client, route, session, headers=()):
     """Request a route of a session; return the response, its body read."""
     sample = SAMPLES[f"{route.method} {route.plain}"]
@@ -169,7 +193,7 @@ def each_route(*, among=ROUTES):
     )
 
 
-GUARDED = [route for route in ROUTES if route.role is not None]
+GUARDED = [route for route in ROUTES if route.role is not None and not route.is_internal]
 OF_A_SESSION = [route for route in GUARDED if "{session_id}" in route.plain]
 """Routes whose path names a session."""
 
@@ -412,6 +436,81 @@ async def test_a_door_that_asks_for_nothing_has_no_login(open_client):
     client = await open_client()
     response = await client.get("/login?next=compare", allow_redirects=False)
     assert (response.status, response.headers["Location"]) == (303, "./compare")
+
+
+SECRET = b"secret of the database"
+
+
+def passed_on(route, session, one, *, secret=SECRET, **changes):
+    """Return the header with which another bridge passes on a request of somebody."""
+    sample = SAMPLES[f"{route.method} {route.plain}"]
+    body = (sample.body or "").replace("SESSION", session).encode()
+    target = sample.path.replace("SESSION", session)
+    roles = with_included(map(Role, one.roles))
+    ticket = Ticket(
+        *("here", route.method, target, time.time(), Identity(one.name, roles, one.sessions)),
+        *("localhost", "http", "10.0.0.7", False, body_hash(body)),
+    )
+    return {HEADER: signed(replace(ticket, **changes), secret)}
+
+
+WRONG = {
+    "made up": lambda *_: {HEADER: "x.y"},
+    "another secret": lambda route, one: passed_on(route, A, one, secret=b"another"),
+    "another bridge": lambda route, one: passed_on(route, A, one, to="there"),
+    "another method": lambda route, one: passed_on(route, A, one, method="PUT"),
+    "another target": lambda route, one: passed_on(route, A, one, target="/x"),
+    "another body": lambda route, one: passed_on(route, A, one, body_sha256="0" * 64),
+    "another time": lambda route, one: passed_on(route, A, one, at=time.time() - 61),
+}
+
+
+@each_route(among=GUARDED)
+@pytest.mark.parametrize("case", WRONG)
+async def test_what_no_bridge_has_passed_on_is_refused(sharing_client, route, case):
+    """Whoever shows a header of bridges without their proof gets a 403, also with a token that is good for the route."""
+    one = Granted((str(route.role),))
+    headers = WRONG[case](route, one) | one.headers
+    response = await answer(sharing_client, route, A, headers)
+    assert response.status == 403
+    assert MARK not in await response.text(errors="replace")
+
+
+@each_route()
+async def test_a_bridge_with_a_database_of_its_own_believes_no_other(client, route):
+    """There is no proof that would be good."""
+    response = await answer(client, route, A, passed_on(route, A, Granted(("control",))))
+    assert response.status == 403
+
+
+@each_route(among=GUARDED)
+async def test_what_a_bridge_has_passed_on_is_as_who_made_it(sharing_client, route):
+    """With the role and the prefix of the one who came to the other bridge: neither more nor less."""
+    right, team = str(route.role), Granted((str(route.role),), "b.")
+    response = await answer(sharing_client, route, A, passed_on(route, A, Granted((right,))))
+    assert response.status in (200, 202, 302, 303), await response.text(errors="replace")
+    wrong = "ingest" if right != "ingest" else "view"
+    response = await answer(sharing_client, route, A, passed_on(route, A, Granted((wrong,))))
+    assert response.status == 403
+    response = await answer(sharing_client, route, A, passed_on(route, A, team))
+    assert MARK.encode() not in await response.read()
+
+
+async def test_what_bridges_alone_may_ask_is_for_nobody_else(granted, open_client):
+    """A token with every role is not enough; a request that a bridge has signed is."""
+    client = await open_client(authentication=granted, peers=FakePeers("here", SECRET))
+
+    async def endpoint(_request):
+        return web.Response(text="for bridges")
+
+    served = admitting(Role.VIEW, endpoint, is_internal=True)
+    route = Route("GET", "/healthz", endpoint, Role.VIEW)
+    token = make_mocked_request("GET", "/healthz", Granted(("view",)).headers, app=client.app)
+    with pytest.raises(PermissionDeniedError, match=INTERNAL):
+        await receive_forwarded(token, served)
+    signed_by_bridge = {"Host": "localhost", **passed_on(route, A, Granted(("view",)))}
+    request = make_mocked_request("GET", "/healthz", signed_by_bridge, app=client.app)
+    assert (await receive_forwarded(request, served)).status == 200
 
 
 def test_there_is_a_sample_of_each_route():

@@ -144,6 +144,9 @@ DETAIL_FIELDS = {
     "batch_size": maybe(whole()),
     "class_names": maybe(many(text())),
     "config": by_name({}, "What the loop was configured with, by key."),
+    "stale_seconds": maybe(
+        real(minimum=0), "How old this is, where the bridge that has the session does not answer."
+    ),
     "epochs": many(ref("Epoch"), "Of all attempts, unless one is asked for."),
     "performance": maybe(ref("Performance")),
     "is_partial": flag("Whether something that its client sent never came to this bridge."),
