@@ -208,7 +208,9 @@ async def run(
             ).delete,
             index=ImageIndex(database),
             read_image=images.reader.read,
-            metrics=Exposition(metrics, telemetry),
+            metrics=Exposition(
+                metrics, telemetry, committer.committed, is_shared=state.shared is not None
+            ),
             tiles=TileDecoder(tile_limits(settings)),
             archive=archive,
             telemetry=telemetry,

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from bridge.sinks.metrics.commit_gate import CommitGate, at_once
 from bridge.sinks.metrics.lines import pieces
 from bridge.sinks.metrics.negotiation import negotiate_format
 from bridge.sinks.metrics.process import process_series
@@ -40,13 +42,35 @@ class Page:
 
 
 class Exposition:
-    """Renders the series of all sessions, followed by those of the process and the bridge's own."""
+    """Renders the series of all sessions, followed by those of the process and the bridge's own.
 
-    def __init__(self, metrics: TrainingMetrics, telemetry: Telemetry) -> None:
-        """Render the sessions of `metrics` and the registry of `telemetry`."""
+    A page shows of sessions what is on disk: what a kill, or another bridge that takes a session, could take back would
+    look like a counter that has begun anew. While nothing can be written, a bridge that has its sessions for itself shows
+    what it has received; one that shares them, which another may have taken meanwhile, shows them as they stood last.
+    """
+
+    def __init__(
+        self,
+        metrics: TrainingMetrics,
+        telemetry: Telemetry,
+        committed: Callable[[], Awaitable[None]] = at_once,
+        *,
+        is_shared: bool = False,
+    ) -> None:
+        """Render the sessions of `metrics` and the registry of `telemetry`.
+
+        `committed` returns once all that was consumed before the call is on disk; `is_shared`: other bridges may take
+        sessions.
+        """
+        self._is_shared = is_shared
         self._metrics = metrics
         self._telemetry = telemetry
+        self._gate = CommitGate(committed)
         self._running: dict[Key, asyncio.Task[bytes]] = {}
+        """Renderings that have not begun, or whose sessions are not all rendered yet: who asks now may share them."""
+        self._turns: defaultdict[Key, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._committed: dict[Key, bytes] = {}
+        """The sessions of each page as they were last known to be on disk."""
 
     async def render(self, accept: str = "", sessions: str = "") -> Page:
         """Return the page in the format that an Accept header negotiates.
@@ -70,21 +94,44 @@ class Exposition:
         return task
 
     def _on_rendered(self, key: Key, task: asyncio.Task[bytes]) -> None:
-        del self._running[key]
+        self._close(key, task)
         if not task.cancelled():
             task.exception()  # raised for whoever still waits; without them asyncio must not warn
 
+    def _close(self, key: Key, task: asyncio.Task[bytes] | None) -> None:
+        """Let nobody share a rendering any more: it lacks what comes from now on."""
+        if self._running.get(key) is task:
+            del self._running[key]
+
     async def _render(self, is_openmetrics: bool, sessions: str) -> bytes:  # noqa: FBT001 -- as in the key
-        started = time.perf_counter()
-        shown = [one for one in self._metrics.all() if one.session.id.startswith(sessions)]
-        chunks, series = await _chunks(shown, is_openmetrics=is_openmetrics)
+        key = (is_openmetrics, sessions)
+        # One page waits for its commit, and all who come meanwhile wait for one page after it.
+        async with self._turns[key]:
+            chunks = [await self._sessions(key)]
         if not sessions:
-            self._telemetry.rendered(time.perf_counter() - started, series)
             chunks.append(await process_series(is_openmetrics=is_openmetrics))
         chunks.append(self._own(is_openmetrics=is_openmetrics, is_whole=not sessions))
-        if sum(map(len, chunks)) > THREAD_BYTES:
-            return await run_in_daemon_thread(lambda: b"".join(chunks), name="exposition")
-        return b"".join(chunks)
+        return await _joined(chunks)
+
+    async def _sessions(self, key: Key) -> bytes:
+        """Return the series of all sessions, as they are on disk."""
+        is_openmetrics, prefix = key
+        # What another bridge has taken while the page waited is not on disk as it stands there: once more, without it.
+        for _ in range(2):
+            started = time.perf_counter()
+            shown = [one for one in self._metrics.all() if one.session.id.startswith(prefix)]
+            chunks, series = await _chunks(shown, is_openmetrics=is_openmetrics)
+            self._close(key, asyncio.current_task())
+            if not prefix:
+                self._telemetry.rendered(time.perf_counter() - started, series)
+            if not await self._gate.passes():
+                return self._committed.get(key, b"") if self._is_shared else await _joined(chunks)
+            if self._metrics.all_there(shown):
+                break
+        body = await _joined(chunks)
+        if self._is_shared:
+            self._committed[key] = body
+        return body
 
     def _own(self, *, is_openmetrics: bool, is_whole: bool) -> bytes:
         """Return the bridge's own metrics, or nothing but who it is; in OpenMetrics with the end of the page."""
@@ -93,6 +140,12 @@ class Exposition:
         if is_openmetrics:
             return bytes(generate_openmetrics(registry))  # type: ignore[no-untyped-call]
         return bytes(generate_latest(registry))
+
+
+async def _joined(chunks: list[bytes]) -> bytes:
+    if sum(map(len, chunks)) > THREAD_BYTES:
+        return await run_in_daemon_thread(lambda: b"".join(chunks), name="exposition")
+    return b"".join(chunks)
 
 
 async def _chunks(

@@ -1,7 +1,7 @@
 """The sink that keeps the series of all sessions."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 
 from bridge.lifecycle import Absent, Disconnected, Ended, Event, Expired, Moved, Superseded
@@ -106,6 +106,12 @@ class TrainingMetrics:
     def all(self) -> tuple[SessionSeries, ...]:
         """Return the series of every session, oldest registration first; none of one that went on elsewhere."""
         return tuple(one for one in self._series.values() if not one.session.has_moved)
+
+    def all_there(self, shown: Iterable[SessionSeries]) -> bool:
+        """Return whether none of these has gone since, or went on elsewhere."""
+        return all(
+            self._series.get(one.session.id) is one and not one.session.has_moved for one in shown
+        )
 
     def _open(
         self, session: Session, event: Event, known: SessionSeries | None
