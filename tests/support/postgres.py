@@ -199,7 +199,7 @@ class PostgresServer:
             self.resume()
             self.process.send_signal(signal.SIGQUIT)
             with suppress(subprocess.TimeoutExpired):
-                self.process.wait(30)
+                self.process.wait(10)
         self._end(self._processes())
 
     def _processes(self):

@@ -37,6 +37,7 @@ class Proxy:
         self._open = asyncio.Event()
         self._rate = 0.0
         self._status = 0
+        self._swallows = False
         self._writers = set()
 
     def pass_on(self):
@@ -50,6 +51,10 @@ class Proxy:
     def freeze(self):
         """Take connections and bytes, and pass none of them on."""
         self._order(self._behave(frozen=True))
+
+    def swallow_answers(self):
+        """Pass on what comes from clients, and nothing that the server answers from now on."""
+        self._order(self._behave(swallows=True))
 
     def slow(self, bytes_per_second):
         """Pass on so much in each direction of each connection."""
@@ -87,8 +92,8 @@ class Proxy:
         if cuts:
             self.cut()
 
-    async def _behave(self, *, listening=True, frozen=False, rate=0.0, status=0):
-        self._rate, self._status = rate, status
+    async def _behave(self, *, listening=True, frozen=False, swallows=False, rate=0.0, status=0):
+        self._rate, self._status, self._swallows = rate, status, swallows
         (self._open.clear if frozen else self._open.set)()
         if listening and self._server is None:
             self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
@@ -141,7 +146,8 @@ class Proxy:
         back, forth = await asyncio.open_connection(*self._target)
         self._writers.add(forth)
         ways = [
-            asyncio.ensure_future(self._pass(*way)) for way in ((reader, forth), (back, writer))
+            asyncio.ensure_future(self._pass(reader, forth)),
+            asyncio.ensure_future(self._pass(back, writer, is_answer=True)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -153,13 +159,15 @@ class Proxy:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _pass(self, source, sink):
+    async def _pass(self, source, sink, *, is_answer=False):
         with suppress(OSError):
             while data := await source.read(PIECE_BYTES):
                 self._note(data)
                 await self._open.wait()
                 if self._rate:
                     await asyncio.sleep(len(data) / self._rate)
+                if is_answer and self._swallows:
+                    continue
                 sink.write(data)
                 await sink.drain()
 

@@ -43,7 +43,7 @@ GROUP_IDLE_MS = 1000
 
 IDLE_MS = 5000
 
-POOL_SECONDS = 3.0
+POOL_SECONDS = 5.0
 """Whoever needs a connection gets one within this time, or an error."""
 
 POOL_SIZE = 8

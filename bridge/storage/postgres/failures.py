@@ -28,6 +28,11 @@ WAYS_OUT = {
 
 UNREACHABLE = "check that it runs, takes connections from here, and that user, password and database exist; the bridge connects again"
 
+SILENT = (
+    "it hangs, its disk is full or slow, or a standby in its synchronous_standby_names is away;"
+    " the bridge connects again"
+)
+
 UNREPLICATED = (
     "committed on the primary alone: no synchronous standby confirmed it in time, so nothing of it is acknowledged."
     " Bring a standby back, or take it out of synchronous_standby_names"
@@ -60,10 +65,9 @@ def explain(what: str, error: Exception, address: DatabaseAddress) -> StorageErr
 
 def reason(error: BaseException, address: DatabaseAddress) -> str:
     """Return why, and what to do about it."""
-    code = getattr(error, "sqlstate", None)
-    is_about_connections = isinstance(error, psycopg.OperationalError) and not code
-    way_out = WAYS_OUT.get(code or "", UNREACHABLE if is_about_connections else "")
-    return f"{address.redacted(_text(error))}{': ' if way_out else ''}{way_out}"
+    text = address.redacted(_text(error))
+    way_out = _way_out(error)
+    return f"{text}: {way_out}" if way_out else text
 
 
 def unreplicated(address: DatabaseAddress) -> StorageError:
@@ -74,3 +78,12 @@ def unreplicated(address: DatabaseAddress) -> StorageError:
 def _text(error: BaseException) -> str:
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return primary or str(error) or type(error).__name__
+
+
+def _way_out(error: BaseException) -> str:
+    code = getattr(error, "sqlstate", None)
+    if code:
+        return WAYS_OUT.get(code, "")
+    if isinstance(error, UnansweredError):
+        return SILENT
+    return UNREACHABLE if isinstance(error, psycopg.OperationalError) else ""
