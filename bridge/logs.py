@@ -9,6 +9,7 @@ from typing import Any, Literal, TextIO
 
 LIBRARIES = {
     "aiohttp": logging.WARNING,
+    "alembic": logging.WARNING,
     "asyncio": logging.WARNING,
     "grpc": logging.WARNING,
     "opentelemetry": logging.ERROR,  # it warns of each failed attempt, which the outbox retries anyway

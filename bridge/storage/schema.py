@@ -44,9 +44,8 @@ The highest attempt is what the session is now; the others are over. `ended_ms` 
 MessagePack of what each part of the bridge knows of it.
 """
 
-JOURNAL = Table(
+JOURNAL = _without_rowid(
     "journal",
-    METADATA,
     Column("bridge_id", Text, primary_key=True, server_default=""),
     Column("number", WHOLE, primary_key=True, autoincrement=False),
     Column("sessions", Text, nullable=False, server_default=""),
@@ -220,3 +219,11 @@ SECRETS = Table(
     Column("value", LargeBinary, nullable=False),
 )
 """What bridges that share the database prove themselves to each other with."""
+
+REVISIONS = Table(
+    "revisions",
+    METADATA,
+    Column("revision", WHOLE, primary_key=True, autoincrement=False),
+    Column("oldest_reader", WHOLE, nullable=False),
+)
+"""One row a revision of the tables: which revision a bridge must know at least to go on with them, see versions/."""

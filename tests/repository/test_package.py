@@ -24,11 +24,11 @@ def contents(wheel):
 
 
 def test_wheel_has_every_module_and_what_it_reads(contents):
-    """Modules, templates, styles, the schema and py.typed are in the wheel."""
+    """Modules, templates, styles, the revisions of the tables and py.typed are in the wheel."""
     names, _ = contents
 
     assert DATA - names == set()
-    assert {"bridge/py.typed", "bridge/storage/sqlite/schema.sql"} <= names
+    assert {"bridge/py.typed", "bridge/storage/versions/sharing.py"} <= names
 
 
 def test_wheel_brings_nothing_else(contents):

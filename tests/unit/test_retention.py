@@ -14,6 +14,8 @@ from bridge.telemetry import Telemetry
 
 NOW = 1_700_000_000.0
 
+COLUMNS = "(session_id, attempt, registered_ms, updated_ms, ended_ms, through, state)"
+
 
 @pytest.fixture
 def database(tmp_path):
@@ -23,10 +25,10 @@ def database(tmp_path):
         for days in range(5):
             at_ms = round((NOW - days * DAY_SECONDS) * 1000)
             transaction.execute(
-                "INSERT INTO sessions VALUES (?, 1, ?, ?, ?, 0, x'')",
+                f"INSERT INTO sessions {COLUMNS} VALUES (?, 1, ?, ?, ?, 0, x'')",  # noqa: S608
                 (f"day-{days}", at_ms, at_ms, at_ms),
             )
-        transaction.execute("INSERT INTO sessions VALUES ('held', 1, 1, 1, 0, 0, x'')")
+        transaction.execute(f"INSERT INTO sessions {COLUMNS} VALUES ('held', 1, 1, 1, 0, 0, x'')")  # noqa: S608
     yield database
     database.close()
 
@@ -92,7 +94,7 @@ async def test_attempts_of_one_session_go_one_by_one(database):
         for attempt in range(1, 6):
             at_ms = round((NOW - DAY_SECONDS) * 1000) + attempt
             transaction.execute(
-                "INSERT INTO sessions VALUES ('looping', ?, ?, ?, ?, 0, x'')",
+                f"INSERT INTO sessions {COLUMNS} VALUES ('looping', ?, ?, ?, ?, 0, x'')",  # noqa: S608
                 (attempt, at_ms, at_ms, 0 if attempt == 5 else at_ms),
             )
     keeping, committer = retention(database, attempts=2, sessions=6)
@@ -118,7 +120,7 @@ async def test_an_attempt_in_memory_stays(database):
     keeping._sessions.register("day-4", Client("tests", "1"), Config())
     with database.transaction() as transaction:
         transaction.execute("UPDATE sessions SET attempt = 3 WHERE session_id = 'day-3'")
-        transaction.execute("INSERT INTO sessions VALUES ('day-3', 2, 1, 1, 1, 0, x'')")
+        transaction.execute(f"INSERT INTO sessions {COLUMNS} VALUES ('day-3', 2, 1, 1, 1, 0, x'')")  # noqa: S608
     keeping._sessions.register("day-3", Client("tests", "1"), Config()).session.attempt = 3
     async with committer.running():
         await keeping.enforce()

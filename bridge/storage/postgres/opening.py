@@ -6,17 +6,15 @@ import time
 from typing import Any
 
 import psycopg
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from bridge.errors import SettingError
+from bridge.storage.migrate import migrate
 from bridge.storage.postgres.bridge_rows import LOCK
 from bridge.storage.postgres.connecting import DatabaseAddress
 from bridge.storage.postgres.database import POOL_SIZE, PostgresDatabase
 from bridge.storage.postgres.failures import reason
 from bridge.storage.postgres.registration import BridgeDescription, Registration, register
-from bridge.storage.schema import METADATA
+from bridge.storage.statements import NOTHING
 
 log = logging.getLogger("bridge")
 
@@ -42,7 +40,7 @@ def open_postgres(
         _wait_for(address, wait_seconds)
         _make_tables(address)
         registration = _register(address, bridge)
-    except (psycopg.Error, DBAPIError) as error:
+    except psycopg.Error as error:
         raise _unusable(address, error) from error
     return PostgresDatabase(address, registration, pool_size=pool_size)
 
@@ -79,14 +77,8 @@ def _check_encoding(address: DatabaseAddress, connection: psycopg.Connection[Any
 
 def _make_tables(address: DatabaseAddress) -> None:
     """Make or migrate the tables in one transaction, however long it takes."""
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(**{**address.arguments(), "autocommit": False}),
-        poolclass=NullPool,
-    )
-    with engine.begin() as connection:
-        connection.execute(LOCK.clause)  # type: ignore[call-overload]
-        METADATA.create_all(connection)
+    with psycopg.connect(**{**address.arguments(), "autocommit": False}) as connection:
+        migrate(connection, first=lambda: connection.execute(*LOCK.compiled("postgresql", NOTHING)))
 
 
 def _register(address: DatabaseAddress, bridge: BridgeDescription) -> Registration:
@@ -94,6 +86,5 @@ def _register(address: DatabaseAddress, bridge: BridgeDescription) -> Registrati
         return register(connection, bridge)
 
 
-def _unusable(address: DatabaseAddress, error: psycopg.Error | DBAPIError) -> SettingError:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return SettingError(f"state: the database {address} cannot be used: {reason(cause, address)}")
+def _unusable(address: DatabaseAddress, error: psycopg.Error) -> SettingError:
+    return SettingError(f"state: the database {address} cannot be used: {reason(error, address)}")

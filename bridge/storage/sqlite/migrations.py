@@ -1,17 +1,13 @@
-"""Migrates a database from each format to the next."""
+"""Migrates a database of the formats before Alembic, from each to the next."""
 
 import json
-import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from bridge.storage.packed import packed
 from bridge.storage.sqlite.attempt_migration import STEPS as ATTEMPT_STEPS
-
-VERSION = 3
-"""The format of the tables, as in `PRAGMA user_version`."""
 
 EPOCH_FIELDS = (
     "number",
@@ -21,8 +17,6 @@ EPOCH_FIELDS = (
     "validation_accuracy",
     "learning_rate",
 )
-
-TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +36,6 @@ class Migration:
             else:
                 counts |= step(connection)
         return counts
-
-
-def statements(script: str) -> Iterator[str]:
-    """Yield the statements of a script one by one: `executescript` would commit the open transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def missing_tables(connection: sqlite3.Connection, schema: str) -> set[str]:
-    """Return the tables of a schema that a database does not have."""
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-    return set(TABLE.findall(schema)) - {name for [name] in rows}
 
 
 def _add_closed(connection: sqlite3.Connection) -> dict[str, int]:
@@ -151,4 +129,4 @@ MIGRATIONS = (
     ),
     Migration(makes=3, steps=ATTEMPT_STEPS),
 )
-"""In order. A step never changes once it is released, since databases depend on it; a new format adds another."""
+"""In order. A step never changes once it is released, since databases depend on it; what follows is in versions/."""

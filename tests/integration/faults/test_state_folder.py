@@ -5,10 +5,12 @@ import re
 import shutil
 import signal
 import sqlite3
+import tarfile
 import time
 import urllib.error
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from support import checks
@@ -21,7 +23,7 @@ from support.waiting import until_true
 
 from bridge.sinks.images.shards import file as shard_file
 from bridge.sinks.images.shards import layout
-from bridge.storage.sqlite.migrations import VERSION
+from bridge.storage.revisions import NEWEST
 from bridge.wire import metrics_pb2 as wire
 
 FLAGS = ("--images-keep", "all")
@@ -29,6 +31,7 @@ RUN = KnownRun("run", epoch_batches=20, samples=2)
 OTHER = KnownRun("other", epoch_batches=20, samples=2)
 EXIT_SECONDS = 30
 FORMATS = Path(__file__).parents[2] / "unit/storage/formats"
+FOLDERS = Path(__file__).parent / "folders"
 
 
 def readiness(bridge):
@@ -240,7 +243,7 @@ def test_a_newer_format_is_refused_in_one_sentence(tmp_path):
         assert bridge.stop() == 0
     with closing(sqlite3.connect(state / "trainbridge.db")) as database, database:
         database.execute("ALTER TABLE sessions RENAME COLUMN through TO until")
-        database.execute(f"PRAGMA user_version = {VERSION + 1}")
+        database.execute(f"PRAGMA user_version = {NEWEST + 1}")
     before = (state / "trainbridge.db").read_bytes()
 
     said = refused(state)
@@ -276,3 +279,30 @@ def test_an_upgrade_keeps_every_session(tmp_path):
         assert bridge.stop() == 0
     with running_bridge(state, *FLAGS, "--sessions-keep-days", "0") as bridge:
         assert json.loads(bridge.get("/api/v1/sessions/run"))["batches"] == 13
+
+
+def test_a_folder_of_the_version_before_is_taken_over_whole(tmp_path):
+    """It was killed with a run on its way: batches that were only in the journal count, and every image is shown."""
+    state = tmp_path / "state"
+    with tarfile.open(FOLDERS / "format-3.tar.xz") as folder:
+        folder.extractall(state, filter="data")
+    done = KnownRun("done", epoch_batches=5, samples=1)
+    flags = (*FLAGS, "--sessions-keep-days", "0")
+
+    for _ in range(2):
+        with running_bridge(state, *flags) as bridge:
+            found = {
+                name: json.loads(bridge.get(f"/api/v1/sessions/{name}")) for name in ("done", "run")
+            }
+            assert [found[name]["batches"] for name in ("done", "run")] == [10, 30]
+            assert found["done"]["status"] == "completed"
+            for run, batches in ((done, 10), (RUN, 30)):
+                path = f"/api/v1/sessions/{run.session_id}/images?limit=100"
+                batches_with_images = json.loads(bridge.get(path))["batches"]
+                images = [image for batch in batches_with_images for image in batch["images"]]
+                assert len(images) == batches * run.samples
+                assert all(
+                    bridge.get(urlsplit(image["url"]).path)[:2] == b"\xff\xd8" for image in images
+                )
+            assert bridge.total("bridge_dropped_total") == 0
+            assert bridge.stop() == 0

@@ -260,7 +260,7 @@ def test_parts_and_rows_of_wrong_shape_cost_only_themselves(database):
         transaction.execute(
             "UPDATE sessions SET state = ? WHERE session_id = 'bad'", (packed(parts),)
         )
-        transaction.execute("INSERT INTO journal VALUES (99, ?)", (rows,))
+        transaction.execute("INSERT INTO journal (number, entries) VALUES (99, ?)", (rows,))
 
     again = Life(database)
 

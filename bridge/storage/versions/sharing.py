@@ -1,0 +1,83 @@
+"""Revision 4: bridges share the database, and each session has one of them for its owner."""
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Integer,
+    LargeBinary,
+    Text,
+    column,
+    insert,
+    literal,
+    select,
+    table,
+)
+from sqlalchemy.types import TypeEngine
+
+revision = "4"
+down_revision = "3"
+
+OLDEST_READER = 4
+"""Bridges that know no later revision than 3 cannot go on with these tables: they know one journal alone."""
+
+WHOLE = BigInteger().with_variant(Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Say of each row which bridge it is of, and make the tables that bridges meet in."""
+    _share_journal()
+    op.add_column("sessions", _value("journal", Text(), ""))
+    op.add_column("shards", _value("bridge_id", Text(), ""))
+    for name in ("session_id", "claimed_by"):
+        op.add_column("spans", _value(name, Text(), ""))
+    op.add_column("spans", _value("claimed_until_ms", WHOLE, "0"))
+    op.create_table(
+        "bridges",
+        _key("bridge_id", Text()),
+        Column("number", WHOLE, nullable=False, unique=True),
+        *(_value("generation", WHOLE, "1"), _value("commits", WHOLE, "0")),
+        *(_value(name, Text(), "") for name in ("url", "fingerprint", "version")),
+        *(_value(name, WHOLE, "0") for name in ("started_ms", "seen_ms")),
+    )
+    op.create_table("owners", _key("session_id", Text()), _value("bridge_id", Text()))
+    op.create_index("owners_by_bridge", "owners", ["bridge_id"])
+    op.create_table(
+        "inbox",
+        Column("number", WHOLE, primary_key=True, autoincrement=True),
+        *(_value("session_id", Text()), _value("kind", Text())),
+        *(_value("payload", LargeBinary()), _value("queued_ms", WHOLE)),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("inbox_by_session", "inbox", ["session_id"])
+    op.create_table("secrets", _key("name", Text()), _value("value", LargeBinary()))
+    revisions = op.create_table(
+        "revisions", _key("revision", WHOLE), _value("oldest_reader", WHOLE)
+    )
+    op.execute(insert(revisions).values(revision=int(revision), oldest_reader=OLDEST_READER))
+
+
+def _share_journal() -> None:
+    """Give each bridge a journal of its own; the groups that are there are those of the only one."""
+    shared = op.create_table(
+        "journal_shared",
+        _key("bridge_id", Text(), ""),
+        _key("number", WHOLE),
+        *(_value("sessions", Text(), ""), _value("entries", LargeBinary())),
+        sqlite_with_rowid=False,
+    )
+    before = table("journal", column("number"), column("entries"))
+    rows = select(literal(""), before.c.number, literal(""), before.c.entries)
+    op.execute(insert(shared).from_select(["bridge_id", "number", "sessions", "entries"], rows))
+    op.drop_table("journal")
+    op.rename_table("journal_shared", "journal")
+
+
+def _key(name: str, kind: TypeEngine[Any], default: str | None = None) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False, server_default=default)
+
+
+def _value(name: str, kind: TypeEngine[Any], default: str | None = None) -> Column[Any]:
+    return Column(name, kind, nullable=False, server_default=default)

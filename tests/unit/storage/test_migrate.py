@@ -1,0 +1,96 @@
+"""The tables of a database that bridges share, from one version of the bridge to the next."""
+
+from contextlib import closing
+
+import psycopg
+import pytest
+from sqlalchemy import inspect
+
+from bridge.errors import SettingError
+from bridge.storage.migrate import connected, migrate
+from bridge.storage.revisions import NEWEST
+from bridge.storage.schema import METADATA
+
+
+@pytest.fixture
+def connection(postgres_url):
+    """Yield a connection to a PostgreSQL database without tables."""
+    with psycopg.connect(postgres_url) as connection:
+        yield connection
+
+
+def announce(connection, revision, oldest_reader):
+    """Let a newer bridge have changed the tables."""
+    connection.execute("UPDATE alembic_version SET version_num = %s", (str(revision),))
+    connection.execute("INSERT INTO revisions VALUES (%s, %s)", (revision, oldest_reader))
+    connection.commit()
+
+
+def test_the_first_bridge_makes_the_tables_and_the_next_finds_them(connection):
+    """They have the columns, keys and indexes that the statements are about."""
+    assert migrate(connection)
+    assert not migrate(connection)
+
+    with connected(connection, "postgresql") as opened:
+        found = inspect(opened)
+        for table in METADATA.sorted_tables:
+            columns = {column["name"]: column for column in found.get_columns(table.name)}
+            assert set(columns) == set(table.c.keys())
+            for column in table.c:
+                assert isinstance(columns[column.name]["type"], column.type.__class__)
+                assert columns[column.name]["nullable"] == column.nullable
+            key = found.get_pk_constraint(table.name)["constrained_columns"]
+            assert key == [column.name for column in table.primary_key]
+            indexes = {index["name"] for index in found.get_indexes(table.name)}
+            assert indexes >= {index.name for index in table.indexes}
+
+
+def test_no_transaction_is_left_open(connection):
+    """Whoever migrates may hold a lock and go on with the connection."""
+    for _ in range(2):
+        migrate(connection)
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_the_changes_are_made_completely_or_not_at_all(connection, monkeypatch):
+    """A bridge that ends on its way leaves a database that the next one can begin with."""
+
+    def fail(*_, **__):
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr("alembic.op.rename_table", fail)
+    with pytest.raises(psycopg.OperationalError, match="lost"):
+        migrate(connection)
+    monkeypatch.undo()
+    tables = connection.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'public'").fetchall()
+    connection.commit()
+    assert tables == []
+
+    assert migrate(connection)
+
+
+def test_a_newer_schema_is_used_if_it_says_that_it_may_be(connection):
+    """During a rolling upgrade bridges of two neighbouring versions share the database."""
+    migrate(connection)
+    announce(connection, NEWEST + 1, oldest_reader=NEWEST)
+
+    assert not migrate(connection)
+
+
+def test_a_newer_schema_is_refused_in_one_sentence(connection):
+    """Whoever goes back to an older release reads what to do, and nothing is touched."""
+    migrate(connection)
+    announce(connection, NEWEST + 1, oldest_reader=NEWEST)
+    announce(connection, NEWEST + 2, oldest_reader=NEWEST + 1)
+
+    with pytest.raises(SettingError, match=f"revision {NEWEST + 2} by a newer trainbridge"):
+        migrate(connection)
+
+
+def test_the_errors_are_those_of_the_connection(postgres_url):
+    """Whoever opened it knows what to make of them."""
+    with closing(psycopg.connect(postgres_url)) as connection:
+        connection.execute("CREATE TABLE bridges (name text)")
+        connection.commit()
+        with pytest.raises(psycopg.errors.DuplicateTable):
+            migrate(connection)
