@@ -139,6 +139,16 @@ def test_claims_are_not_left_unnoticed():
     assert "stay behind on the claims" in text
 
 
+def test_a_database_does_not_take_over_what_lies_on_claims():
+    """From claims to a PostgreSQL: refused, with what is not moved there, and what it takes to go on."""
+    text = refusal(installed(**CLAIMS), {"state": {"postgres": {"existingSecret": "url"}}})
+
+    assert "state.postgres.existingSecret is set, but the running bridges keep their" in text
+    assert "what is there is not moved to the PostgreSQL" in text
+    assert "--cascade=orphan" in text
+    assert "persistence.enabled is false" not in text
+
+
 def test_a_larger_claim_is_made_before_the_upgrade():
     """The spool never gets a limit beyond its claim."""
     text = refusal(installed(**CLAIMS), {"persistence": {"enabled": True, "size": "30Gi"}})

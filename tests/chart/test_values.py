@@ -30,7 +30,9 @@ BRIDGE = {
 
 BY_THE_CHART = {
     "config": "a flag, as it names the file with the others",
-    "state": "a flag: the volume is mounted there",
+    "state": "a flag: the volume is mounted there; or state.postgres.existingSecret",
+    "spool_folder": "a flag: the volume is mounted there",
+    "peer_url": "state.postgres.peerHost",
     "http_address": "a flag: the ports of the container are fixed",
     "grpc_address": "a flag: the ports of the container are fixed",
     "ports_file": "the ports are known",

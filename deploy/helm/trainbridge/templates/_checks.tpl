@@ -56,8 +56,11 @@
 {{- if gt (float64 (include "trainbridge.spoolBytes" .)) (mulf 0.9 (float64 (include "trainbridge.volumeBytes" .))) -}}
 {{- $wrong = append $wrong (printf "settings.spool_max_bytes does not leave a tenth of the volume to the journal: lower it, or raise %s." ($v.persistence.enabled | ternary "persistence.size" "emptyDir.sizeLimit")) -}}
 {{- end -}}
-{{- if and (not $v.images.store) (not $v.persistence.enabled) (has $v.settings.images_keep (list "sample" "all")) -}}
+{{- if and (not $v.images.store) (not $v.persistence.enabled) (not (include "trainbridge.isShared" .)) (has $v.settings.images_keep (list "sample" "all")) -}}
 {{- $wrong = append $wrong (printf "settings.images_keep is %s, but images have no place: set images.store to s3://bucket/prefix, or persistence.enabled to true. On an emptyDir they would grow until the pod is evicted." $v.settings.images_keep) -}}
+{{- end -}}
+{{- if and (not $v.images.store) (include "trainbridge.isShared" .) (has $v.settings.images_keep (list "sample" "all")) -}}
+{{- $wrong = append $wrong (printf "settings.images_keep is %s, but bridges that share a PostgreSQL have no place for images that all of them see: set images.store to s3://bucket/prefix." $v.settings.images_keep) -}}
 {{- end -}}
 {{- if and (or $v.s3.existingSecret $v.s3.endpoint $v.s3.caSecret) (not $v.images.store) -}}
 {{- $wrong = append $wrong "s3 is set, but images.store is empty, so nothing would be stored there: set images.store to s3://bucket/prefix." -}}
@@ -94,8 +97,11 @@
 {{- if and (include "trainbridge.hasTest" .) $v.tls.clientCA.existingSecret (not $v.test.clientCertSecret) -}}
 {{- $wrong = append $wrong "tls.clientCA.existingSecret is set, and the test pod has no certificate to show: set test.clientCertSecret, or test.enabled to false." -}}
 {{- end -}}
-{{- $ours := list "TRAINBRIDGE_CONFIG" "TRAINBRIDGE_STATE" "TRAINBRIDGE_GRPC_ADDRESS" "TRAINBRIDGE_HTTP_ADDRESS" "TRAINBRIDGE_TLS_CERT_FILE" "TRAINBRIDGE_TLS_KEY_FILE" "TRAINBRIDGE_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_HTTP_TLS_CERT_FILE" "TRAINBRIDGE_HTTP_TLS_KEY_FILE" "TRAINBRIDGE_HTTP_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_ALLOW_ANONYMOUS" "TRAINBRIDGE_TOKENS_FILE" "TRAINBRIDGE_ACCESS_RULES_FILE" "TRAINBRIDGE_OIDC_ISSUER" "TRAINBRIDGE_OIDC_AUDIENCE" "TRAINBRIDGE_OIDC_JWKS_URL" "TRAINBRIDGE_OIDC_CA_FILE" "TRAINBRIDGE_OIDC_TOKEN_FILE" -}}
-{{- $secrets := list "TRAINBRIDGE_S3_ACCESS_KEY" "TRAINBRIDGE_S3_SECRET_KEY" "TRAINBRIDGE_OTLP_HEADERS" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
+{{- $ours := list "TRAINBRIDGE_CONFIG" "TRAINBRIDGE_STATE" "TRAINBRIDGE_SPOOL_FOLDER" "TRAINBRIDGE_GRPC_ADDRESS" "TRAINBRIDGE_HTTP_ADDRESS" "TRAINBRIDGE_TLS_CERT_FILE" "TRAINBRIDGE_TLS_KEY_FILE" "TRAINBRIDGE_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_HTTP_TLS_CERT_FILE" "TRAINBRIDGE_HTTP_TLS_KEY_FILE" "TRAINBRIDGE_HTTP_TLS_CLIENT_CA_FILE" "TRAINBRIDGE_ALLOW_ANONYMOUS" "TRAINBRIDGE_TOKENS_FILE" "TRAINBRIDGE_ACCESS_RULES_FILE" "TRAINBRIDGE_OIDC_ISSUER" "TRAINBRIDGE_OIDC_AUDIENCE" "TRAINBRIDGE_OIDC_JWKS_URL" "TRAINBRIDGE_OIDC_CA_FILE" "TRAINBRIDGE_OIDC_TOKEN_FILE" -}}
+{{- $secrets := list "TRAINBRIDGE_S3_ACCESS_KEY" "TRAINBRIDGE_S3_SECRET_KEY" "TRAINBRIDGE_OTLP_HEADERS" "PGPASSWORD" "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" "AWS_SESSION_TOKEN" "OTEL_EXPORTER_OTLP_HEADERS" "OTEL_EXPORTER_OTLP_TRACES_HEADERS" -}}
+{{- if not (include "trainbridge.isShared" .) -}}
+{{- $ours = append $ours "TRAINBRIDGE_STATE_FILE" -}}
+{{- end -}}
 {{- $names := list -}}
 {{- range include "trainbridge.env" . | fromYamlArray -}}
 {{- if has .name $names -}}
@@ -109,7 +115,7 @@
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
-{{- range $more := list "accessChecks" "networkChecks" "podChecks" "upgradeChecks" -}}
+{{- range $more := list "sharedStateChecks" "accessChecks" "networkChecks" "podChecks" "upgradeChecks" -}}
 {{- $wrong = concat $wrong (include (printf "trainbridge.%s" $more) $ | fromJsonArray) -}}
 {{- end -}}
 {{- if $wrong -}}

@@ -108,7 +108,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- if gt $most 1 -}}true{{- end -}}
 {{- end -}}
 
-{{/* What links begin with. A session lives on one bridge: where there are several, each links to its own address if it can. */}}
+{{/* What links begin with. A session lives on one bridge: where there are several, each links to its own address if it can, unless any of them shows all sessions. */}}
 {{- define "trainbridge.publicUrl" -}}
 {{- $ingress := .Values.ingress.http -}}
 {{- $gateway := .Values.gateway.http -}}
@@ -118,7 +118,7 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- printf "%s://%s%s" (empty $ingress.tls | ternary "http" "https") (first $ingress.hosts) ($ingress.path | trimSuffix "*" | trimSuffix "/") -}}
 {{- else if and $gateway.enabled $gateway.hostnames -}}
 {{- printf "https://%s" (first $gateway.hostnames) -}}
-{{- else if include "trainbridge.isMany" . -}}
+{{- else if and (include "trainbridge.isMany" .) (not (include "trainbridge.isShared" .)) -}}
 {{- printf "%s://$(POD_NAME).%s.%s.svc:8080" (include "trainbridge.httpScheme" .) (include "trainbridge.headless" .) .Release.Namespace -}}
 {{- else -}}
 {{- printf "%s://%s.%s.svc:%v" (include "trainbridge.httpScheme" .) (include "trainbridge.fullname" .) .Release.Namespace (int64 .Values.service.ports.http) -}}

@@ -71,6 +71,12 @@ spec:
   3. Upgrade, as you just tried. The pods stay as they are, and their StatefulSet reports FailedUpdate until they are deleted.
   4. %s delete pod %s-0, and once it is ready the next one, in this order.
   Each pod takes the pages and series of its sessions along; a run in progress registers again, and sends what was not acknowledged.` $fixed $orphan $kubectl $name) -}}
+{{- else if and $claims (include "trainbridge.isShared" .) -}}
+{{- $wrong = append $wrong (printf `state.postgres.existingSecret is set, but the running bridges keep their state on claims, %s, and what is there is not moved to the PostgreSQL. Empty it, or leave the claims:
+  1. Wait until bridge_spool_bytes is 0: images that are not uploaded stay behind on the claims, where no bridge reads them.
+  2. %s
+  3. Upgrade, as you just tried, and delete the pods of before.
+  The bridges begin without the pages and series of their sessions; a run in progress registers again, and sends what was not acknowledged. The claims stay until you delete them.` $fixed $orphan) -}}
 {{- else if and $claims (not $v.persistence.enabled) -}}
 {{- $wrong = append $wrong (printf `persistence.enabled is false, but the running bridges keep their state on claims, %s. Set it back to true, or leave the claims:
   1. Wait until bridge_spool_bytes is 0: images that are not uploaded stay behind on the claims, where no bridge reads them.

@@ -3,6 +3,18 @@ Secrets that the bridge reads, as (volume, Secret, key, file). Each is a folder 
 renews arrives in the pod; a single file mounted by subPath would stay as it was.
 */}}
 {{- define "trainbridge.secrets" -}}
+{{- if include "trainbridge.isShared" . }}
+- volume: postgres
+  secret: {{ .Values.state.postgres.existingSecret | quote }}
+  items:
+    - {key: {{ .Values.state.postgres.key | quote }}, path: url}
+{{- end }}
+{{- if .Values.state.postgres.caSecret }}
+- volume: postgres-ca
+  secret: {{ .Values.state.postgres.caSecret | quote }}
+  items:
+    - {key: {{ .Values.state.postgres.caKey | quote }}, path: ca.crt}
+{{- end }}
 {{- if .Values.s3.existingSecret }}
 - volume: s3-keys
   secret: {{ .Values.s3.existingSecret | quote }}
@@ -139,6 +151,9 @@ renews arrives in the pod; a single file mounted by subPath would stay as it was
       fieldPath: metadata.name
 - name: TRAINBRIDGE_PUBLIC_URL
   value: {{ $url | quote }}
+{{- end }}
+{{- if include "trainbridge.isShared" . }}
+{{ include "trainbridge.sharedStateEnv" . }}
 {{- end }}
 {{- if .Values.s3.existingSecret }}
 - name: TRAINBRIDGE_S3_ACCESS_KEY_FILE
