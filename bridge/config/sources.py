@@ -81,6 +81,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
     candidates: dict[str, list[Given]] = {name: [] for name in NAMES}
     for source in (_flags(flags), _variables(environment), _files(environment)):
         _collect(source, candidates)
+    _prefer_state_file(candidates["state"])
     if candidates["config"]:
         _collect(_yaml(Path(str(candidates["config"][0].value)).expanduser()), candidates)
     _collect(_fallbacks(environment), candidates)
@@ -104,6 +105,13 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] | None = None)
 def _collect(source: Iterable[tuple[str, Given]], candidates: dict[str, list[Given]]) -> None:
     for name, value in source:
         candidates[name].append(value)
+
+
+def _prefer_state_file(candidates: list[Given]) -> None:
+    """Have a file that somebody names come before TRAINBRIDGE_STATE, which is set in every container of our image."""
+    candidates.sort(
+        key=lambda given: [Kind.FLAG, Kind.FILE, Kind.VARIABLE].index(given.origin.kind)
+    )
 
 
 def _switch_off_spans(

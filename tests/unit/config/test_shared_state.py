@@ -80,6 +80,19 @@ def test_the_url_may_come_from_a_file(tmp_path):
         load({"config": str(yaml)}, {})
 
 
+def test_the_file_comes_before_the_folder_of_the_image(tmp_path):
+    """A container has TRAINBRIDGE_STATE from its image: whoever names a file must not get a folder instead."""
+    secret = tmp_path / "url"
+    secret.write_text(URL)
+    environment = {
+        "TRAINBRIDGE_STATE": "/var/lib/trainbridge",
+        "TRAINBRIDGE_STATE_FILE": str(secret),
+    }
+
+    assert load({"images_store": STORE}, environment).settings.state_url == URL
+    assert load({"state": str(tmp_path)}, environment).settings.state_url is None
+
+
 def test_a_password_that_every_user_can_read_is_warned_of():
     """A command line is public on its machine."""
     assert any("TRAINBRIDGE_STATE_FILE" in text for text in shared().warnings)
