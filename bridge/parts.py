@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from bridge.committer import Committer
@@ -13,13 +14,18 @@ from bridge.receiver.message_limits import MessageLimits
 from bridge.receiver.server_config import ServerConfig
 from bridge.retention import Retention
 from bridge.sessions import Sessions
+from bridge.sinks import Replayer
 from bridge.sinks.attempt_limit import AttemptLimit
 from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.images import ImageLimits, Images, Keep, Sampler
+from bridge.sinks.journal import replay
+from bridge.sinks.journal.replay import Replayed
 from bridge.sinks.metrics import TrainingMetrics
 from bridge.sinks.spans import Spans, open_spans
+from bridge.state import State
 from bridge.storage.database import Database
 from bridge.storage.folder import StateFolder
+from bridge.storage.journal import JournalRows
 from bridge.storage.objects import ObjectStore
 from bridge.telemetry import Telemetry
 
@@ -145,4 +151,23 @@ def retention(
         requests=requests,
         database=database,
         telemetry=telemetry,
+    )
+
+
+def replayed_at_start(
+    settings: Settings,
+    state: State,
+    rows: JournalRows,
+    replayers: Sequence[Replayer],
+    telemetry: Telemetry,
+) -> Replayed:
+    """Return what the journal of this bridge held, applied; sessions that bridges share are adopted instead."""
+    if state.shared is not None:
+        return Replayed((), ())
+    return replay(
+        rows,
+        replayers,
+        telemetry,
+        ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
+        limit=settings.max_sessions,
     )

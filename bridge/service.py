@@ -28,6 +28,7 @@ from bridge.parts import (
     EXPORT_PART,
     attempt_limit,
     images_sink,
+    replayed_at_start,
     report_shortage,
     retention,
     server_config,
@@ -42,7 +43,7 @@ from bridge.receiver.shared_sessions import lose_stream
 from bridge.sharing import SessionParts, Sharing
 from bridge.sinks import Sinks, Snapshotter
 from bridge.sinks.deletions import DeletionRequests
-from bridge.sinks.journal import Archive, Journal, replay
+from bridge.sinks.journal import Archive, Journal
 from bridge.sinks.metrics import Exposition, TrainingMetrics
 from bridge.state import opened_state
 from bridge.storage.folder import state_folder
@@ -155,13 +156,7 @@ async def run(
             is_durable=folder.is_durable,
             on_fenced=sharing.on_fenced,
         )
-        replayed = replay(
-            rows,
-            sinks.replayers,
-            telemetry,
-            ended_after_ms=round((time.time() - settings.session_linger_seconds) * 1000),
-            limit=settings.max_sessions,
-        )
+        replayed = replayed_at_start(settings, state, rows, sinks.replayers, telemetry)
         journal.resume(replayed)
 
         # At a stop images close their shards, commit, and upload; the committer ends with the commit that

@@ -102,6 +102,7 @@ class Sharing:
         )
         await stack.enter_async_context(taking.running())
         await stack.enter_async_context(orphans.running())
+        await orphans.adopt_own()
         return ownership
 
     def notify(self, on_lost: Callable[[str], None]) -> None:

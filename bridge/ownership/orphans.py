@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bridge.errors import StorageError
-from bridge.ownership.taking import Taking
-from bridge.storage.owners import OwnerRows
+from bridge.ownership.taking import SESSIONS_PER_TURN, Taking
+from bridge.storage.owners import OwnerRows, Taken
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
@@ -57,6 +57,14 @@ class Orphans:
         if taken.names:
             self.telemetry.takeovers.adopted(len(taken.names))
         return taken.names
+
+    async def adopt_own(self) -> None:
+        """Restore what this bridge owned when it stopped, and nobody has taken since. Raises StorageError."""
+        owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
+        for start in range(0, len(owned), SESSIONS_PER_TURN):
+            await self.taking.adopt(
+                Taken(tuple(owned[start : start + SESSIONS_PER_TURN]), frozenset())
+            )
 
     async def give_up_strays(self) -> None:
         """Own no more what was registered in vain: others would take it for alive. Raises StorageError."""

@@ -4,8 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, select, true
+
 from bridge.model import ImageResult
 from bridge.storage.database import Database
+from bridge.storage.schema import TALLIES
+from bridge.storage.statements import Statement, inserted, larger
 from bridge.storage.transaction import Transaction
 
 RESTORED_KEY = "images"
@@ -16,21 +20,44 @@ IMAGES = range(2**53)
 
 MILLISECONDS = range(2**63)
 
-IS_SOUND = (
-    f"typeof(images) = 'integer' AND images >= 0 AND images < {IMAGES.stop}"
-    " AND typeof(at_ms) = 'integer' AND at_ms >= 0"
-)
-"""Rows that `counts_of` accepts; one that it does not starts again at 0, as the counts in memory did."""
 
-ADD = (
-    "INSERT INTO tallies (session_id, attempt, result, images, at_ms) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
-    " ON CONFLICT DO UPDATE SET"
-    f" images = CASE WHEN {IS_SOUND} THEN images ELSE 0 END + excluded.images,"
-    f" at_ms = CASE WHEN {IS_SOUND} THEN max(at_ms, excluded.at_ms) ELSE excluded.at_ms END"
-)
+def _adding(is_sound: ColumnElement[bool]) -> Statement:
+    """Return what adds to a row; one that is not sound starts again at 0, as the counts in memory did."""
+    insert = inserted(TALLIES)
+    images, at_ms = TALLIES.c.images, TALLIES.c.at_ms
+    return Statement(
+        insert.on_conflict_do_update(
+            index_elements=[TALLIES.c.session_id, TALLIES.c.attempt, TALLIES.c.result],
+            set_={
+                "images": case((is_sound, images), else_=0) + insert.excluded.images,
+                "at_ms": case(
+                    (is_sound, larger(at_ms, insert.excluded.at_ms)), else_=insert.excluded.at_ms
+                ),
+            },
+        )
+    )
+
+
+ADD = {
+    "postgresql": _adding(true()),
+    # A damaged file of SQLite may hold anything there; these are the rows that `counts_of` accepts.
+    "sqlite": _adding(
+        and_(
+            func.typeof(TALLIES.c.images) == "integer",
+            TALLIES.c.images >= 0,
+            TALLIES.c.images < IMAGES.stop,
+            func.typeof(TALLIES.c.at_ms) == "integer",
+            TALLIES.c.at_ms >= 0,
+        )
+    ),
+}
 RESULTS = frozenset(result.value for result in ImageResult)
 
-SELECT = "SELECT result, images, at_ms FROM tallies WHERE session_id = ? AND attempt = ?"
+OF_ATTEMPT = Statement(
+    select(TALLIES.c.result, TALLIES.c.images, TALLIES.c.at_ms).where(
+        TALLIES.c.session_id == bindparam("name"), TALLIES.c.attempt == bindparam("attempt")
+    )
+)
 
 
 class ImageCount(NamedTuple):
@@ -55,14 +82,13 @@ class ReadCounts:
 
 def add_counts(transaction: Transaction, counts: Iterable[ImageCount]) -> None:
     """Add counts to those stored."""
-    transaction.executemany(
-        ADD, [(c.session_id, c.attempt, c.result.value, c.images, c.at_ms) for c in counts]
-    )
+    rows = [{**one._asdict(), "result": one.result.value} for one in counts]
+    transaction.executemany(ADD[transaction.dialect], rows)
 
 
 def counts_of(database: Database, session_id: str, attempt: int) -> ReadCounts:
     """Return what has been counted of a session attempt."""
-    rows = database.query(SELECT, (session_id, attempt))
+    rows = database.query(OF_ATTEMPT, {"name": session_id, "attempt": attempt})
     counts = tuple(
         ImageCount(session_id, attempt, ImageResult(result), images, at_ms)
         for result, images, at_ms in rows

@@ -1,31 +1,130 @@
 """The rows of the journal, and the checkpoints of sessions."""
 
-from collections.abc import Collection, Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+
+from sqlalchemy import (
+    BigInteger,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bridge.errors import StorageError
 from bridge.storage.database import Database, Row
 from bridge.storage.image_counts import ReadCounts, counts_of
+from bridge.storage.schema import JOURNAL, OWNERS, SESSIONS
+from bridge.storage.statements import Statement, larger, upsert
 from bridge.storage.transaction import Transaction
 
-PUT_GROUP = "INSERT OR REPLACE INTO journal (number, entries) VALUES (?, ?)"
-LAST_SEEN = (
-    "UPDATE sessions SET updated_ms = max(updated_ms, ?) WHERE session_id = ? AND attempt = ?"
-)
 NUMBERS_END = 10**18
 """Far above any group's number: one that reaches it is damaged, and must leave room for the next groups."""
 
-TRIM = "DELETE FROM journal WHERE number < ? OR number >= ?"
-COLUMNS = "session_id, attempt, registered_ms, updated_ms, ended_ms, through, state"
-PUT_SESSION = f"INSERT OR REPLACE INTO sessions ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 -- a constant
-SELECT = f"SELECT {COLUMNS} FROM sessions AS one"  # noqa: S608 -- a constant
-SELECT_ENTRIES = (
-    "SELECT session_id, registered_ms, updated_ms, through, attempt FROM sessions AS one"
+TRIM_SECONDS = 1.0
+"""In a database that bridges share, groups are deleted this often: others may need some of them."""
+
+BRIDGE = bindparam("bridge", type_=Text)
+NAME = bindparam("name", type_=Text)
+ATTEMPT = bindparam("attempt", type_=BigInteger)
+
+ONE, NEWER = SESSIONS.alias("one"), SESSIONS.alias("newer")
+
+PUT_GROUP = upsert(JOURNAL)
+PUT_SESSION = upsert(SESSIONS)
+LAST_SEEN = Statement(
+    update(SESSIONS)
+    .values(updated_ms=larger(SESSIONS.c.updated_ms, bindparam("seen_ms", type_=BigInteger)))
+    .where(SESSIONS.c.session_id == NAME, SESSIONS.c.attempt == ATTEMPT)
 )
-IS_NEWEST = (
-    "NOT EXISTS (SELECT 1 FROM sessions AS newer"
-    " WHERE newer.session_id = one.session_id AND newer.attempt > one.attempt)"
+
+TRIM = Statement(
+    delete(JOURNAL).where(
+        JOURNAL.c.bridge_id == BRIDGE,
+        or_(
+            JOURNAL.c.number < bindparam("below", type_=BigInteger),
+            JOURNAL.c.number >= bindparam("end", type_=BigInteger),
+        ),
+    )
 )
+STILL_NEEDED = Statement(
+    select(func.min(SESSIONS.c.through)).where(
+        SESSIONS.c.journal == BRIDGE,
+        SESSIONS.c.ended_ms == 0,
+        OWNERS.c.session_id == SESSIONS.c.session_id,
+        OWNERS.c.bridge_id != BRIDGE,
+    )
+)
+"""The last group that a checkpoint includes of a session whose new owner has written none itself."""
+
+COLUMNS = (
+    *(ONE.c.session_id, ONE.c.attempt, ONE.c.registered_ms, ONE.c.updated_ms, ONE.c.ended_ms),
+    *(ONE.c.through, ONE.c.state, ONE.c.journal),
+)
+ENTRY = (ONE.c.session_id, ONE.c.registered_ms, ONE.c.updated_ms, ONE.c.through, ONE.c.attempt)
+IS_NEWEST = ~exists().where(NEWER.c.session_id == ONE.c.session_id, NEWER.c.attempt > ONE.c.attempt)
+LIMIT = bindparam("most", type_=BigInteger)
+
+FIND_NEWEST = Statement(
+    select(*COLUMNS).where(ONE.c.session_id == NAME).order_by(ONE.c.attempt.desc()).limit(1)
+)
+FIND = Statement(select(*COLUMNS).where(ONE.c.session_id == NAME, ONE.c.attempt == ATTEMPT))
+ENTRIES = Statement(
+    select(*ENTRY).where(IS_NEWEST).order_by(ONE.c.registered_ms.desc()).limit(LIMIT)
+)
+ATTEMPTS = Statement(select(*ENTRY).where(ONE.c.session_id == NAME).order_by(ONE.c.attempt))
+UNFINISHED = Statement(
+    select(*COLUMNS)
+    .where(
+        ONE.c.journal == BRIDGE,
+        or_(ONE.c.ended_ms == 0, ONE.c.ended_ms > bindparam("after", type_=BigInteger)),
+        IS_NEWEST,
+    )
+    .order_by(ONE.c.registered_ms.desc())
+    .limit(LIMIT)
+)
+GROUPS = Statement(
+    select(JOURNAL.c.number, JOURNAL.c.entries)
+    .where(
+        JOURNAL.c.bridge_id == BRIDGE,
+        JOURNAL.c.number > bindparam("after", type_=BigInteger),
+        JOURNAL.c.number < bindparam("end", type_=BigInteger),
+    )
+    .order_by(JOURNAL.c.number)
+    .limit(256)
+)
+LAST_GROUP = Statement(
+    select(func.max(JOURNAL.c.number)).where(
+        JOURNAL.c.bridge_id == BRIDGE, JOURNAL.c.number < bindparam("end", type_=BigInteger)
+    )
+)
+MISPLACED = Statement(
+    select(func.count())
+    .select_from(JOURNAL)
+    .where(
+        JOURNAL.c.bridge_id == BRIDGE,
+        or_(JOURNAL.c.number <= 0, JOURNAL.c.number >= bindparam("end", type_=BigInteger)),
+    )
+)
+IS_THROUGH = and_(
+    SESSIONS.c.journal == BRIDGE, SESSIONS.c.through < bindparam("end", type_=BigInteger)
+)
+LAST_THROUGH = {
+    "postgresql": Statement(select(func.max(SESSIONS.c.through)).where(IS_THROUGH)),
+    # A damaged file of SQLite may hold anything there.
+    "sqlite": Statement(
+        select(func.max(SESSIONS.c.through)).where(
+            IS_THROUGH, func.typeof(SESSIONS.c.through) == "integer"
+        )
+    ),
+}
 
 LAST_MS = 2**63 - 1024
 """The last time that is both a float and an SQLite integer."""
@@ -61,9 +160,14 @@ class CheckpointEntry:
 class JournalRows:
     """Groups of records in order, and at most one checkpoint of each attempt of a session."""
 
-    def __init__(self, database: Database) -> None:
-        """Read and write `database`."""
+    def __init__(
+        self, database: Database, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Read and write `database`, in which the groups are those of one bridge."""
         self._database = database
+        self._bridge = database.bridge_id
+        self._monotonic = monotonic
+        self._trimmed_at = -math.inf
 
     def put(
         self, transaction: Transaction, number: int, records: bytes, sessions: Collection[str] = ()
@@ -73,43 +177,48 @@ class JournalRows:
         Raises StorageError where the row cannot be written: what it holds must not be acknowledged, so the
         transaction must not go on without it.
         """
-        del sessions
         if number >= NUMBERS_END:
             raise StorageError(f"the journal has run out of numbers at {number}")
-        if transaction.execute(PUT_GROUP, (number, records)).rowcount != 1:
+        names = f" {' '.join(sessions)} " if self._bridge else ""
+        row = {"bridge_id": self._bridge, "number": number, "sessions": names, "entries": records}
+        if transaction.execute(PUT_GROUP, row).rowcount != 1:
             raise StorageError(f"the database cannot hold group {number} of the journal")
 
     def put_checkpoints(self, transaction: Transaction, checkpoints: Sequence[Checkpoint]) -> bool:
         """Write checkpoints, each replacing the attempt's last; False: the database cannot hold one of them."""
-        rows = [
-            (
-                *(c.session_id, c.attempt, c.registered_ms, c.updated_ms, c.ended_ms),
-                *(c.applied_through, c.state),
-            )
-            for c in checkpoints
-        ]
-        written = [transaction.execute(PUT_SESSION, row).rowcount for row in rows]
-        return sum(written) == len(rows)
+        written = [transaction.execute(PUT_SESSION, self._row(one)).rowcount for one in checkpoints]
+        return sum(written) == len(checkpoints)
 
     def put_last_seen(
         self, transaction: Transaction, last_seen: Sequence[tuple[float, str, int]]
     ) -> None:
         """Write when attempts of sessions were last seen, in seconds since 1970."""
-        rows = [(milliseconds(at), session_id, attempt) for at, session_id, attempt in last_seen]
+        rows = [
+            {"seen_ms": milliseconds(at), "name": session_id, "attempt": attempt}
+            for at, session_id, attempt in last_seen
+        ]
         transaction.executemany(LAST_SEEN, rows)
 
     def trim(self, transaction: Transaction, below: int) -> None:
-        """Delete the groups below a number, all included in checkpoints, and those whose number is damaged."""
-        transaction.execute(TRIM, (below, NUMBERS_END))
+        """Delete the groups below a number, all included in checkpoints, and those whose number is damaged.
+
+        Where bridges share the database, what another one still needs of a session that it has taken stays, and
+        nothing is deleted more often than every TRIM_SECONDS.
+        """
+        if self._bridge:
+            if self._monotonic() - self._trimmed_at < TRIM_SECONDS:
+                return
+            self._trimmed_at = self._monotonic()
+            [[through]] = transaction.query(STILL_NEEDED, {"bridge": self._bridge})
+            below = below if through is None else min(below, through + 1)
+        which = {"bridge": self._bridge, "below": below, "end": NUMBERS_END}
+        transaction.execute(TRIM, which)
 
     def groups(self) -> Iterator[tuple[int, bytes]]:
         """Yield number and records of each group, oldest first, but for those whose number is damaged."""
+        which = {"bridge": self._bridge, "end": NUMBERS_END}
         number = 0
-        while rows := self._database.query(
-            "SELECT number, entries FROM journal WHERE number > ? AND number < ?"
-            " ORDER BY number LIMIT 256",
-            (number, NUMBERS_END),
-        ):
+        while rows := self._database.query(GROUPS, {**which, "after": number}):
             yield from rows
             number = rows[-1][0]
 
@@ -118,20 +227,14 @@ class JournalRows:
 
         Damaged numbers are ignored.
         """
-        [[group]] = self._database.query(
-            "SELECT max(number) FROM journal WHERE number < ?", (NUMBERS_END,)
-        )
-        [[checkpoint]] = self._database.query(
-            "SELECT max(through) FROM sessions WHERE typeof(through) = 'integer' AND through < ?",
-            (NUMBERS_END,),
-        )
+        which = {"bridge": self._bridge, "end": NUMBERS_END}
+        [[group]] = self._database.query(LAST_GROUP, which)
+        [[checkpoint]] = self._database.query(LAST_THROUGH[self._database.dialect], which)
         return max(group or 0, checkpoint or 0, 0)
 
     def misplaced(self) -> int:
         """Count the groups whose number is damaged, so that their place in the order is lost."""
-        [[count]] = self._database.query(
-            "SELECT count(*) FROM journal WHERE number <= 0 OR number >= ?", (NUMBERS_END,)
-        )
+        [[count]] = self._database.query(MISPLACED, {"bridge": self._bridge, "end": NUMBERS_END})
         return int(count)
 
     def images(self, session_id: str, attempt: int) -> ReadCounts:
@@ -140,22 +243,21 @@ class JournalRows:
 
     def find(self, session_id: str, attempt: int | None = None) -> Checkpoint | None:
         """Return the checkpoint of an attempt of a session, of its newest by default; None where there is none."""
-        sql = (
-            f"{SELECT} WHERE session_id = ?1 AND (?2 IS NULL OR attempt = ?2)"
-            " ORDER BY attempt DESC LIMIT 1"
-        )
-        rows = self._database.query(sql, (session_id, attempt))
+        if attempt is None:
+            rows = self._database.query(FIND_NEWEST, {"name": session_id})
+        else:
+            rows = self._database.query(FIND, {"name": session_id, "attempt": attempt})
         return _checkpoint(rows[0]) if rows else None
 
     def entries(self, limit: int) -> list[CheckpointEntry]:
         """Return which checkpoints there are of the latest registrations, newest first: one of each session."""
-        sql = f"{SELECT_ENTRIES} WHERE {IS_NEWEST} ORDER BY registered_ms DESC LIMIT ?"
-        return [CheckpointEntry(*row) for row in self._database.query(sql, (limit,))]
+        return [CheckpointEntry(*row) for row in self._database.query(ENTRIES, {"most": limit})]
 
     def attempts(self, session_id: str) -> list[CheckpointEntry]:
         """Return which checkpoints there are of a session, the oldest attempt first."""
-        sql = f"{SELECT_ENTRIES} WHERE session_id = ? ORDER BY attempt"
-        return [CheckpointEntry(*row) for row in self._database.query(sql, (session_id,))]
+        return [
+            CheckpointEntry(*row) for row in self._database.query(ATTEMPTS, {"name": session_id})
+        ]
 
     def unfinished(self, ended_after_ms: int, limit: int) -> list[Checkpoint]:
         """Return the checkpoints of sessions that were held in memory, the oldest registration first.
@@ -163,12 +265,20 @@ class JournalRows:
         Older versions wrote the end of a session while it lingered, so that those with a later end count too.
         Of each session it is the newest attempt.
         """
-        sql = (
-            f"{SELECT} WHERE (ended_ms = 0 OR ended_ms > ?) AND {IS_NEWEST}"
-            " ORDER BY registered_ms DESC LIMIT ?"
-        )
-        rows = self._database.query(sql, (ended_after_ms, limit))
-        return [_checkpoint(row) for row in reversed(rows)]
+        which = {"bridge": self._bridge, "after": ended_after_ms, "most": limit}
+        return [_checkpoint(row) for row in reversed(self._database.query(UNFINISHED, which))]
+
+    def _row(self, one: Checkpoint) -> dict[str, object]:
+        return {
+            "session_id": one.session_id,
+            "attempt": one.attempt,
+            "registered_ms": one.registered_ms,
+            "updated_ms": one.updated_ms,
+            "ended_ms": one.ended_ms,
+            "through": one.applied_through,
+            "state": one.state,
+            "journal": self._bridge,
+        }
 
 
 def milliseconds(seconds: float) -> int:

@@ -21,6 +21,10 @@ class Transaction(Protocol):
     """An open transaction."""
 
     @property
+    def dialect(self) -> str:
+        """Which statements it takes."""
+
+    @property
     def owned(self) -> frozenset[str] | None:
         """The sessions that this bridge still has, where another one has taken some; None: it has all it had."""
 

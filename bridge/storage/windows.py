@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable
 
+from sqlalchemy import bindparam, delete, select
+
 from bridge.storage.database import Database
 from bridge.storage.packed import packed
+from bridge.storage.schema import WINDOWS
+from bridge.storage.statements import Statement, upsert
 from bridge.storage.transaction import Transaction
 
-PUT = "INSERT OR REPLACE INTO windows (session_id, offer) VALUES (?, ?)"
-CLEAR = "DELETE FROM windows WHERE session_id = ?"
+PUT = upsert(WINDOWS)
+CLEAR = Statement(delete(WINDOWS).where(WINDOWS.c.session_id == bindparam("name")))
+HELD = Statement(select(WINDOWS.c.session_id, WINDOWS.c.offer))
 
 
 def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]]) -> int:
@@ -22,13 +27,13 @@ def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]])
         except ValueError:
             data, unwritable = None, unwritable + 1
         if data is None:
-            transaction.execute(CLEAR, (session_id,))
+            transaction.execute(CLEAR, {"name": session_id})
         else:
-            transaction.execute(PUT, (session_id, data))
+            transaction.execute(PUT, {"session_id": session_id, "offer": data})
     return unwritable
 
 
 def held_windows(database: Database) -> list[tuple[str, bytes]]:
     """Return session and packed candidate of each window that was open at the last commit."""
-    rows = database.query("SELECT session_id, offer FROM windows")
+    rows = database.query(HELD)
     return [(session_id, candidate) for session_id, candidate in rows]

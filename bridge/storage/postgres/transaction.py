@@ -31,6 +31,8 @@ def run(
 class PostgresTransaction:
     """Runs statements on a connection, in its open transaction."""
 
+    dialect = DIALECT
+
     def __init__(self, connection: BoundedConnection, owned: frozenset[str] | None = None) -> None:
         """Write to `connection`, of the sessions `owned`; None: of all."""
         self._connection = connection

@@ -35,6 +35,7 @@ def compiled(statement: Statement | str, parameters: Parameters) -> tuple[str, A
 class SqliteTransaction:
     """Runs statements on a connection, in its open transaction."""
 
+    dialect = DIALECT
     owned: frozenset[str] | None = None
 
     def __init__(self, connection: sqlite3.Connection) -> None:
