@@ -227,7 +227,7 @@ def test_no_commit_is_answered_without_its_standby(primary, open_as, hasty):
         assert until_true(lambda: tried(numbers, database)) == [1, 2, 3]
 
 
-def test_a_commit_that_is_cancelled_while_it_waits_for_a_standby_is_no_commit(primary, open_as):
+def test_a_commit_that_is_cancelled_while_it_waits_for_a_standby_does_not_count(primary, open_as):
     """PostgreSQL answers it as if it were one, with a warning beside it."""
     with primary.standby(synchronous=True) as standby, open_as(primary.url()) as database:
         standby.pause()
