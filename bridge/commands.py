@@ -95,10 +95,28 @@ class Commands:
         commands = self._commands.setdefault(session_id, {})
         if command_id in commands:
             return commands[command_id]
-        self._bounds.check(type, parameters)
+        command = self.prepare(session_id, type, parameters, command_id, source, expires_at)
         self._make_room(commands)
+        commands[command.id] = command
+        self._waiting.setdefault(session_id, deque()).append(command.id)
+        on_available = self._subscribers.get(session_id)
+        if on_available is not None:
+            on_available()
+        return command
+
+    def prepare(
+        self,
+        session_id: str,
+        type: CommandType,
+        parameters: Mapping[str, str],
+        command_id: str = "",
+        source: str = "",
+        expires_at: float = 0.0,
+    ) -> Command:
+        """Return a command as `submit` would queue it; raises InvalidDataError as that does."""
+        self._bounds.check(type, parameters)
         now = self._clock()
-        command = Command(
+        return Command(
             command_id or secrets.token_hex(8),
             session_id,
             type,
@@ -107,12 +125,6 @@ class Commands:
             source=source,
             expires_at=expires_at or self._bounds.expiry(now),
         )
-        commands[command.id] = command
-        self._waiting.setdefault(session_id, deque()).append(command.id)
-        on_available = self._subscribers.get(session_id)
-        if on_available is not None:
-            on_available()
-        return command
 
     def find(self, session_id: str, command_id: str) -> Command | None:
         """Return a command, or None."""

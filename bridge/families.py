@@ -68,7 +68,7 @@ MESSAGE_KINDS: dict[type[Message], str] = {
 
 ALERT_RESULTS = (
     *("queued", "duplicate", "refused", "retry", "kept"),
-    *("elsewhere", "no_session", "invalid", "left_out"),
+    *("passed_on", "elsewhere", "no_session", "invalid", "left_out"),
 )
 """What may become of an alert that Alertmanager sends."""
 

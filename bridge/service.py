@@ -16,6 +16,7 @@ from bridge.deletions import SessionDeleter, deletions
 from bridge.encryption import grpc_certificates, http_tls, local_url_of, training_address
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
+from bridge.inbox import COMMAND, command_receiver
 from bridge.limits import (
     alert_bounds,
     command_bounds,
@@ -59,6 +60,7 @@ from bridge.web import (
     build_app,
     serve_http,
 )
+from bridge.web.alerts.passing_on import ALERT, alert_receiver
 
 DRAIN_PART = 0.25
 """Of the grace: for the last Acks."""
@@ -209,6 +211,7 @@ async def run(
             tiles=TileDecoder(tile_limits(settings)),
             archive=archive,
             telemetry=telemetry,
+            inbox=sharing.inbox(parts),
             stored_sessions=elsewhere,
             readiness=(
                 Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),
@@ -244,7 +247,12 @@ async def run(
             shared=ownership,
             authentication=admitted.grpc,
         )
-        sharing.notify(partial(lose_stream, stream_deps))
+        await sharing.serve(
+            stack,
+            parts,
+            {COMMAND: command_receiver(pipeline.submit), ALERT: alert_receiver(deps)},
+            on_lost=partial(lose_stream, stream_deps),
+        )
         await stack.enter_async_context(
             serve_grpc(
                 grpc_server,

@@ -1,22 +1,27 @@
 """Builds what a bridge needs to share its sessions with others on the same database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from bridge.commit_group import Fenced
 from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.errors import StorageError
+from bridge.inbox import InboxDelivery, MessageReceiver, SessionInbox
 from bridge.ownership import Orphans, Ownership, Releases, Taking
 from bridge.pipeline import Pipeline
 from bridge.session import Session
 from bridge.sessions import Sessions
 from bridge.sinks import Sinks
 from bridge.sinks.images import Images
+from bridge.sinks.inbox import InboxReceipts
 from bridge.sinks.journal import Journal
 from bridge.sinks.journal.restoration import Restoration
+from bridge.storage import inbox, owners
 from bridge.storage.database import SharedDatabase
+from bridge.storage.inbox import InboxRows
 from bridge.storage.owners import OwnerRows
 from bridge.telemetry import Telemetry
 
@@ -58,11 +63,13 @@ class Sharing:
         self._rows = None if database is None else OwnerRows(database)
         self._ownership: Ownership | None = None
         self._releases = None if self._rows is None else Releases(self._rows)
+        self._messages = None if database is None else InboxRows(database)
+        self._receipts = None if self._messages is None else InboxReceipts(self._messages)
 
     @property
-    def sinks(self) -> tuple[Releases, ...]:
+    def sinks(self) -> tuple[Releases | InboxReceipts, ...]:
         """What consumes events and writes with each commit."""
-        return () if self._releases is None else (self._releases,)
+        return tuple(sink for sink in (self._releases, self._receipts) if sink is not None)
 
     def on_fenced(self, fenced: Fenced) -> None:
         """Let go of what other bridges have taken."""
@@ -75,7 +82,7 @@ class Sharing:
         """Take sessions and adopt orphans until the stack is left; return what takes them."""
         if self._database is None or self._rows is None or self._releases is None:
             return None
-        catch_up = parts.committer.request_commit
+        catch_up = partial(self._catch_up, parts.committer)
         taking = Taking(
             self._database,
             self._rows,
@@ -105,10 +112,52 @@ class Sharing:
         await orphans.adopt_own()
         return ownership
 
-    def notify(self, on_lost: Callable[[str], None]) -> None:
-        """Call `on_lost` with each session that another bridge has taken."""
+    def inbox(self, parts: SessionParts) -> SessionInbox | None:
+        """Return what takes commands and alerts for sessions of other bridges; None: there are no others."""
+        if self._messages is None:
+            return None
+        return SessionInbox(self._messages, parts.sessions, committed=parts.committer.committed)
+
+    async def serve(
+        self,
+        stack: AsyncExitStack,
+        parts: SessionParts,
+        receivers: Mapping[str, MessageReceiver],
+        *,
+        on_lost: Callable[[str], None],
+    ) -> None:
+        """Give the sessions here what other bridges have left for them, by its kind, until the stack is left.
+
+        `on_lost` is called with each session that another bridge has taken.
+        """
+        if self._database is None or self._messages is None or self._receipts is None:
+            return
         if self._ownership is not None:
             self._ownership.on_lost = on_lost
+        delivery = InboxDelivery(
+            self._messages,
+            self._receipts,
+            parts.sessions,
+            receivers,
+            self._telemetry,
+            request_commit=parts.committer.request_commit,
+        )
+        own_id = self._database.bridge_id
+
+        def on_notify(channel: str, name: str) -> None:
+            if channel != owners.CHANNEL:
+                delivery.announce(name)
+            if channel != inbox.CHANNEL and name in ("", own_id):
+                self._catch_up(parts.committer)
+
+        await stack.enter_async_context(delivery.running())
+        stack.enter_context(self._database.listen((inbox.CHANNEL, owners.CHANNEL), on_notify))
+
+    def _catch_up(self, committer: Committer) -> None:
+        """Have a commit find out soon what other bridges have taken."""
+        if self._releases is not None:
+            self._releases.ask()
+        committer.request_commit()
 
     def resign(self) -> None:
         """Let others adopt at once what this bridge still has: it has stopped."""

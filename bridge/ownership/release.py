@@ -1,6 +1,7 @@
 """Gives up sessions that have left memory, and says that this bridge lives where it commits nothing else."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,10 @@ class Releases:
         if type(event) is Expired:
             self._waiting.add(session.id)
             self._in_flight.setdefault(session.id, asyncio.Event())
+
+    def ask(self) -> None:
+        """Write with the next commit in any case: it finds out what other bridges have taken."""
+        self._written_at = -math.inf
 
     async def settled(self, session_id: str) -> None:
         """Wait until a session that is being given up is nobody's."""

@@ -36,16 +36,17 @@ CLAIM_MS = 60_000
 """How long the spans that a bridge sends are left to it; if it dies, others send them after that."""
 
 
-def _add(*names: str) -> Statement:
-    """Return what adds a span, or replaces one of the same id that has not left yet."""
-    row = inserted(SPANS).inline().values({name: bindparam(name) for name in names})
-    changes = {name: row.excluded[name] for name in names if name != "span_id"}
-    return Statement(row.on_conflict_do_update(index_elements=["span_id"], set_=changes))
-
-
-_NAMES = ("span_id", "span")
-ADD = _add(*_NAMES)
-ADD_SHARED = _add(*_NAMES, "session_id")
+_ROW = (
+    inserted(SPANS)
+    .inline()
+    .values({name: bindparam(name) for name in ("span_id", "session_id", "span")})
+)
+ADD = Statement(
+    _ROW.on_conflict_do_update(
+        index_elements=["span_id"],
+        set_={name: _ROW.excluded[name] for name in ("session_id", "span")},
+    )
+)
 _NEWEST_DROPPED = (
     select(SPANS.c.number)
     .order_by(SPANS.c.number.desc())
@@ -139,7 +140,7 @@ class SpanOutbox:
         ]
         if not rows:
             return 0
-        transaction.executemany(ADD_SHARED if self.is_shared else ADD, rows)
+        transaction.executemany(ADD, rows)
         return transaction.execute(DROP_OLDEST, {"kept": self._limit}).rowcount
 
     def take_oldest(self, count: int) -> list[tuple[int, str]]:

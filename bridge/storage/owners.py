@@ -30,11 +30,15 @@ from bridge.storage.transaction import Transaction
 NOW_MS = func.floor(extract("epoch", func.clock_timestamp()) * 1000).cast(BigInteger)
 """Milliseconds since 1970 by the clock of the database, the same for all bridges."""
 
+CHANNEL = "trainbridge_moved"
+"""Where it is announced, with the name of a bridge, that another one has taken sessions from it."""
+
 NAMES = any_(bindparam("names", type_=ARRAY(Text)))
 
 OWNERS_OF = Statement(
     select(OWNERS.c.session_id, OWNERS.c.bridge_id).where(OWNERS.c.session_id == NAMES)
 )
+ANNOUNCE = Statement(select(func.pg_notify(CHANNEL, bindparam("bridge"))))
 RAISE_GENERATION = Statement(
     update(BRIDGES)
     .values(generation=BRIDGES.c.generation + 1)
@@ -151,6 +155,7 @@ class OwnerRows:
         former = frozenset(owners.values()) - {"", self._bridge_id}
         for bridge in sorted(former):
             transaction.execute(RAISE_GENERATION, {"bridge": bridge})
+            transaction.query(ANNOUNCE, {"bridge": bridge})
         taken = [name for name in sorted(owners) if self._take_one(transaction, name, owners[name])]
         # Last, so that nobody can have taken a session from this bridge and given it up again unseen.
         rows = transaction.query(GENERATION, {"bridge": self._bridge_id})

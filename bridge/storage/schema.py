@@ -204,13 +204,14 @@ INBOX = Table(
     METADATA,
     Column("number", WHOLE, primary_key=True, autoincrement=True),
     Column("session_id", Text, nullable=False),
+    Column("message_id", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("queued_ms", WHOLE, nullable=False),
-    Index("inbox_by_session", "session_id"),
+    Index("inbox_by_message", "session_id", "message_id", unique=True),
     sqlite_autoincrement=True,
 )
-"""What any bridge has accepted for a session, on its way to the bridge that has it."""
+"""What any bridge has accepted for a session, on its way to the bridge that has it; once for each `message_id`."""
 
 SECRETS = Table(
     "secrets",

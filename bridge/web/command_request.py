@@ -4,11 +4,11 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from bridge.commands import Command
+from bridge.commands import CHECKPOINT_KEY, Command, commands_of
 from bridge.errors import InvalidDataError
 from bridge.protocol import CommandType
 from bridge.session import Session
@@ -26,7 +26,7 @@ LONGEST_SECONDS = 604_800.0
 """A week: how long a command may have."""
 
 
-def submit_from_request(
+async def submit_from_request(
     request: web.Request,
     session: Session,
     *,
@@ -46,16 +46,39 @@ def submit_from_request(
     deps = deps_of(request)
     checked = _checked_type(type), checked_parameters(parameters), _checked_id(command_id)
     expires_at = _expires_at(expires_in_seconds)
-    existing = deps.commands.find(session.id, checked[2])
-    if existing is not None and (existing.type, existing.parameters) == checked[:2]:
-        return existing
+    existing = known_command(deps, session, checked[2])
     if existing is not None:
-        raise ConflictError("another command already has this command_id")
-    if session.ended_at or deps.sessions.find(session.id) is None:
+        return _same(existing, *checked[:2])
+    here = deps.sessions.find(session.id)
+    if session.ended_at or (here is None and deps.inbox is None):
         raise ConflictError("this session is over: no training loop is left to carry out a command")
     source = sender_of(request, asker)
-    command = deps.submit_command(session.id, *checked, source, expires_at)
+    if here is not None:
+        command = deps.submit_command(session.id, *checked, source, expires_at)
+    else:
+        command = deps.commands.prepare(session.id, *checked, source, expires_at)
+    if deps.inbox is not None and (here is None or not await deps.inbox.is_kept(here)):
+        command = _same(await deps.inbox.submit(session, command), *checked[:2])
     _log_queued(deps, command, client_address(request))
+    return command
+
+
+def known_command(deps: AppDependencies, session: Session, command_id: str) -> Command | None:
+    """Return a command that has an id already, as far as this bridge knows."""
+    return next((one for one in known_commands(deps, session) if one.id == command_id), None)
+
+
+def known_commands(deps: AppDependencies, session: Session) -> Sequence[Command]:
+    """Return the commands of a session: of one that another bridge has, those that its checkpoint holds."""
+    if deps.inbox is None or deps.sessions.find(session.id) is not None:
+        return deps.commands.of(session.id)
+    return tuple(commands_of(session.id, session.restored_state.get(CHECKPOINT_KEY, ())))
+
+
+def _same(command: Command, type: CommandType, parameters: Mapping[str, str]) -> Command:
+    """Return a command that is already known by its id; raises ConflictError where it is another one."""
+    if (command.type, command.parameters) != (type, parameters):
+        raise ConflictError("another command already has this command_id")
     return command
 
 

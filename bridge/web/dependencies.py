@@ -13,6 +13,7 @@ from bridge.connections import ConnectionCheck
 from bridge.lifecycle import AlertReceived
 from bridge.protocol import CommandType
 from bridge.session import Session
+from bridge.storage.inbox import InboxMessage
 from bridge.storage.index import ImageIndex, ImageLocation
 from bridge.telemetry import Telemetry
 from bridge.threads import ThreadLimiter
@@ -112,6 +113,25 @@ class SubmitCommand(Protocol):
         """Queue a command; raises LimitError when too many are unanswered."""
 
 
+class SessionInbox(Protocol):
+    """Takes what is for sessions that other bridges have, as `bridge.inbox.SessionInbox` does."""
+
+    async def submit(self, session: Session, command: Command, /) -> Command:
+        """Leave a command for a session; return it, or the one of the same id that is on its way.
+
+        Raises LimitError, StorageError.
+        """
+
+    async def pass_on(self, message: InboxMessage, /) -> None:
+        """Leave anything for a session; raises LimitError, StorageError."""
+
+    async def commands(self, session_id: str, /) -> Sequence[Command]:
+        """Return the commands that are on their way to a session; raises StorageError."""
+
+    async def is_kept(self, session: Session, /) -> bool:
+        """Return whether what a session in memory has been given is kept; False: another bridge has the session."""
+
+
 class DeleteSession(Protocol):
     """Deletes sessions, as `SessionDeleter.delete` does."""
 
@@ -189,6 +209,8 @@ class AppDependencies:
     metrics: Exposition
     archive: Archive
     telemetry: Telemetry
+    inbox: SessionInbox | None = None
+    """For sessions that other bridges have; None: no other bridge shares the database."""
     stored_sessions: StoredSessions = field(default_factory=NoStoredSessions)
     """For images that other bridges have received."""
     image_threads: ThreadLimiter = field(default_factory=lambda: ThreadLimiter("reading images", 8))

@@ -47,11 +47,11 @@ def upgrade() -> None:
     op.create_table(
         "inbox",
         Column("number", WHOLE, primary_key=True, autoincrement=True),
-        *(_value("session_id", Text()), _value("kind", Text())),
+        *(_value("session_id", Text()), _value("message_id", Text()), _value("kind", Text())),
         *(_value("payload", LargeBinary()), _value("queued_ms", WHOLE)),
         sqlite_autoincrement=True,
     )
-    op.create_index("inbox_by_session", "inbox", ["session_id"])
+    op.create_index("inbox_by_message", "inbox", ["session_id", "message_id"], unique=True)
     op.create_table("secrets", _key("name", Text()), _value("value", LargeBinary()))
     revisions = op.create_table(
         "revisions", _key("revision", WHOLE), _value("oldest_reader", WHOLE)

@@ -10,6 +10,7 @@ from bridge.commands import ALERT_SOURCE, Command
 from bridge.errors import InvalidDataError, LimitError
 from bridge.lifecycle import AlertReceived
 from bridge.session import Session
+from bridge.telemetry import Telemetry
 from bridge.web.alerts.command_check import checked_type, checked_values
 from bridge.web.alerts.notification import NotifiedAlert
 from bridge.web.dependencies import AppDependencies
@@ -46,6 +47,8 @@ class Result(StrEnum):
     """Its command cannot be sent now, but may be in a moment."""
     KEPT = "kept"
     """It sends no command; the page of its session shows it."""
+    PASSED_ON = "passed_on"
+    """It is on its way to the bridge that has its session."""
     ELSEWHERE = "elsewhere"
     """Its session is not here."""
     NO_SESSION = "no_session"
@@ -74,7 +77,7 @@ def receive(
     if not notified.session_id:
         return Outcome(Result.NO_SESSION, NO_SESSION)
     session = deps.sessions.find(notified.session_id)
-    if session is None or session.has_moved:
+    if session is None or (session.has_moved and deps.inbox is None):
         return Outcome(Result.ELSEWHERE, ELSEWHERE)
     known = session.alerts.find(notified.alert.fingerprint, notified.alert.starts_at)
     alert = notified.alert if known is None else _continued(notified.alert, known)
@@ -86,6 +89,22 @@ def receive(
         return outcome
     deps.note_alert(session.id, kept)
     return replace(outcome, is_news=True)
+
+
+def report(
+    telemetry: Telemetry, notified: NotifiedAlert, outcome: Outcome, remote: str | None = None
+) -> None:
+    """Count what became of an alert, and log it where that is news."""
+    telemetry.alerts_received(
+        outcome.result,
+        is_news=outcome.is_news,
+        alert=notified.alert.name,
+        fingerprint=notified.alert.fingerprint,
+        session_id=notified.session_id[:64],
+        command_id=outcome.command.id if outcome.command else None,
+        reason=outcome.reason or None,
+        remote=remote,
+    )
 
 
 def _is_late(alert: AlertReceived, known: AlertReceived) -> bool:

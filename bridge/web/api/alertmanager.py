@@ -1,11 +1,13 @@
 """Take alerts as Alertmanager's webhook sends them, and answer what became of each."""
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
-from bridge.web.alerts.intake import Outcome, Result, receive
+from bridge.web.alerts.intake import Outcome, Result, report
 from bridge.web.alerts.notification import NotifiedAlert, parse_notification
+from bridge.web.alerts.passing_on import receive_anywhere
 from bridge.web.client_address import client_address
 from bridge.web.dependencies import deps_of
 from bridge.web.json_body import read_json_body
@@ -23,9 +25,10 @@ async def post_alerts(request: web.Request) -> web.Response:
     """
     deps = deps_of(request)
     notification = parse_notification(await read_json_body(request, "alerts"))
-    answered = [(notified, receive(deps, notified)) for notified in notification.alerts]
+    outcomes = await asyncio.gather(*(receive_anywhere(deps, one) for one in notification.alerts))
+    answered = list(zip(notification.alerts, outcomes, strict=True))
     for one in answered:
-        _count(request, *one)
+        report(deps.telemetry, *one, client_address(request))
     for reason in notification.invalid:
         deps.telemetry.alerts_received(
             Result.INVALID, reason=reason, remote=client_address(request)
@@ -47,20 +50,7 @@ def _status(answered: list[Answered]) -> int:
     results = {outcome.result for _, outcome in answered}
     if Result.RETRY in results:
         return 503
-    return 202 if Result.QUEUED in results else 200
-
-
-def _count(request: web.Request, notified: NotifiedAlert, outcome: Outcome) -> None:
-    deps_of(request).telemetry.alerts_received(
-        outcome.result,
-        is_news=outcome.is_news,
-        alert=notified.alert.name,
-        fingerprint=notified.alert.fingerprint,
-        session_id=notified.session_id[:64],
-        command_id=outcome.command.id if outcome.command else None,
-        reason=outcome.reason or None,
-        remote=client_address(request),
-    )
+    return 202 if results & {Result.QUEUED, Result.PASSED_ON} else 200
 
 
 def _answer_json(notified: NotifiedAlert, outcome: Outcome, root: str) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from bridge.commands import Command
 from bridge.errors import InvalidDataError
+from bridge.session import Session
 from bridge.web.command_notes import note_of
-from bridge.web.command_request import checked_asker, submit_from_request
+from bridge.web.command_request import checked_asker, known_commands, submit_from_request
 from bridge.web.dependencies import deps_of
 from bridge.web.json_body import read_json_body
 from bridge.web.json_response import json_response
@@ -24,7 +26,7 @@ async def post_command(request: web.Request) -> web.Response:
     """Queue a command; the 202 response says where to follow it."""
     session = await session_of(request)
     fields = _fields(await read_json_body(request, "command"))
-    command = submit_from_request(
+    command = await submit_from_request(
         request,
         session,
         type=fields.get("type", ""),
@@ -43,9 +45,20 @@ async def post_command(request: web.Request) -> web.Response:
 async def list_commands(request: web.Request) -> web.Response:
     """Return the commands of a session, oldest first."""
     session = await session_of(request)
-    commands = deps_of(request).commands.of(session.id)
+    commands = await _commands_of(request, session)
     view = session_view(session, time.time())
     return json_response({"commands": [command_json(command, view) for command in commands]})
+
+
+async def _commands_of(request: web.Request, session: Session) -> Sequence[Command]:
+    """Return the commands of a session, also those that are on their way to the bridge that has it."""
+    deps = deps_of(request)
+    if deps.inbox is None:
+        return known_commands(deps, session)
+    waiting = await deps.inbox.commands(session.id)
+    known = known_commands(deps, session)
+    ids = {command.id for command in known}
+    return [*known, *(command for command in waiting if command.id not in ids)]
 
 
 def command_json(command: Command, session: SessionView) -> dict[str, Any]:

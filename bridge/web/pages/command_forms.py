@@ -40,7 +40,7 @@ async def post_form(request: web.Request) -> web.Response:
     session = await session_of(request)
     fields = await form_fields(request)
     name, command_id = fields.pop("type", ""), fields.pop("command_id", "")
-    submit_from_request(
+    await submit_from_request(
         request, session, type=name, parameters=fields, command_id=command_id, asker="person"
     )
     back = f"{root_of(request)}{session_link(session.id)}?note=queued"

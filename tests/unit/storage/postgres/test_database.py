@@ -172,14 +172,16 @@ def test_a_failed_statement_that_was_caught_commits_nothing(database):
 
 def test_keys_that_count_up_are_given_by_the_database(database):
     """The inbox numbers its rows, whichever bridge writes them."""
-    message = {"session_id": "s", "kind": "command", "payload": b"", "queued_ms": 1}
+    message = {"session_id": "s", "message_id": "", "kind": "", "payload": b"", "queued_ms": 1}
     put = Statement(
         inserted(INBOX)
         .values({name: bindparam(name) for name in message})
         .returning(INBOX.c.number)
     )
     with database.transaction() as transaction:
-        numbers = [transaction.query(put, message)[0][0] for _ in range(3)]
+        numbers = [
+            transaction.query(put, message | {"message_id": str(one)})[0][0] for one in range(3)
+        ]
 
     assert numbers == sorted(set(numbers))
 

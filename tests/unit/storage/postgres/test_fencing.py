@@ -15,7 +15,10 @@ KINDS = Statement(select(INBOX.c.kind).order_by(INBOX.c.number))
 
 TAKE = "UPDATE bridges SET generation = generation + 1 WHERE bridge_id = 'a'"
 MOVE = "UPDATE owners SET bridge_id = 'b' WHERE session_id = 'two'"
-WRITE = "INSERT INTO inbox (session_id, kind, payload, queued_ms) VALUES ('s', '{}', '', 1)"
+WRITE = (
+    "INSERT INTO inbox (session_id, message_id, kind, payload, queued_ms)"
+    " VALUES ('s', gen_random_uuid()::text, '{}', '', 1)"
+)
 
 
 @pytest.fixture
