@@ -21,6 +21,10 @@ class Database(Protocol):
     def bridge_id(self) -> str:
         """The name of this bridge among those that share the database; "": no other bridge does."""
 
+    @property
+    def number(self) -> int:
+        """The number of this bridge among those: the ids of its shards begin with it; 0: no other bridge does."""
+
     def transaction(
         self, *, refused: list[RefusedRow] | None = None
     ) -> AbstractContextManager[Transaction]:

@@ -25,7 +25,7 @@ from bridge.storage.index_queries import (
     WORST,
     ByAttempt,
 )
-from bridge.storage.shards import loss_of_row
+from bridge.storage.shards import LOST, STORED, loss_of_row
 
 LAST_MS = 2**63 - 1
 
@@ -79,6 +79,10 @@ class ImageLocation:
     stored: bool
     offset: int
     length: int
+    bridge_id: str = ""
+    """Whose spool has it, where several bridges share the index."""
+    lost: bool = False
+    """It went with a bridge that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +134,9 @@ class ImageIndex:
                 predicted,
                 _confidence(confidence),
                 true,
-                ImageLocation(key, bool(stored), *where),
+                ImageLocation(key, stored == STORED, offset, length, bridge_id, stored == LOST),
             )
-            for position, predicted, confidence, true, key, stored, *where in rows
+            for position, predicted, confidence, true, key, stored, offset, length, bridge_id in rows
         ]
 
     def results(self, session_id: str, attempt: int) -> dict[ImageResult, int]:

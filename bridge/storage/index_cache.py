@@ -16,10 +16,9 @@ from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
     Shard,
     ShardBatch,
-    adopt_batches,
+    adopt_shards,
     forget_shards,
     last_shard_id,
-    put_shards,
     shards_of_session,
 )
 from bridge.storage.sqlite import SqliteDatabase
@@ -87,8 +86,7 @@ class IndexCache:
         ]
         batches.sort(key=lambda batch: batch.received_ms)
         with self._transaction(database) as transaction:
-            put_shards(transaction, rows)
-            adopt_batches(transaction, database, batches)
+            adopt_shards(transaction, database, rows, batches)
 
     def forget(self, session_id: str) -> None:
         """Delete the rows of a session."""

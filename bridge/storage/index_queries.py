@@ -123,7 +123,7 @@ OF_CELL = by_attempt(
 _images_of_batch = (
     select(
         *(IMAGE.position, IMAGE.predicted_class, IMAGE.confidence, IMAGE.true_class),
-        *(SHARDS.c.key, SHARDS.c.stored, IMAGE.offset, IMAGE.length),
+        *(SHARDS.c.key, SHARDS.c.stored, IMAGE.offset, IMAGE.length, SHARDS.c.bridge_id),
     )
     .join_from(IMAGES, SHARDS, IMAGE.shard_id == SHARDS.c.shard_id)
     .where(

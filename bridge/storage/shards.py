@@ -11,6 +11,12 @@ from bridge.storage.schema import BATCHES, IMAGES, REBUILT, SHARDS
 from bridge.storage.statements import Statement, inserted, upsert
 from bridge.storage.transaction import Transaction
 
+WAITING, STORED, LOST = 0, 1, 2
+"""What `shards.stored` says."""
+
+SHARD_IDS = 1 << 40
+"""Ids that each bridge has of its own, from its number times as many on; one beyond any bridge's is damaged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -23,6 +29,10 @@ class Shard:
     closed: bool = False
     stored: bool = False
     attempt: int = 1
+    bridge_id: str = ""
+    """Whose spool has it until it is stored, where several bridges share the index."""
+    lost: bool = False
+    """It went with a bridge that is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +71,8 @@ class ShardBatch:
 SHARD = SHARDS.c
 BATCH = BATCHES.c
 
-_insert_shard = inserted(SHARDS).values(
-    {
-        name: bindparam(name)
-        for name in ("shard_id", "session_id", "key", "size_bytes", "closed", "stored", "attempt")
-    }
-)
-PUT_SHARD = Statement(
-    _insert_shard.on_conflict_do_update(
-        index_elements=["shard_id"],
-        set_={name: _insert_shard.excluded[name] for name in ("size_bytes", "closed", "stored")},
-    )
-)
-ADOPT_SHARD = Statement(_insert_shard.on_conflict_do_nothing())
+PUT_SHARD = upsert(SHARDS, changes=("size_bytes", "closed", "stored"))
+ADOPT_SHARD = Statement(inserted(SHARDS).on_conflict_do_nothing())
 PUT_BATCH = upsert(BATCHES)
 PUT_IMAGE = upsert(IMAGES)
 
@@ -93,15 +92,15 @@ FIND_SAME_OR_NEWER = Statement(
 )
 
 MARK_STORED = Statement(
-    update(SHARDS).where(SHARD.shard_id == bindparam("shard_id")).values(stored=1, closed=1)
+    update(SHARDS).where(SHARD.shard_id == bindparam("shard_id")).values(stored=STORED, closed=1)
 )
 FORGET_SHARD = Statement(delete(SHARDS).where(SHARD.shard_id == bindparam("shard_id")))
 
 _SHARDS = select(
     *(SHARD.shard_id, SHARD.session_id, SHARD.key, SHARD.size_bytes),
-    *(SHARD.closed, SHARD.stored, SHARD.attempt),
+    *(SHARD.closed, SHARD.stored, SHARD.attempt, SHARD.bridge_id),
 ).order_by(SHARD.shard_id)
-_IS_WAITING = (SHARD.stored == 0,)
+_IS_WAITING = (SHARD.stored != STORED, SHARD.bridge_id == bindparam("bridge_id"))
 
 UNSTORED_SHARDS = Statement(_SHARDS.where(*_IS_WAITING))
 SHARDS_OF_SESSION = Statement(_SHARDS.where(SHARD.session_id == bindparam("session_id")))
@@ -166,8 +165,28 @@ def adopt_batches(
     )
 
 
+def adopt_shards(
+    transaction: Transaction,
+    database: Database,
+    shards: Iterable[Shard],
+    batches: Sequence[ShardBatch],
+) -> None:
+    """Insert shards found in the object store, and their batches, but for shards that the index has by now."""
+    new = {
+        shard.shard_id
+        for shard in shards
+        if transaction.execute(ADOPT_SHARD, _shard_row(shard)).rowcount
+    }
+    adopt_batches(transaction, database, [batch for batch in batches if batch.shard_id in new])
+
+
+def own_spool(database: Database) -> str:
+    """Return the place that the spool of this bridge is for `is_rebuilt`."""
+    return f"spool {database.bridge_id}".rstrip()
+
+
 def is_rebuilt(database: Database, place: str) -> bool:
-    """Return whether the index has all that lay in "spool" or "store" before the database was made."""
+    """Return whether the index has all that lay in a spool or in "store" before the database was made."""
     return bool(database.query(FIND_REBUILT, {"place": place}))
 
 
@@ -176,14 +195,18 @@ def mark_rebuilt(transaction: Transaction, place: str) -> None:
     transaction.execute(MARK_REBUILT, {"place": place})
 
 
-def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> None:
-    """Record that shards are in the object store."""
-    transaction.executemany(MARK_STORED, [{"shard_id": number} for number in shard_ids])
+def mark_stored(transaction: Transaction, shard_ids: Iterable[int]) -> list[int]:
+    """Record that shards are in the object store, and return those that the index does not know."""
+    return [
+        number
+        for number in shard_ids
+        if not transaction.execute(MARK_STORED, {"shard_id": number}).rowcount
+    ]
 
 
 def unstored_shards(database: Database) -> list[Shard]:
-    """Return the shards that have not reached the object store, oldest first."""
-    return _shards(database.query(UNSTORED_SHARDS))
+    """Return the shards of this bridge that have not reached the object store, oldest first."""
+    return _shards(database.query(UNSTORED_SHARDS, {"bridge_id": database.bridge_id}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +218,8 @@ class Unstored:
 
 
 def unstored(database: Database) -> Unstored:
-    """Return how many shards, with how many images, have not reached the object store."""
-    [[shards, images]] = database.query(COUNT_UNSTORED)
+    """Return how many shards of this bridge, with how many images, have not reached the object store."""
+    [[shards, images]] = database.query(COUNT_UNSTORED, {"bridge_id": database.bridge_id})
     return Unstored(shards, images)
 
 
@@ -215,20 +238,24 @@ def shard_of(database: Database, key: str) -> Shard | None:
     return next(iter(_shards(database.query(SHARD_OF_KEY, {"key": key}))), None)
 
 
-SHARD_IDS_END = 10**18
-"""Ids of shards never come near this: one that does is damaged, and the ids after it must stay free."""
-
-
 def last_shard_id(database: Database) -> int:
-    """Return the highest id of a shard that is not damaged; 0 where there is none."""
-    rows = database.query(LAST_SHARD_ID, {"first": 0, "last": SHARD_IDS_END})
-    return rows[0][0] or 0
+    """Return the highest id that this bridge has given to a shard; where there is none, what comes before its first."""
+    before = database.number * SHARD_IDS
+    rows = database.query(LAST_SHARD_ID, {"first": before, "last": before + SHARD_IDS - 1})
+    return rows[0][0] or before
 
 
 def _shards(rows: Iterable[Row]) -> list[Shard]:
     return [
-        Shard(shard_id, session_id, key, size_bytes, bool(closed), bool(stored), attempt)
-        for shard_id, session_id, key, size_bytes, closed, stored, attempt in rows
+        Shard(
+            *(shard_id, session_id, key, size_bytes),
+            closed=bool(closed),
+            stored=stored == STORED,
+            attempt=attempt,
+            bridge_id=bridge_id,
+            lost=stored == LOST,
+        )
+        for shard_id, session_id, key, size_bytes, closed, stored, attempt, bridge_id in rows
     ]
 
 
@@ -239,8 +266,9 @@ def _shard_row(shard: Shard) -> dict[str, object]:
         "key": shard.key,
         "size_bytes": shard.size_bytes,
         "closed": int(shard.closed),
-        "stored": int(shard.stored),
+        "stored": STORED if shard.stored else WAITING,
         "attempt": shard.attempt,
+        "bridge_id": shard.bridge_id,
     }
 
 

@@ -54,6 +54,7 @@ class SqliteDatabase:
 
     dialect = DIALECT
     bridge_id = ""
+    number = 0
 
     def __init__(
         self,

@@ -24,6 +24,8 @@ class OpenShard:
     opened_at: float
     changed_seconds: float
     """When its last batch was received, in seconds since 1970."""
+    bridge_id: str = ""
+    """Whose spool has it, where several bridges share the index."""
     identity: shard_file.Identity | None = None
     """Of the file, since it was made."""
     is_missing: bool = False
@@ -80,6 +82,7 @@ class OpenShard:
             *(self.shard_id, self.session_id, self.key, self.size_bytes),
             closed=closed,
             attempt=self.attempt,
+            bridge_id=self.bridge_id,
         )
 
 

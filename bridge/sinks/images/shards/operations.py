@@ -12,7 +12,7 @@ from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
     Shard,
     ShardBatch,
-    adopt_batches,
+    adopt_shards,
     mark_rebuilt,
     mark_stored,
     put_batches,
@@ -135,12 +135,11 @@ class SpoolResult:
 
         What was found in the store, and what has reached it, is recorded whoever has the session.
         """
-        put_shards(
-            transaction,
-            [one for one in self.shards.values() if one.stored or one.session_id not in moved],
-        )
+        grown = [one for one in self.shards.values() if not one.stored]
+        put_shards(transaction, [one for one in grown if one.session_id not in moved])
         put_batches(transaction, [one for one in self.batches if one.session_id not in moved])
-        adopt_batches(transaction, database, self.adopted)
+        found = [one for one in self.shards.values() if one.stored]
+        adopt_shards(transaction, database, found, self.adopted)
         if self.is_rebuilt:
             mark_rebuilt(transaction, "store")
         counts = [count_of(kept, ImageResult.STORED) for kept in self.kept]

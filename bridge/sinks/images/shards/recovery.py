@@ -23,6 +23,7 @@ from bridge.storage.shards import (
     is_rebuilt,
     last_shard_id,
     mark_rebuilt,
+    own_spool,
     put_shards,
     shard_of,
     unstored_shards,
@@ -81,7 +82,8 @@ class Recovery:
         self._database = database
         self._telemetry = telemetry
         self._aside = aside
-        self._is_new = not is_rebuilt(database, "spool")
+        self._is_new = not is_rebuilt(database, own_spool(database))
+        spool.owner_id = database.bridge_id
         spool.next_shard_id = last_shard_id(database) + 1
         with suppress(OSError):
             spool.folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +122,7 @@ class Recovery:
                 for item in self._remaining:
                     self._recover_item(item, run)
                 if self._is_listed:
-                    mark_rebuilt(transaction, "spool")
+                    mark_rebuilt(transaction, own_spool(self._database))
         except StorageError as error:
             self._telemetry.recovery_failed(error)
             return []
@@ -276,7 +278,10 @@ def _adopt(key: str, run: RecoveryRun) -> Shard | None:
     shard_id = run.spool.allocate_id()
     read = _read_lines(key, path, shard_id)
     shard = Shard(
-        *(shard_id, key.partition("/")[0], key, size_bytes), closed=True, attempt=read.attempt
+        *(shard_id, key.partition("/")[0], key, size_bytes),
+        closed=True,
+        attempt=read.attempt,
+        bridge_id=run.database.bridge_id,
     )
     put_shards(run.transaction, [shard])
     adopt_batches(run.transaction, run.database, read.batches)

@@ -56,6 +56,8 @@ class Spool:
         """Keep shards in `folder`; `bridge_id` sets their keys apart from those of other bridges and runs."""
         self.folder = folder
         self.next_shard_id = 1
+        self.owner_id = ""
+        """This bridge, as the index names it where several share it."""
         self.due_at = math.inf
         """When the next shard is to be closed; may be read from any thread."""
         self._bridge_id = bridge_id
@@ -168,6 +170,7 @@ class Spool:
             candidate.batch.epoch,
             self._clock(),
             candidate.received,
+            self.owner_id,
         )
 
     def _flush(self, shard: OpenShard, result: SpoolResult) -> None:
@@ -285,6 +288,7 @@ class Spool:
             closed=True,
             stored=True,
             attempt=operation.attempt,
+            bridge_id=self.owner_id,
         )
         result.adopted += [replace(batch, shard_id=shard_id) for batch in operation.batches]
 
