@@ -13,23 +13,15 @@ from bridge.storage.shards import (
     ShardBatch,
     ShardImage,
     adopt_batches,
-    last_shard_id,
     mark_stored,
     put_batches,
     put_shards,
+    shards_of_session,
     unstored_shards,
 )
 from bridge.storage.sqlite.database import SqliteDatabase
 
 KEY = "run/2023-11-14/1700000000000-abcd0123-000001.tar"
-
-
-@pytest.fixture
-def database(tmp_path):
-    """Return an empty database."""
-    database = SqliteDatabase(tmp_path / "trainbridge.db", durable=False)
-    yield database
-    database.close()
 
 
 @pytest.fixture
@@ -49,10 +41,15 @@ def shard_batch(
     return ShardBatch(shard_id, session_id, epoch, batch, at, loss, images, attempt)
 
 
+def shard_in(database, number=1, key=KEY, **states):
+    """Return a shard in the spool of the bridge that has opened the database."""
+    return Shard(number, "run", key, 4096, bridge_id=database.bridge_id, **states)
+
+
 def put(database, *batches):
     """Commit batches of one shard."""
     with database.transaction() as transaction:
-        put_shards(transaction, [Shard(1, "run", KEY, 4096)])
+        put_shards(transaction, [shard_in(database)])
         put_batches(transaction, batches)
 
 
@@ -169,8 +166,9 @@ def test_worst_begins_with_what_is_not_a_number(database, index):
         (queries.OF_CELL, "images_by_class", False),
     ],
 )
-def test_no_question_walks_through_a_session(database, query, expected, sorts):
+def test_no_question_walks_through_a_session(tmp_path, query, expected, sorts):
     """A session of many batches has the answer at hand, in one of its indexes; what is sorted is short."""
+    database = SqliteDatabase(tmp_path / "bridge.db", durable=False)
     text, constants = query.of_all.compiled("sqlite", {})
     names = re.findall(r":(\w+)", text)
 
@@ -180,6 +178,7 @@ def test_no_question_walks_through_a_session(database, query, expected, sorts):
             f"EXPLAIN QUERY PLAN {text}", {**dict.fromkeys(names, 1), **constants}
         )
     )
+    database.close()
 
     assert f"INDEX {expected} (session_id=?" in plan
     assert ("TEMP B-TREE FOR ORDER BY" in plan, "SCAN" in plan) == (sorts, False)
@@ -251,12 +250,12 @@ def test_a_stored_shard_no_longer_waits(database, index):
     before = unstored_shards(database)
 
     with database.transaction() as transaction:
-        mark_stored(transaction, [1])
+        unknown = mark_stored(transaction, [1, 2])
 
+    assert unknown == [2]
     assert [shard.key for shard in before] == [KEY]
     assert unstored_shards(database) == []
     assert index.images("run", 1, 1)[0].location.stored
-    assert last_shard_id(database) == 1
 
 
 def test_what_was_cut_off_is_forgotten(database, index):
@@ -268,18 +267,18 @@ def test_what_was_cut_off_is_forgotten(database, index):
     )
 
     with database.transaction() as transaction:
-        lost = ShardRows(database, ()).delete_except(transaction, Shard(1, "run", KEY, 4096), [512])
+        lost = ShardRows(database, ()).delete_except(transaction, shard_in(database), [512])
     kept = index.images("run", 1, 1)
     batch = index.batch("run", 1, 1)
     gone = index.batch("run", 1, 2)
     with database.transaction() as transaction:
-        also_lost = ShardRows(database, ()).delete_shard(transaction, Shard(1, "run", KEY, 4096))
+        also_lost = ShardRows(database, ()).delete_shard(transaction, shard_in(database))
 
     assert (lost, batch.images, also_lost) == (2, 1, 1)
     assert [image.position for image in kept] == [0]
     assert gone is None
     assert index.newest("run", limit=9) == []
-    assert last_shard_id(database) == 0
+    assert shards_of_session(database, "run") == []
 
 
 def test_what_is_found_again_does_not_replace_what_is_newer(database, index):
@@ -287,7 +286,7 @@ def test_what_is_found_again_does_not_replace_what_is_newer(database, index):
     put(database, shard_batch(1, 1, at=5000, classes=((1, 1),)))
 
     with database.transaction() as transaction:
-        put_shards(transaction, [Shard(2, "run", KEY + "2", 4096, closed=True, stored=True)])
+        put_shards(transaction, [shard_in(database, 2, KEY + "2", closed=True, stored=True)])
         older = shard_batch(1, 1, at=4000, classes=((2, 2),), shard_id=2)
         unknown = shard_batch(1, 2, at=4000, classes=((3, 3),), shard_id=2)
         adopt_batches(transaction, database, [older, unknown])

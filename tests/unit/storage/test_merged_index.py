@@ -5,6 +5,7 @@ import random
 
 import pytest
 from support.images import NOON_MS
+from support.shared_database import opened
 
 from bridge.storage.index import ImageIndex, Prefer
 from bridge.storage.merged_index import MergedIndex
@@ -50,6 +51,21 @@ def indexed(tmp_path):
     yield index_of
     for database in databases:
         database.close()
+
+
+@pytest.fixture
+def shared_index(postgres_url):
+    """Return a function that puts batches into an index which several bridges share."""
+    with opened(postgres_url) as database:
+
+        def index_of(batches):
+            key = "run/2023-11-14/1700000000000-a1-abcd0123-000001.tar"
+            with database.transaction() as transaction:
+                put_shards(transaction, [Shard(1, "run", key, 4096, True, True)])
+                put_batches(transaction, batches)
+            return ImageIndex(database)
+
+        yield index_of
 
 
 def answers(index, attempt):
@@ -99,6 +115,16 @@ def test_it_answers_as_one_index_would(indexed, seed, attempt):
         answers(indexed(batches), attempt), answers(merged, attempt), strict=True
     ):
         assert repr(ours) == repr(theirs)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_both_databases_answer_alike(indexed, shared_index, seed):
+    """Whatever is asked: in PostgreSQL as in a file of one bridge."""
+    batches = random_batches(random.Random(seed))
+    own, shared = indexed(batches), shared_index(batches)
+    for attempt in (None, 1, 2):
+        for ours, theirs in zip(answers(own, attempt), answers(shared, attempt), strict=True):
+            assert repr(theirs) == repr(ours)
 
 
 def test_a_batch_that_both_have_is_the_own_one_and_comes_once(indexed):

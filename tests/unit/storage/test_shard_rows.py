@@ -12,24 +12,21 @@ from bridge.storage.shards import (
     put_shards,
     unstored_shards,
 )
-from bridge.storage.sqlite.database import SqliteDatabase
 
 SHARDS = 2 * SHARDS_PER_PASS
 IMAGES = 3
 
 
-@pytest.fixture
-def database(tmp_path):
-    """Return an index of two sessions, whose shards have three images each."""
-    database = SqliteDatabase(tmp_path / "bridge.db", durable=False)
+@pytest.fixture(autouse=True)
+def _indexed(database):
+    """Index two sessions, whose shards have three images each."""
     shards = [
-        Shard(number, f"run-{number % 2}", f"{number}.tar", 100) for number in range(1, SHARDS + 1)
+        Shard(number, f"run-{number % 2}", f"{number}.tar", 100, bridge_id=database.bridge_id)
+        for number in range(1, SHARDS + 1)
     ]
     with database.transaction() as transaction:
         put_shards(transaction, shards)
         put_batches(transaction, [batch_of(shard) for shard in shards])
-    yield database
-    database.close()
 
 
 def batch_of(shard):
