@@ -9,6 +9,7 @@ from bridge.addresses import GO_TO_IMAGES
 from bridge.web.admission import admitting
 from bridge.web.api.alertmanager import post_alerts
 from bridge.web.api.annotations import list_annotations
+from bridge.web.api.bridges import list_bridges
 from bridge.web.api.commands import list_commands, post_command
 from bridge.web.api.compare import get_comparison
 from bridge.web.api.curves import list_curves
@@ -27,8 +28,18 @@ from bridge.web.exposition import SCRAPES, exposition
 from bridge.web.health import liveness, readiness
 from bridge.web.hosts import ALLOWED_HOSTS, AllowedHosts
 from bridge.web.http_connections import HttpConnections
-from bridge.web.links import ALERTMANAGER, ANNOTATIONS, COMPARE, LOGIN, LOGOUT, OPENAPI, root_path
+from bridge.web.links import (
+    ALERTMANAGER,
+    ANNOTATIONS,
+    BRIDGES,
+    COMPARE,
+    LOGIN,
+    LOGOUT,
+    OPENAPI,
+    root_path,
+)
 from bridge.web.pages.batch import batch_page
+from bridge.web.pages.bridges import bridges_page
 from bridge.web.pages.command_forms import post_form
 from bridge.web.pages.compare import compare_page
 from bridge.web.pages.contact_sheet import contact_sheet
@@ -93,6 +104,7 @@ ROUTES = (
     Route("GET", ATTEMPT + BATCH, batch_page, Role.VIEW, is_owners=True),
     Route("GET", "/runs/{run_id}", run_page, Role.VIEW),
     Route("GET", f"/{COMPARE}", compare_page, Role.VIEW),
+    Route("GET", f"/{BRIDGES}", bridges_page, Role.VIEW),
     Route("GET", f"/{GO_TO_IMAGES}", go_to_images, Role.VIEW, is_owners=True),
     Route("GET", SESSION + BATCH + r"/{position:\d+}.jpg", image, Role.VIEW),
     Route("GET", ATTEMPT + BATCH + r"/{position:\d+}.jpg", image, Role.VIEW),
@@ -119,6 +131,7 @@ ROUTES = (
     Route("POST", "/api/v1" + SESSION + "/commands", post_command, Role.CONTROL),
     Route("GET", "/api/v1" + SESSION + "/commands", list_commands, Role.VIEW, is_owners=True),
     Route("POST", f"/{ALERTMANAGER}", post_alerts, Role.CONTROL),
+    Route("GET", f"/api/v1/{BRIDGES}", list_bridges, Role.VIEW),
     Route("GET", f"/{ANNOTATIONS}", list_annotations, Role.VIEW),
 )
 

@@ -19,6 +19,9 @@ ALERTMANAGER = "api/v1/alertmanager"
 ANNOTATIONS = "api/v1/annotations"
 """Where annotations of charts are, relative to the root."""
 
+BRIDGES = "bridges"
+"""The page of the bridges that share a database, relative to the root."""
+
 OPENAPI = "api/openapi.json"
 """Where the description of the API is, relative to the root."""
 
@@ -28,9 +31,11 @@ LOGIN, LOGOUT = "login", "logout"
 OWN_NAMES = frozenset(
     {
         "api",
+        BRIDGES,
         COMPARE,
         "go",
         "healthz",
+        "internal",
         LOGIN,
         LOGOUT,
         "metrics",

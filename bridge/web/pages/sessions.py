@@ -93,6 +93,7 @@ async def sessions_page(request: web.Request) -> web.Response:
             grpc_address=deps.grpc_address,
             store=store,
             grafana_url=deps.grafana_url,
+            is_shared=bool(deps.peers.bridge_id),
         )
 
     return html_response(await asyncio.to_thread(render_page))

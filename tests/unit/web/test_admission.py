@@ -54,6 +54,8 @@ SAMPLES = {
     ),
     "GET /runs/{run_id}": Sample("/runs/night"),
     "GET /compare": Sample("/compare?sessions=SESSION,b.own"),
+    "GET /bridges": Sample("/bridges"),
+    "GET /api/v1/bridges": Sample("/api/v1/bridges"),
     "GET /go/images": Sample("/go/images?session=SESSION&batch=1-0"),
     "GET /sessions/{session_id}/batches/{epoch}-{batch}/{position}.jpg": Sample(f"{BATCH}/0.jpg"),
     "GET /sessions/{session_id}/attempts/{attempt}/batches/{epoch}-{batch}/{position}.jpg": Sample(

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from bridge import __version__
 from bridge.access import Role
-from bridge.web.api.openapi import alerts, commands, comparison, images, runs, sessions
+from bridge.web.api.openapi import alerts, bridges, commands, comparison, images, runs, sessions
 from bridge.web.api.openapi.endpoint import get_document
 from bridge.web.api.openapi.shapes import SHARED, Operation, Parameter, Schema, ref, text
 from bridge.web.cookies import NAME
@@ -14,7 +14,7 @@ from bridge.web.errors import Endpoint
 
 API = "/api/"
 
-TOPICS = (sessions, images, runs, comparison, commands, alerts)
+TOPICS = (sessions, images, runs, comparison, commands, alerts, bridges)
 
 ITSELF = Operation("Description", "Get this document", {200: "It."}, {"type": "object"})
 
