@@ -1,8 +1,11 @@
 """TLS at both doors, from the settings, and the addresses that follow from it."""
 
+from collections.abc import Callable
+
 from bridge.addresses import url_of
-from bridge.certificates import CertificateFiles
+from bridge.certificates import CertificateFiles, fingerprint_of
 from bridge.config import Settings
+from bridge.errors import SettingError
 from bridge.receiver.certificates import Certificates
 from bridge.telemetry import Telemetry
 from bridge.web import HttpTls
@@ -16,13 +19,25 @@ def grpc_certificates(settings: Settings, telemetry: Telemetry) -> Certificates 
     return Certificates(CertificateFiles(cert, key, settings.tls_client_ca_file), telemetry)
 
 
-def http_tls(settings: Settings, telemetry: Telemetry) -> HttpTls | None:
-    """Return the certificate of the HTTP server, or None for plain text."""
+def http_fingerprint(settings: Settings) -> str:
+    """Return by what other bridges know the certificate of the HTTP server, "" for plain text; raises SettingError."""
+    if settings.http_tls_cert_file is None:
+        return ""
+    try:
+        return fingerprint_of(settings.http_tls_cert_file)
+    except (OSError, ValueError) as error:
+        raise SettingError(f"http_tls_cert_file: it cannot be read: {error}") from error
+
+
+def http_tls(
+    settings: Settings, telemetry: Telemetry, on_renewed: Callable[[], object] | None = None
+) -> HttpTls | None:
+    """Return the certificate of the HTTP server, or None for plain text; `on_renewed` is called once it is another."""
     cert, key = settings.http_tls_cert_file, settings.http_tls_key_file
     if cert is None or key is None:
         return None
     files = CertificateFiles(cert, key, settings.http_tls_client_ca_file, prefix="http_")
-    return HttpTls(files, telemetry)
+    return HttpTls(files, telemetry, on_renewed)
 
 
 def local_url_of(settings: Settings, address: str) -> str:

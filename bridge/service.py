@@ -13,7 +13,13 @@ from bridge.committer import Committer
 from bridge.config import Settings
 from bridge.connections import ConnectionWatch
 from bridge.deletions import SessionDeleter, deletions
-from bridge.encryption import grpc_certificates, http_tls, local_url_of, training_address
+from bridge.encryption import (
+    grpc_certificates,
+    http_fingerprint,
+    http_tls,
+    local_url_of,
+    training_address,
+)
 from bridge.grace import Grace
 from bridge.housekeeping import housekeeping
 from bridge.inbox import COMMAND, command_receiver
@@ -109,11 +115,11 @@ async def run(
                 folder,
                 telemetry,
                 peer_url=settings.peer_url or local_url,
-                fingerprint="",
+                fingerprint=http_fingerprint(settings),
             )
         )
         database = state.database
-        sharing = Sharing(state.shared, settings, telemetry)
+        sharing = Sharing(state, settings, telemetry)
         stack.callback(sharing.resign)
         archive = Archive(database, on_damaged=partial(telemetry.unexpected_error, "archive"))
         sessions = session_registry(settings)
@@ -228,9 +234,15 @@ async def run(
             alert_bounds=alert_bounds(settings),
             trusted_proxies=TrustedProxies.of(settings.trusted_proxies or ""),
             authentication=admitted.http,
+            peers=sharing.peers,
+            peer_connections=sharing.connections,
         )
         await stack.enter_async_context(
-            serve_http(build_app(deps), listener, http_tls(settings, telemetry))
+            serve_http(
+                build_app(deps),
+                listener,
+                http_tls(settings, telemetry, lambda: sharing.announce(http_fingerprint(settings))),
+            )
         )
 
         stream_deps = StreamDependencies(

@@ -19,11 +19,15 @@ from bridge.sinks.images import Images
 from bridge.sinks.inbox import InboxReceipts
 from bridge.sinks.journal import Journal
 from bridge.sinks.journal.restoration import Restoration
+from bridge.state import State
 from bridge.storage import inbox, owners
-from bridge.storage.database import SharedDatabase
 from bridge.storage.inbox import InboxRows
 from bridge.storage.owners import OwnerRows
+from bridge.storage.peer_rows import PeerRows
 from bridge.telemetry import Telemetry
+from bridge.web.peers.connections import PeerConnections
+from bridge.web.peers.shared_peers import SharedPeers
+from bridge.web.peers.sharing import NoPeers, Peers
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,25 @@ class SessionParts:
 class Sharing:
     """What a bridge does with sessions that others may have; with a database of its own, nothing."""
 
-    def __init__(
-        self, database: SharedDatabase | None, settings: Settings, telemetry: Telemetry
-    ) -> None:
-        """Share those of `database`; None: with nobody."""
-        self._database = database
+    def __init__(self, state: State, settings: Settings, telemetry: Telemetry) -> None:
+        """Share those of a database that others have, too; raises StorageError where it does not answer."""
+        self._database = database = state.shared
         self._settings = settings
         self._telemetry = telemetry
         self._rows = None if database is None else OwnerRows(database)
+        self._peer_rows = (
+            None
+            if database is None
+            else PeerRows(database, dead_seconds=settings.bridge_dead_seconds)
+        )
+        self.peers: Peers = (
+            NoPeers()
+            if self._peer_rows is None
+            else SharedPeers(self._peer_rows, state.acknowledgement)
+        )
+        """What pages ask of the other bridges."""
+        self.connections = PeerConnections(self.peers.secret)
+        """For requests to them."""
         self._ownership: Ownership | None = None
         self._releases = None if self._rows is None else Releases(self._rows)
         self._messages = None if database is None else InboxRows(database)
@@ -158,6 +173,11 @@ class Sharing:
         if self._releases is not None:
             self._releases.ask()
         committer.request_commit()
+
+    def announce(self, fingerprint: str) -> None:
+        """Have the others expect a certificate that this bridge shows from now on; raises StorageError."""
+        if self._peer_rows is not None:
+            self._peer_rows.put_fingerprint(fingerprint)
 
     def resign(self) -> None:
         """Let others adopt at once what this bridge still has: it has stopped."""

@@ -20,6 +20,8 @@ class State:
     database: Database
     shared: SharedDatabase | None
     """The same, where other bridges have it too."""
+    acknowledgement: str = ""
+    """What an Ack means there."""
 
 
 @contextmanager
@@ -37,8 +39,9 @@ def opened_state(
     a database that cannot be used, StorageError for one that cannot be opened.
     """
     if settings.state_url is not None:
-        with closing(_shared(settings, folder, telemetry, peer_url, fingerprint)) as shared:
-            yield State(shared, shared)
+        shared, meaning = _shared(settings, folder, telemetry, peer_url, fingerprint)
+        with closing(shared):
+            yield State(shared, shared, meaning)
         return
     database = SqliteDatabase(
         folder.database,
@@ -51,7 +54,8 @@ def opened_state(
 
 def _shared(
     settings: Settings, folder: StateFolder, telemetry: Telemetry, peer_url: str, fingerprint: str
-) -> SharedDatabase:
+) -> tuple[SharedDatabase, str]:
+    """Return the database, and what an Ack means there."""
     # With a folder psycopg is not needed, nor waited for.
     from bridge.storage.postgres import (  # noqa: PLC0415
         BridgeDescription,
@@ -62,5 +66,6 @@ def _shared(
     assert settings.state_url is not None  # noqa: S101 -- as the caller has seen
     description = BridgeDescription(folder.instance_id, peer_url, fingerprint, __version__)
     database = open_postgres(settings.state_url, description, pool_size=settings.database_pool_size)
-    telemetry.takeovers.meaning_found(acknowledgement_meaning(database))
-    return database
+    meaning = acknowledgement_meaning(database)
+    telemetry.takeovers.meaning_found(meaning)
+    return database, meaning.sentence

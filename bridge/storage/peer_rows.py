@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, func, select, update
 
 from bridge.storage.database import SharedDatabase
 from bridge.storage.owners import NOW_MS
@@ -42,6 +42,11 @@ ALL = Statement(
         .correlate(BRIDGES)
         .scalar_subquery(),
     ).order_by(BRIDGES.c.bridge_id)
+)
+PUT_FINGERPRINT = Statement(
+    update(BRIDGES)
+    .values(fingerprint=bindparam("shown"))
+    .where(BRIDGES.c.bridge_id == bindparam("bridge"))
 )
 PUT_SECRET = Statement(inserted(SECRETS).on_conflict_do_nothing())
 GET_SECRET = Statement(select(SECRETS.c.value).where(SECRETS.c.name == bindparam("name")))
@@ -95,6 +100,11 @@ class PeerRows:
         """Return all bridges, by name."""
         rows = self._database.query(ALL)
         return [BridgeRow(BridgeAddress(*row[:3]), *row[3:]) for row in rows]
+
+    def put_fingerprint(self, fingerprint: str) -> None:
+        """Have the others expect another certificate of this bridge."""
+        with self._database.transaction() as transaction:
+            transaction.execute(PUT_FINGERPRINT, {"bridge": self.bridge_id, "shown": fingerprint})
 
     def secret(self) -> bytes:
         """Return what bridges prove themselves to each other with; the first one makes it."""

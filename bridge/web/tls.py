@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 from bridge.certificates import CertificateFiles, RenewedFiles, server_context
+from bridge.errors import SettingError, StorageError
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 from bridge.web.http_connections import SLOW_REQUEST, HttpConnections, peer_address
@@ -30,9 +31,20 @@ LONGEST_PLAIN_REQUEST = 65_536
 class HttpTls:
     """What TLS is spoken with; renewed files are used from the next connection on."""
 
-    def __init__(self, files: CertificateFiles, telemetry: Telemetry) -> None:
-        """Load the files; raises SettingError where they cannot be used."""
+    def __init__(
+        self,
+        files: CertificateFiles,
+        telemetry: Telemetry,
+        on_renewed: Callable[[], object] | None = None,
+    ) -> None:
+        """Load the files; raises SettingError where they cannot be used.
+
+        `on_renewed` is called in a thread after others were loaded, until it raises neither StorageError nor SettingError.
+        """
         self._files = RenewedFiles(files, _http_context, telemetry)
+        self._telemetry = telemetry
+        self._on_renewed = on_renewed
+        self._is_announced = True
         self.context = self._files.first()
 
     @asynccontextmanager
@@ -50,6 +62,16 @@ class HttpTls:
             await asyncio.sleep(LOOK_SECONDS)
             renewed = await run_in_daemon_thread(self._files.renewed, name="certificates")
             self.context = renewed or self.context
+            self._is_announced = self._is_announced and renewed is None
+            if not self._is_announced and self._on_renewed is not None:
+                await self._announce(self._on_renewed)
+
+    async def _announce(self, on_renewed: Callable[[], object]) -> None:
+        try:
+            await run_in_daemon_thread(on_renewed, name="certificates")
+            self._is_announced = True
+        except (StorageError, SettingError) as error:
+            self._telemetry.storage_failed("announcing the certificate", error)
 
 
 class TlsDoor:

@@ -86,6 +86,7 @@ REQUESTS = {
         ("", {"alerts": [{**ALERT, "labels": {**ALERT["labels"], "session_id": "away"}}]}, 503),
         ("", [], 400),
     ],
+    "list_bridges": [("", None, 200)],
     "list_annotations": [
         ("?session=run-1,old-1,never&limit=3", None, 200),
         ("?kind=no", None, 400),
