@@ -75,8 +75,7 @@ def _issuer(settings: Settings) -> Issuer | None:
 
 def _issuer_used(telemetry: Telemetry, works: bool) -> None:  # noqa: FBT001 -- a callback
     """Have the connection checked soon, where its last check showed something else."""
-    if telemetry.on_connection_used is not None:
-        telemetry.on_connection_used(ISSUER, works)
+    telemetry.on_connection_used(ISSUER, works)
 
 
 def _rules(settings: Settings, telemetry: Telemetry) -> WatchedFile[Rules] | None:

@@ -31,8 +31,8 @@ class Telemetry:
         self.takeovers = TakeoverTelemetry(self._counters, self._gauges, self._histograms)
         self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
-        self.on_connection_used: Callable[[str, bool], None] | None = None
-        """Called on the event loop with a connection that was used, and whether that went well."""
+        self.on_connection_used: Callable[[str, bool], object] = lambda _name, _works: None
+        """Called on the event loop with a connection that was used (`state`: whatever has it), and whether that went well."""
         received = self._counters["bridge_requests_received_total"]
         self._requests = {kind: received.labels(name) for kind, name in MESSAGE_KINDS.items()}
         self._gauges["bridge_build_info"].labels(__version__, public_url).set(1)
@@ -65,11 +65,12 @@ class Telemetry:
     def committed(self, seconds: float) -> None:
         """A commit is on disk."""
         self._histograms["bridge_commit_duration_seconds"].observe(seconds)
+        self._used("database", works=True)
 
     def commit_failed(self, error: Exception) -> None:
         """A commit failed; it is retried, and nothing in it is acknowledged before it succeeds."""
         self._counters["bridge_commit_failures_total"].inc()
-        self._used("state_folder", works=False)
+        self._used("state", works=False)
         self._log_rate_limited(
             logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
         )
@@ -342,8 +343,7 @@ class Telemetry:
         self._used("object_store", works=works)
 
     def _used(self, connection: str, *, works: bool) -> None:
-        if self.on_connection_used is not None:
-            self.on_connection_used(connection, works)
+        self.on_connection_used(connection, works)
 
     def _log_rate_limited(self, level: int, kind: str, text: str, **fields: object) -> None:
         if self._quiet.claim(kind):

@@ -139,8 +139,8 @@ BRIDGES = Group(
             Every check of {{ $labels.connection }} has failed on {{ $labels.instance }} for ten minutes. /readyz?verbose
             of that bridge, and its log, say in one sentence what is wrong and what to change; trainbridge check-config
             --connect with its settings tries again at once. Without object_store images wait in the spool, without otlp
-            spans wait in the outbox, and nothing is lost until these are full; what cannot be written to state_folder is
-            not acknowledged, and clients keep it.
+            spans wait in the outbox, and nothing is lost until these are full; what cannot be written to state_folder or
+            database is not acknowledged, and clients keep it.
             """,
             board=BRIDGE_BOARD,
             note="""

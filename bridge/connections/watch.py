@@ -18,6 +18,9 @@ FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 """A connection that fails is tried again after pauses that grow from the one to the other."""
 
+STATE = ("state_folder", "database")
+"""What a commit goes to: a folder alone, or a database while the folder has the spool."""
+
 QUIET_PAUSE_SECONDS = 600.0
 """A connection that works is tried again after this, unless its use fails before."""
 
@@ -57,20 +60,22 @@ class ConnectionWatch:
             asyncio.create_task(self._watch(one), name=f"check {one.name}")
             for one in self._connections
         ]
+        former = self._telemetry.on_connection_used
         self._telemetry.on_connection_used = self._compare
         try:
             yield
         finally:
-            self._telemetry.on_connection_used = None
+            self._telemetry.on_connection_used = former
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _compare(self, name: str, works: bool) -> None:  # noqa: FBT001 -- a callback
         """Take note of what the bridge itself has seen of a connection."""
-        last = self._checks.get(name)
-        if last is not None and last.is_checked and works == bool(last.error):
-            self._contradicted[name].set()
+        for each in STATE if name == "state" else (name,):
+            last = self._checks.get(each)
+            if last is not None and last.is_checked and works == bool(last.error):
+                self._contradicted[each].set()
 
     async def _watch(self, connection: Connection) -> None:
         failures = futile = 0

@@ -114,6 +114,8 @@ def test_every_family_is_moved_by_an_occurrence():
     before = samples(Telemetry())
     for occurrence in (*OCCURRENCES.values(), Telemetry.stream_opened, OCCURRENCES["uploaded"]):
         occurrence(telemetry)
+    telemetry.takeovers.taken(2, 0.1)
+    telemetry.takeovers.lost(1)
 
     moved = {key[0] for key, value in samples(telemetry).items() if before.get(key) != value}
 

@@ -131,6 +131,23 @@ async def test_what_agrees_with_the_last_check_causes_none():
         assert neighbor.attempts == 1
 
 
+async def test_a_commit_says_how_the_database_is():
+    """A failed one has folder and database checked at once, and the first that succeeds the database."""
+    neighbor, telemetry = Neighbor(), Telemetry()
+    neighbor.error = "away"
+    connection = Connection("database", "postgresql://h/d", blocking(neighbor.probe))
+    pauses = {"first_pause_seconds": 0.0, "quiet_pause_seconds": NEVER_SECONDS}
+    watch = ConnectionWatch([connection], telemetry, **pauses)
+
+    async with watch.running():
+        await until(lambda: watch.checks()[0].error == "away")
+        neighbor.error = ""
+        await until(lambda: telemetry.committed(0.1) or not watch.checks()[0].error)
+        neighbor.error = "away"
+        telemetry.commit_failed(StorageError("away"))
+        await until(lambda: watch.checks()[0].error == "away")
+
+
 async def test_failures_without_end_cause_one_check_in_a_pause():
     """However often an export fails, the next check comes after the first pause only."""
     neighbor, telemetry = Neighbor(), Telemetry()
@@ -172,7 +189,8 @@ async def test_checks_that_failures_cause_in_vain_come_less_and_less_often(monke
             ("object_store", False),
         ),
         (lambda telemetry: telemetry.upload_stalled(), ("object_store", False)),
-        (lambda telemetry: telemetry.commit_failed(OSError("x")), ("state_folder", False)),
+        (lambda telemetry: telemetry.commit_failed(OSError("x")), ("state", False)),
+        (lambda telemetry: telemetry.committed(0.1), ("database", True)),
         (lambda telemetry: telemetry.spans_exported(0), ("otlp", True)),
         (lambda telemetry: telemetry.span_export_failed(1, StorageError("x")), ("otlp", False)),
     ],
