@@ -9,14 +9,17 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
     Table,
-    Text,
     literal_column,
 )
+from sqlalchemy import Text as AnyText
 
 METADATA = MetaData()
 
 WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 """A whole number of 64 bits: the type that SQLite makes a key of, and counts up, is INTEGER alone."""
+
+Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+"""A text that both databases sort as Python does, by its characters, whatever language PostgreSQL was set up for."""
 
 
 def _without_rowid(name: str, *columns: Column[object] | Index) -> Table:

@@ -176,6 +176,8 @@ class PostgresServer:
             "initdb",
             *("--pgdata", str(self.data), "--username", SUPERUSER, "--auth", "trust"),
             *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+            # As most servers: texts are sorted as in a dictionary, unless a column says otherwise.
+            *("--locale-provider", "icu", "--icu-locale", "en-US"),
         )
         self._write_settings(settings)
 

@@ -1,16 +1,14 @@
 """The row that a bridge has in a database that it shares."""
 
-from sqlalchemy import BigInteger, bindparam, extract, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from bridge.storage.owners import NOW_MS
 from bridge.storage.schema import BRIDGES, OWNERS, SHARDS
 from bridge.storage.statements import Statement
 
 SHARD_NUMBER_BITS = 40
 """The id of a shard is the number of its bridge, and behind that so many bits of the bridge's own."""
-
-NOW_MS = func.floor(extract("epoch", func.clock_timestamp()) * 1000).cast(BigInteger)
-"""Milliseconds since 1970 by the clock of the database, the same for all bridges."""
 
 IS_OURS = BRIDGES.c.bridge_id == bindparam("bridge")
 

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select
 from support.waiting import until_true
 
 from bridge.errors import DatabaseLostError, StorageError, UnwritableError
-from bridge.storage.schema import BATCHES, BRIDGES, INBOX, JOURNAL, SESSIONS
+from bridge.storage.schema import BATCHES, BRIDGES, INBOX, JOURNAL, OWNERS, SESSIONS
 from bridge.storage.statements import Statement, inserted, upsert
 
 PUT = Statement(inserted(JOURNAL))
@@ -90,6 +90,21 @@ def test_values_come_back_as_they_are(database):
     assert repr(found) == repr(losses)
     assert (total, mean, count, name, epoch) == (21, 3, 7, "ü€😀", 2**62)
     assert [type(value) for value in (total, mean, count)] == [int] * 3
+
+
+def test_texts_are_sorted_as_python_sorts_them(database):
+    """Whatever language the database is set up for, pages are cut and merged the same way as with SQLite."""
+    names = ["b", "B", "a", "A-1", "A1", "_", "ä", "z", "a b", "😀", "\uffff"]
+    with database.transaction() as transaction:
+        rows = [{"session_id": name, "bridge_id": "a"} for name in names]
+        transaction.executemany(Statement(inserted(OWNERS)), rows)
+    column = OWNERS.c.session_id
+    below = Statement(select(column).where(column < bindparam("name")).order_by(column))
+
+    assert [
+        name for [name] in database.query(Statement(select(column).order_by(column)))
+    ] == sorted(names)
+    assert [name for [name] in database.query(below, {"name": "a"})] == ["A-1", "A1", "B", "_"]
 
 
 @pytest.mark.parametrize(
