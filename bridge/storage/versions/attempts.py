@@ -11,6 +11,8 @@ down_revision = None
 
 WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
 SORTED: dict[str, Any] = {"sqlite_with_rowid": False}
 
 
@@ -18,7 +20,7 @@ def upgrade() -> None:
     """Create those tables that there are not yet."""
     _create(
         "sessions",
-        _key("session_id", Text()),
+        _key("session_id", TEXT),
         _key("attempt", WHOLE),
         *(_value(name, WHOLE) for name in ("registered_ms", "updated_ms", "ended_ms", "through")),
         _value("state", LargeBinary()),
@@ -29,8 +31,8 @@ def upgrade() -> None:
     _create(
         "shards",
         _key("shard_id", WHOLE),
-        _value("session_id", Text()),
-        Column("key", Text(), nullable=False, unique=True),
+        _value("session_id", TEXT),
+        Column("key", TEXT, nullable=False, unique=True),
         *(_value(name, WHOLE, "0") for name in ("stored", "closed", "size_bytes")),
         _value("attempt", WHOLE, "1"),
     )
@@ -38,21 +40,21 @@ def upgrade() -> None:
     _create(
         "spans",
         Column("number", WHOLE, primary_key=True, autoincrement=True),
-        Column("span_id", Text(), nullable=False, unique=True),
-        _value("span", Text()),
+        Column("span_id", TEXT, nullable=False, unique=True),
+        _value("span", TEXT),
         sqlite_autoincrement=True,
     )
     _create(
         "tallies",
-        *(_key("session_id", Text()), _key("attempt", WHOLE), _key("result", Text())),
+        *(_key("session_id", TEXT), _key("attempt", WHOLE), _key("result", TEXT)),
         *(_value("images", WHOLE), _value("at_ms", WHOLE)),
         **SORTED,
     )
-    _create("windows", _key("session_id", Text()), _value("offer", LargeBinary()))
-    _create("rebuilt", _key("place", Text()), **SORTED)
+    _create("windows", _key("session_id", TEXT), _value("offer", LargeBinary()))
+    _create("rebuilt", _key("place", TEXT), **SORTED)
     _create(
         "deletions",
-        *(_key("session_id", Text()), _key("attempt", WHOLE)),
+        *(_key("session_id", TEXT), _key("attempt", WHOLE)),
         *(_value("images", WHOLE), _key("requested_ms", WHOLE)),
         **SORTED,
     )
@@ -62,7 +64,7 @@ def _create_images() -> None:
     place = ("attempt", "epoch", "batch")
     _create(
         "batches",
-        _key("session_id", Text()),
+        _key("session_id", TEXT),
         *(_key(name, WHOLE) for name in place),
         _value("received_ms", WHOLE),
         Column("loss", Double()),
@@ -79,7 +81,7 @@ def _create_images() -> None:
     )
     _create(
         "images",
-        _key("session_id", Text()),
+        _key("session_id", TEXT),
         *(_key(name, WHOLE) for name in (*place, "position")),
         *(_value(name, WHOLE) for name in ("shard_id", "offset", "length")),
         *(Column("predicted_class", WHOLE), Column("confidence", Double())),

@@ -25,34 +25,36 @@ OLDEST_READER = 4
 
 WHOLE = BigInteger().with_variant(Integer(), "sqlite")
 
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     """Say of each row which bridge it is of, and make the tables that bridges meet in."""
     _share_journal()
-    op.add_column("sessions", _value("journal", Text(), ""))
-    op.add_column("shards", _value("bridge_id", Text(), ""))
+    op.add_column("sessions", _value("journal", TEXT, ""))
+    op.add_column("shards", _value("bridge_id", TEXT, ""))
     for name in ("session_id", "claimed_by"):
-        op.add_column("spans", _value(name, Text(), ""))
+        op.add_column("spans", _value(name, TEXT, ""))
     op.add_column("spans", _value("claimed_until_ms", WHOLE, "0"))
     op.create_table(
         "bridges",
-        _key("bridge_id", Text()),
+        _key("bridge_id", TEXT),
         Column("number", WHOLE, nullable=False, unique=True),
         *(_value("generation", WHOLE, "1"), _value("commits", WHOLE, "0")),
-        *(_value(name, Text(), "") for name in ("url", "fingerprint", "version")),
+        *(_value(name, TEXT, "") for name in ("url", "fingerprint", "version")),
         *(_value(name, WHOLE, "0") for name in ("started_ms", "seen_ms")),
     )
-    op.create_table("owners", _key("session_id", Text()), _value("bridge_id", Text()))
+    op.create_table("owners", _key("session_id", TEXT), _value("bridge_id", TEXT))
     op.create_index("owners_by_bridge", "owners", ["bridge_id"])
     op.create_table(
         "inbox",
         Column("number", WHOLE, primary_key=True, autoincrement=True),
-        *(_value("session_id", Text()), _value("message_id", Text()), _value("kind", Text())),
+        *(_value("session_id", TEXT), _value("message_id", TEXT), _value("kind", TEXT)),
         *(_value("payload", LargeBinary()), _value("queued_ms", WHOLE)),
         sqlite_autoincrement=True,
     )
     op.create_index("inbox_by_message", "inbox", ["session_id", "message_id"], unique=True)
-    op.create_table("secrets", _key("name", Text()), _value("value", LargeBinary()))
+    op.create_table("secrets", _key("name", TEXT), _value("value", LargeBinary()))
     revisions = op.create_table(
         "revisions", _key("revision", WHOLE), _value("oldest_reader", WHOLE)
     )
@@ -63,9 +65,9 @@ def _share_journal() -> None:
     """Give each bridge a journal of its own; the groups that are there are those of the only one."""
     shared = op.create_table(
         "journal_shared",
-        _key("bridge_id", Text(), ""),
+        _key("bridge_id", TEXT, ""),
         _key("number", WHOLE),
-        *(_value("sessions", Text(), ""), _value("entries", LargeBinary())),
+        *(_value("sessions", TEXT, ""), _value("entries", LargeBinary())),
         sqlite_with_rowid=False,
     )
     before = table("journal", column("number"), column("entries"))

@@ -39,6 +39,9 @@ def test_the_first_bridge_makes_the_tables_and_the_next_finds_them(connection):
             for column in table.c:
                 assert isinstance(columns[column.name]["type"], column.type.__class__)
                 assert columns[column.name]["nullable"] == column.nullable
+                kind = column.type.dialect_impl(opened.dialect)
+                collation = getattr(kind, "collation", None)
+                assert getattr(columns[column.name]["type"], "collation", None) == collation
             key = found.get_pk_constraint(table.name)["constrained_columns"]
             assert key == [column.name for column in table.primary_key]
             indexes = {index["name"] for index in found.get_indexes(table.name)}
