@@ -1,6 +1,7 @@
 """Statements of SQLAlchemy, compiled once for each database that they are run on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,12 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
 )
 
 
+BY_POSITION = sqlite.dialect(paramstyle="qmark")
+"""Takes a row as a sequence: sqlite3 looks up names more slowly than all the rest that a row costs."""
+
+RowOf = Callable[[Mapping[str, object]], Sequence[object]]
+
+
 class Statement:
     """One statement; made once, and run with other parameters each time."""
 
@@ -26,6 +33,7 @@ class Statement:
         """Take what SQLAlchemy built; its bound parameters are named."""
         self.clause = clause
         self._compiled: dict[str, tuple[str, Mapping[str, object]]] = {}
+        self._by_position: tuple[str, RowOf] | None = None
 
     def compiled(
         self, dialect: str, parameters: Mapping[str, object]
@@ -33,6 +41,20 @@ class Statement:
         """Return the text for a dialect, "sqlite" or "postgresql", and all its parameters: its own constants, too."""
         text, constants = self._compiled.get(dialect) or self._compile(dialect)
         return text, ({**constants, **parameters} if constants else parameters)
+
+    def by_position(self) -> tuple[str, RowOf]:
+        """Return the text for many rows in SQLite, and what makes of a row's parameters those that it takes."""
+        if self._by_position is None:
+            compiled: Any = self.clause.compile(dialect=BY_POSITION)
+            constants = {
+                name: value for name, value in compiled.params.items() if value is not None
+            }
+            take = _taking(compiled.positiontup)
+            self._by_position = (
+                str(compiled),
+                (lambda row: take({**constants, **row})) if constants else take,
+            )
+        return self._by_position
 
     @property
     def table(self) -> str:
@@ -44,6 +66,11 @@ class Statement:
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._compiled[dialect] = (str(compiled), constants)
         return self._compiled[dialect]
+
+
+def _taking(names: Sequence[str]) -> RowOf:
+    """Return what takes the values of these names out of a row."""
+    return itemgetter(*names) if len(names) > 1 else lambda row: [row[name] for name in names]
 
 
 def inserted(table: Table) -> Insert:

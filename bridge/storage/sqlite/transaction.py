@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from bridge.errors import StorageError
 from bridge.storage.statements import NOTHING, Statement
@@ -54,11 +54,11 @@ class SqliteTransaction:
 
     def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
         """Run one statement for each row."""
-        if rows:
-            text, first = compiled(statement, rows[0])
-            added = len(first) - len(rows[0])
-            every = [compiled(statement, row)[1] for row in rows] if added else rows
-            self._connection.executemany(text, every)
+        if isinstance(statement, str):
+            self._connection.executemany(statement, rows)
+        elif rows:
+            text, take = statement.by_position()
+            self._connection.executemany(text, map(take, cast("Any", rows)))
 
     def query(
         self, statement: Statement | str, parameters: Parameters = NOTHING, /
