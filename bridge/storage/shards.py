@@ -109,11 +109,17 @@ COUNT_UNSTORED = Statement(
     select(
         func.count(),
         select(func.count())
-        .where(IMAGES.c.shard_id.in_(select(SHARD.shard_id).where(*_IS_WAITING)))
         .select_from(IMAGES)
+        .where(
+            *(
+                IMAGES.c[name].in_(select(SHARD[name]).where(*_IS_WAITING))
+                for name in ("session_id", "shard_id")
+            )
+        )
         .scalar_subquery(),
     ).where(*_IS_WAITING)
 )
+"""The session, too, spares the images of all others: they are not sorted by shard."""
 LAST_SHARD_ID = Statement(
     select(func.max(SHARD.shard_id)).where(
         SHARD.shard_id.between(bindparam("first"), bindparam("last"))
