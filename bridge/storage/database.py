@@ -49,7 +49,7 @@ class Database(Protocol):
         Raises StorageError while that cannot be found out.
         """
 
-    def query(self, statement: Statement | str, parameters: Parameters = NOTHING, /) -> list[Row]:
+    def query(self, statement: Statement, parameters: Parameters = NOTHING, /) -> list[Row]:
         """Return all rows of a query on what has been committed; raises StorageError."""
 
     @property

@@ -1,12 +1,14 @@
 """What may be done inside of a transaction."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from bridge.storage.statements import NOTHING, Statement
 
 Parameters = Mapping[str, object] | Sequence[object]
+"""By name; those of a text, which tests run, by place too."""
 
 
 class StatementResult(Protocol):
@@ -31,18 +33,19 @@ class Transaction(Protocol):
     def owns(self, session_id: str) -> bool:
         """Return whether this bridge may write a session."""
 
-    def execute(
-        self, statement: Statement | str, parameters: Parameters = NOTHING, /
-    ) -> StatementResult:
+    def execute(self, statement: Statement, parameters: Parameters = NOTHING, /) -> StatementResult:
         """Run one statement."""
 
-    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
+    def executemany(self, statement: Statement, rows: Sequence[Parameters], /) -> None:
         """Run one statement for each row."""
 
     def query(
-        self, statement: Statement | str, parameters: Parameters = NOTHING, /
+        self, statement: Statement, parameters: Parameters = NOTHING, /
     ) -> list[tuple[Any, ...]]:
         """Return all rows of a query, which sees what this transaction has written."""
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Undo what is done inside where an error leaves the block; the transaction goes on with what was before."""
 
 
 @dataclass(frozen=True, slots=True)

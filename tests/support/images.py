@@ -67,13 +67,14 @@ class Bench:
         batches_per_second=2.0,
         clock=None,
         keeps_spool=True,
+        database=None,
         **limits,
     ):
-        """Build it; it runs inside `running`."""
+        """Build it; it runs inside `running`, with a database of its own where none is given."""
         folder.mkdir(exist_ok=True)
         self.spool = folder / "spool"
         self.store = store
-        self.database = SqliteDatabase(folder / "trainbridge.db", durable=False)
+        self.database = database or SqliteDatabase(folder / "trainbridge.db", durable=False)
         self.index = ImageIndex(self.database)
         self.telemetry = Telemetry()
         self.resolved = Counter()

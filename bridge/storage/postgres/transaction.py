@@ -1,6 +1,7 @@
 """Statements of a transaction, and how rows that PostgreSQL cannot hold are left out of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import psycopg
@@ -60,6 +61,21 @@ class PostgresTransaction:
     ) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         return run(self._connection, statement, parameters).fetchall()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done inside where an error leaves the block."""
+        self._connection.execute("SAVEPOINT inside")
+        try:
+            yield
+        except BaseException:
+            with suppress(
+                psycopg.Error
+            ):  # where the whole transaction has failed there is none to go back to
+                self._connection.execute("ROLLBACK TO SAVEPOINT inside")
+                self._connection.execute("RELEASE SAVEPOINT inside")
+            raise
+        self._connection.execute("RELEASE SAVEPOINT inside")
 
 
 class RowByRow(PostgresTransaction):

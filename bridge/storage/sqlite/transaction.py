@@ -2,7 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from bridge.errors import StorageError
@@ -65,6 +66,21 @@ class SqliteTransaction:
     ) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         return self._connection.execute(*compiled(statement, parameters)).fetchall()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what is done inside where an error leaves the block."""
+        self._connection.execute("SAVEPOINT inside")
+        try:
+            yield
+        except BaseException:
+            with suppress(
+                sqlite3.Error
+            ):  # where the whole transaction has failed there is none to go back to
+                self._connection.execute("ROLLBACK TO inside")
+                self._connection.execute("RELEASE inside")
+            raise
+        self._connection.execute("RELEASE inside")
 
 
 class RowByRow(SqliteTransaction):

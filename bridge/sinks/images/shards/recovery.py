@@ -138,10 +138,10 @@ class Recovery:
 
     def _recover_item(self, item: Item, run: RecoveryRun) -> None:
         """Recover one item, wholly or not at all."""
-        run.transaction.execute("SAVEPOINT item")
         reports = len(run.outcome.reports)
         try:
-            shard = self._recover(item, run)
+            with run.transaction.savepoint():
+                shard = self._recover(item, run)
         except StorageError:
             raise  # nothing of this transaction is committed: all of it is tried again
         except OSError as error:
@@ -149,16 +149,11 @@ class Recovery:
             run.outcome.remaining.append(item)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it costs this shard and no start
             self._telemetry.unexpected_error("recovery of the spool", error)
-            run.transaction.execute("ROLLBACK TO item")
             del run.outcome.reports[reports:]
             self._abandon(item, run)
         else:
             if shard is not None:
                 run.outcome.recovered.append(shard)
-            run.transaction.execute("RELEASE item")
-            return
-        run.transaction.execute("ROLLBACK TO item")
-        run.transaction.execute("RELEASE item")
 
     def _recover(self, item: Item, run: RecoveryRun) -> Shard | None:
         if isinstance(item, Shard):

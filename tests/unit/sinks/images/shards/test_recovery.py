@@ -8,11 +8,18 @@ from support.images import Bench, batch, members, session
 from support.stores import MemoryStore
 from support.waiting import until
 
+from bridge.storage.postgres import BridgeDescription, open_postgres
+
 
 @pytest.fixture
 def store():
     """Return an empty store."""
     return MemoryStore()
+
+
+def open_shared(url):
+    """Open a database as the bridge "a"."""
+    return open_postgres(url, BridgeDescription("a"), wait_seconds=0)
 
 
 async def killed(folder, store, *, batches=4, beyond=0):
@@ -53,6 +60,34 @@ async def test_what_was_committed_is_delivered(tmp_path, store, beyond):
     (shard,) = store.objects.values()
     assert len([name for name in members(shard) if name.endswith(".jpg")]) == 8
     assert ".trailer.json" in members(shard)
+
+
+@pytest.mark.parametrize("is_torn", [False, True])
+async def test_a_spool_is_recovered_with_a_shared_database(tmp_path, store, postgres_url, is_torn):
+    """What this bridge had committed is delivered; a shard that cannot be read costs itself, and its rows go with it."""
+    live, dead = tmp_path / "live", tmp_path / "dead"
+    bench = Bench(live, store, database=open_shared(postgres_url))
+    async with bench.running():
+        for number in range(4):
+            bench.send(session(), batch(1, number))
+            bench.commit()
+        shutil.copytree(live, dead)
+    store.objects.clear()
+    [spooled] = (dead / "spool").glob("*.tar")
+    if is_torn:
+        spooled.write_bytes(b"\0" * spooled.stat().st_size)
+    database = open_shared(postgres_url)
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE shards SET stored = 0, closed = 0")
+
+    again = Bench(dead, store, database=database)
+    async with again.running():
+        await until(
+            lambda: again.commit() or (bool(store.objects) != is_torn and not again.spooled())
+        )
+        found = [len(again.index.images("run", 1, number)) for number in range(4)]
+
+    assert found == ([0] * 4 if is_torn else [2] * 4)
 
 
 async def test_a_new_database_knows_which_attempt_images_are_of(tmp_path, store):
