@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Text,
     and_,
+    any_,
     bindparam,
     delete,
     exists,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.errors import StorageError
 from bridge.storage.database import Database, Row
@@ -78,6 +80,13 @@ FIND_NEWEST = Statement(
 FIND = Statement(select(*COLUMNS).where(ONE.c.session_id == NAME, ONE.c.attempt == ATTEMPT))
 ENTRIES = Statement(
     select(*ENTRY).where(IS_NEWEST).order_by(ONE.c.registered_ms.desc()).limit(LIMIT)
+)
+SUMMARIES = Statement(
+    select(ONE.c.session_id, ONE.c.summary).where(
+        ONE.c.session_id == any_(bindparam("names", type_=ARRAY(Text))),
+        ONE.c.summary.is_not(None),
+        IS_NEWEST,
+    )
 )
 ATTEMPTS = Statement(select(*ENTRY).where(ONE.c.session_id == NAME).order_by(ONE.c.attempt))
 UNFINISHED = Statement(
@@ -144,6 +153,8 @@ class Checkpoint:
     state: bytes
     journal: str = ""
     """The bridge whose groups are meant; "": no other bridge has this database."""
+    summary: bytes | None = None
+    """The little of it that lists say; None: not read, or not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +166,11 @@ class CheckpointEntry:
     updated_ms: int
     applied_through: int
     attempt: int = 1
+
+    @property
+    def version(self) -> tuple[int, int, int]:
+        """Another one for another checkpoint, whenever the session was last heard of."""
+        return self.attempt, self.registered_ms, self.applied_through
 
 
 class JournalRows:
@@ -253,6 +269,12 @@ class JournalRows:
         """Return which checkpoints there are of the latest registrations, newest first: one of each session."""
         return [CheckpointEntry(*row) for row in self._database.query(ENTRIES, {"most": limit})]
 
+    def summaries(self, session_ids: Collection[str]) -> dict[str, bytes]:
+        """Return the summaries of the newest attempts of sessions; there are none where no other bridge has the database."""
+        if not self._bridge:
+            return {}
+        return dict(self._database.query(SUMMARIES, {"names": list(session_ids)}))
+
     def attempts(self, session_id: str) -> list[CheckpointEntry]:
         """Return which checkpoints there are of a session, the oldest attempt first."""
         return [
@@ -278,6 +300,7 @@ class JournalRows:
             "through": one.applied_through,
             "state": one.state,
             "journal": self._bridge,
+            "summary": one.summary if self._bridge else None,
         }
 
 

@@ -38,13 +38,15 @@ SESSIONS = Table(
     Column("through", WHOLE, nullable=False),
     Column("state", LargeBinary, nullable=False),
     Column("journal", Text, nullable=False, server_default=""),
+    Column("summary", LargeBinary),
     Index("sessions_by_time", "registered_ms"),
     Index("sessions_by_end", "ended_ms"),
 )
 """One row an attempt of a session, as it stood when the group `through` of the bridge `journal` had been applied.
 
 The highest attempt is what the session is now; the others are over. `ended_ms` is 0 while it lives; `state` is
-MessagePack of what each part of the bridge knows of it.
+MessagePack of what each part of the bridge knows of it, and `summary` of the little that lists say, which is there
+only where bridges share the database: lists then read thousands of sessions that change all the time.
 """
 
 JOURNAL = _without_rowid(

@@ -1,6 +1,6 @@
 """What the web app needs from the rest of the bridge."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -69,6 +69,10 @@ class ArchiveEntry(Protocol):
     """That an attempt of a session is in the archive, and as of when: two that are equal mean the same content."""
 
     @property
+    def version(self) -> Hashable:
+        """Another one for other content, but for when it was last heard of."""
+
+    @property
     def session_id(self) -> str:
         """The session."""
 
@@ -80,6 +84,10 @@ class ArchiveEntry(Protocol):
     def registered_ms(self) -> int:
         """When it was registered, in milliseconds since 1970."""
 
+    @property
+    def updated_ms(self) -> int:
+        """When it was last heard of, in milliseconds since 1970."""
+
 
 class Archive(Protocol):
     """The sessions that are no longer in memory; safe to call from any thread."""
@@ -89,6 +97,9 @@ class Archive(Protocol):
 
     def last_written(self, session_id: str, /) -> Session | None:
         """Return the newest attempt as `find` does, and as connected where it was when it was written."""
+
+    def summaries(self, session_ids: Collection[str], /) -> Mapping[str, Session]:
+        """Return of sessions as `last_written` does the little that lists say; those without a summary are left out."""
 
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return an entry for each of the sessions registered most recently, newest first."""

@@ -2,19 +2,21 @@
 
 import asyncio
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 from aiohttp import web
 
 from bridge.access import Identity
 from bridge.session import Session
-from bridge.web.dependencies import AppDependencies, Archive, ArchiveEntry
+from bridge.web.dependencies import AppDependencies, ArchiveEntry
 from bridge.web.session_state import may_send, state_of
 
 MAX_SESSIONS = 10_000
 """Lists go no deeper into the archive."""
+
+SUMMARIES_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,20 @@ class SessionRow:
     rank: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    version: Hashable
+    row: SessionRow | None
+    """None: it cannot be read, which is not tried again before it changes."""
+
+
 @dataclass(slots=True)
 class SessionCatalog:
     """Reads each archived session once, however often lists are asked for."""
 
     deps: AppDependencies
-    _archived: dict[str, tuple[ArchiveEntry, SessionRow | None]] = field(default_factory=dict)
-    """By session; None where it cannot be read, which is not tried again before it changes."""
+    _archived: dict[str, _Known] = field(default_factory=dict)
+    """By session."""
     _reading: Lock = field(default_factory=Lock)
 
     async def rows(self, identity: Identity) -> list[SessionRow]:
@@ -64,17 +73,42 @@ class SessionCatalog:
 
     def _read_archive(self, in_memory: frozenset[str]) -> list[SessionRow]:
         with self._reading:
-            archive = self.deps.archive
-            fresh = {}
-            for entry in archive.entries(MAX_SESSIONS):
-                if entry.session_id in in_memory:
-                    continue
-                known = self._archived.get(entry.session_id)
-                if known is None or known[0] != entry:
-                    known = (entry, _read(archive, entry))
-                fresh[entry.session_id] = known
-            self._archived = fresh
-        return [row for _, row in fresh.values() if row is not None]
+            elsewhere = self.deps.peers.elsewhere()
+            entries = {
+                entry.session_id: entry
+                for entry in self.deps.archive.entries(MAX_SESSIONS)
+                if entry.session_id not in in_memory
+            }
+            before = self._archived
+            versions = {
+                name: (entry.version, elsewhere.get(name, "")) for name, entry in entries.items()
+            }
+            known = {
+                name: before[name]
+                for name, version in versions.items()
+                if name in before and before[name].version == version
+            }
+            changed = [name for name in versions if name not in known]
+            known |= {
+                name: _Known(versions[name], row) for name, row in self._read(changed, elsewhere)
+            }
+            self._archived = known
+        rows = ((entries[name], one.row) for name, one in known.items())
+        return [_as_seen(row, entry) for entry, row in rows if row is not None]
+
+    def _read(
+        self, names: Sequence[str], elsewhere: Container[str]
+    ) -> Iterator[tuple[str, SessionRow | None]]:
+        """Yield the rows of sessions, from summaries where there are any: other bridges write sessions all the time."""
+        archive = self.deps.archive
+        for start in range(0, len(names), SUMMARIES_AT_ONCE):
+            some = names[start : start + SUMMARIES_AT_ONCE]
+            summaries = archive.summaries(some)
+            for name in some:
+                session = summaries.get(name) or archive.find(name)
+                if session is not None and name not in elsewhere:
+                    session.connected = False
+                yield name, None if session is None else row_of(session)
 
 
 CATALOG = web.AppKey("catalog", SessionCatalog)
@@ -104,6 +138,7 @@ def row_of(session: Session) -> SessionRow:
     )
 
 
-def _read(archive: Archive, entry: ArchiveEntry) -> SessionRow | None:
-    session = archive.find(entry.session_id)
-    return None if session is None else row_of(session)
+def _as_seen(row: SessionRow, entry: ArchiveEntry) -> SessionRow:
+    """Return a row with when the session was last heard of."""
+    seen_at = entry.updated_ms / 1000
+    return row if seen_at <= row.updated_at else replace(row, updated_at=seen_at)

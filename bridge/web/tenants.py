@@ -1,6 +1,6 @@
 """What a bridge is to somebody who may see some of its sessions: as if there were no others."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.access import Identity
@@ -59,6 +59,10 @@ class OwnArchive:
     def last_written(self, session_id: str, /) -> Session | None:
         """Return a session of one's own, or None."""
         return self.all.last_written(session_id) if self.owns(session_id) else None
+
+    def summaries(self, session_ids: Collection[str], /) -> Mapping[str, Session]:
+        """Return what lists say of one's own sessions."""
+        return self.all.summaries([name for name in session_ids if self.owns(name)])
 
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return the entries of one's own sessions among the `limit` newest of all."""

@@ -52,6 +52,16 @@ class FakeEntry:
     identity: int
     updated_at: float
 
+    @property
+    def version(self):
+        """Another one for other content."""
+        return self
+
+    @property
+    def updated_ms(self):
+        """As the session says."""
+        return round(self.updated_at * 1000)
+
 
 @dataclass
 class FakeArchive:
@@ -66,6 +76,9 @@ class FakeArchive:
         if attempt is None:
             return newest
         return next((one for one in self._all(session_id) if one.attempt == attempt), None)
+
+    def summaries(self, session_ids):
+        return {}
 
     def last_written(self, session_id):
         return self.kept.get(session_id)

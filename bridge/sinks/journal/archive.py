@@ -1,11 +1,13 @@
 """Reads sessions from their checkpoints: for pages, and for clients that come back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 from bridge.errors import StorageError
 from bridge.session import Session
 from bridge.session_snapshot import session_from
+from bridge.session_summary import session_from_summary, summary_of
 from bridge.sinks.journal.soundness import check_session
 from bridge.storage import image_counts
 from bridge.storage.database import Database
@@ -16,7 +18,7 @@ from bridge.storage.journal import (
     JournalRows,
     milliseconds,
 )
-from bridge.storage.packed import sealed, unsealed
+from bridge.storage.packed import packed, sealed, unpacked, unsealed
 
 SESSION = "session"
 """The key in a checkpoint that holds the session itself; the others belong to sinks."""
@@ -62,6 +64,14 @@ class Archive:
         """Return an entry for each of the latest registrations, newest first, without reading the sessions."""
         return self._rows.entries(limit)
 
+    def summaries(self, session_ids: Collection[str]) -> dict[str, Session]:
+        """Return of sessions, as they were last written, the little that lists say; those that have no summary are left out."""
+        found = {}
+        for session_id, summary in self._rows.summaries(session_ids).items():
+            with suppress(StorageError, KeyError, TypeError, ValueError):  # it is read whole then
+                found[session_id] = session_from_summary(unpacked(summary))
+        return found
+
     def attempts(self, session_id: str) -> list[CheckpointEntry]:
         """Return an entry for each attempt of a session, oldest first, without reading them.
 
@@ -100,6 +110,7 @@ def checkpoint_of(
         0 if is_held else max(1, milliseconds(own["ended_at"] or own["updated_at"])),
         applied_through,
         sealed(state),
+        summary=packed(summary_of(own)),
     )
 
 

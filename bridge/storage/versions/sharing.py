@@ -32,6 +32,7 @@ def upgrade() -> None:
     """Say of each row which bridge it is of, and make the tables that bridges meet in."""
     _share_journal()
     op.add_column("sessions", _value("journal", TEXT, ""))
+    op.add_column("sessions", Column("summary", LargeBinary()))
     op.add_column("shards", _value("bridge_id", TEXT, ""))
     for name in ("session_id", "claimed_by"):
         op.add_column("spans", _value(name, TEXT, ""))

@@ -1,6 +1,6 @@
 """An archive in which sessions that other bridges have are as those last wrote them, and not as if nobody had them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.session import Session
@@ -24,6 +24,10 @@ class SharedArchive:
     def last_written(self, session_id: str, /) -> Session | None:
         """Return the newest attempt as the archive does."""
         return self.archive.last_written(session_id)
+
+    def summaries(self, session_ids: Collection[str], /) -> Mapping[str, Session]:
+        """Return what lists say of sessions, as the archive does."""
+        return self.archive.summaries(session_ids)
 
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return the entries of the archive."""

@@ -1,7 +1,7 @@
 """How old is what is shown of a session whose bridge does not answer."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -72,6 +72,10 @@ class TimedArchive:
     def last_written(self, session_id: str, /) -> Session | None:
         """Return the newest attempt, and note its time."""
         return self._noted(self.archive.last_written(session_id))
+
+    def summaries(self, session_ids: Collection[str], /) -> Mapping[str, Session]:
+        """Return what lists say of sessions, as the archive does."""
+        return self.archive.summaries(session_ids)
 
     def entries(self, limit: int, /) -> Sequence[ArchiveEntry]:
         """Return the entries of the archive."""
