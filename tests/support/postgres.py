@@ -37,6 +37,13 @@ SETTINGS = {
 
 STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
+PASSES_CLOSED_FOLDERS = (
+    "--inh-caps=-all,+dac_override",
+    "--ambient-caps=-all,+dac_override",
+    "--securebits=+no_setuid_fixup",  # or access(2) says no all the same
+)
+"""For a checkout, or a temporary folder, that only root may enter."""
+
 NUMBERS = count(1)
 
 
@@ -227,12 +234,15 @@ class PostgresServer:
 
     def _popen(self, command, log):
         """PostgreSQL refuses to run as root."""
-        other = pwd.getpwnam(self.user)
-        as_other = (
-            {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
-            if os.geteuid() == 0
-            else {}
-        )
+        as_other = {}
+        if os.geteuid() == 0:
+            other = pwd.getpwnam(self.user)
+            places = (command[0], self.folder / "data")
+            if all(map(_is_open_to_all, places)):
+                as_other = {"user": other.pw_uid, "group": other.pw_gid, "extra_groups": []}
+            else:
+                ids = (f"--reuid={other.pw_uid}", f"--regid={other.pw_gid}", "--clear-groups")
+                command = ["setpriv", *ids, *PASSES_CLOSED_FOLDERS, *command]
         return subprocess.Popen(
             command,
             stdout=log,
@@ -282,6 +292,12 @@ def _folder(user):
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_open_to_all(path):
+    """Return whether everybody may come to a file, and run it if it is a program that is there."""
+    parents = all(parent.stat().st_mode & 0o001 for parent in path.absolute().parents[1:])
+    return parents and (not path.is_file() or bool(path.stat().st_mode & 0o001))
 
 
 def _runs(process):
