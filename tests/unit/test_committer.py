@@ -3,9 +3,11 @@
 import asyncio
 import sqlite3
 import threading
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
+from support.fenced import FencedTransaction
 from support.waiting import until
 
 from bridge.committer import Committer
@@ -393,3 +395,100 @@ async def test_a_database_that_is_gone_is_a_problem_at_once(database, tmp_path):
         (tmp_path / "away.db").rename(tmp_path / "bridge.db")
         await until(lambda: waiter.tickets)
         assert committer.problem() == ""
+
+
+class Doubtful:
+    """A database whose commits may be made though they are said to fail, and whose bridge may lose sessions."""
+
+    def __init__(self, database, *, answers) -> None:
+        self.database = database
+        self.answers = answers
+        """By commit: whether it is made, and whether that is answered."""
+        self.owned = None
+        self.is_made = False
+
+    @contextmanager
+    def group(self, *, refused=None):
+        is_made, is_answered = self.answers.pop(0) if self.answers else (True, True)
+        self.is_made = is_made
+        with self.database.transaction(refused=refused) as transaction:
+            yield FencedTransaction(transaction, self.owned)
+            if not is_made:
+                raise StorageError("not made")
+        if not is_answered:
+            raise StorageError("no answer")
+
+    def settle(self):
+        if self.is_made is None:
+            raise StorageError("nobody knows")
+        return self.is_made
+
+
+async def test_a_commit_that_was_made_without_an_answer_is_not_made_twice(database):
+    """Whoever waits for it is notified, and what came meanwhile is written alone."""
+    notes, waiter = Notes(), Waiter(database)
+    doubtful = Doubtful(database, answers=[(True, False)])
+    committer = Committer([notes], doubtful, Telemetry())
+
+    async with committer.running():
+        notes.new.append("one")
+        ticket = committer.add_waiter(waiter, 10)
+        await until(lambda: waiter.tickets)
+        notes.new.append("two")
+        await committer.committed()
+
+    assert waiter.tickets[0] == (ticket, ["one"])
+    assert notes.committed == ["one", "two"]
+    assert database.query("SELECT span_id FROM spans ORDER BY number") == [("one",), ("two",)]
+    assert not committer.is_full
+
+
+async def test_a_commit_that_was_not_made_is_written_again(database):
+    """With what came meanwhile, in order."""
+    notes, waiter = Notes(), Waiter(database)
+    committer = Committer([notes], Doubtful(database, answers=[(False, True)]), Telemetry())
+
+    async with committer.running():
+        notes.new.append("one")
+        committer.add_waiter(waiter, 10)
+        await until(lambda: waiter.tickets)
+
+    assert notes.committed == ["one"]
+
+
+async def test_nothing_is_written_before_it_is_known_what_became_of_the_last_commit(database):
+    """A group that may be there already must not be there twice."""
+    notes = Notes()
+    doubtful = Doubtful(database, answers=[(None, False)])
+    committer = Committer([notes], doubtful, Telemetry())
+    notes.new.append("one")
+
+    assert not await committer.commit()
+    notes.new.append("two")
+    assert not await committer.commit()
+    doubtful.is_made = False
+    assert await committer.commit()
+
+    assert notes.committed == ["one", "two"]
+
+
+async def test_sessions_that_were_lost_are_let_go_of_before_anybody_is_notified(database):
+    """An Ack of a bridge that has been fenced would promise what another one does not have."""
+    happened = []
+    doubtful = Doubtful(database, answers=[])
+    doubtful.owned = frozenset({"mine"})
+    committer = Committer(
+        [Notes()], doubtful, Telemetry(), on_fenced=lambda fenced: happened.append(fenced.owned)
+    )
+
+    class Late:
+        """Notes when it is notified."""
+
+        def on_committed(self, _ticket):
+            happened.append("notified")
+
+    committer._durables[0].new.append("one")
+    committer.add_waiter(Late(), 10)
+    assert await committer.commit()
+
+    assert happened == [{"mine"}, "notified"]
