@@ -71,6 +71,7 @@ class SessionsElsewhere:
         except StorageError as error:
             self._deps.telemetry.storage_failed("sessions of other bridges", error)
             stream.ending = NOT_TO_BE_HAD
+            stream.finish()
 
     def _is_elsewhere(self, session_id: str) -> bool:
         is_name = SESSION_ID.fullmatch(session_id) is not None

@@ -66,7 +66,9 @@ class Trainer:
 class Bridge:
     """A receiver with everything below it, and a sink that records."""
 
-    def __init__(self, tmp_path, authentication=OPEN, **config) -> None:
+    def __init__(
+        self, tmp_path, authentication=OPEN, *, shared=None, load_archived=None, **config
+    ) -> None:
         self.sink = Recording()
         self.telemetry = Telemetry()
         self.sessions = Sessions(limit=5)
@@ -90,6 +92,8 @@ class Bridge:
             telemetry=self.telemetry,
             count_images=lambda session_id: self.image_counts.get(session_id, (0, 0)),
             authentication=authentication,
+            shared=shared,
+            load_archived=load_archived or (lambda _session_id: None),
         )
         self.servicer = Servicer(
             self.deps, ServerConfig(limits=MessageLimits(image_dimension=64), **config)
