@@ -176,6 +176,8 @@ class Commands:
         command = commands.get(result.command_id)
         if command is None or command.result is not None:
             return None
+        # It may have been queued anew when its stream broke: the answer was on its way.
+        self._discard_waiting(session_id, command.id)
         state = State.APPLIED if result.applied else State.REFUSED
         answered_at = self._clock() if at is None else at
         commands[command.id] = replace(command, state=state, result=result, answered_at=answered_at)
@@ -248,7 +250,7 @@ class Commands:
 
     def _advance(self, session_id: str, command_id: str, state: State) -> None:
         command = self.find(session_id, command_id)
-        if command is not None:
+        if command is not None and command.result is None:
             self._commands[session_id][command_id] = replace(command, state=state)
             self._discard_waiting(session_id, command_id)
 

@@ -80,6 +80,7 @@ class Sharing:
         self._releases = None if self._rows is None else Releases(self._rows)
         self._messages = None if database is None else InboxRows(database)
         self._receipts = None if self._messages is None else InboxReceipts(self._messages)
+        self._delivery: InboxDelivery | None = None
 
     @property
     def sinks(self) -> tuple[Releases | InboxReceipts, ...]:
@@ -103,7 +104,7 @@ class Sharing:
             self._rows,
             Restoration(sinks.replayers, self._telemetry),
             self._telemetry,
-            go_on=parts.go_on,
+            go_on=partial(self._go_on, parts),
             catch_up=catch_up,
         )
         self._ownership = ownership = Ownership(
@@ -129,9 +130,21 @@ class Sharing:
 
     def inbox(self, parts: SessionParts) -> SessionInbox | None:
         """Return what takes commands and alerts for sessions of other bridges; None: there are no others."""
-        if self._messages is None:
+        if self._messages is None or self._receipts is None:
             return None
-        return SessionInbox(self._messages, parts.sessions, committed=parts.committer.committed)
+        self._delivery = delivery = InboxDelivery(
+            self._messages,
+            self._receipts,
+            parts.sessions,
+            self._telemetry,
+            request_commit=parts.committer.request_commit,
+        )
+        return SessionInbox(
+            self._messages,
+            parts.sessions,
+            committed=parts.committer.committed,
+            deliver=delivery.deliver,
+        )
 
     async def serve(
         self,
@@ -145,18 +158,12 @@ class Sharing:
 
         `on_lost` is called with each session that another bridge has taken.
         """
-        if self._database is None or self._messages is None or self._receipts is None:
+        delivery = self._delivery
+        if self._database is None or delivery is None:
             return
         if self._ownership is not None:
             self._ownership.on_lost = on_lost
-        delivery = InboxDelivery(
-            self._messages,
-            self._receipts,
-            parts.sessions,
-            receivers,
-            self._telemetry,
-            request_commit=parts.committer.request_commit,
-        )
+        delivery.hand_to(receivers)
         own_id = self._database.bridge_id
 
         def on_notify(channel: str, name: str) -> None:
@@ -167,6 +174,14 @@ class Sharing:
 
         await stack.enter_async_context(delivery.running())
         stack.enter_context(self._database.listen((inbox.CHANNEL, owners.CHANNEL), on_notify))
+
+    def _go_on(
+        self, parts: SessionParts, session: Session, window: bytes | None, /, *, is_expected: bool
+    ) -> None:
+        """Go on with a session, and look what has been left for it meanwhile."""
+        parts.go_on(session, window, is_expected=is_expected)
+        if self._delivery is not None:
+            self._delivery.announce(session.id)
 
     def _catch_up(self, committer: Committer) -> None:
         """Have a commit find out soon what other bridges have taken."""

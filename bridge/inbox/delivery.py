@@ -34,19 +34,23 @@ class InboxDelivery:
         rows: InboxRows,
         receipts: InboxReceipts,
         sessions: Sessions,
-        receivers: Mapping[str, MessageReceiver],
         telemetry: Telemetry,
         *,
         request_commit: Callable[[], None],
     ) -> None:
-        """Give messages to the receiver of their kind; one of a kind that is not known waits for a newer bridge."""
+        """Give messages to nobody yet: see `hand_to`."""
         self._rows = rows
         self._receipts = receipts
         self._sessions = sessions
-        self._receivers = dict(receivers)
+        self._receivers: dict[str, MessageReceiver] = {}
         self._telemetry = telemetry
         self._request_commit = request_commit
         self._requested = asyncio.Event()
+        self._turn = asyncio.Lock()
+
+    def hand_to(self, receivers: Mapping[str, MessageReceiver]) -> None:
+        """Give messages to the receiver of their kind; one of a kind that is not known waits for a newer bridge."""
+        self._receivers.update(receivers)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -64,14 +68,15 @@ class InboxDelivery:
             self._requested.set()
 
     async def deliver(self) -> None:
-        """Give out what waits for the sessions in memory; raises StorageError."""
-        removed = self._receipts.removed()
-        rows = await self._read(0)
-        while rows:
-            for row in rows:
-                self._give(row)
-            rows = await self._read(rows[-1].number) if len(rows) == ROWS_PER_QUERY else []
-        self._receipts.forget(removed)
+        """Give out what waits for the sessions in memory by now, in the sequence in which it came; raises StorageError."""
+        async with self._turn:
+            removed = self._receipts.removed()
+            rows = await self._read(0)
+            while rows:
+                for row in rows:
+                    self._give(row)
+                rows = await self._read(rows[-1].number) if len(rows) == ROWS_PER_QUERY else []
+            self._receipts.forget(removed)
 
     async def drop_old(self) -> None:
         """Drop what has waited for too long, whoever it is for; raises StorageError."""

@@ -22,12 +22,22 @@ class SessionInbox:
     """Takes commands and other messages; what it has taken outlives every bridge."""
 
     def __init__(
-        self, rows: InboxRows, sessions: Sessions, *, committed: Callable[[], Awaitable[None]]
+        self,
+        rows: InboxRows,
+        sessions: Sessions,
+        *,
+        committed: Callable[[], Awaitable[None]],
+        deliver: Callable[[], Awaitable[None]],
     ) -> None:
-        """Write to `rows`; `committed` waits until all that has happened in this bridge by now is in the database."""
+        """Write to `rows`.
+
+        `committed` waits until all that has happened in this bridge by now is in the database; `deliver` gives the
+        sessions of this bridge what waits for them by now.
+        """
         self._rows = rows
         self._sessions = sessions
         self._committed = committed
+        self._deliver = deliver
         self._threads = ThreadLimiter("inbox", MOST_THREADS)
 
     async def submit(self, session: Session, command: Command) -> Command:
@@ -42,6 +52,11 @@ class SessionInbox:
     async def pass_on(self, message: InboxMessage) -> None:
         """Leave anything for a session; raises LimitError, StorageError."""
         await self._threads.run(lambda: self._rows.add(message))
+
+    async def catch_up(self) -> None:
+        """Give the sessions of this bridge what waits for them, which was sent before what they are given now."""
+        with suppress(StorageError):  # nobody can leave anything now, and what waits comes later
+            await self._deliver()
 
     async def commands(self, session_id: str) -> list[Command]:
         """Return the commands that are on their way to the bridge that has a session; raises StorageError."""

@@ -46,6 +46,8 @@ async def submit_from_request(
     deps = deps_of(request)
     checked = _checked_type(type), checked_parameters(parameters), _checked_id(command_id)
     expires_at = _expires_at(expires_in_seconds)
+    if deps.inbox is not None and deps.sessions.find(session.id) is not None:
+        await deps.inbox.catch_up()
     existing = known_command(deps, session, checked[2])
     if existing is not None:
         return _same(existing, *checked[:2])

@@ -136,6 +136,9 @@ class SessionInbox(Protocol):
     async def pass_on(self, message: InboxMessage, /) -> None:
         """Leave anything for a session; raises LimitError, StorageError."""
 
+    async def catch_up(self) -> None:
+        """Give the sessions in memory what waits for them, so that it comes before what they are given now."""
+
     async def commands(self, session_id: str, /) -> Sequence[Command]:
         """Return the commands that are on their way to a session; raises StorageError."""
 

@@ -77,14 +77,19 @@ class InboxBridge:
             committer=self.committer,
             telemetry=self.telemetry,
         )
-        self.inbox = SessionInbox(self.rows, self.sessions, committed=self.committer.committed)
         self.delivery = InboxDelivery(
             self.rows,
             self.receipts,
             self.sessions,
-            {COMMAND: command_receiver(self.pipeline.submit), **receivers},
             self.telemetry,
             request_commit=self.committer.request_commit,
+        )
+        self.delivery.hand_to({COMMAND: command_receiver(self.pipeline.submit), **receivers})
+        self.inbox = SessionInbox(
+            self.rows,
+            self.sessions,
+            committed=self.committer.committed,
+            deliver=self.delivery.deliver,
         )
 
     @asynccontextmanager

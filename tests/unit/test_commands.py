@@ -269,3 +269,32 @@ def test_expired_commands_make_room():
 
     commands.of("run")
     assert commands.submit("run", PAUSE, {}, "new").state is State.QUEUED
+
+
+def test_an_answer_to_a_command_that_was_queued_anew_stays():
+    """When its stream broke the answer was on its way: the command is not sent again, and stays answered."""
+    commands = Commands()
+    commands.submit("run", PAUSE, {}, "c1")
+    commands.take("run")
+    commands.requeue_unanswered("run")
+
+    answered = commands.answer("run", CommandResult("c1", True, "ok", 1, 2))
+
+    assert commands.take("run") == []
+    assert commands.of("run") == [answered]
+    assert answered.state is State.APPLIED
+
+
+def test_a_journal_in_which_an_answered_command_was_sent_again_is_read():
+    """Older bridges wrote it so: the answer counts."""
+    commands, session = Commands(), SimpleNamespace(id="run", restored_state={})
+    answer = CommandAnswered(PAUSE, CommandResult("c1", True, "ok", 1, 2))
+    for event in (
+        CommandQueued("c1", PAUSE, {}),
+        CommandSent("c1", PAUSE, {}),
+        answer,
+        CommandSent("c1", PAUSE, {}),
+    ):
+        commands.replay(session, event, 5.0)
+
+    assert [command.state for command in commands.of("run")] == [State.APPLIED]

@@ -316,6 +316,31 @@ async def test_what_a_session_here_was_given_is_kept_with_the_commit(pair):
     assert a.kept() == [("1", "a")]
 
 
+async def test_what_waits_comes_before_what_is_sent_to_the_owner_itself(pair):
+    """Whoever has been answered by one bridge, and then asks another, is served in that sequence."""
+    a, b = pair
+    session = a.have()
+    async with a.committer.running():
+        await send(b, session, "pause")
+        await a.inbox.catch_up()
+        a.pipeline.submit("run", CommandType.RESUME_TRAINING, {}, "resume")
+
+    assert [command.id for command in a.commands.of("run")] == ["pause", "resume"]
+
+
+async def test_rounds_that_overlap_take_nothing_twice(pair):
+    """One that began to read before a commit is over before the next one begins."""
+    a, b = pair
+    session = a.have()
+    async with a.committer.running():
+        for number in range(10):
+            await send(b, session, str(number))
+            await asyncio.gather(*(a.delivery.deliver() for _ in range(3)))
+        await until(lambda: a.waiting() == [])
+
+    assert len(a.kept()) == 10
+
+
 async def test_cut_network_delays_a_command(postgres_server, postgres_url):
     """It is refused while nobody can keep it, and arrives once the bridge that has the session is back."""
     database = postgres_url.rpartition("/")[2]

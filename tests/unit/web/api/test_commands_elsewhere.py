@@ -30,6 +30,7 @@ class FakeInbox:
         self.error = None
         self.is_lost = False
         """Whether another bridge has taken what is in memory here."""
+        self.on_catch_up = None
 
     async def submit(self, session, command):
         message = message_of(command, session.attempt)
@@ -48,6 +49,10 @@ class FakeInbox:
             for one in self.messages
             if (one.session_id, one.kind) == (session_id, "command")
         ]
+
+    async def catch_up(self):
+        if self.on_catch_up:
+            self.on_catch_up()
 
     async def is_kept(self, _session):
         return not self.is_lost
@@ -185,6 +190,19 @@ async def test_command_for_a_session_here_needs_no_inbox(client, inbox):
     await client.post(PATH, json=PAUSE)
 
     assert (inbox.messages, len(client.deps.commands.of("run-1"))) == ([], 1)
+
+
+async def test_commands_arrive_in_the_sequence_in_which_they_were_sent(client, inbox):
+    """What was left at another bridge before comes before what is sent here now; the same command is the same."""
+    running(client.deps)
+    inbox.on_catch_up = lambda: client.deps.submit_command(
+        "run-1", CommandType.PAUSE_TRAINING, {}, "one"
+    )
+
+    await client.post(PATH, json={"type": "RESUME_TRAINING", "command_id": "two"})
+    await client.post(PATH, json=PAUSE)
+
+    assert [one.id for one in client.deps.commands.of("run-1")] == ["one", "two"]
 
 
 async def test_alert_about_a_session_elsewhere_is_passed_on(client, inbox):
