@@ -122,6 +122,7 @@ class Sharing:
             dead_seconds=self._settings.bridge_dead_seconds,
             catch_up=catch_up,
             strays=ownership.strays,
+            note_shares=ownership.note_shares,
         )
         await stack.enter_async_context(taking.running())
         await stack.enter_async_context(orphans.running())

@@ -121,7 +121,8 @@ class Sessions(BaseModel):
     rebalance_seconds: float = setting(
         0.0,
         "How long a session that began on another bridge stays, give or take half, before its client is asked to connect "
-        "again; 0: for good. A session that began here always stays.",
+        "again; 0: for good. A session that began here always stays. With a PostgreSQL that bridges share: how often a "
+        "stream is asked, while this bridge has more than its share of all sessions.",
         expected="a number of seconds, such as 600, or 0",
         ge=0,
     )

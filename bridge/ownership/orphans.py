@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -34,6 +34,8 @@ class Orphans:
     """Has a commit find out what this bridge has lost itself."""
     strays: Callable[[Sequence[str]], Sequence[str]] = lambda _owned: ()
     """Returns which of the sessions that it owns nobody has in memory, or has asked for."""
+    note_shares: Callable[[Mapping[str, int]], object] = lambda _shares: None
+    """Called now and then with how many sessions each bridge has that lives."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,11 +75,16 @@ class Orphans:
         if strays:
             await run_in_daemon_thread(lambda: self.rows.release_now(strays), name="orphans")
 
+    async def _shares(self) -> Mapping[str, int]:
+        seconds = self.dead_seconds
+        return await run_in_daemon_thread(lambda: self.rows.shares(seconds), name="orphans")
+
     async def _run(self) -> None:
         while True:
             seconds = LOOK_SECONDS
             try:
                 await self.give_up_strays()
+                self.note_shares(await self._shares())
                 seconds = STEP_SECONDS if await self.adopt_some() else LOOK_SECONDS
             except StorageError as error:
                 self.telemetry.storage_failed("orphans", error)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from bridge.commit_group import Fenced
@@ -20,6 +20,9 @@ ATTEMPT_SECONDS = 3.0
 
 PAUSE_SECONDS = 0.05
 """Between two attempts."""
+
+CROWDED = 1.25
+"""So much more than the average of all bridges is more than its share, and one session at that."""
 
 MOVED = Moved()
 
@@ -54,6 +57,7 @@ class Ownership:
         self._registry = registry
         self._telemetry = telemetry
         self._releases = releases
+        self._shares: Mapping[str, int] = {}
         self.on_lost: Callable[[str], None] = lambda _session_id: None
         """Called with each session that another bridge has taken."""
 
@@ -99,6 +103,16 @@ class Ownership:
             self._registry.drop(session, MOVED)
             self.on_lost(session.id)
         self._telemetry.takeovers.lost(len(lost))
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether this bridge has more sessions than its share, by the last look at all that live."""
+        counts = self._shares.values()
+        return bool(counts) and len(self._sessions) > CROWDED * sum(counts) / len(counts) + 1
+
+    def note_shares(self, shares: Mapping[str, int]) -> None:
+        """Note how many sessions each bridge has that lives."""
+        self._shares = shares
 
     def strays(self, owned: Sequence[str]) -> list[str]:
         """Return what is owned without being in memory, and without anybody having just asked for it."""

@@ -38,6 +38,10 @@ class SharedSessions(Protocol):
     async def committed(self) -> None:
         """Wait until all that happened by now is known to the other bridges."""
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether this bridge has more sessions than its share of all."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamDependencies:

@@ -80,6 +80,12 @@ SOME_OF = Statement(
     .limit(bindparam("most", type_=BigInteger))
 )
 MINE = Statement(select(OWNERS.c.session_id).where(OWNERS.c.bridge_id == bindparam("bridge")))
+SHARES = Statement(
+    select(BRIDGES.c.bridge_id, func.count(OWNERS.c.session_id))
+    .select_from(BRIDGES.outerjoin(OWNERS, OWNERS.c.bridge_id == BRIDGES.c.bridge_id))
+    .where(~IS_DEAD)
+    .group_by(BRIDGES.c.bridge_id)
+)
 RESIGN = Statement(
     update(BRIDGES).values(seen_ms=0).where(BRIDGES.c.bridge_id == bindparam("bridge"))
 )
@@ -140,6 +146,11 @@ class OwnerRows:
     def mine(self) -> list[str]:
         """Return the sessions that this bridge owns."""
         return [name for [name] in self._database.query(MINE, {"bridge": self._bridge_id})]
+
+    def shares(self, silent_seconds: float) -> dict[str, int]:
+        """Return how many sessions each bridge has that has been seen within a time."""
+        rows = self._database.query(SHARES, {"silent_ms": round(silent_seconds * 1000)})
+        return {str(bridge): int(sessions) for bridge, sessions in rows}
 
     def release_now(self, names: Iterable[str]) -> None:
         """Own sessions no more, of which nothing is in memory."""

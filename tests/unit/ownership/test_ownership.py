@@ -228,3 +228,19 @@ async def test_the_event_of_a_session_that_was_lost_reaches_no_series(two):
     first.metrics.consume(session, Disconnected(), 1_800_000_000.0)
 
     assert first.metrics.all() == ()
+
+
+async def test_a_bridge_knows_when_it_has_more_than_its_share(two):
+    """One that has just come has none of the sessions, and counts for all that."""
+    first, _ = two
+    for number in range(4):
+        await first.register(f"run-{number}", f"{number}")
+    assert await first.committer.commit()
+    assert not first.ownership.is_crowded
+
+    first.ownership.note_shares(first.rows.shares(30.0))
+
+    assert first.rows.shares(30.0) == {"a": 4, "b": 0}
+    assert first.ownership.is_crowded
+    first.ownership.note_shares({"a": 4, "b": 4})
+    assert not first.ownership.is_crowded

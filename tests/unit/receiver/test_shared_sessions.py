@@ -26,7 +26,7 @@ class Elsewhere:
     def __init__(self) -> None:
         self.sessions: dict[str, Session] = {}
         self.acquired: list[str] = []
-        self.is_away = False
+        self.is_away = self.is_crowded = False
         self.may_commit = asyncio.Event()
         self.may_commit.set()
         self.bridge: Bridge
@@ -215,3 +215,22 @@ async def test_an_identity_takes_only_sessions_of_its_own(bridge):
     )
 
     assert bridge.elsewhere.acquired == []
+
+
+async def test_a_crowded_bridge_sends_streams_on_until_it_is_not(tmp_path):
+    """After a rolling upgrade the last bridge is empty, and the clients of the others find it."""
+    elsewhere = Elsewhere()
+    bridge = Bridge(tmp_path, shared=elsewhere, rebalance_seconds=0.05)
+    elsewhere.bridge = bridge
+    async with bridge.running() as bridge.stub:
+        await registered(bridge.stub)
+        stream = bridge.stub.StreamMetrics()
+        await say(stream, batch(0, sequence=1))
+        assert (await hear(stream)).ack.sequence == 1
+        await asyncio.sleep(0.3)
+        await say(stream, batch(1, sequence=2))
+        assert (await hear(stream)).ack.sequence == 2
+
+        elsewhere.is_crowded = True
+
+        assert (await hear(stream)).WhichOneof("payload") == "draining"
