@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -186,16 +186,16 @@ class JournalRows:
         self._trimmed_at = -math.inf
 
     def put(
-        self, transaction: Transaction, number: int, records: bytes, sessions: Collection[str] = ()
+        self, transaction: Transaction, number: int, records: bytes, sessions: Iterable[str] = ()
     ) -> None:
-        """Write the records of one commit, which are of these sessions.
+        """Write the records of one commit, which are of these sessions, however often each is named.
 
         Raises StorageError where the row cannot be written: what it holds must not be acknowledged, so the
         transaction must not go on without it.
         """
         if number >= NUMBERS_END:
             raise StorageError(f"the journal has run out of numbers at {number}")
-        names = f" {' '.join(sessions)} " if self._bridge else ""
+        names = f" {' '.join(dict.fromkeys(sessions))} " if self._bridge else ""
         row = {"bridge_id": self._bridge, "number": number, "sessions": names, "entries": records}
         if transaction.execute(PUT_GROUP, row).rowcount != 1:
             raise StorageError(f"the database cannot hold group {number} of the journal")

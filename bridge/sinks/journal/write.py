@@ -61,7 +61,7 @@ class JournalWrite:
         if transaction.owned is not None:
             self._leave_out_moved(transaction)
         if self.packed_records:
-            names = {record.session_id for record in self.records}
+            names = (record.session_id for record in self.records)
             self.rows.put(transaction, self.number, self.packed_records, names)
         if not self.rows.put_checkpoints(transaction, self.checkpoints or ()):
             self.journal.never_trim()

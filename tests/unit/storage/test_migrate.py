@@ -1,14 +1,20 @@
 """The tables of a database that bridges share, from one version of the bridge to the next."""
 
 from contextlib import closing
+from importlib import import_module
+from pkgutil import iter_modules
 
 import psycopg
 import pytest
 from sqlalchemy import inspect
+from support.shared_database import opened
 
 from bridge.errors import SettingError
+from bridge.storage import versions
+from bridge.storage.journal import Checkpoint, JournalRows
 from bridge.storage.migrate import connected, migrate
-from bridge.storage.revisions import NEWEST
+from bridge.storage.outbox import SpanOutbox, WaitingSpan
+from bridge.storage.revisions import NEWEST, OLDEST_READER
 from bridge.storage.schema import METADATA
 
 
@@ -97,3 +103,40 @@ def test_the_errors_are_those_of_the_connection(postgres_url):
         connection.commit()
         with pytest.raises(psycopg.errors.DuplicateTable):
             migrate(connection)
+
+
+def test_a_bridge_goes_on_with_tables_that_a_newer_one_has_added_to(connection, postgres_url):
+    """Columns and tables that it does not know are none of its business."""
+    migrate(connection)
+    announce(connection, NEWEST + 1, oldest_reader=NEWEST)
+    connection.execute("CREATE TABLE novelties (name text)")
+    for table in METADATA.sorted_tables:
+        connection.execute(f"ALTER TABLE {table.name} ADD COLUMN novelty text NOT NULL DEFAULT ''")
+    connection.commit()
+
+    with opened(postgres_url) as database:
+        rows, checkpoint = JournalRows(database), Checkpoint("run", 1, 1, 2, 0, 3, b"state")
+        with database.group() as group:
+            rows.put(group, 4, b"records", ["run"])
+            assert rows.put_checkpoints(group, [checkpoint])
+            SpanOutbox(database).add(group, [WaitingSpan("span", "run", "{}")])
+        assert list(rows.groups()) == [(4, b"records")]
+        assert rows.find("run").state == b"state"
+        assert [span for _, span in SpanOutbox(database).take_oldest(1)] == ["{}"]
+
+
+REVISIONS = [module.name for module in iter_modules(versions.__path__)]
+
+
+@pytest.mark.parametrize("name", REVISIONS)
+def test_every_revision_lets_the_version_before_go_on(name):
+    """Two neighbouring versions run beside each other during a rolling upgrade: a revision adds, the next one takes away.
+
+    The first one that bridges share has none before it.
+    """
+    module = import_module(f"{versions.__name__}.{name}")
+    number = int(module.revision)
+    if number > 4:
+        assert number - 1 >= module.OLDEST_READER
+    if number == NEWEST:
+        assert module.OLDEST_READER == OLDEST_READER
