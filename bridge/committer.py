@@ -100,9 +100,14 @@ class Committer:
             self._urgent.set()
         return self._ticket
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing can be written any more until the bridge is started again."""
+        return isinstance(self._error, DatabaseLostError)
+
     def problem(self) -> str:
         """Return why nothing is acknowledged any more, or "" where commits succeed, or may soon."""
-        if isinstance(self._error, DatabaseLostError):
+        if self.is_lost:
             return LOST
         if self._behind_since is None:
             return ""

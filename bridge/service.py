@@ -221,7 +221,12 @@ async def run(
             stored_sessions=elsewhere,
             readiness=(
                 Check("stopping", lambda: "it is stopping" if stopping.is_set() else ""),
-                Check("commits", committer.problem),
+                # Every bridge waits for a database that they share: trainers would find no better one.
+                Check(
+                    "commits",
+                    committer.problem,
+                    lambda: state.shared is not None and not committer.is_lost,
+                ),
                 Check("spool", images.problem),
             ),
             connection_checks=connection_watch.checks,

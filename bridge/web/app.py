@@ -22,6 +22,7 @@ from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
 from bridge.web.attempts.catalog import ATTEMPTS, AttemptCatalog
 from bridge.web.client_address import TRUSTED_PROXIES, is_secure
+from bridge.web.database_absence import ABSENCE, DatabaseAbsence
 from bridge.web.dependencies import DEPENDENCIES, AppDependencies
 from bridge.web.errors import Endpoint, error_middleware
 from bridge.web.exposition import SCRAPES, exposition
@@ -147,7 +148,8 @@ def build_app(deps: AppDependencies) -> web.Application:
     app[SCRAPES] = Scrapes(deps.connection_limits.metrics_pages)
     app[TRUSTED_PROXIES] = deps.trusted_proxies
     app[CONNECTIONS] = HttpConnections(deps.connection_limits, deps.telemetry, deps.trusted_proxies)
-    app[CATALOG] = SessionCatalog(deps)
+    app[ABSENCE] = DatabaseAbsence(is_shared=bool(deps.peers.bridge_id))
+    app[CATALOG] = SessionCatalog(deps, app[ABSENCE])
     app[ATTEMPTS] = AttemptCatalog(deps.archive)
     app[DOCUMENT] = build_document(ROUTES, asks_for_tokens=deps.authentication.is_required)
     _add_routes(app.router, "")

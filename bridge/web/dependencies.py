@@ -205,6 +205,8 @@ class Check:
     name: str
     problem: Callable[[], str]
     """Returns what is wrong now, or ""; runs on the event loop, so it must not block."""
+    is_bearable: Callable[[], bool] = lambda: False
+    """Returns whether the bridge is ready all the same: as where no other bridge could do better."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,19 @@ async def liveness(_request: web.Request) -> web.Response:
 
 
 async def readiness(request: web.Request) -> web.Response:
-    """Return 200 when every check passes, else 503 with the name and problem of each that fails.
+    """Return 200 when every check passes, else 503 with the name and problem of each that fails; some may be bearable.
 
     With `?verbose` every check is there, and what is known of the connections, on which nothing depends here; where
     credentials are asked for, to who may view all sessions.
     """
     is_verbose = "verbose" in request.query and await is_admitted(request, Role.VIEW)
-    checks = [(check.name, check.problem()) for check in deps_of(request).readiness]
-    failing = [name for name, problem in checks if problem]
+    readiness = deps_of(request).readiness
+    checks = [(check.name, check.problem()) for check in readiness]
+    failing = [
+        check.name
+        for check, (_, problem) in zip(readiness, checks, strict=True)
+        if problem and not check.is_bearable()
+    ]
     lines = [
         f"{name}: {problem or 'ok'}\n"
         for name, problem in checks

@@ -9,7 +9,9 @@ from threading import Lock
 from aiohttp import web
 
 from bridge.access import Identity
+from bridge.errors import StorageError
 from bridge.session import Session
+from bridge.web.database_absence import DatabaseAbsence
 from bridge.web.dependencies import AppDependencies, ArchiveEntry
 from bridge.web.session_state import may_send, state_of
 
@@ -52,6 +54,7 @@ class SessionCatalog:
     """Reads each archived session once, however often lists are asked for."""
 
     deps: AppDependencies
+    absence: DatabaseAbsence
     _archived: dict[str, _Known] = field(default_factory=dict)
     """By session."""
     _reading: Lock = field(default_factory=Lock)
@@ -62,16 +65,44 @@ class SessionCatalog:
         archived = await asyncio.to_thread(self._read_archive, frozenset(in_memory))
         return [row for row in (*in_memory.values(), *archived) if identity.owns(row.id)]
 
-    async def load(self, rows: Iterable[SessionRow]) -> list[Session]:
-        """Return the sessions of rows, without those that have been removed meanwhile."""
+    async def load(self, rows: Iterable[SessionRow], *, or_fewer: bool = False) -> list[Session]:
+        """Return the sessions of rows, without those that have been removed meanwhile.
+
+        `or_fewer`: those in memory are enough while a database that bridges share does not answer.
+        """
         rows = list(rows)
         missing = [row.id for row in rows if self.deps.sessions.find(row.id) is None]
-        find = self.deps.archive.find
-        found = await asyncio.to_thread(lambda: {one: find(one) for one in missing})
+        is_away = or_fewer and self.absence.is_known
+        wanted = () if is_away else missing
+        found = await asyncio.to_thread(lambda: self._found(wanted, or_fewer=or_fewer))
         sessions = (self.deps.sessions.find(row.id) or found.get(row.id) for row in rows)
         return [session for session in sessions if session is not None]
 
+    def _found(self, missing: Iterable[str], *, or_fewer: bool) -> dict[str, Session | None]:
+        found: dict[str, Session | None] = {}
+        try:
+            for name in missing:
+                found[name] = self.deps.archive.find(name)
+        except StorageError:
+            if not (or_fewer and self.absence.is_shared):
+                raise
+            self.absence.note()
+        return found
+
     def _read_archive(self, in_memory: frozenset[str]) -> list[SessionRow]:
+        """Return the sessions that are not in memory; while the database is away, as they were read last."""
+        if not self.absence.is_known:
+            try:
+                return self._read_changes(in_memory)
+            except StorageError:
+                if not self.absence.is_shared:
+                    raise
+                self.absence.note()
+        known = self._archived
+        rows = ((name, one.row) for name, one in known.items())
+        return [row for name, row in rows if row is not None and name not in in_memory]
+
+    def _read_changes(self, in_memory: frozenset[str]) -> list[SessionRow]:
         with self._reading:
             elsewhere = self.deps.peers.elsewhere()
             entries = {

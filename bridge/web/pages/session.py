@@ -9,11 +9,18 @@ from bridge.commands import Command
 from bridge.errors import NotFoundError
 from bridge.storage.index import ImageIndex
 from bridge.web.attempts.asked import newest_and_asked
-from bridge.web.attempts.catalog import ATTEMPTS, AllAttempts, since_the_first, view_of_all
+from bridge.web.attempts.catalog import (
+    ATTEMPTS,
+    AllAttempts,
+    AttemptCatalog,
+    since_the_first,
+    view_of_all,
+)
 from bridge.web.attempts.stitching import stretch_of
 from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
 from bridge.web.command_notes import note_of
+from bridge.web.database_absence import ABSENCE, NO_IMAGES, NoAttempts
 from bridge.web.dependencies import deps_of
 from bridge.web.happenings import firing, happenings, pause_sender
 from bridge.web.identity import viewer_of
@@ -45,6 +52,9 @@ NOTES = {
 }
 """Texts that a redirect may show on this page, by name, so that a link cannot put words of its own here."""
 
+NO_ATTEMPTS = AttemptCatalog(NoAttempts())  # type: ignore[arg-type]  # nothing is read of them
+"""While they cannot be asked for, the newest attempt is shown by itself."""
+
 
 async def session_page(request: web.Request) -> web.Response:
     """Return the page of a session, of all its attempts or of the one in its address."""
@@ -62,17 +72,17 @@ async def session_page(request: web.Request) -> web.Response:
     problem, store = images_problem(deps), store_problem(deps)
     run = await run_around(request, newest.client)
     by = asked_axis(request)
-    viewer, stale = viewer_of(request), stale_note(request)
+    viewer, stale, absence = viewer_of(request), stale_note(request), request.app[ABSENCE]
 
-    def render_page() -> str:
-        attempts = catalog.all_of(newest)
+    def render_page(index: ImageIndex) -> str:
+        attempts = (NO_ATTEMPTS if index is NO_IMAGES else catalog).all_of(newest)
         whole = view_of_all(newest, attempts)
         logged = since_the_first(whole, attempts) if asked is None else asked
         return render(
             "session.html",
             root,
             viewer,
-            **_contents(images.index, attempts, whole if asked is None else asked, asked),
+            **_contents(index, attempts, whole if asked is None else asked, asked),
             elsewhere=images.session.attempt if images.session is not images.row else None,
             missing="" if store else images.problem,
             matrix=confusion_matrix(newest.id, confusion, shown.config.class_names),
@@ -96,9 +106,10 @@ async def session_page(request: web.Request) -> web.Response:
             store=store,
             grafana_url=deps.grafana_url,
             stale=stale,
+            away=absence.problem(deps),
         )
 
-    return html_response(await asyncio.to_thread(render_page))
+    return html_response(await asyncio.to_thread(absence.rendered, render_page, images.index))
 
 
 def _note(name: str, session: SessionView, commands: list[Command]) -> str:

@@ -11,6 +11,7 @@ from aiohttp import web
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.charts.line_chart import Chart
 from bridge.web.charts.loss_chart import sparkline
+from bridge.web.database_absence import ABSENCE
 from bridge.web.dependencies import deps_of
 from bridge.web.identity import identity_of, viewer_of
 from bridge.web.links import batch_link, image_link, session_link, with_query
@@ -66,15 +67,15 @@ async def sessions_page(request: web.Request) -> web.Response:
     offset = whole_param(request, "offset", 0, highest=MAX_SESSIONS)
     rows = await catalog.rows(identity_of(request))
     selected, ranks = folded(query.select(rows)), rank_counts(rows)
-    page = await catalog.load(selected[offset : offset + PER_PAGE])
+    page = await catalog.load(selected[offset : offset + PER_PAGE], or_fewer=True)
     now, root = time.time(), root_of(request)
     note_name = request.query.get("note", "")
     views = [session_view(session, now) for session in page]
     problem, store = images_problem(deps), store_problem(deps)
-    viewer = viewer_of(request)
+    viewer, absence = viewer_of(request), request.app[ABSENCE]
 
-    def render_page() -> str:
-        cards = [_card(deps.index, view, ranks) for view in views]
+    def render_page(index: ImageIndex) -> str:
+        cards = [_card(index, view, ranks) for view in views]
         return render(
             "sessions.html",
             root,
@@ -94,9 +95,10 @@ async def sessions_page(request: web.Request) -> web.Response:
             store=store,
             grafana_url=deps.grafana_url,
             is_shared=bool(deps.peers.bridge_id),
+            away=absence.problem(deps),
         )
 
-    return html_response(await asyncio.to_thread(render_page))
+    return html_response(await asyncio.to_thread(absence.rendered, render_page, deps.index))
 
 
 def _groups(cards: list[Card], sort: Sort) -> list[tuple[str, list[Card]]]:

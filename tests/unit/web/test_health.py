@@ -39,3 +39,17 @@ async def test_the_verbose_page_has_every_check(open_client):
 
     assert (brief.status, await brief.text()) == (503, "spool: it is gone\n")
     assert (verbose.status, await verbose.text()) == (503, "commits: ok\nspool: it is gone\n")
+
+
+async def test_what_is_bearable_is_said_and_keeps_the_bridge_ready(open_client):
+    """Where no other bridge could do better, trainers stay; anything else that fails sends them away."""
+    away = Check("commits", lambda: "the database does not answer", lambda: True)
+    client = await open_client(readiness=(away, Check("spool", lambda: "")))
+    for path in ("/readyz", "/readyz?verbose"):
+        response = await client.get(path)
+        assert response.status == 200
+        assert "commits: the database does not answer\n" in await response.text()
+    client = await open_client(readiness=(away, FAILING))
+    response = await client.get("/readyz")
+    assert response.status == 503
+    assert await response.text() == "commits: the database does not answer\nspool: it is gone\n"

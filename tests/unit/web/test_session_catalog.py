@@ -9,6 +9,7 @@ from support.peers import FakePeers
 from bridge.access import ANYONE
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.session_summary import session_from_summary, summary_of
+from bridge.web.database_absence import DatabaseAbsence
 from bridge.web.peers.sharing import Peer
 from bridge.web.session_catalog import SessionCatalog
 
@@ -65,7 +66,7 @@ async def rows_of(catalog):
 async def test_a_session_of_another_bridge_is_as_that_says(deps, archive, has_summaries):
     """It is connected where it was when it was written last; one that nobody has is not."""
     archive.has_summaries = has_summaries
-    rows = await rows_of(SessionCatalog(deps))
+    rows = await rows_of(SessionCatalog(deps, DatabaseAbsence(is_shared=True)))
     assert {name: row.is_connected for name, row in rows.items()} == {
         "here": True,
         "there": True,
@@ -76,7 +77,7 @@ async def test_a_session_of_another_bridge_is_as_that_says(deps, archive, has_su
 
 async def test_only_what_has_changed_is_read_again(deps, archive):
     """And of that only the summary."""
-    catalog = SessionCatalog(deps)
+    catalog = SessionCatalog(deps, DatabaseAbsence(is_shared=True))
     for _ in range(3):
         await catalog.rows(ANYONE)
     assert sorted(archive.in_summary) == ["over", "there"]
@@ -89,7 +90,7 @@ async def test_only_what_has_changed_is_read_again(deps, archive):
 
 async def test_who_has_a_session_counts_at_once(deps):
     """A session whose bridge has given it up is not connected any more, though nothing of it was written."""
-    catalog = SessionCatalog(deps)
+    catalog = SessionCatalog(deps, DatabaseAbsence(is_shared=True))
     assert (await rows_of(catalog))["there"].is_connected
     deps.peers.owners.clear()
     assert not (await rows_of(catalog))["there"].is_connected
