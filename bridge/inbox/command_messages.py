@@ -17,6 +17,10 @@ COMMAND = "command"
 DONE_BEFORE = "the command was for an earlier attempt of its session"
 
 
+CLOCKS_SECONDS = 60.0
+"""How far the clocks of two bridges may be apart."""
+
+
 class Submit(Protocol):
     """Submits commands, as `Pipeline.submit` does."""
 
@@ -76,7 +80,8 @@ def command_receiver(
 
     def receive(session: Session, message: InboxMessage) -> bool:
         command, attempt = command_of(message)
-        if attempt != session.attempt:
+        was_before = command.queued_at < session.registered_at - CLOCKS_SECONDS
+        if attempt != session.attempt or was_before:
             raise InvalidDataError(DONE_BEFORE)
         expires_at = command.expires_at
         if session.ended_at:

@@ -215,6 +215,18 @@ async def test_command_to_an_earlier_attempt_is_refused(pair):
     assert (a.commands.of("run"), a.kept(), a.dropped("refused")) == ([], [], 1)
 
 
+async def test_command_to_a_run_that_was_deleted_is_not_for_the_next_one(pair):
+    """A run of the same name that began long after the command was sent is another one."""
+    a, b = pair
+    session = a.have()
+    await send(b, session, type=STOP)
+    session.registered_at += 120
+    async with a.running():
+        await until(lambda: a.waiting() == [])
+
+    assert (a.commands.of("run"), a.dropped("refused")) == ([], 1)
+
+
 async def test_damaged_message_stops_no_other(pair):
     """It is dropped and counted; one of a kind that only newer bridges know waits for these."""
     a, b = pair
