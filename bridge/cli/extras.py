@@ -15,6 +15,7 @@ LIBRARIES = {
     SERVER: frozenset(
         {
             "aiohttp",
+            "alembic",
             "grpc_health",
             "grpc_reflection",
             "jinja2",
@@ -23,8 +24,11 @@ LIBRARIES = {
             "msgpack",
             "opentelemetry",
             "prometheus_client",
+            "psycopg",
+            "psycopg_pool",
             "pydantic",
             "pydantic_settings",
+            "sqlalchemy",
             "urllib3",
             "yaml",
         }
