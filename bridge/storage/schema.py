@@ -73,6 +73,8 @@ SHARDS = Table(
     Column("size_bytes", WHOLE, nullable=False, server_default="0"),
     Column("attempt", WHOLE, nullable=False, server_default="1"),
     Column("bridge_id", Text, nullable=False, server_default=""),
+    Index("shards_by_session", "session_id"),
+    Index("shards_by_bridge", "bridge_id", "stored"),
 )
 """One row a shard: a tar file in the spool of a bridge until `stored`, in the object store from then on.
 

@@ -34,6 +34,8 @@ def upgrade() -> None:
     op.add_column("sessions", _value("journal", TEXT, ""))
     op.add_column("sessions", Column("summary", LargeBinary()))
     op.add_column("shards", _value("bridge_id", TEXT, ""))
+    op.create_index("shards_by_session", "shards", ["session_id"])
+    op.create_index("shards_by_bridge", "shards", ["bridge_id", "stored"])
     for name in ("session_id", "claimed_by"):
         op.add_column("spans", _value(name, TEXT, ""))
     op.add_column("spans", _value("claimed_until_ms", WHOLE, "0"))
@@ -60,6 +62,18 @@ def upgrade() -> None:
         "revisions", _key("revision", WHOLE), _value("oldest_reader", WHOLE)
     )
     op.execute(insert(revisions).values(revision=int(revision), oldest_reader=OLDEST_READER))
+    _take_sessions_for_equal()
+
+
+def _take_sessions_for_equal() -> None:
+    """Have PostgreSQL keep no statistics of which sessions have how many images.
+
+    One that it has not counted yet would seem to have next to none: any index that begins with the session would do to
+    find a batch of it, and each write would walk through all its images, until the statistics are made anew.
+    """
+    if op.get_bind().dialect.name == "postgresql":
+        for name in ("batches", "images"):
+            op.execute(f"ALTER TABLE {name} ALTER COLUMN session_id SET STATISTICS 0")
 
 
 def _share_journal() -> None:
