@@ -48,6 +48,12 @@ fuzz: .venv/fuzz ## send what a fuzzer makes to all that reads what strangers se
 
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
+campaign: .venv/dev .venv-proto/ready ## kill one of three bridges every 10 s for 10 min under 100 clients, and compare everything; arguments="--faults moves --seconds 60"
+	@PYTHONPATH=tests:. $(venv)/python -m support.fleet $(arguments)
+
+simulate-fleet: .venv/dev ## simulate 10,000 sessions over 8 bridges on one PostgreSQL (15 min), into benchmarks/results-fleet.json
+	@PYTHONPATH=tests:. $(venv)/python benchmarks/simulate_fleet.py $(arguments)
+
 bench: .venv/dev ## measure, print one table and write benchmarks/results.json; arguments=--quick is short
 	@$(venv)/python benchmarks/run.py $(arguments)
 
@@ -199,5 +205,5 @@ node_modules/.ready: package.json .venv/ready
 	@npm install --cache .tools/npm --no-save --no-package-lock --no-fund --no-audit --loglevel=error
 	@touch $@
 
-.PHONY: help demo stack test fuzz test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release sbom audit hashes coverage torch check-oldest clean \
+.PHONY: help demo stack test campaign simulate-fleet fuzz test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release sbom audit hashes coverage torch check-oldest clean \
   format-check lint types imports docs-check proto-check

@@ -64,6 +64,7 @@ def run_campaign(
     """Train through the faults, side by side, for so many seconds; return how many there were, and what holds."""
     campaign = Campaign(fleet, seconds, random.Random(SEED))
     with ExitStack() as stack:
+        began = time.time()
         targets = [member.server.http for member in fleet.members]
         prometheus = stack.enter_context(running_prometheus(folder, targets))
         clients = stack.enter_context(
@@ -77,7 +78,6 @@ def run_campaign(
                 jpeg=jpeg(),
             )
         )
-        began = time.time()
         time.sleep(WARM_UP_SECONDS)
         with watching_pages(fleet, clients.names) as pages:
             campaign.begin()

@@ -25,14 +25,14 @@ defaults
   timeout connect 1s
   timeout client 1h
   timeout server 1h
-  timeout check 2s
+  timeout check 1s
   retries 3
   option redispatch 1
   balance leastconn
   option httpchk GET /readyz
-  default-server check inter 250ms fastinter 100ms fall 3 rise 1 on-marked-down shutdown-sessions
+  default-server check inter 250ms fastinter 100ms fall 2 rise 1 on-marked-down shutdown-sessions
 """
-"""A bridge that does not answer for a second gets no new connection, and loses those it has."""
+"""A bridge that does not answer for two seconds gets no new connection, and loses those it has."""
 
 
 class Server(NamedTuple):

@@ -218,7 +218,9 @@ def _service(fleet: Fleet, clients: Clients, limits: Limits) -> list[Line]:
             if seconds > limits.seconds
         ]
         count = sum(len(ledger.interruptions) for ledger in ledgers)
+        away = max((longest(ledger.interruptions)[0] for ledger in ledgers), default=0.0)
         text = f"{found:.1f} s at most, {count} times over 0.5 s"
+        text += f"; {away:.1f} s with outages" if fleet.outages else ""
         lines.append(Line(f"{kind}: without an Ack", text, f"{limits.seconds:g} s", broken))
     return lines
 

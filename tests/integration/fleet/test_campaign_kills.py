@@ -1,0 +1,13 @@
+"""Bridges that die while others live: nothing that was acknowledged is lost, and nobody waits long."""
+
+from support.fleet.faults import kills, lost_nodes, moves
+
+
+def test_bridges_are_killed_while_streams_move(campaign):
+    """One bridge after the other ends by kill -9, while streams are closed every two seconds."""
+    assert campaign(kills(6), moves(2), seconds=20) >= 6
+
+
+def test_nodes_are_lost(campaign):
+    """Bridges are killed and their disks are gone: numbers are whole, and each image has its fate."""
+    assert campaign(lost_nodes(8), seconds=18, images_every=3) >= 2
