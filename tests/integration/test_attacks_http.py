@@ -258,3 +258,27 @@ def _read_answer(reader):
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
     reader.read(length)
+
+
+PASSED_ON = {
+    "empty": b"",
+    "no proof": b"eyJyb2xlcyI6WyJjb250cm9sIl19",
+    "a proof of zeros": b"eyJyb2xlcyI6WyJjb250cm9sIl19." + b"0" * 64,
+    "a proof of another hash": b"e30.d41d8cd98f00b204e9800998ecf8427e",
+    "bytes that are not ASCII": b"\xff\xfe.\xff",
+    "twice": b"x.y\r\ntrainbridge-forwarded: x.y",
+    "long": b"a" * 8_000,
+}
+
+
+@pytest.mark.parametrize("case", PASSED_ON)
+def test_nobody_passes_for_another_bridge(bridge, case):
+    """A request that claims to come from a bridge is refused, with a token that is good and without one."""
+    token = f"Authorization: Bearer {VIEWER.token}\r\n".encode()
+    for credentials in (b"", token):
+        head = b"GET /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        received = answers(
+            bridge, head + credentials + b"trainbridge-forwarded: " + PASSED_ON[case] + b"\r\n\r\n"
+        )
+        assert statuses(received) in ([403], [400]), received
+        assert b'"sessions"' not in received

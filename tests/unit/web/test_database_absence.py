@@ -103,7 +103,7 @@ async def test_what_is_not_in_memory_is_an_error_that_says_why(client, database)
     assert "storage backend" in await response.text()
 
 
-async def test_a_database_of_its_own_is_no_such_case(open_client, database):
+async def test_a_database_of_its_own_is_another_case(open_client, database):
     """Its errors are errors."""
     client = await open_client(index=ImageIndex(database))
     running(client.deps, "live")
