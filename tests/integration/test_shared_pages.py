@@ -60,6 +60,12 @@ def get(address, path, **headers):
         return error.code, error.headers, error.read().decode(errors="replace")
 
 
+def passed_on(address, path):
+    """Return an answer, or None where it was made of a checkpoint."""
+    answer = get(address, path)
+    return None if STALE in answer[1] else answer
+
+
 def session_at(address):
     """Return the session as a bridge shows it to programs."""
     return json.loads(get(address, "/api/v1/sessions/run")[2])
@@ -79,9 +85,9 @@ def test_each_bridge_shows_what_the_other_has(postgres_url, tmp_path, is_encrypt
     ):
         until_true(lambda: session_at(two.http)["batches"] == 10, what="two shows what one has")
         for path in PATHS:
-            status, headers, text = get(two.http, path)
+            # On a machine with much to do, a bridge may not answer within its second.
+            status, _, text = until_true(lambda path=path: passed_on(two.http, path), what=path)
             assert status == 200, (path, text)
-            assert STALE not in headers, path
         assert "Bridges" in get(two.http, "/")[2]
         known = json.loads(get(two.http, "/api/v1/bridges")[2])
         assert sorted(bridge["sessions"] for bridge in known["bridges"]) == [0, 1]
