@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from bridge.commit_group import CommitListener, Fenced, Group, Outcome, Waiter
-from bridge.errors import DatabaseLostError, UnwritableError
+from bridge.errors import BridgeReplacedError, DatabaseLostError, UnwritableError
 from bridge.sinks import DurableSink, PendingWrite
 from bridge.storage.database import Database
 from bridge.storage.transaction import RefusedRow
@@ -107,6 +107,8 @@ class Committer:
 
     def problem(self) -> str:
         """Return why nothing is acknowledged any more, or "" where commits succeed, or may soon."""
+        if isinstance(self._error, BridgeReplacedError):
+            return str(self._error)
         if self.is_lost:
             return LOST
         if self._behind_since is None:

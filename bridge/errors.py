@@ -96,6 +96,10 @@ class DatabaseLostError(StorageError):
     """The operator must put the database back, or restart the bridge: the file was removed or replaced."""
 
 
+class BridgeReplacedError(DatabaseLostError):
+    """The operator must start the bridge again, with a spool folder of its own: another one has its place by now."""
+
+
 class UnwritableError(StorageError):
     """Nobody can help: the database cannot hold a value, and a retry will not change that."""
 

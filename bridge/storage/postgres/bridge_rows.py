@@ -15,10 +15,10 @@ IS_OURS = BRIDGES.c.bridge_id == bindparam("bridge")
 BEGIN_GROUP = Statement(
     update(BRIDGES)
     .values(seen_ms=NOW_MS, commits=BRIDGES.c.commits + 1)
-    .where(IS_OURS)
+    .where(IS_OURS, BRIDGES.c.started_ms == bindparam("started"))
     .returning(BRIDGES.c.generation, BRIDGES.c.commits)
 )
-"""Whoever takes a session from this bridge changes the same row: one of them waits for the other."""
+"""Of no row where another process runs as this bridge by now, or others have forgotten it. Whoever takes a session from this bridge changes the same row: one of them waits for the other."""
 
 OWNED = Statement(select(OWNERS.c.session_id).where(OWNERS.c.bridge_id == bindparam("bridge")))
 

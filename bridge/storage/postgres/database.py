@@ -9,7 +9,7 @@ from itertools import repeat
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from bridge.errors import DatabaseLostError, StorageError
+from bridge.errors import BridgeReplacedError, StorageError
 from bridge.storage.database import OnNotify, Row
 from bridge.storage.postgres.bridge_rows import BEGIN_GROUP, DATABASE_SIZE, OWNED, TOUCH
 from bridge.storage.postgres.connecting import (
@@ -51,6 +51,11 @@ POOL_SIZE = 8
 SIZE_SECONDS = 30.0
 """The size of the database is asked for no more often."""
 
+REPLACED = (
+    "another process has the place of this bridge in the database, or it was away for so long that it was forgotten:"
+    " nothing is acknowledged any more. Start it again, with a spool folder (--spool-folder) that no other bridge has"
+)
+
 OUR_ERRORS = (psycopg.Error, *CLIENT_REFUSALS)
 
 
@@ -70,6 +75,7 @@ class PostgresDatabase:
         self.number = registration.number
         """The number that the ids of this bridge's shards begin with."""
         self._generation = registration.generation
+        self._started_ms = registration.started_ms
         self._address = address
         self._lock = threading.Lock()
         self._connection: BoundedConnection | None = None
@@ -120,11 +126,10 @@ class PostgresDatabase:
             if self._doubtful is not None:
                 raise StorageError("whether the last commit was made is not known yet")
             _begin(connection, GROUP_IDLE_MS)
-            rows = run(connection, BEGIN_GROUP, {"bridge": self.bridge_id}).fetchall()
+            which = {"bridge": self.bridge_id, "started": self._started_ms}
+            rows = run(connection, BEGIN_GROUP, which).fetchall()
             if not rows:
-                raise DatabaseLostError(
-                    f"the database {self._address} does not know this bridge any more: start it again"
-                )
+                raise BridgeReplacedError(REPLACED)
             [(generation, number)] = rows
             owned = None if generation == self._generation else self._owned(connection)
             yield _transaction(connection, refused, owned)

@@ -30,17 +30,20 @@ class Registration:
     number: int
     """Another than any bridge has or had."""
     generation: int
+    started_ms: int
+    """What distinguishes it from another process that runs as the same bridge."""
 
 
 def register(connection: psycopg.Connection[Any], bridge: BridgeDescription) -> Registration:
     """Register a bridge, in the open transaction."""
+    started_ms = round(time.time() * 1000)
     connection.execute(*compiled(LOCK, {}))
     description = {
         "bridge": bridge.bridge_id,
         "url": bridge.url,
         "fingerprint": bridge.fingerprint,
         "version": bridge.version,
-        "started_ms": round(time.time() * 1000),
+        "started_ms": started_ms,
     }
     [(number, generation)] = connection.execute(*compiled(REGISTER, description)).fetchall()
-    return Registration(bridge.bridge_id, number, generation)
+    return Registration(bridge.bridge_id, number, generation, started_ms)

@@ -8,7 +8,12 @@ import pytest
 from sqlalchemy import bindparam, func, select
 from support.waiting import until_true
 
-from bridge.errors import DatabaseLostError, StorageError, UnwritableError
+from bridge.errors import (
+    BridgeReplacedError,
+    DatabaseLostError,
+    StorageError,
+    UnwritableError,
+)
 from bridge.storage.schema import BATCHES, BRIDGES, INBOX, JOURNAL, OWNERS, SESSIONS
 from bridge.storage.statements import Statement, inserted, upsert
 
@@ -255,7 +260,7 @@ def test_a_bridge_whose_row_is_gone_writes_nothing(database):
     with database.transaction() as transaction:
         transaction.execute("DELETE FROM bridges")
 
-    with pytest.raises(DatabaseLostError, match="start it again"), database.group() as group:
+    with pytest.raises(DatabaseLostError, match="Start it again"), database.group() as group:
         group.execute(PUT, row())
     assert database.query(ROWS) == []
 
@@ -267,3 +272,17 @@ def test_closing_twice_is_one_closing(database):
 
     with pytest.raises(StorageError):
         database.query(ROWS)
+
+
+def test_a_process_that_runs_as_the_same_bridge_takes_its_place(postgres_url, open_as):
+    """A copied spool folder names one bridge twice: the one that started last has it, and the other acknowledges nothing."""
+    with open_as(postgres_url) as first:
+        with first.group():
+            pass
+        with open_as(postgres_url) as second:
+            with second.group():
+                pass
+            with pytest.raises(BridgeReplacedError, match="--spool-folder"), first.group():
+                pytest.fail("nothing is written")
+            with second.group():
+                pass
