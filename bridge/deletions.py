@@ -184,7 +184,7 @@ def _carry_out(
     """Delete what is left of a session; every step may be the last one, or come twice."""
     shards = covered_shards(database, deletion)
     # Uploads, and the index of the store that a new database reads, must not write what is deleted here.
-    if any(not shard.stored for shard in shards) or not is_rebuilt(database, "store"):
+    if any(shard.is_waiting for shard in shards) or not is_rebuilt(database, "store"):
         return False
     while _delete_step(database, deletion):
         if stopping.wait(STEP_PAUSE_SECONDS):

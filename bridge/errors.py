@@ -80,6 +80,26 @@ class NotFoundError(BridgeError):
     """What was requested does not exist here."""
 
 
+class ImageAwayError(NotFoundError):
+    """An image lies on the disk of another bridge, which does not answer: a later request may find it."""
+
+    def __init__(self, bridge_id: str) -> None:
+        """Raise with the name of the bridge."""
+        super().__init__(f"this image is on bridge {bridge_id}, which does not answer")
+        self.bridge_id = bridge_id
+
+
+class ImageLostError(NotFoundError):
+    """An image lay on the disk of a bridge that is gone; it is back only if that comes back with its disk."""
+
+    def __init__(self, bridge_id: str) -> None:
+        """Raise with the name of the bridge."""
+        super().__init__(
+            f"this image is lost: it was on the disk of bridge {bridge_id}, which is gone"
+        )
+        self.bridge_id = bridge_id
+
+
 class SettingError(BridgeError):
     """The operator must change a setting; the text names it, and what to give instead."""
 

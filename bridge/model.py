@@ -63,6 +63,8 @@ class ImageResult(StrEnum):
     """Lost because a limit was reached."""
     INVALID = "invalid"
     """Not a JPEG, or one too large."""
+    LOST = "lost"
+    """Stored first, and gone with the disk of a bridge before the object store had it: counted under both."""
 
 
 def reported(value: float | None) -> float | None:

@@ -125,7 +125,9 @@ async def run(
         sessions = session_registry(settings)
         commands = Commands(bounds=command_bounds(settings))
 
-        metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
+        metrics = TrainingMetrics(
+            telemetry, monotonic=time.monotonic, is_shared=state.shared is not None
+        )
         store = image_store(settings, folder)
         images = images_sink(settings, folder, store, database, telemetry, metrics)
         elsewhere = await stack.enter_async_context(
@@ -211,6 +213,7 @@ async def run(
             ).delete,
             index=ImageIndex(database),
             read_image=images.reader.read,
+            read_spooled=images.reader.read_spooled,
             metrics=Exposition(
                 metrics, telemetry, committer.committed, is_shared=state.shared is not None
             ),

@@ -124,6 +124,9 @@ class Sharing:
             strays=ownership.strays,
             note_shares=ownership.note_shares,
         )
+        await stack.enter_async_context(
+            parts.images.counting_lost(self._settings.bridge_forget_seconds)
+        )
         await stack.enter_async_context(taking.running())
         await stack.enter_async_context(orphans.running())
         await orphans.adopt_own()
@@ -200,6 +203,6 @@ class Sharing:
         if self._rows is None:
             return
         try:
-            self._rows.resign()
+            self._rows.resign(silent_seconds=self._settings.bridge_dead_seconds)
         except StorageError as error:
             self._telemetry.storage_failed("leaving the other bridges", error)

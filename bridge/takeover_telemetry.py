@@ -30,7 +30,7 @@ class Meaning(Protocol):
 
 
 class TakeoverTelemetry:
-    """Counts the sessions that come from other bridges, and those that leave for them."""
+    """Counts the sessions that come from other bridges, those that leave for them, and what bridges take along that die."""
 
     def __init__(
         self,
@@ -43,6 +43,7 @@ class TakeoverTelemetry:
         self._lost = counters["bridge_sessions_lost_total"]
         self._on_disk = gauges["bridge_ack_on_disk"]
         self._standbys = gauges["bridge_ack_standbys"]
+        self._dropped = counters["bridge_dropped_total"]
         self._duration = histograms["bridge_takeover_duration_seconds"]
 
     def taken(self, sessions: int, seconds: float) -> None:
@@ -70,3 +71,18 @@ class TakeoverTelemetry:
         log.info(meaning.sentence, extra={"fields": {"standbys": meaning.standbys}})
         for text in meaning.warnings:
             log.warning(text)
+
+    def images_lost(self, session_id: str, images: int, *, shards: int, bridge_id: str) -> None:
+        """A bridge is gone for good, as far as one can see, with images that only its disk had."""
+        self._dropped.labels("image", "lost").inc(images)
+        log.error(
+            "images are lost with a bridge that is gone: only its disk had them; should it come back with that, so will they",
+            extra={
+                "fields": {
+                    "session_id": session_id,
+                    "images": images,
+                    "shards": shards,
+                    "bridge_id": bridge_id,
+                }
+            },
+        )

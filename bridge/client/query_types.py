@@ -226,6 +226,8 @@ class ListedImage:
     """The prediction is known to be wrong."""
     in_store: bool = False
     """It is read from the object store, no longer from the bridge's own disk."""
+    is_lost: bool = False
+    """A bridge alone had it that is gone: it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)

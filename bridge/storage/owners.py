@@ -87,7 +87,9 @@ SHARES = Statement(
     .group_by(BRIDGES.c.bridge_id)
 )
 RESIGN = Statement(
-    update(BRIDGES).values(seen_ms=0).where(BRIDGES.c.bridge_id == bindparam("bridge"))
+    update(BRIDGES)
+    .values(seen_ms=NOW_MS - bindparam("silent_ms", type_=BigInteger) - 1)
+    .where(BRIDGES.c.bridge_id == bindparam("bridge"))
 )
 
 
@@ -157,10 +159,11 @@ class OwnerRows:
         with self._database.transaction() as transaction:
             self.release(transaction, names)
 
-    def resign(self) -> None:
-        """Let other bridges adopt at once what this one still owns: it stops."""
+    def resign(self, *, silent_seconds: float) -> None:
+        """Let other bridges adopt at once what this one still owns, as if it had been silent for so long: it stops."""
+        parameters = {"bridge": self._bridge_id, "silent_ms": round(silent_seconds * 1000)}
         with self._database.transaction() as transaction:
-            transaction.execute(RESIGN, {"bridge": self._bridge_id})
+            transaction.execute(RESIGN, parameters)
 
     def _take(self, transaction: Transaction, owners: dict[str, str]) -> Taken:
         former = frozenset(owners.values()) - {"", self._bridge_id}

@@ -76,8 +76,9 @@ SHARDS = Table(
     Index("shards_by_session", "session_id"),
     Index("shards_by_bridge", "bridge_id", "stored"),
 )
-"""One row a shard: a tar file in the spool of a bridge until `stored`, in the object store from then on.
+"""One row a shard: a tar file in the spool of a bridge until `stored` is 1, in the object store from then on.
 
+2: it is lost, unless that bridge, which is gone, comes back with its disk.
 `closed`: its index has been written; `size_bytes`: everything up to it has been committed; all its images are of one
 attempt.
 """

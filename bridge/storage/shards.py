@@ -34,6 +34,11 @@ class Shard:
     lost: bool = False
     """It went with a bridge that is gone."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it may still reach the object store."""
+        return not (self.stored or self.lost)
+
 
 @dataclass(frozen=True, slots=True)
 class ShardImage:

@@ -6,13 +6,19 @@ from sqlalchemy import bindparam, delete, select
 
 from bridge.storage.database import Database
 from bridge.storage.packed import packed
-from bridge.storage.schema import WINDOWS
+from bridge.storage.schema import OWNERS, WINDOWS
 from bridge.storage.statements import Statement, upsert
 from bridge.storage.transaction import Transaction
 
 PUT = upsert(WINDOWS)
 CLEAR = Statement(delete(WINDOWS).where(WINDOWS.c.session_id == bindparam("name")))
-HELD = Statement(select(WINDOWS.c.session_id, WINDOWS.c.offer))
+_HELD = select(WINDOWS.c.session_id, WINDOWS.c.offer)
+HELD = Statement(_HELD)
+HELD_BY = Statement(
+    _HELD.join(OWNERS, OWNERS.c.session_id == WINDOWS.c.session_id).where(
+        OWNERS.c.bridge_id == bindparam("bridge")
+    )
+)
 
 
 def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]]) -> int:
@@ -34,6 +40,9 @@ def put_windows(transaction: Transaction, windows: Iterable[tuple[str, object]])
 
 
 def held_windows(database: Database) -> list[tuple[str, bytes]]:
-    """Return session and packed candidate of each window that was open at the last commit."""
-    rows = database.query(HELD)
+    """Return session and packed candidate of each window of this bridge that was open at the last commit."""
+    if database.bridge_id:
+        rows = database.query(HELD_BY, {"bridge": database.bridge_id})
+    else:
+        rows = database.query(HELD)
     return [(session_id, candidate) for session_id, candidate in rows]

@@ -20,6 +20,7 @@ from bridge.web.api.openapi.document import build_document
 from bridge.web.api.openapi.endpoint import DOCUMENT, get_document
 from bridge.web.api.runs import get_run
 from bridge.web.api.sessions import get_session, list_sessions
+from bridge.web.api.shard_bytes import shard_bytes
 from bridge.web.attempts.catalog import ATTEMPTS, AttemptCatalog
 from bridge.web.client_address import TRUSTED_PROXIES, is_secure
 from bridge.web.database_absence import ABSENCE, DatabaseAbsence
@@ -54,6 +55,7 @@ from bridge.web.pages.sessions import sessions_page
 from bridge.web.peers.archive import SharedArchive
 from bridge.web.peers.forwarding import forwarding
 from bridge.web.peers.receiving import receive_forwarded
+from bridge.web.peers.shared_images import SHARDS, SharedImages
 from bridge.web.request_limits import CONNECTIONS, limit_requests
 from bridge.web.scrapes import Scrapes
 from bridge.web.security_headers import TLS_ALONE, is_public_name, security_headers
@@ -89,7 +91,7 @@ class Route:
     @property
     def plain(self) -> str:
         """The path as documentation writes it."""
-        return self.path.replace(r":\d+", "")
+        return self.path.replace(r":\d+", "").replace(":.+", "")
 
     @property
     def admits(self) -> str:
@@ -134,13 +136,16 @@ ROUTES = (
     Route("POST", f"/{ALERTMANAGER}", post_alerts, Role.CONTROL),
     Route("GET", f"/api/v1/{BRIDGES}", list_bridges, Role.VIEW),
     Route("GET", f"/{ANNOTATIONS}", list_annotations, Role.VIEW),
+    Route("GET", SHARDS + "/{key:.+}", shard_bytes, Role.VIEW, is_internal=True),
 )
 
 
 def build_app(deps: AppDependencies) -> web.Application:
     """Return the application with every route."""
     if deps.peers.bridge_id:
-        deps = replace(deps, archive=SharedArchive(deps.archive, deps.peers))
+        images = SharedImages(deps.read_image, deps.peers, deps.peer_connections)
+        archive = SharedArchive(deps.archive, deps.peers)
+        deps = replace(deps, archive=archive, read_image=images.read)
     middlewares = [error_middleware, receive_forwarded, limit_requests]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[DEPENDENCIES] = deps

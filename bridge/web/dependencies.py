@@ -10,6 +10,7 @@ from bridge.access import Authentication
 from bridge.access.authentication import OPEN
 from bridge.commands import Command, Commands
 from bridge.connections import ConnectionCheck
+from bridge.errors import NotFoundError
 from bridge.lifecycle import AlertReceived
 from bridge.protocol import CommandType
 from bridge.session import Session
@@ -209,6 +210,10 @@ class Check:
     """Returns whether the bridge is ready all the same: as where no other bridge could do better."""
 
 
+def _nothing_spooled(location: ImageLocation) -> bytes:
+    raise NotFoundError(f"{location.key} is not in the spool")
+
+
 @dataclass(frozen=True, slots=True)
 class AppDependencies:
     """Everything that the handlers use."""
@@ -257,6 +262,8 @@ class AppDependencies:
     """Who is believed about where a request comes from."""
     authentication: Authentication = OPEN
     """Who may read pages, send commands and scrape."""
+    read_spooled: Callable[[ImageLocation], bytes] = _nothing_spooled
+    """The same for other bridges, of what only this one has."""
     peers: Peers = field(default_factory=NoPeers)
     """The bridges that share the database."""
     peer_connections: PeerConnections = field(default_factory=PeerConnections)

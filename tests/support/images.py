@@ -74,6 +74,7 @@ class Bench:
         folder.mkdir(exist_ok=True)
         self.spool = folder / "spool"
         self.store = store
+        self._is_own = database is None
         self.database = database or SqliteDatabase(folder / "trainbridge.db", durable=False)
         self.index = ImageIndex(self.database)
         self.telemetry = Telemetry()
@@ -95,14 +96,15 @@ class Bench:
 
     @asynccontextmanager
     async def running(self, *, drain_seconds=5.0):
-        """Run it, and close the database after it."""
+        """Run it, and close its own database after it."""
         committer = _Committer(self)
         try:
             async with self.images.running(committer, drain_seconds=lambda: drain_seconds):
                 yield self
             await committer.commit()
         finally:
-            self.database.close()
+            if self._is_own:
+                self.database.close()
 
     def send(self, session, batch, received=NOON):
         """Give it a batch."""
@@ -118,14 +120,15 @@ class Bench:
         work = self.images.collect()
         if work is None:
             return
-        with self.database.transaction() as transaction:
+        with self.database.group() as transaction:
             fenced = FencedTransaction(transaction, frozenset(owned or ()))
             work.write(transaction if owned is None else fenced)
         work.on_committed()
 
     def books(self):
         """Return what has become of images, by result, and check that none is missing."""
-        counts = {result: self.resolved[result] for result in ImageResult}
+        results = [result for result in ImageResult if result is not ImageResult.LOST]
+        counts = {result: self.resolved[result] for result in results}
         assert self.received == sum(counts.values()) + self.images.pending
         return counts
 

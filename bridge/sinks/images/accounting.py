@@ -1,6 +1,6 @@
 """What has become of each image received."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from bridge.model import Batch, ImageResult
@@ -55,6 +55,11 @@ class ImageAccounting:
         known = self._by_session.get(session_id)
         return (known.stored, known.dropped) if known is not None else (0, 0)
 
+    @property
+    def sessions(self) -> Collection[str]:
+        """The sessions that are counted."""
+        return self._by_session.keys()
+
     def close(self, session_id: str) -> None:
         """Drop the counts of a session."""
         self._by_session.pop(session_id, None)
@@ -108,6 +113,14 @@ class ImageAccounting:
         candidate.counts.stored += len(candidate.batch.images)
         self._resolve(candidate, ImageResult.STORED)
 
+    def record_lost(self, total: ImageCount) -> None:
+        """Count images that are gone with another bridge, given how many of the attempt they are by now."""
+        known = self._by_session.get(total.session_id)
+        if known is None or known.attempt != total.attempt or known.lost >= total.images:
+            return
+        more, known.lost = total.images - known.lost, total.images
+        self._on_resolved(total._replace(images=more))
+
     def record_moved(self, candidate: ImageCandidate) -> None:
         """Stop counting images that another bridge will be sent again."""
         self.pending -= len(candidate.batch.images)
@@ -132,6 +145,8 @@ class ImageAccounting:
                 continue
             if count.result is ImageResult.STORED:
                 counts.stored += count.images
+            elif count.result is ImageResult.LOST:
+                counts.lost += count.images
             elif count.result is not ImageResult.SAMPLED_OUT:
                 counts.dropped += count.images
             self._on_resolved(count)

@@ -18,6 +18,8 @@ class ImageCounts:
     """In a shard, and committed."""
     dropped: int = 0
     """Refused, or lost for want of room."""
+    lost: int = 0
+    """Of those stored: gone with another bridge."""
     has_moved: bool = False
     """Another bridge counts from here on; what a commit still says here is not this bridge's to report."""
 

@@ -12,16 +12,21 @@ from bridge.sinks.images.shards.left_shards import LeftShards
 from bridge.sinks.images.shards.operations import IndexRebuilt, SpoolOp
 from bridge.sinks.images.shards.recovery import Recovery
 from bridge.sinks.images.shards.spool import Spool
-from bridge.sinks.images.upload.rebuild_index import rebuild_index
+from bridge.sinks.images.upload.rebuild_index import list_shards, rebuild_index
+from bridge.sinks.images.upload.unwanted_objects import UnwantedObjects
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
 from bridge.storage.objects import ObjectStore
+from bridge.storage.rebuild_claim import claim_rebuild
 from bridge.storage.shard_keys import last_attempts
 from bridge.storage.shards import is_rebuilt, shard_of, unstored
 from bridge.telemetry import Telemetry
 
 TICK_SECONDS = 0.1
+
+CLAIM_SECONDS = 5.0
+"""While another bridge reads the index of the store, it is looked so often whether it still does."""
 
 RETRY_SECONDS = 1.0
 """What recovery could not read or write is tried again after this."""
@@ -37,6 +42,7 @@ class Lifecycle:
     uploader: Uploader
     aside: DamagedFolder
     left: LeftShards
+    unwanted: UnwantedObjects
     telemetry: Telemetry
     tick: Callable[[], bool]
     """Does what is due, and returns whether there is something to commit."""
@@ -61,6 +67,7 @@ class Lifecycle:
         tasks = [
             asyncio.create_task(self._tick_forever(committer)),
             asyncio.create_task(self.uploader.run()),
+            asyncio.create_task(self.unwanted.run()),
             asyncio.create_task(self._keep_closing_left()),
         ]
         if not recovery.is_finished:
@@ -111,10 +118,15 @@ class Lifecycle:
 
     async def _rebuild_index(self) -> None:
         try:
+            # Before their images are read, which takes long: trainers do not wait.
+            found = await list_shards(self.store, self.telemetry)
+            self.attempts_found.update(last_attempts(shard.key for shard in found))
+            if not await self._has_claimed():
+                return
             await rebuild_index(
                 self.store,
+                found,
                 is_known=lambda key: shard_of(self.database, key) is not None,
-                note_keys=lambda keys: self.attempts_found.update(last_attempts(keys)),
                 adopt=self.submit,
                 telemetry=self.telemetry,
             )
@@ -122,6 +134,18 @@ class Lifecycle:
             self.telemetry.unexpected_error("rebuild of the image index", error)
         else:
             self.submit(IndexRebuilt())
+
+    async def _has_claimed(self) -> bool:
+        """Wait until this bridge is to read the index; False: another one that shares the database has done so."""
+        while True:
+            try:
+                if await asyncio.to_thread(claim_rebuild, self.database):
+                    return True
+                if await asyncio.to_thread(is_rebuilt, self.database, "store"):
+                    return False
+            except StorageError as error:
+                self.telemetry.storage_failed("reading the image index from the store", error)
+            await asyncio.sleep(CLAIM_SECONDS)
 
     async def _drain(self, committer: GroupCommit, seconds: float) -> None:
         started = time.monotonic()

@@ -27,11 +27,14 @@ class ImageReader:
         # A shard may reach the store, and leave the spool, after its location was looked up.
         if jpeg is None:
             jpeg = self._store.read(location.key, location.offset, location.length)
-        if len(jpeg) != location.length:
-            raise NotFoundError(f"{location.key} is shorter than the index says")
-        if not (jpeg.startswith(START) and jpeg.endswith(END)):
-            raise NotFoundError(f"this image is damaged in {location.key}")
-        return jpeg
+        return checked(jpeg, location)
+
+    def read_spooled(self, location: ImageLocation) -> bytes:
+        """Return the bytes of an image that has not reached the store; raises NotFoundError, or StorageError."""
+        jpeg = self._from_spool(location)
+        if jpeg is None:
+            raise NotFoundError(f"{location.key} is not in the spool")
+        return checked(jpeg, location)
 
     def _from_spool(self, location: ImageLocation) -> bytes | None:
         try:
@@ -45,3 +48,12 @@ class ImageReader:
         if jpeg is None:
             raise NotFoundError(f"this image is damaged in {location.key}")
         return jpeg
+
+
+def checked(jpeg: bytes, location: ImageLocation) -> bytes:
+    """Return what was read of an image; raises NotFoundError where it is not the image of the index."""
+    if len(jpeg) != location.length:
+        raise NotFoundError(f"{location.key} is shorter than the index says")
+    if not (jpeg.startswith(START) and jpeg.endswith(END)):
+        raise NotFoundError(f"this image is damaged in {location.key}")
+    return jpeg

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.lifecycle import Ended, Event, Expired, Moved, Registered
@@ -16,6 +15,8 @@ from bridge.sinks.images.accounting import ImageAccounting, OnResolved
 from bridge.sinks.images.candidate import ImageCandidate, ImageCounts
 from bridge.sinks.images.disk_budget import DiskBudget
 from bridge.sinks.images.lifecycle import Lifecycle
+from bridge.sinks.images.limits import DEFAULT_LIMITS, ImageLimits
+from bridge.sinks.images.lost_images import LostImages
 from bridge.sinks.images.reader import ImageReader
 from bridge.sinks.images.sampler import Sampler
 from bridge.sinks.images.shards.layout import pack
@@ -31,6 +32,7 @@ from bridge.sinks.images.shards.operations import (
 )
 from bridge.sinks.images.shards.spool import Spool
 from bridge.sinks.images.spool_watch import SpoolWatch
+from bridge.sinks.images.upload.unwanted_objects import UnwantedObjects
 from bridge.sinks.images.upload.uploader import Uploader
 from bridge.sinks.images.write import ImagesWrite
 from bridge.storage.aside import DamagedFolder
@@ -39,21 +41,6 @@ from bridge.storage.objects import ObjectStore
 from bridge.storage.packed import unpacked
 from bridge.storage.windows import held_windows
 from bridge.telemetry import Telemetry
-
-
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """How much images may take, and when a shard is closed."""
-
-    spool_bytes: int = 10 << 30
-    """Of images waiting for the object store."""
-    memory_bytes: int = 64 << 20
-    """Of JPEGs in memory, over all sessions: those in open windows, and those waiting for a commit."""
-    shard_bytes: int = 16 << 20
-    shard_seconds: float = 30.0
-
-
-DEFAULT_LIMITS = ImageLimits()
 
 
 class Images:
@@ -87,7 +74,7 @@ class Images:
         self._accounting = ImageAccounting(on_resolved, telemetry)
         self._spool = Spool(
             folder,
-            bridge_id=secrets.token_hex(4),
+            run_id=secrets.token_hex(4),
             shard_bytes=limits.shard_bytes,
             shard_seconds=limits.shard_seconds,
             clock=clock,
@@ -96,6 +83,7 @@ class Images:
         self._watch = SpoolWatch(self._spool, self._disk_budget, telemetry, clock)
         self._aside = DamagedFolder(folder.with_name("damaged"), telemetry)
         self._left = LeftShards(self._spool, database, telemetry, self._aside)
+        self._unwanted = UnwantedObjects(store, telemetry)
         self._uploader = Uploader(
             store, path_of=self._spool.path, on_resolved=self.submit, telemetry=telemetry
         )
@@ -106,6 +94,7 @@ class Images:
             uploader=self._uploader,
             aside=self._aside,
             left=self._left,
+            unwanted=self._unwanted,
             telemetry=telemetry,
             tick=self._tick,
             flush=self.flush,
@@ -148,6 +137,12 @@ class Images:
         """
         return self._lifecycle.running(committer, drain_seconds=drain_seconds)
 
+    def counting_lost(self, forget_seconds: float) -> AbstractAsyncContextManager[None]:
+        """Count what bridges that share the database take along that are gone for so long; until the block is left."""
+        return LostImages(
+            self._database, self._accounting, self._telemetry, forget_seconds
+        ).running()
+
     def consume(self, session: Session, event: Event, received: float) -> None:
         """Take the images of batches, and notice where epochs and sessions end."""
         kind = type(event)
@@ -176,6 +171,34 @@ class Images:
             *(operations, counts, windows),
         )
 
+    def replay(self, session: Session, event: Event, _received: float) -> None:
+        """Restore the counts of a session from before a restart; its images are in their shards."""
+        if isinstance(event, Registered):
+            self._accounting.open(session)
+        elif isinstance(event, Expired):
+            self._accounting.close(session.id)
+
+    def resume(self, sessions: Iterable[Session]) -> None:
+        """Go on with the sessions that were replayed: what their open windows held is kept."""
+        counts = {session.id: self._resume(session) for session in sessions}
+        for session_id, state in held_windows(self._database):
+            self._keep_window(session_id, state, counts)
+
+    def take_over(self, session: Session, window: bytes | None) -> None:
+        """Go on with a session that another bridge had and that was replayed; `window` is what its row there holds."""
+        counts = {session.id: self._resume(session)}
+        if window is not None:
+            self._keep_window(session.id, window, counts)
+
+    def submit(self, operation: SpoolOp) -> None:
+        """Have the next commit carry out an operation."""
+        self._operations.append(operation)
+
+    def flush(self) -> None:
+        """Close all windows and shards with the next commit; for a bridge that stops."""
+        self._keep(self._sampler.close_all())
+        self._operations.append(CloseAll())
+
     def _on_written(self, result: SpoolResult, moved: AbstractSet[str]) -> None:
         """Count and pass on what a commit has written."""
         for candidate in result.kept:
@@ -187,14 +210,11 @@ class Images:
         self._pass_on_closed(result, moved)
         for shard in result.stored:
             self._spool.release(shard)
-        for shard in result.missing:
-            self._spool.abandon(shard, self._aside)
-        if result.missing:
-            self._telemetry.dropped("shard", "missing", len(result.missing))
-        if result.missing_images:
-            self._telemetry.dropped("image", "missing", result.missing_images)
+        for shard in result.unwanted:
+            self._unwanted.add(shard.key)
         for error in result.errors:
             self._telemetry.unexpected_error("spool", error)
+        self._give_up_missing(result)
 
     def _is_kept_here(self, candidate: ImageCandidate, moved: AbstractSet[str]) -> bool:
         """Take a candidate off the list of what waits for a commit; False: it was left to another bridge."""
@@ -213,35 +233,13 @@ class Images:
         for session_id in moved & result.sessions:
             self._leave_shard(session_id)
 
-    def replay(self, session: Session, event: Event, _received: float) -> None:
-        """Restore the counts of a session from before a restart; its images are in their shards."""
-        if isinstance(event, Registered):
-            self._accounting.open(session)
-        elif isinstance(event, Expired):
-            self._accounting.close(session.id)
-
-    def resume(self, sessions: Iterable[Session]) -> None:
-        """Go on with the sessions that were replayed: what their open windows held is kept."""
-        counts = {session.id: self._resume(session) for session in sessions}
-        for session_id, state in held_windows(self._database):
-            if self._database.bridge_id and session_id not in counts:
-                continue  # another bridge has it
-            self._keep_window(session_id, state, counts)
-
-    def take_over(self, session: Session, window: bytes | None) -> None:
-        """Go on with a session that another bridge had and that was replayed; `window` is what its row there holds."""
-        counts = {session.id: self._resume(session)}
-        if window is not None:
-            self._keep_window(session.id, window, counts)
-
-    def submit(self, operation: SpoolOp) -> None:
-        """Have the next commit carry out an operation."""
-        self._operations.append(operation)
-
-    def flush(self) -> None:
-        """Close all windows and shards with the next commit; for a bridge that stops."""
-        self._keep(self._sampler.close_all())
-        self._operations.append(CloseAll())
+    def _give_up_missing(self, result: SpoolResult) -> None:
+        for shard in result.missing:
+            self._spool.abandon(shard, self._aside)
+        if result.missing:
+            self._telemetry.dropped("shard", "missing", len(result.missing))
+        if result.missing_images:
+            self._telemetry.dropped("image", "missing", result.missing_images)
 
     def _tick(self) -> bool:
         """Do what is due, and return whether there is something to commit."""

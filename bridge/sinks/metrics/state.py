@@ -21,6 +21,9 @@ Confusion = Mapping[tuple[str, str], int]
 AHEAD_SECONDS = 60.0
 """A time further in the future than this was read before the clock was set back."""
 
+OWN_RESULTS = tuple(result for result in ImageResult if result is not ImageResult.LOST)
+"""What becomes of images where no other bridge may take some along."""
+
 IMAGE_LABELS = {result: label_suffix(("result", result)) for result in ImageResult}
 
 
@@ -36,12 +39,15 @@ class TrainingMetrics:
         classes_limit: int = 32,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] | None = None,
+        is_shared: bool = False,
     ) -> None:
         """Start without sessions; classes from `classes_limit` on become "other".
 
         `clock` returns seconds since 1970; `monotonic` measures intervals. Without it `clock` is taken for
-        a clock that is never set.
+        a clock that is never set. `is_shared`: other bridges have the same sessions, and may take images of them along.
         """
+        results = tuple(ImageResult) if is_shared else OWN_RESULTS
+        self._image_labels = tuple(IMAGE_LABELS[result] for result in results)
         self._shared = Shared(telemetry, clock, Classes(classes_limit), monotonic or clock)
         self._series: dict[str, SessionSeries] = {}
 
@@ -86,8 +92,9 @@ class TrainingMetrics:
         if series is None or series.session.attempt != counted.attempt:
             return
         if not series.images:
-            series.images = dict.fromkeys(IMAGE_LABELS.values(), 0)
-        series.images[IMAGE_LABELS[counted.result]] += counted.images
+            series.images = dict.fromkeys(self._image_labels, 0)
+        label = IMAGE_LABELS[counted.result]
+        series.images[label] = series.images.get(label, 0) + counted.images
         if counted.result is ImageResult.STORED and counted.images:
             newest = series.last_image_timestamp_seconds or 0.0
             if newest > self._shared.clock() + AHEAD_SECONDS:

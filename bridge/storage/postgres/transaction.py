@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import psycopg
 
+from bridge.errors import StorageError
 from bridge.storage.postgres.connecting import BoundedConnection
 from bridge.storage.postgres.failures import is_refusal
 from bridge.storage.statements import NOTHING, Statement
@@ -64,11 +65,16 @@ class PostgresTransaction:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what is done inside where an error leaves the block."""
+        """Undo what is done inside where an error leaves the block.
+
+        Where the database has failed that is StorageError: whoever reads files must not take it for damage of theirs.
+        """
         self._connection.execute("SAVEPOINT inside")
         try:
             yield
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, psycopg.Error) and not is_refusal(error):
+                raise StorageError(f"the database refused a statement: {error}") from error
             with suppress(
                 psycopg.Error
             ):  # where the whole transaction has failed there is none to go back to

@@ -150,6 +150,7 @@ def _image_json(
         "true_label": _label(image.true_class, names),
         "is_wrong": image.is_wrong,
         "in_store": image.location.stored,
+        "is_lost": image.location.lost,
     }
 
 

@@ -20,6 +20,7 @@ from bridge.web.pages.image_selection import Selection, read_selection, usable_p
 from bridge.web.pages.selection_notes import (
     higher_loss,
     loss_text,
+    lost_note,
     mistake_note,
     recent_note,
     time_note,
@@ -79,6 +80,7 @@ async def batch_page(request: web.Request) -> web.Response:
             number=place[1],
             found=found,
             figures=figures,
+            lost=lost_note(found.images),
             wrong=sum(figure.verdict == "wrong" for figure in figures),
             judged=sum(figure.verdict != "unknown" for figure in figures),
             nearest=[]

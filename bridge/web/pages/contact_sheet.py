@@ -8,7 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
-from bridge.errors import LimitError, NotFoundError, OverloadedError, StorageError
+from bridge.errors import (
+    ImageAwayError,
+    ImageLostError,
+    LimitError,
+    NotFoundError,
+    OverloadedError,
+    StorageError,
+)
 from bridge.storage.index import ImageBatch, ImageIndex, IndexedImage
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.formatting import class_name, number, percent
@@ -30,7 +37,8 @@ LABEL_HEIGHT = 18
 HEADER_HEIGHT = 26
 LABEL_LENGTH = 9
 
-UNREADABLE = "unreadable"
+UNREADABLE, AWAY, LOST = "unreadable", "bridge away", "lost"
+"""What tiles say that show no image."""
 
 PAPER, INK, RIGHT, WRONG, NEUTRAL = "#ffffff", "#1b1f24", "#1d7a46", "#c62828", "#8a8f98"
 BACKDROP, MISSING = "#eceef1", "#c4c8ce"
@@ -76,11 +84,17 @@ def _sheet_of(
 
 
 def _tile_of(deps: AppDependencies, image: IndexedImage) -> Any:
-    """Return the tile of an image, or None where it cannot be decoded or would cost too much."""
-    tile = deps.tiles.tile_of(deps.read_image(image.location))
+    """Return the tile of an image; a text where another bridge has it, or it cannot be decoded or would cost too much."""
+    try:
+        jpeg = deps.read_image(image.location)
+    except ImageAwayError:
+        return AWAY
+    except ImageLostError:
+        return LOST
+    tile = deps.tiles.tile_of(jpeg)
     if isinstance(tile, str):
         deps.telemetry.tile_refused(tile)
-        return None
+        return UNREADABLE
     return tile
 
 
@@ -119,10 +133,10 @@ def _draw(
 
 def _draw_tile(sheet: Any, pen: Any, corner: tuple[int, int], tile: Any) -> None:
     left, top = corner
-    background = MISSING if tile is None else BACKDROP
+    background = MISSING if isinstance(tile, str) else BACKDROP
     pen.rectangle((left, top, left + TILE - 1, top + TILE - 1), background)
-    if tile is None:
-        pen.text((left + TILE // 2, top + TILE // 2), UNREADABLE, INK, anchor="mm")
+    if isinstance(tile, str):
+        pen.text((left + TILE // 2, top + TILE // 2), tile, INK, anchor="mm")
     else:
         sheet.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
 

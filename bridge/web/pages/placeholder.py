@@ -1,11 +1,16 @@
 """Pictures that say in words why an image is not shown."""
 
+from html import escape
+
 from aiohttp import web
 
-from bridge.errors import BridgeError, StorageError
+from bridge.errors import BridgeError, ImageAwayError, ImageLostError, StorageError
 
 STORE = ("The image store", "does not answer", "at the moment")
 GONE = ("This image is", "not kept", "any longer")
+
+NAME_LENGTH = 20
+"""Of the name of a bridge, what fits into the picture."""
 
 SIZE = 224
 LINE_HEIGHT = 24
@@ -23,11 +28,19 @@ def placeholder_response(error: BridgeError) -> web.Response:
     is_passing = isinstance(error, StorageError)
     headers = {"Cache-Control": "no-store", **({"Retry-After": "5"} if is_passing else {})}
     return web.Response(
-        text=_svg(STORE if is_passing else GONE),
+        text=_svg(_lines_of(error)),
         status=503 if is_passing else 404,
         content_type="image/svg+xml",
         headers=headers,
     )
+
+
+def _lines_of(error: BridgeError) -> tuple[str, ...]:
+    if isinstance(error, ImageAwayError):
+        return "On bridge", escape(error.bridge_id[:NAME_LENGTH]), "which does not answer"
+    if isinstance(error, ImageLostError):
+        return "Lost with bridge", escape(error.bridge_id[:NAME_LENGTH]), "which is gone"
+    return STORE if isinstance(error, StorageError) else GONE
 
 
 def _svg(lines: tuple[str, ...]) -> str:

@@ -49,6 +49,22 @@ def recent_note(selection: Selection, newest_ms: int, now: float) -> str:
     )
 
 
+def lost_note(images: Sequence[IndexedImage]) -> str:
+    """Return that images of a batch are lost with a bridge, or ""."""
+    lost = [image.location.bridge_id for image in images if image.location.lost]
+    if not lost:
+        return ""
+    which = (
+        "All of these images are"
+        if len(lost) == len(images)
+        else f"{len(lost)} of these images are"
+    )
+    return (
+        f"{which} lost: they had not reached the image store yet, and bridge {lost[0]}, which alone had them on its disk,"
+        " is gone. What is known of them is shown."
+    )
+
+
 def mistake_note(
     selection: Selection, images: Sequence[IndexedImage], names: tuple[str, ...]
 ) -> str:

@@ -114,6 +114,8 @@ class SpoolResult:
     left: list[Shard] = field(default_factory=list)
     """Of sessions that another bridge has; there may be more in the files than has been committed."""
     stored: list[Shard] = field(default_factory=list)
+    unwanted: list[Shard] = field(default_factory=list)
+    """Of those stored: another bridge has deleted their sessions meanwhile."""
     missing: list[Shard] = field(default_factory=list)
     missing_images: int = 0
     """Of the missing shards: they were committed, and are lost."""
@@ -145,6 +147,8 @@ class SpoolResult:
         counts = [count_of(kept, ImageResult.STORED) for kept in self.kept]
         counts += [count_of(failed.candidate, ImageResult.DROPPED) for failed in self.failed]
         add_counts(transaction, [count for count in counts if count.session_id not in moved])
-        mark_stored(transaction, [shard.shard_id for shard in self.stored])
+        unknown = mark_stored(transaction, [shard.shard_id for shard in self.stored])
+        if database.bridge_id:
+            self.unwanted = [shard for shard in self.stored if shard.shard_id in unknown]
         rows = ShardRows(database, self.missing)
         self.missing_images = sum([rows.delete_shard(transaction, shard) for shard in self.missing])

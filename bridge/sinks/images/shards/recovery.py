@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,6 +94,7 @@ class Recovery:
         self._is_listed = found is not None
         self._remaining: list[Item] = [*known, *(key for key in found or () if key not in keys)]
         self._is_committed = False
+        self._checked_bytes = 0
 
     @property
     def is_finished(self) -> bool:
@@ -105,11 +106,27 @@ class Recovery:
 
         Blocks. What the disk refuses remains for the next call.
         """
-        outcome = Outcome()
+        items, recovered = self._remaining, list[Shard]()
+        # A database that bridges share ends a transaction that does nothing while files are read.
+        step = 1 if self._database.bridge_id else max(1, len(items))
+        self._remaining = []
+        for first in range(0, max(1, len(items)), step):
+            some = items[first : first + step]
+            outcome = self._commit(some, is_last=first + step >= len(items))
+            if outcome is None:
+                self._remaining += items[first:]
+                break
+            self._remaining += outcome.remaining
+            recovered += outcome.recovered
+        return recovered
+
+    def _commit(self, items: Sequence[Item], *, is_last: bool) -> Outcome | None:
+        """Recover some items in one transaction; None: nothing of it is committed."""
+        outcome = Outcome(checked_bytes=self._checked_bytes)
         refused: list[RefusedRow] = []
         try:
             with self._database.transaction(refused=refused) as transaction:
-                known = [item for item in self._remaining if isinstance(item, Shard)]
+                known = [item for item in items if isinstance(item, Shard)]
                 run = RecoveryRun(
                     self._spool,
                     self._database,
@@ -119,22 +136,22 @@ class Recovery:
                     outcome,
                     ShardRows(self._database, known),
                 )
-                for item in self._remaining:
+                for item in items:
                     self._recover_item(item, run)
-                if self._is_listed:
+                if self._is_listed and is_last:
                     mark_rebuilt(transaction, own_spool(self._database))
         except StorageError as error:
             self._telemetry.recovery_failed(error)
-            return []
-        self._is_committed = True
-        self._remaining = outcome.remaining
+            return None
+        self._is_committed = self._is_committed or is_last
+        self._checked_bytes = outcome.checked_bytes
         for shard in outcome.recovered:
             self._spool.add_recovered(shard)
         for report in outcome.reports:
             report()
         for row in refused:
             self._telemetry.row_refused(row.table, row.error)
-        return outcome.recovered
+        return outcome
 
     def _recover_item(self, item: Item, run: RecoveryRun) -> None:
         """Recover one item, wholly or not at all."""
@@ -233,6 +250,8 @@ def _is_whole(path: Path, size: int, outcome: Outcome) -> bool:
 def _recover_missing(shard: Shard, path: Path, run: RecoveryRun) -> Shard | None:
     if os.path.lexists(path):
         run.aside.move(path, "not a file")
+    if shard.lost:
+        return None
     # A closed shard may have reached the store unrecorded: the uploader finds out.
     if shard.closed:
         return replace(shard, size_bytes=0)
@@ -244,10 +263,12 @@ def _recover_missing(shard: Shard, path: Path, run: RecoveryRun) -> Shard | None
 def _discard(key: str, run: RecoveryRun) -> None:
     """Remove a shard that no commit recorded: nothing in it was acknowledged, or the store has it.
 
-    One that is closed may be newer than the database, which may have been restored from a backup.
+    One that is closed may be newer than the database, which may have been restored from a backup; where bridges share
+    it, another one may have deleted the session meanwhile, and then nothing of it stays.
     """
     path = run.spool.path(key)
-    if shard_file.trailer_of(path) is not None and shard_of(run.database, key) is None:
+    is_whole = shard_file.trailer_of(path) is not None and shard_of(run.database, key) is None
+    if is_whole and not run.database.bridge_id:
         run.aside.move(path, "the database knows nothing of it")
         return
     run.telemetry.event("deleted a shard that no commit knows of", key=key)

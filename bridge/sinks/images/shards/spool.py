@@ -48,19 +48,19 @@ class Spool:
         self,
         folder: Path,
         *,
-        bridge_id: str,
+        run_id: str,
         shard_bytes: int,
         shard_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Keep shards in `folder`; `bridge_id` sets their keys apart from those of other bridges and runs."""
+        """Keep shards in `folder`; `run_id` sets their keys apart from those of other bridges and runs."""
         self.folder = folder
         self.next_shard_id = 1
         self.owner_id = ""
         """This bridge, as the index names it where several share it."""
         self.due_at = math.inf
         """When the next shard is to be closed; may be read from any thread."""
-        self._bridge_id = bridge_id
+        self._run_id = run_id
         self._shard_bytes = shard_bytes
         self._shard_seconds = shard_seconds
         self._clock = clock
@@ -158,7 +158,7 @@ class Spool:
         self._number += 1
         key = shard_key(
             *(candidate.session_id, candidate.attempt, candidate.received),
-            bridge_id=self._bridge_id,
+            bridge_id=self._run_id,
             number=self._number,
         )
         return OpenShard(

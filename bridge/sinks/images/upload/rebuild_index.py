@@ -17,19 +17,16 @@ REPORT_SHARDS = 1_000
 
 async def rebuild_index(
     store: ObjectStore,
+    objects: Sequence[StoredObject],
     *,
     is_known: Callable[[str], bool],
-    note_keys: Callable[[Sequence[str]], None],
     adopt: Callable[[AdoptShard], None],
     telemetry: Telemetry,
 ) -> None:
-    """Call `adopt` for each shard in the store whose key is not known; waits for a store that is down.
+    """Call `adopt` for each of the shards in the store whose key is not known.
 
-    `note_keys` is called before with the keys of all, since it takes long to read them and trainers do not wait.
     What is not a shard, and index lines of images that a shard does not have, are counted and left out.
     """
-    objects = await _list_shards(store, telemetry)
-    note_keys([found.key for found in objects])
     read = unreadable = 0
     for found in objects:
         if KEY.fullmatch(found.key) and is_known(found.key):
@@ -51,7 +48,8 @@ async def rebuild_index(
         telemetry.event("read the image index from the store", shards=read, unreadable=unreadable)
 
 
-async def _list_shards(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject]:
+async def list_shards(store: ObjectStore, telemetry: Telemetry) -> list[StoredObject]:
+    """Return what may be shards in the store; waits for a store that is down."""
     failures = 0
     while True:
         try:

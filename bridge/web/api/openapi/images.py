@@ -38,6 +38,7 @@ IMAGE = record(
     true_label=maybe(text()),
     is_wrong=flag(),
     in_store=flag("Whether it lies in the object store."),
+    is_lost=flag("Whether only a bridge had it that is gone, with its disk: it cannot be shown."),
 )
 
 BATCH_WITH_IMAGES = record(

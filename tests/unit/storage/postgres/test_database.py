@@ -59,6 +59,17 @@ def test_an_error_inside_undoes_everything(database, kind):
     assert database.query(ROWS) == [(1, b"\x00\xff")]
 
 
+def test_a_failure_of_the_database_inside_of_a_savepoint_is_apart_from_other_errors(database):
+    """Whoever recovers files in there does not take it for damage of a file."""
+    with (
+        pytest.raises(StorageError),
+        database.transaction(refused=[]) as transaction,
+        transaction.savepoint(),
+    ):
+        transaction.execute("SELECT 1 / (SELECT count(*) FROM no_table)")
+    assert database.query(ROWS) == []
+
+
 def test_values_come_back_as_they_are(database):
     """Floats of all kinds, sums and counts are numbers of Python, as from SQLite."""
     losses = [math.nan, math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308, None]

@@ -109,6 +109,7 @@ async def test_images_are_listed_with_what_is_known_of_them(open_client, stored)
         "true_label": "cat",
         "is_wrong": True,
         "in_store": False,
+        "is_lost": False,
     }
     async with client.session.get(image["url"]) as response:
         assert await response.read() == pictures(2)[1][0]

@@ -49,7 +49,7 @@ class Wreck:
         self.folder = folder
         self.telemetry = Telemetry()
         self.database = SqliteDatabase(folder / "bridge.db", durable=False)
-        self.spool = Spool(folder / "spool", bridge_id="b", shard_bytes=1 << 20, shard_seconds=30)
+        self.spool = Spool(folder / "spool", run_id="b", shard_bytes=1 << 20, shard_seconds=30)
         self.spool.folder.mkdir()
         self.path = self.spool.path(KEY)
         self.extents, self.rows, at = [], [], 0
