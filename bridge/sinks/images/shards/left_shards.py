@@ -30,6 +30,7 @@ class LeftShards:
         self._telemetry = telemetry
         self._aside = aside
         self._keys: dict[str, None] = {}
+        self._turn = asyncio.Lock()
 
     @property
     def is_empty(self) -> bool:
@@ -45,6 +46,10 @@ class LeftShards:
 
     async def close(self) -> list[Shard]:
         """Close them, and return those that are ready for the store; what the disk or the database refuses remains."""
+        async with self._turn:
+            return await self._close_all()
+
+    async def _close_all(self) -> list[Shard]:
         closed = []
         for key in list(self._keys):
             try:

@@ -1,6 +1,5 @@
 """Images of bridges that share a database: each is counted and kept once, whoever received it, and whatever dies."""
 
-import asyncio
 from contextlib import ExitStack
 
 import pytest
@@ -10,16 +9,17 @@ from support.shared_database import opened
 from support.stores import MemoryStore
 from support.waiting import until
 
+from bridge.errors import StorageError
 from bridge.lifecycle import Moved
 from bridge.model import Epoch, ImageResult
 from bridge.sinks.images import Keep
 from bridge.sinks.images.lost_images import LostImages
 from bridge.storage.image_counts import RESTORED_KEY, counts_of
-from bridge.storage.moved_sessions import read_moved
 from bridge.storage.owners import OwnerRows
 from bridge.storage.schema import BRIDGES, SHARDS, WINDOWS
 from bridge.storage.shards import is_rebuilt, shards_of_session
 from bridge.storage.statements import Statement
+from bridge.storage.windows import held_windows
 
 SEEN_LONG_AGO = Statement(
     update(BRIDGES)
@@ -48,6 +48,11 @@ def open_bench(tmp_path, postgres_url, store):
         yield bench
 
 
+def refuse(*_arguments):
+    """Commit nothing."""
+    raise StorageError("killed")
+
+
 def take(bench, session_id="run", *, attempt=1):
     """Make a bridge the owner of a session, and have it go on with it as the database has it."""
     OwnerRows(bench.database).take([session_id])
@@ -72,7 +77,7 @@ def counted(bench, session_id="run"):
     return {count.result: count.images for count in counts}
 
 
-async def read(bench, store, session_id, number):
+async def read(bench, session_id, number):
     """Return the images of a batch, once the store has them."""
 
     def are_stored():
@@ -148,7 +153,7 @@ async def test_the_window_goes_along(open_bench):
         assert second.database.query(WINDOW, {"session": "run"}) == []
 
 
-async def test_a_start_takes_up_what_is_its_own(open_bench, tmp_path, store):
+async def test_a_start_takes_up_what_is_its_own(open_bench, store):
     """Its spool and its windows; those of others are none of its business."""
     store.gate.clear()
     first, second = (open_bench(name, keep=Keep.SAMPLE) for name in "ab")
@@ -162,18 +167,18 @@ async def test_a_start_takes_up_what_is_its_own(open_bench, tmp_path, store):
             first.send(run, batch(1, 0))
             first.send(run, batch(1, 1))
             first.commit()
-            await asyncio.to_thread(
-                __import__("shutil").copytree, tmp_path / "a", tmp_path / "left"
-            )
-    back = open_bench("a", folder="left", keep=Keep.SAMPLE)
-    async with back.running():
-        again = session()
-        again.restored_state[RESTORED_KEY] = counts_of(back.database, "run", 1).counts
-        back.images.resume([again])
-        store.gate.set()
-        assert (await read(back, store, "run", 0))[0] == batch(1, 0).images[0].jpeg
-        assert back.metric("bridge_dropped_total", what="window", reason="damaged") is None
-    assert read_moved(back.database, ["other"]).sessions == ()
+            first.commit = refuse  # as if it were killed
+        back = open_bench("a", keep=Keep.SAMPLE)
+        async with back.running():
+            again = session()
+            again.restored_state[RESTORED_KEY] = counts_of(back.database, "run", 1).counts
+            back.images.resume([again])
+            store.gate.set()
+            assert await read(back, "run", 0) == [image.jpeg for image in batch(1, 0).images]
+            assert back.index.batch("run", 1, 1).images == 2
+            assert back.images.counts("run") == (4, 0)
+        [(held, _)] = held_windows(second.database)
+        assert held == "other"
 
 
 async def test_lost_images_are_in_the_series_of_the_new_owner(open_bench, store):
