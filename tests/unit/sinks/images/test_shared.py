@@ -258,7 +258,8 @@ async def test_one_bridge_rebuilds_the_index_of_a_new_database(open_bench, store
         def is_done():
             first.commit()
             second.commit()
-            return is_rebuilt(first.database, "store")
+            have_listed = [bench.images.last_attempt("run-2") for bench in (first, second)]
+            return is_rebuilt(first.database, "store") and all(have_listed)
 
         await until(is_done)
         for bench in (first, second):
