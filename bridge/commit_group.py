@@ -24,6 +24,10 @@ class Group:
     listeners: frozenset[CommitListener]
     updates: int
     size_bytes: int
+    arrived: frozenset[str] = frozenset()
+    """Sessions that have come into memory since the group before."""
+    collected_at: float = 0.0
+    """On the monotonic clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Fenced:
 
     owned: frozenset[str]
     since: float
-    """Monotonic: when that was asked; sessions that came here later are this bridge's, too."""
+    """Monotonic, before that was asked; of sessions that came into memory later nothing is known by it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -52,13 +52,18 @@ class Committer:
         *,
         is_durable: bool = True,
         on_fenced: Callable[[Fenced], None] = lambda _fenced: None,
+        take_arrived: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Write what `durables` collect, in the order given, in one transaction of `database`.
 
         Not `is_durable`: listeners are notified without waiting for it. `on_fenced` is called on the event loop,
-        before anybody is notified, where another bridge has taken sessions from this one.
+        before anybody is notified, where another bridge has taken sessions from this one. `take_arrived` returns those
+        that have come into memory since it was called last.
         """
         self._on_fenced = on_fenced
+        self._take_arrived = take_arrived
+        self._arrived: frozenset[str] = frozenset()
+        """Sessions that came into memory, and that no commit has looked at yet."""
         self._is_durable = is_durable
         self._durables = tuple(durables)
         self._database = database
@@ -146,7 +151,9 @@ class Committer:
                 return False
             if not self._is_durable:
                 self._notify(group)
-            if group.writes and not await self._write(group.writes):
+            if not group.writes:
+                self._arrived |= group.arrived
+            elif not await self._write(group):
                 self._take_back(group)
                 return False
             self._finish(group)
@@ -240,7 +247,10 @@ class Committer:
             frozenset(self._listeners),
             self._updates,
             self._size_bytes,
+            self._arrived.union(self._take_arrived()),
+            time.monotonic(),
         )
+        self._arrived = frozenset()
         self._unwritten = ()
         self._ticket += 1
         self._listeners.clear()
@@ -250,6 +260,7 @@ class Committer:
     def _take_back(self, group: Group) -> None:
         self._failed = group
         self._unwritten = group.writes
+        self._arrived |= group.arrived
         self._updates += group.updates
         self._size_bytes += group.size_bytes
         if self._is_durable:
@@ -265,12 +276,12 @@ class Committer:
         except Exception as error:  # noqa: BLE001 -- one stream's fault must not cost the others their Acks
             self._telemetry.unexpected_error("commit", error)
 
-    async def _write(self, writes: tuple[PendingWrite, ...]) -> bool:
+    async def _write(self, group: Group) -> bool:
         """Write in the commit thread, and return whether all of it is on disk."""
         loop = asyncio.get_running_loop()
         self._behind_since = self._behind_since or time.monotonic()
         try:
-            outcome = await loop.run_in_executor(self._thread, self._transact, writes)
+            outcome = await loop.run_in_executor(self._thread, self._transact, group)
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
             self._record_failure(error)
             return False
@@ -286,24 +297,21 @@ class Committer:
         self._error = error
         self._telemetry.commit_failed(error)
 
-    def _transact(self, writes: tuple[PendingWrite, ...]) -> Outcome:
+    def _transact(self, group: Group) -> Outcome:
         """Write all in one transaction; where a value cannot be written, all but the rows that have such values."""
         started = time.perf_counter()
         refused: list[RefusedRow] = []
         try:
-            self._write_all(writes)
+            self._write_all(group)
         except UnwritableError:
-            self._write_all(writes, refused)
+            self._write_all(group, refused)
         return Outcome(time.perf_counter() - started, tuple(refused))
 
-    def _write_all(
-        self, writes: tuple[PendingWrite, ...], refused: list[RefusedRow] | None = None
-    ) -> None:
-        since = time.monotonic()
-        with self._database.group(refused=refused) as transaction:
+    def _write_all(self, group: Group, refused: list[RefusedRow] | None = None) -> None:
+        with self._database.group(refused=refused, arrived=group.arrived) as transaction:
             owned = transaction.owned
-            self._fenced = None if owned is None else Fenced(owned, since)
-            for write in writes:
+            self._fenced = None if owned is None else Fenced(owned, group.collected_at)
+            for write in group.writes:
                 write.write(transaction)
 
 

@@ -79,6 +79,7 @@ class Sessions:
         self._unused_seconds = unused_seconds
         self._release_seconds = release_seconds
         self._sessions: dict[str, Session] = {}
+        self._arrived: set[str] = set()
         self._clock = clock
         self._monotonic = monotonic or clock
         self._rate = RegistrationRate(new_per_minute, new_per_token, self._monotonic)
@@ -212,7 +213,7 @@ class Sessions:
         that hold however that was set: a live session has a whole lease, and one that is over lingers
         for the rest of its time, for at least a lease and at most the whole of it.
         """
-        self._sessions[session.id] = session
+        self._put(session)
         now = self._monotonic()
         self._estimate_silence(session)
         session.updated_at = min(session.updated_at, self._clock())
@@ -263,6 +264,15 @@ class Sessions:
         is_old = session.is_unused and now - session.heard_at >= self._unused_seconds
         return is_old and len(self._sessions) > CROWDED * self.limit
 
+    def take_arrived(self) -> frozenset[str]:
+        """Return the sessions that have come into memory since this was called last."""
+        arrived, self._arrived = frozenset(self._arrived), set()
+        return arrived
+
+    def _put(self, session: Session) -> None:
+        self._sessions[session.id] = session
+        self._arrived.add(session.id)
+
     def expire(self, session: Session) -> None:
         """Drop a session from memory."""
         if self._sessions.get(session.id) is session:
@@ -276,11 +286,11 @@ class Sessions:
     def _added(self, session_id: str, client: Client, config: Config, *, attempt: int) -> Session:
         session = Session(session_id, client, config, now=self._clock(), attempt=attempt)
         session.heard_at = self._monotonic()
-        self._sessions[session_id] = session
+        self._put(session)
         return session
 
     def _resumed(self, session: Session, client: Client, config: Config) -> Session:
-        self._sessions[session.id] = session
+        self._put(session)
         session.client = session.client.updated(client)
         session.config = session.config.updated(config)
         self.touch(session, self._clock())

@@ -1,6 +1,6 @@
 """What the bridge asks of a database, whichever it is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -35,12 +35,13 @@ class Database(Protocol):
         """
 
     def group(
-        self, *, refused: list[RefusedRow] | None = None
+        self, *, refused: list[RefusedRow] | None = None, arrived: Collection[str] = ()
     ) -> AbstractContextManager[Transaction]:
         """Commit as `transaction` does, as the one who owns the sessions that are written.
 
         Where another bridge has taken some of them since, `Transaction.owns` says which: nothing of these may be
-        written. Raises what `transaction` raises.
+        written. `arrived` have come into memory since the last group: they may have been lost on their way there, when
+        an earlier group learned of it. Raises what `transaction` raises.
         """
 
     def settle(self) -> bool:

@@ -49,6 +49,7 @@ class Owner:
             database,
             self.telemetry,
             on_fenced=self._on_fenced,
+            take_arrived=self.sessions.take_arrived,
         )
         self.pipeline = Pipeline(
             sessions=self.sessions,

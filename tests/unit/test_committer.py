@@ -408,7 +408,7 @@ class Doubtful:
         self.is_made = False
 
     @contextmanager
-    def group(self, *, refused=None):
+    def group(self, *, refused=None, arrived=()):
         is_made, is_answered = self.answers.pop(0) if self.answers else (True, True)
         self.is_made = is_made
         with self.database.transaction(refused=refused) as transaction:

@@ -3,7 +3,7 @@
 from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from bridge.storage.owners import NOW_MS
+from bridge.storage.owners import NAMES, NOW_MS
 from bridge.storage.schema import BRIDGES, OWNERS, SHARDS
 from bridge.storage.statements import Statement
 
@@ -21,6 +21,12 @@ BEGIN_GROUP = Statement(
 """Of no row where another process runs as this bridge by now, or others have forgotten it. Whoever takes a session from this bridge changes the same row: one of them waits for the other."""
 
 OWNED = Statement(select(OWNERS.c.session_id).where(OWNERS.c.bridge_id == bindparam("bridge")))
+
+COUNT_OWNED = Statement(
+    select(func.count()).where(
+        OWNERS.c.bridge_id == bindparam("bridge"), OWNERS.c.session_id == NAMES
+    )
+)
 
 TOUCH = Statement(
     update(BRIDGES).values(seen_ms=NOW_MS).where(IS_OURS).returning(BRIDGES.c.commits)

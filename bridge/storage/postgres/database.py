@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import repeat
 
@@ -11,7 +11,13 @@ from psycopg_pool import ConnectionPool
 
 from bridge.errors import BridgeReplacedError, StorageError
 from bridge.storage.database import OnNotify, Row
-from bridge.storage.postgres.bridge_rows import BEGIN_GROUP, DATABASE_SIZE, OWNED, TOUCH
+from bridge.storage.postgres.bridge_rows import (
+    BEGIN_GROUP,
+    COUNT_OWNED,
+    DATABASE_SIZE,
+    OWNED,
+    TOUCH,
+)
 from bridge.storage.postgres.connecting import (
     BoundedConnection,
     DatabaseAddress,
@@ -117,7 +123,9 @@ class PostgresDatabase:
             self._commit(connection)
 
     @contextmanager
-    def group(self, *, refused: list[RefusedRow] | None = None) -> Iterator[PostgresTransaction]:
+    def group(
+        self, *, refused: list[RefusedRow] | None = None, arrived: Collection[str] = ()
+    ) -> Iterator[PostgresTransaction]:
         """Commit as `transaction` does, of the sessions that this bridge still owns.
 
         Raises StorageError, too, while a group before it is in doubt: see `settle`.
@@ -131,7 +139,8 @@ class PostgresDatabase:
             if not rows:
                 raise BridgeReplacedError(REPLACED)
             [(generation, number)] = rows
-            owned = None if generation == self._generation else self._owned(connection)
+            has_all = generation == self._generation and self._has(connection, arrived)
+            owned = None if has_all else self._owned(connection)
             yield _transaction(connection, refused, owned)
             self._doubtful = (generation, number)
             try:
@@ -199,6 +208,14 @@ class PostgresDatabase:
     def _measure(self) -> None:
         with suppress(StorageError), self._size_lock:
             [(self._size_bytes,)] = self.query(DATABASE_SIZE)
+
+    def _has(self, connection: BoundedConnection, names: Collection[str]) -> bool:
+        """Return whether all of these are still this bridge's."""
+        if not names:
+            return True
+        which = {"bridge": self.bridge_id, "names": list(names)}
+        [[count]] = run(connection, COUNT_OWNED, which).fetchall()
+        return bool(count == len(names))
 
     def _owned(self, connection: BoundedConnection) -> frozenset[str]:
         rows = run(connection, OWNED, {"bridge": self.bridge_id}).fetchall()

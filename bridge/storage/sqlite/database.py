@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -124,7 +124,10 @@ class SqliteDatabase:
                 raise
 
     def group(
-        self, *, refused: list[RefusedRow] | None = None
+        self,
+        *,
+        refused: list[RefusedRow] | None = None,
+        arrived: Collection[str] = (),  # noqa: ARG002 -- there is nobody to lose them to
     ) -> AbstractContextManager[SqliteTransaction]:
         """Commit as `transaction` does: nobody takes a session from the only bridge."""
         return self.transaction(refused=refused)

@@ -1,0 +1,69 @@
+"""A session that another bridge takes while it is on its way into memory is not written by the bridge that lost it."""
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack
+
+import pytest
+from support.owners import owner
+
+from bridge.model import Client, Config
+from bridge.ownership import taking
+
+
+@pytest.fixture
+async def two(postgres_url):
+    """Yield two bridges on one database."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(owner(postgres_url, name)) for name in "ab"]
+
+
+async def test_what_was_taken_and_lost_before_it_was_read_is_dropped(two, monkeypatch):
+    """The commit that learned of the loss found nothing to drop; what the other bridge has acknowledged since stays."""
+    first, second = two
+    session = await first.register()
+    first.send(session, 1)
+    assert await first.committer.commit()
+    reading, go_on = threading.Event(), threading.Event()
+    find_sessions = taking.find_sessions
+
+    def find_slowly(database, names, restoration):
+        found = find_sessions(database, names, restoration)
+        if database is second.database:
+            reading.set()
+            assert go_on.wait(60)
+        return found
+
+    monkeypatch.setattr(taking, "find_sessions", find_slowly)
+    coming = asyncio.create_task(second.ownership.acquire("run"))
+    assert await asyncio.to_thread(reading.wait, 60)
+    assert await first.committer.commit()
+    back = await first.ownership.acquire("run")
+    first.send(back, 2)
+    assert await first.committer.commit()
+    assert await second.committer.commit()
+    go_on.set()
+    await coming
+
+    assert await second.committer.commit()
+
+    assert second.sessions.find("run") is None
+    assert second.lost == ["run"]
+    assert (await first.ownership.find("run")).accepted == 2
+
+
+async def test_a_name_that_was_claimed_and_lost_before_it_was_registered_is_dropped(two):
+    """Two clients of one name come to two bridges: what the one that has it has acknowledged stays."""
+    first, second = two
+    await first.ownership.acquire("run")
+    session = await second.register("run", "other")
+    second.send(session, 1)
+    assert await second.committer.commit()
+    assert await first.committer.commit()
+    first.pipeline.register("run", Client("c", "1", "i"), Config(3), None)
+
+    assert await first.committer.commit()
+
+    assert first.sessions.find("run") is None
+    found = await second.ownership.find("run")
+    assert (found.accepted, found.client.instance_id) == (1, "other")
