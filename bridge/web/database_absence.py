@@ -8,12 +8,9 @@ from aiohttp import web
 
 from bridge.errors import StorageError
 from bridge.storage.index import ImageIndex
-from bridge.web.dependencies import AppDependencies, ArchiveEntry
+from bridge.web.dependencies import ArchiveEntry
 
-DATABASE_CHECK = "database"
-"""The connection to the database."""
-
-AWAY_SECONDS = 5.0
+AWAY_SECONDS = 10.0
 """After it has not answered, pages do not wait for it so long."""
 
 MISSING = (
@@ -40,11 +37,10 @@ class DatabaseAbsence:
         """Whether it has not answered just now."""
         return self.is_shared and self.monotonic() < self._until
 
-    def problem(self, deps: AppDependencies) -> str:
-        """Return what a page says of it, "" where it answers as far as is known."""
-        checks = deps.connection_checks() if self.is_shared else ()
-        is_down = any(check.error for check in checks if check.name == DATABASE_CHECK)
-        return MISSING if is_down or self.is_known else ""
+    @property
+    def problem(self) -> str:
+        """What a page says of it, "" where it answers as far as is known."""
+        return MISSING if self.is_known else ""
 
     def rendered(self, render: Callable[[ImageIndex], str], index: ImageIndex) -> str:
         """Return a page, without images while the database does not answer; blocks, and raises StorageError."""

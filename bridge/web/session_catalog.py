@@ -104,12 +104,12 @@ class SessionCatalog:
 
     def _read_changes(self, in_memory: frozenset[str]) -> list[SessionRow]:
         with self._reading:
-            elsewhere = self.deps.peers.elsewhere()
             entries = {
                 entry.session_id: entry
                 for entry in self.deps.archive.entries(MAX_SESSIONS)
                 if entry.session_id not in in_memory
             }
+            elsewhere = self.deps.peers.elsewhere()
             before = self._archived
             versions = {
                 name: (entry.version, elsewhere.get(name, "")) for name, entry in entries.items()

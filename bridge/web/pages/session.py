@@ -106,7 +106,7 @@ async def session_page(request: web.Request) -> web.Response:
             store=store,
             grafana_url=deps.grafana_url,
             stale=stale,
-            away=absence.problem(deps),
+            away=absence.problem,
         )
 
     return html_response(await asyncio.to_thread(absence.rendered, render_page, images.index))

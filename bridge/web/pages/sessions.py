@@ -95,7 +95,7 @@ async def sessions_page(request: web.Request) -> web.Response:
             store=store,
             grafana_url=deps.grafana_url,
             is_shared=bool(deps.peers.bridge_id),
-            away=absence.problem(deps),
+            away=absence.problem,
         )
 
     return html_response(await asyncio.to_thread(absence.rendered, render_page, deps.index))

@@ -11,7 +11,7 @@ from bridge.web.peers.sharing import Peer, SharingBridge
 
 FRESH_SECONDS = 1.0
 
-AWAY_SECONDS = 2.0
+AWAY_SECONDS = 10.0
 """After the database has not answered, it is not asked for so long: pages do not wait for it one by one."""
 
 KEPT_SECONDS = 300.0

@@ -6,7 +6,6 @@ import pytest
 from support.pages import FakeArchive, running
 from support.peers import FakePeers
 
-from bridge.connections import ConnectionCheck
 from bridge.errors import StorageError
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.storage.index import ImageIndex
@@ -112,23 +111,14 @@ async def test_a_database_of_its_own_is_another_case(open_client, database):
     assert (await client.get("/sessions/live")).status == 503
 
 
-def test_it_is_asked_again_after_a_while(client):
-    """An absence is known for seconds; what the connection's check says is shown as long as it says so."""
+def test_it_is_asked_again_after_a_while():
+    """An absence is known for seconds."""
     now = [100.0]
     absence = DatabaseAbsence(is_shared=True, monotonic=lambda: now[0])
     assert not absence.is_known
     absence.note()
     assert absence.is_known
-    assert absence.problem(client.deps) == MISSING
+    assert absence.problem == MISSING
     now[0] += AWAY_SECONDS
     assert not absence.is_known
-    assert absence.problem(client.deps) == ""
-
-
-async def test_what_the_check_of_the_connection_says_is_shown(open_client):
-    """Before a page has found it out for itself."""
-    checks = (ConnectionCheck("database", "postgresql://x", "no answer"),)
-    client = await open_client(peers=FakePeers(), connection_checks=lambda: checks)
-    assert NOTE in await text_of(client, "/")
-    client = await open_client(connection_checks=lambda: checks)
-    assert NOTE not in await text_of(client, "/")
+    assert absence.problem == ""

@@ -96,7 +96,7 @@ def test_a_list_answers_for_each_session(peers, rows, clock):
 
 
 def test_while_the_database_is_away_what_was_known_counts(peers, rows, clock):
-    """For minutes; it is asked again every two seconds, not by each page."""
+    """For minutes; it is asked again after some seconds, not by each page."""
     peers.owner_of("run")
     peers.elsewhere()
     rows.is_away = True
