@@ -13,6 +13,7 @@ from support.peers import FakePeers
 
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.web.dependencies import DEPENDENCIES
+from bridge.web.peers import connections
 from bridge.web.peers.connections import PeerConnections
 from bridge.web.peers.sharing import Peer
 from bridge.web.peers.staleness import HEADER as STALE
@@ -35,6 +36,12 @@ PATHS = (
     f"/api/v1/sessions/{THEIRS}/commands",
     f"/go/images?session={THEIRS}&epoch=1",
 )
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Give a bridge on a machine with much to do more than its second."""
+    monkeypatch.setattr(connections, "SECONDS", 60.0)
 
 
 @pytest.fixture
@@ -124,8 +131,10 @@ async def test_a_program_reads_how_old_it_is(bridges):
     assert session["connected"] is True
 
 
-async def test_a_bridge_that_hangs_holds_up_one_page_by_a_second(bridges):
+async def test_a_bridge_that_hangs_holds_up_one_page_by_a_second(bridges, monkeypatch):
     """The next pages do not wait again."""
+    monkeypatch.setattr(connections, "SECONDS", 1.0)
+    monkeypatch.setattr(connections, "SILENT_SECONDS", 600.0)
     here, _ = await bridges()
     asked = []
 
