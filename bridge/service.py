@@ -138,7 +138,13 @@ async def run(
         )
         rows = JournalRows(database)
         snapshotters: tuple[Snapshotter, ...] = (metrics, *spans, commands)
-        journal = Journal(rows, snapshotters, telemetry, keeps_records=folder.is_durable)
+        journal = Journal(
+            rows,
+            snapshotters,
+            telemetry,
+            keeps_records=folder.is_durable,
+            is_shared=bool(database.bridge_id),
+        )
         requests = DeletionRequests()
         sinks = Sinks(
             # The journal takes down what is known of a session that expires before the others drop it. Metrics

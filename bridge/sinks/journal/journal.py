@@ -6,8 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bridge.lifecycle import Event, Expired, Moved, Registered, SequenceAdvanced, Superseded
-from bridge.model import Heartbeat
+from bridge.lifecycle import (
+    Connected,
+    Disconnected,
+    Event,
+    Expired,
+    Moved,
+    Registered,
+    SequenceAdvanced,
+    Superseded,
+)
+from bridge.model import Heartbeat, StatusChange
 from bridge.session import Session
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks import Snapshotter
@@ -27,6 +36,11 @@ Often enough for a quick start, seldom enough for the disk: a session may take 7
 
 RECORDS_LIMIT = 200_000
 """With more records than this in the journal checkpoints are written earlier: the next start must be quick."""
+
+SHOWN_SECONDS = 2.0
+"""How soon the lists of other bridges, which are made of checkpoints, say that a session is connected, runs or rests."""
+
+SHOWN_EVENTS = (Connected, Disconnected, StatusChange)
 
 LAST_SEEN_SECONDS = 10.0
 """How often it is written when sessions that send nothing but heartbeats were last seen."""
@@ -59,12 +73,15 @@ class Journal:
         telemetry: Telemetry,
         *,
         keeps_records: bool = True,
+        is_shared: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Continue the rows given; checkpoints hold the snapshots of `snapshotters`.
 
-        Not `keeps_records`: only checkpoints are written, for the pages of sessions that are over.
+        Not `keeps_records`: only checkpoints are written, for the pages of sessions that are over. `is_shared`: other
+        bridges show these sessions, so the checkpoint of one that begins or stops soon follows.
         """
+        self._is_shared = is_shared
         self._keeps_records = keeps_records
         self._rows = rows
         self._snapshotters = tuple(snapshotters)
@@ -77,6 +94,8 @@ class Journal:
         """Sessions with events since the last commit."""
         self._due_checkpoints: dict[str, Session] = {}
         """Sessions whose checkpoint must be in the next commit, whatever their age."""
+        self._shown_soon: dict[str, tuple[float, Session]] = {}
+        """Sessions whose checkpoint does not say yet what other bridges are to show, and when it has to, the first first."""
         self._evicting: dict[str, SessionState] = {}
         """The last state of sessions that no longer are in memory, until it is on disk."""
         self._superseded: dict[tuple[str, int], SessionState] = {}
@@ -109,6 +128,8 @@ class Journal:
             self._drop(session.id)
             return
         self._touched[session.id] = session
+        if self._is_shared and kind in SHOWN_EVENTS:
+            self._shown_soon.setdefault(session.id, (self._clock() + SHOWN_SECONDS, session))
         if kind is Registered:
             # A registration has more to it than an event holds, and later records need a session to apply to.
             self._due_checkpoints[session.id] = session
@@ -210,15 +231,18 @@ class Journal:
         if state is None:
             return
         self._evicting[session.id] = (session, state)
-        for known in (self._due_checkpoints, self._uncheckpointed, self._touched, self._last_seen):
-            known.pop(session.id, None)
+        self._leave_out(session.id)
 
     def _drop(self, session_id: str) -> None:
         """Write nothing more of a session that another bridge has."""
         self.discard(session_id)
-        for known in (self._due_checkpoints, self._uncheckpointed, self._touched, self._last_seen):
-            known.pop(session_id, None)
+        self._leave_out(session_id)
         self._records = [record for record in self._records if record.session_id != session_id]
+
+    def _leave_out(self, session_id: str) -> None:
+        due, soon, seen = self._due_checkpoints, self._shown_soon, self._last_seen
+        for known in (due, soon, self._uncheckpointed, self._touched, seen):
+            known.pop(session_id, None)
 
     def _keep_superseded(self, session: Session) -> None:
         """Keep an attempt as it stands, without what the sinks knew: nothing continues it."""
@@ -243,6 +267,13 @@ class Journal:
         for session in due.values():
             self._add_state(states, session)
         until = time.perf_counter() + CHECKPOINTING_SECONDS
+        while self._shown_soon:
+            name, (at, session) = next(iter(self._shown_soon.items()))
+            if now < at:
+                break
+            del self._shown_soon[name]
+            if self._add_state(states, session) and time.perf_counter() > until:
+                break
         for uncheckpointed in list(self._uncheckpointed.values()):
             if not self._is_of_age(uncheckpointed, number, now):
                 break  # those behind it are younger
@@ -263,6 +294,7 @@ class Journal:
             return False
         states.append((session, state))
         self._uncheckpointed.pop(session.id, None)
+        self._shown_soon.pop(session.id, None)
         return True
 
     def _last_seen_times(self, now: float) -> list[tuple[float, str, int]]:

@@ -5,11 +5,11 @@ from contextlib import suppress
 import pytest
 from support.journals import START, Life
 
-from bridge.lifecycle import Ended, Expired, Registered, SequenceAdvanced
+from bridge.lifecycle import Connected, Disconnected, Ended, Expired, Registered, SequenceAdvanced
 from bridge.model import Batch, Heartbeat, Scalars, Stage, Status, StatusChange
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks.journal import Archive
-from bridge.sinks.journal.journal import CHECKPOINT_SECONDS, LAST_SEEN_SECONDS
+from bridge.sinks.journal.journal import CHECKPOINT_SECONDS, LAST_SEEN_SECONDS, SHOWN_SECONDS
 from bridge.storage.journal import JournalRows
 
 
@@ -52,6 +52,48 @@ def test_a_sequence_that_changed_nothing_outlives_a_kill(database):
 
     assert again.sessions["run"].accepted == 501
     assert again.replayed_entries == 2, "each of them stands for those before"
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_other_bridges_soon_show_a_session_that_begins_or_stops(database, is_shared):
+    """Their lists are made of checkpoints, which without them are written for a quick start alone."""
+    life = Life(database, is_shared=is_shared)
+    session = life.register()
+    life.commit()
+    life.happen(session, Connected(), StatusChange(Status.RUNNING), Batch(0, 1, 0.5))
+    life.commit()
+    assert Archive(database).find("run").batches == 0, "not at once: more happens when a run begins"
+
+    life.now += SHOWN_SECONDS
+    assert life.commit() is is_shared
+
+    assert Archive(database).find("run").batches == (1 if is_shared else 0)
+    life.now += SHOWN_SECONDS
+    assert not life.commit(), "once is enough"
+    life.happen(session, Disconnected())
+    life.now += SHOWN_SECONDS
+    life.commit()
+    assert (life.groups() == 0) is is_shared, "the checkpoint holds all that the journal did"
+
+
+def test_sessions_that_begin_together_are_shown_one_after_the_other(database, monkeypatch):
+    """A thousand of them do not hold up the commit."""
+    monkeypatch.setattr("bridge.sinks.journal.journal.CHECKPOINTING_SECONDS", 0.0)
+    life = Life(database, is_shared=True)
+    sessions = [life.register(f"run-{number}") for number in range(3)]
+    life.commit()
+    for session in sessions:
+        life.happen(session, Connected(), Batch(0, 1, 0.5))
+    life.commit()
+    life.now += SHOWN_SECONDS
+
+    shown = []
+    for _ in sessions:
+        life.commit()
+        archive = Archive(database)
+        shown.append(sum(archive.find(session.id).batches for session in sessions))
+
+    assert shown == [1, 2, 3]
 
 
 def test_heartbeats_are_written_down_now_and_then(database):
