@@ -11,6 +11,7 @@ from support.access import Granted, asking_for
 from support.pages import pictures, running
 from support.peers import FakePeers
 
+from bridge.model import Status, StatusChange
 from bridge.session_snapshot import session_from, snapshot_of
 from bridge.web.dependencies import DEPENDENCIES
 from bridge.web.peers import connections
@@ -119,6 +120,19 @@ async def test_a_bridge_that_does_not_answer_costs_no_page(bridges, path):
     if path.startswith("/sessions"):
         assert "As of 1" in text
         assert "s ago: bridge there, which has this session, does not answer." in text
+
+
+async def test_an_old_page_does_not_say_that_a_run_stands_still(bridges):
+    """Nothing is known of its steps since then."""
+    here, there = await bridges()
+    for session in (there.deps.sessions.get(THEIRS), here.archive.kept[THEIRS]):
+        session.apply(StatusChange(Status.RUNNING), session.registered_at)
+        session.stepped_at = time.time() - 900
+    assert "No step for" in await (await here.get(f"/sessions/{THEIRS}")).text()
+    gone(here)
+    text = await (await here.get(f"/sessions/{THEIRS}")).text()
+    assert "does not answer" in text
+    assert "No step for" not in text
 
 
 async def test_a_program_reads_how_old_it_is(bridges):
