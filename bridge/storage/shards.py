@@ -84,7 +84,8 @@ PUT_IMAGE = upsert(IMAGES)
 DELETE_IMAGES = Statement(
     delete(IMAGES).where(
         *(IMAGES.c[name] == bindparam(name) for name in ("session_id", "attempt", "epoch", "batch"))
-    )
+    ),
+    any_sequence=True,
 )
 FIND_SAME_OR_NEWER = Statement(
     select(BATCH.attempt).where(

@@ -29,9 +29,13 @@ RowOf = Callable[[Mapping[str, object]], Sequence[object]]
 class Statement:
     """One statement; made once, and run with other parameters each time."""
 
-    def __init__(self, clause: ClauseElement) -> None:
-        """Take what SQLAlchemy built; its bound parameters are named."""
+    def __init__(self, clause: ClauseElement, *, any_sequence: bool = False) -> None:
+        """Take what SQLAlchemy built; its bound parameters are named.
+
+        With `any_sequence` a call for many rows may take them in any: nobody else changes these rows at the same time.
+        """
         self.clause = clause
+        self.any_sequence = any_sequence
         self._compiled: dict[str, tuple[str, Mapping[str, object]]] = {}
         self._by_position: tuple[str, RowOf] | None = None
 

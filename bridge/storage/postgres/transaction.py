@@ -9,6 +9,7 @@ import psycopg
 from bridge.errors import StorageError
 from bridge.storage.postgres.connecting import BoundedConnection
 from bridge.storage.postgres.failures import is_refusal
+from bridge.storage.postgres.many_rows import many_rows
 from bridge.storage.statements import NOTHING, Statement
 from bridge.storage.transaction import Parameters, RefusedRow, RefusedStatement, StatementResult
 
@@ -28,6 +29,15 @@ def run(
     """Run one statement, and return its cursor."""
     cursor = connection.cursor(binary=True)
     return cursor.execute(*compiled(statement, parameters))
+
+
+def _runs(statement: Statement | str, rows: Sequence[Parameters]) -> list[tuple[Any, Any]] | None:
+    """Return texts and parameters that write many rows at once; None: there are none."""
+    if isinstance(statement, str) or len(rows) < 2:
+        return None
+    many = many_rows(statement)
+    runs = many.parameters(cast("Any", rows)) if many else None
+    return None if many is None or runs is None else [compiled(many.statement, run) for run in runs]
 
 
 class PostgresTransaction:
@@ -51,8 +61,12 @@ class PostgresTransaction:
         return run(self._connection, statement, parameters)
 
     def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
-        """Run one statement for each row, without waiting for the answer to each."""
-        if rows:
+        """Write many rows by few statements where that comes to the same, else without waiting for the answer to each."""
+        runs = _runs(statement, rows)
+        if runs is not None:
+            for text, parameters in runs:
+                self._connection.execute(text, parameters)
+        elif rows:
             text, _ = compiled(statement, rows[0])
             every = [compiled(statement, row)[1] for row in rows]
             self._connection.cursor().executemany(text, every)
