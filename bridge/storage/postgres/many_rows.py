@@ -62,7 +62,7 @@ class ManyRows:
 def many_rows(statement: Statement) -> ManyRows | None:
     """Return what a statement is run as for many rows; None: there is nothing but to run it for each.
 
-    A DELETE takes its rows in any sequence, so it must have been declared that this is no matter.
+    A DELETE takes its rows in any sequence, so only one that is declared to have none.
     """
     clause = statement.clause
     if isinstance(clause, Insert):
