@@ -74,7 +74,6 @@ class Bench:
         folder.mkdir(exist_ok=True)
         self.spool = folder / "spool"
         self.store = store
-        self._is_own = database is None
         self.database = database or SqliteDatabase(folder / "trainbridge.db", durable=False)
         self.index = ImageIndex(self.database)
         self.telemetry = Telemetry()
@@ -96,15 +95,14 @@ class Bench:
 
     @asynccontextmanager
     async def running(self, *, drain_seconds=5.0):
-        """Run it, and close its own database after it."""
+        """Run it, and close the database after it."""
         committer = _Committer(self)
         try:
             async with self.images.running(committer, drain_seconds=lambda: drain_seconds):
                 yield self
             await committer.commit()
         finally:
-            if self._is_own:
-                self.database.close()
+            self.database.close()
 
     def send(self, session, batch, received=NOON):
         """Give it a batch."""
