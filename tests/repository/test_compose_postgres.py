@@ -2,10 +2,10 @@
 
 import re
 import subprocess
-import sys
 
 import pytest
 import yaml
+from support.compose import services_of
 from support.markdown import blocks
 from support.tools import ROOT, tool
 
@@ -29,12 +29,7 @@ def environment(name):
 
 def test_both_files_make_one_stack():
     """Nothing of the base gets lost, and nothing is mounted twice."""
-    files = [
-        word for name in ("compose", "compose.postgres") for word in ("--file", f"{name}.yaml")
-    ]
-    command = [sys.executable, "-m", "podman_compose", *files, "config"]
-    done = subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, text=True)
-    services = yaml.safe_load(done.stdout)["services"]
+    services = services_of(FOLDER, "compose.yaml", "compose.postgres.yaml")
 
     assert set(services) == set(BASE) | NEW
     for name, service in services.items():

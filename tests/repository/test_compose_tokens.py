@@ -2,9 +2,9 @@
 
 import re
 import subprocess
-import sys
 
 import yaml
+from support.compose import services_of
 from support.markdown import blocks
 from support.tools import ROOT, tool
 
@@ -34,10 +34,7 @@ def mounts(service):
 
 def merged():
     """Return all services as podman-compose merges both files."""
-    files = [word for name in ("compose", "compose.tokens") for word in ("--file", f"{name}.yaml")]
-    command = [sys.executable, "-m", "podman_compose", *files, "config"]
-    done = subprocess.run(command, cwd=FOLDER, check=True, capture_output=True, text=True)
-    return yaml.safe_load(done.stdout)["services"]
+    return services_of(FOLDER, "compose.yaml", "compose.tokens.yaml")
 
 
 def test_both_files_make_one_stack():

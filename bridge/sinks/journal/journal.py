@@ -37,6 +37,9 @@ Often enough for a quick start, seldom enough for the disk: a session may take 7
 RECORDS_LIMIT = 200_000
 """With more records than this in the journal checkpoints are written earlier: the next start must be quick."""
 
+SHARED_CHECKPOINT_SECONDS = 10.0
+"""Where bridges share the database: they show a session by its checkpoint, and take it over from there."""
+
 SHOWN_SECONDS = 2.0
 """How soon the lists of other bridges, which are made of checkpoints, say that a session is connected, runs or rests."""
 
@@ -82,6 +85,7 @@ class Journal:
         bridges show these sessions, so the checkpoint of one that begins or stops soon follows.
         """
         self._is_shared = is_shared
+        self._checkpoint_seconds = SHARED_CHECKPOINT_SECONDS if is_shared else CHECKPOINT_SECONDS
         self._keeps_records = keeps_records
         self._rows = rows
         self._snapshotters = tuple(snapshotters)
@@ -285,7 +289,7 @@ class Journal:
         # Over the limit a session whose records begin in this very commit waits: it holds back no group.
         if self._retained_records > RECORDS_LIMIT and uncheckpointed.number < number:
             return True
-        return now - uncheckpointed.since >= CHECKPOINT_SECONDS
+        return now - uncheckpointed.since >= self._checkpoint_seconds
 
     def _add_state(self, states: list[SessionState], session: Session) -> bool:
         """Add the state of a session, which then includes all of its records; False: it cannot be had now."""
