@@ -243,7 +243,7 @@ class Servicer:
             attempts_before=attempts_before,
             caller=caller,
         )
-        await self._elsewhere.after_registration()
+        await self._elsewhere.after_registration(registration.session)
         session = registration.session
         return wire.SessionResponse(
             success=True,

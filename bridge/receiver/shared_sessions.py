@@ -47,10 +47,17 @@ class SessionsElsewhere:
                 self._deps.sessions.check_elsewhere(now, client)
         await shared.acquire(session_id)
 
-    async def after_registration(self) -> None:
-        """Wait until other bridges can know of it: the stream may come to any of them."""
-        if self._deps.shared is not None:
-            await self._deps.shared.committed()
+    async def after_registration(self, session: Session) -> None:
+        """Wait until other bridges can know of it: the stream may come to any of them.
+
+        Raises StorageError where that shows that another bridge had the session already: what is known of it here is
+        old, and nothing of the registration is written.
+        """
+        if self._deps.shared is None:
+            return
+        await self._deps.shared.committed()
+        if self._deps.sessions.find(session.id) is not session:
+            raise StorageError("another bridge has taken this session meanwhile")
 
     async def before_stream(self, stream: Stream, results: Sequence[Result]) -> None:
         """Bring the session here that a stream is going to belong to, if its caller may speak for it.

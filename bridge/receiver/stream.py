@@ -58,7 +58,7 @@ class Stream:
         self._acks = Acks(deps.count_images)
         self._failures = Failures()
         self._may_skip = True
-        """Nothing numbered, or that may have been, has come: the first sequence may be any."""
+        """Nothing numbered, or that may have been, has come or was refused: the first sequence may be any."""
         self._uses_sequences = False
         self._is_incomplete = False
         """Something in this frame was not applied, and its sequence is not known."""
@@ -298,6 +298,7 @@ class Stream:
 
     def _refuse(self, error: BridgeError, sequence: int, retry_after_ms: int = 0) -> None:
         is_foreign = isinstance(error, UnknownSessionError | ForeignSessionError)
+        self._may_skip = self._may_skip and not is_foreign
         if is_foreign and not self._may_complain():
             self._deps.telemetry.error_answered("INVALID_SESSION", "not answered: too many of them")
             return
@@ -328,8 +329,7 @@ class Stream:
         session = self._session()
         if session is None or not self._uses_sequences or self.ending is not None:
             return
-        ack = self._acks.last(session)
-        if ack is not None:
+        if (ack := self._acks.last(session)) is not None:
             self._enqueue(ack)
 
     def _enqueue_commands(self) -> None:

@@ -105,6 +105,23 @@ async def test_who_does_not_show_the_token_takes_no_session(bridge):
     assert bridge.elsewhere.acquired == []
 
 
+async def test_what_was_refused_before_a_session_came_is_not_skipped(bridge):
+    """The messages behind it are on their way already, and an Ack of them would cover it."""
+    bridge.tokens["run"] = bridge.elsewhere.add("run")
+    session = bridge.elsewhere.sessions.pop("run")
+    stream = bridge.stub.StreamMetrics("run")
+    await say(stream, batch(0, sequence=1))
+    assert (await hear(stream)).error.code == wire.ErrorResponse.INVALID_SESSION
+
+    bridge.pipeline.restore(session, is_expected=True)
+    await say(stream, batch(1, sequence=2))
+
+    error = (await hear(stream)).error
+    assert (error.code, error.sequence) == (wire.ErrorResponse.BUFFER_FULL, 1)
+    await say(stream, batch(0, sequence=1), batch(1, sequence=2))
+    assert (await hear(stream)).ack.sequence == 1
+
+
 async def test_a_stream_of_a_session_that_nobody_has_is_answered(bridge):
     """It stays open, as on a bridge alone."""
     stream = bridge.stub.StreamMetrics("nobody")
@@ -162,6 +179,20 @@ async def test_a_registration_is_answered_when_other_bridges_can_know_of_it(brid
     bridge.elsewhere.may_commit.set()
 
     assert await asked == "run"
+
+
+async def test_a_registration_whose_session_was_taken_meanwhile_is_to_be_tried_again(bridge):
+    """Nothing of it is written, and what it would say of the session is old."""
+    bridge.elsewhere.may_commit.clear()
+    asked = asyncio.create_task(registered(bridge.stub, "run"))
+    await until(lambda: bridge.sessions.find("run") is not None)
+    bridge.pipeline.drop(bridge.sessions.find("run"), Moved())
+
+    bridge.elsewhere.may_commit.set()
+
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await asked
+    assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_session_without_a_name_gets_one_before_it_is_claimed(bridge):
