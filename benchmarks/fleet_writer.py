@@ -37,8 +37,6 @@ from bridge.telemetry import Telemetry
 MESSAGES = Path(__file__).with_name("fleet_messages.json")
 TICK_SECONDS = 0.005
 SESSIONS_LIMIT = 100_000
-AT_ONCE = 64
-"""Sessions that come to a bridge at the same moment."""
 
 
 class NoImages:
@@ -110,11 +108,9 @@ class Writer:
         self.takes: list[float] = []
 
     async def take(self, names: Sequence[str]) -> None:
-        """Have the streams of sessions come here, many at the same moment."""
-        waiting = list(names)
-        while waiting:
-            some, waiting = waiting[:AT_ONCE], waiting[AT_ONCE:]
-            self.streams += await asyncio.gather(*map(self._take, some))
+        """Have the streams of sessions come here, all at the same moment."""
+        for taken in asyncio.as_completed(map(self._take, names)):
+            self.streams.append(await taken)
 
     async def _take(self, name: str) -> Stream:
         started = time.perf_counter()

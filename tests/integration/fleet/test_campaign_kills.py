@@ -1,6 +1,7 @@
 """Bridges that die while others live: nothing that was acknowledged is lost, and nobody waits long."""
 
 from support.fleet.faults import kills, lost_nodes, moves
+from support.fleet.verdict import Limits
 
 
 def test_bridges_are_killed_while_streams_move(campaign):
@@ -10,4 +11,5 @@ def test_bridges_are_killed_while_streams_move(campaign):
 
 def test_nodes_are_lost(campaign):
     """Bridges are killed and their disks are gone: numbers are whole, and each image has its fate."""
-    assert campaign(lost_nodes(8), seconds=18, images_every=3) >= 2
+    lossy = Limits(keeps_disks=False)
+    assert campaign(lost_nodes(8), seconds=18, images_every=3, limits=lossy) >= 2

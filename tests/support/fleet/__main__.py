@@ -9,7 +9,7 @@ from pathlib import Path
 from support.fleet import faults
 from support.fleet.campaign import run_campaign
 from support.fleet.fleet import running_fleet
-from support.fleet.verdict import table, violations
+from support.fleet.verdict import Limits, table, violations
 
 FAULTS: dict[str, Callable] = {
     "kills": faults.kills,
@@ -52,6 +52,7 @@ def main() -> int:
                 original=options.original,
                 rate=options.rate,
                 images_every=options.images_every,
+                limits=Limits(keeps_disks="lost-nodes" not in options.faults),
             )
     sys.stdout.write(
         f"{campaign.faults} faults in {options.seconds:g} s, {options.bridges} bridges,"
