@@ -6,7 +6,7 @@ from support.fleet.faults import kills, moves
 from support.fleet.fleet import running_alone
 from support.fleet.verdict import Limits, table, violations
 
-ALONE = Limits(seconds=30, gap_seconds=10)
+ALONE = Limits(seconds=60, gap_seconds=60)
 """While the only bridge is away nobody is served: how long a client waits after that is its own affair."""
 
 
