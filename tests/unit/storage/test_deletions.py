@@ -36,7 +36,9 @@ def put_sessions(database):
             for at, (session_id, attempt) in enumerate(attempts, 1):
                 row = {"session_id": session_id, "attempt": attempt, "registered_ms": at}
                 row |= {"updated_ms": at, "ended_ms": at if ended else 0, "through": 0}
-                transaction.execute(PUT_SESSION, row | {"state": b"", "journal": ""})
+                transaction.execute(
+                    PUT_SESSION, row | {"state": b"", "journal": "", "summary": None}
+                )
 
     return put
 
