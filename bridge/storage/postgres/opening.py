@@ -46,25 +46,27 @@ def open_postgres(
 
 
 def _wait_for(address: DatabaseAddress, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not _is_there(address, is_last=time.monotonic() >= deadline):
+    """Try until it is there, and log each cause once; raises psycopg.OperationalError where the time is over."""
+    deadline, said = time.monotonic() + seconds, ""
+    while True:
+        is_last = time.monotonic() >= deadline
+        try:
+            connection = address.connect()
+        except psycopg.OperationalError as error:
+            if is_last:
+                raise
+            cause = address.redacted(str(error))
+            if cause != said:
+                log.warning(
+                    "the database cannot be reached: trying again",
+                    extra={"fields": {"of": str(address), "seconds": seconds, "error": cause}},
+                )
+            said = cause
+        else:
+            break
         time.sleep(RETRY_SECONDS * random.uniform(0.5, 1.0))
-
-
-def _is_there(address: DatabaseAddress, *, is_last: bool) -> bool:
-    try:
-        connection = address.connect()
-    except psycopg.OperationalError as error:
-        if is_last:
-            raise
-        log.warning(
-            "the database cannot be reached: trying again",
-            extra={"fields": {"of": str(address), "error": address.redacted(str(error))}},
-        )
-        return False
     with connection:
         _check_encoding(address, connection)
-    return True
 
 
 def _check_encoding(address: DatabaseAddress, connection: psycopg.Connection[Any]) -> None:
