@@ -26,7 +26,9 @@ WAYS_OUT = {
 }
 """By SQLSTATE; see "PostgreSQL Error Codes" in its manual."""
 
-UNREACHABLE = "check that it runs, takes connections from here, and that user, password and database exist"
+UNREACHABLE = (
+    "check that it runs, takes connections from here, and that user, password and database exist"
+)
 
 SILENT = (
     "it hangs, its disk is full or slow, or a standby in its synchronous_standby_names is away;"
