@@ -39,8 +39,6 @@ def claim_rebuild(database: Database, *, silent_ms: int = SILENT_MS) -> bool:
 
     Raises StorageError.
     """
-    if not database.bridge_id:
-        return True
     with database.transaction() as transaction:
         transaction.execute(LOCK, {"place": LOCKED})
         others = {"claim": CLAIM, "bridge": database.bridge_id, "silent_ms": silent_ms}

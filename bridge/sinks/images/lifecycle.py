@@ -121,7 +121,7 @@ class Lifecycle:
             # Before their images are read, which takes long: trainers do not wait.
             found = await list_shards(self.store, self.telemetry)
             self.attempts_found.update(last_attempts(shard.key for shard in found))
-            if not await self._has_claimed():
+            if self.database.bridge_id and not await self._has_claimed():
                 return
             await rebuild_index(
                 self.store,
