@@ -9,7 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,11 @@ class NoImages:
 
     def take_over(self, session: Session, window: bytes | None) -> None:
         """Have none."""
+
+    def counting_lost(self, forget_seconds: float) -> AbstractAsyncContextManager[None]:
+        """Have none that could be lost."""
+        del forget_seconds
+        return nullcontext()
 
 
 class MeasuredTelemetry(Telemetry):
