@@ -8,16 +8,20 @@ from sqlalchemy import Connection, create_engine, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from bridge.errors import SettingError
 from bridge.storage.revisions import (
     CURRENT,
     READ_CURRENT,
     READ_OLDEST_READER,
     FoundRevision,
 )
-from bridge.storage.schema import REVISIONS
+from bridge.storage.schema import BRIDGES, METADATA, REVISIONS
 
 URLS = {"sqlite": "sqlite://", "postgresql": "postgresql+psycopg://"}
 """By dialect; the connection is there already."""
+
+MARKS = frozenset((REVISIONS.name, BRIDGES.name))
+"""Tables that every bridge has made in a database that is shared."""
 
 
 def migrate(
@@ -48,13 +52,29 @@ def migrate(
 
 
 def found_revision(connection: Connection) -> FoundRevision:
-    """Return what a database says about its tables."""
+    """Return what a database says about its tables; raises SettingError for those of another program."""
+    if connection.dialect.name == "postgresql":
+        _check_ours(connection)
     if not inspect(connection).has_table(CURRENT.name):
         return FoundRevision(0)
     revision = connection.scalar(READ_CURRENT)
     known = inspect(connection).has_table(REVISIONS.name)
     oldest = connection.scalar(READ_OLDEST_READER) if known else 0
     return FoundRevision(int(revision or 0), int(oldest or 0))
+
+
+def _check_ours(connection: Connection) -> None:
+    """Raise SettingError for a database with tables that no bridge has made there."""
+    tables = set(inspect(connection).get_table_names())
+    if CURRENT.name not in tables:
+        is_ours = tables.isdisjoint(METADATA.tables)
+    else:
+        revision = str(connection.scalar(READ_CURRENT) or 0)
+        is_ours = revision.isdecimal() and tables.issuperset(MARKS)
+    if not is_ours:
+        raise SettingError(
+            "state: the database holds the tables of another program; make one for the bridges alone"
+        )
 
 
 @contextmanager

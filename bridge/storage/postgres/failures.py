@@ -10,6 +10,7 @@ CLIENT_REFUSALS = (OverflowError, UnicodeEncodeError)
 WAYS_OUT = {
     "42P01": "its tables are missing: start the bridge again, which makes them",
     "42703": "its tables are of another version: start the bridge again, which migrates them",
+    "42P07": "another program uses it: make a database for the bridges alone",
     "42501": "grant its user all rights on the tables, or make it their owner",
     "25006": "it is a standby, or read-only: name the hosts of all servers in the URL",
     "53100": "make room on its disk",

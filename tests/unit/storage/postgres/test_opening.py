@@ -4,6 +4,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from sqlalchemy import insert, select
 from support.ports import free_port
@@ -210,3 +211,32 @@ def test_a_real_server_says_what_an_ack_means(own_server, own_url, open_as):
             assert "synchronous_commit" in acknowledgement_meaning(database).warnings[0]
         finally:
             own_server.configure(synchronous_commit="on")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE sessions (id int)"],
+        ["CREATE TABLE alembic_version (version_num text)"],
+        [
+            "CREATE TABLE alembic_version (version_num text)",
+            "INSERT INTO alembic_version VALUES ('ae1027a6acf')",
+        ],
+        [
+            "CREATE TABLE alembic_version (version_num text)",
+            "INSERT INTO alembic_version VALUES ('4')",
+        ],
+    ],
+)
+def test_a_database_of_another_program_is_refused_and_left_alone(postgres_url, statements):
+    """Its tables may have the names of ours, and Alembic may have made them."""
+    names = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        before = connection.execute(names).fetchall()
+
+        with pytest.raises(SettingError, match="tables of another program"):
+            open_postgres(postgres_url, BridgeDescription("a"), wait_seconds=0)
+
+        assert connection.execute(names).fetchall() == before
