@@ -60,9 +60,11 @@ class Pipeline:
         sinks: Sequence[Sink],
         committer: Committer,
         telemetry: Telemetry,
+        is_shared: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Serve `sinks` in the order given."""
+        """Serve `sinks` in the order given; `is_shared`: a session that goes on at another bridge takes its state along."""
+        self._is_shared = is_shared
         self._sessions = sessions
         self._commands = commands
         self._sinks = tuple(sinks)
@@ -235,11 +237,12 @@ class Pipeline:
             self._emit(session, Disconnected(), self._clock())
 
     def send_elsewhere(self, session_id: str) -> None:
-        """Note that the client of a session is asked to connect again, which may be to another bridge."""
+        """Note that a client is asked to connect again; where bridges share sessions, no copy stays behind here."""
         session = self._sessions.find(session_id)
         if session is not None and session.connected:
             self._telemetry.session_changed(session_id, "sent elsewhere")
-            self._emit(session, SentElsewhere(), self._clock())
+            if not self._is_shared:
+                self._emit(session, SentElsewhere(), self._clock())
 
     def submit(
         self,

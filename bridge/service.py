@@ -189,6 +189,7 @@ async def run(
             sinks=sinks.consumers,
             committer=committer,
             telemetry=telemetry,
+            is_shared=bool(database.bridge_id),
         )
         parts = SessionParts(sessions, pipeline, journal, images, committer)
         parts.resume(replayed.sessions)

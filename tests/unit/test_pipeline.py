@@ -92,7 +92,7 @@ class Nobody:
 class Bridge:
     """A pipeline with a clock under the test's control."""
 
-    def __init__(self, *sinks) -> None:
+    def __init__(self, *sinks, is_shared=False) -> None:
         self.now = 1_000.0
         self.sink = Recording()
         self.journal = Journal()
@@ -106,6 +106,7 @@ class Bridge:
             sinks=[*sinks, self.sink],
             committer=self.journal,
             telemetry=Telemetry(),
+            is_shared=is_shared,
             clock=lambda: self.now,
         )
 
@@ -558,6 +559,20 @@ def test_a_client_that_is_sent_elsewhere_leaves_a_copy_that_says_so():
 
     bridge.register()
     assert not session.has_moved
+
+
+def test_a_client_that_bridges_share_and_none_sees_again_is_disconnected():
+    """It has not moved: whichever bridge it had come back to would have the session now. So it counts as lost in time."""
+    bridge = Bridge(is_shared=True)
+    session = bridge.register()
+    bridge.pipeline.connect("run")
+    bridge.send(batch(0), 1)
+
+    bridge.pipeline.send_elsewhere("run")
+    bridge.pipeline.disconnect("run")
+
+    assert not session.has_moved
+    assert [type(event) for event in bridge.sink.events[-2:]] == [Batch, Disconnected]
 
 
 def test_an_end_that_comes_while_a_client_is_sent_elsewhere_was_seen_here():

@@ -119,7 +119,7 @@ async def test_what_was_refused_before_a_session_came_is_not_skipped(bridge):
     error = (await hear(stream)).error
     assert (error.code, error.sequence) == (wire.ErrorResponse.BUFFER_FULL, 1)
     await say(stream, batch(0, sequence=1), batch(1, sequence=2))
-    assert (await hear(stream)).ack.sequence == 1
+    assert (await hear(stream)).ack.sequence in (1, 2), "an Ack may cover both"
 
 
 async def test_a_stream_of_a_session_that_nobody_has_is_answered(bridge):
