@@ -163,7 +163,7 @@ async def test_a_bridge_that_stops_leaves_its_sessions_to_the_others_at_once(two
     assert await first.committer.commit()
     assert await second.orphans.adopt_some() == ()
 
-    first.rows.resign()
+    first.rows.resign(silent_seconds=60.0)
 
     assert await second.orphans.adopt_some() == ("run",)
     adopted = second.sessions.find("run")
