@@ -54,7 +54,7 @@ from bridge.web.pages.session import session_page
 from bridge.web.pages.sessions import sessions_page
 from bridge.web.peers.archive import SharedArchive
 from bridge.web.peers.forwarding import forwarding
-from bridge.web.peers.receiving import receive_forwarded
+from bridge.web.peers.receiving import prove_answer, receive_forwarded
 from bridge.web.peers.shared_images import SHARDS, SharedImages
 from bridge.web.request_limits import CONNECTIONS, limit_requests
 from bridge.web.scrapes import Scrapes
@@ -166,6 +166,7 @@ def build_app(deps: AppDependencies) -> web.Application:
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         for name, value in headers.items():
             response.headers[name] = value
+        prove_answer(request, response)
         if is_public_name(request) and is_secure(request):
             response.headers["Strict-Transport-Security"] = TLS_ALONE
 

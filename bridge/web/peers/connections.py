@@ -13,7 +13,7 @@ from yarl import URL
 from bridge.access import Identity, Role
 from bridge.errors import NotFoundError, StorageError
 from bridge.web.peers.sharing import Peer
-from bridge.web.peers.ticket import HEADER, Ticket, signed
+from bridge.web.peers.ticket import ANSWERED, HEADER, Ticket, answer_proof, signed
 
 SECONDS = 1.0
 """For a whole answer."""
@@ -82,7 +82,7 @@ class PeerConnections:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> PeerAnswer:
-        """Pass on a request, once; raises SilentPeerError where no whole answer comes within a second."""
+        """Pass on a request, once; raises SilentPeerError where no whole answer of that bridge comes within a second."""
         if time.monotonic() < self._silent_until.get(peer.bridge_id, 0.0):
             raise SilentPeerError
         try:
@@ -129,18 +129,21 @@ class PeerConnections:
     ) -> PeerAnswer:
         if self._session is None:
             raise OSError("no more requests are taken")
+        header = signed(ticket, self._secret)
         async with self._session.request(
             ticket.method,
             URL(f"{peer.url.rstrip('/')}{ticket.target}", encoded=True),
             headers={
                 **headers,
                 "Accept-Encoding": "identity",
-                HEADER: signed(ticket, self._secret),
+                HEADER: header,
             },
             data=body or None,
             allow_redirects=False,
             ssl=self._pin(peer),
         ) as response:
+            if response.headers.get(ANSWERED) != answer_proof(header, self._secret):
+                raise OSError("something other than this bridge has answered")
             received = bytearray()
             async for part in response.content.iter_any():
                 received += part

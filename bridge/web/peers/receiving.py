@@ -10,9 +10,18 @@ from bridge.errors import PermissionDeniedError
 from bridge.web.client_address import client_address
 from bridge.web.dependencies import DEPENDENCIES
 from bridge.web.errors import Endpoint
-from bridge.web.peers.ticket import HEADER, REFUSED, Ticket, body_hash, opened
+from bridge.web.peers.ticket import (
+    ANSWERED,
+    HEADER,
+    REFUSED,
+    Ticket,
+    answer_proof,
+    body_hash,
+    opened,
+)
 
 TICKET = web.RequestKey("ticket", Ticket)
+PROOF = web.RequestKey("proof", str)
 
 PASSED_ON = ("Accept", "Content-Type", "Content-Length", "If-None-Match", "Sec-Fetch-Dest")
 """What the client of the other bridge has sent that counts here; everything else it has dealt with."""
@@ -31,6 +40,7 @@ async def receive_forwarded(request: web.Request, handler: Endpoint) -> web.Stre
             "forwarded", address=client_address(request)
         )
         raise
+    request[PROOF] = answer_proof(given[0], request.app[DEPENDENCIES].peers.secret)
     headers = CIMultiDict(
         (name, request.headers[name]) for name in PASSED_ON if name in request.headers
     )
@@ -46,6 +56,12 @@ async def receive_forwarded(request: web.Request, handler: Endpoint) -> web.Stre
 def ticket_of(request: web.Request) -> Ticket | None:
     """Return what another bridge says of a request; None: it came here first."""
     return request.get(TICKET)
+
+
+def prove_answer(request: web.Request, response: web.StreamResponse) -> None:
+    """Have an answer to another bridge show that it comes from one."""
+    if PROOF in request:
+        response.headers[ANSWERED] = request[PROOF]
 
 
 async def check_body(request: web.Request, ticket: Ticket) -> None:

@@ -18,6 +18,9 @@ from bridge.errors import PermissionDeniedError
 
 HEADER = "trainbridge-forwarded"
 
+ANSWERED = "trainbridge-answered"
+"""Of every answer: whatever else listens where a bridge was, does not know the secret."""
+
 GOOD_SECONDS = 60.0
 """How far the clocks of two bridges, and the way between them, may be apart."""
 
@@ -80,6 +83,11 @@ def signed(ticket: Ticket, secret: bytes) -> str:
     if len(header) > LONGEST:
         raise ValueError("the request is too long to be passed on")
     return header
+
+
+def answer_proof(header: str, secret: bytes) -> str:
+    """Return what an answer to a request with such a header carries."""
+    return _proof(f"answer to {header}", secret)
 
 
 def opened(header: str, secret: bytes, *, now: float) -> Ticket:

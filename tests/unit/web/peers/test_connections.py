@@ -15,7 +15,7 @@ from bridge.errors import NotFoundError, StorageError
 from bridge.web.peers import connections as module
 from bridge.web.peers.connections import PeerConnections, SilentPeerError
 from bridge.web.peers.sharing import Peer
-from bridge.web.peers.ticket import HEADER, Ticket, opened
+from bridge.web.peers.ticket import ANSWERED, HEADER, Ticket, answer_proof, opened
 
 SECRET = b"secret of the database"
 
@@ -42,6 +42,7 @@ async def serve():
     async def served(endpoint, tls=None):
         app = web.Application(client_max_size=2**30)
         app.router.add_route("*", "/{path:.*}", endpoint)
+        app.on_response_prepare.append(prove)
         server = TestServer(app, scheme="https" if tls else "http")
         await server.start_server(ssl=tls)
         servers.append(server)
@@ -50,6 +51,12 @@ async def serve():
     yield served
     for server in servers:
         await server.close()
+
+
+async def prove(request, response):
+    """Have an answer come from a bridge, unless it says otherwise."""
+    if HEADER in request.headers:
+        response.headers.setdefault(ANSWERED, answer_proof(request.headers[HEADER], SECRET))
 
 
 async def ok(_request):
@@ -76,6 +83,17 @@ async def test_a_request_arrives_as_it_was_signed(connections, serve):
     assert headers["Accept"] == "text/html"
     assert opened(headers[HEADER], SECRET, now=time.time()) == given
     assert not {"Cookie", "Authorization"} & headers.keys()
+
+
+@pytest.mark.parametrize("proof", ["", "\xff", answer_proof("another request", SECRET)])
+async def test_an_answer_of_something_other_than_a_bridge_is_none(connections, serve, proof):
+    """The address of a bridge that is gone may be that of another service by now."""
+
+    async def answer(_request):
+        return web.Response(text="<script>", headers={ANSWERED: proof})
+
+    with pytest.raises(SilentPeerError):
+        await connections.request(Peer("there", await serve(answer)), ticket())
 
 
 async def test_a_certificate_counts_by_its_fingerprint(connections, serve, tmp_path):

@@ -18,6 +18,7 @@ from bridge.web.peers import connections
 from bridge.web.peers.connections import PeerConnections
 from bridge.web.peers.sharing import Peer
 from bridge.web.peers.staleness import HEADER as STALE
+from bridge.web.peers.ticket import ANSWERED, HEADER, answer_proof
 
 SECRET = b"secret of the database"
 MINE, THEIRS = "mine", "theirs"
@@ -172,8 +173,9 @@ async def test_an_error_of_the_other_bridge_is_not_shown(bridges, status):
     """What is known here is."""
     here, _ = await bridges()
 
-    async def fail(_request):
-        return web.Response(status=status, text="a fault")
+    async def fail(request):
+        proof = answer_proof(request.headers[HEADER], SECRET)
+        return web.Response(status=status, text="a fault", headers={ANSWERED: proof})
 
     app = web.Application()
     app.router.add_get("/{path:.*}", fail)
