@@ -15,6 +15,7 @@ from bridge.sinks.images.shards.layout import ImageExtent
 from bridge.sinks.images.shards.spool import Spool
 from bridge.storage.aside import DamagedFolder
 from bridge.storage.database import Database
+from bridge.storage.journal import JournalRows
 from bridge.storage.objects import KEY
 from bridge.storage.shard_rows import ShardRows
 from bridge.storage.shards import (
@@ -264,15 +265,20 @@ def _discard(key: str, run: RecoveryRun) -> None:
     """Remove a shard that no commit recorded: nothing in it was acknowledged, or the store has it.
 
     One that is closed may be newer than the database, which may have been restored from a backup; where bridges share
-    it, another one may have deleted the session meanwhile, and then nothing of it stays.
+    it, another one may have deleted the session meanwhile, and then nothing of that stays.
     """
     path = run.spool.path(key)
     is_whole = shard_file.trailer_of(path) is not None and shard_of(run.database, key) is None
-    if is_whole and not run.database.bridge_id:
+    is_deleted = run.database.bridge_id and not _has_session(key, run)
+    if is_whole and not is_deleted:
         run.aside.move(path, "the database knows nothing of it")
         return
     run.telemetry.event("deleted a shard that no commit knows of", key=key)
     path.unlink()
+
+
+def _has_session(key: str, run: RecoveryRun) -> bool:
+    return bool(JournalRows(run.database).attempts(key.partition("/")[0]))
 
 
 def _adopt(key: str, run: RecoveryRun) -> Shard | None:
