@@ -69,6 +69,7 @@ def each_route(bridge, headers):
             position=0,
             slot=0,
             run_id="team.run",
+            key="team.run/x.tar",
         )
         sent = {**headers, "Accept": "text/html"} if not path.startswith("/api") else headers
         said.append(
