@@ -20,6 +20,9 @@ def carry_out(server, program, *words):
     subprocess.run([tool(program), *address, *words], check=True, capture_output=True)
 
 
+STORED = "SELECT count(*) FROM shards WHERE stored = 1"
+
+
 def batches_with_images(bridge):
     """Return the batches of the run whose images its page shows."""
     with suppress(HTTPError):
@@ -52,6 +55,11 @@ def test_what_was_acknowledged_after_the_backup_is_gone_and_all_else_goes_on(
         run = TrainingSession(address, session_id="run")
         report(run, range(9))
         assert run.flush(60) == 0
+        until_true(
+            lambda: postgres_server.query(STORED, database=database) == [(1,)],
+            seconds=60,
+            what="the first shard is in the store, and the database knows it",
+        )
         carry_out(postgres_server, "pg_dump", "--format=custom", f"--file={backup}", database)
         report(run, range(10, 19))
         later = TrainingSession(address, session_id="later")
