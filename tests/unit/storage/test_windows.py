@@ -5,10 +5,14 @@ import pytest
 from bridge.storage.packed import unpacked
 from bridge.storage.windows import held_windows, put_windows
 
+OWN = "INSERT INTO owners (session_id, bridge_id) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+
 
 def put(database, *windows):
-    """Commit candidates, and return how many could not be written."""
+    """Commit candidates of sessions that this bridge owns, and return how many could not be written."""
     with database.transaction() as transaction:
+        for name, _ in windows if database.bridge_id else ():
+            transaction.execute(OWN, (name, database.bridge_id))
         return put_windows(transaction, windows)
 
 
@@ -42,3 +46,15 @@ def test_a_candidate_that_cannot_be_written_is_counted(database, candidate):
     assert put(database, ("run", candidate), ("other", [2])) == 1
 
     assert held(database) == {"other": [2]}
+
+
+def test_the_windows_of_other_bridges_are_theirs(database):
+    """Whoever takes over their session reads its window with it."""
+    put(database, ("run", [1]), ("other", [2]))
+    if not database.bridge_id:
+        return
+
+    with database.transaction() as transaction:
+        transaction.execute("UPDATE owners SET bridge_id = 'another' WHERE session_id = 'other'")
+
+    assert held(database) == {"run": [1]}
