@@ -53,7 +53,9 @@ class PeerConnections:
         self._silent_until: dict[str, float] = {}
 
     async def open(self) -> None:
-        """Take requests from now on, of this loop and of threads."""
+        """Take requests from now on, of this loop and of threads; once open, it stays so."""
+        if self._session is not None:
+            return
         self._loop = asyncio.get_running_loop()
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(

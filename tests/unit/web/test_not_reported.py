@@ -50,7 +50,9 @@ def shown(text):
     body = re.sub(
         r"<dt>(Registered|Ended|Elapsed|Duration)</dt><dd>.*?</dd>", "", body, flags=re.DOTALL
     )
-    return html.unescape(re.sub(r"<[^>]*>", " ", body))
+    text = html.unescape(re.sub(r"<[^>]*>", " ", body))
+    # At some hours of the day a duration has a smaller unit of nothing.
+    return re.sub(r"\b(\d+ (?:d|h|min)) 0 (?:h|min|s)\b", r"\1", text)
 
 
 def numbers_in(value, name=""):
