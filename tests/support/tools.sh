@@ -112,7 +112,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   fi
   for program in "$system"/usr/bin/{promtool,prometheus,prometheus-alertmanager,amtool} "$system"/usr/lib/chromium/chromium \
     "$system"/{usr/,}{bin,sbin}/ip "$system"/{usr/,}sbin/{mkfs.ext4,e2fsck} "$system"/usr/sbin/haproxy \
-    "$system"/usr/lib/postgresql/*/bin/{initdb,pg_basebackup,postgres}; do
+    "$system"/usr/lib/postgresql/*/bin/{createdb,dropdb,initdb,pg_basebackup,pg_dump,pg_restore,postgres}; do
     if [ -x "$program" ]; then
       launch "$(basename "$program")" "$program"
     fi
