@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bridge.background import running_beside
 from bridge.pipeline import Pipeline
 from bridge.sessions import Sessions
 from bridge.storage.database import Database
@@ -22,12 +23,8 @@ async def housekeeping(
     pipeline: Pipeline, sessions: Sessions, database: Database, telemetry: Telemetry
 ) -> AsyncIterator[None]:
     """Expire sessions, and refresh the bridge's own gauges, until the block is left."""
-    task = asyncio.create_task(_run(pipeline, sessions, database, telemetry), name="housekeeping")
-    try:
+    async with running_beside(_run(pipeline, sessions, database, telemetry), name="housekeeping"):
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 async def _run(

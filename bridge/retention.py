@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bridge.background import running_beside
 from bridge.committer import Committer
 from bridge.sessions import Sessions
 from bridge.sinks.deletions import DeletionRequests
@@ -74,12 +75,8 @@ class Retention:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look every hour until the block is left."""
-        task = asyncio.create_task(self._run(), name="retention")
-        try:
+        async with running_beside(self._run(), name="retention"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def _run(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
+from bridge.background import running_beside
 from bridge.errors import BridgeError, StorageError
 from bridge.session import Session
 from bridge.sessions import Sessions
@@ -55,12 +56,8 @@ class InboxDelivery:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Deliver until the block is left."""
-        task = asyncio.create_task(self._run(), name="inbox")
-        try:
+        async with running_beside(self._run(), name="inbox"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     def announce(self, session_id: str) -> None:
         """Look soon, if something may have come for a session of this bridge; "": for any."""

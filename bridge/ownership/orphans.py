@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bridge.background import running_beside
 from bridge.errors import StorageError
 from bridge.ownership.taking import SESSIONS_PER_TURN, Taking
 from bridge.storage.owners import OwnerRows, Taken
@@ -40,12 +41,8 @@ class Orphans:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Adopt until the block is left."""
-        task = asyncio.create_task(self._run(), name="orphans")
-        try:
+        async with running_beside(self._run(), name="orphans"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def adopt_some(self) -> Sequence[str]:
         """Adopt a few sessions, and return which. Raises StorageError."""
@@ -81,14 +78,19 @@ class Orphans:
 
     async def _run(self) -> None:
         while True:
-            seconds = LOOK_SECONDS
             try:
                 await self.give_up_strays()
                 self.note_shares(await self._shares())
-                seconds = STEP_SECONDS if await self.adopt_some() else LOOK_SECONDS
+                while await self.adopt_some():
+                    await _sleep(STEP_SECONDS)
             except StorageError as error:
                 self.telemetry.storage_failed("orphans", error)
                 self.catch_up()
             except Exception as error:  # noqa: BLE001 -- the next look may succeed
                 self.telemetry.unexpected_error("orphans", error)
-            await asyncio.sleep(seconds * random.uniform(0.5, 1.5))
+            await _sleep(LOOK_SECONDS)
+
+
+async def _sleep(seconds: float) -> None:
+    """Sleep for about so long: bridges that began together do not look together."""
+    await asyncio.sleep(seconds * random.uniform(0.5, 1.5))

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+from bridge.background import running_beside
 from bridge.errors import StorageError
 from bridge.session import Session
 from bridge.sinks.journal.restoration import Restoration
@@ -55,12 +56,8 @@ class Taking:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take what is asked for until the block is left."""
-        task = asyncio.create_task(self._run(), name="taking sessions")
-        try:
+        async with running_beside(self._run(), name="taking sessions"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def take(self, session_id: str) -> bool:
         """Become the owner of a session; False: another bridge took it at the same moment. Raises StorageError."""

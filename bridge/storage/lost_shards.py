@@ -3,34 +3,28 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Text, bindparam, exists, func, select, update
+from sqlalchemy import Text, bindparam, exists, func, select, update
 
 from bridge.model import ImageResult
 from bridge.storage.database import Database
 from bridge.storage.image_counts import ImageCount, add_counts
-from bridge.storage.owners import NOW_MS
+from bridge.storage.owners import IS_DEAD, LOCK_DEAD
 from bridge.storage.schema import BRIDGES, IMAGES, SHARDS, TALLIES
 from bridge.storage.shards import LOST, WAITING
 from bridge.storage.statements import Statement
 from bridge.storage.transaction import Transaction
 
-IS_GONE = BRIDGES.c.seen_ms < NOW_MS - bindparam("silent_ms", type_=BigInteger)
 IS_WAITING = SHARDS.c.stored == WAITING
 OF_GONE = SHARDS.c.bridge_id == bindparam("gone", type_=Text)
 
 GONE_WITH_SHARDS = Statement(
     select(BRIDGES.c.bridge_id)
     .where(
-        IS_GONE,
+        IS_DEAD,
         BRIDGES.c.bridge_id != bindparam("bridge"),
         exists().where(SHARDS.c.bridge_id == BRIDGES.c.bridge_id, IS_WAITING),
     )
     .order_by(BRIDGES.c.bridge_id)
-)
-LOCK_GONE = Statement(
-    select(BRIDGES.c.bridge_id)
-    .where(IS_GONE, BRIDGES.c.bridge_id == bindparam("gone"))
-    .with_for_update(skip_locked=True)
 )
 SESSIONS_OF = Statement(
     select(SHARDS.c.session_id).where(OF_GONE, IS_WAITING).distinct().order_by(SHARDS.c.session_id)
@@ -72,7 +66,7 @@ def mark_lost(database: Database, *, silent_seconds: float) -> Iterator[LostShar
     ):
         for [session_id] in database.query(SESSIONS_OF, {"gone": gone}):
             with database.transaction() as transaction:
-                if not transaction.query(LOCK_GONE, {"gone": gone, "silent_ms": silent_ms}):
+                if not transaction.query(LOCK_DEAD, {"dead": gone, "silent_ms": silent_ms}):
                     break
                 lost = _mark(transaction, str(gone), str(session_id))
             if lost.shards:

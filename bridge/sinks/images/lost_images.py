@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from bridge.background import running_beside
 from bridge.errors import StorageError
 from bridge.sinks.images.accounting import ImageAccounting
 from bridge.storage.database import Database
@@ -32,12 +33,8 @@ class LostImages:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Look until the block is left."""
-        task = asyncio.create_task(self._run(), name="lost images")
-        try:
+        async with running_beside(self._run(), name="lost images"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def look(self) -> None:
         """Look once. Raises StorageError."""
