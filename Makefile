@@ -49,9 +49,11 @@ fuzz: .venv/fuzz ## send what a fuzzer makes to all that reads what strangers se
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
 campaign: .venv/dev .venv-proto/ready ## kill one of three bridges every 10 s for 10 min under 100 clients, and compare everything; arguments="--faults moves --seconds 60"
+	@tests/support/tools.sh postgres haproxy promtool
 	@PYTHONPATH=tests:. $(venv)/python -m support.fleet $(arguments)
 
 simulate-fleet: .venv/dev ## simulate 10,000 sessions over 8 bridges on one PostgreSQL (15 min), into benchmarks/results-fleet.json
+	@tests/support/tools.sh postgres
 	@PYTHONPATH=tests:. $(venv)/python benchmarks/simulate_fleet.py $(arguments)
 
 bench: .venv/dev ## measure, print one table and write benchmarks/results.json; arguments=--quick is short
