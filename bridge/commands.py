@@ -229,10 +229,9 @@ class Commands:
         """Let go of the commands whose time is over."""
         commands, now = self._commands.get(session_id, {}), self._clock()
         for command in commands.values():
-            is_open = command.state in (State.QUEUED, State.SENT)
-            if is_open and 0 < command.expires_at <= now:
-                was_sent = command.state is State.SENT
-                commands[command.id] = replace(command, state=State.EXPIRED, was_sent=was_sent)
+            expired = expired_at(command, now)
+            if expired is not command:
+                commands[command.id] = expired
                 self._discard_waiting(session_id, command.id)
 
     def _discard_waiting(self, session_id: str, command_id: str) -> None:
@@ -263,6 +262,14 @@ class Commands:
         if answered is None:
             raise LimitError(f"{KEPT_PER_SESSION} commands of this session are unanswered")
         del commands[answered]
+
+
+def expired_at(command: Command, now: float) -> Command:
+    """Return a command as it is at a time: without an answer by then, its time may be over."""
+    is_open = command.state in (State.QUEUED, State.SENT)
+    if not is_open or not 0 < command.expires_at <= now:
+        return command
+    return replace(command, state=State.EXPIRED, was_sent=command.state is State.SENT)
 
 
 def commands_of(session_id: str, rows: Iterable[Sequence[Any]]) -> Iterator[Command]:

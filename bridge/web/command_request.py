@@ -4,11 +4,11 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from aiohttp import web
 
-from bridge.commands import CHECKPOINT_KEY, Command, commands_of
+from bridge.commands import Command
 from bridge.errors import InvalidDataError
 from bridge.protocol import CommandType
 from bridge.session import Session
@@ -16,6 +16,7 @@ from bridge.web.client_address import client_address
 from bridge.web.dependencies import AppDependencies, deps_of
 from bridge.web.errors import ConflictError
 from bridge.web.identity import sender_of
+from bridge.web.session_commands import known_commands
 
 COMMAND_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PARAMETER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
@@ -68,13 +69,6 @@ async def submit_from_request(
 def known_command(deps: AppDependencies, session: Session, command_id: str) -> Command | None:
     """Return a command that has an id already, as far as this bridge knows."""
     return next((one for one in known_commands(deps, session) if one.id == command_id), None)
-
-
-def known_commands(deps: AppDependencies, session: Session) -> Sequence[Command]:
-    """Return the commands of a session: of one that another bridge has, those that its checkpoint holds."""
-    if deps.inbox is None or deps.sessions.find(session.id) is not None:
-        return deps.commands.of(session.id)
-    return tuple(commands_of(session.id, session.restored_state.get(CHECKPOINT_KEY, ())))
 
 
 def _same(command: Command, type: CommandType, parameters: Mapping[str, str]) -> Command:

@@ -2,22 +2,21 @@
 
 import json
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
 from bridge.commands import Command
 from bridge.errors import InvalidDataError
-from bridge.session import Session
 from bridge.web.command_notes import note_of
-from bridge.web.command_request import checked_asker, known_commands, submit_from_request
+from bridge.web.command_request import checked_asker, submit_from_request
 from bridge.web.dependencies import deps_of
 from bridge.web.json_body import read_json_body
 from bridge.web.json_response import json_response
 from bridge.web.links import commands_link, public_root
+from bridge.web.session_commands import all_commands
 from bridge.web.session_lookup import session_of
-from bridge.web.session_view import SessionView, session_view
+from bridge.web.session_view import session_view
 
 FIELDS = frozenset({"type", "parameters", "command_id", "by", "expires_in_seconds"})
 
@@ -37,32 +36,28 @@ async def post_command(request: web.Request) -> web.Response:
     )
     watch = f"{public_root(request)}/{commands_link(session.id)}"
     view = session_view(session, time.time())
-    response = json_response({**command_json(command, view), "watch": watch}, status=202)
+    shown = command_json(command, note_of(command, view))
+    response = json_response({**shown, "watch": watch}, status=202)
     response.headers["Location"] = watch
     return response
 
 
 async def list_commands(request: web.Request) -> web.Response:
-    """Return the commands of a session, oldest first."""
+    """Return the commands of a session, oldest first, and behind them those on their way to the bridge that has it."""
     session = await session_of(request)
-    commands = await _commands_of(request, session)
+    commands = await all_commands(deps_of(request), session)
     view = session_view(session, time.time())
-    return json_response({"commands": [command_json(command, view) for command in commands]})
+    return json_response(
+        {
+            "commands": [
+                command_json(command, commands.note_of(command, view)) for command in commands.all
+            ]
+        }
+    )
 
 
-async def _commands_of(request: web.Request, session: Session) -> Sequence[Command]:
-    """Return the commands of a session, also those that are on their way to the bridge that has it."""
-    deps = deps_of(request)
-    if deps.inbox is None:
-        return known_commands(deps, session)
-    waiting = await deps.inbox.commands(session.id)
-    known = known_commands(deps, session)
-    ids = {command.id for command in known}
-    return [*known, *(command for command in waiting if command.id not in ids)]
-
-
-def command_json(command: Command, session: SessionView) -> dict[str, Any]:
-    """Return a command as the API shows it."""
+def command_json(command: Command, note: str) -> dict[str, Any]:
+    """Return a command as the API shows it, with why it has no answer yet."""
     result = command.result
     return {
         "command_id": command.id,
@@ -74,7 +69,7 @@ def command_json(command: Command, session: SessionView) -> dict[str, Any]:
         "expires_at": command.expires_at or None,
         "answered_at": command.answered_at or None,
         "state": str(command.state),
-        "note": note_of(command, session) or None,
+        "note": note or None,
         "result": result
         and {
             "applied": result.applied,

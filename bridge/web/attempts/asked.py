@@ -4,6 +4,7 @@ import time
 
 from aiohttp import web
 
+from bridge.session import Session
 from bridge.web.attempts.former import former_view
 from bridge.web.dependencies import deps_of
 from bridge.web.session_images import SessionImages, attempt_with_images
@@ -13,8 +14,14 @@ from bridge.web.session_view import SessionView, session_view
 
 async def newest_and_asked(request: web.Request) -> tuple[SessionView, SessionView | None]:
     """Return a session in its newest attempt, and in the one asked for, None where none is; raises NotFoundError."""
-    newest, number = await session_of(request), asked_attempt(request)
-    now = time.time()
+    return await with_asked(request, await session_of(request))
+
+
+async def with_asked(
+    request: web.Request, newest: Session
+) -> tuple[SessionView, SessionView | None]:
+    """Return the same of a session that has been found already; raises NotFoundError."""
+    number, now = asked_attempt(request), time.time()
     if number is None:
         return session_view(newest, now), None
     asked = await find_attempt(deps_of(request), newest, number)

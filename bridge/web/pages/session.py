@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 
 from aiohttp import web
 
 from bridge.commands import Command
 from bridge.errors import NotFoundError
 from bridge.storage.index import ImageIndex
-from bridge.web.attempts.asked import newest_and_asked
+from bridge.web.attempts.asked import with_asked
 from bridge.web.attempts.catalog import (
     ATTEMPTS,
     AllAttempts,
@@ -19,7 +20,6 @@ from bridge.web.attempts.catalog import (
 from bridge.web.attempts.stitching import stretch_of
 from bridge.web.charts.confusion_matrix import confusion_matrix
 from bridge.web.charts.session_curves import session_curves
-from bridge.web.command_notes import note_of
 from bridge.web.database_absence import ABSENCE, NO_IMAGES, NoAttempts
 from bridge.web.dependencies import deps_of
 from bridge.web.happenings import firing, happenings, pause_sender
@@ -35,7 +35,9 @@ from bridge.web.runs.findings import findings
 from bridge.web.runs.lookup import run_around
 from bridge.web.runs.selection import notable_ranks
 from bridge.web.runs.view import RunView
+from bridge.web.session_commands import commands_on_page
 from bridge.web.session_images import session_images
+from bridge.web.session_lookup import session_of
 from bridge.web.session_view import SessionView
 from bridge.web.templating import html_response, render, root_of
 
@@ -60,15 +62,16 @@ async def session_page(request: web.Request) -> web.Response:
     """Return the page of a session, of all its attempts or of the one in its address."""
     deps, catalog = deps_of(request), request.app[ATTEMPTS]
     try:
-        newest, asked = await newest_and_asked(request)
+        session = await session_of(request)
+        newest, asked = await with_asked(request, session)
     except NotFoundError:
         return await stored_session_page(request)
     images = await session_images(request)
     shown = newest if asked is None else asked
-    commands = deps.commands.of(newest.id)
+    commands = await commands_on_page(request, session)
     confusion = dict(deps.metrics.confusion(newest.id)) if shown.attempt == newest.attempt else {}
     root, ignored = root_of(request), ignored_params(request)
-    note = _note(request.query.get("note", ""), newest, commands)
+    note = _note(request.query.get("note", ""), newest, commands.all)
     problem, store = images_problem(deps), store_problem(deps)
     run = await run_around(request, newest.client)
     by = asked_axis(request)
@@ -93,11 +96,13 @@ async def session_page(request: web.Request) -> web.Response:
             goodput_ratio=newest.goodput_ratio
             if asked is None
             else attempts.goodput_ratio_of(asked.attempt),
-            commands=[(command, note_of(command, newest)) for command in reversed(commands)],
+            commands=[
+                (command, commands.note_of(command, newest)) for command in reversed(commands.all)
+            ],
             scalars=scalar_section(logged, by),
-            happenings=happenings(logged, commands),
-            firing=firing(newest, commands)[:MAX_FIRING] if shown is newest else (),
-            paused_by=pause_sender(shown, commands),
+            happenings=happenings(logged, commands.all),
+            firing=firing(newest, commands.all)[:MAX_FIRING] if shown is newest else (),
+            paused_by=pause_sender(shown, commands.all),
             forms=FORMS,
             token=secrets.token_hex(8),
             ignored=ignored,
@@ -112,7 +117,7 @@ async def session_page(request: web.Request) -> web.Response:
     return html_response(await asyncio.to_thread(absence.rendered, render_page, images.index))
 
 
-def _note(name: str, session: SessionView, commands: list[Command]) -> str:
+def _note(name: str, session: SessionView, commands: Sequence[Command]) -> str:
     """Return the text of a note while it is true: a command is on its way until it is answered or the run is over."""
     is_waiting = any(command.result is None for command in commands)
     if name == QUEUED and not (session.is_live and is_waiting):

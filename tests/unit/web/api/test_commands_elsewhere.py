@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from support.fake_inbox import FakeInbox
 from support.pages import FakeArchive, deps_in, running
 
 from bridge.commands import CHECKPOINT_KEY, Commands
 from bridge.errors import LimitError, StorageError
-from bridge.inbox.command_messages import command_of, message_of
+from bridge.inbox.command_messages import command_of
 from bridge.lifecycle import Disconnected, Ended, SentElsewhere
 from bridge.model import Client, Config, Stage
 from bridge.protocol import CommandType
@@ -20,42 +21,6 @@ ALERTS = "/api/v1/alertmanager"
 PAUSE = {"type": "PAUSE_TRAINING", "command_id": "one"}
 BOUNDS = AlertBounds(frozenset({CommandType.PAUSE_TRAINING}), per_hour=5)
 LATER = "2040-01-02T03:04:05Z"
-
-
-class FakeInbox:
-    """An inbox in memory."""
-
-    def __init__(self):
-        self.messages = []
-        self.error = None
-        self.is_lost = False
-        """Whether another bridge has taken what is in memory here."""
-        self.on_catch_up = None
-
-    async def submit(self, session, command):
-        message = message_of(command, session.attempt)
-        await self.pass_on(message)
-        return command_of(next(one for one in self.messages if one[:2] == message[:2]))[0]
-
-    async def pass_on(self, message):
-        if self.error:
-            raise self.error
-        if not any(one[:2] == message[:2] for one in self.messages):
-            self.messages.append(message)
-
-    async def commands(self, session_id):
-        return [
-            command_of(one)[0]
-            for one in self.messages
-            if (one.session_id, one.kind) == (session_id, "command")
-        ]
-
-    async def catch_up(self):
-        if self.on_catch_up:
-            self.on_catch_up()
-
-    async def is_kept(self, _session):
-        return not self.is_lost
 
 
 @pytest.fixture
