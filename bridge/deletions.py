@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -35,11 +35,15 @@ STEP_PAUSE_SECONDS = 0.02
 
 LONGEST_PAUSE_SECONDS = 60.0
 
+LOOK_SECONDS = 60.0
+"""How often it is looked for deletions that another bridge has left unfinished, where bridges share the database."""
+
 RUNNING = "this session is still running: stop its training first, or wait for its end"
 NOT_OVER = (
     "this session has not ended: its process may come back. Once --session-lost-seconds are over it counts as lost"
     " and can be deleted; force deletes it now"
 )
+TAKEN = "this session goes on: it has just been registered again, at another bridge"
 
 
 class SessionDeleter:
@@ -54,10 +58,16 @@ class SessionDeleter:
         requests: DeletionRequests,
         forget: Callable[[str, int], None],
         telemetry: Telemetry,
+        bring: Callable[[str], Awaitable[Session | None]] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`forget` keeps the journal from writing down a session that has left memory."""
+        """`forget` keeps the journal from writing down a session that has left memory.
+
+        `bring` makes this bridge the owner of a session, where others may have it, and returns it if it is not over;
+        None: there are no others.
+        """
         self._sessions = sessions
+        self._bring = bring
         self._pipeline = pipeline
         self._committer = committer
         self._requests = requests
@@ -79,19 +89,29 @@ class SessionDeleter:
         When this returns it is gone for good, though its rows and images may go later.
 
         Raises SessionRunningError for one that is connected, and without `force` for one that has not
-        ended; StorageError while the disk refuses it: then it happens as soon as the disk takes it.
+        ended; StorageError while the disk refuses it: then it happens as soon as the disk takes it. Raises
+        what `bring` raises.
         """
-        session = self._sessions.find(session_id)
+        session = await self._find(session_id)
         if session is not None and attempt in (None, session.attempt):
             _check_is_over(session, force=force)
             self._pipeline.drop(session)
         which = attempt or ALL_ATTEMPTS
         self._forget(session_id, which)
         scope = ImageScope.ALL if images else ImageScope.NONE
-        self._requests.add(Deletion(session_id, scope, round(self._clock() * 1000), which))
+        requested = self._requests.add(
+            Deletion(session_id, scope, round(self._clock() * 1000), which)
+        )
         self._telemetry.deletion_requested(session_id, images=images, by=by, attempt=attempt)
         if not await self._committer.commit():
             raise StorageError("the deletion waits for the disk")
+        if requested.is_left_out:
+            raise SessionRunningError(TAKEN)
+
+    async def _find(self, session_id: str) -> Session | None:
+        """Return a session that is not over: a bridge that is away may still have it, and has to lose it first."""
+        session = self._sessions.find(session_id)
+        return session if session or self._bring is None else await self._bring(session_id)
 
 
 def _check_is_over(session: Session, *, force: bool) -> None:
@@ -109,14 +129,19 @@ async def deletions(
     telemetry: Telemetry,
     *,
     forget: Callable[[str], None] = lambda _: None,
+    look_seconds: float = LOOK_SECONDS,
 ) -> AsyncIterator[None]:
     """Carry out what has been requested, and what a start finds unfinished, until the block is left.
 
-    `forget` drops what else is known of a session whose deletion begins, and when it is complete; it may block.
+    Where bridges share the database, what another one has left unfinished is found within `look_seconds`. `forget`
+    drops what else is known of a session whose deletion begins, and when it is complete; it may block.
     """
     stopping = threading.Event()
     carry_out = partial(carry_out_all, database, store, telemetry, stopping, forget=forget)
-    task = asyncio.create_task(_run(requests, telemetry, carry_out), name="deletions")
+    idle_seconds = look_seconds if database.bridge_id else None
+    task = asyncio.create_task(
+        _run(requests, telemetry, carry_out, idle_seconds=idle_seconds), name="deletions"
+    )
     try:
         yield
     finally:
@@ -126,7 +151,11 @@ async def deletions(
 
 
 async def _run(
-    requests: DeletionRequests, telemetry: Telemetry, carry_out: Callable[[], int]
+    requests: DeletionRequests,
+    telemetry: Telemetry,
+    carry_out: Callable[[], int],
+    *,
+    idle_seconds: float | None,
 ) -> None:
     rounds = 0
     while True:
@@ -136,7 +165,7 @@ async def _run(
         rounds = rounds + 1 if left else 0
         pause = 1.0 + backoff_seconds(rounds, longest_seconds=LONGEST_PAUSE_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause if left else None):
+            async with asyncio.timeout(pause if left else idle_seconds):
                 await requests.recorded.wait()
 
 

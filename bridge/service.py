@@ -145,7 +145,7 @@ async def run(
             keeps_records=folder.is_durable,
             is_shared=bool(database.bridge_id),
         )
-        requests = DeletionRequests()
+        requests = DeletionRequests(database.bridge_id)
         sinks = Sinks(
             # The journal takes down what is known of a session that expires before the others drop it. Metrics
             # come before images: the result of an image is counted in the series of its session.
@@ -218,6 +218,7 @@ async def run(
                 requests=requests,
                 forget=journal.discard,
                 telemetry=telemetry,
+                bring=sharing.bring if ownership else None,
             ).delete,
             index=ImageIndex(database),
             read_image=images.reader.read,

@@ -8,7 +8,7 @@ from functools import partial
 from bridge.commit_group import Fenced
 from bridge.committer import Committer
 from bridge.config import Settings
-from bridge.errors import StorageError
+from bridge.errors import OverloadedError, StorageError
 from bridge.inbox import InboxDelivery, MessageReceiver, SessionInbox
 from bridge.ownership import Orphans, Ownership, Releases, Taking
 from bridge.pipeline import Pipeline
@@ -25,9 +25,13 @@ from bridge.storage.inbox import InboxRows
 from bridge.storage.owners import OwnerRows
 from bridge.storage.peer_rows import PeerRows
 from bridge.telemetry import Telemetry
+from bridge.threads import run_in_daemon_thread
 from bridge.web.peers.connections import PeerConnections
 from bridge.web.peers.shared_peers import SharedPeers
 from bridge.web.peers.sharing import NoPeers, Peers
+
+RETRY_AFTER_MS = 1_000
+"""Who has a session is remembered for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,22 @@ class Sharing:
         await stack.enter_async_context(orphans.running())
         await orphans.adopt_own()
         return ownership
+
+    async def bring(self, session_id: str) -> Session | None:
+        """Have this bridge own a session that no other has that lives, and return it, or None where it is over.
+
+        Raises OverloadedError where another one has it, which is to do what is asked, and StorageError.
+        """
+        peers, ownership = self._peer_rows, self._ownership
+        if peers is None or ownership is None:
+            return None
+        owner = await run_in_daemon_thread(lambda: peers.owner_of(session_id), name="owner")
+        if owner is not None:
+            raise OverloadedError(
+                f"bridge {owner.bridge_id} has had this session for a moment: ask again, and it will answer",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+        return await ownership.acquire(session_id)
 
     def inbox(self, parts: SessionParts) -> SessionInbox | None:
         """Return what takes commands and alerts for sessions of other bridges; None: there are no others."""

@@ -9,15 +9,27 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Table,
+    Text,
+    and_,
     bindparam,
     delete,
+    exists,
     func,
     select,
     tuple_,
 )
 
 from bridge.storage.database import Database
-from bridge.storage.schema import BATCHES, DELETIONS, IMAGES, SESSIONS, TALLIES, WHOLE, WINDOWS
+from bridge.storage.schema import (
+    BATCHES,
+    DELETIONS,
+    IMAGES,
+    OWNERS,
+    SESSIONS,
+    TALLIES,
+    WHOLE,
+    WINDOWS,
+)
 from bridge.storage.shard_keys import parse_key
 from bridge.storage.shards import Shard, shards_of_session
 from bridge.storage.statements import Statement, upsert
@@ -54,7 +66,22 @@ def _delete_some(table: Table) -> Statement:
 
 
 PUT = upsert(DELETIONS)
-DELETE_SESSION = Statement(delete(SESSIONS).where(*_of_attempts(SESSIONS)))
+_newest = SESSIONS.alias("newest")
+_GOES_ON_ELSEWHERE = and_(
+    exists().where(
+        OWNERS.c.session_id == SESSIONS.c.session_id,
+        OWNERS.c.bridge_id != bindparam("bridge", type_=Text),
+    ),
+    ~exists().where(
+        _newest.c.session_id == SESSIONS.c.session_id, _newest.c.attempt > SESSIONS.c.attempt
+    ),
+)
+"""Of the attempt that another bridge has in memory."""
+GOES_ON_ELSEWHERE = Statement(
+    select(SESSIONS.c.attempt).where(*_of_attempts(SESSIONS), _GOES_ON_ELSEWHERE)
+)
+DELETE_SESSION = Statement(delete(SESSIONS).where(*_of_attempts(SESSIONS), ~_GOES_ON_ELSEWHERE))
+"""By itself it never takes the row of a session that goes on: who has it then has been there before that row."""
 DELETE_WINDOW = Statement(delete(WINDOWS).where(WINDOWS.c.session_id == bindparam("session_id")))
 DELETE_COUNTS = Statement(
     delete(TALLIES).where(*_of_attempts(TALLIES), TALLIES.c.at_ms < bindparam("requested_ms"))
@@ -173,21 +200,28 @@ class Archived:
     attempt: int
 
 
-def put_deletions(transaction: Transaction, deletions: Iterable[Deletion]) -> None:
-    """Delete the sessions themselves, and record that the rest of them is to follow."""
-    for deletion in deletions:
-        transaction.execute(DELETE_SESSION, deletion.rows)
-        if deletion.attempt == ALL_ATTEMPTS:
-            transaction.execute(DELETE_WINDOW, {"session_id": deletion.session_id})
-        transaction.execute(
-            PUT,
-            {
-                "session_id": deletion.session_id,
-                "attempt": deletion.attempt,
-                "images": int(deletion.images),
-                "requested_ms": deletion.requested_ms,
-            },
-        )
+def put_deletion(transaction: Transaction, deletion: Deletion, bridge_id: str = "") -> bool:
+    """Delete a session itself, and record that the rest of it is to follow.
+
+    False: another bridge than this one has it in memory, so that it goes on; nothing of it was deleted.
+    """
+    which = {**deletion.rows, "bridge": bridge_id}
+    del which["requested_ms"]
+    if transaction.query(GOES_ON_ELSEWHERE, which):
+        return False
+    transaction.execute(DELETE_SESSION, which)
+    if deletion.attempt == ALL_ATTEMPTS:
+        transaction.execute(DELETE_WINDOW, {"session_id": deletion.session_id})
+    transaction.execute(
+        PUT,
+        {
+            "session_id": deletion.session_id,
+            "attempt": deletion.attempt,
+            "images": int(deletion.images),
+            "requested_ms": deletion.requested_ms,
+        },
+    )
+    return True
 
 
 def pending_deletions(database: Database) -> list[Deletion]:

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from support.images import NOON, NOON_MS, Bench, batch, session
+from support.shared_database import opened
 from support.stores import MemoryStore
 from support.waiting import until
 
@@ -20,7 +21,7 @@ from bridge.sinks.attempt_limit import AttemptLimit
 from bridge.sinks.deletions import DeletionRequests
 from bridge.sinks.journal import Archive, Journal
 from bridge.storage import deletions as rows
-from bridge.storage.deletions import Deletion, ImageScope, pending_deletions, put_deletions
+from bridge.storage.deletions import Deletion, ImageScope, pending_deletions, put_deletion
 from bridge.storage.index import ImageIndex
 from bridge.storage.journal import JournalRows
 from bridge.storage.shards import is_rebuilt, mark_rebuilt
@@ -213,7 +214,7 @@ async def kept(tmp_path):
 def request(database, *, images=ImageScope.ALL, at_ms=LATER_MS):
     """Record a deletion of "run"."""
     with database.transaction() as transaction:
-        put_deletions(transaction, [Deletion("run", images, at_ms)])
+        put_deletion(transaction, Deletion("run", images, at_ms))
 
 
 def counts(database, name):
@@ -263,7 +264,7 @@ async def test_the_images_of_one_attempt_go_by_themselves(tmp_path, monkeypatch)
     store.objects[renamed] = store.objects.pop(old)
     with database.transaction() as transaction:
         transaction.execute("UPDATE shards SET key = ? WHERE key = ?", (renamed, old))
-        put_deletions(transaction, [Deletion("run", ImageScope.ALL, LATER_MS, attempt=1)])
+        put_deletion(transaction, Deletion("run", ImageScope.ALL, LATER_MS, attempt=1))
 
     assert carry_out(database, store) == 0
     index = ImageIndex(database)
@@ -380,3 +381,42 @@ async def test_a_start_goes_on_with_what_was_left(kept):
     async with deletions(DeletionRequests(), database, store, telemetry):
         await until(lambda: counts(database, "run") == [0] * 5)
         await until(lambda: telemetry.registry.get_sample_value("bridge_deletions_pending") == 0)
+
+
+async def test_a_session_is_brought_here_before_it_is_deleted(office):
+    """Where another bridge that is away may have it, it runs as one in memory does, and is not deleted unseen."""
+    running = office.register("other")
+    brought = []
+
+    async def bring(session_id):
+        brought.append(session_id)
+        return running
+
+    deleter = SessionDeleter(
+        sessions=office.sessions,
+        pipeline=office.pipeline,
+        committer=office.committer,
+        requests=office.requests,
+        forget=office.journal.discard,
+        telemetry=office.telemetry,
+        bring=bring,
+    )
+    with pytest.raises(SessionRunningError):
+        await deleter.delete("run")
+
+    assert brought == ["run"]
+    assert office.requests.collect() is None
+
+
+async def test_what_a_bridge_has_left_unfinished_another_one_completes(postgres_url):
+    """It is found by looking: the bridge that was asked may never come back."""
+    with opened(postgres_url, "gone") as database, database.transaction() as transaction:
+        mark_rebuilt(transaction, "store")
+        put_deletion(transaction, Deletion("before", ImageScope.ALL, LATER_MS), "gone")
+    with opened(postgres_url, "lives") as database:
+        requests = DeletionRequests("lives")
+        async with deletions(requests, database, MemoryStore(), Telemetry(), look_seconds=0.05):
+            await until(lambda: not pending_deletions(database))
+            with database.transaction() as transaction:
+                put_deletion(transaction, Deletion("later", ImageScope.ALL, LATER_MS), "gone")
+            await until(lambda: not pending_deletions(database))

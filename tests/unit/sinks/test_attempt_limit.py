@@ -23,7 +23,7 @@ def test_the_oldest_attempt_goes_as_another_one_begins(kept, deleted):
         limit.consume(session, Superseded(), 2.0)
 
     write = requests.collect()
-    found = [] if write is None else list(write.deletions)
+    found = [] if write is None else [one.deletion for one in write.requested]
     assert [one.attempt for one in found] == deleted
     assert {(one.session_id, one.images, one.requested_ms) for one in found} <= {
         ("run", ImageScope.OWN, 2000)

@@ -1,6 +1,7 @@
 """What is to be deleted is found, and goes in steps; what its name gets later stays."""
 
 import pytest
+from support.shared_database import opened
 
 from bridge.storage import deletions
 from bridge.storage.deletions import (
@@ -15,11 +16,11 @@ from bridge.storage.deletions import (
     covered_shards,
     delete_some_rows,
     pending_deletions,
-    put_deletions,
+    put_deletion,
     whole_sessions,
 )
 from bridge.storage.index import ImageIndex
-from bridge.storage.schema import SESSIONS
+from bridge.storage.schema import OWNERS, SESSIONS
 from bridge.storage.shards import Shard, ShardBatch, ShardImage, put_batches, put_shards
 from bridge.storage.statements import upsert
 
@@ -74,7 +75,8 @@ def test_what_is_deleted_is_remembered_until_it_is_complete(database, put_sessio
     one = Deletion("other", ImageScope.OWN, REQUESTED_MS - 1, attempt=1)
     for _ in range(2):
         with database.transaction() as transaction:
-            put_deletions(transaction, [whole, one])
+            put_deletion(transaction, whole)
+            put_deletion(transaction, one)
     pending = pending_deletions(database)
 
     with database.transaction() as transaction:
@@ -147,3 +149,24 @@ def test_a_session_of_which_all_goes_is_one(database, put_sessions):
     found = whole_sessions(database, [Archived("a", 1), Archived("b", 2), Archived("a", 2)])
 
     assert found == [Archived("a", ALL_ATTEMPTS), Archived("b", 2)]
+
+
+def test_what_another_bridge_has_is_left_alone(postgres_url):
+    """The attempt that it has in memory, and the session with it; an earlier attempt may go."""
+    with opened(postgres_url) as database, database.transaction() as transaction:
+        for attempt in (1, 2):
+            row = {"session_id": "run", "attempt": attempt, "registered_ms": 1, "updated_ms": 1}
+            row |= {"ended_ms": 2 - attempt, "through": 0, "state": b"", "journal": "b"}
+            transaction.execute(PUT_SESSION, row | {"summary": None})
+        transaction.execute(upsert(OWNERS), {"session_id": "run", "bridge_id": "b"})
+
+        def put(attempt, bridge):
+            return put_deletion(
+                transaction, Deletion("run", ImageScope.ALL, REQUESTED_MS, attempt), bridge
+            )
+
+        assert [put(ALL_ATTEMPTS, "a"), put(2, "a"), put(1, "a")] == [False, False, True]
+        assert transaction.query("SELECT attempt FROM sessions") == [(2,)]
+        assert transaction.query("SELECT attempt FROM deletions") == [(1,)]
+        assert put(ALL_ATTEMPTS, "b")
+        assert transaction.query("SELECT attempt FROM sessions") == []

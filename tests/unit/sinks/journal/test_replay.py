@@ -37,7 +37,7 @@ from bridge.storage.deletions import (
     Deletion,
     ImageScope,
     archived_before,
-    put_deletions,
+    put_deletion,
 )
 from bridge.storage.packed import packed, unsealed
 from bridge.storage.sqlite.database import SqliteDatabase
@@ -176,7 +176,7 @@ def test_an_attempt_whose_successor_is_deleted_takes_none_of_its_records(databas
     life.happen(second, Batch(7, 7, 0.5), Batch(7, 8, 0.5))
     life.commit()
     with database.transaction() as transaction:
-        put_deletions(transaction, [Deletion("run", ImageScope.NONE, 1, attempt=2)])
+        put_deletion(transaction, Deletion("run", ImageScope.NONE, 1, attempt=2))
 
     again = Life(database)
     kept = Archive(database).find("run")
