@@ -112,6 +112,15 @@ class StorageError(BridgeError):
     """A store failed; a retry may help."""
 
 
+class DatabaseAwayError(StorageError):
+    """The database that bridges share does not answer, or takes no commits: a retry helps once it does; the text says what to check."""
+
+    def __init__(self, message: str, *, is_certain: bool = False) -> None:
+        """Raise with whether the server itself was seen to fail, and not just one connection."""
+        super().__init__(message)
+        self.is_certain = is_certain
+
+
 class DatabaseLostError(StorageError):
     """The operator must put the database back, or restart the bridge: the file was removed or replaced."""
 

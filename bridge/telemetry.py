@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from bridge import __version__
+from bridge.database_outage import DatabaseOutage
 from bridge.errors import loggable
 from bridge.families import MESSAGE_KINDS
 from bridge.instruments import Instruments
@@ -29,6 +30,7 @@ class Telemetry:
         self._gauges = instruments.gauges
         self._histograms = instruments.histograms
         self.takeovers = TakeoverTelemetry(self._counters, self._gauges, self._histograms)
+        self._outage = DatabaseOutage()
         self._quiet = QuietPeriods()
         self._session_lines = LineBudget()
         self.on_connection_used: Callable[[str, bool], object] = lambda _name, _works: None
@@ -53,27 +55,22 @@ class Telemetry:
     def dropped(self, what: str, reason: str, count: int = 1) -> None:
         """Something was lost; both names are from small fixed sets."""
         self._counters["bridge_dropped_total"].labels(what, reason).inc(count)
-        self._log_rate_limited(
-            logging.WARNING,
-            f"dropped.{what}.{reason}",
-            "dropped",
-            what=what,
-            reason=reason,
-            count=count,
-        )
+        kind, fields = f"dropped.{what}.{reason}", {"what": what, "reason": reason, "count": count}
+        self._log_rate_limited(logging.WARNING, kind, "dropped", **fields)
 
     def committed(self, seconds: float) -> None:
         """A commit is on disk."""
         self._histograms["bridge_commit_duration_seconds"].observe(seconds)
+        self._outage.end()
         self._used("database", works=True)
 
     def commit_failed(self, error: Exception) -> None:
         """A commit failed; it is retried, and nothing in it is acknowledged before it succeeds."""
         self._counters["bridge_commit_failures_total"].inc()
         self._used("state", works=False)
-        self._log_rate_limited(
-            logging.ERROR, "commit", "a commit failed", error=f"{type(error).__name__}: {error}"
-        )
+        if not self._outage.explains(error, is_commit=True):
+            text = f"{type(error).__name__}: {error}"
+            self._log_rate_limited(logging.ERROR, "commit", "a commit failed", error=text)
 
     def row_refused(self, table: str, error: str) -> None:
         """A row that the database cannot hold was left out of a commit; the others were written."""
@@ -100,13 +97,8 @@ class Telemetry:
     def stream_refused(self, reason: str, **fields: object) -> None:
         """A gRPC call was refused or ended for a limit."""
         self._counters["bridge_streams_refused_total"].labels(reason).inc()
-        self._log_rate_limited(
-            logging.WARNING,
-            f"stream.{reason}",
-            "a gRPC client was refused",
-            reason=reason,
-            **fields,
-        )
+        kind, text = f"stream.{reason}", "a gRPC client was refused"
+        self._log_rate_limited(logging.WARNING, kind, text, reason=reason, **fields)
 
     def stream_closed(self) -> None:
         """A stream ended, whoever ended it."""
@@ -255,6 +247,8 @@ class Telemetry:
         """A check of a connection showed something else than the one before; None: it works now."""
         self._gauges["bridge_connection_up"].labels(name).set(error is None)
         fields = {"connection": name, "target": target}
+        if name == "database" and self._outage.covers_check(works=error is None):
+            return
         if error is None:
             log.info("a connection works", extra={"fields": fields})
         else:
@@ -323,6 +317,8 @@ class Telemetry:
 
     def storage_failed(self, where: str, error: BaseException) -> None:
         """A store could not be read, which is to be expected of stores now and then."""
+        if self._outage.explains(error):
+            return
         kind, text = f"storage.{where}", "a store could not be read"
         self._log_rate_limited(logging.WARNING, kind, text, where=where, error=str(error))
 

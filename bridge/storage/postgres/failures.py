@@ -2,7 +2,7 @@
 
 import psycopg
 
-from bridge.errors import StorageError, UnwritableError
+from bridge.errors import DatabaseAwayError, StorageError, UnwritableError
 from bridge.storage.postgres.connecting import DatabaseAddress, UnansweredError
 
 CLIENT_REFUSALS = (OverflowError, UnicodeEncodeError)
@@ -26,6 +26,12 @@ WAYS_OUT = {
     "25P03": "the bridge was held up inside of a transaction; it connects again",
 }
 """By SQLSTATE; see "PostgreSQL Error Codes" in its manual."""
+
+AWAY = ("25006", "25P03")
+"""The server does not serve this bridge at the moment, besides those that say so by their class."""
+
+FAILING = ("25006", "53100", "53200", "53300", "57P02", "57P03")
+"""So do all of its connections; one that was ended may be the only one."""
 
 UNREACHABLE = (
     "check that it runs, takes connections from here, and that user, password and database exist"
@@ -63,7 +69,11 @@ def explain(what: str, error: Exception, address: DatabaseAddress) -> StorageErr
     """Return the error to raise for one of psycopg: what was asked for is a `what`."""
     if is_refusal(error):
         return UnwritableError(f"the database {address} cannot hold a value: {_text(error)}")
-    return StorageError(f"the database {address} refused a {what}: {reason(error, address)}")
+    text = f"the database {address} refused a {what}: {reason(error, address)}"
+    if not _is_away(error):
+        return StorageError(text)
+    is_certain = isinstance(error, UnansweredError) or _code(error) in FAILING
+    return DatabaseAwayError(text, is_certain=is_certain)
 
 
 def reason(error: BaseException, address: DatabaseAddress) -> str:
@@ -75,7 +85,7 @@ def reason(error: BaseException, address: DatabaseAddress) -> str:
 
 def unreplicated(address: DatabaseAddress) -> StorageError:
     """Return the error for a commit that a synchronous standby has not confirmed."""
-    return StorageError(f"the database {address}: {UNREPLICATED}")
+    return DatabaseAwayError(f"the database {address}: {UNREPLICATED}")
 
 
 def _text(error: BaseException) -> str:
@@ -83,8 +93,19 @@ def _text(error: BaseException) -> str:
     return primary or str(error) or type(error).__name__
 
 
+def _is_away(error: BaseException) -> bool:
+    code = _code(error)
+    if code:
+        return code in AWAY or code.startswith(("08", "53", "57P"))
+    return isinstance(error, psycopg.OperationalError)
+
+
+def _code(error: BaseException) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
 def _way_out(error: BaseException) -> str:
-    code = getattr(error, "sqlstate", None)
+    code = _code(error)
     if code:
         return WAYS_OUT.get(code, "")
     if isinstance(error, UnansweredError):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from support.postgres import running_postgres, url_of
 from support.waiting import until_true
 
-from bridge.errors import SettingError, StorageError
+from bridge.errors import DatabaseAwayError, SettingError, StorageError
 from bridge.storage.postgres import acknowledgement_meaning, connecting
 from bridge.storage.postgres import database as postgres_database
 from bridge.storage.schema import JOURNAL
@@ -105,10 +105,11 @@ def test_a_server_that_was_killed_comes_back_with_what_was_committed(own_server,
         try:
             with pytest.raises(StorageError, match=r"refused a commit: .*"):
                 put(database, 2)
-            with pytest.raises(StorageError, match="check that it runs"):
+            with pytest.raises(DatabaseAwayError, match="check that it runs"):
                 put(database, 2)
-            with pytest.raises(StorageError, match="check that it runs"):
+            with pytest.raises(DatabaseAwayError, match="check that it runs") as without_connection:
                 database.query(NUMBERS)
+            assert not without_connection.value.is_certain, "all connections may be in use"
             assert not database.settle()
         finally:
             own_server.start()
@@ -122,14 +123,27 @@ def test_a_server_that_hangs_is_given_up(own_server, own_url, open_as, hasty):
         put(database, 1)
         own_server.pause()
         try:
-            with pytest.raises(StorageError, match="no answer"):
+            with pytest.raises(DatabaseAwayError, match="no answer") as hanging:
                 put(database, 2)
-            with pytest.raises(StorageError):
+            assert hanging.value.is_certain
+            with pytest.raises(DatabaseAwayError):
                 database.query(NUMBERS)
         finally:
             own_server.resume()
         put_after_all(database, 2)
         until_true(lambda: tried(numbers, database) == [1, 2])
+
+
+def test_a_refused_statement_does_not_count_as_an_outage(own_url, open_as):
+    """The server answers: what it says concerns this statement alone."""
+    with open_as(own_url) as database:
+        for statement in (
+            "SELECT 1 FROM nowhere",
+            "SET LOCAL statement_timeout = 1; SELECT pg_sleep(9)",
+        ):
+            with pytest.raises(StorageError) as refused:
+                database.query(statement)
+            assert not isinstance(refused.value, DatabaseAwayError)
 
 
 def test_a_cut_network_is_healed(network, open_as):
@@ -229,7 +243,7 @@ def test_a_commit_that_is_cancelled_while_it_waits_for_a_standby_does_not_count(
             with ThreadPoolExecutor(1) as pool:
                 write = pool.submit(put, database, 1)
                 until_true(lambda: primary.query(CANCEL), what="the commit is cancelled")
-                with pytest.raises(StorageError, match="no synchronous standby"):
+                with pytest.raises(DatabaseAwayError, match="no synchronous standby"):
                     write.result(60)
                 settle = pool.submit(database.settle)
                 until_true(lambda: primary.query(CANCEL), what="the question is cancelled")
