@@ -4,19 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 from bridge.background import running_beside
 from bridge.errors import StorageError
 from bridge.session import Session
 from bridge.sinks.journal.restoration import Restoration
-from bridge.sinks.journal.takeover import FoundSession, find_sessions, restored
+from bridge.sinks.journal.takeover import FoundSession, find_sessions, read_records, restored
 from bridge.storage.database import SharedDatabase
 from bridge.storage.owners import OwnerRows, Taken
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
-SESSIONS_PER_TURN = 64
+SESSIONS_PER_TURN = 1_024
+"""The journal of the bridge that had them is read once in a turn."""
+
+SESSIONS_AT_ONCE = 32
+"""Of a turn so many are read and restored before the next ones: their clients wait for no others."""
 
 RECENT_SECONDS = 60.0
 """Within this time after a session was taken its client may still be on its way."""
@@ -69,12 +74,14 @@ class Taking:
 
     async def adopt(self, taken: Taken) -> None:
         """Restore sessions whose bridge is dead, and whose clients may never come back."""
-        await self._restore(taken.names, is_expected=False)
+        async for _ in self._restore(taken.names, is_expected=False):
+            pass
 
     def peek(self, session_id: str) -> Session | None:
         """Return a session as it stands in the database, without taking it; blocks, and raises StorageError."""
         alone = Restoration((), self._telemetry)
-        for found in find_sessions(self._database, [session_id], alone):
+        records = read_records(self._database, [session_id], alone)
+        for found in find_sessions(self._database, [session_id], records, alone):
             return restored(found, alone)
         return None
 
@@ -97,45 +104,62 @@ class Taking:
     async def _turn(self, names: Sequence[str]) -> None:
         """Take some sessions, and answer whoever asked for them."""
         started = time.perf_counter()
+        waiting = dict.fromkeys(names)
         try:
             taken = await run_in_daemon_thread(lambda: self._rows.take(names), name="ownership")
-            await self._restore(taken.names, is_expected=True)
+            async for some in self._restore(taken.names, is_expected=True):
+                self._telemetry.takeovers.taken(len(some), time.perf_counter() - started)
+                self._answer(some, is_taken=True)
+                for name in some:
+                    del waiting[name]
+            self._answer(waiting, is_taken=False)
         except StorageError as error:
             self._catch_up()
-            self._answer(names, error)
+            self._fail(waiting, error)
         except Exception as error:  # noqa: BLE001 -- the next turn may succeed
             self._telemetry.unexpected_error("ownership", error)
-            self._answer(names, StorageError("the session cannot be taken"))
-        else:
-            self._telemetry.takeovers.taken(len(taken.names), time.perf_counter() - started)
-            self._answer(names, frozenset(taken.names))
+            self._fail(waiting, StorageError("the session cannot be taken"))
 
-    def _answer(self, names: Iterable[str], outcome: StorageError | frozenset[str]) -> None:
+    def _answer(self, names: Iterable[str], *, is_taken: bool) -> None:
         for name in names:
             answer = self._wanted.pop(name)
-            if answer.done():
-                continue
-            if isinstance(outcome, StorageError):
-                answer.set_exception(outcome)
-                answer.exception()  # whoever asked may be gone
-            else:
-                answer.set_result(name in outcome)
+            if not answer.done():
+                answer.set_result(is_taken)
 
-    async def _restore(self, names: Sequence[str], *, is_expected: bool) -> None:
-        """Read sessions in a thread, and restore them one by one: the loop has others to serve, too."""
+    def _fail(self, names: Iterable[str], error: StorageError) -> None:
+        for name in names:
+            answer = self._wanted.pop(name)
+            if not answer.done():
+                answer.set_exception(error)
+                answer.exception()  # whoever asked may be gone
+
+    async def _restore(
+        self, names: Sequence[str], *, is_expected: bool
+    ) -> AsyncIterator[Sequence[str]]:
+        """Read sessions in a thread, and restore them one by one: the loop has others to serve, too.
+
+        Yields which are here, some after the other.
+        """
         if not names:
             return
         now = time.monotonic()
         self._taken_at = {
             name: at for name, at in self._taken_at.items() if now - at < RECENT_SECONDS
         } | dict.fromkeys(names, now)
-        found = await run_in_daemon_thread(
-            lambda: find_sessions(self._database, names, self._restoration), name="ownership"
+        database, restoration = self._database, self._restoration
+        records = await run_in_daemon_thread(
+            lambda: read_records(database, names, restoration), name="ownership"
         )
-        for one in found:
-            if not one.is_archived:
-                self._restore_one(one, is_expected=is_expected)
-                await asyncio.sleep(0)
+        for start in range(0, len(names), SESSIONS_AT_ONCE):
+            some = names[start : start + SESSIONS_AT_ONCE]
+            found = await run_in_daemon_thread(
+                partial(find_sessions, database, some, records, restoration), name="ownership"
+            )
+            for one in found:
+                if not one.is_archived:
+                    self._restore_one(one, is_expected=is_expected)
+                    await asyncio.sleep(0)
+            yield some
 
     def _restore_one(self, found: FoundSession, *, is_expected: bool) -> None:
         session = restored(found, self._restoration)

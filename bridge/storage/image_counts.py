@@ -1,13 +1,25 @@
 """How many images had which result, by session attempt; exact even after a kill."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, select, true
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Text,
+    and_,
+    bindparam,
+    case,
+    column,
+    func,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from bridge.model import ImageResult
-from bridge.storage.database import Database
+from bridge.storage.database import Database, Row, SharedDatabase
 from bridge.storage.schema import TALLIES
 from bridge.storage.statements import Statement, inserted, larger
 from bridge.storage.transaction import Transaction
@@ -53,9 +65,24 @@ ADD = {
 }
 RESULTS = frozenset(result.value for result in ImageResult)
 
+_COUNTED = (TALLIES.c.result, TALLIES.c.images, TALLIES.c.at_ms)
 OF_ATTEMPT = Statement(
-    select(TALLIES.c.result, TALLIES.c.images, TALLIES.c.at_ms).where(
+    select(*_COUNTED).where(
         TALLIES.c.session_id == bindparam("name"), TALLIES.c.attempt == bindparam("attempt")
+    )
+)
+_GIVEN = (
+    func.unnest(
+        bindparam("names", type_=ARRAY(Text)), bindparam("attempts", type_=ARRAY(BigInteger))
+    )
+    .table_valued(column("name", Text), column("attempt", BigInteger))
+    .render_derived(name="given")
+)
+OF_ATTEMPTS = Statement(
+    select(TALLIES.c.session_id, *_COUNTED).join_from(
+        _GIVEN,
+        TALLIES,
+        and_(TALLIES.c.session_id == _GIVEN.c.name, TALLIES.c.attempt == _GIVEN.c.attempt),
     )
 )
 
@@ -89,6 +116,19 @@ def add_counts(transaction: Transaction, counts: Iterable[ImageCount]) -> None:
 def counts_of(database: Database, session_id: str, attempt: int) -> ReadCounts:
     """Return what has been counted of a session attempt."""
     rows = database.query(OF_ATTEMPT, {"name": session_id, "attempt": attempt})
+    return _counts(session_id, attempt, rows)
+
+
+def counts_of_all(database: SharedDatabase, attempts: Mapping[str, int]) -> dict[str, ReadCounts]:
+    """Return by session what has been counted of the attempt given of it."""
+    which = {"names": list(attempts), "attempts": list(attempts.values())}
+    rows: dict[str, list[Row]] = {name: [] for name in attempts}
+    for name, *counted in database.query(OF_ATTEMPTS, which):
+        rows[name].append(tuple(counted))
+    return {name: _counts(name, attempts[name], found) for name, found in rows.items()}
+
+
+def _counts(session_id: str, attempt: int, rows: Sequence[Row]) -> ReadCounts:
     counts = tuple(
         ImageCount(session_id, attempt, ImageResult(result), images, at_ms)
         for result, images, at_ms in rows

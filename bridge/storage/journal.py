@@ -33,6 +33,9 @@ NUMBERS_END = 10**18
 TRIM_SECONDS = 1.0
 """In a database that bridges share, groups are deleted this often: others may need some of them."""
 
+ROWS_AT_ONCE = 64
+"""A checkpoint may take 70 KB, and a statement has all of its rows in memory."""
+
 BRIDGE = bindparam("bridge", type_=Text)
 NAME = bindparam("name", type_=Text)
 ATTEMPT = bindparam("attempt", type_=BigInteger)
@@ -76,6 +79,11 @@ LIMIT = bindparam("most", type_=BigInteger)
 
 FIND_NEWEST = Statement(
     select(*COLUMNS).where(ONE.c.session_id == NAME).order_by(ONE.c.attempt.desc()).limit(1)
+)
+NEWEST = Statement(
+    select(*COLUMNS).where(
+        ONE.c.session_id == any_(bindparam("names", type_=ARRAY(Text))), IS_NEWEST
+    )
 )
 FIND = Statement(select(*COLUMNS).where(ONE.c.session_id == NAME, ONE.c.attempt == ATTEMPT))
 ENTRIES = Statement(
@@ -202,8 +210,9 @@ class JournalRows:
 
     def put_checkpoints(self, transaction: Transaction, checkpoints: Sequence[Checkpoint]) -> bool:
         """Write checkpoints, each replacing the attempt's last; False: the database cannot hold one of them."""
-        written = [transaction.execute(PUT_SESSION, self._row(one)).rowcount for one in checkpoints]
-        return sum(written) == len(checkpoints)
+        rows = [self._row(one) for one in checkpoints]
+        parts = [rows[n : n + ROWS_AT_ONCE] for n in range(0, len(rows), ROWS_AT_ONCE)]
+        return sum(transaction.executemany(PUT_SESSION, part) for part in parts) == len(rows)
 
     def put_last_seen(
         self, transaction: Transaction, last_seen: Sequence[tuple[float, str, int]]
@@ -264,6 +273,11 @@ class JournalRows:
         else:
             rows = self._database.query(FIND, {"name": session_id, "attempt": attempt})
         return _checkpoint(rows[0]) if rows else None
+
+    def newest(self, session_ids: Collection[str]) -> list[Checkpoint]:
+        """Return the checkpoints of the newest attempts of sessions, in any order, of a database that bridges share."""
+        rows = self._database.query(NEWEST, {"names": list(session_ids)})
+        return [_checkpoint(row) for row in rows]
 
     def entries(self, limit: int) -> list[CheckpointEntry]:
         """Return which checkpoints there are of the latest registrations, newest first: one of each session."""

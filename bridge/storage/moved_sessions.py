@@ -1,23 +1,23 @@
-"""Reads sessions that another bridge has written last: their checkpoints, and the groups behind them."""
+"""Reads sessions that another bridge has written last: the groups behind their checkpoints, then these."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import BigInteger, Text, bindparam, func, or_, select
 
-from bridge.storage.database import Database
-from bridge.storage.image_counts import ReadCounts, counts_of
-from bridge.storage.journal import Checkpoint, JournalRows
-from bridge.storage.schema import JOURNAL, SESSIONS, WINDOWS
+from bridge.storage.database import SharedDatabase
+from bridge.storage.image_counts import ReadCounts, counts_of_all
+from bridge.storage.journal import IS_NEWEST, ONE, Checkpoint, JournalRows
+from bridge.storage.owners import NAMES
+from bridge.storage.schema import JOURNAL, WINDOWS
 from bridge.storage.statements import Statement
 
-ROWS_PER_QUERY = 64
+GROUPS_PER_QUERY = 256
 
 BEHIND = Statement(
-    select(SESSIONS.c.journal, SESSIONS.c.through)
-    .where(SESSIONS.c.session_id == bindparam("name"))
-    .order_by(SESSIONS.c.attempt.desc())
-    .limit(1)
+    select(ONE.c.journal, ONE.c.through).where(
+        ONE.c.session_id == NAMES, ONE.c.ended_ms == 0, IS_NEWEST
+    )
 )
 NAME = bindparam("name", type_=Text)
 GROUPS = Statement(
@@ -30,7 +30,9 @@ GROUPS = Statement(
     .order_by(JOURNAL.c.number)
     .limit(bindparam("most", type_=BigInteger))
 )
-WINDOW = Statement(select(WINDOWS.c.offer).where(WINDOWS.c.session_id == bindparam("name")))
+OPEN_WINDOWS = Statement(
+    select(WINDOWS.c.session_id, WINDOWS.c.offer).where(WINDOWS.c.session_id == NAMES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +45,32 @@ class MovedSession:
     """The candidate of its open window; None: it has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """Some sessions, and the groups of records that may be of them."""
+def read_groups(database: SharedDatabase, names: Sequence[str]) -> Iterator[tuple[str, int, bytes]]:
+    """Yield bridge, number and records of the groups behind the checkpoints of sessions, of each bridge the oldest first.
 
-    sessions: tuple[MovedSession, ...]
-    groups: dict[str, list[tuple[int, bytes]]] = field(default_factory=dict)
-    """By the bridge whose journal it is, number and records of each group, oldest first."""
-
-
-def read_moved(database: Database, names: Sequence[str]) -> Moved:
-    """Return what there is of sessions; one without a checkpoint is left out.
-
-    The checkpoints are read after the groups: a bridge that still writes these sessions may trim what a newer
-    checkpoint includes, and then that one is read.
+    They may hold records of other sessions. Checkpoints have to be read after them: a bridge that still writes these
+    sessions may trim what a newer checkpoint includes, and then that one is read.
     """
     behind: dict[str, int] = {}
-    for name in names:
-        for bridge, through in database.query(BEHIND, {"name": name}):
-            behind[bridge] = min(through, behind.get(bridge, through))
-    only = f" {names[0]} " if len(names) == 1 else ""
-    groups = {
-        bridge: list(_groups(database, bridge, after, only)) for bridge, after in behind.items()
-    }
-    return Moved(tuple(_sessions(database, names)), groups)
+    for bridge, through in database.query(BEHIND, {"names": list(names)}):
+        behind[bridge] = min(through, behind.get(bridge, through))
+    name = f" {names[0]} " if len(names) == 1 else ""
+    for bridge, through in behind.items():
+        which = {"bridge": bridge, "name": name, "most": GROUPS_PER_QUERY, "after": through}
+        while rows := database.query(GROUPS, which):
+            for number, records in rows:
+                yield bridge, number, records
+            which["after"] = rows[-1][0]
 
 
-def _groups(database: Database, bridge: str, after: int, name: str) -> Iterator[tuple[int, bytes]]:
-    parameters = {"bridge": bridge, "name": name, "most": ROWS_PER_QUERY}
-    while rows := database.query(GROUPS, {**parameters, "after": after}):
-        yield from rows
-        after = rows[-1][0]
-
-
-def _sessions(database: Database, names: Iterable[str]) -> Iterator[MovedSession]:
-    rows = JournalRows(database)
-    for name in names:
-        checkpoint = rows.find(name)
-        if checkpoint is not None:
-            window = database.query(WINDOW, {"name": name})
-            images = counts_of(database, name, checkpoint.attempt)
-            yield MovedSession(checkpoint, images, window[0][0] if window else None)
+def read_sessions(database: SharedDatabase, names: Sequence[str]) -> list[MovedSession]:
+    """Return what there is of sessions; one without a checkpoint is left out."""
+    checkpoints = {one.session_id: one for one in JournalRows(database).newest(names)}
+    if not checkpoints:
+        return []
+    images = counts_of_all(database, {name: one.attempt for name, one in checkpoints.items()})
+    windows: dict[str, bytes] = dict(database.query(OPEN_WINDOWS, {"names": list(checkpoints)}))
+    return [
+        MovedSession(checkpoint, images[name], windows.get(name))
+        for name, checkpoint in checkpoints.items()
+    ]

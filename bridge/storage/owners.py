@@ -12,6 +12,7 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    column,
     delete,
     exists,
     extract,
@@ -34,25 +35,44 @@ CHANNEL = "trainbridge_moved"
 """Where it is announced, with the name of a bridge, that another one has taken sessions from it."""
 
 NAMES = any_(bindparam("names", type_=ARRAY(Text)))
+FORMER = any_(bindparam("former", type_=ARRAY(Text)))
 
 OWNERS_OF = Statement(
     select(OWNERS.c.session_id, OWNERS.c.bridge_id).where(OWNERS.c.session_id == NAMES)
 )
-ANNOUNCE = Statement(select(func.pg_notify(CHANNEL, bindparam("bridge"))))
-RAISE_GENERATION = Statement(
+LOCK_FORMER = Statement(
+    select(BRIDGES.c.bridge_id)
+    .where(BRIDGES.c.bridge_id == FORMER)
+    .order_by(BRIDGES.c.bridge_id)
+    .with_for_update()
+)
+RAISE_GENERATIONS = Statement(
     update(BRIDGES)
     .values(generation=BRIDGES.c.generation + 1)
-    .where(BRIDGES.c.bridge_id == bindparam("bridge"))
+    .where(BRIDGES.c.bridge_id == FORMER)
+    .returning(func.pg_notify(CHANNEL, BRIDGES.c.bridge_id))
 )
 GENERATION = Statement(
     select(BRIDGES.c.generation).where(BRIDGES.c.bridge_id == bindparam("bridge"))
 )
-CLAIM = Statement(inserted(OWNERS).on_conflict_do_nothing())
-TAKE = Statement(
-    update(OWNERS)
-    .values(bridge_id=bindparam("bridge"))
-    .where(OWNERS.c.session_id == bindparam("name"), OWNERS.c.bridge_id == bindparam("former"))
+_GIVEN = (
+    func.unnest(bindparam("names", type_=ARRAY(Text)))
+    .table_valued(column("name", Text), with_ordinality="place")
+    .render_derived(name="given")
 )
+_CLAIM = inserted(OWNERS).from_select(
+    ["session_id", "bridge_id"],
+    select(_GIVEN.c.name, bindparam("bridge", type_=Text)).order_by(_GIVEN.c.place),
+)
+TAKE = Statement(
+    _CLAIM.on_conflict_do_update(
+        index_elements=[OWNERS.c.session_id],
+        set_={"bridge_id": _CLAIM.excluded.bridge_id},
+        where=OWNERS.c.bridge_id == FORMER,
+    ).returning(OWNERS.c.session_id)
+)
+"""Locks one row after the other, as they are given: those of nobody, and those of bridges whose row is locked."""
+
 RELEASE = Statement(
     delete(OWNERS).where(
         OWNERS.c.session_id == bindparam("name"), OWNERS.c.bridge_id == bindparam("bridge")
@@ -167,21 +187,17 @@ class OwnerRows:
 
     def _take(self, transaction: Transaction, owners: dict[str, str]) -> Taken:
         former = frozenset(owners.values()) - {"", self._bridge_id}
-        for bridge in sorted(former):
-            transaction.execute(RAISE_GENERATION, {"bridge": bridge})
-            transaction.query(ANNOUNCE, {"bridge": bridge})
-        taken = [name for name in sorted(owners) if self._take_one(transaction, name, owners[name])]
+        bridges = {"former": sorted(former)}
+        if former:
+            transaction.query(LOCK_FORMER, bridges)
+            transaction.query(RAISE_GENERATIONS, bridges)
+        taken = [name for name, owner in owners.items() if owner == self._bridge_id]
+        others = sorted(owners.keys() - set(taken))
+        if others:
+            which = {**bridges, "names": others, "bridge": self._bridge_id}
+            taken += [name for [name] in transaction.query(TAKE, which)]
         # Last, so that nobody can have taken a session from this bridge and given it up again unseen.
         rows = transaction.query(GENERATION, {"bridge": self._bridge_id})
         if rows != [(self._database.generation,)]:
             raise FencedError("another bridge has taken sessions from this one; try again soon")
-        return Taken(tuple(taken), former)
-
-    def _take_one(self, transaction: Transaction, name: str, owner: str) -> bool:
-        if owner == self._bridge_id:
-            return True
-        if not owner:
-            row = {"session_id": name, "bridge_id": self._bridge_id}
-            return transaction.execute(CLAIM, row).rowcount == 1
-        row = {"name": name, "bridge": self._bridge_id, "former": owner}
-        return transaction.execute(TAKE, row).rowcount == 1
+        return Taken(tuple(sorted(taken)), former)

@@ -36,8 +36,8 @@ class Transaction(Protocol):
     def execute(self, statement: Statement, parameters: Parameters = NOTHING, /) -> StatementResult:
         """Run one statement."""
 
-    def executemany(self, statement: Statement, rows: Sequence[Parameters], /) -> None:
-        """Run one statement for each row."""
+    def executemany(self, statement: Statement, rows: Sequence[Parameters], /) -> int:
+        """Run one statement for each row, and return how many rows it changed."""
 
     def query(
         self, statement: Statement, parameters: Parameters = NOTHING, /

@@ -1,6 +1,6 @@
 """Takes over sessions that another bridge has written last, while this one runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.errors import StorageError
@@ -9,9 +9,12 @@ from bridge.session import Session
 from bridge.sinks.journal.archive import SUPERSEDED, session_of
 from bridge.sinks.journal.records import JournalRecord
 from bridge.sinks.journal.restoration import Restoration
-from bridge.storage.database import Database
+from bridge.storage.database import SharedDatabase
 from bridge.storage.image_counts import ReadCounts
-from bridge.storage.moved_sessions import MovedSession, read_moved
+from bridge.storage.moved_sessions import MovedSession, read_groups, read_sessions
+
+Records = dict[tuple[str, str], list[tuple[int, JournalRecord]]]
+"""By the bridge whose journal it is and the session, each with the number of its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +30,27 @@ class FoundSession:
     """It had left the memory of the bridge that wrote it: the checkpoint is all there is."""
 
 
+def read_records(
+    database: SharedDatabase, names: Sequence[str], restoration: Restoration
+) -> Records:
+    """Return the records of sessions that their checkpoints may not include; blocks, and raises StorageError."""
+    found: Records = {}
+    wanted = frozenset(names)
+    for bridge, number, data in read_groups(database, names):
+        for record in restoration.records(number, data, only=wanted):
+            found.setdefault((bridge, record.session_id), []).append((number, record))
+    return found
+
+
 def find_sessions(
-    database: Database, names: Sequence[str], restoration: Restoration
+    database: SharedDatabase, names: Sequence[str], records: Records, restoration: Restoration
 ) -> list[FoundSession]:
     """Return what the database has of sessions, those without a checkpoint left out; blocks.
 
-    Raises StorageError.
+    `records` have been read before, of these sessions and maybe others. Raises StorageError.
     """
-    moved = read_moved(database, names)
-    wanted = frozenset(names)
-    records = {
-        bridge: [
-            (number, record)
-            for number, data in groups
-            for record in restoration.records(number, data, only=wanted)
-        ]
-        for bridge, groups in moved.groups.items()
-    }
-    return [one for found in moved.sessions if (one := _found(found, records, restoration))]
+    found = (_found(moved, records, restoration) for moved in read_sessions(database, names))
+    return [one for one in found if one is not None]
 
 
 def restored(found: FoundSession, restoration: Restoration) -> Session | None:
@@ -57,11 +63,7 @@ def restored(found: FoundSession, restoration: Restoration) -> Session | None:
     return found.session
 
 
-def _found(
-    moved: MovedSession,
-    records: dict[str, list[tuple[int, JournalRecord]]],
-    restoration: Restoration,
-) -> FoundSession | None:
+def _found(moved: MovedSession, records: Records, restoration: Restoration) -> FoundSession | None:
     checkpoint = moved.checkpoint
     try:
         session = session_of(checkpoint)
@@ -69,17 +71,12 @@ def _found(
         restoration.count_damaged("session", error)
         return None
     is_archived = checkpoint.ended_ms != 0 or bool(session.restored_state.pop(SUPERSEDED, None))
-    behind = (
-        ()
-        if is_archived
-        else _behind(records.get(checkpoint.journal, ()), session, checkpoint.applied_through)
+    behind = () if is_archived else records.get((checkpoint.journal, session.id), ())
+    through = checkpoint.applied_through
+    return FoundSession(
+        session,
+        tuple(record for number, record in behind if number > through),
+        moved.images,
+        moved.window,
+        is_archived,
     )
-    return FoundSession(session, tuple(behind), moved.images, moved.window, is_archived)
-
-
-def _behind(
-    records: Sequence[tuple[int, JournalRecord]], session: Session, through: int
-) -> Iterator[JournalRecord]:
-    for number, record in records:
-        if number > through and record.session_id == session.id:
-            yield record

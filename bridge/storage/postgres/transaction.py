@@ -60,16 +60,21 @@ class PostgresTransaction:
         """Run one statement."""
         return run(self._connection, statement, parameters)
 
-    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
-        """Write many rows by few statements where that comes to the same, else without waiting for the answer to each."""
+    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> int:
+        """Write many rows by few statements where that comes to the same, else without waiting for the answer to each.
+
+        Returns how many rows that changed.
+        """
         runs = _runs(statement, rows)
         if runs is not None:
-            for text, parameters in runs:
-                self._connection.execute(text, parameters)
-        elif rows:
-            text, _ = compiled(statement, rows[0])
-            every = [compiled(statement, row)[1] for row in rows]
-            self._connection.cursor().executemany(text, every)
+            return sum(self._connection.execute(*run).rowcount for run in runs)
+        if not rows:
+            return 0
+        text, _ = compiled(statement, rows[0])
+        every = [compiled(statement, row)[1] for row in rows]
+        cursor = self._connection.cursor()
+        cursor.executemany(text, every)
+        return cursor.rowcount
 
     def query(
         self, statement: Statement | str, parameters: Parameters = NOTHING, /
@@ -128,7 +133,6 @@ class RowByRow(PostgresTransaction):
         self._connection.execute("RELEASE SAVEPOINT row")
         return result
 
-    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
-        """Run one statement for each row, and leave out those that are refused."""
-        for row in rows:
-            self.execute(statement, row)
+    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> int:
+        """Run one statement for each row, and leave out those that are refused; return how many rows it changed."""
+        return sum(self.execute(statement, row).rowcount for row in rows)

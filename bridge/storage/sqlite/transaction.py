@@ -53,13 +53,14 @@ class SqliteTransaction:
         """Run one statement."""
         return self._connection.execute(*compiled(statement, parameters))
 
-    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
-        """Run one statement for each row."""
+    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> int:
+        """Run one statement for each row, and return how many rows it changed."""
         if isinstance(statement, str):
-            self._connection.executemany(statement, rows)
-        elif rows:
-            text, take = statement.by_position()
-            self._connection.executemany(text, map(take, cast("Any", rows)))
+            return self._connection.executemany(statement, rows).rowcount
+        if not rows:
+            return 0
+        text, take = statement.by_position()
+        return self._connection.executemany(text, map(take, cast("Any", rows))).rowcount
 
     def query(
         self, statement: Statement | str, parameters: Parameters = NOTHING, /
@@ -108,7 +109,6 @@ class RowByRow(SqliteTransaction):
         except sqlite3.Error as error:
             raise StorageError(f"the database refused a statement: {error}") from error
 
-    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> None:
-        """Run one statement for each row, and leave out those that are refused."""
-        for row in rows:
-            self.execute(statement, row)
+    def executemany(self, statement: Statement | str, rows: Sequence[Parameters], /) -> int:
+        """Run one statement for each row, and leave out those that are refused; return how many rows it changed."""
+        return sum(self.execute(statement, row).rowcount for row in rows)

@@ -1,10 +1,18 @@
 """How many images of which attempt came to what, on disk."""
 
 import pytest
+from support.shared_database import opened
 
 from bridge.errors import UnwritableError
 from bridge.model import ImageResult
-from bridge.storage.image_counts import IMAGES, ImageCount, ReadCounts, add_counts, counts_of
+from bridge.storage.image_counts import (
+    IMAGES,
+    ImageCount,
+    ReadCounts,
+    add_counts,
+    counts_of,
+    counts_of_all,
+)
 
 
 def add(database, *counts):
@@ -56,3 +64,25 @@ def test_a_count_beyond_the_database_is_refused(database):
 
     assert [row.table for row in refused] == ["tallies"]
     assert [count.result for count in counts_of(database, "run", 1).counts] == [ImageResult.DROPPED]
+
+
+def test_those_of_many_sessions_are_read_at_once(postgres_url):
+    """Of each the attempt that is asked for; a row that is damaged is counted where it is."""
+    stored = ImageCount("run", 2, ImageResult.STORED, 3, 40)
+    dropped = ImageCount("other", 1, ImageResult.DROPPED, 1, 60)
+    damaged = ImageCount("other", 1, ImageResult.STORED, -1, 60)
+    with opened(postgres_url) as database:
+        with database.transaction() as transaction:
+            add_counts(transaction, [stored, stored._replace(attempt=1), dropped, damaged])
+
+        found = counts_of_all(database, {"run": 2, "other": 1, "none": 1})
+
+        assert found == {
+            "run": ReadCounts((stored,), 0),
+            "other": ReadCounts((dropped,), 1),
+            "none": ReadCounts((), 0),
+        }
+        assert found == {
+            name: counts_of(database, name, attempt)
+            for name, attempt in {"run": 2, "other": 1, "none": 1}.items()
+        }

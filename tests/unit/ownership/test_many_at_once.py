@@ -1,0 +1,172 @@
+"""A fleet whose bridge is gone is taken by few statements, and no client waits for the last of the others."""
+
+import asyncio
+from contextlib import AsyncExitStack, contextmanager
+
+import psycopg
+import pytest
+from support.owners import Waiting, owner
+
+from bridge.errors import StorageError
+from bridge.model import Status, StatusChange, Update
+from bridge.ownership import taking
+from bridge.ownership.taking import SESSIONS_AT_ONCE
+
+
+@pytest.fixture
+async def three(postgres_url):
+    """Yield three bridges on one database."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(owner(postgres_url, name)) for name in "abc"]
+
+
+@contextmanager
+def counting(monkeypatch):
+    """Count the statements that are run meanwhile."""
+    execute, run = psycopg.Cursor.execute, []
+
+    def counted(cursor, query, *arguments, **options):
+        run.append(query)
+        return execute(cursor, query, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(psycopg.Cursor, "execute", counted)
+        yield run
+
+
+async def registered(one, *names):
+    """Have a bridge register sessions, with one update each, and commit them."""
+    for name in names:
+        one.send(await one.register(name, name), 1)
+    assert await one.committer.commit()
+
+
+def all_of(taker, names):
+    """Return all sessions that are asked for at the same moment."""
+    return asyncio.gather(*(taker.ownership.acquire(name) for name in names))
+
+
+async def test_a_turn_has_as_many_statements_for_many_sessions_as_for_two(three, monkeypatch):
+    """Taking them, the journal behind them, their checkpoints, images and windows; the same with the next commit."""
+    first, second, _ = three
+    names = [f"run-{number:02}" for number in range(2 + SESSIONS_AT_ONCE)]
+    await registered(first, *names)
+    await registered(second, "its-own")  # it is connected by then
+    counts = []
+    for wanted in (names[:2], names[2:]):
+        with counting(monkeypatch) as run:
+            taken = await all_of(second, wanted)
+            assert await second.committer.commit()
+        assert [session.accepted for session in taken] == [1] * len(wanted)
+        counts.append(len(run))
+        assert await first.committer.commit()
+
+    assert counts[0] == counts[1] < 2 * SESSIONS_AT_ONCE
+
+
+async def test_a_turn_may_have_sessions_of_everybody(three):
+    """Of two other bridges, of this one from before it stopped, of nobody, never written, and over."""
+    first, second, third = three
+    await registered(first, "of-a", "also-of-a")
+    await registered(second, "of-b")
+    await first.ownership.acquire("never-written")
+    await registered(first, "over")
+    over = first.sessions.find("over")
+    ended = Update("over", StatusChange(Status.COMPLETED), 2, 10)
+    first.pipeline.accept(ended, over.holder, Waiting())
+    first.pipeline.drop(over)
+    assert await first.committer.commit()
+    third.rows.take(["mine"])
+    await registered(second, "mine-before")
+    third.rows.take(["mine-before"])
+    assert await second.committer.commit()
+
+    names = ["of-a", "mine", "over", "of-b", "never-written", "nobodys", "mine-before", "also-of-a"]
+    taken = await all_of(third, names)
+
+    assert [None if session is None else session.accepted for session in taken] == [
+        *(1, None, None, 1),
+        *(None, None, 1, 1),
+    ]
+    assert {third.owner_of(name) for name in names} == {"c"}
+    for one in (first, second):
+        assert await one.committer.commit()
+        assert len(one.sessions) == 0
+    assert await third.committer.commit()
+    assert len(third.sessions) == 4
+
+
+async def test_what_others_take_at_the_same_moment_is_left_to_them(three, monkeypatch):
+    """A session that has gone to a bridge that nothing is taken from, since it was looked at, stays there."""
+    first, second, third = three
+    await registered(first, "run", "gone")
+    transaction = second.database.transaction
+
+    @contextmanager
+    def seen_before(**options):
+        with transaction(**options) as begun:
+            query = begun.query
+
+            def ask(statement, *parameters):
+                rows = query(statement, *parameters)
+                if len(rows) == 2 and third.owner_of("gone") == "a":
+                    assert third.rows.take(["gone"]).names == ("gone",)
+                return rows
+
+            begun.query = ask
+            yield begun
+
+    monkeypatch.setattr(second.database, "transaction", seen_before)
+
+    assert second.rows.take(["gone", "run"]).names == ("run",)
+
+    assert second.owner_of("gone") == "c"
+    assert second.owner_of("run") == "b"
+
+
+async def test_nobody_waits_for_sessions_that_are_read_later(three, monkeypatch):
+    """Those that were read first are in memory, and their clients go on."""
+    first, second, _ = three
+    await registered(first, "early", "late")
+    monkeypatch.setattr(taking, "SESSIONS_AT_ONCE", 1)
+    go_on, find_sessions = asyncio.Event(), taking.find_sessions
+    loop = asyncio.get_running_loop()
+
+    def find_slowly(database, names, records, restoration):
+        if names == ("late",):
+            asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
+        return find_sessions(database, names, records, restoration)
+
+    monkeypatch.setattr(taking, "find_sessions", find_slowly)
+    late = asyncio.create_task(second.ownership.acquire("late"))
+
+    early = await second.ownership.acquire("early")
+
+    assert early.accepted == 1
+    assert not late.done()
+    go_on.set()
+    assert (await late).accepted == 1
+
+
+async def test_a_failure_on_the_way_costs_only_those_that_are_not_here(three, monkeypatch):
+    """They are this bridge's for all that, and are had by asking again."""
+    first, second, _ = three
+    await registered(first, "early", "late")
+    monkeypatch.setattr(taking, "SESSIONS_AT_ONCE", 1)
+    find_sessions = taking.find_sessions
+
+    def find_some(database, names, records, restoration):
+        if names == ("late",):
+            raise StorageError("away")
+        return find_sessions(database, names, records, restoration)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(taking, "find_sessions", find_some)
+        early, late = await asyncio.gather(
+            *map(second.taking.take, ("early", "late")), return_exceptions=True
+        )
+    assert early is True
+    assert isinstance(late, StorageError)
+    assert second.sessions.find("late") is None
+
+    assert (await second.ownership.acquire("late")).accepted == 1
