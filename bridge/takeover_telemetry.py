@@ -1,7 +1,7 @@
 """What the bridge says about sessions that move between bridges, and about the database that these share."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -52,12 +52,12 @@ class TakeoverTelemetry:
             self._taken.labels("client").inc(sessions)
             self._duration.observe(seconds)
 
-    def adopted(self, sessions: int) -> None:
-        """Sessions of a bridge that is dead were adopted."""
+    def adopted(self, sessions: int, former: Collection[str]) -> None:
+        """Sessions of a bridge that has stopped, or was not seen for too long, were adopted."""
         self._taken.labels("orphan").inc(sessions)
-        log.warning(
-            "sessions of a bridge that is dead were adopted",
-            extra={"fields": {"sessions": sessions}},
+        log.info(
+            "sessions of a bridge that stopped or died were adopted",
+            extra={"fields": {"sessions": sessions, "bridge_id": " ".join(sorted(former))}},
         )
 
     def lost(self, sessions: int) -> None:

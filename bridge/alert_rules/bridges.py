@@ -47,8 +47,9 @@ BRIDGES = Group(
             """,
             summary="The bridge {{ $labels.instance }} commits nothing",
             description="""
-            The disk of {{ $labels.instance }} refuses every commit, so no Ack goes out. Most often the disk of the state
-            folder is full or gone: the log says which. Trainings keep what they have to say for some time.
+            Every commit of {{ $labels.instance }} fails, so no Ack goes out. Most often the disk of the state folder is full
+            or gone, or the PostgreSQL that bridges share is away: the log says which. Trainings keep what they have to say
+            for some time.
             """,
             board=BRIDGE_BOARD,
         ),
@@ -62,7 +63,8 @@ BRIDGES = Group(
             summary="The bridge {{ $labels.instance }} commits slowly",
             description="""
             One commit in a hundred takes {{ $value | humanizeDuration }} or more on {{ $labels.instance }}, so Acks are
-            late. Give the state folder a faster disk.
+            late. Give the state folder a faster disk; where bridges share a PostgreSQL, see what that waits for: its disk,
+            its standbys, or the network.
             """,
             board=BRIDGE_BOARD,
         ),
@@ -107,7 +109,7 @@ BRIDGES = Group(
             summary="The bridge {{ $labels.instance }} cannot write images to its spool",
             description="""
             Images that reach {{ $labels.instance }} are dropped, since its spool cannot be written to; numbers are not affected.
-            /readyz?verbose of that bridge and its log say what is wrong: most often the disk is full or read-only, or the state
+            /readyz?verbose of that bridge and its log say what is wrong: most often the disk is full or read-only, or the
             folder was removed.
             """,
             board=BRIDGE_BOARD,

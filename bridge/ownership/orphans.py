@@ -54,7 +54,7 @@ class Orphans:
         )
         await self.taking.adopt(taken)
         if taken.names:
-            self.telemetry.takeovers.adopted(len(taken.names))
+            self.telemetry.takeovers.adopted(len(taken.names), taken.former)
         return taken.names
 
     async def adopt_own(self) -> None:

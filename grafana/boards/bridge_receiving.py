@@ -53,7 +53,7 @@ AT_A_GLANCE = (
     ),
     stat(
         "Commit p99",
-        "How long the slowest of a hundred commits takes. No trainer hears that its data is safe before; near a second, give the state folder a faster disk.",
+        "How long the slowest of a hundred commits takes. No trainer hears that its data is safe before; near a second, the disk of the state folder, or the PostgreSQL that bridges share, is too slow.",
         quantile(0.99, "bridge_commit_duration_seconds"),
         unit="s",
         steps=((None, "green"), (0.5, "orange"), (1, "red")),
@@ -168,7 +168,7 @@ PANELS = (
     ),
     timeseries(
         "Commit duration",
-        "How long the disk takes; no trainer hears that its data is safe before. Near a second: give the state folder a faster disk.",
+        "How long the disk, or the PostgreSQL that bridges share, takes; no trainer hears that its data is safe before. Near a second: see what it waits for.",
         Query(quantile(0.99, "bridge_commit_duration_seconds", "instance"), "{{instance}} p99"),
         Query(quantile(0.5, "bridge_commit_duration_seconds", "instance"), "{{instance}} p50"),
         unit="s",
@@ -176,7 +176,7 @@ PANELS = (
     ),
     timeseries(
         "Commits failed",
-        "Commits that failed; each is tried again, and nothing in it is acknowledged before. Most often the disk is full: see the log.",
+        "Commits that failed; each is tried again, and nothing in it is acknowledged before. Most often the disk is full, or the PostgreSQL that bridges share is away: see the log.",
         Query(
             "sum by (instance) (rate(bridge_commit_failures_total[$__rate_interval]))",
             "{{instance}}",

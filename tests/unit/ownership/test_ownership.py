@@ -1,6 +1,7 @@
 """Any bridge takes any session, with all that was committed, and the one that had it before lets go."""
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 
 import pytest
@@ -154,8 +155,9 @@ async def test_a_session_is_looked_at_where_it_is(two):
     assert first.owner_of("run") == "a"
 
 
-async def test_a_bridge_that_stops_leaves_its_sessions_to_the_others_at_once(two):
-    """They are adopted as disconnected, so that they end when their client does not come back."""
+async def test_a_bridge_that_stops_leaves_its_sessions_to_the_others_at_once(two, caplog):
+    """They are adopted as disconnected, so that they end when their client does not come back; nothing is wrong with that."""
+    caplog.set_level(logging.INFO, logger="bridge")
     first, second = two
     session = await first.register()
     first.send(session, 1)
@@ -171,6 +173,8 @@ async def test_a_bridge_that_stops_leaves_its_sessions_to_the_others_at_once(two
     assert adopted.accepted == 1
     assert await second.committer.commit()
     assert second.owner_of("run") == "b"
+    [said] = [one for one in caplog.records if "were adopted" in one.message]
+    assert (said.levelname, said.fields) == ("INFO", {"sessions": 1, "bridge_id": "a"})
 
 
 async def test_a_bridge_that_starts_again_has_what_nobody_took(two, postgres_url):
