@@ -199,6 +199,26 @@ def test_notes_say_what_an_ack_means_and_what_must_be_set():
     assert "max_connections of at least 70" in notes({**IMAGE, **scaled})
 
 
+def test_notes_say_what_one_bridge_alone_cannot_do():
+    """Whoever has a PostgreSQL wants runs to go on while a pod is away; that takes a second one."""
+    store = {"images": {"store": "s3://training-images/team-a"}}
+    alone, two = notes({**IMAGE, **SHARED}), notes({**IMAGE, **shared(replicas=2)})
+    scaled = notes({**IMAGE, **shared(autoscaling={"enabled": True})})
+
+    assert "replicas=2." in alone
+    assert "autoscaling.minReplicas=2." in scaled
+    assert "one bridge alone" not in two
+    assert "one bridge alone" not in notes({**IMAGE, **store})
+
+
+def test_notes_warn_of_lost_images_where_there_are_any():
+    """Without a store none are kept, so none can be lost."""
+    warning = "takes along the images"
+
+    assert warning not in notes({**IMAGE, **SHARED})
+    assert warning in notes({**IMAGE, **shared()})
+
+
 def test_notes_name_no_way_that_is_closed():
     """Claims are no place for images here, and no proxy needs to know of sessions."""
     text = notes({**IMAGE, **SHARED})

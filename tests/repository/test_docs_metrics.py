@@ -58,7 +58,7 @@ def test_buckets_are_as_documented():
 
 def test_the_queries_are_ready():
     """As many as the page promises."""
-    assert len(QUERIES) == 9
+    assert len(QUERIES) == 10
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -1,5 +1,7 @@
 """Why PostgreSQL failed, in a sentence that says what to do."""
 
+import re
+
 import psycopg
 
 from bridge.errors import DatabaseAwayError, StorageError, UnwritableError
@@ -37,6 +39,8 @@ UNREACHABLE = (
     "check that it runs, takes connections from here, and that user, password and database exist"
 )
 
+READ_ONLY = "no server that the URL names takes writes: bring the primary back, promote a standby, or name the one that was promoted"
+
 SILENT = (
     "it hangs, its disk is full or slow, or a standby in its synchronous_standby_names is away;"
     " the bridge connects again"
@@ -46,6 +50,20 @@ UNREPLICATED = (
     "committed on the primary alone: no synchronous standby confirmed it in time, so nothing of it is acknowledged."
     " Bring a standby back, or take it out of synchronous_standby_names"
 )
+
+
+ALL_ATTEMPTS = "All failures were:"
+"""What psycopg puts before the failures of each host, once it has repeated the last of them."""
+
+ATTEMPT = re.compile(
+    r'^.*connection to server at "(?P<host>[^"]+)"[^,]*, port (?P<port>\d+) failed: (?:FATAL: *)?',
+    re.MULTILINE,
+)
+
+GUESSES = re.compile(
+    r"\n\s*(?:Is the server running|This probably means the server terminated|before or while processing).*"
+)
+"""What libpq adds to a cause; what to do is said after it."""
 
 
 def is_refusal(error: BaseException) -> bool:
@@ -90,7 +108,13 @@ def unreplicated(address: DatabaseAddress) -> StorageError:
 
 def _text(error: BaseException) -> str:
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
-    return primary or str(error) or type(error).__name__
+    return primary or _brief(str(error)) or type(error).__name__
+
+
+def _brief(text: str) -> str:
+    """Return why no host could be connected to, as `host:port: why` for each of them."""
+    attempts = GUESSES.sub("", text.rpartition(ALL_ATTEMPTS)[2].strip())
+    return ATTEMPT.sub(r"\g<host>:\g<port>: ", attempts)
 
 
 def _is_away(error: BaseException) -> bool:
@@ -110,4 +134,6 @@ def _way_out(error: BaseException) -> str:
         return WAYS_OUT.get(code, "")
     if isinstance(error, UnansweredError):
         return SILENT
-    return UNREACHABLE if isinstance(error, psycopg.OperationalError) else ""
+    if not isinstance(error, psycopg.OperationalError):
+        return ""
+    return READ_ONLY if "session is read-only" in str(error) else UNREACHABLE

@@ -47,6 +47,13 @@ podSelector:
     app.kubernetes.io/component: bridge
 {{- end -}}
 
+{{/* How many bridges there are at least. */}}
+{{- define "trainbridge.leastBridges" -}}
+{{- if .Values.autoscaling.enabled -}}{{ int64 .Values.autoscaling.minReplicas }}
+{{- else if .Values.keda.enabled -}}{{ int64 .Values.keda.minReplicas }}
+{{- else -}}{{ int64 .Values.replicas }}{{- end -}}
+{{- end -}}
+
 {{/* How many connections to the PostgreSQL the bridges open at most. */}}
 {{- define "trainbridge.databaseConnections" -}}
 {{- $most := int64 .Values.replicas -}}
