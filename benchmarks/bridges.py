@@ -15,7 +15,7 @@ from processes import BenchmarkError, Program, Server
 
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "bridge", "serve")
 
-FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_")
+FOREIGN = ("TRAINBRIDGE_", "AWS_", "OTEL_", "PYTHONDONTWRITEBYTECODE")
 """Settings of whoever runs the benchmarks; none of them may change a figure."""
 
 SETTLE_SECONDS = 20.0

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from bridge.access import Authentication, Authenticator, Role
 from bridge.access.certificate_names import AnyCertificate, CertificateNames
-from bridge.access.issuer import Issuer, fetch_keys
-from bridge.access.issuer_keys import IssuerKeys
-from bridge.access.json_web_tokens import JsonWebTokens
 from bridge.access.rules import Rules, read_rules
 from bridge.access.tokens import Tokens
 from bridge.access.watched_file import WatchedFile
@@ -15,6 +13,9 @@ from bridge.config import Settings
 from bridge.connections import Connection, blocking
 from bridge.errors import SettingError
 from bridge.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from bridge.access.issuer import Issuer
 
 ISSUER = "oidc"
 """As a connection that is checked."""
@@ -41,8 +42,7 @@ def doors(settings: Settings, telemetry: Telemetry) -> Doors:
         tokens += (Tokens(settings.tokens_file, telemetry),)
     issuer = _issuer(settings)
     if issuer is not None and rules is not None:  # the settings ask for both
-        keys = IssuerKeys(issuer, telemetry, on_used=partial(_issuer_used, telemetry))
-        tokens += (JsonWebTokens(issuer, keys, rules),)
+        tokens += (_json_web_tokens(issuer, rules, telemetry),)
     return Doors(
         grpc=Authentication(tokens + _grpc_certificates(settings, rules, tokens)),
         http=Authentication(tokens + _http_certificates(settings, rules, tokens)),
@@ -57,13 +57,18 @@ def issuer_connections(settings: Settings) -> tuple[Connection, ...]:
     return (Connection(ISSUER, issuer.keys_at, blocking(partial(_probe, issuer))),)
 
 
-def _probe(issuer: Issuer) -> None:
+def _probe(issuer: "Issuer") -> None:
+    from bridge.access.issuer import fetch_keys  # noqa: PLC0415 -- see below
+
     fetch_keys(issuer)
 
 
-def _issuer(settings: Settings) -> Issuer | None:
+def _issuer(settings: Settings) -> "Issuer | None":
     if settings.oidc_issuer is None:
         return None
+    # What verifies signatures takes long to import, and only bridges with an issuer need it.
+    from bridge.access.issuer import Issuer  # noqa: PLC0415
+
     return Issuer(
         settings.oidc_issuer,
         settings.oidc_audience,
@@ -71,6 +76,16 @@ def _issuer(settings: Settings) -> Issuer | None:
         ca_file=settings.oidc_ca_file,
         token_file=settings.oidc_token_file,
     )
+
+
+def _json_web_tokens(
+    issuer: "Issuer", rules: WatchedFile[Rules], telemetry: Telemetry
+) -> Authenticator:
+    from bridge.access.issuer_keys import IssuerKeys  # noqa: PLC0415 -- see above
+    from bridge.access.json_web_tokens import JsonWebTokens  # noqa: PLC0415
+
+    keys = IssuerKeys(issuer, telemetry, on_used=partial(_issuer_used, telemetry))
+    return JsonWebTokens(issuer, keys, rules)
 
 
 def _issuer_used(telemetry: Telemetry, works: bool) -> None:  # noqa: FBT001 -- a callback

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -179,8 +180,13 @@ def _ready(bound: Addresses, settings: Any) -> None:
 
 
 def _service() -> Run:
-    from bridge.service import run  # noqa: PLC0415
-
+    """Import the bridge without collections: what is imported stays, and they need not look through it then or ever."""
+    gc.disable()
+    try:
+        from bridge.service import run  # noqa: PLC0415
+    finally:
+        gc.freeze()
+        gc.enable()
     return run
 
 

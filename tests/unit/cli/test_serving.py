@@ -14,6 +14,7 @@ import pytest
 from support.waiting import until_true
 
 from bridge import cli
+from bridge.cli import extras
 from bridge.cli.flags import add_settings, given
 from bridge.cli.serving import serve
 from bridge.config.settings import GROUPS, Settings, default_of, flag_of, variable_of
@@ -40,6 +41,28 @@ async def bridge(settings, stopping, ready):
 
 sys.exit(serve(argparse.Namespace(), bridge))
 """
+
+READY = """
+import argparse, gc, sys
+from bridge.cli import serving
+
+real = serving._service()
+
+async def bridge(settings, stopping, ready):
+    def seen(bound):
+        print(gc.isenabled(), gc.get_freeze_count() > 50_000)
+        print(*sorted(set(sys.argv[1:]) & set(sys.modules)))
+        stopping.set()
+    await real(settings, stopping, seen)
+
+sys.exit(serving.serve(argparse.Namespace(), bridge))
+"""
+"""A bridge that is stopped as soon as it is ready, and prints what it then has in memory."""
+
+ADDRESSES = {
+    "TRAINBRIDGE_GRPC_ADDRESS": "127.0.0.1:0",
+    "TRAINBRIDGE_HTTP_ADDRESS": "127.0.0.1:0",
+}
 
 
 @dataclass(frozen=True)
@@ -246,3 +269,30 @@ def test_the_bridge_runs_on_an_event_loop():
 
     run(bridge)
     assert seen in (["uvloop"], ["asyncio.unix_events"])
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """Return what a bridge with a new folder prints when it is ready."""
+    optional = (*extras.libraries_of(extras.DEMO), "cryptography", "sqlalchemy.orm")
+    done = subprocess.run(
+        [sys.executable, "-c", READY, *optional],
+        env={**os.environ, **ADDRESSES, "TRAINBRIDGE_STATE": str(tmp_path_factory.mktemp("state"))},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()
+
+
+def test_a_start_waits_for_no_library_that_a_folder_can_do_without(ready):
+    """PostgreSQL, migrations, S3, OTLP, issuers of tokens and pictures of pages are imported where they are used."""
+    assert set(ready[1].split()) == {
+        *("aiohttp", "grpc_health", "grpc_reflection", "jinja2", "msgpack", "prometheus_client"),
+        *("pydantic", "pydantic_settings", "sqlalchemy", "yaml"),
+    }
+
+
+def test_collections_do_not_look_through_the_program(ready):
+    """They run again once it is imported, and leave it out: the event loop would stand still for each of them."""
+    assert ready[0] == "True True"
