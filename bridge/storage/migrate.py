@@ -51,6 +51,17 @@ def migrate(
         raise (error.orig or error) from error
 
 
+def is_migration_due(connection: Any, dialect: str = "postgresql") -> bool:
+    """Return whether tables are missing, or of an older revision; raises what `migrate` raises, and writes nothing."""
+    try:
+        with connected(connection, dialect) as opened:
+            is_due = found_revision(opened).is_due
+            opened.rollback()
+            return is_due
+    except DBAPIError as error:
+        raise (error.orig or error) from error
+
+
 def found_revision(connection: Connection) -> FoundRevision:
     """Return what a database says about its tables; raises SettingError for those of another program."""
     if connection.dialect.name == "postgresql":

@@ -58,7 +58,7 @@ def test_while_it_lasts_it_is_a_line_a_minute(outage, now, caplog):
     assert lines(caplog)[1][1] == {"seconds": 60, "error": str(AWAY)}
 
 
-def test_a_query_without_a_connection_is_no_outage(outage, caplog):
+def test_a_query_without_a_connection_proves_no_outage(outage, caplog):
     """All connections may be in use while commits go on; a server that hangs is another case."""
     assert not outage.explains(AWAY)
     assert not outage.explains(StorageError("a damaged row"), is_commit=True)

@@ -1,13 +1,15 @@
 """Connections to a PostgreSQL that may hang, move to another machine, or stand behind a PgBouncer."""
 
 import logging
+import re
 import time
 from collections.abc import Generator
+from difflib import get_close_matches
 from typing import Any
 
 import psycopg
 from psycopg import conninfo
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Conninfo, TransactionStatus
 from psycopg.types.numeric import NumericBinaryLoader, NumericLoader
 
 from bridge.errors import SettingError
@@ -29,6 +31,9 @@ DEFAULTS = {
 REQUIRED = {"target_session_attrs": "read-write", "client_encoding": "UTF8"}
 """Nothing is read from a replica: it may not have yet what this bridge has acknowledged."""
 
+PARAMETER_NAME = re.compile(r"[a-z][a-z_]{2,39}")
+"""What is repeated of a URL as the name of a parameter; anything else may be a part of a password."""
+
 NOT_A_URL = (
     "state: is not a URL of PostgreSQL. Write postgresql://user@host:5432/database; in a user name or"
     " password, write % @ : / ? # and spaces as %25 %40 %3A %2F %3F %23 and %20"
@@ -37,7 +42,8 @@ NOT_A_URL = (
 Waiting = Generator[Any, Any, Any]
 
 # Whoever waits for a connection gets an error that says more, and never a password.
-logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+for name in ("psycopg", "psycopg.pool"):
+    logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class DatabaseAddress:
@@ -48,7 +54,7 @@ class DatabaseAddress:
         try:
             given = conninfo.conninfo_to_dict(url)
         except psycopg.Error:
-            raise SettingError(NOT_A_URL) from None
+            raise SettingError(_unknown_parameter(url) or NOT_A_URL) from None
         self.parameters = {**DEFAULTS, **given, **REQUIRED}
         self._password = str(given.get("password") or "")
         ports = str(given.get("port") or "").split(",")
@@ -73,9 +79,9 @@ class DatabaseAddress:
         line = "; ".join(part.strip() for part in text.splitlines() if part.strip())
         return line.replace(self._password, "***") if self._password else line
 
-    def connect(self) -> "BoundedConnection":
-        """Connect to whichever host takes writes; raises psycopg.OperationalError."""
-        connection = BoundedConnection.connect(**self.arguments())
+    def connect(self, **changes: str) -> "BoundedConnection":
+        """Connect to whichever host takes writes; `changes` says otherwise. Raises psycopg.OperationalError."""
+        connection = BoundedConnection.connect(**{**self.arguments(), **changes})
         try:
             configure(connection)
         except BaseException:
@@ -135,6 +141,24 @@ def configure(connection: psycopg.Connection[Any]) -> None:
     connection.adapters.register_loader("numeric", _BinaryNumber)
     connection.add_notice_handler(lambda notice: _remember(connection, notice))
     connection.execute(f"SET statement_timeout = {round(ANSWER_SECONDS * 800)}")
+
+
+def _unknown_parameter(url: str) -> str:
+    """Return which parameter of a URL libpq does not know; "" where none is, or where a password may be taken for one."""
+    before, _, query = url.partition("?")
+    if "://" not in before or "@" in query:
+        return ""
+    names = {part.partition("=")[0] for part in query.split("&") if "=" in part}
+    known = [each.keyword.decode() for each in Conninfo.get_defaults()]
+    unknown = sorted(name for name in names if name not in known)
+    if not unknown or not all(map(PARAMETER_NAME.fullmatch, unknown)):
+        return ""
+    near = get_close_matches(unknown[0], known, n=1)
+    instead = f"did you mean {near[0]}?" if near else "remove it."
+    return (
+        f"state: the URL has a parameter that PostgreSQL does not know, {unknown[0]!r}: {instead} It takes those of"
+        " libpq, such as sslmode and connect_timeout"
+    )
 
 
 def _remember(connection: psycopg.Connection[Any], notice: psycopg.errors.Diagnostic) -> None:

@@ -3,7 +3,6 @@
 import logging
 import random
 import time
-from typing import Any
 
 import psycopg
 
@@ -13,6 +12,7 @@ from bridge.storage.postgres.bridge_rows import LOCK
 from bridge.storage.postgres.connecting import DatabaseAddress
 from bridge.storage.postgres.database import POOL_SIZE, PostgresDatabase
 from bridge.storage.postgres.failures import reason
+from bridge.storage.postgres.fitness import UnfitError, UnwritableServerError, connect_checked
 from bridge.storage.postgres.registration import BridgeDescription, Registration, register
 from bridge.storage.statements import NOTHING
 
@@ -42,17 +42,22 @@ def open_postgres(
         registration = _register(address, bridge)
     except psycopg.Error as error:
         raise _unusable(address, error) from error
+    except UnfitError as error:
+        raise SettingError(f"state: {error}") from error
     return PostgresDatabase(address, registration, pool_size=pool_size)
 
 
 def _wait_for(address: DatabaseAddress, seconds: float) -> None:
-    """Try until it is there, and log each cause once; raises psycopg.OperationalError where the time is over."""
+    """Try until it is there and takes writes, and log each cause once.
+
+    Raises what `connect_checked` raises, where the time is over, or where waiting does not help.
+    """
     deadline, said = time.monotonic() + seconds, ""
     while True:
         is_last = time.monotonic() >= deadline
         try:
-            connection = address.connect()
-        except psycopg.OperationalError as error:
+            connect_checked(address).close()
+        except (psycopg.OperationalError, UnwritableServerError) as error:
             if is_last:
                 raise
             cause = address.redacted(str(error))
@@ -63,18 +68,8 @@ def _wait_for(address: DatabaseAddress, seconds: float) -> None:
                 )
             said = cause
         else:
-            break
+            return
         time.sleep(RETRY_SECONDS * random.uniform(0.5, 1.0))
-    with connection:
-        _check_encoding(address, connection)
-
-
-def _check_encoding(address: DatabaseAddress, connection: psycopg.Connection[Any]) -> None:
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        raise SettingError(
-            f"state: the database {address} has the encoding {encoding}; make one with ENCODING 'UTF8'"
-        )
 
 
 def _make_tables(address: DatabaseAddress) -> None:

@@ -275,7 +275,7 @@ def test_a_promoted_standby_takes_over(primary, open_as, hasty, fault):
 def test_a_standby_is_never_used(primary, open_as):
     """Neither for writes nor for reads: it may not have yet what was acknowledged."""
     with primary.standby() as standby:
-        with pytest.raises(SettingError, match="read-only"), open_as(standby.url()):
+        with pytest.raises(SettingError, match="is a standby"), open_as(standby.url()):
             pass
         url = url_of([standby.address, primary.address], "postgres")
         with open_as(url) as database:

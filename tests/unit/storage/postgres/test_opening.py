@@ -125,27 +125,6 @@ def test_a_database_that_is_missing_is_named(postgres_server):
         open_postgres(postgres_server.url("absent"), BridgeDescription("a"), wait_seconds=0)
 
 
-def test_a_user_without_rights_is_named_what_to_grant(postgres_server, postgres_url):
-    """A database that cannot be written to does not start a bridge."""
-    postgres_server.query("CREATE ROLE weak LOGIN")
-    url = postgres_url.replace("postgres@", "weak@")
-    try:
-        with pytest.raises(SettingError, match="grant its user"):
-            open_postgres(url, BridgeDescription("a"), wait_seconds=0)
-    finally:
-        postgres_server.query("DROP ROLE weak")
-
-
-def test_another_encoding_is_refused(postgres_server):
-    """A database that cannot hold every text is refused at once."""
-    postgres_server.query("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    try:
-        with pytest.raises(SettingError, match="ENCODING 'UTF8'"):
-            open_postgres(postgres_server.url("narrow"), BridgeDescription("a"))
-    finally:
-        postgres_server.query("DROP DATABASE narrow WITH (FORCE)")
-
-
 @pytest.mark.parametrize(
     ("url", "place"),
     [
