@@ -183,9 +183,9 @@ async def serve(url: str, bridge_id: str, rate: float) -> None:
     async with AsyncExitStack() as stack:
         stack.callback(database.close)
         rows = JournalRows(database)
-        metrics = TrainingMetrics(telemetry, monotonic=time.monotonic)
+        metrics = TrainingMetrics(telemetry, monotonic=time.monotonic, is_shared=True)
         commands = Commands(bounds=CommandBounds())
-        journal = Journal(rows, (metrics, commands), telemetry)
+        journal = Journal(rows, (metrics, commands), telemetry, is_shared=True)
         sharing = Sharing(State(database, database), settings, telemetry)
         sinks = Sinks(
             consumers=(journal, metrics, *sharing.sinks),
@@ -193,17 +193,24 @@ async def serve(url: str, bridge_id: str, rate: float) -> None:
             snapshotters=(metrics, commands),
             replayers=(metrics, commands),
         )
-        committer = Committer(sinks.durables, database, telemetry, on_fenced=sharing.on_fenced)
-        await stack.enter_async_context(committer.running())
         sessions = Sessions(
             limit=SESSIONS_LIMIT, new_per_minute=SESSIONS_LIMIT, new_per_token=SESSIONS_LIMIT
         )
+        committer = Committer(
+            sinks.durables,
+            database,
+            telemetry,
+            on_fenced=sharing.on_fenced,
+            take_arrived=sessions.take_arrived,
+        )
+        await stack.enter_async_context(committer.running())
         pipeline = Pipeline(
             sessions=sessions,
             commands=commands,
             sinks=sinks.consumers,
             committer=committer,
             telemetry=telemetry,
+            is_shared=True,
         )
         images: Any = NoImages()
         parts = SessionParts(sessions, pipeline, journal, images, committer)
