@@ -1,6 +1,7 @@
 """Checks a session that was read from disk: a damaged row must not reach the parts that trust its types."""
 
 from dataclasses import astuple, fields
+from operator import attrgetter
 from typing import Any
 
 from bridge.history import Bin
@@ -15,6 +16,15 @@ EXAMPLE = Session("a", Client(), Config(), now=0.0)
 
 OPTIONAL = ("trace_context", "rank", "resume_point")
 """What a client may leave out."""
+
+
+TEXTS = frozenset({str})
+NUMBERS = frozenset({int, float, bool})
+NUMBERS_OR_NONE = NUMBERS | {type(None)}
+"""The types of what is read from MessagePack, which makes no others; a session has a hundred numbers and more."""
+
+_EPOCH_VALUES = attrgetter(*Epoch.__slots__)
+_BIN_VALUES = attrgetter(*Bin.__slots__)
 
 
 def check_session(session: Session, session_id: str) -> None:
@@ -55,11 +65,9 @@ def check_session(session: Session, session_id: str) -> None:
     _check_alerts(session.alerts)
     _check_numbers("epoch_ends", [number for pair in session.epoch_ends for number in pair])
     for epoch in session.epochs:
-        values = [getattr(epoch, name) for name in Epoch.__slots__]
-        _check_numbers("epochs", [value for value in values if value is not None])
+        _check_reported("epochs", _EPOCH_VALUES(epoch))
     for point in session.losses.bins:
-        values = [getattr(point, name) for name in Bin.__slots__]
-        _check_numbers("losses", [value for value in values if value is not None])
+        _check_reported("losses", _BIN_VALUES(point))
 
 
 def _check_alerts(alerts: ReceivedAlerts) -> None:
@@ -76,11 +84,17 @@ def _check(name: str, value: object, example: object) -> None:
         raise TypeError(f"{name} is {type(value).__name__}")
 
 
+def _check_reported(name: str, values: Any) -> None:
+    """Check numbers that may be missing."""
+    if not NUMBERS_OR_NONE.issuperset(map(type, values)):
+        raise TypeError(f"{name} holds something other than numbers")
+
+
 def _check_texts(name: str, values: Any) -> None:
-    if not all(isinstance(value, str) for value in values):
+    if not TEXTS.issuperset(map(type, values)):
         raise TypeError(f"{name} holds something other than texts")
 
 
 def _check_numbers(name: str, values: Any) -> None:
-    if not all(isinstance(value, (int, float)) for value in values):
+    if not NUMBERS.issuperset(map(type, values)):
         raise TypeError(f"{name} holds something other than numbers")
