@@ -11,7 +11,7 @@ from bridge.background import running_beside
 from bridge.errors import StorageError
 from bridge.session import Session
 from bridge.sinks.journal.restoration import Restoration
-from bridge.sinks.journal.takeover import FoundSession, find_sessions, read_records, restored
+from bridge.sinks.journal.takeover import FoundSession, find_sessions, read_rows, restored
 from bridge.storage.database import SharedDatabase
 from bridge.storage.owners import OwnerRows, Taken
 from bridge.telemetry import Telemetry
@@ -80,8 +80,8 @@ class Taking:
     def peek(self, session_id: str) -> Session | None:
         """Return a session as it stands in the database, without taking it; blocks, and raises StorageError."""
         alone = Restoration((), self._telemetry)
-        records = read_records(self._database, [session_id], alone)
-        for found in find_sessions(self._database, [session_id], records, alone):
+        rows = read_rows(self._database, [session_id], alone)
+        for found in find_sessions(self._database, [session_id], rows, alone):
             return restored(found, alone)
         return None
 
@@ -147,13 +147,13 @@ class Taking:
             name: at for name, at in self._taken_at.items() if now - at < RECENT_SECONDS
         } | dict.fromkeys(names, now)
         database, restoration = self._database, self._restoration
-        records = await run_in_daemon_thread(
-            lambda: read_records(database, names, restoration), name="ownership"
+        rows = await run_in_daemon_thread(
+            lambda: read_rows(database, names, restoration), name="ownership"
         )
         for start in range(0, len(names), SESSIONS_AT_ONCE):
             some = names[start : start + SESSIONS_AT_ONCE]
             found = await run_in_daemon_thread(
-                partial(find_sessions, database, some, records, restoration), name="ownership"
+                partial(find_sessions, database, some, rows, restoration), name="ownership"
             )
             for one in found:
                 if not one.is_archived:

@@ -38,6 +38,9 @@ OPTIONAL_NUMBERS = (
 )
 """Attributes that are numbers, or None where they were not reported."""
 
+JournalRow = Sequence[Any]
+"""What `decode` takes, or whatever is there in place of it."""
+
 OBSERVED = (
     *(Connected, Disconnected, Absent, SentElsewhere),
     *(CommandQueued, CommandSent, AlertReceived, Ended, Expired),
@@ -72,30 +75,43 @@ class Restoration:
         except Exception as error:  # noqa: BLE001 -- a row of wrong types; the others are applied
             self.count_damaged("entry", error)
 
-    def records(
-        self, number: int, data: bytes, *, only: Collection[str] | None = None
-    ) -> Iterator[JournalRecord]:
-        """Yield the records of a group, in order; with `only` those of these sessions."""
-        try:
-            rows = _rows(number, data)
-        except (StorageError, TypeError, ValueError) as error:
-            self.count_damaged("group", error)
-            return
-        for row in rows:
+    def records(self, number: int, data: bytes) -> Iterator[JournalRecord]:
+        """Yield the records of a group, in order."""
+        for row in self._rows(number, data):
+            record = self.record(row)
+            if record is not None:
+                yield record
+
+    def rows_of(self, number: int, data: bytes, sessions: Collection[str]) -> Iterator[JournalRow]:
+        """Yield the rows that are records of some sessions, in order, each to be read by `record`."""
+        for row in self._rows(number, data):
             try:
-                if only is not None and row[0] not in only:
-                    continue
-                record = decode(row)
-                _check(record)
+                if row[0] in sessions:
+                    yield row
             except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are applied
                 self.count_damaged("entry", error)
-            else:
-                yield record
+
+    def record(self, row: JournalRow) -> JournalRecord | None:
+        """Return the record that a row holds; None for one that is damaged."""
+        try:
+            record = decode(row)
+            _check(record)
+        except Exception as error:  # noqa: BLE001 -- a row may hold anything; the others are applied
+            self.count_damaged("entry", error)
+            return None
+        return record
 
     def count_damaged(self, what: str, error: Exception) -> None:
         """Count something that cannot be read."""
         self.telemetry.unexpected_error("replay", error)
         self.telemetry.dropped(what, "damaged")
+
+    def _rows(self, number: int, data: bytes) -> list[Any]:
+        try:
+            return _rows(number, data)
+        except (StorageError, TypeError, ValueError) as error:
+            self.count_damaged("group", error)
+            return []
 
     def _replay_to_sinks(self, session: Session, event: Event, received: float) -> None:
         """Replay an event to every sink; one that fails costs no other sink, and no session its start."""

@@ -27,8 +27,8 @@ async def test_what_was_taken_and_lost_before_it_was_read_is_dropped(two, monkey
     reading, go_on = threading.Event(), threading.Event()
     find_sessions = taking.find_sessions
 
-    def find_slowly(database, names, records, restoration):
-        found = find_sessions(database, names, records, restoration)
+    def find_slowly(database, names, rows, restoration):
+        found = find_sessions(database, names, rows, restoration)
         if database is second.database:
             reading.set()
             assert go_on.wait(60)

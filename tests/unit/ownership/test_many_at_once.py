@@ -11,6 +11,8 @@ from bridge.errors import StorageError
 from bridge.model import Status, StatusChange, Update
 from bridge.ownership import taking
 from bridge.ownership.taking import SESSIONS_AT_ONCE
+from bridge.sinks.journal.records import VERSION
+from bridge.storage.packed import packed
 
 
 @pytest.fixture
@@ -132,10 +134,10 @@ async def test_nobody_waits_for_sessions_that_are_read_later(three, monkeypatch)
     go_on, find_sessions = asyncio.Event(), taking.find_sessions
     loop = asyncio.get_running_loop()
 
-    def find_slowly(database, names, records, restoration):
+    def find_slowly(database, names, rows, restoration):
         if names == ("late",):
             asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(60)
-        return find_sessions(database, names, records, restoration)
+        return find_sessions(database, names, rows, restoration)
 
     monkeypatch.setattr(taking, "find_sessions", find_slowly)
     late = asyncio.create_task(second.ownership.acquire("late"))
@@ -155,10 +157,10 @@ async def test_a_failure_on_the_way_costs_only_those_that_are_not_here(three, mo
     monkeypatch.setattr(taking, "SESSIONS_AT_ONCE", 1)
     find_sessions = taking.find_sessions
 
-    def find_some(database, names, records, restoration):
+    def find_some(database, names, rows, restoration):
         if names == ("late",):
             raise StorageError("away")
-        return find_sessions(database, names, records, restoration)
+        return find_sessions(database, names, rows, restoration)
 
     with monkeypatch.context() as patch:
         patch.setattr(taking, "find_sessions", find_some)
@@ -170,3 +172,30 @@ async def test_a_failure_on_the_way_costs_only_those_that_are_not_here(three, mo
     assert second.sessions.find("late") is None
 
     assert (await second.ownership.acquire("late")).accepted == 1
+
+
+async def test_damage_costs_no_other_session(three):
+    """A group and a record that cannot be read are counted once, and so is a session whose checkpoint cannot."""
+    first, second, _ = three
+    names = ["run", "other", "damaged"]
+    await registered(first, *names)
+    for sequence in (2, 3, 4):
+        for name in names:
+            first.send(first.sessions.find(name), sequence)
+        assert await first.committer.commit()
+    unreadable = packed((VERSION, [["run", 9, 9.0, 999], 7, ["stranger", 9]]))
+    with first.database.transaction() as transaction:
+        transaction.execute("UPDATE journal SET entries = %s WHERE number = 2", (unreadable,))
+        transaction.execute("UPDATE journal SET entries = 'no' WHERE number = 3")
+        transaction.execute("UPDATE sessions SET state = 'no' WHERE session_id = 'damaged'")
+
+    taken = await all_of(second, names)
+
+    assert [None if session is None else session.accepted for session in taken] == [4, 4, None]
+    dropped = {
+        what: second.telemetry.registry.get_sample_value(
+            "bridge_dropped_total", {"what": what, "reason": "damaged"}
+        )
+        for what in ("group", "entry", "session")
+    }
+    assert dropped == {"group": 1, "entry": 2, "session": 1}
