@@ -1,9 +1,10 @@
 """Takes sessions, many at once where many are asked for: a fleet moves when its bridge is gone."""
 
 import asyncio
+import gc
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -147,21 +148,44 @@ class Taking:
             name: at for name, at in self._taken_at.items() if now - at < RECENT_SECONDS
         } | dict.fromkeys(names, now)
         database, restoration = self._database, self._restoration
-        rows = await run_in_daemon_thread(
-            lambda: read_rows(database, names, restoration), name="ownership"
-        )
-        for start in range(0, len(names), SESSIONS_AT_ONCE):
-            some = names[start : start + SESSIONS_AT_ONCE]
-            found = await run_in_daemon_thread(
-                partial(find_sessions, database, some, rows, restoration), name="ownership"
+        parts = [
+            names[start : start + SESSIONS_AT_ONCE]
+            for start in range(0, len(names), SESSIONS_AT_ONCE)
+        ]
+        with _sparing_collections() if len(parts) > 1 else nullcontext(_nothing) as spare:
+            rows = await run_in_daemon_thread(
+                lambda: read_rows(database, names, restoration), name="ownership"
             )
-            for one in found:
-                if not one.is_archived:
-                    self._restore_one(one, is_expected=is_expected)
-                    await asyncio.sleep(0)
-            yield some
+            for some in parts:
+                spare()
+                found = await run_in_daemon_thread(
+                    partial(find_sessions, database, some, rows, restoration), name="ownership"
+                )
+                for one in found:
+                    if not one.is_archived:
+                        self._restore_one(one, is_expected=is_expected)
+                        await asyncio.sleep(0)
+                yield some
 
     def _restore_one(self, found: FoundSession, *, is_expected: bool) -> None:
         session = restored(found, self._restoration)
         if session is not None:
             self._go_on(session, found.window, is_expected=is_expected)
+
+
+@contextmanager
+def _sparing_collections() -> Iterator[Callable[[], None]]:
+    """Have the garbage collector leave alone what is there now, or when the function yielded was called, until the block is left.
+
+    Else it walks through all sessions of the bridge again and again while their number grows, and nobody gets an Ack
+    for a tenth of a second each time.
+    """
+    gc.freeze()
+    try:
+        yield gc.freeze
+    finally:
+        gc.unfreeze()
+
+
+def _nothing() -> None:
+    """Do nothing: few sessions are worth no more."""
