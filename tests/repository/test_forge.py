@@ -24,6 +24,17 @@ def test_the_workflow_decides_nothing():
     assert workflow["permissions"] == {"contents": "read"}
 
 
+def test_all_tests_run_once():
+    """What `make test` leaves out in .ci/run is what `make check` has run there before, and that runs all of its folder."""
+    script = (ROOT / ".ci" / "run").read_text().splitlines()
+    checked = re.search(r"^docs-check: .*\n.* -m pytest --quiet (.+)$", MAKEFILE, re.MULTILINE)[1]
+    [tested] = [line for line in script if line.startswith("make test ")]
+
+    assert "docs-check" in CHECKS
+    assert re.findall(r"--\w[^ \"]*|-k\b|-m\b", tested) == [f"--ignore={checked}"]
+    assert script.index("make check") < script.index(tested)
+
+
 def test_hooks_are_the_checks():
     """A commit is checked by the targets of `make check`, all of them, and by nothing that is fetched."""
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
