@@ -2,10 +2,12 @@
 
 import copy
 import re
+from functools import cache
 
 import jsonschema
 import kubernetes_validate
 import pytest
+from kubernetes_validate import utils as kubernetes_schemas
 from support.charts import ALL, CASES, IMAGE, RENDERED, called, case, objects, only
 from support.cluster import check_extension, extension
 
@@ -26,6 +28,15 @@ EXTENSIONS = {
 }
 FOREIGN = {"BackendTrafficPolicy"}
 """Kinds that a case brings itself."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _schemas_are_read_once():
+    """Otherwise each object has megabytes of definitions parsed anew, which takes longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        read_once = cache(kubernetes_schemas.schema_contents)
+        patch.setattr(kubernetes_schemas, "schema_contents", read_once)
+        yield
 
 
 @pytest.mark.parametrize("version", VERSIONS)
