@@ -36,13 +36,32 @@ def postgres_server():
     """Yield a PostgreSQL for all tests; one that makes its server fail runs another: `running_postgres`."""
     from support.postgres import running_postgres  # noqa: PLC0415 - environments of frameworks lack its libraries
 
-    with running_postgres() as server:
+    with running_postgres(
+        fsync="off"
+    ) as server:  # its databases outlive nothing, least of all a power cut
         yield server
 
 
+@pytest.fixture(scope="session")
+def made_tables(postgres_server):
+    """Yield the name of a database with the tables, made once: a copy of it takes a fraction of making them."""
+    from support.shared_database import make_tables  # noqa: PLC0415 - see above
+
+    with postgres_server.database() as url:
+        make_tables(url)
+        yield url.rpartition("/")[2]
+
+
 @pytest.fixture
-def postgres_url(postgres_server):
-    """Yield the URL of a database of the test's own."""
+def postgres_url(postgres_server, made_tables):
+    """Yield the URL of a database of the test's own, with the tables in it."""
+    with postgres_server.database(made_tables) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server):
+    """Yield the URL of a database of the test's own that holds nothing."""
     with postgres_server.database() as url:
         yield url
 

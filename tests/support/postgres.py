@@ -1,5 +1,6 @@
 """A real PostgreSQL of the tests' own, which can be made to fail in every way that one fails."""
 
+import atexit
 import getpass
 import os
 import pwd
@@ -9,6 +10,7 @@ import subprocess
 import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -162,10 +164,13 @@ class PostgresServer:
                         self.configure(synchronous_standby_names="")
 
     @contextmanager
-    def database(self):
-        """Make a database that holds nothing, and yield its URL; it goes with the block, whoever is still connected."""
+    def database(self, template: str = "template1"):
+        """Make a database, and yield its URL; it goes with the block, whoever is still connected.
+
+        It holds what the template does, which nobody may be connected to: nothing, if none is given.
+        """
         name = f"test_{next(NUMBERS)}"
-        self.query(f"CREATE DATABASE {name}")
+        self.query(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield self.url(name)
         finally:
@@ -179,13 +184,7 @@ class PostgresServer:
         return self.query("SELECT current_setting(%s)", name) == [(value,)]
 
     def _initialize(self, settings):
-        self._run(
-            "initdb",
-            *("--pgdata", str(self.data), "--username", SUPERUSER, "--auth", "trust"),
-            *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
-            # As most servers: texts are sorted as in a dictionary, unless a column says otherwise.
-            *("--locale-provider", "icu", "--icu-locale", "en-US"),
-        )
+        subprocess.run(["cp", "--archive", _new_data(self.user), self.data], check=True)
         self._write_settings(settings)
 
     def _write_settings(self, settings):
@@ -252,6 +251,24 @@ class PostgresServer:
             start_new_session=True,
             **as_other,
         )
+
+
+@cache
+def _new_data(user):
+    """Return the data folder of a server that has never run, made once: a copy of it takes a tenth of making one."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-new-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if os.geteuid() == 0:
+        shutil.chown(folder, user)
+    new = PostgresServer(folder, user)
+    new._run(
+        "initdb",
+        *("--pgdata", str(new.data), "--username", SUPERUSER, "--auth", "trust"),
+        *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
+        # As most servers: texts are sorted as in a dictionary, unless a column says otherwise.
+        *("--locale-provider", "icu", "--icu-locale", "en-US"),
+    )
+    return new.data
 
 
 def url_of(addresses: list[str], database: str) -> str:

@@ -2,6 +2,9 @@
 
 from contextlib import contextmanager
 
+import psycopg
+
+from bridge.storage.migrate import migrate
 from bridge.storage.postgres import BridgeDescription, open_postgres
 
 
@@ -13,3 +16,9 @@ def opened(url, bridge_id="a", **options):
         yield database
     finally:
         database.close()
+
+
+def make_tables(url):
+    """Make the tables in an empty database as the first bridge does, without one."""
+    with psycopg.connect(url) as connection:
+        assert migrate(connection)

@@ -19,6 +19,12 @@ from bridge.storage.schema import METADATA
 
 
 @pytest.fixture
+def postgres_url(empty_postgres_url):
+    """Here no bridge has been before."""
+    return empty_postgres_url
+
+
+@pytest.fixture
 def connection(postgres_url):
     """Yield a connection to a PostgreSQL database without tables."""
     with psycopg.connect(postgres_url) as connection:

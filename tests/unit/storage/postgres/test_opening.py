@@ -21,6 +21,12 @@ from bridge.storage.statements import Statement
 SECRET = "open-sesame"
 
 
+@pytest.fixture
+def postgres_url(empty_postgres_url):
+    """Here no bridge has been before."""
+    return empty_postgres_url
+
+
 def test_bridges_that_start_together_make_the_tables_once(postgres_url):
     """Each gets a number of its own."""
     with ThreadPoolExecutor(6) as pool:

@@ -9,6 +9,12 @@ from bridge.storage.postgres.probe import probe_database
 SECRET = "hunter2-hunter2"
 
 
+@pytest.fixture
+def postgres_url(empty_postgres_url):
+    """Here no bridge has been before."""
+    return empty_postgres_url
+
+
 def test_a_database_that_can_be_used_is_left_as_it_was(postgres_url):
     """Trying it makes nothing."""
     probe_database(postgres_url)
