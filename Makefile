@@ -22,7 +22,7 @@ FUZZ_SECONDS ?= 10
 targets ?= $(basename $(notdir $(wildcard tests/fuzz/targets/*.py)))
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: .venv/demo ## train a small classifier and watch it in the browser; Ctrl-C ends it
 	@$(venv)/python -m bridge demo $(arguments)  # of this checkout, whatever is installed

@@ -151,12 +151,27 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Simulate a fleet on one PostgreSQL.")
-    parser.add_argument("--sessions", type=int, nargs="*", default=SESSIONS)
-    parser.add_argument("--bridges", type=int, nargs="+", default=BRIDGES)
-    parser.add_argument("--sessions-of-bridges", type=int, default=SESSIONS_OF_BRIDGES)
-    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument(
+        "--sessions",
+        type=int,
+        nargs="*",
+        default=SESSIONS,
+        help="what the most bridges are measured with",
+    )
+    parser.add_argument(
+        "--bridges", type=int, nargs="+", default=BRIDGES, help="numbers of bridges"
+    )
+    parser.add_argument(
+        "--sessions-of-bridges",
+        type=int,
+        default=SESSIONS_OF_BRIDGES,
+        help="what each number of bridges is measured with",
+    )
+    parser.add_argument(
+        "--rate", type=float, default=RATE, help="messages a second of each session"
+    )
     parser.add_argument("--seconds", type=float, default=30.0, help="measured, of each size")
-    parser.add_argument("--settle", type=float, default=SETTLE_SECONDS)
+    parser.add_argument("--settle", type=float, default=SETTLE_SECONDS, help="seconds before that")
     parser.add_argument("--output", type=Path, default=HERE / "results-fleet.json")
     return parser
 

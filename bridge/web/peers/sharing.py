@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
+SILENT_SECONDS = 5.0
+"""Longer than a bridge that lives goes without a commit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peer:
@@ -31,6 +34,13 @@ class SharingBridge:
     """Whether that is not too long ago: of one that is not, the others take the sessions."""
     sessions: int
     """How many it has."""
+
+    @property
+    def state(self) -> str:
+        """How it does, as one word for people; each bridge that lives commits at least once a second."""
+        if not self.is_alive:
+            return "gone"
+        return "silent" if self.seen_seconds > SILENT_SECONDS else "alive"
 
 
 class Peers(Protocol):

@@ -40,6 +40,10 @@ def main() -> int:
         "--folder", type=Path, help="keeps all logs; by default they go with the end"
     )
     options = parser.parse_args()
+    sys.stdout.write(
+        f"{' '.join(options.faults)} for {options.seconds:g} s; then all clients end, and everything is compared (minutes)\n"
+    )
+    sys.stdout.flush()
     with tempfile.TemporaryDirectory(prefix="campaign-") as temporary:
         folder = options.folder or Path(temporary)
         with running_fleet(folder, options.bridges, standby="failover" in options.faults) as fleet:

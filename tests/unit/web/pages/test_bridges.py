@@ -29,11 +29,25 @@ async def test_the_page_shows_each_bridge(open_client, peers):
         "here <small>this one</small>",
         "http://10.0.0.2:8080",
         "1 min 15 s ago",
-        "silent",
+        "gone",
         "1.2.3",
     ):
         assert shown in text
     assert 'href="./bridges"' in await (await client.get("/")).text()
+
+
+@pytest.mark.parametrize(
+    ("seen_seconds", "is_alive", "state"),
+    [(0.5, True, "alive"), (12.0, True, "silent"), (75.0, False, "gone")],
+)
+async def test_the_state_is_one_word(open_client, seen_seconds, is_alive, state):
+    """A bridge that hangs is seen as silent at once, before the others take its sessions."""
+    known = [sharing(Peer("it", "http://x"), seen_seconds=seen_seconds, is_alive=is_alive)]
+    client = await open_client(peers=FakePeers("here", known=known))
+
+    text = await (await client.get("/bridges")).text()
+
+    assert f">{state}</span>" in text
 
 
 async def test_programs_read_the_same(open_client, peers):
