@@ -27,6 +27,17 @@ def environment(name):
     return {**base, **SERVICES[name]["environment"]}
 
 
+def state_url():
+    """Return the URL of the database that bridges read from a file."""
+    return (FOLDER / "postgres" / "state-url").read_text().strip()
+
+
+def mounted(name):
+    """Return what a service mounts of this folder, as {path inside: file here}."""
+    pairs = (text.split(":") for text in SERVICES[name]["volumes"] if text.startswith("."))
+    return {inside: FOLDER / here for here, inside, _ in pairs}
+
+
 def test_both_files_make_one_stack():
     """Nothing of the base gets lost, and nothing is mounted twice."""
     services = services_of(FOLDER, "compose.yaml", "compose.postgres.yaml")
@@ -81,27 +92,45 @@ def test_bridges_differ_by_their_address_alone():
     kept = {key: BASE["bridge"][key] for key in ("healthcheck", "read_only", "tmpfs", "cap_drop")}
     for name in BRIDGES[1:]:
         assert {key: SERVICES[name][key] for key in kept} == kept
-        assert SERVICES[name]["volumes"] == [f"{name}:/var/lib/trainbridge"]
+        assert f"{name}:/var/lib/trainbridge" in SERVICES[name]["volumes"]
+        assert mounted(name) == mounted("bridge")
 
 
 def test_the_url_is_that_of_the_database():
     """User, password and name are those that the server makes at its first start."""
     made = SERVICES["postgres"]["environment"]
-    url = environment("bridge")["TRAINBRIDGE_STATE"]
+    password = mounted("postgres")[made["POSTGRES_PASSWORD_FILE"]].read_text().strip()
 
-    assert url == (
-        f"postgresql://{made['POSTGRES_USER']}:{made['POSTGRES_PASSWORD']}@postgres:5432/{made['POSTGRES_DB']}"
+    assert (
+        state_url()
+        == f"postgresql://{made['POSTGRES_USER']}:{password}@postgres:5432/{made['POSTGRES_DB']}"
     )
     probe = SERVICES["postgres"]["healthcheck"]["test"]
     assert f"--username={made['POSTGRES_USER']}" in probe
     assert f"--dbname={made['POSTGRES_DB']}" in probe
 
 
+def test_the_password_is_in_files_alone():
+    """Whoever inspects a container sees none of it, as in production."""
+    password = mounted("postgres")["/etc/postgres/password"].read_text().strip()
+    variables = [
+        (name, value)
+        for service in NEW | {"bridge"}
+        for name, value in SERVICES[service].get("environment", {}).items()
+    ]
+
+    assert [
+        name
+        for name, value in variables
+        if password in value and not name.startswith("TRAINBRIDGE_S3_")
+    ] == []
+
+
 @pytest.mark.parametrize("name", BRIDGES)
 def test_each_bridge_accepts_its_settings(name, monkeypatch, capsys):
     """Each variable is a setting, with a value that it takes, and the password is not shown."""
     for variable, value in environment(name).items():
-        monkeypatch.setenv(variable, value)
+        monkeypatch.setenv(variable, str(mounted(name).get(value, value)))
     assert cli.main(["check-config", "--json"]) == 0
     shown = capsys.readouterr().out
 
@@ -133,10 +162,20 @@ def test_haproxy_spreads_over_every_bridge():
     assert servers == [(name, name, port) for port in ("50051", "8080") for name in BRIDGES]
     assert inside < listens
     assert "balance leastconn" in PROXY
+    assert "hard-stop-after" in PROXY
     assert "mode tcp" in PROXY
     assert [text.split(":")[1] for text in SERVICES["haproxy"]["volumes"]] == [
         "/usr/local/etc/haproxy/haproxy.cfg"
     ]
+
+
+def test_haproxy_is_asked_for_its_health():
+    """At the port and the path of its own that answer without any bridge."""
+    [*_, script] = SERVICES["haproxy"]["healthcheck"]["test"]
+    port, path = re.search(r"/dev/tcp/127\.0\.0\.1/(\d+) .*GET (\S+) HTTP", script).groups()
+
+    assert f"  bind :{port}\n" in PROXY
+    assert f"return status 200 if {{ path {path} }}" in PROXY
 
 
 def test_prometheus_scrapes_each_bridge_by_itself():
