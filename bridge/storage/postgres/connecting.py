@@ -58,7 +58,9 @@ class DatabaseAddress:
         self.parameters = {**DEFAULTS, **given, **REQUIRED}
         self._password = str(given.get("password") or "")
         ports = str(given.get("port") or "").split(",")
-        if any("@" in str(given.get(name) or "") for name in ("host", "dbname")) or not all(
+        # A password with / in it begins what libpq takes for the name of a database.
+        path = url.partition("://")[2].partition("/")[2].partition("?")[0]
+        if "@" in f"{given.get('host') or ''}{path}" or not all(
             port == "" or port.isdecimal() for port in ports
         ):
             raise SettingError(NOT_A_URL)

@@ -13,11 +13,11 @@ WAYS_OUT = {
     "42P01": "its tables are missing: start the bridge again, which makes them",
     "42703": "its tables are of another version: start the bridge again, which migrates them",
     "42P07": "another program uses it: make a database for the bridges alone",
-    "42501": "grant its user all rights on the tables, or make it their owner",
+    "42501": "grant its user all rights on the schema and its tables, or make it the owner of the database",
     "25006": "it is a standby, or read-only: name the hosts of all servers in the URL",
     "53100": "make room on its disk",
     "53200": "give it more memory, or lower its max_connections",
-    "53300": "raise its max_connections, lower the connections of each bridge, or put PgBouncer before it",
+    "53300": "raise its max_connections, or the limit of its user or database, or lower database_pool_size of each bridge",
     "55P03": "another bridge holds these rows; the bridge tries again",
     "40P01": "another bridge was faster; the bridge tries again",
     "40001": "another bridge was faster; the bridge tries again",
@@ -39,7 +39,18 @@ UNREACHABLE = (
     "check that it runs, takes connections from here, and that user, password and database exist"
 )
 
-READ_ONLY = "no server that the URL names takes writes: bring the primary back, promote a standby, or name the one that was promoted"
+READ_ONLY = (
+    "no server that the URL names takes writes: bring the primary back, promote a standby, or name the one that was promoted;"
+    " or it has been made read-only: look whether its disk is full, and for default_transaction_read_only"
+)
+
+REFUSED_CONNECTIONS = {
+    "session is read-only": READ_ONLY,
+    "server is in hot standby": READ_ONLY,
+    "too many c": WAYS_OUT["53300"],  # clients, or connections of a role or for a database
+    "connection slots are reserved": WAYS_OUT["53300"],
+}
+"""By what stands in the text: libpq has no SQLSTATE of a connection that was refused."""
 
 SILENT = (
     "it hangs, its disk is full or slow, or a standby in its synchronous_standby_names is away;"
@@ -136,4 +147,5 @@ def _way_out(error: BaseException) -> str:
         return SILENT
     if not isinstance(error, psycopg.OperationalError):
         return ""
-    return READ_ONLY if "session is read-only" in str(error) else UNREACHABLE
+    text = str(error)
+    return next((way for cause, way in REFUSED_CONNECTIONS.items() if cause in text), UNREACHABLE)

@@ -23,6 +23,14 @@ WAIT_SECONDS = 30.0
 
 RETRY_SECONDS = 1.0
 
+PATIENT = (
+    "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;"
+    " SET LOCAL statement_timeout = 0;"
+    " SET LOCAL lock_timeout = 0;"
+    " SET LOCAL idle_in_transaction_session_timeout = 0"
+)
+"""First in a transaction that waits for other bridges: whatever is set for the user or the database ends none of them."""
+
 
 def open_postgres(
     url: str,
@@ -75,11 +83,17 @@ def _wait_for(address: DatabaseAddress, seconds: float) -> None:
 def _make_tables(address: DatabaseAddress) -> None:
     """Make or migrate the tables in one transaction, however long it takes."""
     with psycopg.connect(**{**address.arguments(), "autocommit": False}) as connection:
-        migrate(connection, first=lambda: connection.execute(*LOCK.compiled("postgresql", NOTHING)))
+
+        def wait_for_others() -> None:
+            connection.execute(PATIENT)
+            connection.execute(*LOCK.compiled("postgresql", NOTHING))
+
+        migrate(connection, first=wait_for_others)
 
 
 def _register(address: DatabaseAddress, bridge: BridgeDescription) -> Registration:
     with address.connect() as connection, connection.transaction():
+        connection.execute(PATIENT)
         return register(connection, bridge)
 
 

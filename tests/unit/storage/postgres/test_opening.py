@@ -3,6 +3,7 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -13,7 +14,7 @@ from support.waiting import until_true
 from bridge.errors import SettingError
 from bridge.storage.postgres import BridgeDescription, acknowledgement_meaning, open_postgres
 from bridge.storage.postgres.acknowledgement import AcknowledgementMeaning
-from bridge.storage.postgres.bridge_rows import SHARD_NUMBER_BITS
+from bridge.storage.postgres.bridge_rows import LOCK, SHARD_NUMBER_BITS
 from bridge.storage.postgres.connecting import DatabaseAddress
 from bridge.storage.schema import BRIDGES, SHARDS
 from bridge.storage.statements import Statement
@@ -129,6 +130,86 @@ def test_a_database_that_is_missing_is_named(postgres_server):
     """The server's own reason is in the sentence."""
     with pytest.raises(SettingError, match='"absent" does not exist'):
         open_postgres(postgres_server.url("absent"), BridgeDescription("a"), wait_seconds=0)
+
+
+def escaped(name):
+    """Return a name as it stands in a statement that psycopg looks for parameters in."""
+    return name.replace("%", "%%")
+
+
+@pytest.fixture
+def restricted(postgres_server):
+    """Return a function that makes a user with a database of its own, and settings or limits; both go with the test."""
+    made = []
+
+    def make(*settings, limits="", name="re@%stricted"):
+        made.append(name)
+        postgres_server.query(f'CREATE ROLE "{escaped(name)}" LOGIN {limits}')
+        for setting in settings:
+            postgres_server.query(f'ALTER ROLE "{escaped(name)}" SET {setting}')
+        postgres_server.query(f'CREATE DATABASE "{escaped(name)}" OWNER "{escaped(name)}"')
+        quoted = quote(name, safe="")
+        return postgres_server.url(quoted).replace("postgres@", f"{quoted}@")
+
+    yield make
+    for name in made:
+        for what in ("DATABASE", "ROLE"):
+            postgres_server.query(f'DROP {what} "{escaped(name)}"')
+
+
+def test_what_is_set_for_the_user_ends_no_start(restricted):
+    """Bridges that start together wait for each other, however little the user's statements may wait; names are any."""
+    url = restricted(
+        "statement_timeout = '300ms'",
+        "lock_timeout = '10ms'",
+        "idle_in_transaction_session_timeout = '100ms'",
+        "default_transaction_isolation = 'serializable'",
+    )
+    with psycopg.connect(url) as other, ThreadPoolExecutor(2) as pool:
+        other.execute("SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0")
+        other.execute(*LOCK.compiled("postgresql", {}))
+        opening = [pool.submit(open_postgres, url, BridgeDescription(name)) for name in "ab"]
+        with psycopg.connect(url, autocommit=True) as looking:
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            until_true(
+                lambda: looking.execute(f"{waiting} AND wait_event = 'advisory'").fetchone() == (2,)
+            )
+            looking.execute("SELECT pg_sleep(0.2)")
+        other.commit()
+        databases = [one.result(60) for one in opening]
+    try:
+        for database in databases:
+            with database.group() as group:
+                assert group.owned is None
+    finally:
+        for database in databases:
+            database.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "limits", "way_out"),
+    [
+        ("default_transaction_read_only = on", "", "default_transaction_read_only is on"),
+        ("statement_timeout = 0", "CONNECTION LIMIT 0", "the limit of its user"),
+    ],
+)
+def test_a_database_that_takes_no_writes_or_no_more_connections_says_so(
+    restricted, setting, limits, way_out
+):
+    """It is not taken for one that cannot be reached."""
+    url = restricted(setting, limits=limits, name="restricted")
+    with pytest.raises(SettingError, match=way_out):
+        open_postgres(url, BridgeDescription("a"), wait_seconds=0)
+
+
+def test_another_encoding_is_refused(postgres_server):
+    """A database that cannot hold every text is refused at once."""
+    postgres_server.query("CREATE DATABASE narrow ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        with pytest.raises(SettingError, match="ENCODING 'UTF8'"):
+            open_postgres(postgres_server.url("narrow"), BridgeDescription("a"))
+    finally:
+        postgres_server.query("DROP DATABASE narrow WITH (FORCE)")
 
 
 @pytest.mark.parametrize(
