@@ -12,6 +12,7 @@ from yarl import URL
 
 from bridge.access import Identity, Role
 from bridge.errors import NotFoundError, StorageError
+from bridge.web.peers.bounded_answers import BoundedAnswers
 from bridge.web.peers.sharing import Peer
 from bridge.web.peers.ticket import ANSWERED, HEADER, Ticket, answer_proof, signed
 
@@ -58,7 +59,7 @@ class PeerConnections:
             return
         self._loop = asyncio.get_running_loop()
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=BoundedAnswers(
                 limit=MOST_CONNECTIONS, limit_per_host=MOST_PER_PEER, force_close=True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
