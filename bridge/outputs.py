@@ -15,7 +15,7 @@ from bridge.storage.folder import StateFolder
 from bridge.storage.index_cache import IndexCache
 from bridge.storage.objects import ObjectStore
 from bridge.storage.probe import probe_store
-from bridge.storage.shards import shards_of_session
+from bridge.storage.shards import is_rebuilt, shards_of_session
 from bridge.storage.stores import local_folder, open_store
 from bridge.telemetry import Telemetry
 
@@ -48,6 +48,7 @@ def store_index(
         telemetry,
         own_keys=lambda name: {shard.key for shard in shards_of_session(database, name)},
         deletions=partial(pending_deletions, database),
+        is_shared=lambda: bool(database.bridge_id) and is_rebuilt(database, "store"),
         limits=StoreIndexLimits(images=settings.images_index_limit),
     )
 

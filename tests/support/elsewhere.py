@@ -22,6 +22,8 @@ class Elsewhere:
         self.own = {}
         """By session, the keys that this bridge has indexed."""
         self.deletions = []
+        self.is_shared = False
+        """Whether other bridges index what they store in the same place."""
         self.telemetry = Telemetry()
         self.cache = IndexCache(folder / "store-index.db")
         self.reader = ImageReader(lambda key: folder / "spool" / key, self.store)
@@ -31,6 +33,7 @@ class Elsewhere:
             self.telemetry,
             own_keys=lambda name: self.own.get(name, ()),
             deletions=lambda: self.deletions,
+            is_shared=lambda: self.is_shared,
             limits=StoreIndexLimits(**limits),
             clock=self.clock,
         )

@@ -26,6 +26,9 @@ Part = TypeVar("Part")
 LISTED_SECONDS = 60.0
 """A session is listed again after this: newer shards may have come from another bridge."""
 
+SHARED_SECONDS = 600.0
+"""The same where all bridges share one index, as long as the store has nothing beyond it: see `StoreIndex`."""
+
 ABSENT_SECONDS = 10.0
 """The same where the store has nothing of a name that this bridge does not know."""
 
@@ -101,19 +104,22 @@ class StoreIndex:
         *,
         own_keys: Callable[[str], Collection[str]],
         deletions: Callable[[], Sequence[Deletion]],
+        is_shared: Callable[[], bool] = lambda: False,
         limits: StoreIndexLimits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Ask nothing yet.
 
-        `own_keys` returns the shards of a session that this bridge has indexed, `deletions` what is about to go:
-        both may block.
+        `own_keys` returns the shards of a session that this bridge has indexed, `deletions` what is about to go, and
+        `is_shared` whether whatever bridges store is in the same index, which has all that was there before: then listing
+        finds only what that index has lost, as in a restore, or what is stored past it. All three may block.
         """
         self._store = store
         self._cache = cache
         self._telemetry = telemetry
         self._own_keys = own_keys
         self._deletions = deletions
+        self._is_shared = is_shared
         self._limits = limits
         self._clock = clock
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
@@ -245,7 +251,7 @@ class StoreIndex:
         now = self._clock()
         if not listing.shards:
             self._sessions.pop(session_id, None)
-            until = now + (LISTED_SECONDS if is_known else ABSENT_SECONDS)
+            until = now + (await self._known_seconds() if is_known else ABSENT_SECONDS)
             self._names.note_absent(session_id, until, is_known=is_known)
             return
         before = self._sessions.get(session_id)
@@ -258,6 +264,10 @@ class StoreIndex:
         indexed = await asyncio.to_thread(self._cache.keys, session_id)
         known.left_out = listing.left_out + len(listing.shards) - len(indexed)
         known.is_complete, known.fresh_until = True, now + LISTED_SECONDS
+
+    async def _known_seconds(self) -> float:
+        """Return for how long a session counts as listed that is known, and of which the store has nothing more."""
+        return SHARED_SECONDS if await asyncio.to_thread(self._is_shared) else LISTED_SECONDS
 
     async def _take_all(
         self, session_id: str, known: _Session, shards: Sequence[StoredObject]

@@ -11,6 +11,11 @@ from support.shards import put_batch
 
 from bridge.errors import LimitError, OverloadedError, StorageError
 from bridge.sinks.images.elsewhere.asked_names import AT_ONCE
+from bridge.sinks.images.elsewhere.store_index import (
+    ABSENT_SECONDS,
+    LISTED_SECONDS,
+    SHARED_SECONDS,
+)
 from bridge.storage.deletions import Deletion, ImageScope
 
 
@@ -219,6 +224,37 @@ async def test_what_this_bridge_has_indexed_is_left_out_where_it_knows_the_sessi
     found = await find(elsewhere)
     assert found.labels[1] == "dog"
     assert await batches(elsewhere) == [(1, 2), (1, 1)]
+
+
+async def test_a_store_whose_index_is_shared_is_listed_seldom(opened):
+    """What other bridges store is in that index already: there is nothing to find but what it has lost."""
+    elsewhere = await opened()
+    elsewhere.is_shared = True
+    elsewhere.own["run"] = {put_batch(elsewhere.store, 1, 1)}
+    assert await find(elsewhere, is_known=True) is None
+    elsewhere.clock.turn(SHARED_SECONDS - 1)
+    assert await find(elsewhere, is_known=True) is None
+    assert elsewhere.asked("list") == 1
+    put_batch(elsewhere.store, 1, 2, at=30, number=2)
+    elsewhere.clock.turn(2)
+    assert await batches(elsewhere, is_known=True) == [(1, 2)]
+    elsewhere.clock.turn(LISTED_SECONDS + 1)
+    put_batch(elsewhere.store, 1, 3, at=60, number=3)
+    assert await batches(elsewhere, is_known=True) == [(1, 3), (1, 2)]
+
+
+async def test_a_shared_index_that_is_not_complete_yet_is_not_relied_on(opened):
+    """While it is rebuilt from the store, and for names that it does not have, the store is listed as ever."""
+    elsewhere = await opened()
+    assert await find(elsewhere, is_known=True) is None
+    elsewhere.is_shared = True
+    elsewhere.clock.turn(LISTED_SECONDS + 1)
+    put_batch(elsewhere.store, 1, 1)
+    assert await batches(elsewhere, is_known=True) == [(1, 1)]
+    assert await find(elsewhere, "other") is None
+    put_batch(elsewhere.store, 1, 1, session_id="other")
+    elsewhere.clock.turn(ABSENT_SECONDS + 1)
+    assert await batches(elsewhere, "other") == [(1, 1)]
 
 
 async def test_what_is_being_deleted_is_not_shown(opened):
