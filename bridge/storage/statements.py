@@ -1,29 +1,38 @@
 """Statements of SQLAlchemy, compiled once for each database that they are run on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, Integer, Table, func
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.postgresql import Insert, insert
-from sqlalchemy.dialects.postgresql import psycopg as postgresql
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.dialects.sqlite.dml import OnConflictDoNothing, OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.functions import ReturnTypeFromArgs
 
 NOTHING: Mapping[str, object] = MappingProxyType({})
 
-DIALECTS: Mapping[str, Dialect] = MappingProxyType(
-    {"sqlite": sqlite.dialect(paramstyle="named"), "postgresql": postgresql.dialect()}  # type: ignore[no-untyped-call]
-)
-
+SQLITE: Dialect = sqlite.dialect(paramstyle="named")
 
 BY_POSITION = sqlite.dialect(paramstyle="qmark")
 """Takes a row as a sequence: sqlite3 looks up names more slowly than all the rest that a row costs."""
 
 RowOf = Callable[[Mapping[str, object]], Sequence[object]]
+
+
+@cache
+def dialect_of(name: str) -> Dialect:
+    """Return what SQLAlchemy compiles with for a database, "sqlite" or "postgresql"."""
+    if name == "sqlite":
+        return SQLITE
+    # Bridges with a folder need not wait for what SQLAlchemy knows of PostgreSQL.
+    from sqlalchemy.dialects.postgresql import psycopg  # noqa: PLC0415
+
+    return psycopg.dialect()  # type: ignore[no-untyped-call]
 
 
 class Statement:
@@ -66,7 +75,7 @@ class Statement:
         return getattr(getattr(self.clause, "table", None), "name", "")
 
     def _compile(self, dialect: str) -> tuple[str, Mapping[str, object]]:
-        compiled: Any = self.clause.compile(dialect=DIALECTS[dialect])
+        compiled: Any = self.clause.compile(dialect=dialect_of(dialect))
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         self._compiled[dialect] = (str(compiled), constants)
         return self._compiled[dialect]
@@ -117,3 +126,19 @@ def _larger(element: larger, compiler: Any, **options: Any) -> str:
 def truth(condition: ColumnElement[bool]) -> ColumnElement[int]:
     """Return 1 where a condition holds, else 0: SQLite has no other truth values."""
     return func.coalesce(condition.cast(Integer), 0)
+
+
+@compiles(OnConflictDoNothing, "postgresql")
+def _do_nothing(clause: Any, compiler: Any, **options: Any) -> str:
+    return compiler.visit_on_conflict_do_nothing(_of_postgresql(clause), **options)  # type: ignore[no-any-return]
+
+
+@compiles(OnConflictDoUpdate, "postgresql")
+def _do_update(clause: Any, compiler: Any, **options: Any) -> str:
+    return compiler.visit_on_conflict_do_update(_of_postgresql(clause), **options)  # type: ignore[no-any-return]
+
+
+def _of_postgresql(clause: Any) -> Any:
+    """Return an ON CONFLICT that says what only PostgreSQL can be given: no constraint by its name."""
+    clause.constraint_target = None
+    return clause

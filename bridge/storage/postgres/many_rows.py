@@ -4,10 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Double, LargeBinary, Text, bindparam, column, func, select
+from sqlalchemy import (
+    BigInteger,
+    Double,
+    LargeBinary,
+    TableValuedAlias,
+    Text,
+    bindparam,
+    column,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
-from sqlalchemy.sql import TableValuedAlias, visitors
+from sqlalchemy.dialects.sqlite.dml import OnConflictDoUpdate
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.dml import Delete, Insert
 from sqlalchemy.sql.elements import BindParameter
 from sqlalchemy.types import TypeEngine

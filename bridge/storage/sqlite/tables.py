@@ -12,7 +12,7 @@ from bridge.storage.migrate import migrate
 from bridge.storage.revisions import CURRENT, NEWEST, STAMPS
 from bridge.storage.schema import METADATA
 from bridge.storage.sqlite.migrations import MIGRATIONS
-from bridge.storage.statements import DIALECTS, NOTHING
+from bridge.storage.statements import NOTHING, SQLITE
 
 log = logging.getLogger("bridge")
 
@@ -97,11 +97,10 @@ def _create(writer: sqlite3.Connection) -> None:
 
 
 def _definitions() -> Iterator[str]:
-    dialect = DIALECTS["sqlite"]
     for table in TABLES:
-        yield str(CreateTable(table, if_not_exists=True).compile(dialect=dialect))
+        yield str(CreateTable(table, if_not_exists=True).compile(dialect=SQLITE))
         for index in sorted(table.indexes, key=lambda index: index.name or ""):
-            yield str(CreateIndex(index, if_not_exists=True).compile(dialect=dialect))
+            yield str(CreateIndex(index, if_not_exists=True).compile(dialect=SQLITE))
 
 
 def _version(writer: sqlite3.Connection) -> int:

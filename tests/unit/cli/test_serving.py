@@ -59,6 +59,9 @@ sys.exit(serving.serve(argparse.Namespace(), bridge))
 """
 """A bridge that is stopped as soon as it is ready, and prints what it then has in memory."""
 
+PARTS = ("cryptography", "sqlalchemy.orm", "sqlalchemy.dialects.postgresql")
+"""Of libraries, or what comes with them."""
+
 ADDRESSES = {
     "TRAINBRIDGE_GRPC_ADDRESS": "127.0.0.1:0",
     "TRAINBRIDGE_HTTP_ADDRESS": "127.0.0.1:0",
@@ -274,7 +277,7 @@ def test_the_bridge_runs_on_an_event_loop():
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
     """Return what a bridge with a new folder prints when it is ready."""
-    optional = (*extras.libraries_of(extras.DEMO), "cryptography", "sqlalchemy.orm")
+    optional = (*extras.libraries_of(extras.DEMO), *PARTS)
     done = subprocess.run(
         [sys.executable, "-c", READY, *optional],
         env={**os.environ, **ADDRESSES, "TRAINBRIDGE_STATE": str(tmp_path_factory.mktemp("state"))},
