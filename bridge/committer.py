@@ -8,7 +8,12 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from bridge.commit_group import CommitListener, Fenced, Group, Outcome, Waiter
-from bridge.errors import BridgeReplacedError, DatabaseLostError, UnwritableError
+from bridge.errors import (
+    BridgeReplacedError,
+    CommitsForgottenError,
+    DatabaseLostError,
+    UnwritableError,
+)
 from bridge.sinks import DurableSink, PendingWrite
 from bridge.storage.database import Database
 from bridge.storage.transaction import RefusedRow
@@ -52,15 +57,18 @@ class Committer:
         *,
         is_durable: bool = True,
         on_fenced: Callable[[Fenced], None] = lambda _fenced: None,
+        on_forgotten: Callable[[], None] = lambda: None,
         take_arrived: Callable[[], Collection[str]] = tuple,
     ) -> None:
         """Write what `durables` collect, in the order given, in one transaction of `database`.
 
         Not `is_durable`: listeners are notified without waiting for it. `on_fenced` is called on the event loop,
-        before anybody is notified, where another bridge has taken sessions from this one. `take_arrived` returns those
+        before anybody is notified, where another bridge has taken sessions from this one. `on_forgotten` is called where
+        the database lacks what it had confirmed, so that the next commit has it. `take_arrived` returns the sessions
         that have come into memory since it was called last.
         """
         self._on_fenced = on_fenced
+        self._on_forgotten = on_forgotten
         self._take_arrived = take_arrived
         self._arrived: frozenset[str] = frozenset()
         """Sessions that came into memory, and that no commit has looked at yet."""
@@ -284,6 +292,8 @@ class Committer:
             outcome = await loop.run_in_executor(self._thread, self._transact, group)
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may get a false Ack
             self._record_failure(error)
+            if isinstance(error, CommitsForgottenError):
+                self._call(self._on_forgotten)
             return False
         self._behind_since = self._error = None
         self._telemetry.committed(outcome.seconds)

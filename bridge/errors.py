@@ -121,6 +121,10 @@ class DatabaseAwayError(StorageError):
         self.is_certain = is_certain
 
 
+class CommitsForgottenError(StorageError):
+    """The database has gone back to an earlier moment: a retry helps, with all that is in memory, which it may lack."""
+
+
 class DatabaseLostError(StorageError):
     """The operator must put the database back, or restart the bridge: the file was removed or replaced."""
 

@@ -171,6 +171,7 @@ async def run(
             telemetry,
             is_durable=folder.is_durable,
             on_fenced=sharing.on_fenced,
+            on_forgotten=sharing.on_forgotten,
             take_arrived=sessions.take_arrived,
         )
         replayed = replayed_at_start(settings, state, rows, sinks.replayers, telemetry)

@@ -269,6 +269,10 @@ class Sessions:
         arrived, self._arrived = frozenset(self._arrived), set()
         return arrived
 
+    def arrive_again(self) -> None:
+        """Have all that is in memory count as having come there since `take_arrived` was called last."""
+        self._arrived |= self._sessions.keys()
+
     def _put(self, session: Session) -> None:
         self._sessions[session.id] = session
         self._arrived.add(session.id)

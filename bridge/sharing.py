@@ -81,6 +81,7 @@ class Sharing:
         self.connections = PeerConnections(self.peers.secret)
         """For requests to them."""
         self._ownership: Ownership | None = None
+        self._parts: SessionParts | None = None
         self._releases = None if self._rows is None else Releases(self._rows)
         self._messages = None if database is None else InboxRows(database)
         self._receipts = None if self._messages is None else InboxReceipts(self._messages)
@@ -96,12 +97,21 @@ class Sharing:
         if self._ownership is not None:
             self._ownership.on_fenced(fenced)
 
+    def on_forgotten(self) -> None:
+        """Have all sessions in memory written whole: the database lacks what it had confirmed of them, or all of them."""
+        if self._parts is None:
+            return
+        self._parts.sessions.arrive_again()
+        for session in self._parts.sessions:
+            self._parts.journal.take_over(session)
+
     async def begin(
         self, stack: AsyncExitStack, parts: SessionParts, sinks: Sinks
     ) -> Ownership | None:
         """Take sessions and adopt orphans until the stack is left; return what takes them."""
         if self._database is None or self._rows is None or self._releases is None:
             return None
+        self._parts = parts
         catch_up = partial(self._catch_up, parts.committer)
         taking = Taking(
             self._database,

@@ -41,7 +41,8 @@ class Database(Protocol):
 
         Where another bridge has taken some of them since, `Transaction.owns` says which: nothing of these may be
         written. `arrived` have come into memory since the last group: they may have been lost on their way there, when
-        an earlier group learned of it. Raises what `transaction` raises.
+        an earlier group learned of it. Raises what `transaction` raises, and CommitsForgottenError where the database
+        has gone back to an earlier moment.
         """
 
     def settle(self) -> bool:

@@ -9,8 +9,9 @@ from itertools import repeat
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from bridge.errors import BridgeReplacedError, StorageError
+from bridge.errors import BridgeReplacedError, CommitsForgottenError, StorageError
 from bridge.storage.database import OnNotify, Row
+from bridge.storage.owners import TAKE
 from bridge.storage.postgres.bridge_rows import (
     BEGIN_GROUP,
     COUNT_OWNED,
@@ -62,6 +63,11 @@ REPLACED = (
     " nothing is acknowledged any more. Start it again, with a spool folder (--spool-folder) that no other bridge has"
 )
 
+FORGOTTEN = (
+    "has gone back to an earlier moment, as after a failover to a standby that lagged behind, or a restore: what this"
+    " bridge has in memory is written anew, and all else that was confirmed since is gone"
+)
+
 OUR_ERRORS = (psycopg.Error, *CLIENT_REFUSALS)
 
 
@@ -88,6 +94,10 @@ class PostgresDatabase:
         """Groups go through it."""
         self._doubtful: tuple[int, int] | None = None
         """Generation and number of the group whose commit was not answered."""
+        self._committed: int | None = None
+        """The number of the last group that was committed; None: there was none, or it has been forgotten."""
+        self._owns_again = False
+        """Whether the next group is to own what nobody has of what comes with it."""
         self._size_bytes = 0
         self._size_due = 0.0
         self._size_lock = threading.Lock()
@@ -128,7 +138,9 @@ class PostgresDatabase:
     ) -> Iterator[PostgresTransaction]:
         """Commit as `transaction` does, of the sessions that this bridge still owns.
 
-        Raises StorageError, too, while a group before it is in doubt: see `settle`.
+        Raises StorageError, too, while a group before it is in doubt: see `settle`. Raises CommitsForgottenError once
+        where the database lacks groups that it had confirmed: the group after it is to come with all sessions as
+        `arrived`, and owns those again that nobody has.
         """
         with self._lock, self._explained("commit"), self._own_connection() as connection:
             if self._doubtful is not None:
@@ -139,6 +151,10 @@ class PostgresDatabase:
             if not rows:
                 raise BridgeReplacedError(REPLACED)
             [(generation, number)] = rows
+            self._check_number(number)
+            if self._owns_again:
+                names = {"names": sorted(arrived), "bridge": self.bridge_id, "former": []}
+                run(connection, TAKE, names)
             has_all = generation == self._generation and self._has(connection, arrived)
             owned = None if has_all else self._owned(connection)
             yield _transaction(connection, refused, owned)
@@ -150,8 +166,8 @@ class PostgresDatabase:
             except psycopg.Error:
                 self._doubtful = None  # the server said that it did not
                 raise
-            self._doubtful = None
-            self._generation = generation
+            self._doubtful, self._owns_again = None, False
+            self._generation, self._committed = generation, number
 
     def settle(self) -> bool:
         """Return whether the last group that failed has been committed after all, on its standbys too.
@@ -170,7 +186,8 @@ class PostgresDatabase:
             self._doubtful = None
             is_committed = bool(rows) and rows[0][0] >= number
             if is_committed:
-                self._generation = generation
+                self._owns_again = False
+                self._generation, self._committed = generation, number
             return is_committed
 
     def query(self, statement: Statement | str, parameters: Parameters = NOTHING, /) -> list[Row]:
@@ -204,6 +221,12 @@ class PostgresDatabase:
         self._pool.close()
         with self._lock:
             self._disconnect()
+
+    def _check_number(self, number: int) -> None:
+        """Raise CommitsForgottenError for a group that does not follow the last one that was committed."""
+        if self._committed not in (None, number - 1):
+            self._committed, self._owns_again = None, True
+            raise CommitsForgottenError(f"the database {self._address} {FORGOTTEN}")
 
     def _measure(self) -> None:
         with suppress(StorageError), self._size_lock:

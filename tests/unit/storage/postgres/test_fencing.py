@@ -1,12 +1,13 @@
 """A bridge writes what it owns, also where another one takes sessions from it at the same moment."""
 
 import threading
+from contextlib import suppress
 
 import psycopg
 import pytest
 from sqlalchemy import select
 
-from bridge.errors import StorageError
+from bridge.errors import CommitsForgottenError, StorageError
 from bridge.storage.schema import INBOX, OWNERS
 from bridge.storage.statements import Statement, inserted
 
@@ -72,6 +73,33 @@ def test_a_group_that_failed_learns_it_again(owned, other):
     assert owned.generation == generation
     with owned.group() as group:
         assert group.owned == {"one", "two"}
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+def test_a_database_that_has_gone_back_is_noticed(owned, other, is_taken):
+    """A standby that lagged behind may not know whose a session is: it is its bridge's again, unless another has it."""
+    for _ in range(3):
+        with owned.group() as group:
+            assert group.owned is None
+    other.execute("UPDATE bridges SET commits = commits - 2")
+    other.execute("DELETE FROM owners WHERE session_id = 'two'")
+    if is_taken:
+        other.execute("INSERT INTO owners VALUES ('two', 'b')")
+
+    with pytest.raises(CommitsForgottenError, match="earlier moment"), owned.group():
+        pytest.fail("nothing is written by what is known no longer")
+    for _ in range(2):  # the first one fails for another reason
+        with suppress(ZeroDivisionError), owned.group(arrived=("one", "two")) as group:
+            assert group.owned == ({"one"} if is_taken else None)
+            raise ZeroDivisionError
+    with owned.group(arrived=("one", "two")) as group:
+        assert group.owned == ({"one"} if is_taken else None)
+    assert other.execute("SELECT * FROM owners ORDER BY 1").fetchall() == [
+        ("one", "a"),
+        ("two", "b" if is_taken else "a"),
+    ]
+    with owned.group() as group:
+        assert group.owned is None
 
 
 def test_a_taker_waits_for_the_group_and_sees_it(owned, other):
