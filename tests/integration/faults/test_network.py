@@ -12,10 +12,10 @@ from support.proxy import proxying
 from support.trainers import training
 from support.waiting import until_true
 
-CUT_SECONDS = float(os.environ.get("TRAINBRIDGE_CUT_SECONDS", "20"))
+CUT_SECONDS = float(os.environ.get("TRAINBRIDGE_CUT_SECONDS", "10"))
 """How long connections are cut, again and again."""
 
-BETWEEN_CUTS_SECONDS = 2.0
+BETWEEN_CUTS_SECONDS = 1.0
 NOTICE_SECONDS = 40 + 10
 """A ping after 20 s, 20 s for its answer, and some slack."""
 
@@ -60,7 +60,7 @@ def test_both_sides_notice_a_dead_network_and_get_over_it(tmp_path):
 
 
 def test_connections_that_are_cut_again_and_again_lose_nothing(tmp_path):
-    """Every two seconds, in the middle of whatever is under way: loss 0, duplicates 0."""
+    """Every second, in the middle of whatever is under way: loss 0, duplicates 0."""
     run = KnownRun("run", epoch_batches=50)
     with (
         running_bridge(tmp_path / "state", "--images-keep", "all") as bridge,

@@ -5,4 +5,4 @@ from support.fleet.faults import moves, upgrades
 
 def test_bridges_are_replaced_one_by_one(campaign):
     """Streams are asked to go elsewhere and do, twice around, while others are moved by force."""
-    assert campaign(upgrades(4), moves(3), seconds=20) >= 5
+    assert campaign(upgrades(4), moves(3), seconds=17, ahead_seconds=3) >= 5

@@ -31,6 +31,8 @@ class Campaign:
     fleet: Fleet
     seconds: float
     chance: random.Random
+    ahead_seconds: float = 0.0
+    """So much of the calm before the first fault of each kind is left out, as a short campaign needs none."""
     _ends: float = 0.0
     faults: int = 0
     """Faults so far."""
@@ -59,10 +61,11 @@ def run_campaign(
     original: int = 6,
     rate: float = 10.0,
     images_every: int = 10,
+    ahead_seconds: float = 0.0,
     limits: Limits | None = None,
 ) -> tuple[Campaign, list[Line]]:
     """Train through the faults, side by side, for so many seconds; return how many there were, and what holds."""
-    campaign = Campaign(fleet, seconds, random.Random(SEED))
+    campaign = Campaign(fleet, seconds, random.Random(SEED), ahead_seconds)
     with ExitStack() as stack:
         began = time.time()
         targets = [member.server.http for member in fleet.members]

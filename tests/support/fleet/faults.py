@@ -100,7 +100,7 @@ def failover(after_seconds: float = 5.0) -> Callable[[Campaign], None]:
 def _in_turn(campaign: Campaign, every_seconds: float):
     """Yield the bridges one after the other, so that a fault begins every so many seconds."""
     members: list[Member] = []
-    due = time.monotonic()
+    due = time.monotonic() - campaign.ahead_seconds
     while True:
         due = max(due + every_seconds, time.monotonic())
         campaign.wait(due - time.monotonic())
