@@ -97,7 +97,9 @@ def test_a_restart_costs_at_most_one_group(own_server, own_url, open_as):
         assert numbers(database) == [1, 2]
 
 
-def test_a_server_that_was_killed_comes_back_with_what_was_committed(own_server, own_url, open_as):
+def test_a_server_that_was_killed_comes_back_with_what_was_committed(
+    own_server, own_url, open_as, hasty
+):
     """While it is away each call fails with a sentence that says what to check."""
     with open_as(own_url) as database:
         put(database, 1)
