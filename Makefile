@@ -19,6 +19,8 @@ pythons := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 arguments ?=
 # How long `make fuzz` takes for each target; 86400 is a day.
 FUZZ_SECONDS ?= 10
+# How many targets at a time.
+FUZZ_AT_ONCE ?= 1
 targets ?= $(basename $(notdir $(wildcard tests/fuzz/targets/*.py)))
 
 help: ## list the targets
@@ -42,9 +44,8 @@ test-frameworks: .venv-frameworks/newest .venv-frameworks/oldest ## run the inte
 	  .venv-frameworks/$$set/bin/python -m pytest tests/frameworks $(arguments); done
 
 fuzz: .venv/fuzz ## send what a fuzzer makes to all that reads what strangers send; FUZZ_SECONDS=600 for each, targets="messages shards" only these
-	@for target in $(targets); do \
-	  PYTHONPATH=tests:. nice $(venv)/python tests/fuzz/run_target.py $$target --seconds $(FUZZ_SECONDS) \
-	    2> >(grep -v '^INFO: Instrumenting' >&2); done
+	@printf '%s\n' $(targets) | PYTHONPATH=tests:. xargs -P $(FUZZ_AT_ONCE) -I @ \
+	  nice $(venv)/python tests/fuzz/run_target.py @ --seconds $(FUZZ_SECONDS) 2> >(grep -v '^INFO: Instrumenting' >&2)
 
 check: format-check lint types imports proto-check docs-check ## all checks that are not tests of behaviour
 
