@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 from support.tools import found, found_node_tool
 
-MINUTES = "20 to 25 minutes on two cores that have nothing else to do"
+MINUTES = "about 40 minutes on two cores that have nothing else to do"
 
 PROGRAMS = {
     "chromium": "how the pages look and behave in a browser",
