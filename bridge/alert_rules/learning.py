@@ -20,12 +20,13 @@ LEARNING = Group(
               quantile_over_time(0.5, training_loss_interval_min[10m])
                 * on (job, instance, session_id) group_left (attempt) training:attempt
                 and on (job, instance, session_id) time() - training_session_start_timestamp_seconds > 600
+                and on (job, instance, session_id) training_attempt offset 10m
             )
             """,
             meaning="What the lowest losses of an attempt usually are, over ten minutes.",
             note="""
             Of the lowest loss in each interval, since one good batch among many says nothing. Not before an attempt is as old as
-            what it is taken of, which otherwise would be of the one before.
+            what it is taken of, which otherwise would be of the one before, nor before a bridge has had it for so long.
             """,
         ),
         Recording(
@@ -40,10 +41,12 @@ LEARNING = Group(
             severity=Severity.WARNING,
             expr="""
             max by (session_id) (
-              min by (session_id, attempt) (
-                min_over_time(training_loss_interval_min[10m])
-                  * on (job, instance, session_id) group_left (attempt) training:attempt
+              max by (session_id, attempt) (
+                training:attempt
+                  and on (job, instance, session_id) max_over_time(training_session_connected[5m]) == 1
               )
+                * on (session_id) group_left ()
+                  min by (session_id) (min_over_time(training_loss_interval_min[10m]))
                 > training:low_loss:lowest1h + 0.5 * abs(training:low_loss:lowest1h)
             )
               and on (session_id) sum by (session_id) (increase(training_batches_total[10m])) >= 20
@@ -61,7 +64,8 @@ LEARNING = Group(
             images=WORST_IMAGES,
             board=SESSION_BOARD,
             note="""
-            The lowest of many batches: noise, a spike that recovers and a few bad batches leave it where it was. The distance is
+            The lowest of many batches: noise, a spike that recovers and a few bad batches leave it where it was; of all copies, since
+            a session that has just moved to another bridge had most of them at the one before. The distance is
             by the absolute value, since losses may be negative; each attempt is compared with itself, since one that begins anew
             begins high; and an attempt of less than twenty minutes with nothing. Where a step takes longer than half a minute,
             there are too few of them to tell.

@@ -15,17 +15,20 @@ SPEED = Group(
         Recording(
             name="training:step_rate:rate5m",
             expr="""
-            sum by (session_id, attempt) (
-              rate(training_batches_total[5m])
-                * on (job, instance, session_id) group_left (attempt) training:attempt
+            max by (session_id, attempt) (
+              training:attempt
+                and on (job, instance, session_id) max_over_time(training_session_connected[5m]) == 1
                 and on (job, instance, session_id) time() - training_session_start_timestamp_seconds > 300
             )
+              * on (session_id) group_left ()
+                sum by (session_id) (rate(training_batches_total[5m]))
               / on (session_id) group_left ()
                 (sum by (session_id) (rate(training_phase_seconds_total{phase=~"training|data|compute"}[5m])) > 0)
             """,
             meaning="Steps of an attempt in a second of the phases training, data and compute, over five minutes.",
             note="""
-            By the time in these phases, so that validation, checkpoints and pauses do not count as slowness.
+            By the time in these phases, so that validation, checkpoints and pauses do not count as slowness. Steps and time are those
+            of all copies: a session that has just moved to another bridge made most of them at the one before.
             """,
         ),
         Recording(
