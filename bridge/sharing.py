@@ -120,6 +120,7 @@ class Sharing:
             self._telemetry,
             go_on=partial(self._go_on, parts),
             catch_up=catch_up,
+            keeping_groups=parts.journal.keeping_groups,
         )
         self._ownership = ownership = Ownership(
             taking,
@@ -142,8 +143,12 @@ class Sharing:
             parts.images.counting_lost(self._settings.bridge_forget_seconds)
         )
         await stack.enter_async_context(taking.running())
+        try:
+            await orphans.adopt_own()
+        except BaseException:
+            parts.journal.never_trim()  # the next start needs what is there
+            raise
         await stack.enter_async_context(orphans.running())
-        await orphans.adopt_own()
         return ownership
 
     async def bring(self, session_id: str) -> Session | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bridge.background import running_beside
 from bridge.errors import StorageError
-from bridge.ownership.taking import SESSIONS_PER_TURN, Taking
+from bridge.ownership.taking import Taking
 from bridge.storage.owners import OwnerRows, Taken
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
@@ -46,24 +46,26 @@ class Orphans:
 
     async def adopt_some(self) -> Sequence[str]:
         """Adopt a few sessions, and return which. Raises StorageError."""
-        taken = await run_in_daemon_thread(
-            lambda: self.rows.take_orphans(
-                silent_seconds=self.dead_seconds, most=SESSIONS_PER_STEP
-            ),
-            name="orphans",
-        )
-        await self.taking.adopt(taken)
+        with self.taking.keeping_groups():
+            taken = await run_in_daemon_thread(
+                lambda: self.rows.take_orphans(
+                    silent_seconds=self.dead_seconds, most=SESSIONS_PER_STEP
+                ),
+                name="orphans",
+            )
+            await self.taking.adopt(taken)
         if taken.names:
             self.telemetry.takeovers.adopted(len(taken.names), taken.former)
         return taken.names
 
     async def adopt_own(self) -> None:
-        """Restore what this bridge owned when it stopped, and nobody has taken since. Raises StorageError."""
-        owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
-        for start in range(0, len(owned), SESSIONS_PER_TURN):
-            await self.taking.adopt(
-                Taken(tuple(owned[start : start + SESSIONS_PER_TURN]), frozenset())
-            )
+        """Restore what this bridge owned when it stopped, and nobody has taken since. Raises StorageError.
+
+        Before anything is given up: whatever is not in memory would be a stray.
+        """
+        with self.taking.keeping_groups():
+            owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
+            await self.taking.adopt(Taken(tuple(owned), frozenset()))
 
     async def give_up_strays(self) -> None:
         """Own no more what was registered in vain: others would take it for alive. Raises StorageError."""

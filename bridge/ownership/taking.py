@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -47,8 +47,13 @@ class Taking:
         *,
         go_on: Receiver,
         catch_up: Callable[[], object],
+        keeping_groups: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        """Restore by `restoration`, then `go_on`; `catch_up` has a commit find out what this bridge has lost."""
+        """Restore by `restoration`, then `go_on`; `catch_up` has a commit find out what this bridge has lost.
+
+        `keeping_groups` has its journal keep what sessions need that come back to it, until they are here.
+        """
+        self.keeping_groups = keeping_groups
         self._database = database
         self._rows = rows
         self._restoration = restoration
@@ -74,7 +79,7 @@ class Taking:
         return await asyncio.shield(answer)
 
     async def adopt(self, taken: Taken) -> None:
-        """Restore sessions whose bridge is dead, and whose clients may never come back."""
+        """Restore sessions whose clients may never come back; the caller has kept groups since before they were taken."""
         async for _ in self._restore(taken.names, is_expected=False):
             pass
 
@@ -107,12 +112,13 @@ class Taking:
         started = time.perf_counter()
         waiting = dict.fromkeys(names)
         try:
-            taken = await run_in_daemon_thread(lambda: self._rows.take(names), name="ownership")
-            async for some in self._restore(taken.names, is_expected=True):
-                self._telemetry.takeovers.taken(len(some), time.perf_counter() - started)
-                self._answer(some, is_taken=True)
-                for name in some:
-                    del waiting[name]
+            with self.keeping_groups():
+                taken = await run_in_daemon_thread(lambda: self._rows.take(names), name="ownership")
+                async for some in self._restore(taken.names, is_expected=True):
+                    self._telemetry.takeovers.taken(len(some), time.perf_counter() - started)
+                    self._answer(some, is_taken=True)
+                    for name in some:
+                        del waiting[name]
             self._answer(waiting, is_taken=False)
         except StorageError as error:
             self._catch_up()

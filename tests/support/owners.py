@@ -67,6 +67,7 @@ class Owner:
             self.telemetry,
             go_on=self._go_on,
             catch_up=self.committer.request_commit,
+            keeping_groups=self.journal.keeping_groups,
         )
         self.ownership = Ownership(
             self.taking,

@@ -2,7 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +108,10 @@ class Journal:
         self._last_seen: dict[str, Session] = {}
         """Sessions with heartbeats since `_last_seen_written_at`."""
         self._last_seen_written_at = 0.0
-        self.trims = True
+        self._may_trim = True
         """False: a checkpoint could not be written, so its session needs all of its records, until a restart."""
+        self._keeping = 0
+        """How many blocks keep groups that sessions need which are on their way into memory."""
         self._uncheckpointed: dict[str, Uncheckpointed] = {}
         """By session, the lowest group number first: new ones go to the end with the highest number yet."""
         self._retained: deque[tuple[int, int]] = deque()
@@ -201,13 +204,27 @@ class Journal:
             states,
             superseded,
             last_seen,
-            trim_below=self._trim(),
+            trim_below=self._trim() if self.trims else 0,
             sequences=[(session, session.accepted) for session in touched.values()],
         )
 
     def never_trim(self) -> None:
         """Keep all groups from now on."""
-        self.trims = False
+        self._may_trim = False
+
+    @property
+    def trims(self) -> bool:
+        """Whether groups may be deleted."""
+        return self._may_trim and not self._keeping
+
+    @contextmanager
+    def keeping_groups(self) -> Iterator[None]:
+        """Keep all groups until the block is left: sessions that come may need them, and then have checkpoints due."""
+        self._keeping += 1
+        try:
+            yield
+        finally:
+            self._keeping -= 1
 
     def has_left_with(self, session: Session, state: dict[str, Any]) -> bool:
         """Return whether this is the state that a session left memory with."""

@@ -199,3 +199,67 @@ async def test_damage_costs_no_other_session(three):
         for what in ("group", "entry", "session")
     }
     assert dropped == {"group": 1, "entry": 2, "session": 1}
+
+
+@pytest.fixture
+def committing_on_the_way(monkeypatch):
+    """Return what has a bridge commit, and trim whatever it may, each time before it reads one of the sessions that come."""
+    monkeypatch.setattr(taking, "SESSIONS_AT_ONCE", 1)
+    monkeypatch.setattr("bridge.storage.journal.TRIM_SECONDS", 0.0)
+
+    def commit(one):
+        loop = asyncio.get_running_loop()
+        for name in ("read_rows", "find_sessions"):
+            read = getattr(taking, name)
+
+            def read_later(database, *arguments, read=read):
+                if database is one.database:
+                    asyncio.run_coroutine_threadsafe(one.committer.commit(), loop).result(60)
+                return read(database, *arguments)
+
+            monkeypatch.setattr(taking, name, read_later)
+
+    return commit
+
+
+async def test_a_bridge_that_starts_again_has_all_that_was_acknowledged(
+    three, postgres_url, committing_on_the_way
+):
+    """Its first commits trim no group that other sessions need, even if it is killed before all of them are here."""
+    first, *_ = three
+    names = ["run-0", "run-1", "run-2"]
+    await registered(first, *names)
+    for name in names:
+        first.send(first.sessions.find(name), 2)
+    assert await first.committer.commit()
+
+    async with owner(postgres_url, "a") as again:
+        committing_on_the_way(again)
+        await again.orphans.adopt_own()
+        assert again.sessions.find("run-2").accepted == 2
+    async with owner(postgres_url, "a") as once_more:
+        await once_more.orphans.adopt_own()
+
+        assert [once_more.sessions.find(name).accepted for name in names] == [2, 2, 2]
+        assert await once_more.committer.commit()
+        assert {once_more.owner_of(name) for name in names} == {"a"}
+
+
+async def test_a_session_that_comes_back_needs_groups_of_its_own_bridge(
+    three, committing_on_the_way
+):
+    """The bridge that had it meanwhile has written nothing of it: what was acknowledged before is read."""
+    first, second, _ = three
+    await registered(first, "run", "other")
+    first.send(first.sessions.find("run"), 2)
+    assert await first.committer.commit()
+    await second.ownership.acquire("run")
+    assert await first.committer.commit()
+    assert first.sessions.find("run") is None
+    committing_on_the_way(first)
+    first.journal.checkpoint_all()
+    first.send(first.sessions.find("other"), 2)
+
+    back = await first.ownership.acquire("run")
+
+    assert back.accepted == 2
