@@ -11,6 +11,12 @@ from bridge.storage.postgres import BridgeDescription, fitness, open_postgres
 from bridge.storage.postgres.probe import probe_database
 
 
+@pytest.fixture
+def postgres_url(empty_postgres_url):
+    """Return the URL of a database that holds nothing: tables are made here."""
+    return empty_postgres_url
+
+
 def what_both_say(url):
     """Return the sentence with which a database is refused."""
     with pytest.raises(StorageError) as checked:
@@ -75,7 +81,7 @@ def test_an_account_needs_no_right_that_it_does_not_use(postgres_url):
     with opened(postgres_url):
         pass
     with role_of(postgres_url, "modest") as url:
-        assert "grant its user all rights on the tables" in what_both_say(url)
+        assert "grant its user all rights on the schema and its tables" in what_both_say(url)
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO modest")
         probe_database(url)
