@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from bridge.storage.database import Database
+from bridge.storage.owners import NOW_MS
 from bridge.storage.schema import (
     BATCHES,
     DELETIONS,
@@ -65,6 +66,7 @@ def _delete_some(table: Table) -> Statement:
     return Statement(delete(table).where(tuple_(*table.primary_key).in_(chosen)))
 
 
+NOW = Statement(select(NOW_MS))
 PUT = upsert(DELETIONS)
 _newest = SESSIONS.alias("newest")
 _GOES_ON_ELSEWHERE = and_(
@@ -203,8 +205,13 @@ class Archived:
 def put_deletion(transaction: Transaction, deletion: Deletion, bridge_id: str = "") -> bool:
     """Delete a session itself, and record that the rest of it is to follow.
 
-    False: another bridge than this one has it in memory, so that it goes on; nothing of it was deleted.
+    False: another bridge than this one has it in memory, so that it goes on; nothing of it was deleted. Where bridges
+    share the database, it counts as requested now by the clock of that: one whose own is fast or slow would delete what
+    comes later, or leave what came before.
     """
+    if bridge_id:
+        [[now_ms]] = transaction.query(NOW)
+        deletion = replace(deletion, requested_ms=now_ms)
     which = {**deletion.rows, "bridge": bridge_id}
     del which["requested_ms"]
     if transaction.query(GOES_ON_ELSEWHERE, which):

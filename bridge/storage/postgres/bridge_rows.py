@@ -60,7 +60,7 @@ REGISTER = Statement(
             "seen_ms": NOW_MS,
             **{name: _REGISTRATION.excluded[name] for name in _DESCRIPTION},
         },
-    ).returning(BRIDGES.c.number, BRIDGES.c.generation)
+    ).returning(BRIDGES.c.number, BRIDGES.c.generation, BRIDGES.c.seen_ms)
 )
 """A bridge that comes back keeps its number, and its generation is raised: what it held in memory is gone."""
 

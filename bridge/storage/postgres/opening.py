@@ -23,6 +23,9 @@ WAIT_SECONDS = 30.0
 
 RETRY_SECONDS = 1.0
 
+CLOCKS_SECONDS = 10.0
+"""How far the clocks of a bridge and of the database may be apart without a word about it."""
+
 PATIENT = (
     "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE;"
     " SET LOCAL statement_timeout = 0;"
@@ -94,7 +97,16 @@ def _make_tables(address: DatabaseAddress) -> None:
 def _register(address: DatabaseAddress, bridge: BridgeDescription) -> Registration:
     with address.connect() as connection, connection.transaction():
         connection.execute(PATIENT)
-        return register(connection, bridge)
+        registration = register(connection, bridge)
+    ahead = registration.seconds_ahead
+    if abs(ahead) > CLOCKS_SECONDS:
+        log.warning(
+            "the clock of this machine is %s that of the database, and with that perhaps of the other bridges: set it by"
+            " NTP. Meanwhile pages of their sessions are old here, sessions may be taken for silent, and commands refused",
+            "ahead of" if ahead > 0 else "behind",
+            extra={"fields": {"of": str(address), "seconds": round(abs(ahead))}},
+        )
+    return registration
 
 
 def _unusable(address: DatabaseAddress, error: psycopg.Error) -> SettingError:

@@ -32,6 +32,8 @@ class Registration:
     generation: int
     started_ms: int
     """What distinguishes it from another process that runs as the same bridge."""
+    seconds_ahead: float
+    """How far the clock of this machine is ahead of that of the database; below 0: behind."""
 
 
 def register(connection: psycopg.Connection[Any], bridge: BridgeDescription) -> Registration:
@@ -45,5 +47,8 @@ def register(connection: psycopg.Connection[Any], bridge: BridgeDescription) -> 
         "version": bridge.version,
         "started_ms": started_ms,
     }
-    [(number, generation)] = connection.execute(*compiled(REGISTER, description)).fetchall()
-    return Registration(bridge.bridge_id, number, generation, started_ms)
+    [(number, generation, seen_ms)] = connection.execute(
+        *compiled(REGISTER, description)
+    ).fetchall()
+    ahead = time.time() - seen_ms / 1000
+    return Registration(bridge.bridge_id, number, generation, started_ms, ahead)

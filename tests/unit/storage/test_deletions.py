@@ -1,5 +1,7 @@
 """What is to be deleted is found, and goes in steps; what its name gets later stays."""
 
+import time
+
 import pytest
 from support.shared_database import opened
 
@@ -170,3 +172,17 @@ def test_what_another_bridge_has_is_left_alone(postgres_url):
         assert transaction.query("SELECT attempt FROM deletions") == [(1,)]
         assert put(ALL_ATTEMPTS, "b")
         assert transaction.query("SELECT attempt FROM sessions") == []
+
+
+@pytest.mark.parametrize("requested_ms", [1, 2**50], ids=["slow", "fast"])
+def test_among_bridges_a_deletion_counts_from_now_by_the_clock_of_the_database(
+    postgres_url, requested_ms
+):
+    """A bridge whose own clock is wrong neither leaves what came before, nor deletes what comes later."""
+    with opened(postgres_url) as database:
+        before_ms = round(time.time() * 1000)
+        with database.transaction() as transaction:
+            assert put_deletion(transaction, Deletion("run", ImageScope.ALL, requested_ms), "a")
+
+        [found] = pending_deletions(database)
+        assert before_ms - 1000 <= found.requested_ms <= time.time() * 1000 + 1000

@@ -2,7 +2,9 @@
 
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import psycopg
@@ -63,6 +65,18 @@ def test_a_number_is_never_used_twice(postgres_url, open_as):
         transaction.execute("DELETE FROM bridges")
     with open_as(postgres_url, "b") as database:
         assert database.number == 8
+
+
+@pytest.mark.parametrize(("off", "said"), [(600, "ahead of"), (-600, "behind"), (2, "")])
+def test_a_clock_that_is_wrong_is_said(postgres_url, open_as, monkeypatch, caplog, off, said):
+    """Silence of clients, and what bridges ask each other, is reckoned by clocks: the operator learns of it at the start."""
+    clock = SimpleNamespace(time=lambda: time.time() + off)
+    monkeypatch.setattr("bridge.storage.postgres.registration.time", clock)
+    with open_as(postgres_url):
+        pass
+
+    found = [one.getMessage() for one in caplog.records if "clock" in one.getMessage()]
+    assert [f"is {said} that of the database" in text for text in found] == [True] * bool(said)
 
 
 def test_other_bridges_learn_where_a_bridge_is(postgres_url):
