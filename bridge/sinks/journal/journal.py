@@ -204,7 +204,7 @@ class Journal:
             states,
             superseded,
             last_seen,
-            trim_below=self._trim() if self.trims else 0,
+            trim_below=0 if self._keeping else self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
         )
 

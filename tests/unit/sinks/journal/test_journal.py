@@ -151,6 +151,24 @@ def test_sessions_are_written_whole_now_and_then_and_the_journal_is_trimmed(data
     assert (again.replayed_entries, again.known()) == (0, life.known())
 
 
+def test_groups_are_kept_while_sessions_come_that_may_need_them(database):
+    """They go with the first commit behind it."""
+    life = Life(database)
+    session = life.register()
+    life.commit()
+    with life.journal.keeping_groups():
+        life.happen(session, Batch(0, 0, 0.5))
+        life.journal.checkpoint_all()
+        life.commit()
+        assert life.groups() == 1
+
+    life.happen(session, Batch(0, 1, 0.5))
+    life.journal.checkpoint_all()
+    life.commit()
+
+    assert life.groups() == 0
+
+
 def test_a_long_journal_is_trimmed_early(database, monkeypatch):
     """However fast messages come, the next start has little to replay."""
     monkeypatch.setattr("bridge.sinks.journal.journal.RECORDS_LIMIT", 100)
