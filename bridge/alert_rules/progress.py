@@ -97,7 +97,7 @@ PROGRESS = Group(
               )
               unless on (session_id) (
                 max_over_time(training_phase{phase!~"training|data|stalled"}[5m]) == 1
-                  and ignoring (phase) training_session_connected == 1
+                  and on (session_id) training_session_connected == 1
               )
               unless on (session_id) training:canary
             """,

@@ -219,3 +219,23 @@ def test_the_readme_says_what_to_try():
 
     assert killed
     assert set(killed) <= set(BASE) | NEW
+
+
+def test_alerts_go_to_whichever_bridge_is_up():
+    """Alertmanager differs by the proxy that it posts to; it takes the file, and is started with it."""
+    base = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alertmanager.yaml").read_text())
+    path = FOLDER / "alertmanager.postgres.yaml"
+    more = yaml.safe_load(path.read_text())
+    subprocess.run([tool("amtool"), "check-config", path], check=True, capture_output=True)
+    [hook], [explained] = (one["receivers"][0]["webhook_configs"] for one in (more, base))
+
+    [alias] = SERVICES["haproxy"]["networks"]["default"]["aliases"]
+    assert hook["url"] == explained["url"].replace("//bridge:", f"//{alias}:")
+    hook["url"] = explained["url"]
+    assert more == base
+    service = SERVICES["alertmanager"]
+    before = [text.replace(".postgres.yaml", ".yaml") for text in service["command"]]
+    assert before == BASE["alertmanager"]["command"]
+    assert service["volumes"] == [
+        "./alertmanager.postgres.yaml:/etc/alertmanager/alertmanager.postgres.yaml:ro,z"
+    ]
