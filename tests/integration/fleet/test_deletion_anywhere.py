@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 
+import grpc
 import pytest
 from support.fleet.member import Member
 from support.known_run import KnownRun
@@ -40,11 +41,21 @@ def pair(tmp_path, postgres_url):
 def trained(member, instance="first", *, ends=False):
     """Return a client that has sent a few batches, all of them acknowledged, perhaps up to the end of the run."""
     client = RawClient(member.server.grpc, KnownRun("run", images_every=1), instance_id=instance)
-    client.start()
+    until_true(lambda: registered(client), what="a bridge takes the session")
+    client.open()
     client.stream(*client.run.requests(1, BATCHES))
     if ends:
         client.stream(client.run.status(wire.COMPLETED))
     return client
+
+
+def registered(client):
+    """Register; return the answer, or None where it is to be tried again."""
+    try:
+        response = client.register()
+    except grpc.RpcError:
+        return None
+    return response if response.success else None
 
 
 def asked(member, method="GET", path="sessions/run"):
@@ -77,7 +88,8 @@ def test_a_session_that_goes_on_elsewhere_is_not_deleted(pair):
     one.kill()
     client.cut()
     client.address = two.server.grpc
-    assert until_true(client.register).resume_sequence == client.acknowledged
+    response = until_true(lambda: registered(client), what="the other bridge takes it")
+    assert response.resume_sequence == client.acknowledged
     client.cut()
 
 
