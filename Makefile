@@ -81,7 +81,7 @@ boards: .venv/dev ## draw what Grafana would show of each board, into build/boar
 	@PYTHONPATH=.:tests $(venv)/python -m support.board_pictures --output build/boards $(arguments)
 
 test-image: .venv/dev .tools/bin/hadolint ## build the container image with buildah, run it with podman and look into it; as root
-	@$(venv)/python -m pytest tests/image/checks.py tests/image/checks_of_access.py tests/image/checks_of_helm_test.py $(arguments)
+	@$(venv)/python -m pytest tests/image/checks.py tests/image/checks_of_access.py tests/image/checks_of_helm_test.py tests/image/checks_of_compose.py $(arguments)
 
 coverage: .venv/dev ## measure how much of bridge/ the unit tests run, by branches; below the floor in pyproject.toml it fails
 	@$(venv)/python -m pytest tests/unit --quiet --cov --cov-report=term $(arguments)

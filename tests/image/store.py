@@ -60,10 +60,10 @@ class Store:
         options = (*self.places, *self.runtime, "--cgroup-manager", "cgroupfs")
         return self._run(("podman", *options, *words), seconds)
 
-    def build(self, *words: str, seconds: float = 420) -> None:
-        """Build the Dockerfile as it is; what was built before is taken from the store."""
+    def build(self, *words: str, context: Path = ROOT, seconds: float = 420) -> None:
+        """Build a folder's Dockerfile as it is; what was built before is taken from the store."""
         options = ("--pull=never", "--layers", "--format", "oci", *self.runtime, *LIMITS)
-        self.buildah("build", *options, *words, str(ROOT), seconds=seconds)
+        self.buildah("build", *options, *words, str(context), seconds=seconds)
 
     def inspect(self, kind: str, name: str) -> dict:
         """Return what podman knows of an image or a container."""
