@@ -120,6 +120,7 @@ class Sharing:
             self._telemetry,
             go_on=partial(self._go_on, parts),
             catch_up=catch_up,
+            is_here=lambda name: parts.sessions.find(name) is not None,
             keeping_groups=parts.journal.keeping_groups,
         )
         self._ownership = ownership = Ownership(
@@ -137,6 +138,7 @@ class Sharing:
             dead_seconds=self._settings.bridge_dead_seconds,
             catch_up=catch_up,
             strays=ownership.strays,
+            give_up=self._releases.give_up,
             note_shares=ownership.note_shares,
         )
         await stack.enter_async_context(

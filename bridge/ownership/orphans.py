@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.background import running_beside
 from bridge.errors import StorageError
@@ -35,8 +35,12 @@ class Orphans:
     """Has a commit find out what this bridge has lost itself."""
     strays: Callable[[Sequence[str]], Sequence[str]] = lambda _owned: ()
     """Returns which of the sessions that it owns nobody has in memory, or has asked for."""
+    give_up: Callable[[Iterable[str]], object] = lambda _names: None
+    """Has sessions owned no more with the next commit."""
     note_shares: Callable[[Mapping[str, int]], object] = lambda _shares: None
     """Called now and then with how many sessions each bridge has that lives."""
+    _adopted: set[str] = field(default_factory=set)
+    """Which strays were last adopted; one that is none of the bridge's sessions for all that never began, or is over."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -67,12 +71,19 @@ class Orphans:
             owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
             await self.taking.adopt(Taken(tuple(owned), frozenset()))
 
-    async def give_up_strays(self) -> None:
-        """Own no more what was registered in vain: others would take it for alive. Raises StorageError."""
-        owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
-        strays = self.strays(owned)
-        if strays:
-            await run_in_daemon_thread(lambda: self.rows.release_now(strays), name="orphans")
+    async def take_care_of_strays(self) -> None:
+        """Restore what was taken and could not be read then, and own no more what was registered in vain.
+
+        Others would take either for alive. Raises StorageError.
+        """
+        with self.taking.keeping_groups():
+            owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
+            strays = frozenset(self.strays(owned))
+            self.give_up(strays & self._adopted)
+            strays -= self._adopted
+            self._adopted.clear()
+            await self.taking.adopt(Taken(tuple(sorted(strays)), frozenset()))
+            self._adopted.update(strays)
 
     async def _shares(self) -> Mapping[str, int]:
         seconds = self.dead_seconds
@@ -81,7 +92,7 @@ class Orphans:
     async def _run(self) -> None:
         while True:
             try:
-                await self.give_up_strays()
+                await self.take_care_of_strays()
                 self.note_shares(await self._shares())
                 while await self.adopt_some():
                     await _sleep(STEP_SECONDS)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from bridge.lifecycle import Event, Expired
@@ -29,8 +29,13 @@ class Releases:
     def consume(self, session: Session, event: Event, _received: float) -> None:
         """Have a session that leaves memory given up with the next commit."""
         if type(event) is Expired:
-            self._waiting.add(session.id)
-            self._in_flight.setdefault(session.id, asyncio.Event())
+            self.give_up([session.id])
+
+    def give_up(self, names: Iterable[str]) -> None:
+        """Have sessions given up with the next commit that never came into memory; whoever asks for one waits for it."""
+        for name in names:
+            self._waiting.add(name)
+            self._in_flight.setdefault(name, asyncio.Event())
 
     def ask(self) -> None:
         """Write with the next commit in any case: it finds out what other bridges have taken."""

@@ -47,10 +47,12 @@ class Taking:
         *,
         go_on: Receiver,
         catch_up: Callable[[], object],
+        is_here: Callable[[str], bool],
         keeping_groups: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Restore by `restoration`, then `go_on`; `catch_up` has a commit find out what this bridge has lost.
 
+        What `is_here` by then is not restored once more: it may have gone on meanwhile.
         `keeping_groups` has its journal keep what sessions need that come back to it, until they are here.
         """
         self.keeping_groups = keeping_groups
@@ -60,6 +62,7 @@ class Taking:
         self._telemetry = telemetry
         self._go_on = go_on
         self._catch_up = catch_up
+        self._is_here = is_here
         self._wanted: dict[str, asyncio.Future[bool]] = {}
         self._taken_at: dict[str, float] = {}
         self._is_wanted = asyncio.Event()
@@ -168,7 +171,7 @@ class Taking:
                     partial(find_sessions, database, some, rows, restoration), name="ownership"
                 )
                 for one in found:
-                    if not one.is_archived:
+                    if not one.is_archived and not self._is_here(one.session.id):
                         self._restore_one(one, is_expected=is_expected)
                         await asyncio.sleep(0)
                 yield some

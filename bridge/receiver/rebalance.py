@@ -31,7 +31,12 @@ class _Timer:
     def _look(self) -> None:
         stream, deps = self._stream, self._deps
         session = deps.sessions.find(stream.session_id)
-        if session is None or stream.is_closing:
+        if stream.is_closing:
+            return
+        if (
+            session is None
+        ):  # nothing has been said on the stream yet, or its session is still on the way here
+            self.start()
             return
         if deps.shared is None and not session.began_elsewhere:
             return

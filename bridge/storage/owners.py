@@ -174,11 +174,6 @@ class OwnerRows:
         rows = self._database.query(SHARES, {"silent_ms": round(silent_seconds * 1000)})
         return {str(bridge): int(sessions) for bridge, sessions in rows}
 
-    def release_now(self, names: Iterable[str]) -> None:
-        """Own sessions no more, of which nothing is in memory."""
-        with self._database.transaction() as transaction:
-            self.release(transaction, names)
-
     def resign(self, *, silent_seconds: float) -> None:
         """Let other bridges adopt at once what this one still owns, as if it had been silent for so long: it stops."""
         parameters = {"bridge": self._bridge_id, "silent_ms": round(silent_seconds * 1000)}

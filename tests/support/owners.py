@@ -67,6 +67,7 @@ class Owner:
             self.telemetry,
             go_on=self._go_on,
             catch_up=self.committer.request_commit,
+            is_here=lambda name: self.sessions.find(name) is not None,
             keeping_groups=self.journal.keeping_groups,
         )
         self.ownership = Ownership(
@@ -79,7 +80,13 @@ class Owner:
         )
         self.lost = []
         self.ownership.on_lost = self.lost.append
-        self.orphans = Orphans(self.rows, self.taking, self.telemetry, strays=self.ownership.strays)
+        self.orphans = Orphans(
+            self.rows,
+            self.taking,
+            self.telemetry,
+            strays=self.ownership.strays,
+            give_up=self.releases.give_up,
+        )
 
     def _on_fenced(self, fenced) -> None:
         self.ownership.on_fenced(fenced)

@@ -265,3 +265,22 @@ async def test_a_crowded_bridge_sends_streams_on_until_it_is_not(tmp_path):
         elsewhere.is_crowded = True
 
         assert (await hear(stream)).WhichOneof("payload") == "draining"
+
+
+async def test_a_crowded_bridge_sends_on_what_has_said_nothing_at_first(tmp_path):
+    """It is not known for some time whose stream it is; then it is as any other."""
+    elsewhere = Elsewhere()
+    elsewhere.is_crowded = True
+    bridge = Bridge(tmp_path, shared=elsewhere, rebalance_seconds=0.01)
+    elsewhere.bridge = bridge
+    async with bridge.running() as bridge.stub:
+        await registered(bridge.stub)
+        stream = bridge.stub.StreamMetrics()
+        await asyncio.sleep(0.1)
+        await say(stream, batch(0, sequence=1))
+
+        heard = [(await hear(stream)).WhichOneof("payload")]
+        if heard == ["ack"]:
+            heard.append((await hear(stream)).WhichOneof("payload"))
+
+    assert heard[-1] == "draining"
