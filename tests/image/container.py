@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from image.store import LIMITS, Finished, Store
 from prometheus_client.parser import text_string_to_metric_families
@@ -109,8 +110,15 @@ class Doors:
 
 def clear(store: Store) -> None:
     """Remove what a run that was killed has left in our store, where it would go on and hold its image."""
-    store.podman("rm", "--all", "--force", "--volumes", "--time", "0")
+    until_true(partial(_is_cleared, store), seconds=60, what="no container is left")
+    store.podman("volume", "prune", "--force")
     store.buildah("rm", "--all")
+
+
+def _is_cleared(store: Store) -> bool:
+    # Those that others depend on go only after these.
+    store.tried("rm", "--all", "--force", "--volumes", "--time", "0")
+    return not store.podman("ps", "--all", "--quiet")
 
 
 @contextmanager

@@ -82,7 +82,15 @@ class Stack:
 
     def _run(self, words: tuple[str, ...], seconds: float) -> Finished:
         done = subprocess.run(
-            ("nsenter", f"--net=/proc/{self.namespace}/ns/net", *words),
+            (
+                "nsenter",
+                "--target",
+                str(self.namespace),
+                "--net",
+                "--mount",
+                f"--wd={FOLDER}",
+                *words,
+            ),
             cwd=FOLDER,
             env={**os.environ, "CONTAINERS_CONF": str(self.settings), "DISABLE_HC_SYSTEMD": "true"},
             check=False,
@@ -139,8 +147,11 @@ def stack(store: Store, image: str, folder: Path, *files: str) -> Iterator[Stack
 
 @contextmanager
 def _namespace() -> Iterator[int]:
-    script = "ip link set lo up && echo up && exec sleep infinity"
-    holder = subprocess.Popen(("unshare", "--net", "sh", "-c", script), stdout=subprocess.PIPE)
+    # Where netavark keeps what it knows of all networks of the machine; here it sees those of this one alone.
+    mounts = "mkdir -p /run/containers && mount -t tmpfs tmpfs /run/containers"
+    script = f"{mounts} && ip link set lo up && echo up && exec sleep infinity"
+    words = ("unshare", "--net", "--mount", "sh", "-c", script)
+    holder = subprocess.Popen(words, stdout=subprocess.PIPE)
     try:
         assert holder.stdout.readline() == b"up\n"
         yield holder.pid
