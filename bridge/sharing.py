@@ -121,7 +121,6 @@ class Sharing:
             go_on=partial(self._go_on, parts),
             catch_up=catch_up,
             is_here=lambda name: parts.sessions.find(name) is not None,
-            keeping_groups=parts.journal.keeping_groups,
         )
         self._ownership = ownership = Ownership(
             taking,

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -50,14 +50,13 @@ class Orphans:
 
     async def adopt_some(self) -> Sequence[str]:
         """Adopt a few sessions, and return which. Raises StorageError."""
-        with self.taking.keeping_groups():
-            taken = await run_in_daemon_thread(
-                lambda: self.rows.take_orphans(
-                    silent_seconds=self.dead_seconds, most=SESSIONS_PER_STEP
-                ),
-                name="orphans",
-            )
-            await self.taking.adopt(taken)
+        taken = await run_in_daemon_thread(
+            lambda: self.rows.take_orphans(
+                silent_seconds=self.dead_seconds, most=SESSIONS_PER_STEP
+            ),
+            name="orphans",
+        )
+        await self.taking.adopt(taken)
         if taken.names:
             self.telemetry.takeovers.adopted(len(taken.names), taken.former)
         return taken.names
@@ -67,41 +66,46 @@ class Orphans:
 
         Before anything is given up: whatever is not in memory would be a stray.
         """
-        with self.taking.keeping_groups():
-            owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
-            await self.taking.adopt(Taken(tuple(owned), frozenset()))
+        owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
+        await self.taking.adopt(Taken(tuple(owned), frozenset()))
 
     async def take_care_of_strays(self) -> None:
         """Restore what was taken and could not be read then, and own no more what was registered in vain.
 
         Others would take either for alive. Raises StorageError.
         """
-        with self.taking.keeping_groups():
-            owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
-            strays = frozenset(self.strays(owned))
-            self.give_up(strays & self._adopted)
-            strays -= self._adopted
-            self._adopted.clear()
-            await self.taking.adopt(Taken(tuple(sorted(strays)), frozenset()))
-            self._adopted.update(strays)
+        owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
+        strays = frozenset(self.strays(owned))
+        self.give_up(strays & self._adopted)
+        strays -= self._adopted
+        self._adopted.clear()
+        await self.taking.adopt(Taken(tuple(sorted(strays)), frozenset()))
+        self._adopted.update(strays)
 
-    async def _shares(self) -> Mapping[str, int]:
+    async def _look_at_shares(self) -> None:
         seconds = self.dead_seconds
-        return await run_in_daemon_thread(lambda: self.rows.shares(seconds), name="orphans")
+        shares = await run_in_daemon_thread(lambda: self.rows.shares(seconds), name="orphans")
+        self.note_shares(shares)
+
+    async def _adopt_all(self) -> None:
+        while await self.adopt_some():
+            await _sleep(STEP_SECONDS)
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self.take_care_of_strays()
-                self.note_shares(await self._shares())
-                while await self.adopt_some():
-                    await _sleep(STEP_SECONDS)
-            except StorageError as error:
-                self.telemetry.storage_failed("orphans", error)
-                self.catch_up()
-            except Exception as error:  # noqa: BLE001 -- the next look may succeed
-                self.telemetry.unexpected_error("orphans", error)
+            for step in (self.take_care_of_strays, self._look_at_shares, self._adopt_all):
+                await self._attempt(step)
             await _sleep(LOOK_SECONDS)
+
+    async def _attempt(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Take one step of a look; where it fails, time after time, the others are taken for all that."""
+        try:
+            await step()
+        except StorageError as error:
+            self.telemetry.storage_failed("orphans", error)
+            self.catch_up()
+        except Exception as error:  # noqa: BLE001 -- the next look may succeed
+            self.telemetry.unexpected_error("orphans", error)
 
 
 async def _sleep(seconds: float) -> None:

@@ -115,9 +115,11 @@ class Ownership:
         self._shares = shares
 
     def strays(self, owned: Sequence[str]) -> list[str]:
-        """Return what is owned without being in memory, and without anybody having just asked for it."""
+        """Return what is owned without being in memory, being given up, or having just been asked for by anybody."""
         return [
             name
             for name in owned
-            if self._sessions.find(name) is None and not self._taking.is_recent(name)
+            if self._sessions.find(name) is None
+            and not self._taking.is_recent(name)
+            and not self._releases.is_giving_up(name)
         ]

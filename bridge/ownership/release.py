@@ -41,6 +41,10 @@ class Releases:
         """Write with the next commit in any case: it finds out what other bridges have taken."""
         self._written_at = -math.inf
 
+    def is_giving_up(self, session_id: str) -> bool:
+        """Return whether a session is being given up, and no commit has said so yet."""
+        return session_id in self._in_flight
+
     async def settled(self, session_id: str) -> None:
         """Wait until a session that is being given up is nobody's."""
         done = self._in_flight.get(session_id)

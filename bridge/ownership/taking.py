@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -48,14 +48,11 @@ class Taking:
         go_on: Receiver,
         catch_up: Callable[[], object],
         is_here: Callable[[str], bool],
-        keeping_groups: Callable[[], AbstractContextManager[None]],
     ) -> None:
         """Restore by `restoration`, then `go_on`; `catch_up` has a commit find out what this bridge has lost.
 
         What `is_here` by then is not restored once more: it may have gone on meanwhile.
-        `keeping_groups` has its journal keep what sessions need that come back to it, until they are here.
         """
-        self.keeping_groups = keeping_groups
         self._database = database
         self._rows = rows
         self._restoration = restoration
@@ -65,6 +62,8 @@ class Taking:
         self._is_here = is_here
         self._wanted: dict[str, asyncio.Future[bool]] = {}
         self._taken_at: dict[str, float] = {}
+        self._adopting: set[str] = set()
+        """Which are on their way, and nobody has asked for; else another bridge may have had one since it was read."""
         self._is_wanted = asyncio.Event()
 
     @asynccontextmanager
@@ -75,6 +74,7 @@ class Taking:
 
     async def take(self, session_id: str) -> bool:
         """Become the owner of a session; False: another bridge took it at the same moment. Raises StorageError."""
+        self._adopting.discard(session_id)
         answer = self._wanted.get(session_id)
         if answer is None:
             answer = self._wanted[session_id] = asyncio.get_running_loop().create_future()
@@ -82,7 +82,8 @@ class Taking:
         return await asyncio.shield(answer)
 
     async def adopt(self, taken: Taken) -> None:
-        """Restore sessions whose clients may never come back; the caller has kept groups since before they were taken."""
+        """Restore sessions whose clients may never come back; who asks for one meanwhile gets it as it is by then."""
+        self._adopting = set(taken.names).difference(self._wanted)
         async for _ in self._restore(taken.names, is_expected=False):
             pass
 
@@ -115,13 +116,12 @@ class Taking:
         started = time.perf_counter()
         waiting = dict.fromkeys(names)
         try:
-            with self.keeping_groups():
-                taken = await run_in_daemon_thread(lambda: self._rows.take(names), name="ownership")
-                async for some in self._restore(taken.names, is_expected=True):
-                    self._telemetry.takeovers.taken(len(some), time.perf_counter() - started)
-                    self._answer(some, is_taken=True)
-                    for name in some:
-                        del waiting[name]
+            taken = await run_in_daemon_thread(lambda: self._rows.take(names), name="ownership")
+            async for some in self._restore(taken.names, is_expected=True):
+                self._telemetry.takeovers.taken(len(some), time.perf_counter() - started)
+                self._answer(some, is_taken=True)
+                for name in some:
+                    del waiting[name]
             self._answer(waiting, is_taken=False)
         except StorageError as error:
             self._catch_up()
@@ -171,7 +171,9 @@ class Taking:
                     partial(find_sessions, database, some, rows, restoration), name="ownership"
                 )
                 for one in found:
-                    if not one.is_archived and not self._is_here(one.session.id):
+                    name = one.session.id
+                    is_due = is_expected or name in self._adopting
+                    if is_due and not (one.is_archived or self._is_here(name)):
                         self._restore_one(one, is_expected=is_expected)
                         await asyncio.sleep(0)
                 yield some

@@ -12,6 +12,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    column,
     delete,
     exists,
     func,
@@ -59,15 +60,20 @@ TRIM = Statement(
         ),
     )
 )
+_HERE = (
+    func.unnest(bindparam("here", type_=ARRAY(Text)))
+    .table_valued(column("name", Text))
+    .render_derived(name="here")
+)
 STILL_NEEDED = Statement(
     select(func.min(SESSIONS.c.through)).where(
         SESSIONS.c.journal == BRIDGE,
         SESSIONS.c.ended_ms == 0,
         OWNERS.c.session_id == SESSIONS.c.session_id,
-        OWNERS.c.bridge_id != BRIDGE,
+        or_(OWNERS.c.bridge_id != BRIDGE, SESSIONS.c.session_id.not_in(select(_HERE.c.name))),
     )
 )
-"""The last group that a checkpoint includes of a session whose new owner has written none itself."""
+"""The last group that a checkpoint includes of a session whose owner has it to read yet, and has written none since."""
 
 COLUMNS = (
     *(ONE.c.session_id, ONE.c.attempt, ONE.c.registered_ms, ONE.c.updated_ms, ONE.c.ended_ms),
@@ -224,17 +230,20 @@ class JournalRows:
         ]
         transaction.executemany(LAST_SEEN, rows)
 
-    def trim(self, transaction: Transaction, below: int) -> None:
+    def trim(self, transaction: Transaction, below: int, here: Collection[str] = ()) -> None:
         """Delete the groups below a number, all included in checkpoints, and those whose number is damaged.
 
-        Where bridges share the database, what another one still needs of a session that it has taken stays, and
-        nothing is deleted more often than every TRIM_SECONDS.
+        Where bridges share the database, what another one still needs of a session that it has taken stays, as does what
+        this one needs of those that it owns and that are not `here` yet: read, and with a checkpoint since then. Nothing
+        is deleted more often than every TRIM_SECONDS.
         """
         if self._bridge:
             if self._monotonic() - self._trimmed_at < TRIM_SECONDS:
                 return
             self._trimmed_at = self._monotonic()
-            [[through]] = transaction.query(STILL_NEEDED, {"bridge": self._bridge})
+            [[through]] = transaction.query(
+                STILL_NEEDED, {"bridge": self._bridge, "here": list(here)}
+            )
             below = below if through is None else min(below, through + 1)
         which = {"bridge": self._bridge, "below": below, "end": NUMBERS_END}
         transaction.execute(TRIM, which)

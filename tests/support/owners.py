@@ -68,7 +68,6 @@ class Owner:
             go_on=self._go_on,
             catch_up=self.committer.request_commit,
             is_here=lambda name: self.sessions.find(name) is not None,
-            keeping_groups=self.journal.keeping_groups,
         )
         self.ownership = Ownership(
             self.taking,

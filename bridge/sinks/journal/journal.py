@@ -2,8 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,10 +107,10 @@ class Journal:
         self._last_seen: dict[str, Session] = {}
         """Sessions with heartbeats since `_last_seen_written_at`."""
         self._last_seen_written_at = 0.0
-        self._may_trim = True
+        self.trims = True
         """False: a checkpoint could not be written, so its session needs all of its records, until a restart."""
-        self._keeping = 0
-        """How many blocks keep groups that sessions need which are on their way into memory."""
+        self._here: set[str] = set()
+        """Sessions with a checkpoint since they came: those that are on their way into memory still need older groups."""
         self._uncheckpointed: dict[str, Uncheckpointed] = {}
         """By session, the lowest group number first: new ones go to the end with the highest number yet."""
         self._retained: deque[tuple[int, int]] = deque()
@@ -204,27 +203,14 @@ class Journal:
             states,
             superseded,
             last_seen,
-            trim_below=0 if self._keeping else self._trim(),
+            trim_below=self._trim(),
             sequences=[(session, session.accepted) for session in touched.values()],
+            here=frozenset(self._here),
         )
 
     def never_trim(self) -> None:
         """Keep all groups from now on."""
-        self._may_trim = False
-
-    @property
-    def trims(self) -> bool:
-        """Whether groups may be deleted."""
-        return self._may_trim and not self._keeping
-
-    @contextmanager
-    def keeping_groups(self) -> Iterator[None]:
-        """Keep all groups until the block is left: sessions that come may need them, and then have checkpoints due."""
-        self._keeping += 1
-        try:
-            yield
-        finally:
-            self._keeping -= 1
+        self.trims = False
 
     def has_left_with(self, session: Session, state: dict[str, Any]) -> bool:
         """Return whether this is the state that a session left memory with."""
@@ -264,6 +250,7 @@ class Journal:
         due, soon, seen = self._due_checkpoints, self._shown_soon, self._last_seen
         for known in (due, soon, self._uncheckpointed, self._touched, seen):
             known.pop(session_id, None)
+        self._here.discard(session_id)
 
     def _keep_superseded(self, session: Session) -> None:
         """Keep an attempt as it stands, without what the sinks knew: nothing continues it."""
@@ -316,6 +303,7 @@ class Journal:
         states.append((session, state))
         self._uncheckpointed.pop(session.id, None)
         self._shown_soon.pop(session.id, None)
+        self._here.add(session.id)
         return True
 
     def _last_seen_times(self, now: float) -> list[tuple[float, str, int]]:

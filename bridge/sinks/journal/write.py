@@ -48,6 +48,8 @@ class JournalWrite:
     trim_below: int
     sequences: list[tuple[Session, int]]
     """How far each session is when this is on disk."""
+    here: frozenset[str] = frozenset()
+    """Sessions in memory that have a checkpoint from here, in this commit at the latest."""
     packed_records: bytes = b""
     lost: int = 0
     checkpoints: list[Checkpoint] | None = None
@@ -67,7 +69,7 @@ class JournalWrite:
             self.journal.never_trim()
         self.rows.put_last_seen(transaction, self.last_seen)
         if self.trim_below and self.journal.trims:
-            self.rows.trim(transaction, self.trim_below)
+            self.rows.trim(transaction, self.trim_below, self.here)
 
     def on_committed(self) -> None:
         """Advance each session to what is on disk, and let go of those that have left memory."""

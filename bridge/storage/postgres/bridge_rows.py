@@ -1,6 +1,6 @@
 """The row that a bridge has in a database that it shares."""
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import and_, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from bridge.storage.owners import NAMES, NOW_MS
@@ -10,15 +10,18 @@ from bridge.storage.statements import Statement
 SHARD_NUMBER_BITS = 40
 """The id of a shard is the number of its bridge, and behind that so many bits of the bridge's own."""
 
-IS_OURS = BRIDGES.c.bridge_id == bindparam("bridge")
+IS_OURS = and_(
+    BRIDGES.c.bridge_id == bindparam("bridge"), BRIDGES.c.started_ms == bindparam("started")
+)
+"""Of no row where another process runs as this bridge by now, or others have forgotten it."""
 
 BEGIN_GROUP = Statement(
     update(BRIDGES)
     .values(seen_ms=NOW_MS, commits=BRIDGES.c.commits + 1)
-    .where(IS_OURS, BRIDGES.c.started_ms == bindparam("started"))
+    .where(IS_OURS)
     .returning(BRIDGES.c.generation, BRIDGES.c.commits)
 )
-"""Of no row where another process runs as this bridge by now, or others have forgotten it. Whoever takes a session from this bridge changes the same row: one of them waits for the other."""
+"""Whoever takes a session from this bridge changes the same row: one of them waits for the other."""
 
 OWNED = Statement(select(OWNERS.c.session_id).where(OWNERS.c.bridge_id == bindparam("bridge")))
 

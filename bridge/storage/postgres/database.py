@@ -181,7 +181,8 @@ class PostgresDatabase:
             generation, number = self._doubtful
             with self._explained("question"), self._own_connection() as connection:
                 _begin(connection, GROUP_IDLE_MS)
-                rows = run(connection, TOUCH, {"bridge": self.bridge_id}).fetchall()
+                which = {"bridge": self.bridge_id, "started": self._started_ms}
+                rows = run(connection, TOUCH, which).fetchall()
                 self._commit(connection)
             self._doubtful = None
             is_committed = bool(rows) and rows[0][0] >= number

@@ -27,10 +27,10 @@ def put(database, rows, *numbers, names=("run",)):
             rows.put(group, number, b"%d" % number, names)
 
 
-def trim(database, rows, below):
+def trim(database, rows, below, here=()):
     """Commit that groups are needed no more."""
     with database.group() as group:
-        rows.trim(group, below)
+        rows.trim(group, below, here)
 
 
 def keep(database, rows, *checkpoints):
@@ -196,10 +196,10 @@ class Shared:
             transaction.execute("DELETE FROM owners WHERE session_id = %s", (name,))
             transaction.execute("INSERT INTO owners VALUES (%s, %s)", (name, bridge_id))
 
-    def trim_a(self, below):
+    def trim_a(self, below, here=("run",)):
         """Let bridge "a" delete what it needs no more, a long time after it did so last."""
         self.now += 60.0
-        trim(self.a, self.rows_a, below)
+        trim(self.a, self.rows_a, below, here)
 
 
 @pytest.fixture
@@ -237,10 +237,21 @@ def test_what_another_bridge_needs_of_a_session_it_has_taken_stays(shared):
     assert numbers(shared.rows_a) == []
 
 
+def test_what_a_bridge_has_yet_to_read_of_its_own_stays(shared):
+    """It owns a session that is not in its memory: from before it stopped, or on its way back from another bridge."""
+    shared.trim_a(4, here=["other"])
+    assert numbers(shared.rows_a) == [2, 3]
+
+    keep(shared.a, shared.rows_a, checkpoint(ended=9, through=1))
+    shared.trim_a(4, here=["other"])
+
+    assert numbers(shared.rows_a) == []
+
+
 def test_groups_are_deleted_now_and_then(shared):
     """A bridge that commits all the time does not ask each time what others need."""
     shared.trim_a(2)
-    trim(shared.a, shared.rows_a, 3)
+    trim(shared.a, shared.rows_a, 3, ["run"])
 
     assert numbers(shared.rows_a) == [2, 3]
 

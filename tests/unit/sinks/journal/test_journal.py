@@ -5,7 +5,15 @@ from contextlib import suppress
 import pytest
 from support.journals import START, Life
 
-from bridge.lifecycle import Connected, Disconnected, Ended, Expired, Registered, SequenceAdvanced
+from bridge.lifecycle import (
+    Connected,
+    Disconnected,
+    Ended,
+    Expired,
+    Moved,
+    Registered,
+    SequenceAdvanced,
+)
 from bridge.model import Batch, Heartbeat, Scalars, Stage, Status, StatusChange
 from bridge.session_snapshot import snapshot_of
 from bridge.sinks.journal import Archive
@@ -151,22 +159,19 @@ def test_sessions_are_written_whole_now_and_then_and_the_journal_is_trimmed(data
     assert (again.replayed_entries, again.known()) == (0, life.known())
 
 
-def test_groups_are_kept_while_sessions_come_that_may_need_them(database):
-    """They go with the first commit behind it."""
+def test_a_commit_says_which_sessions_need_no_group_from_before_they_came(database, monkeypatch):
+    """Those that have a checkpoint since then, until they leave memory; not one whose checkpoint cannot be had."""
     life = Life(database)
-    session = life.register()
-    life.commit()
-    with life.journal.keeping_groups():
-        life.happen(session, Batch(0, 0, 0.5))
-        life.journal.checkpoint_all()
-        life.commit()
-        assert life.groups() == 1
+    sessions = [life.register(name) for name in ("run", "over", "lost")]
+    assert life.journal.collect().here == {"run", "over", "lost"}
 
-    life.happen(session, Batch(0, 1, 0.5))
-    life.journal.checkpoint_all()
-    life.commit()
+    life.happen(sessions[1], Expired())
+    life.happen(sessions[2], Moved())
+    with monkeypatch.context() as broken:
+        broken.setattr(life.metrics, "snapshot", lambda _session: 1 / 0)
+        life.register("unsound")
 
-    assert life.groups() == 0
+        assert life.journal.collect().here == {"run"}
 
 
 def test_a_long_journal_is_trimmed_early(database, monkeypatch):

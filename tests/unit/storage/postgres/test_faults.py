@@ -209,6 +209,20 @@ def test_a_commit_that_never_arrived_was_not_made(network, open_as, hasty):
         until_true(lambda: tried(numbers, database) == [1])
 
 
+def test_commits_of_another_process_settle_nothing(network, open_as, hasty):
+    """A copied spool folder names one bridge twice: what the other one has committed since is not what is in doubt."""
+    proxy, url = network
+    with open_as(url) as database:
+        with pytest.raises(StorageError, match="no answer"):
+            put(database, 1, before_commit=proxy.freeze)
+        proxy.cut()
+        proxy.pass_on()
+        with open_as(url) as another:
+            put(another, 2)
+
+        assert database.settle() is False
+
+
 def test_a_group_that_failed_before_its_commit_is_not_in_doubt(network, open_as, hasty):
     """The database need not be asked: what has no COMMIT is undone."""
     proxy, url = network

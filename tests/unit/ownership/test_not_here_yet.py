@@ -1,0 +1,124 @@
+"""What a bridge owns and has not in memory keeps all that was acknowledged of it, and comes there once."""
+
+import asyncio
+import threading
+from contextlib import AsyncExitStack
+
+import pytest
+from support.owners import owner
+from support.waiting import until
+
+from bridge.errors import StorageError
+from bridge.ownership import taking
+from bridge.storage.owners import Taken
+
+
+@pytest.fixture
+async def two(postgres_url, monkeypatch):
+    """Yield two bridges on one database; every commit trims, and nothing that was taken is recent."""
+    monkeypatch.setattr("bridge.storage.journal.TRIM_SECONDS", 0.0)
+    monkeypatch.setattr("bridge.ownership.taking.RECENT_SECONDS", 0.0)
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(owner(postgres_url, name)) for name in "ab"]
+
+
+def _away(*_):
+    raise StorageError("away")
+
+
+async def _back_at_the_first(first, second):
+    """Have a session go to the second bridge, and back to the first before anything of it was written there."""
+    session = await first.register()
+    other = await first.register("other", "other")
+    for sequence in (1, 2):
+        first.send(session, sequence)
+        first.send(other, sequence)
+        assert await first.committer.commit()
+    assert (await second.ownership.acquire("run")).accepted == 2
+    assert await first.committer.commit()
+    assert first.sessions.find("run") is None
+    return other
+
+
+async def test_what_came_back_and_could_not_be_read_keeps_its_groups(two, monkeypatch):
+    """Its checkpoint is older than these, and the commits until it is read write none."""
+    first, second = two
+    other = await _back_at_the_first(first, second)
+    with monkeypatch.context() as broken:
+        broken.setattr(taking, "read_rows", _away)
+        with pytest.raises(StorageError):
+            await first.taking.take("run")
+    assert first.owner_of("run") == "a"
+    for sequence in (3, 4):
+        first.send(other, sequence)
+        first.journal.checkpoint_all()
+        assert await first.committer.commit()
+
+    back = await first.ownership.acquire("run")
+
+    assert back.accepted == 2
+
+
+async def test_what_is_about_to_be_given_up_is_not_restored(two):
+    """It has left memory, and no commit has said so yet: read now it would come back, and be nobody's."""
+    first, _ = two
+    session = await first.register()
+    assert await first.committer.commit()
+    first.pipeline.drop(session)
+
+    await first.orphans.take_care_of_strays()
+
+    assert first.sessions.find("run") is None
+    assert await first.committer.commit()
+    assert first.owner_of("run") is None
+
+
+async def test_what_was_read_before_another_bridge_went_on_is_not_restored(two, monkeypatch):
+    """It was adopted, lost on the way, and has come back with its client: what the other bridge acknowledged stays."""
+    first, second = two
+    session = await first.register()
+    first.send(session, 1)
+    assert await first.committer.commit()
+    found, go_on = [threading.Event() for _ in "12"], [threading.Event() for _ in "12"]
+    find_sessions, calls = taking.find_sessions, iter(range(2))
+
+    def find_slowly(database, names, rows, restoration):
+        sessions = find_sessions(database, names, rows, restoration)
+        if database is second.database:
+            call = next(calls)
+            found[call].set()
+            assert go_on[call].wait(60)
+        return sessions
+
+    monkeypatch.setattr(taking, "find_sessions", find_slowly)
+    assert second.rows.take(["run"]).names == ("run",)
+    adopting = asyncio.create_task(second.taking.adopt(Taken(("run",), frozenset())))
+    assert await asyncio.to_thread(found[0].wait, 60)
+    assert await first.committer.commit()
+    back = await first.ownership.acquire("run")
+    first.send(back, 2)
+    assert await first.committer.commit()
+    assert await second.committer.commit()
+    coming = asyncio.create_task(second.ownership.acquire("run"))
+    assert await asyncio.to_thread(found[1].wait, 60)
+
+    go_on[0].set()
+    await adopting
+    go_on[1].set()
+
+    assert (await coming).accepted == 2
+
+
+async def test_what_fails_each_time_ends_no_other_care(two, monkeypatch):
+    """A session that cannot be restored keeps nobody from adopting those of a bridge that is dead."""
+    first, second = two
+    await first.register()
+    assert await first.committer.commit()
+    first.rows.resign(silent_seconds=60.0)
+
+    async def fail():
+        raise ValueError("damaged")
+
+    monkeypatch.setattr(type(second.orphans), "take_care_of_strays", lambda _self: fail())
+    async with second.orphans.running():
+        await until(lambda: second.sessions.find("run") is not None)
