@@ -4,12 +4,12 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bridge.background import running_beside
 from bridge.errors import StorageError
 from bridge.ownership.taking import Taking
-from bridge.storage.owners import OwnerRows, Taken
+from bridge.storage.owners import OwnerRows
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
@@ -39,8 +39,6 @@ class Orphans:
     """Has sessions owned no more with the next commit."""
     note_shares: Callable[[Mapping[str, int]], object] = lambda _shares: None
     """Called now and then with how many sessions each bridge has that lives."""
-    _adopted: set[str] = field(default_factory=set)
-    """Which strays were last adopted; one that is none of the bridge's sessions for all that never began, or is over."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -56,7 +54,7 @@ class Orphans:
             ),
             name="orphans",
         )
-        await self.taking.adopt(taken)
+        await self.taking.adopt(taken.names)
         if taken.names:
             self.telemetry.takeovers.adopted(len(taken.names), taken.former)
         return taken.names
@@ -67,7 +65,7 @@ class Orphans:
         Before anything is given up: whatever is not in memory would be a stray.
         """
         owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
-        await self.taking.adopt(Taken(tuple(owned), frozenset()))
+        await self.taking.adopt(owned)
 
     async def take_care_of_strays(self) -> None:
         """Restore what was taken and could not be read then, and own no more what was registered in vain.
@@ -75,12 +73,7 @@ class Orphans:
         Others would take either for alive. Raises StorageError.
         """
         owned = await run_in_daemon_thread(self.rows.mine, name="orphans")
-        strays = frozenset(self.strays(owned))
-        self.give_up(strays & self._adopted)
-        strays -= self._adopted
-        self._adopted.clear()
-        await self.taking.adopt(Taken(tuple(sorted(strays)), frozenset()))
-        self._adopted.update(strays)
+        self.give_up(await self.taking.adopt(sorted(self.strays(owned))))
 
     async def _look_at_shares(self) -> None:
         seconds = self.dead_seconds

@@ -14,7 +14,7 @@ from bridge.session import Session
 from bridge.sinks.journal.restoration import Restoration
 from bridge.sinks.journal.takeover import FoundSession, find_sessions, read_rows, restored
 from bridge.storage.database import SharedDatabase
-from bridge.storage.owners import OwnerRows, Taken
+from bridge.storage.owners import OwnerRows
 from bridge.telemetry import Telemetry
 from bridge.threads import run_in_daemon_thread
 
@@ -81,11 +81,15 @@ class Taking:
             self._is_wanted.set()
         return await asyncio.shield(answer)
 
-    async def adopt(self, taken: Taken) -> None:
-        """Restore sessions whose clients may never come back; who asks for one meanwhile gets it as it is by then."""
-        self._adopting = set(taken.names).difference(self._wanted)
-        async for _ in self._restore(taken.names, is_expected=False):
+    async def adopt(self, names: Sequence[str]) -> list[str]:
+        """Restore sessions of this bridge whose clients may never come back; who asks for one gets it as it is by then.
+
+        Returns those of which there is nothing to restore, and that nobody has asked for meanwhile. Raises StorageError.
+        """
+        self._adopting = set(names).difference(self._wanted)
+        async for _ in self._restore(names, is_expected=False):
             pass
+        return [name for name in self._adopting if not self._is_here(name)]
 
     def peek(self, session_id: str) -> Session | None:
         """Return a session as it stands in the database, without taking it; blocks, and raises StorageError."""

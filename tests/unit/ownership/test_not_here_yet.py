@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from contextlib import AsyncExitStack
+from types import SimpleNamespace
 
 import pytest
 from support.owners import owner
@@ -10,7 +11,6 @@ from support.waiting import until
 
 from bridge.errors import StorageError
 from bridge.ownership import taking
-from bridge.storage.owners import Taken
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ async def test_what_was_read_before_another_bridge_went_on_is_not_restored(two, 
 
     monkeypatch.setattr(taking, "find_sessions", find_slowly)
     assert second.rows.take(["run"]).names == ("run",)
-    adopting = asyncio.create_task(second.taking.adopt(Taken(("run",), frozenset())))
+    adopting = asyncio.create_task(second.taking.adopt(["run"]))
     assert await asyncio.to_thread(found[0].wait, 60)
     assert await first.committer.commit()
     back = await first.ownership.acquire("run")
@@ -107,6 +107,48 @@ async def test_what_was_read_before_another_bridge_went_on_is_not_restored(two, 
     go_on[1].set()
 
     assert (await coming).accepted == 2
+
+
+async def test_what_was_taken_in_vain_is_given_up_a_minute_later(two, monkeypatch):
+    """However often it is looked for strays in that time."""
+    first, _ = two
+    monkeypatch.setattr(taking, "RECENT_SECONDS", 60.0)
+    now = 1_000.0
+    monkeypatch.setattr(
+        taking, "time", SimpleNamespace(monotonic=lambda: now, perf_counter=lambda: now)
+    )
+    assert await first.ownership.acquire("nothing") is None
+    for _ in range(16):
+        now += 5.0
+        await first.orphans.take_care_of_strays()
+        assert await first.committer.commit()
+
+    assert first.owner_of("nothing") is None
+
+
+async def test_a_name_that_is_asked_for_while_it_is_looked_at_is_not_given_up(two, monkeypatch):
+    """Its client is about to register it."""
+    first, _ = two
+    first.rows.take(["nothing"])
+    found, go_on = threading.Event(), threading.Event()
+    find_sessions = taking.find_sessions
+
+    def find_slowly(*arguments):
+        sessions = find_sessions(*arguments)
+        if not found.is_set():
+            found.set()
+            assert go_on.wait(60)
+        return sessions
+
+    monkeypatch.setattr(taking, "find_sessions", find_slowly)
+    caring = asyncio.create_task(first.orphans.take_care_of_strays())
+    assert await asyncio.to_thread(found.wait, 60)
+    assert await first.ownership.acquire("nothing") is None
+    go_on.set()
+    await caring
+
+    assert await first.committer.commit()
+    assert first.owner_of("nothing") == "a"
 
 
 async def test_what_fails_each_time_ends_no_other_care(two, monkeypatch):
