@@ -159,7 +159,7 @@ class Taking:
         now = time.monotonic()
         self._taken_at = {
             name: at for name, at in self._taken_at.items() if now - at < RECENT_SECONDS
-        } | dict.fromkeys(names, now)
+        } | {name: now for name in names if not self._is_here(name)}
         database, restoration = self._database, self._restoration
         parts = [
             names[start : start + SESSIONS_AT_ONCE]

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+import time
 from contextlib import AsyncExitStack
 
 import pytest
 from support.owners import owner
 
+from bridge.commit_group import Fenced
 from bridge.model import Client, Config
 from bridge.ownership import taking
 
@@ -67,3 +69,17 @@ async def test_a_name_that_was_claimed_and_lost_before_it_was_registered_is_drop
     assert first.sessions.find("run") is None
     found = await second.ownership.find("run")
     assert (found.accepted, found.client.instance_id) == (1, "other")
+
+
+async def test_what_is_asked_for_once_more_is_dropped_all_the_same(two):
+    """It was in memory before the commit that found it lost was begun, though its owner has taken it anew since then."""
+    first, _ = two
+    session = await first.register()
+    assert await first.committer.commit()
+    begun_at = time.monotonic()
+    assert await first.taking.take("run")
+
+    first.ownership.on_fenced(Fenced(frozenset(), begun_at))
+
+    assert first.sessions.find("run") is None
+    assert first.lost == [session.id]
