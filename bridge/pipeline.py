@@ -297,7 +297,7 @@ class Pipeline:
     def drop(self, session: Session, event: Expired | Moved = EXPIRED) -> None:
         """Let a session leave memory, and every sink with it."""
         self._emit(session, event, self._clock())
-        self._sessions.expire(session)
+        self._sessions.expire(session, is_owned=isinstance(event, Expired))
         self._commands.discard(session.id)
         self._committer.request_commit()
 

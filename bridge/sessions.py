@@ -265,7 +265,7 @@ class Sessions:
         return is_old and len(self._sessions) > CROWDED * self.limit
 
     def take_arrived(self) -> frozenset[str]:
-        """Return the sessions that have come into memory since this was called last."""
+        """Return the sessions that have come into memory since this was called last, or have left it with a last state."""
         arrived, self._arrived = frozenset(self._arrived), set()
         return arrived
 
@@ -277,10 +277,12 @@ class Sessions:
         self._sessions[session.id] = session
         self._arrived.add(session.id)
 
-    def expire(self, session: Session) -> None:
-        """Drop a session from memory."""
+    def expire(self, session: Session, *, is_owned: bool = False) -> None:
+        """Drop a session from memory; `is_owned`: it is still to be written, so the next commit looks whether it may be."""
         if self._sessions.get(session.id) is session:
             del self._sessions[session.id]
+            if is_owned:
+                self._arrived.add(session.id)
 
     def _estimate_silence(self, session: Session) -> None:
         """Estimate by the wall clock how long a session from disk has been silent; never less than nothing."""

@@ -83,3 +83,30 @@ async def test_what_is_asked_for_once_more_is_dropped_all_the_same(two):
 
     assert first.sessions.find("run") is None
     assert first.lost == [session.id]
+
+
+async def test_what_leaves_memory_while_a_commit_finds_it_lost_is_not_written(two, monkeypatch):
+    """That commit has nothing of it, and the next one must not replace what the other bridge has acknowledged."""
+    first, second = two
+    session = await first.register()
+    first.send(session, 1)
+    assert await first.committer.commit()
+    there = await second.ownership.acquire("run")
+    second.send(there, 2)
+    assert await second.committer.commit()
+    release, loop = first.rows.release, asyncio.get_running_loop()
+
+    async def drop():
+        first.pipeline.drop(session)
+
+    def release_later(*arguments):
+        asyncio.run_coroutine_threadsafe(drop(), loop).result(60)
+        release(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(first.rows, "release", release_later)
+        assert await first.committer.commit()
+
+    assert await first.committer.commit()
+
+    assert (await second.ownership.find("run")).accepted == 2
