@@ -30,7 +30,7 @@ HERE = Path(__file__).parent
 RATE = 1.0
 """Messages a second of each session."""
 
-SETTLE_SECONDS = 35.0
+SETTLE_SECONDS = 12.0
 """Longer than a session goes without a checkpoint: from then on all goes on as it will."""
 
 SESSIONS = (1_000, 2_500, 5_000, 10_000)
