@@ -32,7 +32,7 @@ class Releases:
             self.give_up([session.id])
 
     def give_up(self, names: Iterable[str]) -> None:
-        """Have sessions given up with the next commit that never came into memory; whoever asks for one waits for it."""
+        """Have sessions given up with the next commit; whoever asks for one waits for it."""
         for name in names:
             self._waiting.add(name)
             self._in_flight.setdefault(name, asyncio.Event())

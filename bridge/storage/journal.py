@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Text,
     and_,
-    any_,
     bindparam,
     column,
     delete,
@@ -24,6 +23,7 @@ from sqlalchemy import (
 from bridge.errors import StorageError
 from bridge.storage.database import Database, Row
 from bridge.storage.image_counts import ReadCounts, counts_of
+from bridge.storage.owners import NAMES
 from bridge.storage.schema import JOURNAL, OWNERS, SESSIONS
 from bridge.storage.statements import Statement, larger, upsert
 from bridge.storage.transaction import Transaction
@@ -86,18 +86,14 @@ LIMIT = bindparam("most", type_=BigInteger)
 FIND_NEWEST = Statement(
     select(*COLUMNS).where(ONE.c.session_id == NAME).order_by(ONE.c.attempt.desc()).limit(1)
 )
-NEWEST = Statement(
-    select(*COLUMNS).where(
-        ONE.c.session_id == any_(bindparam("names", type_=ARRAY(Text))), IS_NEWEST
-    )
-)
+NEWEST = Statement(select(*COLUMNS).where(ONE.c.session_id == NAMES, IS_NEWEST))
 FIND = Statement(select(*COLUMNS).where(ONE.c.session_id == NAME, ONE.c.attempt == ATTEMPT))
 ENTRIES = Statement(
     select(*ENTRY).where(IS_NEWEST).order_by(ONE.c.registered_ms.desc()).limit(LIMIT)
 )
 SUMMARIES = Statement(
     select(ONE.c.session_id, ONE.c.summary).where(
-        ONE.c.session_id == any_(bindparam("names", type_=ARRAY(Text))),
+        ONE.c.session_id == NAMES,
         ONE.c.summary.is_not(None),
         IS_NEWEST,
     )

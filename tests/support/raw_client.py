@@ -91,6 +91,14 @@ class RawClient:
         self.token = response.stream_token or self.token
         return response
 
+    def try_to_register(self) -> wire.SessionResponse | None:
+        """Register; return the answer, or None where it is to be tried again."""
+        try:
+            response = self.register()
+        except grpc.RpcError:
+            return None
+        return response if response.success else None
+
     def open(self) -> None:
         """Open a stream on the connection that `register` made, or on a new one."""
         if self._channel is None:

@@ -176,12 +176,8 @@ class PreemptedLoop(threading.Thread):
         """Return the number of the attempt, once all that its process says is acknowledged."""
         attempt = 0
         while client.acknowledged < len(client.said):
-            try:
-                response = client.register()
-            except grpc.RpcError:
-                time.sleep(AWAY_SECONDS)
-                continue
-            if not response.success:
+            response = client.try_to_register()
+            if response is None:
                 time.sleep(AWAY_SECONDS)
                 continue
             attempt = response.attempt

@@ -50,13 +50,18 @@ class Office:
             committer=self.committer,
             telemetry=self.telemetry,
         )
-        self.deleter = SessionDeleter(
+        self.deleter = self.deleting()
+
+    def deleting(self, bring=None):
+        """Return what deletes sessions; `bring` has other bridges give them up."""
+        return SessionDeleter(
             sessions=self.sessions,
             pipeline=self.pipeline,
             committer=self.committer,
             requests=self.requests,
             forget=self.journal.discard,
             telemetry=self.telemetry,
+            bring=bring,
         )
 
     def register(self, name="run"):
@@ -392,17 +397,8 @@ async def test_a_session_is_brought_here_before_it_is_deleted(office):
         brought.append(session_id)
         return running
 
-    deleter = SessionDeleter(
-        sessions=office.sessions,
-        pipeline=office.pipeline,
-        committer=office.committer,
-        requests=office.requests,
-        forget=office.journal.discard,
-        telemetry=office.telemetry,
-        bring=bring,
-    )
     with pytest.raises(SessionRunningError):
-        await deleter.delete("run")
+        await office.deleting(bring).delete("run")
 
     assert brought == ["run"]
     assert office.requests.collect() is None

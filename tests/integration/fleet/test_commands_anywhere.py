@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
 import pytest
-from support.fleet.member import Member
+from support.fleet.member import running_pair
 from support.proxy import proxying
 from support.waiting import until_true
 
@@ -54,11 +54,7 @@ class Pair:
     """Two bridges on one database, and a proxy that leads the loop to one of them."""
 
     def __init__(self, stack, folder, url):
-        flags = ("--images-store", (folder / "store").as_uri(), "--bridge-dead-seconds", "5")
-        self.members = [Member(name, folder / name, flags, state=url) for name in ("a", "b")]
-        for member in self.members:
-            member.start()
-            stack.callback(end, member)
+        self.members = stack.enter_context(running_pair(folder, url, "--bridge-dead-seconds", "5"))
         self.home = 0
         self.proxy = stack.enter_context(proxying(self.members[0].server.grpc))
 
@@ -80,12 +76,6 @@ class Pair:
         killed.kill()
         self.move()
         killed.start()
-
-
-def end(member):
-    """Kill a bridge that runs."""
-    if member.bridge is not None:
-        member.kill()
 
 
 @pytest.fixture

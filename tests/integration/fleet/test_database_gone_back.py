@@ -2,11 +2,9 @@
 
 import json
 import urllib.request
-from contextlib import ExitStack
 
-import grpc
 import pytest
-from support.fleet.member import Member
+from support.fleet.member import running_pair
 from support.known_run import KnownRun
 from support.raw_client import RawClient
 from support.waiting import until_true
@@ -21,15 +19,7 @@ ENDED = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 
 @pytest.fixture
 def pair(tmp_path, postgres_url):
     """Yield two bridges that run on one database."""
-    store = ("--images-store", f"file://{tmp_path / 'store'}")
-    with ExitStack() as stack:
-        members = [
-            Member(name, tmp_path / name, store, state=postgres_url) for name in ("one", "two")
-        ]
-        for member in members:
-            member.folder.mkdir()
-            stack.callback(member.close)
-            member.start()
+    with running_pair(tmp_path, postgres_url) as members:
         yield members
 
 
@@ -59,7 +49,7 @@ def test_what_bridges_have_in_memory_outlives_it(pair, postgres_server, postgres
     alone(postgres_server, name, f"CREATE DATABASE {COPY} TEMPLATE {name}")
     client = RawClient(one.server.grpc, KnownRun("run"))
     # Several commits: the database that comes back is more than one of them behind.
-    until_true(lambda: registered(client), what="the database is back")
+    until_true(client.try_to_register, what="the database is back")
     client.open()
     for number in range(1, BATCHES + 1):
         client.stream(*client.run.requests(number, number))
@@ -78,16 +68,7 @@ def test_what_bridges_have_in_memory_outlives_it(pair, postgres_server, postgres
     one.kill()
     client.cut()
     client.address = two.server.grpc
-    response = until_true(lambda: registered(client), what="the other bridge takes it")
+    response = until_true(client.try_to_register, what="the other bridge takes it")
     assert response.resume_sequence == client.acknowledged == 2 * BATCHES
     assert response.attempt == 1
     client.cut()
-
-
-def registered(client):
-    """Register; return the answer, or None where it is to be tried again."""
-    try:
-        response = client.register()
-    except grpc.RpcError:
-        return None
-    return response if response.success else None

@@ -3,11 +3,9 @@
 import json
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 
-import grpc
 import pytest
-from support.fleet.member import Member
+from support.fleet.member import running_pair
 from support.known_run import KnownRun
 from support.raw_client import RawClient
 from support.waiting import until_true
@@ -25,37 +23,19 @@ BATCHES = 5
 @pytest.fixture
 def pair(tmp_path, postgres_url):
     """Yield two bridges that run on one database, with one store."""
-    store = ("--images-store", f"file://{tmp_path / 'store'}")
-    with ExitStack() as stack:
-        members = [
-            Member(name, tmp_path / name, (*FLAGS, *store), state=postgres_url)
-            for name in ("one", "two")
-        ]
-        for member in members:
-            member.folder.mkdir()
-            stack.callback(member.close)
-            member.start()
+    with running_pair(tmp_path, postgres_url, *FLAGS) as members:
         yield members
 
 
 def trained(member, instance="first", *, ends=False):
     """Return a client that has sent a few batches, all of them acknowledged, perhaps up to the end of the run."""
     client = RawClient(member.server.grpc, KnownRun("run", images_every=1), instance_id=instance)
-    until_true(lambda: registered(client), what="a bridge takes the session")
+    until_true(client.try_to_register, what="a bridge takes the session")
     client.open()
     client.stream(*client.run.requests(1, BATCHES))
     if ends:
         client.stream(client.run.status(wire.COMPLETED))
     return client
-
-
-def registered(client):
-    """Register; return the answer, or None where it is to be tried again."""
-    try:
-        response = client.register()
-    except grpc.RpcError:
-        return None
-    return response if response.success else None
 
 
 def asked(member, method="GET", path="sessions/run"):
@@ -88,7 +68,7 @@ def test_a_session_that_goes_on_elsewhere_is_not_deleted(pair):
     one.kill()
     client.cut()
     client.address = two.server.grpc
-    response = until_true(lambda: registered(client), what="the other bridge takes it")
+    response = until_true(client.try_to_register, what="the other bridge takes it")
     assert response.resume_sequence == client.acknowledged
     client.cut()
 

@@ -3,10 +3,10 @@
 import json
 import urllib.error
 import urllib.request
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import pytest
-from support.fleet.member import Member
+from support.fleet.member import running_pair
 from support.jpegs import jpeg
 from support.waiting import until_true
 
@@ -28,16 +28,7 @@ def picture(number):
 @pytest.fixture
 def pair(tmp_path, postgres_url):
     """Yield two bridges that run on one database, with one store."""
-    store = ("--images-store", f"file://{tmp_path / 'store'}")
-    with ExitStack() as stack:
-        members = [
-            Member(name, tmp_path / name, (*FLAGS, *store), state=postgres_url)
-            for name in ("one", "two")
-        ]
-        for member in members:
-            member.folder.mkdir()
-            stack.callback(member.close)
-            member.start()
+    with running_pair(tmp_path, postgres_url, *FLAGS) as members:
         yield members
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from support.bridges import RunningBridge, launched
@@ -145,3 +145,18 @@ class Member:
     def _forget(self) -> None:
         self._launched.close()
         self._launch = None
+
+
+@contextmanager
+def running_pair(folder: Path, state: str, *flags: str):
+    """Run two bridges on one database, with one store; yield both."""
+    store = ("--images-store", (folder / "store").as_uri())
+    with ExitStack() as stack:
+        members = [
+            Member(name, folder / name, (*flags, *store), state=state) for name in ("one", "two")
+        ]
+        for member in members:
+            member.folder.mkdir()
+            stack.callback(member.close)
+            member.start()
+        yield members

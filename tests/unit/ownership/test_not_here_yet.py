@@ -26,6 +26,14 @@ def _away(*_):
     raise StorageError("away")
 
 
+async def _take_unread(one, monkeypatch):
+    """Have a bridge become the owner of a session that it cannot read then."""
+    with monkeypatch.context() as broken:
+        broken.setattr(taking, "read_rows", _away)
+        with pytest.raises(StorageError):
+            await one.taking.take("run")
+
+
 async def _back_at_the_first(first, second):
     """Have a session go to the second bridge, and back to the first before anything of it was written there."""
     session = await first.register()
@@ -44,10 +52,7 @@ async def test_what_came_back_and_could_not_be_read_keeps_its_groups(two, monkey
     """Its checkpoint is older than these, and the commits until it is read write none."""
     first, second = two
     other = await _back_at_the_first(first, second)
-    with monkeypatch.context() as broken:
-        broken.setattr(taking, "read_rows", _away)
-        with pytest.raises(StorageError):
-            await first.taking.take("run")
+    await _take_unread(first, monkeypatch)
     assert first.owner_of("run") == "a"
     for sequence in (3, 4):
         first.send(other, sequence)
@@ -57,6 +62,39 @@ async def test_what_came_back_and_could_not_be_read_keeps_its_groups(two, monkey
     back = await first.ownership.acquire("run")
 
     assert back.accepted == 2
+
+
+async def test_what_was_taken_and_not_read_is_restored_later(two, monkeypatch):
+    """Its client may never come back, and somebody has to end it; nothing of it is lost meanwhile."""
+    first, second = two
+    session = await first.register()
+    first.send(session, 1)
+    assert await first.committer.commit()
+    await _take_unread(second, monkeypatch)
+    assert second.owner_of("run") == "b"
+    assert second.sessions.find("run") is None
+
+    for _ in range(3):
+        await second.orphans.take_care_of_strays()
+    assert await second.committer.commit()
+
+    assert second.sessions.find("run").accepted == 1
+    assert second.owner_of("run") == "b"
+
+
+async def test_what_has_gone_on_is_not_restored_once_more(two):
+    """Its client came while it was being adopted: what it has sent since stands."""
+    first, second = two
+    session = await first.register()
+    first.send(session, 1)
+    assert await first.committer.commit()
+    here = await second.register()
+    second.send(here, 2)
+
+    await second.taking.adopt(["run"])
+
+    assert second.sessions.find("run") is here
+    assert here.accepted == 2
 
 
 async def test_what_is_about_to_be_given_up_is_not_restored(two):

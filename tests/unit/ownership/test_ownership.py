@@ -207,47 +207,6 @@ async def test_what_was_taken_in_vain_is_given_up(two, monkeypatch):
     assert first.owner_of("nothing") is None
 
 
-async def test_what_was_taken_and_not_read_is_restored_later(two, monkeypatch):
-    """Its client may never come back, and somebody has to end it; nothing of it is lost meanwhile."""
-    first, second = two
-    session = await first.register()
-    first.send(session, 1)
-    assert await first.committer.commit()
-    with monkeypatch.context() as broken:
-        broken.setattr("bridge.ownership.taking.read_rows", _away)
-        with pytest.raises(StorageError):
-            await second.taking.take("run")
-    assert second.owner_of("run") == "b"
-    assert second.sessions.find("run") is None
-
-    monkeypatch.setattr("bridge.ownership.taking.RECENT_SECONDS", 0.0)
-    for _ in range(3):
-        await second.orphans.take_care_of_strays()
-    assert await second.committer.commit()
-
-    assert second.sessions.find("run").accepted == 1
-    assert second.owner_of("run") == "b"
-
-
-async def test_what_has_gone_on_is_not_restored_once_more(two):
-    """Its client came while it was being adopted: what it has sent since stands."""
-    first, second = two
-    session = await first.register()
-    first.send(session, 1)
-    assert await first.committer.commit()
-    here = await second.register()
-    second.send(here, 2)
-
-    await second.taking.adopt(["run"])
-
-    assert second.sessions.find("run") is here
-    assert here.accepted == 2
-
-
-def _away(*_):
-    raise StorageError("away")
-
-
 async def test_many_sessions_are_taken_in_one_turn(two):
     """A fleet that loses its bridge is not taken over one by one."""
     first, second = two

@@ -195,14 +195,19 @@ def test_a_commit_whose_answer_was_lost_was_made(network, open_as, hasty):
         until_true(lambda: tried(numbers, database) == [1, 2])
 
 
+def lose_commit(database, proxy):
+    """Have a group in doubt whose COMMIT never reaches the server."""
+    with pytest.raises(StorageError, match="no answer"):
+        put(database, 1, before_commit=proxy.freeze)
+    proxy.cut()
+    proxy.pass_on()
+
+
 def test_a_commit_that_never_arrived_was_not_made(network, open_as, hasty):
     """It is written again, once."""
     proxy, url = network
     with open_as(url) as database:
-        with pytest.raises(StorageError, match="no answer"):
-            put(database, 1, before_commit=proxy.freeze)
-        proxy.cut()
-        proxy.pass_on()
+        lose_commit(database, proxy)
 
         assert database.settle() is False
         put(database, 1)
@@ -213,10 +218,7 @@ def test_commits_of_another_process_settle_nothing(network, open_as, hasty):
     """A copied spool folder names one bridge twice: what the other one has committed since is not what is in doubt."""
     proxy, url = network
     with open_as(url) as database:
-        with pytest.raises(StorageError, match="no answer"):
-            put(database, 1, before_commit=proxy.freeze)
-        proxy.cut()
-        proxy.pass_on()
+        lose_commit(database, proxy)
         with open_as(url) as another:
             put(another, 2)
 
